@@ -1,0 +1,150 @@
+//! The only place that reads the wall clock.
+//!
+//! Rules take a [`Timestamp`] as an argument; they never ask for the time themselves. A [`Clock`]
+//! never runs backwards: it answers the later of the wall clock and the highest moment it has
+//! answered or was told of (see [`Clock::raise_to`]), so that a wall clock that is set back
+//! cannot make an expired token good again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z (RFC 7519's NumericDate).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The first moment there is; every real moment is later.
+    pub const EPOCH: Timestamp = Timestamp(0);
+
+    /// A moment given in seconds since the epoch.
+    pub const fn from_secs(seconds: u64) -> Timestamp {
+        Timestamp(seconds)
+    }
+
+    /// Seconds since the epoch.
+    pub const fn secs(self) -> u64 {
+        self.0
+    }
+
+    /// This moment moved later by the whole seconds in `by`; stays at the end of time.
+    pub const fn plus(self, by: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(by.as_secs()))
+    }
+
+    /// This moment moved earlier by the whole seconds in `by`; stays at the epoch.
+    pub const fn minus(self, by: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(by.as_secs()))
+    }
+
+    /// How long after `earlier` this moment is; zero if it is not later.
+    pub const fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// RFC 3339 in UTC, such as `2026-11-22T09:30:00Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = i64::try_from(self.0)
+            .ok()
+            .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok());
+        match moment.and_then(|m| m.format(&time::format_description::well_known::Rfc3339).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "@{}", self.0),
+        }
+    }
+}
+
+/// Tells the time. Clones share one high-water mark.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    source: Source,
+    /// Invariant: only ever grows.
+    high_water: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Wall,
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn wall() -> Clock {
+        Clock { source: Source::Wall, high_water: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// A clock that stands still until [`Clock::set`] moves it; for tests.
+    pub fn manual(at: Timestamp) -> Clock {
+        Clock { source: Source::Manual(Arc::new(AtomicU64::new(at.0))), high_water: Arc::default() }
+    }
+
+    /// Sets what a manual clock's source shows, backwards too; the high-water mark still holds.
+    /// Does nothing to a wall clock.
+    pub fn set(&self, to: Timestamp) {
+        if let Source::Manual(at) = &self.source {
+            at.store(to.0, Ordering::SeqCst);
+        }
+    }
+
+    /// The later of the source's time and the high-water mark.
+    pub fn now(&self) -> Timestamp {
+        let read = self.unguarded_now().0;
+        Timestamp(self.high_water.fetch_max(read, Ordering::AcqRel).max(read))
+    }
+
+    /// What the source shows, even if that is earlier than before. Only for telling the operator
+    /// that his clock is wrong; no rule may use it.
+    pub fn unguarded_now(&self) -> Timestamp {
+        match &self.source {
+            Source::Wall => Timestamp(wall_seconds()),
+            Source::Manual(at) => Timestamp(at.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Makes sure that [`Clock::now`] never again answers a moment before `mark`. Called at start
+    /// with the mark that the used-token store kept on disk.
+    pub fn raise_to(&self, mark: Timestamp) {
+        self.high_water.fetch_max(mark.0, Ordering::AcqRel);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
+fn wall_seconds() -> u64 {
+    // A clock before 1970 reads as the epoch: every token is then "not yet valid", which refuses.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_runs_backwards() {
+        let clock = Clock::manual(Timestamp::from_secs(100));
+        assert_eq!(clock.now().secs(), 100);
+        clock.set(Timestamp::from_secs(50));
+        assert_eq!(clock.now().secs(), 100);
+        clock.raise_to(Timestamp::from_secs(170));
+        assert_eq!(clock.now().secs(), 170);
+        clock.set(Timestamp::from_secs(171));
+        assert_eq!(clock.now().secs(), 171);
+    }
+
+    #[test]
+    fn a_timestamp_reads_as_rfc_3339() {
+        assert_eq!(Timestamp::from_secs(1_795_340_096).to_string(), "2026-11-22T08:14:56Z");
+    }
+}

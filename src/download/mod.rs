@@ -1,0 +1,1 @@
+//! The download service: verifies a token, records its jti as used, streams the file.

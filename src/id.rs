@@ -1,0 +1,236 @@
+//! Names of things: [`Jti`] for tokens, [`FilePath`] for files. Both are parsed once, at the edge,
+//! and cannot be wrong afterwards.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::secret::{RandomError, random_bytes};
+
+/// A token's unique id (RFC 7519 section 4.1.7): 128 random bits, written as 22 characters of
+/// base64url. It is what is used up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Jti([u8; 16]);
+
+/// The text is not the 22-character base64url form of 16 bytes.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a jti is 22 characters of base64url")]
+pub struct InvalidJti;
+
+impl Jti {
+    /// A fresh random id.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn random() -> Result<Jti, RandomError> {
+        Ok(Jti(random_bytes()?))
+    }
+
+    /// An id read back from a store.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Jti {
+        Jti(bytes)
+    }
+
+    /// The 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl FromStr for Jti {
+    type Err = InvalidJti;
+
+    fn from_str(text: &str) -> Result<Jti, InvalidJti> {
+        let mut bytes = [0; 16];
+        // The engine refuses padding and spare bits, so one jti has one spelling.
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(16) => Ok(Jti(bytes)),
+            _ => Err(InvalidJti),
+        }
+    }
+}
+
+impl fmt::Display for Jti {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Jti {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Jti {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Jti {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Jti, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A file or folder that the operator hosts: `/{share}/{path}` in UTF-8, the `file` claim.
+/// Compared byte by byte; nothing is normalised, because file systems don't agree on how.
+///
+/// Invariant: starts with `/`, has a share name and no empty, `.` or `..` component and no NUL;
+/// each component has at most 255 bytes and the whole at most 4,096.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePath(Box<str>);
+
+/// Why a text is no [`FilePath`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFilePath {
+    /// It does not begin with a slash.
+    #[error("a file path starts with a slash")]
+    Relative,
+    /// A component is empty, `.` or `..`, or the path ends with a slash.
+    #[error("a file path has no empty, `.` or `..` part")]
+    Component,
+    /// Longer than a file system allows.
+    #[error("a file path has at most 4096 bytes, a part of it at most 255")]
+    Length,
+    /// It has a NUL character.
+    #[error("a file path has no NUL")]
+    Nul,
+}
+
+/// Longest path (Linux's PATH_MAX) and longest name of a file (NAME_MAX), in bytes.
+const PATH_MAX: usize = 4096;
+const NAME_MAX: usize = 255;
+
+impl FilePath {
+    /// The share's name: the first component.
+    pub fn share(&self) -> &str {
+        self.components().next().unwrap_or_default()
+    }
+
+    /// What follows the share's name, without a leading slash; empty for the share's root.
+    pub fn within_share(&self) -> &str {
+        let path = self.0.strip_prefix('/').unwrap_or(&self.0);
+        path.split_once('/').map_or("", |(_, rest)| rest)
+    }
+
+    /// The last component: a file's own name (or the share's name for its root).
+    pub fn name(&self) -> &str {
+        self.components().next_back().unwrap_or_default()
+    }
+
+    /// The components, the share's name first.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('/').skip(1)
+    }
+
+    /// The whole path, such as `/books/a.pdf`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The folder that holds this; `None` for a share's root.
+    pub fn parent(&self) -> Option<FilePath> {
+        let (parent, _) = self.0.rsplit_once('/')?;
+        (!parent.is_empty()).then(|| FilePath(parent.into()))
+    }
+
+    /// The entry `name` in this folder.
+    ///
+    /// # Errors
+    /// When `name` is not a single, allowed component.
+    pub fn join(&self, name: &str) -> Result<FilePath, InvalidFilePath> {
+        if name.contains('/') {
+            return Err(InvalidFilePath::Component);
+        }
+        format!("{}/{name}", self.0).parse()
+    }
+}
+
+impl FromStr for FilePath {
+    type Err = InvalidFilePath;
+
+    fn from_str(text: &str) -> Result<FilePath, InvalidFilePath> {
+        let path = text.strip_prefix('/').ok_or(InvalidFilePath::Relative)?;
+        if text.len() > PATH_MAX || path.split('/').any(|part| part.len() > NAME_MAX) {
+            return Err(InvalidFilePath::Length);
+        }
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(InvalidFilePath::Component);
+        }
+        if path.contains('\0') {
+            return Err(InvalidFilePath::Nul);
+        }
+        Ok(FilePath(text.into()))
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Escaped, so that a name with line breaks cannot forge a log line.
+impl fmt::Debug for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for FilePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FilePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FilePath, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jti_has_one_spelling() {
+        let jti = Jti::random().unwrap();
+        assert_eq!(jti.to_string().len(), 22);
+        assert_eq!(jti.to_string().parse(), Ok(jti));
+        for wrong in [
+            "",
+            "AAAAAAAAAAAAAAAAAAAAAB",
+            "AAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAA==",
+            "AAAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAA+AAAAAAAAAA",
+        ] {
+            assert_eq!(wrong.parse::<Jti>(), Err(InvalidJti), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_path_has_a_share_and_no_way_out() {
+        let path: FilePath = "/books/cn/我这一辈子.pdf".parse().unwrap();
+        assert_eq!(
+            (path.share(), path.within_share(), path.name()),
+            ("books", "cn/我这一辈子.pdf", "我这一辈子.pdf")
+        );
+        assert_eq!(path.parent().unwrap().parent().unwrap().as_str(), "/books");
+        assert_eq!("/books".parse::<FilePath>().unwrap().parent(), None);
+        for wrong in ["", "books/a", "/", "//a", "/books/", "/books//a", "/books/../x", "/./a", "/books/a\0b"]
+        {
+            assert!(wrong.parse::<FilePath>().is_err(), "{wrong:?}");
+        }
+        assert_eq!(format!("/b/{}", "x".repeat(256)).parse::<FilePath>(), Err(InvalidFilePath::Length));
+        assert!(format!("/b/{}", "x".repeat(255)).parse::<FilePath>().is_ok());
+    }
+}

@@ -1,0 +1,14 @@
+//! Oncelink hands out download links that work once, and only once, and are never lost.
+//!
+//! A small kernel ([`clock`], [`secret`], [`id`], [`files`], [`token`], [`used_tokens`]) carries
+//! two services that never import each other: [`download`] and [`web`]. `server` wires them.
+
+pub mod clock;
+pub mod config;
+pub mod download;
+pub mod files;
+pub mod id;
+pub mod secret;
+pub mod token;
+pub mod used_tokens;
+pub mod web;

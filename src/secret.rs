@@ -1,0 +1,119 @@
+//! The only place that makes random bytes, and the types of secret values.
+//!
+//! A [`Secret`] never prints itself; what is stored of it is its [`Digest`], and the two are
+//! compared in constant time.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// The machine's random source gave no bytes. Nothing secret can be made then.
+#[derive(Debug, thiserror::Error)]
+#[error("the system's random source failed")]
+pub struct RandomError(#[source] getrandom::Error);
+
+/// Fills an array with bytes from the operating system's random source.
+///
+/// # Errors
+/// When the operating system gives none.
+#[expect(clippy::disallowed_methods, reason = "the one maker of random bytes")]
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(RandomError)?;
+    Ok(bytes)
+}
+
+/// A random bearer value as text: base64url without padding. Wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// A fresh secret of `N` random bytes.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn random<const N: usize>() -> Result<Secret, RandomError> {
+        let bytes = Zeroizing::new(random_bytes::<N>()?);
+        Ok(Secret(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
+    }
+
+    /// A secret that somebody presented; any text.
+    pub fn presented(text: &str) -> Secret {
+        Secret(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The secret itself, for the one place that hands it to its owner.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What may be stored.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// SHA-256 of a secret (FIPS 180-4). Equality takes the same time whatever differs.
+#[derive(Clone, Copy)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The SHA-256 of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        let mut digest = [0; 32];
+        // SHA-256 is 32 bytes long, so the zip copies all of them.
+        digest.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+        Digest(digest)
+    }
+
+    /// A digest read back from a store.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+
+    /// The 32 bytes, for storing them.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Digest) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_prints_nothing_of_itself() {
+        let secret = Secret::presented("hunter2");
+        assert_eq!(format!("{secret:?} {:?}", secret.digest()), "Secret(..) Digest(..)");
+    }
+
+    #[test]
+    fn digests_are_equal_only_for_equal_secrets() {
+        assert_eq!(Secret::presented("a").digest(), Secret::presented("a").digest());
+        assert_ne!(Secret::presented("a").digest(), Secret::presented("ab").digest());
+    }
+}

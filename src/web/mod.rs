@@ -1,0 +1,1 @@
+//! The web app: accounts, sessions, browsing, and the private key that signs tokens.
