@@ -3,6 +3,7 @@
 //! A small kernel ([`clock`], [`secret`], [`id`], [`files`], [`token`], [`used_tokens`]) carries
 //! two services that never import each other: [`download`] and [`web`]. `server` wires them.
 
+pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod download;

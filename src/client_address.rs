@@ -1,0 +1,250 @@
+//! The client's address as this node sees it: the connection's peer or, behind a trusted proxy,
+//! the last hop that is not itself a trusted proxy.
+//!
+//! A header is only believed when the connection comes from a trusted proxy, and only as far to
+//! the left as trusted proxies wrote it: what stands further left, anybody can write.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
+
+use crate::config::Network;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Most hops that are looked at. A chain of more proxies than that is no real one.
+const MAX_HOPS: usize = 32;
+
+/// Finds out who asks. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct ClientAddresses {
+    trusted: Vec<Network>,
+}
+
+impl ClientAddresses {
+    /// `trusted` are the proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+    pub fn new(trusted: &[Network]) -> ClientAddresses {
+        ClientAddresses { trusted: trusted.iter().copied().map(canonical_network).collect() }
+    }
+
+    /// The address of the client that sent `headers` over a connection from `peer`; an
+    /// IPv4-mapped IPv6 address is answered as IPv4.
+    ///
+    /// A request with both headers that don't agree has passed a proxy which writes one and lets
+    /// the client's own pass in the other. Which is which can't be known, so neither is believed
+    /// and the answer is the peer.
+    pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let forwarded =
+            lines(headers, &FORWARDED).map(|hops| self.last_untrusted(peer, &hops, forwarded_for));
+        let x_forwarded = lines(headers, &X_FORWARDED_FOR).map(|hops| self.last_untrusted(peer, &hops, node));
+        match (forwarded, x_forwarded) {
+            (Some(one), Some(other)) if one != other => peer,
+            (Some(address), _) | (None, Some(address)) => address,
+            (None, None) => peer,
+        }
+    }
+
+    /// Walks the hops from the right. A hop that can't be read ends the walk: the answer is then
+    /// the proxy that wrote it.
+    fn last_untrusted(&self, peer: IpAddr, hops: &str, read: fn(&str) -> Option<IpAddr>) -> IpAddr {
+        let mut client = peer;
+        for hop in split_unquoted(hops, ',').into_iter().rev().take(MAX_HOPS) {
+            if !self.trusts(client) {
+                break;
+            }
+            match read(hop) {
+                Some(address) => client = address,
+                None => break,
+            }
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| contains(network, address))
+    }
+}
+
+/// The part of an address that one customer of a network usually has: the whole of an IPv4
+/// address, the first 64 bits of an IPv6 address. Limits count by this.
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+/// All lines of a header as one list; `None` when it is absent. A line that is not text counts as
+/// a hop that can't be read.
+fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<&str> = headers.get_all(name).map(|value| value.to_str().unwrap_or("?")).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
+}
+
+/// The `for` parameter of one element of `Forwarded` (RFC 7239 section 4).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    split_unquoted(element, ';').into_iter().find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| node(value))?
+    })
+}
+
+/// One node (RFC 7239 section 6): an address with or without a port, an IPv6 address in brackets
+/// or, in `X-Forwarded-For`, bare. `unknown` and obfuscated names are no address.
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let text = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    if let Some(bracketed) = text.strip_prefix('[') {
+        let (address, _port) = bracketed.split_once(']')?;
+        return address.parse::<Ipv6Addr>().ok().map(|address| IpAddr::V6(address).to_canonical());
+    }
+    let host = match text.split_once(':') {
+        Some((host, port)) if !port.contains(':') => host,
+        _ => text,
+    };
+    host.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// The parts of `text` between separators that stand outside quotes.
+fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c: char| {
+        let divides = c == separator && !quoted;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        divides
+    })
+    .collect()
+}
+
+/// An IPv4 network written as IPv4-mapped IPv6 becomes the IPv4 network.
+fn canonical_network(network: Network) -> Network {
+    match (network.address, network.address.to_canonical()) {
+        (IpAddr::V6(_), address @ IpAddr::V4(_)) if network.prefix >= 96 => {
+            Network { address, prefix: network.prefix - 96 }
+        }
+        _ => network,
+    }
+}
+
+fn contains(network: &Network, address: IpAddr) -> bool {
+    let prefix = u32::from(network.prefix);
+    match (network.address, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            let host_bits = 32_u32.saturating_sub(prefix);
+            let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+            (network.to_bits() & mask) == (address.to_bits() & mask)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            let host_bits = 128_u32.saturating_sub(prefix);
+            let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+            (network.to_bits() & mask) == (address.to_bits() & mask)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        let (address, prefix) = text.split_once('/').unwrap();
+        Network { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
+    }
+
+    fn client(peer: &str, lines: &[(&'static str, &str)]) -> String {
+        let trusted = ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"].map(network);
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append(HeaderName::from_static(name), value);
+        }
+        ClientAddresses::new(&trusted).of(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_stranger_s_header_is_not_believed() {
+        assert_eq!(client("203.0.113.9", &[("x-forwarded-for", "192.0.2.1")]), "203.0.113.9");
+        assert_eq!(client("203.0.113.9", &[("forwarded", "for=192.0.2.1")]), "203.0.113.9");
+        let nobody = ClientAddresses::new(&[]);
+        assert_eq!(nobody.of([127, 0, 0, 1].into(), &HeaderMap::new()).to_string(), "127.0.0.1");
+    }
+
+    #[test]
+    fn the_rightmost_untrusted_hop_wins() {
+        for (value, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1, 10.1.1.1", "192.0.2.1"),
+            ("192.0.2.1, 198.51.100.7, 10.1.1.1 , 10.2.2.2", "198.51.100.7"),
+            ("10.3.3.3, 10.1.1.1", "10.3.3.3"),
+            ("192.0.2.1:4711", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1, ::ffff:10.1.1.1", "192.0.2.1"),
+            ("192.0.2.1, unknown", "127.0.0.1"),
+            ("192.0.2.1, bogus, 10.1.1.1", "10.1.1.1"),
+            ("192.0.2.1,", "127.0.0.1"),
+            ("", "127.0.0.1"),
+            ("ÿ", "127.0.0.1"),
+        ] {
+            assert_eq!(client("127.0.0.1", &[("x-forwarded-for", value)]), expected, "{value:?}");
+        }
+        let two_lines = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "198.51.100.7")];
+        assert_eq!(client("::ffff:127.0.0.1", &two_lines), "198.51.100.7");
+    }
+
+    #[test]
+    fn forwarded_is_read_as_rfc_7239_has_it() {
+        for (value, expected) in [
+            ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
+            ("proto=http; FOR = \"192.0.2.60:80\"", "192.0.2.60"),
+            ("for=192.0.2.43, for=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
+            ("for=192.0.2.43, for=\"[fd00::1]\"", "192.0.2.43"),
+            ("for=\"192.0.2.1, 10.1.1.1\"", "127.0.0.1"),
+            ("for=192.0.2.1;host=\"a,b;for=198.51.100.7\"", "192.0.2.1"),
+            ("for=_hidden", "127.0.0.1"),
+            ("by=10.1.1.1", "127.0.0.1"),
+        ] {
+            assert_eq!(client("127.0.0.1", &[("forwarded", value)]), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn two_headers_that_disagree_are_not_believed() {
+        let agree = [("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "192.0.2.1")];
+        assert_eq!(client("127.0.0.1", &agree), "192.0.2.1");
+        let differ = [("forwarded", "for=198.51.100.7"), ("x-forwarded-for", "192.0.2.1")];
+        assert_eq!(client("127.0.0.1", &differ), "127.0.0.1");
+    }
+
+    #[test]
+    fn networks_contain_what_their_prefix_says() {
+        let within = |net: &str, address: &str| {
+            contains(&canonical_network(network(net)), address.parse::<IpAddr>().unwrap())
+        };
+        assert!(within("0.0.0.0/0", "203.0.113.9") && within("::/0", "2001:db8::1"));
+        assert!(within("192.168.0.0/23", "192.168.1.255") && !within("192.168.0.0/23", "192.168.2.0"));
+        assert!(within("::ffff:10.0.0.0/104", "10.255.0.1") && !within("::ffff:10.0.0.0/104", "11.0.0.1"));
+        assert!(!within("0.0.0.0/0", "2001:db8::1") && within("2001:db8::1/128", "2001:db8::1"));
+    }
+
+    #[test]
+    fn a_neighbourhood_is_a_v4_address_or_a_v6_64() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap()).to_string();
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+}
