@@ -15,6 +15,7 @@ use crate::token::{Rules, TokenKind};
 /// A verified download token: signature, times, audience and claims were checked. Only
 /// [`verify_download`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
 pub struct Grant {
     /// What is used up by redeeming it.
     pub jti: Jti,
@@ -41,6 +42,7 @@ pub struct Grant {
 
 /// A verified action token. Only [`verify_action`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
 pub struct Action {
     /// What is used up by the action.
     pub jti: Jti,
@@ -59,6 +61,7 @@ pub struct Action {
 
 /// A verified command token. Only [`verify_command`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
 pub struct Command {
     /// The command's own id.
     pub jti: Jti,
