@@ -87,7 +87,7 @@ pub fn date(at: Timestamp) -> String {
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
-/// A moment to the second: `22 November 2026, 08:14:56 UTC`.
+/// A moment to the second: `22 November 2026, 09:34:56 UTC`.
 pub fn exact_time(at: Timestamp) -> String {
     let format =
         format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute]:[second] UTC");
@@ -190,7 +190,7 @@ mod tests {
         }
         assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 5)), "just now");
         assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 400 * DAY)), "27 December 2027");
-        assert_eq!(exact_time(now), "22 November 2026, 08:14:56 UTC");
+        assert_eq!(exact_time(now), "22 November 2026, 09:34:56 UTC");
         assert_eq!(span(120), "2 minutes");
         assert_eq!(span(1), "1 second");
     }

@@ -44,10 +44,6 @@ impl Confirm {
         human::name(&self.file_name)
     }
 
-    fn icon(&self) -> &'static str {
-        human::icon(&self.file_name)
-    }
-
     fn left(&self) -> String {
         human::span(self.until.since(self.now).as_secs())
     }

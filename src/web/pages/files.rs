@@ -1,9 +1,10 @@
 //! Pages for browsing: the list of shares, a folder, and what a search found.
 //!
 //! A Download button posts to `/download` with `csrf` and the field `file`, which holds the file
-//! path. A form would alter a line break within it, so a path that has one is sent
-//! percent-encoded, in the field `file_encoded` instead.
+//! path. A form would alter a line break within it, so a path with a character that is not shown
+//! as it is (see [`human::name`]) is sent percent-encoded, in the field `file_encoded` instead.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use askama::Template;
@@ -148,7 +149,7 @@ impl Row {
         self.size.is_none()
     }
 
-    fn shown_name(&self) -> std::borrow::Cow<'_, str> {
+    fn shown_name(&self) -> Cow<'_, str> {
         human::name(self.path.name())
     }
 
@@ -163,10 +164,9 @@ impl Row {
     /// The name and value of the field that says which file to download.
     fn field(&self) -> (&'static str, String) {
         let path = self.path.as_str();
-        if path.contains(['\r', '\n']) {
-            ("file_encoded", utf8_percent_encode(path, PATH).to_string())
-        } else {
-            ("file", path.to_owned())
+        match human::name(path) {
+            Cow::Borrowed(path) => ("file", path.to_owned()),
+            Cow::Owned(_) => ("file_encoded", utf8_percent_encode(path, PATH).to_string()),
         }
     }
 
@@ -302,7 +302,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    fn name(&self) -> std::borrow::Cow<'_, str> {
+    fn name(&self) -> Cow<'_, str> {
         human::name(self.folder.name())
     }
 
@@ -319,7 +319,14 @@ impl Folder {
     }
 
     fn summary(&self) -> String {
-        summary(&self.rows)
+        let shown = summary(&self.rows);
+        match self.more {
+            0 => shown,
+            more => {
+                let more = human::grouped(u64::try_from(more).unwrap_or(u64::MAX));
+                format!("{shown} shown. {more} more are in this folder: search for them by name.")
+            }
+        }
     }
 
     fn search(&self) -> SearchBox {
@@ -389,7 +396,7 @@ impl Search {
         headings(self.sort, Some(&self.query))
     }
 
-    fn shown_query(&self) -> std::borrow::Cow<'_, str> {
+    fn shown_query(&self) -> Cow<'_, str> {
         human::name(&self.query)
     }
 
