@@ -43,10 +43,7 @@ pub fn start(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
 }
 
 fn writer() -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default()
-        .buffered_lines_limit(BUFFERED_LINES)
-        .thread_name("log")
-        .finish(io::stderr())
+    NonBlockingBuilder::default().buffered_lines_limit(BUFFERED_LINES).thread_name("log").finish(io::stderr())
 }
 
 /// The subscriber that the settings ask for, writing to `writer`; a test gives one of its own.

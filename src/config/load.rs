@@ -40,7 +40,8 @@ impl Settings {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Settings, SettingsError> {
-        let mut draft = Draft { keys: KnownKeys::read(), values: Table::new(), file: None, variables: Vec::new() };
+        let mut draft =
+            Draft { keys: KnownKeys::read(), values: Table::new(), file: None, variables: Vec::new() };
         if let Some(path) = file {
             draft.read_file(path)?;
         }
@@ -192,8 +193,8 @@ impl Draft {
             );
             self.wrong(&path, error.inner().message().trim_end().to_owned(), remedy)
         })?;
-        self.anchor(&mut settings);
         validate::check(&settings).map_err(|fault| self.wrong(&fault.key, fault.problem, fault.remedy))?;
+        self.anchor(&mut settings);
         Ok(settings)
     }
 
@@ -207,7 +208,11 @@ impl Draft {
             settings.download.keys = folder.join(&settings.download.keys).to_string_lossy().into_owned();
         }
         if self.is_from_file("token.shared_secret") {
-            settings.token.shared_secrets.iter_mut().for_each(|secret| secret.file = folder.join(&secret.file));
+            settings
+                .token
+                .shared_secrets
+                .iter_mut()
+                .for_each(|secret| secret.file = folder.join(&secret.file));
         }
         if self.is_from_file("share") {
             settings.shares.iter_mut().for_each(|share| share.path = folder.join(&share.path));
@@ -253,9 +258,7 @@ impl Draft {
 fn read(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
         Kind::Text => Ok(Value::String(text.to_owned())),
-        Kind::Number => {
-            text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is no whole number"))
-        }
+        Kind::Number => text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is no whole number")),
         Kind::List => Value::from_str(text)
             .ok()
             .or_else(|| serde_json::from_str(text).ok())

@@ -238,10 +238,7 @@ pub struct MailSettings {
 
 impl Default for MailSettings {
     fn default() -> MailSettings {
-        MailSettings {
-            send: StoreAddress::from("outbox"),
-            from: "Oncelink <noreply@localhost>".to_owned(),
-        }
+        MailSettings { send: StoreAddress::from("outbox"), from: "Oncelink <noreply@localhost>".to_owned() }
     }
 }
 

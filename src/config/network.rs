@@ -23,7 +23,9 @@ pub enum InvalidNetwork {
     #[error("`{0}` is neither an address nor a network; write `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`")]
     Form(String),
     /// The address has bits that the prefix leaves out: it names one host or one network, not both.
-    #[error("`{text}` has bits beyond its prefix; write `{network}` for the network or `{host}` for the one host")]
+    #[error(
+        "`{text}` has bits beyond its prefix; write `{network}` for the network or `{host}` for the one host"
+    )]
     HostBits {
         /// As written.
         text: String,
@@ -107,7 +109,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10/8", "localhost", "10.0.0.0/8/8"] {
+        for text in
+            ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10/8", "localhost", "10.0.0.0/8/8"]
+        {
             assert_eq!(text.parse::<Network>(), Err(InvalidNetwork::Form(text.to_owned())));
         }
         let error = "10.0.0.1/8".parse::<Network>().unwrap_err();

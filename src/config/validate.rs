@@ -20,6 +20,9 @@ const LEEWAY_MAX: Duration = Duration::from_secs(60);
 const PASSWORD_MIN_RANGE: std::ops::RangeInclusive<usize> = 8..=128;
 
 pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
+    if settings.data_dir.as_os_str().is_empty() {
+        return fault("data_dir", "it is empty".to_owned(), "name a folder, as in `data_dir = \"data\"`");
+    }
     web(settings)?;
     download(settings)?;
     token(settings)?;
@@ -84,7 +87,10 @@ fn token(settings: &Settings) -> Result<(), Fault> {
         let key = format!("token.shared_secret[{index}].kid");
         let is_plain = !secret.kid.is_empty()
             && secret.kid.len() <= 64
-            && secret.kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+            && secret
+                .kid
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
         if !is_plain {
             let remedy = "choose up to 64 letters, digits, `-`, `_` and `.`";
             return fault(&key, format!("`{}` is no key id", secret.kid.escape_debug()), remedy);
@@ -104,7 +110,8 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
         let path = format!("/{}", share.name).parse::<FilePath>();
         let is_one_name = path.is_ok() && !share.name.contains('/') && !share.name.contains(char::is_control);
         if !is_one_name {
-            let remedy = "choose a name of 1 to 255 bytes without `/` and control characters, and not `.` or `..`";
+            let remedy =
+                "choose a name of 1 to 255 bytes without `/` and control characters, and not `.` or `..`";
             return fault(&key, format!("`{}` is no share name", share.name.escape_debug()), remedy);
         }
         if !names.insert(share.name.as_str()) {
@@ -128,7 +135,8 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
 /// A public address is an origin and nothing more: the issuer and the audience of a token are
 /// compared with it byte by byte, so there must be one way to write it.
 fn public_url(key: &str, text: &str) -> Result<(), Fault> {
-    let remedy = "write scheme and host, and the port where it isn't the usual one, as in `https://files.example.org`";
+    let remedy =
+        "write scheme and host, and the port where it isn't the usual one, as in `https://files.example.org`";
     let url = reqwest::Url::parse(text).ok();
     let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
         return fault(key, format!("`{text}` is no http or https address"), remedy);
@@ -163,7 +171,10 @@ fn log_level(level: &str) -> Result<(), Fault> {
         LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
     });
     if !is_good || tracing_subscriber::EnvFilter::try_new(level).is_err() {
-        let remedy = format!("write one of {}, or a filter such as `info,oncelink::download=debug`", LEVELS.join(", "));
+        let remedy = format!(
+            "write one of {}, or a filter such as `info,oncelink::download=debug`",
+            LEVELS.join(", ")
+        );
         return fault("log.level", format!("`{}` is no level", level.escape_debug()), remedy);
     }
     Ok(())
@@ -178,7 +189,8 @@ fn positive(key: &str, duration: Duration) -> Result<(), Fault> {
 
 fn not_above(key: &str, duration: Duration, other: &str, most: Duration) -> Result<(), Fault> {
     if duration > most {
-        let problem = format!("{}s is longer than `{other}`, which is {}s", duration.as_secs(), most.as_secs());
+        let problem =
+            format!("{}s is longer than `{other}`, which is {}s", duration.as_secs(), most.as_secs());
         return fault(key, problem, format!("shorten it or raise `{other}`"));
     }
     Ok(())
