@@ -15,7 +15,7 @@ pub(super) async fn run(settings: &Settings, jtis: &[Jti], now: Timestamp) -> Re
     let at = format!("{service}/revocations");
     let unreachable = |source| CliError::Unreachable { at: service.clone(), source };
     let issuer = token::issuer(settings, service, now)?;
-    let client = ring::client().map_err(unreachable)?;
+    let client = ring::client(service).map_err(unreachable)?;
     for part in jtis.chunks(PER_COMMAND) {
         let command = issuer.issue_command(part, now)?;
         let answer = client.post(&at).bearer_auth(&command.token).send().await.map_err(unreachable)?;

@@ -62,10 +62,9 @@ const KERNEL: [&str; 8] =
     ["clock", "secret", "id", "files", "config", "client_address", "token", "used_tokens"];
 
 /// Words of code that belong to the private key, and where they may stand.
-const KEY_WORDS: [(&str, &[&str]); 4] = [
+const KEY_WORDS: [(&str, &[&str]); 3] = [
     ("Signer", &["src/web/", "src/cli/"]),
     ("PrivateKey", &["src/web/", "src/cli/"]),
-    ("Ed25519KeyPair", &["src/web/", "src/cli/"]),
     // A shared secret verifies with what it signs with; it is no private key.
     ("EncodingKey", &["src/web/", "src/cli/", "src/token/shared_secret.rs"]),
 ];
