@@ -3,6 +3,9 @@
 //! One trait, [`UsedTokens`], with one contract that every backend keeps (`tests/it/used_tokens.rs`
 //! runs it against all of them). The store knows nothing of HTTP, files or signatures.
 
+pub mod memory;
+pub mod sled;
+
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
