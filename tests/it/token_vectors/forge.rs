@@ -277,7 +277,7 @@ fn outer_form(forge: &mut Forge) {
             ),
             "alphabet",
         ),
-        ("header of a length that cannot be", format!("{head}AA.{claims}.{signature}"), "base64:header"),
+        ("header of a length that cannot be", format!("{head}A.{claims}.{signature}"), "base64:header"),
         ("signature of a length that cannot be", format!("{good}AAA"), "base64:signature"),
     ] {
         forge.download(name, token, reason);
