@@ -1,4 +1,11 @@
 //! All integration tests, in one binary: one module per endpoint or promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected must end"
+)]
 
 mod architecture;
 mod dependencies;
