@@ -115,8 +115,7 @@ impl FilePath {
 
     /// What follows the share's name, without a leading slash; empty for the share's root.
     pub fn within_share(&self) -> &str {
-        let path = self.0.strip_prefix('/').unwrap_or(&self.0);
-        path.split_once('/').map_or("", |(_, rest)| rest)
+        self.0.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(_, rest)| rest)
     }
 
     /// The last component: a file's own name (or the share's name for its root).
@@ -126,7 +125,7 @@ impl FilePath {
 
     /// The components, the share's name first.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.split('/').skip(1)
+        self.0.strip_prefix('/').unwrap_or_default().split('/')
     }
 
     /// The whole path, such as `/books/a.pdf`.

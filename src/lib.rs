@@ -3,11 +3,13 @@
 //! A small kernel ([`clock`], [`secret`], [`id`], [`files`], [`token`], [`used_tokens`]) carries
 //! two services that never import each other: [`download`] and [`web`]. `server` wires them.
 
+pub mod assets;
 pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod download;
 pub mod files;
+pub mod human;
 pub mod id;
 pub mod secret;
 pub mod token;

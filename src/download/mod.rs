@@ -1,1 +1,3 @@
 //! The download service: verifies a token, records its jti as used, streams the file.
+
+pub mod pages;

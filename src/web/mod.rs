@@ -1,1 +1,3 @@
 //! The web app: accounts, sessions, browsing, and the private key that signs tokens.
+
+pub mod pages;

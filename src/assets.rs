@@ -1,0 +1,100 @@
+//! The style sheets and pictures of the pages, embedded in the binary.
+//!
+//! The web app serves them under an address that holds a hash of their content, so that a browser
+//! may keep them for ever; the download service, which lives on another origin, puts its style
+//! into the page itself and allows it by its hash. The parts of the look that both share stand
+//! once, in `base.css`.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+/// What an [`Asset`] may be kept for, as a `Cache-Control` value: its address changes with it.
+pub const CACHE_FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// A file that is part of a page's look.
+#[derive(Debug)]
+pub struct Asset {
+    /// Its file name, the last part of its address.
+    pub name: &'static str,
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Its content.
+    pub bytes: &'static [u8],
+    /// The part of its address that changes whenever the content does.
+    pub hash: String,
+}
+
+impl Asset {
+    fn new(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
+        let digest = digest::digest(&digest::SHA256, bytes);
+        // 96 bits tell versions of one file apart; the rest would only lengthen every page.
+        let hash = URL_SAFE_NO_PAD.encode(digest.as_ref()).chars().take(16).collect();
+        Asset { name, content_type, bytes, hash }
+    }
+
+    /// The path under which the web app serves it: `/static/{hash}/{name}`.
+    pub fn url(&self) -> String {
+        format!("/static/{}/{}", self.hash, self.name)
+    }
+}
+
+const BASE_CSS: &str = include_str!("../templates/static/base.css");
+
+/// Style of the web app's pages.
+pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    let css =
+        concat!(include_str!("../templates/static/base.css"), include_str!("../templates/static/web.css"));
+    Asset::new("oncelink.css", "text/css; charset=utf-8", css.as_bytes())
+});
+
+/// The pictures for file types, as symbols of one SVG file.
+pub static ICONS: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("icons.svg", "image/svg+xml", include_bytes!("../templates/static/icons.svg"))
+});
+
+/// The picture that browsers show in a tab.
+pub static FAVICON: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("favicon.svg", "image/svg+xml", include_bytes!("../templates/static/favicon.svg"))
+});
+
+/// The asset at `/static/{hash}/{name}`, if there is one.
+pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
+    [&WEB_STYLE, &ICONS, &FAVICON]
+        .into_iter()
+        .map(|asset| &**asset)
+        .find(|asset| asset.name == name && asset.hash == hash)
+}
+
+/// Style that the download service puts into its pages.
+pub fn inline_style() -> &'static str {
+    BASE_CSS
+}
+
+/// The CSP source that allows exactly [`inline_style`]: `'sha256-…'`.
+pub static INLINE_STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let digest = digest::digest(&digest::SHA256, BASE_CSS.as_bytes());
+    format!("'sha256-{}'", STANDARD.encode(digest.as_ref()))
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asset_is_found_under_its_own_address_only() {
+        let url = WEB_STYLE.url();
+        let (hash, name) = url.strip_prefix("/static/").and_then(|rest| rest.split_once('/')).unwrap();
+        assert_eq!(find(hash, name).map(|asset| asset.name), Some("oncelink.css"));
+        assert!(find(hash, "icons.svg").is_none());
+        assert!(find("", name).is_none());
+    }
+
+    #[test]
+    fn a_style_put_into_a_page_cannot_end_its_element() {
+        assert!(!inline_style().contains('<'));
+        assert!(!inline_style().contains('\r'), "HTML would turn it into a line feed and break the hash");
+    }
+}

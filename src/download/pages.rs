@@ -1,0 +1,282 @@
+//! The two pages of the download service: the one that asks before a link is used, and the one
+//! that says why there is no file.
+//!
+//! They hold everything they need in themselves, because the download service may stand alone:
+//! the style is inlined and allowed by its hash (see [`content_security_policy`]).
+
+use std::borrow::Cow;
+
+use askama::Template;
+
+use crate::assets;
+use crate::clock::Timestamp;
+use crate::human;
+
+/// The strict policy for these pages: the inlined style, the tab's picture, and a form to this
+/// origin; nothing else.
+pub fn content_security_policy() -> String {
+    format!(
+        "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; frame-ancestors 'none'; \
+         form-action 'self'",
+        *assets::INLINE_STYLE_SOURCE
+    )
+}
+
+/// `GET /d/{token}` of a token with `confirm`: one button, which posts to `action`. Showing this
+/// page spends nothing.
+#[derive(Clone, Debug, Template)]
+#[template(path = "download/confirm.html")]
+pub struct Confirm {
+    /// The name to save as.
+    pub file_name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Until when the token can be redeemed.
+    pub until: Timestamp,
+    /// The present moment.
+    pub now: Timestamp,
+    /// Where the button posts to: `/d/{token}`.
+    pub action: String,
+}
+
+impl Confirm {
+    fn shown_name(&self) -> Cow<'_, str> {
+        human::name(&self.file_name)
+    }
+
+    fn left(&self) -> String {
+        human::span(self.until.since(self.now).as_secs())
+    }
+
+    fn style(&self) -> &'static str {
+        assets::inline_style()
+    }
+
+    /// A page with a name that somebody hostile might choose.
+    pub fn sample() -> Confirm {
+        Confirm {
+            file_name: "我这一辈子 <script>alert(1)</script> \u{202e}fdp.exe".to_owned(),
+            size: 12_345_678,
+            until: Timestamp::from_secs(1_795_340_096 + 7200),
+            now: Timestamp::from_secs(1_795_340_096),
+            action: "/d/eyJ\"><script>".to_owned(),
+        }
+    }
+}
+
+/// Why there is no file; the reasons of RFC 9457 problems that this service knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// `invalid-token`
+    InvalidToken,
+    /// `expired-token`
+    ExpiredToken,
+    /// `used-token`
+    UsedToken,
+    /// `revoked-token`
+    RevokedToken,
+    /// `file-not-found`
+    FileNotFound,
+    /// `file-changed`
+    FileChanged,
+    /// `range-not-satisfiable`
+    RangeNotSatisfiable,
+    /// `store-unavailable`
+    StoreUnavailable,
+    /// `too-many-requests`
+    TooManyRequests,
+    /// No such address on this service.
+    NoSuchPage,
+    /// The address does not know this method.
+    MethodNotAllowed,
+    /// Any other fault.
+    Fault,
+}
+
+impl Reason {
+    /// Every reason, for those who must treat them all.
+    pub const ALL: [Reason; 12] = [
+        Reason::InvalidToken,
+        Reason::ExpiredToken,
+        Reason::UsedToken,
+        Reason::RevokedToken,
+        Reason::FileNotFound,
+        Reason::FileChanged,
+        Reason::RangeNotSatisfiable,
+        Reason::StoreUnavailable,
+        Reason::TooManyRequests,
+        Reason::NoSuchPage,
+        Reason::MethodNotAllowed,
+        Reason::Fault,
+    ];
+
+    /// Headline, what happened, and what to do now.
+    const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Reason::InvalidToken => (
+                "This link is not valid",
+                "The address is incomplete or was changed on its way, so we can't tell which file it stands for.",
+                "Copy the whole address again, to its very last character. If that does not help, get a new link.",
+            ),
+            Reason::ExpiredToken => (
+                "This link has expired",
+                "A link can be used for a limited time, and the time of this one is over.",
+                "Get a new link and start the download soon after.",
+            ),
+            Reason::UsedToken => (
+                "This link was already used",
+                "A link works once: somebody, perhaps you, has already downloaded the file with this one. \
+                 If you did, look among your browser's downloads.",
+                "If you still need the file, get a new link. If it was not you, tell whoever sent you the link.",
+            ),
+            Reason::RevokedToken => (
+                "This link was revoked",
+                "Whoever is responsible for the file has taken the link back before it was used up.",
+                "If you still need the file, ask for a new link.",
+            ),
+            Reason::FileNotFound => (
+                "The file is not there",
+                "The link is good and is not used up, but the file was moved, renamed or deleted.",
+                "Try again later, or ask whoever sent you the link.",
+            ),
+            Reason::FileChanged => (
+                "The file has changed",
+                "The link stands for an earlier state of this file. The link is not used up, but it can't fetch the new state.",
+                "Get a new link for the file as it is now.",
+            ),
+            Reason::RangeNotSatisfiable => (
+                "That part of the file does not exist",
+                "Your program asked for bytes beyond the end of the file. The link is not used up.",
+                "Delete what was downloaded so far and start again from the beginning.",
+            ),
+            Reason::StoreUnavailable => (
+                "Downloads are paused for a moment",
+                "We can't make sure right now that this link is used only once, so we don't hand out the file. \
+                 The link is not used up.",
+                "Wait a little, then open the same link again.",
+            ),
+            Reason::TooManyRequests => (
+                "Too many attempts",
+                "Too many requests came from your network in a short time, so this one was not looked at.",
+                "Wait a minute, then open the same link again.",
+            ),
+            Reason::NoSuchPage => (
+                "Nothing is here",
+                "This service only answers to download links, and this address is none.",
+                "Check the address, or get a new link.",
+            ),
+            Reason::MethodNotAllowed => (
+                "That does not work here",
+                "This address does not answer to that kind of request.",
+                "Open the link in a browser.",
+            ),
+            Reason::Fault => (
+                "Something went wrong on our side",
+                "The request failed because of a fault in this service, not because of you.",
+                "Try the same link again in a moment. If it keeps failing, get a new one.",
+            ),
+        }
+    }
+}
+
+/// Why there is no file, and how to get a new link.
+#[derive(Clone, Debug, Template)]
+#[template(path = "download/refused.html")]
+pub struct Refused {
+    /// The answer's status.
+    pub status: u16,
+    /// Why.
+    pub reason: Reason,
+    /// Seconds to wait, where the answer has `Retry-After`.
+    pub retry_after: Option<u64>,
+    /// Where the web app is, if this service knows.
+    pub web_url: Option<String>,
+}
+
+impl Refused {
+    fn headline(&self) -> &'static str {
+        self.reason.words().0
+    }
+
+    fn what(&self) -> &'static str {
+        self.reason.words().1
+    }
+
+    fn next(&self) -> Cow<'static, str> {
+        match self.retry_after {
+            Some(seconds) => {
+                format!("Wait {}, then open the same link again.", human::span(seconds.max(1))).into()
+            }
+            None => self.reason.words().2.into(),
+        }
+    }
+
+    /// Only a web address may become a link.
+    fn web_address(&self) -> Option<&str> {
+        self.web_url.as_deref().filter(|url| url.starts_with("https://") || url.starts_with("http://"))
+    }
+
+    fn style(&self) -> &'static str {
+        assets::inline_style()
+    }
+
+    /// The page of a link that was used before.
+    pub fn sample() -> Refused {
+        Refused {
+            status: 410,
+            reason: Reason::UsedToken,
+            retry_after: None,
+            web_url: Some("http://127.0.0.1:8080/\"><script>".to_owned()),
+        }
+    }
+}
+
+/// A rendered sample of every page under a name that is also a file name.
+///
+/// # Errors
+/// When a template fails to render.
+pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
+    let mut pages = vec![("confirm".to_owned(), Confirm::sample().render()?)];
+    for reason in Reason::ALL {
+        let retry_after = (reason == Reason::StoreUnavailable).then_some(5);
+        let page = Refused { reason, retry_after, ..Refused::sample() };
+        pages.push((format!("refused-{reason:?}"), page.render()?));
+    }
+    let alone = Refused { web_url: Some("javascript:alert(1)".to_owned()), ..Refused::sample() };
+    pages.push(("refused-alone".to_owned(), alone.render()?));
+    Ok(pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn every_page_renders_and_escapes_hostile_values() {
+        for (name, html) in samples().unwrap() {
+            assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: doctype or language");
+            assert_eq!(html.matches("<h1").count(), 1, "{name}: exactly one h1");
+            assert_eq!(html.matches("<main").count(), 1, "{name}: one main landmark");
+            assert_eq!(html.matches("<title>").count(), 1, "{name}: one title");
+            let lower = html.to_lowercase();
+            for forbidden in ["<script", "javascript:", "style=\"", "<link rel=\"stylesheet\"", "src=\"http"]
+            {
+                assert!(!lower.contains(forbidden), "{name}: has {forbidden}");
+            }
+            assert!(!html.contains('\u{202e}'), "{name}: a name turns the text around");
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_exactly_the_style_of_the_page() {
+        for (name, html) in samples().unwrap() {
+            let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
+            let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
+            assert!(content_security_policy().contains(&format!("style-src 'sha256-{hash}';")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! How sizes, times and names are shown to people.
+
+use std::borrow::Cow;
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::clock::Timestamp;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// A size in decimal units as a disk's maker or a browser counts them: `12.3 MB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        1 => return "1 byte".to_owned(),
+        0..1000 => return format!("{bytes} bytes"),
+        _ => {}
+    }
+    let mut unit = 1000_u128;
+    let mut names = ["kB", "MB", "GB", "TB", "PB", "EB"].into_iter().peekable();
+    let bytes = u128::from(bytes);
+    while let Some(name) = names.next() {
+        // Rounded before the unit is chosen, so that 999,999 bytes are 1.0 MB and not 1000.0 kB.
+        let tenths = (bytes * 10 + unit / 2) / unit;
+        if tenths < 1000 {
+            return format!("{}.{} {name}", tenths / 10, tenths % 10);
+        }
+        let whole = (bytes + unit / 2) / unit;
+        if whole < 1000 || names.peek().is_none() {
+            return format!("{whole} {name}");
+        }
+        unit *= 1000;
+    }
+    format!("{bytes} bytes")
+}
+
+/// The exact size: `12,345,678 bytes`.
+pub fn exact_size(bytes: u64) -> String {
+    let unit = if bytes == 1 { "byte" } else { "bytes" };
+    format!("{} {unit}", grouped(bytes))
+}
+
+/// A number with its thousands set apart: `12,345,678`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How long ago `then` was: `3 minutes ago`; the date once that says more.
+pub fn ago(now: Timestamp, then: Timestamp) -> String {
+    // Servers' clocks differ a little: a file from a few seconds ahead was made just now.
+    if then > now && then.since(now).as_secs() > MINUTE {
+        return date(then);
+    }
+    match now.since(then).as_secs() {
+        0..45 => "just now".to_owned(),
+        seconds if seconds < 30 * DAY => format!("{} ago", span(seconds)),
+        _ => date(then),
+    }
+}
+
+/// A length of time in its largest fitting unit, rounded: `1 minute`, `3 days`.
+pub fn span(seconds: u64) -> String {
+    let (unit, name) = match seconds {
+        0..45 => (1, "second"),
+        45..2670 => (MINUTE, "minute"),
+        2670..79_200 => (HOUR, "hour"),
+        _ => (DAY, "day"),
+    };
+    let count = (seconds + unit / 2) / unit;
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {name}{plural}")
+}
+
+/// A day: `22 November 2026`.
+pub fn date(at: Timestamp) -> String {
+    let format = format_description!("[day padding:none] [month repr:long] [year]");
+    moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
+}
+
+/// A moment to the second: `22 November 2026, 09:34:56 UTC`.
+pub fn exact_time(at: Timestamp) -> String {
+    let format =
+        format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute]:[second] UTC");
+    moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
+}
+
+fn moment(at: Timestamp) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(at.secs()).ok()?).ok()
+}
+
+/// A name as it may stand in a page. Characters that would hide what a name really is (line breaks
+/// and other control characters, and those that turn the direction of text around, which make
+/// `gnp.exe` out of `exe.png`) are shown as `�`; letters of any script stay as they are.
+pub fn name(name: &str) -> Cow<'_, str> {
+    if !name.contains(hides) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.replace(hides, "\u{fffd}"))
+}
+
+fn hides(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The icon for a file, chosen by the end of its name: the id of a symbol in `icons.svg`.
+pub fn icon(name: &str) -> &'static str {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    // Longer than any extension below: an ordinary name with a dot in it.
+    if extension.len() > 10 {
+        return "file";
+    }
+    match extension.to_ascii_lowercase().as_str() {
+        "pdf" => "pdf",
+        "epub" | "mobi" | "azw" | "azw3" | "fb2" | "djvu" | "cbz" | "cbr" => "book",
+        "txt" | "md" | "markdown" | "rst" | "log" | "nfo" | "adoc" | "org" => "text",
+        "doc" | "docx" | "odt" | "rtf" | "pages" | "tex" | "wpd" => "document",
+        "xls" | "xlsx" | "ods" | "csv" | "tsv" | "numbers" | "parquet" => "sheet",
+        "ppt" | "pptx" | "odp" | "key" => "slides",
+        "png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" | "svg" | "heic" | "heif" | "tif" | "tiff"
+        | "bmp" | "ico" | "raw" | "cr2" | "nef" | "dng" | "psd" | "xcf" | "jxl" => "image",
+        "mp3" | "flac" | "ogg" | "oga" | "opus" | "m4a" | "aac" | "wav" | "wma" | "aiff" | "mid" | "midi" => {
+            "audio"
+        }
+        "mp4" | "mkv" | "webm" | "mov" | "avi" | "m4v" | "mpg" | "mpeg" | "wmv" | "ogv" | "3gp" => "video",
+        "zip" | "tar" | "gz" | "tgz" | "bz2" | "xz" | "zst" | "7z" | "rar" | "lz" | "lz4" | "br" | "iso"
+        | "img" | "dmg" | "deb" | "rpm" | "jar" | "apk" | "cab" => "archive",
+        "rs" | "c" | "h" | "cc" | "cpp" | "hpp" | "py" | "js" | "ts" | "tsx" | "jsx" | "go" | "java"
+        | "kt" | "rb" | "php" | "sh" | "bash" | "ps1" | "bat" | "html" | "htm" | "css" | "json" | "xml"
+        | "yaml" | "yml" | "toml" | "ini" | "conf" | "sql" | "lua" | "swift" | "cs" | "r" | "ipynb" => "code",
+        _ => "file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_keep_three_digits_and_never_reach_a_thousand() {
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1000, "1.0 kB"),
+            (12_345, "12.3 kB"),
+            (99_949, "99.9 kB"),
+            (99_950, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (12_345_678, "12.3 MB"),
+            (5_000_000_000, "5.0 GB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), shown, "{bytes}");
+        }
+        assert_eq!(exact_size(12_345_678), "12,345,678 bytes");
+        assert_eq!(exact_size(1), "1 byte");
+        assert_eq!(exact_size(123), "123 bytes");
+    }
+
+    #[test]
+    fn times_are_told_from_now() {
+        let now = Timestamp::from_secs(1_795_340_096);
+        for (seconds, shown) in [
+            (0, "just now"),
+            (44, "just now"),
+            (45, "1 minute ago"),
+            (89, "1 minute ago"),
+            (180, "3 minutes ago"),
+            (2_669, "44 minutes ago"),
+            (2_670, "1 hour ago"),
+            (5_400, "2 hours ago"),
+            (79_199, "22 hours ago"),
+            (79_200, "1 day ago"),
+            (29 * DAY, "29 days ago"),
+            (30 * DAY, "23 October 2026"),
+        ] {
+            let then = Timestamp::from_secs(now.secs() - seconds);
+            assert_eq!(ago(now, then), shown, "{seconds}");
+        }
+        assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 5)), "just now");
+        assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 400 * DAY)), "27 December 2027");
+        assert_eq!(exact_time(now), "22 November 2026, 09:34:56 UTC");
+        assert_eq!(span(120), "2 minutes");
+        assert_eq!(span(1), "1 second");
+    }
+
+    #[test]
+    fn a_name_cannot_hide_what_it_is() {
+        assert_eq!(name("我这一辈子.pdf"), "我这一辈子.pdf");
+        assert_eq!(name("👩‍👩‍👧.png"), "👩‍👩‍👧.png");
+        assert_eq!(name("a\nb\u{202e}gnp.exe"), "a\u{fffd}b\u{fffd}gnp.exe");
+    }
+
+    #[test]
+    fn an_icon_follows_the_extension() {
+        for (name, wanted) in [
+            ("a.PDF", "pdf"),
+            ("photo.jpeg", "image"),
+            ("backup.tar.gz", "archive"),
+            ("README", "file"),
+            (".pdf", "pdf"),
+            ("no.such-extension-at-all", "file"),
+            ("", "file"),
+        ] {
+            assert_eq!(icon(name), wanted, "{name}");
+        }
+    }
+}

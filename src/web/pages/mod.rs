@@ -1,0 +1,166 @@
+//! The web app's pages: one struct for each, filled by a handler and rendered by askama with
+//! escaping always on.
+//!
+//! A page holds plain values and decides only how they look. It knows no session, no database and
+//! no clock: whatever depends on the time is computed from a `now` that is passed in.
+//!
+//! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are
+//! meant to be served under [`CONTENT_SECURITY_POLICY`].
+
+pub mod account;
+pub mod files;
+pub mod refusal;
+
+use crate::assets;
+
+/// The strict policy for pages: no script, style and pictures from this origin only.
+///
+/// `form_targets` are the origins, besides this one, to which the answer to a form may redirect:
+/// browsers apply `form-action` to the redirect as well, so the download service's origin must be
+/// there for the Download button to work.
+pub fn content_security_policy(form_targets: &[&str]) -> String {
+    let mut policy = String::from(CONTENT_SECURITY_POLICY);
+    for target in form_targets {
+        policy.push(' ');
+        policy.push_str(target);
+    }
+    policy
+}
+
+/// The policy without any further form target; `form-action` stands last.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+     base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+
+/// What surrounds every page.
+#[derive(Clone, Debug, Default)]
+pub struct Chrome {
+    /// Title of the page, without the product's name.
+    pub title: String,
+    /// Which entry of the main navigation this page belongs to.
+    pub section: Section,
+    /// Who is logged in, if anybody.
+    pub user: Option<User>,
+    /// A message about what was just done, shown once.
+    pub flash: Option<Flash>,
+}
+
+/// Who is logged in, as far as every page needs it.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name to show.
+    pub name: String,
+    /// The session's CSRF token, for the log-out button (`POST /logout`, field `csrf`) and for the
+    /// page's own forms.
+    pub csrf: String,
+}
+
+/// An entry of the main navigation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Section {
+    /// None of them.
+    #[default]
+    None,
+    /// Browsing files.
+    Files,
+    /// The person's own account.
+    Account,
+}
+
+/// A message about what was just done.
+#[derive(Clone, Debug)]
+pub struct Flash {
+    /// Whether it went well.
+    pub kind: FlashKind,
+    /// One sentence.
+    pub text: String,
+}
+
+/// Whether what was just done went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashKind {
+    /// It is done.
+    Done,
+    /// It is not, and somebody should know.
+    Failed,
+}
+
+impl Chrome {
+    /// A page for nobody in particular.
+    pub fn public(title: impl Into<String>) -> Chrome {
+        Chrome { title: title.into(), ..Chrome::default() }
+    }
+
+    /// A page for `user` in `section`.
+    pub fn signed_in(title: impl Into<String>, section: Section, user: User) -> Chrome {
+        Chrome { title: title.into(), section, user: Some(user), flash: None }
+    }
+
+    fn style_url(&self) -> String {
+        assets::WEB_STYLE.url()
+    }
+
+    fn icons_url(&self) -> String {
+        assets::ICONS.url()
+    }
+
+    fn favicon_url(&self) -> String {
+        assets::FAVICON.url()
+    }
+
+    /// The CSRF token for the page's own forms; empty, and so refused, when nobody is logged in.
+    fn csrf(&self) -> &str {
+        self.user.as_ref().map_or("", |user| &user.csrf)
+    }
+
+    fn sample(title: &str, section: Section) -> Chrome {
+        let user =
+            User { name: "Lin <script>alert(1)</script> 😀".to_owned(), csrf: "csrf\"'<>".to_owned() };
+        Chrome::signed_in(title, section, user)
+    }
+}
+
+/// A rendered sample of every page under a name that is also a file name; for looking at them and
+/// for the test below.
+///
+/// # Errors
+/// When a template fails to render.
+pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
+    let mut pages = account::samples()?;
+    pages.extend(files::samples()?);
+    pages.extend(refusal::samples()?);
+    Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_renders_and_escapes_hostile_values() {
+        let pages = samples().unwrap();
+        assert!(pages.len() > 20, "the list of samples lost pages");
+        for (name, html) in pages {
+            assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: doctype or language");
+            assert_eq!(html.matches("<h1").count(), 1, "{name}: exactly one h1");
+            assert_eq!(html.matches("<title>").count(), 1, "{name}: one title");
+            assert!(!html.contains("<title> "), "{name}: empty title");
+            assert_eq!(html.matches("<main").count(), 1, "{name}: one main landmark");
+            let lower = html.to_lowercase();
+            for forbidden in ["<script", "<img", " onerror=\"", "javascript:", "style=\"", "<style"] {
+                assert!(!lower.contains(forbidden), "{name}: has {forbidden}");
+            }
+            assert!(!html.contains('\u{202e}'), "{name}: a name turns the text around");
+            for form in html.split("<form").skip(1).filter(|form| form.contains("method=\"post\"")) {
+                let form = form.split("</form>").next().unwrap();
+                assert!(form.contains("name=\"csrf\""), "{name}: a form without CSRF token");
+            }
+        }
+    }
+
+    #[test]
+    fn the_policy_lets_forms_lead_to_the_download_service() {
+        let policy = content_security_policy(&["https://dl.example"]);
+        assert!(policy.ends_with("form-action 'self' https://dl.example"), "{policy}");
+        assert!(!policy.contains("unsafe"));
+    }
+}

@@ -1,0 +1,143 @@
+//! The page that says what went wrong and what to do next. One page for every status.
+
+use askama::Template;
+
+use super::Chrome;
+
+/// A refused request.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/refusal.html")]
+pub struct Refusal {
+    /// What surrounds the page.
+    pub chrome: Chrome,
+    /// The answer's status.
+    pub status: u16,
+    /// What it is, in a few words.
+    pub headline: String,
+    /// What happened: one sentence, without a cause that only the operator should see.
+    pub what: String,
+    /// What the person can do now.
+    pub next: String,
+    /// Where to go on.
+    pub action: Option<Action>,
+    /// The request's id, by which the operator finds the log lines.
+    pub request_id: Option<String>,
+}
+
+/// Where to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// The address.
+    pub href: String,
+    /// The button's text.
+    pub label: String,
+}
+
+impl Refusal {
+    /// The usual words for `status`; whoever knows more may change them.
+    pub fn of(status: u16) -> Refusal {
+        let (headline, what, next) = words(status);
+        let (href, label) = match status {
+            401 => ("/login", "Log in"),
+            _ => ("/files/", "Go to your files"),
+        };
+        Refusal {
+            chrome: Chrome::public(headline),
+            status,
+            headline: headline.to_owned(),
+            what: what.to_owned(),
+            next: next.to_owned(),
+            action: Some(Action { href: href.to_owned(), label: label.to_owned() }),
+            request_id: None,
+        }
+    }
+
+    /// Says how long to wait, for 429 and 503.
+    pub fn wait(mut self, seconds: u64) -> Refusal {
+        self.next = format!("Wait {}, then try again.", crate::human::span(seconds.max(1)));
+        self
+    }
+
+    /// A page with values that somebody hostile might send.
+    pub fn sample() -> Refusal {
+        Refusal {
+            what: "There is no file named <script>alert(1)</script>.".to_owned(),
+            request_id: Some("01JD\"><script>".to_owned()),
+            ..Refusal::of(404)
+        }
+    }
+}
+
+fn words(status: u16) -> (&'static str, &'static str, &'static str) {
+    match status {
+        400 => (
+            "That request made no sense",
+            "Something in the address or the form was not as it should be.",
+            "Go back, check what you typed and try again.",
+        ),
+        401 => (
+            "Please log in",
+            "This page is only for people who are logged in.",
+            "Log in, then you will see it.",
+        ),
+        403 => (
+            "This is not yours to open",
+            "You are not allowed to do this, or the page stood open for so long that its form is no longer valid.",
+            "Reload the page and try again. If you should have access, ask your operator for it.",
+        ),
+        404 => (
+            "Nothing is here",
+            "There is no such page or file, or you are not allowed to see it.",
+            "It may have been moved or renamed: look for it in your files.",
+        ),
+        405 => (
+            "That does not work here",
+            "This address does not answer to that kind of request.",
+            "Use the buttons of the pages instead of the address itself.",
+        ),
+        409 => (
+            "It changed in the meantime",
+            "What you asked for is no longer as it was when you opened the page.",
+            "Reload the page, look at what is there now, and try again.",
+        ),
+        410 => (
+            "This link was already used",
+            "A link of this kind works once, and this one has done its work or its time is over.",
+            "Ask whoever sent it to you for a new one.",
+        ),
+        413 => {
+            ("That is too large", "The request holds more than this service accepts.", "Send less at once.")
+        }
+        429 => (
+            "Too many attempts",
+            "Too many requests came in a short time, so this one was not looked at.",
+            "Wait a minute, then try again.",
+        ),
+        503 => (
+            "Not available right now",
+            "The service cannot answer at the moment; nothing of yours was lost.",
+            "Wait a little, then try again.",
+        ),
+        _ => (
+            "Something went wrong on our side",
+            "The request failed because of a fault in this service, not because of you.",
+            "Try again in a moment. If it keeps failing, tell your operator.",
+        ),
+    }
+}
+
+pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    Ok(vec![
+        ("refusal-400", Refusal::of(400).render()?),
+        ("refusal-401", Refusal::of(401).render()?),
+        ("refusal-403", Refusal::of(403).render()?),
+        ("refusal-404", Refusal::sample().render()?),
+        ("refusal-405", Refusal::of(405).render()?),
+        ("refusal-409", Refusal::of(409).render()?),
+        ("refusal-410", Refusal::of(410).render()?),
+        ("refusal-413", Refusal::of(413).render()?),
+        ("refusal-429", Refusal::of(429).wait(90).render()?),
+        ("refusal-500", Refusal::of(500).render()?),
+        ("refusal-503", Refusal::of(503).wait(5).render()?),
+    ])
+}
