@@ -319,12 +319,12 @@ impl Accounts {
     /// # Errors
     /// When the database fails.
     pub async fn list(&self) -> Result<Vec<Account>, AccountError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts ORDER BY email_key")))
-            .fetch_all(self.db.reader())
-            .await?;
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts ORDER BY email_key")))
+                .fetch_all(self.db.reader())
+                .await?;
         let mut groups = BTreeMap::<String, BTreeSet<String>>::new();
-        for row in
-            sqlx::query("SELECT account, name FROM account_groups").fetch_all(self.db.reader()).await?
+        for row in sqlx::query("SELECT account, name FROM account_groups").fetch_all(self.db.reader()).await?
         {
             groups.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
         }
@@ -368,14 +368,13 @@ impl Accounts {
     ) -> Result<bool, AccountError> {
         let mut transaction = self.db.begin().await?;
         // First the account's row, then its sessions: see `Sessions::start`.
-        let changed = sqlx::query(
-            "UPDATE accounts SET password = $1 WHERE id = $2 AND COALESCE(password, '') = $3",
-        )
-        .bind(password.as_str())
-        .bind(seen.id.as_str())
-        .bind(seen.password.as_ref().map_or("", StoredPassword::as_str))
-        .execute(&mut *transaction)
-        .await?;
+        let changed =
+            sqlx::query("UPDATE accounts SET password = $1 WHERE id = $2 AND COALESCE(password, '') = $3")
+                .bind(password.as_str())
+                .bind(seen.id.as_str())
+                .bind(seen.password.as_ref().map_or("", StoredPassword::as_str))
+                .execute(&mut *transaction)
+                .await?;
         if changed.rows_affected() == 0 {
             return Ok(false);
         }
@@ -386,10 +385,8 @@ impl Accounts {
 
     async fn one(&self, column: &'static str, value: &str) -> Result<Option<Account>, AccountError> {
         let query = format!("SELECT {COLUMNS} FROM accounts WHERE {column} = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(value)
-            .fetch_optional(self.db.reader())
-            .await?;
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(value).fetch_optional(self.db.reader()).await?;
         let Some(row) = row else { return Ok(None) };
         let mut account = from_row(&row)?;
         account.groups = groups_of(&self.db, &account.id).await?;
@@ -453,7 +450,10 @@ async fn insert(
     }))
 }
 
-async fn end_sessions(transaction: &mut Transaction<'static, Any>, id: &AccountId) -> Result<(), sqlx::Error> {
+async fn end_sessions(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM sessions WHERE account = $1")
         .bind(id.as_str())
         .execute(&mut **transaction)
@@ -496,8 +496,16 @@ mod tests {
         let email: Email = "  Ada@Example.ORG ".parse().unwrap();
         assert_eq!((email.as_str(), email.key()), ("Ada@Example.ORG", "ada@example.org"));
         for wrong in [
-            "", "ada", "@x", "ada@", "a@b@c", "ada @x.org", "ada@x.org\r\nBcc: b@x.org", "<ada@x.org>",
-            "ada@.org", "a,b@x.org",
+            "",
+            "ada",
+            "@x",
+            "ada@",
+            "a@b@c",
+            "ada @x.org",
+            "ada@x.org\r\nBcc: b@x.org",
+            "<ada@x.org>",
+            "ada@.org",
+            "a,b@x.org",
         ] {
             assert_eq!(wrong.parse::<Email>(), Err(InvalidEmail), "{wrong:?}");
         }

@@ -33,16 +33,16 @@ fn digest_for(cookie: &Secret) -> Digest {
 /// and old browsers; the token still has to match). `public_url` is where people reach the app.
 pub fn same_origin(headers: &HeaderMap, public_url: &str) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    match text("sec-fetch-site") {
+    if let Some(site) = text("sec-fetch-site") {
         // `none` is the person himself: an address typed, a bookmark.
-        Some(site) => return matches!(site, "same-origin" | "none"),
-        None => {}
+        return matches!(site, "same-origin" | "none");
     }
     let Some(origin) = text(ORIGIN.as_str()) else { return true };
     // Behind some names the app is reached by another address than the public one (`localhost`);
     // then the page and the request must agree on it.
     let host = text(HOST.as_str()).unwrap_or_default();
-    let own_host = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    let own_host =
+        origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
     own_host || origin.eq_ignore_ascii_case(origin_of(public_url))
 }
 

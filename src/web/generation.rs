@@ -61,9 +61,10 @@ impl Generations {
             if !self.is_fresh(now) {
                 // Taken before the question, because the answer may be as old as the question.
                 let asked = Some((now, Instant::now()));
-                let number: i64 = sqlx::query_scalar("SELECT number FROM generations WHERE name = 'accounts'")
-                    .fetch_one(self.shared.db.reader())
-                    .await?;
+                let number: i64 =
+                    sqlx::query_scalar("SELECT number FROM generations WHERE name = 'accounts'")
+                        .fetch_one(self.shared.db.reader())
+                        .await?;
                 self.shared.known.fetch_max(number, Ordering::AcqRel);
                 *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
             }

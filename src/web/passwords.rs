@@ -185,8 +185,8 @@ impl Passwords {
 }
 
 fn hash_now(password: &[u8]) -> Result<StoredPassword, HashError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
-        .map_err(|error| HashError::Failed(error.into()))?;
+    let params =
+        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| HashError::Failed(error.into()))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let salt: [u8; 16] = random_bytes()?;
     let hash: PasswordHash = argon2.hash_password_with_salt(password, &salt).map_err(HashError::Failed)?;
@@ -194,8 +194,8 @@ fn hash_now(password: &[u8]) -> Result<StoredPassword, HashError> {
 }
 
 fn verify_now(password: &[u8], stored: &StoredPassword) -> Result<bool, HashError> {
-    let hash = PasswordHash::new(&stored.0)
-        .map_err(|_| HashError::Failed(password_hash::Error::EncodingInvalid))?;
+    let hash =
+        PasswordHash::new(&stored.0).map_err(|_| HashError::Failed(password_hash::Error::EncodingInvalid))?;
     match Argon2::default().verify_password(password, &hash) {
         Ok(()) => Ok(true),
         Err(password_hash::Error::PasswordInvalid) => Ok(false),

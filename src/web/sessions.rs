@@ -118,12 +118,14 @@ impl Sessions {
         if found.rows_affected() == 0 {
             return Ok(None);
         }
-        sqlx::query("INSERT INTO sessions (digest, account, created_at, last_seen_at) VALUES ($1, $2, $3, $3)")
-            .bind(text_of(&id.digest()))
-            .bind(account.as_str())
-            .bind(to_column(now))
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "INSERT INTO sessions (digest, account, created_at, last_seen_at) VALUES ($1, $2, $3, $3)",
+        )
+        .bind(text_of(&id.digest()))
+        .bind(account.as_str())
+        .bind(to_column(now))
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(Some(id))
     }
