@@ -14,7 +14,7 @@ mod login;
 mod service;
 
 /// All addresses.
-pub fn routes(cfg: &mut ServiceConfig) {
+pub(super) fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/").route(read().to(service::home)))
         .service(web::resource("/login").route(read().to(login::page)).route(web::post().to(login::log_in)))
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
