@@ -1,9 +1,11 @@
 //! Oncelink hands out download links that work once, and only once, and are never lost.
 //!
 //! A small kernel ([`clock`], [`secret`], [`id`], [`files`], [`token`], [`used_tokens`]) carries
-//! two services that never import each other: [`download`] and [`web`]. `server` wires them.
+//! two services that never import each other: [`download`] and [`web`]. [`server`] wires them;
+//! [`cli`] is how an operator starts and asks them.
 
 pub mod assets;
+pub mod cli;
 pub mod client_address;
 pub mod clock;
 pub mod config;
@@ -12,6 +14,8 @@ pub mod files;
 pub mod human;
 pub mod id;
 pub mod secret;
+pub mod server;
+pub mod telemetry;
 pub mod token;
 pub mod used_tokens;
 pub mod web;

@@ -1,1 +1,15 @@
-fn main() {}
+//! The `oncelink` command: parse, act, print what went wrong once, answer with an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use oncelink::cli::{self, Cli};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command_line = Cli::parse();
+    let end = actix_web::rt::System::new().block_on(cli::run(command_line));
+    end.unwrap_or_else(|error| cli::report(&error))
+}

@@ -30,12 +30,14 @@ pub mod db;
 pub mod extract;
 pub mod generation;
 mod handlers;
+pub mod issue;
 pub mod local_path;
 pub mod pages;
 pub mod passwords;
 pub mod problem;
 pub mod rights;
 pub mod sessions;
+pub mod signer;
 pub mod state;
 pub mod throttle;
 

@@ -1,0 +1,100 @@
+//! The command line: what an operator types, and who answers it.
+//!
+//! Answers go to standard output, so that a program can read them; whatever is said about them goes
+//! to standard error. Exit codes: 0 done, 1 failed or refused, 2 a mistake in the command or the
+//! settings.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::config::{Settings, SettingsError};
+use crate::server::{self, Role, ServeError};
+use crate::telemetry;
+
+mod args;
+
+pub use args::{Cli, Command, KeysCommand, TokenCommand, UserCommand};
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The services can't run.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The log can't be set up.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+    /// Standard output can't be written.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+}
+
+impl CliError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            CliError::Settings(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// See [`CliError`]; [`report`] prints it.
+pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let command = cli.command.unwrap_or(Command::Serve);
+    if let Command::Completions { shell } = command {
+        return print(&args::completions(shell)).map(|()| ExitCode::SUCCESS);
+    }
+    let settings = Settings::of_process(cli.config.as_deref())?;
+    match command {
+        Command::Serve => serve(settings, Role::Both).await,
+        Command::Web => serve(settings, Role::Web).await,
+        Command::Download => serve(settings, Role::Download).await,
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn serve(settings: Settings, role: Role) -> Result<ExitCode, CliError> {
+    // The guard writes what is still in its buffer when it goes; the last lines matter most.
+    let _guard = telemetry::start(&settings.log)?;
+    server::run(settings, role).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints an error and its causes on one line of standard error, and answers the exit code.
+pub fn report(error: &CliError) -> ExitCode {
+    let _ = writeln!(io::stderr().lock(), "oncelink: {}", chain(error));
+    error.exit_code()
+}
+
+/// An error and its causes, each after a colon.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Writes an answer to standard output. Whoever closes the pipe has read enough.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says something about an answer on standard error.
+pub(crate) fn remark(text: &str) {
+    // Nothing can be done about a standard error that is closed.
+    let _ = writeln!(io::stderr().lock(), "oncelink: {text}");
+}

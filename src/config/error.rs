@@ -1,0 +1,75 @@
+//! What can be wrong with the settings, said so that the operator can mend it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The settings file.
+    File(PathBuf),
+    /// An environment variable, by its name.
+    Variable(String),
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File(path) => write!(f, "in {}", path.display()),
+            Origin::Variable(name) => write!(f, "in the environment variable {name}"),
+            Origin::Default => f.write_str("by default"),
+        }
+    }
+}
+
+/// Why there are no settings to run with.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file can't be read.
+    #[error(
+        "cannot read the settings file {}; name another with --config, or leave it out to run with the defaults",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}, line {line}, column {column}: {problem}; the file must be valid TOML 1.0", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in characters.
+        column: usize,
+        /// What the parser says.
+        problem: String,
+    },
+    /// One key is wrong.
+    #[error("setting `{key}` ({origin}): {problem}; {remedy}")]
+    Key {
+        /// The key's full name, such as `web.listen`.
+        key: String,
+        /// Where its value comes from.
+        origin: Origin,
+        /// What is wrong.
+        problem: String,
+        /// How to mend it.
+        remedy: String,
+    },
+    /// A variable with our prefix that is no setting.
+    #[error("the environment variable {name} is no setting; {remedy}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// How to mend it.
+        remedy: String,
+    },
+}

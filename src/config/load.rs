@@ -1,0 +1,288 @@
+//! Puts the settings together: defaults, under the file, under the environment.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use toml::{Table, Value};
+
+use super::known::{Kind, KnownKey, KnownKeys};
+use super::{JWKS_PATH, Origin, Settings, SettingsError, validate};
+
+/// What the name of each of our environment variables starts with.
+pub(super) const PREFIX: &str = "ONCELINK_";
+
+/// Read in the working directory when no file is named.
+const DEFAULT_FILE: &str = "oncelink.toml";
+
+/// Variables that steer the tests; they are no settings.
+const RESERVED: [&str; 2] = ["ONCELINK_TEST_", "ONCELINK_VECTORS"];
+
+impl Settings {
+    /// The settings of this process: from `file`, or else from `oncelink.toml` in the working
+    /// directory if there is one, and from the process's environment.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn of_process(file: Option<&Path>) -> Result<Settings, SettingsError> {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        Settings::load(file, std::env::vars_os())
+    }
+
+    /// The settings from `file`, if any, and the given environment.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Settings, SettingsError> {
+        let mut draft =
+            Draft { keys: KnownKeys::read(), values: Table::new(), file: None, variables: Vec::new() };
+        if let Some(path) = file {
+            draft.read_file(path)?;
+        }
+        draft.overlay(environment)?;
+        draft.derive();
+        draft.finish()
+    }
+}
+
+/// Values on their way to become [`Settings`], with their origins.
+struct Draft {
+    keys: KnownKeys,
+    values: Table,
+    /// The file, if one was read.
+    file: Option<PathBuf>,
+    /// Full names of the keys that the environment set.
+    variables: Vec<String>,
+}
+
+impl Draft {
+    fn read_file(&mut self, path: &Path) -> Result<(), SettingsError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+        self.values = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let last_line = before.rsplit('\n').next().unwrap_or_default();
+            SettingsError::Syntax {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column: last_line.chars().count() + 1,
+                problem: error.message().to_owned(),
+            }
+        })?;
+        self.file = Some(path.to_owned());
+        self.refuse_unknown()
+    }
+
+    fn refuse_unknown(&self) -> Result<(), SettingsError> {
+        for (name, value) in &self.values {
+            if self.keys.is_section(name) {
+                let Value::Table(section) = value else {
+                    let problem = format!("is a section, not {}", kind_of(value));
+                    let remedy = format!("write a line `[{name}]` and its keys below");
+                    return Err(self.wrong(name, problem, remedy));
+                };
+                for key in section.keys() {
+                    if self.keys.find(Some(name), key).is_none() {
+                        return Err(self.unknown(Some(name), key));
+                    }
+                }
+            } else if self.keys.find(None, name).is_none() {
+                return Err(self.unknown(None, name));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, section: Option<&str>, key: &str) -> SettingsError {
+        let full_name = section.map_or_else(|| key.to_owned(), |section| format!("{section}.{key}"));
+        let place = section.map_or_else(|| "at the top".to_owned(), |section| format!("in `[{section}]`"));
+        let remedy = format!("remove it or correct its name: {place} are {}", self.keys.names_in(section));
+        self.wrong(&full_name, "there is no such setting".to_owned(), remedy)
+    }
+
+    fn overlay(
+        &mut self,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(), SettingsError> {
+        for (name, text) in environment {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
+                continue;
+            }
+            let key = self.keys.all().find(|key| key.variable() == name).cloned();
+            let key = key.ok_or_else(|| self.no_such_variable(name))?;
+            let value = text.to_str().map_or(Err("it is not UTF-8".to_owned()), |text| read(key.kind, text));
+            let value = value.map_err(|problem| SettingsError::Key {
+                key: key.full_name(),
+                origin: Origin::Variable(name.to_owned()),
+                problem,
+                remedy: format!("a value is written as in `{}`", key.example),
+            })?;
+            self.variables.push(key.full_name());
+            self.set(&key, value);
+        }
+        Ok(())
+    }
+
+    fn no_such_variable(&self, name: &str) -> SettingsError {
+        let key = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
+        let section = key.split("__").next().filter(|section| self.keys.is_section(section));
+        let known: Vec<String> = self
+            .keys
+            .all()
+            .filter(|key| section.is_none() || key.section.as_deref() == section)
+            .map(KnownKey::variable)
+            .collect();
+        SettingsError::Variable {
+            name: name.to_owned(),
+            remedy: format!("unset it or correct its name; settings are {}", known.join(", ")),
+        }
+    }
+
+    fn set(&mut self, key: &KnownKey, value: Value) {
+        let table = match &key.section {
+            None => &mut self.values,
+            Some(section) => {
+                let entry = self.values.entry(section.clone()).or_insert_with(|| Table::new().into());
+                // `refuse_unknown` has seen to it that a section is a table.
+                let Value::Table(table) = entry else { return };
+                table
+            }
+        };
+        table.insert(key.name.clone(), value);
+    }
+
+    fn text(&self, section: &str, name: &str) -> Option<String> {
+        Some(self.values.get(section)?.get(name)?.as_str()?.to_owned())
+    }
+
+    /// Sets what follows from another key: whoever moves a listener means its address to move too.
+    fn derive(&mut self) {
+        for section in ["web", "download"] {
+            let listen = self.text(section, "listen").and_then(|text| text.parse().ok());
+            if let Some(listen) = listen {
+                self.set_default(section, "public_url", reachable(listen));
+            }
+        }
+        if let Some(public_url) = self.text("web", "public_url") {
+            self.set_default("download", "keys", format!("{public_url}{JWKS_PATH}"));
+        }
+    }
+
+    fn set_default(&mut self, section: &str, name: &str, value: String) {
+        let is_set = self.values.get(section).is_some_and(|section| section.get(name).is_some());
+        if let Some(key) = self.keys.find(Some(section), name).filter(|_| !is_set).cloned() {
+            self.set(&key, Value::String(value));
+        }
+    }
+
+    fn finish(self) -> Result<Settings, SettingsError> {
+        let values = Value::Table(self.values.clone());
+        let mut settings: Settings = serde_path_to_error::deserialize(values).map_err(|error| {
+            let path = error.path().to_string();
+            let known = self.known(&path);
+            let remedy = known.map_or_else(
+                || "`oncelink.example.toml` shows how it is written".to_owned(),
+                |key| format!("write it as in `{}`", key.example),
+            );
+            self.wrong(&path, error.inner().message().trim_end().to_owned(), remedy)
+        })?;
+        validate::check(&settings).map_err(|fault| self.wrong(&fault.key, fault.problem, fault.remedy))?;
+        self.anchor(&mut settings);
+        Ok(settings)
+    }
+
+    /// Relative paths in the file are relative to the file.
+    fn anchor(&self, settings: &mut Settings) {
+        let Some(folder) = self.file.as_deref().and_then(Path::parent) else { return };
+        if self.is_from_file("data_dir") {
+            settings.data_dir = folder.join(&settings.data_dir);
+        }
+        if self.is_from_file("download.keys") && !settings.download.keys.contains("://") {
+            settings.download.keys = folder.join(&settings.download.keys).to_string_lossy().into_owned();
+        }
+        if self.is_from_file("token.shared_secret") {
+            settings
+                .token
+                .shared_secrets
+                .iter_mut()
+                .for_each(|secret| secret.file = folder.join(&secret.file));
+        }
+        if self.is_from_file("share") {
+            settings.shares.iter_mut().for_each(|share| share.path = folder.join(&share.path));
+        }
+    }
+
+    fn is_from_file(&self, full_name: &str) -> bool {
+        matches!(self.origin(full_name), Origin::File(_))
+    }
+
+    /// The known key that `path` names or lies in: `share` for `share[0].path`.
+    fn known(&self, path: &str) -> Option<&KnownKey> {
+        let path = path.split('[').next().unwrap_or(path);
+        let (section, name) = match path.split_once('.') {
+            Some((section, name)) => (Some(section), name),
+            None => (None, path),
+        };
+        self.keys.find(section, name)
+    }
+
+    fn origin(&self, path: &str) -> Origin {
+        if let Some(key) = self.known(path) {
+            if self.variables.contains(&key.full_name()) {
+                return Origin::Variable(key.variable());
+            }
+            let table = match &key.section {
+                None => Some(&self.values),
+                Some(section) => self.values.get(section).and_then(Value::as_table),
+            };
+            if table.is_none_or(|table| !table.contains_key(&key.name)) {
+                return Origin::Default;
+            }
+        }
+        self.file.clone().map_or(Origin::Default, Origin::File)
+    }
+
+    fn wrong(&self, path: &str, problem: String, remedy: String) -> SettingsError {
+        SettingsError::Key { key: path.to_owned(), origin: self.origin(path), problem, remedy }
+    }
+}
+
+/// Reads a variable's text as the kind of value that its key takes.
+fn read(kind: Kind, text: &str) -> Result<Value, String> {
+    match kind {
+        Kind::Text => Ok(Value::String(text.to_owned())),
+        Kind::Number => text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is no whole number")),
+        Kind::List => Value::from_str(text)
+            .ok()
+            .or_else(|| serde_json::from_str(text).ok())
+            .filter(Value::is_array)
+            .ok_or_else(|| format!("`{text}` is no list; lists are written in TOML or JSON")),
+    }
+}
+
+/// The address under which a listener can be reached from its own machine.
+fn reachable(mut listen: std::net::SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = match listen {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        listen.set_ip(loopback);
+    }
+    format!("http://{listen}")
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a section",
+        _ => "a value",
+    }
+}

@@ -1,0 +1,217 @@
+//! Rules that a single value's type can't express.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Settings, StoreAddress};
+use crate::id::FilePath;
+
+/// What is wrong with which key, and how to mend it.
+pub(super) struct Fault {
+    pub(super) key: String,
+    pub(super) problem: String,
+    pub(super) remedy: String,
+}
+
+/// The greatest clock skew that may be allowed for; more hides a broken clock.
+const LEEWAY_MAX: Duration = Duration::from_secs(60);
+
+/// Whoever needs a longer password than this has mistaken the unit.
+const PASSWORD_MIN_RANGE: std::ops::RangeInclusive<usize> = 8..=128;
+
+pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
+    if settings.data_dir.as_os_str().is_empty() {
+        return fault("data_dir", "it is empty".to_owned(), "name a folder, as in `data_dir = \"data\"`");
+    }
+    web(settings)?;
+    download(settings)?;
+    token(settings)?;
+    embedded("mail.send", &settings.mail.send, "outbox", &["smtp", "smtps"])?;
+    log_level(&settings.log.level)?;
+    shares(settings)
+}
+
+fn web(settings: &Settings) -> Result<(), Fault> {
+    let web = &settings.web;
+    public_url("web.public_url", &web.public_url)?;
+    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| web.database.starts_with(scheme));
+    if web.database.as_str() != "sqlite" && !is_postgres {
+        let remedy = "write `sqlite` or `postgres://user:password@host/database`";
+        return fault("web.database", format!("`{}` is no database", web.database), remedy);
+    }
+    positive("web.session_idle", web.session_idle)?;
+    not_above("web.session_idle", web.session_idle, "web.session_max", web.session_max)?;
+    if !PASSWORD_MIN_RANGE.contains(&web.password_min) {
+        let (least, most) = (PASSWORD_MIN_RANGE.start(), PASSWORD_MIN_RANGE.end());
+        let problem = format!("{} characters is not a sensible least length", web.password_min);
+        return fault("web.password_min", problem, format!("choose {least} to {most}; 15 is recommended"));
+    }
+    connections("web.max_connections", web.max_connections)
+}
+
+fn download(settings: &Settings) -> Result<(), Fault> {
+    let download = &settings.download;
+    if download.listen == settings.web.listen && download.listen.port() != 0 {
+        let problem = format!("`web.listen` is {} too", download.listen);
+        return fault("download.listen", problem, "give each service its own port");
+    }
+    public_url("download.public_url", &download.public_url)?;
+    keys(&download.keys)?;
+    embedded("download.used_tokens", &download.used_tokens, "sled", &["postgres", "postgresql", "redis"])?;
+    positive("download.lease", download.lease)?;
+    not_above("download.lease", download.lease, "download.lease_max", download.lease_max)?;
+    connections("download.max_connections", download.max_connections)
+}
+
+fn keys(keys: &str) -> Result<(), Fault> {
+    let remedy = "write the path of a JWKS file, or its address as in `https://host/.well-known/jwks.json`";
+    if keys.is_empty() {
+        return fault("download.keys", "it is empty".to_owned(), remedy);
+    }
+    let is_url = keys.contains("://");
+    let is_good = reqwest::Url::parse(keys)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
+    if is_url && !is_good {
+        return fault("download.keys", format!("`{keys}` is no http or https address"), remedy);
+    }
+    Ok(())
+}
+
+fn token(settings: &Settings) -> Result<(), Fault> {
+    let token = &settings.token;
+    positive("token.lifetime", token.lifetime)?;
+    not_above("token.lifetime", token.lifetime, "token.max_lifetime", token.max_lifetime)?;
+    not_above_limit("token.leeway", token.leeway, LEEWAY_MAX)?;
+    let mut kids = BTreeSet::new();
+    for (index, secret) in token.shared_secrets.iter().enumerate() {
+        let key = format!("token.shared_secret[{index}].kid");
+        let is_plain = !secret.kid.is_empty()
+            && secret.kid.len() <= 64
+            && secret
+                .kid
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+        if !is_plain {
+            let remedy = "choose up to 64 letters, digits, `-`, `_` and `.`";
+            return fault(&key, format!("`{}` is no key id", secret.kid.escape_debug()), remedy);
+        }
+        if !kids.insert(secret.kid.as_str()) {
+            let problem = format!("`{}` names an earlier secret already", secret.kid);
+            return fault(&key, problem, "give each secret its own key id");
+        }
+    }
+    Ok(())
+}
+
+fn shares(settings: &Settings) -> Result<(), Fault> {
+    let mut names = BTreeSet::new();
+    for (index, share) in settings.shares.iter().enumerate() {
+        let key = format!("share[{index}].name");
+        let path = format!("/{}", share.name).parse::<FilePath>();
+        let is_one_name = path.is_ok() && !share.name.contains('/') && !share.name.contains(char::is_control);
+        if !is_one_name {
+            let remedy =
+                "choose a name of 1 to 255 bytes without `/` and control characters, and not `.` or `..`";
+            return fault(&key, format!("`{}` is no share name", share.name.escape_debug()), remedy);
+        }
+        if !names.insert(share.name.as_str()) {
+            let problem = format!("`{}` names an earlier share already", share.name);
+            return fault(&key, problem, "give each share its own name");
+        }
+        if share.path.as_os_str().is_empty() {
+            let remedy = "name the folder, as in `path = \"/srv/books\"`";
+            return fault(&format!("share[{index}].path"), "it is empty".to_owned(), remedy);
+        }
+        for (list, members) in [("read", &share.read), ("write", &share.write)] {
+            if members.iter().any(|member| member.trim().is_empty()) {
+                let remedy = "write `everyone`, group names or account names; an empty list means nobody";
+                return fault(&format!("share[{index}].{list}"), "it has an empty name".to_owned(), remedy);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A public address is an origin and nothing more: the issuer and the audience of a token are
+/// compared with it byte by byte, so there must be one way to write it.
+fn public_url(key: &str, text: &str) -> Result<(), Fault> {
+    let remedy =
+        "write scheme and host, and the port where it isn't the usual one, as in `https://files.example.org`";
+    let url = reqwest::Url::parse(text).ok();
+    let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
+        return fault(key, format!("`{text}` is no http or https address"), remedy);
+    };
+    let origin = url.origin().ascii_serialization();
+    if text != origin {
+        let problem = format!("`{text}` has more than scheme, host and port, or is not in its usual form");
+        return fault(key, problem, format!("write `{origin}`"));
+    }
+    Ok(())
+}
+
+/// Stores that a later version brings are told from mistakes.
+fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Result<(), Fault> {
+    if address.as_str() == only {
+        return Ok(());
+    }
+    let scheme = address.split_once("://").map(|(scheme, _)| scheme);
+    let problem = if scheme.is_some_and(|scheme| later.contains(&scheme)) {
+        format!("`{address}` is not supported in this version")
+    } else {
+        format!("`{address}` is unknown")
+    };
+    fault(key, problem, format!("write `{only}`"))
+}
+
+fn log_level(level: &str) -> Result<(), Fault> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // The filter's own parser takes a misspelt level for the name of a module.
+    let is_good = level.split(',').all(|part| {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
+    });
+    if !is_good || tracing_subscriber::EnvFilter::try_new(level).is_err() {
+        let remedy = format!(
+            "write one of {}, or a filter such as `info,oncelink::download=debug`",
+            LEVELS.join(", ")
+        );
+        return fault("log.level", format!("`{}` is no level", level.escape_debug()), remedy);
+    }
+    Ok(())
+}
+
+fn positive(key: &str, duration: Duration) -> Result<(), Fault> {
+    if duration.is_zero() {
+        return fault(key, "it is zero".to_owned(), "choose at least `1s`");
+    }
+    Ok(())
+}
+
+fn not_above(key: &str, duration: Duration, other: &str, most: Duration) -> Result<(), Fault> {
+    if duration > most {
+        let problem =
+            format!("{}s is longer than `{other}`, which is {}s", duration.as_secs(), most.as_secs());
+        return fault(key, problem, format!("shorten it or raise `{other}`"));
+    }
+    Ok(())
+}
+
+fn not_above_limit(key: &str, duration: Duration, most: Duration) -> Result<(), Fault> {
+    if duration > most {
+        let problem = format!("{}s is too long", duration.as_secs());
+        let remedy = format!("choose at most {}s and set the clocks by NTP", most.as_secs());
+        return fault(key, problem, remedy);
+    }
+    Ok(())
+}
+
+fn connections(key: &str, count: usize) -> Result<(), Fault> {
+    if count == 0 {
+        return fault(key, "it is zero, so nobody could connect".to_owned(), "choose at least 1");
+    }
+    Ok(())
+}
+
+fn fault(key: &str, problem: String, remedy: impl Into<String>) -> Result<(), Fault> {
+    Err(Fault { key: key.to_owned(), problem, remedy: remedy.into() })
+}

@@ -1,0 +1,68 @@
+//! Log lines: where they go and what they look like. What they say is each module's affair; a
+//! token, a resume key or a password never stands in one.
+
+use std::io;
+
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{LogFormat, LogSettings};
+
+/// The log can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The level is no filter; the settings check it, so this needs another caller to happen.
+    #[error("`{level}` is no log level")]
+    Level {
+        /// As given.
+        level: String,
+        /// What the parser says.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Something set up a log before.
+    #[error("the log is set up already")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Lines that wait to be written, at most; when the reader of standard error hangs for longer,
+/// lines are dropped rather than downloads.
+const BUFFERED_LINES: usize = 16_384;
+
+/// Sends this process's log lines to standard error. Writing happens on a thread of its own, so
+/// that a slow terminal never holds up a transfer; the guard writes what is left when it goes.
+///
+/// # Errors
+/// See [`TelemetryError`].
+pub fn start(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
+    let (writer, guard) = writer();
+    subscriber(settings, writer)?.try_init().map_err(TelemetryError::Twice)?;
+    Ok(guard)
+}
+
+fn writer() -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default().buffered_lines_limit(BUFFERED_LINES).thread_name("log").finish(io::stderr())
+}
+
+/// The subscriber that the settings ask for, writing to `writer`; a test gives one of its own.
+///
+/// # Errors
+/// When the level is no filter.
+pub fn subscriber<W>(
+    settings: &LogSettings,
+    writer: W,
+) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, TelemetryError>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&settings.level)
+        .map_err(|source| TelemetryError::Level { level: settings.level.clone(), source })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match settings.format {
+        // Colours are for a terminal; behind the appender nobody knows whether there is one.
+        LogFormat::Text => Box::new(lines.with_ansi(false).finish()),
+        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
+    })
+}

@@ -1,0 +1,211 @@
+//! What tokens say: the claims as the signer writes them, and the strict reader of what a
+//! verifier found.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti};
+use crate::token::TokenKind;
+use crate::token::error::TokenError;
+use crate::token::json::{Fault, Strict, Text, Whole};
+
+/// Deepest nesting of claims; the claims object itself is the first level.
+const MAX_DEPTH: u8 = 4;
+
+/// The claims that every token has.
+#[derive(Clone, Debug, Serialize)]
+pub struct Common<'a> {
+    /// Who signed.
+    pub iss: &'a str,
+    /// For whom: one verifier.
+    pub aud: &'a str,
+    /// The token's unique id.
+    pub jti: Jti,
+    /// When it was issued.
+    pub iat: Timestamp,
+    /// From when on it is worth nothing.
+    pub exp: Timestamp,
+}
+
+/// The claims of a download token.
+#[derive(Clone, Debug, Serialize)]
+pub struct DownloadClaims<'a> {
+    /// Those of every token.
+    #[serde(flatten)]
+    pub common: Common<'a>,
+    /// The opaque id of the account that asked for it.
+    pub sub: &'a str,
+    /// What may be downloaded.
+    pub file: &'a FilePath,
+    /// The file name to save as, where it is not the file's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// Whether a page with a button comes first.
+    #[serde(skip_serializing_if = "is_false")]
+    pub confirm: bool,
+    /// The id of the link that it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<&'a str>,
+    /// The file's size at the click, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The file's version at the click.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'a str>,
+}
+
+/// The claims of an action token.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActionClaims<'a> {
+    /// Those of every token.
+    #[serde(flatten)]
+    pub common: Common<'a>,
+    /// The opaque id of the account.
+    pub sub: &'a str,
+    /// What the action is, such as `activate`.
+    pub purpose: &'a str,
+    /// The state that it is bound to: once that changed, the token is worth nothing.
+    pub state: &'a str,
+}
+
+/// The claims of a command token.
+#[derive(Clone, Debug, Serialize)]
+pub struct CommandClaims<'a> {
+    /// Those of every token.
+    #[serde(flatten)]
+    pub common: Common<'a>,
+    /// The jtis to revoke; at most [`MAX_REVOKED`].
+    pub revoke: &'a [Jti],
+}
+
+/// Most jtis in one command, so that its token stays below the longest.
+pub const MAX_REVOKED: usize = 100;
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Claims as found: each of its exact type, none twice. A claim that is unknown is skipped.
+#[derive(Default)]
+pub(super) struct Found<'c> {
+    pub(super) iss: Option<Text<'c>>,
+    pub(super) aud: Option<Text<'c>>,
+    pub(super) sub: Option<Text<'c>>,
+    pub(super) jti: Option<Text<'c>>,
+    pub(super) iat: Option<Whole>,
+    pub(super) exp: Option<Whole>,
+    pub(super) nbf: Option<Whole>,
+    pub(super) file: Option<Text<'c>>,
+    pub(super) name: Option<Text<'c>>,
+    pub(super) confirm: Option<bool>,
+    pub(super) link: Option<Text<'c>>,
+    pub(super) size: Option<Whole>,
+    pub(super) version: Option<Text<'c>>,
+    pub(super) purpose: Option<Text<'c>>,
+    pub(super) state: Option<Text<'c>>,
+    pub(super) revoke: Option<Vec<Text<'c>>>,
+}
+
+impl<'c> Found<'c> {
+    /// Reads the claims of a token whose signature holds. Claims of the other kinds are unknown
+    /// here, and skipped like all unknown ones.
+    pub(super) fn parse(bytes: &'c [u8], kind: TokenKind) -> Result<Found<'c>, TokenError> {
+        let text = str::from_utf8(bytes).map_err(|_| TokenError::ClaimsJson)?;
+        let fault = Cell::new(TokenError::ClaimsJson);
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let found = match reader.deserialize_map(ClaimsVisitor { kind, fault: &fault }) {
+            Ok(found) => found,
+            Err(error) if error.is_data() => return Err(fault.get()),
+            Err(_) => return Err(TokenError::ClaimsJson),
+        };
+        reader.end().map_err(|_| TokenError::ClaimsJson)?;
+        Ok(found)
+    }
+}
+
+struct ClaimsVisitor<'f> {
+    kind: TokenKind,
+    fault: &'f Cell<TokenError>,
+}
+
+impl ClaimsVisitor<'_> {
+    fn fail<E: Error>(&self, fault: TokenError) -> E {
+        self.fault.set(fault);
+        E::custom(fault)
+    }
+
+    fn read<'de, T, A>(&self, name: &'static str, slot: &mut Option<T>, map: &mut A) -> Result<(), A::Error>
+    where
+        T: Deserialize<'de>,
+        A: MapAccess<'de>,
+    {
+        if slot.is_some() {
+            return Err(self.fail(TokenError::ClaimsDuplicate));
+        }
+        self.fault.set(TokenError::ClaimType(name));
+        *slot = Some(map.next_value()?);
+        self.fault.set(TokenError::ClaimsJson);
+        Ok(())
+    }
+
+    fn skip<'de, A: MapAccess<'de>>(
+        &self,
+        name: Cow<'de, str>,
+        skipped: &mut Vec<Cow<'de, str>>,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        if skipped.contains(&name) {
+            return Err(self.fail(TokenError::ClaimsDuplicate));
+        }
+        skipped.push(name);
+        let fault = Cell::new(None);
+        map.next_value_seed(Strict { depth: MAX_DEPTH - 1, fault: &fault }).inspect_err(|_| {
+            self.fault.set(match fault.get() {
+                Some(Fault::Duplicate) => TokenError::ClaimsDuplicate,
+                Some(Fault::Depth) => TokenError::ClaimsDepth,
+                Some(Fault::Syntax) | None => TokenError::ClaimsJson,
+            });
+        })
+    }
+}
+
+impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
+    type Value = Found<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("claims")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
+        use TokenKind::{Action, Command, Download};
+        let mut found = Found::default();
+        let mut skipped = Vec::new();
+        while let Some(Text(name)) = map.next_key()? {
+            match (self.kind, &*name) {
+                (_, "iss") => self.read("iss", &mut found.iss, &mut map)?,
+                (_, "aud") => self.read("aud", &mut found.aud, &mut map)?,
+                (_, "sub") => self.read("sub", &mut found.sub, &mut map)?,
+                (_, "jti") => self.read("jti", &mut found.jti, &mut map)?,
+                (_, "iat") => self.read("iat", &mut found.iat, &mut map)?,
+                (_, "exp") => self.read("exp", &mut found.exp, &mut map)?,
+                (_, "nbf") => self.read("nbf", &mut found.nbf, &mut map)?,
+                (Download, "file") => self.read("file", &mut found.file, &mut map)?,
+                (Download, "name") => self.read("name", &mut found.name, &mut map)?,
+                (Download, "confirm") => self.read("confirm", &mut found.confirm, &mut map)?,
+                (Download, "link") => self.read("link", &mut found.link, &mut map)?,
+                (Download, "size") => self.read("size", &mut found.size, &mut map)?,
+                (Download, "version") => self.read("version", &mut found.version, &mut map)?,
+                (Action, "purpose") => self.read("purpose", &mut found.purpose, &mut map)?,
+                (Action, "state") => self.read("state", &mut found.state, &mut map)?,
+                (Command, "revoke") => self.read("revoke", &mut found.revoke, &mut map)?,
+                _ => self.skip(name, &mut skipped, &mut map)?,
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,67 @@
+//! What a token says, for a curious operator. Never whether it is good.
+
+use std::fmt::{self, Write};
+
+use serde_json::Value;
+
+use crate::token::error::{Part, TokenError};
+use crate::token::parse::{Parts, decode};
+
+/// What a token says. Nothing of it was verified; anybody can write such a token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unverified {
+    /// The header as it stands there.
+    pub header: Value,
+    /// The claims as they stand there.
+    pub claims: Value,
+}
+
+/// Reads what a token says without checking its signature, times or anything else.
+///
+/// # Errors
+/// When it does not have a token's outer form.
+pub fn inspect(unverified: &str) -> Result<Unverified, TokenError> {
+    let parts = Parts::split(unverified)?;
+    let header = decode(parts.header, Part::Header)?;
+    let claims = decode(parts.claims, Part::Claims)?;
+    decode(parts.signature, Part::Signature)?;
+    Ok(Unverified {
+        header: serde_json::from_slice(&header).map_err(|_| TokenError::HeaderJson)?,
+        claims: serde_json::from_slice(&claims).map_err(|_| TokenError::ClaimsJson)?,
+    })
+}
+
+/// For reading by people. Characters that would steer a terminal or turn text around are escaped.
+impl fmt::Display for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "NOT VERIFIED: anybody can write this")?;
+        for shown in format!("header: {:#}\nclaims: {:#}", self.header, self.claims).chars() {
+            match shown {
+                '\n' => f.write_char(shown)?,
+                '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    write!(f, "\\u{:04x}", u32::from(shown))?;
+                }
+                _ if shown.is_control() => write!(f, "\\u{:04x}", u32::from(shown))?,
+                _ => f.write_char(shown)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    #[test]
+    fn what_a_token_says_cannot_steer_a_terminal() {
+        let part = URL_SAFE_NO_PAD.encode("{\"file\":\"\u{9b}31m\u{202e}fdp.exe\\u001b[2J\"}");
+        let shown = inspect(&format!("e30.{part}.")).unwrap().to_string();
+        assert!(shown.starts_with("NOT VERIFIED"));
+        assert!(shown.contains(r"\u009b31m\u202efdp.exe\u001b[2J"), "{shown}");
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+    }
+}

@@ -1,0 +1,181 @@
+//! JSON read more strictly than serde_json does by itself: no member twice at any level, and no
+//! nesting beyond a limit.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// Why a JSON text is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// It is not JSON.
+    #[error("not JSON")]
+    Syntax,
+    /// A member stands twice in one object.
+    #[error("a member stands twice")]
+    Duplicate,
+    /// Objects or arrays are nested too deeply.
+    #[error("nested too deeply")]
+    Depth,
+}
+
+/// Reads `text` to its end and keeps nothing. The outermost object or array is the first of at
+/// most `depth` levels.
+pub(super) fn check(text: &str, depth: u8) -> Result<(), Fault> {
+    let fault = Cell::new(None);
+    let mut reader = serde_json::Deserializer::from_str(text);
+    Strict { depth, fault: &fault }
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end())
+        .map_err(|_| fault.get().unwrap_or(Fault::Syntax))
+}
+
+/// Reads any value and keeps nothing; leaves in `fault` why it stopped, unless the syntax was wrong.
+pub(super) struct Strict<'f> {
+    /// How many more levels may be opened.
+    pub(super) depth: u8,
+    /// Where to leave the reason.
+    pub(super) fault: &'f Cell<Option<Fault>>,
+}
+
+impl Strict<'_> {
+    fn fail<E: Error>(&self, fault: Fault) -> E {
+        self.fault.set(Some(fault));
+        E::custom(fault)
+    }
+
+    fn open_level<E: Error>(&self) -> Result<u8, E> {
+        self.depth.checked_sub(1).ok_or_else(|| self.fail(Fault::Depth))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let depth = self.open_level()?;
+        while seq.next_element_seed(Strict { depth, fault: self.fault })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let depth = self.open_level()?;
+        let mut names = HashSet::new();
+        while let Some(Text(name)) = map.next_key()? {
+            if !names.insert(name) {
+                return Err(self.fail(Fault::Duplicate));
+            }
+            map.next_value_seed(Strict { depth, fault: self.fault })?;
+        }
+        Ok(())
+    }
+}
+
+/// A JSON text, borrowed where it has no escapes.
+pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// A whole number from 0 to 2⁵³ - 1, which every JSON reader understands alike (RFC 8259 section 6).
+pub(super) struct Whole(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor;
+        impl Visitor<'_> for WholeVisitor {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number below 2^53")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+                if number < 1 << 53 { Ok(Whole(number)) } else { Err(E::custom("too large")) }
+            }
+        }
+        deserializer.deserialize_u64(WholeVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_twice_is_found_at_every_level() {
+        assert_eq!(check(r#"{"a":1,"b":[{"a":1},{"a":2}]}"#, 4), Ok(()));
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":[{"b":1,"\u0062":2}]}"#, r#"[{"x":{"":0,"":0}}]"#] {
+            assert_eq!(check(text, 4), Err(Fault::Duplicate), "{text}");
+        }
+    }
+
+    #[test]
+    fn levels_are_counted_from_the_outermost() {
+        assert_eq!(check("[[[[1]]]]", 4), Ok(()));
+        assert_eq!(check("[[[[]]]]", 4), Ok(()));
+        for text in ["[[[[[]]]]]", "[[[[{}]]]]", r#"{"a":{"a":{"a":{"a":{}}}}}"#] {
+            assert_eq!(check(text, 4), Err(Fault::Depth), "{text}");
+        }
+        assert_eq!(check(&"[".repeat(100_000), 4), Err(Fault::Depth));
+        assert_eq!(check("{} {}", 4), Err(Fault::Syntax));
+    }
+}

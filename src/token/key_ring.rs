@@ -1,0 +1,270 @@
+//! The keys whose tokens are accepted, each with the one algorithm that it is used with.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use serde_json::{Value, json};
+
+use crate::token::error::TokenError;
+use crate::token::json::{self, Fault};
+use crate::token::jwk::{InvalidPoint, PublicKey};
+use crate::token::point;
+use crate::token::shared_secret::SharedSecret;
+use crate::token::{Algorithm, TokenKind, header_part, is_key_id};
+
+/// Most keys in a ring.
+pub const MAX_KEYS: usize = 8;
+
+/// The longest JWKS, in bytes.
+pub const MAX_JWKS: usize = 64 * 1024;
+
+/// Why a key set is refused. All of it is: a set with a bad key in it was not made by us.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRingError {
+    /// Not JSON, or with a member twice, or nested deeper than a key set is.
+    #[error("the key set is not a JSON object with each member once")]
+    Json,
+    /// Longer than [`MAX_JWKS`].
+    #[error("the key set is longer than {MAX_JWKS} bytes")]
+    TooLong,
+    /// More than [`MAX_KEYS`] keys.
+    #[error("the key set has more than {MAX_KEYS} keys")]
+    TooMany,
+    /// There is no list of keys, or it is empty.
+    #[error("the key set has no keys")]
+    Empty,
+    /// Two keys have this id.
+    #[error("two keys have the id `{0}`")]
+    DuplicateKid(String),
+    /// This can't be a key id.
+    #[error("a key id is 1 to 128 visible ASCII characters without quotes and backslashes")]
+    KeyId,
+    /// A private or secret key was about to be published, or a symmetric one passed for a public one.
+    #[error("a key has private or secret members")]
+    Private,
+    /// A key is of a type that is not used here.
+    #[error("a key is neither Ed25519 (kty OKP) nor P-256 (kty EC)")]
+    Unsupported,
+    /// A key lacks this member.
+    #[error("a key has no `{0}`")]
+    Missing(&'static str),
+    /// This member is malformed, or says something else than the rest of the key.
+    #[error("a key's `{0}` disagrees with the rest of it")]
+    Disagrees(&'static str),
+    /// The point of a key is no good.
+    #[error("a public key is bad")]
+    Point(#[source] InvalidPoint),
+}
+
+/// The keys whose tokens are accepted. `Debug` shows key ids only.
+#[derive(Clone, Default)]
+pub struct KeyRing {
+    /// Invariant: at most [`MAX_KEYS`], each kid once.
+    keys: Vec<Key>,
+}
+
+/// One key of the ring, with its algorithm.
+#[derive(Clone)]
+pub(super) struct Key {
+    kid: String,
+    /// The first part of this key's tokens as our signer writes it, for each kind.
+    headers: [(TokenKind, String); 3],
+    material: Material,
+}
+
+#[derive(Clone)]
+enum Material {
+    Public { key: PublicKey, decoding: DecodingKey },
+    Shared(SharedSecret),
+}
+
+impl KeyRing {
+    /// A ring of the public keys in a JWKS (RFC 7517).
+    ///
+    /// # Errors
+    /// See [`KeyRingError`].
+    pub fn from_jwks(text: &str) -> Result<KeyRing, KeyRingError> {
+        if text.len() > MAX_JWKS {
+            return Err(KeyRingError::TooLong);
+        }
+        // The set, its list, a key, its key_ops: four levels.
+        json::check(text, 4).map_err(|_: Fault| KeyRingError::Json)?;
+        let set: Value = serde_json::from_str(text).map_err(|_| KeyRingError::Json)?;
+        let set = set.as_object().ok_or(KeyRingError::Json)?;
+        let listed = set.get("keys").and_then(Value::as_array).ok_or(KeyRingError::Empty)?;
+        if listed.is_empty() {
+            return Err(KeyRingError::Empty);
+        }
+        // Counted before any point is checked: that costs most.
+        if listed.len() > MAX_KEYS {
+            return Err(KeyRingError::TooMany);
+        }
+        let mut ring = KeyRing::default();
+        for jwk in listed {
+            let (kid, key) = PublicKey::from_jwk(jwk.as_object().ok_or(KeyRingError::Json)?)?;
+            ring = ring.with_key(&kid, key)?;
+        }
+        Ok(ring)
+    }
+
+    /// This ring and one public key more.
+    ///
+    /// # Errors
+    /// When the ring is full, the kid is taken or can't be one.
+    pub fn with_key(self, kid: &str, key: PublicKey) -> Result<KeyRing, KeyRingError> {
+        let decoding = match key.algorithm() {
+            Algorithm::EdDsa => DecodingKey::from_ed_der(&key.bytes()),
+            _ => DecodingKey::from_ec_der(&key.bytes()),
+        };
+        self.with(kid, key.algorithm(), Material::Public { key, decoding })
+    }
+
+    /// This ring and one shared secret more.
+    ///
+    /// # Errors
+    /// When the ring is full or the kid is taken.
+    pub fn with_secret(self, secret: SharedSecret) -> Result<KeyRing, KeyRingError> {
+        let kid = secret.kid().to_owned();
+        self.with(&kid, secret.algorithm(), Material::Shared(secret))
+    }
+
+    fn with(
+        mut self,
+        kid: &str,
+        algorithm: Algorithm,
+        material: Material,
+    ) -> Result<KeyRing, KeyRingError> {
+        if !is_key_id(kid) {
+            return Err(KeyRingError::KeyId);
+        }
+        if self.key(kid).is_some() {
+            return Err(KeyRingError::DuplicateKid(kid.to_owned()));
+        }
+        if self.keys.len() >= MAX_KEYS {
+            return Err(KeyRingError::TooMany);
+        }
+        let headers = [TokenKind::Download, TokenKind::Action, TokenKind::Command]
+            .map(|kind| (kind, header_part(algorithm, kid, kind)));
+        self.keys.push(Key { kid: kid.to_owned(), headers, material });
+        Ok(self)
+    }
+
+    /// Whether there is no key at all, so that every token is refused.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The ids of all keys.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.kid.as_str())
+    }
+
+    /// The algorithm that the key with this id is used with.
+    pub fn algorithm(&self, kid: &str) -> Option<Algorithm> {
+        self.key(kid).map(Key::algorithm)
+    }
+
+    /// The public keys as a JWKS (RFC 7517). Shared secrets are left out.
+    pub fn to_jwks(&self) -> String {
+        let public = self.keys.iter().filter_map(|key| match &key.material {
+            Material::Public { key: public, .. } => Some(public.to_jwk(&key.kid)),
+            Material::Shared(_) => None,
+        });
+        json!({ "keys": public.collect::<Vec<_>>() }).to_string()
+    }
+
+    /// Checks a bare signature (64 bytes; HS256: 32) over `message` with the key `kid`.
+    ///
+    /// # Errors
+    /// [`TokenError::UnknownKey`], or how the signature fails.
+    pub fn check_signature(&self, kid: &str, message: &[u8], signature: &[u8]) -> Result<(), TokenError> {
+        let key = self.key(kid).ok_or(TokenError::UnknownKey)?;
+        key.check(message, signature, &URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    pub(super) fn key(&self, kid: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid == kid)
+    }
+
+    /// The key whose tokens of this kind begin with exactly this part.
+    pub(super) fn key_by_header(&self, part: &str, kind: TokenKind) -> Option<&Key> {
+        self.keys.iter().find(|key| key.headers.iter().any(|(of, header)| *of == kind && header == part))
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.kids()).finish()
+    }
+}
+
+impl Key {
+    pub(super) const fn algorithm(&self) -> Algorithm {
+        match &self.material {
+            Material::Public { key, .. } => key.algorithm(),
+            Material::Shared(secret) => secret.algorithm(),
+        }
+    }
+
+    /// Whether `signature`, whose base64url is `encoded`, is this key's over `message`.
+    pub(super) fn check(&self, message: &[u8], signature: &[u8], encoded: &str) -> Result<(), TokenError> {
+        let (key, decoding) = match &self.material {
+            Material::Shared(secret) => return secret.check(message, signature, encoded),
+            Material::Public { key, decoding } => (key, decoding),
+        };
+        let (first, second) = halves(signature).ok_or(TokenError::SignatureLength)?;
+        let algorithm = match key.algorithm() {
+            Algorithm::EdDsa => {
+                if point::is_weak(first) {
+                    return Err(TokenError::SignaturePoint);
+                }
+                if !is_below_ed25519_order(second) {
+                    return Err(TokenError::SignatureRange);
+                }
+                jsonwebtoken::Algorithm::EdDSA
+            }
+            _ => {
+                if !is_p256_scalar(first) || !is_p256_scalar(second) {
+                    return Err(TokenError::SignatureRange);
+                }
+                jsonwebtoken::Algorithm::ES256
+            }
+        };
+        match jsonwebtoken::crypto::verify(encoded, message, decoding, algorithm) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(TokenError::BadSignature),
+        }
+    }
+}
+
+/// The two halves of a signature of 64 bytes.
+fn halves(signature: &[u8]) -> Option<(&[u8; 32], &[u8; 32])> {
+    match signature.as_chunks() {
+        ([first, second], []) => Some((first, second)),
+        _ => None,
+    }
+}
+
+/// The order of the Ed25519 base point, big-endian (RFC 8032 section 5.1).
+const ED25519_ORDER: [u8; 32] = [
+    0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0xde, 0xf9, 0xde, 0xa2, 0xf7, 0x9c, 0xd6, 0x58,
+    0x12, 0x63, 0x1a, 0x5c, 0xf5, 0xd3, 0xed,
+];
+
+/// The order of P-256, big-endian (SEC 2 section 2.4.2).
+const P256_ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// Whether S, little-endian, is the one spelling of its value (RFC 8032 section 5.1.7).
+fn is_below_ed25519_order(number: &[u8; 32]) -> bool {
+    number.iter().rev().lt(&ED25519_ORDER)
+}
+
+/// Whether r or s, big-endian, is from 1 to the order less 1 (FIPS 186-5 section 6.4.2).
+fn is_p256_scalar(number: &[u8; 32]) -> bool {
+    *number != [0; 32] && *number < P256_ORDER
+}

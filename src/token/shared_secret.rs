@@ -1,0 +1,83 @@
+//! HS256: a secret that the operator shares with a node that he trusts to sign.
+//!
+//! A type of its own, and the only one that reaches an HMAC function: no public key ever does.
+
+use std::fmt;
+
+use jsonwebtoken::{DecodingKey, EncodingKey};
+
+use crate::token::error::TokenError;
+use crate::token::{Algorithm, is_key_id};
+
+/// Fewest bytes of a secret: as many as SHA-256 has (RFC 7518 section 3.2).
+const MIN_SECRET: usize = 32;
+
+/// A shared secret and its key id. Wiped when dropped.
+#[derive(Clone)]
+pub struct SharedSecret {
+    kid: String,
+    verifying: DecodingKey,
+    signing: EncodingKey,
+}
+
+/// Why something can't be a shared secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSecret {
+    /// The key id is no text for a header.
+    #[error("a key id is 1 to 128 visible ASCII characters without quotes and backslashes")]
+    KeyId,
+    /// It is too easy to guess.
+    #[error("a shared secret has at least {MIN_SECRET} bytes")]
+    Short,
+}
+
+impl SharedSecret {
+    /// A secret of at least 32 bytes.
+    ///
+    /// # Errors
+    /// When it is shorter, or `kid` can't be a key id.
+    pub fn new(kid: &str, bytes: &[u8]) -> Result<SharedSecret, InvalidSecret> {
+        if !is_key_id(kid) {
+            return Err(InvalidSecret::KeyId);
+        }
+        if bytes.len() < MIN_SECRET {
+            return Err(InvalidSecret::Short);
+        }
+        Ok(SharedSecret {
+            kid: kid.to_owned(),
+            verifying: DecodingKey::from_secret(bytes),
+            signing: EncodingKey::from_secret(bytes),
+        })
+    }
+
+    /// The key id that its tokens carry.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The third part of a token that begins with `message`, or `None` if the library fails.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<String> {
+        jsonwebtoken::crypto::sign(message, &self.signing, jsonwebtoken::Algorithm::HS256).ok()
+    }
+
+    pub(super) fn check(&self, message: &[u8], signature: &[u8], encoded: &str) -> Result<(), TokenError> {
+        if signature.len() != 32 {
+            return Err(TokenError::SignatureLength);
+        }
+        let algorithm = jsonwebtoken::Algorithm::HS256;
+        match jsonwebtoken::crypto::verify(encoded, message, &self.verifying, algorithm) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(TokenError::BadSignature),
+        }
+    }
+
+    pub(super) const fn algorithm(&self) -> Algorithm {
+        Algorithm::Hs256
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedSecret({}, ..)", self.kid)
+    }
+}

@@ -1,0 +1,278 @@
+//! From unverified text to proof: the only maker of a [`Grant`], an [`Action`] or a [`Command`].
+//!
+//! The order of the checks is part of the contract: nothing of the claims is looked at before the
+//! signature holds, and a token is called expired only when everything else about it is right.
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti};
+use crate::token::claims::{Found, MAX_REVOKED};
+use crate::token::error::{Part, TokenError};
+use crate::token::json::{Text, Whole};
+use crate::token::key_ring::KeyRing;
+use crate::token::parse::{Header, Parts, decode};
+use crate::token::{Rules, TokenKind};
+
+/// A verified download token: signature, times, audience and claims were checked. Only
+/// [`verify_download`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
+pub struct Grant {
+    /// What is used up by redeeming it.
+    pub jti: Jti,
+    /// What may be downloaded.
+    pub file: FilePath,
+    /// The file name to save as, where it is not the file's own.
+    pub name: Option<String>,
+    /// Whether a page with a button comes first.
+    pub confirm: bool,
+    /// The id of the link that it came from.
+    pub link: Option<String>,
+    /// The size that the file must have, in bytes.
+    pub size: Option<u64>,
+    /// The version that the file must have.
+    pub version: Option<String>,
+    /// The opaque id of the account that asked for it.
+    pub subject: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Its end, without leeway.
+    pub expires_at: Timestamp,
+    checked: (), // private: no other module can build a Grant
+}
+
+/// A verified action token. Only [`verify_action`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
+pub struct Action {
+    /// What is used up by the action.
+    pub jti: Jti,
+    /// What the action is, such as `activate`.
+    pub purpose: String,
+    /// The opaque id of the account.
+    pub subject: String,
+    /// The state that it is bound to.
+    pub state: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Its end, without leeway.
+    pub expires_at: Timestamp,
+    checked: (),
+}
+
+/// A verified command token. Only [`verify_command`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
+pub struct Command {
+    /// The command's own id.
+    pub jti: Jti,
+    /// The jtis to revoke; at least one.
+    pub revoke: Vec<Jti>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Its end, without leeway.
+    pub expires_at: Timestamp,
+    checked: (),
+}
+
+/// Verifies a download token. Tokens issued before `fence` are refused.
+///
+/// # Errors
+/// The first check that fails, in the order of [`TokenError`]'s variants.
+pub fn verify_download(
+    unverified: &str,
+    ring: &KeyRing,
+    rules: &Rules,
+    now: Timestamp,
+    fence: Timestamp,
+) -> Result<Grant, TokenError> {
+    let bytes = signed_claims(unverified, ring, TokenKind::Download)?;
+    let mut found = Found::parse(&bytes, TokenKind::Download)?;
+    let base = Base::take(&mut found)?;
+    let subject = short(required("sub", found.sub)?, "sub")?;
+    let file = required("file", found.file)?;
+    let name = found.name.map(file_name).transpose()?;
+    let link = found.link.map(|link| short(link, "link")).transpose()?;
+    let version = found.version.map(|version| short(version, "version")).transpose()?;
+    base.check(rules, now, fence)?;
+    let Text(file) = file;
+    Ok(Grant {
+        jti: base.jti,
+        file: file.parse().map_err(|_| TokenError::ClaimValue("file"))?,
+        name,
+        confirm: found.confirm.unwrap_or(false),
+        link,
+        size: found.size.map(|Whole(size)| size),
+        version,
+        subject,
+        issued_at: base.issued_at,
+        expires_at: base.expires_at,
+        checked: (),
+    })
+}
+
+/// Verifies an action token. Tokens issued before `fence` are refused.
+///
+/// # Errors
+/// The first check that fails, in the order of [`TokenError`]'s variants.
+pub fn verify_action(
+    unverified: &str,
+    ring: &KeyRing,
+    rules: &Rules,
+    now: Timestamp,
+    fence: Timestamp,
+) -> Result<Action, TokenError> {
+    let bytes = signed_claims(unverified, ring, TokenKind::Action)?;
+    let mut found = Found::parse(&bytes, TokenKind::Action)?;
+    let base = Base::take(&mut found)?;
+    let subject = short(required("sub", found.sub)?, "sub")?;
+    let purpose = short(required("purpose", found.purpose)?, "purpose")?;
+    let state = short(required("state", found.state)?, "state")?;
+    base.check(rules, now, fence)?;
+    Ok(Action {
+        jti: base.jti,
+        purpose,
+        subject,
+        state,
+        issued_at: base.issued_at,
+        expires_at: base.expires_at,
+        checked: (),
+    })
+}
+
+/// Verifies a command token. There is no fence: a command may be carried out twice.
+///
+/// # Errors
+/// The first check that fails, in the order of [`TokenError`]'s variants.
+pub fn verify_command(
+    unverified: &str,
+    ring: &KeyRing,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Command, TokenError> {
+    let bytes = signed_claims(unverified, ring, TokenKind::Command)?;
+    let mut found = Found::parse(&bytes, TokenKind::Command)?;
+    let base = Base::take(&mut found)?;
+    let listed = required("revoke", found.revoke)?;
+    if !(1..=MAX_REVOKED).contains(&listed.len()) {
+        return Err(TokenError::ClaimValue("revoke"));
+    }
+    let revoke = listed.iter().map(|text| jti(text, "revoke")).collect::<Result<_, _>>()?;
+    base.check(rules, now, Timestamp::EPOCH)?;
+    Ok(Command {
+        jti: base.jti,
+        revoke,
+        issued_at: base.issued_at,
+        expires_at: base.expires_at,
+        checked: (),
+    })
+}
+
+/// The bytes of the claims, once the signature over them holds.
+fn signed_claims(unverified: &str, ring: &KeyRing, kind: TokenKind) -> Result<Vec<u8>, TokenError> {
+    let parts = Parts::split(unverified)?;
+    // A header that is, byte for byte, what the signer writes for a key of the ring is known to be
+    // right; only others are read.
+    let known = ring.key_by_header(parts.header, kind);
+    let header = match known {
+        Some(_) => Vec::new(),
+        None => decode(parts.header, Part::Header)?,
+    };
+    let claims = decode(parts.claims, Part::Claims)?;
+    let signature = decode(parts.signature, Part::Signature)?;
+    let key = match known {
+        Some(key) => key,
+        None => {
+            let header = Header::parse(&header)?;
+            if header.typ != kind.typ() {
+                return Err(TokenError::WrongKind);
+            }
+            let key = ring.key(&header.kid).ok_or(TokenError::UnknownKey)?;
+            if header.alg != key.algorithm().name() {
+                return Err(TokenError::WrongAlgorithm);
+            }
+            key
+        }
+    };
+    key.check(parts.signed.as_bytes(), &signature, parts.signature)?;
+    Ok(claims)
+}
+
+/// What all kinds of tokens have, of the right form but not yet checked against the rules.
+struct Base<'c> {
+    issuer: Text<'c>,
+    audience: Text<'c>,
+    jti: Jti,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    not_before: Option<Timestamp>,
+}
+
+impl<'c> Base<'c> {
+    fn take(found: &mut Found<'c>) -> Result<Base<'c>, TokenError> {
+        Ok(Base {
+            issuer: required("iss", found.iss.take())?,
+            audience: required("aud", found.aud.take())?,
+            jti: jti(&required("jti", found.jti.take())?, "jti")?,
+            issued_at: moment(required("iat", found.iat.take())?),
+            expires_at: moment(required("exp", found.exp.take())?),
+            not_before: found.nbf.take().map(moment),
+        })
+    }
+
+    /// Issuer, audience, times and fence.
+    fn check(&self, rules: &Rules, now: Timestamp, fence: Timestamp) -> Result<(), TokenError> {
+        if self.issuer.0 != rules.issuer {
+            return Err(TokenError::WrongIssuer);
+        }
+        if self.audience.0 != rules.audience {
+            return Err(TokenError::WrongAudience);
+        }
+        if self.expires_at <= self.issued_at {
+            return Err(TokenError::EndsBeforeStart);
+        }
+        if self.expires_at.since(self.issued_at) > rules.max_lifetime {
+            return Err(TokenError::LivesTooLong);
+        }
+        let from = self.not_before.map_or(self.issued_at, |not_before| not_before.max(self.issued_at));
+        if from > now.plus(rules.leeway) {
+            return Err(TokenError::NotYetValid { from });
+        }
+        if now >= self.expires_at.plus(rules.leeway) {
+            return Err(TokenError::Expired { ended: self.expires_at });
+        }
+        if self.issued_at < fence {
+            return Err(TokenError::BeforeFence { fence });
+        }
+        Ok(())
+    }
+}
+
+fn required<T>(name: &'static str, claim: Option<T>) -> Result<T, TokenError> {
+    claim.ok_or(TokenError::ClaimMissing(name))
+}
+
+fn moment(Whole(seconds): Whole) -> Timestamp {
+    Timestamp::from_secs(seconds)
+}
+
+fn jti(Text(text): &Text<'_>, claim: &'static str) -> Result<Jti, TokenError> {
+    text.parse().map_err(|_| TokenError::ClaimValue(claim))
+}
+
+/// A text of 1 to 255 bytes.
+fn short(Text(text): Text<'_>, claim: &'static str) -> Result<String, TokenError> {
+    match text.len() {
+        1..=255 => Ok(text.into_owned()),
+        _ => Err(TokenError::ClaimValue(claim)),
+    }
+}
+
+/// A name that a file could have.
+fn file_name(text: Text<'_>) -> Result<String, TokenError> {
+    let name = short(text, "name")?;
+    match name.as_str() {
+        "." | ".." => Err(TokenError::ClaimValue("name")),
+        name if name.contains(['/', '\0']) => Err(TokenError::ClaimValue("name")),
+        _ => Ok(name),
+    }
+}

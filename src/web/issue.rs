@@ -1,0 +1,167 @@
+//! Issues tokens: puts claims together, signs them, makes the address that people get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti};
+use crate::secret::RandomError;
+use crate::token::TokenKind;
+use crate::token::claims::{ActionClaims, CommandClaims, Common, DownloadClaims, MAX_REVOKED};
+use crate::web::signer::{Signer, SignerError};
+
+/// All but the unreserved characters of RFC 3986, so that no name changes the address's meaning.
+const NAME_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Issues tokens of this web app for one download service.
+#[derive(Clone)]
+pub struct Issuer {
+    /// Holds the private key.
+    pub signer: Arc<Signer>,
+    /// The `iss` of all tokens.
+    pub issuer: String,
+    /// The `aud` of download and command tokens.
+    pub audience: String,
+    /// The download service's public address, without a trailing slash.
+    pub download_url: String,
+    /// How long a download can be started, where the order says nothing else.
+    pub lifetime: Duration,
+}
+
+/// What a download token is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct DownloadOrder<'a> {
+    /// The opaque id of the account.
+    pub subject: &'a str,
+    /// What may be downloaded.
+    pub file: &'a FilePath,
+    /// The file name to save as, where it is not the file's own.
+    pub name: Option<&'a str>,
+    /// Whether a page with a button comes first.
+    pub confirm: bool,
+    /// The id of the link that it comes from.
+    pub link: Option<&'a str>,
+    /// The size that the file must have, in bytes.
+    pub size: Option<u64>,
+    /// The version that the file must have.
+    pub version: Option<&'a str>,
+    /// Another lifetime than usual.
+    pub lifetime: Option<Duration>,
+}
+
+impl<'a> DownloadOrder<'a> {
+    /// An order for a file and nothing special.
+    pub const fn new(subject: &'a str, file: &'a FilePath) -> DownloadOrder<'a> {
+        DownloadOrder {
+            subject,
+            file,
+            name: None,
+            confirm: false,
+            link: None,
+            size: None,
+            version: None,
+            lifetime: None,
+        }
+    }
+}
+
+/// A token that was just signed. Whoever has it may use it: `Debug` shows the jti only.
+#[derive(Clone)]
+pub struct IssuedToken {
+    /// The token itself.
+    pub token: String,
+    /// Its unique id.
+    pub jti: Jti,
+    /// The download address; empty for tokens that are not for downloads.
+    pub address: String,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IssuedToken({}, ..)", self.jti)
+    }
+}
+
+/// Why no token was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// No jti could be made.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// Nothing could be signed.
+    #[error("cannot sign the token")]
+    Signer(#[from] SignerError),
+    /// Too many jtis for one command.
+    #[error("one command revokes 1 to {MAX_REVOKED} tokens")]
+    RevokedCount,
+}
+
+impl Issuer {
+    /// Issues a download token.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_download(&self, order: &DownloadOrder<'_>, now: Timestamp) -> Result<IssuedToken, IssueError> {
+        let common = self.common(&self.audience, order.lifetime.unwrap_or(self.lifetime), now)?;
+        let claims = DownloadClaims {
+            common: common.clone(),
+            sub: order.subject,
+            file: order.file,
+            name: order.name,
+            confirm: order.confirm,
+            link: order.link,
+            size: order.size,
+            version: order.version,
+        };
+        let token = self.signer.sign(TokenKind::Download, &claims, now)?;
+        let name = utf8_percent_encode(order.name.unwrap_or(order.file.name()), NAME_IN_PATH);
+        let address = format!("{}/d/{token}/{name}", self.download_url);
+        Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
+    }
+
+    /// Issues an action token; its audience is this web app itself.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_action(
+        &self,
+        subject: &str,
+        purpose: &str,
+        state: &str,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        let common = self.common(&self.issuer, lifetime, now)?;
+        let claims = ActionClaims { common: common.clone(), sub: subject, purpose, state };
+        let token = self.signer.sign(TokenKind::Action, &claims, now)?;
+        Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
+    }
+
+    /// Issues a command token that revokes these jtis.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_command(&self, revoke: &[Jti], now: Timestamp) -> Result<IssuedToken, IssueError> {
+        if !(1..=MAX_REVOKED).contains(&revoke.len()) {
+            return Err(IssueError::RevokedCount);
+        }
+        let common = self.common(&self.audience, self.lifetime, now)?;
+        let token =
+            self.signer.sign(TokenKind::Command, &CommandClaims { common: common.clone(), revoke }, now)?;
+        Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
+    }
+
+    fn common<'a>(
+        &'a self,
+        audience: &'a str,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<Common<'a>, IssueError> {
+        let jti = Jti::random()?;
+        Ok(Common { iss: &self.issuer, aud: audience, jti, iat: now, exp: now.plus(lifetime) })
+    }
+}

@@ -1,0 +1,5 @@
+//! All integration tests, in one binary: one module per endpoint or promise.
+
+mod architecture;
+mod dependencies;
+mod settings;

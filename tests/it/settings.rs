@@ -1,0 +1,328 @@
+//! The settings: what is read, from where, and what an operator is told about a mistake.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use oncelink::config::{LogFormat, Origin, Resume, Settings, SettingsError, Signup};
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn from_file(text: &str) -> (tempfile::TempDir, PathBuf, Result<Settings, SettingsError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("oncelink.toml");
+    std::fs::write(&path, text).unwrap();
+    let settings = Settings::load(Some(&path), []);
+    (folder, path, settings)
+}
+
+fn from_environment(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    Settings::load(None, variables(pairs))
+}
+
+#[test]
+fn without_a_file_and_an_environment_the_defaults_hold() {
+    let settings = Settings::load(None, []).unwrap();
+    assert_eq!(settings, Settings::default());
+    assert_eq!(settings.web.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.web.public_url, "http://127.0.0.1:8080");
+    assert_eq!(settings.web.signup, Signup::Open);
+    assert_eq!(settings.download.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(settings.download.public_url, "http://127.0.0.1:8081");
+    assert_eq!(settings.download.keys, "http://127.0.0.1:8080/.well-known/jwks.json");
+    assert_eq!(settings.download.used_tokens.as_str(), "sled");
+    assert_eq!(settings.download.resume, Resume::SameClient);
+    assert_eq!(settings.download.lease, Duration::from_secs(3600));
+    assert_eq!(settings.download.lease_max, Duration::from_secs(24 * 3600));
+    assert_eq!(settings.token.lifetime, Duration::from_secs(120));
+    assert_eq!(settings.token.max_lifetime, Duration::from_secs(7 * 86_400));
+    assert_eq!(settings.token.leeway, Duration::from_secs(5));
+    assert_eq!(settings.log.format, LogFormat::Text);
+    assert_eq!(settings.data_dir, Path::new("data"));
+    assert_eq!(settings.shares[0].name, "books");
+    assert_eq!(settings.shares[0].path, Path::new("storage/books"));
+}
+
+#[test]
+fn the_example_file_holds_every_key_with_its_default() {
+    let settings = Settings::load(Some(Path::new("oncelink.example.toml")), []).unwrap();
+    assert_eq!(settings, Settings::default());
+
+    // Every field of the settings stands in the example: what the parser knows, the file shows.
+    let example: toml::Table =
+        toml::from_str(&std::fs::read_to_string("oncelink.example.toml").unwrap()).unwrap();
+    for section in ["web", "download", "token", "mail", "log"] {
+        let shown: BTreeSet<String> = example[section].as_table().unwrap().keys().cloned().collect();
+        assert_eq!(shown, fields_of(section), "[{section}]");
+    }
+    let shown: BTreeSet<String> = example.keys().cloned().collect();
+    assert_eq!(shown, fields_of(""));
+}
+
+/// What serde says it would have accepted in a section: the words in backquotes after "expected".
+fn fields_of(section: &str) -> BTreeSet<String> {
+    let text = if section.is_empty() { "zzz = 1".to_owned() } else { format!("[{section}]\nzzz = 1") };
+    let error = toml::from_str::<Settings>(&text).unwrap_err();
+    let (_, expected) = error.message().split_once("expected").unwrap();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_file_changes_what_it_names_and_nothing_else() {
+    let (_folder, _, settings) = from_file(
+        "[web]\nsignup = \"closed\"\n[download]\nresume = \"resume-key\"\nlease = \"10m\"\n[log]\nformat = \"json\"\n",
+    );
+    let mut expected = Settings::default();
+    expected.web.signup = Signup::Closed;
+    expected.download.resume = Resume::ResumeKey;
+    expected.download.lease = Duration::from_secs(600);
+    expected.log.format = LogFormat::Json;
+    assert_eq!(settings.unwrap(), expected);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("any-name");
+    std::fs::write(&path, "[web]\npassword_min = 20\ntrusted_proxies = [\"10.0.0.0/8\"]\n").unwrap();
+    let settings = Settings::load(
+        Some(&path),
+        variables(&[
+            ("ONCELINK_WEB__PASSWORD_MIN", "12"),
+            ("ONCELINK_DATA_DIR", "2026"),
+            ("ONCELINK_DOWNLOAD__TRUSTED_PROXIES", r#"["192.0.2.1", "2001:db8::/32"]"#),
+            ("HOME", "/root"),
+            ("ONCELINK_TEST_POSTGRES", "postgres://x"),
+            ("ONCELINK_VECTORS", "somewhere"),
+        ]),
+    )
+    .unwrap();
+    assert_eq!(settings.web.password_min, 12);
+    assert_eq!(settings.data_dir, Path::new("2026"));
+    assert_eq!(settings.web.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(
+        settings.download.trusted_proxies,
+        ["192.0.2.1".parse().unwrap(), "2001:db8::/32".parse().unwrap()]
+    );
+}
+
+#[test]
+fn shares_come_from_the_environment_as_toml_or_json() {
+    for text in [
+        r#"[{name="a", path="/srv"}, {name="b", path="rel", read=["friends"], write=["ann"]}]"#,
+        r#"[{"name":"a","path":"/srv"}, {"name":"b","path":"rel","read":["friends"],"write":["ann"]}]"#,
+    ] {
+        let shares = from_environment(&[("ONCELINK_SHARE", text)]).unwrap().shares;
+        assert_eq!(shares.len(), 2);
+        assert_eq!((shares[0].name.as_str(), shares[0].path.as_path()), ("a", Path::new("/srv")));
+        assert_eq!(
+            (shares[0].read.as_slice(), shares[0].write.len()),
+            (["everyone".to_owned()].as_slice(), 0)
+        );
+        assert_eq!(shares[1].path, Path::new("rel"));
+        assert_eq!(shares[1].write, ["ann"]);
+    }
+}
+
+#[test]
+fn every_key_can_be_set_by_its_variable() {
+    let example: toml::Table =
+        toml::from_str(&std::fs::read_to_string("oncelink.example.toml").unwrap()).unwrap();
+    let mut tried = 0;
+    for (name, value) in &example {
+        let section =
+            value.as_table().map(|table| table.iter().map(|(key, value)| (format!("{name}__{key}"), value)));
+        let keys: Vec<_> = match section {
+            Some(keys) => keys.collect(),
+            None => vec![(name.clone(), value)],
+        };
+        for (key, value) in keys {
+            let variable = format!("ONCELINK_{}", key.to_ascii_uppercase());
+            let text = value.as_str().map_or_else(|| toml_text(value), str::to_owned);
+            let settings = from_environment(&[(&variable, &text)]);
+            assert_eq!(settings.as_ref().ok(), Some(&Settings::default()), "{variable}={text}: {settings:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 30, "only {tried} keys in the example");
+}
+
+fn toml_text(value: &toml::Value) -> String {
+    serde_json::to_string(value).unwrap()
+}
+
+#[test]
+fn relative_paths_in_the_file_are_relative_to_the_file() {
+    let (folder, path, settings) = from_file(
+        "data_dir = \"state\"\n[download]\nkeys = \"keys/jwks.json\"\n\
+         [[token.shared_secret]]\nkid = \"a\"\nfile = \"secret\"\n\
+         [[share]]\nname = \"books\"\npath = \"books\"\n[[share]]\nname = \"abs\"\npath = \"/srv/abs\"\n",
+    );
+    let settings = settings.unwrap();
+    let base = folder.path();
+    assert_eq!(settings.data_dir, base.join("state"));
+    assert_eq!(Path::new(&settings.download.keys), base.join("keys/jwks.json"));
+    assert_eq!(settings.token.shared_secrets[0].file, base.join("secret"));
+    assert_eq!(settings.shares[0].path, base.join("books"));
+    assert_eq!(settings.shares[1].path, Path::new("/srv/abs"));
+
+    // What the environment says is relative to the working directory, whatever the file says.
+    let over = variables(&[("ONCELINK_DATA_DIR", "state"), ("ONCELINK_SHARE", "[{name='x', path='y'}]")]);
+    let settings = Settings::load(Some(&path), over).unwrap();
+    assert_eq!(settings.data_dir, Path::new("state"));
+    assert_eq!(settings.shares[0].path, Path::new("y"));
+    assert_eq!(settings.token.shared_secrets[0].file, base.join("secret"));
+}
+
+#[test]
+fn addresses_follow_the_listeners_unless_they_are_set() {
+    let settings = from_environment(&[
+        ("ONCELINK_WEB__LISTEN", "0.0.0.0:9000"),
+        ("ONCELINK_DOWNLOAD__LISTEN", "[::1]:9001"),
+    ])
+    .unwrap();
+    assert_eq!(settings.web.public_url, "http://127.0.0.1:9000");
+    assert_eq!(settings.download.public_url, "http://[::1]:9001");
+    assert_eq!(settings.download.keys, "http://127.0.0.1:9000/.well-known/jwks.json");
+
+    let (_folder, _, settings) = from_file(
+        "[web]\nlisten = \"0.0.0.0:9000\"\npublic_url = \"https://files.example.org\"\n[download]\nkeys = \"https://other.example/jwks\"",
+    );
+    let settings = settings.unwrap();
+    assert_eq!(settings.web.public_url, "https://files.example.org");
+    assert_eq!(settings.download.keys, "https://other.example/jwks");
+}
+
+/// A file, the key that must be named, and a part of the remedy.
+const BAD_FILES: &[(&str, &str, &str)] = &[
+    ("data_dir = \"\"", "data_dir", "`data_dir = \"data\"`"),
+    ("colour = 1", "colour", "`data_dir`"),
+    ("[web]\nliste = 1", "web.liste", "`listen`"),
+    ("[webb]\nlisten = \"127.0.0.1:1\"", "webb", "`[web]`"),
+    ("web = 3", "web", "[web]"),
+    ("[web]\nlisten = \"localhost\"", "web.listen", "listen = \"127.0.0.1:8080\""),
+    ("[web]\nlisten = 8080", "web.listen", "listen = \"127.0.0.1:8080\""),
+    ("[web]\npublic_url = \"files.example.org\"", "web.public_url", "https://files.example.org"),
+    ("[web]\npublic_url = \"https://a.example/\"", "web.public_url", "write `https://a.example`"),
+    ("[web]\npublic_url = \"https://a.example/x\"", "web.public_url", "write `https://a.example`"),
+    ("[web]\npublic_url = \"https://a.example?x\"", "web.public_url", "write `https://a.example`"),
+    ("[web]\npublic_url = \"HTTPS://A.example:443\"", "web.public_url", "write `https://a.example`"),
+    ("[web]\npublic_url = \"https://u:p@a.example\"", "web.public_url", "write `https://a.example`"),
+    ("[web]\npublic_url = \"ftp://a.example\"", "web.public_url", "https://"),
+    ("[web]\ndatabase = \"mysql://u:hunter2@h/d\"", "web.database", "`sqlite`"),
+    ("[web]\nsignup = \"maybe\"", "web.signup", "signup = \"open\""),
+    ("[web]\nsession_idle = \"30\"", "web.session_idle", "`30s`"),
+    ("[web]\nsession_idle = 30", "web.session_idle", "session_idle = \"30m\""),
+    ("[web]\nsession_idle = \"13h\"", "web.session_idle", "`web.session_max`"),
+    ("[web]\npassword_min = 4", "web.password_min", "15"),
+    ("[web]\npassword_min = -1", "web.password_min", "password_min = 15"),
+    ("[web]\ntrusted_proxies = [\"10.0.0.1/8\"]", "web.trusted_proxies[0]", "10.0.0.0/8"),
+    ("[web]\ntrusted_proxies = \"10.0.0.0/8\"", "web.trusted_proxies", "trusted_proxies = []"),
+    ("[web]\nmax_connections = 0", "web.max_connections", "at least 1"),
+    ("[download]\nlisten = \"127.0.0.1:8080\"", "download.listen", "own port"),
+    ("[download]\npublic_url = \"x\"", "download.public_url", "https://"),
+    ("[download]\nkeys = \"ftp://h/k\"", "download.keys", "JWKS"),
+    ("[download]\nkeys = \"\"", "download.keys", "JWKS"),
+    ("[download]\nused_tokens = \"postgres://u:hunter2@h/d\"", "download.used_tokens", "`sled`"),
+    ("[download]\nused_tokens = \"redis://h\"", "download.used_tokens", "not supported in this version"),
+    ("[download]\nused_tokens = \"memory\"", "download.used_tokens", "`sled`"),
+    ("[download]\nresume = \"any\"", "download.resume", "same-client"),
+    ("[download]\nlease = \"25h\"", "download.lease", "`download.lease_max`"),
+    ("[download]\nlease = \"0s\"", "download.lease", "1s"),
+    ("[download]\nlease = \"1y\"", "download.lease", "`7d`"),
+    ("[token]\nlifetime = \"8d\"", "token.lifetime", "`token.max_lifetime`"),
+    ("[token]\nlifetime = \"0s\"", "token.lifetime", "1s"),
+    ("[token]\nleeway = \"2m\"", "token.leeway", "60s"),
+    ("[[token.shared_secret]]\nkid = \"a\"", "token.shared_secret[0]", "shared_secret"),
+    (
+        "[token]\nshared_secret = [{kid='a',file='x'},{kid='a',file='y'}]",
+        "token.shared_secret[1].kid",
+        "own key id",
+    ),
+    ("[token]\nshared_secret = [{kid='a/../b',file='x'}]", "token.shared_secret[0].kid", "letters"),
+    ("[mail]\nsend = \"smtp://u:hunter2@h\"", "mail.send", "not supported in this version"),
+    ("[log]\nlevel = \"debgu\"", "log.level", "debug"),
+    ("[log]\nlevel = \"info,oncelink=loud\"", "log.level", "debug"),
+    ("[log]\nformat = \"xml\"", "log.format", "format = \"text\""),
+    ("[[share]]\nname = \"a/b\"\npath = \"p\"", "share[0].name", "without `/`"),
+    ("[[share]]\nname = \"..\"\npath = \"p\"", "share[0].name", "`..`"),
+    ("[[share]]\nname = \"\"\npath = \"p\"", "share[0].name", "1 to 255 bytes"),
+    ("[[share]]\nname = \"a\\nb\"\npath = \"p\"", "share[0].name", "control"),
+    (
+        "[[share]]\nname = \"a\"\npath = \"p\"\n[[share]]\nname = \"a\"\npath = \"q\"",
+        "share[1].name",
+        "own name",
+    ),
+    ("[[share]]\nname = \"a\"\npath = \"p\"\nreed = []", "share[0].reed", "`read`"),
+    ("[[share]]\nname = \"a\"", "share[0]", "path"),
+    ("[[share]]\nname = \"a\"\npath = \"p\"\nread = [\"\"]", "share[0].read", "`everyone`"),
+    ("[share]\nname = \"a\"\npath = \"p\"", "share", "share = ["),
+];
+
+#[test]
+fn a_mistake_in_the_file_names_the_key_the_place_and_the_remedy() {
+    for (text, key, remedy) in BAD_FILES {
+        let (_folder, path, settings) = from_file(text);
+        let error = settings.expect_err(text);
+        let said = error.to_string();
+        let SettingsError::Key { key: named, origin, .. } = &error else { panic!("{text}: {said}") };
+        assert_eq!(named, key, "{text}: {said}");
+        assert_eq!(origin, &Origin::File(path), "{text}: {said}");
+        assert!(said.contains(&format!("`{key}`")) && said.contains(remedy), "{text}: {said}");
+        assert!(!said.contains("hunter2"), "a password is shown: {said}");
+        assert!(!said.contains('\n'), "more than one line: {said:?}");
+    }
+}
+
+/// A variable, its text, and what must be said.
+const BAD_VARIABLES: &[(&str, &str, &str)] = &[
+    ("ONCELINK_WEB__LISTE", "x", "ONCELINK_WEB__LISTEN"),
+    ("ONCELINK_COLOUR", "x", "ONCELINK_DATA_DIR"),
+    ("ONCELINK_WEB", "{}", "ONCELINK_WEB__LISTEN"),
+    ("ONCELINK_WEB_LISTEN", "127.0.0.1:1", "ONCELINK_WEB__LISTEN"),
+    ("ONCELINK_web__listen", "127.0.0.1:1", "ONCELINK_WEB__LISTEN"),
+    ("ONCELINK_", "x", "ONCELINK_WEB__LISTEN"),
+    ("ONCELINK_WEB__LISTEN", "", "`web.listen`"),
+    ("ONCELINK_WEB__LISTEN", "8080", "`web.listen`"),
+    ("ONCELINK_WEB__MAX_CONNECTIONS", "many", "`web.max_connections`"),
+    ("ONCELINK_WEB__TRUSTED_PROXIES", "10.0.0.0/8", "`trusted_proxies = []`"),
+    ("ONCELINK_WEB__TRUSTED_PROXIES", "[\"10.0.0.0/8\"", "`trusted_proxies = []`"),
+    ("ONCELINK_SHARE", "{name='a',path='b'}", "`share`"),
+    ("ONCELINK_SHARE", "[{name='a'}]", "`share[0]`"),
+    ("ONCELINK_SHARE__0__NAME", "a", "ONCELINK_SHARE"),
+    ("ONCELINK_DOWNLOAD__LEASE", "60", "`download.lease`"),
+    ("ONCELINK_TOKEN__LIFETIME", "8d", "`token.lifetime`"),
+];
+
+#[test]
+fn a_mistake_in_the_environment_names_the_variable_and_the_remedy() {
+    for (name, text, remedy) in BAD_VARIABLES {
+        let said = from_environment(&[(name, text)]).expect_err(name).to_string();
+        assert!(said.contains(&format!("environment variable {name}")), "{name}={text}: {said}");
+        assert!(said.contains(remedy), "{name}={text}: {said}");
+    }
+    let broken = [(OsString::from("ONCELINK_DATA_DIR"), OsString::from_vec(vec![0xff]))];
+    let said = Settings::load(None, broken).unwrap_err().to_string();
+    assert!(said.contains("ONCELINK_DATA_DIR") && said.contains("UTF-8"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_or_not_there_is_said_plainly() {
+    let (_folder, path, settings) = from_file("[web]\nlisten = \"127.0.0.1:1\"\nsignup = open\n");
+    let said = settings.unwrap_err().to_string();
+    assert!(said.contains(&format!("{}, line 3, column 10", path.display())), "{said}");
+
+    let said = Settings::load(Some(Path::new("no/such/file")), []).unwrap_err().to_string();
+    assert!(said.contains("no/such/file") && said.contains("--config"), "{said}");
+}
+
+#[test]
+fn debug_output_shows_no_password() {
+    let settings = from_environment(&[("ONCELINK_WEB__DATABASE", "postgres://u:hunter2@h/d")]).unwrap();
+    assert_eq!(settings.web.database.as_str(), "postgres://u:hunter2@h/d");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
