@@ -1,5 +1,135 @@
 //! The web app: accounts, sessions, browsing, and the private key that signs tokens.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, ServiceConfig, scope};
+use tokio::sync::Semaphore;
+
+use crate::client_address::ClientAddresses;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::files::Shares;
+use crate::web::accounts::{AccountError, Accounts};
+use crate::web::cookies::Cookies;
+use crate::web::db::{Database, DatabaseError};
+use crate::web::generation::Generations;
+use crate::web::passwords::{HashError, Passwords};
+use crate::web::rights::Rights;
+use crate::web::sessions::{SessionEnds, Sessions};
+use crate::web::state::State;
+use crate::web::throttle::Throttle;
+
+pub mod accounts;
+pub mod browse;
+pub mod cookies;
+pub mod csrf;
+pub mod db;
+pub mod extract;
+pub mod generation;
+mod handlers;
 pub mod issue;
+pub mod local_path;
 pub mod pages;
+pub mod passwords;
+pub mod problem;
+pub mod rights;
+pub mod sessions;
 pub mod signer;
+pub mod state;
+pub mod throttle;
+
+/// How often what has ended is forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// Searches that run at once.
+const SEARCHES_AT_ONCE: usize = 4;
+
+/// The web app can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its database can't be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Accounts can't be read.
+    #[error(transparent)]
+    Accounts(#[from] AccountError),
+    /// Passwords can't be hashed.
+    #[error("passwords can't be hashed on this machine")]
+    Passwords(#[source] HashError),
+    /// An address in the settings can't stand in a header.
+    #[error("download.public_url has characters that an address can't have")]
+    Address(#[source] InvalidHeaderValue),
+}
+
+/// The web app, ready to answer. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    state: Data<State>,
+}
+
+impl App {
+    /// Opens the database and the keys and prepares everything that handlers need.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
+        let db = Database::open(settings).await?;
+        let generations = Generations::new(db.clone());
+        let accounts = Accounts::new(db.clone(), generations.clone());
+        let ends = SessionEnds { idle: settings.web.session_idle, max: settings.web.session_max };
+        let download = csrf::origin_of(&settings.download.public_url);
+        let policy = HeaderValue::from_str(&pages::content_security_policy(&[download]));
+        let state = State {
+            clock,
+            public_url: settings.web.public_url.clone(),
+            password_min: settings.web.password_min,
+            policy: policy.map_err(OpenError::Address)?,
+            sessions: Sessions::new(db.clone(), accounts.clone(), generations, ends),
+            accounts,
+            db,
+            passwords: Passwords::new().map_err(OpenError::Passwords)?,
+            throttle: Throttle::default(),
+            rights: Rights::new(&settings.shares),
+            shares,
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            addresses: ClientAddresses::new(&settings.web.trusted_proxies),
+            cookies: Cookies::new(&settings.web.public_url),
+        };
+        Ok(App { state: Data::new(state) })
+    }
+
+    /// Adds the app's addresses to a server.
+    pub fn configure(&self, cfg: &mut ServiceConfig) {
+        cfg.app_data(self.state.clone())
+            .service(scope("").wrap(from_fn(problem::edge)).configure(handlers::routes));
+    }
+
+    /// Forgets, for ever and once a minute, what has ended by itself. Ends when it is dropped.
+    pub async fn tasks(&self) {
+        loop {
+            tokio::time::sleep(PRUNE_EVERY).await;
+            self.prune().await;
+        }
+    }
+
+    /// Forgets what has ended by itself: sessions and counted attempts.
+    pub async fn prune(&self) {
+        let now = self.state.clock.now();
+        self.state.throttle.prune(now);
+        match self.state.sessions.prune(now).await {
+            Ok(0) => {}
+            Ok(ended) => tracing::debug!(ended, "forgot sessions that had ended"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget ended sessions")
+            }
+        }
+    }
+
+    /// Closes the database, after what is under way.
+    pub async fn close(&self) {
+        self.state.db.close().await;
+    }
+}

@@ -10,3 +10,4 @@
 mod architecture;
 mod dependencies;
 mod settings;
+mod token_vectors;

@@ -1,0 +1,103 @@
+//! Proof that a form was sent from a page of ours: a token that only our page could have held, and
+//! the browser's own word on where the form was sent from.
+//!
+//! The token is derived from the secret in the cookie, so nothing has to be stored: who does not
+//! know the cookie can't compute it, and it ends with the session.
+
+use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::secret::{Digest, Secret};
+
+/// The token that forms carry for the browser which holds `cookie`.
+pub fn token_for(cookie: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(digest_for(cookie).as_bytes())
+}
+
+/// Whether `presented` is the token for `cookie`. Takes the same time whatever differs.
+pub fn matches(cookie: &Secret, presented: &str) -> bool {
+    let mut bytes = [0; 32];
+    match URL_SAFE_NO_PAD.decode_slice(presented, &mut bytes) {
+        Ok(32) => Digest::from_bytes(bytes) == digest_for(cookie),
+        _ => false,
+    }
+}
+
+fn digest_for(cookie: &Secret) -> Digest {
+    // The prefix keeps the token apart from the digest under which the session is stored.
+    Digest::of(format!("oncelink form token\n{}", cookie.reveal()).as_bytes())
+}
+
+/// Whether the browser says that the request comes from a page of ours, or says nothing (programs
+/// and old browsers; the token still has to match). `public_url` is where people reach the app.
+pub fn same_origin(headers: &HeaderMap, public_url: &str) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text("sec-fetch-site") {
+        // `none` is the person himself: an address typed, a bookmark.
+        return matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text(ORIGIN.as_str()) else { return true };
+    // Behind some names the app is reached by another address than the public one (`localhost`);
+    // then the page and the request must agree on it.
+    let host = text(HOST.as_str()).unwrap_or_default();
+    let own_host =
+        origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    own_host || origin.eq_ignore_ascii_case(origin_of(public_url))
+}
+
+/// Scheme and authority of an address.
+pub fn origin_of(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(authority..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| authority + at);
+    url.get(..end).unwrap_or(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_token_belongs_to_one_cookie() {
+        let (one, other) = (Secret::presented("one"), Secret::presented("other"));
+        assert!(matches(&one, &token_for(&one)));
+        assert!(!matches(&other, &token_for(&one)));
+        for wrong in ["", "AAAA", &URL_SAFE_NO_PAD.encode(one.digest().as_bytes())] {
+            assert!(!matches(&one, wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_page_is_told_apart() {
+        let same = |lines: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            same_origin(&headers, "https://files.example/app")
+        };
+        assert!(same(&[]));
+        assert!(same(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(same(&[("origin", "https://files.example")]));
+        assert!(same(&[("origin", "http://localhost:8080"), ("host", "localhost:8080")]));
+        for foreign in [
+            &[("sec-fetch-site", "cross-site")][..],
+            &[("sec-fetch-site", "same-site"), ("origin", "https://files.example")],
+            &[("origin", "null")],
+            &[("origin", "https://evil.example"), ("host", "files.example")],
+            &[("origin", "https://files.example.evil.example")],
+            &[("origin", "http://files.example")],
+            &[("origin", "")],
+        ] {
+            assert!(!same(foreign), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_and_authority() {
+        assert_eq!(origin_of("https://files.example/app/x"), "https://files.example");
+        assert_eq!(origin_of("http://127.0.0.1:8080"), "http://127.0.0.1:8080");
+    }
+}

@@ -1,0 +1,190 @@
+//! What a handler may ask of a request. A handler's signature is its permission: one that takes a
+//! [`SignedIn`] is only reached by somebody who is logged in, one that takes a [`CsrfForm`] or a
+//! [`StrangerForm`] only by a form of ours.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, BytesMut, Data, Query};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+
+use crate::secret::Secret;
+use crate::web::accounts::Account;
+use crate::web::csrf;
+use crate::web::pages::{Chrome, Section, User};
+use crate::web::problem::WebError;
+use crate::web::sessions::Session;
+use crate::web::state::State;
+
+/// Most bytes of a form; ours are far smaller.
+const MAX_FORM: usize = 64 * 1024;
+
+/// How long a form may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The session.
+    pub session: Session,
+    /// What the session's forms carry.
+    pub csrf: String,
+}
+
+impl SignedIn {
+    /// The account.
+    pub fn account(&self) -> &Account {
+        &self.session.account
+    }
+
+    /// What surrounds a page of this person.
+    pub fn chrome(&self, title: impl Into<String>, section: Section) -> Chrome {
+        let user = User { name: self.account().name.as_str().to_owned(), csrf: self.csrf.clone() };
+        Chrome::signed_in(title, section, user)
+    }
+}
+
+/// The session of a request, if it has one that has not ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn session_of(request: &HttpRequest, state: &State) -> Result<Option<SignedIn>, WebError> {
+    let Some(id) = state.cookies.session(request.headers()) else { return Ok(None) };
+    let session = state.sessions.find(&id, state.clock.now()).await?;
+    Ok(session.map(|session| SignedIn { session, csrf: csrf::token_for(&id) }))
+}
+
+impl FromRequest for SignedIn {
+    type Error = WebError;
+    type Future = LocalBoxFuture<'static, Result<SignedIn, WebError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            session_of(&request, &state).await?.ok_or(WebError::NotSignedIn)
+        })
+    }
+}
+
+/// A form that somebody who is logged in sent from a page of ours.
+pub struct CsrfForm<T> {
+    /// Who sent it.
+    pub who: SignedIn,
+    /// What it says.
+    pub fields: T,
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for CsrfForm<T> {
+    type Error = WebError;
+    type Future = LocalBoxFuture<'static, Result<CsrfForm<T>, WebError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            let Some(id) = state.cookies.session(request.headers()) else {
+                return Err(WebError::NotSignedIn);
+            };
+            let who = session_of(&request, &state).await?.ok_or(WebError::NotSignedIn)?;
+            let body = own_form(&request, payload, &state, &id).await?;
+            Ok(CsrfForm { who, fields: parse(&body)? })
+        })
+    }
+}
+
+/// A form that somebody who need not be logged in sent from a page of ours.
+pub struct StrangerForm<T> {
+    /// What it says.
+    pub fields: T,
+    /// The secret behind the browser's forms, for showing the form again.
+    pub secret: Secret,
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
+    type Error = WebError;
+    type Future = LocalBoxFuture<'static, Result<StrangerForm<T>, WebError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            let secret = state.cookies.form(request.headers()).ok_or(WebError::ForeignForm)?;
+            let body = own_form(&request, payload, &state, &secret).await?;
+            Ok(StrangerForm { fields: parse(&body)?, secret })
+        })
+    }
+}
+
+/// The client's address, by which attempts are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequest for ClientAddress {
+    type Error = WebError;
+    type Future = std::future::Ready<Result<ClientAddress, WebError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // Without a peer (a Unix socket) everybody counts as one.
+        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        std::future::ready(
+            state_of(request).map(|state| ClientAddress(state.addresses.of(peer, request.headers()))),
+        )
+    }
+}
+
+fn state_of(request: &HttpRequest) -> Result<Data<State>, WebError> {
+    let state = request.app_data::<Data<State>>();
+    state.cloned().ok_or_else(|| WebError::Internal("the app's state is missing".into()))
+}
+
+/// Reads the body and checks that the form is ours, before anything in it is looked at.
+async fn own_form(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &State,
+    secret: &Secret,
+) -> Result<Bytes, WebError> {
+    if !csrf::same_origin(request.headers(), &state.public_url) {
+        return Err(WebError::ForeignForm);
+    }
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(WebError::NoForm);
+    }
+    let reading = tokio::time::timeout(FORM_TIMEOUT, read(payload));
+    let body = reading.await.map_err(|_| WebError::Slow)??;
+    let presented: Token = parse(&body)?;
+    if csrf::matches(secret, &presented.csrf) { Ok(body) } else { Err(WebError::ForeignForm) }
+}
+
+#[derive(serde::Deserialize)]
+struct Token {
+    #[serde(default)]
+    csrf: String,
+}
+
+async fn read(mut payload: Payload) -> Result<Bytes, WebError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| WebError::Invalid("the body broke off"))?;
+        if body.len() + chunk.len() > MAX_FORM {
+            return Err(WebError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// A form's body has the form of a query.
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, WebError> {
+    let text = std::str::from_utf8(body).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
+    let fields = Query::<T>::from_query(text);
+    fields.map(Query::into_inner).map_err(|_| WebError::Invalid("the form lacks a field or has one twice"))
+}

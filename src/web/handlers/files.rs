@@ -1,0 +1,158 @@
+//! Browsing the shares.
+
+use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::{App, html, see_other};
+use crate::id::FilePath;
+use crate::web::browse::{self, Place};
+use crate::web::extract::SignedIn;
+use crate::web::pages::Section;
+use crate::web::pages::files::{Folder, Search, Shares, Sort, address};
+use crate::web::problem::WebError;
+use crate::web::rights::Readable;
+
+/// Most characters of a search; the page's field takes no more.
+const MAX_QUERY: usize = 200;
+
+#[derive(Default, Deserialize)]
+pub(super) struct View {
+    q: Option<String>,
+    sort: Option<String>,
+    order: Option<String>,
+}
+
+/// `GET /files/` and `GET /files/{share}/{path}`, each with `q` for a search.
+pub(super) async fn browse(
+    app: App,
+    request: HttpRequest,
+    who: SignedIn,
+    view: Option<Query<View>>,
+) -> Result<HttpResponse, WebError> {
+    let view = view.map(Query::into_inner).unwrap_or_default();
+    let sort = Sort::parse(view.sort.as_deref(), view.order.as_deref());
+    let query: String = view.q.unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
+    let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
+    match place {
+        None if query.is_empty() => {
+            let shares = app.rights.shares_of(who.account());
+            html(&Shares { chrome: who.chrome("Files", Section::Files), shares })
+        }
+        None => {
+            let roots = app.rights.shares_of(who.account()).into_iter();
+            let roots = roots.filter_map(|share| format!("/{share}").parse().ok());
+            let roots = roots.filter_map(|root| app.rights.readable(who.account(), root)).collect();
+            search(app, who, None, roots, query, sort).await
+        }
+        Some(path) => {
+            let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
+            if query.is_empty() {
+                folder(app, who, place, sort).await
+            } else {
+                let within = Some(place.path().clone());
+                search(app, who, within, vec![place], query, sort).await
+            }
+        }
+    }
+}
+
+async fn folder(app: App, who: SignedIn, place: Readable, sort: Sort) -> Result<HttpResponse, WebError> {
+    let shares = app.shares.clone();
+    let path = place.path().clone();
+    let looked = blocking(move || browse::look_at(&shares, &place, sort)).await??;
+    match looked {
+        Place::Folder(listing) => html(&Folder {
+            chrome: who.chrome(path.name(), Section::Files),
+            folder: path,
+            rows: listing.rows,
+            sort,
+            more: listing.more,
+            now: app.clock.now(),
+        }),
+        // A file has no page of its own; it is shown where it can be downloaded.
+        Place::File => {
+            let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);
+            let folder = path.parent().ok_or(WebError::NotFound)?;
+            Ok(see_other(&format!("{}?q={name}", address(&folder))))
+        }
+    }
+}
+
+async fn search(
+    app: App,
+    who: SignedIn,
+    within: Option<FilePath>,
+    places: Vec<Readable>,
+    query: String,
+    sort: Sort,
+) -> Result<HttpResponse, WebError> {
+    let shares = app.shares.clone();
+    let words = query.clone();
+    // A walk is heavy; a few at once are enough, the others wait for their turn.
+    let turn = app.searches.clone().acquire_owned().await;
+    let found = blocking(move || {
+        let _turn = turn;
+        browse::search(&shares, &places, &words, sort)
+    })
+    .await?;
+    html(&Search {
+        chrome: who.chrome("Search", Section::Files),
+        query,
+        within,
+        rows: found.rows,
+        sort,
+        too_many: found.too_many,
+        now: app.clock.now(),
+    })
+}
+
+/// The file path in an address: `Some(None)` for the list of shares, `None` for what can't be one.
+/// Decoded here and once, because the router keeps some characters encoded.
+fn place_of(address: &str) -> Option<Option<FilePath>> {
+    let encoded = address.strip_prefix("/files")?;
+    let encoded = encoded.strip_suffix('/').unwrap_or(encoded);
+    if encoded.is_empty() {
+        return Some(None);
+    }
+    // A slash within a name can't be; encoded or not it would mean another place.
+    if encoded.split('/').any(|part| percent_decode_str(part).any(|byte| byte == b'/')) {
+        return None;
+    }
+    let path = percent_decode_str(encoded).decode_utf8().ok()?;
+    path.parse().ok().map(Some)
+}
+
+/// Runs what waits for the disk where that stops nobody else.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, WebError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| WebError::Unavailable(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_decoded_once() {
+        let path = |address: &str| place_of(address).map(|place| place.map(|path| path.to_string()));
+        assert_eq!(path("/files/"), Some(None));
+        assert_eq!(path("/files/books"), Some(Some("/books".to_owned())));
+        assert_eq!(path("/files/books/%E6%88%91/"), Some(Some("/books/我".to_owned())));
+        assert_eq!(path("/files/books/100%2525"), Some(Some("/books/100%25".to_owned())));
+        for wrong in [
+            "/files/books/..%2Fetc",
+            "/files/books/..",
+            "/files/books/%2e%2e/x",
+            "/files//",
+            "/files/books//x",
+            "/files/books/%ff",
+            "/files/books/a%00b",
+            "/files/books/a%2Fb",
+        ] {
+            assert_eq!(path(wrong), None, "{wrong}");
+        }
+    }
+}

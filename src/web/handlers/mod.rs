@@ -1,0 +1,48 @@
+//! The web app's addresses and who answers them.
+
+use actix_web::guard;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpResponse, Route};
+use askama::Template;
+
+use crate::web::problem::WebError;
+use crate::web::state::State;
+
+mod account;
+mod files;
+mod login;
+mod service;
+
+/// All addresses.
+pub(super) fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/").route(read().to(service::home)))
+        .service(web::resource("/login").route(read().to(login::page)).route(web::post().to(login::log_in)))
+        .service(web::resource("/logout").route(web::post().to(login::log_out)))
+        .service(web::resource("/account").route(read().to(account::page)))
+        .service(web::resource("/account/password").route(web::post().to(account::change_password)))
+        .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
+        .service(web::resource("/files").route(read().to(service::home)))
+        .service(web::resource("/static/{hash}/{name}").route(read().to(service::asset)))
+        .service(web::resource("/healthz").route(read().to(service::healthz)))
+        .service(web::resource("/readyz").route(read().to(service::readyz)))
+        .default_service(web::to(nothing));
+}
+
+/// GET, and HEAD, which gets the same headers.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn nothing() -> Result<HttpResponse, WebError> {
+    Err(WebError::NotFound)
+}
+
+fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page.render()?))
+}
+
+fn see_other(address: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header(("location", address)).finish()
+}
+
+type App = Data<State>;

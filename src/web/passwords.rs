@@ -1,0 +1,233 @@
+//! Passwords: what may be one, how it is hashed, and that hashing never starves the server.
+//!
+//! Nothing here prints or stores a password; only its Argon2id hash leaves this module.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
+use argon2::{PasswordHasher, password_hash};
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use crate::secret::{RandomError, random_bytes};
+
+/// Argon2id, RFC 9106, with the cost OWASP names as the least: 19 MiB, two passes, one lane; some
+/// 20 to 50 ms of one core. Hashes carry their own parameters, so a change here only concerns new ones.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Most bytes of a password; longer ones only serve to make us work.
+pub const MAX_BYTES: usize = 256;
+
+/// How many hashes run at once (19 MiB each), and how long one waits for its turn.
+const AT_ONCE: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most common passwords that are long enough to pass the length rule, or that become so by
+/// repetition. Compared without case.
+const COMMON: &str = include_str!("common_passwords.txt");
+
+/// A password that obeys the rules. Wiped when dropped; prints nothing of itself.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+/// Why a text can't be a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WeakPassword {
+    /// Fewer characters than the setting asks for.
+    #[error("a password has at least {0} characters")]
+    Short(usize),
+    /// More than [`MAX_BYTES`].
+    #[error("a password has at most 256 bytes")]
+    Long,
+    /// Among the first that an attacker tries.
+    #[error("this password is one of the first that attackers try; take another")]
+    Common,
+}
+
+impl Password {
+    /// A password for an account, `least` characters or more.
+    ///
+    /// # Errors
+    /// See [`WeakPassword`].
+    pub fn new(text: &str, least: usize) -> Result<Password, WeakPassword> {
+        if text.len() > MAX_BYTES {
+            return Err(WeakPassword::Long);
+        }
+        if text.chars().count() < least {
+            return Err(WeakPassword::Short(least));
+        }
+        if is_common(text) {
+            return Err(WeakPassword::Common);
+        }
+        Ok(Password(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Whatever somebody typed in order to prove who he is; rules don't apply, but for the length.
+    pub fn presented(text: &str) -> Password {
+        let text = if text.len() > MAX_BYTES { "" } else { text };
+        Password(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// Common, or one character (or a short run of them) over and over.
+fn is_common(text: &str) -> bool {
+    let folded = text.to_lowercase();
+    let repeats = |length: usize| {
+        folded.chars().zip(folded.chars().skip(length)).all(|(earlier, later)| earlier == later)
+    };
+    (1..=3).any(repeats) || COMMON.lines().any(|line| line == folded)
+}
+
+/// A password's Argon2id hash as a PHC string. Prints nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredPassword(String);
+
+impl StoredPassword {
+    /// A hash read back from the database.
+    pub const fn from_store(phc: String) -> StoredPassword {
+        StoredPassword(phc)
+    }
+
+    /// The PHC string, for the database alone.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for StoredPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoredPassword(..)")
+    }
+}
+
+/// Hashing gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// Too many are waiting already.
+    #[error("too many passwords are being checked at once")]
+    Busy,
+    /// No random bytes for the salt.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The hash in the database can't be read, or memory ran out.
+    #[error("hashing a password failed: {0}")]
+    Failed(password_hash::Error),
+    /// The thread was stopped; the process is going down.
+    #[error("hashing a password was interrupted")]
+    Interrupted,
+}
+
+/// Hashes and checks passwords, a few at a time. Clones share the limit.
+#[derive(Clone)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    /// Checked in place of the hash of an account that does not exist, so that both take equally long.
+    nobody: Arc<StoredPassword>,
+}
+
+impl Passwords {
+    /// Ready to hash. Blocks for as long as one hash takes.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes or no memory.
+    pub fn new() -> Result<Passwords, HashError> {
+        let unguessable: [u8; 32] = random_bytes()?;
+        let nobody = hash_now(&unguessable)?;
+        Ok(Passwords { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody: Arc::new(nobody) })
+    }
+
+    /// The hash to store.
+    ///
+    /// # Errors
+    /// See [`HashError`].
+    pub async fn hash(&self, password: Password) -> Result<StoredPassword, HashError> {
+        self.in_turn(move || hash_now(password.0.as_bytes())).await
+    }
+
+    /// Whether `presented` is the password behind `stored`. Without `stored` the answer is no, and
+    /// takes as long.
+    ///
+    /// # Errors
+    /// See [`HashError`].
+    pub async fn verify(
+        &self,
+        presented: Password,
+        stored: Option<&StoredPassword>,
+    ) -> Result<bool, HashError> {
+        let exists = stored.is_some();
+        let stored = stored.unwrap_or(&self.nobody).clone();
+        let matches = self.in_turn(move || verify_now(presented.0.as_bytes(), &stored)).await?;
+        Ok(matches && exists)
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| HashError::Busy)?.map_err(|_| HashError::Interrupted)?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| HashError::Interrupted)?
+    }
+}
+
+fn hash_now(password: &[u8]) -> Result<StoredPassword, HashError> {
+    let params =
+        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| HashError::Failed(error.into()))?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let salt: [u8; 16] = random_bytes()?;
+    let hash: PasswordHash = argon2.hash_password_with_salt(password, &salt).map_err(HashError::Failed)?;
+    Ok(StoredPassword(hash.to_string()))
+}
+
+fn verify_now(password: &[u8], stored: &StoredPassword) -> Result<bool, HashError> {
+    let hash =
+        PasswordHash::new(&stored.0).map_err(|_| HashError::Failed(password_hash::Error::EncodingInvalid))?;
+    match Argon2::default().verify_password(password, &hash) {
+        Ok(()) => Ok(true),
+        Err(password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(HashError::Failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_are_length_and_not_being_common() {
+        assert_eq!(Password::new("short", 15).unwrap_err(), WeakPassword::Short(15));
+        assert!(Password::new("一二三四五六七八九十一二三四五", 15).is_ok());
+        assert_eq!(Password::new(&"x y".repeat(90), 15).unwrap_err(), WeakPassword::Long);
+        for common in ["passwordpassword", "PasswordPassword", "aaaaaaaaaaaaaaaaaa", "abcabcabcabcabcabc"] {
+            assert_eq!(Password::new(common, 15).unwrap_err(), WeakPassword::Common, "{common}");
+        }
+        assert!(Password::new("correct horse battery", 15).is_ok());
+    }
+
+    #[actix_web::test]
+    async fn only_the_right_password_of_an_account_verifies() {
+        let passwords = Passwords::new().unwrap();
+        let stored = passwords.hash(Password::new("a good long password", 15).unwrap()).await.unwrap();
+        assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        let verify = |text: &str, stored| passwords.verify(Password::presented(text), stored);
+        assert!(verify("a good long password", Some(&stored)).await.unwrap());
+        assert!(!verify("a good long passwore", Some(&stored)).await.unwrap());
+        assert!(!verify("a good long password", None).await.unwrap());
+        let broken = StoredPassword::from_store("plain".into());
+        assert!(verify("plain", Some(&broken)).await.is_err());
+    }
+}

@@ -1,0 +1,321 @@
+//! The web app's edge: what went wrong becomes a status, a fixed sentence for the reader and, once,
+//! a log line for the operator. No cause ever reaches a stranger.
+
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, REFERER, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+
+use crate::files::FileError;
+use crate::secret::RandomError;
+use crate::web::accounts::AccountError;
+use crate::web::csrf::origin_of;
+use crate::web::db::QueryError;
+use crate::web::local_path::LocalPath;
+use crate::web::pages::refusal::Refusal;
+use crate::web::passwords::HashError;
+use crate::web::sessions::SessionError;
+use crate::web::state::State;
+use crate::web::throttle::TooEarly;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// Nobody is logged in.
+    #[error("nobody is logged in")]
+    NotSignedIn,
+    /// There is nothing there, or this person may not know of it.
+    #[error("there is nothing here")]
+    NotFound,
+    /// The form was not sent from a page of ours that is still valid.
+    #[error("the form is not one of ours")]
+    ForeignForm,
+    /// The request can't be understood.
+    #[error("the request makes no sense: {0}")]
+    Invalid(&'static str),
+    /// The body is larger than any form of ours.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The body did not arrive in time.
+    #[error("the body came too slowly")]
+    Slow,
+    /// The body is no form.
+    #[error("the body is no form")]
+    NoForm,
+    /// There were too many attempts.
+    #[error("too many attempts; the next in {} s", .0.as_secs())]
+    TooEarly(Duration),
+    /// The action link's time is over, or what it was for has changed.
+    #[error("the action link does not hold any more")]
+    LinkOver,
+    /// Something that we need does not answer now.
+    #[error("something that is needed does not answer")]
+    Unavailable(#[source] Cause),
+    /// A fault of ours.
+    #[error("a fault of ours")]
+    Internal(#[source] Cause),
+}
+
+impl WebError {
+    /// A stable name, the `type` of the problem document.
+    const fn slug(&self) -> &'static str {
+        match self {
+            WebError::NotSignedIn => "not-signed-in",
+            WebError::NotFound => "not-found",
+            WebError::ForeignForm => "foreign-form",
+            WebError::Invalid(_) => "invalid-request",
+            WebError::TooLarge => "too-large",
+            WebError::Slow => "too-slow",
+            WebError::NoForm => "no-form",
+            WebError::TooEarly(_) => "too-many-requests",
+            WebError::LinkOver => "link-over",
+            WebError::Unavailable(_) => "unavailable",
+            WebError::Internal(_) => "internal-error",
+        }
+    }
+
+    fn wait(&self) -> Option<u64> {
+        match self {
+            WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
+            WebError::Unavailable(_) => Some(5),
+            _ => None,
+        }
+    }
+}
+
+impl ResponseError for WebError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            WebError::NotSignedIn => StatusCode::UNAUTHORIZED,
+            WebError::NotFound => StatusCode::NOT_FOUND,
+            WebError::ForeignForm => StatusCode::FORBIDDEN,
+            WebError::Invalid(_) => StatusCode::BAD_REQUEST,
+            WebError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            WebError::Slow => StatusCode::REQUEST_TIMEOUT,
+            WebError::NoForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
+            WebError::LinkOver => StatusCode::GONE,
+            WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            WebError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Only the status; [`edge`] knows what the reader prefers and writes the rest.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<AccountError> for WebError {
+    fn from(error: AccountError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<SessionError> for WebError {
+    fn from(error: SessionError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<QueryError> for WebError {
+    fn from(error: QueryError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<HashError> for WebError {
+    fn from(error: HashError) -> WebError {
+        match error {
+            HashError::Busy | HashError::Interrupted => WebError::Unavailable(error.into()),
+            HashError::Random(_) | HashError::Failed(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<RandomError> for WebError {
+    fn from(error: RandomError) -> WebError {
+        WebError::Internal(error.into())
+    }
+}
+
+impl From<askama::Error> for WebError {
+    fn from(error: askama::Error) -> WebError {
+        WebError::Internal(error.into())
+    }
+}
+
+impl From<FileError> for WebError {
+    fn from(error: FileError) -> WebError {
+        match error {
+            FileError::Missing => WebError::NotFound,
+            FileError::Unreadable(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<TooEarly> for WebError {
+    fn from(early: TooEarly) -> WebError {
+        WebError::TooEarly(early.wait)
+    }
+}
+
+static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The middleware around every handler: gives refusals their form, and every answer the headers
+/// that all have in common.
+///
+/// # Errors
+/// Never; errors become answers here.
+pub async fn edge(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let http = request.request().clone();
+    let mut response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => ServiceResponse::from_err(error, http),
+    };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let written = refusal(response.request(), response.response());
+        if let Some(written) = written {
+            response = response.into_response(written);
+        }
+    }
+    let policy = response.request().app_data::<Data<State>>().map(|state| state.policy.clone());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        // `no-referrer` would make browsers send `Origin: null` with our own forms.
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (ROBOTS.clone(), "noindex"),
+        (OPENER_POLICY.clone(), "same-origin"),
+        (RESOURCE_POLICY.clone(), "same-origin"),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if let Some(policy) = policy.filter(|_| !headers.contains_key(CONTENT_SECURITY_POLICY)) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
+}
+
+/// The answer in place of a bare refusal; `None` when a handler has already written a page.
+fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpResponse> {
+    let error = response.error();
+    let known = error.and_then(|error| error.as_error::<WebError>());
+    if known.is_none() && response.headers().contains_key(CONTENT_TYPE) && error.is_none() {
+        return None;
+    }
+    let status = response.status();
+    log(request, status, error);
+    let wait = known.and_then(WebError::wait);
+    if prefers_json(request.headers()) {
+        let slug = known.map_or("refused", WebError::slug);
+        return Some(problem(status, slug, wait));
+    }
+    if matches!(known, Some(WebError::NotSignedIn)) {
+        return Some(to_login(request));
+    }
+    Some(page(status, wait))
+}
+
+/// A cause is logged here and nowhere else. The address may hold a token, so the route stands for it.
+fn log(request: &HttpRequest, status: StatusCode, error: Option<&actix_web::Error>) {
+    let route = request.match_pattern().unwrap_or_default();
+    let method = request.method();
+    let mut text = String::new();
+    if let Some(error) = error {
+        text = error.to_string();
+        // `Error` hides the causes of what it holds unless it is asked as what it is.
+        let mut cause = error.as_error::<WebError>().and_then(std::error::Error::source);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+    }
+    if status.is_server_error() {
+        tracing::error!(%method, route, status = status.as_u16(), "request failed: {text}");
+    } else {
+        tracing::debug!(%method, route, status = status.as_u16(), "request refused: {text}");
+    }
+}
+
+fn prefers_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let json = accept.contains("application/json") || accept.contains("application/problem+json");
+    json && !accept.contains("text/html")
+}
+
+fn problem(status: StatusCode, slug: &str, wait: Option<u64>) -> HttpResponse {
+    let words = Refusal::of(status.as_u16());
+    let body = json!({
+        "type": slug,
+        "title": words.headline,
+        "status": status.as_u16(),
+        "detail": words.what,
+    });
+    let mut answer = HttpResponse::build(status);
+    if let Some(wait) = wait {
+        answer.insert_header((RETRY_AFTER, wait));
+    }
+    answer.content_type("application/problem+json").body(body.to_string())
+}
+
+fn page(status: StatusCode, wait: Option<u64>) -> HttpResponse {
+    let mut refusal = Refusal::of(status.as_u16());
+    let mut answer = HttpResponse::build(status);
+    if let Some(wait) = wait {
+        refusal = refusal.wait(wait);
+        answer.insert_header((RETRY_AFTER, wait));
+    }
+    match refusal.render() {
+        Ok(html) => answer.content_type("text/html; charset=utf-8").body(html),
+        Err(_) => answer.content_type("text/plain; charset=utf-8").body(refusal.headline),
+    }
+}
+
+/// To the log-in page and, after that, back to where the person was.
+fn to_login(request: &HttpRequest) -> HttpResponse {
+    let next = if matches!(*request.method(), Method::GET | Method::HEAD) {
+        request.uri().path_and_query().and_then(|address| LocalPath::parse(address.as_str()))
+    } else {
+        page_of_ours(request)
+    };
+    let address = match next {
+        Some(next) if next != LocalPath::default() && next.as_str() != "/" => {
+            format!("/login?next={}", utf8_percent_encode(next.as_str(), NON_ALPHANUMERIC))
+        }
+        _ => "/login".to_owned(),
+    };
+    HttpResponse::SeeOther().insert_header((LOCATION, address)).finish()
+}
+
+/// The page on which the form stood, if it was one of this host.
+fn page_of_ours(request: &HttpRequest) -> Option<LocalPath> {
+    let referer = request.headers().get(REFERER)?.to_str().ok()?;
+    let origin = origin_of(referer);
+    let (_, authority) = origin.split_once("://")?;
+    let host = request.headers().get("host")?.to_str().ok()?;
+    let path = referer.get(origin.len()..)?;
+    (authority == host).then(|| LocalPath::parse(path))?
+}

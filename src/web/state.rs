@@ -1,0 +1,49 @@
+//! What handlers work with. Built once by [`crate::web::App::open`]; shared by all workers.
+
+use std::sync::Arc;
+
+use actix_web::http::header::HeaderValue;
+use tokio::sync::Semaphore;
+
+use crate::client_address::ClientAddresses;
+use crate::clock::Clock;
+use crate::files::Shares;
+use crate::web::accounts::Accounts;
+use crate::web::cookies::Cookies;
+use crate::web::db::Database;
+use crate::web::passwords::Passwords;
+use crate::web::rights::Rights;
+use crate::web::sessions::Sessions;
+use crate::web::throttle::Throttle;
+
+/// Everything that handlers share.
+pub struct State {
+    /// The present moment.
+    pub clock: Clock,
+    /// Where people reach the app, without a trailing slash.
+    pub public_url: String,
+    /// Fewest characters of a password.
+    pub password_min: usize,
+    /// `Content-Security-Policy` of the pages.
+    pub policy: HeaderValue,
+    /// The database.
+    pub db: Database,
+    /// Accounts.
+    pub accounts: Accounts,
+    /// Sessions.
+    pub sessions: Sessions,
+    /// Hashing of passwords.
+    pub passwords: Passwords,
+    /// Limits on guessing.
+    pub throttle: Throttle,
+    /// Who may read what.
+    pub rights: Rights,
+    /// The files.
+    pub shares: Shares,
+    /// Turns for searches, which are heavy.
+    pub searches: Arc<Semaphore>,
+    /// Who asks.
+    pub addresses: ClientAddresses,
+    /// Cookies.
+    pub cookies: Cookies,
+}
