@@ -53,7 +53,11 @@ pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> 
             &format!("run `chmod 700 {shown}`"),
         );
     } else if rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        findings.problem(subject, &format!("cannot write to {shown}"), "mend its permissions or its file system");
+        findings.problem(
+            subject,
+            &format!("cannot write to {shown}"),
+            "mend its permissions or its file system",
+        );
     } else {
         findings.ok(subject, &format!("{shown} is writable, and by its owner only"));
     }

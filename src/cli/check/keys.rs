@@ -36,7 +36,8 @@ fn look_at_private_keys(keys_dir: &Path, now: Timestamp, findings: &mut Findings
         Err(error) => findings.error("keys", &error),
         Ok(keys) => {
             let active = keys.iter().find(|key| key.retired_until.is_none());
-            let retired = keys.iter().filter(|key| key.retired_until.is_some_and(|until| now < until)).count();
+            let retired =
+                keys.iter().filter(|key| key.retired_until.is_some_and(|until| now < until)).count();
             match active {
                 Some(key) => findings.ok(
                     "keys",

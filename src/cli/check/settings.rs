@@ -9,7 +9,12 @@ pub(super) fn look(settings: &Settings, findings: &mut Findings) {
     findings.ok("settings", "read");
     let services = [
         ("web", settings.web.listen, &settings.web.public_url, &settings.web.trusted_proxies),
-        ("download", settings.download.listen, &settings.download.public_url, &settings.download.trusted_proxies),
+        (
+            "download",
+            settings.download.listen,
+            &settings.download.public_url,
+            &settings.download.trusted_proxies,
+        ),
     ];
     for (name, listen, public_url, trusted_proxies) in services {
         address(name, listen, public_url, findings);

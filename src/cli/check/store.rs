@@ -50,7 +50,8 @@ fn look_at_fence(fence: Timestamp, wall: Timestamp, findings: &mut Findings) {
             "nothing is to be done: give out new links, and look after the disk",
         );
     } else {
-        findings.ok("used tokens", &format!("the store opens and speaks for all tokens issued since {fence}"));
+        findings
+            .ok("used tokens", &format!("the store opens and speaks for all tokens issued since {fence}"));
     }
 }
 
