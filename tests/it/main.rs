@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod cli;
 mod dependencies;
 mod settings;
 mod token_vectors;
