@@ -130,12 +130,7 @@ impl KeyRing {
         self.with(&kid, secret.algorithm(), Material::Shared(secret))
     }
 
-    fn with(
-        mut self,
-        kid: &str,
-        algorithm: Algorithm,
-        material: Material,
-    ) -> Result<KeyRing, KeyRingError> {
+    fn with(mut self, kid: &str, algorithm: Algorithm, material: Material) -> Result<KeyRing, KeyRingError> {
         if !is_key_id(kid) {
             return Err(KeyRingError::KeyId);
         }

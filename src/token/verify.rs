@@ -158,13 +158,7 @@ pub fn verify_command(
     }
     let revoke = listed.iter().map(|text| jti(text, "revoke")).collect::<Result<_, _>>()?;
     base.check(rules, now, Timestamp::EPOCH)?;
-    Ok(Command {
-        jti: base.jti,
-        revoke,
-        issued_at: base.issued_at,
-        expires_at: base.expires_at,
-        checked: (),
-    })
+    Ok(Command { jti: base.jti, revoke, issued_at: base.issued_at, expires_at: base.expires_at, checked: () })
 }
 
 /// The bytes of the claims, once the signature over them holds.

@@ -105,7 +105,11 @@ impl Issuer {
     ///
     /// # Errors
     /// See [`IssueError`].
-    pub fn issue_download(&self, order: &DownloadOrder<'_>, now: Timestamp) -> Result<IssuedToken, IssueError> {
+    pub fn issue_download(
+        &self,
+        order: &DownloadOrder<'_>,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
         let common = self.common(&self.audience, order.lifetime.unwrap_or(self.lifetime), now)?;
         let claims = DownloadClaims {
             common: common.clone(),

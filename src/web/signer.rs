@@ -75,7 +75,9 @@ pub enum SignerError {
         problem: &'static str,
     },
     /// The JWKS is full.
-    #[error("there are {MAX_KEYS} keys already, all of which tokens may still rely on; the first is free at {free_at}")]
+    #[error(
+        "there are {MAX_KEYS} keys already, all of which tokens may still rely on; the first is free at {free_at}"
+    )]
     Full {
         /// When a retired key ends.
         free_at: Timestamp,

@@ -89,7 +89,9 @@ impl Folder {
         let path = self.index_path();
         let text = match self.read(&path) {
             Ok(text) => text,
-            Err(SignerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(SignerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         let index: Index =
@@ -140,9 +142,7 @@ impl Folder {
     pub(super) fn delete_key(&self, _lock: &Lock, kid: &str) -> Result<(), SignerError> {
         let path = self.key_path(kid);
         match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(self.io("delete", &path, source))
-            }
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.io("delete", &path, source)),
             _ => Ok(()),
         }
     }

@@ -141,7 +141,9 @@ mod tests {
             assert_eq!(PrivateKey::from_pem(&pem).unwrap().kid(), key.kid());
             assert_eq!(format!("{key:?}"), format!("PrivateKey({}, ..)", key.kid()));
         }
-        assert!(PrivateKey::from_pem("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").is_none());
+        assert!(
+            PrivateKey::from_pem("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").is_none()
+        );
         assert!(PrivateKey::from_pem("").is_none());
     }
 }
