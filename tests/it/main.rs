@@ -3,3 +3,4 @@
 mod architecture;
 mod dependencies;
 mod settings;
+mod used_tokens;
