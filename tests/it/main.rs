@@ -9,5 +9,9 @@
 
 mod architecture;
 mod dependencies;
+mod not_spent;
+mod once_only;
 mod settings;
+mod support;
 mod token_vectors;
+mod used_tokens;
