@@ -54,7 +54,7 @@ impl Refusal {
 
     /// Says how long to wait, for 429 and 503.
     pub fn wait(mut self, seconds: u64) -> Refusal {
-        self.next = format!("Wait {}, then try again.", crate::human::span(seconds.max(1)));
+        self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));
         self
     }
 
