@@ -24,22 +24,42 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "client_address", "clock", "config", "download", "files", "id", "secret", "telemetry", "token",
-            "used_tokens", "web",
+            "client_address",
+            "clock",
+            "config",
+            "download",
+            "files",
+            "id",
+            "secret",
+            "telemetry",
+            "token",
+            "used_tokens",
+            "web",
         ],
     ),
     (
         "cli",
         &[
-            "client_address", "clock", "config", "download", "files", "id", "secret", "server", "telemetry",
-            "token", "used_tokens", "web",
+            "client_address",
+            "clock",
+            "config",
+            "download",
+            "files",
+            "id",
+            "secret",
+            "server",
+            "telemetry",
+            "token",
+            "used_tokens",
+            "web",
         ],
     ),
     ("lib", &[]),
     ("main", &["cli"]),
 ];
 
-const KERNEL: [&str; 8] = ["clock", "secret", "id", "files", "config", "client_address", "token", "used_tokens"];
+const KERNEL: [&str; 8] =
+    ["clock", "secret", "id", "files", "config", "client_address", "token", "used_tokens"];
 
 /// Words of code that belong to the private key, and the folders where they may stand.
 const KEY_WORDS: [&str; 3] = ["Signer", "EncodingKey", "Ed25519KeyPair"];

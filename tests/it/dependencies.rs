@@ -22,7 +22,8 @@ fn compiled() -> Vec<(String, String)> {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines: BTreeSet<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    let lines: BTreeSet<String> =
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     let crates: Vec<_> = lines
         .iter()
         .map(|line| {
@@ -49,7 +50,10 @@ fn no_banned_crate_is_compiled() {
 fn every_licence_is_allowed() {
     let allowed = strings(&deny()["licenses"]["allow"]);
     for (name, licence) in compiled() {
-        assert!(is_allowed(&licence, &allowed), "{name} has the licence {licence:?}, which deny.toml does not allow");
+        assert!(
+            is_allowed(&licence, &allowed),
+            "{name} has the licence {licence:?}, which deny.toml does not allow"
+        );
     }
 }
 
@@ -65,7 +69,8 @@ fn every_crate_comes_from_an_allowed_registry() {
             continue;
         };
         let source = source.as_str().unwrap();
-        let registry = source.strip_prefix("registry+").unwrap_or_else(|| panic!("{name} comes from {source}"));
+        let registry =
+            source.strip_prefix("registry+").unwrap_or_else(|| panic!("{name} comes from {source}"));
         assert!(allowed.contains(registry), "{name} comes from {source}");
         assert!(package.get("checksum").is_some(), "{name} has no checksum");
         checked += 1;
