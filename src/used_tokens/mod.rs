@@ -5,6 +5,7 @@
 
 pub mod memory;
 pub mod sled;
+pub mod sql;
 
 use async_trait::async_trait;
 

@@ -144,6 +144,13 @@ impl Database {
         let pool = AnyPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // Whatever the server's default is: what was answered must not be lost.
+                    connection.execute("SET synchronous_commit = on").await?;
+                    Ok(())
+                })
+            })
             .connect(address)
             .await
             .map_err(DatabaseError::Connect)?;

@@ -55,7 +55,7 @@ impl SignedIn {
 /// When the database fails.
 pub async fn session_of(request: &HttpRequest, state: &State) -> Result<Option<SignedIn>, WebError> {
     let Some(id) = state.cookies.session(request.headers()) else { return Ok(None) };
-    let session = state.sessions.find(&id, state.clock.now()).await?;
+    let session = state.sessions.find(&id, state.administration.clock.now()).await?;
     Ok(session.map(|session| SignedIn { session, csrf: csrf::token_for(&id) }))
 }
 

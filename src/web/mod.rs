@@ -12,17 +12,22 @@ use crate::client_address::ClientAddresses;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::files::Shares;
-use crate::web::accounts::{AccountError, Accounts};
+use crate::used_tokens::StoreError;
+use crate::web::accounts::AccountError;
+use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
-use crate::web::db::{Database, DatabaseError};
-use crate::web::generation::Generations;
-use crate::web::passwords::{HashError, Passwords};
+use crate::web::db::DatabaseError;
+use crate::web::issue::IssueError;
+use crate::web::passwords::HashError;
 use crate::web::rights::Rights;
 use crate::web::sessions::{SessionEnds, Sessions};
+use crate::web::signer::SignerError;
 use crate::web::state::State;
 use crate::web::throttle::Throttle;
 
 pub mod accounts;
+pub mod actions;
+pub mod administration;
 pub mod browse;
 pub mod cookies;
 pub mod csrf;
@@ -53,15 +58,29 @@ pub enum OpenError {
     /// Its database can't be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Accounts can't be read.
+    /// The keys can't be used.
     #[error(transparent)]
-    Accounts(#[from] AccountError),
+    Keys(#[from] SignerError),
+    /// The record of spent action links can't be used.
+    #[error("the account database can't keep used action links")]
+    UsedTokens(#[from] StoreError),
     /// Passwords can't be hashed.
     #[error("passwords can't be hashed on this machine")]
     Passwords(#[source] HashError),
     /// An address in the settings can't stand in a header.
     #[error("download.public_url has characters that an address can't have")]
     Address(#[source] InvalidHeaderValue),
+}
+
+/// No link for the first administrator can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstAdminError {
+    /// The database failed.
+    #[error(transparent)]
+    Accounts(#[from] AccountError),
+    /// Nothing could be signed.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
 }
 
 /// The web app, ready to answer. Cheap to clone.
@@ -76,21 +95,20 @@ impl App {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
-        let db = Database::open(settings).await?;
-        let generations = Generations::new(db.clone());
-        let accounts = Accounts::new(db.clone(), generations.clone());
+        let administration = Administration::open(settings, clock).await?;
         let ends = SessionEnds { idle: settings.web.session_idle, max: settings.web.session_max };
         let download = csrf::origin_of(&settings.download.public_url);
         let policy = HeaderValue::from_str(&pages::content_security_policy(&[download]));
         let state = State {
-            clock,
             public_url: settings.web.public_url.clone(),
-            password_min: settings.web.password_min,
             policy: policy.map_err(OpenError::Address)?,
-            sessions: Sessions::new(db.clone(), accounts.clone(), generations, ends),
-            accounts,
-            db,
-            passwords: Passwords::new().map_err(OpenError::Passwords)?,
+            sessions: Sessions::new(
+                administration.db.clone(),
+                administration.accounts.clone(),
+                administration.generations.clone(),
+                ends,
+            ),
+            administration,
             throttle: Throttle::default(),
             rights: Rights::new(&settings.shares),
             shares,
@@ -99,6 +117,31 @@ impl App {
             cookies: Cookies::new(&settings.web.public_url),
         };
         Ok(App { state: Data::new(state) })
+    }
+
+    /// A one-time address for making the first administrator; `None` when there is one already.
+    ///
+    /// # Errors
+    /// When the database fails or nothing can be signed.
+    pub async fn first_admin_link(&self) -> Result<Option<String>, FirstAdminError> {
+        let administration = &self.state.administration;
+        if administration.accounts.has_administrator().await? {
+            return Ok(None);
+        }
+        Ok(Some(administration.actions.first_administrator(administration.clock.now())?))
+    }
+
+    /// The public keys as a JWKS, for a download service in the same process. Ask again whenever
+    /// a key is unknown: keys rotate.
+    pub fn jwks(&self) -> impl Fn() -> String + Clone + Send + Sync + 'static {
+        let (signer, clock) =
+            (Arc::clone(&self.state.administration.issuer.signer), self.state.administration.clock.clone());
+        move || signer.jwks(clock.now())
+    }
+
+    /// Whether opening made the very first signing key: this is the first start.
+    pub fn signing_keys_made_now(&self) -> bool {
+        self.state.administration.issuer.signer.made_now()
     }
 
     /// Adds the app's addresses to a server.
@@ -117,8 +160,11 @@ impl App {
 
     /// Forgets what has ended by itself: sessions and counted attempts.
     pub async fn prune(&self) {
-        let now = self.state.clock.now();
+        let now = self.state.administration.clock.now();
         self.state.throttle.prune(now);
+        if let Err(error) = self.state.administration.actions.prune(now).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old action links");
+        }
         match self.state.sessions.prune(now).await {
             Ok(0) => {}
             Ok(ended) => tracing::debug!(ended, "forgot sessions that had ended"),
@@ -130,6 +176,6 @@ impl App {
 
     /// Closes the database, after what is under way.
     pub async fn close(&self) {
-        self.state.db.close().await;
+        self.state.administration.db.close().await;
     }
 }

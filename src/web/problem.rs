@@ -19,13 +19,17 @@ use serde_json::json;
 
 use crate::files::FileError;
 use crate::secret::RandomError;
+use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
+use crate::web::actions::ActionError;
 use crate::web::csrf::origin_of;
 use crate::web::db::QueryError;
+use crate::web::issue::IssueError;
 use crate::web::local_path::LocalPath;
 use crate::web::pages::refusal::Refusal;
 use crate::web::passwords::HashError;
 use crate::web::sessions::SessionError;
+use crate::web::signer::SignerError;
 use crate::web::state::State;
 use crate::web::throttle::TooEarly;
 
@@ -163,6 +167,33 @@ impl From<FileError> for WebError {
         match error {
             FileError::Missing => WebError::NotFound,
             FileError::Unreadable(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<StoreError> for WebError {
+    fn from(error: StoreError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<ActionError> for WebError {
+    fn from(error: ActionError) -> WebError {
+        match error {
+            ActionError::Refused(refused) if refused.is_expired() => WebError::LinkOver,
+            ActionError::Refused(_) => WebError::NotFound,
+            ActionError::Keys(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<IssueError> for WebError {
+    fn from(error: IssueError) -> WebError {
+        match error {
+            IssueError::Signer(SignerError::TooLong) => {
+                WebError::Invalid("the file path is too long for a token")
+            }
+            other => WebError::Internal(other.into()),
         }
     }
 }

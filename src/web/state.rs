@@ -6,34 +6,23 @@ use actix_web::http::header::HeaderValue;
 use tokio::sync::Semaphore;
 
 use crate::client_address::ClientAddresses;
-use crate::clock::Clock;
 use crate::files::Shares;
-use crate::web::accounts::Accounts;
+use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
-use crate::web::db::Database;
-use crate::web::passwords::Passwords;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
 
 /// Everything that handlers share.
 pub struct State {
-    /// The present moment.
-    pub clock: Clock,
+    /// Accounts, passwords, links, tokens, and the present moment.
+    pub administration: Administration,
     /// Where people reach the app, without a trailing slash.
     pub public_url: String,
-    /// Fewest characters of a password.
-    pub password_min: usize,
     /// `Content-Security-Policy` of the pages.
     pub policy: HeaderValue,
-    /// The database.
-    pub db: Database,
-    /// Accounts.
-    pub accounts: Accounts,
     /// Sessions.
     pub sessions: Sessions,
-    /// Hashing of passwords.
-    pub passwords: Passwords,
     /// Limits on guessing.
     pub throttle: Throttle,
     /// Who may read what.

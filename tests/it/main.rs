@@ -10,5 +10,9 @@
 mod architecture;
 mod cli;
 mod dependencies;
+mod not_spent;
+mod once_only;
 mod settings;
+mod support;
 mod token_vectors;
+mod used_tokens;

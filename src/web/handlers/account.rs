@@ -40,7 +40,7 @@ fn page_of(app: &State, who: &SignedIn, errors: FieldErrors) -> AccountPage {
         admin: account.admin,
         groups: account.groups.iter().cloned().collect(),
         created: account.created_at,
-        password_min: app.password_min,
+        password_min: app.administration.password_min,
         errors,
     }
 }
@@ -60,14 +60,15 @@ pub(super) async fn change_password(
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
     let mut errors = FieldErrors::default();
-    let new = new_password(&app, &fields.password, &fields.password_again, &mut errors);
+    let new =
+        new_password(app.administration.password_min, &fields.password, &fields.password_again, &mut errors);
     // As fresh as the database has it: the password may have been changed elsewhere just now.
-    let account = app.accounts.by_id(&who.account().id).await?.ok_or(WebError::NotSignedIn)?;
-    let now = app.clock.now();
+    let account = app.administration.accounts.by_id(&who.account().id).await?.ok_or(WebError::NotSignedIn)?;
+    let now = app.administration.clock.now();
     // Whoever holds a stolen session must not be able to guess the password at leisure.
     let attempt = app.throttle.attempt(account.email.key(), address.0, now)?;
     let current = Password::presented(&fields.current_password);
-    if !app.passwords.verify(current, account.password.as_ref()).await? {
+    if !app.administration.passwords.verify(current, account.password.as_ref()).await? {
         errors.current_password = Some("This is not your current password.".to_owned());
     } else {
         app.throttle.succeeded(attempt, now);
@@ -79,8 +80,8 @@ pub(super) async fn change_password(
             .body(page);
         return Ok(answer);
     };
-    let stored = app.passwords.hash(new).await?;
-    if !app.accounts.set_password(&account, &stored).await? {
+    let stored = app.administration.passwords.hash(new).await?;
+    if !app.administration.accounts.set_password(&account, &stored).await? {
         return Err(WebError::NotSignedIn);
     }
     let id = app.sessions.start(&account.id, &stored, now).await?.ok_or(WebError::NotSignedIn)?;
@@ -93,7 +94,7 @@ pub(super) async fn change_password(
 
 /// The password that somebody chose, or what is wrong with it.
 pub(super) fn new_password(
-    app: &State,
+    least: usize,
     password: &str,
     again: &str,
     errors: &mut FieldErrors,
@@ -101,7 +102,7 @@ pub(super) fn new_password(
     if password != again {
         errors.password_again = Some("The two passwords differ.".to_owned());
     }
-    match Password::new(password, app.password_min) {
+    match Password::new(password, least) {
         Ok(password) => errors.password_again.is_none().then_some(password),
         Err(weak) => {
             errors.password = Some(sentence(&weak));

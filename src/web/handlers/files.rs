@@ -69,7 +69,7 @@ async fn folder(app: App, who: SignedIn, place: Readable, sort: Sort) -> Result<
             rows: listing.rows,
             sort,
             more: listing.more,
-            now: app.clock.now(),
+            now: app.administration.clock.now(),
         }),
         // A file has no page of its own; it is shown where it can be downloaded.
         Place::File => {
@@ -104,7 +104,7 @@ async fn search(
         rows: found.rows,
         sort,
         too_many: found.too_many,
-        now: app.clock.now(),
+        now: app.administration.clock.now(),
     })
 }
 

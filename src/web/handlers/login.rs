@@ -61,7 +61,7 @@ pub(super) async fn log_in(
     let Credentials { email, password, next } = form.fields;
     let next = LocalPath::parse(&next).unwrap_or_default();
     let again = Login { email: email.clone(), ..Login::new(next.as_str(), csrf::token_for(&form.secret)) };
-    let now = app.clock.now();
+    let now = app.administration.clock.now();
     let parsed = email.parse::<Email>().ok();
     let key = parsed.as_ref().map_or(email.as_str(), Email::key);
     let attempt = match app.throttle.attempt(key, address.0, now) {
@@ -75,11 +75,11 @@ pub(super) async fn log_in(
         }
     };
     let account = match &parsed {
-        Some(email) => app.accounts.by_email(email).await?.filter(|account| !account.disabled),
+        Some(email) => app.administration.accounts.by_email(email).await?.filter(|account| !account.disabled),
         None => None,
     };
     let stored = account.as_ref().and_then(|account| account.password.as_ref());
-    let verified = app.passwords.verify(Password::presented(&password), stored).await?;
+    let verified = app.administration.passwords.verify(Password::presented(&password), stored).await?;
     let id = match (&account, stored) {
         (Some(account), Some(stored)) if verified => app.sessions.start(&account.id, stored, now).await?,
         _ => None,

@@ -9,6 +9,8 @@ use crate::web::problem::WebError;
 use crate::web::state::State;
 
 mod account;
+mod activate;
+mod download;
 mod files;
 mod login;
 mod service;
@@ -20,6 +22,13 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(web::resource("/account").route(read().to(account::page)))
         .service(web::resource("/account/password").route(web::post().to(account::change_password)))
+        .service(
+            web::resource("/activate/{token}")
+                .route(read().to(activate::page))
+                .route(web::post().to(activate::act)),
+        )
+        .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))
         .service(web::resource("/static/{hash}/{name}").route(read().to(service::asset)))

@@ -29,6 +29,16 @@ pub(super) async fn healthz() -> HttpResponse {
 
 /// The app can do its work.
 pub(super) async fn readyz(app: App) -> Result<HttpResponse, WebError> {
-    app.db.ready().await?;
+    app.administration.db.ready().await?;
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"))
+}
+
+/// The public keys. May be kept for five minutes: a key is published for longer than that before
+/// anything relies on its absence, and an unknown one is asked for at once.
+pub(super) async fn jwks(app: App) -> HttpResponse {
+    let administration = &app.administration;
+    HttpResponse::Ok()
+        .content_type("application/jwk-set+json")
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .body(administration.issuer.signer.jwks(administration.clock.now()))
 }

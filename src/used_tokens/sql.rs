@@ -1,0 +1,293 @@
+//! Used tokens in an SQL database: SQLite (for action links, beside the accounts) or PostgreSQL.
+//!
+//! The primary key makes a claim atomic; the database's own commit makes it durable. So durability
+//! is that of the connections handed in: SQLite must run with `synchronous = FULL`, PostgreSQL with
+//! `synchronous_commit = on` (which [`SqlUsedTokens::connect`] sets). A database that was put back
+//! from a backup can't be told from one that was not: whoever does that must delete the row
+//! `fence` from `used_tokens_state`, and the next start raises the fence.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{AnyPool, Executor, Row};
+
+use super::{Lease, Mark, StoreError, Use, UsedToken, UsedTokens};
+use crate::clock::Timestamp;
+use crate::files::FileVersion;
+use crate::id::Jti;
+use crate::secret::Digest;
+
+/// How many records a purge deletes in one transaction, so that claims get in between.
+const PURGE_PORTION: i64 = 1_000;
+
+/// How long a query waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Guards the making of the tables on PostgreSQL; any number that nobody else takes.
+const SCHEMA_LOCK: &str = "SELECT pg_advisory_xact_lock(7305808869231650157)";
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS used_tokens (
+        jti               TEXT   NOT NULL PRIMARY KEY,
+        marked_at         BIGINT NOT NULL,
+        forget_at         BIGINT NOT NULL,
+        revoked           BIGINT NOT NULL,
+        resume_key        TEXT,
+        lease_until       BIGINT,
+        file_len          BIGINT,
+        file_modified_ns  BIGINT
+    );
+    CREATE INDEX IF NOT EXISTS used_tokens_by_forget_at ON used_tokens (forget_at);
+    CREATE TABLE IF NOT EXISTS used_tokens_state (
+        name    TEXT   NOT NULL PRIMARY KEY,
+        moment  BIGINT NOT NULL
+    );";
+
+/// Used tokens in an SQL database.
+pub struct SqlUsedTokens {
+    reader: AnyPool,
+    writer: AnyPool,
+    fence: Timestamp,
+    opened_mark: Timestamp,
+    closed: AtomicBool,
+    /// Whether the connections are this store's own and end with it.
+    owned: bool,
+}
+
+impl SqlUsedTokens {
+    /// Opens the store in a database that others use as well, through their connections. Makes its
+    /// tables if there are none; the fence of a new store is `now`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open(reader: AnyPool, writer: AnyPool, now: Timestamp) -> Result<SqlUsedTokens, StoreError> {
+        let failed = backend("open");
+        let mut transaction = writer.begin().await.map_err(&failed)?;
+        if transaction.backend_name() == "PostgreSQL" {
+            transaction.execute(SCHEMA_LOCK).await.map_err(&failed)?;
+        }
+        transaction.execute(sqlx::raw_sql(TABLES)).await.map_err(&failed)?;
+        for name in ["fence", "mark"] {
+            let insert =
+                "INSERT INTO used_tokens_state (name, moment) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+            let insert = sqlx::query(insert).bind(name).bind(to_column(now));
+            insert.execute(&mut *transaction).await.map_err(&failed)?;
+        }
+        transaction.commit().await.map_err(&failed)?;
+        let fence = sqlx::query_scalar("SELECT moment FROM used_tokens_state WHERE name = 'fence'");
+        let fence: i64 = fence.fetch_one(&writer).await.map_err(&failed)?;
+        // Claims don't touch the mark, because that one row would hold them all up; each carries
+        // its own moment instead.
+        let mark = sqlx::query_scalar(
+            "SELECT MAX(moment) FROM (SELECT MAX(marked_at) AS moment FROM used_tokens UNION ALL \
+             SELECT moment FROM used_tokens_state WHERE name = 'mark') AS moments",
+        );
+        let mark: i64 = mark.fetch_one(&writer).await.map_err(&failed)?;
+        Ok(SqlUsedTokens {
+            reader,
+            writer,
+            fence: from_column(fence),
+            opened_mark: from_column(mark),
+            closed: AtomicBool::new(false),
+            owned: false,
+        })
+    }
+
+    /// Opens the store in a PostgreSQL database of its own, which several nodes may share.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn connect(address: &str, now: Timestamp) -> Result<SqlUsedTokens, StoreError> {
+        sqlx::any::install_default_drivers();
+        let pool = AnyPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("SET synchronous_commit = on").await?;
+                    Ok(())
+                })
+            })
+            .connect(address)
+            .await
+            .map_err(backend("connect"))?;
+        let store = SqlUsedTokens::open(pool.clone(), pool, now).await?;
+        Ok(SqlUsedTokens { owned: true, ..store })
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
+    async fn insert(&self, used: &UsedToken) -> Result<bool, StoreError> {
+        let lease = match used.mark {
+            Mark::Redeemed(lease) => lease,
+            Mark::Revoked => None,
+        };
+        let inserted = sqlx::query(
+            "INSERT INTO used_tokens \
+             (jti, marked_at, forget_at, revoked, resume_key, lease_until, file_len, file_modified_ns) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (jti) DO NOTHING",
+        )
+        .bind(used.jti.to_string())
+        .bind(to_column(used.marked_at))
+        .bind(to_column(used.forget_at))
+        .bind(i64::from(used.mark == Mark::Revoked))
+        .bind(lease.map(|lease| URL_SAFE_NO_PAD.encode(lease.resume_key.as_bytes())))
+        .bind(lease.map(|lease| to_column(lease.until)))
+        // Bit for bit, so that any length and moment comes back as it was.
+        .bind(lease.map(|lease| lease.version.len.cast_signed()))
+        .bind(lease.map(|lease| lease.version.modified_ns.cast_signed()))
+        .execute(&self.writer)
+        .await
+        .map_err(backend("claim a token"))?;
+        Ok(inserted.rows_affected() == 1)
+    }
+}
+
+#[async_trait]
+impl UsedTokens for SqlUsedTokens {
+    async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
+        self.check_open()?;
+        if self.insert(&used).await? {
+            return Ok(Use::First);
+        }
+        match self.find(used.jti).await? {
+            Some(before) => Ok(Use::Replay(before)),
+            // Purged between the two statements. Whether it may be used again is not for us to say.
+            None => Err(StoreError::Backend {
+                action: "claim a token",
+                source: "its record was forgotten at the same moment".into(),
+            }),
+        }
+    }
+
+    async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError> {
+        self.check_open()?;
+        let failed = backend("find a token");
+        let query = sqlx::query(
+            "SELECT marked_at, forget_at, revoked, resume_key, lease_until, file_len, file_modified_ns \
+             FROM used_tokens WHERE jti = $1",
+        );
+        let row = query.bind(jti.to_string()).fetch_optional(&self.reader).await.map_err(&failed)?;
+        row.map(|row| from_row(jti, &row)).transpose().map_err(failed)
+    }
+
+    async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
+        self.check_open()?;
+        sqlx::query(
+            "INSERT INTO used_tokens (jti, marked_at, forget_at, revoked) VALUES ($1, $2, $3, 1) \
+             ON CONFLICT (jti) DO UPDATE SET revoked = 1, marked_at = excluded.marked_at, \
+             forget_at = CASE WHEN used_tokens.forget_at > excluded.forget_at \
+                              THEN used_tokens.forget_at ELSE excluded.forget_at END, \
+             resume_key = NULL, lease_until = NULL, file_len = NULL, file_modified_ns = NULL",
+        )
+        .bind(jti.to_string())
+        .bind(to_column(now))
+        .bind(to_column(forget_at))
+        .execute(&self.writer)
+        .await
+        .map_err(backend("revoke a token"))?;
+        Ok(())
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            self.check_open()?;
+            let deleted = sqlx::query(
+                "DELETE FROM used_tokens WHERE jti IN \
+                 (SELECT jti FROM used_tokens WHERE forget_at <= $1 LIMIT $2)",
+            )
+            .bind(to_column(now))
+            .bind(PURGE_PORTION)
+            .execute(&self.writer)
+            .await
+            .map_err(backend("purge"))?
+            .rows_affected();
+            forgotten += deleted;
+            if deleted < PURGE_PORTION.unsigned_abs() {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.check_open()?;
+        sqlx::query("UPDATE used_tokens_state SET moment = $1 WHERE name = 'mark' AND moment < $1")
+            .bind(to_column(now))
+            .execute(&self.writer)
+            .await
+            .map_err(backend("keep the time"))?;
+        Ok(())
+    }
+
+    fn fence(&self) -> Timestamp {
+        self.fence
+    }
+
+    fn opened_mark(&self) -> Timestamp {
+        self.opened_mark
+    }
+
+    /// Writes, because a database that can only be read can't take a claim.
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.check_open()?;
+        sqlx::query("UPDATE used_tokens_state SET moment = moment WHERE name = 'mark'")
+            .execute(&self.writer)
+            .await
+            .map_err(backend("write"))?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        if self.owned {
+            self.reader.close().await;
+            self.writer.close().await;
+        }
+    }
+}
+
+fn from_row(jti: Jti, row: &AnyRow) -> Result<UsedToken, sqlx::Error> {
+    let revoked = row.try_get::<i64, _>("revoked")? != 0;
+    let mark = if revoked { Mark::Revoked } else { Mark::Redeemed(lease_from_row(row)?) };
+    Ok(UsedToken {
+        jti,
+        marked_at: from_column(row.try_get("marked_at")?),
+        forget_at: from_column(row.try_get("forget_at")?),
+        mark,
+    })
+}
+
+fn lease_from_row(row: &AnyRow) -> Result<Option<Lease>, sqlx::Error> {
+    let Some(key) = row.try_get::<Option<String>, _>("resume_key")? else { return Ok(None) };
+    let mut bytes = [0; 32];
+    if !matches!(URL_SAFE_NO_PAD.decode_slice(key, &mut bytes), Ok(32)) {
+        return Err(sqlx::Error::Decode("a resume key's digest is not 32 bytes of base64url".into()));
+    }
+    Ok(Some(Lease {
+        resume_key: Digest::from_bytes(bytes),
+        until: from_column(row.try_get("lease_until")?),
+        version: FileVersion {
+            len: row.try_get::<i64, _>("file_len")?.cast_unsigned(),
+            modified_ns: row.try_get::<i64, _>("file_modified_ns")?.cast_unsigned(),
+        },
+    }))
+}
+
+fn to_column(moment: Timestamp) -> i64 {
+    i64::try_from(moment.secs()).unwrap_or(i64::MAX)
+}
+
+fn from_column(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
+
+fn backend(action: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |source| StoreError::Backend { action, source: source.into() }
+}

@@ -1,0 +1,67 @@
+//! Accounts with all that managing them takes, without a server: what the command line works with
+//! while the services run, and what the web app is built upon.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::used_tokens::sql::SqlUsedTokens;
+use crate::web::OpenError;
+use crate::web::accounts::Accounts;
+use crate::web::actions::Actions;
+use crate::web::db::Database;
+use crate::web::generation::Generations;
+use crate::web::issue::Issuer;
+use crate::web::passwords::Passwords;
+use crate::web::signer::Signer;
+
+/// Accounts, their passwords and the links by which people choose them. Cheap to clone.
+#[derive(Clone)]
+pub struct Administration {
+    /// The present moment.
+    pub clock: Clock,
+    /// The database.
+    pub db: Database,
+    /// What cached accounts are checked against.
+    pub generations: Generations,
+    /// Accounts.
+    pub accounts: Accounts,
+    /// Hashing of passwords.
+    pub passwords: Passwords,
+    /// Fewest characters of a password.
+    pub password_min: usize,
+    /// Issues tokens.
+    pub issuer: Issuer,
+    /// Action links.
+    pub actions: Actions,
+}
+
+impl Administration {
+    /// Opens the database and the keys that the settings name; makes what is missing.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Administration, OpenError> {
+        let db = Database::open(settings).await?;
+        let now = clock.now();
+        let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), now).await?;
+        let issuer = Issuer {
+            signer: Arc::new(Signer::open(&settings.data_dir.join("keys"), now)?),
+            issuer: settings.web.public_url.clone(),
+            audience: settings.download.public_url.clone(),
+            download_url: settings.download.public_url.clone(),
+            lifetime: settings.token.lifetime,
+        };
+        let generations = Generations::new(db.clone());
+        Ok(Administration {
+            accounts: Accounts::new(db.clone(), generations.clone()),
+            generations,
+            db,
+            passwords: Passwords::new().map_err(OpenError::Passwords)?,
+            password_min: settings.web.password_min,
+            actions: Actions::new(issuer.clone(), settings.token.leeway, Arc::new(used)),
+            issuer,
+            clock,
+        })
+    }
+}
