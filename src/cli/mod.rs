@@ -16,6 +16,7 @@ mod args;
 mod check;
 mod error;
 mod keys;
+mod open_files;
 mod revoke;
 mod ring;
 mod token;
@@ -55,6 +56,7 @@ fn done(result: Result<(), CliError>) -> Result<ExitCode, CliError> {
 async fn serve(settings: Settings, role: Role) -> Result<ExitCode, CliError> {
     // The guard writes what is still in its buffer when it goes; the last lines matter most.
     let _guard = telemetry::start(&settings.log)?;
+    open_files::raise_limit(&settings);
     server::run(settings, role).await?;
     Ok(ExitCode::SUCCESS)
 }

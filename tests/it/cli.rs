@@ -359,6 +359,32 @@ fn completions_need_no_settings() {
 }
 
 #[test]
+fn the_completions_for_bash_are_bash() {
+    if !crate::needs::has_program("bash") {
+        return;
+    }
+    let machine = Machine::new();
+    fs::write(machine.path("script"), machine.ask(["completions", "bash"])).unwrap();
+    let checked = Command::new("bash").args(["-n", "script"]).current_dir(machine.folder.path()).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_failure() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
+    let mut child = command
+        .args(["completions", "zsh"])
+        .env_clear()
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn check_finds_nothing_wrong_on_a_new_machine() {
     let machine = Machine::new();
     let said = machine.run(["check"]);
@@ -454,6 +480,22 @@ async fn check_reads_the_store_and_its_clock() {
     store.close().await;
     let (line, code) = finding(&machine);
     assert!(code == 2 && line.starts_with("problem  clock") && line.contains("NTP"), "{line}");
+}
+
+#[test]
+fn check_sees_a_clock_that_was_never_set() {
+    if !crate::needs::has_program("faketime") {
+        return;
+    }
+    let machine = Machine::new();
+    let output = Command::new("faketime")
+        .args(["1999-12-31 23:59:50", env!("CARGO_BIN_EXE_oncelink"), "check"])
+        .current_dir(machine.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("problem  clock: the wall clock shows 1999-12-31"), "{said}");
 }
 
 fn open_store(dir: &Path, clock: &Clock) -> SledUsedTokens {

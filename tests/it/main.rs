@@ -10,6 +10,7 @@
 mod architecture;
 mod cli;
 mod dependencies;
+mod needs;
 mod not_spent;
 mod once_only;
 mod settings;
