@@ -29,7 +29,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("files", vec!["clock", "config", "id"]),
         ("token", vec!["clock", "files", "id", "secret"]),
         ("used_tokens", vec!["clock", "files", "id", "secret"]),
-        ("assets", vec![]),
+        ("assets", vec!["human"]),
         ("human", vec!["clock"]),
         ("telemetry", vec!["config"]),
         ("download", service.clone()),

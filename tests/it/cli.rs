@@ -365,7 +365,8 @@ fn the_completions_for_bash_are_bash() {
     }
     let machine = Machine::new();
     fs::write(machine.path("script"), machine.ask(["completions", "bash"])).unwrap();
-    let checked = Command::new("bash").args(["-n", "script"]).current_dir(machine.folder.path()).output().unwrap();
+    let checked =
+        Command::new("bash").args(["-n", "script"]).current_dir(machine.folder.path()).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
