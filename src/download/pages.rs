@@ -101,13 +101,17 @@ pub enum Reason {
     NoSuchPage,
     /// The address does not know this method.
     MethodNotAllowed,
+    /// `prefetch-refused`: a browser's guess, not a person's click.
+    Prefetch,
+    /// A precondition of the request does not hold.
+    PreconditionFailed,
     /// Any other fault.
     Fault,
 }
 
 impl Reason {
     /// Every reason, for those who must treat them all.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 14] = [
         Reason::InvalidToken,
         Reason::ExpiredToken,
         Reason::UsedToken,
@@ -119,8 +123,40 @@ impl Reason {
         Reason::TooManyRequests,
         Reason::NoSuchPage,
         Reason::MethodNotAllowed,
+        Reason::Prefetch,
+        Reason::PreconditionFailed,
         Reason::Fault,
     ];
+
+    /// The stable name of the reason: a problem's `type` (RFC 9457 section 3.1.1). `about:blank`
+    /// where the status says it all.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Reason::InvalidToken => "invalid-token",
+            Reason::ExpiredToken => "expired-token",
+            Reason::UsedToken => "used-token",
+            Reason::RevokedToken => "revoked-token",
+            Reason::FileNotFound => "file-not-found",
+            Reason::FileChanged => "file-changed",
+            Reason::RangeNotSatisfiable => "range-not-satisfiable",
+            Reason::StoreUnavailable => "store-unavailable",
+            Reason::TooManyRequests => "too-many-requests",
+            Reason::Prefetch => "prefetch-refused",
+            Reason::NoSuchPage | Reason::MethodNotAllowed | Reason::PreconditionFailed | Reason::Fault => {
+                "about:blank"
+            }
+        }
+    }
+
+    /// The headline.
+    pub const fn headline(self) -> &'static str {
+        self.words().0
+    }
+
+    /// What happened, in a sentence or two.
+    pub const fn what(self) -> &'static str {
+        self.words().1
+    }
 
     /// Headline, what happened, and what to do now.
     const fn words(self) -> (&'static str, &'static str, &'static str) {
@@ -182,6 +218,16 @@ impl Reason {
                 "This address does not answer to that kind of request.",
                 "Open the link in a browser.",
             ),
+            Reason::Prefetch => (
+                "Not fetched ahead of time",
+                "Your browser wanted to fetch this link before you opened it. The link is not used up.",
+                "Open the link to start the download.",
+            ),
+            Reason::PreconditionFailed => (
+                "The file is not as expected",
+                "Your program asked for the file in a state that it does not have. The link is not used up by this.",
+                "Start the download again from the beginning.",
+            ),
             Reason::Fault => (
                 "Something went wrong on our side",
                 "The request failed because of a fault in this service, not because of you.",
@@ -207,11 +253,11 @@ pub struct Refused {
 
 impl Refused {
     fn headline(&self) -> &'static str {
-        self.reason.words().0
+        self.reason.headline()
     }
 
     fn what(&self) -> &'static str {
-        self.reason.words().1
+        self.reason.what()
     }
 
     fn next(&self) -> Cow<'static, str> {

@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     reason = "a test that meets the unexpected must end"
 )]
+#![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod architecture;
 mod cli;
