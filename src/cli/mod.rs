@@ -7,39 +7,20 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::config::{Settings, SettingsError};
-use crate::server::{self, Role, ServeError};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
+mod error;
+mod keys;
+mod revoke;
+mod ring;
+mod token;
 
 pub use args::{Cli, Command, KeysCommand, TokenCommand, UserCommand};
-
-/// Why a command was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The settings are wrong.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The services can't run.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// The log can't be set up.
-    #[error(transparent)]
-    Telemetry(#[from] telemetry::TelemetryError),
-    /// Standard output can't be written.
-    #[error("cannot write to standard output")]
-    Output(#[source] io::Error),
-}
-
-impl CliError {
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            CliError::Settings(_) => ExitCode::from(2),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
+pub use error::{CliError, PublicKeysError};
 
 /// Does what the command line asks for.
 ///
@@ -47,16 +28,25 @@ impl CliError {
 /// See [`CliError`]; [`report`] prints it.
 pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let command = cli.command.unwrap_or(Command::Serve);
+    // Whoever sets up his shell need not have settings.
     if let Command::Completions { shell } = command {
-        return print(&args::completions(shell)).map(|()| ExitCode::SUCCESS);
+        return done(print(&args::completions(shell)));
     }
     let settings = Settings::of_process(cli.config.as_deref())?;
+    let now = Clock::wall().now();
     match command {
         Command::Serve => serve(settings, Role::Both).await,
         Command::Web => serve(settings, Role::Web).await,
         Command::Download => serve(settings, Role::Download).await,
+        Command::Keys(command) => done(keys::run(&settings, &command, now)),
+        Command::Token(command) => done(token::run(&settings, &command, now).await),
+        Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn done(result: Result<(), CliError>) -> Result<ExitCode, CliError> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(settings: Settings, role: Role) -> Result<ExitCode, CliError> {

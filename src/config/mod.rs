@@ -47,6 +47,13 @@ pub struct Settings {
     pub shares: Vec<ShareSettings>,
 }
 
+impl Settings {
+    /// The folder of the private keys; only where the web app runs is there one.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {

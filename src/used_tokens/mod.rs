@@ -3,6 +3,8 @@
 //! One trait, [`UsedTokens`], with one contract that every backend keeps (`tests/it/used_tokens.rs`
 //! runs it against all of them). The store knows nothing of HTTP, files or signatures.
 
+pub mod memory;
+pub mod sled;
 pub mod sql;
 
 use async_trait::async_trait;

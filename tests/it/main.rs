@@ -1,5 +1,13 @@
 //! All integration tests, in one binary: one module per endpoint or promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected must end"
+)]
 
 mod architecture;
 mod dependencies;
 mod settings;
+mod token_vectors;

@@ -1,0 +1,118 @@
+//! Why a command was not done, and with which exit code that ends.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::SettingsError;
+use crate::server::ServeError;
+use crate::telemetry::TelemetryError;
+use crate::token::{InvalidSecret, KeyRingError, TokenError};
+use crate::web::issue::IssueError;
+use crate::web::signer::SignerError;
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What was typed can't be meant.
+    #[error("{argument}: {problem}; {remedy}")]
+    Usage {
+        /// Which argument or option.
+        argument: &'static str,
+        /// What is wrong with it.
+        problem: String,
+        /// How to mend it.
+        remedy: String,
+    },
+    /// The services can't run.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The log can't be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The private keys can't be used.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// No token could be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// The public keys can't be had.
+    #[error("cannot read the public keys from {from}")]
+    PublicKeys {
+        /// The file or address.
+        from: String,
+        /// Why.
+        #[source]
+        source: PublicKeysError,
+    },
+    /// A shared secret can't be used.
+    #[error("cannot use the shared secret in {}", path.display())]
+    SharedSecret {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PublicKeysError,
+    },
+    /// `token verify` says no.
+    #[error("refused: {error} ({})", error.reason())]
+    Refused {
+        /// The check that failed.
+        error: TokenError,
+    },
+    /// The download service did not answer.
+    #[error("cannot reach the download service at {at}; is it running, and is `download.public_url` right?")]
+    Unreachable {
+        /// The address that was asked.
+        at: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The download service answered something else than "done".
+    #[error("the download service at {at} refused to revoke (status {status}); {remedy}")]
+    NotRevoked {
+        /// The address that was asked.
+        at: String,
+        /// What it answered.
+        status: u16,
+        /// How to mend it.
+        remedy: &'static str,
+    },
+    /// Standard output can't be written.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+}
+
+/// Why there are no keys to verify with.
+#[derive(Debug, thiserror::Error)]
+pub enum PublicKeysError {
+    /// The file can't be read.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The address gives no answer.
+    #[error(transparent)]
+    Fetch(#[from] reqwest::Error),
+    /// The address answers, but not with keys.
+    #[error("the answer has the status {0}")]
+    Status(u16),
+    /// The keys are unusable.
+    #[error(transparent)]
+    Ring(#[from] KeyRingError),
+    /// The secret is unusable.
+    #[error(transparent)]
+    Secret(#[from] InvalidSecret),
+}
+
+impl CliError {
+    /// 2 for what the operator typed or set, 1 for what went wrong or was refused.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            CliError::Settings(_) | CliError::Usage { .. } => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

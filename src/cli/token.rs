@@ -1,0 +1,145 @@
+//! `oncelink token …`: makes download addresses, and says what is in one and whether it holds.
+
+use std::sync::Arc;
+
+use crate::cli::args::{TokenCommand, TokenMint};
+use crate::cli::error::CliError;
+use crate::cli::{print, remark, ring};
+use crate::clock::Timestamp;
+use crate::config::Settings;
+use crate::id::FilePath;
+use crate::token::{self, Rules};
+use crate::web::issue::{DownloadOrder, Issuer};
+use crate::web::signer::Signer;
+
+/// The `sub` of tokens that the command line issues: no account, but whoever runs the machine.
+const OPERATOR: &str = "operator";
+
+pub(super) async fn run(settings: &Settings, command: &TokenCommand, now: Timestamp) -> Result<(), CliError> {
+    match command {
+        TokenCommand::Mint(mint) => print(&format!("{}\n", address(settings, mint, now)?)),
+        TokenCommand::Inspect { text } => inspect(text),
+        TokenCommand::Verify { text } => verify(settings, text, now).await,
+    }
+}
+
+/// The web app's issuer, as it signs for one download service.
+pub(super) fn issuer(settings: &Settings, audience: &str, now: Timestamp) -> Result<Issuer, CliError> {
+    Ok(Issuer {
+        signer: Arc::new(Signer::open(&settings.keys_dir(), now)?),
+        issuer: settings.web.public_url.clone(),
+        audience: audience.to_owned(),
+        download_url: audience.to_owned(),
+        lifetime: settings.token.lifetime,
+    })
+}
+
+fn address(settings: &Settings, mint: &TokenMint, now: Timestamp) -> Result<String, CliError> {
+    check_order(settings, mint)?;
+    if !settings.shares.iter().any(|share| share.name == mint.file.share()) {
+        remark(&format!(
+            "warning: the settings have no share `{}`, so this address will find no file",
+            mint.file.share().escape_debug()
+        ));
+    }
+    let audience = mint.audience.as_deref().unwrap_or(&settings.download.public_url);
+    let order = DownloadOrder {
+        name: mint.name.as_deref(),
+        confirm: mint.confirm,
+        lifetime: mint.lifetime,
+        ..DownloadOrder::new(OPERATOR, &mint.file)
+    };
+    Ok(issuer(settings, audience, now)?.issue_download(&order, now)?.address)
+}
+
+/// What the download service would refuse is refused here, where it can still be mended.
+fn check_order(settings: &Settings, mint: &TokenMint) -> Result<(), CliError> {
+    if mint.file.within_share().is_empty() {
+        let problem = format!("`{}` is a share, not a file", mint.file.as_str().escape_debug());
+        return usage("FILE", problem, "write /share/path".to_owned());
+    }
+    let most = settings.token.max_lifetime;
+    if let Some(lifetime) = mint.lifetime.filter(|lifetime| lifetime.is_zero() || *lifetime > most) {
+        let problem = format!(
+            "{}s is not between 1s and `token.max_lifetime`, {}s",
+            lifetime.as_secs(),
+            most.as_secs()
+        );
+        return usage("--lifetime", problem, "choose another, or raise that setting".to_owned());
+    }
+    if let Some(name) = mint.name.as_deref().filter(|name| !is_file_name(name, &mint.file)) {
+        let problem = format!("`{}` is no name that a file could have", name.escape_debug());
+        return usage("--name", problem, "choose 1 to 255 bytes without `/`, and not `.` or `..`".to_owned());
+    }
+    let audience = mint.audience.as_deref().unwrap_or(&settings.download.public_url);
+    if !audience.starts_with("http://") && !audience.starts_with("https://") || audience.ends_with('/') {
+        let problem = format!("`{}` is no download service's public address", audience.escape_debug());
+        return usage(
+            "--audience",
+            problem,
+            "write its `download.public_url`, such as https://dl.example.org".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn is_file_name(name: &str, file: &FilePath) -> bool {
+    file.join(name).is_ok() || matches!(file.parent().map(|folder| folder.join(name)), Some(Ok(_)))
+}
+
+fn usage(argument: &'static str, problem: String, remedy: String) -> Result<(), CliError> {
+    Err(CliError::Usage { argument, problem, remedy })
+}
+
+fn inspect(text: &str) -> Result<(), CliError> {
+    let unverified = token::inspect(token_in(text)).map_err(|error| CliError::Refused { error })?;
+    print(&format!("{unverified}\n"))
+}
+
+async fn verify(settings: &Settings, text: &str, now: Timestamp) -> Result<(), CliError> {
+    let ring = ring::key_ring(settings, now).await?;
+    let rules = Rules {
+        issuer: settings.web.public_url.clone(),
+        audience: settings.download.public_url.clone(),
+        leeway: settings.token.leeway,
+        max_lifetime: settings.token.max_lifetime,
+    };
+    let grant = token::verify_download(token_in(text), &ring, &rules, now, Timestamp::EPOCH)
+        .map_err(|error| CliError::Refused { error })?;
+    print(&format!(
+        "good: {} until {}, jti {}\n",
+        grant.file.as_str().escape_debug(),
+        grant.expires_at,
+        grant.jti
+    ))?;
+    remark("whether it was used or revoked, only the download service knows");
+    Ok(())
+}
+
+/// The token in a download address; any other text is taken for a token.
+fn token_in(text: &str) -> &str {
+    let text = text.trim();
+    if !text.contains("://") {
+        return text;
+    }
+    let path = text.split(['?', '#']).next().unwrap_or(text);
+    path.split_once("/d/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_found_in_its_address() {
+        for (text, token) in [
+            ("a.b.c", "a.b.c"),
+            (" a.b.c\n", "a.b.c"),
+            ("http://h:1/d/a.b.c", "a.b.c"),
+            ("https://h/d/a.b.c/report%2Fd%2F.pdf?confirmed#x", "a.b.c"),
+            ("https://h/other", "https://h/other"),
+        ] {
+            assert_eq!(token_in(text), token);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The committer: one thread that makes claims durable in groups.
+//!
+//! Whoever waits in the [`Queue`] when it comes round is one group: one write, one fdatasync, then
+//! all are answered. No delay is added; a group grows while the one before it is on its way. After
+//! any error nothing is known of what is on disk, so the store is poisoned until the next start;
+//! an fsync is never tried again.
+
+use std::io;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tracing::error;
+
+use crate::clock::Timestamp;
+use crate::used_tokens::sled::database::Settling;
+use crate::used_tokens::sled::journal::{JournalFile, segment_of, slot_offset};
+use crate::used_tokens::sled::record::{SLOT, Slot, StoreId};
+use crate::used_tokens::sled::settler::{Full, Progress};
+use crate::used_tokens::{StoreError, UsedToken};
+
+/// Records in a group at most: half a megabyte.
+const GROUP: usize = 4096;
+
+/// What waits for the committer.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+struct State {
+    phase: Phase,
+    next_ticket: u64,
+    entries: Vec<Entry>,
+    /// Who waits until everything before is settled in the database.
+    settlements: Vec<oneshot::Sender<()>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Poisoned,
+    /// No more entries; `settle` says whether the journal goes to the database before the end.
+    Closing {
+        settle: bool,
+    },
+}
+
+struct Entry {
+    ticket: u64,
+    /// Without one, the entry keeps the time.
+    used: Option<UsedToken>,
+    mark: Timestamp,
+    done: oneshot::Sender<()>,
+}
+
+/// A promise that an entry will be durable.
+pub(super) struct Pending {
+    pub(super) ticket: u64,
+    durable: oneshot::Receiver<()>,
+}
+
+enum Work {
+    Commit(Vec<Entry>, Vec<oneshot::Sender<()>>),
+    Close { settle: bool },
+}
+
+impl Queue {
+    pub(super) fn new(next_ticket: u64) -> Queue {
+        let state =
+            State { phase: Phase::Open, next_ticket, entries: Vec::new(), settlements: Vec::new() };
+        Queue { state: Mutex::new(state), filled: Condvar::new() }
+    }
+
+    /// Hands a record to the committer; without one, the time only.
+    pub(super) fn push(&self, used: Option<UsedToken>, mark: Timestamp) -> Result<Pending, StoreError> {
+        let mut state = self.open_state()?;
+        let ticket = state.next_ticket;
+        state.next_ticket = ticket.saturating_add(1);
+        let (done, durable) = oneshot::channel();
+        state.entries.push(Entry { ticket, used, mark, done });
+        if state.entries.len() == 1 {
+            self.filled.notify_one();
+        }
+        Ok(Pending { ticket, durable })
+    }
+
+    /// Waits until everything that was pushed before is settled in the database.
+    pub(super) async fn settle(&self) -> Result<(), StoreError> {
+        let settled = {
+            let (done, settled) = oneshot::channel();
+            self.open_state()?.settlements.push(done);
+            self.filled.notify_one();
+            settled
+        };
+        settled.await.map_err(|_| self.failure())
+    }
+
+    /// Whether entries are taken.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.open_state().map(|_| ())
+    }
+
+    /// Takes no more entries: whatever is on disk is unknown.
+    pub(super) fn poison(&self) {
+        let mut state = self.state();
+        state.phase = Phase::Poisoned;
+        // Their waiters see that nobody will answer.
+        state.entries.clear();
+        state.settlements.clear();
+        self.filled.notify_one();
+    }
+
+    /// Takes no more entries; those before are still committed.
+    pub(super) fn close(&self, settle: bool) {
+        let mut state = self.state();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closing { settle };
+        }
+        self.filled.notify_one();
+    }
+
+    fn failure(&self) -> StoreError {
+        match self.state().phase {
+            Phase::Closing { .. } => StoreError::Closed,
+            Phase::Open | Phase::Poisoned => StoreError::Poisoned,
+        }
+    }
+
+    fn open_state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state();
+        match state.phase {
+            Phase::Open => Ok(state),
+            Phase::Poisoned => Err(StoreError::Poisoned),
+            Phase::Closing { .. } => Err(StoreError::Closed),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for work; `None` when the store is poisoned.
+    fn next(&self) -> Option<Work> {
+        let mut state = self.state();
+        loop {
+            if !state.entries.is_empty() || !state.settlements.is_empty() {
+                let entries = std::mem::take(&mut state.entries);
+                return Some(Work::Commit(entries, std::mem::take(&mut state.settlements)));
+            }
+            match state.phase {
+                Phase::Open => {
+                    state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Phase::Closing { settle } => return Some(Work::Close { settle }),
+                Phase::Poisoned => return None,
+            }
+        }
+    }
+}
+
+impl Pending {
+    /// Waits until the entry is durable.
+    pub(super) async fn durable(self, queue: &Queue) -> Result<(), StoreError> {
+        self.durable.await.map_err(|_| queue.failure())
+    }
+}
+
+/// The thread's state.
+pub(super) struct Committer {
+    pub(super) queue: Arc<Queue>,
+    pub(super) store: StoreId,
+    pub(super) segments: [Box<dyn JournalFile>; 2],
+    pub(super) slots: u32,
+    /// The generation being written.
+    pub(super) generation: u64,
+    pub(super) mark: Timestamp,
+    pub(super) full: Sender<Full>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) used_slots: u32,
+    pub(super) group: u64,
+    pub(super) records: Vec<Settling>,
+}
+
+/// Poisons the store unless the thread came to its end.
+pub(super) struct Poisoner(pub(super) Option<Arc<Queue>>);
+
+impl Drop for Poisoner {
+    fn drop(&mut self) {
+        if let Some(queue) = self.0.take() {
+            queue.poison();
+        }
+    }
+}
+
+impl Committer {
+    /// Commits until the store is closed or fails.
+    pub(super) fn run(mut self) {
+        let mut poisoner = Poisoner(Some(Arc::clone(&self.queue)));
+        match self.commit_all() {
+            Ok(()) => poisoner.0 = None,
+            Err(e) => error!(
+                error = &e as &dyn std::error::Error,
+                "the used-token store cannot write its journal and stops serving: mend the disk (full? \
+                 failing?), then restart; nothing was served on what may be lost"
+            ),
+        }
+    }
+
+    fn commit_all(&mut self) -> io::Result<()> {
+        while let Some(work) = self.queue.next() {
+            match work {
+                Work::Commit(entries, settlements) => {
+                    self.commit(entries)?;
+                    if !settlements.is_empty() {
+                        self.hand_over(settlements);
+                    }
+                }
+                Work::Close { settle } => {
+                    if settle {
+                        self.hand_over(Vec::new());
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        let mut waiting = entries.into_iter();
+        while waiting.len() > 0 {
+            // The segment was full with the last generation but one; that must be settled first.
+            if self.used_slots == 0 && !self.progress.wait_for(self.generation.saturating_sub(2)) {
+                return Err(io::Error::other("the database failed"));
+            }
+            let free = self.slots.saturating_sub(self.used_slots) as usize;
+            let group: Vec<Entry> = waiting.by_ref().take(free.min(GROUP)).collect();
+            self.write(&group)?;
+            let settling = |entry: &Entry| entry.used.map(|used| Settling { ticket: entry.ticket, used });
+            self.records.extend(group.iter().filter_map(settling));
+            for entry in group {
+                // Who no longer waits does not mind.
+                let _ = entry.done.send(());
+            }
+            if self.used_slots >= self.slots {
+                self.hand_over(Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, group: &[Entry]) -> io::Result<()> {
+        self.mark = group.iter().map(|entry| entry.mark).fold(self.mark, Timestamp::max);
+        self.group = self.group.saturating_add(1);
+        let mut bytes = Vec::with_capacity(group.len().saturating_mul(SLOT));
+        for entry in group {
+            let slot =
+                Slot { generation: self.generation, group: self.group, mark: self.mark, used: entry.used };
+            slot.append_to(&self.store, &mut bytes);
+        }
+        let [even, odd] = &self.segments;
+        let segment = if segment_of(self.generation) == 0 { even } else { odd };
+        segment.write_all_at(&bytes, slot_offset(self.used_slots))?;
+        segment.sync_data()?;
+        self.used_slots = self.used_slots.saturating_add(u32::try_from(group.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    /// Gives the segment to the settler and goes on with the other one.
+    fn hand_over(&mut self, settlements: Vec<oneshot::Sender<()>>) {
+        let records = std::mem::take(&mut self.records);
+        let generation = (self.used_slots > 0).then_some(self.generation);
+        if generation.is_some() {
+            self.generation = self.generation.saturating_add(1);
+            (self.used_slots, self.group) = (0, 0);
+        }
+        // A settler that is gone has poisoned the store; the next wait for it tells.
+        let _ = self.full.send(Full { generation, mark: self.mark, records, settlements });
+    }
+}

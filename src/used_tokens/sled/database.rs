@@ -1,0 +1,326 @@
+//! The settled records, in sled.
+//!
+//! sled holds *blocks* of up to [`BLOCK`] records under a growing number, not one key for each jti:
+//! one key for each costs 300 bytes of disk and 5 KB of memory a jti, a block a quarter of that,
+//! and settling a full segment is fifty times as fast. Records of a block are forgotten at about the
+//! same time. A newer block goes before an older one.
+//!
+//! sled's `flush` is not durable on Linux, so every flush here is followed by an fdatasync of its
+//! file. sled also opens damaged files without a word, so every block has a CRC, and the [`Books`]
+//! keep count of blocks and records, written in the same atomic batch as the blocks themselves.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::used_tokens::UsedToken;
+use crate::used_tokens::sled::files::sync_dir;
+use crate::used_tokens::sled::index::Index;
+use crate::used_tokens::sled::record::{Reader, StoreId, pack_block, unpack_block};
+
+/// Records in a block. More is smaller on disk, but sled writes large values to files of their own,
+/// which it never fsyncs.
+const BLOCK: usize = 32;
+/// Blocks that one portion of a purge looks at: some 8,000 records, a few milliseconds.
+const PORTION: usize = 256;
+/// What sled may keep in memory, in bytes. Lookups are rare, for replays are.
+const CACHE: u64 = 8 << 20;
+
+const BOOKS_KEY: &[u8] = &[0];
+const BLOCK_KEY: u8 = 1;
+
+/// The database can't be used, or not be trusted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DatabaseError {
+    #[error("sled failed")]
+    Sled(#[from] ::sled::Error),
+    #[error("cannot fsync sled's file")]
+    Sync(#[from] io::Error),
+    #[error("the books are missing or damaged")]
+    Books,
+    #[error("block {0} is damaged")]
+    Block(u32),
+    #[error("{found} records in {blocks} blocks were found where the books have {expected}")]
+    Count { found: u64, blocks: usize, expected: u64 },
+    #[error("no block number is free")]
+    Full,
+}
+
+/// What the store knows of itself; the canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Books {
+    pub(super) store: StoreId,
+    /// How often the store was opened.
+    pub(super) starts: u64,
+    /// The last generation of the journal that is settled here.
+    pub(super) generation: u64,
+    /// The generation up to which the journal's files hold nothing, because they are newer.
+    pub(super) base: u64,
+    pub(super) fence: Timestamp,
+    /// The high-water mark of time.
+    pub(super) mark: Timestamp,
+    next_block: u32,
+    blocks: u64,
+    records: u64,
+}
+
+impl Books {
+    pub(super) const fn new(store: StoreId, fence: Timestamp, mark: Timestamp) -> Books {
+        Books { store, starts: 0, generation: 0, base: 0, fence, mark, next_block: 1, blocks: 0, records: 0 }
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(&self.store);
+        let times = [self.fence.secs(), self.mark.secs()];
+        for value in [self.starts, self.generation, self.base, self.blocks, self.records].iter().chain(&times) {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.next_block.to_le_bytes());
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Books> {
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+            return None;
+        }
+        let mut read = Reader(body);
+        let ([1], store) = (read.take()?, read.take()?) else { return None };
+        let (starts, generation, base) = (read.u64()?, read.u64()?, read.u64()?);
+        let (blocks, records) = (read.u64()?, read.u64()?);
+        let (fence, mark, next_block) = (read.time()?, read.time()?, read.u32()?);
+        Some(Books { store, starts, generation, base, fence, mark, next_block, blocks, records })
+    }
+}
+
+/// The open database.
+pub(super) struct Database {
+    sled: ::sled::Db,
+    file: File,
+    state: Mutex<State>,
+}
+
+struct State {
+    books: Books,
+    blocks: BTreeMap<u32, Block>,
+}
+
+#[derive(Clone, Copy)]
+struct Block {
+    /// The first moment at which a record of it may be forgotten.
+    due: Timestamp,
+}
+
+impl Block {
+    fn of(records: &[UsedToken]) -> Block {
+        let due = records.iter().map(|used| used.forget_at).min().unwrap_or_default();
+        Block { due }
+    }
+}
+
+/// A record on its way from the journal to the database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settling {
+    pub(super) ticket: u64,
+    pub(super) used: UsedToken,
+}
+
+impl Database {
+    /// Makes an empty database, durably.
+    pub(super) fn create(dir: &Path, books: Books) -> Result<Database, DatabaseError> {
+        let database = Database::attach(dir, books)?;
+        database.sled.insert(BOOKS_KEY, books.to_bytes())?;
+        database.sync()?;
+        sync_dir(dir)?;
+        Ok(database)
+    }
+
+    fn attach(dir: &Path, books: Books) -> Result<Database, DatabaseError> {
+        let sled = ::sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None).open()?;
+        let file = OpenOptions::new().write(true).open(dir.join("db"))?;
+        let state = Mutex::new(State { books, blocks: BTreeMap::new() });
+        Ok(Database { sled, file, state })
+    }
+
+    /// Opens what is in `dir` and reads all of it into `index`. Whatever was readable of a damaged
+    /// database is in `salvage` afterwards. sled may panic on damage: call it on its own thread.
+    pub(super) fn open(
+        dir: &Path,
+        index: &Index,
+        salvage: &Mutex<Vec<UsedToken>>,
+    ) -> Result<Database, DatabaseError> {
+        let blank = Books::new([0; 16], Timestamp::EPOCH, Timestamp::EPOCH);
+        let database = Database::attach(dir, blank)?;
+        let loaded = database.load(index);
+        if loaded.is_err() {
+            database.salvage(salvage);
+        }
+        loaded.map(|()| database)
+    }
+
+    fn load(&self, index: &Index) -> Result<(), DatabaseError> {
+        let mut state = self.state();
+        let mut found = 0_u64;
+        let bytes = self.sled.get(BOOKS_KEY)?.ok_or(DatabaseError::Books)?;
+        state.books = Books::read(&bytes).ok_or(DatabaseError::Books)?;
+        for entry in self.sled.scan_prefix([BLOCK_KEY]) {
+            let (key, bytes) = entry?;
+            let number = block_number(&key).ok_or(DatabaseError::Books)?;
+            let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
+            found = found.saturating_add(records.len() as u64);
+            state.blocks.insert(number, Block::of(&records));
+            for used in records {
+                index.shard(used.jti).settle(used.jti, 0, number);
+            }
+        }
+        let (blocks, expected) = (state.blocks.len(), state.books.records);
+        if (blocks as u64, found) != (state.books.blocks, expected) {
+            return Err(DatabaseError::Count { found, blocks, expected });
+        }
+        Ok(())
+    }
+
+    fn salvage(&self, into: &Mutex<Vec<UsedToken>>) {
+        for (key, bytes) in self.sled.scan_prefix([BLOCK_KEY]).map_while(Result::ok) {
+            let records = block_number(&key).and_then(|number| unpack_block(number, &bytes));
+            into.lock().unwrap_or_else(PoisonError::into_inner).extend(records.into_iter().flatten());
+        }
+    }
+
+    /// The books as they are now.
+    pub(super) fn books(&self) -> Books {
+        self.state().books
+    }
+
+    /// Takes up `records`, durably, and changes the books by `note` in the same step. Answers the
+    /// block of each; of several records of one jti only the one with the latest ticket stays.
+    pub(super) fn settle(
+        &self,
+        mut records: Vec<Settling>,
+        note: impl FnOnce(&mut Books),
+    ) -> Result<Vec<(Settling, u32)>, DatabaseError> {
+        records.sort_unstable_by_key(|settling| (settling.used.jti, std::cmp::Reverse(settling.ticket)));
+        records.dedup_by_key(|settling| settling.used.jti);
+        // Neighbours in time share a block, so that a purge removes whole blocks.
+        records.sort_unstable_by_key(|settling| (settling.used.forget_at, settling.used.jti));
+
+        let mut state = self.state();
+        let mut books = state.books;
+        note(&mut books);
+        let mut batch = ::sled::Batch::default();
+        let mut settled = Vec::with_capacity(records.len());
+        let mut blocks = Vec::with_capacity(records.len() / BLOCK + 1);
+        for chunk in records.chunks(BLOCK) {
+            let number = books.next_block;
+            books.next_block = number.checked_add(1).ok_or(DatabaseError::Full)?;
+            let used: Vec<UsedToken> = chunk.iter().map(|settling| settling.used).collect();
+            batch.insert(&block_key(number), pack_block(number, &used));
+            blocks.push((number, Block::of(&used)));
+            settled.extend(chunk.iter().map(|settling| (*settling, number)));
+        }
+        books.blocks = books.blocks.saturating_add(blocks.len() as u64);
+        books.records = books.records.saturating_add(settled.len() as u64);
+        batch.insert(BOOKS_KEY, books.to_bytes());
+        self.sled.apply_batch(batch)?;
+        state.books = books;
+        state.blocks.extend(blocks);
+        drop(state);
+        self.sync()?;
+        Ok(settled)
+    }
+
+    /// The record of `jti` in block `number`; `None` when a purge has taken it meanwhile.
+    pub(super) fn find(&self, jti: Jti, number: u32, index: &Index) -> Result<Option<UsedToken>, DatabaseError> {
+        if let Some(used) = self.find_in(jti, number)? {
+            return Ok(Some(used));
+        }
+        // A purge is at it, or was: once it has finished its portion, the index tells.
+        let _portion = self.state();
+        let gone = !index.shard(jti).is_settled_in(jti, number);
+        if gone { Ok(None) } else { self.find_in(jti, number)?.ok_or(DatabaseError::Block(number)).map(Some) }
+    }
+
+    fn find_in(&self, jti: Jti, number: u32) -> Result<Option<UsedToken>, DatabaseError> {
+        let Some(bytes) = self.sled.get(block_key(number))? else { return Ok(None) };
+        let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
+        Ok(records.into_iter().find(|used| used.jti == jti))
+    }
+
+    /// One portion of a purge, over the blocks after number `after`: forgets what is due at `now`,
+    /// in the database first and then in `index`. Answers how many jtis were forgotten and the
+    /// number to go on after, or `None` at the end. Not durable before [`Database::sync`]; what
+    /// comes back after a crash is due still.
+    pub(super) fn forget(
+        &self,
+        now: Timestamp,
+        after: u32,
+        index: &Index,
+    ) -> Result<(u64, Option<u32>), DatabaseError> {
+        let mut state = self.state();
+        let due: Vec<u32> = state
+            .blocks
+            .range(after.saturating_add(1)..)
+            .filter(|(_, block)| block.due <= now)
+            .map(|(number, _)| *number)
+            .take(PORTION)
+            .collect();
+        let Some(last) = due.last().copied() else { return Ok((0, None)) };
+        let mut books = state.books;
+        let mut batch = ::sled::Batch::default();
+        let mut forgotten = Vec::new();
+        let mut left = Vec::new();
+        for number in due {
+            let bytes = self.sled.get(block_key(number))?.ok_or(DatabaseError::Block(number))?;
+            let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
+            let (keep, forget): (Vec<UsedToken>, Vec<UsedToken>) =
+                records.into_iter().partition(|used| used.forget_at > now);
+            books.records = books.records.saturating_sub(forget.len() as u64);
+            if keep.is_empty() {
+                books.blocks = books.blocks.saturating_sub(1);
+                batch.remove(&block_key(number));
+                left.push((number, None));
+            } else {
+                batch.insert(&block_key(number), pack_block(number, &keep));
+                left.push((number, Some(Block::of(&keep))));
+            }
+            forgotten.extend(forget.into_iter().map(|used| (used.jti, number)));
+        }
+        batch.insert(BOOKS_KEY, books.to_bytes());
+        self.sled.apply_batch(batch)?;
+        state.books = books;
+        for (number, block) in left {
+            match block {
+                Some(block) => state.blocks.insert(number, block),
+                None => state.blocks.remove(&number),
+            };
+        }
+        let count = forgotten.into_iter().filter(|(jti, number)| index.shard(*jti).forget(*jti, *number));
+        Ok((count.count() as u64, Some(last)))
+    }
+
+    /// Makes everything so far durable. After an error nothing is known: never try again.
+    pub(super) fn sync(&self) -> Result<(), DatabaseError> {
+        self.sled.flush()?;
+        Ok(self.file.sync_data()?)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn block_key(number: u32) -> [u8; 5] {
+    let [a, b, c, d] = number.to_be_bytes();
+    [BLOCK_KEY, a, b, c, d]
+}
+
+fn block_number(key: &[u8]) -> Option<u32> {
+    key.strip_prefix(&[BLOCK_KEY])?.try_into().ok().map(u32::from_be_bytes)
+}

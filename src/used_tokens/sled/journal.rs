@@ -1,0 +1,256 @@
+//! The journal: two files, *segments*, that are written in turn, so that a group commit is one
+//! write and one fdatasync over bytes that the file system has laid out already.
+//!
+//! A segment is a header and a fixed number of slots. It is filled with zeros and fsynced when it is
+//! made, and never grows. Each *use* of a segment has a generation, one higher than the last; uneven
+//! generations are in segment 1. Records of an older generation lie behind the newest until they are
+//! overwritten; the reader tells them apart by the generation in each slot.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::used_tokens::sled::files::{Identity, sync_dir};
+use crate::used_tokens::sled::record::{FoundSlot, Reader, SLOT, Slot, StoreId};
+
+/// Bytes before the first slot: a page, so that slots never share one with the header.
+const HEADER: usize = 4096;
+const MAGIC: [u8; 8] = *b"OLJRNL01";
+
+/// What a committer does to a segment. A trait, so that tests can count and fail the calls.
+pub trait JournalFile: Send {
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// When the write fails; how much was written is unknown.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Waits until everything written is on disk.
+    ///
+    /// # Errors
+    /// When that is unknown.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+impl JournalFile for File {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+}
+
+/// Which segment a generation is in: 0 or 1.
+pub(super) const fn segment_of(generation: u64) -> usize {
+    (generation % 2) as usize
+}
+
+/// Where segment `number` of the store in `dir` is.
+pub(super) fn segment_path(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("journal.{number}"))
+}
+
+/// The offset of slot `slot` in its segment.
+pub(super) const fn slot_offset(slot: u32) -> u64 {
+    HEADER as u64 + slot as u64 * SLOT as u64
+}
+
+/// Makes segment `number` with `slots` empty slots, durably but for its name.
+pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &StoreId) -> io::Result<()> {
+    let path = segment_path(dir, number);
+    let fresh = path.with_extension("new");
+    if let Err(e) = fs::remove_file(&fresh)
+        && e.kind() != io::ErrorKind::NotFound
+    {
+        return Err(e);
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).open(&fresh)?;
+    let mut bytes = header(number, slots, store, Identity::of(&file)?);
+    bytes.resize(HEADER, 0);
+    file.write_all(&bytes)?;
+    // Written, not allocated: writing to allocated but unwritten blocks changes metadata, and
+    // every fdatasync would then wait for the file system's own journal.
+    io::copy(&mut io::repeat(0).take(u64::from(slots) * SLOT as u64), &mut file)?;
+    file.sync_all()?;
+    fs::rename(&fresh, &path)?;
+    sync_dir(dir)
+}
+
+fn header(number: usize, slots: u32, store: &StoreId, file: Identity) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER);
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(store);
+    bytes.extend_from_slice(&(number as u32).to_le_bytes());
+    bytes.extend_from_slice(&slots.to_le_bytes());
+    bytes.extend_from_slice(&file.inode.to_le_bytes());
+    bytes.extend_from_slice(&file.born_secs.to_le_bytes());
+    bytes.extend_from_slice(&file.born_nanos.to_le_bytes());
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// Why a segment can't be trusted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SegmentDoubt {
+    #[error("it is missing")]
+    Missing,
+    #[error("its header is damaged")]
+    Header,
+    #[error("it is shorter or longer than it was made")]
+    Length,
+    #[error("it is a copy, not the file that was written")]
+    Copied,
+    #[error("{0} of its records are damaged")]
+    Records(usize),
+    #[error("its records are out of order")]
+    Order,
+}
+
+/// What was read of a segment.
+pub(super) struct FoundSegment {
+    /// Whose it is, if its header could be read.
+    pub(super) store: Option<StoreId>,
+    /// How many slots it has.
+    pub(super) slots: u32,
+    /// The newest generation that wrote to it; 0 if none did.
+    pub(super) generation: u64,
+    /// Every record that could be read, older generations too, oldest first.
+    pub(super) written: Vec<Slot>,
+    pub(super) doubts: Vec<SegmentDoubt>,
+}
+
+/// Reads segment `number` of the store in `dir`, as far as it can be read.
+pub(super) fn read_segment(dir: &Path, number: usize) -> io::Result<FoundSegment> {
+    let mut found =
+        FoundSegment { store: None, slots: 0, generation: 0, written: Vec::new(), doubts: Vec::new() };
+    let mut bytes = Vec::new();
+    let identity = match File::open(segment_path(dir, number)) {
+        Ok(mut file) => {
+            file.read_to_end(&mut bytes)?;
+            Identity::of(&file)?
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            found.doubts.push(SegmentDoubt::Missing);
+            return Ok(found);
+        }
+        Err(e) => return Err(e),
+    };
+    let (head, body) = bytes.split_at_checked(HEADER).unwrap_or((&bytes, &[]));
+    let Some((store, slots, written_as)) = parse_header(head, number) else {
+        found.doubts.push(SegmentDoubt::Header);
+        return Ok(found);
+    };
+    (found.store, found.slots) = (Some(store), slots);
+    if body.len() as u64 != u64::from(slots) * SLOT as u64 {
+        found.doubts.push(SegmentDoubt::Length);
+    }
+    if written_as != identity {
+        found.doubts.push(SegmentDoubt::Copied);
+    }
+    let slots: Vec<FoundSlot> = body.chunks(SLOT).map(|bytes| Slot::read(&store, bytes)).collect();
+    found.take(&slots);
+    Ok(found)
+}
+
+impl FoundSegment {
+    fn take(&mut self, slots: &[FoundSlot]) {
+        let written = |slot: &FoundSlot| match slot {
+            FoundSlot::Written(slot) => Some(*slot),
+            _ => None,
+        };
+        self.written = slots.iter().filter_map(written).collect();
+        self.generation = self.written.iter().map(|slot| slot.generation).max().unwrap_or(0);
+        let damaged = slots.iter().filter(|slot| **slot == FoundSlot::Damaged).count();
+        if damaged > 0 {
+            self.doubts.push(SegmentDoubt::Records(damaged));
+        }
+        if !in_order(slots, self.generation) {
+            self.doubts.push(SegmentDoubt::Order);
+        }
+        self.written.sort_by_key(|slot| slot.generation);
+    }
+}
+
+/// Whether the slots of the newest generation stand at the start without a gap, group by group.
+/// After a power cut the last group may have gaps: it was not durable, so nobody was told of it.
+fn in_order(slots: &[FoundSlot], newest: u64) -> bool {
+    let groups = || {
+        slots.iter().map(|slot| match slot {
+            FoundSlot::Written(slot) if slot.generation == newest => Some(slot.group),
+            _ => None,
+        })
+    };
+    let last = groups().flatten().max().unwrap_or(0);
+    let (mut previous, mut gap) = (0_u64, false);
+    for group in groups() {
+        match group {
+            None => gap = true,
+            Some(group) => {
+                let next = group == previous || group == previous.saturating_add(1);
+                if !next || (gap && group != last) {
+                    return false;
+                }
+                previous = group;
+            }
+        }
+    }
+    true
+}
+
+fn parse_header(head: &[u8], number: usize) -> Option<(StoreId, u32, Identity)> {
+    let mut read = Reader(head);
+    let magic: [u8; 8] = read.take()?;
+    let store = read.take()?;
+    let (found_number, slots) = (read.u32()?, read.u32()?);
+    let (inode, born_secs, born_nanos) = (read.u64()?, i64::from_le_bytes(read.take()?), read.u32()?);
+    let identity = Identity { inode, born_secs, born_nanos };
+    let written = header(number, slots, &store, identity);
+    let whole = head.strip_prefix(written.as_slice())?.iter().all(|byte| *byte == 0);
+    (whole && magic == MAGIC && found_number == number as u32).then_some((store, slots, identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn slots(written: &[(u64, u64)]) -> Vec<FoundSlot> {
+        let slot = |(generation, group): &(u64, u64)| match generation {
+            0 => FoundSlot::Empty,
+            generation => FoundSlot::Written(Slot {
+                generation: *generation,
+                group: *group,
+                mark: Timestamp::EPOCH,
+                used: None,
+            }),
+        };
+        written.iter().map(slot).collect()
+    }
+
+    #[test]
+    fn only_the_last_group_may_have_gaps() {
+        for whole in [
+            &[][..],
+            &[(0, 0), (0, 0)],
+            &[(3, 1), (3, 1), (3, 2), (1, 9), (0, 0)],
+            &[(3, 1), (1, 4), (3, 2), (1, 5), (3, 2)],
+            &[(1, 4), (3, 1)],
+        ] {
+            let newest = whole.iter().map(|slot| slot.0).max().unwrap_or(0);
+            assert!(in_order(&slots(whole), newest), "{whole:?}");
+        }
+        for broken in [
+            &[(3, 1), (1, 4), (3, 2), (3, 3)][..],
+            &[(3, 1), (0, 0), (3, 1), (3, 2)],
+            &[(3, 1), (3, 3)],
+            &[(3, 2)],
+            &[(3, 2), (3, 1)],
+        ] {
+            assert!(!in_order(&slots(broken), 3), "{broken:?}");
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Opening the store: what is found on disk, whether it can be trusted, and what follows.
+//!
+//! Everything is read and checked before anything is served: journal, database, witness, and that
+//! they belong together. Doubt never opens a door: what can be read still counts as used, what is
+//! damaged is moved aside, and the fence rises to the next second, so that every token issued
+//! before is refused. Until that is durable, the doubt is found again at the next start.
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::clock::{Clock, Timestamp};
+use crate::secret::random_bytes;
+use crate::used_tokens::UsedToken;
+use crate::used_tokens::sled::OpenError;
+use crate::used_tokens::sled::database::{Books, Database, DatabaseError, Settling};
+use crate::used_tokens::sled::files::{FoundWitness, Lock, Witness, sync_dir, witness_path};
+use crate::used_tokens::sled::index::{Index, Place};
+use crate::used_tokens::sled::journal::{
+    FoundSegment, SegmentDoubt, create_segment, read_segment, segment_of, segment_path,
+};
+use crate::used_tokens::sled::record::{Slot, StoreId};
+
+/// A wall clock this far behind the high-water mark is worth a word.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// A store that is ready to serve. Its journal is settled.
+pub(super) struct Recovered {
+    pub(super) lock: Lock,
+    pub(super) database: Arc<Database>,
+    pub(super) index: Arc<Index>,
+    /// Slots of each segment.
+    pub(super) slots: u32,
+    pub(super) next_ticket: u64,
+    pub(super) witness: PathBuf,
+}
+
+/// What was found in the store's folder.
+struct Found {
+    witness: FoundWitness,
+    segments: [FoundSegment; 2],
+    database: FoundDatabase,
+}
+
+enum FoundDatabase {
+    Missing,
+    Damaged { why: String, salvage: Vec<UsedToken> },
+    Whole(Box<Database>, Arc<Index>),
+}
+
+/// Opens or makes the store in `dir`; a new one has segments of `slots` slots.
+pub(super) fn recover(
+    dir: &Path,
+    clock: &Clock,
+    nothing_issued_before: Option<Timestamp>,
+    slots: u32,
+) -> Result<Recovered, OpenError> {
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(failed("create its folder"))?;
+    sync_dir(parent).map_err(failed("fsync the folder above it"))?;
+    let lock = Lock::take(dir)
+        .map_err(failed("lock its folder"))?
+        .ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })?;
+    let witness = witness_path(dir);
+    let found = Found {
+        witness: Witness::read(&witness).map_err(failed("read its witness"))?,
+        segments: [
+            read_segment(dir, 0).map_err(failed("read its journal"))?,
+            read_segment(dir, 1).map_err(failed("read its journal"))?,
+        ],
+        database: open_database(dir)?,
+    };
+    let site = Site { dir, clock, slots, witness: &witness };
+    let (database, index, slots, next_ticket) = if found.is_nothing() {
+        site.make(nothing_issued_before)?
+    } else {
+        site.reopen(found)?
+    };
+    Ok(Recovered { lock, database: Arc::new(database), index, slots, next_ticket, witness })
+}
+
+type Opened = (Database, Arc<Index>, u32, u64);
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        let missing = |segment: &FoundSegment| matches!(segment.doubts.as_slice(), [SegmentDoubt::Missing]);
+        matches!(self.witness, FoundWitness::Missing)
+            && matches!(self.database, FoundDatabase::Missing)
+            && self.segments.iter().all(missing)
+    }
+
+    fn books(&self) -> Option<Books> {
+        match &self.database {
+            FoundDatabase::Whole(database, _) => Some(database.books()),
+            FoundDatabase::Missing | FoundDatabase::Damaged { .. } => None,
+        }
+    }
+
+    /// Everything that speaks against trusting what was found, in words for the operator.
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for (number, segment) in self.segments.iter().enumerate() {
+            doubts.extend(segment.doubts.iter().map(|doubt| format!("journal {number}: {doubt}")));
+        }
+        match &self.database {
+            FoundDatabase::Missing => doubts.push("the database is missing".to_owned()),
+            FoundDatabase::Damaged { why, .. } => doubts.push(format!("the database is damaged: {why}")),
+            FoundDatabase::Whole(..) => {}
+        }
+        let witness = match &self.witness {
+            FoundWitness::Missing => Err("the witness beside the folder is missing"),
+            FoundWitness::Damaged => Err("the witness beside the folder is damaged"),
+            FoundWitness::Copied => Err("the witness beside the folder was put back from a copy"),
+            FoundWitness::Original(witness) => Ok(witness),
+        };
+        match (witness, self.books()) {
+            (Err(doubt), _) => doubts.push(doubt.to_owned()),
+            (Ok(witness), Some(books)) => {
+                if witness.store != books.store {
+                    doubts.push("the witness is of another store".to_owned());
+                } else if witness.starts > books.starts || witness.generation > books.generation {
+                    doubts.push("the store is older than its witness: it was put back from a copy".to_owned());
+                }
+            }
+            (Ok(_), None) => {}
+        }
+        if let Some(books) = self.books() {
+            let others = |segment: &FoundSegment| segment.store.is_some_and(|store| store != books.store);
+            if self.segments.iter().any(others) {
+                doubts.push("journal and database are of different stores".to_owned());
+            } else if !self.continues(&books) {
+                doubts.push("journal and database are of different times: one was put back".to_owned());
+            }
+        }
+        let [even, odd] = &self.segments;
+        if even.slots != odd.slots {
+            doubts.push("the journal's files are of different sizes".to_owned());
+        }
+        doubts
+    }
+
+    /// Whether the newest generations in the journal are those that must follow the database.
+    fn continues(&self, books: &Books) -> bool {
+        let settled = books.generation;
+        let [even, odd] = &self.segments;
+        let (last, next) = if segment_of(settled) == 0 { (even, odd) } else { (odd, even) };
+        let written = |generation: u64| if generation > books.base { generation } else { 0 };
+        let after = settled.saturating_add(1);
+        let next_fits = [after, written(settled.saturating_sub(1))].contains(&next.generation);
+        let last_fits = last.generation == written(settled)
+            || (next.generation == after && last.generation == settled.saturating_add(2));
+        next_fits && last_fits
+    }
+
+    /// All readable journal records, oldest first.
+    fn journal(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> =
+            self.segments.iter().flat_map(|segment| segment.written.iter().copied()).collect();
+        slots.sort_by_key(|slot| slot.generation);
+        slots
+    }
+
+    fn last_generation(&self) -> u64 {
+        let journal = self.segments.iter().map(|segment| segment.generation).max().unwrap_or(0);
+        let witness = match self.witness {
+            FoundWitness::Original(witness) => witness.generation,
+            _ => 0,
+        };
+        journal.max(witness).max(self.books().map_or(0, |books| books.generation))
+    }
+
+    fn last_start(&self) -> u64 {
+        let witness = match self.witness {
+            FoundWitness::Original(witness) => witness.starts,
+            _ => 0,
+        };
+        witness.max(self.books().map_or(0, |books| books.starts))
+    }
+}
+
+/// Where the store is, and what it is made with.
+struct Site<'a> {
+    dir: &'a Path,
+    clock: &'a Clock,
+    slots: u32,
+    witness: &'a Path,
+}
+
+impl Site<'_> {
+    fn make(&self, nothing_issued_before: Option<Timestamp>) -> Result<Opened, OpenError> {
+        let now = self.clock.now();
+        let fence = nothing_issued_before.unwrap_or_else(|| next_second(now));
+        let mut books = Books::new(fresh_id()?, fence, now);
+        books.starts = 1;
+        let database = Database::create(&database_path(self.dir), books).map_err(unusable)?;
+        self.make_segments(&books.store, self.slots)?;
+        self.write_witness(&books)?;
+        info!(dir = %self.dir.display(), "made a new used-token store; links issued before {fence} are refused");
+        Ok((database, Arc::new(Index::new()), self.slots, 0))
+    }
+
+    fn reopen(&self, found: Found) -> Result<Opened, OpenError> {
+        let doubts = found.doubts();
+        let journal = found.journal();
+        let books = found.books();
+        let mark = journal.iter().map(|slot| slot.mark).chain(books.map(|books| books.mark)).max();
+        let mark = mark.unwrap_or_default();
+        self.keep_time(mark);
+        if doubts.is_empty() {
+            self.go_on(found, &journal, mark)
+        } else {
+            self.doubt(found, &journal, mark, &doubts)
+        }
+    }
+
+    /// All is well: the journal's records go to the database.
+    fn go_on(&self, found: Found, journal: &[Slot], mark: Timestamp) -> Result<Opened, OpenError> {
+        let (last, [segment, _]) = (found.last_generation(), &found.segments);
+        let slots = segment.slots;
+        let FoundDatabase::Whole(database, index) = found.database else {
+            return Err(unusable(DatabaseError::Books));
+        };
+        let settled = database.books().generation;
+        let unsettled = journal.iter().filter(|slot| slot.generation > settled);
+        let tickets = settle(&database, &index, unsettled.filter_map(|slot| slot.used), |books| {
+            books.starts = books.starts.saturating_add(1);
+            books.generation = last;
+            books.mark = mark;
+        })?;
+        self.write_witness(&database.books())?;
+        Ok((*database, index, slots, tickets))
+    }
+
+    /// Something is wrong: keep what can be read, replace the rest, and raise the fence.
+    fn doubt(
+        &self,
+        found: Found,
+        journal: &[Slot],
+        mark: Timestamp,
+        doubts: &[String],
+    ) -> Result<Opened, OpenError> {
+        let now = self.clock.now();
+        let known = found.books().map_or(Timestamp::EPOCH, |books| books.fence);
+        let fence = known.max(next_second(now));
+        let (last, start) = (found.last_generation(), found.last_start().saturating_add(1));
+        error!(
+            dir = %self.dir.display(),
+            "the used-token store cannot be trusted ({}): links issued before {fence} are refused, so that none \
+             works twice, and their owners need new ones; damaged files are kept beside it with `.damaged-` in \
+             their names; check the disk, and never restore this folder from a backup",
+            doubts.join("; ")
+        );
+        let (database, index, salvage) = match found.database {
+            FoundDatabase::Whole(database, index) => (*database, index, Vec::new()),
+            FoundDatabase::Damaged { salvage, .. } => {
+                (self.replace_database(fence, mark)?, Arc::new(Index::new()), salvage)
+            }
+            FoundDatabase::Missing => {
+                (self.replace_database(fence, mark)?, Arc::new(Index::new()), Vec::new())
+            }
+        };
+        let settled = database.books().generation;
+        // A record that the database has in a later state stays as it is there.
+        let unknown = |slot: &&Slot| {
+            let on_record = |used: &UsedToken| index.shard(used.jti).place(used.jti) != Place::Nowhere;
+            slot.generation > settled || !slot.used.as_ref().is_some_and(on_record)
+        };
+        let from_journal: Vec<UsedToken> =
+            journal.iter().filter(unknown).filter_map(|slot| slot.used).collect();
+        let tickets = settle(&database, &index, salvage.into_iter().chain(from_journal), |books| {
+            books.starts = start;
+            books.generation = last;
+            books.base = last;
+            books.fence = fence;
+            books.mark = mark.max(now);
+        })?;
+        let books = database.books();
+        for number in [0, 1] {
+            self.move_aside(&segment_path(self.dir, number))?;
+        }
+        self.make_segments(&books.store, self.slots)?;
+        self.write_witness(&books)?;
+        Ok((database, index, self.slots, tickets))
+    }
+
+    fn replace_database(&self, fence: Timestamp, mark: Timestamp) -> Result<Database, OpenError> {
+        let path = database_path(self.dir);
+        self.move_aside(&path)?;
+        Database::create(&path, Books::new(fresh_id()?, fence, mark)).map_err(unusable)
+    }
+
+    fn keep_time(&self, mark: Timestamp) {
+        self.clock.raise_to(mark);
+        let wall = self.clock.unguarded_now();
+        if mark > wall.plus(CLOCK_TOLERANCE) {
+            warn!(
+                "the clock shows {wall}, but this store was used at {mark} already; time stands still until the \
+                 clock gets there: set the clock right"
+            );
+        }
+    }
+
+    fn make_segments(&self, store: &StoreId, slots: u32) -> Result<(), OpenError> {
+        for number in [0, 1] {
+            create_segment(self.dir, number, slots, store).map_err(failed("make its journal"))?;
+        }
+        Ok(())
+    }
+
+    fn write_witness(&self, books: &Books) -> Result<(), OpenError> {
+        let witness =
+            Witness { store: books.store, starts: books.starts, generation: books.generation };
+        witness.write(self.witness).map_err(failed("write its witness"))
+    }
+
+    /// Renames what is at `path`, if anything is, so that the operator can look at it.
+    fn move_aside(&self, path: &Path) -> Result<(), OpenError> {
+        let now = self.clock.now().secs();
+        let aside = |count: u32| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(if count == 0 { format!(".damaged-{now}") } else { format!(".damaged-{now}-{count}") });
+            PathBuf::from(name)
+        };
+        let free = (0..u32::MAX).map(aside).find(|path| fs::symlink_metadata(path).is_err());
+        let renamed = fs::rename(path, free.unwrap_or_default());
+        match renamed.and_then(|()| sync_dir(self.dir)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(failed("move a damaged file aside")(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Brings records to the database and the index, each later than the one before; answers the next
+/// ticket.
+fn settle(
+    database: &Database,
+    index: &Index,
+    records: impl Iterator<Item = UsedToken>,
+    note: impl FnOnce(&mut Books),
+) -> Result<u64, OpenError> {
+    let records: Vec<Settling> =
+        (1..).zip(records).map(|(ticket, used)| Settling { ticket, used }).collect();
+    let next_ticket = (records.len() as u64).saturating_add(1);
+    for (settling, block) in database.settle(records, note).map_err(unusable)? {
+        index.shard(settling.used.jti).settle(settling.used.jti, settling.ticket, block);
+    }
+    Ok(next_ticket)
+}
+
+fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
+    let path = database_path(dir);
+    if !path.try_exists().map_err(failed("look for its database"))? {
+        return Ok(FoundDatabase::Missing);
+    }
+    let index = Arc::new(Index::new());
+    let salvage = Arc::new(Mutex::new(Vec::new()));
+    // sled panics on some kinds of damage; a thread of its own keeps that from ending the process.
+    let opened = std::thread::scope(|scope| {
+        let open = || Database::open(&path, &index, &salvage);
+        std::thread::Builder::new().name("used-tokens-open".to_owned()).spawn_scoped(scope, open)?.join().map_or_else(
+            |_panic| Ok(Err("sled panicked".to_owned())),
+            |opened| match opened {
+                Ok(database) => Ok(Ok(database)),
+                Err(e) if is_circumstance(&e) => Err(io::Error::other(e)),
+                Err(e) => Ok(Err(chain(&e))),
+            },
+        )
+    });
+    Ok(match opened.map_err(failed("open its database"))? {
+        Ok(database) => FoundDatabase::Whole(Box::new(database), index),
+        Err(why) => {
+            let salvage = std::mem::take(&mut *salvage.lock().unwrap_or_else(PoisonError::into_inner));
+            FoundDatabase::Damaged { why, salvage }
+        }
+    })
+}
+
+/// Whether the error comes from around the database rather than from within: no damage then.
+fn is_circumstance(error: &DatabaseError) -> bool {
+    let error = match error {
+        DatabaseError::Sled(::sled::Error::Io(e)) | DatabaseError::Sync(e) => e,
+        _ => return false,
+    };
+    let kinds = [ErrorKind::PermissionDenied, ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem];
+    kinds.contains(&error.kind()) || error.to_string().contains("could not acquire lock")
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+fn database_path(dir: &Path) -> PathBuf {
+    dir.join("sled")
+}
+
+/// So late that a token issued in this very second is refused.
+const fn next_second(now: Timestamp) -> Timestamp {
+    now.plus(Duration::from_secs(1))
+}
+
+fn fresh_id() -> Result<StoreId, OpenError> {
+    random_bytes().map_err(|e| OpenError::Failed { action: "make an id for it", source: Box::new(e) })
+}
+
+fn failed(action: &'static str) -> impl Fn(io::Error) -> OpenError {
+    move |e| OpenError::Failed { action, source: Box::new(e) }
+}
+
+fn unusable(error: DatabaseError) -> OpenError {
+    OpenError::Failed { action: "write its database", source: Box::new(error) }
+}

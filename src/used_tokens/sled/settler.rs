@@ -1,0 +1,123 @@
+//! The settler: the thread that moves full journal segments into the database.
+//!
+//! The order is the proof: first the database is durable, then the witness, then the index points
+//! to the database, and only then may the committer write over the segment.
+
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+use tracing::error;
+
+use crate::clock::Timestamp;
+use crate::used_tokens::sled::committer::{Poisoner, Queue};
+use crate::used_tokens::sled::database::{Database, Settling};
+use crate::used_tokens::sled::files::Witness;
+use crate::used_tokens::sled::index::Index;
+
+/// A segment to settle; without a generation, there is none, and only those who wait are told.
+pub(super) struct Full {
+    pub(super) generation: Option<u64>,
+    pub(super) mark: Timestamp,
+    pub(super) records: Vec<Settling>,
+    pub(super) settlements: Vec<oneshot::Sender<()>>,
+}
+
+/// How far settling has come.
+pub(super) struct Progress {
+    /// The last settled generation; `None` once the settler has ended.
+    settled: Mutex<Option<u64>>,
+    moved: Condvar,
+}
+
+impl Progress {
+    pub(super) fn new(settled: u64) -> Progress {
+        Progress { settled: Mutex::new(Some(settled)), moved: Condvar::new() }
+    }
+
+    /// Waits until `generation` is settled; `false` when that will never be.
+    pub(super) fn wait_for(&self, generation: u64) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = self
+            .moved
+            .wait_while(settled, |settled| settled.is_some_and(|settled| settled < generation))
+            .unwrap_or_else(PoisonError::into_inner);
+        settled.is_some()
+    }
+
+    fn set(&self, settled: Option<u64>) {
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = settled;
+        self.moved.notify_all();
+    }
+}
+
+/// The thread's state.
+pub(super) struct Settler {
+    pub(super) queue: Arc<Queue>,
+    pub(super) database: Arc<Database>,
+    pub(super) index: Arc<Index>,
+    pub(super) witness: PathBuf,
+    pub(super) progress: Arc<Progress>,
+    pub(super) full: Receiver<Full>,
+}
+
+impl Settler {
+    /// Settles until the committer ends or something fails.
+    pub(super) fn run(self) {
+        let mut poisoner = Poisoner(Some(Arc::clone(&self.queue)));
+        let ended = Ended(Arc::clone(&self.progress));
+        match self.settle_all() {
+            Ok(()) => poisoner.0 = None,
+            Err(e) => error!(
+                error = e.as_ref(),
+                "the used-token store cannot move its journal into its database and stops serving: mend the \
+                 disk (full? failing?), then restart; no record is lost, they are all in the journal"
+            ),
+        }
+        drop(poisoner);
+        drop(ended);
+    }
+
+    fn settle_all(&self) -> Result<(), Box<dyn std::error::Error>> {
+        for full in &self.full {
+            if let Some(generation) = full.generation {
+                self.settle(generation, full.mark, full.records)?;
+            }
+            for waiting in full.settlements {
+                // Who no longer waits does not mind.
+                let _ = waiting.send(());
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &self,
+        generation: u64,
+        mark: Timestamp,
+        records: Vec<Settling>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let settled = self.database.settle(records, |books| {
+            books.generation = generation;
+            books.mark = books.mark.max(mark);
+        })?;
+        let books = self.database.books();
+        let witness = Witness { store: books.store, starts: books.starts, generation };
+        witness.write(&self.witness)?;
+        for (settling, block) in settled {
+            self.index.shard(settling.used.jti).settle(settling.used.jti, settling.ticket, block);
+        }
+        self.progress.set(Some(generation));
+        Ok(())
+    }
+}
+
+/// Wakes the committer when the settler ends, even by a panic.
+struct Ended(Arc<Progress>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.set(None);
+    }
+}

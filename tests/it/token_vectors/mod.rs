@@ -1,0 +1,141 @@
+//! Hostile tokens as data: `tests/vectors/tokens.json` says what becomes of each.
+
+pub(crate) mod forge;
+pub(crate) mod keys;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use oncelink::clock::Timestamp;
+use oncelink::token::{
+    KeyRing, Rules, SharedSecret, TokenError, verify_action, verify_command, verify_download,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use forge::Vector;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tokens.json");
+
+/// The whole file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vectors {
+    about: String,
+    issuer: String,
+    audience: String,
+    now: u64,
+    fence: u64,
+    leeway: u64,
+    max_lifetime: u64,
+    jwks: Value,
+    /// For making more vectors by hand.
+    private: Value,
+    vectors: Vec<Vector>,
+}
+
+fn vectors() -> Vectors {
+    serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap()
+}
+
+fn rules(vectors: &Vectors, audience: &str) -> Rules {
+    Rules {
+        issuer: vectors.issuer.clone(),
+        audience: audience.to_owned(),
+        leeway: Duration::from_secs(vectors.leeway),
+        max_lifetime: Duration::from_secs(vectors.max_lifetime),
+    }
+}
+
+pub(crate) fn download_rules() -> Rules {
+    Rules {
+        issuer: forge::ISSUER.to_owned(),
+        audience: forge::AUDIENCE.to_owned(),
+        leeway: Duration::from_secs(forge::LEEWAY),
+        max_lifetime: Duration::from_secs(forge::MAX_LIFETIME),
+    }
+}
+
+fn outcome(vectors: &Vectors, ring: &KeyRing, vector: &Vector) -> Result<(), TokenError> {
+    let (now, fence) = (Timestamp::from_secs(vectors.now), Timestamp::from_secs(vectors.fence));
+    let token = vector.text.token();
+    match vector.to.as_str() {
+        "download" => {
+            verify_download(&token, ring, &rules(vectors, &vectors.audience), now, fence).map(|_| ())
+        }
+        // Action tokens are for the web app itself.
+        "action" => verify_action(&token, ring, &rules(vectors, &vectors.issuer), now, fence).map(|_| ()),
+        "command" => verify_command(&token, ring, &rules(vectors, &vectors.audience), now).map(|_| ()),
+        other => panic!("no verifier is called {other}"),
+    }
+}
+
+#[test]
+fn every_vector_gets_its_verdict_for_its_reason() {
+    let vectors = vectors();
+    let secret = vectors.private[keys::HS_KID]["secret"].as_str().unwrap().as_bytes();
+    let ring = KeyRing::from_jwks(&vectors.jwks.to_string())
+        .unwrap()
+        .with_secret(SharedSecret::new(keys::HS_KID, secret).unwrap())
+        .unwrap();
+    let mut wrong = Vec::new();
+    for vector in &vectors.vectors {
+        let (verdict, reason) = match outcome(&vectors, &ring, vector) {
+            Ok(()) => ("good", "good".to_owned()),
+            Err(error) if error.is_expired() => ("expired-token", error.reason()),
+            Err(error) => ("invalid-token", error.reason()),
+        };
+        if (verdict, &reason) != (vector.verdict.as_str(), &vector.reason) {
+            wrong.push(format!(
+                "{}: {verdict} ({reason}), not {} ({})",
+                vector.name, vector.verdict, vector.reason
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} vectors:\n{}", wrong.len(), wrong.join("\n"));
+    let hostile = vectors.vectors.iter().filter(|vector| vector.verdict != "good").count();
+    assert!(hostile >= 120, "only {hostile} hostile vectors");
+    let names: HashSet<_> = vectors.vectors.iter().map(|vector| (&vector.name, &vector.to)).collect();
+    assert_eq!(names.len(), vectors.vectors.len(), "a name stands twice");
+}
+
+/// With `ONCELINK_WRITE_VECTORS` set, writes the file instead of comparing it.
+#[test]
+fn the_file_holds_what_the_forge_makes() {
+    let made = Vectors {
+        about: "Tokens and what must become of them. The keys are published here: use them nowhere else."
+            .to_owned(),
+        issuer: forge::ISSUER.to_owned(),
+        audience: forge::AUDIENCE.to_owned(),
+        now: forge::NOW,
+        fence: forge::FENCE,
+        leeway: forge::LEEWAY,
+        max_lifetime: forge::MAX_LIFETIME,
+        jwks: serde_json::from_str(&keys::jwks()).unwrap(),
+        private: keys::private(),
+        vectors: forge::vectors(),
+    };
+    if std::env::var_os("ONCELINK_WRITE_VECTORS").is_some() {
+        std::fs::write(FILE, format!("{}\n", serde_json::to_string_pretty(&made).unwrap())).unwrap();
+    }
+    let kept = vectors().vectors;
+    assert_eq!(kept.len(), made.vectors.len());
+    for (kept, made) in kept.iter().zip(&made.vectors) {
+        // An ECDSA signature is another one each time.
+        if !made.name.contains("ES256") {
+            assert_eq!(kept, made);
+        }
+    }
+}
+
+/// The rule against points of small order is needed: the library lets this one through.
+#[test]
+fn the_library_accepts_the_signature_with_a_point_of_small_order() {
+    let good = forge::good_token();
+    let (message, _) = good.rsplit_once('.').unwrap();
+    let key = jsonwebtoken::DecodingKey::from_ed_der(&keys::ed_public());
+    let algorithm = jsonwebtoken::Algorithm::EdDSA;
+    let accepted =
+        jsonwebtoken::crypto::verify(forge::SMALL_ORDER_SIGNATURE, message.as_bytes(), &key, algorithm);
+    assert!(accepted.unwrap());
+}
