@@ -67,10 +67,8 @@ async fn fetch(address: &str) -> Result<String, PublicKeysError> {
 
 /// A client for the other service: no proxy and no redirect may see a token or give us keys.
 pub(super) fn client(address: &str) -> Result<reqwest::Client, reqwest::Error> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE);
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);
     // A machine without the system's certificates can still talk plain http to itself.
     let client = if address.starts_with("http://") { client.tls_certs_only([]) } else { client };
     client.build()

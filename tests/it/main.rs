@@ -10,4 +10,6 @@
 mod architecture;
 mod dependencies;
 mod settings;
+mod support;
 mod token_vectors;
+mod web_login;

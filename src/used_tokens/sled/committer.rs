@@ -67,8 +67,7 @@ enum Work {
 
 impl Queue {
     pub(super) fn new(next_ticket: u64) -> Queue {
-        let state =
-            State { phase: Phase::Open, next_ticket, entries: Vec::new(), settlements: Vec::new() };
+        let state = State { phase: Phase::Open, next_ticket, entries: Vec::new(), settlements: Vec::new() };
         Queue { state: Mutex::new(state), filled: Condvar::new() }
     }
 

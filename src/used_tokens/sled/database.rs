@@ -77,7 +77,8 @@ impl Books {
         let mut bytes = vec![1];
         bytes.extend_from_slice(&self.store);
         let times = [self.fence.secs(), self.mark.secs()];
-        for value in [self.starts, self.generation, self.base, self.blocks, self.records].iter().chain(&times) {
+        for value in [self.starts, self.generation, self.base, self.blocks, self.records].iter().chain(&times)
+        {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         bytes.extend_from_slice(&self.next_block.to_le_bytes());
@@ -237,7 +238,12 @@ impl Database {
     }
 
     /// The record of `jti` in block `number`; `None` when a purge has taken it meanwhile.
-    pub(super) fn find(&self, jti: Jti, number: u32, index: &Index) -> Result<Option<UsedToken>, DatabaseError> {
+    pub(super) fn find(
+        &self,
+        jti: Jti,
+        number: u32,
+        index: &Index,
+    ) -> Result<Option<UsedToken>, DatabaseError> {
         if let Some(used) = self.find_in(jti, number)? {
             return Ok(Some(used));
         }

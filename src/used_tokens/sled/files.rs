@@ -114,7 +114,8 @@ impl Witness {
     }
 
     fn text(&self, file: Identity) -> String {
-        let mut text = String::from("# Written by the used-token store beside this file; do not copy or restore.\n");
+        let mut text =
+            String::from("# Written by the used-token store beside this file; do not copy or restore.\n");
         let store = u128::from_be_bytes(self.store);
         // Writing to a string does not fail.
         let _ = writeln!(text, "store {store:032x} starts {} generation {}", self.starts, self.generation);

@@ -29,11 +29,11 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tracing::error;
 
-pub use self::journal::JournalFile;
 use self::committer::{Committer, Queue};
 use self::database::{Database, DatabaseError};
 use self::files::Lock;
 use self::index::{Index, Place};
+pub use self::journal::JournalFile;
 use self::journal::segment_path;
 use self::recovery::{Recovered, recover};
 use self::settler::{Progress, Settler};

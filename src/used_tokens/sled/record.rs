@@ -265,10 +265,7 @@ mod tests {
                 version: FileVersion { len, modified_ns },
             },
         );
-        let mark = prop_oneof![
-            Just(Mark::Revoked),
-            proptest::option::of(lease).prop_map(Mark::Redeemed),
-        ];
+        let mark = prop_oneof![Just(Mark::Revoked), proptest::option::of(lease).prop_map(Mark::Redeemed),];
         (any::<[u8; 16]>(), any::<u64>(), any::<u64>(), mark).prop_map(|(jti, marked, forget, mark)| {
             UsedToken {
                 jti: Jti::from_bytes(jti),

@@ -76,11 +76,8 @@ pub(super) fn recover(
         database: open_database(dir)?,
     };
     let site = Site { dir, clock, slots, witness: &witness };
-    let (database, index, slots, next_ticket) = if found.is_nothing() {
-        site.make(nothing_issued_before)?
-    } else {
-        site.reopen(found)?
-    };
+    let (database, index, slots, next_ticket) =
+        if found.is_nothing() { site.make(nothing_issued_before)? } else { site.reopen(found)? };
     Ok(Recovered { lock, database: Arc::new(database), index, slots, next_ticket, witness })
 }
 
@@ -124,7 +121,8 @@ impl Found {
                 if witness.store != books.store {
                     doubts.push("the witness is of another store".to_owned());
                 } else if witness.starts > books.starts || witness.generation > books.generation {
-                    doubts.push("the store is older than its witness: it was put back from a copy".to_owned());
+                    doubts
+                        .push("the store is older than its witness: it was put back from a copy".to_owned());
                 }
             }
             (Ok(_), None) => {}
@@ -313,8 +311,7 @@ impl Site<'_> {
     }
 
     fn write_witness(&self, books: &Books) -> Result<(), OpenError> {
-        let witness =
-            Witness { store: books.store, starts: books.starts, generation: books.generation };
+        let witness = Witness { store: books.store, starts: books.starts, generation: books.generation };
         witness.write(self.witness).map_err(failed("write its witness"))
     }
 
@@ -343,8 +340,7 @@ fn settle(
     records: impl Iterator<Item = UsedToken>,
     note: impl FnOnce(&mut Books),
 ) -> Result<u64, OpenError> {
-    let records: Vec<Settling> =
-        (1..).zip(records).map(|(ticket, used)| Settling { ticket, used }).collect();
+    let records: Vec<Settling> = (1..).zip(records).map(|(ticket, used)| Settling { ticket, used }).collect();
     let next_ticket = (records.len() as u64).saturating_add(1);
     for (settling, block) in database.settle(records, note).map_err(unusable)? {
         index.shard(settling.used.jti).settle(settling.used.jti, settling.ticket, block);
@@ -362,14 +358,18 @@ fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
     // sled panics on some kinds of damage; a thread of its own keeps that from ending the process.
     let opened = std::thread::scope(|scope| {
         let open = || Database::open(&path, &index, &salvage);
-        std::thread::Builder::new().name("used-tokens-open".to_owned()).spawn_scoped(scope, open)?.join().map_or_else(
-            |_panic| Ok(Err("sled panicked".to_owned())),
-            |opened| match opened {
-                Ok(database) => Ok(Ok(database)),
-                Err(e) if is_circumstance(&e) => Err(io::Error::other(e)),
-                Err(e) => Ok(Err(chain(&e))),
-            },
-        )
+        std::thread::Builder::new()
+            .name("used-tokens-open".to_owned())
+            .spawn_scoped(scope, open)?
+            .join()
+            .map_or_else(
+                |_panic| Ok(Err("sled panicked".to_owned())),
+                |opened| match opened {
+                    Ok(database) => Ok(Ok(database)),
+                    Err(e) if is_circumstance(&e) => Err(io::Error::other(e)),
+                    Err(e) => Ok(Err(chain(&e))),
+                },
+            )
     });
     Ok(match opened.map_err(failed("open its database"))? {
         Ok(database) => FoundDatabase::Whole(Box::new(database), index),
