@@ -23,24 +23,21 @@ pub struct Asset {
     pub content_type: &'static str,
     /// Its content.
     pub bytes: &'static [u8],
-    /// The part of its address that changes whenever the content does.
-    pub hash: String,
+    /// The path under which the web app serves it, `/static/{hash}/{name}`; it changes whenever the
+    /// content does.
+    pub url: String,
 }
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
         let digest = digest::digest(&digest::SHA256, bytes);
         // 96 bits tell versions of one file apart; the rest would only lengthen every page.
-        let hash = URL_SAFE_NO_PAD.encode(digest.as_ref()).chars().take(16).collect();
-        Asset { name, content_type, bytes, hash }
-    }
-
-    /// The path under which the web app serves it: `/static/{hash}/{name}`.
-    pub fn url(&self) -> String {
-        format!("/static/{}/{}", self.hash, self.name)
+        let hash: String = URL_SAFE_NO_PAD.encode(digest.as_ref()).chars().take(16).collect();
+        Asset { name, content_type, bytes, url: address(&hash, name) }
     }
 }
 
+const ICONS_SVG: &str = include_str!("../templates/static/icons.svg");
 const BASE_CSS: &str = include_str!("../templates/static/base.css");
 
 /// Style of the web app's pages.
@@ -51,9 +48,8 @@ pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
 });
 
 /// The pictures for file types, as symbols of one SVG file.
-pub static ICONS: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("icons.svg", "image/svg+xml", include_bytes!("../templates/static/icons.svg"))
-});
+pub static ICONS: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("icons.svg", "image/svg+xml", ICONS_SVG.as_bytes()));
 
 /// The picture that browsers show in a tab.
 pub static FAVICON: LazyLock<Asset> = LazyLock::new(|| {
@@ -62,11 +58,27 @@ pub static FAVICON: LazyLock<Asset> = LazyLock::new(|| {
 
 /// The asset at `/static/{hash}/{name}`, if there is one.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
-    [&WEB_STYLE, &ICONS, &FAVICON]
-        .into_iter()
-        .map(|asset| &**asset)
-        .find(|asset| asset.name == name && asset.hash == hash)
+    let url = address(hash, name);
+    [&WEB_STYLE, &ICONS, &FAVICON].into_iter().map(|asset| &**asset).find(|asset| asset.url == url)
 }
+
+fn address(hash: &str, name: &str) -> String {
+    format!("/static/{hash}/{name}")
+}
+
+/// A picture of [`ICONS`] by its id, as an element that may stand in a page without any other file.
+/// An unknown id gives the empty text.
+pub fn inline_icon(id: &str) -> String {
+    let symbol = ICONS_SVG.split_once(&format!("<symbol id=\"{id}\"")).map_or("", |(_, rest)| rest);
+    match symbol.split_once("</symbol>") {
+        Some((symbol, _)) => format!("<svg class=\"icon\" aria-hidden=\"true\"{symbol}</svg>"),
+        None => String::new(),
+    }
+}
+
+/// [`FAVICON`] as an address that holds the picture itself.
+pub static FAVICON_DATA: LazyLock<String> =
+    LazyLock::new(|| format!("data:image/svg+xml;base64,{}", STANDARD.encode(FAVICON.bytes)));
 
 /// Style that the download service puts into its pages.
 pub fn inline_style() -> &'static str {
@@ -82,14 +94,28 @@ pub static INLINE_STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::human;
 
     #[test]
     fn an_asset_is_found_under_its_own_address_only() {
-        let url = WEB_STYLE.url();
-        let (hash, name) = url.strip_prefix("/static/").and_then(|rest| rest.split_once('/')).unwrap();
-        assert_eq!(find(hash, name).map(|asset| asset.name), Some("oncelink.css"));
+        let hash = WEB_STYLE.url.split('/').nth(2).unwrap();
+        assert_eq!(find(hash, "oncelink.css").map(|asset| asset.name), Some("oncelink.css"));
         assert!(find(hash, "icons.svg").is_none());
-        assert!(find("", name).is_none());
+        assert!(find("", "oncelink.css").is_none());
+    }
+
+    #[test]
+    fn there_is_a_picture_for_every_file_type() {
+        let names = [
+            "a.pdf", "a.epub", "a.txt", "a.odt", "a.csv", "a.odp", "a.png", "a.ogg", "a.mkv", "a.zip",
+            "a.rs", "a",
+        ];
+        for id in names.into_iter().map(human::icon).chain(["folder", "share", "search", "mark"]) {
+            let svg = inline_icon(id);
+            assert!(svg.starts_with("<svg") && svg.contains("viewBox") && svg.ends_with("</svg>"), "{id}");
+            assert_eq!(svg.matches("<svg").count() + svg.matches("<symbol").count(), 1, "{id}");
+        }
+        assert_eq!(inline_icon("none"), "");
     }
 
     #[test]

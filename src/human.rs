@@ -38,8 +38,7 @@ pub fn size(bytes: u64) -> String {
 
 /// The exact size: `12,345,678 bytes`.
 pub fn exact_size(bytes: u64) -> String {
-    let unit = if bytes == 1 { "byte" } else { "bytes" };
-    format!("{} {unit}", grouped(bytes))
+    counted(bytes, "byte")
 }
 
 /// A number with its thousands set apart: `12,345,678`.
@@ -76,14 +75,34 @@ pub fn span(seconds: u64) -> String {
         2670..79_200 => (HOUR, "hour"),
         _ => (DAY, "day"),
     };
-    let count = (seconds + unit / 2) / unit;
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {name}{plural}")
+    counted((seconds + unit / 2) / unit, name)
 }
 
-/// A day: `22 November 2026`.
+/// How long to wait, rounded up so that nobody comes too early: `40 seconds`, `2 minutes`.
+pub fn wait(seconds: u64) -> String {
+    let (unit, name) = match seconds {
+        0..=60 => (1, "second"),
+        61..=HOUR => (MINUTE, "minute"),
+        _ => (HOUR, "hour"),
+    };
+    counted(seconds.div_ceil(unit).max(1), name)
+}
+
+/// A number of things in English: `1 file`, `1,200 files`.
+pub fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count))
+}
+
+/// A day: `22 Nov 2026`.
 pub fn date(at: Timestamp) -> String {
-    let format = format_description!("[day padding:none] [month repr:long] [year]");
+    let format = format_description!("[day padding:none] [month repr:short] [year]");
+    moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
+}
+
+/// A moment to the minute: `22 Nov 2026, 08:14 UTC`.
+pub fn time(at: Timestamp) -> String {
+    let format = format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute] UTC");
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
@@ -183,16 +202,26 @@ mod tests {
             (79_199, "22 hours ago"),
             (79_200, "1 day ago"),
             (29 * DAY, "29 days ago"),
-            (30 * DAY, "23 October 2026"),
+            (30 * DAY, "23 Oct 2026"),
         ] {
             let then = Timestamp::from_secs(now.secs() - seconds);
             assert_eq!(ago(now, then), shown, "{seconds}");
         }
         assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 5)), "just now");
-        assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 400 * DAY)), "27 December 2027");
+        assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 400 * DAY)), "27 Dec 2027");
         assert_eq!(exact_time(now), "22 November 2026, 09:34:56 UTC");
+        assert_eq!(time(now), "22 Nov 2026, 09:34 UTC");
         assert_eq!(span(120), "2 minutes");
         assert_eq!(span(1), "1 second");
+    }
+
+    #[test]
+    fn nobody_is_told_to_come_too_early() {
+        for (seconds, shown) in
+            [(0, "1 second"), (60, "60 seconds"), (61, "2 minutes"), (3600, "60 minutes"), (3601, "2 hours")]
+        {
+            assert_eq!(wait(seconds), shown, "{seconds}");
+        }
     }
 
     #[test]

@@ -27,6 +27,13 @@ pub enum TelemetryError {
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
+/// An error and its causes, each after a colon: one line for the log or the terminal, never for a
+/// stranger.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Lines that wait to be written, at most; when the reader of standard error hangs for longer,
 /// lines are dropped rather than downloads.
 const BUFFERED_LINES: usize = 16_384;

@@ -13,6 +13,7 @@ use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
+mod check;
 mod error;
 mod keys;
 mod revoke;
@@ -33,7 +34,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         return done(print(&args::completions(shell)));
     }
     let settings = Settings::of_process(cli.config.as_deref())?;
-    let now = Clock::wall().now();
+    let clock = Clock::wall();
+    let now = clock.now();
     match command {
         Command::Serve => serve(settings, Role::Both).await,
         Command::Web => serve(settings, Role::Web).await,
@@ -41,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Keys(command) => done(keys::run(&settings, &command, now)),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
+        Command::Check => check::run(&settings, &clock).await,
         _ => Ok(ExitCode::SUCCESS),
     }
 }
@@ -58,20 +61,8 @@ async fn serve(settings: Settings, role: Role) -> Result<ExitCode, CliError> {
 
 /// Prints an error and its causes on one line of standard error, and answers the exit code.
 pub fn report(error: &CliError) -> ExitCode {
-    let _ = writeln!(io::stderr().lock(), "oncelink: {}", chain(error));
+    let _ = writeln!(io::stderr().lock(), "oncelink: {}", telemetry::chain(error));
     error.exit_code()
-}
-
-/// An error and its causes, each after a colon.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Writes an answer to standard output. Whoever closes the pipe has read enough.

@@ -52,6 +52,16 @@ impl Settings {
     pub fn keys_dir(&self) -> PathBuf {
         self.data_dir.join("keys")
     }
+
+    /// The folder of what the download service keeps for itself.
+    pub fn download_dir(&self) -> PathBuf {
+        self.data_dir.join("download")
+    }
+
+    /// The folder of the used-token store.
+    pub fn used_tokens_dir(&self) -> PathBuf {
+        self.download_dir().join("used-tokens")
+    }
 }
 
 impl Default for Settings {

@@ -44,6 +44,18 @@ impl Confirm {
         human::name(&self.file_name)
     }
 
+    fn icon(&self) -> String {
+        assets::inline_icon(human::icon(&self.file_name))
+    }
+
+    fn until(&self) -> String {
+        human::time(self.until)
+    }
+
+    fn exact_until(&self) -> String {
+        human::exact_time(self.until)
+    }
+
     fn left(&self) -> String {
         human::span(self.until.since(self.now).as_secs())
     }
@@ -204,9 +216,7 @@ impl Refused {
 
     fn next(&self) -> Cow<'static, str> {
         match self.retry_after {
-            Some(seconds) => {
-                format!("Wait {}, then open the same link again.", human::span(seconds.max(1))).into()
-            }
+            Some(seconds) => format!("Wait {}, then open the same link again.", human::wait(seconds)).into(),
             None => self.reason.words().2.into(),
         }
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::EncodingKey;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -278,7 +279,10 @@ pub fn sign_shared<C: Serialize>(
     kind: TokenKind,
     claims: &C,
 ) -> Result<String, SignerError> {
-    assemble(header_part(Algorithm::Hs256, secret.kid(), kind), claims, |message| secret.sign(message))
+    let key = EncodingKey::from_secret(secret.reveal());
+    assemble(header_part(Algorithm::Hs256, secret.kid(), kind), claims, |message| {
+        jsonwebtoken::crypto::sign(message, &key, jsonwebtoken::Algorithm::HS256).ok()
+    })
 }
 
 fn assemble<C: Serialize>(

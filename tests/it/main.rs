@@ -9,7 +9,10 @@
 
 mod architecture;
 mod dependencies;
+mod not_spent;
+mod once_only;
 mod settings;
 mod support;
 mod token_vectors;
 mod web_login;
+mod used_tokens;

@@ -39,7 +39,7 @@ impl Login {
     }
 
     fn wait(&self) -> Option<String> {
-        self.wait_seconds.map(human::span)
+        self.wait_seconds.map(human::wait)
     }
 
     /// A filled page, with values that somebody hostile might send.

@@ -335,11 +335,18 @@ impl Folder {
 
     /// A folder with names of every kind.
     pub fn sample(now: Timestamp) -> Option<Folder> {
-        let folder: FilePath = "/books/Novels & <b>more</b>".parse().ok()?;
+        let folder: FilePath = "/books/Novels & <b>more".parse().ok()?;
         let sort = Sort::default();
         let mut rows = sample_rows(&folder, now);
         sort.apply(&mut rows);
-        Some(Folder { chrome: Chrome::sample("Novels", Section::Files), folder, rows, sort, more: 0, now })
+        Some(Folder {
+            chrome: Chrome::sample("Novels & <script>", Section::Files),
+            folder,
+            rows,
+            sort,
+            more: 0,
+            now,
+        })
     }
 }
 
@@ -360,8 +367,7 @@ fn summary(rows: &[Row]) -> String {
 }
 
 fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", human::grouped(u64::try_from(count).unwrap_or(u64::MAX)))
+    human::counted(u64::try_from(count).unwrap_or(u64::MAX), what)
 }
 
 /// `GET /files/…?q=`: what a search by name found.
@@ -422,7 +428,7 @@ impl Search {
 
     /// Hits in several folders, more than are shown.
     pub fn sample(now: Timestamp) -> Search {
-        let rows = ["/books", "/books/Novels & <b>more</b>", "/music/2026/live"]
+        let rows = ["/books", "/books/Novels & <b>more", "/music/2026/live"]
             .iter()
             .filter_map(|folder| folder.parse().ok())
             .flat_map(|folder| sample_rows(&folder, now).into_iter().take(4))
@@ -447,7 +453,7 @@ fn sample_rows(folder: &FilePath, now: Timestamp) -> Vec<Row> {
         ("Résumé & notes.docx", Some(1_234_567), 200),
         ("كتاب الألف ليلة.epub", Some(2_400_000), 8_000),
         ("\u{202e}gnp.exe", Some(73_802), 90_000),
-        ("<script>alert(1)</script>.html", Some(512), 250_000),
+        ("<script>alert(1)<script><img src=x onerror=alert(1)>.html", Some(512), 250_000),
         ("chapter 10.md", Some(9_101), 2_000_000),
         ("chapter 2.md", Some(8_300), 2_000_000),
         ("🎉 party 👩‍👩‍👧.jpg", Some(3_456_789), 5_000_000),

@@ -95,16 +95,16 @@ impl Chrome {
         Chrome { title: title.into(), section, user: Some(user), flash: None }
     }
 
-    fn style_url(&self) -> String {
-        assets::WEB_STYLE.url()
+    fn style_url(&self) -> &'static str {
+        &assets::WEB_STYLE.url
     }
 
-    fn icons_url(&self) -> String {
-        assets::ICONS.url()
+    fn icons_url(&self) -> &'static str {
+        &assets::ICONS.url
     }
 
-    fn favicon_url(&self) -> String {
-        assets::FAVICON.url()
+    fn favicon_url(&self) -> &'static str {
+        &assets::FAVICON.url
     }
 
     /// The CSRF token for the page's own forms; empty, and so refused, when nobody is logged in.

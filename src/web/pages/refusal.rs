@@ -54,7 +54,7 @@ impl Refusal {
 
     /// Says how long to wait, for 429 and 503.
     pub fn wait(mut self, seconds: u64) -> Refusal {
-        self.next = format!("Wait {}, then try again.", crate::human::span(seconds.max(1)));
+        self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));
         self
     }
 
@@ -70,10 +70,10 @@ impl Refusal {
 
 fn words(status: u16) -> (&'static str, &'static str, &'static str) {
     match status {
-        400 => (
-            "That request made no sense",
-            "Something in the address or the form was not as it should be.",
-            "Go back, check what you typed and try again.",
+        408 => (
+            "That took too long",
+            "The form did not arrive in time; perhaps the connection is slow or broke off.",
+            "Go back and send it again.",
         ),
         401 => (
             "Please log in",
@@ -101,8 +101,8 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
             "Reload the page, look at what is there now, and try again.",
         ),
         410 => (
-            "This link was already used",
-            "A link of this kind works once, and this one has done its work or its time is over.",
+            "This link no longer works",
+            "A link of this kind works once and for a limited time, and this one has done its work or its time is over.",
             "Ask whoever sent it to you for a new one.",
         ),
         413 => {
@@ -112,6 +112,11 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
             "Too many attempts",
             "Too many requests came in a short time, so this one was not looked at.",
             "Wait a minute, then try again.",
+        ),
+        400..=499 => (
+            "That request made no sense",
+            "Something in the address or the form was not as it should be.",
+            "Go back, check what you typed and try again.",
         ),
         503 => (
             "Not available right now",
@@ -132,10 +137,12 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("refusal-401", Refusal::of(401).render()?),
         ("refusal-403", Refusal::of(403).render()?),
         ("refusal-404", Refusal::sample().render()?),
+        ("refusal-408", Refusal::of(408).render()?),
         ("refusal-405", Refusal::of(405).render()?),
         ("refusal-409", Refusal::of(409).render()?),
         ("refusal-410", Refusal::of(410).render()?),
         ("refusal-413", Refusal::of(413).render()?),
+        ("refusal-415", Refusal::of(415).render()?),
         ("refusal-429", Refusal::of(429).wait(90).render()?),
         ("refusal-500", Refusal::of(500).render()?),
         ("refusal-503", Refusal::of(503).wait(5).render()?),

@@ -1,0 +1,128 @@
+//! The data directory and the shares.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::slice;
+
+use rustix::fs::Access;
+
+use super::Findings;
+use crate::config::{Settings, ShareSettings};
+use crate::files::Shares;
+use crate::id::FilePath;
+
+/// Below this much free space a store that writes a few bytes for each download is near its end.
+const LOW_SPACE: u64 = 64 << 20;
+
+/// Whether the data directory is there and this user may enter it: then there is something to
+/// look at in it.
+pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> bool {
+    let path = settings.data_dir.as_path();
+    let shown = path.display();
+    let subject = "data_dir";
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            look_at_place_of(path, findings);
+            return false;
+        }
+        Err(error) => {
+            findings.problem(subject, &format!("cannot look at {shown}: {error}"), "mend its permissions");
+            return false;
+        }
+    };
+    if !found.is_dir() {
+        findings.problem(subject, &format!("{shown} is no folder"), "move it away, or name another");
+        return false;
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if found.uid() != me {
+        findings.problem(
+            subject,
+            &format!("{shown} belongs to user {}, and this is user {me}", found.uid()),
+            "run this, and the service, as its owner",
+        );
+        return false;
+    }
+    let mode = found.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        findings.problem(
+            subject,
+            &format!("others than its owner may enter {shown} (mode {mode:03o})"),
+            &format!("run `chmod 700 {shown}`"),
+        );
+    } else if rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        findings.problem(
+            subject,
+            &format!("cannot write to {shown}"),
+            "mend its permissions or its file system",
+        );
+    } else {
+        findings.ok(subject, &format!("{shown} is writable, and by its owner only"));
+    }
+    look_at_space(path, findings);
+    true
+}
+
+/// The data directory is made at the first start; then its parent must allow that.
+fn look_at_place_of(path: &Path, findings: &mut Findings) {
+    let parent = path.ancestors().skip(1).map(or_here).find(|parent| parent.exists());
+    let may_write =
+        parent.is_some_and(|parent| rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).is_ok());
+    let shown = path.display();
+    if may_write {
+        findings.ok("data_dir", &format!("{shown} is not there yet; the first start makes it"));
+    } else {
+        let remedy = "make it, give it to the service's user and run `chmod 700` on it";
+        findings.problem("data_dir", &format!("{shown} is not there, and cannot be made"), remedy);
+    }
+}
+
+/// The parent of a relative name is the working directory, which has an empty path.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+fn look_at_space(path: &Path, findings: &mut Findings) {
+    let Ok(space) = rustix::fs::statvfs(path) else { return };
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < LOW_SPACE {
+        let text = format!("only {} MiB are free at {}", free >> 20, path.display());
+        findings.warning("data_dir", &text, "make room: without it nothing can be downloaded");
+    }
+}
+
+pub(super) fn look_at_shares(settings: &Settings, findings: &mut Findings) {
+    if settings.shares.is_empty() {
+        findings.warning("share", "there is none, so there is nothing to download", "add a `[[share]]`");
+    }
+    for share in &settings.shares {
+        look_at_share(share, &settings.data_dir, findings);
+    }
+}
+
+fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings) {
+    let subject = format!("share `{}`", share.name.escape_debug());
+    let opened = match Shares::open(slice::from_ref(share)) {
+        Ok(opened) => opened,
+        Err(error) => return findings.error(&subject, &error),
+    };
+    let shown = share.path.display();
+    if holds(&share.path, data_dir) {
+        let text = format!("{shown} holds the data directory, so that keys and accounts could be downloaded");
+        return findings.problem(&subject, &text, "move one of the two");
+    }
+    let listed = format!("/{}", share.name).parse::<FilePath>().map(|root| opened.folder(&root));
+    match listed {
+        Ok(Ok(entries)) => findings.ok(&subject, &format!("{shown} is readable, {} entries", entries.len())),
+        Ok(Err(error)) => findings.error(&subject, &error),
+        Err(error) => findings.error(&subject, &error),
+    }
+}
+
+/// Whether `inner` is `outer` or lies beneath it, whatever symlinks lead there.
+fn holds(outer: &Path, inner: &Path) -> bool {
+    let real = |path: &Path| -> Option<PathBuf> { fs::canonicalize(path).ok() };
+    matches!((real(outer), real(inner)), (Some(outer), Some(inner)) if inner.starts_with(&outer))
+}

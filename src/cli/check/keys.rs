@@ -1,0 +1,73 @@
+//! The keys that sign here, the keys that verify, and the shared secrets.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::Findings;
+use crate::cli::ring;
+use crate::clock::Timestamp;
+use crate::config::Settings;
+use crate::web::signer;
+
+pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
+    let signs_here = may_enter && settings.keys_dir().is_dir();
+    if signs_here {
+        look_at_private_keys(&settings.keys_dir(), now, findings);
+    } else {
+        findings.ok("keys", "none here yet; the web app makes the first when it starts");
+    }
+    look_at_public_keys(&settings.download.keys, signs_here, findings).await;
+    for secret in &settings.token.shared_secrets {
+        let subject = format!("shared secret `{}`", secret.kid);
+        if let Err(error) = ring::shared_secret(&secret.kid, &secret.file) {
+            findings.error(&subject, &error);
+        } else if is_exposed(&secret.file) {
+            let text = format!("others than its owner may read {}", secret.file.display());
+            findings.problem(&subject, &text, &format!("run `chmod 600 {}`", secret.file.display()));
+        } else {
+            findings.ok(&subject, "usable");
+        }
+    }
+}
+
+fn look_at_private_keys(keys_dir: &Path, now: Timestamp, findings: &mut Findings) {
+    match signer::list(keys_dir) {
+        Err(error) => findings.error("keys", &error),
+        Ok(keys) => {
+            let active = keys.iter().find(|key| key.retired_until.is_none());
+            let retired =
+                keys.iter().filter(|key| key.retired_until.is_some_and(|until| now < until)).count();
+            match active {
+                Some(key) => findings.ok(
+                    "keys",
+                    &format!("{} signs ({}), {retired} older still verify", key.kid, key.algorithm),
+                ),
+                None => findings.warning(
+                    "keys",
+                    &format!("{} is empty", keys_dir.display()),
+                    "start the web app, which makes the first, or put back a copy",
+                ),
+            }
+        }
+    }
+}
+
+async fn look_at_public_keys(keys: &str, signs_here: bool, findings: &mut Findings) {
+    let subject = "download.keys";
+    match ring::from_settings(keys).await {
+        Ok(ring) => findings.ok(subject, &format!("{} keys at {keys}", ring.kids().count())),
+        // Here the web app is part of the same machine; it need not run while this does.
+        Err(_) if signs_here && keys.contains("://") => {
+            findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
+        }
+        Err(error) => {
+            let text = crate::telemetry::chain(&error);
+            findings.warning(subject, &text, "start the web app, or correct the setting");
+        }
+    }
+}
+
+fn is_exposed(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|found| found.mode() & 0o077 != 0)
+}

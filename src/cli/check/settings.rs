@@ -1,0 +1,61 @@
+//! Settings that can be meant, but seldom are.
+
+use std::net::SocketAddr;
+
+use super::Findings;
+use crate::config::{Network, Settings};
+
+pub(super) fn look(settings: &Settings, findings: &mut Findings) {
+    findings.ok("settings", "read");
+    let services = [
+        ("web", settings.web.listen, &settings.web.public_url, &settings.web.trusted_proxies),
+        (
+            "download",
+            settings.download.listen,
+            &settings.download.public_url,
+            &settings.download.trusted_proxies,
+        ),
+    ];
+    for (name, listen, public_url, trusted_proxies) in services {
+        address(name, listen, public_url, findings);
+        proxies(name, trusted_proxies, findings);
+    }
+    if settings.web.public_url == settings.download.public_url {
+        findings.warning(
+            "download.public_url",
+            "it is the web app's too, so that a file could act as one of its pages",
+            "give each service its own host or port",
+        );
+    }
+}
+
+fn address(name: &str, listen: SocketAddr, public_url: &str, findings: &mut Findings) {
+    let key = format!("{name}.public_url");
+    let host = public_url.split_once("://").map_or(public_url, |(_, host)| host);
+    let is_local = ["127.", "[::1]", "localhost"].iter().any(|local| host.starts_with(local));
+    if public_url.starts_with("http://") && !is_local {
+        findings.warning(
+            &key,
+            "over http anybody on the way can read passwords and use the links first",
+            "put a proxy with https in front and write its https address",
+        );
+    } else if is_local && !listen.ip().is_loopback() {
+        findings.warning(
+            &key,
+            &format!("{listen} is open to other machines, but {public_url} leads each of them to itself"),
+            "write the address under which people reach it",
+        );
+    } else {
+        findings.ok(&key, public_url);
+    }
+}
+
+fn proxies(name: &str, networks: &[Network], findings: &mut Findings) {
+    if networks.iter().any(|network| network.prefix == 0) {
+        findings.warning(
+            &format!("{name}.trusted_proxies"),
+            "everybody is trusted, so that anybody can claim any address",
+            "list the proxies' own addresses",
+        );
+    }
+}
