@@ -57,7 +57,7 @@ impl Administration {
             accounts: Accounts::new(db.clone(), generations.clone()),
             generations,
             db,
-            passwords: Passwords::new().map_err(OpenError::Passwords)?,
+            passwords: Passwords::default(),
             password_min: settings.web.password_min,
             actions: Actions::new(issuer.clone(), settings.token.leeway, Arc::new(used)),
             issuer,

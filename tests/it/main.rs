@@ -14,5 +14,5 @@ mod once_only;
 mod settings;
 mod support;
 mod token_vectors;
-mod web_login;
 mod used_tokens;
+mod web_login;

@@ -54,7 +54,9 @@ impl<const SLOTS: u32> Backend for Sled<SLOTS> {
 
     async fn open(&self, clock: &Clock, issued: Timestamp) -> Arc<dyn UsedTokens> {
         let tuning = Tuning { slots: SLOTS, ..Tuning::default() };
-        Arc::new(SledUsedTokens::open_tuned(&self.0.path().join("store"), clock, Some(issued), &tuning).unwrap())
+        Arc::new(
+            SledUsedTokens::open_tuned(&self.0.path().join("store"), clock, Some(issued), &tuning).unwrap(),
+        )
     }
 }
 
