@@ -18,3 +18,4 @@ mod settings;
 mod support;
 mod token_vectors;
 mod used_tokens;
+mod web_login;
