@@ -30,11 +30,11 @@ pub use error::{CliError, PublicKeysError};
 /// # Errors
 /// See [`CliError`]; [`report`] prints it.
 pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
-    let command = cli.command.unwrap_or(Command::Serve);
-    // Whoever sets up his shell need not have settings.
-    if let Command::Completions { shell } = command {
-        return done(print(&args::completions(shell)));
-    }
+    let command = match cli.command {
+        // Whoever sets up his shell need not have settings.
+        Some(Command::Completions { shell }) => return done(print(&args::completions(shell))),
+        command => command.unwrap_or(Command::Serve),
+    };
     let settings = Settings::of_process(cli.config.as_deref())?;
     let clock = Clock::wall();
     let now = clock.now();
@@ -47,6 +47,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
         Command::Check => check::run(&settings, &clock).await,
+        Command::Completions { shell } => done(print(&args::completions(shell))),
     }
 }
 
