@@ -8,7 +8,10 @@ use crate::config::SettingsError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
 use crate::token::{InvalidSecret, KeyRingError, TokenError};
+use crate::web::OpenError;
+use crate::web::accounts::AccountError;
 use crate::web::issue::IssueError;
+use crate::web::passwords::HashError;
 use crate::web::signer::SignerError;
 
 /// Why a command was not done.
@@ -82,6 +85,36 @@ pub enum CliError {
         /// How to mend it.
         remedy: &'static str,
     },
+    /// The accounts can't be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An account can't be read or stored.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A password can't be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The address has an account.
+    #[error("{email} has an account already; `oncelink user passwd` gives it another password")]
+    AccountExists {
+        /// The address.
+        email: String,
+    },
+    /// The address has no account.
+    #[error("{email} has no account; `oncelink user list` shows which there are")]
+    NoAccount {
+        /// The address.
+        email: String,
+    },
+    /// Somebody else changed the account at the same moment.
+    #[error("the password of {email} was changed by somebody else at the same moment; look and try again")]
+    AccountChanged {
+        /// The address.
+        email: String,
+    },
+    /// Standard input can't be read.
+    #[error("cannot read standard input")]
+    Input(#[source] io::Error),
     /// Standard output can't be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),

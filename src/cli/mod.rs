@@ -19,6 +19,7 @@ mod keys;
 mod revoke;
 mod ring;
 mod token;
+mod user;
 
 pub use args::{Cli, Command, KeysCommand, TokenCommand, UserCommand};
 pub use error::{CliError, PublicKeysError};
@@ -40,6 +41,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Serve => serve(settings, Role::Both).await,
         Command::Web => serve(settings, Role::Web).await,
         Command::Download => serve(settings, Role::Download).await,
+        Command::User(command) => done(user::run(&settings, command, Clock::wall()).await),
         Command::Keys(command) => done(keys::run(&settings, &command, now)),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),

@@ -46,7 +46,7 @@ impl Administration {
         let now = clock.now();
         let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), now).await?;
         let issuer = Issuer {
-            signer: Arc::new(Signer::open(&settings.data_dir.join("keys"), now)?),
+            signer: Arc::new(Signer::open(&settings.keys_dir(), now)?),
             issuer: settings.web.public_url.clone(),
             audience: settings.download.public_url.clone(),
             download_url: settings.download.public_url.clone(),
@@ -57,7 +57,7 @@ impl Administration {
             accounts: Accounts::new(db.clone(), generations.clone()),
             generations,
             db,
-            passwords: Passwords::new().map_err(OpenError::Passwords)?,
+            passwords: Passwords::default(),
             password_min: settings.web.password_min,
             actions: Actions::new(issuer.clone(), settings.token.leeway, Arc::new(used)),
             issuer,

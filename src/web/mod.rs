@@ -18,7 +18,6 @@ use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::db::DatabaseError;
 use crate::web::issue::IssueError;
-use crate::web::passwords::HashError;
 use crate::web::rights::Rights;
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::signer::SignerError;
@@ -64,9 +63,6 @@ pub enum OpenError {
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
-    /// Passwords can't be hashed.
-    #[error("passwords can't be hashed on this machine")]
-    Passwords(#[source] HashError),
     /// An address in the settings can't stand in a header.
     #[error("download.public_url has characters that an address can't have")]
     Address(#[source] InvalidHeaderValue),
@@ -96,6 +92,7 @@ impl App {
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
         let administration = Administration::open(settings, clock).await?;
+        administration.passwords.prepare();
         let ends = SessionEnds { idle: settings.web.session_idle, max: settings.web.session_max };
         let download = csrf::origin_of(&settings.download.public_url);
         let policy = HeaderValue::from_str(&pages::content_security_policy(&[download]));

@@ -2,7 +2,7 @@
 //!
 //! Nothing here prints or stores a password; only its Argon2id hash leaves this module.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -132,18 +132,21 @@ pub enum HashError {
 pub struct Passwords {
     turns: Arc<Semaphore>,
     /// Checked in place of the hash of an account that does not exist, so that both take equally long.
-    nobody: Arc<StoredPassword>,
+    nobody: Arc<OnceLock<StoredPassword>>,
+}
+
+impl Default for Passwords {
+    fn default() -> Passwords {
+        Passwords { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody: Arc::default() }
+    }
 }
 
 impl Passwords {
-    /// Ready to hash. Blocks for as long as one hash takes.
-    ///
-    /// # Errors
-    /// When the system gives no random bytes or no memory.
-    pub fn new() -> Result<Passwords, HashError> {
-        let unguessable: [u8; 32] = random_bytes()?;
-        let nobody = hash_now(&unguessable)?;
-        Ok(Passwords { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody: Arc::new(nobody) })
+    /// Makes, in the background, what the first attempt on an account that does not exist is
+    /// compared with; otherwise that attempt would take longer than any other.
+    pub fn prepare(&self) {
+        let nobody = Arc::clone(&self.nobody);
+        tokio::task::spawn_blocking(move || stored_nobody(&nobody).map(|_| ()));
     }
 
     /// The hash to store.
@@ -164,10 +167,12 @@ impl Passwords {
         presented: Password,
         stored: Option<&StoredPassword>,
     ) -> Result<bool, HashError> {
-        let exists = stored.is_some();
-        let stored = stored.unwrap_or(&self.nobody).clone();
-        let matches = self.in_turn(move || verify_now(presented.0.as_bytes(), &stored)).await?;
-        Ok(matches && exists)
+        let (stored, nobody) = (stored.cloned(), Arc::clone(&self.nobody));
+        self.in_turn(move || match &stored {
+            Some(stored) => verify_now(presented.0.as_bytes(), stored),
+            None => verify_now(presented.0.as_bytes(), stored_nobody(&nobody)?).map(|_| false),
+        })
+        .await
     }
 
     async fn in_turn<T: Send + 'static>(
@@ -182,6 +187,16 @@ impl Passwords {
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| HashError::Interrupted)?
     }
+}
+
+/// The hash of what nobody knows.
+fn stored_nobody(nobody: &OnceLock<StoredPassword>) -> Result<&StoredPassword, HashError> {
+    if let Some(stored) = nobody.get() {
+        return Ok(stored);
+    }
+    let unguessable: [u8; 32] = random_bytes()?;
+    let stored = hash_now(&unguessable)?;
+    Ok(nobody.get_or_init(|| stored))
 }
 
 fn hash_now(password: &[u8]) -> Result<StoredPassword, HashError> {
@@ -220,7 +235,7 @@ mod tests {
 
     #[actix_web::test]
     async fn only_the_right_password_of_an_account_verifies() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::default();
         let stored = passwords.hash(Password::new("a good long password", 15).unwrap()).await.unwrap();
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let verify = |text: &str, stored| passwords.verify(Password::presented(text), stored);

@@ -16,3 +16,4 @@ mod settings;
 mod support;
 mod token_vectors;
 mod used_tokens;
+mod web_login;

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod stores;
+pub mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,0 +1,182 @@
+//! `oncelink user …`: accounts, managed from the command line. Works while the web app runs: both
+//! use the database, and the web app notices a change within a second.
+
+use std::fmt::Write;
+use std::io::BufRead;
+
+use serde_json::json;
+
+use crate::cli::args::{UserAdd, UserCommand};
+use crate::cli::error::CliError;
+use crate::cli::{print, remark};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::web::accounts::{Account, Added, Email, NewAccount, PersonName};
+use crate::web::administration::Administration;
+use crate::web::passwords::{Password, StoredPassword};
+
+pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock) -> Result<(), CliError> {
+    match command {
+        UserCommand::Add(user) => add(settings, user, clock).await,
+        UserCommand::List { json } => list(settings, json, clock).await,
+        UserCommand::Disable { email } => set_disabled(settings, &email, true, clock).await,
+        UserCommand::Enable { email } => set_disabled(settings, &email, false, clock).await,
+        UserCommand::Passwd { email, password_stdin } => {
+            passwd(settings, &email, password_stdin, clock).await
+        }
+    }
+}
+
+async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), CliError> {
+    // All that was typed is looked at before anything is opened or made.
+    let email = email_of(&user.email)?;
+    let name = match &user.name {
+        Some(name) => name.parse().map_err(|wrong: crate::web::accounts::InvalidName| {
+            usage("--name", &wrong, "give another, or none")
+        })?,
+        None => PersonName::from_email(&email),
+    };
+    let groups = user
+        .groups
+        .iter()
+        .map(|group| {
+            group.parse().map_err(|wrong: crate::web::accounts::InvalidGroup| {
+                usage("--group", &wrong, "take a name as `read` and `write` of a share have it")
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let password = user.password_stdin.then(|| read_password(settings)).transpose()?;
+    let administration = Administration::open(settings, clock).await?;
+    let password = hashed(&administration, password).await?;
+    let has_password = password.is_some();
+    let new = NewAccount { email, name, admin: user.admin, groups, password };
+    let account = match administration.accounts.add(new, administration.clock.now()).await? {
+        Added::New(account) => account,
+        Added::EmailTaken | Added::NotTheFirst => return Err(CliError::AccountExists { email: user.email }),
+    };
+    remark(&format!("made the account {} for {}", account.id, account.email));
+    if has_password { Ok(()) } else { print_link(&administration, &account) }
+}
+
+async fn list(settings: &Settings, json: bool, clock: Clock) -> Result<(), CliError> {
+    let administration = Administration::open(settings, clock).await?;
+    let accounts = administration.accounts.list().await?;
+    if json {
+        let accounts: Vec<_> = accounts.iter().map(as_json).collect();
+        return print(&format!("{}\n", json!(accounts)));
+    }
+    if accounts.is_empty() {
+        remark("there are no accounts yet; `oncelink user add EMAIL --admin` makes the first");
+    }
+    let mut text = String::new();
+    for account in &accounts {
+        let mut marks = Vec::new();
+        marks.extend(account.admin.then_some("administrator"));
+        marks.extend(account.disabled.then_some("disabled"));
+        marks.extend(account.password.is_none().then_some("no password yet"));
+        let groups: Vec<&str> = account.groups.iter().map(String::as_str).collect();
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{}\t{}",
+            account.email,
+            account.name.as_str(),
+            groups.join(","),
+            marks.join(", ")
+        );
+    }
+    print(&text)
+}
+
+async fn set_disabled(
+    settings: &Settings,
+    email: &str,
+    disabled: bool,
+    clock: Clock,
+) -> Result<(), CliError> {
+    let email = email_of(email)?;
+    let administration = Administration::open(settings, clock).await?;
+    let account = existing(&administration, &email).await?;
+    administration.accounts.set_disabled(&account.id, disabled).await?;
+    remark(&match disabled {
+        true => format!("{email} can't log in any more, and is logged out everywhere"),
+        false => format!("{email} can log in again"),
+    });
+    Ok(())
+}
+
+async fn passwd(
+    settings: &Settings,
+    email: &str,
+    password_stdin: bool,
+    clock: Clock,
+) -> Result<(), CliError> {
+    let email = email_of(email)?;
+    let password = password_stdin.then(|| read_password(settings)).transpose()?;
+    let administration = Administration::open(settings, clock).await?;
+    let account = existing(&administration, &email).await?;
+    match hashed(&administration, password).await? {
+        None => print_link(&administration, &account),
+        Some(password) => {
+            if !administration.accounts.set_password(&account, &password).await? {
+                return Err(CliError::AccountChanged { email: email.to_string() });
+            }
+            remark(&format!("{email} has the new password, and is logged out everywhere"));
+            Ok(())
+        }
+    }
+}
+
+/// The link alone on standard output, so that a program can pass it on.
+fn print_link(administration: &Administration, account: &Account) -> Result<(), CliError> {
+    let link = administration.actions.set_password(account, administration.clock.now())?;
+    remark(&format!("with this link {} can choose a password, once, within 24 hours:", account.email));
+    print(&format!("{link}\n"))
+}
+
+async fn existing(administration: &Administration, email: &Email) -> Result<Account, CliError> {
+    let account = administration.accounts.by_email(email).await?;
+    account.ok_or_else(|| CliError::NoAccount { email: email.to_string() })
+}
+
+async fn hashed(
+    administration: &Administration,
+    password: Option<Password>,
+) -> Result<Option<StoredPassword>, CliError> {
+    match password {
+        Some(password) => Ok(Some(administration.passwords.hash(password).await?)),
+        None => Ok(None),
+    }
+}
+
+fn email_of(text: &str) -> Result<Email, CliError> {
+    text.parse()
+        .map_err(|wrong: crate::web::accounts::InvalidEmail| usage("EMAIL", &wrong, "check what you typed"))
+}
+
+/// The first line of standard input.
+fn read_password(settings: &Settings) -> Result<Password, CliError> {
+    let mut line = zeroize::Zeroizing::new(String::new());
+    std::io::stdin().lock().read_line(&mut line).map_err(CliError::Input)?;
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    Password::new(line, settings.web.password_min)
+        .map_err(|weak| usage("--password-stdin", &weak, "choose another password"))
+}
+
+fn usage(argument: &'static str, problem: &dyn std::error::Error, remedy: &str) -> CliError {
+    CliError::Usage { argument, problem: problem.to_string(), remedy: remedy.to_owned() }
+}
+
+fn as_json(account: &Account) -> serde_json::Value {
+    json!({
+        "id": account.id.as_str(),
+        "email": account.email.as_str(),
+        "name": account.name.as_str(),
+        "admin": account.admin,
+        "groups": account.groups,
+        "disabled": account.disabled,
+        "has_password": account.password.is_some(),
+        "created_at": account.created_at.to_string(),
+        "last_login_at": account.last_login_at.map(|at| at.to_string()),
+    })
+}

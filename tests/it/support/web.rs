@@ -1,0 +1,226 @@
+//! A web app on a free port with a database and a clock of its own, and a browser to visit it.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App as ActixApp, HttpServer};
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::config::{Settings, ShareSettings};
+use oncelink::files::Shares;
+use oncelink::web::App;
+use oncelink::web::accounts::{Account, Added, NewAccount};
+use oncelink::web::administration::Administration;
+use oncelink::web::passwords::Password;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method};
+use tempfile::TempDir;
+
+/// The moment at which tests begin.
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// The password of every account that [`TestWeb::account`] makes.
+pub(crate) const PASSWORD: &str = "a long test password";
+
+/// A running web app.
+pub(crate) struct TestWeb {
+    pub(crate) app: App,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    /// A second way to the same database, as the command line has it.
+    pub(crate) outside: Administration,
+    pub(crate) base: String,
+    server: ServerHandle,
+    _folder: TempDir,
+}
+
+impl TestWeb {
+    /// Starts an app with the shares `open` (everyone), `staff` (group) and `private`
+    /// (`ada@example.org`), each with a file `file.txt`.
+    pub(crate) async fn spawn() -> TestWeb {
+        TestWeb::spawn_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn spawn_with(change: impl FnOnce(&mut Settings)) -> TestWeb {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
+        settings.web.public_url.clone_from(&base);
+        settings.download.public_url = "http://download.example".to_owned();
+        settings.shares = [("open", "everyone"), ("staff", "staff"), ("private", "Ada@example.org")]
+            .map(|(name, reader)| share(folder.path(), name, reader))
+            .to_vec();
+        change(&mut settings);
+        let clock = Clock::manual(START);
+        let shares = Shares::open(&settings.shares).unwrap();
+        let app = App::open(&settings, clock.clone(), shares).await.unwrap();
+        let outside = Administration::open(&settings, clock.clone()).await.unwrap();
+        let served = app.clone();
+        let server = HttpServer::new(move || {
+            let app = served.clone();
+            ActixApp::new().configure(move |cfg| app.configure(cfg))
+        })
+        .workers(2)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        TestWeb { app, clock, settings, outside, base, server: handle, _folder: folder }
+    }
+
+    /// The folder of a share.
+    pub(crate) fn share(&self, name: &str) -> &Path {
+        &self.settings.shares.iter().find(|share| share.name == name).unwrap().path
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.set(Timestamp::from_secs(self.clock.now().secs() + seconds));
+    }
+
+    /// Makes an account with [`PASSWORD`].
+    pub(crate) async fn account(&self, email: &str, groups: &[&str]) -> Account {
+        let password = Password::new(PASSWORD, 15).unwrap();
+        let new = NewAccount {
+            email: email.parse().unwrap(),
+            name: "Test <b>Person</b>".parse().unwrap(),
+            admin: false,
+            groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+            password: Some(self.outside.passwords.hash(password).await.unwrap()),
+        };
+        match self.outside.accounts.add(new, self.clock.now()).await.unwrap() {
+            Added::New(account) => account,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A browser that nobody has used yet.
+    pub(crate) fn browser(&self) -> Browser {
+        let client = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
+        Browser { client, base: self.base.clone(), cookies: BTreeMap::new(), headers: Vec::new() }
+    }
+
+    /// A browser in which `email` is logged in.
+    pub(crate) async fn logged_in(&self, email: &str) -> Browser {
+        let mut browser = self.browser();
+        let answer = browser.log_in(email, PASSWORD).await;
+        assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/files/")), "{}", answer.body);
+        browser
+    }
+
+    /// Stops the server.
+    pub(crate) async fn stop(self) {
+        self.server.stop(false).await;
+    }
+}
+
+fn share(folder: &Path, name: &str, reader: &str) -> ShareSettings {
+    let path = folder.join("shares").join(name);
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("file.txt"), format!("this is {name}")).unwrap();
+    ShareSettings { name: name.to_owned(), path, read: vec![reader.to_owned()], write: Vec::new() }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) set_cookies: Vec<String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The CSRF token of the first form on the page.
+    pub(crate) fn csrf(&self) -> String {
+        let (_, rest) = self.body.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("{self:?}"));
+        rest.split('"').next().unwrap().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Keeps cookies and follows nothing by itself.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    client: Client,
+    base: String,
+    pub(crate) cookies: BTreeMap<String, String>,
+    /// Headers to send with every request.
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Browser {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn send(&mut self, method: Method, path: &str, body: Option<(&str, String)>) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
+        }
+        let response = request.send().await.unwrap();
+        let text =
+            |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let set_cookies: Vec<String> = response.headers().get_all("set-cookie").iter().map(text).collect();
+        for cookie in &set_cookies {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            if cookie.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Answer {
+            status: response.status().as_u16(),
+            location: response.headers().get("location").map(text),
+            headers: response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            set_cookies,
+            body: response.text().await.unwrap(),
+        }
+    }
+
+    /// Posts a form just as given.
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = form(fields);
+        self.send(Method::POST, path, Some(("application/x-www-form-urlencoded", body))).await
+    }
+
+    /// Looks at the page `from`, fills in its CSRF token and posts the form to `path`.
+    pub(crate) async fn fill(&mut self, from: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let csrf = self.get(from).await.csrf();
+        let mut fields = fields.to_vec();
+        fields.push(("csrf", &csrf));
+        self.post(path, &fields).await
+    }
+
+    pub(crate) async fn log_in(&mut self, email: &str, password: &str) -> Answer {
+        self.fill("/login", "/login", &[("email", email), ("password", password)]).await
+    }
+}
+
+/// Fields as a form sends them.
+pub(crate) fn form(fields: &[(&str, &str)]) -> String {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    pairs.join("&")
+}
