@@ -328,6 +328,20 @@ mod tests {
     }
 
     #[test]
+    fn there_is_a_picture_for_every_file_type() {
+        let names = [
+            "a.pdf", "a.epub", "a.txt", "a.odt", "a.csv", "a.odp", "a.png", "a.ogg", "a.mkv", "a.zip",
+            "a.rs", "a",
+        ];
+        for id in names.into_iter().map(human::icon).chain(["folder", "share", "search", "mark"]) {
+            let svg = assets::inline_icon(id);
+            assert!(svg.starts_with("<svg") && svg.contains("viewBox") && svg.ends_with("</svg>"), "{id}");
+            assert_eq!(svg.matches("<svg").count() + svg.matches("<symbol").count(), 1, "{id}");
+        }
+        assert_eq!(assets::inline_icon("none"), "");
+    }
+
+    #[test]
     fn the_policy_allows_exactly_the_style_of_the_page() {
         for (name, html) in samples().unwrap() {
             let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
