@@ -9,7 +9,9 @@
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod architecture;
+mod cli;
 mod dependencies;
+mod needs;
 mod not_spent;
 mod once_only;
 mod settings;
