@@ -16,3 +16,6 @@ mod settings;
 mod support;
 mod token_vectors;
 mod used_tokens;
+mod token_properties;
+mod token_vectors;
+mod wycheproof;
