@@ -53,7 +53,7 @@ fn private_and_secret_members_are_refused_whatever_they_hold() {
         }
     }
     let secret = json!({ "kty": "oct", "k": "AAAA", "kid": "s", "alg": "HS256" });
-    assert_eq!(ring(&[secret.clone()]).unwrap_err(), KeyRingError::Private);
+    assert_eq!(ring(std::slice::from_ref(&secret)).unwrap_err(), KeyRingError::Private);
     assert_eq!(ring(&[ed(), without(secret, "k")]).unwrap_err(), KeyRingError::Missing("crv"));
 }
 
