@@ -10,16 +10,14 @@
 
 mod architecture;
 mod dependencies;
+mod key_sets;
+mod key_source;
 mod not_spent;
 mod once_only;
 mod settings;
-mod support;
-mod token_vectors;
-mod used_tokens;
-mod key_sets;
-mod key_source;
-mod settings;
 mod signing_keys;
+mod support;
 mod token_properties;
 mod token_vectors;
+mod used_tokens;
 mod wycheproof;
