@@ -1,5 +1,10 @@
 //! How long a token of about 300 bytes takes to verify: ours beside `jsonwebtoken::decode`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a benchmark that meets the unexpected must end")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a benchmark that meets the unexpected must end"
+)]
 
 use std::hint::black_box;
 use std::time::Duration;
