@@ -15,3 +15,4 @@ mod settings;
 mod support;
 mod token_vectors;
 mod used_tokens;
+mod used_tokens_faults;
