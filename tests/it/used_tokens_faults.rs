@@ -349,7 +349,7 @@ async fn a_second_process_is_kept_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_is_in_the_files_at_once() {
     let mut site = Site::new();
-    let store = Arc::new(site.try_open(&Tuning { slots: 60_000, ..Tuning::default() }).unwrap());
+    let store = Arc::new(site.try_open(&Tuning { slots: 4_096, ..Tuning::default() }).unwrap());
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let claims: Vec<_> = (0..16)
         .map(|_| {
