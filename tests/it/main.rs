@@ -24,3 +24,4 @@ mod token_vectors;
 mod used_tokens;
 mod web_login;
 mod wycheproof;
+mod used_tokens_faults;
