@@ -169,13 +169,13 @@ impl Reason {
             Reason::ExpiredToken => (
                 "This link has expired",
                 "A link can be used for a limited time, and the time of this one is over.",
-                "Get a new link and start the download soon after.",
+                "For a new one, click Download once more in your files, or ask whoever sent you this link.",
             ),
             Reason::UsedToken => (
                 "This link was already used",
                 "A link works once: somebody, perhaps you, has already downloaded the file with this one. \
                  If you did, look among your browser's downloads.",
-                "If you still need the file, get a new link. If it was not you, tell whoever sent you the link.",
+                "For a new link, click Download once more in your files, or ask whoever sent you this one; tell them if it was not you who used it.",
             ),
             Reason::RevokedToken => (
                 "This link was revoked",
@@ -293,9 +293,11 @@ impl Refused {
 /// When a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let mut pages = vec![("confirm".to_owned(), Confirm::sample().render()?)];
-    for reason in Reason::ALL {
-        let retry_after = (reason == Reason::StoreUnavailable).then_some(5);
-        let page = Refused { reason, retry_after, ..Refused::sample() };
+    for (reason, status) in
+        Reason::ALL.into_iter().zip([403, 410, 410, 410, 404, 409, 416, 503, 429, 404, 405, 500])
+    {
+        let retry_after = (status == 503).then_some(5);
+        let page = Refused { status, reason, retry_after, ..Refused::sample() };
         pages.push((format!("refused-{reason:?}"), page.render()?));
     }
     let alone = Refused { web_url: Some("javascript:alert(1)".to_owned()), ..Refused::sample() };
@@ -325,6 +327,20 @@ mod tests {
             }
             assert!(!html.contains('\u{202e}'), "{name}: a name turns the text around");
         }
+    }
+
+    #[test]
+    fn there_is_a_picture_for_every_file_type() {
+        let names = [
+            "a.pdf", "a.epub", "a.txt", "a.odt", "a.csv", "a.odp", "a.png", "a.ogg", "a.mkv", "a.zip",
+            "a.rs", "a",
+        ];
+        for id in names.into_iter().map(human::icon).chain(["folder", "share", "search", "mark"]) {
+            let svg = assets::inline_icon(id);
+            assert!(svg.starts_with("<svg") && svg.contains("viewBox") && svg.ends_with("</svg>"), "{id}");
+            assert_eq!(svg.matches("<svg").count() + svg.matches("<symbol").count(), 1, "{id}");
+        }
+        assert_eq!(assets::inline_icon("none"), "");
     }
 
     #[test]

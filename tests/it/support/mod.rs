@@ -3,7 +3,7 @@
 
 pub mod client;
 pub mod stores;
-pub(crate) mod web;
+pub mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
