@@ -151,14 +151,28 @@ fn the_file_holds_what_the_forge_makes() {
     }
 }
 
+fn library_accepts(token: &str) -> bool {
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let key = jsonwebtoken::DecodingKey::from_ed_der(&keys::ed_public());
+    jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, jsonwebtoken::Algorithm::EdDSA).unwrap()
+}
+
 /// The rule against points of small order is needed: the library lets this one through.
 #[test]
 fn the_library_accepts_the_signature_with_a_point_of_small_order() {
     let good = forge::good_token();
     let (message, _) = good.rsplit_once('.').unwrap();
-    let key = jsonwebtoken::DecodingKey::from_ed_der(&keys::ed_public());
-    let algorithm = jsonwebtoken::Algorithm::EdDSA;
-    let accepted =
-        jsonwebtoken::crypto::verify(forge::SMALL_ORDER_SIGNATURE, message.as_bytes(), &key, algorithm);
-    assert!(accepted.unwrap());
+    assert!(library_accepts(&format!("{message}.{}", forge::SMALL_ORDER_SIGNATURE)));
+}
+
+/// The rule against a number S that is too large stands twice: the library has it too.
+#[test]
+fn the_library_refuses_a_malleable_signature() {
+    let vectors = vectors().vectors;
+    let malleable: Vec<_> = vectors.iter().filter(|vector| vector.name.contains("malleable")).collect();
+    assert_eq!(malleable.len(), 2);
+    for vector in malleable {
+        assert!(!library_accepts(&vector.text.token()), "{}", vector.name);
+    }
+    assert!(library_accepts(&forge::good_token()));
 }
