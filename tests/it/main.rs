@@ -11,9 +11,9 @@
 mod architecture;
 mod cli;
 mod dependencies;
-mod needs;
 mod key_sets;
 mod key_source;
+mod needs;
 mod not_spent;
 mod once_only;
 mod settings;
@@ -22,6 +22,6 @@ mod support;
 mod token_properties;
 mod token_vectors;
 mod used_tokens;
+mod used_tokens_faults;
 mod web_login;
 mod wycheproof;
-mod used_tokens_faults;
