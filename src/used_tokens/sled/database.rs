@@ -178,6 +178,7 @@ impl Database {
         let mut found = 0_u64;
         let bytes = self.sled.get(BOOKS_KEY)?.ok_or(DatabaseError::Books)?;
         state.books = Books::read(&bytes).ok_or(DatabaseError::Books)?;
+        index.reserve(state.books.records);
         for (nth, entry) in self.sled.scan_prefix([BLOCK_KEY]).enumerate() {
             let (key, bytes) = entry?;
             if nth % BLOCKS_IN_PAGE == 0 {
@@ -240,6 +241,9 @@ impl Database {
         books.records = books.records.saturating_add(settled.len() as u64);
         batch.insert(BOOKS_KEY, books.to_bytes());
         self.sled.apply_batch(batch)?;
+        for (number, _) in blocks.iter().step_by(BLOCKS_IN_PAGE) {
+            self.let_go(&block_key(*number), READS_AGAIN / 2)?;
+        }
         state.books = books;
         state.blocks.extend(blocks);
         drop(state);

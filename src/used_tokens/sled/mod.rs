@@ -72,7 +72,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { slots: 32_768, journal_file: Arc::new(|file| Box::new(file)) }
+        Tuning { slots: 16_384, journal_file: Arc::new(|file| Box::new(file)) }
     }
 }
 

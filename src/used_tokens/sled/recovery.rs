@@ -298,7 +298,8 @@ impl Site<'_> {
         if mark > wall.plus(CLOCK_TOLERANCE) {
             warn!(
                 "the clock shows {wall}, but this store was used at {mark} already; time stands still until the \
-                 clock gets there: set the clock right"
+                 clock gets there: set the clock right, or if it was wrong then, move the store away: links issued \
+                 before are refused from then on"
             );
         }
     }
