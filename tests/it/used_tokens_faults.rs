@@ -3,8 +3,6 @@
 //! One rule for all of it: a jti that was claimed once is either still on record, or the fence has
 //! risen past the second in which its token was issued. Never is it good again.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -159,9 +157,11 @@ async fn a_sound_store_raises_no_fence() {
 async fn flip_one_by_one(file: &str, orderly: bool, count: u64) {
     for round in 0..count {
         let site = Site::used(orderly).await;
-        let found = site.files().into_iter().find(|path| path.to_string_lossy().contains(file));
-        // An orderly end leaves some files out.
-        let Some(found) = found else { return };
+        if file == "snap" {
+            // sled writes one at its second start.
+            drop(site.open());
+        }
+        let found = site.files().into_iter().find(|path| path.to_string_lossy().contains(file)).unwrap();
         let path = site.folder.path().join(&found);
         let bytes = fs::read(&path).unwrap();
         let written: Vec<u64> =
@@ -195,7 +195,7 @@ flips! {
     in_the_database: "sled/db" false 40;
     in_the_database_after_an_orderly_end: "sled/db" true 40;
     in_the_databases_settings: "sled/conf" false 6;
-    in_the_databases_snapshot: "sled/snap" true 10;
+    in_the_databases_snapshot: "snap" true 10;
     in_the_witness: "witness" true 6;
 }
 
