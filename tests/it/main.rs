@@ -15,4 +15,8 @@ mod settings;
 mod support;
 mod token_vectors;
 mod used_tokens;
+mod web_activate;
+mod web_database;
+mod web_files;
+mod web_forms;
 mod web_login;
