@@ -94,7 +94,6 @@ pub static INLINE_STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::human;
 
     #[test]
     fn an_asset_is_found_under_its_own_address_only() {
@@ -102,20 +101,6 @@ mod tests {
         assert_eq!(find(hash, "oncelink.css").map(|asset| asset.name), Some("oncelink.css"));
         assert!(find(hash, "icons.svg").is_none());
         assert!(find("", "oncelink.css").is_none());
-    }
-
-    #[test]
-    fn there_is_a_picture_for_every_file_type() {
-        let names = [
-            "a.pdf", "a.epub", "a.txt", "a.odt", "a.csv", "a.odp", "a.png", "a.ogg", "a.mkv", "a.zip",
-            "a.rs", "a",
-        ];
-        for id in names.into_iter().map(human::icon).chain(["folder", "share", "search", "mark"]) {
-            let svg = inline_icon(id);
-            assert!(svg.starts_with("<svg") && svg.contains("viewBox") && svg.ends_with("</svg>"), "{id}");
-            assert_eq!(svg.matches("<svg").count() + svg.matches("<symbol").count(), 1, "{id}");
-        }
-        assert_eq!(inline_icon("none"), "");
     }
 
     #[test]

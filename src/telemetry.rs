@@ -73,3 +73,66 @@ where
         LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(level: &str, format: LogFormat, say: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let settings = LogSettings { level: level.to_owned(), format };
+        let writer = lines.clone();
+        let subscriber = subscriber(&settings, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, say);
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_is_one_object_with_its_fields_on_top() {
+        let line = written("info", LogFormat::Json, || tracing::warn!(jti = "a\nb", "replay refused"));
+        assert_eq!(line.lines().count(), 1, "{line}");
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["level"], "WARN");
+        assert_eq!(object["jti"], "a\nb");
+        assert_eq!(object["message"], "replay refused");
+        assert!(object["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+    }
+
+    #[test]
+    fn a_line_below_the_level_is_not_written() {
+        for (level, count) in [("warn", 1), ("info", 2), ("off", 0), ("error,oncelink=info", 2)] {
+            let lines = written(level, LogFormat::Text, || {
+                tracing::warn!("one");
+                tracing::info!("two");
+                tracing::debug!("three");
+            });
+            assert_eq!(lines.lines().count(), count, "{level}: {lines}");
+        }
+    }
+
+    #[test]
+    fn a_chain_names_every_cause() {
+        let error = TelemetryError::Level {
+            level: "x=".to_owned(),
+            source: EnvFilter::try_new("x=nonsense").unwrap_err(),
+        };
+        assert!(chain(&error).starts_with("`x=` is no log level: "), "{}", chain(&error));
+    }
+}

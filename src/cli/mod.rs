@@ -16,6 +16,7 @@ mod args;
 mod check;
 mod error;
 mod keys;
+mod open_files;
 mod revoke;
 mod ring;
 mod token;
@@ -29,11 +30,11 @@ pub use error::{CliError, PublicKeysError};
 /// # Errors
 /// See [`CliError`]; [`report`] prints it.
 pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
-    let command = cli.command.unwrap_or(Command::Serve);
-    // Whoever sets up his shell need not have settings.
-    if let Command::Completions { shell } = command {
-        return done(print(&args::completions(shell)));
-    }
+    let command = match cli.command {
+        // Whoever sets up his shell need not have settings.
+        Some(Command::Completions { shell }) => return done(print(&args::completions(shell))),
+        command => command.unwrap_or(Command::Serve),
+    };
     let settings = Settings::of_process(cli.config.as_deref())?;
     let clock = Clock::wall();
     let now = clock.now();
@@ -41,12 +42,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Serve => serve(settings, Role::Both).await,
         Command::Web => serve(settings, Role::Web).await,
         Command::Download => serve(settings, Role::Download).await,
-        Command::User(command) => done(user::run(&settings, command, Clock::wall()).await),
+        Command::User(command) => done(user::run(&settings, command, clock).await),
         Command::Keys(command) => done(keys::run(&settings, &command, now)),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
         Command::Check => check::run(&settings, &clock).await,
-        _ => Ok(ExitCode::SUCCESS),
+        Command::Completions { shell } => done(print(&args::completions(shell))),
     }
 }
 
@@ -57,6 +58,7 @@ fn done(result: Result<(), CliError>) -> Result<ExitCode, CliError> {
 async fn serve(settings: Settings, role: Role) -> Result<ExitCode, CliError> {
     // The guard writes what is still in its buffer when it goes; the last lines matter most.
     let _guard = telemetry::start(&settings.log)?;
+    open_files::raise_limit(&settings);
     server::run(settings, role).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ pub(super) const PREFIX: &str = "ONCELINK_";
 const DEFAULT_FILE: &str = "oncelink.toml";
 
 /// Variables that steer the tests; they are no settings.
-const RESERVED: [&str; 2] = ["ONCELINK_TEST_", "ONCELINK_VECTORS"];
+const RESERVED: [&str; 3] = ["ONCELINK_TEST_", "ONCELINK_VECTORS", "ONCELINK_WRITE_VECTORS"];
 
 impl Settings {
     /// The settings of this process: from `file`, or else from `oncelink.toml` in the working

@@ -1,4 +1,21 @@
-//! The download service: verifies a token, records its jti as used, streams the file.
+//! The download service: checks a signed token with public keys only, puts its jti on record as
+//! used, durably, and streams the file. It knows no account, no session and no private key.
+//!
+//! `handlers` reads a request, `redeem` applies the rule, the `ledger` bounds what leaves, `body`
+//! sends it; `problem` is the edge where refusals become HTTP.
 
+mod body;
+mod conditions;
+mod content_disposition;
+mod handlers;
 pub mod key_source;
+mod ledger;
 pub mod pages;
+mod problem;
+mod ranges;
+mod redeem;
+mod response;
+mod state;
+
+pub use handlers::handle;
+pub use state::DownloadState;

@@ -101,13 +101,17 @@ pub enum Reason {
     NoSuchPage,
     /// The address does not know this method.
     MethodNotAllowed,
+    /// `prefetch-refused`: a browser's guess, not a person's click.
+    Prefetch,
+    /// A precondition of the request does not hold.
+    PreconditionFailed,
     /// Any other fault.
     Fault,
 }
 
 impl Reason {
     /// Every reason, for those who must treat them all.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 14] = [
         Reason::InvalidToken,
         Reason::ExpiredToken,
         Reason::UsedToken,
@@ -119,8 +123,40 @@ impl Reason {
         Reason::TooManyRequests,
         Reason::NoSuchPage,
         Reason::MethodNotAllowed,
+        Reason::Prefetch,
+        Reason::PreconditionFailed,
         Reason::Fault,
     ];
+
+    /// The stable name of the reason: a problem's `type` (RFC 9457 section 3.1.1). `about:blank`
+    /// where the status says it all.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Reason::InvalidToken => "invalid-token",
+            Reason::ExpiredToken => "expired-token",
+            Reason::UsedToken => "used-token",
+            Reason::RevokedToken => "revoked-token",
+            Reason::FileNotFound => "file-not-found",
+            Reason::FileChanged => "file-changed",
+            Reason::RangeNotSatisfiable => "range-not-satisfiable",
+            Reason::StoreUnavailable => "store-unavailable",
+            Reason::TooManyRequests => "too-many-requests",
+            Reason::Prefetch => "prefetch-refused",
+            Reason::NoSuchPage | Reason::MethodNotAllowed | Reason::PreconditionFailed | Reason::Fault => {
+                "about:blank"
+            }
+        }
+    }
+
+    /// The headline.
+    pub const fn headline(self) -> &'static str {
+        self.words().0
+    }
+
+    /// What happened, in a sentence or two.
+    pub const fn what(self) -> &'static str {
+        self.words().1
+    }
 
     /// Headline, what happened, and what to do now.
     const fn words(self) -> (&'static str, &'static str, &'static str) {
@@ -133,13 +169,13 @@ impl Reason {
             Reason::ExpiredToken => (
                 "This link has expired",
                 "A link can be used for a limited time, and the time of this one is over.",
-                "Get a new link and start the download soon after.",
+                "For a new one, click Download once more in your files, or ask whoever sent you this link.",
             ),
             Reason::UsedToken => (
                 "This link was already used",
                 "A link works once: somebody, perhaps you, has already downloaded the file with this one. \
                  If you did, look among your browser's downloads.",
-                "If you still need the file, get a new link. If it was not you, tell whoever sent you the link.",
+                "For a new link, click Download once more in your files, or ask whoever sent you this one; tell them if it was not you who used it.",
             ),
             Reason::RevokedToken => (
                 "This link was revoked",
@@ -182,6 +218,16 @@ impl Reason {
                 "This address does not answer to that kind of request.",
                 "Open the link in a browser.",
             ),
+            Reason::Prefetch => (
+                "Not fetched ahead of time",
+                "Your browser wanted to fetch this link before you opened it. The link is not used up.",
+                "Open the link to start the download.",
+            ),
+            Reason::PreconditionFailed => (
+                "The file is not as expected",
+                "Your program asked for the file in a state that it does not have. The link is not used up by this.",
+                "Start the download again from the beginning.",
+            ),
             Reason::Fault => (
                 "Something went wrong on our side",
                 "The request failed because of a fault in this service, not because of you.",
@@ -207,11 +253,11 @@ pub struct Refused {
 
 impl Refused {
     fn headline(&self) -> &'static str {
-        self.reason.words().0
+        self.reason.headline()
     }
 
     fn what(&self) -> &'static str {
-        self.reason.words().1
+        self.reason.what()
     }
 
     fn next(&self) -> Cow<'static, str> {
@@ -247,9 +293,11 @@ impl Refused {
 /// When a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let mut pages = vec![("confirm".to_owned(), Confirm::sample().render()?)];
-    for reason in Reason::ALL {
-        let retry_after = (reason == Reason::StoreUnavailable).then_some(5);
-        let page = Refused { reason, retry_after, ..Refused::sample() };
+    for (reason, status) in
+        Reason::ALL.into_iter().zip([403, 410, 410, 410, 404, 409, 416, 503, 429, 404, 405, 500])
+    {
+        let retry_after = (status == 503).then_some(5);
+        let page = Refused { status, reason, retry_after, ..Refused::sample() };
         pages.push((format!("refused-{reason:?}"), page.render()?));
     }
     let alone = Refused { web_url: Some("javascript:alert(1)".to_owned()), ..Refused::sample() };
@@ -279,6 +327,20 @@ mod tests {
             }
             assert!(!html.contains('\u{202e}'), "{name}: a name turns the text around");
         }
+    }
+
+    #[test]
+    fn there_is_a_picture_for_every_file_type() {
+        let names = [
+            "a.pdf", "a.epub", "a.txt", "a.odt", "a.csv", "a.odp", "a.png", "a.ogg", "a.mkv", "a.zip",
+            "a.rs", "a",
+        ];
+        for id in names.into_iter().map(human::icon).chain(["folder", "share", "search", "mark"]) {
+            let svg = assets::inline_icon(id);
+            assert!(svg.starts_with("<svg") && svg.contains("viewBox") && svg.ends_with("</svg>"), "{id}");
+            assert_eq!(svg.matches("<svg").count() + svg.matches("<symbol").count(), 1, "{id}");
+        }
+        assert_eq!(assets::inline_icon("none"), "");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use crate::files::{EntryKind, FileError, Shares};
 use crate::id::FilePath;
-use crate::web::pages::files::{Row, Sort};
+use crate::web::pages::row::Row;
+use crate::web::pages::sort::Sort;
 use crate::web::rights::Readable;
 
 /// Most rows on a page. A page of more is slow to load and no use to anybody.

@@ -6,17 +6,26 @@
     clippy::indexing_slicing,
     reason = "a test that meets the unexpected must end"
 )]
+#![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod architecture;
+mod cli;
 mod dependencies;
+mod key_sets;
+mod key_source;
+mod needs;
 mod not_spent;
 mod once_only;
 mod settings;
+mod signing_keys;
 mod support;
+mod token_properties;
 mod token_vectors;
 mod used_tokens;
+mod used_tokens_faults;
 mod web_activate;
 mod web_database;
 mod web_files;
 mod web_forms;
 mod web_login;
+mod wycheproof;

@@ -2,6 +2,8 @@
 //!
 //! A backend joins by implementing [`Backend`] and a line `contract!(name, Type);`.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;

@@ -57,8 +57,8 @@ async fn look_at_public_keys(keys: &str, signs_here: bool, findings: &mut Findin
     let subject = "download.keys";
     match ring::from_settings(keys).await {
         Ok(ring) => findings.ok(subject, &format!("{} keys at {keys}", ring.kids().count())),
-        // Here the web app is part of the same machine; it need not run while this does.
-        Err(_) if signs_here && keys.contains("://") => {
+        // Where the web app is on the same machine, it need not run while this does.
+        Err(_) if keys.contains("://") && (signs_here || is_local(keys)) => {
             findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
         }
         Err(error) => {
@@ -66,6 +66,11 @@ async fn look_at_public_keys(keys: &str, signs_here: bool, findings: &mut Findin
             findings.warning(subject, &text, "start the web app, or correct the setting");
         }
     }
+}
+
+fn is_local(address: &str) -> bool {
+    let host = address.split_once("://").map_or(address, |(_, host)| host);
+    ["127.", "[::1]", "localhost"].iter().any(|local| host.starts_with(local))
 }
 
 fn is_exposed(file: &Path) -> bool {

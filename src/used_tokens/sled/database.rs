@@ -30,6 +30,13 @@ const PORTION: usize = 256;
 /// What sled may keep in memory, in bytes. Lookups are rare, for replays are.
 const CACHE: u64 = 8 << 20;
 
+/// sled looks at the size of a part of its cache only when 64 reads of it have come together; until
+/// then it keeps every page, which is all of the database after a scan. So a reader of a page reads
+/// it again this often, which is quick: the page is at hand.
+const READS_AGAIN: usize = 64;
+/// A page holds at least so many blocks; a reader of many reads one again that often.
+const BLOCKS_IN_PAGE: usize = 8;
+
 const BOOKS_KEY: &[u8] = &[0];
 const BLOCK_KEY: u8 = 1;
 
@@ -171,8 +178,11 @@ impl Database {
         let mut found = 0_u64;
         let bytes = self.sled.get(BOOKS_KEY)?.ok_or(DatabaseError::Books)?;
         state.books = Books::read(&bytes).ok_or(DatabaseError::Books)?;
-        for entry in self.sled.scan_prefix([BLOCK_KEY]) {
+        for (nth, entry) in self.sled.scan_prefix([BLOCK_KEY]).enumerate() {
             let (key, bytes) = entry?;
+            if nth % BLOCKS_IN_PAGE == 0 {
+                self.let_go(&key, READS_AGAIN / 2)?;
+            }
             let number = block_number(&key).ok_or(DatabaseError::Books)?;
             let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
             found = found.saturating_add(records.len() as u64);
@@ -255,6 +265,7 @@ impl Database {
 
     fn find_in(&self, jti: Jti, number: u32) -> Result<Option<UsedToken>, DatabaseError> {
         let Some(bytes) = self.sled.get(block_key(number))? else { return Ok(None) };
+        self.let_go(&block_key(number), READS_AGAIN)?;
         let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
         Ok(records.into_iter().find(|used| used.jti == jti))
     }
@@ -282,8 +293,11 @@ impl Database {
         let mut batch = ::sled::Batch::default();
         let mut forgotten = Vec::new();
         let mut left = Vec::new();
-        for number in due {
+        for (nth, number) in due.into_iter().enumerate() {
             let bytes = self.sled.get(block_key(number))?.ok_or(DatabaseError::Block(number))?;
+            if nth % BLOCKS_IN_PAGE == 0 {
+                self.let_go(&block_key(number), READS_AGAIN / 2)?;
+            }
             let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
             let (keep, forget): (Vec<UsedToken>, Vec<UsedToken>) =
                 records.into_iter().partition(|used| used.forget_at > now);
@@ -315,6 +329,14 @@ impl Database {
     pub(super) fn sync(&self) -> Result<(), DatabaseError> {
         self.sled.flush()?;
         Ok(self.file.sync_data()?)
+    }
+
+    /// Has sled think about which pages it keeps.
+    fn let_go(&self, key: &[u8], reads: usize) -> Result<(), DatabaseError> {
+        for _ in 0..reads {
+            self.sled.get(key)?;
+        }
+        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

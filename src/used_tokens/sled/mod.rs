@@ -67,12 +67,12 @@ pub struct Tuning {
     /// Slots of 128 bytes in each of the journal's two files, when they are made.
     pub slots: u32,
     /// What stands between the committer and a file of the journal.
-    pub journal_file: fn(File) -> Box<dyn JournalFile>,
+    pub journal_file: Arc<dyn Fn(File) -> Box<dyn JournalFile> + Send + Sync>,
 }
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { slots: 32_768, journal_file: |file| Box::new(file) }
+        Tuning { slots: 32_768, journal_file: Arc::new(|file| Box::new(file)) }
     }
 }
 
@@ -125,7 +125,7 @@ impl SledUsedTokens {
         let failed = |action| move |e| OpenError::Failed { action, source: Box::new(e) };
         let segment = |number| {
             let file = OpenOptions::new().write(true).open(segment_path(dir, number));
-            file.map(tuning.journal_file).map_err(failed("open its journal"))
+            file.map(|file| (tuning.journal_file)(file)).map_err(failed("open its journal"))
         };
         let books = database.books();
         let queue = Arc::new(Queue::new(next_ticket));

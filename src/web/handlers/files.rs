@@ -10,7 +10,9 @@ use crate::id::FilePath;
 use crate::web::browse::{self, Place};
 use crate::web::extract::SignedIn;
 use crate::web::pages::Section;
-use crate::web::pages::files::{Folder, Search, Shares, Sort, address};
+use crate::web::pages::files::{Folder, Search, Shares};
+use crate::web::pages::row::address;
+use crate::web::pages::sort::Sort;
 use crate::web::problem::WebError;
 use crate::web::rights::Readable;
 

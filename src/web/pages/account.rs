@@ -4,8 +4,7 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-
-use super::{Chrome, Flash, FlashKind, Section};
+use crate::web::pages::{Chrome, Flash, FlashKind, Section};
 
 /// `GET /login`; posts `email`, `password`, `next` and `csrf` to `/login`.
 #[derive(Clone, Debug, Template)]

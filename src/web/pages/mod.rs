@@ -10,6 +10,8 @@
 pub mod account;
 pub mod files;
 pub mod refusal;
+pub mod row;
+pub mod sort;
 
 use crate::assets;
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::Chrome;
+use crate::web::pages::Chrome;
 
 /// A refused request.
 #[derive(Clone, Debug, Template)]

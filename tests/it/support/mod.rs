@@ -1,4 +1,185 @@
-//! What several test files share.
+//! What tests share: a download node on a free port with its own folder, keys and clock, and
+//! clients that can break off.
 
-pub(crate) mod postgres;
-pub(crate) mod web;
+pub mod client;
+pub mod postgres;
+pub mod stores;
+pub mod web;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::config::{Settings, ShareSettings};
+use oncelink::files::Shares;
+use oncelink::id::FilePath;
+use oncelink::server::{self, Role, Running};
+use oncelink::used_tokens::UsedTokens;
+use oncelink::used_tokens::sled::SledUsedTokens;
+use oncelink::web::issue::{DownloadOrder, IssuedToken, Issuer};
+use oncelink::web::signer::Signer;
+use tempfile::TempDir;
+
+/// The moment at which tests with a manual clock begin.
+pub const T0: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+/// A download service of its own, and the private key that it does not have.
+pub struct Node {
+    running: Option<Running>,
+    pub dir: Arc<TempDir>,
+    pub clock: Clock,
+    pub address: SocketAddr,
+    pub issuer: Issuer,
+    settings: Settings,
+    store: Option<Arc<dyn UsedTokens>>,
+}
+
+/// How a [`Node`] is set up.
+pub struct Setup {
+    pub settings: Settings,
+    pub clock: Clock,
+    pub store: Option<Arc<dyn UsedTokens>>,
+    pub dir: Arc<TempDir>,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        let dir = Arc::new(TempDir::new().unwrap());
+        std::fs::create_dir(dir.path().join("share")).unwrap();
+        let mut settings = Settings::default();
+        settings.data_dir = dir.path().join("data");
+        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.download.public_url = "http://127.0.0.1:0".to_owned();
+        settings.download.keys = dir.path().join("jwks.json").display().to_string();
+        settings.download.stop_timeout = Duration::from_secs(1);
+        settings.shares = vec![ShareSettings {
+            name: "files".to_owned(),
+            path: dir.path().join("share"),
+            read: vec!["everyone".to_owned()],
+            write: Vec::new(),
+        }];
+        let clock = Clock::manual(T0);
+        Setup { settings, clock, store: None, dir }
+    }
+}
+
+impl Setup {
+    pub async fn start(self) -> Node {
+        let Setup { settings, clock, store, dir } = self;
+        let signer = Signer::open(&dir.path().join("signer"), T0).unwrap();
+        std::fs::write(dir.path().join("jwks.json"), signer.jwks(clock.now())).unwrap();
+        let first_store = store.clone().unwrap_or_else(|| {
+            let path = settings.data_dir.join("download/used-tokens");
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            // The store is as old as the key: no token is older, so the fence need not be waited for.
+            Arc::new(SledUsedTokens::open(&path, &clock, Some(T0)).unwrap())
+        });
+        let running = start(settings.clone(), clock.clone(), Some(first_store)).await;
+        let address = running.download.unwrap();
+        let issuer = Issuer {
+            signer: Arc::new(signer),
+            issuer: running.settings.web.public_url.clone(),
+            audience: running.settings.download.public_url.clone(),
+            download_url: running.settings.download.public_url.clone(),
+            lifetime: Duration::from_secs(120),
+        };
+        Node { running: Some(running), dir, clock, address, issuer, settings, store }
+    }
+}
+
+async fn start(settings: Settings, clock: Clock, store: Option<Arc<dyn UsedTokens>>) -> Running {
+    server::start_with(settings, Role::Download, clock, store).await.unwrap()
+}
+
+impl Node {
+    pub async fn start() -> Node {
+        Setup::default().start().await
+    }
+
+    /// Puts a file in the share.
+    pub fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.dir.path().join("share").join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The address of a fresh token for a file in the share.
+    pub fn link(&self, name: &str) -> String {
+        self.issue(name, |_| {}).address
+    }
+
+    /// A fresh token, its order changed by `change`.
+    pub fn issue(&self, name: &str, change: impl FnOnce(&mut DownloadOrder<'_>)) -> IssuedToken {
+        self.issue_at(&path(name), change)
+    }
+
+    /// The same for a path that outlives the order, as a version claim does.
+    pub fn issue_at<'o>(
+        &self,
+        file: &'o FilePath,
+        change: impl FnOnce(&mut DownloadOrder<'o>),
+    ) -> IssuedToken {
+        let mut order = DownloadOrder {
+            subject: "tester",
+            file,
+            name: None,
+            confirm: false,
+            link: None,
+            size: None,
+            version: None,
+            lifetime: None,
+        };
+        change(&mut order);
+        self.issuer.issue_download(&order, self.clock.now()).unwrap()
+    }
+
+    /// The version of a file, as the web app would claim it.
+    pub fn version(&self, name: &str) -> String {
+        let shares = Shares::open(&self.settings.shares).unwrap();
+        shares.file(&path(name)).unwrap().version().to_string()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Moves the clock on.
+    pub fn pass(&self, time: Duration) {
+        self.clock.set(self.clock.now().plus(time));
+    }
+
+    /// Stops the node and starts it again on the same folder and port.
+    pub async fn restart(mut self) -> Node {
+        self.running.take().unwrap().stop().await;
+        self.settings.download.listen = self.address;
+        self.settings.download.public_url = self.issuer.download_url.clone();
+        let running = start(self.settings.clone(), self.clock.clone(), self.store.clone()).await;
+        self.running = Some(running);
+        self
+    }
+
+    pub async fn stop(mut self) {
+        self.running.take().unwrap().stop().await;
+    }
+}
+
+/// The file path of a file in the nodes' share.
+pub fn path(name: &str) -> FilePath {
+    format!("/files/{name}").parse().unwrap()
+}
+
+/// Bytes that differ everywhere, so that a wrong offset shows.
+pub fn pattern(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}

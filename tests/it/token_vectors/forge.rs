@@ -292,14 +292,15 @@ fn outer_form(forge: &mut Forge) {
         );
     }
     let spare_header = format!("{} ", ed_header());
-    let spare_header = if spare_header.len() % 3 == 0 { format!("{spare_header} ") } else { spare_header };
+    let spare_header =
+        if spare_header.len().is_multiple_of(3) { format!("{spare_header} ") } else { spare_header };
     forge.download(
         "spare bits in the header",
         format!("{}.{claims}.{signature}", tail(&b64(spare_header), 'B')),
         "base64:header",
     );
     let mut spare_claims = Claims::download().json();
-    while spare_claims.len() % 3 == 0 {
+    while spare_claims.len().is_multiple_of(3) {
         spare_claims.push(' ');
     }
     forge.download(

@@ -1,0 +1,105 @@
+//! How long a token of about 300 bytes takes to verify: ours beside `jsonwebtoken::decode`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a benchmark that meets the unexpected must end"
+)]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::id::{FilePath, Jti};
+use oncelink::token::claims::{Common, DownloadClaims};
+use oncelink::token::{KeyRing, Rules, SharedSecret, TokenKind, verify_download};
+use oncelink::web::signer::{KeyType, Signer, rotate, sign_shared};
+use serde_json::Value;
+
+const ISSUER: &str = "https://app.example";
+const AUDIENCE: &str = "https://dl.example";
+
+struct Case {
+    algorithm: Algorithm,
+    token: String,
+    ring: KeyRing,
+    library_key: DecodingKey,
+}
+
+fn cases(now: Timestamp) -> Vec<Case> {
+    let file: FilePath = "/books/我这一辈子.pdf".parse().unwrap();
+    let common = Common {
+        iss: ISSUER,
+        aud: AUDIENCE,
+        jti: Jti::from_bytes([7; 16]),
+        iat: now,
+        exp: now.plus(Duration::from_secs(3600)),
+    };
+    let claims = DownloadClaims {
+        common,
+        sub: "0d6cbd2a",
+        file: &file,
+        name: None,
+        confirm: false,
+        link: None,
+        size: None,
+        version: None,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut cases = Vec::new();
+    for (key_type, algorithm) in [(KeyType::Ed25519, Algorithm::EdDSA), (KeyType::P256, Algorithm::ES256)] {
+        let keys = folder.path().join(format!("{algorithm:?}"));
+        rotate(&keys, key_type, now, Duration::from_secs(60)).unwrap();
+        let signer = Signer::open(&keys, now).unwrap();
+        let set: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&signer.jwks(now)).unwrap();
+        cases.push(Case {
+            algorithm,
+            token: signer.sign(TokenKind::Download, &claims, now).unwrap(),
+            ring: KeyRing::from_jwks(&signer.jwks(now)).unwrap(),
+            library_key: DecodingKey::from_jwk(&set.keys[0]).unwrap(),
+        });
+    }
+    let secret = b"a shared secret for benchmarks, of more than 32 bytes";
+    let shared = SharedSecret::new("shared", secret).unwrap();
+    cases.push(Case {
+        algorithm: Algorithm::HS256,
+        token: sign_shared(&shared, TokenKind::Download, &claims).unwrap(),
+        ring: KeyRing::default().with_secret(shared).unwrap(),
+        library_key: DecodingKey::from_secret(secret),
+    });
+    cases
+}
+
+fn verify(c: &mut Criterion) {
+    let now = Clock::wall().now();
+    let rules = Rules {
+        issuer: ISSUER.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        leeway: Duration::from_secs(5),
+        max_lifetime: Duration::from_secs(604_800),
+    };
+    for case in cases(now) {
+        let mut group = c.benchmark_group(format!("verify {:?}, {} bytes", case.algorithm, case.token.len()));
+        group.bench_function("ours", |b| {
+            b.iter(|| {
+                verify_download(black_box(&case.token), &case.ring, &rules, now, Timestamp::EPOCH).unwrap()
+            });
+        });
+        let mut validation = Validation::new(case.algorithm);
+        validation.leeway = 5;
+        validation.validate_nbf = true;
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[ISSUER]);
+        group.bench_function("jsonwebtoken", |b| {
+            b.iter(|| {
+                jsonwebtoken::decode::<Value>(black_box(&case.token), &case.library_key, &validation).unwrap()
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, verify);
+criterion_main!(benches);

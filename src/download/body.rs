@@ -1,0 +1,237 @@
+//! The body of a file response: portions are entered in the ledger, read and handed on.
+//!
+//! What the page cache holds is read right here on the worker (`preadv2` with `RWF_NOWAIT` cannot
+//! wait for the disk); only what it lacks goes to the blocking pool. One portion is under way at
+//! a time, and after each the worker turns to its other connections.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
+
+use crate::clock::Clock;
+use crate::download::ledger::{PATIENCE, Stream, Take};
+use crate::files::OpenFile;
+
+/// Bytes read and written at a time: small enough to stay in a core's cache on the way through.
+pub(crate) const PORTION: usize = 128 * 1024;
+
+/// Streams one range of a file.
+pub(crate) struct FileBody {
+    stream: Stream,
+    file: OpenFile,
+    clock: Clock,
+    size: u64,
+    step: Step,
+}
+
+enum Step {
+    /// Read the next portion.
+    Next,
+    /// A portion was handed on: let other connections have the worker, then read the next.
+    Yield,
+    /// The disk is being waited for.
+    Reading(JoinHandle<io::Result<Portion>>),
+    /// Other streams have sent what comes now; most clients hang up here.
+    Pausing(Pin<Box<Sleep>>),
+}
+
+/// Why a response broke off. The connection is cut; the client may resume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the file changed while it was being sent")]
+    Changed,
+    #[error("the file could not be read")]
+    Unreadable(#[source] io::Error),
+    #[error("no more bytes may leave for this token")]
+    Exhausted,
+}
+
+impl FileBody {
+    pub(crate) fn new(stream: Stream, file: OpenFile, clock: Clock) -> FileBody {
+        FileBody { size: stream.remaining(), stream, file, clock, step: Step::Next }
+    }
+
+    fn begin(&mut self) -> Result<Option<Bytes>, BodyError> {
+        match self.stream.take(PORTION as u64, self.clock.now()) {
+            Take::End => Ok(None),
+            Take::Stop => Err(BodyError::Exhausted),
+            Take::Pause => {
+                self.step = Step::Pausing(Box::pin(tokio::time::sleep(PATIENCE)));
+                Ok(None)
+            }
+            Take::Send(count) => self.read(count),
+        }
+    }
+
+    /// Reads the `count` bytes before the stream's position, from the page cache if it has them.
+    fn read(&mut self, count: u64) -> Result<Option<Bytes>, BodyError> {
+        let offset = self.stream.position() - count;
+        // `count` is at most PORTION.
+        let mut portion = Portion::of(usize::try_from(count).unwrap_or(PORTION));
+        let have = match self.file.read_cached(portion.as_mut(), offset).map_err(BodyError::Unreadable)? {
+            Some(0) => return Err(BodyError::Changed),
+            Some(have) if have == portion.as_ref().len() => return self.checked(portion).map(Some),
+            Some(have) => have,
+            None => 0,
+        };
+        let file = self.file.clone();
+        self.step = Step::Reading(tokio::task::spawn_blocking(move || {
+            let rest = portion.as_mut().get_mut(have..).unwrap_or_default();
+            let wanted = rest.len();
+            match file.read(rest, offset + have as u64)? {
+                got if got == wanted => Ok(portion),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }));
+        Ok(None)
+    }
+
+    /// Bytes read from a file that has changed meanwhile are not handed on: the client would put
+    /// together two versions.
+    fn checked(&self, portion: Portion) -> Result<Bytes, BodyError> {
+        match self.file.unchanged() {
+            Ok(true) => Ok(portion.into()),
+            Ok(false) => Err(BodyError::Changed),
+            Err(e) => Err(BodyError::Unreadable(e)),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        loop {
+            match &mut self.step {
+                Step::Next => match self.begin()? {
+                    Some(bytes) => return Poll::Ready(Ok(Some(bytes))),
+                    None if self.stream.remaining() == 0 && matches!(self.step, Step::Next) => {
+                        return Poll::Ready(Ok(None));
+                    }
+                    None => {}
+                },
+                Step::Yield => {
+                    self.step = Step::Next;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Step::Reading(task) => {
+                    let read = ready!(Pin::new(task).poll(cx))
+                        .map_err(|gone| BodyError::Unreadable(io::Error::other(gone)))?;
+                    self.step = Step::Next;
+                    return Poll::Ready(match read {
+                        Ok(portion) => self.checked(portion).map(Some),
+                        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(BodyError::Changed),
+                        Err(e) => Err(BodyError::Unreadable(e)),
+                    });
+                }
+                Step::Pausing(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    self.stream.press_on();
+                    self.step = Step::Next;
+                }
+            }
+        }
+    }
+}
+
+impl MessageBody for FileBody {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.size)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(match ready!(self.poll(cx)) {
+            Ok(None) => None,
+            Ok(Some(bytes)) => {
+                if self.stream.remaining() > 0 {
+                    self.step = Step::Yield;
+                }
+                Some(Ok(bytes))
+            }
+            Err(e) => {
+                let delivery = self.stream.delivery();
+                match &e {
+                    BodyError::Exhausted => tracing::warn!(jti = %delivery.jti, "a transfer was cut: {e}"),
+                    BodyError::Changed => tracing::warn!(jti = %delivery.jti, "a transfer was cut: {e}"),
+                    BodyError::Unreadable(cause) => {
+                        tracing::error!(jti = %delivery.jti, "a transfer was cut: {e}: {cause}")
+                    }
+                }
+                Some(Err(e.into()))
+            }
+        })
+    }
+}
+
+/// A buffer of at most [`PORTION`] bytes. Large ones are used again on the thread that drops them:
+/// fresh pages for each portion would cost as much as the copying.
+struct Portion {
+    buffer: Vec<u8>,
+    len: usize,
+}
+
+/// Buffers kept per thread.
+const KEPT: usize = 32;
+/// Below this a buffer is made anew each time.
+const SMALL: usize = 16 * 1024;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Portion {
+    fn of(len: usize) -> Portion {
+        if len <= SMALL {
+            return Portion { buffer: vec![0; len], len };
+        }
+        let kept = BUFFERS.with_borrow_mut(Vec::pop);
+        Portion { buffer: kept.unwrap_or_else(|| vec![0; PORTION.max(len)]), len }
+    }
+}
+
+impl AsRef<[u8]> for Portion {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl AsMut<[u8]> for Portion {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(..self.len).unwrap_or_default()
+    }
+}
+
+impl From<Portion> for Bytes {
+    fn from(portion: Portion) -> Bytes {
+        Bytes::from_owner(portion)
+    }
+}
+
+impl fmt::Debug for Portion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Portion({} bytes)", self.len)
+    }
+}
+
+impl Drop for Portion {
+    fn drop(&mut self) {
+        if self.buffer.len() == PORTION {
+            let buffer = std::mem::take(&mut self.buffer);
+            // The thread may be ending and its store gone; then the buffer just goes.
+            let _ended = BUFFERS.try_with(|kept| {
+                if let Ok(mut kept) = kept.try_borrow_mut()
+                    && kept.len() < KEPT
+                {
+                    kept.push(buffer);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Preconditions and ranges of a request, as RFC 9110 sections 13 and 14 have them.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_web::http::header::{self, HeaderMap, HeaderName, HttpDate};
+
+use crate::clock::Timestamp;
+use crate::secret::{Digest, Secret};
+
+/// What the fields of a request ask for, read once.
+#[derive(Debug, Default)]
+pub(crate) struct Conditions {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+    if_modified_since: Option<Timestamp>,
+    if_unmodified_since: Option<Timestamp>,
+    if_range: Option<IfRange>,
+    range: Option<String>,
+}
+
+/// A list of entity tags, or `*`.
+#[derive(Debug)]
+enum Tags {
+    Any,
+    /// The opaque parts, and whether each is strong.
+    List(Vec<(Secret, bool)>),
+}
+
+#[derive(Debug)]
+enum IfRange {
+    Strong(Secret),
+    Date(Timestamp),
+    /// A weak tag or nonsense: never equal to anything.
+    Never,
+}
+
+/// Whether the request may be answered with the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    Holds,
+    /// 304
+    NotModified,
+    /// 412
+    Failed,
+}
+
+/// Which part of the file is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it: 200.
+    Whole,
+    /// One range: 206.
+    Range(Range<u64>),
+    /// 416
+    Unsatisfiable,
+}
+
+impl Conditions {
+    /// Reads the fields of a request.
+    pub(crate) fn of(headers: &HeaderMap) -> Conditions {
+        // The usual request of a first click has none of them.
+        Conditions {
+            if_match: tags(headers, header::IF_MATCH),
+            if_none_match: tags(headers, header::IF_NONE_MATCH),
+            if_modified_since: text(headers, &header::IF_MODIFIED_SINCE).and_then(date),
+            if_unmodified_since: text(headers, &header::IF_UNMODIFIED_SINCE).and_then(date),
+            if_range: text(headers, &header::IF_RANGE).map(if_range),
+            range: text(headers, &header::RANGE).map(str::to_owned),
+        }
+    }
+
+    /// The resume key, if the request shows the one whose digest this is: a strong tag in
+    /// `If-Range` or `If-Match`.
+    pub(crate) fn shown_key(&self, digest: &Digest) -> Option<Secret> {
+        let in_list = |tags: &Option<Tags>| match tags {
+            Some(Tags::List(list)) => list
+                .iter()
+                .find(|(tag, strong)| *strong && tag.digest() == *digest)
+                .map(|(tag, _)| tag.clone()),
+            _ => None,
+        };
+        match &self.if_range {
+            Some(IfRange::Strong(tag)) if tag.digest() == *digest => Some(tag.clone()),
+            _ => in_list(&self.if_match),
+        }
+    }
+
+    /// Whether any strong tag is shown that could be a resume key.
+    pub(crate) fn shows_a_tag(&self) -> bool {
+        matches!(self.if_range, Some(IfRange::Strong(_))) || matches!(&self.if_match, Some(Tags::List(_)))
+    }
+
+    /// Evaluates the preconditions in the order of RFC 9110 section 13.2.2. `current` is the
+    /// digest of the file's strong entity tag; before the redemption there is none, so no tag
+    /// matches and `*` does.
+    pub(crate) fn evaluate(&self, current: Option<&Digest>, modified: Timestamp) -> Precondition {
+        let matches = |tags: &Tags, weak_counts: bool| match tags {
+            Tags::Any => true,
+            Tags::List(list) => current.is_some_and(|current| {
+                list.iter().any(|(tag, strong)| (*strong || weak_counts) && tag.digest() == *current)
+            }),
+        };
+        let unchanged_as_expected = match (&self.if_match, self.if_unmodified_since) {
+            (Some(tags), _) => matches(tags, false),
+            (None, Some(moment)) => modified <= moment,
+            (None, None) => true,
+        };
+        if !unchanged_as_expected {
+            return Precondition::Failed;
+        }
+        let client_has_it = match (&self.if_none_match, self.if_modified_since) {
+            (Some(tags), _) => matches(tags, true),
+            (None, Some(moment)) => modified <= moment,
+            (None, None) => false,
+        };
+        if client_has_it { Precondition::NotModified } else { Precondition::Holds }
+    }
+
+    /// The part asked for, of a file of `len` bytes (RFC 9110 sections 13.1.5 and 14.2).
+    pub(crate) fn part(&self, current: Option<&Digest>, modified: Timestamp, len: u64) -> Part {
+        let Some(range) = &self.range else { return Part::Whole };
+        let as_known = match &self.if_range {
+            None => true,
+            Some(IfRange::Strong(tag)) => current.is_some_and(|current| tag.digest() == *current),
+            Some(IfRange::Date(moment)) => *moment == modified,
+            Some(IfRange::Never) => false,
+        };
+        if as_known { parse_range(range, len) } else { Part::Whole }
+    }
+}
+
+/// Reads a `Range` field (RFC 9110 section 14.1) against a file of `len` bytes.
+///
+/// A unit other than `bytes` is ignored. A field that breaks the grammar is refused rather than
+/// ignored, so that a client's mistake does not spend the token. Several ranges become one if
+/// they touch or overlap; otherwise they are ignored and the whole file is sent, as the RFC allows.
+pub(crate) fn parse_range(field: &str, len: u64) -> Part {
+    let Some((unit, set)) = field.split_once('=') else { return Part::Unsatisfiable };
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return Part::Whole;
+    }
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut specs = 0;
+    for spec in set.split(',').map(|spec| spec.trim_matches([' ', '\t'])).filter(|spec| !spec.is_empty()) {
+        specs += 1;
+        match parse_spec(spec, len) {
+            Ok(Some(range)) => ranges.push(range),
+            Ok(None) => {}
+            Err(Malformed) => return Part::Unsatisfiable,
+        }
+        if specs > MAX_SPECS {
+            return Part::Unsatisfiable;
+        }
+    }
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Option<Range<u64>> = None;
+    for range in ranges {
+        merged = match merged {
+            None => Some(range),
+            Some(before) if range.start <= before.end => Some(before.start..before.end.max(range.end)),
+            Some(_) => return Part::Whole,
+        };
+    }
+    merged.map_or(Part::Unsatisfiable, Part::Range)
+}
+
+/// More ranges than this in one field are nobody's honest wish (RFC 9110 section 17.15).
+const MAX_SPECS: usize = 64;
+
+struct Malformed;
+
+/// One `first-last`, `first-` or `-suffix`; `None` when it lies outside the file.
+fn parse_spec(spec: &str, len: u64) -> Result<Option<Range<u64>>, Malformed> {
+    let (first, last) = spec.split_once('-').ok_or(Malformed)?;
+    if first.is_empty() {
+        let suffix = number(last)?;
+        return Ok((suffix > 0 && len > 0).then(|| len.saturating_sub(suffix)..len));
+    }
+    let first = number(first)?;
+    let end = match last {
+        "" => len,
+        last => match number(last)? {
+            last if last < first => return Err(Malformed),
+            last => last.saturating_add(1).min(len),
+        },
+    };
+    Ok((first < end).then_some(first..end))
+}
+
+/// Digits only; what exceeds 64 bits is as far away as anything can be.
+fn number(digits: &str) -> Result<u64, Malformed> {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Malformed);
+    }
+    Ok(digits.parse().unwrap_or(u64::MAX))
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    let moment = SystemTime::from(text.parse::<HttpDate>().ok()?);
+    Some(Timestamp::from_secs(moment.duration_since(UNIX_EPOCH).ok()?.as_secs()))
+}
+
+/// A moment as HTTP writes it (RFC 9110 section 5.6.7).
+pub(crate) fn http_date(moment: Timestamp) -> HttpDate {
+    HttpDate::from(UNIX_EPOCH + Duration::from_secs(moment.secs()))
+}
+
+fn if_range(text: &str) -> IfRange {
+    match entity_tag(text.trim()) {
+        Some((tag, true)) => IfRange::Strong(tag),
+        Some((_, false)) => IfRange::Never,
+        None => date(text).map_or(IfRange::Never, IfRange::Date),
+    }
+}
+
+fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
+    let mut list = Vec::new();
+    let mut present = false;
+    for value in headers.get_all(name) {
+        present = true;
+        let value = value.to_str().unwrap_or_default().trim();
+        if value == "*" {
+            return Some(Tags::Any);
+        }
+        // A tag of ours has no comma, so a tag of somebody else's that has one is lost without harm.
+        list.extend(value.split(',').filter_map(|tag| entity_tag(tag.trim())));
+    }
+    present.then_some(Tags::List(list))
+}
+
+/// The opaque part of an entity tag (RFC 9110 section 8.8.3) and whether it is strong.
+fn entity_tag(text: &str) -> Option<(Secret, bool)> {
+    let (quoted, strong) = match text.strip_prefix("W/") {
+        Some(weak) => (weak, false),
+        None => (text, true),
+    };
+    let tag = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    (!tag.contains('"')).then(|| (Secret::presented(tag), strong))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ranges_read_as_the_rfc_has_them() {
+        let table: &[(&str, Part)] = &[
+            ("bytes=0-0", Part::Range(0..1)),
+            ("bytes=0-", Part::Range(0..10)),
+            ("bytes=2-4", Part::Range(2..5)),
+            ("bytes=9-99999999999999999999999", Part::Range(9..10)),
+            ("bytes=-3", Part::Range(7..10)),
+            ("bytes=-30", Part::Range(0..10)),
+            ("BYTES= 1-2 ", Part::Range(1..3)),
+            ("bytes=0-3,4-5", Part::Range(0..6)),
+            ("bytes=5-6,0-5", Part::Range(0..7)),
+            ("bytes=0-1,5-6", Part::Whole),
+            ("items=0-1", Part::Whole),
+            ("bytes=10-", Part::Unsatisfiable),
+            ("bytes=-0", Part::Unsatisfiable),
+            ("bytes=", Part::Unsatisfiable),
+            ("bytes=4-2", Part::Unsatisfiable),
+            ("bytes=a-b", Part::Unsatisfiable),
+            ("bytes=0x1-2", Part::Unsatisfiable),
+            ("bytes=--1", Part::Unsatisfiable),
+            ("bytes=+1-2", Part::Unsatisfiable),
+            ("bytes", Part::Unsatisfiable),
+            ("bytes=20-30,1-1", Part::Range(1..2)),
+        ];
+        for (field, part) in table {
+            assert_eq!(parse_range(field, 10), *part, "{field}");
+        }
+        assert_eq!(parse_range("bytes=0-", 0), Part::Unsatisfiable);
+    }
+
+    proptest! {
+        #[test]
+        fn a_single_range_agrees_with_a_wide_reference(first in prop::option::of("[0-9]{1,30}"), last in prop::option::of("[0-9]{1,30}"), len in 0u64..1 << 40) {
+            let field = format!("bytes={}-{}", first.as_deref().unwrap_or(""), last.as_deref().unwrap_or(""));
+            let (first, last) = (first.map(|f| f.parse::<u128>().unwrap()), last.map(|l| l.parse::<u128>().unwrap()));
+            let wide = u128::from(len);
+            let expected = match (first, last) {
+                (None, None) => None,
+                (None, Some(suffix)) => Some((wide.saturating_sub(suffix), wide)).filter(|_| suffix > 0),
+                (Some(f), None) => Some((f, wide)),
+                (Some(f), Some(l)) if l < f => None,
+                (Some(f), Some(l)) => Some((f, wide.min(l + 1))),
+            };
+            let expected = expected.filter(|(start, end)| start < end).map_or(Part::Unsatisfiable, |(start, end)| Part::Range(start as u64..end as u64));
+            prop_assert_eq!(parse_range(&field, len), expected);
+        }
+
+        #[test]
+        fn a_range_never_leaves_the_file(field in "(bytes=)?[-0-9, a=]{0,24}", len in 0u64..100) {
+            if let Part::Range(range) = parse_range(&field, len) {
+                prop_assert!(range.start < range.end && range.end <= len);
+            }
+        }
+    }
+}

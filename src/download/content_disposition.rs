@@ -1,0 +1,106 @@
+//! `Content-Disposition: attachment` (RFC 6266) with the name twice: `filename` for everybody, in
+//! ASCII, and `filename*` (RFC 8187) in UTF-8 where that says more.
+
+use std::fmt::Write;
+
+use actix_web::http::header::HeaderValue;
+
+/// The field's value for a file to be saved as `name`. Any text is allowed: what a header or a file
+/// system could stumble over is replaced in `filename` and percent-encoded in `filename*`.
+pub(crate) fn attachment(name: &str) -> HeaderValue {
+    let name = safe(name);
+    let mut field = String::with_capacity(40 + name.len() * 2);
+    field.push_str("attachment; filename=\"");
+    field.extend(name.chars().map(|c| match c {
+        // Percent signs are replaced too: some clients decode them inside the quotes.
+        '"' | '\\' | '%' => '_',
+        c if c.is_ascii() => c,
+        _ => '_',
+    }));
+    field.push('"');
+    let plain = name.bytes().all(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\\' | b'%'));
+    if !plain {
+        field.push_str("; filename*=UTF-8''");
+        for byte in name.bytes() {
+            if is_attr_char(byte) {
+                field.push(char::from(byte));
+            } else {
+                // Writing to a String cannot fail.
+                let _written = write!(field, "%{byte:02X}");
+            }
+        }
+    }
+    // Only visible ASCII and spaces are left, which is what a header value may hold.
+    HeaderValue::from_str(&field).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+/// The name without what must not reach a file system or a screen from outside: path separators,
+/// control characters, marks that reverse the text, a leading dot or space; never empty.
+fn safe(name: &str) -> String {
+    let cleaned: String = name
+        .chars()
+        .map(|c| match c {
+            '/' | '\\' => '_',
+            c if c.is_control() => '_',
+            // Bidirectional embeddings and overrides make `fdp.exe` read as `exe.pdf`; the plain
+            // left-to-right and right-to-left marks belong to honest names and stay.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '_',
+            '\u{2028}' | '\u{2029}' | '\u{feff}' => '_',
+            c => c,
+        })
+        .collect();
+    match cleaned.trim() {
+        "" => "download".to_owned(),
+        trimmed if trimmed.starts_with('.') => format!("_{trimmed}"),
+        trimmed => trimmed.to_owned(),
+    }
+}
+
+/// RFC 8187 section 3.2.1.
+fn is_attr_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn field(name: &str) -> String {
+        attachment(name).to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn names_read_as_the_rfcs_have_them() {
+        assert_eq!(field("report.pdf"), r#"attachment; filename="report.pdf""#);
+        assert_eq!(field("我.pdf"), r#"attachment; filename="_.pdf"; filename*=UTF-8''%E6%88%91.pdf"#);
+        assert_eq!(
+            field("a\"b\\c%.txt"),
+            r#"attachment; filename="a_b_c_.txt"; filename*=UTF-8''a%22b_c%25.txt"#
+        );
+        assert_eq!(field("a\r\nSet-Cookie: x"), r#"attachment; filename="a__Set-Cookie: x""#);
+        assert_eq!(field("../../etc/passwd"), r#"attachment; filename="_.._.._etc_passwd""#);
+        assert_eq!(field("\u{202e}fdp.exe"), r#"attachment; filename="_fdp.exe""#);
+        assert_eq!(field("   "), r#"attachment; filename="download""#);
+    }
+
+    proptest! {
+        #[test]
+        fn no_quote_control_or_separator_leaves_and_the_name_comes_back(name in any::<String>()) {
+            let field = field(&name);
+            let rest = field.strip_prefix("attachment; filename=\"").unwrap();
+            let (quoted, star) = rest.split_once('"').unwrap();
+            prop_assert!(quoted.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'\\' && b != b'/'));
+            prop_assert!(!quoted.is_empty());
+            match star.strip_prefix("; filename*=UTF-8''") {
+                None => prop_assert_eq!(star, ""),
+                Some(encoded) => {
+                    prop_assert!(encoded.bytes().all(|b| is_attr_char(b) || b == b'%'));
+                    let decoded = percent_encoding::percent_decode_str(encoded).decode_utf8().unwrap();
+                    prop_assert_eq!(decoded.as_ref(), safe(&name));
+                }
+            }
+        }
+    }
+}

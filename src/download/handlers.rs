@@ -1,0 +1,240 @@
+//! The download service's addresses. One function takes every request: there are six addresses,
+//! and comparing prefixes is much cheaper than matching a token against a pattern.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::client_address::ClientAddresses;
+use crate::download::body::FileBody;
+use crate::download::conditions::Conditions;
+use crate::download::pages::Confirm;
+use crate::download::problem::Refusal;
+use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
+use crate::download::response;
+use crate::download::state::DownloadState;
+use crate::token::{Grant, KeyRing, TokenError, verify_command, verify_download, verify_redeemed};
+use crate::used_tokens::Mark;
+
+/// Answers every request to the download service.
+pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> HttpResponse {
+    let state = state.into_inner();
+    match answer(&request, &state).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            let refusal = match refusal.is_invalid_token() {
+                true => state.count_invalid(address(&request, &state.addresses)).err().unwrap_or(refusal),
+                false => refusal,
+            };
+            refusal.respond(prefers_html(request.headers()), &state.web_url, &state.request_id())
+        }
+    }
+}
+
+async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, Refusal> {
+    let path = request.path();
+    if let Some(rest) = path.strip_prefix("/d/") {
+        let unverified = rest.split_once('/').map_or(rest, |(token, _)| token);
+        return download(request, state, unverified).await;
+    }
+    match path {
+        "/d" => {
+            let unverified = bearer(request.headers()).unwrap_or_default();
+            download(request, state, unverified).await
+        }
+        "/revocations" => revocations(request, state).await,
+        "/healthz" => probe(request, Ok(())),
+        "/readyz" => probe(request, state.ready().await),
+        "/robots.txt" => {
+            probe(request, Err("")).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
+        }
+        _ => Err(Refusal::NoSuchAddress),
+    }
+}
+
+const DOWNLOAD_METHODS: &str = "GET, HEAD, POST, OPTIONS";
+
+/// `/d/{token}`, `/d/{token}/{any-name}` and `/d` with a bearer token.
+async fn download(
+    request: &HttpRequest,
+    state: &Arc<DownloadState>,
+    unverified: &str,
+) -> Result<HttpResponse, Refusal> {
+    match *request.method() {
+        Method::GET => {}
+        Method::HEAD | Method::POST => {}
+        Method::OPTIONS => {
+            let mut response = HttpResponse::NoContent();
+            response::harden(&mut response);
+            return Ok(response.insert_header((header::ALLOW, DOWNLOAD_METHODS)).finish());
+        }
+        _ => return Err(Refusal::Method { allow: DOWNLOAD_METHODS }),
+    }
+    let (grant, ended) = verify(state, unverified).await?;
+    if request.method() == Method::POST {
+        return match ended {
+            None => Ok(confirmed(request)),
+            Some(ended) => Err(ended.into()),
+        };
+    }
+    if ended.is_none()
+        && grant.confirm
+        && !request
+            .query_string()
+            .split('&')
+            .any(|part| part == "confirmed" || part.starts_with("confirmed="))
+    {
+        return ask(request, state, grant).await;
+    }
+    let wanted = Request {
+        grant,
+        ended,
+        conditions: Conditions::of(request.headers()),
+        address: address(request, &state.addresses),
+    };
+    if request.method() == Method::HEAD {
+        return headers_only(state, &wanted).await;
+    }
+    if is_prefetch(request.headers()) {
+        return Err(Refusal::Prefetch);
+    }
+    match redeem::redeem(state, &wanted).await? {
+        Outcome::NotModified(version) => Ok(response::not_modified(version)),
+        Outcome::Stream { stream, file, part } => {
+            let head = response::head(&wanted.grant, file.version(), &part);
+            let delivery = stream.delivery().clone();
+            let body = FileBody::new(stream, file, state.clock.clone());
+            Ok(response::file(head, delivery.resume_key.reveal(), body))
+        }
+    }
+}
+
+async fn headers_only(state: &Arc<DownloadState>, wanted: &Request) -> Result<HttpResponse, Refusal> {
+    Ok(match redeem::head(state, wanted).await? {
+        HeadOutcome::NotModified(version) => response::not_modified(version),
+        HeadOutcome::Headers { version, part } => {
+            let range = redeem::byte_range(&part, version.len);
+            response::without_body(response::head(&wanted.grant, version, &part), range.end - range.start)
+        }
+    })
+}
+
+/// Verifies a download token. One that has ended is told from others by its error: it redeems
+/// nothing, but whoever redeemed it in time may finish.
+async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Option<TokenError>), Refusal> {
+    let (now, fence) = (state.clock.now(), state.store.fence());
+    let verdict = |ring: &KeyRing| match verify_download(unverified, ring, &state.rules, now, fence) {
+        Ok(grant) => Ok((grant, None)),
+        Err(ended @ TokenError::Expired { .. }) => {
+            verify_redeemed(unverified, ring, &state.rules, now, fence).map(|grant| (grant, Some(ended)))
+        }
+        Err(e) => Err(e),
+    };
+    with_keys(state, verdict).await
+}
+
+/// Verifies with the keys at hand, and once more if a token's key turns out to be a new one.
+async fn with_keys<T>(
+    state: &DownloadState,
+    verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
+) -> Result<T, Refusal> {
+    let ring = state.keys.current();
+    match verify(&ring) {
+        Err(TokenError::UnknownKey) => match state.keys.newer_than(&ring, state.clock.now()).await {
+            Some(newer) => Ok(verify(&newer)?),
+            None => Err(TokenError::UnknownKey.into()),
+        },
+        verdict => Ok(verdict?),
+    }
+}
+
+/// The page of a token with `confirm`. Spends nothing, however often it is fetched.
+async fn ask(
+    request: &HttpRequest,
+    state: &Arc<DownloadState>,
+    grant: Grant,
+) -> Result<HttpResponse, Refusal> {
+    match state.store.find(grant.jti).await?.map(|used| used.mark) {
+        Some(Mark::Revoked) => return Err(Refusal::Revoked),
+        Some(Mark::Redeemed(_)) => return Err(Refusal::Used),
+        None => {}
+    }
+    let file = redeem::open(state, &grant).await?;
+    let page = Confirm {
+        file_name: grant.name.unwrap_or_else(|| grant.file.name().to_owned()),
+        size: file.version().len,
+        until: grant.expires_at,
+        now: state.clock.now(),
+        action: request.path().to_owned(),
+    };
+    Ok(response::page(&mut HttpResponse::Ok(), &page))
+}
+
+/// `POST`: the button was pressed; the `GET` that follows redeems.
+fn confirmed(request: &HttpRequest) -> HttpResponse {
+    let mut response = HttpResponse::SeeOther();
+    response::harden(&mut response);
+    response.insert_header((header::LOCATION, format!("{}?confirmed", request.path()))).finish()
+}
+
+/// `POST /revocations`: the jtis stand in the signed claims, so nothing unsigned is acted on.
+async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, Refusal> {
+    if request.method() != Method::POST {
+        return Err(Refusal::Method { allow: "POST" });
+    }
+    let unverified = bearer(request.headers()).unwrap_or_default();
+    let now = state.clock.now();
+    let command = with_keys(state, |ring| verify_command(unverified, ring, &state.rules, now)).await?;
+    for jti in command.revoke {
+        state.store.revoke(jti, now, state.revocation_end(now)).await?;
+        state.ledger.revoke(jti);
+        tracing::info!(%jti, "revoked");
+    }
+    let mut response = HttpResponse::NoContent();
+    response::harden(&mut response);
+    Ok(response.finish())
+}
+
+fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<HttpResponse, Refusal> {
+    match (request.method(), verdict) {
+        (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
+        (&Method::GET | &Method::HEAD, Err(why)) => Ok(plain(StatusCode::SERVICE_UNAVAILABLE, why)),
+        _ => Err(Refusal::Method { allow: "GET, HEAD" }),
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    response::harden(&mut response);
+    response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
+}
+
+fn address(request: &HttpRequest, addresses: &ClientAddresses) -> std::net::IpAddr {
+    let peer =
+        request.peer_addr().map_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    addresses.of(peer, request.headers())
+}
+
+/// RFC 6750 section 2.1; the scheme in any case.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+/// A browser's guess, not a person's click (the Fetch standard's `Sec-Purpose`, and its forerunners).
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
+        headers.get(*name).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            let value = value.to_ascii_lowercase();
+            value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
+        })
+    })
+}
+
+/// Whether `Accept` names HTML: browsers do, programs send `*/*`.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let accepts = |value: &header::HeaderValue| value.to_str().is_ok_and(|text| text.contains("text/html"));
+    headers.get_all(header::ACCEPT).any(accepts)
+}

@@ -1,0 +1,155 @@
+//! The edge where the download service's failures become HTTP: one status, one stable slug and one
+//! fixed sentence each (RFC 9457). A stranger never sees a cause; the log gets it once.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use serde::Serialize;
+
+use crate::download::pages::{Reason, Refused};
+use crate::files::FileError;
+use crate::secret::RandomError;
+use crate::telemetry::chain;
+use crate::token::TokenError;
+use crate::used_tokens::StoreError;
+
+/// Why a request to the download service is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("no such address")]
+    NoSuchAddress,
+    #[error("the method is not allowed here")]
+    Method { allow: &'static str },
+    #[error("a prefetch is not a click")]
+    Prefetch,
+    #[error("the token was refused")]
+    Token(#[from] TokenError),
+    #[error("the token was used before")]
+    Used,
+    #[error("the token was revoked")]
+    Revoked,
+    #[error("the file can't be had")]
+    File(#[from] FileError),
+    #[error("the file changed since the link was made")]
+    FileChanged,
+    #[error("a precondition of the request failed")]
+    Precondition,
+    #[error("the requested range is not in the file of {len} bytes")]
+    Range { len: u64 },
+    #[error("the used-token store gave no answer")]
+    Store(#[from] StoreError),
+    #[error("the used-token store takes too long")]
+    StoreSlow,
+    #[error("too many requests")]
+    TooMany { retry_after: Duration },
+    #[error("no random bytes")]
+    Random(#[from] RandomError),
+}
+
+impl Refusal {
+    /// The status, and what the reader is told.
+    fn shown(&self) -> (StatusCode, Reason) {
+        match self {
+            Refusal::NoSuchAddress => (StatusCode::NOT_FOUND, Reason::NoSuchPage),
+            Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Reason::MethodNotAllowed),
+            Refusal::Prefetch => (StatusCode::SERVICE_UNAVAILABLE, Reason::Prefetch),
+            Refusal::Token(e) if e.is_expired() => (StatusCode::GONE, Reason::ExpiredToken),
+            Refusal::Token(_) => (StatusCode::FORBIDDEN, Reason::InvalidToken),
+            Refusal::Used => (StatusCode::GONE, Reason::UsedToken),
+            Refusal::Revoked => (StatusCode::GONE, Reason::RevokedToken),
+            Refusal::File(FileError::Missing) => (StatusCode::NOT_FOUND, Reason::FileNotFound),
+            Refusal::File(FileError::Unreadable(_)) | Refusal::Random(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Reason::Fault)
+            }
+            Refusal::FileChanged => (StatusCode::CONFLICT, Reason::FileChanged),
+            Refusal::Precondition => (StatusCode::PRECONDITION_FAILED, Reason::PreconditionFailed),
+            Refusal::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, Reason::RangeNotSatisfiable),
+            Refusal::Store(_) | Refusal::StoreSlow => {
+                (StatusCode::SERVICE_UNAVAILABLE, Reason::StoreUnavailable)
+            }
+            Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, Reason::TooManyRequests),
+        }
+    }
+
+    /// Seconds after which to try again, where that helps.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Refusal::Store(_) | Refusal::StoreSlow => Some(5),
+            Refusal::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
+            Refusal::Prefetch => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Whether a token that fails like this costs its sender part of his allowance.
+    pub(crate) fn is_invalid_token(&self) -> bool {
+        matches!(self, Refusal::Token(e) if !e.is_expired())
+    }
+
+    /// The answer: a small page for a browser, `application/problem+json` for everybody else.
+    pub(crate) fn respond(&self, html: bool, web_url: &str, request_id: &str) -> HttpResponse {
+        let (status, reason) = self.shown();
+        self.log(status, reason.slug(), request_id);
+        let mut response = HttpResponse::build(status);
+        if let Some(seconds) = self.retry_after() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        match self {
+            Refusal::Method { allow } => {
+                response.insert_header((header::ALLOW, *allow));
+            }
+            Refusal::Range { len } => {
+                response.insert_header((header::CONTENT_RANGE, format!("bytes */{len}")));
+            }
+            _ => {}
+        }
+        if html {
+            let web_url = Some(web_url.to_owned()).filter(|url| !url.is_empty());
+            let page = Refused { status: status.as_u16(), reason, retry_after: self.retry_after(), web_url };
+            return crate::download::response::page(&mut response, &page);
+        }
+        let problem = Problem {
+            r#type: reason.slug(),
+            title: reason.headline(),
+            status: status.as_u16(),
+            detail: reason.what(),
+            instance: format!("urn:request:{request_id}"),
+        };
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        crate::download::response::harden(&mut response);
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json")).body(body)
+    }
+
+    fn log(&self, status: StatusCode, slug: &str, request_id: &str) {
+        let status = status.as_u16();
+        match self {
+            Refusal::Store(cause) => tracing::error!(
+                request_id,
+                status,
+                cause = chain(cause),
+                "a download was refused because the used-token store gave no answer"
+            ),
+            Refusal::File(FileError::Unreadable(cause)) => {
+                tracing::error!(request_id, status, %cause, "a shared file cannot be read; check its permissions and the disk")
+            }
+            Refusal::Random(cause) => {
+                tracing::error!(request_id, status, cause = chain(cause), "no random bytes from the system")
+            }
+            Refusal::Token(cause) => tracing::info!(request_id, status, slug, %cause, "refused"),
+            other => tracing::info!(request_id, status, slug, "refused: {other}"),
+        }
+    }
+}
+
+/// RFC 9457's members, and no others.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    /// Names the request in the log.
+    instance: String,
+}

@@ -1,0 +1,73 @@
+//! A set of byte ranges: which bytes of a file have left.
+
+use std::ops::Range;
+
+/// Disjoint, sorted, non-adjacent ranges of byte positions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RangeSet(Vec<Range<u64>>);
+
+impl RangeSet {
+    /// Adds a range; what it touches or overlaps becomes one with it.
+    pub(crate) fn insert(&mut self, new: Range<u64>) {
+        if new.is_empty() {
+            return;
+        }
+        let first = self.0.partition_point(|old| old.end < new.start);
+        let last = self.0.partition_point(|old| old.start <= new.end);
+        let merged = self
+            .0
+            .get(first..last)
+            .unwrap_or_default()
+            .iter()
+            .fold(new, |sum, old| sum.start.min(old.start)..sum.end.max(old.end));
+        self.0.splice(first..last.max(first), [merged]);
+    }
+
+    /// How many bytes of `range` are in the set.
+    pub(crate) fn overlap(&self, range: &Range<u64>) -> u64 {
+        self.0.iter().map(|old| range.end.min(old.end).saturating_sub(range.start.max(old.start))).sum()
+    }
+
+    /// Whether every byte below `len` is in the set.
+    pub(crate) fn covers(&self, len: u64) -> bool {
+        len == 0 || matches!(self.0.first(), Some(first) if first.start == 0 && first.end >= len)
+    }
+
+    /// Where the run of alike bytes that begins at `position` ends, and whether they are in the set.
+    /// The last run outside the set has no end.
+    pub(crate) fn run_at(&self, position: u64) -> (Option<u64>, bool) {
+        match self.0.get(self.0.partition_point(|old| old.end <= position)) {
+            Some(next) if next.start <= position => (Some(next.end), true),
+            Some(next) => (Some(next.start), false),
+            None => (None, false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_range_set_agrees_with_a_table_of_bytes(ranges in prop::collection::vec((0u64..64, 0u64..16), 0..24), at in 0u64..80, len in 0u64..20) {
+            let mut set = RangeSet::default();
+            let mut table = [false; 128];
+            for (start, len) in ranges {
+                set.insert(start..start + len);
+                table[start as usize..(start + len) as usize].fill(true);
+            }
+            prop_assert!(set.0.iter().all(|r| !r.is_empty()));
+            prop_assert!(set.0.windows(2).all(|w| w[0].end < w[1].start));
+            let counted = table[at as usize..(at + len) as usize].iter().filter(|b| **b).count() as u64;
+            prop_assert_eq!(set.overlap(&(at..at + len)), counted);
+            prop_assert_eq!(set.covers(len), table[..len as usize].iter().all(|b| *b));
+            let (end, inside) = set.run_at(at);
+            prop_assert_eq!(inside, table[at as usize]);
+            let run = table[at as usize..].iter().position(|b| *b != inside).map(|n| at + n as u64);
+            prop_assert_eq!(end, if inside { run } else { run.filter(|_| true) });
+        }
+    }
+}

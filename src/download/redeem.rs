@@ -1,0 +1,355 @@
+//! The rule: once, and only once, and never lost.
+//!
+//! Open and check the file → put the jti on record, durably → only then send. What follows a
+//! redemption (resuming, retrying, replaying) is judged by the [`ledger`](crate::download::ledger)
+//! and, after a restart, by the durable record alone.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::config::Resume;
+use crate::download::conditions::{Conditions, Part, Precondition};
+use crate::download::ledger::{Delivery, Denied, Entered, Proof, Stream, Wish};
+use crate::download::problem::Refusal;
+use crate::download::state::DownloadState;
+use crate::files::{FileError, FileVersion, OpenFile};
+use crate::secret::{Digest, Secret};
+use crate::token::{Grant, TokenError};
+use crate::used_tokens::{Lease, Mark, StoreError, Use, UsedToken};
+
+/// Records are kept this long beyond any use, so that purge never runs ahead of a slow clock.
+const KEEP_LONGER: Duration = Duration::from_secs(60 * 60);
+
+/// A request for a grant's file.
+pub(crate) struct Request {
+    pub(crate) grant: Grant,
+    /// Set when the token has ended: then it redeems nothing, but a redemption may be finished.
+    pub(crate) ended: Option<TokenError>,
+    pub(crate) conditions: Conditions,
+    pub(crate) address: IpAddr,
+}
+
+/// What a request gets.
+pub(crate) enum Outcome {
+    /// Bytes, and the right to send them.
+    Stream { stream: Stream, file: OpenFile, part: Part },
+    /// 304: the client has it already. Spends nothing.
+    NotModified(FileVersion),
+}
+
+/// What a `HEAD` gets.
+pub(crate) enum HeadOutcome {
+    /// The headers that a `GET` would have.
+    Headers { version: FileVersion, part: Part },
+    /// 304
+    NotModified(FileVersion),
+}
+
+/// Redeems the token, or serves the client that redeemed it.
+///
+/// # Errors
+/// Every refusal; none but a used-up or revoked token is final.
+pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Result<Outcome, Refusal> {
+    let jti = request.grant.jti;
+    let file = open(state, &request.grant).await;
+    loop {
+        let now = state.clock.now();
+        if let Some(delivery) = state.ledger.find(jti) {
+            match resume(state, request, file.as_ref(), &delivery, now).await {
+                Err(Unserved::StartAnew) => continue,
+                Err(Unserved::Refused(why)) => return Err(why),
+                Ok(outcome) => return Ok(outcome),
+            }
+        }
+        // Whoever shows a tag may hold the resume key of a record; and a request that could not
+        // redeem is answered by what is on record, if anything is.
+        let prepared = file
+            .as_ref()
+            .map_err(|_| ())
+            .map(|file| (file, prepare(&request.conditions, None, file.version())));
+        let redeemable = request.ended.is_none() && matches!(&prepared, Ok((_, Prepared::Part(_))));
+        if (!redeemable || request.conditions.shows_a_tag() || state.ledger.went_out_whole(jti))
+            && let Some(used) = state.store.find(jti).await?
+        {
+            reopen(state, request, &used, now)?;
+            continue;
+        }
+        if let Some(ended) = request.ended {
+            return Err(ended.into());
+        }
+        let (file, part) = match prepared {
+            Err(()) => return Err(file.err().unwrap_or(Refusal::File(FileError::Missing))),
+            Ok((file, Prepared::Part(part))) => (file, part),
+            Ok((_, Prepared::NotModified(version))) => return Ok(Outcome::NotModified(version)),
+            Ok((_, Prepared::Refused(why))) => return Err(why),
+        };
+        let until = now.plus(state.lease_max);
+        let resume_key = Secret::random::<16>()?;
+        let address = (state.resume == Resume::SameClient).then_some(request.address);
+        let make = || Delivery::new(jti, file.version(), address, resume_key, until, now);
+        let delivery = match state.ledger.enter(jti, make) {
+            Entered::Claiming(delivery) => delivery,
+            Entered::Known => continue,
+            Entered::Whole => return Err(Refusal::Used),
+        };
+        let range = byte_range(&part, file.version().len);
+        match claim(state, delivery, &request.grant, range, now).await? {
+            Claimed::First(stream) => {
+                tracing::info!(%jti, file = ?request.grant.file, address = %request.address, "redeemed");
+                return Ok(Outcome::Stream { stream, file: file.clone(), part });
+            }
+            Claimed::Replay(used) => {
+                reopen(state, request, &used, now)?;
+            }
+        }
+    }
+}
+
+/// What [`redeem`] would answer now, without spending, waiting or showing the resume key.
+///
+/// # Errors
+/// The refusal that a `GET` would meet.
+pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Result<HeadOutcome, Refusal> {
+    let jti = request.grant.jti;
+    let now = state.clock.now();
+    let file = open(state, &request.grant).await;
+    let used = state.store.find(jti).await?;
+    let delivery = match &used {
+        None => state.ledger.find(jti),
+        Some(used) => Some(match state.ledger.find(jti) {
+            Some(delivery) => delivery,
+            None => reopen(state, request, used, now)?,
+        }),
+    };
+    if let (None, Some(ended)) = (&used, request.ended) {
+        return Err(ended.into());
+    }
+    let file = file?;
+    let current = delivery.as_ref().map(|delivery| delivery.resume_digest());
+    let prepared = prepare(&request.conditions, current, file.version());
+    let part = match prepared {
+        Prepared::Part(part) => part,
+        Prepared::NotModified(version) => return Ok(HeadOutcome::NotModified(version)),
+        Prepared::Refused(why) => return Err(why),
+    };
+    // A record without a delivery cannot be: reopen has made one. A delivery without a record is
+    // a claim under way, which a HEAD neither waits for nor disturbs.
+    if let (Some(delivery), Some(_)) = (&delivery, &used) {
+        let wish = wish(state, request, delivery, &part);
+        delivery.would_admit(&wish, state.lease, now).map_err(denied)?;
+        if file.version() != delivery.version {
+            return Err(Refusal::FileChanged);
+        }
+    }
+    Ok(HeadOutcome::Headers { version: file.version(), part })
+}
+
+/// Opens the grant's file and holds it against the grant.
+pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFile, Refusal> {
+    let file = match state.shares.file_if_cached(&grant.file) {
+        Some(opened) => opened?,
+        None => {
+            let (shares, path) = (state.shares.clone(), grant.file.clone());
+            // The task can only be lost with the runtime itself.
+            tokio::task::spawn_blocking(move || shares.file(&path))
+                .await
+                .map_err(|gone| FileError::Unreadable(std::io::Error::other(gone)))??
+        }
+    };
+    let version = file.version();
+    let as_issued = grant.size.is_none_or(|size| size == version.len)
+        && grant.version.as_ref().is_none_or(|claimed| *claimed == version.to_string());
+    if as_issued { Ok(file) } else { Err(Refusal::FileChanged) }
+}
+
+enum Prepared {
+    Part(Part),
+    NotModified(FileVersion),
+    Refused(Refusal),
+}
+
+/// Preconditions and range, in the RFC's order.
+fn prepare(conditions: &Conditions, current: Option<&Digest>, version: FileVersion) -> Prepared {
+    match conditions.evaluate(current, version.modified()) {
+        Precondition::Failed => Prepared::Refused(Refusal::Precondition),
+        Precondition::NotModified => Prepared::NotModified(version),
+        Precondition::Holds => match conditions.part(current, version.modified(), version.len) {
+            Part::Unsatisfiable => Prepared::Refused(Refusal::Range { len: version.len }),
+            part => Prepared::Part(part),
+        },
+    }
+}
+
+pub(crate) fn byte_range(part: &Part, len: u64) -> Range<u64> {
+    match part {
+        Part::Range(range) => range.clone(),
+        Part::Whole | Part::Unsatisfiable => 0..len,
+    }
+}
+
+enum Unserved {
+    Refused(Refusal),
+    StartAnew,
+}
+
+impl From<Refusal> for Unserved {
+    fn from(refusal: Refusal) -> Unserved {
+        Unserved::Refused(refusal)
+    }
+}
+
+/// Serves a client of a delivery that the ledger knows.
+async fn resume(
+    state: &Arc<DownloadState>,
+    request: &Request,
+    file: Result<&OpenFile, &Refusal>,
+    delivery: &Arc<Delivery>,
+    now: Timestamp,
+) -> Result<Outcome, Unserved> {
+    // Who it is comes first: a stranger learns nothing but that the token is used.
+    if proof(state, request, delivery) != Proof::Key && !delivery.is_for(request.address) {
+        return Err(Refusal::Used.into());
+    }
+    let file = match file {
+        Ok(file) if file.version() == delivery.version => file,
+        Ok(_) => return Err(Refusal::FileChanged.into()),
+        Err(Refusal::FileChanged) => return Err(Refusal::FileChanged.into()),
+        Err(Refusal::File(FileError::Unreadable(e))) => {
+            return Err(Refusal::File(FileError::Unreadable(e.kind().into())).into());
+        }
+        Err(_) => return Err(Refusal::File(FileError::Missing).into()),
+    };
+    let part = match prepare(&request.conditions, Some(delivery.resume_digest()), file.version()) {
+        Prepared::Part(part) => part,
+        Prepared::NotModified(version) => return Ok(Outcome::NotModified(version)),
+        Prepared::Refused(why) => return Err(why.into()),
+    };
+    let wish = wish(state, request, delivery, &part);
+    let stream = delivery.admit(&state.ledger, &wish, state.lease, now).await.map_err(unserved)?;
+    tracing::info!(jti = %delivery.jti, range = ?wish.range, by_key = wish.proof == Proof::Key, "resumed");
+    Ok(Outcome::Stream { stream, file: file.clone(), part })
+}
+
+fn proof(state: &DownloadState, request: &Request, delivery: &Delivery) -> Proof {
+    match request.conditions.shown_key(delivery.resume_digest()) {
+        Some(_) if state.resume != Resume::Off => Proof::Key,
+        _ => Proof::Address(request.address),
+    }
+}
+
+fn wish(state: &DownloadState, request: &Request, delivery: &Delivery, part: &Part) -> Wish {
+    let range = byte_range(part, delivery.version.len);
+    Wish { range, plain: matches!(part, Part::Whole), proof: proof(state, request, delivery) }
+}
+
+fn unserved(why: Denied) -> Unserved {
+    match why {
+        Denied::StartAnew => Unserved::StartAnew,
+        why => Unserved::Refused(denied(why)),
+    }
+}
+
+fn denied(why: Denied) -> Refusal {
+    match why {
+        // StartAnew is met where there is no way back only by a HEAD, which may say "used" too early.
+        Denied::Used | Denied::StartAnew => Refusal::Used,
+        Denied::Revoked => Refusal::Revoked,
+        Denied::Crowded => Refusal::TooMany { retry_after: Duration::from_secs(1) },
+        Denied::Unanswered => Refusal::StoreSlow,
+    }
+}
+
+/// A jti that is on record but not open in the ledger: opened again for whoever shows its resume
+/// key while the lease lasts.
+fn reopen(
+    state: &DownloadState,
+    request: &Request,
+    used: &UsedToken,
+    now: Timestamp,
+) -> Result<Arc<Delivery>, Refusal> {
+    let lease = match used.mark {
+        Mark::Revoked => return Err(Refusal::Revoked),
+        Mark::Redeemed(None) => return Err(Refusal::Used),
+        Mark::Redeemed(Some(lease)) => lease,
+    };
+    if state.resume == Resume::Off || lease.until <= now {
+        return Err(Refusal::Used);
+    }
+    let resume_key = request.conditions.shown_key(&lease.resume_key).ok_or(Refusal::Used)?;
+    // What the ledger does not know was sent before this process started: at the latest at the
+    // moment up to which the store had kept time then.
+    let last_sent_before_start = state.store.opened_mark();
+    let unknown_may =
+        used.marked_at <= last_sent_before_start && last_sent_before_start.plus(state.lease) > now;
+    let make = || Delivery::recorded(used.jti, lease.version, resume_key, lease.until, now);
+    state.ledger.reopen(used.jti, state.lease, now, unknown_may, make).ok_or(Refusal::Used)
+}
+
+enum Claimed {
+    First(Stream),
+    Replay(UsedToken),
+}
+
+/// Puts the jti on record. Once begun it is carried through, even if the client hangs up, so that
+/// the ledger always learns how it ended.
+async fn claim(
+    state: &Arc<DownloadState>,
+    delivery: Arc<Delivery>,
+    grant: &Grant,
+    range: Range<u64>,
+    now: Timestamp,
+) -> Result<Claimed, StoreError> {
+    let until = now.plus(state.lease_max);
+    let lease = Lease { resume_key: *delivery.resume_digest(), until, version: delivery.version };
+    // Invariant: forget_at outlives every moment at which `verify` could still accept the token,
+    // even on a node whose clock is a leeway behind ours. Otherwise purge would reopen the link.
+    let forget_at = grant.expires_at.plus(state.rules.leeway * 2).plus(KEEP_LONGER).max(until);
+    let mark = Mark::Redeemed((state.resume != Resume::Off).then_some(lease));
+    let used = UsedToken { jti: grant.jti, marked_at: now, forget_at, mark };
+    let state = state.clone();
+    let claim = async move {
+        let answer = state.store.claim(used).await;
+        match answer {
+            Ok(Use::First) => Ok(Claimed::First(delivery.open(&state.ledger, range))),
+            Ok(Use::Replay(before)) => {
+                state.ledger.forget(&delivery);
+                Ok(Claimed::Replay(before))
+            }
+            Err(e) => {
+                state.ledger.forget(&delivery);
+                Err(e)
+            }
+        }
+    };
+    CarriedThrough(Some(Box::pin(claim))).await
+}
+
+/// A future that goes on by itself when it is dropped before its end.
+struct CarriedThrough<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T: Send + 'static> Future for CarriedThrough<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = self.0.as_mut() else { return Poll::Pending };
+        let output = future.as_mut().poll(cx);
+        if output.is_ready() {
+            self.0 = None;
+        }
+        output
+    }
+}
+
+impl<T: Send + 'static> Drop for CarriedThrough<T> {
+    fn drop(&mut self) {
+        if let Some(future) = self.0.take() {
+            tokio::spawn(future);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The headers of the download service's answers.
+//!
+//! Of actix-files only the table of content types is used: `NamedFile` would read a whole file to
+//! answer a HEAD, show HTML inline, name the inode in its ETag and answer several ranges with the
+//! first.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use askama::Template;
+use bytes::Bytes;
+
+use crate::download::body::FileBody;
+use crate::download::conditions::{Part, http_date};
+use crate::download::content_disposition::attachment;
+use crate::download::pages;
+use crate::files::FileVersion;
+use crate::token::Grant;
+
+/// A file may neither run scripts nor load anything, should a browser show it after all.
+const FILE_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+
+fn common(headers: &mut HeaderMap, policy: HeaderValue) {
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(ROBOTS, NOINDEX);
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+}
+
+/// What every answer without a page or file has.
+pub(crate) fn harden(response: &mut HttpResponseBuilder) {
+    for (name, value) in [
+        (header::CACHE_CONTROL, NO_STORE),
+        (header::REFERRER_POLICY, NO_REFERRER),
+        (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
+        (ROBOTS, NOINDEX),
+        (header::CONTENT_SECURITY_POLICY, FILE_POLICY),
+    ] {
+        response.insert_header((name, value));
+    }
+}
+
+/// A page of the download service.
+pub(crate) fn page(response: &mut HttpResponseBuilder, page: &impl Template) -> HttpResponse {
+    harden(response);
+    response.insert_header((header::CONTENT_SECURITY_POLICY, pages::content_security_policy()));
+    response.insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"));
+    match page.render() {
+        Ok(html) => response.body(html),
+        // The templates are compiled and every page is rendered by a test; nothing is left to fail
+        // but memory.
+        Err(_) => response.status(StatusCode::INTERNAL_SERVER_ERROR).finish(),
+    }
+}
+
+/// The status and headers of a file answer, without the `ETag` and without a body.
+pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part) -> HttpResponse {
+    let mut response = HttpResponse::new(match part {
+        Part::Range(_) => StatusCode::PARTIAL_CONTENT,
+        Part::Whole | Part::Unsatisfiable => StatusCode::OK,
+    });
+    let name = grant.name.as_deref().unwrap_or_else(|| grant.file.name());
+    let headers = response.headers_mut();
+    common(headers, FILE_POLICY);
+    headers.insert(header::ACCEPT_RANGES, BYTES);
+    headers.insert(header::CONTENT_TYPE, content_type(name));
+    headers.insert(header::CONTENT_DISPOSITION, attachment(name));
+    if let Ok(modified) = HeaderValue::from_str(&http_date(version.modified()).to_string()) {
+        headers.insert(header::LAST_MODIFIED, modified);
+    }
+    if let Part::Range(range) = part {
+        let content_range = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), version.len);
+        if let Ok(value) = HeaderValue::from_str(&content_range) {
+            headers.insert(header::CONTENT_RANGE, value);
+        }
+    }
+    response
+}
+
+/// A file answer with its bytes and its resume key.
+pub(crate) fn file(mut head: HttpResponse, resume_key: &str, body: FileBody) -> HttpResponse {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{resume_key}\"")) {
+        head.headers_mut().insert(header::ETAG, tag);
+    }
+    head.set_body(body).map_into_boxed_body()
+}
+
+/// The answer to a HEAD: the length of the body that is not sent.
+pub(crate) fn without_body(head: HttpResponse, len: u64) -> HttpResponse {
+    head.set_body(NoBody(len)).map_into_boxed_body()
+}
+
+/// Says how long a body would be, and is none: nothing is read to answer a HEAD.
+struct NoBody(u64);
+
+impl MessageBody for NoBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// 304, without the `ETag`: the resume key is shown to the redeeming client only.
+pub(crate) fn not_modified(version: FileVersion) -> HttpResponse {
+    let mut response = HttpResponse::new(StatusCode::NOT_MODIFIED);
+    common(response.headers_mut(), FILE_POLICY);
+    if let Ok(modified) = HeaderValue::from_str(&http_date(version.modified()).to_string()) {
+        response.headers_mut().insert(header::LAST_MODIFIED, modified);
+    }
+    response
+}
+
+/// The content type that a name's ending stands for, unless a browser would run such a thing on
+/// our origin; then it is just bytes.
+fn content_type(name: &str) -> HeaderValue {
+    const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let guess = actix_files::file_extension_to_mime(ending);
+    let runs = match (guess.type_().as_str(), guess.subtype().as_str()) {
+        ("image" | "audio" | "video" | "font", subtype) => subtype.starts_with("svg"),
+        ("text", subtype) => {
+            !matches!(subtype, "plain" | "csv" | "markdown" | "calendar" | "tab-separated-values")
+        }
+        ("application", "pdf" | "json" | "zip" | "gzip" | "epub" | "rtf" | "msword") => false,
+        ("application", subtype) => {
+            !(subtype.starts_with("vnd.") || subtype.starts_with("x-7z") || subtype.starts_with("x-tar"))
+        }
+        _ => true,
+    };
+    let markup = guess.suffix().is_some_and(|suffix| suffix == "xml");
+    if runs || markup {
+        return BYTES;
+    }
+    HeaderValue::from_str(guess.essence_str()).unwrap_or(BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_content_type_is_one_that_a_browser_runs() {
+        for (name, expected) in [
+            ("a.pdf", "application/pdf"),
+            ("a.PNG", "image/png"),
+            ("a.txt", "text/plain"),
+            ("a.zip", "application/zip"),
+            ("a.mp4", "video/mp4"),
+            ("a.html", "application/octet-stream"),
+            ("a.xhtml", "application/octet-stream"),
+            ("a.svg", "application/octet-stream"),
+            ("a.svgz", "application/octet-stream"),
+            ("a.xml", "application/octet-stream"),
+            ("a.js", "application/octet-stream"),
+            ("a.mjs", "application/octet-stream"),
+            ("a.wasm", "application/octet-stream"),
+            ("a.swf", "application/octet-stream"),
+            ("a.hta", "application/octet-stream"),
+            ("a.mhtml", "application/octet-stream"),
+            ("a.rss", "application/octet-stream"),
+            ("a", "application/octet-stream"),
+            ("", "application/octet-stream"),
+        ] {
+            assert_eq!(content_type(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What the download service knows: public keys, shares, the used-token store and the ledger.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::client_address::{ClientAddresses, neighbourhood};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Resume, Settings};
+use crate::download::key_source::KeySource;
+use crate::download::ledger::Ledger;
+use crate::download::problem::Refusal;
+use crate::files::Shares;
+use crate::secret::{RandomError, random_bytes};
+use crate::token::Rules;
+use crate::used_tokens::UsedTokens;
+
+/// How often the background tasks look after things.
+const KEEP_TIME_EVERY: Duration = Duration::from_secs(8);
+const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
+const LEDGER_PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// The state of one download service, shared by its workers.
+pub struct DownloadState {
+    pub(crate) keys: KeySource,
+    pub(crate) rules: Rules,
+    pub(crate) shares: Shares,
+    pub(crate) store: Arc<dyn UsedTokens>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) clock: Clock,
+    pub(crate) resume: Resume,
+    pub(crate) lease: Duration,
+    pub(crate) lease_max: Duration,
+    pub(crate) max_lifetime: Duration,
+    pub(crate) addresses: ClientAddresses,
+    /// Where a person gets a new link; shown on pages of refusal.
+    pub(crate) web_url: String,
+    invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    stopping: AtomicBool,
+    request_prefix: u32,
+    requests: AtomicU64,
+}
+
+impl DownloadState {
+    /// Puts the service together.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn new(
+        settings: &Settings,
+        clock: Clock,
+        keys: KeySource,
+        shares: Shares,
+        store: Arc<dyn UsedTokens>,
+    ) -> Result<DownloadState, RandomError> {
+        let invalid = NonZeroU32::new(settings.download.invalid_per_minute)
+            .map(|count| RateLimiter::keyed(Quota::per_minute(count)));
+        Ok(DownloadState {
+            keys,
+            rules: Rules {
+                issuer: settings.web.public_url.clone(),
+                audience: settings.download.public_url.clone(),
+                leeway: settings.token.leeway,
+                max_lifetime: settings.token.max_lifetime,
+            },
+            shares,
+            store,
+            ledger: Arc::default(),
+            clock,
+            resume: settings.download.resume,
+            lease: settings.download.lease,
+            lease_max: settings.download.lease_max,
+            max_lifetime: settings.token.max_lifetime,
+            addresses: ClientAddresses::new(&settings.download.trusted_proxies),
+            web_url: settings.web.public_url.clone(),
+            invalid,
+            stopping: AtomicBool::new(false),
+            request_prefix: u32::from_be_bytes(random_bytes()?),
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// A name for a request that a log line and an answer share.
+    pub(crate) fn request_id(&self) -> String {
+        format!("{:08x}-{:x}", self.request_prefix, self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Counts a token that failed verification against its sender.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`] when there were too many from there.
+    pub(crate) fn count_invalid(&self, address: IpAddr) -> Result<(), Refusal> {
+        let Some(limiter) = &self.invalid else { return Ok(()) };
+        limiter.check_key(&neighbourhood(address)).map_err(|not_until| Refusal::TooMany {
+            retry_after: not_until.wait_time_from(DefaultClock::default().now()),
+        })
+    }
+
+    /// Whether the service can redeem tokens now: the store is writable, keys are loaded, the
+    /// fence has passed and no stop is under way.
+    pub(crate) async fn ready(&self) -> Result<(), &'static str> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err("stopping");
+        }
+        if !self.keys.is_ready() {
+            return Err("no keys yet");
+        }
+        if self.store.fence() > self.clock.now() {
+            return Err("waiting for the fence to pass");
+        }
+        self.store.ready().await.map_err(|_| "the used-token store cannot be written")
+    }
+
+    /// From now on `/readyz` says no, so that no new clients are sent here.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks after the store, the ledger and the limiter until dropped.
+    pub async fn look_after(self: Arc<DownloadState>) {
+        let mut keep_time = tokio::time::interval(KEEP_TIME_EVERY);
+        let mut purge_ledger = tokio::time::interval(LEDGER_PURGE_EVERY);
+        let mut purge_store = tokio::time::interval(PURGE_EVERY);
+        let mut fresh_keys = std::pin::pin!(self.keys.refresh_for_ever(&self.clock));
+        loop {
+            tokio::select! {
+                () = &mut fresh_keys => {}
+                _ = keep_time.tick() => {
+                    if let Err(e) = self.store.keep_time(self.clock.now()).await {
+                        tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot keep the time");
+                    }
+                }
+                _ = purge_ledger.tick() => {
+                    self.ledger.purge(self.lease, self.clock.now());
+                    if let Some(limiter) = &self.invalid {
+                        limiter.retain_recent();
+                    }
+                    let (open, whole) = self.ledger.len();
+                    tracing::debug!(open, whole, "deliveries in the ledger");
+                }
+                _ = purge_store.tick() => self.purge().await,
+            }
+        }
+    }
+
+    async fn purge(&self) {
+        match self.store.purge(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "forgot used tokens that can no longer matter"),
+            Err(e) => {
+                tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot be purged")
+            }
+        }
+    }
+
+    /// Until when a revocation of a token that may not even have been seen must be kept.
+    pub(crate) fn revocation_end(&self, now: Timestamp) -> Timestamp {
+        now.plus(self.max_lifetime.max(self.lease_max))
+            .plus(self.rules.leeway * 2)
+            .plus(Duration::from_secs(3600))
+    }
+}

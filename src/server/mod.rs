@@ -1,0 +1,388 @@
+//! Wires the services: opens what they need, binds the listeners, serves until told to stop.
+//! The only module beside the command line that knows both services.
+
+mod listen;
+mod transport;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_server::{Server, ServerHandle};
+use actix_web::web::Data;
+use actix_web::{App, web as routes};
+use tokio::task::JoinHandle;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Settings, TokenSettings};
+use crate::download::DownloadState;
+use crate::download::key_source::{KeySource, KeySourceError};
+use crate::files::{ShareError, Shares};
+use crate::secret::RandomError;
+use crate::server::listen::Limits;
+use crate::telemetry::chain;
+use crate::token::{InvalidSecret, SharedSecret};
+use crate::used_tokens::UsedTokens;
+use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
+use crate::web;
+
+/// Which services this process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Both, in one process.
+    Both,
+    /// The web app.
+    Web,
+    /// The download service.
+    Download,
+}
+
+impl Role {
+    const fn has_web(self) -> bool {
+        matches!(self, Role::Both | Role::Web)
+    }
+
+    const fn has_download(self) -> bool {
+        matches!(self, Role::Both | Role::Download)
+    }
+}
+
+/// Why the services can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A listener's address is taken or not ours.
+    #[error("cannot listen on {address} (`{key}`); is it in use by another process?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The setting.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory can't be made or written.
+    #[error("cannot use the data directory {} (`data_dir`); make it writable for this user", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A share can't be opened.
+    #[error(transparent)]
+    Share(#[from] ShareError),
+    /// The web app can't be opened.
+    #[error(transparent)]
+    Web(#[from] web::OpenError),
+    /// The first administrator's link can't be made.
+    #[error(transparent)]
+    FirstAdministrator(#[from] web::FirstAdminError),
+    /// The used-token store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreOpenError),
+    /// The public keys can't be had.
+    #[error(transparent)]
+    Keys(#[from] KeySourceError),
+    /// A shared secret can't be read.
+    #[error("cannot read the shared secret {} (`token.shared_secret`)", path.display())]
+    SecretFile {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A shared secret is no good.
+    #[error("a shared secret (`token.shared_secret`) is refused")]
+    Secret(#[from] InvalidSecret),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A server ended by itself.
+    #[error("a listener failed")]
+    Server(#[source] io::Error),
+}
+
+/// Serves until SIGINT or SIGTERM, or until a listener fails.
+///
+/// # Errors
+/// When a service can't start or ends by itself.
+pub async fn run(settings: Settings, role: Role) -> Result<(), ServeError> {
+    let running = start(settings, role, Clock::wall()).await?;
+    announce(&running);
+    running.until(stop_signal()).await
+}
+
+/// Services under way.
+pub struct Running {
+    /// Where the web app listens.
+    pub web: Option<SocketAddr>,
+    /// Where the download service listens.
+    pub download: Option<SocketAddr>,
+    /// The one-time link that makes the first administrator, if there is none yet. A secret.
+    pub first_admin_link: Option<String>,
+    /// The settings with free ports filled in.
+    pub settings: Settings,
+    servers: Vec<JoinHandle<io::Result<()>>>,
+    handles: Vec<ServerHandle>,
+    tasks: Vec<JoinHandle<()>>,
+    download_state: Option<Arc<DownloadState>>,
+    stores: Vec<Arc<dyn UsedTokens>>,
+}
+
+/// Opens everything, binds and begins to serve; returns when both services answer.
+///
+/// # Errors
+/// When something can't be opened or bound; nothing is left running then.
+pub async fn start(settings: Settings, role: Role, clock: Clock) -> Result<Running, ServeError> {
+    start_with(settings, role, clock, None).await
+}
+
+/// [`start`] with a used-token store that is open already.
+///
+/// # Errors
+/// When something can't be opened or bound; nothing is left running then.
+pub async fn start_with(
+    mut settings: Settings,
+    role: Role,
+    clock: Clock,
+    store: Option<Arc<dyn UsedTokens>>,
+) -> Result<Running, ServeError> {
+    // Bound first: a port in use should be said at once, and clients that come early wait.
+    let web_listener =
+        bind_if(role.has_web(), settings.web.listen, "web.listen", &mut settings.web.public_url)?;
+    let download_listener = bind_if(
+        role.has_download(),
+        settings.download.listen,
+        "download.listen",
+        &mut settings.download.public_url,
+    )?;
+    make_private_dir(&settings.data_dir)?;
+    let began = clock.now();
+    let shares = Shares::open(&settings.shares)?;
+    let mut running = Running {
+        web: None,
+        download: None,
+        first_admin_link: None,
+        servers: Vec::new(),
+        handles: Vec::new(),
+        tasks: Vec::new(),
+        download_state: None,
+        stores: Vec::new(),
+        settings,
+    };
+    let web_app = match web_listener {
+        Some(listener) => {
+            let app = web::App::open(&running.settings, clock.clone(), shares.clone()).await?;
+            running.serve_web(listener, &app).await?;
+            Some(app)
+        }
+        None => None,
+    };
+    if let Some(listener) = download_listener {
+        running.serve_download(listener, web_app.as_ref(), &clock, shares, store, began).await?;
+    }
+    Ok(running)
+}
+
+impl Running {
+    async fn serve_web(&mut self, listener: TcpListener, app: &web::App) -> Result<(), ServeError> {
+        self.web = listener.local_addr().ok();
+        self.first_admin_link = app.first_admin_link().await?;
+        let limits = Limits {
+            max_connections: self.settings.web.max_connections,
+            stop_timeout: Duration::from_secs(5),
+        };
+        let configured = app.clone();
+        let server = listen::serve(listener, limits, move || {
+            let app = configured.clone();
+            App::new().configure(move |services| app.configure(services))
+        });
+        self.add(server.map_err(ServeError::Server)?);
+        let looked_after = app.clone();
+        self.tasks.push(actix_rt::spawn(async move { looked_after.tasks().await }));
+        Ok(())
+    }
+
+    async fn serve_download(
+        &mut self,
+        listener: TcpListener,
+        web_app: Option<&web::App>,
+        clock: &Clock,
+        shares: Shares,
+        store: Option<Arc<dyn UsedTokens>>,
+        began: Timestamp,
+    ) -> Result<(), ServeError> {
+        self.download = listener.local_addr().ok();
+        let own_dir = self.settings.data_dir.join("download");
+        make_private_dir(&own_dir)?;
+        let secrets = shared_secrets(&self.settings.token)?;
+        let keys = match web_app {
+            Some(app) => KeySource::in_process(Box::new(app.jwks()), secrets)?,
+            None => KeySource::new(&self.settings.download.keys, Some(own_dir.join("jwks.json")), secrets)?,
+        };
+        if let Err(e) = keys.load(clock.now()).await {
+            // Not fatal: the web app may start later, and is asked again.
+            tracing::warn!(cause = chain(&e), "no public keys yet: every token is refused until there are");
+        }
+        let store = match store {
+            Some(store) => store,
+            None => {
+                // Tokens can't be older than the first key that could sign them.
+                let nothing_before = web_app.filter(|app| app.signing_keys_made_now()).map(|_| began);
+                open_store(own_dir.join("used-tokens"), clock.clone(), nothing_before).await?
+            }
+        };
+        wait_for_fence(store.as_ref(), clock).await;
+        self.stores.push(store.clone());
+        let state = Arc::new(DownloadState::new(&self.settings, clock.clone(), keys, shares, store)?);
+        let limits = Limits {
+            max_connections: self.settings.download.max_connections,
+            stop_timeout: self.settings.download.stop_timeout,
+        };
+        let data = Data::from(state.clone());
+        let server = listen::serve(listener, limits, move || {
+            App::new().app_data(data.clone()).default_service(routes::to(crate::download::handle))
+        });
+        self.add(server.map_err(ServeError::Server)?);
+        self.tasks.push(tokio::spawn(state.clone().look_after()));
+        self.download_state = Some(state);
+        Ok(())
+    }
+
+    fn add(&mut self, server: Server) {
+        self.handles.push(server.handle());
+        self.servers.push(tokio::spawn(server));
+    }
+
+    /// Serves until `stop` is ready or a listener fails; then stops gracefully.
+    ///
+    /// # Errors
+    /// When a listener failed.
+    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let servers = std::mem::take(&mut self.servers);
+        let failed = futures_util::future::select_all(servers);
+        tokio::select! {
+            () = stop => {
+                self.stop().await;
+                Ok(())
+            }
+            (ended, _, _) = failed => {
+                self.stop().await;
+                let ended = ended.map_err(|gone| ServeError::Server(io::Error::other(gone)))?;
+                ended.map_err(ServeError::Server)
+            }
+        }
+    }
+
+    /// Finishes the transfers under way (up to the limit), refuses new ones, closes the stores.
+    pub async fn stop(self) {
+        if let Some(state) = &self.download_state {
+            state.begin_stop();
+        }
+        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        for store in &self.stores {
+            store.close().await;
+        }
+    }
+}
+
+fn shared_secrets(settings: &TokenSettings) -> Result<Vec<SharedSecret>, ServeError> {
+    let read = |secret: &crate::config::SharedSecret| {
+        let fail = |source| ServeError::SecretFile { path: secret.file.clone(), source };
+        let bytes = zeroize::Zeroizing::new(std::fs::read(&secret.file).map_err(fail)?);
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        Ok(SharedSecret::new(&secret.kid, bytes)?)
+    };
+    settings.shared_secrets.iter().map(read).collect()
+}
+
+async fn open_store(
+    dir: PathBuf,
+    clock: Clock,
+    nothing_issued_before: Option<Timestamp>,
+) -> Result<Arc<dyn UsedTokens>, ServeError> {
+    let opened =
+        tokio::task::spawn_blocking(move || SledUsedTokens::open(&dir, &clock, nothing_issued_before)).await;
+    let store = opened.map_err(|gone| ServeError::Server(io::Error::other(gone)))??;
+    Ok(Arc::new(store))
+}
+
+/// A store that can't speak for the past refuses tokens of the very second it was made in; nobody
+/// should be given one of those. At most a second, and only when the store is new or was doubted.
+async fn wait_for_fence(store: &dyn UsedTokens, clock: &Clock) {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..100 {
+        if store.fence() <= clock.now() {
+            return;
+        }
+        tick.tick().await;
+    }
+}
+
+fn bind_if(
+    wanted: bool,
+    address: SocketAddr,
+    key: &'static str,
+    public_url: &mut String,
+) -> Result<Option<TcpListener>, ServeError> {
+    if !wanted {
+        return Ok(None);
+    }
+    let fail = |source| ServeError::Listen { address, key, source };
+    let listener = listen::bind(address).map_err(fail)?;
+    // Port 0 takes a free one; the public address follows.
+    if let Some(host) = public_url.strip_suffix(":0") {
+        *public_url = format!("{host}:{}", listener.local_addr().map_err(fail)?.port());
+    }
+    Ok(Some(listener))
+}
+
+fn make_private_dir(path: &Path) -> Result<(), ServeError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| ServeError::DataDir { path: path.to_owned(), source })
+}
+
+/// Tells the terminal where to go. Written past the log: the first administrator's link is a secret.
+fn announce(running: &Running) {
+    use std::io::Write;
+    let mut text = String::new();
+    if running.web.is_some() {
+        text += &format!("Web app:           {}\n", running.settings.web.public_url);
+    }
+    if running.download.is_some() {
+        text += &format!("Download service:  {}\n", running.settings.download.public_url);
+    }
+    if let Some(link) = &running.first_admin_link {
+        text += &format!(
+            "\nThere is no administrator yet. Make the first one with this link; it works once:\n{link}\n"
+        );
+    }
+    // A terminal that is gone is no reason not to serve.
+    let _written = io::stdout().lock().write_all(text.as_bytes());
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without a handler the signal's default ends the process, and the stores are made for that.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stopping: transfers under way may finish");
+}

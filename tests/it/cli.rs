@@ -1,0 +1,504 @@
+//! The command line, through the real binary: what it prints where, and with which exit code.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::JoinHandle;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::used_tokens::UsedTokens;
+use oncelink::used_tokens::sled::SledUsedTokens;
+
+/// A machine of its own: a working directory with a share, and no environment.
+struct Machine {
+    folder: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+/// What a command said, and how it ended.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Machine {
+    fn new() -> Machine {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("storage/books")).unwrap();
+        Machine { folder, variables: Vec::new() }
+    }
+
+    fn set(mut self, name: &'static str, value: impl Into<String>) -> Machine {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let output = command.output().unwrap();
+        Said {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs a command that must do what it is told.
+    fn ask<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
+        let said = self.run(arguments);
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out
+    }
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+fn token_of(address: &str) -> &str {
+    address.split("/d/").nth(1).unwrap().split('/').next().unwrap()
+}
+
+/// The claims of a token, read without care.
+fn claims_of(token: &str) -> serde_json::Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+/// Answers one request for each of the answers, and gives back what was asked.
+fn serve(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        answers
+            .iter()
+            .map(|answer| {
+                let (mut peer, _) = listener.accept().unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    assert_eq!(peer.read(&mut byte).unwrap(), 1, "the head breaks off");
+                    head.push(byte[0]);
+                }
+                peer.write_all(answer.as_bytes()).unwrap();
+                String::from_utf8(head).unwrap()
+            })
+            .collect()
+    });
+    (address, served)
+}
+
+fn answer(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn a_mistake_in_the_command_names_the_argument_and_the_remedy_and_ends_with_2() {
+    let machine = Machine::new();
+    for (line, argument, remedy) in [
+        ("frobnicate", "frobnicate", "--help"),
+        ("--confg x", "--confg", "--config"),
+        ("token mint books/x.pdf", "<FILE>", "starts with a slash"),
+        ("token mint /books/../x", "<FILE>", "`..`"),
+        ("token mint /books", "FILE", "/share/path"),
+        ("token mint /books/x --lifetime 5", "--lifetime", "`30s`"),
+        ("token mint /books/x --lifetime 0s", "--lifetime", "token.max_lifetime"),
+        ("token mint /books/x --lifetime 8d", "--lifetime", "token.max_lifetime"),
+        ("token mint /books/x --name a/b", "--name", "without `/`"),
+        ("token mint /books/x --name ..", "--name", "`..`"),
+        ("token mint /books/x --audience host", "--audience", "download.public_url"),
+        ("token mint /books/x --audience https://host/", "--audience", "download.public_url"),
+        ("token", "Usage", "mint"),
+        ("revoke", "JTI", "--help"),
+        ("revoke abc", "JTI", "22 characters"),
+        ("keys rotate --algorithm RS256", "--algorithm", "EdDSA"),
+        ("completions tcsh", "SHELL", "zsh"),
+        ("user add", "EMAIL", "--help"),
+    ] {
+        let said = machine.run(words(line));
+        assert_eq!(said.code, 2, "{line}: {}", said.err);
+        assert_eq!(said.out, "", "{line}");
+        assert!(said.err.contains(argument) && said.err.contains(remedy), "{line}: {}", said.err);
+    }
+    assert!(!machine.path("data").exists(), "a mistake left something behind");
+}
+
+#[test]
+fn a_mistake_in_the_settings_is_one_line_and_ends_with_2() {
+    for line in ["serve", "web", "download", "keys list", "token mint /books/x", "check", "user list"] {
+        let machine = Machine::new().set("ONCELINK_WEB__LISTEN", "8080");
+        let said = machine.run(words(line));
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{line}");
+        assert_eq!(
+            said.err,
+            "oncelink: setting `web.listen` (in the environment variable ONCELINK_WEB__LISTEN): \
+             invalid socket address syntax; write it as in `listen = \"127.0.0.1:8080\"`\n",
+            "{line}"
+        );
+    }
+    let said = Machine::new().run(["--config", "missing.toml", "keys", "list"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("missing.toml") && said.err.contains("--config"), "{}", said.err);
+}
+
+#[test]
+fn the_file_in_the_working_directory_is_read_and_another_when_named() {
+    let machine = Machine::new();
+    fs::write(machine.path("oncelink.toml"), "[download]\npublic_url = \"https://one.example\"\n").unwrap();
+    assert!(machine.ask(words("token mint /books/x")).starts_with("https://one.example/d/"));
+    fs::create_dir(machine.path("etc")).unwrap();
+    fs::write(
+        machine.path("etc/o.toml"),
+        "data_dir = \"state\"\n[download]\npublic_url = \"https://two.example\"\n",
+    )
+    .unwrap();
+    for line in ["--config etc/o.toml token mint /books/x", "token mint /books/x --config etc/o.toml"] {
+        assert!(machine.ask(words(line)).starts_with("https://two.example/d/"), "{line}");
+    }
+    assert!(machine.path("etc/state/keys").is_dir(), "data_dir is relative to the file");
+}
+
+#[test]
+fn mint_prints_the_address_alone_and_verify_and_inspect_read_it() {
+    let machine = Machine::new();
+    let said = machine.run([
+        "token",
+        "mint",
+        "/books/我 %2F.pdf",
+        "--confirm",
+        "--name",
+        "b c.pdf",
+        "--lifetime",
+        "1h",
+    ]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let address = said.out.strip_suffix('\n').unwrap();
+    assert!(!address.contains(char::is_whitespace), "{address}");
+    assert!(address.starts_with("http://127.0.0.1:8081/d/") && address.ends_with("/b%20c.pdf"), "{address}");
+    let claims = claims_of(token_of(address));
+    assert_eq!(claims["file"], "/books/我 %2F.pdf");
+    assert_eq!(claims["confirm"], true);
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 3600);
+
+    for text in [address, token_of(address)] {
+        let said = machine.run(["token", "verify", text]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(said.out.starts_with("good: /books/我 %2F.pdf until "), "{}", said.out);
+        let said = machine.run(["token", "inspect", text]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(
+            said.out.contains("\"alg\": \"EdDSA\"") && said.out.contains("/books/我 %2F.pdf"),
+            "{}",
+            said.out
+        );
+        assert!(said.out.starts_with("NOT VERIFIED") && !said.out.contains("good"), "{}", said.out);
+    }
+}
+
+#[test]
+fn verify_says_which_check_failed_and_ends_with_1() {
+    let machine = Machine::new();
+    let address = machine.ask(["token", "mint", "/books/x.pdf"]);
+    let token = token_of(&address);
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let other = machine.ask(["token", "mint", "/books/y.pdf"]);
+    let (_, other_signature) = token_of(&other).rsplit_once('.').unwrap();
+    let elsewhere = machine.ask(["token", "mint", "/books/x.pdf", "--audience", "https://else.example"]);
+    let stranger = Machine::new().ask(["token", "mint", "/books/x.pdf"]);
+    for (text, reason) in [
+        (format!("{signed}.{other_signature}"), "bad-signature"),
+        (format!("{signed}.{}", &signature[4..]), "signature-length"),
+        (format!("{token}="), "alphabet"),
+        (signed.to_owned(), "part-count"),
+        (token_of(&elsewhere).to_owned(), "wrong-audience"),
+        (token_of(&stranger).to_owned(), "unknown-key"),
+        ("https://h/other".to_owned(), "alphabet"),
+    ] {
+        let said = machine.run(["token", "verify", &text]);
+        assert_eq!((said.code, said.out.as_str()), (1, ""), "{reason}: {}", said.err);
+        assert!(
+            said.err.starts_with("oncelink: refused: ") && said.err.contains(reason),
+            "{reason}: {}",
+            said.err
+        );
+        assert!(!said.err.contains(signed), "the token stands in the error");
+    }
+}
+
+#[test]
+fn verify_needs_public_keys_alone() {
+    let signer = Machine::new();
+    let address = signer.ask(["token", "mint", "/books/x.pdf"]);
+    let jwks = signer.ask(["keys", "export"]);
+
+    let reader = Machine::new();
+    fs::write(reader.path("jwks.json"), &jwks).unwrap();
+    let reader = reader.set("ONCELINK_DOWNLOAD__KEYS", "jwks.json");
+    reader.ask(["token", "verify", address.trim()]);
+
+    let (at, served) = serve(vec![answer("200 OK", &jwks)]);
+    let reader = Machine::new().set("ONCELINK_DOWNLOAD__KEYS", format!("{at}/.well-known/jwks.json"));
+    reader.ask(["token", "verify", address.trim()]);
+    assert!(served.join().unwrap()[0].starts_with("GET /.well-known/jwks.json HTTP/1.1\r\n"));
+    assert!(!reader.path("data").exists(), "verifying made keys");
+
+    let (at, served) = serve(vec![answer("200 OK", "{\"keys\":[]}")]);
+    let said = Machine::new().set("ONCELINK_DOWNLOAD__KEYS", &at).run(["token", "verify", address.trim()]);
+    served.join().unwrap();
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains(&at) && said.err.contains("has no keys"), "{}", said.err);
+}
+
+#[test]
+fn mint_warns_of_an_unknown_share_but_prints_the_address() {
+    let said = Machine::new().run(["token", "mint", "/films/x.mkv"]);
+    assert_eq!(said.code, 0);
+    assert_eq!(said.out.lines().count(), 1);
+    assert!(said.err.contains("warning") && said.err.contains("`films`"), "{}", said.err);
+}
+
+#[test]
+fn keys_rotate_and_the_older_still_verify() {
+    let machine = Machine::new();
+    let listed = machine.run(["keys", "list"]);
+    assert_eq!((listed.code, listed.out.as_str()), (0, ""));
+    assert!(listed.err.contains("no keys yet"), "{}", listed.err);
+    assert!(!machine.path("data").exists(), "looking made something");
+
+    let address = machine.ask(["token", "mint", "/books/x.pdf"]);
+    let first: serde_json::Value = serde_json::from_str(&machine.ask(["keys", "list", "--json"])).unwrap();
+    let second = machine.ask(["keys", "rotate", "--algorithm", "ES256"]);
+    machine.ask(["token", "verify", address.trim()]);
+    let newer = machine.ask(["token", "mint", "/books/x.pdf"]);
+    machine.ask(["token", "verify", newer.trim()]);
+
+    let listed: serde_json::Value = serde_json::from_str(&machine.ask(["keys", "list", "--json"])).unwrap();
+    assert_eq!(listed[0]["kid"], second.trim());
+    assert_eq!(listed[0]["algorithm"], "ES256");
+    assert_eq!(listed[1]["kid"], first[0]["kid"]);
+    assert!(listed[0]["retired_until"].is_null() && listed[1]["retired_until"].is_u64());
+    let for_people = machine.ask(["keys", "list"]);
+    assert!(for_people.contains("active") && for_people.contains("verifies until 20"), "{for_people}");
+
+    let jwks: serde_json::Value = serde_json::from_str(&machine.ask(["keys", "export", "--jwks"])).unwrap();
+    let keys = jwks["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 2);
+    assert!(keys.iter().all(|key| key.get("d").is_none()), "a private key is exported");
+
+    for entry in fs::read_dir(machine.path("data/keys")).unwrap() {
+        let found = entry.unwrap().metadata().unwrap();
+        assert_eq!(found.mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn revoke_asks_the_download_service_with_a_signed_command() {
+    let (at, served) = serve(vec![answer("204 No Content", ""), answer("204 No Content", "")]);
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", &at);
+    let jtis: Vec<String> = (0..65).map(|n: u8| URL_SAFE_NO_PAD.encode([n; 16])).collect();
+    let out = machine.ask(["revoke".to_owned()].iter().chain(&jtis));
+    assert_eq!(out.lines().count(), 65);
+
+    let mut revoked = Vec::new();
+    for head in served.join().unwrap() {
+        assert!(head.starts_with("POST /revocations HTTP/1.1\r\n"), "{head}");
+        let token = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap();
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&header).unwrap()["typ"], "cmd+jwt");
+        let claims = claims_of(token);
+        assert_eq!(claims["aud"], at.as_str());
+        revoked
+            .extend(claims["revoke"].as_array().unwrap().iter().map(|jti| jti.as_str().unwrap().to_owned()));
+    }
+    assert_eq!(revoked, jtis);
+}
+
+#[test]
+fn revoke_says_when_nothing_was_revoked() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", format!("http://{free}"));
+    let said = machine.run(["revoke", "AAAAAAAAAAAAAAAAAAAAAA"]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert!(said.err.contains(&free.to_string()) && said.err.contains("is it running"), "{}", said.err);
+
+    for (status, remedy) in [
+        ("403 Forbidden", "with the same settings"),
+        ("503 Service Unavailable", "try again"),
+        ("404 Not Found", "something else answers"),
+        // A redirect could send the command to somebody else.
+        ("307 Temporary Redirect", "look into its log"),
+    ] {
+        let (at, served) = serve(vec![answer(status, "")]);
+        let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", &at);
+        let said = machine.run(["revoke", "AAAAAAAAAAAAAAAAAAAAAA"]);
+        served.join().unwrap();
+        assert_eq!((said.code, said.out.as_str()), (1, ""), "{status}");
+        assert!(said.err.contains(&status[..3]) && said.err.contains(remedy), "{status}: {}", said.err);
+    }
+}
+
+#[test]
+fn completions_need_no_settings() {
+    let machine = Machine::new().set("ONCELINK_WEB__LISTEN", "nonsense");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = machine.ask(["completions", shell]);
+        assert!(script.contains("oncelink") && script.contains("revoke"), "{shell}");
+    }
+}
+
+#[test]
+fn the_completions_for_bash_are_bash() {
+    if !crate::needs::has_program("bash") {
+        return;
+    }
+    let machine = Machine::new();
+    fs::write(machine.path("script"), machine.ask(["completions", "bash"])).unwrap();
+    let checked =
+        Command::new("bash").args(["-n", "script"]).current_dir(machine.folder.path()).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_failure() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
+    let mut child = command
+        .args(["completions", "zsh"])
+        .env_clear()
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn check_finds_nothing_wrong_on_a_new_machine() {
+    let machine = Machine::new();
+    let said = machine.run(["check"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
+    assert!(said.out.lines().all(|line| line.starts_with("ok ")), "{}", said.out);
+    assert!(!machine.path("data").exists(), "looking made something");
+
+    machine.ask(["token", "mint", "/books/x"]);
+    let said = machine.run(["check"]);
+    assert_eq!(said.code, 0, "{}", said.out);
+    assert!(said.out.contains("0 older still verify"), "{}", said.out);
+}
+
+/// The one line that is no "ok", and the exit code.
+fn finding(machine: &Machine) -> (String, i32) {
+    let said = machine.run(["check"]);
+    let mut wrong = said.out.lines().filter(|line| !line.starts_with("ok "));
+    let line = wrong.next().unwrap_or_default().to_owned();
+    assert_eq!(wrong.next(), None, "{}", said.out);
+    (line, said.code)
+}
+
+#[test]
+fn check_says_what_is_wrong_and_how_to_mend_it() {
+    let machine = Machine::new();
+    fs::remove_dir(machine.path("storage/books")).unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.starts_with("problem  share `books`") && line.contains("create it"), "{line}");
+
+    let machine = Machine::new();
+    fs::create_dir(machine.path("data")).unwrap();
+    fs::set_permissions(machine.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.starts_with("problem  data_dir") && line.contains("chmod 700 data"), "{line}");
+
+    let machine = Machine::new();
+    fs::write(machine.path("data"), "").unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.contains("is no folder"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_DATA_DIR", "storage/books/data");
+    machine.ask(["token", "mint", "/books/x"]);
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.contains("holds the data directory"), "{line}");
+
+    let machine = Machine::new();
+    machine.ask(["token", "mint", "/books/x"]);
+    let key = fs::read_dir(machine.path("data/keys")).unwrap().map(|entry| entry.unwrap().path());
+    let key = key.into_iter().find(|path| path.extension().is_some_and(|end| end == "pem")).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.starts_with("problem  keys") && line.contains("chmod go-rwx"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_WEB__PUBLIC_URL", "http://files.example.org");
+    let machine = machine.set("ONCELINK_DOWNLOAD__KEYS", "http://127.0.0.1:1/k");
+    let (line, code) = finding(&machine);
+    assert!(code == 1 && line.starts_with("warning  web.public_url") && line.contains("https"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_WEB__TRUSTED_PROXIES", "[\"0.0.0.0/0\"]");
+    let (line, code) = finding(&machine);
+    assert!(code == 1 && line.starts_with("warning  web.trusted_proxies"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__KEYS", "missing.json");
+    let (line, code) = finding(&machine);
+    assert!(code == 1 && line.contains("missing.json"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_TOKEN__SHARED_SECRET", "[{kid=\"a\", file=\"short\"}]");
+    fs::write(machine.path("short"), "0123456789\n").unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.contains("at least 32 bytes"), "{line}");
+}
+
+#[actix_web::test]
+async fn check_reads_the_store_and_its_clock() {
+    let machine = Machine::new();
+    let data = machine.path("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    let dir = data.join("download/used-tokens");
+    fs::create_dir_all(&dir).unwrap();
+    let store = open_store(&dir, &Clock::wall());
+    let said = machine.run(["check"]);
+    assert_eq!(said.code, 0, "{}", said.out);
+    assert!(said.out.contains("the running download service has them"), "{}", said.out);
+    store.close().await;
+
+    let said = machine.run(["check"]);
+    assert!(said.out.contains("the store opens"), "{}", said.out);
+
+    let ahead = Timestamp::from_secs(Clock::wall().now().secs() + 100_000);
+    let store = open_store(&dir, &Clock::manual(ahead));
+    store.keep_time(ahead).await.unwrap();
+    store.close().await;
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.starts_with("problem  clock") && line.contains("NTP"), "{line}");
+}
+
+#[test]
+fn check_sees_a_clock_that_was_never_set() {
+    if !crate::needs::has_program("faketime") {
+        return;
+    }
+    let machine = Machine::new();
+    let output = Command::new("faketime")
+        .args(["1999-12-31 23:59:50", env!("CARGO_BIN_EXE_oncelink"), "check"])
+        .current_dir(machine.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("problem  clock: the wall clock shows 1999-12-31"), "{said}");
+}
+
+fn open_store(dir: &Path, clock: &Clock) -> SledUsedTokens {
+    SledUsedTokens::open(dir, clock, Some(Timestamp::EPOCH)).unwrap()
+}

@@ -1,0 +1,31 @@
+//! What a test needs of the machine beside the toolchain. Where it is missing the test says so
+//! aloud and does nothing; where CI is set that is a failure instead.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Whether `program` can be run. Where it can't, says that the test is skipped; panics under CI.
+pub(crate) fn has_program(program: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", "command -v \"$0\"", program])
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    found || skip(&format!("the program `{program}`"))
+}
+
+/// Says that this test is skipped, and answers false; panics under CI, where nothing may be skipped.
+pub(crate) fn skip(needed: &str) -> bool {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    assert!(variable("CI").is_none(), "{test} needs {needed}, and under CI nothing may be skipped");
+    // Written past the test harness, which hides what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: it needs {needed}");
+    false
+}
+
+/// An environment variable that steers the tests, such as `ONCELINK_TEST_POSTGRES`; an empty one
+/// counts as not set.
+#[expect(clippy::disallowed_methods, reason = "where tests ask what this machine offers them")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,142 @@
+//! Clients: a plain one that reads an answer whole, and one on a bare socket that can break off.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn etag(&self) -> String {
+        self.header("etag").unwrap().to_owned()
+    }
+
+    /// The slug of a problem.
+    pub fn slug(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem["status"], self.status.as_u16());
+        problem["type"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A client at an address of its own on the loopback network.
+#[derive(Clone)]
+pub struct Client(reqwest::Client);
+
+impl Default for Client {
+    fn default() -> Client {
+        Client::at(1)
+    }
+}
+
+impl Client {
+    /// A client at 127.0.0.`host`.
+    pub fn at(host: u8) -> Client {
+        let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, host));
+        let client = reqwest::Client::builder()
+            .local_address(address)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build();
+        Client(client.unwrap())
+    }
+
+    pub async fn get(&self, url: &str) -> Reply {
+        self.request(Method::GET, url, &[]).await
+    }
+
+    pub async fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Reply {
+        self.request(Method::GET, url, headers).await
+    }
+
+    pub async fn head(&self, url: &str) -> Reply {
+        self.request(Method::HEAD, url, &[]).await
+    }
+
+    pub async fn request(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Reply {
+        let mut fields = HeaderMap::new();
+        for (name, value) in headers {
+            fields.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        let response = self.0.request(method, url).headers(fields).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Reply { status, headers, body: response.bytes().await.unwrap().to_vec() }
+    }
+}
+
+/// A download on a bare socket, of which as much is read as the test wants.
+pub struct Partial {
+    stream: TcpStream,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Partial {
+    /// Asks from 127.0.0.`host` with extra header lines, and reads the head and `count` bytes of
+    /// the body.
+    pub async fn open(host: u8, url: &str, extra: &str, count: usize) -> Partial {
+        let (authority, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let server: SocketAddr = authority.parse().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        // A small window, so that the node cannot run far ahead of what is read.
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
+        let mut stream = socket.connect(server).await.unwrap();
+        let request = format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\n{extra}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let mut partial = Partial { stream, head: String::from_utf8(head).unwrap(), body: Vec::new() };
+        partial.read(count).await;
+        partial
+    }
+
+    pub fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The value of a header field.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v)
+    }
+
+    /// Reads `count` bytes more.
+    pub async fn read(&mut self, count: usize) {
+        let have = self.body.len();
+        self.body.resize(have + count, 0);
+        self.stream.read_exact(&mut self.body[have..]).await.unwrap();
+    }
+
+    /// Reads to the end of the connection or of the body; answers how many bytes came in all.
+    pub async fn read_to_end(&mut self) -> usize {
+        let expected: usize = self.header("content-length").unwrap().parse().unwrap();
+        let mut chunk = vec![0; 64 * 1024];
+        while self.body.len() < expected {
+            match self.stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => self.body.extend_from_slice(&chunk[..count]),
+            }
+        }
+        self.body.len()
+    }
+}

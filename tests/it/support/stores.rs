@@ -1,0 +1,73 @@
+//! Used-token stores that misbehave on demand.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use oncelink::clock::Timestamp;
+use oncelink::id::Jti;
+use oncelink::used_tokens::memory::MemoryUsedTokens;
+use oncelink::used_tokens::{StoreError, Use, UsedToken, UsedTokens};
+
+/// A store in memory that gives no answer while it is told to fail.
+pub struct Failing {
+    inner: MemoryUsedTokens,
+    failing: AtomicBool,
+}
+
+impl Default for Failing {
+    fn default() -> Failing {
+        Failing { inner: MemoryUsedTokens::new(super::T0), failing: AtomicBool::new(false) }
+    }
+}
+
+impl Failing {
+    pub fn fail(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.failing.load(Ordering::SeqCst) { Err(StoreError::Poisoned) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl UsedTokens for Failing {
+    async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
+        self.check()?;
+        self.inner.claim(used).await
+    }
+
+    async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError> {
+        self.check()?;
+        self.inner.find(jti).await
+    }
+
+    async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.revoke(jti, now, forget_at).await
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.purge(now).await
+    }
+
+    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.keep_time(now).await
+    }
+
+    fn fence(&self) -> Timestamp {
+        self.inner.fence()
+    }
+
+    fn opened_mark(&self) -> Timestamp {
+        self.inner.opened_mark()
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.check()
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
