@@ -2,6 +2,7 @@
 //! clients that can break off.
 
 pub mod client;
+pub mod postgres;
 pub mod stores;
 pub mod web;
 
