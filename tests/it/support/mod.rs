@@ -2,6 +2,8 @@
 //! clients that can break off.
 
 pub mod client;
+pub mod programs;
+pub mod proxy;
 pub mod stores;
 pub mod web;
 
