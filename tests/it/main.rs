@@ -10,11 +10,15 @@
 
 mod architecture;
 mod cli;
+mod clients_aria2;
+mod clients_curl;
+mod clients_wget;
 mod dependencies;
 mod key_sets;
 mod key_source;
 mod needs;
 mod not_spent;
+mod odd_files;
 mod once_only;
 mod settings;
 mod signing_keys;

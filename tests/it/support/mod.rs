@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod postgres;
+pub mod programs;
+pub mod proxy;
 pub mod stores;
 pub mod web;
 
