@@ -25,6 +25,10 @@ use oncelink::used_tokens::sled::SledUsedTokens;
 use oncelink::used_tokens::{Lease, Mark, Use, UsedToken, UsedTokens};
 use tokio::sync::oneshot;
 
+/// As in the server, whose memory is to be told.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const WAITERS: [usize; 4] = [1, 8, 64, 512];
 const ROUND: Duration = Duration::from_millis(1_000);
 const ROUNDS: usize = 5;
@@ -50,7 +54,8 @@ fn runtime() -> tokio::runtime::Runtime {
 fn jti() -> Jti {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let process = u64::from(std::process::id()) << 32;
-    let mut state = process.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut state =
+        process.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut word = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

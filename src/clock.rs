@@ -145,6 +145,6 @@ mod tests {
 
     #[test]
     fn a_timestamp_reads_as_rfc_3339() {
-        assert_eq!(Timestamp::from_secs(1_795_340_096).to_string(), "2026-11-22T08:14:56Z");
+        assert_eq!(Timestamp::from_secs(1_795_340_096).to_string(), "2026-11-22T09:34:56Z");
     }
 }

@@ -1,5 +1,6 @@
-//! `Content-Disposition: attachment` (RFC 6266) with the name twice: `filename` for everybody, in
-//! ASCII, and `filename*` (RFC 8187) in UTF-8 where that says more.
+//! `Content-Disposition: attachment` (RFC 6266) with the name twice: `filename*` (RFC 8187), which
+//! browsers and wget read, and `filename` for programs that know only that one. The latter carries
+//! UTF-8 as it is: curl saves those very bytes, and nobody who would misread them lacks `filename*`.
 
 use std::fmt::Write;
 
@@ -11,12 +12,8 @@ pub(crate) fn attachment(name: &str) -> HeaderValue {
     let name = safe(name);
     let mut field = String::with_capacity(40 + name.len() * 2);
     field.push_str("attachment; filename=\"");
-    field.extend(name.chars().map(|c| match c {
-        // Percent signs are replaced too: some clients decode them inside the quotes.
-        '"' | '\\' | '%' => '_',
-        c if c.is_ascii() => c,
-        _ => '_',
-    }));
+    // Percent signs are replaced too: some clients decode them inside the quotes.
+    field.extend(name.chars().map(|c| if matches!(c, '"' | '\\' | '%') { '_' } else { c }));
     field.push('"');
     let plain = name.bytes().all(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\\' | b'%'));
     if !plain {
@@ -30,8 +27,8 @@ pub(crate) fn attachment(name: &str) -> HeaderValue {
             }
         }
     }
-    // Only visible ASCII and spaces are left, which is what a header value may hold.
-    HeaderValue::from_str(&field).unwrap_or(HeaderValue::from_static("attachment"))
+    // No control character is left, which is all that a header value may not hold.
+    HeaderValue::from_bytes(field.as_bytes()).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
 /// The name without what must not reach a file system or a screen from outside: path separators,
@@ -68,13 +65,13 @@ mod tests {
     use super::*;
 
     fn field(name: &str) -> String {
-        attachment(name).to_str().unwrap().to_owned()
+        String::from_utf8(attachment(name).as_bytes().to_vec()).unwrap()
     }
 
     #[test]
     fn names_read_as_the_rfcs_have_them() {
         assert_eq!(field("report.pdf"), r#"attachment; filename="report.pdf""#);
-        assert_eq!(field("我.pdf"), r#"attachment; filename="_.pdf"; filename*=UTF-8''%E6%88%91.pdf"#);
+        assert_eq!(field("我.pdf"), r#"attachment; filename="我.pdf"; filename*=UTF-8''%E6%88%91.pdf"#);
         assert_eq!(
             field("a\"b\\c%.txt"),
             r#"attachment; filename="a_b_c_.txt"; filename*=UTF-8''a%22b_c%25.txt"#
@@ -91,7 +88,7 @@ mod tests {
             let field = field(&name);
             let rest = field.strip_prefix("attachment; filename=\"").unwrap();
             let (quoted, star) = rest.split_once('"').unwrap();
-            prop_assert!(quoted.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'\\' && b != b'/'));
+            prop_assert!(quoted.chars().all(|c| !c.is_control() && c != '\\' && c != '/'));
             prop_assert!(!quoted.is_empty());
             match star.strip_prefix("; filename*=UTF-8''") {
                 None => prop_assert_eq!(star, ""),

@@ -16,7 +16,7 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyPool, Executor, Row};
 
 use super::{Lease, Mark, StoreError, Use, UsedToken, UsedTokens};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::files::FileVersion;
 use crate::id::Jti;
 use crate::secret::Digest;
@@ -59,22 +59,29 @@ pub struct SqlUsedTokens {
 }
 
 impl SqlUsedTokens {
-    /// Opens the store in a database that others use as well, through their connections. Makes its
-    /// tables if there are none; the fence of a new store is `now`.
+    /// Opens the store in a database that others use as well, through their connections, and raises
+    /// `clock` to the moment up to which it was used. Makes its tables if there are none; the fence
+    /// of a new store is `nothing_issued_before`, or the present moment.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn open(reader: AnyPool, writer: AnyPool, now: Timestamp) -> Result<SqlUsedTokens, StoreError> {
+    pub async fn open(
+        reader: AnyPool,
+        writer: AnyPool,
+        clock: &Clock,
+        nothing_issued_before: Option<Timestamp>,
+    ) -> Result<SqlUsedTokens, StoreError> {
+        let fence = nothing_issued_before.unwrap_or_else(|| clock.now());
         let failed = backend("open");
         let mut transaction = writer.begin().await.map_err(&failed)?;
         if transaction.backend_name() == "PostgreSQL" {
             transaction.execute(SCHEMA_LOCK).await.map_err(&failed)?;
         }
         transaction.execute(sqlx::raw_sql(TABLES)).await.map_err(&failed)?;
-        for name in ["fence", "mark"] {
+        for (name, moment) in [("fence", fence), ("mark", clock.now())] {
             let insert =
                 "INSERT INTO used_tokens_state (name, moment) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-            let insert = sqlx::query(insert).bind(name).bind(to_column(now));
+            let insert = sqlx::query(insert).bind(name).bind(to_column(moment));
             insert.execute(&mut *transaction).await.map_err(&failed)?;
         }
         transaction.commit().await.map_err(&failed)?;
@@ -87,11 +94,13 @@ impl SqlUsedTokens {
              SELECT moment FROM used_tokens_state WHERE name = 'mark') AS moments",
         );
         let mark: i64 = mark.fetch_one(&writer).await.map_err(&failed)?;
+        let opened_mark = from_column(mark);
+        clock.raise_to(opened_mark);
         Ok(SqlUsedTokens {
             reader,
             writer,
             fence: from_column(fence),
-            opened_mark: from_column(mark),
+            opened_mark,
             closed: AtomicBool::new(false),
             owned: false,
         })
@@ -101,7 +110,11 @@ impl SqlUsedTokens {
     ///
     /// # Errors
     /// When the server does not answer.
-    pub async fn connect(address: &str, now: Timestamp) -> Result<SqlUsedTokens, StoreError> {
+    pub async fn connect(
+        address: &str,
+        clock: &Clock,
+        nothing_issued_before: Option<Timestamp>,
+    ) -> Result<SqlUsedTokens, StoreError> {
         sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new()
             .max_connections(16)
@@ -115,7 +128,7 @@ impl SqlUsedTokens {
             .connect(address)
             .await
             .map_err(backend("connect"))?;
-        let store = SqlUsedTokens::open(pool.clone(), pool, now).await?;
+        let store = SqlUsedTokens::open(pool.clone(), pool, clock, nothing_issued_before).await?;
         Ok(SqlUsedTokens { owned: true, ..store })
     }
 

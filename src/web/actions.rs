@@ -152,6 +152,15 @@ impl Actions {
         }
     }
 
+    /// Keeps the present moment on disk, so that a clock that is set back does not bring links and
+    /// sessions back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.used.keep_time(now).await
+    }
+
     /// Forgets links whose time is over.
     ///
     /// # Errors

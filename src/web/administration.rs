@@ -43,8 +43,8 @@ impl Administration {
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Administration, OpenError> {
         let db = Database::open(settings).await?;
+        let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
         let now = clock.now();
-        let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), now).await?;
         let issuer = Issuer {
             signer: Arc::new(Signer::open(&settings.keys_dir(), now)?),
             issuer: settings.web.public_url.clone(),

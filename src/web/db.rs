@@ -13,7 +13,7 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Executor, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
 
 use crate::config::Settings;
 
@@ -23,6 +23,11 @@ const MIGRATIONS: [(i64, &str, &str); 1] =
 
 /// How long a query waits for a connection, or for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every connection to SQLite begins with. Anything less than `synchronous = FULL` loses the
+/// last commits with the power in WAL mode.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA foreign_keys = ON;";
 
 /// SQLite files up to this size are checked for damage at start; larger ones take too long.
 const CHECKED_AT_START: u64 = 64 << 20;
@@ -120,17 +125,22 @@ impl Database {
             create_private(path).map_err(|source| DatabaseError::Create { path: path.to_owned(), source })?;
         let failed = |source: sqlx::Error| sqlite_failure(path, source);
         let options = sqlite_options(path).map_err(failed)?;
-        // SQLite has one writer at a time: one connection for writes means that those of this process
-        // queue up here, in order, instead of polling the file's lock.
-        let writer = sqlite_pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        // A pool would try again and again and say at last that it took too long; one connection
+        // says what is wrong.
+        let mut first = AnyConnection::connect_with(&options).await.map_err(failed)?;
+        first.execute(sqlx::raw_sql(PRAGMAS)).await.map_err(failed)?;
         if size <= CHECKED_AT_START {
             let found: String =
-                sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&writer).await.map_err(failed)?;
+                sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut first).await.map_err(failed)?;
             if found != "ok" {
                 let source = sqlx::Error::Protocol(found);
                 return Err(DatabaseError::Damaged { path: path.to_owned(), source });
             }
         }
+        first.close().await.map_err(failed)?;
+        // SQLite has one writer at a time: one connection for writes means that those of this process
+        // queue up here, in order, instead of polling the file's lock.
+        let writer = sqlite_pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let reader = sqlite_pool(4).connect_lazy_with(options);
         let database = Database { engine: Engine::Sqlite, reader, writer };
         database.migrate().await.map_err(|error| match error {
@@ -141,6 +151,11 @@ impl Database {
     }
 
     async fn postgres(address: &str) -> Result<Database, DatabaseError> {
+        let options = address.parse::<AnyConnectOptions>().map_err(DatabaseError::Connect)?;
+        // For the sake of its error, as above.
+        let first = tokio::time::timeout(PATIENCE, AnyConnection::connect_with(&options)).await;
+        let first = first.map_err(|_| DatabaseError::Connect(sqlx::Error::PoolTimedOut))?;
+        first.map_err(DatabaseError::Connect)?.close().await.map_err(DatabaseError::Connect)?;
         let pool = AnyPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(PATIENCE)
@@ -151,7 +166,7 @@ impl Database {
                     Ok(())
                 })
             })
-            .connect(address)
+            .connect_with(options)
             .await
             .map_err(DatabaseError::Connect)?;
         let database = Database { engine: Engine::Postgres, reader: pool.clone(), writer: pool };
@@ -224,10 +239,7 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
         .test_before_acquire(false)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // synchronous=FULL: in WAL mode anything less loses the last commits with the power.
-                let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-                               PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
-                connection.execute(sqlx::raw_sql(pragmas)).await?;
+                connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
                 Ok(())
             })
         })

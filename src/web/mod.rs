@@ -45,8 +45,10 @@ pub mod signer;
 pub mod state;
 pub mod throttle;
 
-/// How often what has ended is forgotten.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// How often the present moment is kept on disk …
+const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
+/// … and each how manieth time what has ended is forgotten.
+const PRUNE_EACH: u64 = 6;
 
 /// Searches that run at once.
 const SEARCHES_AT_ONCE: usize = 4;
@@ -109,6 +111,7 @@ impl App {
             throttle: Throttle::default(),
             rights: Rights::new(&settings.shares),
             shares,
+            activating: tokio::sync::Mutex::default(),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             addresses: ClientAddresses::new(&settings.web.trusted_proxies),
             cookies: Cookies::new(&settings.web.public_url),
@@ -147,11 +150,17 @@ impl App {
             .service(scope("").wrap(from_fn(problem::edge)).configure(handlers::routes));
     }
 
-    /// Forgets, for ever and once a minute, what has ended by itself. Ends when it is dropped.
+    /// Keeps the time and forgets what has ended by itself, for ever. Ends when it is dropped.
     pub async fn tasks(&self) {
-        loop {
-            tokio::time::sleep(PRUNE_EVERY).await;
-            self.prune().await;
+        for round in 1_u64.. {
+            tokio::time::sleep(KEEP_TIME_EVERY).await;
+            let now = self.state.administration.clock.now();
+            if let Err(error) = self.state.administration.actions.keep_time(now).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep the time on disk");
+            }
+            if round.is_multiple_of(PRUNE_EACH) {
+                self.prune().await;
+            }
         }
     }
 

@@ -153,7 +153,7 @@ impl Sessions {
             self.end(&digest).await?;
             return Ok(None);
         }
-        self.note_use(&cached, now).await?;
+        self.note_use(&cached, now).await;
         Ok(Some(cached.session.clone()))
     }
 
@@ -196,7 +196,8 @@ impl Sessions {
         now >= last_seen.plus(self.ends.idle) || now >= cached.session.created_at.plus(self.ends.max)
     }
 
-    async fn note_use(&self, cached: &Cached, now: Timestamp) -> Result<(), SessionError> {
+    /// A use that can't be written down is still a use: at worst the session ends too early.
+    async fn note_use(&self, cached: &Cached, now: Timestamp) {
         cached.last_seen.fetch_max(now.secs(), Ordering::Relaxed);
         let step = LAST_SEEN_STEP.min(self.ends.idle / 10).as_secs();
         let written = cached.last_written.load(Ordering::Relaxed);
@@ -207,14 +208,18 @@ impl Sessions {
                 .last_written
                 .compare_exchange(written, now.secs(), Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok();
-        if mine {
+        if !mine {
+            return;
+        }
+        let update =
             sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE digest = $2 AND last_seen_at < $1")
                 .bind(to_column(now))
                 .bind(text_of(&cached.session.digest))
                 .execute(self.db.writer())
-                .await?;
+                .await;
+        if let Err(error) = update {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot note the use of a session");
         }
-        Ok(())
     }
 
     /// Ends one session, at once. Ending one that has ended changes nothing.

@@ -83,7 +83,7 @@ pub enum SignerError {
         /// When a retired key ends.
         free_at: Timestamp,
     },
-    /// There are keys, but no `keys.json` and so no active one.
+    /// There are several keys, but no `keys.json` that says which is active.
     #[error("{} holds keys but no keys.json; put it back, or move the folder away to begin with new keys", path.display())]
     NoIndex {
         /// The folder.
@@ -122,22 +122,29 @@ impl Signer {
         let folder = Folder::open(dir)?;
         let made_now = {
             let lock = folder.lock()?;
-            match folder.index()? {
-                Some(_) => false,
-                None if folder.has_keys()? => return Err(SignerError::NoIndex { path: dir.to_owned() }),
-                None => {
+            match (folder.index()?, folder.kids()?.as_slice()) {
+                (Some(_), _) => false,
+                (None, []) => {
                     let key = PrivateKey::make(KeyType::Ed25519)?;
                     folder.write_key(&lock, &key)?;
                     folder.write_index(&lock, &Index { keys: vec![IndexKey::active(&key, now)] })?;
                     true
                 }
+                // A first start that broke off before it wrote `keys.json`: one key, surely active. Or
+                // else the file was lost, so nobody may rely on this being the first start.
+                (None, [kid]) => {
+                    let key = folder.read_key(kid)?;
+                    folder.write_index(&lock, &Index { keys: vec![IndexKey::active(&key, now)] })?;
+                    false
+                }
+                (None, _) => return Err(SignerError::NoIndex { path: dir.to_owned() }),
             }
         };
         let current = RwLock::new(Arc::new(Keys::read(&folder)?));
         Ok(Signer { folder, made_now, current, looked_at: AtomicU64::new(now.secs()) })
     }
 
-    /// Whether opening made the very first key: this is the first start.
+    /// Whether opening made the very first key, so that no token can have been signed before.
     pub const fn made_now(&self) -> bool {
         self.made_now
     }

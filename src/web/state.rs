@@ -29,6 +29,9 @@ pub struct State {
     pub rights: Rights,
     /// The files.
     pub shares: Shares,
+    /// Held while an action link does its work, so that many clicks on one at once don't each hash
+    /// a password before they find it spent.
+    pub activating: tokio::sync::Mutex<()>,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
     /// Who asks.

@@ -10,11 +10,15 @@
 
 mod architecture;
 mod cli;
+mod clients_aria2;
+mod clients_curl;
+mod clients_wget;
 mod dependencies;
-mod needs;
 mod key_sets;
 mod key_source;
+mod needs;
 mod not_spent;
+mod odd_files;
 mod once_only;
 mod settings;
 mod signing_keys;
@@ -22,6 +26,10 @@ mod support;
 mod token_properties;
 mod token_vectors;
 mod used_tokens;
+mod used_tokens_faults;
+mod web_activate;
+mod web_database;
+mod web_files;
+mod web_forms;
 mod web_login;
 mod wycheproof;
-mod used_tokens_faults;

@@ -211,6 +211,7 @@ fn a_damaged_folder_is_refused_and_never_filled_with_a_new_key() {
         assert!(matches!(Signer::open(&keys, NOW), Err(SignerError::Damaged { .. })), "{damaged}");
     }
     fs::remove_file(&index).unwrap();
+    fs::copy(&pem, keys.join(format!("{}.pem", "A".repeat(43)))).unwrap();
     assert!(matches!(Signer::open(&keys, NOW), Err(SignerError::NoIndex { .. })));
     fs::write(&index, &text).unwrap();
     fs::set_permissions(&index, fs::Permissions::from_mode(0o600)).unwrap();
@@ -242,6 +243,17 @@ fn a_key_left_by_a_rotation_that_broke_off_is_not_used() {
     assert!(works(&issuer, later(1)));
     rotate(&keys, KeyType::Ed25519, later(1), MAX_LIFETIME).unwrap();
     assert!(works(&issuer, later(2)));
+}
+
+#[test]
+fn a_first_start_that_broke_off_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    let jwks = Signer::open(&keys, NOW).unwrap().jwks(NOW);
+    fs::remove_file(keys.join("keys.json")).unwrap();
+    let finished = Signer::open(&keys, NOW).unwrap();
+    assert_eq!(finished.jwks(NOW), jwks);
+    assert!(!finished.made_now(), "the key may have signed tokens before keys.json was lost");
 }
 
 #[test]

@@ -2,8 +2,6 @@
 //!
 //! A backend joins by implementing [`Backend`] and a line `contract!(name, Type);`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -100,6 +98,8 @@ macro_rules! contract {
 contract!(memory, Memory);
 contract!(sled, Sled<4096>);
 contract!(sled_with_a_tiny_journal, Sled<3>);
+contract!(sqlite, crate::web_database::Sqlite);
+contract!(postgres, crate::web_database::Postgres);
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 

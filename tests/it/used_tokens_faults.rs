@@ -3,8 +3,6 @@
 //! One rule for all of it: a jti that was claimed once is either still on record, or the fence has
 //! risen past the second in which its token was issued. Never is it good again.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -159,14 +157,17 @@ async fn a_sound_store_raises_no_fence() {
 async fn flip_one_by_one(file: &str, orderly: bool, count: u64) {
     for round in 0..count {
         let site = Site::used(orderly).await;
-        let found = site.files().into_iter().find(|path| path.to_string_lossy().contains(file));
-        // An orderly end leaves some files out.
-        let Some(found) = found else { return };
+        if file == "snap" {
+            // sled writes one at its second start.
+            drop(site.open());
+        }
+        let found = site.files().into_iter().find(|path| path.to_string_lossy().contains(file)).unwrap();
         let path = site.folder.path().join(&found);
         let bytes = fs::read(&path).unwrap();
         let written: Vec<u64> =
             (0..).zip(bytes.chunks(64)).filter(|(_, c)| c.iter().any(|b| *b != 0)).map(|(n, _)| n).collect();
-        let chunk = written[written.len() * usize::try_from(round).unwrap() / usize::try_from(count).unwrap()];
+        let chunk =
+            written[written.len() * usize::try_from(round).unwrap() / usize::try_from(count).unwrap()];
         let length = (bytes.len() as u64 - chunk * 64).min(64);
         let offset = chunk * 64 + (round * 7) % length;
         flip(&path, std::iter::once(offset));
@@ -194,7 +195,7 @@ flips! {
     in_the_database: "sled/db" false 40;
     in_the_database_after_an_orderly_end: "sled/db" true 40;
     in_the_databases_settings: "sled/conf" false 6;
-    in_the_databases_snapshot: "sled/snap" true 10;
+    in_the_databases_snapshot: "snap" true 10;
     in_the_witness: "witness" true 6;
 }
 
@@ -227,7 +228,9 @@ async fn a_damaged_record_in_the_journal_raises_the_fence_and_spares_the_others(
     }
     assert_eq!(kept, site.claimed.len());
     let aside = fs::read_dir(site.dir()).unwrap().filter_map(Result::ok);
-    assert!(aside.map(|e| e.file_name()).any(|name| name.to_string_lossy().starts_with("journal.0.damaged-")));
+    assert!(
+        aside.map(|e| e.file_name()).any(|name| name.to_string_lossy().starts_with("journal.0.damaged-"))
+    );
 }
 
 #[tokio::test]
@@ -280,7 +283,8 @@ async fn an_older_copy_put_back_raises_the_fence() {
         let mut site = Site::used(true).await;
         let backup = site.folder.path().join("backup");
         copy_folder(&site.dir(), &backup);
-        fs::copy(site.folder.path().join("store.witness"), site.folder.path().join("backup.witness")).unwrap();
+        fs::copy(site.folder.path().join("store.witness"), site.folder.path().join("backup.witness"))
+            .unwrap();
         let store = site.open();
         site.claim(&store, 5).await;
         drop(store);

@@ -18,9 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::used_tokens::UsedToken;
+use crate::used_tokens::sled::books::Books;
 use crate::used_tokens::sled::files::sync_dir;
 use crate::used_tokens::sled::index::Index;
-use crate::used_tokens::sled::record::{Reader, StoreId, pack_block, unpack_block};
+use crate::used_tokens::sled::record::{pack_block, unpack_block};
 
 /// Records in a block. More is smaller on disk, but sled writes large values to files of their own,
 /// which it never fsyncs.
@@ -55,57 +56,6 @@ pub(super) enum DatabaseError {
     Count { found: u64, blocks: usize, expected: u64 },
     #[error("no block number is free")]
     Full,
-}
-
-/// What the store knows of itself; the canary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Books {
-    pub(super) store: StoreId,
-    /// How often the store was opened.
-    pub(super) starts: u64,
-    /// The last generation of the journal that is settled here.
-    pub(super) generation: u64,
-    /// The generation up to which the journal's files hold nothing, because they are newer.
-    pub(super) base: u64,
-    pub(super) fence: Timestamp,
-    /// The high-water mark of time.
-    pub(super) mark: Timestamp,
-    next_block: u32,
-    blocks: u64,
-    records: u64,
-}
-
-impl Books {
-    pub(super) const fn new(store: StoreId, fence: Timestamp, mark: Timestamp) -> Books {
-        Books { store, starts: 0, generation: 0, base: 0, fence, mark, next_block: 1, blocks: 0, records: 0 }
-    }
-
-    fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = vec![1];
-        bytes.extend_from_slice(&self.store);
-        let times = [self.fence.secs(), self.mark.secs()];
-        for value in [self.starts, self.generation, self.base, self.blocks, self.records].iter().chain(&times)
-        {
-            bytes.extend_from_slice(&value.to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.next_block.to_le_bytes());
-        let crc = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes
-    }
-
-    fn read(bytes: &[u8]) -> Option<Books> {
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
-            return None;
-        }
-        let mut read = Reader(body);
-        let ([1], store) = (read.take()?, read.take()?) else { return None };
-        let (starts, generation, base) = (read.u64()?, read.u64()?, read.u64()?);
-        let (blocks, records) = (read.u64()?, read.u64()?);
-        let (fence, mark, next_block) = (read.time()?, read.time()?, read.u32()?);
-        Some(Books { store, starts, generation, base, fence, mark, next_block, blocks, records })
-    }
 }
 
 /// The open database.
@@ -178,6 +128,7 @@ impl Database {
         let mut found = 0_u64;
         let bytes = self.sled.get(BOOKS_KEY)?.ok_or(DatabaseError::Books)?;
         state.books = Books::read(&bytes).ok_or(DatabaseError::Books)?;
+        index.reserve(state.books.records);
         for (nth, entry) in self.sled.scan_prefix([BLOCK_KEY]).enumerate() {
             let (key, bytes) = entry?;
             if nth % BLOCKS_IN_PAGE == 0 {
@@ -240,6 +191,9 @@ impl Database {
         books.records = books.records.saturating_add(settled.len() as u64);
         batch.insert(BOOKS_KEY, books.to_bytes());
         self.sled.apply_batch(batch)?;
+        for (number, _) in blocks.iter().step_by(BLOCKS_IN_PAGE) {
+            self.let_go(&block_key(*number), READS_AGAIN / 2)?;
+        }
         state.books = books;
         state.blocks.extend(blocks);
         drop(state);

@@ -12,9 +12,11 @@
 //! when the store was neither restarted nor settled in between. The store must not be on a network
 //! file system.
 
+mod books;
 mod committer;
 mod database;
 mod files;
+mod found;
 mod index;
 mod journal;
 mod record;
@@ -62,6 +64,10 @@ pub enum OpenError {
     },
 }
 
+fn failed<E: std::error::Error + Send + Sync + 'static>(action: &'static str) -> impl Fn(E) -> OpenError {
+    move |e| OpenError::Failed { action, source: Box::new(e) }
+}
+
 /// How the store is made; the defaults are what was measured to be good. For tests and benches.
 pub struct Tuning {
     /// Slots of 128 bytes in each of the journal's two files, when they are made.
@@ -72,7 +78,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { slots: 32_768, journal_file: Arc::new(|file| Box::new(file)) }
+        Tuning { slots: 16_384, journal_file: Arc::new(|file| Box::new(file)) }
     }
 }
 
@@ -122,7 +128,6 @@ impl SledUsedTokens {
     ) -> Result<SledUsedTokens, OpenError> {
         let Recovered { lock, database, index, slots, next_ticket, witness } =
             recover(dir, clock, nothing_issued_before, tuning.slots.max(1))?;
-        let failed = |action| move |e| OpenError::Failed { action, source: Box::new(e) };
         let segment = |number| {
             let file = OpenOptions::new().write(true).open(segment_path(dir, number));
             file.map(|file| (tuning.journal_file)(file)).map_err(failed("open its journal"))
@@ -162,7 +167,7 @@ impl SledUsedTokens {
             queue,
             index,
             open: RwLock::new(Some(Open { database, _lock: lock })),
-            threads: Mutex::new(vec![committing.map_err(start)?, settling.map_err(start)?]),
+            threads: Mutex::new(vec![committing.map_err(&start)?, settling.map_err(&start)?]),
         })
     }
 

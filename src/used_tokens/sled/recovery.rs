@@ -5,11 +5,10 @@
 //! damaged is moved aside, and the fence rises to the next second, so that every token issued
 //! before is refused. Until that is durable, the doubt is found again at the next start.
 
-use std::error::Error;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{error, info, warn};
@@ -17,14 +16,14 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, Timestamp};
 use crate::secret::random_bytes;
 use crate::used_tokens::UsedToken;
-use crate::used_tokens::sled::OpenError;
-use crate::used_tokens::sled::database::{Books, Database, DatabaseError, Settling};
-use crate::used_tokens::sled::files::{FoundWitness, Lock, Witness, sync_dir, witness_path};
+use crate::used_tokens::sled::books::Books;
+use crate::used_tokens::sled::database::{Database, DatabaseError, Settling};
+use crate::used_tokens::sled::files::{Lock, Witness, sync_dir, witness_path};
+use crate::used_tokens::sled::found::{Found, FoundDatabase, database_path};
 use crate::used_tokens::sled::index::{Index, Place};
-use crate::used_tokens::sled::journal::{
-    FoundSegment, SegmentDoubt, create_segment, read_segment, segment_of, segment_path,
-};
+use crate::used_tokens::sled::journal::{create_segment, segment_path};
 use crate::used_tokens::sled::record::{Slot, StoreId};
+use crate::used_tokens::sled::{OpenError, failed};
 
 /// A wall clock this far behind the high-water mark is worth a word.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
@@ -38,19 +37,6 @@ pub(super) struct Recovered {
     pub(super) slots: u32,
     pub(super) next_ticket: u64,
     pub(super) witness: PathBuf,
-}
-
-/// What was found in the store's folder.
-struct Found {
-    witness: FoundWitness,
-    segments: [FoundSegment; 2],
-    database: FoundDatabase,
-}
-
-enum FoundDatabase {
-    Missing,
-    Damaged { why: String, salvage: Vec<UsedToken> },
-    Whole(Box<Database>, Arc<Index>),
 }
 
 /// Opens or makes the store in `dir`; a new one has segments of `slots` slots.
@@ -67,14 +53,7 @@ pub(super) fn recover(
         .map_err(failed("lock its folder"))?
         .ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })?;
     let witness = witness_path(dir);
-    let found = Found {
-        witness: Witness::read(&witness).map_err(failed("read its witness"))?,
-        segments: [
-            read_segment(dir, 0).map_err(failed("read its journal"))?,
-            read_segment(dir, 1).map_err(failed("read its journal"))?,
-        ],
-        database: open_database(dir)?,
-    };
+    let found = Found::read(dir)?;
     let site = Site { dir, clock, slots, witness: &witness };
     let (database, index, slots, next_ticket) =
         if found.is_nothing() { site.make(nothing_issued_before)? } else { site.reopen(found)? };
@@ -82,104 +61,6 @@ pub(super) fn recover(
 }
 
 type Opened = (Database, Arc<Index>, u32, u64);
-
-impl Found {
-    fn is_nothing(&self) -> bool {
-        let missing = |segment: &FoundSegment| matches!(segment.doubts.as_slice(), [SegmentDoubt::Missing]);
-        matches!(self.witness, FoundWitness::Missing)
-            && matches!(self.database, FoundDatabase::Missing)
-            && self.segments.iter().all(missing)
-    }
-
-    fn books(&self) -> Option<Books> {
-        match &self.database {
-            FoundDatabase::Whole(database, _) => Some(database.books()),
-            FoundDatabase::Missing | FoundDatabase::Damaged { .. } => None,
-        }
-    }
-
-    /// Everything that speaks against trusting what was found, in words for the operator.
-    fn doubts(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
-        for (number, segment) in self.segments.iter().enumerate() {
-            doubts.extend(segment.doubts.iter().map(|doubt| format!("journal {number}: {doubt}")));
-        }
-        match &self.database {
-            FoundDatabase::Missing => doubts.push("the database is missing".to_owned()),
-            FoundDatabase::Damaged { why, .. } => doubts.push(format!("the database is damaged: {why}")),
-            FoundDatabase::Whole(..) => {}
-        }
-        let witness = match &self.witness {
-            FoundWitness::Missing => Err("the witness beside the folder is missing"),
-            FoundWitness::Damaged => Err("the witness beside the folder is damaged"),
-            FoundWitness::Copied => Err("the witness beside the folder was put back from a copy"),
-            FoundWitness::Original(witness) => Ok(witness),
-        };
-        match (witness, self.books()) {
-            (Err(doubt), _) => doubts.push(doubt.to_owned()),
-            (Ok(witness), Some(books)) => {
-                if witness.store != books.store {
-                    doubts.push("the witness is of another store".to_owned());
-                } else if witness.starts > books.starts || witness.generation > books.generation {
-                    doubts
-                        .push("the store is older than its witness: it was put back from a copy".to_owned());
-                }
-            }
-            (Ok(_), None) => {}
-        }
-        if let Some(books) = self.books() {
-            let others = |segment: &FoundSegment| segment.store.is_some_and(|store| store != books.store);
-            if self.segments.iter().any(others) {
-                doubts.push("journal and database are of different stores".to_owned());
-            } else if !self.continues(&books) {
-                doubts.push("journal and database are of different times: one was put back".to_owned());
-            }
-        }
-        let [even, odd] = &self.segments;
-        if even.slots != odd.slots {
-            doubts.push("the journal's files are of different sizes".to_owned());
-        }
-        doubts
-    }
-
-    /// Whether the newest generations in the journal are those that must follow the database.
-    fn continues(&self, books: &Books) -> bool {
-        let settled = books.generation;
-        let [even, odd] = &self.segments;
-        let (last, next) = if segment_of(settled) == 0 { (even, odd) } else { (odd, even) };
-        let written = |generation: u64| if generation > books.base { generation } else { 0 };
-        let after = settled.saturating_add(1);
-        let next_fits = [after, written(settled.saturating_sub(1))].contains(&next.generation);
-        let last_fits = last.generation == written(settled)
-            || (next.generation == after && last.generation == settled.saturating_add(2));
-        next_fits && last_fits
-    }
-
-    /// All readable journal records, oldest first.
-    fn journal(&self) -> Vec<Slot> {
-        let mut slots: Vec<Slot> =
-            self.segments.iter().flat_map(|segment| segment.written.iter().copied()).collect();
-        slots.sort_by_key(|slot| slot.generation);
-        slots
-    }
-
-    fn last_generation(&self) -> u64 {
-        let journal = self.segments.iter().map(|segment| segment.generation).max().unwrap_or(0);
-        let witness = match self.witness {
-            FoundWitness::Original(witness) => witness.generation,
-            _ => 0,
-        };
-        journal.max(witness).max(self.books().map_or(0, |books| books.generation))
-    }
-
-    fn last_start(&self) -> u64 {
-        let witness = match self.witness {
-            FoundWitness::Original(witness) => witness.starts,
-            _ => 0,
-        };
-        witness.max(self.books().map_or(0, |books| books.starts))
-    }
-}
 
 /// Where the store is, and what it is made with.
 struct Site<'a> {
@@ -298,7 +179,8 @@ impl Site<'_> {
         if mark > wall.plus(CLOCK_TOLERANCE) {
             warn!(
                 "the clock shows {wall}, but this store was used at {mark} already; time stands still until the \
-                 clock gets there: set the clock right"
+                 clock gets there: set the clock right, or if it was wrong then, move the store away: links issued \
+                 before are refused from then on"
             );
         }
     }
@@ -348,62 +230,6 @@ fn settle(
     Ok(next_ticket)
 }
 
-fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
-    let path = database_path(dir);
-    if !path.try_exists().map_err(failed("look for its database"))? {
-        return Ok(FoundDatabase::Missing);
-    }
-    let index = Arc::new(Index::new());
-    let salvage = Arc::new(Mutex::new(Vec::new()));
-    // sled panics on some kinds of damage; a thread of its own keeps that from ending the process.
-    let opened = std::thread::scope(|scope| {
-        let open = || Database::open(&path, &index, &salvage);
-        std::thread::Builder::new()
-            .name("used-tokens-open".to_owned())
-            .spawn_scoped(scope, open)?
-            .join()
-            .map_or_else(
-                |_panic| Ok(Err("sled panicked".to_owned())),
-                |opened| match opened {
-                    Ok(database) => Ok(Ok(database)),
-                    Err(e) if is_circumstance(&e) => Err(io::Error::other(e)),
-                    Err(e) => Ok(Err(chain(&e))),
-                },
-            )
-    });
-    Ok(match opened.map_err(failed("open its database"))? {
-        Ok(database) => FoundDatabase::Whole(Box::new(database), index),
-        Err(why) => {
-            let salvage = std::mem::take(&mut *salvage.lock().unwrap_or_else(PoisonError::into_inner));
-            FoundDatabase::Damaged { why, salvage }
-        }
-    })
-}
-
-/// Whether the error comes from around the database rather than from within: no damage then.
-fn is_circumstance(error: &DatabaseError) -> bool {
-    let error = match error {
-        DatabaseError::Sled(::sled::Error::Io(e)) | DatabaseError::Sync(e) => e,
-        _ => return false,
-    };
-    let kinds = [ErrorKind::PermissionDenied, ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem];
-    kinds.contains(&error.kind()) || error.to_string().contains("could not acquire lock")
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-fn database_path(dir: &Path) -> PathBuf {
-    dir.join("sled")
-}
-
 /// So late that a token issued in this very second is refused.
 const fn next_second(now: Timestamp) -> Timestamp {
     now.plus(Duration::from_secs(1))
@@ -411,10 +237,6 @@ const fn next_second(now: Timestamp) -> Timestamp {
 
 fn fresh_id() -> Result<StoreId, OpenError> {
     random_bytes().map_err(|e| OpenError::Failed { action: "make an id for it", source: Box::new(e) })
-}
-
-fn failed(action: &'static str) -> impl Fn(io::Error) -> OpenError {
-    move |e| OpenError::Failed { action, source: Box::new(e) }
 }
 
 fn unusable(error: DatabaseError) -> OpenError {

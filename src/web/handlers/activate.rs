@@ -79,6 +79,7 @@ pub(super) async fn act(
     unverified: Path<String>,
     form: StrangerForm<Filled>,
 ) -> Result<HttpResponse, WebError> {
+    let _alone = app.activating.lock().await;
     let (action, task) = look_at(&app, &unverified).await?;
     let fields = form.fields;
     let mut errors = FieldErrors::default();

@@ -113,9 +113,15 @@ impl Folder {
         SignerError::Damaged { path: self.index_path(), problem }
     }
 
-    pub(super) fn has_keys(&self) -> Result<bool, SignerError> {
-        let entries = fs::read_dir(&self.path).map_err(|source| self.io("read", &self.path, source))?;
-        Ok(entries.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == "pem")))
+    /// The ids of all keys that lie in the folder, whether `keys.json` names them or not.
+    pub(super) fn kids(&self) -> Result<Vec<String>, SignerError> {
+        let failed = |source| self.io("read", &self.path, source);
+        let mut kids = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            kids.extend(name.to_str().and_then(|name| name.strip_suffix(".pem")).map(str::to_owned));
+        }
+        Ok(kids)
     }
 
     pub(super) fn read_key(&self, kid: &str) -> Result<PrivateKey, SignerError> {

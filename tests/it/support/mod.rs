@@ -2,6 +2,9 @@
 //! clients that can break off.
 
 pub mod client;
+pub mod postgres;
+pub mod programs;
+pub mod proxy;
 pub mod stores;
 pub mod web;
 

@@ -32,7 +32,7 @@ pub(crate) struct TestWeb {
     /// A second way to the same database, as the command line has it.
     pub(crate) outside: Administration,
     pub(crate) base: String,
-    server: ServerHandle,
+    servers: Vec<ServerHandle>,
     _folder: TempDir,
 }
 
@@ -59,19 +59,18 @@ impl TestWeb {
         let shares = Shares::open(&settings.shares).unwrap();
         let app = App::open(&settings, clock.clone(), shares).await.unwrap();
         let outside = Administration::open(&settings, clock.clone()).await.unwrap();
-        let served = app.clone();
-        let server = HttpServer::new(move || {
-            let app = served.clone();
-            ActixApp::new().configure(move |cfg| app.configure(cfg))
-        })
-        .workers(2)
-        .disable_signals()
-        .listen(listener)
-        .unwrap()
-        .run();
-        let handle = server.handle();
-        actix_web::rt::spawn(server);
-        TestWeb { app, clock, settings, outside, base, server: handle, _folder: folder }
+        let server = serve(&app, listener);
+        TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
+    }
+
+    /// Starts a second app on the same database, as a second process would be, and answers where.
+    pub(crate) async fn twin(&mut self) -> String {
+        let shares = Shares::open(&self.settings.shares).unwrap();
+        let app = App::open(&self.settings, self.clock.clone(), shares).await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        self.servers.push(serve(&app, listener));
+        base
     }
 
     /// The folder of a share.
@@ -116,8 +115,22 @@ impl TestWeb {
 
     /// Stops the server.
     pub(crate) async fn stop(self) {
-        self.server.stop(false).await;
+        for server in &self.servers {
+            server.stop(false).await;
+        }
     }
+}
+
+fn serve(app: &App, listener: TcpListener) -> ServerHandle {
+    let app = app.clone();
+    let server = HttpServer::new(move || {
+        let app = app.clone();
+        ActixApp::new().configure(move |cfg| app.configure(cfg))
+    });
+    let server = server.workers(2).disable_signals().listen(listener).unwrap().run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    handle
 }
 
 fn share(folder: &Path, name: &str, reader: &str) -> ShareSettings {
@@ -153,7 +166,7 @@ impl Answer {
 #[derive(Clone)]
 pub(crate) struct Browser {
     client: Client,
-    base: String,
+    pub(crate) base: String,
     pub(crate) cookies: BTreeMap<String, String>,
     /// Headers to send with every request.
     pub(crate) headers: Vec<(&'static str, String)>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use oncelink::clock::Timestamp;
 use oncelink::token::{
-    KeyRing, Rules, SharedSecret, TokenError, verify_action, verify_command, verify_download,
+    KeyRing, Rules, SharedSecret, TokenError, verify_action, verify_command, verify_download, verify_redeemed,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,6 +99,28 @@ fn every_vector_gets_its_verdict_for_its_reason() {
     assert_eq!(names.len(), vectors.vectors.len(), "a name stands twice");
 }
 
+/// What a redeemed token may still do depends on everything but its end.
+#[test]
+fn a_redeemed_token_is_checked_as_strictly_but_for_its_end() {
+    let vectors = vectors();
+    let (now, fence) = (Timestamp::from_secs(vectors.now), Timestamp::from_secs(vectors.fence));
+    let (ring, rules) = (keys::ring(), download_rules());
+    let mut ended = 0;
+    for vector in vectors.vectors.iter().filter(|vector| vector.to == "download") {
+        let token = vector.text.token();
+        let first = verify_download(&token, &ring, &rules, now, fence);
+        let again = verify_redeemed(&token, &ring, &rules, now, fence);
+        match first {
+            Err(TokenError::Expired { .. }) => {
+                assert!(!matches!(again, Err(TokenError::Expired { .. })), "{}", vector.name);
+                ended += usize::from(again.is_ok());
+            }
+            first => assert_eq!(again, first, "{}", vector.name),
+        }
+    }
+    assert!(ended >= 2, "{ended} ended tokens were otherwise good");
+}
+
 /// With `ONCELINK_WRITE_VECTORS` set, writes the file instead of comparing it.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the one who changes the forge asks for a new file")]
@@ -129,14 +151,28 @@ fn the_file_holds_what_the_forge_makes() {
     }
 }
 
+fn library_accepts(token: &str) -> bool {
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let key = jsonwebtoken::DecodingKey::from_ed_der(&keys::ed_public());
+    jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, jsonwebtoken::Algorithm::EdDSA).unwrap()
+}
+
 /// The rule against points of small order is needed: the library lets this one through.
 #[test]
 fn the_library_accepts_the_signature_with_a_point_of_small_order() {
     let good = forge::good_token();
     let (message, _) = good.rsplit_once('.').unwrap();
-    let key = jsonwebtoken::DecodingKey::from_ed_der(&keys::ed_public());
-    let algorithm = jsonwebtoken::Algorithm::EdDSA;
-    let accepted =
-        jsonwebtoken::crypto::verify(forge::SMALL_ORDER_SIGNATURE, message.as_bytes(), &key, algorithm);
-    assert!(accepted.unwrap());
+    assert!(library_accepts(&format!("{message}.{}", forge::SMALL_ORDER_SIGNATURE)));
+}
+
+/// The rule against a number S that is too large stands twice: the library has it too.
+#[test]
+fn the_library_refuses_a_malleable_signature() {
+    let vectors = vectors().vectors;
+    let malleable: Vec<_> = vectors.iter().filter(|vector| vector.name.contains("malleable")).collect();
+    assert_eq!(malleable.len(), 2);
+    for vector in malleable {
+        assert!(!library_accepts(&vector.text.token()), "{}", vector.name);
+    }
+    assert!(library_accepts(&forge::good_token()));
 }

@@ -1,0 +1,58 @@
+//! The store's books: what it knows of itself, kept in the database and changed in the same atomic
+//! batch as the records they count.
+
+use crate::clock::Timestamp;
+use crate::used_tokens::sled::record::{Reader, StoreId};
+
+/// What the store knows of itself; the canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Books {
+    pub(super) store: StoreId,
+    /// How often the store was opened.
+    pub(super) starts: u64,
+    /// The last generation of the journal that is settled here.
+    pub(super) generation: u64,
+    /// The generation up to which the journal's files hold nothing, because they are newer.
+    pub(super) base: u64,
+    pub(super) fence: Timestamp,
+    /// The high-water mark of time.
+    pub(super) mark: Timestamp,
+    /// The number of the next block; lower ones are never used again.
+    pub(super) next_block: u32,
+    pub(super) blocks: u64,
+    pub(super) records: u64,
+}
+
+impl Books {
+    pub(super) const fn new(store: StoreId, fence: Timestamp, mark: Timestamp) -> Books {
+        Books { store, starts: 0, generation: 0, base: 0, fence, mark, next_block: 1, blocks: 0, records: 0 }
+    }
+
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(&self.store);
+        let times = [self.fence.secs(), self.mark.secs()];
+        for value in [self.starts, self.generation, self.base, self.blocks, self.records].iter().chain(&times)
+        {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.next_block.to_le_bytes());
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the books; `None` when they are damaged.
+    pub(super) fn read(bytes: &[u8]) -> Option<Books> {
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+            return None;
+        }
+        let mut read = Reader(body);
+        let ([1], store) = (read.take()?, read.take()?) else { return None };
+        let (starts, generation, base) = (read.u64()?, read.u64()?, read.u64()?);
+        let (blocks, records) = (read.u64()?, read.u64()?);
+        let (fence, mark, next_block) = (read.time()?, read.time()?, read.u32()?);
+        Some(Books { store, starts, generation, base, fence, mark, next_block, blocks, records })
+    }
+}

@@ -1,0 +1,92 @@
+//! aria2 with sixteen connections: it asks for later ranges while its first, plain GET still runs,
+//! and hangs up where another connection has gone on.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::support::client::Client;
+use crate::support::programs::{Ended, are_there, run};
+use crate::support::proxy::{Line, Proxy};
+use crate::support::{Node, pattern};
+
+const MIB: usize = 1024 * 1024;
+
+async fn aria2(home: &TempDir, link: &str) -> Ended {
+    let arguments = [
+        "-x16",
+        "-s16",
+        "--min-split-size=1M",
+        "--file-allocation=none",
+        "--no-conf=true",
+        "--disable-ipv6=true",
+        "--console-log-level=warn",
+        "--summary-interval=0",
+        "--show-console-readout=false",
+        "--out=a.bin",
+        link,
+    ];
+    run(home.path(), "aria2c", &arguments).await
+}
+
+#[actix_web::test]
+async fn aria2_with_sixteen_connections_gets_the_file_and_then_the_link_is_gone() {
+    if !are_there("aria2c -x16 -s16", &["aria2c"]) {
+        return;
+    }
+    let node = Node::start().await;
+    let content = pattern(64 * MIB);
+    node.put("a.bin", &content);
+    // Several times, for the order in which its connections come differs.
+    for round in 1..=5 {
+        let home = TempDir::new().unwrap();
+        let link = node.link("a.bin");
+        let done = aria2(&home, &link).await;
+        assert_eq!(done.code, Some(0), "round {round}: {done:?}");
+        assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
+        assert_eq!(Client::default().get(&link).await.slug(), "used-token");
+    }
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
+    if !are_there("aria2c -x16 -s16, slow lines", &["aria2c"]) {
+        return;
+    }
+    let node = Node::start().await;
+    let content = pattern(64 * MIB);
+    node.put("a.bin", &content);
+    for round in 1..=2 {
+        let home = TempDir::new().unwrap();
+        let link = node.link("a.bin");
+        let line = Line { speed: Some(MIB as u32), ..Line::default() };
+        let proxy = Proxy::start(node.address, line).await;
+        let done = aria2(&home, &proxy.link(&link)).await;
+        assert_eq!(done.code, Some(0), "round {round}: {done:?}\n{:#?}", proxy.requests());
+        assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
+        assert_eq!(proxy.most_at_once(), 16, "round {round}");
+        assert_eq!(Client::default().get(&link).await.slug(), "used-token");
+    }
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
+    if !are_there("aria2c -x16 -s16, cut", &["aria2c"]) {
+        return;
+    }
+    let node = Node::start().await;
+    let content = pattern(64 * MIB);
+    node.put("a.bin", &content);
+    let home = TempDir::new().unwrap();
+    let link = node.link("a.bin");
+    let line = Line { cuts: 6, cut_after: 2 * MIB, speed: Some(4 * MIB as u32) };
+    let proxy = Proxy::start(node.address, line).await;
+    let done = aria2(&home, &proxy.link(&link)).await;
+    assert_eq!(done.code, Some(0), "{done:?}\n{:#?}", proxy.requests());
+    assert!(fs::read(home.path().join("a.bin")).unwrap() == content);
+    assert_eq!(proxy.cuts(), 6);
+    assert_eq!(Client::default().get(&link).await.slug(), "used-token");
+    node.stop().await;
+}

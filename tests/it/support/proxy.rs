@@ -1,0 +1,144 @@
+//! A line between client and node that breaks off or is slow, and that remembers what was asked.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// What is wrong with the line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Line {
+    /// The first so many connections that have carried `cut_after` bytes of answers are cut there.
+    pub cuts: usize,
+    pub cut_after: usize,
+    /// Bytes of answers a second that each connection carries.
+    pub speed: Option<u32>,
+}
+
+/// A proxy for TCP at an address of its own. Ends when dropped.
+pub struct Proxy {
+    pub address: SocketAddr,
+    state: Arc<State>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct State {
+    line: Line,
+    cuts_left: AtomicUsize,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
+    requests: Mutex<Vec<String>>,
+}
+
+impl Proxy {
+    pub async fn start(node: SocketAddr, line: Line) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let state = Arc::new(State {
+            line,
+            cuts_left: AtomicUsize::new(line.cuts),
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
+            requests: Mutex::default(),
+        });
+        let address = listener.local_addr().unwrap();
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, node, shared.clone()));
+            }
+        });
+        Proxy { address, state, task }
+    }
+
+    /// The same link, by way of this line.
+    pub fn link(&self, link: &str) -> String {
+        let (_, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// The heads of all requests so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    /// How many connections were cut.
+    pub fn cuts(&self) -> usize {
+        self.state.line.cuts - self.state.cuts_left.load(Ordering::SeqCst)
+    }
+
+    /// The most answers that ran at once.
+    pub fn most_at_once(&self) -> usize {
+        self.state.most_running.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn carry(client: TcpStream, node: SocketAddr, state: Arc<State>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    // A small window, so that the node cannot run far ahead of what the client has.
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let Ok(server) = socket.connect(node).await else { return };
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    // Whichever side ends first ends the connection, as a broken line would.
+    tokio::select! {
+        () = requests(from_client, to_server, &state) => {}
+        () = answers(from_server, to_client, &state) => {}
+    }
+}
+
+async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
+    let mut chunk = vec![0; 16 * 1024];
+    let mut head = Vec::new();
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        head.extend_from_slice(&chunk[..count]);
+        while let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            let one: Vec<u8> = head.drain(..end + 4).collect();
+            state.requests.lock().unwrap().push(String::from_utf8_lossy(&one).into_owned());
+        }
+        if to.write_all(&chunk[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
+    let line = state.line;
+    let mut chunk = vec![0; 16 * 1024];
+    let (mut carried, mut counted) = (0, false);
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        if !counted {
+            counted = true;
+            let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
+            state.most_running.fetch_max(running, Ordering::SeqCst);
+        }
+        let cut = carried + count >= line.cut_after
+            && state
+                .cuts_left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                .is_ok();
+        let pass = if cut { line.cut_after - carried } else { count };
+        if to.write_all(&chunk[..pass]).await.is_err() || cut {
+            break;
+        }
+        carried += count;
+        if let Some(speed) = line.speed {
+            tokio::time::sleep(Duration::from_secs_f64(count as f64 / f64::from(speed))).await;
+        }
+    }
+    if counted {
+        state.running.fetch_sub(1, Ordering::SeqCst);
+    }
+    let _gone = to.shutdown().await;
+}

@@ -1,0 +1,158 @@
+//! Forms act only for pages of ours: every POST without a valid token, or from a foreign page, is
+//! refused and changes nothing.
+
+use reqwest::Method;
+
+use crate::support::web::{Browser, PASSWORD, TestWeb, form};
+
+/// Every address that takes a form, and fields with which it would do its work.
+const FORMS: [(&str, &[(&str, &str)]); 4] = [
+    ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
+    ("/logout", &[]),
+    ("/download", &[("file", "/open/file.txt")]),
+    (
+        "/account/password",
+        &[
+            ("current_password", PASSWORD),
+            ("password", "another test password"),
+            ("password_again", "another test password"),
+        ],
+    ),
+];
+
+/// A browser in which Ada is logged in and that has also seen the log-in form, with the token of
+/// each kind of form.
+async fn ada(web: &TestWeb) -> (Browser, [String; 2]) {
+    let mut browser = web.browser();
+    let stranger = browser.get("/login").await.csrf();
+    browser.fill("/login", "/login", &[("email", "ada@example.org"), ("password", PASSWORD)]).await;
+    let own = browser.get("/account").await.csrf();
+    (browser, [stranger, own])
+}
+
+fn token_for<'t>(path: &str, [stranger, own]: &'t [String; 2]) -> &'t str {
+    if path == "/login" { stranger } else { own }
+}
+
+#[actix_web::test]
+async fn a_form_without_its_own_token_is_refused() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    web.account("eve@example.org", &[]).await;
+    let (browser, tokens) = ada(&web).await;
+    let eve = web.logged_in("eve@example.org").await.get("/account").await.csrf();
+    for (path, fields) in FORMS {
+        let right = token_for(path, &tokens);
+        let other_kind = if path == "/login" { &tokens[1] } else { &tokens[0] };
+        let mut flipped = right.to_owned();
+        flipped.replace_range(0..1, if right.starts_with('A') { "B" } else { "A" });
+        for wrong in ["", "x", &eve, other_kind, &flipped, &right[1..], &format!("{right}A")] {
+            let fields = [fields, &[("csrf", wrong)]].concat();
+            assert_eq!(browser.clone().post(path, &fields).await.status, 403, "{path} with {wrong:?}");
+        }
+        assert_eq!(browser.clone().post(path, fields).await.status, 403, "{path} with none");
+    }
+    assert_eq!(browser.clone().get("/account").await.status, 200, "nothing has happened");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_form_from_a_foreign_page_is_refused_even_with_the_token() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let (browser, tokens) = ada(&web).await;
+    let foreign: [&[(&str, &str)]; 5] = [
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("origin", "https://evil.example")],
+        &[("origin", "null")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1")],
+    ];
+    for (path, fields) in FORMS {
+        let fields = [fields, &[("csrf", token_for(path, &tokens))]].concat();
+        for headers in foreign {
+            let mut browser = browser.clone();
+            browser.headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+            assert_eq!(browser.post(path, &fields).await.status, 403, "{path} with {headers:?}");
+        }
+    }
+    for (path, fields) in FORMS.into_iter().filter(|(path, _)| *path == "/download") {
+        let fields = [fields, &[("csrf", token_for(path, &tokens))]].concat();
+        for (name, value) in [("sec-fetch-site", "same-origin"), ("origin", web.base.as_str())] {
+            let mut browser = browser.clone();
+            browser.headers = vec![(name, value.to_owned())];
+            assert_eq!(browser.post(path, &fields).await.status, 303, "our own page: {name}");
+        }
+    }
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_get_never_acts() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let (mut browser, tokens) = ada(&web).await;
+    for (path, fields) in FORMS.into_iter().filter(|(path, _)| *path != "/login") {
+        let fields = [fields, &[("csrf", token_for(path, &tokens))]].concat();
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
+            let address = format!("{path}?{}", form(&fields));
+            let answer = browser.send(method.clone(), &address, None).await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+        }
+    }
+    assert_eq!(browser.get("/account").await.status, 200);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_changed_password_ends_every_other_session_and_gives_this_one_a_new_id() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let mut elsewhere = web.logged_in("ada@example.org").await;
+    let mut here = web.logged_in("ada@example.org").await;
+    let before = here.clone();
+    let new = "quite another password";
+    for (current, password, again, sentence) in [
+        ("a wrong old password", new, new, "This is not your current password."),
+        (PASSWORD, "too short", "too short", "A password has at least 15 characters."),
+        (PASSWORD, new, "quite another passwort", "The two passwords differ."),
+        (PASSWORD, "passwordpassword", "passwordpassword", "one of the first that attackers try"),
+    ] {
+        let fields = [("current_password", current), ("password", password), ("password_again", again)];
+        let answer = here.fill("/account", "/account/password", &fields).await;
+        assert_eq!(answer.status, 422);
+        assert!(answer.body.contains(sentence), "{sentence}: {}", answer.body);
+        assert!(!answer.body.contains(current), "a password is never sent back");
+    }
+    let fields = [("current_password", PASSWORD), ("password", new), ("password_again", new)];
+    let answer = here.fill("/account", "/account/password", &fields).await;
+    assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/account")));
+    assert_ne!(here.cookies["sid"], before.cookies["sid"]);
+    assert!(here.get("/account").await.body.contains("Your password is changed."));
+    assert!(!here.get("/account").await.body.contains("Your password is changed."), "said once");
+    assert_eq!(elsewhere.get("/account").await.status, 303);
+    assert_eq!(before.clone().get("/account").await.status, 303);
+    assert_eq!(web.browser().log_in("ada@example.org", PASSWORD).await.status, 403);
+    assert_eq!(web.browser().log_in("ada@example.org", new).await.status, 303);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn guessing_the_old_password_in_a_stolen_session_is_slowed_down() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let mut browser = web.logged_in("ada@example.org").await;
+    let mut refused = 0;
+    for n in 0..25 {
+        let guess = format!("a wrong old password {n}");
+        let new = "quite another password";
+        let fields = [("current_password", guess.as_str()), ("password", new), ("password_again", new)];
+        match browser.fill("/account", "/account/password", &fields).await.status {
+            422 => {}
+            429 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0);
+    web.stop().await;
+}
