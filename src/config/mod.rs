@@ -4,14 +4,14 @@
 //! environment or the settings file. `oncelink.example.toml` is the table of the keys: their
 //! names, kinds and defaults; a test keeps it equal to [`Settings::default`].
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::Deref;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+mod address;
+mod defaults;
 mod duration;
 mod error;
 mod known;
@@ -19,6 +19,7 @@ mod load;
 mod network;
 mod validate;
 
+pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
 pub use network::{InvalidNetwork, Network};
@@ -64,25 +65,6 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            data_dir: "data".into(),
-            web: WebSettings::default(),
-            download: DownloadSettings::default(),
-            token: TokenSettings::default(),
-            mail: MailSettings::default(),
-            log: LogSettings::default(),
-            shares: vec![ShareSettings {
-                name: "books".to_owned(),
-                path: "storage/books".into(),
-                read: vec!["everyone".to_owned()],
-                write: vec!["staff".to_owned()],
-            }],
-        }
-    }
-}
-
 /// `[web]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -108,23 +90,6 @@ pub struct WebSettings {
     pub trusted_proxies: Vec<Network>,
     /// Most connections at once.
     pub max_connections: usize,
-}
-
-impl Default for WebSettings {
-    fn default() -> WebSettings {
-        let listen = loopback(8080);
-        WebSettings {
-            listen,
-            public_url: format!("http://{listen}"),
-            database: StoreAddress::from("sqlite"),
-            signup: Signup::Open,
-            session_idle: minutes(30),
-            session_max: hours(12),
-            password_min: 15,
-            trusted_proxies: Vec::new(),
-            max_connections: 1000,
-        }
-    }
 }
 
 /// Who may make an account for himself.
@@ -173,25 +138,6 @@ pub struct DownloadSettings {
     pub stop_timeout: Duration,
 }
 
-impl Default for DownloadSettings {
-    fn default() -> DownloadSettings {
-        let listen = loopback(8081);
-        DownloadSettings {
-            listen,
-            public_url: format!("http://{listen}"),
-            keys: format!("http://{}{JWKS_PATH}", loopback(8080)),
-            used_tokens: StoreAddress::from("sled"),
-            resume: Resume::SameClient,
-            lease: hours(1),
-            lease_max: hours(24),
-            trusted_proxies: Vec::new(),
-            max_connections: 4000,
-            invalid_per_minute: 60,
-            stop_timeout: Duration::from_secs(30),
-        }
-    }
-}
-
 /// Who may come back for the rest of a redeemed file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -222,17 +168,6 @@ pub struct TokenSettings {
     pub shared_secrets: Vec<SharedSecret>,
 }
 
-impl Default for TokenSettings {
-    fn default() -> TokenSettings {
-        TokenSettings {
-            lifetime: minutes(2),
-            max_lifetime: hours(7 * 24),
-            leeway: Duration::from_secs(5),
-            shared_secrets: Vec::new(),
-        }
-    }
-}
-
 /// `[[token.shared_secret]]`: an HS256 secret, in a file of at least 32 bytes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -253,12 +188,6 @@ pub struct MailSettings {
     pub from: String,
 }
 
-impl Default for MailSettings {
-    fn default() -> MailSettings {
-        MailSettings { send: StoreAddress::from("outbox"), from: "Oncelink <noreply@localhost>".to_owned() }
-    }
-}
-
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -267,12 +196,6 @@ pub struct LogSettings {
     pub level: String,
     /// Text or JSON lines.
     pub format: LogFormat,
-}
-
-impl Default for LogSettings {
-    fn default() -> LogSettings {
-        LogSettings { level: "info".to_owned(), format: LogFormat::Text }
-    }
 }
 
 /// How a log line looks.
@@ -303,65 +226,4 @@ pub struct ShareSettings {
 
 fn everyone() -> Vec<String> {
     vec!["everyone".to_owned()]
-}
-
-/// The name of an embedded store or the address of a server; an address may hold a password,
-/// which `Debug` and `Display` leave out.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct StoreAddress(String);
-
-impl StoreAddress {
-    /// The whole address, password included.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Deref for StoreAddress {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for StoreAddress {
-    fn from(text: &str) -> StoreAddress {
-        StoreAddress(text.to_owned())
-    }
-}
-
-impl From<String> for StoreAddress {
-    fn from(text: String) -> StoreAddress {
-        StoreAddress(text)
-    }
-}
-
-/// The scheme alone, such as `postgres://…`, where there is one.
-impl fmt::Display for StoreAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.split_once("://") {
-            Some((scheme, _)) => write!(f, "{scheme}://…"),
-            None => f.write_str(&self.0),
-        }
-    }
-}
-
-impl fmt::Debug for StoreAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoreAddress({self})")
-    }
-}
-
-const fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
-}
-
-const fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
-}
-
-const fn hours(count: u64) -> Duration {
-    minutes(count * 60)
 }

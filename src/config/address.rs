@@ -1,0 +1,55 @@
+//! Where a store or a server is.
+
+use std::fmt;
+use std::ops::Deref;
+
+use serde::Deserialize;
+
+/// The name of an embedded store or the address of a server; an address may hold a password,
+/// which `Debug` and `Display` leave out.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct StoreAddress(String);
+
+impl StoreAddress {
+    /// The whole address, password included.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for StoreAddress {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for StoreAddress {
+    fn from(text: &str) -> StoreAddress {
+        StoreAddress(text.to_owned())
+    }
+}
+
+impl From<String> for StoreAddress {
+    fn from(text: String) -> StoreAddress {
+        StoreAddress(text)
+    }
+}
+
+/// The scheme alone, such as `postgres://…`, where there is one.
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once("://") {
+            Some((scheme, _)) => write!(f, "{scheme}://…"),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreAddress({self})")
+    }
+}

@@ -1,0 +1,99 @@
+//! The settings that hold where nothing is set. `oncelink.example.toml` shows the same ones.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::{
+    DownloadSettings, JWKS_PATH, LogFormat, LogSettings, MailSettings, Resume, Settings, ShareSettings,
+    Signup, StoreAddress, TokenSettings, WebSettings,
+};
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            data_dir: "data".into(),
+            web: WebSettings::default(),
+            download: DownloadSettings::default(),
+            token: TokenSettings::default(),
+            mail: MailSettings::default(),
+            log: LogSettings::default(),
+            shares: vec![ShareSettings {
+                name: "books".to_owned(),
+                path: "storage/books".into(),
+                read: vec!["everyone".to_owned()],
+                write: vec!["staff".to_owned()],
+            }],
+        }
+    }
+}
+
+impl Default for WebSettings {
+    fn default() -> WebSettings {
+        let listen = loopback(8080);
+        WebSettings {
+            listen,
+            public_url: format!("http://{listen}"),
+            database: StoreAddress::from("sqlite"),
+            signup: Signup::Open,
+            session_idle: minutes(30),
+            session_max: hours(12),
+            password_min: 15,
+            trusted_proxies: Vec::new(),
+            max_connections: 1000,
+        }
+    }
+}
+
+impl Default for DownloadSettings {
+    fn default() -> DownloadSettings {
+        let listen = loopback(8081);
+        DownloadSettings {
+            listen,
+            public_url: format!("http://{listen}"),
+            keys: format!("http://{}{JWKS_PATH}", loopback(8080)),
+            used_tokens: StoreAddress::from("sled"),
+            resume: Resume::SameClient,
+            lease: hours(1),
+            lease_max: hours(24),
+            trusted_proxies: Vec::new(),
+            max_connections: 4000,
+            invalid_per_minute: 60,
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for TokenSettings {
+    fn default() -> TokenSettings {
+        TokenSettings {
+            lifetime: minutes(2),
+            max_lifetime: hours(7 * 24),
+            leeway: Duration::from_secs(5),
+            shared_secrets: Vec::new(),
+        }
+    }
+}
+
+impl Default for MailSettings {
+    fn default() -> MailSettings {
+        MailSettings { send: StoreAddress::from("outbox"), from: "Oncelink <noreply@localhost>".to_owned() }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+const fn hours(count: u64) -> Duration {
+    minutes(count * 60)
+}
