@@ -11,7 +11,8 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::web::accounts::{Account, Added, Email, NewAccount, PersonName};
+use crate::web::account::{Account, Email, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName};
+use crate::web::accounts::Added;
 use crate::web::administration::Administration;
 use crate::web::passwords::{Password, StoredPassword};
 
@@ -31,16 +32,16 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     // All that was typed is looked at before anything is opened or made.
     let email = email_of(&user.email)?;
     let name = match &user.name {
-        Some(name) => name.parse().map_err(|wrong: crate::web::accounts::InvalidName| {
-            usage("--name", &wrong, "give another, or none")
-        })?,
+        Some(name) => {
+            name.parse().map_err(|wrong: InvalidName| usage("--name", &wrong, "give another, or none"))?
+        }
         None => PersonName::from_email(&email),
     };
     let groups = user
         .groups
         .iter()
         .map(|group| {
-            group.parse().map_err(|wrong: crate::web::accounts::InvalidGroup| {
+            group.parse().map_err(|wrong: InvalidGroup| {
                 usage("--group", &wrong, "take a name as `read` and `write` of a share have it")
             })
         })
@@ -149,8 +150,7 @@ async fn hashed(
 }
 
 fn email_of(text: &str) -> Result<Email, CliError> {
-    text.parse()
-        .map_err(|wrong: crate::web::accounts::InvalidEmail| usage("EMAIL", &wrong, "check what you typed"))
+    text.parse().map_err(|wrong: InvalidEmail| usage("EMAIL", &wrong, "check what you typed"))
 }
 
 /// The first line of standard input.

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::Timestamp;
 use crate::token::{Action, KeyRingError, Rules, TokenError, verify_action};
 use crate::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
-use crate::web::accounts::Account;
+use crate::web::account::Account;
 use crate::web::issue::{IssueError, Issuer};
 
 /// How long an action link can be used.

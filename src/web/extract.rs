@@ -14,10 +14,10 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::secret::Secret;
-use crate::web::accounts::Account;
+use crate::web::account::Account;
 use crate::web::csrf;
+use crate::web::error::WebError;
 use crate::web::pages::{Chrome, Section, User};
-use crate::web::problem::WebError;
 use crate::web::sessions::Session;
 use crate::web::state::State;
 

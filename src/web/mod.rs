@@ -24,6 +24,7 @@ use crate::web::signer::SignerError;
 use crate::web::state::State;
 use crate::web::throttle::Throttle;
 
+pub mod account;
 pub mod accounts;
 pub mod actions;
 pub mod administration;
@@ -31,6 +32,7 @@ pub mod browse;
 pub mod cookies;
 pub mod csrf;
 pub mod db;
+pub mod error;
 pub mod extract;
 pub mod generation;
 mod handlers;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::config::ShareSettings;
 use crate::id::FilePath;
-use crate::web::accounts::Account;
+use crate::web::account::Account;
 
 /// A file or folder that somebody's rights were checked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Rights {
 struct Readers {
     everyone: bool,
     groups: Vec<String>,
-    /// E-mail addresses as [`crate::web::accounts::Email::key`] has them.
+    /// E-mail addresses as [`crate::web::account::Email::key`] has them.
     accounts: Vec<String>,
 }
 

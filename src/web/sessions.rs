@@ -15,7 +15,8 @@ use sqlx::Row;
 
 use crate::clock::Timestamp;
 use crate::secret::{Digest, RandomError, Secret};
-use crate::web::accounts::{Account, AccountError, AccountId, Accounts, from_column, to_column};
+use crate::web::account::{Account, AccountId};
+use crate::web::accounts::{AccountError, Accounts, from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::generation::{Generation, Generations};
 use crate::web::passwords::StoredPassword;

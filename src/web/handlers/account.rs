@@ -8,11 +8,11 @@ use serde::Deserialize;
 use super::login::add_cookie;
 use super::{App, html, see_other};
 use crate::web::cookies::Note;
+use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, CsrfForm, SignedIn};
 use crate::web::pages::account::{Account as AccountPage, FieldErrors};
 use crate::web::pages::{Flash, FlashKind, Section};
 use crate::web::passwords::Password;
-use crate::web::problem::WebError;
 use crate::web::state::State;
 
 /// `GET /account`

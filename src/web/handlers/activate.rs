@@ -10,13 +10,14 @@ use super::account::{new_password, sentence};
 use super::login::add_cookie;
 use super::{App, html, see_other};
 use crate::token::Action;
-use crate::web::accounts::{Account, AccountId, Added, Email, NewAccount, PersonName};
+use crate::web::account::{Account, AccountId, Email, NewAccount, PersonName};
+use crate::web::accounts::Added;
 use crate::web::actions::{Purpose, Spent, fits};
 use crate::web::csrf;
+use crate::web::error::WebError;
 use crate::web::extract::StrangerForm;
 use crate::web::pages::account::{Activate, Activated, Activation, FieldErrors};
 use crate::web::passwords::Password;
-use crate::web::problem::WebError;
 use crate::web::state::State;
 
 /// What a link is good for now.

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::files::blocking;
 use super::{App, see_other};
 use crate::id::FilePath;
+use crate::web::error::WebError;
 use crate::web::extract::CsrfForm;
 use crate::web::issue::DownloadOrder;
-use crate::web::problem::WebError;
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use super::{App, html, see_other};
 use crate::id::FilePath;
 use crate::web::browse::{self, Place};
+use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::pages::Section;
 use crate::web::pages::files::{Folder, Search, Shares};
 use crate::web::pages::row::address;
 use crate::web::pages::sort::Sort;
-use crate::web::problem::WebError;
 use crate::web::rights::Readable;
 
 /// Most characters of a search; the page's field takes no more.

@@ -8,13 +8,13 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{App, html, see_other};
-use crate::web::accounts::Email;
+use crate::web::account::Email;
 use crate::web::csrf;
+use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, CsrfForm, StrangerForm, session_of};
 use crate::web::local_path::LocalPath;
 use crate::web::pages::account::Login;
 use crate::web::passwords::Password;
-use crate::web::problem::WebError;
 
 #[derive(Deserialize)]
 pub(super) struct Destination {

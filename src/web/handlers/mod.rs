@@ -5,7 +5,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, Route};
 use askama::Template;
 
-use crate::web::problem::WebError;
+use crate::web::error::WebError;
 use crate::web::state::State;
 
 mod account;

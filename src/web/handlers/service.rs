@@ -6,7 +6,7 @@ use actix_web::web::Path;
 
 use super::{App, see_other};
 use crate::assets;
-use crate::web::problem::WebError;
+use crate::web::error::WebError;
 
 pub(super) async fn home() -> HttpResponse {
     see_other("/files/")
