@@ -50,7 +50,8 @@ fn runtime() -> tokio::runtime::Runtime {
 fn jti() -> Jti {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let process = u64::from(std::process::id()) << 32;
-    let mut state = process.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut state =
+        process.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut word = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -166,7 +166,8 @@ async fn flip_one_by_one(file: &str, orderly: bool, count: u64) {
         let bytes = fs::read(&path).unwrap();
         let written: Vec<u64> =
             (0..).zip(bytes.chunks(64)).filter(|(_, c)| c.iter().any(|b| *b != 0)).map(|(n, _)| n).collect();
-        let chunk = written[written.len() * usize::try_from(round).unwrap() / usize::try_from(count).unwrap()];
+        let chunk =
+            written[written.len() * usize::try_from(round).unwrap() / usize::try_from(count).unwrap()];
         let length = (bytes.len() as u64 - chunk * 64).min(64);
         let offset = chunk * 64 + (round * 7) % length;
         flip(&path, std::iter::once(offset));
@@ -227,7 +228,9 @@ async fn a_damaged_record_in_the_journal_raises_the_fence_and_spares_the_others(
     }
     assert_eq!(kept, site.claimed.len());
     let aside = fs::read_dir(site.dir()).unwrap().filter_map(Result::ok);
-    assert!(aside.map(|e| e.file_name()).any(|name| name.to_string_lossy().starts_with("journal.0.damaged-")));
+    assert!(
+        aside.map(|e| e.file_name()).any(|name| name.to_string_lossy().starts_with("journal.0.damaged-"))
+    );
 }
 
 #[tokio::test]
@@ -280,7 +283,8 @@ async fn an_older_copy_put_back_raises_the_fence() {
         let mut site = Site::used(true).await;
         let backup = site.folder.path().join("backup");
         copy_folder(&site.dir(), &backup);
-        fs::copy(site.folder.path().join("store.witness"), site.folder.path().join("backup.witness")).unwrap();
+        fs::copy(site.folder.path().join("store.witness"), site.folder.path().join("backup.witness"))
+            .unwrap();
         let store = site.open();
         site.claim(&store, 5).await;
         drop(store);

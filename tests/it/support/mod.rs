@@ -2,6 +2,7 @@
 //! clients that can break off.
 
 pub mod client;
+pub mod process;
 pub mod stores;
 pub mod web;
 
