@@ -14,6 +14,8 @@ mod clients_aria2;
 mod clients_curl;
 mod clients_wget;
 mod dependencies;
+mod faults_damage;
+mod faults_kill;
 mod key_sets;
 mod key_source;
 mod needs;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;
+pub mod process;
 pub mod stores;
 pub mod web;
 

@@ -1,0 +1,194 @@
+//! A used-token store that is gone, rolled back or damaged while the node is down: what was used
+//! stays refused, new tokens work, and the log says what happened and what to do.
+//!
+//! Kill, damage, start and replay follow one another as fast as they can, within one second: a
+//! fence at the second of the start would let the second copy out.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::support::process::{Process, Site, Ticket, run, say, wait_for};
+
+/// What may be answered for a used token when the store could not remember all.
+const REFUSALS: [&str; 2] = ["used-token", "expired-token"];
+const DOUBT: &str = "the used-token store cannot be trusted";
+
+/// Starts the node and asks for what was used as soon as it answers at all; then, that new tokens work.
+fn start_and_replay(site: &Site, used: &[Ticket]) -> Process {
+    let mut node = site.launch(site.command(&[]));
+    let (first, rest) = used.split_first().unwrap();
+    wait_for("a first answer", || site.get(first).is_ok());
+    site.assert_refused([first], &REFUSALS);
+    site.assert_refused(rest, &REFUSALS);
+    node.wait_until_ready();
+    site.assert_refused(used, &REFUSALS);
+    site.redeem(1);
+    node
+}
+
+/// Redeems, kills, does `damage` to the store, starts and replays; answers what the log said since.
+fn damaged_by(damage: impl FnOnce(&Site)) -> String {
+    let site = Site::new();
+    let node = site.start();
+    let used = site.redeem(5);
+    let before = site.log().len();
+    node.kill();
+    damage(&site);
+    start_and_replay(&site, &used).kill();
+    // And once more: whatever was noticed is not forgotten by the next start.
+    start_and_replay(&site, &used).kill();
+    site.log().split_off(before)
+}
+
+fn assert_told(log: &str, what: &str) {
+    let told =
+        log.lines().any(|line| line.contains(DOUBT) && line.contains(what) && line.contains(" ERROR "));
+    assert!(told, "{log}");
+    assert!(log.contains("links issued before") && log.contains("owners need new ones"), "{log}");
+}
+
+#[test]
+fn a_deleted_store_lets_nothing_in_twice() {
+    let log = damaged_by(|site| fs::remove_dir_all(site.store()).unwrap());
+    assert_told(&log, "the database is missing");
+}
+
+#[test]
+fn a_store_deleted_with_all_around_it_lets_nothing_in_twice() {
+    let log = damaged_by(|site| fs::remove_dir_all(&site.data).unwrap());
+    assert!(log.contains("made a new used-token store; links issued before"), "{log}");
+}
+
+#[test]
+fn a_store_with_a_part_deleted_lets_nothing_in_twice() {
+    for (part, told) in [
+        ("journal.0", "journal 0: it is missing"),
+        ("journal.1", "journal 1: it is missing"),
+        ("sled", "the database is missing"),
+        ("sled/db", "database"),
+        ("../used-tokens.witness", "the witness beside the folder is missing"),
+    ] {
+        let log = damaged_by(|site| {
+            let path = site.store().join(part);
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        });
+        assert_told(&log, told);
+    }
+}
+
+/// Puts a copy that was made on another day back, by `copy` and `put_back`, after more was redeemed.
+fn put_back(copy: impl FnOnce(&Site), put_back: impl FnOnce(&Site)) -> String {
+    let site = Site::new();
+    let node = site.start();
+    let mut used = site.redeem(3);
+    node.kill();
+    copy(&site);
+    let node = site.start();
+    used.extend(site.redeem(3));
+    let before = site.log().len();
+    node.kill();
+    put_back(&site);
+    start_and_replay(&site, &used).kill();
+    start_and_replay(&site, &used).kill();
+    site.log().split_off(before)
+}
+
+fn copy(from: &Path, to: &Path) {
+    run("cp", &["-a", from.to_str().unwrap(), to.to_str().unwrap()]);
+}
+
+#[test]
+fn yesterdays_store_put_back_lets_nothing_in_twice() {
+    let backup = |site: &Site| site.path().join("backup");
+    let log = put_back(
+        |site| copy(&site.store(), &backup(site)),
+        |site| {
+            fs::remove_dir_all(site.store()).unwrap();
+            fs::rename(backup(site), site.store()).unwrap();
+        },
+    );
+    assert_told(&log, "older than its witness");
+}
+
+#[test]
+fn yesterdays_data_folder_put_back_lets_nothing_in_twice() {
+    let backup = |site: &Site| site.path().join("backup");
+    let log = put_back(
+        |site| copy(&site.data, &backup(site)),
+        |site| {
+            fs::remove_dir_all(&site.data).unwrap();
+            fs::rename(backup(site), &site.data).unwrap();
+        },
+    );
+    assert_told(&log, "put back from a copy");
+}
+
+#[test]
+fn yesterdays_original_put_back_over_a_copy_lets_nothing_in_twice() {
+    let backup = |site: &Site| site.path().join("backup");
+    let log = put_back(
+        |site| {
+            fs::rename(site.store(), backup(site)).unwrap();
+            copy(&backup(site), &site.store());
+        },
+        |site| {
+            fs::remove_dir_all(site.store()).unwrap();
+            fs::rename(backup(site), site.store()).unwrap();
+        },
+    );
+    assert_told(&log, "older than its witness");
+}
+
+/// Every file of the store, and the witness beside it.
+fn files(site: &Site) -> Vec<PathBuf> {
+    let mut folders = vec![site.store()];
+    let mut files = vec![site.store().with_extension("witness")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.to_str().unwrap().contains(".damaged-") {
+                continue;
+            }
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Flips a byte in place, as a failing disk does: the file stays the same file.
+fn flip(path: &Path, offset: u64) {
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_in_any_file_lets_nothing_in_twice() {
+    let site = Site::new();
+    let mut node = site.start();
+    let mut used = site.redeem(3);
+    let (mut flips, mut noticed) = (0, 0);
+    let names: Vec<PathBuf> = files(&site);
+    for name in names {
+        // The magic, the header, the first record, the middle, the end.
+        for place in [0_u64, 30, 4096 + 50, u64::MAX / 2, u64::MAX] {
+            used.extend(site.redeem(2));
+            let before = site.log().len();
+            node.kill();
+            // Doubt replaces files, sled names its snapshots anew: what is gone can't be damaged.
+            let len = fs::metadata(&name).map_or(0, |data| data.len());
+            let offset = if place > len { (place / (u64::MAX / 2)).max(1) * (len / 2) } else { place };
+            if len > 0 {
+                flip(&name, offset.min(len - 1));
+                flips += 1;
+            }
+            node = start_and_replay(&site, &used);
+            noticed += usize::from(site.log().split_off(before).contains(DOUBT));
+        }
+    }
+    say(&format!("{flips} bytes flipped, {noticed} noticed at the start"));
+    assert!(flips >= 15 && noticed >= 10, "{noticed} of {flips}");
+}
