@@ -1,13 +1,12 @@
 //! Why a command was not done, and with which exit code that ends.
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::SettingsError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
-use crate::token::{InvalidSecret, KeyRingError, TokenError};
+use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
 use crate::web::OpenError;
 use crate::web::accounts::AccountError;
 use crate::web::issue::IssueError;
@@ -51,15 +50,9 @@ pub enum CliError {
         #[source]
         source: PublicKeysError,
     },
-    /// A shared secret can't be used.
-    #[error("cannot use the shared secret in {}", path.display())]
-    SharedSecret {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: PublicKeysError,
-    },
+    /// A shared secret can't be had.
+    #[error(transparent)]
+    SharedSecret(#[from] SecretFileError),
     /// `token verify` says no.
     #[error("refused: {error} ({})", error.reason())]
     Refused {

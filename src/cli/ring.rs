@@ -1,7 +1,6 @@
 //! The key ring that the download service would verify with, put together for one command.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::error::{CliError, PublicKeysError};
@@ -25,9 +24,8 @@ pub(super) async fn key_ring(settings: &Settings, now: Timestamp) -> Result<KeyR
         from_settings(&settings.download.keys).await?
     };
     settings.token.shared_secrets.iter().try_fold(public, |ring, secret| {
-        let read = shared_secret(&secret.kid, &secret.file);
-        read.and_then(|secret| Ok(ring.with_secret(secret)?))
-            .map_err(|source| CliError::SharedSecret { path: secret.file.clone(), source })
+        let secret = SharedSecret::read(&secret.kid, &secret.file)?;
+        ring.with_secret(secret).map_err(|error| public_keys("token.shared_secret", error.into()))
     })
 }
 
@@ -39,14 +37,6 @@ pub(super) async fn from_settings(keys: &str) -> Result<KeyRing, CliError> {
         fs::read_to_string(keys).map_err(PublicKeysError::from)
     };
     text.and_then(|text| Ok(KeyRing::from_jwks(&text)?)).map_err(|source| public_keys(keys, source))
-}
-
-/// Reads a shared secret: the file's bytes, less a final line break.
-pub(super) fn shared_secret(kid: &str, file: &Path) -> Result<SharedSecret, PublicKeysError> {
-    let bytes = zeroize::Zeroizing::new(fs::read(file)?);
-    let secret = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
-    Ok(SharedSecret::new(kid, secret)?)
 }
 
 async fn fetch(address: &str) -> Result<String, PublicKeysError> {

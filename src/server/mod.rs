@@ -17,14 +17,14 @@ use actix_web::{App, web as routes};
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Settings, TokenSettings};
+use crate::config::Settings;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::files::{ShareError, Shares};
 use crate::secret::RandomError;
 use crate::server::listen::Limits;
 use crate::telemetry::chain;
-use crate::token::{InvalidSecret, SharedSecret};
+use crate::token::{SecretFileError, SharedSecret};
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
 use crate::web;
@@ -88,18 +88,9 @@ pub enum ServeError {
     /// The public keys can't be had.
     #[error(transparent)]
     Keys(#[from] KeySourceError),
-    /// A shared secret can't be read.
-    #[error("cannot read the shared secret {} (`token.shared_secret`)", path.display())]
-    SecretFile {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A shared secret is no good.
-    #[error("a shared secret (`token.shared_secret`) is refused")]
-    Secret(#[from] InvalidSecret),
+    /// A shared secret can't be had.
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -131,6 +122,7 @@ pub struct Running {
     servers: Vec<JoinHandle<io::Result<()>>>,
     handles: Vec<ServerHandle>,
     tasks: Vec<JoinHandle<()>>,
+    web_app: Option<web::App>,
     download_state: Option<Arc<DownloadState>>,
     stores: Vec<Arc<dyn UsedTokens>>,
 }
@@ -172,26 +164,27 @@ pub async fn start_with(
         servers: Vec::new(),
         handles: Vec::new(),
         tasks: Vec::new(),
+        web_app: None,
         download_state: None,
         stores: Vec::new(),
         settings,
     };
-    let web_app = match web_listener {
-        Some(listener) => {
-            let app = web::App::open(&running.settings, clock.clone(), shares.clone()).await?;
-            running.serve_web(listener, &app).await?;
-            Some(app)
-        }
-        None => None,
+    // The web app last: a token that it issues must not be older than the store's fence.
+    let web_app = match role.has_web() {
+        true => Some(web::App::open(&running.settings, clock.clone(), shares.clone()).await?),
+        false => None,
     };
     if let Some(listener) = download_listener {
         running.serve_download(listener, web_app.as_ref(), &clock, shares, store, began).await?;
+    }
+    if let (Some(listener), Some(app)) = (web_listener, web_app) {
+        running.serve_web(listener, app).await?;
     }
     Ok(running)
 }
 
 impl Running {
-    async fn serve_web(&mut self, listener: TcpListener, app: &web::App) -> Result<(), ServeError> {
+    async fn serve_web(&mut self, listener: TcpListener, app: web::App) -> Result<(), ServeError> {
         self.web = listener.local_addr().ok();
         self.first_admin_link = app.first_admin_link().await?;
         let limits = Limits {
@@ -206,6 +199,7 @@ impl Running {
         self.add(server.map_err(ServeError::Server)?);
         let looked_after = app.clone();
         self.tasks.push(actix_rt::spawn(async move { looked_after.tasks().await }));
+        self.web_app = Some(app);
         Ok(())
     }
 
@@ -219,9 +213,11 @@ impl Running {
         began: Timestamp,
     ) -> Result<(), ServeError> {
         self.download = listener.local_addr().ok();
-        let own_dir = self.settings.data_dir.join("download");
+        let own_dir = self.settings.download_dir();
         make_private_dir(&own_dir)?;
-        let secrets = shared_secrets(&self.settings.token)?;
+        let configured = &self.settings.token.shared_secrets;
+        let read = configured.iter().map(|secret| SharedSecret::read(&secret.kid, &secret.file));
+        let secrets = read.collect::<Result<Vec<_>, _>>()?;
         let keys = match web_app {
             Some(app) => KeySource::in_process(Box::new(app.jwks()), secrets)?,
             None => KeySource::new(&self.settings.download.keys, Some(own_dir.join("jwks.json")), secrets)?,
@@ -233,9 +229,10 @@ impl Running {
         let store = match store {
             Some(store) => store,
             None => {
-                // Tokens can't be older than the first key that could sign them.
-                let nothing_before = web_app.filter(|app| app.signing_keys_made_now()).map(|_| began);
-                open_store(own_dir.join("used-tokens"), clock.clone(), nothing_before).await?
+                // Tokens can't be older than the first key that could sign them, unless others sign too.
+                let first_signer = |app: &&web::App| app.signing_keys_made_now() && configured.is_empty();
+                let nothing_before = web_app.filter(first_signer).map(|_| began);
+                open_store(self.settings.used_tokens_dir(), clock.clone(), nothing_before).await?
             }
         };
         wait_for_fence(store.as_ref(), clock).await;
@@ -292,17 +289,10 @@ impl Running {
         for store in &self.stores {
             store.close().await;
         }
+        if let Some(app) = &self.web_app {
+            app.close().await;
+        }
     }
-}
-
-fn shared_secrets(settings: &TokenSettings) -> Result<Vec<SharedSecret>, ServeError> {
-    let read = |secret: &crate::config::SharedSecret| {
-        let fail = |source| ServeError::SecretFile { path: secret.file.clone(), source };
-        let bytes = zeroize::Zeroizing::new(std::fs::read(&secret.file).map_err(fail)?);
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        Ok(SharedSecret::new(&secret.kid, bytes)?)
-    };
-    settings.shared_secrets.iter().map(read).collect()
 }
 
 async fn open_store(

@@ -3,8 +3,11 @@
 //! A type of its own, and the only one that reaches an HMAC function: no public key ever does.
 
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use jsonwebtoken::DecodingKey;
+use zeroize::Zeroizing;
 
 use crate::token::error::TokenError;
 use crate::token::{Algorithm, is_key_id};
@@ -17,6 +20,29 @@ const MIN_SECRET: usize = 32;
 pub struct SharedSecret {
     kid: String,
     verifying: DecodingKey,
+}
+
+/// A shared secret can't be had from its file.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// The file can't be read.
+    #[error("cannot read the shared secret {} (`token.shared_secret`)", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What is in it is refused.
+    #[error("the shared secret in {} (`token.shared_secret`) is refused", path.display())]
+    Invalid {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: InvalidSecret,
+    },
 }
 
 /// Why something can't be a shared secret.
@@ -43,6 +69,19 @@ impl SharedSecret {
             return Err(InvalidSecret::Short);
         }
         Ok(SharedSecret { kid: kid.to_owned(), verifying: DecodingKey::from_secret(bytes) })
+    }
+
+    /// The secret in a file: its bytes, less a final line break.
+    ///
+    /// # Errors
+    /// When the file can't be read or its secret is refused.
+    pub fn read(kid: &str, path: &Path) -> Result<SharedSecret, SecretFileError> {
+        let unreadable = |source| SecretFileError::Unreadable { path: path.to_owned(), source };
+        let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
+        let secret = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
+        let refused = |source| SecretFileError::Invalid { path: path.to_owned(), source };
+        SharedSecret::new(kid, secret).map_err(refused)
     }
 
     /// The key id that its tokens carry.

@@ -8,6 +8,7 @@ use super::Findings;
 use crate::cli::ring;
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::token::SharedSecret;
 use crate::web::signer;
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
@@ -20,7 +21,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     look_at_public_keys(&settings.download.keys, signs_here, findings).await;
     for secret in &settings.token.shared_secrets {
         let subject = format!("shared secret `{}`", secret.kid);
-        if let Err(error) = ring::shared_secret(&secret.kid, &secret.file) {
+        if let Err(error) = SharedSecret::read(&secret.kid, &secret.file) {
             findings.error(&subject, &error);
         } else if is_exposed(&secret.file) {
             let text = format!("others than its owner may read {}", secret.file.display());

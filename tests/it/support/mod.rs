@@ -3,9 +3,9 @@
 
 pub mod client;
 pub mod postgres;
+pub mod process;
 pub mod programs;
 pub mod proxy;
-pub mod process;
 pub mod stores;
 pub mod web;
 
