@@ -12,7 +12,6 @@ pub mod key_source;
 mod ledger;
 pub mod pages;
 mod problem;
-mod ranges;
 mod redeem;
 mod response;
 mod state;

@@ -1,0 +1,309 @@
+//! One redeemed jti: whose it is, what of its file has left, and who may have more.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Timestamp;
+use crate::download::ledger::ranges::RangeSet;
+use crate::download::ledger::stream::Stream;
+use crate::download::ledger::{Ledger, Whole};
+use crate::files::FileVersion;
+use crate::id::Jti;
+use crate::secret::{Digest, Secret};
+
+/// How many bytes may leave a second time for a client that shows no resume key. Enough for what
+/// lay in buffers when a connection broke.
+pub(super) const RESEND_ALLOWANCE: u64 = 8 * 1024 * 1024;
+/// With the resume key this many times the file's size may leave, plus [`RESEND_ALLOWANCE`].
+pub(super) const KEYED_FACTOR: u64 = 3;
+/// Most connections that carry one jti's bytes at once.
+pub(super) const MAX_STREAMS: usize = 16;
+/// How long a request waits for an earlier one of the same jti to end, and a stream for its client
+/// to hang up where another stream went on.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// Sent bytes that a stream runs into are sent again without a pause if they are no more than this.
+pub(super) const SMALL_OVERLAP: u64 = 64 * 1024;
+
+/// One redeemed jti: whose it is, and what of its file has left.
+pub(crate) struct Delivery {
+    pub(crate) jti: Jti,
+    /// Bytes of the file.
+    pub(super) size: u64,
+    pub(crate) version: FileVersion,
+    /// Who redeemed it; `None` when that is not known any more or does not count.
+    address: Option<IpAddr>,
+    /// The strong ETag's content.
+    pub(crate) resume_key: Secret,
+    resume_digest: Digest,
+    /// The latest end of the lease.
+    pub(super) until: Timestamp,
+    state: Mutex<State>,
+    pub(super) changed: Notify,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The store has not answered yet.
+    Claiming,
+    /// Redeemed and on record.
+    Open,
+    /// The claim failed; nobody was served.
+    Dropped,
+    Revoked,
+}
+
+pub(super) struct State {
+    pub(super) phase: Phase,
+    /// Bytes that left at least once.
+    pub(super) sent: RangeSet,
+    /// Bytes that left in all.
+    pub(super) left: u64,
+    /// Bytes that left again without the key.
+    pub(super) resent: u64,
+    pub(super) streams: Vec<Running>,
+    pub(super) next_stream: u64,
+    pub(super) last_sent: Timestamp,
+}
+
+/// A stream under way.
+pub(super) struct Running {
+    pub(super) id: u64,
+    pub(super) start: u64,
+    pub(super) position: u64,
+}
+
+/// How a client showed that it is the one that redeemed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It knows the resume key.
+    Key,
+    /// It comes from the same address.
+    Address(IpAddr),
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) range: Range<u64>,
+    /// Without a `Range` field: such a request is a retry from the start, not a resumption.
+    pub(crate) plain: bool,
+    pub(crate) proof: Proof,
+}
+
+/// Why a wish is not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// Used up, for this client at least.
+    Used,
+    /// Revoked.
+    Revoked,
+    /// Sixteen connections are busy with it already.
+    Crowded,
+    /// The claim is taking too long.
+    Unanswered,
+    /// The claim this waited for failed: start anew.
+    StartAnew,
+}
+
+/// What stands in the way of a wish.
+pub(super) enum Obstacle {
+    Final(Denied),
+    /// Something under way has to end first; if it does not, the answer is this.
+    Passing(Denied),
+}
+
+impl Delivery {
+    /// A delivery that is about to be claimed.
+    pub(crate) fn new(
+        jti: Jti,
+        version: FileVersion,
+        address: Option<IpAddr>,
+        resume_key: Secret,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Delivery {
+        let state = State {
+            phase: Phase::Claiming,
+            sent: RangeSet::default(),
+            left: 0,
+            resent: 0,
+            streams: Vec::new(),
+            next_stream: 0,
+            last_sent: now,
+        };
+        Delivery {
+            jti,
+            size: version.len,
+            version,
+            address,
+            resume_digest: resume_key.digest(),
+            resume_key,
+            until,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        }
+    }
+
+    /// A delivery on record from earlier, known by its resume key only.
+    pub(crate) fn recorded(
+        jti: Jti,
+        version: FileVersion,
+        resume_key: Secret,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Delivery {
+        let delivery = Delivery::new(jti, version, None, resume_key, until, now);
+        delivery.state().phase = Phase::Open;
+        delivery
+    }
+
+    pub(super) fn having_left(self, whole: Whole) -> Delivery {
+        let mut state = self.state();
+        state.sent.insert(0..self.size);
+        state.left = self.most().saturating_sub(u64::from(whole.left_kib) * 1024);
+        state.last_sent = Timestamp::from_secs(whole.last_sent.into());
+        drop(state);
+        self
+    }
+
+    /// The most bytes that may ever leave.
+    pub(super) fn most(&self) -> u64 {
+        self.size.saturating_mul(KEYED_FACTOR).saturating_add(RESEND_ALLOWANCE)
+    }
+
+    pub(super) fn lease_end(&self, state: &State, lease: Duration) -> Timestamp {
+        state.last_sent.plus(lease).min(self.until)
+    }
+
+    /// The claim is durable: gives the redeeming request its stream, before anybody else's, and
+    /// lets those who wait go on.
+    pub(crate) fn open(self: &Arc<Delivery>, ledger: &Arc<Ledger>, range: Range<u64>) -> Stream {
+        let mut state = self.state();
+        // A revocation may have come in between; then the stream stops at its first portion.
+        if state.phase == Phase::Claiming {
+            state.phase = Phase::Open;
+        }
+        let stream = self.start(&mut state, ledger, range, false);
+        drop(state);
+        self.changed.notify_waiters();
+        stream
+    }
+
+    /// Whether a client at this address is taken for the one that redeemed.
+    pub(crate) fn is_for(&self, address: IpAddr) -> bool {
+        self.address == Some(address)
+    }
+
+    /// Digest of the resume key.
+    pub(crate) const fn resume_digest(&self) -> &Digest {
+        &self.resume_digest
+    }
+
+    /// Grants a wish, now or after waiting up to [`PATIENCE`] for what is in its way to end.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn admit(
+        self: &Arc<Delivery>,
+        ledger: &Arc<Ledger>,
+        wish: &Wish,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Stream, Denied> {
+        let deadline = tokio::time::sleep(PATIENCE);
+        tokio::pin!(deadline);
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Enabled before the look, so that a change between look and wait is not missed.
+            changed.as_mut().enable();
+            let otherwise = match self.try_admit(ledger, wish, lease, now) {
+                Ok(stream) => return Ok(stream),
+                Err(Obstacle::Final(why)) => return Err(why),
+                Err(Obstacle::Passing(otherwise)) => otherwise,
+            };
+            tokio::select! {
+                () = &mut changed => {}
+                () = &mut deadline => return Err(otherwise),
+            }
+        }
+    }
+
+    /// Whether the wish would be granted now, without waiting and without starting anything.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn would_admit(&self, wish: &Wish, lease: Duration, now: Timestamp) -> Result<(), Denied> {
+        self.judge(&self.state(), wish, lease, now)
+            .map_err(|(Obstacle::Final(why) | Obstacle::Passing(why))| why)
+    }
+
+    pub(super) fn try_admit(
+        self: &Arc<Delivery>,
+        ledger: &Arc<Ledger>,
+        wish: &Wish,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Stream, Obstacle> {
+        let mut state = self.state();
+        self.judge(&state, wish, lease, now)?;
+        Ok(self.start(&mut state, ledger, wish.range.clone(), wish.proof == Proof::Key))
+    }
+
+    fn judge(&self, state: &State, wish: &Wish, lease: Duration, now: Timestamp) -> Result<(), Obstacle> {
+        match state.phase {
+            Phase::Claiming => return Err(Obstacle::Passing(Denied::Unanswered)),
+            Phase::Dropped => return Err(Obstacle::Final(Denied::StartAnew)),
+            Phase::Revoked => return Err(Obstacle::Final(Denied::Revoked)),
+            Phase::Open => {}
+        }
+        if self.lease_end(state, lease) <= now {
+            return Err(Obstacle::Final(Denied::Used));
+        }
+        if let Proof::Address(address) = wish.proof {
+            if self.address != Some(address) || state.sent.covers(self.size) {
+                return Err(Obstacle::Final(Denied::Used));
+            }
+            // A plain GET is a retry only when nothing runs any more; a range may be asked for
+            // while others run (download managers do), but not where one of them is just sending.
+            let in_the_way = |running: &Running| {
+                wish.plain || (running.start..=running.position).contains(&wish.range.start)
+            };
+            if state.streams.iter().any(in_the_way) {
+                return Err(Obstacle::Passing(Denied::Used));
+            }
+            if state.sent.overlap(&wish.range) > RESEND_ALLOWANCE.saturating_sub(state.resent) {
+                return Err(Obstacle::Final(Denied::Used));
+            }
+        } else if state.left.saturating_add(wish.range.end - wish.range.start) > self.most() {
+            return Err(Obstacle::Final(Denied::Used));
+        }
+        if state.streams.len() >= MAX_STREAMS {
+            return Err(Obstacle::Passing(Denied::Crowded));
+        }
+        Ok(())
+    }
+
+    fn start(
+        self: &Arc<Delivery>,
+        state: &mut State,
+        ledger: &Arc<Ledger>,
+        range: Range<u64>,
+        keyed: bool,
+    ) -> Stream {
+        let id = state.next_stream;
+        state.next_stream += 1;
+        state.streams.push(Running { id, start: range.start, position: range.start });
+        Stream::new(self.clone(), ledger.clone(), id, range, keyed)
+    }
+
+    // A poisoned lock means a panic elsewhere; the state itself is changed in single steps that
+    // never leave it half-done, and every error in it errs towards having sent more.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,201 @@
+//! The rule on its own, and the bounds that no order of events may break.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::delivery::{KEYED_FACTOR, MAX_STREAMS, Obstacle, RESEND_ALLOWANCE};
+use super::*;
+use crate::files::FileVersion;
+use crate::secret::Secret;
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const LEASE: Duration = Duration::from_secs(3600);
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+const MIB: u64 = 1024 * 1024;
+
+fn redeemed(ledger: &Arc<Ledger>, size: u64, range: Range<u64>) -> (Arc<Delivery>, Stream) {
+    let jti = Jti::from_bytes([7; 16]);
+    let version = FileVersion { len: size, modified_ns: 1 };
+    let make =
+        || Delivery::new(jti, version, Some(HOME), Secret::presented("key"), NOW.plus(LEASE * 24), NOW);
+    let Entered::Claiming(delivery) = ledger.enter(jti, make) else { panic!("the ledger was not empty") };
+    let stream = delivery.open(ledger, range);
+    (delivery, stream)
+}
+
+fn admit(
+    delivery: &Arc<Delivery>,
+    ledger: &Arc<Ledger>,
+    range: Range<u64>,
+    proof: Proof,
+) -> Result<Stream, Obstacle> {
+    let plain = range == (0..delivery.size);
+    delivery.try_admit(ledger, &Wish { range, plain, proof }, LEASE, NOW)
+}
+
+fn drain(stream: &mut Stream) -> u64 {
+    let mut sent = 0;
+    while let Take::Send(count) = stream.take(MIB, NOW) {
+        sent += count;
+    }
+    sent
+}
+
+#[test]
+fn a_file_that_went_out_whole_opens_to_the_key_only() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut stream) = redeemed(&ledger, 10, 0..10);
+    assert_eq!(stream.take(100, NOW), Take::Send(10));
+    drop(stream);
+    assert!(ledger.went_out_whole(delivery.jti));
+    assert!(matches!(ledger.enter(delivery.jti, || unreachable!()), Entered::Whole));
+    let make = || {
+        Delivery::recorded(
+            delivery.jti,
+            delivery.version,
+            Secret::presented("key"),
+            NOW.plus(LEASE * 24),
+            NOW,
+        )
+    };
+    let again = ledger.reopen(delivery.jti, LEASE, NOW, false, make).unwrap();
+    assert!(matches!(
+        admit(&again, &ledger, 0..10, Proof::Address(HOME)),
+        Err(Obstacle::Final(Denied::Used))
+    ));
+    assert_eq!(drain(&mut admit(&again, &ledger, 0..10, Proof::Key).ok().unwrap()), 10);
+}
+
+#[test]
+fn a_broken_transfer_may_be_retried_by_its_own_address_only() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 20 * MIB, 0..20 * MIB);
+    assert_eq!(first.take(5 * MIB, NOW), Take::Send(5 * MIB));
+    assert!(matches!(
+        admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(HOME)),
+        Err(Obstacle::Passing(Denied::Used))
+    ));
+    drop(first);
+    assert!(matches!(
+        admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(ELSEWHERE)),
+        Err(Obstacle::Final(Denied::Used))
+    ));
+    let mut retry = admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(HOME)).ok().unwrap();
+    assert_eq!(drain(&mut retry), 20 * MIB);
+}
+
+#[test]
+fn more_than_the_allowance_is_not_sent_again() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 20 * MIB, 0..20 * MIB);
+    assert_eq!(first.take(9 * MIB, NOW), Take::Send(9 * MIB));
+    drop(first);
+    assert!(matches!(
+        admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(HOME)),
+        Err(Obstacle::Final(Denied::Used))
+    ));
+    let mut rest = admit(&delivery, &ledger, 4 * MIB..20 * MIB, Proof::Address(HOME)).ok().unwrap();
+    assert_eq!(drain(&mut rest), 16 * MIB);
+}
+
+#[test]
+fn ranges_ahead_of_a_running_stream_are_served_and_the_stream_stops_where_they_began() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
+    assert_eq!(first.take(1000, NOW), Take::Send(1000));
+    let mut second = admit(&delivery, &ledger, 2 * MIB..4 * MIB, Proof::Address(HOME)).ok().unwrap();
+    assert_eq!(second.take(MIB, NOW), Take::Send(MIB));
+    assert_eq!(first.take(4 * MIB, NOW), Take::Send(2 * MIB - 1000));
+    assert_eq!(first.take(4 * MIB, NOW), Take::Pause);
+    first.press_on();
+    assert_eq!(first.take(4 * MIB, NOW), Take::Send(MIB));
+}
+
+#[test]
+fn a_revocation_stops_a_stream_and_a_lease_ends() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut stream) = redeemed(&ledger, 100, 0..100);
+    assert_eq!(stream.take(10, NOW), Take::Send(10));
+    let later = NOW.plus(LEASE);
+    let wish = Wish { range: 0..100, plain: true, proof: Proof::Key };
+    assert_eq!(delivery.would_admit(&wish, LEASE, later), Err(Denied::Used));
+    assert_eq!(delivery.would_admit(&wish, LEASE, later.minus(Duration::from_secs(1))), Ok(()));
+    ledger.revoke(delivery.jti);
+    assert_eq!(stream.take(10, NOW), Take::Stop);
+    assert_eq!(delivery.would_admit(&wish, LEASE, NOW), Err(Denied::Revoked));
+}
+
+#[test]
+fn at_most_sixteen_connections_carry_one_jti() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, first) = redeemed(&ledger, 100, 0..1);
+    let more: Vec<_> =
+        (1..16).map(|i| admit(&delivery, &ledger, i * 2..i * 2 + 1, Proof::Key).ok().unwrap()).collect();
+    assert!(matches!(admit(&delivery, &ledger, 50..51, Proof::Key), Err(Obstacle::Passing(Denied::Crowded))));
+    drop((first, more));
+    assert!(admit(&delivery, &ledger, 50..51, Proof::Key).is_ok());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Admit { start: u64, len: u64, who: u8 },
+    Take { stream: usize, wish: u64 },
+    PressOn(usize),
+    Drop(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        2 => (0u64..24, 0u64..25, 0u8..4).prop_map(|(start, len, who)| Step::Admit { start: start * MIB, len: len * MIB, who }),
+        6 => (0usize..20, 1u64..5 * MIB).prop_map(|(stream, wish)| Step::Take { stream, wish }),
+        1 => (0usize..20).prop_map(Step::PressOn),
+        2 => (0usize..20).prop_map(Step::Drop),
+    ];
+    prop::collection::vec(step, 0..160)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn whatever_clients_do_no_more_leaves_than_promised(size in 0u64..24 * MIB, steps in steps()) {
+        let ledger = Arc::new(Ledger::default());
+        let (delivery, first) = redeemed(&ledger, size, 0..size);
+        let mut streams = vec![(first, false)];
+        let (mut unkeyed, mut all) = (0u64, 0u64);
+        for step in steps {
+            match step {
+                Step::Admit { start, len, who } => {
+                    let start = start.min(size);
+                    let range = if len == 0 { 0..size } else { start..(start + len).min(size) };
+                    let proof = match who { 0 => Proof::Key, 1 => Proof::Address(ELSEWHERE), _ => Proof::Address(HOME) };
+                    let whole = delivery.state().sent.covers(size);
+                    if let Ok(stream) = admit(&delivery, &ledger, range, proof) {
+                        prop_assert!(proof != Proof::Address(ELSEWHERE));
+                        prop_assert!(proof == Proof::Key || !whole);
+                        streams.push((stream, proof == Proof::Key));
+                    }
+                    prop_assert!(delivery.state().streams.len() <= MAX_STREAMS);
+                }
+                Step::Take { stream, wish } => if let Some((stream, keyed)) = streams.get_mut(stream) {
+                    let before = stream.position();
+                    if let Take::Send(count) = stream.take(wish, NOW) {
+                        prop_assert!(count > 0 && count <= wish && stream.position() == before + count && stream.position() <= size);
+                        all += count;
+                        unkeyed += if *keyed { 0 } else { count };
+                    }
+                },
+                Step::PressOn(stream) => if let Some((stream, _)) = streams.get_mut(stream) {
+                    stream.press_on();
+                },
+                Step::Drop(stream) => if stream < streams.len() {
+                    streams.swap_remove(stream);
+                },
+            }
+            prop_assert!(unkeyed <= size + RESEND_ALLOWANCE);
+            prop_assert!(all <= KEYED_FACTOR * size + RESEND_ALLOWANCE);
+        }
+    }
+}
