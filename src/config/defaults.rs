@@ -57,7 +57,7 @@ impl Default for DownloadSettings {
             lease_max: hours(24),
             trusted_proxies: Vec::new(),
             max_connections: 4000,
-            invalid_per_minute: 60,
+            invalid_per_minute: 6000,
             stop_timeout: Duration::from_secs(30),
         }
     }
