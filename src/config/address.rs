@@ -16,6 +16,11 @@ impl StoreAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the address of a PostgreSQL server.
+    pub fn is_postgres(&self) -> bool {
+        self.0.starts_with("postgres://") || self.0.starts_with("postgresql://")
+    }
 }
 
 impl Deref for StoreAddress {

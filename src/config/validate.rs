@@ -57,7 +57,9 @@ fn download(settings: &Settings) -> Result<(), Fault> {
     }
     public_url("download.public_url", &download.public_url)?;
     keys(&download.keys)?;
-    embedded("download.used_tokens", &download.used_tokens, "sled", &["postgres", "postgresql", "redis"])?;
+    if !download.used_tokens.is_postgres() {
+        embedded("download.used_tokens", &download.used_tokens, "sled", &["redis"])?;
+    }
     positive("download.lease", download.lease)?;
     not_above("download.lease", download.lease, "download.lease_max", download.lease_max)?;
     connections("download.max_connections", download.max_connections)

@@ -25,8 +25,9 @@ use crate::secret::RandomError;
 use crate::server::listen::Limits;
 use crate::telemetry::chain;
 use crate::token::{SecretFileError, SharedSecret};
-use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
+use crate::used_tokens::sql::SqlUsedTokens;
+use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
 
 /// Which services this process runs.
@@ -85,6 +86,9 @@ pub enum ServeError {
     /// The used-token store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreOpenError),
+    /// The shared used-token store does not answer.
+    #[error("cannot use the shared used-token store (`download.used_tokens`); does its server run?")]
+    SharedStore(#[source] StoreError),
     /// The public keys can't be had.
     #[error(transparent)]
     Keys(#[from] KeySourceError),
@@ -232,7 +236,7 @@ impl Running {
                 // Tokens can't be older than the first key that could sign them, unless others sign too.
                 let first_signer = |app: &&web::App| app.signing_keys_made_now() && configured.is_empty();
                 let nothing_before = web_app.filter(first_signer).map(|_| began);
-                open_store(self.settings.used_tokens_dir(), clock.clone(), nothing_before).await?
+                open_store(&self.settings, clock.clone(), nothing_before).await?
             }
         };
         wait_for_fence(store.as_ref(), clock).await;
@@ -296,10 +300,16 @@ impl Running {
 }
 
 async fn open_store(
-    dir: PathBuf,
+    settings: &Settings,
     clock: Clock,
     nothing_issued_before: Option<Timestamp>,
 ) -> Result<Arc<dyn UsedTokens>, ServeError> {
+    let address = &settings.download.used_tokens;
+    if address.is_postgres() {
+        let store = SqlUsedTokens::connect(address, &clock, nothing_issued_before).await;
+        return Ok(Arc::new(store.map_err(ServeError::SharedStore)?));
+    }
+    let dir = settings.used_tokens_dir();
     let opened =
         tokio::task::spawn_blocking(move || SledUsedTokens::open(&dir, &clock, nothing_issued_before)).await;
     let store = opened.map_err(|gone| ServeError::Server(io::Error::other(gone)))??;

@@ -23,6 +23,7 @@ mod not_spent;
 mod odd_files;
 mod once_only;
 mod settings;
+mod shared_store;
 mod signing_keys;
 mod support;
 mod token_properties;

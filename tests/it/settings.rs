@@ -227,7 +227,6 @@ const BAD_FILES: &[(&str, &str, &str)] = &[
     ("[download]\npublic_url = \"x\"", "download.public_url", "https://"),
     ("[download]\nkeys = \"ftp://h/k\"", "download.keys", "JWKS"),
     ("[download]\nkeys = \"\"", "download.keys", "JWKS"),
-    ("[download]\nused_tokens = \"postgres://u:hunter2@h/d\"", "download.used_tokens", "`sled`"),
     ("[download]\nused_tokens = \"redis://h\"", "download.used_tokens", "not supported in this version"),
     ("[download]\nused_tokens = \"memory\"", "download.used_tokens", "`sled`"),
     ("[download]\nresume = \"any\"", "download.resume", "same-client"),

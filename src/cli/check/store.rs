@@ -7,6 +7,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::{OpenError, SledUsedTokens};
+use crate::used_tokens::sql::SqlUsedTokens;
 
 /// No clock that is right shows less: 2026-01-01.
 const OLDEST_NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -19,6 +20,18 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     if wall < OLDEST_NOW {
         let text = format!("the wall clock shows {wall}, which is long past");
         findings.problem("clock", &text, "set it, by NTP if possible");
+    }
+    let address = &settings.download.used_tokens;
+    if address.is_postgres() {
+        match SqlUsedTokens::connect(address, clock, None).await {
+            Ok(store) => {
+                look_at_fence(store.fence(), wall, findings);
+                look_at_clock(store.opened_mark(), wall, findings);
+                store.close().await;
+            }
+            Err(error) => findings.error("used tokens", &error),
+        }
+        return;
     }
     let dir = settings.used_tokens_dir();
     if !may_enter || !dir.is_dir() {

@@ -73,13 +73,15 @@ impl Setup {
         let Setup { settings, clock, store, dir } = self;
         let signer = Signer::open(&dir.path().join("signer"), T0).unwrap();
         std::fs::write(dir.path().join("jwks.json"), signer.jwks(clock.now())).unwrap();
-        let first_store = store.clone().unwrap_or_else(|| {
-            let path = settings.data_dir.join("download/used-tokens");
+        let open = || -> Arc<dyn UsedTokens> {
+            let path = settings.used_tokens_dir();
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             // The store is as old as the key: no token is older, so the fence need not be waited for.
             Arc::new(SledUsedTokens::open(&path, &clock, Some(T0)).unwrap())
-        });
-        let running = start(settings.clone(), clock.clone(), Some(first_store)).await;
+        };
+        let shared = settings.download.used_tokens.is_postgres();
+        let first_store = store.clone().or_else(|| (!shared).then(open));
+        let running = start(settings.clone(), clock.clone(), first_store).await;
         let address = running.download.unwrap();
         let issuer = Issuer {
             signer: Arc::new(signer),
