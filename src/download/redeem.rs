@@ -89,6 +89,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             Ok((_, Prepared::NotModified(version))) => return Ok(Outcome::NotModified(version)),
             Ok((_, Prepared::Refused(why))) => return Err(why),
         };
+        wait_for_issue(state, &request.grant, now).await?;
         let until = now.plus(state.lease_max);
         let resume_key = Secret::random::<16>()?;
         let address = (state.resume == Resume::SameClient).then_some(request.address);
@@ -108,6 +109,23 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
                 reopen(state, request, &used, now)?;
             }
         }
+    }
+}
+
+/// Waits until a token that was issued by a clock ahead of ours (within the leeway) is no longer from
+/// the future.
+///
+/// The fence relies on it: should the store be lost, the fence is our own clock's next second, and a
+/// token that was redeemed before must not have been issued after that.
+async fn wait_for_issue(state: &DownloadState, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+    let ahead = grant.issued_at.since(now);
+    if ahead.is_zero() {
+        return Ok(());
+    }
+    tokio::time::sleep(ahead).await;
+    match state.clock.now() >= grant.issued_at {
+        true => Ok(()),
+        false => Err(TokenError::NotYetValid { from: grant.issued_at }.into()),
     }
 }
 

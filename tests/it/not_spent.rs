@@ -106,3 +106,16 @@ async fn a_token_that_ends_is_expired_and_one_from_the_future_is_invalid() {
     assert_eq!(Client::default().get(&link).await.slug(), "expired-token", "time never runs backwards");
     node.stop().await;
 }
+
+#[actix_web::test]
+async fn a_token_of_a_clock_ahead_of_ours_is_redeemed_only_when_its_moment_has_come() {
+    let behind = Node::start().await;
+    behind.put("a.bin", &pattern(1000));
+    let token = behind.issue_later("a.bin", Duration::from_secs(1));
+    let url = behind.url(&format!("/d/{token}"));
+    assert_eq!(Client::default().head(&url).await.status, 200);
+    assert_eq!(Client::default().get(&url).await.slug(), "invalid-token", "the clock stood still");
+    behind.pass(Duration::from_secs(1));
+    assert_eq!(Client::default().get(&url).await.status, 200);
+    behind.stop().await;
+}

@@ -126,18 +126,15 @@ impl Node {
         file: &'o FilePath,
         change: impl FnOnce(&mut DownloadOrder<'o>),
     ) -> IssuedToken {
-        let mut order = DownloadOrder {
-            subject: "tester",
-            file,
-            name: None,
-            confirm: false,
-            link: None,
-            size: None,
-            version: None,
-            lifetime: None,
-        };
+        let mut order = order(file);
         change(&mut order);
         self.issuer.issue_download(&order, self.clock.now()).unwrap()
+    }
+
+    /// A token of a signer whose clock is ahead.
+    pub fn issue_later(&self, name: &str, ahead: Duration) -> String {
+        let file = path(name);
+        self.issuer.issue_download(&order(&file), self.clock.now().plus(ahead)).unwrap().token
     }
 
     /// The version of a file, as the web app would claim it.
@@ -167,6 +164,19 @@ impl Node {
 
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop().await;
+    }
+}
+
+fn order(file: &FilePath) -> DownloadOrder<'_> {
+    DownloadOrder {
+        subject: "tester",
+        file,
+        name: None,
+        confirm: false,
+        link: None,
+        size: None,
+        version: None,
+        lifetime: None,
     }
 }
 
