@@ -89,6 +89,16 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             Ok((_, Prepared::NotModified(version))) => return Ok(Outcome::NotModified(version)),
             Ok((_, Prepared::Refused(why))) => return Err(why),
         };
+        // A clock ahead of ours may date a token in the near future. Put on record before its time, it
+        // would be ahead of the fence that a loss of that record raises, and good again.
+        let early = request.grant.issued_at.since(now);
+        if !early.is_zero() {
+            tokio::time::sleep(early).await;
+            if state.clock.now() < request.grant.issued_at {
+                return Err(TokenError::NotYetValid { from: request.grant.issued_at }.into());
+            }
+            continue;
+        }
         let until = now.plus(state.lease_max);
         let resume_key = Secret::random::<16>()?;
         let address = (state.resume == Resume::SameClient).then_some(request.address);
