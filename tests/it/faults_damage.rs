@@ -7,6 +7,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use oncelink::clock::Clock;
 
 use crate::support::process::{Process, Site, Ticket, run, say, wait_for};
 
@@ -52,6 +55,22 @@ fn assert_told(log: &str, what: &str) {
 fn a_deleted_store_lets_nothing_in_twice() {
     let log = damaged_by(|site| fs::remove_dir_all(site.store()).unwrap());
     assert_told(&log, "the database is missing");
+}
+
+#[test]
+fn a_token_from_a_clock_that_is_ahead_is_behind_the_fence_of_a_new_store() {
+    let site = Site::new();
+    let node = site.start();
+    // Within the leeway, as from a web app whose clock is ahead of this node's.
+    let ahead = site.ticket_at(
+        "small.bin",
+        Clock::wall().now().plus(Duration::from_secs(4)),
+        Duration::from_secs(60),
+    );
+    assert_eq!(site.get(&ahead).unwrap().status, 200);
+    node.kill();
+    fs::remove_dir_all(&site.data).unwrap();
+    start_and_replay(&site, &[ahead]).kill();
 }
 
 #[test]

@@ -4,12 +4,10 @@
 //! `ONCELINK_TEST_KILL_ROUNDS=5000 cargo test --release faults_kill`; with
 //! `ONCELINK_TEST_SEED=7` before it, the delays are others.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::needs::variable;
-use crate::support::process::{Dice, Download, Process, Site, Ticket, pause, say};
+use crate::support::process::{Dice, Site, Ticket, pause, say, under_load};
 
 /// Connections that ask all the time.
 const CLIENTS: usize = 8;
@@ -26,7 +24,10 @@ fn what_a_client_saw_the_first_byte_of_is_never_served_again() {
     let mut seen: Vec<Ticket> = Vec::new();
     let mut node = site.start();
     for round in 0..rounds {
-        let fresh = load_until_killed(&site, node, Duration::from_millis(dice.below(120)));
+        let (fresh, ()) = under_load(&site, CLIENTS, |_| {
+            pause(Duration::from_millis(dice.below(120)));
+            node.kill();
+        });
         node = site.start();
         site.assert_used(&fresh);
         let earlier = |_| &seen[usize::try_from(dice.below(seen.len() as u64)).unwrap()];
@@ -42,29 +43,4 @@ fn what_a_client_saw_the_first_byte_of_is_never_served_again() {
     assert!(!site.log().contains("cannot be trusted"), "{}", site.log());
     assert!(seen.len() as u64 > rounds * 5, "only {} tokens in {rounds} rounds: that is no load", seen.len());
     say(&format!("{rounds} kills, {} tokens redeemed, none served twice", seen.len()));
-}
-
-/// Redeems fresh tokens on many connections, kills the node after `delay`, and answers the tokens of
-/// whose files a byte was seen.
-fn load_until_killed(site: &Site, node: Process, delay: Duration) -> Vec<Ticket> {
-    let (seen, killed) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        for _ in 0..CLIENTS {
-            scope.spawn(|| {
-                while !killed.load(Ordering::Relaxed) {
-                    let ticket = site.ticket("small.bin");
-                    let Ok(download) = Download::begin(site.address, &ticket.path, "") else { continue };
-                    // Recorded before anything else is looked at.
-                    seen.lock().unwrap().push(ticket);
-                    assert_eq!(download.status(), 200, "{}", download.head);
-                    // The kill may come before the rest.
-                    let _ = download.finish();
-                }
-            });
-        }
-        pause(delay);
-        node.kill();
-        killed.store(true, Ordering::Relaxed);
-    });
-    seen.into_inner().unwrap()
 }
