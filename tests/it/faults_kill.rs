@@ -1,4 +1,4 @@
-//! kill -9 under load: no jti whose first byte a client saw is ever served again.
+//! kill -9, under load and during a start: no jti whose first byte a client saw is ever served again.
 //!
 //! The short loop runs with all other tests. The long one:
 //! `ONCELINK_TEST_KILL_ROUNDS=5000 cargo test --release faults_kill`; with
@@ -23,11 +23,17 @@ fn what_a_client_saw_the_first_byte_of_is_never_served_again() {
     let site = Site::new();
     let mut seen: Vec<Ticket> = Vec::new();
     let mut node = site.start();
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let (fresh, ()) = under_load(&site, CLIENTS, |_| {
             pause(Duration::from_millis(dice.below(120)));
             node.kill();
         });
+        if round % 3 == 0 {
+            // A start is a time to be killed at, too: it moves the journal into the database.
+            let starting = site.launch(site.command(&[]));
+            pause(Duration::from_millis(dice.below(250)));
+            starting.kill();
+        }
         node = site.start();
         site.assert_used(&fresh);
         let earlier = |_| &seen[usize::try_from(dice.below(seen.len() as u64)).unwrap()];
