@@ -89,7 +89,10 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             Ok((_, Prepared::NotModified(version))) => return Ok(Outcome::NotModified(version)),
             Ok((_, Prepared::Refused(why))) => return Err(why),
         };
-        wait_for_issue(state, &request.grant, now).await?;
+        if request.grant.issued_at > now {
+            wait_for_issue(state, &request.grant, now).await?;
+            continue;
+        }
         let until = now.plus(state.lease_max);
         let resume_key = Secret::random::<16>()?;
         let address = (state.resume == Resume::SameClient).then_some(request.address);
@@ -118,11 +121,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
 /// The fence relies on it: should the store be lost, the fence is our own clock's next second, and a
 /// token that was redeemed before must not have been issued after that.
 async fn wait_for_issue(state: &DownloadState, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
-    let ahead = grant.issued_at.since(now);
-    if ahead.is_zero() {
-        return Ok(());
-    }
-    tokio::time::sleep(ahead).await;
+    tokio::time::sleep(grant.issued_at.since(now)).await;
     match state.clock.now() >= grant.issued_at {
         true => Ok(()),
         false => Err(TokenError::NotYetValid { from: grant.issued_at }.into()),

@@ -7,6 +7,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use oncelink::clock::Clock;
 
 use crate::support::process::{Process, Site, Ticket, run, say, wait_for};
 
@@ -17,10 +20,15 @@ const DOUBT: &str = "the used-token store cannot be trusted";
 /// Starts the node and asks for what was used as soon as it answers at all; then, that new tokens work.
 fn start_and_replay(site: &Site, used: &[Ticket]) -> Process {
     let mut node = site.launch(site.command(&[]));
-    let (first, rest) = used.split_first().unwrap();
-    wait_for("a first answer", || site.get(first).is_ok());
-    site.assert_refused([first], &REFUSALS);
-    site.assert_refused(rest, &REFUSALS);
+    // Any of them may be the one that a store without a memory lets in at its first breath.
+    let mut first = None;
+    wait_for("a first answer", || {
+        first = site.get(&used[0]).ok();
+        first.is_some()
+    });
+    let first = first.unwrap();
+    assert!(first.status == 410 && REFUSALS.contains(&first.slug().as_str()), "{first:?}");
+    site.assert_refused(used, &REFUSALS);
     node.wait_until_ready();
     site.assert_refused(used, &REFUSALS);
     site.redeem(1);
@@ -52,6 +60,22 @@ fn assert_told(log: &str, what: &str) {
 fn a_deleted_store_lets_nothing_in_twice() {
     let log = damaged_by(|site| fs::remove_dir_all(site.store()).unwrap());
     assert_told(&log, "the database is missing");
+}
+
+#[test]
+fn a_token_from_a_clock_that_is_ahead_is_behind_the_fence_of_a_new_store() {
+    let site = Site::new();
+    let node = site.start();
+    // Within the leeway, as from a web app whose clock is ahead of this node's.
+    let ahead = site.ticket_at(
+        "small.bin",
+        Clock::wall().now().plus(Duration::from_secs(4)),
+        Duration::from_secs(60),
+    );
+    assert_eq!(site.get(&ahead).unwrap().status, 200);
+    node.kill();
+    fs::remove_dir_all(&site.data).unwrap();
+    start_and_replay(&site, &[ahead]).kill();
 }
 
 #[test]
@@ -170,7 +194,7 @@ fn a_flipped_byte_in_any_file_lets_nothing_in_twice() {
     let site = Site::new();
     let mut node = site.start();
     let mut used = site.redeem(3);
-    let (mut flips, mut noticed) = (0, 0);
+    let (mut flips, mut unnoticed) = (0, Vec::new());
     let names: Vec<PathBuf> = files(&site);
     for name in names {
         // The magic, the header, the first record, the middle, the end.
@@ -186,9 +210,11 @@ fn a_flipped_byte_in_any_file_lets_nothing_in_twice() {
                 flips += 1;
             }
             node = start_and_replay(&site, &used);
-            noticed += usize::from(site.log().split_off(before).contains(DOUBT));
+            if len > 0 && !site.log().split_off(before).contains(DOUBT) {
+                unnoticed.push(format!("{}:{offset}", name.file_name().unwrap().display()));
+            }
         }
     }
-    say(&format!("{flips} bytes flipped, {noticed} noticed at the start"));
-    assert!(flips >= 15 && noticed >= 10, "{noticed} of {flips}");
+    say(&format!("{flips} bytes flipped; not noticed, for nothing depends on them: {unnoticed:?}"));
+    assert!(flips >= 15 && unnoticed.len() * 2 < flips, "{unnoticed:?} of {flips}");
 }

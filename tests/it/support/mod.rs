@@ -7,6 +7,7 @@ pub mod process;
 pub mod programs;
 pub mod proxy;
 pub mod stores;
+pub mod volume;
 pub mod web;
 
 use std::net::SocketAddr;

@@ -8,8 +8,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use oncelink::clock::{Clock, Timestamp};
@@ -222,14 +222,9 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Waits until the program ends by itself.
-    pub fn wait(mut self) -> std::process::ExitStatus {
-        let mut ended = None;
-        wait_for("the program's end", || {
-            ended = self.child.try_wait().unwrap();
-            ended.is_some()
-        });
-        ended.unwrap()
+    /// How the program ended, if it did by itself.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 
@@ -280,10 +275,16 @@ pub struct Download {
 impl Download {
     /// Asks for `path` with extra header lines, and reads until the first bytes of the body.
     pub fn begin(address: SocketAddr, path: &str, extra: &str) -> io::Result<Download> {
+        Download::request(address, "GET", path, extra)
+    }
+
+    /// The same with another method.
+    pub fn request(address: SocketAddr, method: &str, path: &str, extra: &str) -> io::Result<Download> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{extra}\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{extra}\r\n");
         stream.write_all(request.as_bytes())?;
         Download::read_head(stream)
     }
@@ -371,6 +372,35 @@ impl Dice {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % limit
     }
+}
+
+/// Redeems fresh tokens on `clients` connections for as long as `during` runs, which must end the
+/// node. Hands `during` what was seen so far, and answers all tokens of whose files a byte was seen.
+pub fn under_load<T>(
+    site: &Site,
+    clients: usize,
+    during: impl FnOnce(&Mutex<Vec<Ticket>>) -> T,
+) -> (Vec<Ticket>, T) {
+    let (seen, over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+    let answer = std::thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let ticket = site.ticket("small.bin");
+                    let Ok(download) = Download::begin(site.address, &ticket.path, "") else { continue };
+                    // Recorded before anything else is looked at.
+                    seen.lock().unwrap().push(ticket);
+                    assert_eq!(download.status(), 200, "{}", download.head);
+                    // The end may come before the rest.
+                    let _ = download.finish();
+                }
+            });
+        }
+        let answer = during(&seen);
+        over.store(true, Ordering::Relaxed);
+        answer
+    });
+    (seen.into_inner().unwrap(), answer)
 }
 
 /// Tells whoever runs the tests what was done.

@@ -1,0 +1,111 @@
+//! A clock that is set forth and back, under the real program: what was used or has expired once
+//! stays refused, though the record was purged in between.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use oncelink::clock::Clock;
+
+use crate::needs::has_program;
+use crate::support::process::{Process, Site, wait_for};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const TWO_DAYS: Duration = Duration::from_secs(2 * 86_400);
+
+/// A node whose wall clock the test sets.
+struct Cheated {
+    site: Site,
+    library: String,
+}
+
+impl Cheated {
+    fn new() -> Cheated {
+        let output =
+            Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"]).output();
+        let library = String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned();
+        assert!(library.contains("faketime"), "{library}");
+        Cheated { site: Site::new(), library }
+    }
+
+    /// Sets the clock to an offset from the right time, such as `+2d`; a running node follows.
+    fn set(&self, offset: &str) {
+        let fresh = self.site.path().join("clock.new");
+        fs::write(&fresh, format!("{offset}\n")).unwrap();
+        fs::rename(fresh, self.site.path().join("clock")).unwrap();
+    }
+
+    fn start(&self) -> Process {
+        let mut command = self.site.command(&[]);
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("FAKETIME_TIMESTAMP_FILE", self.site.path().join("clock"))
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .env("NO_FAKE_STAT", "1");
+        let mut node = self.site.launch(command);
+        node.wait_until_ready();
+        node
+    }
+}
+
+#[test]
+fn a_clock_set_back_makes_nothing_good_again() {
+    if !has_program("faketime") {
+        return;
+    }
+    let cheated = Cheated::new();
+    let site = &cheated.site;
+    let refused = ["used-token", "expired-token"];
+    cheated.set("+0s");
+    let node = cheated.start();
+    // Not before: a new store refuses what was issued before it was made.
+    let now = Clock::wall().now();
+    let used = site.ticket_at("small.bin", now, MINUTE);
+    assert_eq!(site.get(&used).unwrap().status, 200);
+    let unused = site.ticket_at("small.bin", now, MINUTE);
+
+    // Forth, past every end: what was not used has expired.
+    cheated.set("+2d");
+    site.assert_refused([&unused], &["expired-token"]);
+    site.assert_refused([&used], &refused);
+    let of_then = site.ticket_at("small.bin", now.plus(TWO_DAYS), MINUTE * 10);
+    assert_eq!(site.get(&of_then).unwrap().status, 200);
+
+    // Back, while the node runs.
+    cheated.set("+0s");
+    site.assert_refused([&unused], &["expired-token"]);
+    site.assert_refused([&used, &of_then], &refused);
+    assert!(!site.log().contains("forgot used tokens"));
+
+    // Back, and a start, which purges by the mark: the record goes, and stays out of reach.
+    node.kill();
+    let node = cheated.start();
+    wait_for("the purge", || site.log().contains("forgot used tokens"));
+    site.assert_refused([&used, &unused], &["expired-token"]);
+    site.assert_used([&of_then]);
+    assert!(site.log().contains("set the clock right"), "{}", site.log());
+
+    // Further back, and once more.
+    node.kill();
+    cheated.set("-3d");
+    let node = cheated.start();
+    site.assert_refused([&used, &unused], &["expired-token"]);
+    site.assert_used([&of_then]);
+    // Time stands still at the mark: a token of then still works, once.
+    let late = site.ticket_at("small.bin", now.plus(TWO_DAYS), MINUTE * 10);
+    assert_eq!(site.get(&late).unwrap().status, 200);
+    site.assert_used([&late]);
+    node.kill();
+
+    // The purge is no way out, either, when it comes while the clock is forth.
+    cheated.set("+4d");
+    let node = cheated.start();
+    wait_for("the second purge", || site.log().matches("forgot used tokens").count() >= 2);
+    node.kill();
+    cheated.set("+0s");
+    let node = cheated.start();
+    site.assert_refused([&used, &unused, &of_then, &late], &["expired-token"]);
+    node.kill();
+}

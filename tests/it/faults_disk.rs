@@ -1,0 +1,153 @@
+//! A disk that is full or fails: no delivery without a record, 503 until the next start, and a log
+//! line that says what to do.
+
+use std::fs::{self, File};
+use std::io;
+use std::process::{Child, Command, Stdio};
+
+use oncelink::clock::Clock;
+use oncelink::id::Jti;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::needs::has_program;
+use crate::support::process::{Answer, Download, Process, Site, signal, wait_for};
+use crate::support::volume::{Volume, can_mount, make_image};
+
+/// Makes calls of a process fail for as long as it lives.
+struct Saboteur(Child);
+
+impl Saboteur {
+    fn attach(site: &Site, node: &Process, call: &str, error: &str) -> Saboteur {
+        let told = site.path().join("strace");
+        let child = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:error={error}"), "-p", &node.id().to_string()])
+            .stdin(Stdio::null())
+            .stderr(File::create(&told).unwrap())
+            .spawn();
+        let saboteur = Saboteur(child.unwrap());
+        wait_for("strace", || fs::read_to_string(&told).unwrap().contains("attached"));
+        saboteur
+    }
+}
+
+impl Drop for Saboteur {
+    fn drop(&mut self) {
+        // Lets go of the node before it ends.
+        signal(self.0.id(), Signal::TERM);
+        self.0.wait().unwrap();
+    }
+}
+
+fn assert_unavailable(answer: &Answer) {
+    assert_eq!((answer.status, answer.slug().as_str()), (503, "store-unavailable"), "{answer:?}");
+    assert!(answer.head.to_ascii_lowercase().contains("\r\nretry-after: "), "{}", answer.head);
+}
+
+/// `call` fails with `error` from some moment on: from then on, and after the disk is well again,
+/// nothing is served until the next start.
+fn failing(call: &str, error: &str) {
+    if !has_program("strace") {
+        return;
+    }
+    let site = Site::new();
+    let node = site.start();
+    let used = site.redeem(3);
+    let saboteur = Saboteur::attach(&site, &node, call, error);
+    // No redemption that the store has not made durable, however often it is tried.
+    let denied = site.ticket("small.bin");
+    for _ in 0..3 {
+        assert_unavailable(&site.get(&denied).unwrap());
+        assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
+    }
+    drop(saboteur);
+    // After a failed fsync the page cache may say what the disk does not hold.
+    assert_unavailable(&site.get(&denied).unwrap());
+    assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
+    assert_ne!(site.get(&used[0]).unwrap().status, 200);
+    assert_eq!(node.readiness(), Some(503));
+    let log = site.log();
+    assert!(log.contains("stops serving: mend the disk (full? failing?), then restart"), "{log}");
+    node.kill();
+    let node = site.start();
+    site.assert_used(&used);
+    site.redeem(2);
+    node.kill();
+}
+
+#[test]
+fn after_an_fsync_error_nothing_is_served_until_the_next_start() {
+    failing("fdatasync", "EIO");
+}
+
+#[test]
+fn after_a_write_that_found_the_disk_full_nothing_is_served_until_the_next_start() {
+    failing("pwrite64", "ENOSPC");
+}
+
+/// Revokes jtis that nobody has, a hundred a command: the quickest way to fill the journal.
+fn revoke_many(site: &Site) -> io::Result<u16> {
+    let jtis: Vec<Jti> = (0..100).map(|_| Jti::random().unwrap()).collect();
+    let command = site.issuer.issue_command(&jtis, Clock::wall().now()).unwrap();
+    let extra = format!("Authorization: Bearer {}\r\nContent-Length: 0\r\n", command.token);
+    Ok(Download::request(site.address, "POST", "/revocations", &extra)?.status())
+}
+
+#[test]
+fn a_full_disk_stops_the_service_and_loses_nothing() {
+    if !can_mount() {
+        return;
+    }
+    let disk = TempDir::new().unwrap();
+    let image = disk.path().join("image");
+    make_image(&image, 24);
+    let volume = Volume::mount(&image, &disk.path().join("root"));
+    let site = Site::with_data(TempDir::new().unwrap(), volume.root.join("data"));
+    let node = site.start();
+    let mut used = site.redeem(3);
+    let filler = volume.fill();
+    // The journal is laid out in full when it is made: for a while the full disk does not matter.
+    used.extend(site.redeem(3));
+    // Until it must go to the database, which has to grow.
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut commands = 0;
+                while revoke_many(&site).unwrap() == 204 {
+                    commands += 1;
+                    assert!(commands < 100, "the journal never came to its end");
+                }
+            });
+        }
+    });
+    let denied = site.ticket("small.bin");
+    assert_unavailable(&site.get(&denied).unwrap());
+    assert_eq!(node.readiness(), Some(503));
+    let log = site.log();
+    assert!(log.contains("stops serving: mend the disk (full? failing?), then restart"), "{log}");
+    node.kill();
+    // A start on the full disk: it says why not, or it serves what it can record.
+    let begun = site.log().len();
+    let mut node = site.launch(site.command(&[]));
+    let mut ended = None;
+    wait_for("an end or a start", || {
+        ended = node.ended();
+        ended.is_some() || node.readiness().is_some()
+    });
+    match ended {
+        Some(status) => {
+            assert!(!status.success());
+            let said = site.log().split_off(begun);
+            assert!(said.contains("used-token store") && said.contains("No space left"), "{said}");
+        }
+        None => site.assert_refused(&used, &["used-token", "expired-token", "store-unavailable"]),
+    }
+    drop(node);
+    fs::remove_file(filler).unwrap();
+    let node = site.start();
+    site.assert_used(&used);
+    site.redeem(3);
+    node.kill();
+    drop(volume);
+}
