@@ -5,8 +5,9 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use crate::needs::has_program;
 use crate::support::client::Client;
-use crate::support::programs::{Ended, are_there, run};
+use crate::support::programs::{Ended, run};
 use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, pattern};
 
@@ -31,7 +32,7 @@ async fn aria2(home: &TempDir, link: &str) -> Ended {
 
 #[actix_web::test]
 async fn aria2_with_sixteen_connections_gets_the_file_and_then_the_link_is_gone() {
-    if !are_there("aria2c -x16 -s16", &["aria2c"]) {
+    if !has_program("aria2c") {
         return;
     }
     let node = Node::start().await;
@@ -51,7 +52,7 @@ async fn aria2_with_sixteen_connections_gets_the_file_and_then_the_link_is_gone(
 
 #[actix_web::test]
 async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
-    if !are_there("aria2c -x16 -s16, slow lines", &["aria2c"]) {
+    if !has_program("aria2c") {
         return;
     }
     let node = Node::start().await;
@@ -73,7 +74,7 @@ async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
 
 #[actix_web::test]
 async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
-    if !are_there("aria2c -x16 -s16, cut", &["aria2c"]) {
+    if !has_program("aria2c") {
         return;
     }
     let node = Node::start().await;
