@@ -12,6 +12,8 @@ use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, pattern};
 
 const MIB: usize = 1024 * 1024;
+/// What may leave for one link of 64 MiB without the key, and a little for the heads of answers.
+const MOST: u64 = (64 + 8) * MIB as u64 + 200_000;
 
 async fn aria2(home: &TempDir, link: &str) -> Ended {
     let arguments = [
@@ -67,6 +69,7 @@ async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
         assert_eq!(done.code, Some(0), "round {round}: {done:?}\n{:#?}", proxy.requests());
         assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
         assert_eq!(proxy.most_at_once(), 16, "round {round}");
+        assert!(proxy.carried() <= MOST, "round {round}: {}", proxy.carried());
         assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     }
     node.stop().await;
@@ -88,6 +91,7 @@ async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
     assert_eq!(done.code, Some(0), "{done:?}\n{:#?}", proxy.requests());
     assert!(fs::read(home.path().join("a.bin")).unwrap() == content);
     assert_eq!(proxy.cuts(), 6);
+    assert!(proxy.carried() <= MOST, "{}", proxy.carried());
     assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     node.stop().await;
 }

@@ -74,6 +74,7 @@ async fn the_page_before_a_download_spends_nothing_and_its_button_downloads() {
         assert!(browser.text().await.contains("我这一辈子.pdf"));
     }
     assert_eq!(browser.downloads().len(), 0);
+    browser.inspect("download-confirm").await;
     browser.named("Download").await.click().await.unwrap();
     let files = browser.downloaded(1).await;
     assert!(files[0].ends_with("我这一辈子.pdf"));
@@ -81,6 +82,7 @@ async fn the_page_before_a_download_spends_nothing_and_its_button_downloads() {
     browser.goto(&link).await;
     let text = browser.text().await;
     assert!(text.contains("used") && !text.contains('{'), "{text}");
+    browser.inspect("download-used").await;
     assert_eq!(browser.downloads().len(), 1);
     browser.quit().await;
     node.stop().await;

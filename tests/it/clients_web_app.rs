@@ -8,11 +8,9 @@ use std::path::PathBuf;
 use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::server::{self, Role, Running};
-use serde_json::json;
 use tempfile::TempDir;
 use thirtyfour::Key;
 
-use crate::needs::{skip, variable};
 use crate::support::browser::Browser;
 use crate::support::client::Client;
 use crate::support::pattern;
@@ -181,50 +179,18 @@ async fn tab_to(browser: &Browser, name: &str) {
     panic!("{name:?} is not reached with Tab, only {passed:?}");
 }
 
-/// Looks at a page at several widths, light and dark: nothing sticks out, and axe finds no fault.
-/// With `ONCELINK_TEST_SCREENSHOTS` set to a folder, leaves pictures there for a person to look at.
-async fn inspect(browser: &Browser, axe: Option<&str>, page: &str) {
-    let pictures = variable("ONCELINK_TEST_SCREENSHOTS");
-    if let Some(axe) = axe {
-        browser.run(axe).await;
-    }
-    for (width, scheme) in
-        [(320, "light"), (390, "light"), (390, "dark"), (768, "light"), (1280, "light"), (1280, "dark")]
-    {
-        browser.look(width, scheme).await;
-        let sizes = browser.run("return [document.documentElement.scrollWidth, innerWidth]").await;
-        assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{page} is too wide at {width}: {sizes}");
-        if let Some(folder) = &pictures {
-            let file = PathBuf::from(folder).join(format!("{page}-{width}-{scheme}.png"));
-            browser.driver.screenshot(&file).await.unwrap();
-        }
-        if axe.is_some() && [(390, "dark"), (1280, "light")].contains(&(width, scheme)) {
-            let found =
-                browser.run("return axe.run().then(found => [found.passes.length, found.violations])").await;
-            assert!(found[0].as_u64() > Some(5), "axe looked at {page}");
-            assert_eq!(found[1], json!([]), "{page} at {width}, {scheme}");
-        }
-    }
-}
-
 #[actix_web::test]
 async fn every_page_fits_every_width_and_axe_finds_no_fault() {
     let Some(browser) = Browser::start().await else { return };
-    // axe-core is not part of this repository; `.ci/run` fetches it.
-    let axe = variable("ONCELINK_TEST_AXE").map(|file| fs::read_to_string(file).unwrap());
-    if axe.is_none() {
-        skip("axe-core (ONCELINK_TEST_AXE, the path of axe.min.js); the rest is done");
-    }
-    let axe = axe.as_deref();
     let services = Services::start().await;
     browser.goto(services.running.first_admin_link.as_ref().unwrap()).await;
-    inspect(&browser, axe, "first-administrator").await;
+    browser.inspect("first-administrator").await;
     browser.run("document.querySelector('main form').noValidate = true; return 0").await;
     fill(&browser, "#email", "nonsense").await;
     fill(&browser, "#password", "short").await;
     browser.find("main button[type=submit]").await.click().await.unwrap();
     browser.find("[aria-invalid]").await;
-    inspect(&browser, axe, "first-administrator-mistakes").await;
+    browser.inspect("first-administrator-mistakes").await;
     services.administrator(&browser).await;
     for (page, path) in [
         ("shares", "/files/"),
@@ -238,20 +204,20 @@ async fn every_page_fits_every_width_and_axe_finds_no_fault() {
         ("not-found", "/files/missing"),
     ] {
         browser.goto(&services.url(path)).await;
-        inspect(&browser, axe, page).await;
+        browser.inspect(page).await;
     }
     browser.goto(services.running.first_admin_link.as_ref().unwrap()).await;
-    inspect(&browser, axe, "activated-before").await;
+    browser.inspect("activated-before").await;
     browser.goto(&services.url("/account")).await;
     browser.named("Log out").await.click().await.unwrap();
     browser.at(|url| url.ends_with("/login")).await;
-    inspect(&browser, axe, "login").await;
+    browser.inspect("login").await;
     log_in(&browser, "not the password at all").await;
     browser.find("[role=alert]").await;
-    inspect(&browser, axe, "login-wrong").await;
+    browser.inspect("login-wrong").await;
     let download = &services.running.settings.download.public_url;
     browser.goto(&format!("{download}/d/nonsense")).await;
-    inspect(&browser, axe, "download-refused").await;
+    browser.inspect("download-refused").await;
     browser.quit().await;
     services.running.stop().await;
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
 use thirtyfour::{By, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement};
 
-use crate::needs::has_program;
+use crate::needs::{has_program, skip, variable};
 
 /// How long a page or a download may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -165,6 +165,34 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Looks at a page at several widths, light and dark: nothing sticks out, and axe finds no fault.
+    /// With `ONCELINK_TEST_SCREENSHOTS` set to a folder, leaves pictures there for a person to see.
+    pub async fn inspect(&self, page: &str) {
+        // axe-core is not part of this repository; `.ci/run` fetches it.
+        let axe = variable("ONCELINK_TEST_AXE").map(|file| fs::read_to_string(file).unwrap());
+        match &axe {
+            Some(axe) => assert_eq!(self.run(axe).await, Value::Null),
+            None => _ = skip("axe-core (ONCELINK_TEST_AXE, the path of axe.min.js); all else is done"),
+        }
+        for (width, scheme) in
+            [(320, "light"), (390, "light"), (390, "dark"), (768, "light"), (1280, "light"), (1280, "dark")]
+        {
+            self.look(width, scheme).await;
+            let sizes = self.run("return [document.documentElement.scrollWidth, innerWidth]").await;
+            assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{page} is too wide at {width}: {sizes}");
+            if let Some(folder) = variable("ONCELINK_TEST_SCREENSHOTS") {
+                let file = Path::new(&folder).join(format!("{page}-{width}-{scheme}.png"));
+                self.driver.screenshot(&file).await.unwrap();
+            }
+            if axe.is_some() && [(390, "dark"), (1280, "light")].contains(&(width, scheme)) {
+                let found =
+                    self.run("return axe.run().then(found => [found.passes.length, found.violations])").await;
+                assert!(found[0].as_u64() > Some(5), "axe looked at {page}");
+                assert_eq!(found[1], json!([]), "{page} at {width}, {scheme}");
+            }
+        }
     }
 
     /// The downloads that are complete, by name.
