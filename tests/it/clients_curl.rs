@@ -4,8 +4,9 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use crate::needs::has_program;
 use crate::support::client::Client;
-use crate::support::programs::{are_there, run};
+use crate::support::programs::run;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, pattern};
 
@@ -13,7 +14,7 @@ const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
 async fn curl_downloads_once_and_is_then_told_that_the_link_was_used() {
-    if !are_there("curl, plain", &["curl"]) {
+    if !has_program("curl") {
         return;
     }
     let (node, home) = (Node::start().await, TempDir::new().unwrap());
@@ -31,7 +32,7 @@ async fn curl_downloads_once_and_is_then_told_that_the_link_was_used() {
 
 #[actix_web::test]
 async fn curl_resumes_with_c_where_it_was_cut_as_often_as_it_is_cut() {
-    if !are_there("curl -C -", &["curl"]) {
+    if !has_program("curl") {
         return;
     }
     let (node, home) = (Node::start().await, TempDir::new().unwrap());
@@ -59,7 +60,7 @@ async fn curl_resumes_with_c_where_it_was_cut_as_often_as_it_is_cut() {
 
 #[actix_web::test]
 async fn curl_that_tries_again_by_itself_from_the_start_is_served() {
-    if !are_there("curl --retry", &["curl"]) {
+    if !has_program("curl") {
         return;
     }
     let (node, home) = (Node::start().await, TempDir::new().unwrap());
@@ -77,7 +78,7 @@ async fn curl_that_tries_again_by_itself_from_the_start_is_served() {
 
 #[actix_web::test]
 async fn curl_that_would_start_over_again_and_again_is_refused_in_the_end() {
-    if !are_there("curl --retry, without end", &["curl"]) {
+    if !has_program("curl") {
         return;
     }
     let (node, home) = (Node::start().await, TempDir::new().unwrap());

@@ -4,8 +4,9 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use crate::needs::has_program;
 use crate::support::client::Client;
-use crate::support::programs::{are_there, run};
+use crate::support::programs::run;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, pattern};
 
@@ -13,7 +14,7 @@ const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
 async fn wget_resumes_with_c_what_was_cut() {
-    if !are_there("wget -c", &["wget"]) {
+    if !has_program("wget") {
         return;
     }
     let (node, home) = (Node::start().await, TempDir::new().unwrap());
@@ -38,7 +39,7 @@ async fn wget_resumes_with_c_what_was_cut() {
 
 #[actix_web::test]
 async fn wget_goes_on_by_itself_as_often_as_it_is_cut() {
-    if !are_there("wget, by itself", &["wget"]) {
+    if !has_program("wget") {
         return;
     }
     let (node, home) = (Node::start().await, TempDir::new().unwrap());

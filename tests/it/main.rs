@@ -11,7 +11,10 @@
 mod architecture;
 mod cli;
 mod clients_aria2;
+mod clients_chromium;
 mod clients_curl;
+mod clients_names;
+mod clients_web_app;
 mod clients_wget;
 mod dependencies;
 mod faults_clock;

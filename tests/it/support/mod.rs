@@ -1,6 +1,7 @@
 //! What tests share: a download node on a free port with its own folder, keys and clock, and
 //! clients that can break off.
 
+pub mod browser;
 pub mod client;
 pub mod postgres;
 pub mod process;

@@ -1,7 +1,6 @@
 //! Programs of others that tests run: what people really download with.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// What a program left behind.
@@ -9,27 +8,6 @@ use std::process::{Command, Output};
 pub struct Ended {
     pub code: Option<i32>,
     pub said: String,
-}
-
-/// Whether all these programs are installed. If not, says so past the capture of the test harness;
-/// in CI nothing may be skipped, so there it panics.
-pub fn are_there(test: &str, programs: &[&str]) -> bool {
-    let missing: Vec<_> = programs.iter().filter(|program| find(program).is_none()).collect();
-    missing.is_empty() || skip(test, &format!("not installed: {missing:?}"))
-}
-
-/// Says that a test is skipped and why; panics in CI. Always false.
-#[expect(clippy::disallowed_methods, reason = "tests ask the environment what they may skip")]
-pub fn skip(test: &str, why: &str) -> bool {
-    assert!(std::env::var_os("CI").is_none(), "{test}: {why}");
-    writeln!(std::io::stderr(), "SKIPPED {test}: {why}").unwrap();
-    false
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests ask the environment where programs are")]
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Runs a program in `folder` to its end, for two minutes at most; the test's own servers and

@@ -1,7 +1,7 @@
 //! A line between client and node that breaks off or is slow, and that remembers what was asked.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ struct State {
     cuts_left: AtomicUsize,
     running: AtomicUsize,
     most_running: AtomicUsize,
+    carried: AtomicU64,
     requests: Mutex<Vec<String>>,
 }
 
@@ -42,6 +43,7 @@ impl Proxy {
             cuts_left: AtomicUsize::new(line.cuts),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
+            carried: AtomicU64::new(0),
             requests: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
@@ -68,6 +70,11 @@ impl Proxy {
     /// How many connections were cut.
     pub fn cuts(&self) -> usize {
         self.state.line.cuts - self.state.cuts_left.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of answers have come from the node, heads included.
+    pub fn carried(&self) -> u64 {
+        self.state.carried.load(Ordering::SeqCst)
     }
 
     /// The most answers that ran at once.
@@ -118,6 +125,7 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State)
     let mut chunk = vec![0; 16 * 1024];
     let (mut carried, mut counted) = (0, false);
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        state.carried.fetch_add(count as u64, Ordering::SeqCst);
         if !counted {
             counted = true;
             let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;

@@ -1,0 +1,239 @@
+//! Chromium without a window, driven through chromedriver, with a profile and a download folder of
+//! its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
+use thirtyfour::{By, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement};
+
+use crate::needs::{has_program, skip, variable};
+
+/// How long a page or a download may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A browser. Its processes end with it.
+pub struct Browser {
+    pub driver: WebDriver,
+    home: TempDir,
+    chromedriver: Child,
+}
+
+impl Browser {
+    /// Starts one; `None`, loudly, where it is not installed.
+    pub async fn start() -> Option<Browser> {
+        if !has_program("chromium") || !has_program("chromedriver") {
+            return None;
+        }
+        let home = TempDir::new().unwrap();
+        fs::create_dir(home.path().join("downloads")).unwrap();
+        let mut chromedriver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .env("HOME", home.path())
+            .env("LC_ALL", "C.UTF-8")
+            .spawn()
+            .unwrap();
+        let said = chromedriver.stdout.take().unwrap();
+        let port = tokio::task::spawn_blocking(move || {
+            let mut lines = BufReader::new(said).lines();
+            let port = lines.by_ref().find_map(|line| {
+                let line = line.unwrap();
+                line.strip_prefix("ChromeDriver was started successfully on port ")
+                    .map(|port| port.trim_end_matches('.').to_owned())
+            });
+            // Read on, so that it never waits for us to.
+            std::thread::spawn(move || lines.for_each(drop));
+            port.unwrap()
+        });
+        let port = port.await.unwrap();
+        let mut wishes = DesiredCapabilities::chrome();
+        wishes.set_binary("/usr/bin/chromium").unwrap();
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+            "--no-proxy-server",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--lang=en-GB",
+            "--window-size=1280,900",
+            &format!("--user-data-dir={}", home.path().join("profile").display()),
+        ] {
+            wishes.add_arg(argument).unwrap();
+        }
+        let preferences = json!({
+            "download.default_directory": home.path().join("downloads"),
+            "download.prompt_for_download": false,
+        });
+        wishes.add_experimental_option("prefs", preferences).unwrap();
+        wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
+        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await.unwrap();
+        Some(Browser { driver, home, chromedriver })
+    }
+
+    /// Ends the browser in good order.
+    pub async fn quit(self) {
+        self.driver.clone().quit().await.unwrap();
+    }
+
+    pub async fn goto(&self, url: &str) {
+        self.driver.goto(url).await.unwrap();
+    }
+
+    /// The first element that fits, waited for.
+    pub async fn find(&self, css: &str) -> WebElement {
+        let found = self.until(async || self.driver.find(By::Css(css)).await.ok()).await;
+        let Some(element) = found else {
+            panic!("no {css} at {}:\n{}", self.url().await, self.driver.source().await.unwrap());
+        };
+        element
+    }
+
+    /// The button or link with this text, waited for.
+    pub async fn named(&self, text: &str) -> WebElement {
+        let path = format!("//*[self::a or self::button][starts-with(normalize-space(.), '{text}')]");
+        let by = || By::XPath(path.as_str());
+        let found = self.until(async || self.driver.find(by()).await.ok()).await;
+        let Some(element) = found else {
+            panic!("no {text:?} at {}:\n{}", self.url().await, self.driver.source().await.unwrap());
+        };
+        element
+    }
+
+    async fn until<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look().await {
+                return Some(found);
+            }
+            if tokio::time::Instant::now() > end {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn url(&self) -> String {
+        self.driver.current_url().await.unwrap().to_string()
+    }
+
+    /// Waits until the address is one that `is_it` knows.
+    pub async fn at(&self, is_it: impl Fn(&str) -> bool) {
+        let arrived = self.until(async || is_it(&self.url().await).then_some(())).await.is_some();
+        assert!(arrived, "at {} instead:\n{}", self.url().await, self.driver.source().await.unwrap());
+    }
+
+    /// The text of the page.
+    pub async fn text(&self) -> String {
+        self.find("body").await.text().await.unwrap()
+    }
+
+    /// The addresses of all requests since this was last asked, redirections included.
+    pub async fn requested(&self) -> Vec<String> {
+        let log = self.driver.get_log("performance").await.unwrap();
+        let events = log.iter().map(|entry| serde_json::from_str::<Value>(&entry.message).unwrap());
+        events
+            .filter(|event| event["message"]["method"] == "Network.requestWillBeSent")
+            .filter_map(|event| Some(event["message"]["params"]["request"]["url"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Runs a script in the page.
+    pub async fn run(&self, script: &str) -> Value {
+        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// Sends a command of the DevTools protocol.
+    pub async fn devtools(&self, method: &str, parameters: Value) {
+        self.driver.cdp().send_raw(method, parameters).await.unwrap();
+    }
+
+    /// Sets the width of the window in pixels of CSS, and light or dark.
+    pub async fn look(&self, width: u32, scheme: &str) {
+        let size = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Looks at a page at several widths, light and dark: nothing sticks out, and axe finds no fault.
+    /// With `ONCELINK_TEST_SCREENSHOTS` set to a folder, leaves pictures there for a person to see.
+    pub async fn inspect(&self, page: &str) {
+        // axe-core is not part of this repository; `.ci/run` fetches it.
+        let axe = variable("ONCELINK_TEST_AXE").map(|file| fs::read_to_string(file).unwrap());
+        match &axe {
+            Some(axe) => assert_eq!(self.run(axe).await, Value::Null),
+            None => _ = skip("axe-core (ONCELINK_TEST_AXE, the path of axe.min.js); all else is done"),
+        }
+        for (width, scheme) in
+            [(320, "light"), (390, "light"), (390, "dark"), (768, "light"), (1280, "light"), (1280, "dark")]
+        {
+            self.look(width, scheme).await;
+            let sizes = self.run("return [document.documentElement.scrollWidth, innerWidth]").await;
+            assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{page} is too wide at {width}: {sizes}");
+            if let Some(folder) = variable("ONCELINK_TEST_SCREENSHOTS") {
+                let file = Path::new(&folder).join(format!("{page}-{width}-{scheme}.png"));
+                self.driver.screenshot(&file).await.unwrap();
+            }
+            if axe.is_some() && [(390, "dark"), (1280, "light")].contains(&(width, scheme)) {
+                let found =
+                    self.run("return axe.run().then(found => [found.passes.length, found.violations])").await;
+                assert!(found[0].as_u64() > Some(5), "axe looked at {page}");
+                assert_eq!(found[1], json!([]), "{page} at {width}, {scheme}");
+            }
+        }
+    }
+
+    /// The downloads that are complete, by name.
+    pub fn downloads(&self) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(self.home.path().join("downloads"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !is_unfinished(path))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// Waits until there are so many complete downloads.
+    pub async fn downloaded(&self, count: usize) -> Vec<PathBuf> {
+        let enough = self.until(async || Some(self.downloads()).filter(|files| files.len() >= count)).await;
+        let Some(files) = enough else {
+            let all: Vec<_> = fs::read_dir(self.home.path().join("downloads")).unwrap().collect();
+            panic!("{count} downloads were to come; there are {all:?}");
+        };
+        assert_eq!(files.len(), count);
+        files
+    }
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    name.ends_with(".crdownload") || name.starts_with(".com.google.") || name.starts_with(".org.chromium.")
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Left alone: it would wait for the answer of a chromedriver that is gone.
+        let _quit_before = self.driver.clone().leak();
+        // After a failed test the browser runs on; its profile says which process it is.
+        let lock = fs::read_link(self.home.path().join("profile/SingletonLock"));
+        let process = lock.ok().and_then(|lock| lock.to_str()?.rsplit_once('-')?.1.parse().ok());
+        if let Some(process) = process.and_then(rustix::process::Pid::from_raw) {
+            let _gone = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+        }
+        let _gone = self.chromedriver.kill();
+        let _ended = self.chromedriver.wait();
+    }
+}
