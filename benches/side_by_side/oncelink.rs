@@ -1,0 +1,131 @@
+//! Oncelink's side: the release binary as `oncelink download`, which accepts tokens of a signer's
+//! JWKS (EdDSA) and of a node with a shared secret (HS256).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncelink::clock::Clock;
+use oncelink::id::{FilePath, Jti};
+use oncelink::token::claims::{Common, DownloadClaims};
+use oncelink::token::{Algorithm, SharedSecret, TokenKind};
+use oncelink::web::issue::{DownloadOrder, Issuer};
+use oncelink::web::signer::{Signer, sign_shared};
+
+use crate::load;
+use crate::process::{Server, free_port};
+
+const SECRET: &[u8] = b"a secret that a side-by-side run shares with itself";
+const LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Oncelink, and what it takes to sign for it.
+pub struct Oncelink {
+    pub server: Server,
+    issuer: Issuer,
+    secret: SharedSecret,
+    clock: Clock,
+}
+
+/// The settings of a run in `dir`.
+fn settings(dir: &Path, files: &Path, download: &str, web: &str) -> String {
+    let dir = dir.display();
+    let files = files.display();
+    format!(
+        "data_dir = \"{dir}/data\"\n\
+         [web]\nlisten = \"{web}\"\npublic_url = \"http://{web}\"\n\
+         [download]\nlisten = \"{download}\"\npublic_url = \"http://{download}\"\nkeys = \"{dir}/jwks.json\"\n\
+         [[token.shared_secret]]\nkid = \"bench\"\nfile = \"{dir}/secret\"\n\
+         [[share]]\nname = \"files\"\npath = \"{files}\"\n\
+         [log]\nlevel = \"warn\"\n"
+    )
+}
+
+fn command(dir: &Path, role: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
+    command.arg(role).arg("--config").arg(dir.join("oncelink.toml"));
+    let log = fs::File::options().create(true).append(true).open(dir.join("oncelink.log")).unwrap();
+    command.stderr(Stdio::from(log));
+    command
+}
+
+impl Oncelink {
+    /// Starts `oncelink download`, with the store that is in `dir` if there is one.
+    pub fn start(dir: &Path, files: &Path) -> Oncelink {
+        fs::create_dir_all(dir).unwrap();
+        let clock = Clock::wall();
+        let signer = Signer::open(&dir.join("signer"), clock.now()).unwrap();
+        fs::write(dir.join("jwks.json"), signer.jwks(clock.now())).unwrap();
+        fs::write(dir.join("secret"), SECRET).unwrap();
+        let address = free_port();
+        let (download, web) = (address.to_string(), free_port().to_string());
+        fs::write(dir.join("oncelink.toml"), settings(dir, files, &download, &web)).unwrap();
+        let server =
+            Server::start(command(dir, "download"), address, || load::answers(address, "/readyz", true));
+        let public_url = format!("http://{address}");
+        let issuer = Issuer {
+            signer: Arc::new(signer),
+            issuer: format!("http://{web}"),
+            audience: public_url.clone(),
+            download_url: public_url,
+            lifetime: LIFETIME,
+        };
+        Oncelink { server, issuer, secret: SharedSecret::new("bench", SECRET).unwrap(), clock }
+    }
+
+    /// Starts `oncelink serve` on an empty data directory.
+    pub fn serve_anew(dir: &Path, files: &Path) -> Server {
+        fs::create_dir_all(dir).unwrap();
+        let _old = fs::remove_dir_all(dir.join("data"));
+        fs::write(dir.join("secret"), SECRET).unwrap();
+        let (address, web) = (free_port(), free_port());
+        let text = settings(dir, files, &address.to_string(), &web.to_string());
+        fs::write(dir.join("oncelink.toml"), text).unwrap();
+        Server::start(command(dir, "serve"), address, || {
+            load::answers(address, "/readyz", true) && load::answers(web, "/readyz", true)
+        })
+    }
+
+    /// Fresh tokens' paths.
+    pub fn mint(&self, algorithm: Algorithm, file: &str, count: usize) -> Vec<String> {
+        let path: FilePath = format!("/files/{file}").parse().unwrap();
+        (0..count)
+            .map(|_| match algorithm {
+                Algorithm::Hs256 => self.shared(&path),
+                _ => {
+                    let order = DownloadOrder::new("account-4711", &path);
+                    self.issuer.issue_download(&order, self.clock.now()).unwrap().token
+                }
+            })
+            .map(|token| format!("/d/{token}/{file}"))
+            .collect()
+    }
+
+    fn shared(&self, file: &FilePath) -> String {
+        let now = self.clock.now();
+        let common = Common {
+            iss: &self.issuer.issuer,
+            aud: &self.issuer.audience,
+            jti: Jti::random().unwrap(),
+            iat: now,
+            exp: now.plus(LIFETIME),
+        };
+        let claims = DownloadClaims {
+            common,
+            sub: "account-4711",
+            file,
+            name: None,
+            confirm: false,
+            link: None,
+            size: None,
+            version: None,
+        };
+        sign_shared(&self.secret, TokenKind::Download, &claims).unwrap()
+    }
+}
+
+/// Where the log of a run in `dir` is.
+pub fn log(dir: &Path) -> PathBuf {
+    dir.join("oncelink.log")
+}
