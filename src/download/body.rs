@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use crate::clock::Clock;
 use crate::download::ledger::{PATIENCE, Stream, Take};
+use crate::download::outlet::Outlet;
 use crate::files::OpenFile;
 
 /// Bytes read and written at a time: small enough to stay in a core's cache on the way through.
@@ -28,6 +29,7 @@ pub(crate) struct FileBody {
     stream: Stream,
     file: OpenFile,
     clock: Clock,
+    outlet: Option<Outlet>,
     size: u64,
     step: Step,
 }
@@ -35,8 +37,9 @@ pub(crate) struct FileBody {
 enum Step {
     /// Read the next portion.
     Next,
-    /// A portion was handed on: let other connections have the worker, then read the next.
-    Yield,
+    /// A portion was handed on: once it is written, and other connections have had the worker, read
+    /// the next.
+    Handed,
     /// The disk is being waited for.
     Reading(JoinHandle<io::Result<Portion>>),
     /// Other streams have sent what comes now; most clients hang up here.
@@ -55,8 +58,10 @@ pub(crate) enum BodyError {
 }
 
 impl FileBody {
-    pub(crate) fn new(stream: Stream, file: OpenFile, clock: Clock) -> FileBody {
-        FileBody { size: stream.remaining(), stream, file, clock, step: Step::Next }
+    /// `outlet` is that of the connection which the body is sent over; without one, nothing is waited
+    /// for.
+    pub(crate) fn new(stream: Stream, file: OpenFile, clock: Clock, outlet: Option<Outlet>) -> FileBody {
+        FileBody { size: stream.remaining(), stream, file, clock, outlet, step: Step::Next }
     }
 
     fn begin(&mut self) -> Result<Option<Bytes>, BodyError> {
@@ -114,11 +119,9 @@ impl FileBody {
                     }
                     None => {}
                 },
-                Step::Yield => {
-                    self.step = Step::Next;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                // The transport wakes this task when it has written everything.
+                Step::Handed if self.outlet.as_ref().is_some_and(Outlet::is_full) => return Poll::Pending,
+                Step::Handed => self.step = Step::Next,
                 Step::Reading(task) => {
                     let read = ready!(Pin::new(task).poll(cx))
                         .map_err(|gone| BodyError::Unreadable(io::Error::other(gone)))?;
@@ -150,8 +153,11 @@ impl MessageBody for FileBody {
         Poll::Ready(match ready!(self.poll(cx)) {
             Ok(None) => None,
             Ok(Some(bytes)) => {
-                if self.stream.remaining() > 0 {
-                    self.step = Step::Yield;
+                if let Some(outlet) = &self.outlet
+                    && self.stream.remaining() > 0
+                {
+                    outlet.fill();
+                    self.step = Step::Handed;
                 }
                 Some(Ok(bytes))
             }

@@ -10,6 +10,7 @@ mod content_disposition;
 mod handlers;
 pub mod key_source;
 mod ledger;
+mod outlet;
 pub mod pages;
 mod problem;
 mod redeem;
@@ -17,4 +18,5 @@ mod response;
 mod state;
 
 pub use handlers::handle;
+pub use outlet::Outlet;
 pub use state::DownloadState;

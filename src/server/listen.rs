@@ -87,6 +87,9 @@ where
             .h1_allow_half_closed(false)
             .h1_write_buffer_size(WRITE_BUFFER)
             .local_addr(address)
+            .on_connect_ext(|transport: &Transport, connection| {
+                connection.insert(transport.outlet().clone());
+            })
             .h1(map_config(application(), |_| AppConfig::default()));
         fn_service(|stream: TcpStream| async move {
             let peer = stream.peer_addr().ok();

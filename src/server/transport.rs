@@ -15,6 +15,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::download::Outlet;
+
 /// A reader is held against its speed over this time.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Slower than 1 KiB/s over the window is dropped.
@@ -26,6 +28,7 @@ const UNSENT: u32 = 256 * 1024;
 /// A TCP stream whose peer must keep reading while there is something to write.
 pub(crate) struct Transport {
     stream: TcpStream,
+    outlet: Outlet,
     /// Runs while a write is blocked.
     window: Option<Pin<Box<Sleep>>>,
     written: u64,
@@ -38,7 +41,12 @@ impl Transport {
         if let Err(e) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT)) {
             tracing::debug!("cannot tune a socket: {e}");
         }
-        Transport { stream, window: None, written: 0 }
+        Transport { stream, outlet: Outlet::default(), window: None, written: 0 }
+    }
+
+    /// Tells the body that is being sent when its bytes are written.
+    pub(crate) const fn outlet(&self) -> &Outlet {
+        &self.outlet
     }
 
     /// A write is blocked: waits for the window's end, and judges the reader by it.
@@ -87,6 +95,9 @@ impl AsyncWrite for Transport {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The dispatcher flushes when all it had is written: the reader keeps up.
         self.window = None;
+        if self.outlet.drain() {
+            cx.waker().wake_by_ref();
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
