@@ -53,18 +53,17 @@ impl Default for Setup {
     fn default() -> Setup {
         let dir = Arc::new(TempDir::new().unwrap());
         std::fs::create_dir(dir.path().join("share")).unwrap();
-        let mut settings = Settings::default();
-        settings.data_dir = dir.path().join("data");
-        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.download.public_url = "http://127.0.0.1:0".to_owned();
-        settings.download.keys = dir.path().join("jwks.json").display().to_string();
-        settings.download.stop_timeout = Duration::from_secs(1);
-        settings.shares = vec![ShareSettings {
+        let shares = vec![ShareSettings {
             name: "files".to_owned(),
             path: dir.path().join("share"),
             read: vec!["everyone".to_owned()],
             write: Vec::new(),
         }];
+        let mut settings = Settings { data_dir: dir.path().join("data"), shares, ..Settings::default() };
+        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.download.public_url = "http://127.0.0.1:0".to_owned();
+        settings.download.keys = dir.path().join("jwks.json").display().to_string();
+        settings.download.stop_timeout = Duration::from_secs(1);
         let clock = Clock::manual(T0);
         Setup { settings, clock, store: None, dir }
     }
