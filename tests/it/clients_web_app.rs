@@ -39,8 +39,7 @@ impl Services {
         }
         fs::write(books.join("a very long name that has no place to break_".repeat(5)), pattern(10)).unwrap();
         fs::write(books.join("<b>&amp; \"quoted\"\n.txt"), pattern(1000)).unwrap();
-        let mut settings = Settings::default();
-        settings.data_dir = dir.path().join("data");
+        let mut settings = Settings { data_dir: dir.path().join("data"), ..Settings::default() };
         for (listen, url) in [
             (&mut settings.web.listen, &mut settings.web.public_url),
             (&mut settings.download.listen, &mut settings.download.public_url),
