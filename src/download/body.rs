@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 
 use crate::clock::Clock;
 use crate::download::ledger::{PATIENCE, Stream, Take};
-use crate::download::outlet::Outlet;
+use crate::download::line::Line;
 use crate::files::OpenFile;
 
 /// Bytes read and written at a time: small enough to stay in a core's cache on the way through.
@@ -26,10 +26,11 @@ pub(crate) const PORTION: usize = 128 * 1024;
 
 /// Streams one range of a file.
 pub(crate) struct FileBody {
-    stream: Stream,
+    /// Until its last byte is handed on; then its connection has it.
+    stream: Option<Stream>,
     file: OpenFile,
     clock: Clock,
-    outlet: Option<Outlet>,
+    line: Line,
     size: u64,
     step: Step,
 }
@@ -46,6 +47,14 @@ enum Step {
     Pausing(Pin<Box<Sleep>>),
 }
 
+/// How far the next portion got.
+enum Begun {
+    Bytes(Bytes),
+    /// The disk or other streams are waited for.
+    Waiting,
+    End,
+}
+
 /// Why a response broke off. The connection is cut; the client may resume.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
@@ -58,32 +67,40 @@ pub(crate) enum BodyError {
 }
 
 impl FileBody {
-    /// `outlet` is that of the connection which the body is sent over; without one, nothing is waited
-    /// for.
-    pub(crate) fn new(stream: Stream, file: OpenFile, clock: Clock, outlet: Option<Outlet>) -> FileBody {
-        FileBody { size: stream.remaining(), stream, file, clock, outlet, step: Step::Next }
+    /// The bytes of `stream`, sent over `line`.
+    pub(crate) fn new(stream: Stream, file: OpenFile, clock: Clock, line: Line) -> FileBody {
+        FileBody { size: stream.remaining(), stream: Some(stream), file, clock, line, step: Step::Next }
     }
 
-    fn begin(&mut self) -> Result<Option<Bytes>, BodyError> {
-        match self.stream.take(PORTION as u64, self.clock.now()) {
-            Take::End => Ok(None),
+    /// Begins with the next portion; answers its bytes if they are at hand, or that all are sent.
+    fn begin(&mut self) -> Result<Begun, BodyError> {
+        let Some(stream) = &mut self.stream else { return Ok(Begun::End) };
+        match stream.take(PORTION as u64, self.clock.now()) {
+            Take::End => {
+                if let Some(stream) = self.stream.take() {
+                    self.line.hand_over(stream);
+                }
+                Ok(Begun::End)
+            }
             Take::Stop => Err(BodyError::Exhausted),
             Take::Pause => {
                 self.step = Step::Pausing(Box::pin(tokio::time::sleep(PATIENCE)));
-                Ok(None)
+                Ok(Begun::Waiting)
             }
-            Take::Send(count) => self.read(count),
+            Take::Send(count) => {
+                let offset = stream.position() - count;
+                self.read(offset, count)
+            }
         }
     }
 
-    /// Reads the `count` bytes before the stream's position, from the page cache if it has them.
-    fn read(&mut self, count: u64) -> Result<Option<Bytes>, BodyError> {
-        let offset = self.stream.position() - count;
+    /// Reads `count` bytes from `offset` on, from the page cache if it has them.
+    fn read(&mut self, offset: u64, count: u64) -> Result<Begun, BodyError> {
         // `count` is at most PORTION.
         let mut portion = Portion::of(usize::try_from(count).unwrap_or(PORTION));
         let have = match self.file.read_cached(portion.as_mut(), offset).map_err(BodyError::Unreadable)? {
             Some(0) => return Err(BodyError::Changed),
-            Some(have) if have == portion.as_ref().len() => return self.checked(portion).map(Some),
+            Some(have) if have == portion.as_ref().len() => return self.checked(portion).map(Begun::Bytes),
             Some(have) => have,
             None => 0,
         };
@@ -96,7 +113,7 @@ impl FileBody {
                 _ => Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }));
-        Ok(None)
+        Ok(Begun::Waiting)
     }
 
     /// Bytes read from a file that has changed meanwhile are not handed on: the client would put
@@ -109,18 +126,25 @@ impl FileBody {
         }
     }
 
+    fn log(&self, error: &BodyError) {
+        let jti = self.stream.as_ref().map(|stream| stream.delivery().jti);
+        let jti = jti.map(tracing::field::display);
+        match error {
+            BodyError::Unreadable(cause) => tracing::error!(jti, "a transfer was cut: {error}: {cause}"),
+            BodyError::Exhausted | BodyError::Changed => tracing::warn!(jti, "a transfer was cut: {error}"),
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         loop {
             match &mut self.step {
                 Step::Next => match self.begin()? {
-                    Some(bytes) => return Poll::Ready(Ok(Some(bytes))),
-                    None if self.stream.remaining() == 0 && matches!(self.step, Step::Next) => {
-                        return Poll::Ready(Ok(None));
-                    }
-                    None => {}
+                    Begun::Bytes(bytes) => return Poll::Ready(Ok(Some(bytes))),
+                    Begun::End => return Poll::Ready(Ok(None)),
+                    Begun::Waiting => {}
                 },
                 // The transport wakes this task when it has written everything.
-                Step::Handed if self.outlet.as_ref().is_some_and(Outlet::is_full) => return Poll::Pending,
+                Step::Handed if self.line.is_full() => return Poll::Pending,
                 Step::Handed => self.step = Step::Next,
                 Step::Reading(task) => {
                     let read = ready!(Pin::new(task).poll(cx))
@@ -134,7 +158,9 @@ impl FileBody {
                 }
                 Step::Pausing(sleep) => {
                     ready!(sleep.as_mut().poll(cx));
-                    self.stream.press_on();
+                    if let Some(stream) = &mut self.stream {
+                        stream.press_on();
+                    }
                     self.step = Step::Next;
                 }
             }
@@ -153,23 +179,14 @@ impl MessageBody for FileBody {
         Poll::Ready(match ready!(self.poll(cx)) {
             Ok(None) => None,
             Ok(Some(bytes)) => {
-                if let Some(outlet) = &self.outlet
-                    && self.stream.remaining() > 0
-                {
-                    outlet.fill();
+                if self.stream.as_ref().is_some_and(|stream| stream.remaining() > 0) {
+                    self.line.fill();
                     self.step = Step::Handed;
                 }
                 Some(Ok(bytes))
             }
             Err(e) => {
-                let delivery = self.stream.delivery();
-                match &e {
-                    BodyError::Exhausted => tracing::warn!(jti = %delivery.jti, "a transfer was cut: {e}"),
-                    BodyError::Changed => tracing::warn!(jti = %delivery.jti, "a transfer was cut: {e}"),
-                    BodyError::Unreadable(cause) => {
-                        tracing::error!(jti = %delivery.jti, "a transfer was cut: {e}: {cause}")
-                    }
-                }
+                self.log(&e);
                 Some(Err(e.into()))
             }
         })

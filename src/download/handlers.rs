@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::client_address::ClientAddresses;
 use crate::download::body::FileBody;
 use crate::download::conditions::Conditions;
-use crate::download::outlet::Outlet;
+use crate::download::line::Line;
 use crate::download::pages::Confirm;
 use crate::download::problem::Refusal;
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
@@ -106,8 +106,8 @@ async fn download(
         Outcome::Stream { stream, file, part } => {
             let head = response::head(&wanted.grant, file.version(), &part);
             let delivery = stream.delivery().clone();
-            let outlet = request.conn_data::<Outlet>().cloned();
-            let body = FileBody::new(stream, file, state.clock.clone(), outlet);
+            let line = request.conn_data::<Line>().cloned().unwrap_or_default();
+            let body = FileBody::new(stream, file, state.clock.clone(), line);
             Ok(response::file(head, delivery.resume_key.reveal(), body))
         }
     }

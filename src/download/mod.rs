@@ -10,7 +10,7 @@ mod content_disposition;
 mod handlers;
 pub mod key_source;
 mod ledger;
-mod outlet;
+mod line;
 pub mod pages;
 mod problem;
 mod redeem;
@@ -18,5 +18,5 @@ mod response;
 mod state;
 
 pub use handlers::handle;
-pub use outlet::Outlet;
+pub use line::Line;
 pub use state::DownloadState;

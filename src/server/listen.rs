@@ -88,7 +88,7 @@ where
             .h1_write_buffer_size(WRITE_BUFFER)
             .local_addr(address)
             .on_connect_ext(|transport: &Transport, connection| {
-                connection.insert(transport.outlet().clone());
+                connection.insert(transport.line().clone());
             })
             .h1(map_config(application(), |_| AppConfig::default()));
         fn_service(|stream: TcpStream| async move {

@@ -15,7 +15,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::download::Outlet;
+use crate::download::Line;
 
 /// A reader is held against its speed over this time.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ const UNSENT: u32 = 256 * 1024;
 /// A TCP stream whose peer must keep reading while there is something to write.
 pub(crate) struct Transport {
     stream: TcpStream,
-    outlet: Outlet,
+    line: Line,
     /// Runs while a write is blocked.
     window: Option<Pin<Box<Sleep>>>,
     written: u64,
@@ -41,12 +41,12 @@ impl Transport {
         if let Err(e) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT)) {
             tracing::debug!("cannot tune a socket: {e}");
         }
-        Transport { stream, outlet: Outlet::default(), window: None, written: 0 }
+        Transport { stream, line: Line::default(), window: None, written: 0 }
     }
 
-    /// Tells the body that is being sent when its bytes are written.
-    pub(crate) const fn outlet(&self) -> &Outlet {
-        &self.outlet
+    /// Tells the transfers on this connection how their bytes fare.
+    pub(crate) const fn line(&self) -> &Line {
+        &self.line
     }
 
     /// A write is blocked: waits for the window's end, and judges the reader by it.
@@ -76,7 +76,15 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        match &read {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.line.heard(),
+            Poll::Ready(Ok(())) => self.line.closed(),
+            Poll::Ready(Err(_)) => self.line.broke(),
+            Poll::Pending => {}
+        }
+        read
     }
 }
 
@@ -87,7 +95,10 @@ impl AsyncWrite for Transport {
                 self.written = self.written.saturating_add(count as u64);
                 Poll::Ready(Ok(count))
             }
-            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Ready(Err(e)) => {
+                self.line.broke();
+                Poll::Ready(Err(e))
+            }
             Poll::Pending => self.poll_patience(cx),
         }
     }
@@ -95,7 +106,7 @@ impl AsyncWrite for Transport {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The dispatcher flushes when all it had is written: the reader keeps up.
         self.window = None;
-        if self.outlet.drain() {
+        if self.line.written() {
             cx.waker().wake_by_ref();
         }
         Pin::new(&mut self.stream).poll_flush(cx)
@@ -103,5 +114,11 @@ impl AsyncWrite for Transport {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        self.line.closed();
     }
 }

@@ -165,6 +165,28 @@ async fn a_plain_get_after_the_first_broke_off_is_served_as_a_retry_from_the_sam
 }
 
 #[actix_web::test]
+async fn a_small_file_whose_connection_broke_before_it_was_read_is_not_lost() {
+    let node = Node::start().await;
+    for size in [1, 5_000, 20_000, 200_000, 600_000] {
+        let content = pattern(size);
+        node.put("a.bin", &content);
+        for with_range in [false, true] {
+            let link = node.link("a.bin");
+            // All of it may have left the node, but it lies unread at the client that hangs up.
+            let cut = Partial::open(1, &link, "", size / 10).await.body;
+            assert_eq!(Client::at(2).get(&link).await.slug(), "used-token", "another address");
+            let resume = format!("bytes={}-", cut.len());
+            let fields = [("range", resume.as_str())];
+            let again = Client::default().get_with(&link, if with_range { &fields } else { &[] }).await;
+            let start = if with_range { cut.len() } else { 0 };
+            assert!(again.body == content[start..], "{size} {with_range}: {}", again.status);
+            assert_eq!(Client::default().get(&link).await.slug(), "used-token");
+        }
+    }
+    node.stop().await;
+}
+
+#[actix_web::test]
 async fn a_retry_that_would_send_more_than_8_mib_again_is_refused() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(24 * MIB));

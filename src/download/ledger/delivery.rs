@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Timestamp;
 use crate::download::ledger::ranges::RangeSet;
@@ -25,6 +26,9 @@ pub(super) const MAX_STREAMS: usize = 16;
 /// How long a request waits for an earlier one of the same jti to end, and a stream for its client
 /// to hang up where another stream went on.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a request that comes after the last byte waits for the news that the connection broke:
+/// a client that hung up and comes right back is often faster than that.
+const GRACE: Duration = Duration::from_millis(50);
 /// Sent bytes that a stream runs into are sent again without a pause if they are no more than this.
 pub(super) const SMALL_OVERLAP: u64 = 64 * 1024;
 
@@ -65,8 +69,20 @@ pub(super) struct State {
     /// Bytes that left again without the key.
     pub(super) resent: u64,
     pub(super) streams: Vec<Running>,
+    /// Streams that ended and of which it is not known yet whether all arrived.
+    pub(super) tails: u32,
+    /// The end of bytes that were sent on a connection that then broke, the last of them perhaps in
+    /// vain. Until a stream to that end is written, the file has not gone out whole.
+    pub(super) doubtful: Option<u64>,
     pub(super) next_stream: u64,
     pub(super) last_sent: Timestamp,
+}
+
+impl State {
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.streams.is_empty() && self.tails == 0
+    }
 }
 
 /// A stream under way.
@@ -114,6 +130,8 @@ pub(super) enum Obstacle {
     Final(Denied),
     /// Something under way has to end first; if it does not, the answer is this.
     Passing(Denied),
+    /// The answer is this unless a connection turns out to be broken right now.
+    Fading(Denied),
 }
 
 impl Delivery {
@@ -132,6 +150,8 @@ impl Delivery {
             left: 0,
             resent: 0,
             streams: Vec::new(),
+            tails: 0,
+            doubtful: None,
             next_stream: 0,
             last_sent: now,
         };
@@ -175,6 +195,11 @@ impl Delivery {
         self.size.saturating_mul(KEYED_FACTOR).saturating_add(RESEND_ALLOWANCE)
     }
 
+    /// Whether every byte has left, and none in vain as far as can be seen.
+    pub(super) fn is_whole(&self, state: &State) -> bool {
+        state.sent.covers(self.size) && state.doubtful.is_none()
+    }
+
     pub(super) fn lease_end(&self, state: &State, lease: Duration) -> Timestamp {
         state.last_sent.plus(lease).min(self.until)
     }
@@ -214,21 +239,21 @@ impl Delivery {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Stream, Denied> {
-        let deadline = tokio::time::sleep(PATIENCE);
-        tokio::pin!(deadline);
+        let began = Instant::now();
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Enabled before the look, so that a change between look and wait is not missed.
             changed.as_mut().enable();
-            let otherwise = match self.try_admit(ledger, wish, lease, now) {
+            let (otherwise, patience) = match self.try_admit(ledger, wish, lease, now) {
                 Ok(stream) => return Ok(stream),
                 Err(Obstacle::Final(why)) => return Err(why),
-                Err(Obstacle::Passing(otherwise)) => otherwise,
+                Err(Obstacle::Passing(otherwise)) => (otherwise, PATIENCE),
+                Err(Obstacle::Fading(otherwise)) => (otherwise, GRACE),
             };
             tokio::select! {
                 () = &mut changed => {}
-                () = &mut deadline => return Err(otherwise),
+                () = sleep_until(began + patience) => return Err(otherwise),
             }
         }
     }
@@ -239,7 +264,7 @@ impl Delivery {
     /// Why not.
     pub(crate) fn would_admit(&self, wish: &Wish, lease: Duration, now: Timestamp) -> Result<(), Denied> {
         self.judge(&self.state(), wish, lease, now)
-            .map_err(|(Obstacle::Final(why) | Obstacle::Passing(why))| why)
+            .map_err(|(Obstacle::Final(why) | Obstacle::Passing(why) | Obstacle::Fading(why))| why)
     }
 
     pub(super) fn try_admit(
@@ -265,8 +290,16 @@ impl Delivery {
             return Err(Obstacle::Final(Denied::Used));
         }
         if let Proof::Address(address) = wish.proof {
-            if self.address != Some(address) || state.sent.covers(self.size) {
+            if self.address != Some(address) {
                 return Err(Obstacle::Final(Denied::Used));
+            }
+            if self.is_whole(state) {
+                // Bytes may lie in this process yet, or be lost on a connection that just breaks.
+                return Err(match (state.streams.is_empty(), state.tails) {
+                    (true, 0) => Obstacle::Final(Denied::Used),
+                    (true, _) => Obstacle::Fading(Denied::Used),
+                    (false, _) => Obstacle::Passing(Denied::Used),
+                });
             }
             // A plain GET is a retry only when nothing runs any more; a range may be asked for
             // while others run (download managers do), but not where one of them is just sending.

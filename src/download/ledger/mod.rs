@@ -118,7 +118,7 @@ impl Ledger {
     /// Puts a delivery that is whole and idle among the whole ones, where it takes little memory.
     fn settle(&self, delivery: &Arc<Delivery>) {
         let state = delivery.state();
-        if !(state.sent.covers(delivery.size) && state.streams.is_empty() && state.phase == Phase::Open) {
+        if !(delivery.is_whole(&state) && state.is_idle() && state.phase == Phase::Open) {
             return;
         }
         let left = delivery.most().saturating_sub(state.left);
@@ -130,7 +130,7 @@ impl Ledger {
         self.whole.insert(delivery.jti, whole);
         self.open.remove_if(&delivery.jti, |_, known| {
             let mut state = known.state();
-            let idle = Arc::ptr_eq(known, delivery) && state.streams.is_empty();
+            let idle = Arc::ptr_eq(known, delivery) && delivery.is_whole(&state) && state.is_idle();
             if idle {
                 // Whoever found it just before must look again, or its bytes would be counted twice over.
                 state.phase = Phase::Dropped;
@@ -143,9 +143,7 @@ impl Ledger {
     pub(crate) fn purge(&self, lease: Duration, now: Timestamp) {
         self.open.retain(|_, delivery| {
             let state = delivery.state();
-            state.phase == Phase::Claiming
-                || !state.streams.is_empty()
-                || delivery.lease_end(&state, lease) > now
+            state.phase == Phase::Claiming || !state.is_idle() || delivery.lease_end(&state, lease) > now
         });
         self.whole.retain(|_, whole| Timestamp::from_secs(whole.last_sent.into()).plus(lease) > now);
     }

@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     position: u64,
     end: u64,
     keyed: bool,
+    /// Whether all its bytes are with the kernel, though perhaps not yet with the client.
+    finished: bool,
     /// Whether bytes that were sent before may be sent again here without a pause: at the start of
     /// a stream, and after it paused.
     repeating: bool,
@@ -42,7 +44,16 @@ impl Stream {
         range: Range<u64>,
         keyed: bool,
     ) -> Stream {
-        Stream { delivery, ledger, id, position: range.start, end: range.end, keyed, repeating: true }
+        Stream {
+            delivery,
+            ledger,
+            id,
+            position: range.start,
+            end: range.end,
+            keyed,
+            finished: false,
+            repeating: true,
+        }
     }
 
     /// The next byte to send.
@@ -106,6 +117,28 @@ impl Stream {
         Take::Send(most)
     }
 
+    /// All bytes are with the kernel: nobody needs to wait for this stream any more. They count as
+    /// arrived, and so do those before them that were sent in vain, unless the connection yet shows
+    /// the contrary: [`Stream::doubt`].
+    pub(crate) fn finish(&mut self) {
+        let mut state = self.delivery.state();
+        if !self.finished {
+            self.finished = true;
+            state.streams.retain(|running| running.id != self.id);
+            state.tails += 1;
+            state.doubtful = state.doubtful.filter(|until| *until > self.end);
+            drop(state);
+            self.delivery.changed.notify_waiters();
+        }
+    }
+
+    /// The connection broke: the last bytes that this stream sent may not have arrived, so the file
+    /// has not gone out whole.
+    pub(crate) fn doubt(&mut self) {
+        let mut state = self.delivery.state();
+        state.doubtful = state.doubtful.max(Some(self.end));
+    }
+
     /// The client did not hang up during the pause: it wants these bytes again.
     pub(crate) fn press_on(&mut self) {
         self.repeating = true;
@@ -115,7 +148,15 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let mut state = self.delivery.state();
-        state.streams.retain(|running| running.id != self.id);
+        if self.finished {
+            state.tails -= 1;
+        } else {
+            state.streams.retain(|running| running.id != self.id);
+            // Dropped with its last bytes still in this process.
+            if self.position == self.end {
+                state.doubtful = state.doubtful.max(Some(self.end));
+            }
+        }
         drop(state);
         self.ledger.settle(&self.delivery);
         self.delivery.changed.notify_waiters();

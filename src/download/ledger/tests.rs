@@ -44,12 +44,37 @@ fn drain(stream: &mut Stream) -> u64 {
     sent
 }
 
+/// The end of a stream whose client has read everything.
+fn arrive(mut stream: Stream) {
+    stream.finish();
+}
+
+#[test]
+fn a_file_whose_last_bytes_may_be_lost_is_not_whole_until_they_arrive() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 10, 0..10);
+    assert_eq!(first.take(100, NOW), Take::Send(10));
+    first.finish();
+    let used = Err(Denied::Used);
+    let wish = Wish { range: 0..10, plain: true, proof: Proof::Address(HOME) };
+    assert_eq!(delivery.would_admit(&wish, LEASE, NOW), used, "nothing is known to be lost");
+    first.doubt();
+    drop(first);
+    assert!(!ledger.went_out_whole(delivery.jti));
+    let stranger = Wish { proof: Proof::Address(ELSEWHERE), ..wish.clone() };
+    assert_eq!(delivery.would_admit(&stranger, LEASE, NOW), used);
+    let mut retry = admit(&delivery, &ledger, 0..10, Proof::Address(HOME)).ok().unwrap();
+    assert_eq!(drain(&mut retry), 10);
+    arrive(retry);
+    assert!(ledger.went_out_whole(delivery.jti));
+}
+
 #[test]
 fn a_file_that_went_out_whole_opens_to_the_key_only() {
     let ledger = Arc::new(Ledger::default());
     let (delivery, mut stream) = redeemed(&ledger, 10, 0..10);
     assert_eq!(stream.take(100, NOW), Take::Send(10));
-    drop(stream);
+    arrive(stream);
     assert!(ledger.went_out_whole(delivery.jti));
     assert!(matches!(ledger.enter(delivery.jti, || unreachable!()), Entered::Whole));
     let make = || {
@@ -171,7 +196,7 @@ proptest! {
                     let start = start.min(size);
                     let range = if len == 0 { 0..size } else { start..(start + len).min(size) };
                     let proof = match who { 0 => Proof::Key, 1 => Proof::Address(ELSEWHERE), _ => Proof::Address(HOME) };
-                    let whole = delivery.state().sent.covers(size);
+                    let whole = delivery.is_whole(&delivery.state());
                     if let Ok(stream) = admit(&delivery, &ledger, range, proof) {
                         prop_assert!(proof != Proof::Address(ELSEWHERE));
                         prop_assert!(proof == Proof::Key || !whole);

@@ -1,5 +1,6 @@
 //! Clients: a plain one that reads an answer whole, and one on a bare socket that can break off.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -8,11 +9,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// An answer, read to its end.
-#[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} and {} bytes", self.status, self.headers, self.body.len())
+    }
 }
 
 impl Reply {
