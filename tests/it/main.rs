@@ -30,6 +30,8 @@ mod needs;
 mod not_spent;
 mod odd_files;
 mod once_only;
+mod revocations;
+mod serving;
 mod settings;
 mod shared_store;
 mod signing_keys;

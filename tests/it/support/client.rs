@@ -132,4 +132,17 @@ impl Partial {
         self.body.resize(have + count, 0);
         self.stream.read_exact(&mut self.body[have..]).await.unwrap();
     }
+
+    /// Reads to the end of the body or of the connection; answers how many bytes came in all.
+    pub async fn read_to_end(&mut self) -> usize {
+        let expected: usize = self.header("content-length").unwrap().parse().unwrap();
+        let mut chunk = vec![0; 64 * 1024];
+        while self.body.len() < expected {
+            match self.stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => self.body.extend_from_slice(&chunk[..count]),
+            }
+        }
+        self.body.len()
+    }
 }

@@ -1,0 +1,124 @@
+//! How the download service serves: its other addresses, its headers, proxies, limits, and its end.
+
+use std::time::Duration;
+
+use oncelink::config::Network;
+use reqwest::Method;
+
+use crate::support::client::{Client, Partial};
+use crate::support::{Node, Setup, pattern};
+
+#[actix_web::test]
+async fn every_answer_is_private_and_hardened() {
+    let node = Node::start().await;
+    node.put("page.html", b"<script>alert(1)</script>");
+    let link = node.link("page.html");
+    let confirm = node.issue("page.html", |order| order.confirm = true).address;
+    let html = [("accept", "text/html,*/*;q=0.8")];
+    let answers = [
+        Client::default().head(&link).await,
+        Client::default().get(&link).await,
+        Client::default().get(&link).await,
+        Client::default().get_with(&link, &html).await,
+        Client::default().get_with(&confirm, &html).await,
+        Client::default().request(Method::POST, &confirm, &[]).await,
+        Client::default().request(Method::OPTIONS, &confirm, &[]).await,
+        Client::default().request(Method::DELETE, &confirm, &[]).await,
+        Client::default().get(&node.url("/d/nonsense")).await,
+        Client::default().get(&node.url("/")).await,
+        Client::default().get(&node.url("/healthz")).await,
+        Client::default().get(&node.url("/readyz")).await,
+    ];
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses, [200, 200, 410, 410, 200, 303, 204, 405, 403, 404, 200, 200]);
+    for answer in &answers {
+        assert_eq!(answer.header("cache-control"), Some("private, no-store"), "{answer:?}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{answer:?}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
+        assert_eq!(answer.header("x-robots-tag"), Some("noindex"), "{answer:?}");
+        assert!(
+            answer.header("content-security-policy").unwrap().contains("default-src 'none'"),
+            "{answer:?}"
+        );
+    }
+    let file = &answers[1];
+    assert_eq!(file.header("content-type"), Some("application/octet-stream"));
+    assert!(file.header("content-disposition").unwrap().starts_with("attachment;"));
+    assert_eq!(file.header("accept-ranges"), Some("bytes"));
+    assert!(answers[3].header("content-type").unwrap().starts_with("text/html"));
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn a_stop_lets_a_transfer_finish_and_takes_no_new_ones() {
+    let mut setup = Setup::default();
+    setup.settings.download.stop_timeout = Duration::from_secs(20);
+    let node = setup.start().await;
+    let content = pattern(24 * 1024 * 1024);
+    node.put("a.bin", &content);
+    let link = node.link("a.bin");
+    let mut running = Partial::open(1, &link, "", 10_000).await;
+    let address = node.address;
+    let stopping = actix_web::rt::spawn(node.stop());
+    // The listener closes at once; until then a connection may still be taken.
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(running.read_to_end().await, content.len());
+    assert!(running.body == content);
+    stopping.await.unwrap();
+}
+
+#[actix_web::test]
+async fn behind_a_trusted_proxy_the_clients_address_counts_and_else_the_headers_do_not() {
+    for (trusted, status) in [("127.0.0.1/32", 200), ("192.0.2.0/24", 410)] {
+        let mut setup = Setup::default();
+        setup.settings.download.trusted_proxies = vec![trusted.parse::<Network>().unwrap()];
+        let node = setup.start().await;
+        let content = pattern(24 * 1024 * 1024);
+        node.put("a.bin", &content);
+        let link = node.link("a.bin");
+        // The same client, once through the proxy and once from its own address.
+        drop(Partial::open(1, &link, "X-Forwarded-For: 127.0.0.5\r\n", 10_000).await);
+        assert_eq!(Client::at(5).get(&link).await.status, status, "{trusted}");
+        node.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn too_many_bad_tokens_from_one_address_are_told_to_wait() {
+    let mut setup = Setup::default();
+    setup.settings.download.invalid_per_minute = 5;
+    let node = setup.start().await;
+    node.put("a.bin", b"x");
+    let bad = node.url("/d/a.b.c");
+    for _ in 0..5 {
+        assert_eq!(Client::default().get(&bad).await.slug(), "invalid-token");
+    }
+    let told = Client::default().get(&bad).await;
+    assert_eq!(told.slug(), "too-many-requests");
+    assert!(told.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    assert_eq!(Client::at(2).get(&bad).await.slug(), "invalid-token");
+    assert_eq!(Client::default().get(&node.link("a.bin")).await.status, 200, "a good token still works");
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn a_file_that_shrinks_or_changes_while_it_is_sent_is_cut_and_never_mixed() {
+    let node = Node::start().await;
+    let content = pattern(24 * 1024 * 1024);
+    for shrink in [true, false] {
+        let path = node.put("a.bin", &content);
+        let mut running = Partial::open(1, &node.link("a.bin"), "", 10_000).await;
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        if shrink {
+            file.set_len(1_000_000).unwrap();
+        } else {
+            std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], 20_000_000).unwrap();
+        }
+        let got = running.read_to_end().await;
+        assert!(got < content.len(), "the connection is cut");
+        assert!(running.body[..] == content[..got], "what came is of one version");
+    }
+    node.stop().await;
+}
