@@ -26,6 +26,7 @@ mod faults_power;
 mod faults_slow;
 mod key_sets;
 mod key_source;
+mod log_lines;
 mod needs;
 mod not_spent;
 mod odd_files;
