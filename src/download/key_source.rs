@@ -48,6 +48,9 @@ enum Origin {
 #[derive(Default)]
 struct Last {
     asked: Option<Timestamp>,
+    /// When an unknown kid was the cause. Counted by itself, so that the first token of a new key is
+    /// not refused because of a routine question just before.
+    asked_for_kid: Option<Timestamp>,
     good: Option<String>,
 }
 
@@ -151,11 +154,12 @@ impl KeySource {
     }
 
     /// Called when a token's kid is unknown to `seen`, the ring that refused it. Answers a ring to
-    /// try once more with, if there is another one by now. Asks the source at most once in ten
-    /// seconds; who comes while it is asked waits for that answer.
+    /// try once more with, if there is another one by now. For this the source is asked at most once
+    /// in ten seconds; who comes while it is asked waits for that answer.
     pub async fn newer_than(&self, seen: &Arc<KeyRing>, now: Timestamp) -> Option<Arc<KeyRing>> {
         let mut last = self.last.lock().await;
         if Arc::ptr_eq(seen, &self.current()) && self.may_ask(&last, now) {
+            last.asked_for_kid = Some(now);
             self.ask_or_warn(&mut last, now).await;
         }
         let current = self.current();
@@ -185,7 +189,7 @@ impl KeySource {
         match self.origin {
             Origin::Provider(_) => true,
             Origin::File(_) | Origin::Url(_) => {
-                last.asked.is_none_or(|asked| now.since(asked) >= REFETCH_AFTER)
+                last.asked_for_kid.is_none_or(|asked| now.since(asked) >= REFETCH_AFTER)
             }
         }
     }
