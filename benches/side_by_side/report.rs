@@ -130,8 +130,8 @@ impl Results {
             "| server | {rate} | {cpu} | p50, µs | p99, µs | rate ÷ nginx | CPU ÷ nginx | rate ÷ Lua + Redis | foreign CPU |"
         )?;
         writeln!(text, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")?;
-        let (figure, cost): (fn(&Measured) -> f64, fn(&Measured) -> f64) =
-            if large { (|m| m.megabytes, |m| m.cpu_gib) } else { (|m| m.rate, |m| m.cpu_request) };
+        let figure: fn(&Measured) -> f64 = if large { |m| m.megabytes } else { |m| m.rate };
+        let cost: fn(&Measured) -> f64 = if large { |m| m.cpu_gib } else { |m| m.cpu_request };
         for target in Target::ALL {
             let all = self.of(case, target);
             if all.is_empty() {
