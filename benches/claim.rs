@@ -26,9 +26,6 @@ use oncelink::used_tokens::{Lease, Mark, Use, UsedToken, UsedTokens};
 use tokio::sync::oneshot;
 
 /// As in the server, whose memory is to be told.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const WAITERS: [usize; 4] = [1, 8, 64, 512];
 const ROUND: Duration = Duration::from_millis(1_000);
 const ROUNDS: usize = 5;

@@ -35,9 +35,6 @@ use oncelink::web::signer::{Signer, sign_shared};
 use tempfile::TempDir;
 
 /// As in the server.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SECRET: &[u8] = b"a secret that a bench shares with itself";
 
 #[derive(Clone, Copy)]
@@ -68,19 +65,19 @@ impl Node {
         let signer = Signer::open(&dir.path().join("signer"), clock.now()).unwrap();
         std::fs::write(dir.path().join("jwks.json"), signer.jwks(clock.now())).unwrap();
 
-        let shares = vec![ShareSettings {
-            name: "files".to_owned(),
-            path: dir.path().join("share"),
-            read: vec!["everyone".to_owned()],
-            write: Vec::new(),
-        }];
-        let mut settings = Settings { data_dir: dir.path().join("data"), shares, ..Settings::default() };
+        let mut settings = Settings { data_dir: dir.path().join("data"), ..Settings::default() };
         settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.download.public_url = "http://127.0.0.1:0".to_owned();
         settings.download.keys = dir.path().join("jwks.json").display().to_string();
         settings.download.stop_timeout = Duration::from_secs(1);
         settings.token.shared_secrets =
             vec![oncelink::config::SharedSecret { kid: "bench".to_owned(), file: dir.path().join("secret") }];
+        settings.shares = vec![ShareSettings {
+            name: "files".to_owned(),
+            path: dir.path().join("share"),
+            read: vec!["everyone".to_owned()],
+            write: Vec::new(),
+        }];
         let used_tokens: Arc<dyn UsedTokens> = match store {
             Store::Memory => Arc::new(MemoryUsedTokens::new(Timestamp::EPOCH)),
             Store::Sled => {

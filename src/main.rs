@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use oncelink::cli::{self, Cli};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let command_line = Cli::parse();
     let end = actix_web::rt::System::new().block_on(cli::run(command_line));

@@ -2,7 +2,7 @@
 //! files, the same load generator, rounds in turn, ratios within a round.
 //!
 //! `cargo bench --bench side_by_side -- --run` · `--rounds 5` · `--only "1 KiB"` (cases whose name
-//! begins so) · `--alone` (only nginx with `secure_link` beside)
+//! begins so) · `--alone` (only nginx with `secure_link` beside) · `--binary PATH` (another build)
 //!
 //! Debian: `apt-get install nginx libnginx-mod-http-lua lua-nginx-redis redis-server`, and
 //! `cargo install rustypaste --locked --root target/side_by_side`. A peer that is missing is named and left out.
@@ -137,18 +137,14 @@ impl Servers {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let value = |flag: &str| {
-        let at = arguments.iter().position(|argument| argument == flag)?;
-        arguments.get(at + 1).cloned()
-    };
-    if !arguments.iter().any(|argument| argument == "--run") {
+    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
+    if !given("--run") {
         println!("side_by_side starts servers and takes minutes: cargo bench --bench side_by_side -- --run");
         return;
     }
     let rounds: usize = value("--rounds").map_or(5, |text| text.parse().unwrap());
     let only = value("--only").unwrap_or_default();
-    let peers_too = !arguments.iter().any(|argument| argument == "--alone");
+    let peers_too = !given("--alone");
 
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
@@ -177,6 +173,11 @@ fn main() {
     let log = fs::read_to_string(oncelink::log(&dir.join("oncelink"))).unwrap();
     println!("{}", results.markdown());
     assert!(log.is_empty(), "oncelink logged:\n{log}");
+}
+
+/// What follows `flag` on the command line.
+pub fn value(flag: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != flag).nth(1)
 }
 
 fn write_files(files: &Path, only: &str) {

@@ -43,7 +43,8 @@ fn settings(dir: &Path, files: &Path, download: &str, web: &str) -> String {
 }
 
 fn command(dir: &Path, role: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
+    let mut command =
+        Command::new(crate::value("--binary").unwrap_or(env!("CARGO_BIN_EXE_oncelink").to_owned()));
     command.arg(role).arg("--config").arg(dir.join("oncelink.toml"));
     let log = fs::File::options().create(true).append(true).open(dir.join("oncelink.log")).unwrap();
     command.stderr(Stdio::from(log));

@@ -26,9 +26,6 @@ pub struct Measured {
     pub foreign: f64,
 }
 
-/// What is read off a measurement.
-type Figure = fn(&Measured) -> f64;
-
 impl Measured {
     pub fn new(load: &Load, used: Used, case: &Case) -> Measured {
         let count = load.latencies.len() as f64;
@@ -133,14 +130,14 @@ impl Results {
             "| server | {rate} | {cpu} | p50, µs | p99, µs | rate ÷ nginx | CPU ÷ nginx | rate ÷ Lua + Redis | foreign CPU |"
         )?;
         writeln!(text, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")?;
-        let (figure, cost): (Figure, Figure) =
-            if large { (|m| m.megabytes, |m| m.cpu_gib) } else { (|m| m.rate, |m| m.cpu_request) };
+        let figure: fn(&Measured) -> f64 = if large { |m| m.megabytes } else { |m| m.rate };
+        let cost: fn(&Measured) -> f64 = if large { |m| m.cpu_gib } else { |m| m.cpu_request };
         for target in Target::ALL {
             let all = self.of(case, target);
             if all.is_empty() {
                 continue;
             }
-            let column = |figure: Figure, digits| {
+            let column = |figure: fn(&Measured) -> f64, digits| {
                 spread(all.iter().map(|(_, measured)| figure(measured)).collect(), digits)
             };
             let ratio = |base, figure| spread(self.ratios(case, target, base, figure), 2);

@@ -13,7 +13,7 @@ pub(crate) enum Take {
     /// So many bytes from the stream's position may leave; they are entered as sent.
     Send(u64),
     /// The stream has come to bytes that another stream has sent. A download manager hangs up here;
-    /// whoever does not within [`PATIENCE`] may go on by [`Stream::press_on`].
+    /// whoever does not within [`PATIENCE`](super::PATIENCE) may go on by [`Stream::press_on`].
     Pause,
     /// Nothing may leave any more.
     Stop,
