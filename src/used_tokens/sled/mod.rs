@@ -9,8 +9,9 @@
 //!
 //! Limits. A copy of the whole disk below the file system (a snapshot of a virtual machine) put
 //! back cannot be told from the original; nor can files written over in place, witness included,
-//! when the store was neither restarted nor settled in between. The store must not be on a network
-//! file system.
+//! when the store was neither restarted nor settled in between; nor can the very files of an earlier
+//! time, witness included, that were moved away, replaced by a copy for a while and moved back. The
+//! store must not be on a network file system.
 
 mod books;
 mod committer;
