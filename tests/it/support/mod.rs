@@ -127,7 +127,7 @@ impl Node {
         file: &'o FilePath,
         change: impl FnOnce(&mut DownloadOrder<'o>),
     ) -> IssuedToken {
-        let mut order = order(file);
+        let mut order = DownloadOrder::new("tester", file);
         change(&mut order);
         self.issuer.issue_download(&order, self.clock.now()).unwrap()
     }
@@ -135,7 +135,10 @@ impl Node {
     /// A token of a signer whose clock is ahead.
     pub fn issue_later(&self, name: &str, ahead: Duration) -> String {
         let file = path(name);
-        self.issuer.issue_download(&order(&file), self.clock.now().plus(ahead)).unwrap().token
+        self.issuer
+            .issue_download(&DownloadOrder::new("tester", &file), self.clock.now().plus(ahead))
+            .unwrap()
+            .token
     }
 
     /// The version of a file, as the web app would claim it.
@@ -165,19 +168,6 @@ impl Node {
 
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop().await;
-    }
-}
-
-fn order(file: &FilePath) -> DownloadOrder<'_> {
-    DownloadOrder {
-        subject: "tester",
-        file,
-        name: None,
-        confirm: false,
-        link: None,
-        size: None,
-        version: None,
-        lifetime: None,
     }
 }
 
