@@ -49,7 +49,7 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
         "/healthz" => probe(request, Ok(())),
         "/readyz" => probe(request, state.ready().await),
         "/robots.txt" => {
-            probe(request, Err("")).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
+            probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
         _ => Err(Refusal::NoSuchAddress),
     }
