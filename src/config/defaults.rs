@@ -1,6 +1,7 @@
 //! The settings that hold where nothing is set. `oncelink.example.toml` shows the same ones.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
@@ -35,8 +36,14 @@ impl Default for WebSettings {
             public_url: format!("http://{listen}"),
             database: StoreAddress::from("sqlite"),
             signup: Signup::Open,
+            signup_domains: Vec::new(),
+            activation_lifetime: hours(24),
+            reset_lifetime: minutes(30),
+            invitation_lifetime: hours(7 * 24),
+            unactivated_max: hours(7 * 24),
             session_idle: minutes(30),
             session_max: hours(12),
+            session_remember: hours(30 * 24),
             password_min: 15,
             trusted_proxies: Vec::new(),
             max_connections: 1000,
@@ -76,7 +83,12 @@ impl Default for TokenSettings {
 
 impl Default for MailSettings {
     fn default() -> MailSettings {
-        MailSettings { send: StoreAddress::from("outbox"), from: "Oncelink <noreply@localhost>".to_owned() }
+        MailSettings {
+            send: StoreAddress::from("outbox"),
+            from: "Oncelink <noreply@localhost>".to_owned(),
+            credentials: PathBuf::new(),
+            certificates: PathBuf::new(),
+        }
     }
 }
 

@@ -214,6 +214,14 @@ impl Draft {
                 .iter_mut()
                 .for_each(|secret| secret.file = folder.join(&secret.file));
         }
+        for (key, path) in [
+            ("mail.credentials", &mut settings.mail.credentials),
+            ("mail.certificates", &mut settings.mail.certificates),
+        ] {
+            if self.is_from_file(key) && !path.as_os_str().is_empty() {
+                *path = folder.join(&path);
+            }
+        }
         if self.is_from_file("share") {
             settings.shares.iter_mut().for_each(|share| share.path = folder.join(&share.path));
         }

@@ -54,6 +54,11 @@ impl Settings {
         self.data_dir.join("keys")
     }
 
+    /// The folder of mails that are only written down (`mail.send = "outbox"`).
+    pub fn outbox_dir(&self) -> PathBuf {
+        self.data_dir.join("outbox")
+    }
+
     /// The folder of what the download service keeps for itself.
     pub fn download_dir(&self) -> PathBuf {
         self.data_dir.join("download")
@@ -78,12 +83,30 @@ pub struct WebSettings {
     pub database: StoreAddress,
     /// Who may sign up.
     pub signup: Signup,
+    /// The mail domains of which anybody may sign up; none means any.
+    pub signup_domains: Vec<String>,
+    /// How long the link in the mail after a sign-up works, and the one that confirms another address.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub activation_lifetime: Duration,
+    /// How long a link for choosing another password works.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub reset_lifetime: Duration,
+    /// How long an invitation works.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub invitation_lifetime: Duration,
+    /// An account that nobody activates is forgotten after this long.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub unactivated_max: Duration,
     /// End of a session that is not used.
     #[serde(deserialize_with = "duration::deserialize")]
     pub session_idle: Duration,
     /// End of a session, however busy.
     #[serde(deserialize_with = "duration::deserialize")]
     pub session_max: Duration,
+    /// End of a session on a device that the person asked to remember, whether used or not; zero
+    /// when that is not offered.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub session_remember: Duration,
     /// Fewest characters of a password (NIST SP 800-63B-4).
     pub password_min: usize,
     /// Proxies whose `Forwarded` / `X-Forwarded-For` is believed: addresses or networks.
@@ -182,10 +205,14 @@ pub struct SharedSecret {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MailSettings {
-    /// `outbox`: files under `data_dir`.
+    /// `outbox`: files under `data_dir`; or the `smtp://` or `smtps://` address of a mail server.
     pub send: StoreAddress,
     /// The sender, as in `Oncelink <noreply@localhost>`.
     pub from: String,
+    /// A file of two lines, user and password, for the mail server; empty when it asks for none.
+    pub credentials: PathBuf,
+    /// Certificates (PEM) to trust beside the public ones; empty when there are none.
+    pub certificates: PathBuf,
 }
 
 /// `[log]`

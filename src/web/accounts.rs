@@ -156,7 +156,7 @@ impl Accounts {
         if disabled {
             end_sessions(&mut transaction, id).await?;
         }
-        self.generations.commit(transaction).await?;
+        self.generations.commit(transaction, id).await?;
         Ok(changed.rows_affected() > 0)
     }
 
@@ -183,7 +183,7 @@ impl Accounts {
             return Ok(false);
         }
         end_sessions(&mut transaction, &seen.id).await?;
-        self.generations.commit(transaction).await?;
+        self.generations.commit(transaction, &seen.id).await?;
         Ok(true)
     }
 

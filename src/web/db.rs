@@ -18,8 +18,10 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transa
 use crate::config::Settings;
 
 /// The steps that bring a database up to date. A step that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "accounts", include_str!("../../migrations/0001_accounts.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
+    (2, "self-service", include_str!("../../migrations/0002_self_service.sql")),
+];
 
 /// How long a query waits for a connection, or for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, USER_AGENT};
 use actix_web::web::{Bytes, BytesMut, Data, Query};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
@@ -18,7 +18,7 @@ use crate::web::account::Account;
 use crate::web::csrf;
 use crate::web::error::WebError;
 use crate::web::pages::{Chrome, Section, User};
-use crate::web::sessions::Session;
+use crate::web::sessions::{Place, Session};
 use crate::web::state::State;
 
 /// Most bytes of a form; ours are far smaller.
@@ -135,6 +135,18 @@ impl FromRequest for ClientAddress {
         std::future::ready(
             state_of(request).map(|state| ClientAddress(state.addresses.of(peer, request.headers()))),
         )
+    }
+}
+
+impl FromRequest for Place {
+    type Error = WebError;
+    type Future = std::future::Ready<Result<Place, WebError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let agent = request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let agent: String = agent.unwrap_or_default().chars().filter(|c| !c.is_control()).take(300).collect();
+        let address = ClientAddress::from_request(request, payload).into_inner();
+        std::future::ready(address.map(|ClientAddress(address)| Place { address, agent }))
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Any, Transaction};
 
 use crate::clock::Timestamp;
+use crate::web::account::AccountId;
 use crate::web::db::{Database, QueryError};
 
 /// How old the known counter may be.
@@ -82,7 +83,12 @@ impl Generations {
     ///
     /// # Errors
     /// When the database does not answer; nothing has changed then, or everything has.
-    pub async fn commit(&self, mut transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
+    pub async fn commit(
+        &self,
+        mut transaction: Transaction<'static, Any>,
+        account: &AccountId,
+    ) -> Result<(), QueryError> {
+        tracing::trace!(%account, "changed");
         // Read back in a statement of its own: on SQLite a RETURNING that is not read to its end
         // leaves the statement open.
         sqlx::query("UPDATE generations SET number = number + 1 WHERE name = 'accounts'")

@@ -4,6 +4,7 @@
 //! cache is checked against [`Generations`], so that the end of a session takes effect at once in
 //! this process and within a second in another one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,6 +69,28 @@ pub struct SessionEnds {
     pub max: Duration,
 }
 
+/// Where a session is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The browser in its own words (`User-Agent`), cut to what the database keeps.
+    pub agent: String,
+}
+
+/// What a session begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct NewSession<'a> {
+    /// Whose it is.
+    pub account: &'a AccountId,
+    /// The password that he proved to know.
+    pub password: &'a StoredPassword,
+    /// Whether the device is to be remembered.
+    pub remembered: bool,
+    /// Where he is.
+    pub place: &'a Place,
+}
+
 /// All sessions. Clones share one cache.
 #[derive(Clone)]
 pub struct Sessions {
@@ -98,12 +121,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn start(
-        &self,
-        account: &AccountId,
-        password: &StoredPassword,
-        now: Timestamp,
-    ) -> Result<Option<Secret>, SessionError> {
+    pub async fn start(&self, new: &NewSession<'_>, now: Timestamp) -> Result<Option<Secret>, SessionError> {
         let id = Secret::random::<32>()?;
         let mut transaction = self.db.begin().await?;
         // The update locks the account's row, as changing its password or disabling it does. So
@@ -112,19 +130,24 @@ impl Sessions {
             "UPDATE accounts SET last_login_at = $1 WHERE id = $2 AND disabled = 0 AND password = $3",
         )
         .bind(to_column(now))
-        .bind(account.as_str())
-        .bind(password.as_str())
+        .bind(new.account.as_str())
+        .bind(new.password.as_str())
         .execute(&mut *transaction)
         .await?;
         if found.rows_affected() == 0 {
             return Ok(None);
         }
         sqlx::query(
-            "INSERT INTO sessions (digest, account, created_at, last_seen_at) VALUES ($1, $2, $3, $3)",
+            "INSERT INTO sessions (digest, name, account, created_at, last_seen_at, remembered, address, agent) \
+             VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
         )
         .bind(text_of(&id.digest()))
-        .bind(account.as_str())
+        .bind(Secret::random::<16>()?.reveal())
+        .bind(new.account.as_str())
         .bind(to_column(now))
+        .bind(i64::from(new.remembered))
+        .bind(new.place.address.to_string())
+        .bind(&new.place.agent)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -229,12 +252,16 @@ impl Sessions {
     /// When the database fails.
     pub async fn end(&self, digest: &Digest) -> Result<(), SessionError> {
         let mut transaction = self.db.begin().await?;
-        let ended = sqlx::query("DELETE FROM sessions WHERE digest = $1")
+        let account: Option<String> = sqlx::query_scalar("SELECT account FROM sessions WHERE digest = $1")
             .bind(text_of(digest))
-            .execute(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await?;
-        if ended.rows_affected() > 0 {
-            self.generations.commit(transaction).await?;
+        if let Some(account) = account {
+            sqlx::query("DELETE FROM sessions WHERE digest = $1")
+                .bind(text_of(digest))
+                .execute(&mut *transaction)
+                .await?;
+            self.generations.commit(transaction, &AccountId::from_store(&account)).await?;
         }
         self.cache.remove(digest.as_bytes());
         Ok(())

@@ -9,10 +9,11 @@ use super::login::add_cookie;
 use super::{App, html, see_other};
 use crate::web::cookies::Note;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, CsrfForm, SignedIn};
+use crate::web::extract::{CsrfForm, SignedIn};
 use crate::web::pages::account::{Account as AccountPage, FieldErrors};
 use crate::web::pages::{Flash, FlashKind, Section};
 use crate::web::passwords::Password;
+use crate::web::sessions::{NewSession, Place};
 use crate::web::state::State;
 
 /// `GET /account`
@@ -55,7 +56,7 @@ pub(super) struct PasswordChange {
 /// `POST /account/password`: ends all sessions of the account and starts a new one here.
 pub(super) async fn change_password(
     app: App,
-    address: ClientAddress,
+    place: Place,
     form: CsrfForm<PasswordChange>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
@@ -66,7 +67,7 @@ pub(super) async fn change_password(
     let account = app.administration.accounts.by_id(&who.account().id).await?.ok_or(WebError::NotSignedIn)?;
     let now = app.administration.clock.now();
     // Whoever holds a stolen session must not be able to guess the password at leisure.
-    let attempt = app.throttle.attempt(account.email.key(), address.0, now)?;
+    let attempt = app.throttle.attempt(account.email.key(), place.address, now)?;
     let current = Password::presented(&fields.current_password);
     if !app.administration.passwords.verify(current, account.password.as_ref()).await? {
         errors.current_password = Some("This is not your current password.".to_owned());
@@ -84,7 +85,8 @@ pub(super) async fn change_password(
     if !app.administration.accounts.set_password(&account, &stored).await? {
         return Err(WebError::NotSignedIn);
     }
-    let id = app.sessions.start(&account.id, &stored, now).await?.ok_or(WebError::NotSignedIn)?;
+    let new = NewSession { account: &account.id, password: &stored, remembered: false, place: &place };
+    let id = app.sessions.start(&new, now).await?.ok_or(WebError::NotSignedIn)?;
     tracing::info!(account = %account.id, "password changed");
     let mut answer = see_other("/account");
     add_cookie(&mut answer, &app.cookies.set_session(&id))?;

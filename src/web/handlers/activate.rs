@@ -18,6 +18,7 @@ use crate::web::error::WebError;
 use crate::web::extract::StrangerForm;
 use crate::web::pages::account::{Activate, Activated, Activation, FieldErrors};
 use crate::web::passwords::Password;
+use crate::web::sessions::{NewSession, Place};
 use crate::web::state::State;
 
 /// What a link is good for now.
@@ -78,6 +79,7 @@ pub(super) struct Filled {
 pub(super) async fn act(
     app: App,
     unverified: Path<String>,
+    place: Place,
     form: StrangerForm<Filled>,
 ) -> Result<HttpResponse, WebError> {
     let _alone = app.activating.lock().await;
@@ -93,13 +95,13 @@ pub(super) async fn act(
             let person = person(&app, &fields, &mut errors).await?;
             match (person, password) {
                 (Some((email, name)), Some(password)) => {
-                    first_administrator(&app, &action, email, name, password).await?
+                    first_administrator(&app, &action, email, name, password, &place).await?
                 }
                 _ => return again(&app, activation, &fields, errors, &csrf::token_for(&form.secret)),
             }
         }
         Task::SetPassword(account) => match password {
-            Some(password) => set_password(&app, &action, &account, password).await?,
+            Some(password) => set_password(&app, &action, &account, password, &place).await?,
             None => return again(&app, activation, &fields, errors, &csrf::token_for(&form.secret)),
         },
     };
@@ -150,6 +152,7 @@ async fn first_administrator(
     email: Email,
     name: PersonName,
     password: Password,
+    place: &Place,
 ) -> Result<Option<HttpResponse>, WebError> {
     let administration = &app.administration;
     let stored = administration.passwords.hash(password).await?;
@@ -167,7 +170,7 @@ async fn first_administrator(
     match administration.accounts.add_first_administrator(new, now).await? {
         Added::New(account) => {
             tracing::info!(account = %account.id, "the first administrator is made");
-            logged_in(app, &account, &stored).await.map(Some)
+            logged_in(app, &account, &stored, place).await.map(Some)
         }
         Added::NotTheFirst => Ok(None),
         // Somebody made this very account since we looked; the link is spent, a restart prints another.
@@ -180,6 +183,7 @@ async fn set_password(
     action: &Action,
     account: &Account,
     password: Password,
+    place: &Place,
 ) -> Result<Option<HttpResponse>, WebError> {
     let administration = &app.administration;
     let stored = administration.passwords.hash(password).await?;
@@ -190,7 +194,7 @@ async fn set_password(
         return Err(WebError::LinkOver);
     }
     tracing::info!(account = %account.id, "password chosen by an action link");
-    logged_in(app, account, &stored).await.map(Some)
+    logged_in(app, account, &stored, place).await.map(Some)
 }
 
 /// Whoever has just chosen the password need not type it again.
@@ -198,8 +202,10 @@ async fn logged_in(
     app: &State,
     account: &Account,
     stored: &crate::web::passwords::StoredPassword,
+    place: &Place,
 ) -> Result<HttpResponse, WebError> {
-    let started = app.sessions.start(&account.id, stored, app.administration.clock.now()).await?;
+    let new = NewSession { account: &account.id, password: stored, remembered: false, place };
+    let started = app.sessions.start(&new, app.administration.clock.now()).await?;
     let mut answer = see_other("/files/");
     if let Some(id) = started {
         add_cookie(&mut answer, &app.cookies.set_session(&id))?;

@@ -11,10 +11,11 @@ use super::{App, html, see_other};
 use crate::web::account::Email;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, CsrfForm, StrangerForm, session_of};
+use crate::web::extract::{CsrfForm, StrangerForm, session_of};
 use crate::web::local_path::LocalPath;
 use crate::web::pages::account::Login;
 use crate::web::passwords::Password;
+use crate::web::sessions::{NewSession, Place};
 
 #[derive(Deserialize)]
 pub(super) struct Destination {
@@ -55,7 +56,7 @@ pub(super) struct Credentials {
 pub(super) async fn log_in(
     app: App,
     request: HttpRequest,
-    address: ClientAddress,
+    place: Place,
     form: StrangerForm<Credentials>,
 ) -> Result<HttpResponse, WebError> {
     let Credentials { email, password, next } = form.fields;
@@ -64,10 +65,10 @@ pub(super) async fn log_in(
     let now = app.administration.clock.now();
     let parsed = email.parse::<Email>().ok();
     let key = parsed.as_ref().map_or(email.as_str(), Email::key);
-    let attempt = match app.throttle.attempt(key, address.0, now) {
+    let attempt = match app.throttle.attempt(key, place.address, now) {
         Ok(attempt) => attempt,
         Err(early) => {
-            tracing::warn!(address = %address.0, wait = early.wait.as_secs(), "log-in slowed down");
+            tracing::warn!(address = %place.address, wait = early.wait.as_secs(), "log-in slowed down");
             return refused(
                 &Login { wait_seconds: Some(early.wait.as_secs()), ..again },
                 Some(early.wait.as_secs()),
@@ -81,11 +82,14 @@ pub(super) async fn log_in(
     let stored = account.as_ref().and_then(|account| account.password.as_ref());
     let verified = app.administration.passwords.verify(Password::presented(&password), stored).await?;
     let id = match (&account, stored) {
-        (Some(account), Some(stored)) if verified => app.sessions.start(&account.id, stored, now).await?,
+        (Some(account), Some(stored)) if verified => {
+            let new = NewSession { account: &account.id, password: stored, remembered: false, place: &place };
+            app.sessions.start(&new, now).await?
+        }
         _ => None,
     };
     let (Some(account), Some(id)) = (account, id) else {
-        tracing::info!(address = %address.0, "log-in refused");
+        tracing::info!(address = %place.address, "log-in refused");
         let error = Some("E-mail address or password is wrong.".to_owned());
         return refused(&Login { error, ..again }, None);
     };
@@ -94,7 +98,7 @@ pub(super) async fn log_in(
     if let Some(before) = app.cookies.session(request.headers()) {
         app.sessions.end(&before.digest()).await?;
     }
-    tracing::info!(account = %account.id, address = %address.0, "logged in");
+    tracing::info!(account = %account.id, address = %place.address, "logged in");
     let mut answer = see_other(next.as_str());
     add_cookie(&mut answer, &app.cookies.set_session(&id))?;
     Ok(answer)

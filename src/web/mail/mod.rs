@@ -1,0 +1,95 @@
+//! Mail: a durable queue in the database, letters from templates, and the ways they leave.
+//!
+//! A queued mail names what it is about and to whom it goes. What it says, and whether it is sent at
+//! all, is decided when it is sent: the queue holds no link, a link's time begins when the mail
+//! leaves, and a request does the same work whether or not there is an account.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Jti;
+use crate::web::account::{AccountId, Email};
+
+pub mod queue;
+
+/// What a mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody asked for an account with this address: activates it, or says that there is one.
+    SignUp,
+    /// Somebody forgot the password of an account with this address, if there is one.
+    Forgot,
+    /// An administrator invites the owner of this address.
+    Invite,
+    /// The owner of an account wants to have this address from now on.
+    ConfirmAddress,
+    /// An account that had this address has another one now.
+    AddressChanged,
+    /// The password of the account was changed.
+    PasswordChanged,
+    /// The account was deleted.
+    AccountDeleted,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 7] = [
+        Kind::SignUp,
+        Kind::Forgot,
+        Kind::Invite,
+        Kind::ConfirmAddress,
+        Kind::AddressChanged,
+        Kind::PasswordChanged,
+        Kind::AccountDeleted,
+    ];
+
+    /// The word in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::SignUp => "sign-up",
+            Kind::Forgot => "forgot",
+            Kind::Invite => "invite",
+            Kind::ConfirmAddress => "confirm-address",
+            Kind::AddressChanged => "address-changed",
+            Kind::PasswordChanged => "password-changed",
+            Kind::AccountDeleted => "account-deleted",
+        }
+    }
+}
+
+/// A mail to send.
+#[derive(Clone, Debug)]
+pub struct NewMail {
+    /// What it is about.
+    pub kind: Kind,
+    /// To whom it goes.
+    pub recipient: Email,
+    /// The jti of the link in it, if there will be one; the same at every attempt.
+    pub jti: Jti,
+    /// What else it says.
+    pub details: Details,
+}
+
+/// What else a mail says. Only what can't be looked up when it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    /// The account's id, where the address alone does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What to call the recipient, where no account tells it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Another e-mail address that the mail speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Who caused it, such as the administrator who invites.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+impl Details {
+    /// About that account.
+    pub fn of(account: &AccountId) -> Details {
+        Details { account: Some(account.as_str().to_owned()), ..Details::default() }
+    }
+}
