@@ -47,8 +47,7 @@ CREATE INDEX sessions_by_account ON sessions (account);
 -- Which accounts, or sessions of theirs, changed under which number of `generations`.
 CREATE TABLE account_changes (
     number   BIGINT NOT NULL PRIMARY KEY,
-    account  TEXT   NOT NULL,
-    at       BIGINT NOT NULL
+    account  TEXT   NOT NULL
 );
 
 -- Mail to send. It holds no link: links are made when a mail is sent.

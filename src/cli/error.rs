@@ -9,6 +9,7 @@ use crate::telemetry::TelemetryError;
 use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
 use crate::web::OpenError;
 use crate::web::accounts::AccountError;
+use crate::web::actions::ActionError;
 use crate::web::issue::IssueError;
 use crate::web::passwords::HashError;
 use crate::web::signer::SignerError;
@@ -41,6 +42,9 @@ pub enum CliError {
     /// No token could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// No action link could be made.
+    #[error(transparent)]
+    Action(#[from] ActionError),
     /// The public keys can't be had.
     #[error("cannot read the public keys from {from}")]
     PublicKeys {

@@ -11,9 +11,15 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::web::account::{Account, Email, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName};
+use crate::human;
+use crate::id::Jti;
+use crate::web::account::{
+    Account, Email, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName, Stage,
+};
 use crate::web::accounts::Added;
+use crate::web::actions::Purpose;
 use crate::web::administration::Administration;
+use crate::web::issue::IssueError;
 use crate::web::passwords::{Password, StoredPassword};
 
 pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock) -> Result<(), CliError> {
@@ -56,7 +62,7 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
         Added::EmailTaken | Added::NotTheFirst => return Err(CliError::AccountExists { email: user.email }),
     };
     remark(&format!("made the account {} for {}", account.id, account.email));
-    if has_password { Ok(()) } else { print_link(&administration, &account) }
+    if has_password { Ok(()) } else { print_link(&administration, &account).await }
 }
 
 async fn list(settings: &Settings, json: bool, clock: Clock) -> Result<(), CliError> {
@@ -116,7 +122,7 @@ async fn passwd(
     let administration = Administration::open(settings, clock).await?;
     let account = existing(&administration, &email).await?;
     match hashed(&administration, password).await? {
-        None => print_link(&administration, &account),
+        None => print_link(&administration, &account).await,
         Some(password) => {
             if !administration.accounts.set_password(&account, &password).await? {
                 return Err(CliError::AccountChanged { email: email.to_string() });
@@ -128,10 +134,19 @@ async fn passwd(
 }
 
 /// The link alone on standard output, so that a program can pass it on.
-fn print_link(administration: &Administration, account: &Account) -> Result<(), CliError> {
-    let link = administration.actions.set_password(account, administration.clock.now())?;
-    remark(&format!("with this link {} can choose a password, once, within 24 hours:", account.email));
-    print(&format!("{link}\n"))
+async fn print_link(administration: &Administration, account: &Account) -> Result<(), CliError> {
+    let purpose = match account.stage() {
+        Stage::Invited => Purpose::Invite,
+        Stage::SignedUp | Stage::Active => Purpose::Reset,
+    };
+    let now = administration.clock.now();
+    let link = administration
+        .actions
+        .issue(purpose, account, "", Jti::random().map_err(IssueError::from)?, now)
+        .await?;
+    let until = human::exact_time(link.until);
+    remark(&format!("with this link {} can choose a password, once, until {until}:", account.email));
+    print(&format!("{}\n", link.address))
 }
 
 async fn existing(administration: &Administration, email: &Email) -> Result<Account, CliError> {

@@ -1,5 +1,6 @@
 //! Rules that a single value's type can't express.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
     web(settings)?;
     download(settings)?;
     token(settings)?;
-    embedded("mail.send", &settings.mail.send, "outbox", &["smtp", "smtps"])?;
+    mail(settings)?;
     log_level(&settings.log.level)?;
     shares(settings)
 }
@@ -63,6 +64,40 @@ fn download(settings: &Settings) -> Result<(), Fault> {
     positive("download.lease", download.lease)?;
     not_above("download.lease", download.lease, "download.lease_max", download.lease_max)?;
     connections("download.max_connections", download.max_connections)
+}
+
+fn mail(settings: &Settings) -> Result<(), Fault> {
+    let mail = &settings.mail;
+    if mail.from.parse::<lettre::message::Mailbox>().is_err() {
+        let remedy = "write a name and an address, as in `Oncelink <noreply@example.org>`";
+        return fault("mail.from", format!("`{}` is no sender", mail.from.escape_debug()), remedy);
+    }
+    if mail.send.as_str() == "outbox" {
+        return Ok(());
+    }
+    let remedy = "write `outbox`, `smtps://host`, `smtp://host:587?tls=required` or `smtp://127.0.0.1`";
+    let url = reqwest::Url::parse(&mail.send).ok();
+    let is_server = |url: &reqwest::Url| matches!(url.scheme(), "smtp" | "smtps") && url.host_str().is_some();
+    let Some(url) = url.filter(is_server) else {
+        return fault("mail.send", format!("`{}` is no way to send mails", mail.send), remedy);
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        let remedy = "put them into a file of two lines and name it in `mail.credentials`";
+        return fault("mail.send", "it holds a user or a password".to_owned(), remedy);
+    }
+    let known = |(key, value): (Cow<'_, str>, Cow<'_, str>)| {
+        key == "tls" && matches!(&*value, "required" | "opportunistic")
+    };
+    if !matches!(url.path(), "" | "/") || !url.query_pairs().all(known) {
+        return fault("mail.send", format!("`{}` has more than a host, a port and `tls`", mail.send), remedy);
+    }
+    let is_safe = url.scheme() == "smtps" || url.query_pairs().any(|(_, value)| value == "required");
+    let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if !mail.credentials.as_os_str().is_empty() && !is_safe && !is_here {
+        let problem = "the password could go over the network unencrypted".to_owned();
+        return fault("mail.credentials", problem, "use `smtps://`, or add `?tls=required` to `mail.send`");
+    }
+    Ok(())
 }
 
 fn keys(keys: &str) -> Result<(), Fault> {

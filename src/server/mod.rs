@@ -203,6 +203,8 @@ impl Running {
         self.add(server.map_err(ServeError::Server)?);
         let looked_after = app.clone();
         self.tasks.push(actix_rt::spawn(async move { looked_after.tasks().await }));
+        let sending = app.clone();
+        self.tasks.push(actix_rt::spawn(async move { sending.send_mails().await }));
         self.web_app = Some(app);
         Ok(())
     }

@@ -27,7 +27,10 @@ pub use inspect::{Unverified, inspect};
 pub use jwk::PublicKey;
 pub use key_ring::{KeyRing, KeyRingError, MAX_JWKS, MAX_KEYS};
 pub use shared_secret::{InvalidSecret, SecretFileError, SharedSecret};
-pub use verify::{Action, Command, Grant, verify_action, verify_command, verify_download, verify_redeemed};
+pub use verify::{
+    Action, Command, Grant, verify_action, verify_command, verify_download, verify_ended_action,
+    verify_redeemed,
+};
 
 /// What a token is for. A token of one kind is refused everywhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

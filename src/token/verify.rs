@@ -155,13 +155,39 @@ pub fn verify_action(
     now: Timestamp,
     fence: Timestamp,
 ) -> Result<Action, TokenError> {
+    action(unverified, ring, rules, now, fence, End::Counts)
+}
+
+/// Verifies all of an action token but that it has not ended: for offering a new one to whoever has
+/// the old one. The caller may not act on it.
+///
+/// # Errors
+/// The first check that fails, in the order of [`TokenError`]'s variants; never that it expired.
+pub fn verify_ended_action(
+    unverified: &str,
+    ring: &KeyRing,
+    rules: &Rules,
+    now: Timestamp,
+    fence: Timestamp,
+) -> Result<Action, TokenError> {
+    action(unverified, ring, rules, now, fence, End::IsPast)
+}
+
+fn action(
+    unverified: &str,
+    ring: &KeyRing,
+    rules: &Rules,
+    now: Timestamp,
+    fence: Timestamp,
+    end: End,
+) -> Result<Action, TokenError> {
     let bytes = signed_claims(unverified, ring, TokenKind::Action)?;
     let mut found = Found::parse(&bytes, TokenKind::Action)?;
     let base = Base::take(&mut found)?;
     let subject = short(required("sub", found.sub)?, "sub")?;
     let purpose = short(required("purpose", found.purpose)?, "purpose")?;
     let state = short(required("state", found.state)?, "state")?;
-    base.check(rules, now, fence, End::Counts)?;
+    base.check(rules, now, fence, end)?;
     Ok(Action {
         jti: base.jti,
         purpose,

@@ -187,14 +187,43 @@ pub struct Account {
     pub last_login_at: Option<Timestamp>,
     /// Its password; `None` until the person has chosen one.
     pub password: Option<StoredPassword>,
+    /// When its owner showed that mail to the address reaches him; `None` before that, and then
+    /// nobody can log in.
+    pub activated_at: Option<Timestamp>,
+    /// When it is forgotten unless it is activated before; `None` for never.
+    pub forget_at: Option<Timestamp>,
+    /// Digest of the secret behind the forms of the browser that signed up.
+    pub signup_browser: Option<String>,
+}
+
+/// How far an account has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Somebody signed up; the mail was not answered yet.
+    SignedUp,
+    /// It was made for somebody who has chosen no password yet.
+    Invited,
+    /// Its owner can log in, unless it is disabled.
+    Active,
 }
 
 impl Account {
-    /// What an action link for choosing a password is bound to: it changes with the password, so
-    /// that the link dies with the first use of it or of any other.
-    pub fn password_state(&self) -> Digest {
+    /// How far it has come.
+    pub const fn stage(&self) -> Stage {
+        match (self.activated_at, &self.password) {
+            (_, None) => Stage::Invited,
+            (None, Some(_)) => Stage::SignedUp,
+            (Some(_), Some(_)) => Stage::Active,
+        }
+    }
+
+    /// What an action link is bound to beside its purpose: all that decides who may use the account.
+    /// A link dies when the password or the address changes in another way.
+    pub fn state(&self) -> Digest {
         let password = self.password.as_ref().map_or("", StoredPassword::as_str);
-        Digest::of(format!("{}\n{password}\n{}", self.id, self.disabled).as_bytes())
+        let active = self.activated_at.is_some();
+        let state = [self.id.as_str(), self.email.key(), password].join("\n");
+        Digest::of(format!("{state}\n{active}\n{}", self.disabled).as_bytes())
     }
 }
 

@@ -47,7 +47,8 @@ pub struct Accounts {
     generations: Generations,
 }
 
-const COLUMNS: &str = "id, email, name, admin, disabled, password, created_at, last_login_at";
+const COLUMNS: &str = "id, email, name, admin, disabled, password, created_at, last_login_at, activated_at, \
+                       forget_at, signup_browser";
 
 impl Accounts {
     /// The accounts in `db`; changes raise `generations`.
@@ -100,6 +101,16 @@ impl Accounts {
     pub async fn has_administrator(&self) -> Result<bool, AccountError> {
         let count: i64 = sqlx::query_scalar(COUNT_ADMINISTRATORS).fetch_one(self.db.reader()).await?;
         Ok(count > 0)
+    }
+
+    /// Whether nobody else can administer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_last_administrator(&self, id: &AccountId) -> Result<bool, AccountError> {
+        let others: i64 =
+            sqlx::query_scalar(COUNT_OTHERS).bind(id.as_str()).fetch_one(self.db.reader()).await?;
+        Ok(others == 0)
     }
 
     /// The account with that address.
@@ -171,18 +182,9 @@ impl Accounts {
         password: &StoredPassword,
     ) -> Result<bool, AccountError> {
         let mut transaction = self.db.begin().await?;
-        // First the account's row, then its sessions: see `Sessions::start`.
-        let changed =
-            sqlx::query("UPDATE accounts SET password = $1 WHERE id = $2 AND COALESCE(password, '') = $3")
-                .bind(password.as_str())
-                .bind(seen.id.as_str())
-                .bind(seen.password.as_ref().map_or("", StoredPassword::as_str))
-                .execute(&mut *transaction)
-                .await?;
-        if changed.rows_affected() == 0 {
+        if !replace_password(&mut transaction, seen, password).await? {
             return Ok(false);
         }
-        end_sessions(&mut transaction, &seen.id).await?;
         self.generations.commit(transaction, &seen.id).await?;
         Ok(true)
     }
@@ -207,6 +209,15 @@ async fn groups_of(db: &Database, id: &AccountId) -> Result<BTreeSet<String>, sq
 }
 
 const COUNT_ADMINISTRATORS: &str = "SELECT COUNT(*) FROM accounts WHERE admin = 1 AND disabled = 0";
+const COUNT_OTHERS: &str = "SELECT COUNT(*) FROM accounts WHERE admin = 1 AND disabled = 0 AND activated_at IS NOT NULL AND id <> $1";
+
+/// How many but that one can administer.
+pub(super) async fn other_administrators(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(COUNT_OTHERS).bind(id.as_str()).fetch_one(&mut **transaction).await
+}
 
 async fn count_administrators(transaction: &mut Transaction<'static, Any>) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(COUNT_ADMINISTRATORS).fetch_one(&mut **transaction).await
@@ -218,9 +229,11 @@ async fn insert(
     now: Timestamp,
 ) -> Result<Added, AccountError> {
     let id = AccountId::random()?;
+    // Whoever makes an account with a password vouches for its address.
+    let activated_at = new.password.is_some().then_some(now);
     let inserted = sqlx::query(
-        "INSERT INTO accounts (id, email, email_key, name, admin, disabled, password, created_at) \
-         VALUES ($1, $2, $3, $4, $5, 0, $6, $7) ON CONFLICT (email_key) DO NOTHING",
+        "INSERT INTO accounts (id, email, email_key, name, admin, disabled, password, created_at, activated_at) \
+         VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8) ON CONFLICT (email_key) DO NOTHING",
     )
     .bind(id.as_str())
     .bind(new.email.as_str())
@@ -229,6 +242,7 @@ async fn insert(
     .bind(i64::from(new.admin))
     .bind(new.password.as_ref().map(|password| password.as_str().to_owned()))
     .bind(to_column(now))
+    .bind(activated_at.map(to_column))
     .execute(&mut **transaction)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -251,7 +265,34 @@ async fn insert(
         created_at: now,
         last_login_at: None,
         password: new.password,
+        activated_at,
+        forget_at: None,
+        signup_browser: None,
     }))
+}
+
+/// Gives the account another password if it still has the one of `seen`, and ends its sessions.
+/// Whoever could do that owns the account, so it is active from then on.
+pub(super) async fn replace_password(
+    transaction: &mut Transaction<'static, Any>,
+    seen: &Account,
+    password: &StoredPassword,
+) -> Result<bool, sqlx::Error> {
+    // First the account's row, then its sessions: see `Sessions::start`.
+    let changed = sqlx::query(
+        "UPDATE accounts SET password = $1, activated_at = COALESCE(activated_at, created_at), forget_at = NULL \
+         WHERE id = $2 AND COALESCE(password, '') = $3",
+    )
+    .bind(password.as_str())
+    .bind(seen.id.as_str())
+    .bind(seen.password.as_ref().map_or("", StoredPassword::as_str))
+    .execute(&mut **transaction)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    end_sessions(transaction, &seen.id).await?;
+    Ok(true)
 }
 
 async fn end_sessions(
@@ -277,6 +318,9 @@ fn from_row(row: &AnyRow) -> Result<Account, sqlx::Error> {
         created_at: from_column(row.try_get("created_at")?),
         last_login_at: row.try_get::<Option<i64>, _>("last_login_at")?.map(from_column),
         password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
+        activated_at: row.try_get::<Option<i64>, _>("activated_at")?.map(from_column),
+        forget_at: row.try_get::<Option<i64>, _>("forget_at")?.map(from_column),
+        signup_browser: row.try_get("signup_browser")?,
     })
 }
 

@@ -1,6 +1,8 @@
-//! Action links: one-time links that let somebody make the first administrator or choose a
-//! password. Single use through the used-token store, and bound to a state, so that a link dies
-//! when what it was for is done in another way.
+//! Action links: one-time links that let somebody activate an account, accept an invitation, choose
+//! another password, confirm an address or make the first administrator.
+//!
+//! Single use through the used-token store; bound to a state, so that a link dies when what it was
+//! for is done in another way; and the newest of its kind, so that one mail ends the one before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +11,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
-use crate::token::{Action, KeyRingError, Rules, TokenError, verify_action};
+use crate::config::Settings;
+use crate::id::Jti;
+use crate::secret::Digest;
+use crate::token::{Action, KeyRingError, Rules, TokenError, verify_action, verify_ended_action};
 use crate::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
 use crate::web::account::Account;
+use crate::web::db::{Database, QueryError};
 use crate::web::issue::{IssueError, Issuer};
-
-/// How long an action link can be used.
-pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How much longer than it could be used an action link is remembered, as for any token.
 const REMEMBER: Duration = Duration::from_secs(60 * 60);
@@ -26,29 +29,100 @@ const NOBODY: &str = "nobody";
 /// The state that a link for the first administrator is bound to.
 const NO_ADMINISTRATOR: &str = "no-administrator";
 
+/// How long the link for the first administrator works; each start prints another.
+const FIRST_ADMINISTRATOR: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What an action link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Making the first administrator.
     FirstAdministrator,
-    /// Choosing the password of an account.
-    SetPassword,
+    /// Activating an account that somebody signed up for.
+    Activate,
+    /// Accepting an invitation: choosing a name and the first password.
+    Invite,
+    /// Choosing another password.
+    Reset,
+    /// Confirming the address that an account is to have.
+    ConfirmAddress,
 }
 
 impl Purpose {
+    const ALL: [Purpose; 5] = [
+        Purpose::FirstAdministrator,
+        Purpose::Activate,
+        Purpose::Invite,
+        Purpose::Reset,
+        Purpose::ConfirmAddress,
+    ];
+
     const fn word(self) -> &'static str {
         match self {
             Purpose::FirstAdministrator => "first-admin",
-            Purpose::SetPassword => "set-password",
+            Purpose::Activate => "activate",
+            Purpose::Invite => "invite",
+            Purpose::Reset => "reset",
+            Purpose::ConfirmAddress => "confirm-address",
+        }
+    }
+
+    /// The first component of the address at which such a link is opened.
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Purpose::FirstAdministrator | Purpose::Activate | Purpose::Invite => "activate",
+            Purpose::Reset => "reset",
+            Purpose::ConfirmAddress => "confirm-address",
         }
     }
 
     /// What a verified action is for; `None` for what this release does not know.
     pub fn of(action: &Action) -> Option<Purpose> {
-        [Purpose::FirstAdministrator, Purpose::SetPassword]
-            .into_iter()
-            .find(|purpose| purpose.word() == action.purpose)
+        Purpose::ALL.into_iter().find(|purpose| purpose.word() == action.purpose)
     }
+}
+
+/// How long links work.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// Activation, and the confirmation of an address.
+    pub activation: Duration,
+    /// Choosing another password.
+    pub reset: Duration,
+    /// Invitations.
+    pub invitation: Duration,
+}
+
+impl Lifetimes {
+    /// Those of the settings.
+    pub const fn new(settings: &Settings) -> Lifetimes {
+        Lifetimes {
+            activation: settings.web.activation_lifetime,
+            reset: settings.web.reset_lifetime,
+            invitation: settings.web.invitation_lifetime,
+        }
+    }
+
+    const fn of(&self, purpose: Purpose) -> Duration {
+        match purpose {
+            Purpose::FirstAdministrator => FIRST_ADMINISTRATOR,
+            Purpose::Activate | Purpose::ConfirmAddress => self.activation,
+            Purpose::Reset => self.reset,
+            Purpose::Invite => self.invitation,
+        }
+    }
+
+    fn longest(&self) -> Duration {
+        self.activation.max(self.reset).max(self.invitation).max(FIRST_ADMINISTRATOR)
+    }
+}
+
+/// A link that was just made. A secret.
+#[derive(Clone)]
+pub struct Link {
+    /// The whole address.
+    pub address: String,
+    /// Until when it works.
+    pub until: Timestamp,
 }
 
 /// What came of spending a link.
@@ -60,15 +134,41 @@ pub enum Spent {
     Before,
 }
 
-/// A link can't be looked at.
+/// A verified link.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// What it says.
+    pub action: Action,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Whether its time is over; then it can't be spent.
+    pub ended: bool,
+}
+
+/// A link can't be made or looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
-    /// It is none of ours, or its time is over.
+    /// It is none of ours.
     #[error("the action link is refused")]
     Refused(#[from] TokenError),
+    /// It is for something that this release does not know.
+    #[error("the action link has an unknown purpose")]
+    Purpose,
     /// Our own keys can't be read.
     #[error("cannot read the keys")]
     Keys(#[from] KeyRingError),
+    /// The database failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Nothing could be signed.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+}
+
+impl From<sqlx::Error> for ActionError {
+    fn from(error: sqlx::Error) -> ActionError {
+        QueryError::from(error).into()
+    }
 }
 
 /// Issues, verifies and spends action links.
@@ -76,19 +176,27 @@ pub enum ActionError {
 pub struct Actions {
     issuer: Issuer,
     rules: Rules,
+    lifetimes: Lifetimes,
+    db: Database,
     used: Arc<dyn UsedTokens>,
 }
 
 impl Actions {
     /// Links signed by `issuer`, remembered by `used`; `leeway` as for all tokens.
-    pub fn new(issuer: Issuer, leeway: Duration, used: Arc<dyn UsedTokens>) -> Actions {
+    pub fn new(
+        issuer: Issuer,
+        leeway: Duration,
+        lifetimes: Lifetimes,
+        db: Database,
+        used: Arc<dyn UsedTokens>,
+    ) -> Actions {
         let rules = Rules {
             issuer: issuer.issuer.clone(),
             audience: issuer.issuer.clone(),
             leeway,
-            max_lifetime: LIFETIME,
+            max_lifetime: lifetimes.longest(),
         };
-        Actions { issuer, rules, used }
+        Actions { issuer, rules, lifetimes, db, used }
     }
 
     /// The address at which somebody can make the first administrator. Worth nothing once there
@@ -97,36 +205,81 @@ impl Actions {
     /// # Errors
     /// When nothing can be signed.
     pub fn first_administrator(&self, now: Timestamp) -> Result<String, IssueError> {
-        self.address(Purpose::FirstAdministrator, NOBODY, NO_ADMINISTRATOR, now)
+        let jti = Jti::random()?;
+        Ok(self.sign(Purpose::FirstAdministrator, NOBODY, NO_ADMINISTRATOR, jti, now)?.address)
     }
 
-    /// The address at which the owner of `account` can choose its password. Worth nothing once
-    /// the password has changed.
+    /// A link for the owner of `account`. Ends every older one of the same purpose; with the same
+    /// `jti` once more it is the same link with a later end. `extra` is what it is bound to beside
+    /// the account's own state.
     ///
     /// # Errors
-    /// When nothing can be signed.
-    pub fn set_password(&self, account: &Account, now: Timestamp) -> Result<String, IssueError> {
-        self.address(Purpose::SetPassword, account.id.as_str(), &state_of(account), now)
+    /// When the database fails or nothing can be signed.
+    pub async fn issue(
+        &self,
+        purpose: Purpose,
+        account: &Account,
+        extra: &str,
+        jti: Jti,
+        now: Timestamp,
+    ) -> Result<Link, ActionError> {
+        let state = state_of(account, extra);
+        let link = self.sign(purpose, account.id.as_str(), &state, jti, now)?;
+        sqlx::query(
+            "INSERT INTO action_links (account, purpose, jti) VALUES ($1, $2, $3) \
+             ON CONFLICT (account, purpose) DO UPDATE SET jti = excluded.jti",
+        )
+        .bind(account.id.as_str())
+        .bind(purpose.word())
+        .bind(jti.to_string())
+        .execute(self.db.writer())
+        .await?;
+        Ok(link)
     }
 
-    fn address(
+    fn sign(
         &self,
         purpose: Purpose,
         subject: &str,
         state: &str,
+        jti: Jti,
         now: Timestamp,
-    ) -> Result<String, IssueError> {
-        let issued = self.issuer.issue_action(subject, purpose.word(), state, LIFETIME, now)?;
-        Ok(format!("{}/activate/{}", self.issuer.issuer, issued.token))
+    ) -> Result<Link, IssueError> {
+        let lifetime = self.lifetimes.of(purpose);
+        let issued = self.issuer.issue_action(subject, purpose.word(), state, jti, lifetime, now)?;
+        let address = format!("{}/{}/{}", self.issuer.issuer, purpose.folder(), issued.token);
+        Ok(Link { address, until: issued.expires_at })
     }
 
     /// Checks a link without spending it.
     ///
     /// # Errors
     /// See [`ActionError`].
-    pub fn verify(&self, unverified: &str, now: Timestamp) -> Result<Action, ActionError> {
+    pub fn verify(&self, unverified: &str, now: Timestamp) -> Result<Presented, ActionError> {
         let ring = self.issuer.signer.ring(now)?;
-        Ok(verify_action(unverified, &ring, &self.rules, now, self.used.fence())?)
+        let (action, ended) = match verify_action(unverified, &ring, &self.rules, now, self.used.fence()) {
+            Ok(action) => (action, false),
+            Err(refused) if refused.is_expired() => {
+                (verify_ended_action(unverified, &ring, &self.rules, now, Timestamp::EPOCH)?, true)
+            }
+            Err(refused) => return Err(refused.into()),
+        };
+        let purpose = Purpose::of(&action).ok_or(ActionError::Purpose)?;
+        Ok(Presented { action, purpose, ended })
+    }
+
+    /// Whether no newer link of its purpose was made for the account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_newest(&self, link: &Presented) -> Result<bool, QueryError> {
+        let newest: Option<String> =
+            sqlx::query_scalar("SELECT jti FROM action_links WHERE account = $1 AND purpose = $2")
+                .bind(&link.action.subject)
+                .bind(link.purpose.word())
+                .fetch_optional(self.db.reader())
+                .await?;
+        Ok(newest.is_some_and(|newest| newest == link.action.jti.to_string()))
     }
 
     /// Whether the link was spent. Changes nothing.
@@ -143,8 +296,10 @@ impl Actions {
     /// # Errors
     /// When the store gives no answer; nobody may act then.
     pub async fn spend(&self, action: &Action, now: Timestamp) -> Result<Spent, StoreError> {
-        // Invariant: later than any moment at which `verify` accepts the link.
-        let forget_at = action.expires_at.plus(self.rules.leeway * 2).plus(REMEMBER);
+        // Invariant: later than any moment at which `verify` accepts the link, also one that was
+        // made a second time with the same jti, for another attempt to send its mail.
+        let forget_at =
+            action.expires_at.plus(self.rules.max_lifetime + self.rules.leeway * 2).plus(REMEMBER);
         let used = UsedToken { jti: action.jti, marked_at: now, forget_at, mark: Mark::Redeemed(None) };
         match self.used.claim(used).await? {
             Use::First => Ok(Spent::Now),
@@ -170,11 +325,13 @@ impl Actions {
     }
 }
 
-/// Whether a link for choosing a password still fits the account.
-pub fn fits(action: &Action, account: &Account) -> bool {
-    action.subject == account.id.as_str() && action.state == state_of(account)
+/// Whether a link still fits the account as it is now.
+pub fn fits(action: &Action, account: &Account, extra: &str) -> bool {
+    action.subject == account.id.as_str() && action.state == state_of(account, extra)
 }
 
-fn state_of(account: &Account) -> String {
-    URL_SAFE_NO_PAD.encode(account.password_state().as_bytes())
+fn state_of(account: &Account, extra: &str) -> String {
+    let own = account.state();
+    let state = [own.as_bytes().as_slice(), extra.as_bytes()].concat();
+    URL_SAFE_NO_PAD.encode(Digest::of(&state).as_bytes())
 }

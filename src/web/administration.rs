@@ -8,11 +8,13 @@ use crate::config::Settings;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::OpenError;
 use crate::web::accounts::Accounts;
-use crate::web::actions::Actions;
+use crate::web::actions::{Actions, Lifetimes};
 use crate::web::db::Database;
 use crate::web::generation::Generations;
 use crate::web::issue::Issuer;
+use crate::web::mail::queue::Queue;
 use crate::web::passwords::Passwords;
+use crate::web::self_service::SelfService;
 use crate::web::signer::Signer;
 
 /// Accounts, their passwords and the links by which people choose them. Cheap to clone.
@@ -34,6 +36,10 @@ pub struct Administration {
     pub issuer: Issuer,
     /// Action links.
     pub actions: Actions,
+    /// Mails that wait.
+    pub queue: Queue,
+    /// What people do with their own accounts.
+    pub self_service: SelfService,
 }
 
 impl Administration {
@@ -53,13 +59,22 @@ impl Administration {
             lifetime: settings.token.lifetime,
         };
         let generations = Generations::new(db.clone());
+        let queue = Queue::new(db.clone());
         Ok(Administration {
             accounts: Accounts::new(db.clone(), generations.clone()),
-            generations,
-            db,
+            db: db.clone(),
             passwords: Passwords::default(),
             password_min: settings.web.password_min,
-            actions: Actions::new(issuer.clone(), settings.token.leeway, Arc::new(used)),
+            actions: Actions::new(
+                issuer.clone(),
+                settings.token.leeway,
+                Lifetimes::new(settings),
+                db.clone(),
+                Arc::new(used),
+            ),
+            self_service: SelfService::new(db.clone(), generations.clone(), queue.clone()),
+            generations,
+            queue,
             issuer,
             clock,
         })

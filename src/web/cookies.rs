@@ -6,24 +6,10 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{COOKIE, HeaderMap};
 
 use crate::secret::{RandomError, Secret};
+use crate::web::note::Note;
 
 /// Characters of 32 bytes in base64url.
 const SECRET_LENGTH: usize = 43;
-
-/// Something to say on the next page, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// The password was changed.
-    PasswordChanged,
-}
-
-impl Note {
-    const fn word(self) -> &'static str {
-        match self {
-            Note::PasswordChanged => "password-changed",
-        }
-    }
-}
 
 /// Reads and makes cookies. Names are neutral; over https they carry the `__Host-` prefix, which
 /// makes browsers refuse them from any other host and from http.
@@ -51,13 +37,18 @@ impl Cookies {
     /// The note that is to be shown.
     pub fn note(&self, headers: &HeaderMap) -> Option<Note> {
         let word = self.value(headers, "note")?;
-        [Note::PasswordChanged].into_iter().find(|note| note.word() == word)
+        Note::parse(word)
     }
 
-    /// Hands the session's id to its browser. The cookie goes when the browser closes; how long
-    /// the session lives is not its business.
-    pub fn set_session(&self, id: &Secret) -> Cookie<'static> {
-        self.cookie("sid", id.reveal().to_owned())
+    /// Hands the session's id to its browser. The cookie goes when the browser closes, unless it is
+    /// to be kept for `remembered`; how long the session lives is not its business.
+    pub fn set_session(&self, id: &Secret, remembered: Option<std::time::Duration>) -> Cookie<'static> {
+        let mut cookie = self.cookie("sid", id.reveal().to_owned());
+        let seconds = remembered.and_then(|kept| i64::try_from(kept.as_secs()).ok());
+        if let Some(seconds) = seconds {
+            cookie.set_max_age(Duration::seconds(seconds));
+        }
+        cookie
     }
 
     /// Takes the session's id out of the browser.
@@ -131,13 +122,13 @@ mod tests {
     #[test]
     fn over_https_cookies_are_bound_to_the_host() {
         let id = Secret::random::<32>().unwrap();
-        let cookie = Cookies::new("https://files.example").set_session(&id).to_string();
+        let cookie = Cookies::new("https://files.example").set_session(&id, None).to_string();
         assert!(cookie.starts_with("__Host-sid="), "{cookie}");
         for part in ["; HttpOnly", "; SameSite=Lax", "; Secure", "; Path=/"] {
             assert!(cookie.contains(part), "{cookie} lacks {part}");
         }
         assert!(!cookie.contains("Domain"));
-        let plain = Cookies::new("http://127.0.0.1:8080").set_session(&id).to_string();
+        let plain = Cookies::new("http://127.0.0.1:8080").set_session(&id, None).to_string();
         assert!(plain.starts_with("sid=") && !plain.contains("Secure"), "{plain}");
     }
 

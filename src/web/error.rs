@@ -13,7 +13,9 @@ use crate::web::accounts::AccountError;
 use crate::web::actions::ActionError;
 use crate::web::db::QueryError;
 use crate::web::issue::IssueError;
+use crate::web::mail::queue::QueueError;
 use crate::web::passwords::HashError;
+use crate::web::self_service::SelfServiceError;
 use crate::web::sessions::SessionError;
 use crate::web::signer::SignerError;
 use crate::web::throttle::TooEarly;
@@ -157,6 +159,16 @@ impl From<FileError> for WebError {
     }
 }
 
+impl From<SelfServiceError> for WebError {
+    fn from(error: SelfServiceError) -> WebError {
+        match error {
+            SelfServiceError::Query(_) | SelfServiceError::Account(_) => WebError::Unavailable(error.into()),
+            SelfServiceError::Queue(QueueError::Query(_)) => WebError::Unavailable(error.into()),
+            SelfServiceError::Queue(_) | SelfServiceError::Random(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
 impl From<StoreError> for WebError {
     fn from(error: StoreError) -> WebError {
         WebError::Unavailable(error.into())
@@ -166,9 +178,9 @@ impl From<StoreError> for WebError {
 impl From<ActionError> for WebError {
     fn from(error: ActionError) -> WebError {
         match error {
-            ActionError::Refused(refused) if refused.is_expired() => WebError::LinkOver,
-            ActionError::Refused(_) => WebError::NotFound,
-            ActionError::Keys(_) => WebError::Internal(error.into()),
+            ActionError::Refused(_) | ActionError::Purpose => WebError::NotFound,
+            ActionError::Query(_) => WebError::Unavailable(error.into()),
+            ActionError::Keys(_) | ActionError::Issue(_) => WebError::Internal(error.into()),
         }
     }
 }

@@ -110,7 +110,8 @@ impl Issuer {
         order: &DownloadOrder<'_>,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        let common = self.common(&self.audience, order.lifetime.unwrap_or(self.lifetime), now)?;
+        let common =
+            self.common(&self.audience, Jti::random()?, order.lifetime.unwrap_or(self.lifetime), now);
         let claims = DownloadClaims {
             common: common.clone(),
             sub: order.subject,
@@ -127,7 +128,8 @@ impl Issuer {
         Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
     }
 
-    /// Issues an action token; its audience is this web app itself.
+    /// Issues an action token; its audience is this web app itself. With the same jti twice, both
+    /// act once between them.
     ///
     /// # Errors
     /// See [`IssueError`].
@@ -136,10 +138,11 @@ impl Issuer {
         subject: &str,
         purpose: &str,
         state: &str,
+        jti: Jti,
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        let common = self.common(&self.issuer, lifetime, now)?;
+        let common = self.common(&self.issuer, jti, lifetime, now);
         let claims = ActionClaims { common: common.clone(), sub: subject, purpose, state };
         let token = self.signer.sign(TokenKind::Action, &claims, now)?;
         Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
@@ -153,19 +156,13 @@ impl Issuer {
         if !(1..=MAX_REVOKED).contains(&revoke.len()) {
             return Err(IssueError::RevokedCount);
         }
-        let common = self.common(&self.audience, self.lifetime, now)?;
+        let common = self.common(&self.audience, Jti::random()?, self.lifetime, now);
         let token =
             self.signer.sign(TokenKind::Command, &CommandClaims { common: common.clone(), revoke }, now)?;
         Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
     }
 
-    fn common<'a>(
-        &'a self,
-        audience: &'a str,
-        lifetime: Duration,
-        now: Timestamp,
-    ) -> Result<Common<'a>, IssueError> {
-        let jti = Jti::random()?;
-        Ok(Common { iss: &self.issuer, aud: audience, jti, iat: now, exp: now.plus(lifetime) })
+    fn common<'a>(&'a self, audience: &'a str, jti: Jti, lifetime: Duration, now: Timestamp) -> Common<'a> {
+        Common { iss: &self.issuer, aud: audience, jti, iat: now, exp: now.plus(lifetime) }
     }
 }

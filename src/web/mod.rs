@@ -16,12 +16,16 @@ use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
-use crate::web::db::DatabaseError;
+use crate::web::correspondence::Correspondent;
+use crate::web::db::{DatabaseError, QueryError};
 use crate::web::issue::IssueError;
+use crate::web::mail::message::Envelope;
+use crate::web::mail::sender::Sender;
+use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::rights::Rights;
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::signer::SignerError;
-use crate::web::state::State;
+use crate::web::state::{SignupRules, State, Turns};
 use crate::web::throttle::Throttle;
 
 pub mod account;
@@ -31,6 +35,7 @@ pub mod administration;
 pub mod audit;
 pub mod browse;
 pub mod cookies;
+pub mod correspondence;
 pub mod csrf;
 pub mod db;
 pub mod error;
@@ -40,10 +45,13 @@ mod handlers;
 pub mod issue;
 pub mod local_path;
 pub mod mail;
+pub mod note;
 pub mod pages;
 pub mod passwords;
 pub mod problem;
+pub mod proof;
 pub mod rights;
+pub mod self_service;
 pub mod sessions;
 pub mod signer;
 pub mod state;
@@ -69,6 +77,12 @@ pub enum OpenError {
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
+    /// Mails can't be sent.
+    #[error(transparent)]
+    Mail(#[from] TransportError),
+    /// The sender of mails is none.
+    #[error("`mail.from` is no sender; write it as in `Oncelink <noreply@example.org>`")]
+    Sender(#[source] lettre::address::AddressError),
     /// An address in the settings can't stand in a header.
     #[error("download.public_url has characters that an address can't have")]
     Address(#[source] InvalidHeaderValue),
@@ -89,6 +103,7 @@ pub enum FirstAdminError {
 #[derive(Clone)]
 pub struct App {
     state: Data<State>,
+    sender: Sender,
 }
 
 impl App {
@@ -99,7 +114,11 @@ impl App {
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
         let administration = Administration::open(settings, clock).await?;
         administration.passwords.prepare();
-        let ends = SessionEnds { idle: settings.web.session_idle, max: settings.web.session_max };
+        let ends = SessionEnds {
+            idle: settings.web.session_idle,
+            max: settings.web.session_max,
+            remember: settings.web.session_remember,
+        };
         let download = csrf::origin_of(&settings.download.public_url);
         let policy = HeaderValue::from_str(&pages::content_security_policy(&[download]));
         let state = State {
@@ -115,12 +134,16 @@ impl App {
             throttle: Throttle::default(),
             rights: Rights::new(&settings.shares),
             shares,
-            activating: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
+            signup: SignupRules::new(settings),
+            remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
+            outbox: settings.mail.send.as_str() == "outbox",
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             addresses: ClientAddresses::new(&settings.web.trusted_proxies),
             cookies: Cookies::new(&settings.web.public_url),
         };
-        Ok(App { state: Data::new(state) })
+        let sender = sender(settings, &state.administration)?;
+        Ok(App { state: Data::new(state), sender })
     }
 
     /// A one-time address for making the first administrator; `None` when there is one already.
@@ -168,9 +191,36 @@ impl App {
         }
     }
 
-    /// Forgets what has ended by itself: sessions and counted attempts.
+    /// Sends mails, for ever. Ends when it is dropped.
+    pub async fn send_mails(&self) {
+        self.sender.run().await;
+    }
+
+    /// Tries to send what is due now, once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn send_due_mails(&self) -> Result<(), QueryError> {
+        while self.sender.round().await? > 0 {}
+        Ok(())
+    }
+
+    /// Forgets what has ended by itself: sessions, counted attempts, accounts that nobody activated.
     pub async fn prune(&self) {
         let now = self.state.administration.clock.now();
+        if let Err(error) = self.state.administration.queue.prune(now).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old mails");
+        }
+        if let Err(error) = self.state.administration.generations.prune().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old changes");
+        }
+        match self.state.administration.self_service.forget_unactivated(now).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "forgot accounts that nobody activated"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget accounts")
+            }
+        }
         self.state.throttle.prune(now);
         if let Err(error) = self.state.administration.actions.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old action links");
@@ -188,4 +238,22 @@ impl App {
     pub async fn close(&self) {
         self.state.administration.db.close().await;
     }
+}
+
+fn sender(settings: &Settings, administration: &Administration) -> Result<Sender, OpenError> {
+    let public_url = settings.web.public_url.clone();
+    let host = csrf::origin_of(&public_url).split("://").last().unwrap_or_default().to_owned();
+    let correspondent = Correspondent {
+        accounts: administration.accounts.clone(),
+        actions: administration.actions.clone(),
+        self_service: administration.self_service.clone(),
+        public_url,
+    };
+    Ok(Sender {
+        queue: administration.queue.clone(),
+        compose: Arc::new(correspondent),
+        envelope: Envelope { from: settings.mail.from.parse().map_err(OpenError::Sender)?, host },
+        transport: Transport::open(settings)?,
+        clock: administration.clock.clone(),
+    })
 }

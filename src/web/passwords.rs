@@ -22,12 +22,14 @@ const LANES: u32 = 1;
 /// Most bytes of a password; longer ones only serve to make us work.
 pub const MAX_BYTES: usize = 256;
 
-/// How many hashes run at once (19 MiB each), and how long one waits for its turn.
+/// Most hashes that run at once (19 MiB each), and how long one waits for its turn. Half the cores
+/// stay free for everybody who is not logging in.
 const AT_ONCE: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most common passwords that are long enough to pass the length rule, or that become so by
-/// repetition. Compared without case.
+/// The most common passwords of six characters or more, one in a line, in lower case: the list that
+/// Django ships (BSD-3-Clause, from the leaks that R. Williams counted), that of zxcvbn (MIT), and
+/// longer ones of the same kind. The shorter entries matter because one that is repeated is no better.
 const COMMON: &str = include_str!("common_passwords.txt");
 
 /// A password that obeys the rules. Wiped when dropped; prints nothing of itself.
@@ -43,6 +45,9 @@ pub enum WeakPassword {
     /// More than [`MAX_BYTES`].
     #[error("a password has at most 256 bytes")]
     Long,
+    /// Nothing but what others know of the person, or the product's name.
+    #[error("a password is not what others know of you; take another")]
+    Own,
     /// Among the first that an attacker tries.
     #[error("this password is one of the first that attackers try; take another")]
     Common,
@@ -66,6 +71,25 @@ impl Password {
         Ok(Password(Zeroizing::new(text.to_owned())))
     }
 
+    /// A password for a person who is known by `own`, such as the address and the name.
+    ///
+    /// # Errors
+    /// See [`WeakPassword`].
+    pub fn for_person(text: &str, least: usize, own: &[&str]) -> Result<Password, WeakPassword> {
+        let password = Password::new(text, least)?;
+        let plain =
+            |text: &str| -> String { text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
+        let typed = plain(text);
+        let known = own.iter().flat_map(|own| [plain(own), plain(own.split('@').next().unwrap_or(own))]);
+        for word in known.chain([plain("oncelink")]).filter(|word| word.chars().count() >= 3) {
+            // Once or again and again, with up to three characters more.
+            if typed.replace(&word, "").chars().count() <= 3 {
+                return Err(WeakPassword::Own);
+            }
+        }
+        Ok(password)
+    }
+
     /// Whatever somebody typed in order to prove who he is; rules don't apply, but for the length.
     pub fn presented(text: &str) -> Password {
         let text = if text.len() > MAX_BYTES { "" } else { text };
@@ -85,7 +109,12 @@ fn is_common(text: &str) -> bool {
     let repeats = |length: usize| {
         folded.chars().zip(folded.chars().skip(length)).all(|(earlier, later)| earlier == later)
     };
-    (1..=3).any(repeats) || COMMON.lines().any(|line| line == folded)
+    let length = folded.chars().count();
+    let is_listed = |line: &str| {
+        // An entry once, or the same entry over and over.
+        folded == line || (length > line.len() && !line.is_empty() && folded.replace(line, "").is_empty())
+    };
+    (1..=3).any(repeats) || COMMON.lines().any(is_listed)
 }
 
 /// A password's Argon2id hash as a PHC string. Prints nothing of itself.
@@ -137,7 +166,9 @@ pub struct Passwords {
 
 impl Default for Passwords {
     fn default() -> Passwords {
-        Passwords { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody: Arc::default() }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let turns = (cores / 2).clamp(1, AT_ONCE);
+        Passwords { turns: Arc::new(Semaphore::new(turns)), nobody: Arc::default() }
     }
 }
 
@@ -231,6 +262,18 @@ mod tests {
             assert_eq!(Password::new(common, 15).unwrap_err(), WeakPassword::Common, "{common}");
         }
         assert!(Password::new("correct horse battery", 15).is_ok());
+        assert!(COMMON.lines().count() >= 10_000, "the list lost entries");
+    }
+
+    #[test]
+    fn what_others_know_of_somebody_is_no_password() {
+        let own = ["Ada.Lovelace@example.org", "Ada Lovelace"];
+        for known in
+            ["ada.lovelace@example.org", "Ada Lovelace 1815!", "oncelink oncelink", "AdaLovelaceAdaLovelace"]
+        {
+            assert_eq!(Password::for_person(known, 15, &own).unwrap_err(), WeakPassword::Own, "{known}");
+        }
+        assert!(Password::for_person("ada lovelace wrote programs", 15, &own).is_ok());
     }
 
     #[actix_web::test]

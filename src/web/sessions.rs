@@ -1,10 +1,10 @@
 //! Sessions: who is logged in, in which browser.
 //!
-//! The browser holds a random id; the database holds its digest. What was read is cached, and the
-//! cache is checked against [`Generations`], so that the end of a session takes effect at once in
-//! this process and within a second in another one.
+//! The browser holds a random id; the database holds its digest. What was read is cached, and counts
+//! until [`Generations`] tells of a change of its account, so that the end of a session takes effect
+//! at once in this process and within a second in another one.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,16 +18,17 @@ use crate::clock::Timestamp;
 use crate::secret::{Digest, RandomError, Secret};
 use crate::web::account::{Account, AccountId};
 use crate::web::accounts::{AccountError, Accounts, from_column, to_column};
+use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
 use crate::web::generation::{Generation, Generations};
-use crate::web::passwords::StoredPassword;
+use crate::web::proof::Proof;
 
 /// How exactly the moment of last use is kept on disk; a session may end that much too early in
 /// another process or after a restart, never too late.
 const LAST_SEEN_STEP: Duration = Duration::from_secs(60);
 
-/// Most sessions in memory; beyond that the cache starts anew.
-const MAX_CACHED: usize = 100_000;
+/// Most sessions in memory; beyond that a new one takes the place of one that was not used lately.
+const MAX_CACHED: usize = 250_000;
 
 /// A logged-in browser.
 #[derive(Clone, Debug)]
@@ -38,6 +39,25 @@ pub struct Session {
     pub account: Arc<Account>,
     /// When the log-in was.
     pub created_at: Timestamp,
+    /// Whether the device is remembered.
+    pub remembered: bool,
+}
+
+/// A session as its owner sees it in a list.
+#[derive(Clone, Debug)]
+pub struct ListedSession {
+    /// What it is called by in forms; worth nothing as a cookie.
+    pub name: String,
+    /// Digest of its id, by which the one that asks knows itself.
+    pub digest: String,
+    /// When the log-in was.
+    pub created_at: Timestamp,
+    /// When it was last used, to a minute.
+    pub last_seen_at: Timestamp,
+    /// Whether the device is remembered.
+    pub remembered: bool,
+    /// Where it was last used.
+    pub place: Place,
 }
 
 /// A session could not be looked up or stored.
@@ -67,6 +87,8 @@ pub struct SessionEnds {
     pub idle: Duration,
     /// This long after the log-in, however busy.
     pub max: Duration,
+    /// On a device to remember, this long after the log-in, used or not.
+    pub remember: Duration,
 }
 
 /// Where a session is used.
@@ -81,14 +103,23 @@ pub struct Place {
 /// What a session begins with.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession<'a> {
-    /// Whose it is.
-    pub account: &'a AccountId,
-    /// The password that he proved to know.
-    pub password: &'a StoredPassword,
+    /// Who proved by what that he is the owner of which account.
+    pub proof: &'a Proof,
     /// Whether the device is to be remembered.
     pub remembered: bool,
     /// Where he is.
     pub place: &'a Place,
+}
+
+/// Which sessions to end.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// The one of that name.
+    Named(&'a str),
+    /// All but the one whose id has that digest.
+    AllBut(&'a Digest),
+    /// All.
+    All,
 }
 
 /// All sessions. Clones share one cache.
@@ -115,23 +146,25 @@ impl Sessions {
         Sessions { db, accounts, generations, ends, cache: Arc::default() }
     }
 
-    /// Starts a session for the owner of an account who has just proved to know `password`, and
-    /// answers the id for his cookie; `None` when the account has been disabled or has got another
-    /// password in the meantime.
+    /// Starts a session for whoever has just proved to own an account, and answers the id for his
+    /// cookie; `None` when the account is not active, or has been disabled or has got another password
+    /// in the meantime.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn start(&self, new: &NewSession<'_>, now: Timestamp) -> Result<Option<Secret>, SessionError> {
         let id = Secret::random::<32>()?;
+        let account = new.proof.account();
         let mut transaction = self.db.begin().await?;
         // The update locks the account's row, as changing its password or disabling it does. So
         // either they come first and this finds no row, or they come later and end this session.
         let found = sqlx::query(
-            "UPDATE accounts SET last_login_at = $1 WHERE id = $2 AND disabled = 0 AND password = $3",
+            "UPDATE accounts SET last_login_at = $1 \
+             WHERE id = $2 AND disabled = 0 AND password = $3 AND activated_at IS NOT NULL",
         )
         .bind(to_column(now))
-        .bind(new.account.as_str())
-        .bind(new.password.as_str())
+        .bind(account.id.as_str())
+        .bind(new.proof.password().as_str())
         .execute(&mut *transaction)
         .await?;
         if found.rows_affected() == 0 {
@@ -143,13 +176,15 @@ impl Sessions {
         )
         .bind(text_of(&id.digest()))
         .bind(Secret::random::<16>()?.reveal())
-        .bind(new.account.as_str())
+        .bind(account.id.as_str())
         .bind(to_column(now))
         .bind(i64::from(new.remembered))
         .bind(new.place.address.to_string())
         .bind(&new.place.agent)
         .execute(&mut *transaction)
         .await?;
+        let actor = Actor::account(account, new.place.address);
+        audit::append(&mut transaction, &actor, Deed::LoggedIn, &new.place.agent, now).await?;
         transaction.commit().await?;
         Ok(Some(id))
     }
@@ -164,7 +199,7 @@ impl Sessions {
         let generation = self.generations.current(now).await?;
         let known = self.cache.get(digest.as_bytes()).map(|cached| Arc::clone(&cached));
         let cached = match known {
-            Some(cached) if cached.generation == generation => cached,
+            Some(cached) if self.generations.holds(&cached.session.account.id, cached.generation) => cached,
             outdated => match self.read(digest, generation, outdated.as_deref()).await? {
                 Some(cached) => cached,
                 None => {
@@ -187,10 +222,8 @@ impl Sessions {
         generation: Generation,
         outdated: Option<&Cached>,
     ) -> Result<Option<Arc<Cached>>, SessionError> {
-        let row = sqlx::query("SELECT account, created_at, last_seen_at FROM sessions WHERE digest = $1")
-            .bind(text_of(&digest))
-            .fetch_optional(self.db.reader())
-            .await?;
+        let columns = "SELECT account, created_at, last_seen_at, remembered FROM sessions WHERE digest = $1";
+        let row = sqlx::query(columns).bind(text_of(&digest)).fetch_optional(self.db.reader()).await?;
         let Some(row) = row else { return Ok(None) };
         let account = AccountId::from_store(&row.try_get::<String, _>("account")?);
         let Some(account) = self.accounts.by_id(&account).await?.filter(|account| !account.disabled) else {
@@ -203,21 +236,36 @@ impl Sessions {
                 digest,
                 account: Arc::new(account),
                 created_at: from_column(row.try_get("created_at")?),
+                remembered: row.try_get::<i64, _>("remembered")? != 0,
             },
             generation,
             last_seen: AtomicU64::new(written.max(seen)),
             last_written: AtomicU64::new(written),
         });
         if self.cache.len() >= MAX_CACHED {
-            self.cache.clear();
+            self.make_room();
         }
         self.cache.insert(*digest.as_bytes(), Arc::clone(&cached));
         Ok(Some(cached))
     }
 
+    /// Drops the half that was used least lately. Rare, and it costs those sessions one read each.
+    fn make_room(&self) {
+        let mut seen: Vec<u64> =
+            self.cache.iter().map(|cached| cached.last_seen.load(Ordering::Relaxed)).collect();
+        let middle = seen.len() / 2;
+        let (_, limit, _) = seen.select_nth_unstable(middle);
+        let limit = *limit;
+        self.cache.retain(|_, cached| cached.last_seen.load(Ordering::Relaxed) > limit);
+    }
+
     fn has_ended(&self, cached: &Cached, now: Timestamp) -> bool {
         let last_seen = Timestamp::from_secs(cached.last_seen.load(Ordering::Relaxed));
-        now >= last_seen.plus(self.ends.idle) || now >= cached.session.created_at.plus(self.ends.max)
+        let began = cached.session.created_at;
+        match cached.session.remembered {
+            true => now >= began.plus(self.ends.remember),
+            false => now >= last_seen.plus(self.ends.idle) || now >= began.plus(self.ends.max),
+        }
     }
 
     /// A use that can't be written down is still a use: at worst the session ends too early.
@@ -267,6 +315,101 @@ impl Sessions {
         Ok(())
     }
 
+    /// The sessions of an account that have not ended, the last used first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn of(&self, account: &AccountId, now: Timestamp) -> Result<Vec<ListedSession>, SessionError> {
+        let rows = sqlx::query(
+            "SELECT digest, name, created_at, last_seen_at, remembered, address, agent FROM sessions \
+             WHERE account = $1 ORDER BY last_seen_at DESC, name",
+        )
+        .bind(account.as_str())
+        .fetch_all(self.db.reader())
+        .await?;
+        let mut listed = Vec::new();
+        for row in &rows {
+            let address: String = row.try_get("address")?;
+            let session = ListedSession {
+                name: row.try_get("name")?,
+                digest: row.try_get("digest")?,
+                created_at: from_column(row.try_get("created_at")?),
+                last_seen_at: from_column(row.try_get("last_seen_at")?),
+                remembered: row.try_get::<i64, _>("remembered")? != 0,
+                place: Place {
+                    address: address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                    agent: row.try_get("agent")?,
+                },
+            };
+            let over = match session.remembered {
+                true => now >= session.created_at.plus(self.ends.remember),
+                false => {
+                    now >= session.last_seen_at.plus(self.ends.idle + LAST_SEEN_STEP)
+                        || now >= session.created_at.plus(self.ends.max)
+                }
+            };
+            if !over {
+                listed.push(session);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Ends sessions of an account: those that `which` chooses. Answers how many, at once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_some(
+        &self,
+        account: &Account,
+        which: Which<'_>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<u64, SessionError> {
+        let mut transaction = self.db.begin().await?;
+        let (condition, value) = match which {
+            Which::Named(name) => ("name = $2", name.to_owned()),
+            Which::AllBut(digest) => ("digest <> $2", text_of(digest)),
+            Which::All => ("digest <> $2", String::new()),
+        };
+        let ended = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "DELETE FROM sessions WHERE account = $1 AND {condition}"
+        )))
+        .bind(account.id.as_str())
+        .bind(value)
+        .execute(&mut *transaction)
+        .await?;
+        if ended.rows_affected() == 0 {
+            return Ok(0);
+        }
+        audit::append(&mut transaction, actor, Deed::SessionsEnded, account.email.as_str(), now).await?;
+        self.generations.commit(transaction, &account.id).await?;
+        Ok(ended.rows_affected())
+    }
+
+    /// Its owner logs out of one session. Logging out of one that has ended changes nothing.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn log_out(
+        &self,
+        session: &Session,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
+        let mut transaction = self.db.begin().await?;
+        let ended = sqlx::query("DELETE FROM sessions WHERE digest = $1")
+            .bind(text_of(&session.digest))
+            .execute(&mut *transaction)
+            .await?;
+        if ended.rows_affected() > 0 {
+            audit::append(&mut transaction, actor, Deed::LoggedOut, "", now).await?;
+            self.generations.commit(transaction, &session.account.id).await?;
+        }
+        self.cache.remove(session.digest.as_bytes());
+        Ok(())
+    }
+
     /// Forgets sessions that have ended by themselves, and answers how many.
     ///
     /// # Errors
@@ -275,11 +418,15 @@ impl Sessions {
         self.cache.retain(|_, cached| !self.has_ended(cached, now));
         // A session in use is written every `LAST_SEEN_STEP`; the margin spares those between.
         let unused_since = now.minus(self.ends.idle + LAST_SEEN_STEP);
-        let gone = sqlx::query("DELETE FROM sessions WHERE last_seen_at <= $1 OR created_at <= $2")
-            .bind(to_column(unused_since))
-            .bind(to_column(now.minus(self.ends.max)))
-            .execute(self.db.writer())
-            .await?;
+        let gone = sqlx::query(
+            "DELETE FROM sessions WHERE (remembered = 0 AND (last_seen_at <= $1 OR created_at <= $2)) \
+             OR (remembered <> 0 AND created_at <= $3)",
+        )
+        .bind(to_column(unused_since))
+        .bind(to_column(now.minus(self.ends.max)))
+        .bind(to_column(now.minus(self.ends.remember)))
+        .execute(self.db.writer())
+        .await?;
         Ok(gone.rows_affected())
     }
 }

@@ -1,12 +1,17 @@
 //! What handlers work with. Built once by [`crate::web::App::open`]; shared by all workers.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::client_address::ClientAddresses;
+use crate::config::{Settings, Signup};
 use crate::files::Shares;
+use crate::id::Jti;
+use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::rights::Rights;
@@ -29,13 +34,70 @@ pub struct State {
     pub rights: Rights,
     /// The files.
     pub shares: Shares,
-    /// Held while an action link does its work, so that many clicks on one at once don't each hash
-    /// a password before they find it spent.
-    pub activating: tokio::sync::Mutex<()>,
+    /// Who may sign up.
+    pub signup: SignupRules,
+    /// For how long a device can be remembered; `None` where that is not offered.
+    pub remember: Option<Duration>,
+    /// Whether mails are only written down.
+    pub outbox: bool,
+    /// Held while an action link does its work.
+    pub turns: Turns,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
     /// Who asks.
     pub addresses: ClientAddresses,
     /// Cookies.
     pub cookies: Cookies,
+}
+
+/// Who may make an account for himself.
+#[derive(Clone, Debug)]
+pub struct SignupRules {
+    /// Anybody, or only who was invited.
+    pub mode: Signup,
+    /// Mail domains in lower case; none means any.
+    pub domains: Vec<String>,
+    /// An account that is not activated for so long is forgotten.
+    pub unactivated_max: Duration,
+}
+
+impl SignupRules {
+    /// Those of the settings.
+    pub fn new(settings: &Settings) -> SignupRules {
+        let domain = |domain: &String| domain.trim().trim_start_matches('@').to_lowercase();
+        SignupRules {
+            mode: settings.web.signup,
+            domains: settings.web.signup_domains.iter().map(domain).collect(),
+            unactivated_max: settings.web.unactivated_max,
+        }
+    }
+
+    /// Whether somebody with that address may sign up.
+    pub fn admits(&self, email: &Email) -> bool {
+        let domain = email.key().rsplit('@').next().unwrap_or_default();
+        self.domains.is_empty() || self.domains.iter().any(|admitted| admitted == domain)
+    }
+}
+
+/// Turns by jti, so that many clicks on one link at once don't each hash a password before they find
+/// it spent. Two links may share a turn; that only makes one wait for the other.
+pub struct Turns(Vec<Mutex<()>>);
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns(std::iter::repeat_with(Mutex::default).take(64).collect())
+    }
+}
+
+impl Turns {
+    /// Waits for the turn of that jti.
+    pub async fn of(&self, jti: Jti) -> Option<MutexGuard<'_, ()>> {
+        let mut hasher = DefaultHasher::new();
+        jti.hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % 64).unwrap_or(0);
+        match self.0.get(at) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        }
+    }
 }

@@ -27,6 +27,11 @@ const ACCOUNT: Rule = Rule { free: 5, longest: Duration::from_secs(5 * 60) };
 /// … more from one address, behind which a whole office may be.
 const ADDRESS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
 
+/// Mails to one mailbox: a few in a row, then ever fewer.
+const MAILBOX: Rule = Rule { free: 3, longest: Duration::from_secs(60 * 60) };
+/// Requests from one address that cost a mail.
+const REQUESTS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
+
 /// A counter that was left alone for so long starts anew.
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -41,6 +46,8 @@ const MAX_COUNTERS: usize = 100_000;
 pub struct Throttle {
     accounts: Arc<DashMap<[u8; 32], Counter>>,
     addresses: Arc<DashMap<IpAddr, Counter>>,
+    mailboxes: Arc<DashMap<[u8; 32], Counter>>,
+    requests: Arc<DashMap<IpAddr, Counter>>,
     /// Where an account was used successfully, and when last.
     known: Arc<DashMap<([u8; 32], IpAddr), Timestamp>>,
 }
@@ -100,8 +107,28 @@ impl Throttle {
         self.known.insert((attempt.account, attempt.address), now);
     }
 
+    /// Whether a mail that a stranger asked for may go to `recipient` (in any one spelling) now; it
+    /// counts as sent then. Whoever asked is not told, for it says nothing about his own doing.
+    pub fn mail(&self, recipient: &str, now: Timestamp) -> bool {
+        make_room(&self.mailboxes, now);
+        let key = *Digest::of(recipient.as_bytes()).as_bytes();
+        let mut counter = self.mailboxes.entry(key).or_default();
+        counter.count(&MAILBOX, now).is_ok()
+    }
+
+    /// Admits a request from `address` that has a mail sent, or says how long to wait.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn request(&self, address: IpAddr, now: Timestamp) -> Result<(), TooEarly> {
+        make_room(&self.requests, now);
+        self.requests.entry(neighbourhood(address)).or_default().count(&REQUESTS, now)
+    }
+
     /// Forgets what has no effect any more.
     pub fn prune(&self, now: Timestamp) {
+        self.mailboxes.retain(|_, counter| !counter.is_over(now));
+        self.requests.retain(|_, counter| !counter.is_over(now));
         self.accounts.retain(|_, counter| !counter.is_over(now));
         self.addresses.retain(|_, counter| !counter.is_over(now));
         self.known.retain(|_, at| now < at.plus(KNOWN_FOR));
@@ -208,6 +235,16 @@ mod tests {
         }
         assert!(throttle.attempt("ada", address("203.0.113.5"), at(1)).is_err());
         assert!(throttle.attempt("ada", home, at(1)).is_ok());
+    }
+
+    #[test]
+    fn a_mailbox_gets_a_few_mails_and_then_ever_fewer() {
+        let throttle = Throttle::default();
+        let sent = (0..3_600_u64).filter(|second| throttle.mail("ada", at(*second))).count();
+        assert!((4..=15).contains(&sent), "{sent} mails within an hour");
+        assert!(throttle.mail("bob", at(0)), "another mailbox");
+        let late = throttle.mail("ada", at(3 * 3_600));
+        assert!(late, "after a quiet while it starts anew");
     }
 
     #[test]

@@ -96,7 +96,16 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
     assert_eq!(issued.address, format!("https://dl.example/d/{}/a%20b.pdf", issued.token));
     assert!(!format!("{issued:?}").contains(&issued.token));
 
-    let issued = issuer.issue_action("u1", "activate", "s1", Duration::from_secs(600), NOW).unwrap();
+    let issued = issuer
+        .issue_action(
+            "u1",
+            "activate",
+            "s1",
+            oncelink::id::Jti::random().unwrap(),
+            Duration::from_secs(600),
+            NOW,
+        )
+        .unwrap();
     let action =
         verify_action(&issued.token, &ring, &rules("https://app.example"), NOW, Timestamp::EPOCH).unwrap();
     assert_eq!((action.jti, action.purpose.as_str(), action.state.as_str()), (issued.jti, "activate", "s1"));

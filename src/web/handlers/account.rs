@@ -1,30 +1,31 @@
-//! A person's own account.
+//! A person's own account: name, password, address, and the end of it.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
+use super::enter::enter_at;
 use super::login::add_cookie;
 use super::{App, html, see_other};
-use crate::web::cookies::Note;
+use crate::web::account::{Account, Email, PersonName};
+use crate::web::audit::{Actor, Deed};
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, SignedIn};
-use crate::web::pages::account::{Account as AccountPage, FieldErrors};
-use crate::web::pages::{Flash, FlashKind, Section};
+use crate::web::note::Note;
+use crate::web::pages::Section;
+use crate::web::pages::account::FieldErrors;
+use crate::web::pages::profile::{AccountForm, Profile};
 use crate::web::passwords::Password;
-use crate::web::sessions::{NewSession, Place};
+use crate::web::self_service::Changed;
+use crate::web::sessions::Place;
 use crate::web::state::State;
 
 /// `GET /account`
 pub(super) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
-    let mut page = page_of(&app, &who, FieldErrors::default());
+    let mut page = page_of(&app, &who).await?;
     let note = app.cookies.note(request.headers());
-    page.chrome.flash = note.map(|Note::PasswordChanged| Flash {
-        kind: FlashKind::Done,
-        text: "Your password is changed. Any other browser that was logged in has to log in again."
-            .to_owned(),
-    });
+    page.chrome.flash = note.map(Note::flash);
     let mut answer = html(&page)?;
     if note.is_some() {
         add_cookie(&mut answer, &app.cookies.clear_note())?;
@@ -32,21 +33,97 @@ pub(super) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Resul
     Ok(answer)
 }
 
-fn page_of(app: &State, who: &SignedIn, errors: FieldErrors) -> AccountPage {
+async fn page_of(app: &State, who: &SignedIn) -> Result<Profile, WebError> {
     let account = who.account();
-    AccountPage {
+    let administration = &app.administration;
+    let pending = administration.self_service.requested_address(&account.id).await?;
+    let last_admin = account.admin && administration.accounts.is_last_administrator(&account.id).await?;
+    Ok(Profile {
         chrome: who.chrome("Your account", Section::Account),
         name: account.name.as_str().to_owned(),
         email: account.email.as_str().to_owned(),
         admin: account.admin,
         groups: account.groups.iter().cloned().collect(),
         created: account.created_at,
-        password_min: app.administration.password_min,
-        errors,
+        password_min: administration.password_min,
+        pending_email: pending.map(|email| email.as_str().to_owned()),
+        last_admin,
+        typed_name: account.name.as_str().to_owned(),
+        typed_email: String::new(),
+        errors_for: AccountForm::None,
+        errors: FieldErrors::default(),
+    })
+}
+
+/// The page once more, with what was wrong in one of its forms.
+async fn again(
+    app: &State,
+    who: &SignedIn,
+    form: AccountForm,
+    errors: FieldErrors,
+    typed: impl FnOnce(&mut Profile),
+) -> Result<HttpResponse, WebError> {
+    let mut page = page_of(app, who).await?;
+    page.errors_for = form;
+    page.errors = errors;
+    typed(&mut page);
+    Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
+        .content_type("text/html; charset=utf-8")
+        .body(page.render()?))
+}
+
+/// To the account's page, which says what was done.
+fn noted(app: &State, note: Note) -> Result<HttpResponse, WebError> {
+    let mut answer = see_other("/account");
+    add_cookie(&mut answer, &app.cookies.set_note(note))?;
+    Ok(answer)
+}
+
+/// Whoever holds a stolen session must not be able to do what can't be undone, nor to guess the
+/// password at leisure: the account, as fresh as the database has it, if the password is its own.
+async fn proven(
+    app: &State,
+    who: &SignedIn,
+    password: &str,
+    place: &Place,
+) -> Result<(Account, bool), WebError> {
+    let administration = &app.administration;
+    let account = administration.accounts.by_id(&who.account().id).await?.ok_or(WebError::NotSignedIn)?;
+    let now = administration.clock.now();
+    let attempt = app.throttle.attempt(account.email.key(), place.address, now)?;
+    let is_own =
+        administration.passwords.verify(Password::presented(password), account.password.as_ref()).await?;
+    if is_own {
+        app.throttle.succeeded(attempt, now);
+    }
+    Ok((account, is_own))
+}
+
+const WRONG_PASSWORD: &str = "This is not your current password.";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NameChange {
+    name: String,
+}
+
+/// `POST /account/name`
+pub(super) async fn change_name(app: App, form: CsrfForm<NameChange>) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    match fields.name.parse::<PersonName>() {
+        Ok(name) => {
+            app.administration.self_service.rename(&who.account().id, &name).await?;
+            noted(&app, Note::NameChanged)
+        }
+        Err(wrong) => {
+            let errors = FieldErrors { name: Some(sentence(&wrong)), ..FieldErrors::default() };
+            again(&app, &who, AccountForm::Name, errors, |page| page.typed_name = fields.name).await
+        }
     }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PasswordChange {
     current_password: String,
     password: String,
@@ -60,51 +137,130 @@ pub(super) async fn change_password(
     form: CsrfForm<PasswordChange>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
+    let administration = &app.administration;
     let mut errors = FieldErrors::default();
-    let new =
-        new_password(app.administration.password_min, &fields.password, &fields.password_again, &mut errors);
-    // As fresh as the database has it: the password may have been changed elsewhere just now.
-    let account = app.administration.accounts.by_id(&who.account().id).await?.ok_or(WebError::NotSignedIn)?;
-    let now = app.administration.clock.now();
-    // Whoever holds a stolen session must not be able to guess the password at leisure.
-    let attempt = app.throttle.attempt(account.email.key(), place.address, now)?;
-    let current = Password::presented(&fields.current_password);
-    if !app.administration.passwords.verify(current, account.password.as_ref()).await? {
-        errors.current_password = Some("This is not your current password.".to_owned());
-    } else {
-        app.throttle.succeeded(attempt, now);
+    let own = [who.account().email.as_str(), who.account().name.as_str()];
+    let least = administration.password_min;
+    let new = new_password(least, &fields.password, &fields.password_again, &own, &mut errors);
+    let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
+    if !is_own {
+        errors.current_password = Some(WRONG_PASSWORD.to_owned());
     }
     let (Some(new), false) = (new, errors.any()) else {
-        let page = page_of(&app, &who, errors).render()?;
-        let answer = HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
-            .content_type("text/html; charset=utf-8")
-            .body(page);
-        return Ok(answer);
+        return again(&app, &who, AccountForm::Password, errors, |_| {}).await;
     };
-    let stored = app.administration.passwords.hash(new).await?;
-    if !app.administration.accounts.set_password(&account, &stored).await? {
+    let typed = Password::presented(&fields.password);
+    let stored = administration.passwords.hash(new).await?;
+    let now = administration.clock.now();
+    let actor = Actor::account(&account, place.address);
+    let service = &administration.self_service;
+    if service.change_password(&account, &stored, &actor, Deed::PasswordChanged, now).await? != Changed::Done
+    {
         return Err(WebError::NotSignedIn);
     }
-    let new = NewSession { account: &account.id, password: &stored, remembered: false, place: &place };
-    let id = app.sessions.start(&new, now).await?.ok_or(WebError::NotSignedIn)?;
     tracing::info!(account = %account.id, "password changed");
-    let mut answer = see_other("/account");
-    add_cookie(&mut answer, &app.cookies.set_session(&id))?;
+    let account = administration.accounts.by_id(&account.id).await?.ok_or(WebError::NotSignedIn)?;
+    let mut answer = enter_at(&app, &account, typed, &place, "/account").await?;
     add_cookie(&mut answer, &app.cookies.set_note(Note::PasswordChanged))?;
     Ok(answer)
 }
 
-/// The password that somebody chose, or what is wrong with it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddressChange {
+    email: String,
+    current_password: String,
+}
+
+/// `POST /account/email`: a mail to the new address asks to confirm it. Whether somebody else has
+/// that address shows nowhere.
+pub(super) async fn change_address(
+    app: App,
+    place: Place,
+    form: CsrfForm<AddressChange>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let mut errors = FieldErrors::default();
+    let email = fields.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
+    if email.as_ref().is_some_and(|email| email.as_str() == who.account().email.as_str()) {
+        errors.email = Some("This is the address that you have.".to_owned());
+    }
+    let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
+    if !is_own {
+        errors.current_password = Some(WRONG_PASSWORD.to_owned());
+    }
+    let (Some(email), false) = (email, errors.any()) else {
+        let typed = |page: &mut Profile| page.typed_email = fields.email;
+        return again(&app, &who, AccountForm::Email, errors, typed).await;
+    };
+    let now = app.administration.clock.now();
+    let mail = app.throttle.mail(email.key(), now);
+    let actor = Actor::account(&account, place.address);
+    app.administration.self_service.request_address(&account, &email, mail, &actor, now).await?;
+    noted(&app, Note::AddressRequested)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// `POST /account/email/cancel`
+pub(super) async fn keep_address(app: App, form: CsrfForm<Nothing>) -> Result<HttpResponse, WebError> {
+    let Nothing {} = form.fields;
+    app.administration.self_service.keep_address(&form.who.account().id).await?;
+    noted(&app, Note::AddressKept)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Farewell {
+    current_password: String,
+}
+
+/// `POST /account/delete`
+pub(super) async fn delete(
+    app: App,
+    place: Place,
+    form: CsrfForm<Farewell>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
+    if !is_own {
+        let errors =
+            FieldErrors { current_password: Some(WRONG_PASSWORD.to_owned()), ..FieldErrors::default() };
+        return again(&app, &who, AccountForm::Delete, errors, |_| {}).await;
+    }
+    let now = app.administration.clock.now();
+    let actor = Actor::account(&account, place.address);
+    match app.administration.self_service.delete(&account, &actor, now).await? {
+        Changed::Done => {}
+        Changed::LastAdministrator => {
+            let only = "You are the only administrator: make somebody else one first.".to_owned();
+            let errors = FieldErrors { form: Some(only), ..FieldErrors::default() };
+            return again(&app, &who, AccountForm::Delete, errors, |_| {}).await;
+        }
+        Changed::Overtaken | Changed::EmailTaken => return Err(WebError::NotSignedIn),
+    }
+    tracing::info!(account = %account.id, "account deleted by its owner");
+    let mut answer = see_other("/login");
+    add_cookie(&mut answer, &app.cookies.clear_session())?;
+    add_cookie(&mut answer, &app.cookies.set_note(Note::AccountDeleted))?;
+    Ok(answer)
+}
+
+/// The password that somebody chose, or what is wrong with it. `own` is what he is known by, which
+/// others would guess first.
 pub(super) fn new_password(
     least: usize,
     password: &str,
     again: &str,
+    own: &[&str],
     errors: &mut FieldErrors,
 ) -> Option<Password> {
     if password != again {
         errors.password_again = Some("The two passwords differ.".to_owned());
     }
-    match Password::new(password, least) {
+    match Password::for_person(password, least, own) {
         Ok(password) => errors.password_again.is_none().then_some(password),
         Err(weak) => {
             errors.password = Some(sentence(&weak));

@@ -1,4 +1,7 @@
-//! Action links. A GET shows a form, however often it is asked; the POST acts, once.
+//! `/activate/{token}`: the first administrator, an account that somebody signed up for, an
+//! invitation. A GET shows a form, however often it is asked; the POST acts, once.
+
+use std::collections::BTreeSet;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Path;
@@ -7,38 +10,26 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::account::{new_password, sentence};
+use super::enter::enter;
+use super::links::{Standing, done, look_at, over, with_form};
 use super::login::add_cookie;
-use super::{App, html, see_other};
+use super::{App, see_other};
+use crate::secret::Secret;
 use crate::token::Action;
-use crate::web::account::{Account, AccountId, Email, NewAccount, PersonName};
+use crate::web::account::{Account, Email, NewAccount, PersonName, Stage};
 use crate::web::accounts::Added;
-use crate::web::actions::{Purpose, Spent, fits};
+use crate::web::actions::Spent;
+use crate::web::audit::Actor;
 use crate::web::csrf;
 use crate::web::error::WebError;
 use crate::web::extract::StrangerForm;
-use crate::web::pages::account::{Activate, Activated, Activation, FieldErrors};
+use crate::web::note::Note;
+use crate::web::pages::account::{Activate, Activation, FieldErrors};
+use crate::web::pages::links::Done;
 use crate::web::passwords::Password;
-use crate::web::sessions::{NewSession, Place};
+use crate::web::self_service::{Changed, browser_mark};
+use crate::web::sessions::Place;
 use crate::web::state::State;
-
-/// What a link is good for now.
-enum Task {
-    FirstAdministrator,
-    SetPassword(Box<Account>),
-    /// Nothing any more: it did its work.
-    Done,
-}
-
-impl Task {
-    fn activation(&self) -> Activation {
-        match self {
-            Task::SetPassword(account) => {
-                Activation::SetPassword { email: account.email.as_str().to_owned() }
-            }
-            Task::FirstAdministrator | Task::Done => Activation::FirstAdministrator,
-        }
-    }
-}
 
 /// `GET /activate/{token}`
 pub(super) async fn page(
@@ -46,187 +37,211 @@ pub(super) async fn page(
     request: HttpRequest,
     unverified: Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let (_, task) = look_at(&app, &unverified).await?;
-    if matches!(task, Task::Done) {
-        return html(&Activated::new(true));
-    }
-    let (secret, cookie) = match app.cookies.form(request.headers()) {
-        Some(secret) => (secret, None),
-        None => {
-            let (secret, cookie) = app.cookies.new_form()?;
-            (secret, Some(cookie))
-        }
+    let activation = match look_at(&app, "activate", &unverified).await?.1 {
+        Standing::FirstAdministrator => Activation::FirstAdministrator,
+        Standing::Good(account, _) => activation(&account, app.cookies.form(request.headers()).as_ref()),
+        Standing::Over(why, account) => return over(&request, &app, "activate", &unverified, why, account),
+        Standing::Done(what) => return done(what),
     };
-    let form = Activate::new(task.activation(), app.administration.password_min, csrf::token_for(&secret));
-    let mut answer = html(&form)?;
-    if let Some(cookie) = cookie {
-        add_cookie(&mut answer, &cookie)?;
+    with_form(&request, &app.cookies, StatusCode::OK, |csrf| blank(&app, activation, csrf))
+}
+
+fn blank(app: &State, activation: Activation, csrf: String) -> Activate {
+    Activate::new(activation, app.administration.password_min, csrf)
+}
+
+/// What is asked of whoever opens the link to `account` in the browser with that secret. Scanners
+/// open links and press buttons; they have neither the browser that signed up nor the password.
+fn activation(account: &Account, browser: Option<&Secret>) -> Activation {
+    let email = account.email.as_str().to_owned();
+    if account.stage() == Stage::Invited {
+        return Activation::Invitation { email, name: account.name.as_str().to_owned() };
     }
-    Ok(answer)
+    let mark = browser.map(|secret| browser_mark(&secret.digest()));
+    match mark.is_some() && mark == account.signup_browser {
+        true => Activation::Confirm { email },
+        false => Activation::Password { email },
+    }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Filled {
     #[serde(default)]
     email: String,
     #[serde(default)]
     name: String,
+    #[serde(default)]
     password: String,
+    #[serde(default)]
     password_again: String,
 }
 
 /// `POST /activate/{token}`
 pub(super) async fn act(
     app: App,
+    request: HttpRequest,
     unverified: Path<String>,
     place: Place,
     form: StrangerForm<Filled>,
 ) -> Result<HttpResponse, WebError> {
-    let _alone = app.activating.lock().await;
-    let (action, task) = look_at(&app, &unverified).await?;
-    let fields = form.fields;
-    let mut errors = FieldErrors::default();
-    let password =
-        new_password(app.administration.password_min, &fields.password, &fields.password_again, &mut errors);
-    let activation = task.activation();
-    let done = match task {
-        Task::Done => None,
-        Task::FirstAdministrator => {
-            let person = person(&app, &fields, &mut errors).await?;
-            match (person, password) {
-                (Some((email, name)), Some(password)) => {
-                    first_administrator(&app, &action, email, name, password, &place).await?
-                }
-                _ => return again(&app, activation, &fields, errors, &csrf::token_for(&form.secret)),
-            }
-        }
-        Task::SetPassword(account) => match password {
-            Some(password) => set_password(&app, &action, &account, password, &place).await?,
-            None => return again(&app, activation, &fields, errors, &csrf::token_for(&form.secret)),
+    let administration = &app.administration;
+    let jti = administration.actions.verify(&unverified, administration.clock.now())?.action.jti;
+    let _turn = app.turns.of(jti).await;
+    let (link, standing) = look_at(&app, "activate", &unverified).await?;
+    let visit = Visit { app: &app, action: &link.action, place: &place, form: &form };
+    match standing {
+        Standing::FirstAdministrator => visit.first_administrator().await,
+        Standing::Good(account, _) => match activation(&account, Some(&form.secret)) {
+            Activation::Invitation { .. } => visit.invitation(&account).await,
+            Activation::Confirm { .. } => visit.confirmed(&account).await,
+            _ => visit.with_password(&account).await,
         },
-    };
-    match done {
-        Some(answer) => Ok(answer),
-        None => html(&Activated::new(true)),
+        Standing::Over(why, account) => over(&request, &app, "activate", &unverified, why, account),
+        Standing::Done(what) => done(what),
     }
 }
 
-/// What the link is good for. A link of which nothing is left to do by its own work is
-/// [`Task::Done`]; one that was overtaken by something else is refused.
-async fn look_at(app: &State, unverified: &str) -> Result<(Action, Task), WebError> {
-    let action = app.administration.actions.verify(unverified, app.administration.clock.now())?;
-    let purpose = Purpose::of(&action).ok_or(WebError::NotFound)?;
-    let accounts = &app.administration.accounts;
-    let task = match purpose {
-        _ if app.administration.actions.is_spent(&action).await? => Task::Done,
-        Purpose::FirstAdministrator if accounts.has_administrator().await? => Task::Done,
-        Purpose::FirstAdministrator => Task::FirstAdministrator,
-        Purpose::SetPassword => {
-            let account = accounts.by_id(&AccountId::from_store(&action.subject)).await?;
-            let account = account.filter(|account| !account.disabled && fits(&action, account));
-            Task::SetPassword(Box::new(account.ok_or(WebError::LinkOver)?))
+/// A form that came with a link that can act.
+struct Visit<'v> {
+    app: &'v State,
+    action: &'v Action,
+    place: &'v Place,
+    form: &'v StrangerForm<Filled>,
+}
+
+impl Visit<'_> {
+    async fn first_administrator(&self) -> Result<HttpResponse, WebError> {
+        let administration = &self.app.administration;
+        let fields = &self.form.fields;
+        let mut errors = FieldErrors::default();
+        let email = fields.email.parse::<Email>();
+        let email = email.map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
+        if let Some(email) = &email
+            && administration.accounts.by_email(email).await?.is_some()
+        {
+            errors.email = Some("There is an account with this address already.".to_owned());
         }
-    };
-    Ok((action, task))
-}
-
-/// Address and name that somebody gave, or what is wrong with them.
-async fn person(
-    app: &State,
-    fields: &Filled,
-    errors: &mut FieldErrors,
-) -> Result<Option<(Email, PersonName)>, WebError> {
-    let email = fields.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
-    let name = fields.name.parse::<PersonName>().map_err(|wrong| errors.name = Some(sentence(&wrong))).ok();
-    let (Some(email), Some(name)) = (email, name) else { return Ok(None) };
-    if app.administration.accounts.by_email(&email).await?.is_some() {
-        errors.email = Some("There is an account with this address already.".to_owned());
-        return Ok(None);
-    }
-    Ok(Some((email, name)))
-}
-
-async fn first_administrator(
-    app: &State,
-    action: &Action,
-    email: Email,
-    name: PersonName,
-    password: Password,
-    place: &Place,
-) -> Result<Option<HttpResponse>, WebError> {
-    let administration = &app.administration;
-    let stored = administration.passwords.hash(password).await?;
-    let now = administration.clock.now();
-    if administration.actions.spend(action, now).await? == Spent::Before {
-        return Ok(None);
-    }
-    let new = NewAccount {
-        email,
-        name,
-        admin: true,
-        groups: std::collections::BTreeSet::new(),
-        password: Some(stored.clone()),
-    };
-    match administration.accounts.add_first_administrator(new, now).await? {
-        Added::New(account) => {
-            tracing::info!(account = %account.id, "the first administrator is made");
-            logged_in(app, &account, &stored, place).await.map(Some)
+        let name = self.name(&mut errors);
+        let password = self.password(&[&fields.email, &fields.name], &mut errors);
+        let (Some(email), Some(name), Some(password), false) = (email, name, password, errors.any()) else {
+            return self.again(Activation::FirstAdministrator, errors);
+        };
+        let typed = Password::presented(&fields.password);
+        let stored = administration.passwords.hash(password).await?;
+        let now = administration.clock.now();
+        if administration.actions.spend(self.action, now).await? == Spent::Before {
+            return done(Done::Activated);
         }
-        Added::NotTheFirst => Ok(None),
-        // Somebody made this very account since we looked; the link is spent, a restart prints another.
-        Added::EmailTaken => Err(WebError::LinkOver),
+        let (admin, groups, password) = (true, BTreeSet::new(), Some(stored));
+        let new = NewAccount { email, name, admin, groups, password };
+        match administration.accounts.add_first_administrator(new, now).await? {
+            Added::New(account) => {
+                tracing::info!(account = %account.id, "the first administrator is made");
+                enter(self.app, &account, typed, self.place).await
+            }
+            Added::NotTheFirst => done(Done::Activated),
+            // Somebody made this very account since we looked; the link is spent, a restart prints another.
+            Added::EmailTaken => Err(WebError::LinkOver),
+        }
     }
-}
 
-async fn set_password(
-    app: &State,
-    action: &Action,
-    account: &Account,
-    password: Password,
-    place: &Place,
-) -> Result<Option<HttpResponse>, WebError> {
-    let administration = &app.administration;
-    let stored = administration.passwords.hash(password).await?;
-    if administration.actions.spend(action, administration.clock.now()).await? == Spent::Before {
-        return Ok(None);
+    async fn invitation(&self, account: &Account) -> Result<HttpResponse, WebError> {
+        let administration = &self.app.administration;
+        let fields = &self.form.fields;
+        let mut errors = FieldErrors::default();
+        let name = self.name(&mut errors);
+        let password = self.password(&[account.email.as_str(), &fields.name], &mut errors);
+        let (Some(name), Some(password)) = (name, password) else {
+            let email = account.email.as_str().to_owned();
+            return self.again(Activation::Invitation { email, name: fields.name.clone() }, errors);
+        };
+        let typed = Password::presented(&fields.password);
+        let stored = administration.passwords.hash(password).await?;
+        let now = administration.clock.now();
+        if administration.actions.spend(self.action, now).await? == Spent::Before {
+            return done(Done::PasswordChosen);
+        }
+        let actor = Actor::account(account, self.place.address);
+        let service = &administration.self_service;
+        match service.accept_invitation(account, &name, &stored, &actor, now).await? {
+            Changed::Done => {
+                tracing::info!(account = %account.id, "invitation accepted");
+                match administration.accounts.by_id(&account.id).await? {
+                    Some(account) => enter(self.app, &account, typed, self.place).await,
+                    None => Err(WebError::LinkOver),
+                }
+            }
+            _ => Err(WebError::LinkOver),
+        }
     }
-    if !administration.accounts.set_password(account, &stored).await? {
-        return Err(WebError::LinkOver);
-    }
-    tracing::info!(account = %account.id, "password chosen by an action link");
-    logged_in(app, account, &stored, place).await.map(Some)
-}
 
-/// Whoever has just chosen the password need not type it again.
-async fn logged_in(
-    app: &State,
-    account: &Account,
-    stored: &crate::web::passwords::StoredPassword,
-    place: &Place,
-) -> Result<HttpResponse, WebError> {
-    let new = NewSession { account: &account.id, password: stored, remembered: false, place };
-    let started = app.sessions.start(&new, app.administration.clock.now()).await?;
-    let mut answer = see_other("/files/");
-    if let Some(id) = started {
-        add_cookie(&mut answer, &app.cookies.set_session(&id))?;
+    /// The browser that signed up: nothing more is asked, and it logs in with its password.
+    async fn confirmed(&self, account: &Account) -> Result<HttpResponse, WebError> {
+        if let Some(refused) = self.activate(account).await? {
+            return Ok(refused);
+        }
+        let mut answer = see_other("/login");
+        add_cookie(&mut answer, &self.app.cookies.set_note(Note::Activated))?;
+        Ok(answer)
     }
-    Ok(answer)
-}
 
-fn again(
-    app: &State,
-    activation: Activation,
-    fields: &Filled,
-    errors: FieldErrors,
-    csrf: &str,
-) -> Result<HttpResponse, WebError> {
-    let page = Activate {
-        email: fields.email.clone(),
-        name: fields.name.clone(),
-        errors,
-        ..Activate::new(activation, app.administration.password_min, csrf)
-    };
-    Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
-        .content_type("text/html; charset=utf-8")
-        .body(page.render()?))
+    /// Another browser: it shows by the password that the same person signed up.
+    async fn with_password(&self, account: &Account) -> Result<HttpResponse, WebError> {
+        let administration = &self.app.administration;
+        let now = administration.clock.now();
+        let attempt = self.app.throttle.attempt(account.email.key(), self.place.address, now)?;
+        let typed = Password::presented(&self.form.fields.password);
+        if !administration.passwords.verify(typed.clone(), account.password.as_ref()).await? {
+            let wrong = "This is not the password that was chosen at sign-up.".to_owned();
+            let errors = FieldErrors { password: Some(wrong), ..FieldErrors::default() };
+            return self.again(Activation::Password { email: account.email.as_str().to_owned() }, errors);
+        }
+        self.app.throttle.succeeded(attempt, now);
+        if let Some(refused) = self.activate(account).await? {
+            return Ok(refused);
+        }
+        enter(self.app, account, typed, self.place).await
+    }
+
+    /// Activates the account; an answer when that was done before.
+    async fn activate(&self, account: &Account) -> Result<Option<HttpResponse>, WebError> {
+        let administration = &self.app.administration;
+        let now = administration.clock.now();
+        if administration.actions.spend(self.action, now).await? == Spent::Before {
+            return done(Done::Activated).map(Some);
+        }
+        let actor = Actor::account(account, self.place.address);
+        match administration.self_service.activate(account, &actor, now).await? {
+            Changed::Done => {
+                tracing::info!(account = %account.id, "account activated");
+                Ok(None)
+            }
+            _ => Err(WebError::LinkOver),
+        }
+    }
+
+    fn name(&self, errors: &mut FieldErrors) -> Option<PersonName> {
+        let name = self.form.fields.name.parse::<PersonName>();
+        name.map_err(|wrong| errors.name = Some(sentence(&wrong))).ok()
+    }
+
+    fn password(&self, own: &[&str], errors: &mut FieldErrors) -> Option<Password> {
+        let fields = &self.form.fields;
+        let least = self.app.administration.password_min;
+        new_password(least, &fields.password, &fields.password_again, own, errors)
+    }
+
+    fn again(&self, activation: Activation, errors: FieldErrors) -> Result<HttpResponse, WebError> {
+        let fields = &self.form.fields;
+        let page = Activate {
+            email: fields.email.clone(),
+            name: fields.name.clone(),
+            errors,
+            ..blank(self.app, activation, csrf::token_for(&self.form.secret))
+        };
+        Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
+            .content_type("text/html; charset=utf-8")
+            .body(page.render()?))
+    }
 }

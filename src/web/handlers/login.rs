@@ -7,15 +7,22 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{App, html, see_other};
+use super::links::with_form;
+use super::{App, see_other};
+use crate::config::Signup;
+use crate::human;
 use crate::web::account::Email;
+use crate::web::audit::Actor;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{CsrfForm, StrangerForm, session_of};
+use crate::web::extract::{ClientAddress, CsrfForm, StrangerForm, session_of};
 use crate::web::local_path::LocalPath;
+use crate::web::note::Note;
 use crate::web::pages::account::Login;
 use crate::web::passwords::Password;
+use crate::web::proof::Proof;
 use crate::web::sessions::{NewSession, Place};
+use crate::web::state::State;
 
 #[derive(Deserialize)]
 pub(super) struct Destination {
@@ -33,14 +40,23 @@ pub(super) async fn page(
     if session_of(&request, &app).await?.is_some() {
         return Ok(see_other(next.as_str()));
     }
-    match app.cookies.form(request.headers()) {
-        Some(secret) => html(&Login::new(next.as_str(), csrf::token_for(&secret))),
-        None => {
-            let (secret, cookie) = app.cookies.new_form()?;
-            let mut answer = html(&Login::new(next.as_str(), csrf::token_for(&secret)))?;
-            add_cookie(&mut answer, &cookie)?;
-            Ok(answer)
-        }
+    let note = app.cookies.note(request.headers());
+    let mut answer = with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
+        let mut page = blank(&app, &next, csrf);
+        page.chrome.flash = note.map(Note::flash);
+        page
+    })?;
+    if note.is_some() {
+        add_cookie(&mut answer, &app.cookies.clear_note())?;
+    }
+    Ok(answer)
+}
+
+fn blank(app: &State, next: &LocalPath, csrf: String) -> Login {
+    Login {
+        open: app.signup.mode == Signup::Open,
+        remember: app.remember.map(|kept| human::wait(kept.as_secs())),
+        ..Login::new(next.as_str(), csrf)
     }
 }
 
@@ -50,6 +66,8 @@ pub(super) struct Credentials {
     password: String,
     #[serde(default)]
     next: String,
+    /// There when the box is ticked.
+    remember: Option<String>,
 }
 
 /// `POST /login`. Text and time of the answer are the same whether or not the account exists.
@@ -59,9 +77,14 @@ pub(super) async fn log_in(
     place: Place,
     form: StrangerForm<Credentials>,
 ) -> Result<HttpResponse, WebError> {
-    let Credentials { email, password, next } = form.fields;
+    let Credentials { email, password, next, remember } = form.fields;
     let next = LocalPath::parse(&next).unwrap_or_default();
-    let again = Login { email: email.clone(), ..Login::new(next.as_str(), csrf::token_for(&form.secret)) };
+    let remembered = app.remember.filter(|_| remember.is_some());
+    let again = Login {
+        email: email.clone(),
+        remembered: remember.is_some(),
+        ..blank(&app, &next, csrf::token_for(&form.secret))
+    };
     let now = app.administration.clock.now();
     let parsed = email.parse::<Email>().ok();
     let key = parsed.as_ref().map_or(email.as_str(), Email::key);
@@ -79,16 +102,17 @@ pub(super) async fn log_in(
         Some(email) => app.administration.accounts.by_email(email).await?.filter(|account| !account.disabled),
         None => None,
     };
-    let stored = account.as_ref().and_then(|account| account.password.as_ref());
-    let verified = app.administration.passwords.verify(Password::presented(&password), stored).await?;
-    let id = match (&account, stored) {
-        (Some(account), Some(stored)) if verified => {
-            let new = NewSession { account: &account.id, password: stored, remembered: false, place: &place };
+    let passwords = &app.administration.passwords;
+    // A second step would stand here: between the proof and the session that begins with it.
+    let proof = Proof::by_password(account, Password::presented(&password), passwords).await?;
+    let id = match &proof {
+        Some(proof) => {
+            let new = NewSession { proof, remembered: remembered.is_some(), place: &place };
             app.sessions.start(&new, now).await?
         }
-        _ => None,
+        None => None,
     };
-    let (Some(account), Some(id)) = (account, id) else {
+    let (Some(proof), Some(id)) = (proof, id) else {
         tracing::info!(address = %place.address, "log-in refused");
         let error = Some("E-mail address or password is wrong.".to_owned());
         return refused(&Login { error, ..again }, None);
@@ -98,9 +122,9 @@ pub(super) async fn log_in(
     if let Some(before) = app.cookies.session(request.headers()) {
         app.sessions.end(&before.digest()).await?;
     }
-    tracing::info!(account = %account.id, address = %place.address, "logged in");
+    tracing::info!(account = %proof.account().id, address = %place.address, "logged in");
     let mut answer = see_other(next.as_str());
-    add_cookie(&mut answer, &app.cookies.set_session(&id))?;
+    add_cookie(&mut answer, &app.cookies.set_session(&id, remembered))?;
     Ok(answer)
 }
 
@@ -108,9 +132,14 @@ pub(super) async fn log_in(
 pub(super) struct Nothing {}
 
 /// `POST /logout`
-pub(super) async fn log_out(app: App, form: CsrfForm<Nothing>) -> Result<HttpResponse, WebError> {
+pub(super) async fn log_out(
+    app: App,
+    address: ClientAddress,
+    form: CsrfForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
     let Nothing {} = form.fields;
-    app.sessions.end(&form.who.session.digest).await?;
+    let actor = Actor::account(form.who.account(), address.0);
+    app.sessions.log_out(&form.who.session, &actor, app.administration.clock.now()).await?;
     tracing::info!(account = %form.who.account().id, "logged out");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;

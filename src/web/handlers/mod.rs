@@ -10,10 +10,15 @@ use crate::web::state::State;
 
 mod account;
 mod activate;
+mod address;
 mod download;
+mod enter;
 mod files;
+mod links;
 mod login;
+mod reset;
 mod service;
+mod signup;
 
 /// All addresses.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
@@ -22,10 +27,35 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(web::resource("/account").route(read().to(account::page)))
         .service(web::resource("/account/password").route(web::post().to(account::change_password)))
+        .service(web::resource("/account/name").route(web::post().to(account::change_name)))
+        .service(web::resource("/account/email").route(web::post().to(account::change_address)))
+        .service(web::resource("/account/email/cancel").route(web::post().to(account::keep_address)))
+        .service(web::resource("/account/delete").route(web::post().to(account::delete)))
+        .service(
+            web::resource("/signup").route(read().to(signup::page)).route(web::post().to(signup::sign_up)),
+        )
+        .service(web::resource("/mail-sent").route(read().to(signup::mail_sent)))
+        .service(
+            web::resource("/forgot")
+                .route(read().to(reset::forgot_page))
+                .route(web::post().to(reset::forgot)),
+        )
         .service(
             web::resource("/activate/{token}")
                 .route(read().to(activate::page))
                 .route(web::post().to(activate::act)),
+        )
+        .service(
+            web::resource("/reset/{token}").route(read().to(reset::page)).route(web::post().to(reset::act)),
+        )
+        .service(
+            web::resource("/confirm-address/{token}")
+                .route(read().to(address::page))
+                .route(web::post().to(address::act)),
+        )
+        .service(
+            web::resource("/{folder:activate|reset|confirm-address}/{token}/renew")
+                .route(web::post().to(links::renew)),
         )
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::id::Jti;
 use crate::web::account::{AccountId, Email};
 
+pub mod letters;
+pub mod message;
 pub mod queue;
+pub mod sender;
+pub mod transport;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

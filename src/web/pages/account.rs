@@ -1,10 +1,9 @@
-//! Pages of accounts: log in, activate, and a person's own account.
+//! Pages by which people get into their accounts: log in, activate.
 
 use askama::Template;
 
-use crate::clock::Timestamp;
 use crate::human;
-use crate::web::pages::{Chrome, Flash, FlashKind, Section};
+use crate::web::pages::Chrome;
 
 /// `GET /login`; posts `email`, `password`, `next` and `csrf` to `/login`.
 #[derive(Clone, Debug, Template)]
@@ -22,6 +21,12 @@ pub struct Login {
     pub csrf: String,
     /// Seconds until the next attempt is looked at, when there were too many.
     pub wait_seconds: Option<u64>,
+    /// For how long a device can be remembered, in words; `None` where that is not offered.
+    pub remember: Option<String>,
+    /// Whether the box was ticked.
+    pub remembered: bool,
+    /// Whether anybody may sign up.
+    pub open: bool,
 }
 
 impl Login {
@@ -34,6 +39,9 @@ impl Login {
             next: next.into(),
             csrf: csrf.into(),
             wait_seconds: None,
+            remember: None,
+            remembered: false,
+            open: false,
         }
     }
 
@@ -46,6 +54,8 @@ impl Login {
         Login {
             email: "lin@example.org\"><script>alert(1)</script>".to_owned(),
             error: Some("E-mail address or password is wrong.".to_owned()),
+            remember: Some("30 days".to_owned()),
+            open: true,
             ..Login::new("/files/books/", "c\"srf")
         }
     }
@@ -80,10 +90,22 @@ impl FieldErrors {
 pub enum Activation {
     /// The first administrator: asks for `email`, `name`, `password` and `password_again`.
     FirstAdministrator,
-    /// An account that an administrator made: asks for `password` and `password_again`.
-    SetPassword {
+    /// An account that somebody signed up for, opened in the browser that did: one button.
+    Confirm {
         /// The account's address.
         email: String,
+    },
+    /// The same in another browser: asks for `password`, the one chosen at sign-up.
+    Password {
+        /// The account's address.
+        email: String,
+    },
+    /// An account that an administrator made: asks for `name`, `password` and `password_again`.
+    Invitation {
+        /// The account's address.
+        email: String,
+        /// What the administrator calls the person.
+        name: String,
     },
 }
 
@@ -112,13 +134,18 @@ impl Activate {
     pub fn new(activation: Activation, password_min: usize, csrf: impl Into<String>) -> Activate {
         let title = match activation {
             Activation::FirstAdministrator => "Create the first administrator",
-            Activation::SetPassword { .. } => "Choose your password",
+            Activation::Confirm { .. } | Activation::Password { .. } => "Activate your account",
+            Activation::Invitation { .. } => "Make your account",
+        };
+        let name = match &activation {
+            Activation::Invitation { name, .. } => name.clone(),
+            _ => String::new(),
         };
         Activate {
             chrome: Chrome::public(title),
             activation,
             email: String::new(),
-            name: String::new(),
+            name,
             password_min,
             csrf: csrf.into(),
             errors: FieldErrors::default(),
@@ -147,93 +174,18 @@ impl Activate {
     }
 }
 
-/// What comes after an activation, and what its second click shows: log in here.
-#[derive(Clone, Debug, Template)]
-#[template(path = "web/activated.html")]
-pub struct Activated {
-    /// What surrounds the page.
-    pub chrome: Chrome,
-    /// Whether it had been done before this click.
-    pub already: bool,
-}
-
-impl Activated {
-    /// The page, for the first click or a later one.
-    pub fn new(already: bool) -> Activated {
-        let title = if already { "This is already done" } else { "Your account is ready" };
-        Activated { chrome: Chrome::public(title), already }
-    }
-
-    /// The page after the second click.
-    pub fn sample() -> Activated {
-        Activated::new(true)
-    }
-}
-
-/// `GET /account`; the password form posts `current_password`, `password`, `password_again` and
-/// `csrf` to `/account/password`.
-#[derive(Clone, Debug, Template)]
-#[template(path = "web/account.html")]
-pub struct Account {
-    /// What surrounds the page; somebody is logged in.
-    pub chrome: Chrome,
-    /// The person's name.
-    pub name: String,
-    /// The person's address.
-    pub email: String,
-    /// Whether the person is an administrator.
-    pub admin: bool,
-    /// The groups the person is in.
-    pub groups: Vec<String>,
-    /// When the account was made.
-    pub created: Timestamp,
-    /// Fewest characters of a password.
-    pub password_min: usize,
-    /// What was wrong with what was typed before.
-    pub errors: FieldErrors,
-}
-
-impl Account {
-    fn created_date(&self) -> String {
-        human::date(self.created)
-    }
-
-    fn created_exact(&self) -> String {
-        human::exact_time(self.created)
-    }
-
-    /// A page with a password form sent back.
-    pub fn sample() -> Account {
-        let mut chrome = Chrome::sample("Your account", Section::Account);
-        chrome.flash = Some(Flash { kind: FlashKind::Done, text: "Your password is changed.".to_owned() });
-        Account {
-            chrome,
-            name: "Lin Mei <script>alert(1)</script>".to_owned(),
-            email: "lin@example.org".to_owned(),
-            admin: true,
-            groups: vec!["staff".to_owned(), "<b>readers</b>".to_owned()],
-            created: Timestamp::from_secs(1_790_000_000),
-            password_min: 15,
-            errors: FieldErrors {
-                current_password: Some("This is not your current password.".to_owned()),
-                password: Some("This password is too common: anyone might guess it.".to_owned()),
-                ..FieldErrors::default()
-            },
-        }
-    }
-}
-
 pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let throttled = Login { error: None, wait_seconds: Some(90), ..Login::sample() };
-    let set_password = Activation::SetPassword { email: "lin@example.org<script>".to_owned() };
-    let account = Account::sample();
-    let calm = Account {
-        chrome: Chrome { flash: None, ..account.chrome.clone() },
-        name: "Lin Mei".to_owned(),
-        admin: false,
-        groups: Vec::new(),
-        errors: FieldErrors::default(),
-        ..account.clone()
+    let email = "lin@example.org<script>".to_owned();
+    let confirm = Activation::Confirm { email: email.clone() };
+    let password = Activation::Password { email: email.clone() };
+    let invitation = Activation::Invitation { email, name: "Lin <b>".to_owned() };
+    let wrong = Activate {
+        errors: FieldErrors {
+            password: Some("This is not the password that was chosen at sign-up.".to_owned()),
+            ..FieldErrors::default()
+        },
+        ..Activate::new(password.clone(), 15, "csrf")
     };
     Ok(vec![
         ("login", Login::new("/files/", "csrf").render()?),
@@ -241,10 +193,9 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("login-wait", throttled.render()?),
         ("activate-first", Activate::new(Activation::FirstAdministrator, 15, "csrf").render()?),
         ("activate-errors", Activate::sample().render()?),
-        ("activate-password", Activate::new(set_password, 15, "csrf").render()?),
-        ("activated", Activated::new(false).render()?),
-        ("activated-already", Activated::sample().render()?),
-        ("account", calm.render()?),
-        ("account-errors", account.render()?),
+        ("activate-confirm", Activate::new(confirm, 15, "csrf").render()?),
+        ("activate-password", Activate::new(password, 15, "csrf").render()?),
+        ("activate-password-wrong", wrong.render()?),
+        ("activate-invitation", Activate::new(invitation, 15, "csrf").render()?),
     ])
 }

@@ -8,9 +8,14 @@
 //! meant to be served under [`CONTENT_SECURITY_POLICY`].
 
 pub mod account;
+pub mod address;
 pub mod files;
+pub mod links;
+pub mod profile;
 pub mod refusal;
+pub mod reset;
 pub mod row;
+pub mod signup;
 pub mod sort;
 
 use crate::assets;
@@ -128,7 +133,12 @@ impl Chrome {
 /// When a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let mut pages = account::samples()?;
+    pages.extend(address::samples()?);
     pages.extend(files::samples()?);
+    pages.extend(links::samples()?);
+    pages.extend(profile::samples()?);
+    pages.extend(reset::samples()?);
+    pages.extend(signup::samples()?);
     pages.extend(refusal::samples()?);
     Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())
 }

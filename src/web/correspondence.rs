@@ -1,0 +1,117 @@
+//! What a queued mail says, decided when it is sent: by then an account may be active, disabled or
+//! gone, and whoever asked learnt nothing of it. Links are made here, so that their time begins now.
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::web::account::{Account, AccountId, Email, Stage};
+use crate::web::accounts::Accounts;
+use crate::web::actions::{Actions, Purpose};
+use crate::web::mail::Kind;
+use crate::web::mail::letters::Letter;
+use crate::web::mail::queue::Queued;
+use crate::web::mail::sender::{Compose, ComposeError};
+use crate::web::self_service::SelfService;
+
+/// Turns queued mails into letters.
+pub struct Correspondent {
+    /// Accounts.
+    pub accounts: Accounts,
+    /// Links.
+    pub actions: Actions,
+    /// Addresses that wait for their confirmation.
+    pub self_service: SelfService,
+    /// Where people reach the app, without a trailing slash.
+    pub public_url: String,
+}
+
+#[async_trait]
+impl Compose for Correspondent {
+    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+        let page = |path: &str| format!("{}{path}", self.public_url);
+        let details = &mail.details;
+        let name = details.name.clone().unwrap_or_default();
+        Ok(match mail.kind {
+            Kind::SignUp => match self.enabled(&mail.recipient).await? {
+                Some(account) if account.stage() == Stage::Active => Some(Letter::AlreadyRegistered {
+                    name: account.name.as_str().to_owned(),
+                    login: page("/login"),
+                    forgot: page("/forgot"),
+                }),
+                account => self.way_in(account, mail, now).await?,
+            },
+            Kind::Forgot => self.way_in(self.enabled(&mail.recipient).await?, mail, now).await?,
+            Kind::Invite => {
+                let account = self.enabled(&mail.recipient).await?;
+                let invited = account.filter(|account| account.stage() == Stage::Invited);
+                self.way_in(invited, mail, now).await?
+            }
+            Kind::ConfirmAddress => self.confirmation(mail, now).await?,
+            Kind::AddressChanged => {
+                Some(Letter::AddressChanged { name, new_address: details.email.clone().unwrap_or_default() })
+            }
+            Kind::PasswordChanged => self.of_details(mail).await?.map(|account| Letter::PasswordChanged {
+                name: account.name.as_str().to_owned(),
+                forgot: page("/forgot"),
+            }),
+            Kind::AccountDeleted => Some(Letter::AccountDeleted { name }),
+        })
+    }
+}
+
+impl Correspondent {
+    async fn enabled(&self, email: &Email) -> Result<Option<Account>, ComposeError> {
+        let account = self.accounts.by_email(email).await.map_err(ComposeError::new)?;
+        Ok(account.filter(|account| !account.disabled))
+    }
+
+    async fn of_details(&self, mail: &Queued) -> Result<Option<Account>, ComposeError> {
+        let Some(id) = &mail.details.account else { return Ok(None) };
+        let account = self.accounts.by_id(&AccountId::from_store(id)).await.map_err(ComposeError::new)?;
+        Ok(account.filter(|account| !account.disabled))
+    }
+
+    /// The link that its owner needs in order to get into the account, as far as it has come.
+    async fn way_in(
+        &self,
+        account: Option<Account>,
+        mail: &Queued,
+        now: Timestamp,
+    ) -> Result<Option<Letter>, ComposeError> {
+        let Some(account) = account else { return Ok(None) };
+        let purpose = match account.stage() {
+            Stage::SignedUp => Purpose::Activate,
+            Stage::Invited => Purpose::Invite,
+            Stage::Active => Purpose::Reset,
+        };
+        let link = self.actions.issue(purpose, &account, "", mail.jti, now).await;
+        let link = link.map_err(ComposeError::new)?;
+        let (name, until) = (account.name.as_str().to_owned(), link.until);
+        Ok(Some(match account.stage() {
+            Stage::SignedUp => Letter::Activate { name, link: link.address, until },
+            Stage::Invited => {
+                let by = mail.details.by.clone().unwrap_or_default();
+                Letter::Invite { name, by, link: link.address, until }
+            }
+            Stage::Active => Letter::Reset { name, link: link.address, until },
+        }))
+    }
+
+    /// Nothing is sent to an address that another account has: it could not be confirmed, and its
+    /// owner did not ask.
+    async fn confirmation(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+        let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        let wanted = self.self_service.requested_address(&account.id).await.map_err(ComposeError::new)?;
+        let Some(wanted) = wanted.filter(|wanted| wanted.key() == mail.recipient.key()) else {
+            return Ok(None);
+        };
+        let holder = self.accounts.by_email(&wanted).await.map_err(ComposeError::new)?;
+        if holder.is_some_and(|holder| holder.id != account.id) {
+            return Ok(None);
+        }
+        let link = self.actions.issue(Purpose::ConfirmAddress, &account, wanted.key(), mail.jti, now).await;
+        let link = link.map_err(ComposeError::new)?;
+        let name = account.name.as_str().to_owned();
+        Ok(Some(Letter::ConfirmAddress { name, link: link.address, until: link.until }))
+    }
+}

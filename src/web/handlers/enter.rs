@@ -1,0 +1,49 @@
+//! Logging in whoever has just chosen or shown a password in another form than the log-in page's.
+
+use actix_web::HttpResponse;
+
+use super::login::add_cookie;
+use super::see_other;
+use crate::web::account::Account;
+use crate::web::error::WebError;
+use crate::web::passwords::Password;
+use crate::web::proof::Proof;
+use crate::web::sessions::{NewSession, Place};
+use crate::web::state::State;
+
+/// To the files, with a session.
+pub(super) async fn enter(
+    app: &State,
+    account: &Account,
+    typed: Password,
+    place: &Place,
+) -> Result<HttpResponse, WebError> {
+    enter_at(app, account, typed, place, "/files/").await
+}
+
+/// To `destination`, with a session; to the log-in page if the account has changed since.
+pub(super) async fn enter_at(
+    app: &State,
+    account: &Account,
+    typed: Password,
+    place: &Place,
+    destination: &str,
+) -> Result<HttpResponse, WebError> {
+    let now = app.administration.clock.now();
+    let passwords = &app.administration.passwords;
+    let started = match Proof::by_password(Some(account.clone()), typed, passwords).await? {
+        Some(proof) => {
+            let new = NewSession { proof: &proof, remembered: false, place };
+            app.sessions.start(&new, now).await?
+        }
+        None => None,
+    };
+    match started {
+        Some(id) => {
+            let mut answer = see_other(destination);
+            add_cookie(&mut answer, &app.cookies.set_session(&id, None))?;
+            Ok(answer)
+        }
+        None => Ok(see_other("/login")),
+    }
+}

@@ -1,0 +1,131 @@
+//! A forgotten password: `/forgot` sends a link, `/reset/{token}` takes another password.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use serde::Deserialize;
+
+use super::account::{new_password, sentence};
+use super::links::{Standing, done, look_at, over, with_form};
+use super::login::add_cookie;
+use super::{App, see_other};
+use crate::web::account::Email;
+use crate::web::actions::Spent;
+use crate::web::audit::{Actor, Deed};
+use crate::web::csrf;
+use crate::web::error::WebError;
+use crate::web::extract::{ClientAddress, StrangerForm};
+use crate::web::note::Note;
+use crate::web::pages::account::FieldErrors;
+use crate::web::pages::links::Done;
+use crate::web::pages::reset::{Forgot, Reset};
+use crate::web::self_service::Changed;
+
+/// `GET /forgot`
+pub(super) async fn forgot_page(app: App, request: HttpRequest) -> Result<HttpResponse, WebError> {
+    with_form(&request, &app.cookies, StatusCode::OK, Forgot::new)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    email: String,
+}
+
+/// `POST /forgot`. Text and time of the answer are the same whether or not there is an account.
+pub(super) async fn forgot(
+    app: App,
+    address: ClientAddress,
+    form: StrangerForm<Whose>,
+) -> Result<HttpResponse, WebError> {
+    let email = match form.fields.email.parse::<Email>() {
+        Ok(email) => email,
+        Err(wrong) => {
+            let errors = FieldErrors { email: Some(sentence(&wrong)), ..FieldErrors::default() };
+            let csrf = csrf::token_for(&form.secret);
+            let page = Forgot { email: form.fields.email, errors, ..Forgot::new(csrf) };
+            return unprocessable(&page);
+        }
+    };
+    let now = app.administration.clock.now();
+    app.throttle.request(address.0, now)?;
+    if app.throttle.mail(email.key(), now) {
+        app.administration.self_service.forgot(&email, now).await?;
+    }
+    Ok(see_other("/mail-sent?for=forgot"))
+}
+
+/// `GET /reset/{token}`
+pub(super) async fn page(
+    app: App,
+    request: HttpRequest,
+    unverified: Path<String>,
+) -> Result<HttpResponse, WebError> {
+    match look_at(&app, "reset", &unverified).await?.1 {
+        Standing::Good(account, _) => with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
+            Reset::new(account.email.as_str(), app.administration.password_min, csrf)
+        }),
+        Standing::Over(why, account) => over(&request, &app, "reset", &unverified, why, account),
+        Standing::Done(what) => done(what),
+        Standing::FirstAdministrator => Err(WebError::NotFound),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Choice {
+    password: String,
+    password_again: String,
+}
+
+/// `POST /reset/{token}`: the new password is there, all sessions are over, and its owner logs in.
+pub(super) async fn act(
+    app: App,
+    request: HttpRequest,
+    unverified: Path<String>,
+    address: ClientAddress,
+    form: StrangerForm<Choice>,
+) -> Result<HttpResponse, WebError> {
+    let administration = &app.administration;
+    let jti = administration.actions.verify(&unverified, administration.clock.now())?.action.jti;
+    let _turn = app.turns.of(jti).await;
+    let (link, account) = match look_at(&app, "reset", &unverified).await? {
+        (link, Standing::Good(account, _)) => (link, account),
+        (_, Standing::Over(why, account)) => {
+            return over(&request, &app, "reset", &unverified, why, account);
+        }
+        (_, Standing::Done(what)) => return done(what),
+        (_, Standing::FirstAdministrator) => return Err(WebError::NotFound),
+    };
+    let mut errors = FieldErrors::default();
+    let own = [account.email.as_str(), account.name.as_str()];
+    let least = administration.password_min;
+    let fields = &form.fields;
+    let Some(password) = new_password(least, &fields.password, &fields.password_again, &own, &mut errors)
+    else {
+        let csrf = csrf::token_for(&form.secret);
+        return unprocessable(&Reset { errors, ..Reset::new(account.email.as_str(), least, csrf) });
+    };
+    let stored = administration.passwords.hash(password).await?;
+    let now = administration.clock.now();
+    if administration.actions.spend(&link.action, now).await? == Spent::Before {
+        return done(Done::PasswordChosen);
+    }
+    let actor = Actor::account(&account, address.0);
+    let service = &administration.self_service;
+    if service.change_password(&account, &stored, &actor, Deed::PasswordReset, now).await? != Changed::Done {
+        return Err(WebError::LinkOver);
+    }
+    tracing::info!(account = %account.id, "password reset by a mailed link");
+    let mut answer = see_other("/login");
+    add_cookie(&mut answer, &app.cookies.clear_session())?;
+    add_cookie(&mut answer, &app.cookies.set_note(Note::PasswordReset))?;
+    Ok(answer)
+}
+
+fn unprocessable(page: &impl Template) -> Result<HttpResponse, WebError> {
+    Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
+        .content_type("text/html; charset=utf-8")
+        .body(page.render()?))
+}

@@ -1,0 +1,228 @@
+//! What mails say: subject, text and HTML of each, from one folder of templates per letter.
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+
+/// A letter with all that it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Letter {
+    /// Asks somebody who signed up to activate the account.
+    Activate {
+        /// What to call the recipient.
+        name: String,
+        /// The action link.
+        link: String,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// Tells somebody who signed up that there is an account already.
+    AlreadyRegistered {
+        /// What to call the recipient.
+        name: String,
+        /// The log-in page.
+        login: String,
+        /// The page for a forgotten password.
+        forgot: String,
+    },
+    /// Invites somebody for whom an account was made.
+    Invite {
+        /// What to call the recipient.
+        name: String,
+        /// Who invites; empty when that is not known.
+        by: String,
+        /// The action link.
+        link: String,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// Lets somebody choose another password.
+    Reset {
+        /// What to call the recipient.
+        name: String,
+        /// The action link.
+        link: String,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// Asks to confirm another address, at that address.
+    ConfirmAddress {
+        /// What to call the recipient.
+        name: String,
+        /// The action link.
+        link: String,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// Tells the old address about the new one.
+    AddressChanged {
+        /// What to call the recipient.
+        name: String,
+        /// The new address.
+        new_address: String,
+    },
+    /// Tells that the password was changed.
+    PasswordChanged {
+        /// What to call the recipient.
+        name: String,
+        /// The page for a forgotten password.
+        forgot: String,
+    },
+    /// Tells that the account is gone.
+    AccountDeleted {
+        /// What to call the recipient.
+        name: String,
+    },
+}
+
+/// A letter as it goes into a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// For a terminal.
+    pub text: String,
+    /// For everything else.
+    pub html: String,
+}
+
+/// What the templates have words from.
+#[derive(Default)]
+struct Words {
+    host: String,
+    name: String,
+    by: String,
+    link: String,
+    other: String,
+    until: String,
+}
+
+macro_rules! letters {
+    ($($module:ident: $subject:literal, $text:literal, $html:literal;)*) => {
+        $(mod $module {
+            use super::{Rendered, Template, Words};
+
+            #[derive(Template)]
+            #[template(path = $subject)]
+            struct Subject<'w> {
+                words: &'w Words,
+            }
+
+            #[derive(Template)]
+            #[template(path = $text)]
+            struct Text<'w> {
+                words: &'w Words,
+            }
+
+            #[derive(Template)]
+            #[template(path = $html)]
+            struct Html<'w> {
+                words: &'w Words,
+            }
+
+            pub(super) fn render(words: &Words) -> Result<Rendered, askama::Error> {
+                let subject = Subject { words }.render()?.trim().to_owned();
+                Ok(Rendered { subject, text: Text { words }.render()?, html: Html { words }.render()? })
+            }
+        })*
+    };
+}
+
+letters! {
+    activate: "mail/activate/subject.txt", "mail/activate/text.txt", "mail/activate/html.html";
+    already_registered: "mail/already-registered/subject.txt", "mail/already-registered/text.txt",
+        "mail/already-registered/html.html";
+    invite: "mail/invite/subject.txt", "mail/invite/text.txt", "mail/invite/html.html";
+    reset: "mail/reset/subject.txt", "mail/reset/text.txt", "mail/reset/html.html";
+    confirm_address: "mail/confirm-address/subject.txt", "mail/confirm-address/text.txt",
+        "mail/confirm-address/html.html";
+    address_changed: "mail/address-changed/subject.txt", "mail/address-changed/text.txt",
+        "mail/address-changed/html.html";
+    password_changed: "mail/password-changed/subject.txt", "mail/password-changed/text.txt",
+        "mail/password-changed/html.html";
+    account_deleted: "mail/account-deleted/subject.txt", "mail/account-deleted/text.txt",
+        "mail/account-deleted/html.html";
+}
+
+impl Letter {
+    /// The letter in the name of the server that people reach as `host`.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub fn render(&self, host: &str) -> Result<Rendered, askama::Error> {
+        let words = |name: &str| Words { host: host.to_owned(), name: line(name), ..Words::default() };
+        let linked = |name: &str, link: &str, until: &Timestamp| Words {
+            link: link.to_owned(),
+            until: human::exact_time(*until),
+            ..words(name)
+        };
+        match self {
+            Letter::Activate { name, link, until } => activate::render(&linked(name, link, until)),
+            Letter::AlreadyRegistered { name, login, forgot } => {
+                let words = Words { link: login.clone(), other: forgot.clone(), ..words(name) };
+                already_registered::render(&words)
+            }
+            Letter::Invite { name, by, link, until } => {
+                invite::render(&Words { by: line(by), ..linked(name, link, until) })
+            }
+            Letter::Reset { name, link, until } => reset::render(&linked(name, link, until)),
+            Letter::ConfirmAddress { name, link, until } => {
+                confirm_address::render(&linked(name, link, until))
+            }
+            Letter::AddressChanged { name, new_address } => {
+                address_changed::render(&Words { other: line(new_address), ..words(name) })
+            }
+            Letter::PasswordChanged { name, forgot } => {
+                password_changed::render(&Words { link: forgot.clone(), ..words(name) })
+            }
+            Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
+        }
+    }
+
+    /// Every letter, with values that somebody hostile might give.
+    pub fn samples() -> Vec<Letter> {
+        let name = "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned();
+        let link = "https://files.example/activate/a.b.c".to_owned();
+        let until = Timestamp::from_secs(1_800_000_000);
+        vec![
+            Letter::Activate { name: name.clone(), link: link.clone(), until },
+            Letter::AlreadyRegistered { name: name.clone(), login: link.clone(), forgot: link.clone() },
+            Letter::Invite { name: name.clone(), by: name.clone(), link: link.clone(), until },
+            Letter::Reset { name: name.clone(), link: link.clone(), until },
+            Letter::ConfirmAddress { name: name.clone(), link: link.clone(), until },
+            Letter::AddressChanged { name: name.clone(), new_address: "new\"<b>@example.org".to_owned() },
+            Letter::PasswordChanged { name: name.clone(), forgot: link },
+            Letter::AccountDeleted { name },
+        ]
+    }
+}
+
+/// What somebody typed, on one line and without what would turn a terminal or a header around.
+fn line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_letter_renders_and_escapes_hostile_values() {
+        for letter in Letter::samples() {
+            let Rendered { subject, text, html } = letter.render("files.example").unwrap();
+            assert!(!subject.is_empty() && !subject.contains(['\r', '\n']), "{subject:?}");
+            assert!(!html.contains("<script") && !html.contains("<b>@"), "{html}");
+            assert!(html.starts_with("<!doctype html>") && html.contains("files.example"), "{html}");
+            for line in text.lines() {
+                let is_link = line.contains("://");
+                assert!(is_link || line.chars().count() <= 160, "too wide for a terminal: {line}");
+                assert!(!line.starts_with("Bcc:"), "{text}");
+            }
+            if html.contains("https://files.example/activate/a.b.c") {
+                let alone = text.lines().any(|line| line == "https://files.example/activate/a.b.c");
+                assert!(alone, "the link stands alone on its line: {text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Something to say on the next page, once: it travels in a cookie as one of these words, so that
+//! nothing from outside is ever shown.
+
+use crate::web::pages::{Flash, FlashKind};
+
+/// Something to say on the next page, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The password was changed by who knew the old one.
+    PasswordChanged,
+    /// Another password was chosen by a mailed link.
+    PasswordReset,
+    /// The account was activated.
+    Activated,
+    /// The name was changed.
+    NameChanged,
+    /// A mail asks to confirm another address.
+    AddressRequested,
+    /// The address stays as it is.
+    AddressKept,
+    /// The account has another address.
+    AddressChanged,
+    /// The account is gone.
+    AccountDeleted,
+}
+
+impl Note {
+    const ALL: [Note; 8] = [
+        Note::PasswordChanged,
+        Note::PasswordReset,
+        Note::Activated,
+        Note::NameChanged,
+        Note::AddressRequested,
+        Note::AddressKept,
+        Note::AddressChanged,
+        Note::AccountDeleted,
+    ];
+
+    /// The word in the cookie.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Note::PasswordChanged => "password-changed",
+            Note::PasswordReset => "password-reset",
+            Note::Activated => "activated",
+            Note::NameChanged => "name-changed",
+            Note::AddressRequested => "address-requested",
+            Note::AddressKept => "address-kept",
+            Note::AddressChanged => "address-changed",
+            Note::AccountDeleted => "account-deleted",
+        }
+    }
+
+    /// The note with that word.
+    pub fn parse(word: &str) -> Option<Note> {
+        Note::ALL.into_iter().find(|note| note.word() == word)
+    }
+
+    /// What the page says.
+    pub fn flash(self) -> Flash {
+        let text = match self {
+            Note::PasswordChanged => {
+                "Your password is changed. Any other browser that was logged in has to log in again."
+            }
+            Note::PasswordReset => "Your new password is saved. Log in with it.",
+            Note::Activated => "Your account is active. Log in with the password that you chose.",
+            Note::NameChanged => "Your name is changed.",
+            Note::AddressRequested => {
+                "A mail is on its way to the new address. The link in it makes the change; until then \
+                 nothing changes."
+            }
+            Note::AddressKept => "Your address stays as it is.",
+            Note::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
+            Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
+        };
+        Flash { kind: FlashKind::Done, text: text.to_owned() }
+    }
+}

@@ -1,0 +1,106 @@
+//! Pages for action links that have done their work, or can't any more.
+
+use askama::Template;
+
+use crate::web::pages::Chrome;
+
+/// What a link has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The account is active.
+    Activated,
+    /// The account has its password.
+    PasswordChosen,
+    /// The account has its new address.
+    AddressChanged,
+}
+
+/// A link that has done its work: nothing is wrong, and nothing is left to do.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/link-done.html")]
+pub struct LinkDone {
+    /// What surrounds the page.
+    pub chrome: Chrome,
+    /// What it did.
+    pub what: Done,
+}
+
+impl LinkDone {
+    /// The page for a link that did this.
+    pub fn new(what: Done) -> LinkDone {
+        LinkDone { chrome: Chrome::public("Already done"), what }
+    }
+
+    const fn sentence(&self) -> &'static str {
+        match self.what {
+            Done::Activated => "The account is active: the link that you followed has done its work.",
+            Done::PasswordChosen => {
+                "The account has its password: the link that you followed has done its work."
+            }
+            Done::AddressChanged => {
+                "The account has its new address: the link that you followed has done its work."
+            }
+        }
+    }
+}
+
+/// Why a link can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Its time is over.
+    Expired,
+    /// A newer mail holds a newer one.
+    Replaced,
+    /// What it was for has changed in another way.
+    Changed,
+}
+
+/// The form that asks for a new link.
+#[derive(Clone, Debug)]
+pub struct RenewForm {
+    /// Where it goes.
+    pub action: String,
+    /// CSRF token of this browser.
+    pub csrf: String,
+}
+
+/// A link that can't be used any more.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/link-over.html")]
+pub struct LinkOver {
+    /// What surrounds the page.
+    pub chrome: Chrome,
+    /// Why not.
+    pub why: Over,
+    /// Asks for a new one; `None` where there is nobody to send it to.
+    pub renew: Option<RenewForm>,
+}
+
+impl LinkOver {
+    /// The page for a link that is over for that reason.
+    pub fn new(why: Over, renew: Option<RenewForm>) -> LinkOver {
+        LinkOver { chrome: Chrome::public("This link no longer works"), why, renew }
+    }
+
+    const fn sentence(&self) -> &'static str {
+        match self.why {
+            Over::Expired => "Its time is over. Links in mails work for a limited time only.",
+            Over::Replaced => {
+                "A newer mail is on its way to you, or has arrived: only the link in the newest works."
+            }
+            Over::Changed => "What it was for has changed since the mail was sent.",
+        }
+    }
+}
+
+pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let renew = RenewForm { action: "/activate/a.b.c/renew".to_owned(), csrf: "c\"srf".to_owned() };
+    Ok(vec![
+        ("link-done-activated", LinkDone::new(Done::Activated).render()?),
+        ("link-done-password", LinkDone::new(Done::PasswordChosen).render()?),
+        ("link-done-address", LinkDone::new(Done::AddressChanged).render()?),
+        ("link-expired", LinkOver::new(Over::Expired, Some(renew.clone())).render()?),
+        ("link-replaced", LinkOver::new(Over::Replaced, Some(renew)).render()?),
+        ("link-changed", LinkOver::new(Over::Changed, None).render()?),
+    ])
+}
