@@ -30,20 +30,47 @@ fn digest_for(cookie: &Secret) -> Digest {
 }
 
 /// Whether the browser says that the request comes from a page of ours, or says nothing (programs
-/// and old browsers; the token still has to match). `public_url` is where people reach the app.
+/// and old browsers; the token still has to match), and was sent to a name of ours. `public_url` is
+/// where people reach the app.
 pub fn same_origin(headers: &HeaderMap, public_url: &str) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    if let Some(site) = text("sec-fetch-site") {
+    let origin = text(ORIGIN.as_str());
+    let public = origin_of(public_url);
+    if let Some(site) = text("sec-fetch-site")
         // `none` is the person himself: an address typed, a bookmark.
-        return matches!(site, "same-origin" | "none");
+        && !matches!(site, "same-origin" | "none")
+    {
+        return false;
     }
-    let Some(origin) = text(ORIGIN.as_str()) else { return true };
-    // Behind some names the app is reached by another address than the public one (`localhost`);
-    // then the page and the request must agree on it.
+    // A proxy may rewrite the host, but never the origin.
+    if origin.is_some_and(|origin| origin.eq_ignore_ascii_case(public)) {
+        return true;
+    }
+    // Any other name that leads here could be somebody else's, pointed at us.
     let host = text(HOST.as_str()).unwrap_or_default();
-    let own_host =
-        origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
-    own_host || origin.eq_ignore_ascii_case(origin_of(public_url))
+    let authority = public.split_once("://").map_or("", |(_, authority)| authority);
+    if !(host.eq_ignore_ascii_case(authority) || is_this_machine(host)) {
+        return false;
+    }
+    // On this machine the app is reached by other names too (`localhost`); then the page and the
+    // request must agree on it.
+    match origin {
+        None => true,
+        Some("null") => text("sec-fetch-site").is_some(),
+        Some(origin) => {
+            origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+        }
+    }
+}
+
+/// Whether a `Host` names the machine itself: nobody can point such a name elsewhere.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Scheme and authority of an address.
@@ -78,14 +105,22 @@ mod tests {
             }
             same_origin(&headers, "https://files.example/app")
         };
-        assert!(same(&[]));
-        assert!(same(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(same(&[("host", "files.example")]));
+        assert!(same(&[("host", "files.example"), ("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(same(&[("host", "127.0.0.1:8080")]) && same(&[("host", "[::1]:8080")]));
+        assert!(same(&[("host", "web:8080"), ("origin", "https://files.example")]), "a proxy in between");
         assert!(same(&[("origin", "https://files.example")]));
         assert!(same(&[("origin", "http://localhost:8080"), ("host", "localhost:8080")]));
         for foreign in [
-            &[("sec-fetch-site", "cross-site")][..],
+            &[("sec-fetch-site", "cross-site"), ("host", "files.example")][..],
+            &[],
+            &[("host", "evil.example")],
+            &[("host", "evil.example"), ("origin", "http://evil.example")],
+            &[("host", "evil.example"), ("sec-fetch-site", "same-origin")],
+            &[("host", "localhost.evil.example")],
+            &[("host", "192.0.2.1")],
             &[("sec-fetch-site", "same-site"), ("origin", "https://files.example")],
-            &[("origin", "null")],
+            &[("host", "files.example"), ("origin", "null")],
             &[("origin", "https://evil.example"), ("host", "files.example")],
             &[("origin", "https://files.example.evil.example")],
             &[("origin", "http://files.example")],

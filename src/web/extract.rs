@@ -172,14 +172,22 @@ async fn own_form(
     }
     let reading = tokio::time::timeout(FORM_TIMEOUT, read(payload));
     let body = reading.await.map_err(|_| WebError::Slow)??;
-    let presented: Token = parse(&body)?;
-    if csrf::matches(secret, &presented.csrf) { Ok(body) } else { Err(WebError::ForeignForm) }
+    let (presented, rest) = take_token(&body)?;
+    if csrf::matches(secret, &presented) { Ok(rest) } else { Err(WebError::ForeignForm) }
 }
 
-#[derive(serde::Deserialize)]
-struct Token {
-    #[serde(default)]
-    csrf: String,
+/// The CSRF token, and the form without it: what is left is exactly what the handler knows, so that
+/// a field too many is refused like one that is missing or there twice.
+fn take_token(body: &Bytes) -> Result<(String, Bytes), WebError> {
+    let text = std::str::from_utf8(body).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
+    let is_token = |pair: &&str| pair.split('=').next() == Some("csrf");
+    let mut tokens = text.split('&').filter(is_token);
+    let token = tokens.next().and_then(|pair| pair.split_once('=')).map(|(_, token)| token);
+    if tokens.next().is_some() {
+        return Err(WebError::Invalid("the form has a field twice"));
+    }
+    let rest: Vec<&str> = text.split('&').filter(|pair| !is_token(pair)).collect();
+    Ok((token.unwrap_or_default().to_owned(), Bytes::from(rest.join("&"))))
 }
 
 async fn read(mut payload: Payload) -> Result<Bytes, WebError> {
@@ -198,5 +206,7 @@ async fn read(mut payload: Payload) -> Result<Bytes, WebError> {
 fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, WebError> {
     let text = std::str::from_utf8(body).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
     let fields = Query::<T>::from_query(text);
-    fields.map(Query::into_inner).map_err(|_| WebError::Invalid("the form lacks a field or has one twice"))
+    fields
+        .map(Query::into_inner)
+        .map_err(|_| WebError::Invalid("the form lacks a field, or has one twice or too many"))
 }

@@ -38,6 +38,7 @@ pub mod cookies;
 pub mod correspondence;
 pub mod csrf;
 pub mod db;
+pub mod device;
 pub mod error;
 pub mod extract;
 pub mod generation;

@@ -20,12 +20,14 @@ pub enum Note {
     AddressKept,
     /// The account has another address.
     AddressChanged,
+    /// Sessions were ended.
+    SessionsEnded,
     /// The account is gone.
     AccountDeleted,
 }
 
 impl Note {
-    const ALL: [Note; 8] = [
+    const ALL: [Note; 9] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -33,6 +35,7 @@ impl Note {
         Note::AddressRequested,
         Note::AddressKept,
         Note::AddressChanged,
+        Note::SessionsEnded,
         Note::AccountDeleted,
     ];
 
@@ -46,6 +49,7 @@ impl Note {
             Note::AddressRequested => "address-requested",
             Note::AddressKept => "address-kept",
             Note::AddressChanged => "address-changed",
+            Note::SessionsEnded => "sessions-ended",
             Note::AccountDeleted => "account-deleted",
         }
     }
@@ -70,6 +74,7 @@ impl Note {
             }
             Note::AddressKept => "Your address stays as it is.",
             Note::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
+            Note::SessionsEnded => "Done: whoever was logged in there is logged out.",
             Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
         };
         Flash { kind: FlashKind::Done, text: text.to_owned() }

@@ -13,8 +13,9 @@ use oncelink::web::account::NewAccount;
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
 use oncelink::web::db::{Database, DatabaseError};
-use oncelink::web::passwords::StoredPassword;
-use oncelink::web::sessions::{SessionEnds, Sessions};
+use oncelink::web::passwords::Password;
+use oncelink::web::proof::Proof;
+use oncelink::web::sessions::{NewSession, Place, SessionEnds, Sessions};
 
 use crate::support::postgres::empty_schema;
 use crate::support::web::{START, TestWeb};
@@ -195,31 +196,51 @@ async fn accounts_behave(settings: &Settings) {
     assert!(listed.contains(&ada));
 
     // A password is changed only by who saw the one before, and ends all sessions.
-    let (one, two) = (StoredPassword::from_store("one".into()), StoredPassword::from_store("two".into()));
+    let hashed = async |text: &str| {
+        let password = Password::new(text, 15).unwrap();
+        (desk.passwords.hash(password.clone()).await.unwrap(), password)
+    };
+    let ((one, first), (two, second)) =
+        (hashed("the first long password").await, hashed("the second long password").await);
     assert!(accounts.set_password(&ada, &one).await.unwrap());
     assert!(!accounts.set_password(&ada, &two).await.unwrap(), "the password has changed since");
-    let ends = SessionEnds { idle: settings.web.session_idle, max: settings.web.session_max };
+    let ends = SessionEnds {
+        idle: settings.web.session_idle,
+        max: settings.web.session_max,
+        remember: settings.web.session_remember,
+    };
     let sessions = |desk: &Administration| {
         Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends)
     };
     let (here, there) = (sessions(&desk), sessions(&other));
-    assert!(here.start(&ada.id, &two, now).await.unwrap().is_none(), "not with another password");
-    let id = here.start(&ada.id, &one, now).await.unwrap().unwrap();
+    let proof = async |password: &Password| {
+        let account = accounts.by_id(&ada.id).await.unwrap();
+        Proof::by_password(account, password.clone(), &desk.passwords).await.unwrap()
+    };
+    assert!(proof(&second).await.is_none(), "not with another password");
+    let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
+    let with_first = proof(&first).await.unwrap();
+    let start = async |sessions: &Sessions, proof: &Proof| {
+        sessions.start(&NewSession { proof, remembered: false, place: &place }, now).await.unwrap()
+    };
+    let id = start(&here, &with_first).await.unwrap();
     for sessions in [&here, &there] {
         let session = sessions.find(&id, now).await.unwrap().unwrap();
         assert_eq!((&session.account.id, session.account.groups.len()), (&ada.id, 2));
     }
-    let ada = accounts.by_id(&ada.id).await.unwrap().unwrap();
-    assert_eq!(ada.last_login_at, Some(now));
-    assert!(accounts.set_password(&ada, &two).await.unwrap());
+    let seen = accounts.by_id(&ada.id).await.unwrap().unwrap();
+    assert_eq!(seen.last_login_at, Some(now));
+    assert!(accounts.set_password(&seen, &two).await.unwrap());
     assert!(here.find(&id, now).await.unwrap().is_none(), "at once in the process that did it");
     assert!(there.find(&id, now.plus(std::time::Duration::from_secs(1))).await.unwrap().is_none());
+    assert!(start(&here, &with_first).await.is_none(), "the password has changed since the proof");
 
-    let id = there.start(&ada.id, &two, now).await.unwrap().unwrap();
+    let with_second = proof(&second).await.unwrap();
+    let id = start(&there, &with_second).await.unwrap();
     assert!(there.find(&id, now).await.unwrap().is_some());
     assert!(accounts.set_disabled(&ada.id, true).await.unwrap());
     assert!(there.find(&id, now.plus(std::time::Duration::from_secs(2))).await.unwrap().is_none());
-    assert!(there.start(&ada.id, &two, now).await.unwrap().is_none(), "who is disabled starts none");
+    assert!(start(&there, &with_second).await.is_none(), "who is disabled starts none");
     assert_eq!(here.prune(now).await.unwrap(), 0, "its sessions are gone already");
     desk.db.ready().await.unwrap();
     desk.db.close().await;

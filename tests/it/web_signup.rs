@@ -4,12 +4,8 @@ use reqwest::Method;
 
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
 
-const WISH: [(&str, &str); 4] = [
-    ("email", "Nia@Example.org"),
-    ("name", "Nia Ö"),
-    ("password", PASSWORD),
-    ("password_again", PASSWORD),
-];
+const WISH: [(&str, &str); 4] =
+    [("email", "Nia@Example.org"), ("name", "Nia Ö"), ("password", PASSWORD), ("password_again", PASSWORD)];
 
 async fn sign_up(browser: &mut Browser) -> Answer {
     browser.fill("/signup", "/signup", &WISH).await

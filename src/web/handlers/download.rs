@@ -13,6 +13,7 @@ use crate::web::extract::CsrfForm;
 use crate::web::issue::DownloadOrder;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// The file path.
     file: Option<String>,

@@ -55,12 +55,13 @@ pub(super) async fn page(
 fn blank(app: &State, next: &LocalPath, csrf: String) -> Login {
     Login {
         open: app.signup.mode == Signup::Open,
-        remember: app.remember.map(|kept| human::wait(kept.as_secs())),
+        remember: app.remember.map(|kept| human::span(kept.as_secs())),
         ..Login::new(next.as_str(), csrf)
     }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     email: String,
     password: String,
@@ -129,6 +130,7 @@ pub(super) async fn log_in(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 /// `POST /logout`

@@ -18,6 +18,7 @@ mod links;
 mod login;
 mod reset;
 mod service;
+mod sessions;
 mod signup;
 
 /// All addresses.
@@ -27,6 +28,9 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(web::resource("/account").route(read().to(account::page)))
         .service(web::resource("/account/password").route(web::post().to(account::change_password)))
+        .service(web::resource("/account/sessions").route(read().to(sessions::page)))
+        .service(web::resource("/account/sessions/end").route(web::post().to(sessions::end)))
+        .service(web::resource("/account/sessions/end-others").route(web::post().to(sessions::end_others)))
         .service(web::resource("/account/name").route(web::post().to(account::change_name)))
         .service(web::resource("/account/email").route(web::post().to(account::change_address)))
         .service(web::resource("/account/email/cancel").route(web::post().to(account::keep_address)))

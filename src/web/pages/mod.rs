@@ -15,6 +15,7 @@ pub mod profile;
 pub mod refusal;
 pub mod reset;
 pub mod row;
+pub mod sessions;
 pub mod signup;
 pub mod sort;
 
@@ -138,6 +139,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     pages.extend(links::samples()?);
     pages.extend(profile::samples()?);
     pages.extend(reset::samples()?);
+    pages.extend(sessions::samples()?);
     pages.extend(signup::samples()?);
     pages.extend(refusal::samples()?);
     Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())

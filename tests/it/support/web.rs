@@ -19,6 +19,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 use tempfile::TempDir;
 
+use super::mail::{Mail, outbox};
+
 /// The moment at which tests begin.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -98,6 +100,12 @@ impl TestWeb {
             Added::New(account) => account,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Sends what waits, and answers all mails that were sent so far, the oldest first.
+    pub(crate) async fn mails(&self) -> Vec<Mail> {
+        self.app.send_due_mails().await.unwrap();
+        outbox(&self.settings.outbox_dir())
     }
 
     /// A browser that nobody has used yet.
