@@ -11,6 +11,7 @@ use actix_web::web::{Bytes, BytesMut, Data, Query};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use crate::secret::Secret;
@@ -187,7 +188,8 @@ fn take_token(body: &Bytes) -> Result<(String, Bytes), WebError> {
         return Err(WebError::Invalid("the form has a field twice"));
     }
     let rest: Vec<&str> = text.split('&').filter(|pair| !is_token(pair)).collect();
-    Ok((token.unwrap_or_default().to_owned(), Bytes::from(rest.join("&"))))
+    let token = percent_decode_str(token.unwrap_or_default()).decode_utf8_lossy().into_owned();
+    Ok((token, Bytes::from(rest.join("&"))))
 }
 
 async fn read(mut payload: Payload) -> Result<Bytes, WebError> {

@@ -173,7 +173,7 @@ async fn accounts_are_managed_while_the_app_runs() {
     assert_eq!(web.browser().log_in("kim@example.org", "").await.status, 403, "no password yet");
     let mut browser = web.browser();
     assert!(browser.get(path).await.body.contains("Kim@example.org"));
-    let fields = [("password", PASSWORD), ("password_again", PASSWORD)];
+    let fields = [("name", "Kim"), ("password", PASSWORD), ("password_again", PASSWORD)];
     assert_eq!(browser.fill(path, path, &fields).await.status, 303);
     assert_eq!(browser.get("/files/staff").await.status, 200);
     assert!(browser.get(path).await.body.contains("This is already done"));

@@ -28,7 +28,7 @@ pub struct LinkDone {
 impl LinkDone {
     /// The page for a link that did this.
     pub fn new(what: Done) -> LinkDone {
-        LinkDone { chrome: Chrome::public("Already done"), what }
+        LinkDone { chrome: Chrome::public("This is already done"), what }
     }
 
     const fn sentence(&self) -> &'static str {
