@@ -33,6 +33,9 @@ pub enum Command {
     /// Accounts
     #[command(subcommand)]
     User(UserCommand),
+    /// The audit log: who did what when, from where
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The keys that sign tokens
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -54,6 +57,29 @@ pub enum Command {
         /// The shell
         #[arg(value_enum)]
         shell: Shell,
+    },
+}
+
+/// `oncelink audit …`
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Look for lines that were altered or are missing
+    ///
+    /// Prints how many lines there are and the digest of the last one. Exits with 0 when all is well,
+    /// 2 when a line was altered or is missing.
+    Verify {
+        /// What an earlier run printed: the line of that number must have that digest
+        #[arg(long, value_name = "NUMBER:DIGEST")]
+        expect: Option<String>,
+    },
+    /// Show the lines, the newest first
+    List {
+        /// Only lines with this in them
+        #[arg(default_value = "")]
+        words: String,
+        /// One JSON object a line, for programs
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -10,8 +10,10 @@ use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
 use crate::web::OpenError;
 use crate::web::accounts::AccountError;
 use crate::web::actions::ActionError;
+use crate::web::db::QueryError;
 use crate::web::issue::IssueError;
 use crate::web::passwords::HashError;
+use crate::web::self_service::SelfServiceError;
 use crate::web::signer::SignerError;
 
 /// Why a command was not done.
@@ -42,6 +44,18 @@ pub enum CliError {
     /// No token could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// A query failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Nobody would be left who can administer.
+    #[error("{email} is the only administrator; make somebody else one first")]
+    LastAdministrator {
+        /// The address.
+        email: String,
+    },
+    /// A change of an account failed.
+    #[error(transparent)]
+    SelfService(#[from] SelfServiceError),
     /// No action link could be made.
     #[error(transparent)]
     Action(#[from] ActionError),

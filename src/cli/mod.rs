@@ -13,6 +13,7 @@ use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
+mod audit;
 mod check;
 mod error;
 mod keys;
@@ -22,7 +23,7 @@ mod ring;
 mod token;
 mod user;
 
-pub use args::{Cli, Command, KeysCommand, TokenCommand, UserCommand};
+pub use args::{AuditCommand, Cli, Command, KeysCommand, TokenCommand, UserCommand};
 pub use error::{CliError, PublicKeysError};
 
 /// Does what the command line asks for.
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Web => serve(settings, Role::Web).await,
         Command::Download => serve(settings, Role::Download).await,
         Command::User(command) => done(user::run(&settings, command, clock).await),
+        Command::Audit(command) => audit::run(&settings, &command).await,
         Command::Keys(command) => done(keys::run(&settings, &command, now)),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),

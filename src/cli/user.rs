@@ -19,8 +19,11 @@ use crate::web::account::{
 use crate::web::accounts::Added;
 use crate::web::actions::Purpose;
 use crate::web::administration::Administration;
+use crate::web::audit::{Actor, Deed};
 use crate::web::issue::IssueError;
+use crate::web::issued::OverHttp;
 use crate::web::passwords::{Password, StoredPassword};
+use crate::web::self_service::Changed;
 
 pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock) -> Result<(), CliError> {
     match command {
@@ -61,6 +64,7 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
         Added::New(account) => account,
         Added::EmailTaken | Added::NotTheFirst => return Err(CliError::AccountExists { email: user.email }),
     };
+    administration.account_admin.note(Deed::AccountMade, &account.email, administration.clock.now()).await?;
     remark(&format!("made the account {} for {}", account.id, account.email));
     if has_password { Ok(()) } else { print_link(&administration, &account).await }
 }
@@ -103,12 +107,38 @@ async fn set_disabled(
     let email = email_of(email)?;
     let administration = Administration::open(settings, clock).await?;
     let account = existing(&administration, &email).await?;
-    administration.accounts.set_disabled(&account.id, disabled).await?;
+    let now = administration.clock.now();
+    let actor = Actor::operator();
+    match administration.account_admin.set_disabled(&account, disabled, &actor, now).await? {
+        Changed::LastAdministrator => return Err(CliError::LastAdministrator { email: email.to_string() }),
+        Changed::Overtaken | Changed::EmailTaken => {
+            return Err(CliError::NoAccount { email: email.to_string() });
+        }
+        Changed::Done => {}
+    }
+    if disabled {
+        revoke(&administration).await;
+    }
     remark(&match disabled {
         true => format!("{email} can't log in any more, and is logged out everywhere"),
         false => format!("{email} can log in again"),
     });
     Ok(())
+}
+
+/// Tokens that the account has are revoked by whichever process reaches the download service first.
+async fn revoke(administration: &Administration) {
+    let now = administration.clock.now();
+    let delivered = match OverHttp::new(administration.issuer.clone()) {
+        Ok(over_http) => {
+            administration.issued.revoke_by(std::sync::Arc::new(over_http));
+            administration.issued.deliver(now).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    if delivered.is_err() {
+        remark("its download links are revoked as soon as the web app reaches the download service");
+    }
 }
 
 async fn passwd(
@@ -127,6 +157,10 @@ async fn passwd(
             if !administration.accounts.set_password(&account, &password).await? {
                 return Err(CliError::AccountChanged { email: email.to_string() });
             }
+            administration
+                .account_admin
+                .note(Deed::PasswordReset, &email, administration.clock.now())
+                .await?;
             remark(&format!("{email} has the new password, and is logged out everywhere"));
             Ok(())
         }

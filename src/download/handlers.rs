@@ -189,11 +189,7 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     let unverified = bearer(request.headers()).unwrap_or_default();
     let now = state.clock.now();
     let command = with_keys(state, |ring| verify_command(unverified, ring, &state.rules, now)).await?;
-    for jti in command.revoke {
-        state.store.revoke(jti, now, state.revocation_end(now)).await?;
-        state.ledger.revoke(jti);
-        tracing::info!(%jti, "revoked");
-    }
+    state.revoke(&command.revoke).await?;
     let mut response = HttpResponse::NoContent();
     response::harden(&mut response);
     Ok(response.finish())

@@ -16,9 +16,10 @@ use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
 use crate::download::problem::Refusal;
 use crate::files::Shares;
+use crate::id::Jti;
 use crate::secret::{RandomError, random_bytes};
 use crate::token::Rules;
-use crate::used_tokens::UsedTokens;
+use crate::used_tokens::{StoreError, UsedTokens};
 
 /// How often the background tasks look after things.
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(8);
@@ -158,8 +159,22 @@ impl DownloadState {
         }
     }
 
+    /// Puts jtis on record as revoked, and ends what is under way for them.
+    ///
+    /// # Errors
+    /// When the used-token store gives no answer; some may be revoked then.
+    pub async fn revoke(&self, jtis: &[Jti]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for jti in jtis {
+            self.store.revoke(*jti, now, self.revocation_end(now)).await?;
+            self.ledger.revoke(*jti);
+            tracing::info!(%jti, "revoked");
+        }
+        Ok(())
+    }
+
     /// Until when a revocation of a token that may not even have been seen must be kept.
-    pub(crate) fn revocation_end(&self, now: Timestamp) -> Timestamp {
+    fn revocation_end(&self, now: Timestamp) -> Timestamp {
         now.plus(self.max_lifetime.max(self.lease_max))
             .plus(self.rules.leeway * 2)
             .plus(Duration::from_secs(3600))

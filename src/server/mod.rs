@@ -14,6 +14,7 @@ use std::time::Duration;
 use actix_server::{Server, ServerHandle};
 use actix_web::web::Data;
 use actix_web::{App, web as routes};
+use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, Timestamp};
@@ -21,6 +22,7 @@ use crate::config::Settings;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::files::{ShareError, Shares};
+use crate::id::Jti;
 use crate::secret::RandomError;
 use crate::server::listen::Limits;
 use crate::telemetry::chain;
@@ -29,6 +31,7 @@ use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
+use crate::web::issued::{RevokeError, RevokeTokens};
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +206,8 @@ impl Running {
         self.add(server.map_err(ServeError::Server)?);
         let looked_after = app.clone();
         self.tasks.push(actix_rt::spawn(async move { looked_after.tasks().await }));
+        let revoking = app.clone();
+        self.tasks.push(actix_rt::spawn(async move { revoking.revoke_tokens().await }));
         let sending = app.clone();
         self.tasks.push(actix_rt::spawn(async move { sending.send_mails().await }));
         self.web_app = Some(app);
@@ -244,6 +249,9 @@ impl Running {
         wait_for_fence(store.as_ref(), clock).await;
         self.stores.push(store.clone());
         let state = Arc::new(DownloadState::new(&self.settings, clock.clone(), keys, shares, store)?);
+        if let Some(app) = web_app {
+            app.revoke_by(Arc::new(InProcess(state.clone())));
+        }
         let limits = Limits {
             max_connections: self.settings.download.max_connections,
             stop_timeout: self.settings.download.stop_timeout,
@@ -298,6 +306,16 @@ impl Running {
         if let Some(app) = &self.web_app {
             app.close().await;
         }
+    }
+}
+
+/// The download service in the same process, told of revocations directly.
+struct InProcess(Arc<DownloadState>);
+
+#[async_trait]
+impl RevokeTokens for InProcess {
+    async fn revoke(&self, jtis: &[Jti], _: Timestamp) -> Result<(), RevokeError> {
+        self.0.revoke(jtis).await.map_err(|error| RevokeError::Store(error.into()))
     }
 }
 

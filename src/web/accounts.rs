@@ -8,7 +8,7 @@ use sqlx::{Any, Row, Transaction};
 use crate::clock::Timestamp;
 use crate::secret::RandomError;
 use crate::web::account::{Account, AccountId, Email, NewAccount, PersonName};
-use crate::web::db::{Database, QueryError};
+use crate::web::db::{Database, QueryError, pattern};
 use crate::web::generation::Generations;
 use crate::web::passwords::StoredPassword;
 
@@ -152,23 +152,38 @@ impl Accounts {
             .collect()
     }
 
-    /// Lets the account log in, or not; not letting it ends its sessions. Answers whether there is
-    /// such an account.
+    /// Accounts whose address or name has `words` in it, by address: those from `offset` on, and how
+    /// many there are in all.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_disabled(&self, id: &AccountId, disabled: bool) -> Result<bool, AccountError> {
-        let mut transaction = self.db.begin().await?;
-        let changed = sqlx::query("UPDATE accounts SET disabled = $1 WHERE id = $2")
-            .bind(i64::from(disabled))
-            .bind(id.as_str())
-            .execute(&mut *transaction)
+    pub async fn search(
+        &self,
+        words: &str,
+        offset: u32,
+        most: u32,
+    ) -> Result<(Vec<Account>, u64), AccountError> {
+        let pattern = pattern(words);
+        let filter = "WHERE email_key LIKE $1 ESCAPE '!' OR LOWER(name) LIKE $1 ESCAPE '!'";
+        let count: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM accounts {filter}")))
+                .bind(&pattern)
+                .fetch_one(self.db.reader())
+                .await?;
+        let query = format!("SELECT {COLUMNS} FROM accounts {filter} ORDER BY email_key LIMIT $2 OFFSET $3");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(&pattern)
+            .bind(i64::from(most))
+            .bind(i64::from(offset))
+            .fetch_all(self.db.reader())
             .await?;
-        if disabled {
-            end_sessions(&mut transaction, id).await?;
+        let mut accounts = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut account = from_row(row)?;
+            account.groups = groups_of(&self.db, &account.id).await?;
+            accounts.push(account);
         }
-        self.generations.commit(transaction, id).await?;
-        Ok(changed.rows_affected() > 0)
+        Ok((accounts, u64::try_from(count).unwrap_or(0)))
     }
 
     /// Gives the account another password if it still has the one of `seen`, and ends its sessions.
@@ -223,7 +238,7 @@ async fn count_administrators(transaction: &mut Transaction<'static, Any>) -> Re
     sqlx::query_scalar(COUNT_ADMINISTRATORS).fetch_one(&mut **transaction).await
 }
 
-async fn insert(
+pub(super) async fn insert(
     transaction: &mut Transaction<'static, Any>,
     new: NewAccount,
     now: Timestamp,
@@ -295,7 +310,7 @@ pub(super) async fn replace_password(
     Ok(true)
 }
 
-async fn end_sessions(
+pub(super) async fn end_sessions(
     transaction: &mut Transaction<'static, Any>,
     id: &AccountId,
 ) -> Result<(), sqlx::Error> {

@@ -2,20 +2,26 @@
 //! while the services run, and what the web app is built upon.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::OpenError;
+use crate::web::account_admin::AccountAdmin;
 use crate::web::accounts::Accounts;
 use crate::web::actions::{Actions, Lifetimes};
 use crate::web::db::Database;
 use crate::web::generation::Generations;
 use crate::web::issue::Issuer;
+use crate::web::issued::Issued;
 use crate::web::mail::queue::Queue;
 use crate::web::passwords::Passwords;
 use crate::web::self_service::SelfService;
 use crate::web::signer::Signer;
+
+/// How long a request waits for the download service to put revocations on record.
+const REVOKING: Duration = Duration::from_secs(2);
 
 /// Accounts, their passwords and the links by which people choose them. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +44,10 @@ pub struct Administration {
     pub actions: Actions,
     /// Mails that wait.
     pub queue: Queue,
+    /// Download tokens that may have to be revoked.
+    pub issued: Issued,
+    /// What administrators do with accounts.
+    pub account_admin: AccountAdmin,
     /// What people do with their own accounts.
     pub self_service: SelfService,
 }
@@ -60,8 +70,18 @@ impl Administration {
         };
         let generations = Generations::new(db.clone());
         let queue = Queue::new(db.clone());
+        let accounts = Accounts::new(db.clone(), generations.clone());
+        let issued = Issued::new(db.clone(), settings.token.leeway, settings.download.lease_max);
         Ok(Administration {
-            accounts: Accounts::new(db.clone(), generations.clone()),
+            account_admin: AccountAdmin {
+                db: db.clone(),
+                accounts: accounts.clone(),
+                generations: generations.clone(),
+                queue: queue.clone(),
+                issued: issued.clone(),
+            },
+            accounts,
+            issued,
             db: db.clone(),
             passwords: Passwords::default(),
             password_min: settings.web.password_min,
@@ -78,5 +98,17 @@ impl Administration {
             issuer,
             clock,
         })
+    }
+
+    /// Has what was just marked revoked, if that goes quickly; what does not is tried again and again.
+    pub async fn revoke_now(&self) {
+        let delivering = self.issued.deliver(self.clock.now());
+        match tokio::time::timeout(REVOKING, delivering).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(cause = crate::telemetry::chain(&error), "tokens wait to be revoked");
+            }
+            Err(_) => tracing::warn!("the download service is slow; tokens wait to be revoked"),
+        }
     }
 }

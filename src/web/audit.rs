@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
+use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::secret::Digest;
 use crate::web::account::Account;
-use crate::web::accounts::to_column;
-use crate::web::db::QueryError;
+use crate::web::accounts::{from_column, to_column};
+use crate::web::db::{Database, QueryError, pattern};
 
 /// What was done. The words are kept for ever; a released one never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +132,21 @@ pub async fn append(
     let number: i64 = sqlx::query_scalar("SELECT number FROM generations WHERE name = 'audit'")
         .fetch_one(&mut **transaction)
         .await?;
-    let before = sqlx::query("SELECT digest FROM audit WHERE number = $1")
+    let before: Option<String> = sqlx::query_scalar("SELECT digest FROM audit WHERE number = $1")
         .bind(number - 1)
         .fetch_optional(&mut **transaction)
         .await?;
-    let before: String = before.map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
-    let address = actor.address.map(|address| address.to_string()).unwrap_or_default();
-    let line = json!([before, number, to_column(now), actor.id, actor.who, deed.word(), subject, address]);
-    let digest = URL_SAFE_NO_PAD.encode(Digest::of(line.to_string().as_bytes()).as_bytes());
+    let line = Line {
+        number,
+        at: now,
+        actor: actor.id.clone(),
+        who: actor.who.clone(),
+        action: deed.word().to_owned(),
+        subject: subject.to_owned(),
+        address: actor.address.map(|address| address.to_string()).unwrap_or_default(),
+        digest: String::new(),
+    };
+    let digest = line.digest_after(&before.unwrap_or_default());
     sqlx::query(
         "INSERT INTO audit (number, at, actor, who, action, subject, address, digest) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -149,9 +157,158 @@ pub async fn append(
     .bind(&actor.who)
     .bind(deed.word())
     .bind(subject)
-    .bind(address)
-    .bind(digest)
+    .bind(&line.address)
+    .bind(&digest)
     .execute(&mut **transaction)
     .await?;
+    // The log is another place: whoever keeps it can tell what the audit log once ended with.
+    tracing::debug!(number, digest, action = deed.word(), "audit log");
     Ok(())
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Line {
+    /// Its number; the first one is 1.
+    pub number: i64,
+    /// When it was.
+    pub at: Timestamp,
+    /// An account's id, or a word for who has none.
+    pub actor: String,
+    /// The actor's address at that time.
+    pub who: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// From where.
+    pub address: String,
+    /// Covers this line and the digest of the one before.
+    pub digest: String,
+}
+
+impl Line {
+    fn digest_after(&self, before: &str) -> String {
+        let at = to_column(self.at);
+        let all =
+            json!([before, self.number, at, self.actor, self.who, self.action, self.subject, self.address]);
+        URL_SAFE_NO_PAD.encode(Digest::of(all.to_string().as_bytes()).as_bytes())
+    }
+}
+
+/// What looking through the log found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All lines are there, each as it was written.
+    Whole {
+        /// How many.
+        lines: i64,
+        /// The digest of the last one; with the number it proves what the log once ended with.
+        digest: String,
+    },
+    /// This line was altered, or the one before it, or it stands in the wrong place.
+    Altered(i64),
+    /// The line of this number is missing.
+    Missing(i64),
+}
+
+/// How many lines are read at once.
+const PAGE: i64 = 1_000;
+
+/// Looks through the whole log.
+///
+/// # Errors
+/// When the database fails.
+pub async fn verify(db: &Database) -> Result<Verdict, QueryError> {
+    // First the count: lines that are added meanwhile are more than it says, never fewer.
+    let count: i64 = sqlx::query_scalar("SELECT number FROM generations WHERE name = 'audit'")
+        .fetch_one(db.reader())
+        .await?;
+    let (mut number, mut before) = (0, String::new());
+    loop {
+        let rows = sqlx::query(
+            "SELECT number, at, actor, who, action, subject, address, digest FROM audit \
+             WHERE number > $1 ORDER BY number LIMIT $2",
+        )
+        .bind(number)
+        .bind(PAGE)
+        .fetch_all(db.reader())
+        .await?;
+        for row in &rows {
+            let line = from_row(row)?;
+            if line.number > number + 1 {
+                return Ok(Verdict::Missing(number + 1));
+            }
+            if line.digest != line.digest_after(&before) {
+                return Ok(Verdict::Altered(line.number));
+            }
+            (number, before) = (line.number, line.digest);
+        }
+        if rows.is_empty() {
+            break;
+        }
+    }
+    // A number below 1 can only have been put there by hand.
+    let strange: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE number < 1").fetch_one(db.reader()).await?;
+    Ok(match (strange, number < count) {
+        (0, false) => Verdict::Whole { lines: number, digest: before },
+        (0, true) => Verdict::Missing(number + 1),
+        _ => Verdict::Altered(0),
+    })
+}
+
+/// Whether the log once ended with `expected`, a number and a digest as [`Verdict::Whole`] has them,
+/// written `NUMBER:DIGEST`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ended_with(db: &Database, expected: &str) -> Result<bool, QueryError> {
+    let Some((number, digest)) = expected.split_once(':') else { return Ok(false) };
+    let Ok(number) = number.parse::<i64>() else { return Ok(false) };
+    let found: Option<String> = sqlx::query_scalar("SELECT digest FROM audit WHERE number = $1")
+        .bind(number)
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(found.unwrap_or_default() == digest)
+}
+
+/// Lines with `words` in who, what or whom, the newest first, from `offset` on; and whether there
+/// are more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    db: &Database,
+    words: &str,
+    offset: u32,
+    most: u32,
+) -> Result<(Vec<Line>, bool), QueryError> {
+    let rows = sqlx::query(
+        "SELECT number, at, actor, who, action, subject, address, digest FROM audit \
+         WHERE LOWER(who) LIKE $1 ESCAPE '!' OR LOWER(subject) LIKE $1 ESCAPE '!' \
+         OR action LIKE $1 ESCAPE '!' OR actor LIKE $1 ESCAPE '!' OR address LIKE $1 ESCAPE '!' \
+         ORDER BY number DESC LIMIT $2 OFFSET $3",
+    )
+    .bind(pattern(words))
+    .bind(i64::from(most) + 1)
+    .bind(i64::from(offset))
+    .fetch_all(db.reader())
+    .await?;
+    let more = rows.len() > most as usize;
+    let lines = rows.iter().take(most as usize).map(from_row).collect::<Result<_, _>>()?;
+    Ok((lines, more))
+}
+
+fn from_row(row: &AnyRow) -> Result<Line, sqlx::Error> {
+    Ok(Line {
+        number: row.try_get("number")?,
+        at: from_column(row.try_get("at")?),
+        actor: row.try_get("actor")?,
+        who: row.try_get("who")?,
+        action: row.try_get("action")?,
+        subject: row.try_get("subject")?,
+        address: row.try_get("address")?,
+        digest: row.try_get("digest")?,
+    })
 }

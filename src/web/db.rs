@@ -211,6 +211,14 @@ impl Database {
         Ok(self.writer.begin_with(statement).await?)
     }
 
+    /// Commits a transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer; nothing has changed then, or everything has.
+    pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
+        Ok(transaction.commit().await?)
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
@@ -225,6 +233,19 @@ impl Database {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+/// What `LIKE … ESCAPE '!'` finds `words` with, wherever they stand; compare it with lower case.
+pub(super) fn pattern(words: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in words.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 fn sqlite_options(path: &Path) -> Result<AnyConnectOptions, sqlx::Error> {

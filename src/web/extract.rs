@@ -45,7 +45,9 @@ impl SignedIn {
 
     /// What surrounds a page of this person.
     pub fn chrome(&self, title: impl Into<String>, section: Section) -> Chrome {
-        let user = User { name: self.account().name.as_str().to_owned(), csrf: self.csrf.clone() };
+        let account = self.account();
+        let name = account.name.as_str().to_owned();
+        let user = User { name, csrf: self.csrf.clone(), admin: account.admin };
         Chrome::signed_in(title, section, user)
     }
 }

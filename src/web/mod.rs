@@ -19,6 +19,7 @@ use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
 use crate::web::issue::IssueError;
+use crate::web::issued::{OverHttp, RevokeTokens};
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
@@ -29,6 +30,7 @@ use crate::web::state::{SignupRules, State, Turns};
 use crate::web::throttle::Throttle;
 
 pub mod account;
+pub mod account_admin;
 pub mod accounts;
 pub mod actions;
 pub mod administration;
@@ -44,6 +46,7 @@ pub mod extract;
 pub mod generation;
 mod handlers;
 pub mod issue;
+pub mod issued;
 pub mod local_path;
 pub mod mail;
 pub mod note;
@@ -192,6 +195,21 @@ impl App {
         }
     }
 
+    /// Says how revocations reach the download service; without it they go over HTTP.
+    pub fn revoke_by(&self, to: Arc<dyn RevokeTokens>) {
+        self.state.administration.issued.revoke_by(to);
+    }
+
+    /// Delivers revocations, for ever. Ends when it is dropped.
+    pub async fn revoke_tokens(&self) {
+        let administration = &self.state.administration;
+        match OverHttp::new(administration.issuer.clone()) {
+            Ok(over_http) => administration.issued.revoke_by(Arc::new(over_http)),
+            Err(error) => tracing::error!("cannot tell another process of revocations: {error}"),
+        }
+        administration.issued.run(|| administration.clock.now()).await;
+    }
+
     /// Sends mails, for ever. Ends when it is dropped.
     pub async fn send_mails(&self) {
         self.sender.run().await;
@@ -211,6 +229,9 @@ impl App {
         let now = self.state.administration.clock.now();
         if let Err(error) = self.state.administration.queue.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old mails");
+        }
+        if let Err(error) = self.state.administration.issued.prune(now).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old tokens");
         }
         if let Err(error) = self.state.administration.generations.prune().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old changes");

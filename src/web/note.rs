@@ -20,6 +20,8 @@ pub enum Note {
     AddressKept,
     /// The account has another address.
     AddressChanged,
+    /// What an administrator asked for is done.
+    Saved,
     /// Sessions were ended.
     SessionsEnded,
     /// The account is gone.
@@ -27,7 +29,7 @@ pub enum Note {
 }
 
 impl Note {
-    const ALL: [Note; 9] = [
+    const ALL: [Note; 10] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -35,6 +37,7 @@ impl Note {
         Note::AddressRequested,
         Note::AddressKept,
         Note::AddressChanged,
+        Note::Saved,
         Note::SessionsEnded,
         Note::AccountDeleted,
     ];
@@ -49,6 +52,7 @@ impl Note {
             Note::AddressRequested => "address-requested",
             Note::AddressKept => "address-kept",
             Note::AddressChanged => "address-changed",
+            Note::Saved => "saved",
             Note::SessionsEnded => "sessions-ended",
             Note::AccountDeleted => "account-deleted",
         }
@@ -74,6 +78,7 @@ impl Note {
             }
             Note::AddressKept => "Your address stays as it is.",
             Note::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
+            Note::Saved => "It is done.",
             Note::SessionsEnded => "Done: whoever was logged in there is logged out.",
             Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
         };

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::{Digest, RandomError};
 use crate::web::account::{Account, AccountId, Email, PersonName};
-use crate::web::accounts::{AccountError, other_administrators, replace_password, to_column};
+use crate::web::accounts::{AccountError, replace_password, to_column};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
 use crate::web::generation::Generations;
@@ -336,37 +336,6 @@ impl SelfService {
             ..Details::default()
         };
         self.mail(&mut transaction, Kind::AddressChanged, &seen.email, details, now).await?;
-        self.generations.commit(transaction, &seen.id).await?;
-        self.queue.wake();
-        Ok(Changed::Done)
-    }
-
-    /// The account is gone, with its sessions and links; its owner is told by mail.
-    ///
-    /// # Errors
-    /// See [`SelfServiceError`].
-    pub async fn delete(
-        &self,
-        seen: &Account,
-        actor: &Actor,
-        now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
-        let mut transaction = self.db.begin().await?;
-        // Locks the counter's row, so that two administrators can't both leave as the last but one.
-        audit::append(&mut transaction, actor, Deed::AccountDeleted, seen.email.as_str(), now).await?;
-        if seen.admin && other_administrators(&mut transaction, &seen.id).await? == 0 {
-            return Ok(Changed::LastAdministrator);
-        }
-        let deleted = sqlx::query("DELETE FROM accounts WHERE id = $1 AND COALESCE(password, '') = $2")
-            .bind(seen.id.as_str())
-            .bind(password_of(seen))
-            .execute(&mut *transaction)
-            .await?;
-        if deleted.rows_affected() == 0 {
-            return Ok(Changed::Overtaken);
-        }
-        let details = Details { name: Some(seen.name.as_str().to_owned()), ..Details::default() };
-        self.mail(&mut transaction, Kind::AccountDeleted, &seen.email, details, now).await?;
         self.generations.commit(transaction, &seen.id).await?;
         self.queue.wake();
         Ok(Changed::Done)

@@ -12,9 +12,11 @@ use oncelink::used_tokens::sql::SqlUsedTokens;
 use oncelink::web::account::NewAccount;
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
+use oncelink::web::audit::Actor;
 use oncelink::web::db::{Database, DatabaseError};
 use oncelink::web::passwords::Password;
 use oncelink::web::proof::Proof;
+use oncelink::web::self_service::Changed;
 use oncelink::web::sessions::{NewSession, Place, SessionEnds, Sessions};
 
 use crate::support::postgres::empty_schema;
@@ -238,7 +240,9 @@ async fn accounts_behave(settings: &Settings) {
     let with_second = proof(&second).await.unwrap();
     let id = start(&there, &with_second).await.unwrap();
     assert!(there.find(&id, now).await.unwrap().is_some());
-    assert!(accounts.set_disabled(&ada.id, true).await.unwrap());
+    let operator = Actor::operator();
+    let disabled = desk.account_admin.set_disabled(&ada, true, &operator, now).await.unwrap();
+    assert_eq!(disabled, Changed::Done);
     assert!(there.find(&id, now.plus(std::time::Duration::from_secs(2))).await.unwrap().is_none());
     assert!(start(&there, &with_second).await.is_none(), "who is disabled starts none");
     assert_eq!(here.prune(now).await.unwrap(), 0, "its sessions are gone already");

@@ -1,6 +1,7 @@
 //! Logging in and out: `GET/POST /login`, `POST /logout`.
 
 use oncelink::web::administration::Administration;
+use oncelink::web::audit::Actor;
 use reqwest::Method;
 
 use crate::support::web::{PASSWORD, TestWeb};
@@ -76,7 +77,7 @@ async fn a_wrong_password_an_unknown_account_and_a_disabled_one_look_alike() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let off = web.account("off@example.org", &[]).await;
-    web.outside.accounts.set_disabled(&off.id, true).await.unwrap();
+    web.outside.account_admin.set_disabled(&off, true, &Actor::operator(), web.clock.now()).await.unwrap();
     let mut pages = Vec::new();
     for (email, password) in [
         ("ada@example.org", "a wrong test password"),
@@ -157,13 +158,13 @@ async fn disabling_an_account_from_outside_ends_its_sessions() {
     let mut other = web.logged_in("bob@example.org").await;
     assert_eq!(browser.get("/account").await.status, 200);
     let outside = Administration::open(&web.settings, web.clock.clone()).await.unwrap();
-    assert!(outside.accounts.set_disabled(&ada.id, true).await.unwrap());
+    outside.account_admin.set_disabled(&ada, true, &Actor::operator(), web.clock.now()).await.unwrap();
     // The app may trust what it read within the same second, not longer.
     web.pass(1);
     assert_eq!(browser.get("/account").await.status, 303);
     assert_eq!(other.get("/account").await.status, 200);
     assert_eq!(browser.log_in("ada@example.org", PASSWORD).await.status, 403);
-    outside.accounts.set_disabled(&ada.id, false).await.unwrap();
+    outside.account_admin.set_disabled(&ada, false, &Actor::operator(), web.clock.now()).await.unwrap();
     assert_eq!(browser.get("/account").await.status, 303, "an ended session stays ended");
     assert_eq!(browser.log_in("ada@example.org", PASSWORD).await.status, 303);
     web.stop().await;

@@ -1,5 +1,6 @@
 //! A forgotten password: `/forgot`, `/reset/{token}`.
 
+use oncelink::web::audit::Actor;
 use reqwest::Method;
 
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
@@ -43,7 +44,7 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let off = web.account("off@example.org", &[]).await;
-    web.outside.accounts.set_disabled(&off.id, true).await.unwrap();
+    web.outside.account_admin.set_disabled(&off, true, &Actor::operator(), web.clock.now()).await.unwrap();
     let mut answers = Vec::new();
     for email in ["ada@example.org", "bob@example.org", "off@example.org"] {
         let answer = forgot(&mut web.browser(), email).await;

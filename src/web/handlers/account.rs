@@ -232,7 +232,7 @@ pub(super) async fn delete(
     }
     let now = app.administration.clock.now();
     let actor = Actor::account(&account, place.address);
-    match app.administration.self_service.delete(&account, &actor, now).await? {
+    match app.administration.account_admin.delete(&account, &actor, now).await? {
         Changed::Done => {}
         Changed::LastAdministrator => {
             let only = "You are the only administrator: make somebody else one first.".to_owned();
@@ -241,6 +241,7 @@ pub(super) async fn delete(
         }
         Changed::Overtaken | Changed::EmailTaken => return Err(WebError::NotSignedIn),
     }
+    app.administration.revoke_now().await;
     tracing::info!(account = %account.id, "account deleted by its owner");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;

@@ -46,7 +46,12 @@ pub(super) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpRes
         ..DownloadOrder::new(who.account().id.as_str(), wanted.path())
     };
     let administration = &app.administration;
-    let issued = administration.issuer.issue_download(&order, administration.clock.now())?;
+    let now = administration.clock.now();
+    let issued = administration.issuer.issue_download(&order, now)?;
+    // On record before anybody has it, so that disabling the account can't miss it.
+    if !administration.issued.record(&who.account().id, issued.jti, issued.expires_at, now).await? {
+        return Err(WebError::NotSignedIn);
+    }
     tracing::info!(account = %who.account().id, jti = %issued.jti, file = ?wanted.path(), "token issued");
     let mut answer = see_other(&issued.address);
     // The page that is left need not be told to the download service.

@@ -11,6 +11,7 @@ use crate::web::state::State;
 mod account;
 mod activate;
 mod address;
+mod admin;
 mod download;
 mod enter;
 mod files;
@@ -61,6 +62,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
             web::resource("/{folder:activate|reset|confirm-address}/{token}/renew")
                 .route(web::post().to(links::renew)),
         )
+        .configure(admin::routes)
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))

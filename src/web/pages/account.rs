@@ -76,6 +76,8 @@ pub struct FieldErrors {
     pub password: Option<String>,
     /// Of `password_again`.
     pub password_again: Option<String>,
+    /// Of `groups`.
+    pub groups: Option<String>,
 }
 
 impl FieldErrors {
@@ -168,6 +170,7 @@ impl Activate {
                 current_password: None,
                 password: Some("This password is too short: it needs at least 15 characters.".to_owned()),
                 password_again: Some("The two passwords differ.".to_owned()),
+                groups: None,
             },
             ..Activate::new(Activation::FirstAdministrator, 15, "csrf")
         }

@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod address;
+pub mod admin;
 pub mod files;
 pub mod links;
 pub mod profile;
@@ -60,6 +61,8 @@ pub struct User {
     /// The session's CSRF token, for the log-out button (`POST /logout`, field `csrf`) and for the
     /// page's own forms.
     pub csrf: String,
+    /// Whether the person may administer.
+    pub admin: bool,
 }
 
 /// An entry of the main navigation.
@@ -72,6 +75,8 @@ pub enum Section {
     Files,
     /// The person's own account.
     Account,
+    /// Administration.
+    Admin,
 }
 
 /// A message about what was just done.
@@ -121,8 +126,11 @@ impl Chrome {
     }
 
     fn sample(title: &str, section: Section) -> Chrome {
-        let user =
-            User { name: "Lin <script>alert(1)</script> 😀".to_owned(), csrf: "csrf\"'<>".to_owned() };
+        let user = User {
+            name: "Lin <script>alert(1)</script> 😀".to_owned(),
+            csrf: "csrf\"'<>".to_owned(),
+            admin: section == Section::Admin,
+        };
         Chrome::signed_in(title, section, user)
     }
 }
@@ -135,6 +143,7 @@ impl Chrome {
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let mut pages = account::samples()?;
     pages.extend(address::samples()?);
+    pages.extend(admin::samples()?);
     pages.extend(files::samples()?);
     pages.extend(links::samples()?);
     pages.extend(profile::samples()?);

@@ -27,7 +27,7 @@ pub struct SessionRow {
 
 impl SessionRow {
     /// How long ago something was, and when exactly.
-    fn ago(&self, now: Timestamp, then: Timestamp) -> String {
+    pub(super) fn ago(&self, now: Timestamp, then: Timestamp) -> String {
         human::ago(now, then)
     }
 
