@@ -40,6 +40,22 @@ fn web(settings: &Settings) -> Result<(), Fault> {
         let remedy = "write `sqlite` or `postgres://user:password@host/database`";
         return fault("web.database", format!("`{}` is no database", web.database), remedy);
     }
+    for (key, lifetime) in [
+        ("web.activation_lifetime", web.activation_lifetime),
+        ("web.reset_lifetime", web.reset_lifetime),
+        ("web.invitation_lifetime", web.invitation_lifetime),
+        ("web.unactivated_max", web.unactivated_max),
+    ] {
+        positive(key, lifetime)?;
+    }
+    let is_domain = |domain: &String| {
+        let domain = domain.trim().trim_start_matches('@');
+        !domain.is_empty() && !domain.contains(['@', '/', '*', ' ']) && domain.contains('.')
+    };
+    if let Some(wrong) = web.signup_domains.iter().find(|domain| !is_domain(domain)) {
+        let problem = format!("`{}` is no mail domain", wrong.escape_debug());
+        return fault("web.signup_domains", problem, "write what stands after the `@`, as in `example.org`");
+    }
     positive("web.session_idle", web.session_idle)?;
     not_above("web.session_idle", web.session_idle, "web.session_max", web.session_max)?;
     if !PASSWORD_MIN_RANGE.contains(&web.password_min) {

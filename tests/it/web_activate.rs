@@ -188,6 +188,11 @@ async fn accounts_are_managed_while_the_app_runs() {
     assert_eq!((&listed[0]["admin"], &listed[0]["groups"][0]), (&true.into(), &"staff".into()));
     assert!(listed[0].get("password").is_none());
 
+    let last = oncelink(&web, &["user", "disable", "KIM@example.org"], "");
+    assert_eq!(last.status.code(), Some(1));
+    assert!(text(&last.stderr).contains("only administrator"), "{}", text(&last.stderr));
+    let second = ["user", "add", "root@example.org", "--admin", "--password-stdin"];
+    assert!(oncelink(&web, &second, "a long password of root\n").status.success());
     assert!(oncelink(&web, &["user", "disable", "KIM@example.org"], "").status.success());
     web.pass(1);
     assert_eq!(browser.get("/account").await.status, 303, "logged out at once");

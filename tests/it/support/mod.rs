@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod smtp;
 pub mod stores;
 pub mod volume;
 pub mod web;

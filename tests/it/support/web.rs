@@ -110,8 +110,7 @@ impl TestWeb {
 
     /// A browser that nobody has used yet.
     pub(crate) fn browser(&self) -> Browser {
-        let client = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-        Browser { client, base: self.base.clone(), cookies: BTreeMap::new(), headers: Vec::new() }
+        Browser::at(&self.base)
     }
 
     /// A browser in which `email` is logged in.
@@ -182,6 +181,12 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// A browser that nobody has used yet, for the app at `base`.
+    pub(crate) fn at(base: &str) -> Browser {
+        let client = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
+        Browser { client, base: base.to_owned(), cookies: BTreeMap::new(), headers: Vec::new() }
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await
     }

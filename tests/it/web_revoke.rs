@@ -1,0 +1,124 @@
+//! Disabling or deleting an account revokes its download links, in one process and over HTTP.
+
+use std::net::SocketAddr;
+
+use oncelink::clock::Clock;
+use oncelink::config::{Settings, ShareSettings};
+use oncelink::server::{self, Role, Running};
+use oncelink::web::account::NewAccount;
+use oncelink::web::accounts::Added;
+use oncelink::web::administration::Administration;
+use oncelink::web::audit::Actor;
+use oncelink::web::passwords::Password;
+use tempfile::TempDir;
+
+use crate::support::client::Client;
+use crate::support::web::{Browser, PASSWORD, START};
+
+/// Settings of services on free ports, with one share.
+fn settings(folder: &TempDir) -> Settings {
+    let share = folder.path().join("books");
+    std::fs::create_dir_all(&share).unwrap();
+    std::fs::write(share.join("a.txt"), "content").unwrap();
+    let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
+    settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.web.public_url = "http://127.0.0.1:0".to_owned();
+    settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.download.public_url = "http://127.0.0.1:0".to_owned();
+    settings.shares = vec![ShareSettings {
+        name: "books".to_owned(),
+        path: share,
+        read: vec!["everyone".to_owned()],
+        write: Vec::new(),
+    }];
+    settings
+}
+
+async fn account(desk: &Administration, email: &str, admin: bool) -> oncelink::web::account::Account {
+    let password = desk.passwords.hash(Password::new(PASSWORD, 15).unwrap()).await.unwrap();
+    let new = NewAccount {
+        email: email.parse().unwrap(),
+        name: "Somebody".parse().unwrap(),
+        admin,
+        groups: std::collections::BTreeSet::new(),
+        password: Some(password),
+    };
+    match desk.accounts.add(new, desk.clock.now()).await.unwrap() {
+        Added::New(account) => account,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn link(browser: &mut Browser) -> String {
+    let answer = browser.fill("/files/books", "/download", &[("file", "/books/a.txt")]).await;
+    answer.location.unwrap_or_else(|| panic!("{}", answer.body))
+}
+
+#[actix_web::test]
+async fn a_link_of_an_account_that_is_disabled_is_revoked_before_the_answer() {
+    let folder = TempDir::new().unwrap();
+    let clock = Clock::manual(START);
+    let running = server::start(settings(&folder), Role::Both, clock.clone()).await.unwrap();
+    let desk = Administration::open(&running.settings, clock.clone()).await.unwrap();
+    account(&desk, "root@example.org", true).await;
+    let bob = account(&desk, "bob@example.org", false).await;
+    let base = running.settings.web.public_url.clone();
+    let (mut admin, mut browser) = (Browser::at(&base), Browser::at(&base));
+    assert_eq!(admin.log_in("root@example.org", PASSWORD).await.status, 303);
+    assert_eq!(browser.log_in("bob@example.org", PASSWORD).await.status, 303);
+    let taken = link(&mut browser).await;
+    let open = link(&mut browser).await;
+    let others = link(&mut admin).await;
+    assert_eq!(Client::default().get(&taken).await.status, 200);
+    let disable = format!("/admin/accounts/{}/disable", bob.id);
+    assert_eq!(admin.fill("/account", &disable, &[]).await.status, 303);
+    assert_eq!(Client::default().get(&open).await.slug(), "revoked-token");
+    assert_eq!(Client::default().get(&others).await.status, 200, "nobody else's link suffers");
+    let refused = browser.post("/download", &[("file", "/books/a.txt")]).await;
+    assert_eq!((refused.status, refused.location.as_deref()), (303, Some("/login")));
+    desk.db.close().await;
+    running.stop().await;
+}
+
+async fn web_alone(settings: &Settings, clock: &Clock) -> Running {
+    server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap()
+}
+
+#[actix_web::test]
+async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
+    let folder = TempDir::new().unwrap();
+    let clock = Clock::manual(START);
+    let mut settings = settings(&folder);
+    // A first start finds free ports for both, and keeps them.
+    let first = server::start(settings.clone(), Role::Both, clock.clone()).await.unwrap();
+    settings.web.public_url.clone_from(&first.settings.web.public_url);
+    settings.web.listen = first.web.unwrap();
+    settings.download.public_url.clone_from(&first.settings.download.public_url);
+    settings.download.listen = first.download.unwrap();
+    settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
+    first.stop().await;
+
+    let web = web_alone(&settings, &clock).await;
+    let desk = Administration::open(&settings, clock.clone()).await.unwrap();
+    let bob = account(&desk, "bob@example.org", false).await;
+    let mut browser = Browser::at(&settings.web.public_url);
+    assert_eq!(browser.log_in("bob@example.org", PASSWORD).await.status, 303);
+    let open = link(&mut browser).await;
+    desk.account_admin.set_disabled(&bob, true, &Actor::operator(), clock.now()).await.unwrap();
+    // The web app's own task tries, too, and fails; nothing is lost by it, nor by its end.
+    web.stop().await;
+    desk.db.close().await;
+
+    let web = web_alone(&settings, &clock).await;
+    let desk = Administration::open(&settings, clock.clone()).await.unwrap();
+    let over_http = oncelink::web::issued::OverHttp::new(desk.issuer.clone()).unwrap();
+    desk.issued.revoke_by(std::sync::Arc::new(over_http));
+    assert!(desk.issued.deliver(clock.now()).await.is_err(), "it is down");
+    let download = server::start(settings.clone(), Role::Download, clock.clone()).await.unwrap();
+    // Whoever comes first delivers it; the web app's own task looks every two seconds.
+    desk.issued.deliver(clock.now()).await.unwrap();
+    assert_eq!(Client::default().get(&open).await.slug(), "revoked-token");
+    desk.db.close().await;
+    download.stop().await;
+    web.stop().await;
+}
