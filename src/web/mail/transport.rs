@@ -15,8 +15,10 @@ use reqwest::Url;
 
 use crate::config::Settings;
 
-/// How long a mail server may take for one step.
-const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connecting to a mail server may take, and sending one mail in all: the client has no
+/// limit of its own for a server that falls silent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const SEND_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Most connections to the mail server.
 const CONNECTIONS: u32 = 4;
@@ -52,6 +54,9 @@ pub enum SendError {
     /// The outbox can't be written.
     #[error("cannot write into the outbox")]
     Outbox(#[from] io::Error),
+    /// The mail server fell silent.
+    #[error("the mail server did not answer in time")]
+    Silent,
     /// The mail server did not take it.
     #[error("the mail server did not take the mail")]
     Smtp(#[from] lettre::transport::smtp::Error),
@@ -68,6 +73,7 @@ impl SendError {
     /// What an administrator reads: what the server said, never what was sent.
     pub fn problem(&self) -> String {
         let text = match self {
+            SendError::Silent => self.to_string(),
             SendError::Outbox(error) => format!("cannot write into the outbox: {error}"),
             SendError::Smtp(error) => crate::telemetry::chain(error).to_string(),
         };
@@ -109,7 +115,7 @@ impl Transport {
             .port(url.port().unwrap_or(usual_port))
             .tls(tls)
             .hello_name(ClientId::Domain(own_name))
-            .timeout(Some(SMTP_TIMEOUT))
+            .timeout(Some(CONNECT_TIMEOUT))
             .pool_config(PoolConfig::new().max_size(CONNECTIONS));
         if let Some(credentials) = credentials(&settings.mail.credentials)? {
             builder = builder.credentials(credentials);
@@ -134,7 +140,8 @@ impl Transport {
                 Ok(())
             }
             Transport::Smtp(server) => {
-                server.send(message).await?;
+                let sending = tokio::time::timeout(SEND_TIMEOUT, server.send(message)).await;
+                sending.map_err(|_| SendError::Silent)??;
                 Ok(())
             }
         }

@@ -54,7 +54,7 @@ class Sink:
 def authenticate(server, session, envelope, mechanism, data):
     user, _, password = asked.password.partition(":")
     right = isinstance(data, LoginPassword) and (data.login, data.password) == (user.encode(), password.encode())
-    return AuthResult(success=right)
+    return AuthResult(success=right, handled=False)
 
 
 context = None
