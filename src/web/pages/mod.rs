@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn every_page_renders_and_escapes_hostile_values() {
         let pages = samples().unwrap();
-        assert!(pages.len() > 20, "the list of samples lost pages");
+        assert!(pages.len() > 50, "the list of samples lost pages");
         for (name, html) in pages {
             assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: doctype or language");
             assert_eq!(html.matches("<h1").count(), 1, "{name}: exactly one h1");
@@ -173,6 +173,12 @@ mod tests {
                 assert!(!lower.contains(forbidden), "{name}: has {forbidden}");
             }
             assert!(!html.contains('\u{202e}'), "{name}: a name turns the text around");
+            let mut ids: Vec<_> =
+                html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            ids.sort_unstable();
+            let count = ids.len();
+            ids.dedup();
+            assert_eq!(ids.len(), count, "{name}: an id twice");
             for form in html.split("<form").skip(1).filter(|form| form.contains("method=\"post\"")) {
                 let form = form.split("</form>").next().unwrap();
                 assert!(form.contains("name=\"csrf\""), "{name}: a form without CSRF token");

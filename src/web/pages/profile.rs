@@ -5,7 +5,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::pages::account::FieldErrors;
-use crate::web::pages::{Chrome, Flash, FlashKind, Section};
+use crate::web::pages::{Chrome, Flash, FlashKind, Section, User};
 
 /// The forms of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +68,22 @@ impl Profile {
         if self.errors_for == form { self.errors.clone() } else { FieldErrors::default() }
     }
 
+    /// What was not done, for the top of the page: the form may be far below.
+    fn not_done(&self) -> Option<NotDone> {
+        let (section, sentence) = match self.errors_for {
+            AccountForm::None => return None,
+            AccountForm::Name => ("change-name", "Your name was not changed."),
+            AccountForm::Password => ("change-password", "Your password was not changed."),
+            AccountForm::Email => ("change-email", "Your e-mail address was not changed."),
+            AccountForm::Delete => ("delete", "Your account was not deleted."),
+        };
+        Some(NotDone { section, sentence, because: self.errors.form.clone() })
+    }
+
     /// A page with a password form sent back.
     pub fn sample() -> Profile {
         let mut chrome = Chrome::sample("Your account", Section::Account);
-        chrome.flash = Some(Flash { kind: FlashKind::Done, text: "Your password is changed.".to_owned() });
+        chrome.user = chrome.user.map(|user| User { admin: true, ..user });
         Profile {
             chrome,
             name: "Lin Mei <script>alert(1)</script>".to_owned(),
@@ -94,10 +106,21 @@ impl Profile {
     }
 }
 
+/// What was not done: where on the page, that, and why if no field is to blame.
+struct NotDone {
+    section: &'static str,
+    sentence: &'static str,
+    because: Option<String>,
+}
+
 pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let account = Profile::sample();
+    let text = "Your password is changed.".to_owned();
     let calm = Profile {
-        chrome: Chrome { flash: None, ..account.chrome.clone() },
+        chrome: Chrome {
+            flash: Some(Flash { kind: FlashKind::Done, text }),
+            ..Chrome::sample("Your account", Section::Account)
+        },
         name: "Lin Mei".to_owned(),
         admin: false,
         last_admin: false,
@@ -106,7 +129,9 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         errors_for: AccountForm::None,
         ..account.clone()
     };
+    let quiet = Chrome::sample("Your account", Section::Account);
     let email = Profile {
+        chrome: quiet.clone(),
         errors_for: AccountForm::Email,
         typed_email: "no address\"><b>".to_owned(),
         errors: FieldErrors {
@@ -115,11 +140,37 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         },
         ..calm.clone()
     };
-    let delete = Profile { errors_for: AccountForm::Delete, ..calm.clone() };
+    let delete = Profile { chrome: quiet, errors_for: AccountForm::Delete, ..calm.clone() };
     Ok(vec![
         ("account", calm.render()?),
         ("account-errors", account.render()?),
         ("account-email-errors", email.render()?),
         ("account-delete-errors", delete.render()?),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_stands_in_the_form_that_it_belongs_to() {
+        let errors = FieldErrors {
+            current_password: Some("This is not your current password.".to_owned()),
+            ..FieldErrors::default()
+        };
+        for (form, action) in [
+            (AccountForm::Email, "/account/email"),
+            (AccountForm::Password, "/account/password"),
+            (AccountForm::Delete, "/account/delete"),
+        ] {
+            let page =
+                Profile { errors_for: form, errors: errors.clone(), last_admin: false, ..Profile::sample() };
+            let html = page.render().unwrap();
+            let (before, from) = html.split_once(&format!("action=\"{action}\"")).unwrap();
+            let (its_form, after) = from.split_once("</form>").unwrap();
+            assert!(its_form.contains("This is not your current password."), "{form:?}");
+            assert!(!before.contains("aria-invalid") && !after.contains("aria-invalid"), "{form:?}");
+        }
+    }
 }

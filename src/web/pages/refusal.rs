@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::web::pages::Chrome;
+use crate::web::pages::{Chrome, Section};
 
 /// A refused request.
 #[derive(Clone, Debug, Template)]
@@ -55,6 +55,12 @@ impl Refusal {
     /// Says how long to wait, for 429 and 503.
     pub fn wait(mut self, seconds: u64) -> Refusal {
         self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));
+        self
+    }
+
+    /// Puts the page into what surrounds the other pages of whoever is logged in.
+    pub fn within(mut self, chrome: Chrome) -> Refusal {
+        self.chrome = Chrome { title: self.chrome.title, ..chrome };
         self
     }
 
@@ -137,6 +143,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("refusal-401", Refusal::of(401).render()?),
         ("refusal-403", Refusal::of(403).render()?),
         ("refusal-404", Refusal::sample().render()?),
+        ("refusal-404-logged-in", Refusal::sample().within(Chrome::sample("", Section::None)).render()?),
         ("refusal-408", Refusal::of(408).render()?),
         ("refusal-405", Refusal::of(405).render()?),
         ("refusal-409", Refusal::of(409).render()?),
