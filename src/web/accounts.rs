@@ -14,6 +14,7 @@ use crate::web::passwords::StoredPassword;
 
 /// What came of adding an account.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once and taken apart at once")]
 pub enum Added {
     /// It is there now.
     New(Account),

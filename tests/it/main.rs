@@ -10,6 +10,7 @@
 
 mod architecture;
 mod cli;
+mod clients_accounts;
 mod clients_aria2;
 mod clients_chromium;
 mod clients_curl;
@@ -52,5 +53,6 @@ mod web_forms;
 mod web_login;
 mod web_reset;
 mod web_revoke;
+mod web_sessions;
 mod web_signup;
 mod wycheproof;
