@@ -82,8 +82,8 @@ impl Password {
         let typed = plain(text);
         let known = own.iter().flat_map(|own| [plain(own), plain(own.split('@').next().unwrap_or(own))]);
         for word in known.chain([plain("oncelink")]).filter(|word| word.chars().count() >= 3) {
-            // Once or again and again, with up to three characters more.
-            if typed.replace(&word, "").chars().count() <= 3 {
+            // Once or again and again, with up to four characters more.
+            if typed.replace(&word, "").chars().count() <= 4 {
                 return Err(WeakPassword::Own);
             }
         }

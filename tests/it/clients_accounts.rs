@@ -133,6 +133,7 @@ async fn somebody_forgets_the_password_changes_it_and_moves_to_another_address()
     stage.fill("#password_again", NEW).await;
     stage.press("main button[type=submit]", "/login").await;
     assert!(browser.text().await.contains("Your new password is saved"));
+    assert!(stage.mail().await.header("subject").contains("was changed"));
     browser.goto(&link).await;
     browser.inspect("reset-done").await;
     stage.web.pass(31 * 60);
