@@ -183,6 +183,10 @@ async fn own_form(
 /// a field too many is refused like one that is missing or there twice.
 fn take_token(body: &Bytes) -> Result<(String, Bytes), WebError> {
     let text = std::str::from_utf8(body).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
+    // The reader of forms would put a replacement character in its place.
+    if percent_decode_str(text).decode_utf8().is_err() {
+        return Err(WebError::Invalid("the form is not UTF-8"));
+    }
     let is_token = |pair: &&str| pair.split('=').next() == Some("csrf");
     let mut tokens = text.split('&').filter(is_token);
     let token = tokens.next().and_then(|pair| pair.split_once('=')).map(|(_, token)| token);

@@ -6,8 +6,19 @@ use reqwest::Method;
 use crate::support::web::{Browser, PASSWORD, TestWeb, form};
 
 /// Every address that takes a form, and fields with which it would do its work.
-const FORMS: [(&str, &[(&str, &str)]); 4] = [
+const FORMS: [(&str, &[(&str, &str)]); 12] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
+    (
+        "/signup",
+        &[("email", "new@example.org"), ("name", "N"), ("password", PASSWORD), ("password_again", PASSWORD)],
+    ),
+    ("/forgot", &[("email", "ada@example.org")]),
+    ("/account/name", &[("name", "Somebody else")]),
+    ("/account/email", &[("email", "other@example.org"), ("current_password", PASSWORD)]),
+    ("/account/email/cancel", &[]),
+    ("/account/delete", &[("current_password", PASSWORD)]),
+    ("/account/sessions/end", &[("name", "any")]),
+    ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
     ("/download", &[("file", "/open/file.txt")]),
     (
@@ -31,7 +42,12 @@ async fn ada(web: &TestWeb) -> (Browser, [String; 2]) {
 }
 
 fn token_for<'t>(path: &str, [stranger, own]: &'t [String; 2]) -> &'t str {
-    if path == "/login" { stranger } else { own }
+    if is_strangers(path) { stranger } else { own }
+}
+
+/// Whether people who are not logged in have that form; it has a page of its own.
+fn is_strangers(path: &str) -> bool {
+    matches!(path, "/login" | "/signup" | "/forgot")
 }
 
 #[actix_web::test]
@@ -43,7 +59,7 @@ async fn a_form_without_its_own_token_is_refused() {
     let eve = web.logged_in("eve@example.org").await.get("/account").await.csrf();
     for (path, fields) in FORMS {
         let right = token_for(path, &tokens);
-        let other_kind = if path == "/login" { &tokens[1] } else { &tokens[0] };
+        let other_kind = if is_strangers(path) { &tokens[1] } else { &tokens[0] };
         let mut flipped = right.to_owned();
         flipped.replace_range(0..1, if right.starts_with('A') { "B" } else { "A" });
         for wrong in ["", "x", &eve, other_kind, &flipped, &right[1..], &format!("{right}A")] {
@@ -88,11 +104,59 @@ async fn a_form_from_a_foreign_page_is_refused_even_with_the_token() {
 }
 
 #[actix_web::test]
+async fn a_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let (browser, tokens) = ada(&web).await;
+    const KIND: &str = "application/x-www-form-urlencoded";
+    for (path, fields) in FORMS {
+        let token = token_for(path, &tokens);
+        let whole = form(&[fields, &[("csrf", token)]].concat());
+        let mut bad = vec![
+            (413, KIND, format!("{whole}&x={}", "a".repeat(70_000))),
+            (400, KIND, format!("{whole}&csrf={token}")),
+            (400, KIND, format!("{whole}&unknown=1")),
+            (415, "multipart/form-data; boundary=x", whole.clone()),
+            (415, "application/json", "{}".to_owned()),
+            (415, "text/plain", whole.clone()),
+            (403, KIND, String::new()),
+        ];
+        for (name, value) in fields {
+            let missing: Vec<_> = fields.iter().filter(|(other, _)| other != name).copied().collect();
+            bad.push((400, KIND, form(&[&missing[..], &[("csrf", token)]].concat())));
+            bad.push((400, KIND, format!("{whole}&{}", form(&[(name, value)]))));
+            bad.push((
+                400,
+                KIND,
+                format!("{}&{name}=%ff", form(&[&missing[..], &[("csrf", token)]].concat())),
+            ));
+        }
+        for (status, kind, body) in bad {
+            let shown: String = body.chars().take(200).collect();
+            let answer = browser.clone().send(Method::POST, path, Some((kind, body))).await;
+            // `/download` says itself that neither of its two fields is there.
+            let is_fine = answer.status == status || (path == "/download" && answer.status == 404);
+            assert!(is_fine, "{path} as {kind}: {} for {shown}", answer.status);
+        }
+        for host in ["evil.example", "evil.example:80", "localhost.evil.example", "192.0.2.1"] {
+            let mut browser = browser.clone();
+            browser.headers = vec![("host", host.to_owned())];
+            let answer = browser.send(Method::POST, path, Some((KIND, whole.clone()))).await;
+            assert_eq!(answer.status, 403, "{path} at {host}");
+        }
+    }
+    assert!(web.mails().await.is_empty());
+    assert_eq!(browser.clone().get("/account").await.status, 200);
+    assert_eq!(web.outside.accounts.list().await.unwrap().len(), 1);
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn a_get_never_acts() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let (mut browser, tokens) = ada(&web).await;
-    for (path, fields) in FORMS.into_iter().filter(|(path, _)| *path != "/login") {
+    for (path, fields) in FORMS.into_iter().filter(|(path, _)| !is_strangers(path)) {
         let fields = [fields, &[("csrf", token_for(path, &tokens))]].concat();
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
             let address = format!("{path}?{}", form(&fields));
