@@ -1,16 +1,20 @@
 //! What administrators do with other people's accounts. Each change is one transaction with its line
 //! in the audit log, and ends at once what it takes away.
+//!
+//! Invariant: a transaction takes the account's row first, then what belongs to the account, then the
+//! audit log, which all share, and at last the number of the change. Log-ins and changes of passwords
+//! keep the same order, so on PostgreSQL they wait for each other, but never in a ring.
 
 use std::collections::BTreeSet;
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::web::account::{Account, AccountId, Email, GroupName, NewAccount};
 use crate::web::accounts::{Accounts, Added, end_sessions, insert, other_administrators, to_column};
 use crate::web::audit::{self, Actor, Deed};
-use crate::web::db::Database;
+use crate::web::db::{Database, QueryError};
 use crate::web::generation::Generations;
 use crate::web::issued::{self, Issued};
 use crate::web::mail::queue::Queue;
@@ -73,9 +77,9 @@ impl AccountAdmin {
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, actor, Deed::ResetSent, account.email.as_str(), now).await?;
         let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
         self.mail(&mut transaction, Kind::Forgot, &account.email, details, now).await?;
+        audit::append(&mut transaction, actor, Deed::ResetSent, account.email.as_str(), now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
@@ -95,22 +99,22 @@ impl AccountAdmin {
     ) -> Result<Changed, SelfServiceError> {
         let deed = if disabled { Deed::Disabled } else { Deed::Enabled };
         let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
-        if disabled && account.admin && other_administrators(&mut transaction, &account.id).await? == 0 {
-            return Ok(Changed::LastAdministrator);
-        }
-        let changed = sqlx::query("UPDATE accounts SET disabled = $1 WHERE id = $2")
+        let Some(administers) = lock(&mut transaction, &account.id).await? else {
+            return Ok(Changed::Overtaken);
+        };
+        sqlx::query("UPDATE accounts SET disabled = $1 WHERE id = $2")
             .bind(i64::from(disabled))
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        if changed.rows_affected() == 0 {
-            return Ok(Changed::Overtaken);
-        }
         if disabled {
             end_sessions(&mut transaction, &account.id).await?;
             issued::mark(&mut transaction, &account.id).await?;
         }
+        if disabled && administers && nobody_else_administers(&mut transaction, &account.id).await? {
+            return Ok(Changed::LastAdministrator);
+        }
+        audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
         self.generations.commit(transaction, &account.id).await?;
         self.issued.wake();
         Ok(Changed::Done)
@@ -130,32 +134,32 @@ impl AccountAdmin {
         now: Timestamp,
     ) -> Result<Changed, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        let listed: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
-        let role = if admin { "administrator" } else { "no administrator" };
-        let subject = format!("{}: {role}, groups: {}", account.email, listed.join(" "));
-        audit::append(&mut transaction, actor, Deed::RightsChanged, &subject, now).await?;
-        if account.admin && !admin && other_administrators(&mut transaction, &account.id).await? == 0 {
-            return Ok(Changed::LastAdministrator);
-        }
-        let changed = sqlx::query("UPDATE accounts SET admin = $1 WHERE id = $2")
+        let Some(administers) = lock(&mut transaction, &account.id).await? else {
+            return Ok(Changed::Overtaken);
+        };
+        sqlx::query("UPDATE accounts SET admin = $1 WHERE id = $2")
             .bind(i64::from(admin))
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        if changed.rows_affected() == 0 {
-            return Ok(Changed::Overtaken);
-        }
         sqlx::query("DELETE FROM account_groups WHERE account = $1")
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        for group in listed {
+        for group in groups {
             sqlx::query("INSERT INTO account_groups (account, name) VALUES ($1, $2)")
                 .bind(account.id.as_str())
-                .bind(group)
+                .bind(group.as_str())
                 .execute(&mut *transaction)
                 .await?;
         }
+        if administers && !admin && nobody_else_administers(&mut transaction, &account.id).await? {
+            return Ok(Changed::LastAdministrator);
+        }
+        let listed: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
+        let role = if admin { "administrator" } else { "no administrator" };
+        let subject = format!("{}: {role}, groups: {}", account.email, listed.join(" "));
+        audit::append(&mut transaction, actor, Deed::RightsChanged, &subject, now).await?;
         self.generations.commit(transaction, &account.id).await?;
         Ok(Changed::Done)
     }
@@ -171,20 +175,20 @@ impl AccountAdmin {
         now: Timestamp,
     ) -> Result<Changed, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, actor, Deed::AccountDeleted, account.email.as_str(), now).await?;
-        if account.admin && other_administrators(&mut transaction, &account.id).await? == 0 {
-            return Ok(Changed::LastAdministrator);
-        }
-        let gone = sqlx::query("DELETE FROM accounts WHERE id = $1")
+        let Some(administers) = lock(&mut transaction, &account.id).await? else {
+            return Ok(Changed::Overtaken);
+        };
+        sqlx::query("DELETE FROM accounts WHERE id = $1")
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        if gone.rows_affected() == 0 {
-            return Ok(Changed::Overtaken);
-        }
         issued::mark(&mut transaction, &account.id).await?;
         let details = Details { name: Some(account.name.as_str().to_owned()), ..Details::default() };
         self.mail(&mut transaction, Kind::AccountDeleted, &account.email, details, now).await?;
+        if administers && nobody_else_administers(&mut transaction, &account.id).await? {
+            return Ok(Changed::LastAdministrator);
+        }
+        audit::append(&mut transaction, actor, Deed::AccountDeleted, account.email.as_str(), now).await?;
         self.generations.commit(transaction, &account.id).await?;
         self.queue.wake();
         self.issued.wake();
@@ -201,11 +205,56 @@ impl AccountAdmin {
         Ok(transaction.commit().await?)
     }
 
-    /// The account with that id.
+    /// Has a mail tried again now. Answers whether there is such a one.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn retry_mail(
+        &self,
+        id: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<bool, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let about = about_mail(&mut transaction, id).await?;
+        if !self.queue.retry(&mut transaction, id, now).await? {
+            return Ok(false);
+        }
+        audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(true)
+    }
+
+    /// Takes a mail out of the queue. Answers whether there was such a one.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn discard_mail(
+        &self,
+        id: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<bool, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let about = about_mail(&mut transaction, id).await?;
+        if !self.queue.discard(&mut transaction, id).await? {
+            return Ok(false);
+        }
+        audit::append(&mut transaction, actor, Deed::MailDiscarded, &about, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The account with that id, which may be any text.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn find(&self, id: &str) -> Result<Option<Account>, SelfServiceError> {
+        // PostgreSQL fails at a NUL instead of finding nothing.
+        if id.contains('\0') {
+            return Ok(None);
+        }
         Ok(self.accounts.by_id(&AccountId::from_store(id)).await?)
     }
 
@@ -220,4 +269,45 @@ impl AccountAdmin {
         let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
         Ok(self.queue.add(transaction, &mail, now).await?)
     }
+}
+
+/// Takes the account's row, so that nobody else changes it before the end of the transaction, and
+/// answers whether its owner can administer now; `None` when it is gone.
+async fn lock(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<Option<bool>, sqlx::Error> {
+    sqlx::query("UPDATE accounts SET admin = admin WHERE id = $1")
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    let administers: Option<i64> = sqlx::query_scalar(
+        "SELECT CASE WHEN admin = 1 AND disabled = 0 AND activated_at IS NOT NULL THEN 1 ELSE 0 END \
+         FROM accounts WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(administers.map(|administers| administers == 1))
+}
+
+/// Whether that account is the only one that can administer, until the end of the transaction: two
+/// who take each other's role ask this one after the other, because only one has the audit log.
+async fn nobody_else_administers(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<bool, QueryError> {
+    audit::lock(transaction).await?;
+    Ok(other_administrators(transaction, id).await? == 0)
+}
+
+/// What the audit log calls a mail, in words that outlive it.
+async fn about_mail(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<String, sqlx::Error> {
+    let row = sqlx::query("SELECT kind, recipient FROM mails WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(row) = row else { return Ok(String::new()) };
+    let (kind, recipient): (String, String) = (row.try_get("kind")?, row.try_get("recipient")?);
+    Ok(format!("{recipient} ({kind})"))
 }

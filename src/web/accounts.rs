@@ -164,16 +164,19 @@ impl Accounts {
         offset: u32,
         most: u32,
     ) -> Result<(Vec<Account>, u64), AccountError> {
-        let pattern = pattern(words);
-        let filter = "WHERE email_key LIKE $1 ESCAPE '!' OR LOWER(name) LIKE $1 ESCAPE '!'";
+        let (folded, typed) = (pattern(&words.to_lowercase()), pattern(words));
+        let filter = "WHERE email_key LIKE $1 ESCAPE '!' OR LOWER(name) LIKE $1 ESCAPE '!' \
+                      OR name LIKE $2 ESCAPE '!'";
         let count: i64 =
             sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM accounts {filter}")))
-                .bind(&pattern)
+                .bind(&folded)
+                .bind(&typed)
                 .fetch_one(self.db.reader())
                 .await?;
-        let query = format!("SELECT {COLUMNS} FROM accounts {filter} ORDER BY email_key LIMIT $2 OFFSET $3");
+        let query = format!("SELECT {COLUMNS} FROM accounts {filter} ORDER BY email_key LIMIT $3 OFFSET $4");
         let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(&pattern)
+            .bind(&folded)
+            .bind(&typed)
             .bind(i64::from(most))
             .bind(i64::from(offset))
             .fetch_all(self.db.reader())

@@ -114,7 +114,19 @@ impl Actor {
     }
 }
 
-/// Adds a line in the transaction of what it tells of: both are there, or neither.
+/// Makes others who add a line, or who ask for this, wait until the end of the transaction.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryError> {
+    sqlx::query("UPDATE generations SET number = number WHERE name = 'audit'")
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Adds a line in the transaction of what it tells of: both are there, or neither. Call it last but
+/// for the commit: everybody else who adds a line waits from here on.
 ///
 /// # Errors
 /// When the database fails.
@@ -161,8 +173,9 @@ pub async fn append(
     .bind(&digest)
     .execute(&mut **transaction)
     .await?;
-    // The log is another place: whoever keeps it can tell what the audit log once ended with.
-    tracing::debug!(number, digest, action = deed.word(), "audit log");
+    // The log is another place: whoever keeps it can tell what the audit log once ended with. Should
+    // the commit fail, the next line has the same number, and is the one that counts.
+    tracing::info!(target: "oncelink::audit", number, digest, action = deed.word(), "audit line {number}");
     Ok(())
 }
 
@@ -220,10 +233,15 @@ const PAGE: i64 = 1_000;
 /// # Errors
 /// When the database fails.
 pub async fn verify(db: &Database) -> Result<Verdict, QueryError> {
-    // First the count: lines that are added meanwhile are more than it says, never fewer.
-    let count: i64 = sqlx::query_scalar("SELECT number FROM generations WHERE name = 'audit'")
-        .fetch_one(db.reader())
-        .await?;
+    // A number below 1 can only have been put there by hand.
+    let strange: Option<i64> =
+        sqlx::query_scalar("SELECT MIN(number) FROM audit WHERE number < 1").fetch_one(db.reader()).await?;
+    if let Some(number) = strange {
+        return Ok(Verdict::Altered(number));
+    }
+    // Lines are added meanwhile. There are at least as many as were counted before the walk, and at
+    // most as many as are counted after it.
+    let least = count(db).await?;
     let (mut number, mut before) = (0, String::new());
     loop {
         let rows = sqlx::query(
@@ -235,7 +253,8 @@ pub async fn verify(db: &Database) -> Result<Verdict, QueryError> {
         .fetch_all(db.reader())
         .await?;
         for row in &rows {
-            let line = from_row(row)?;
+            // SQLite keeps any value in any column; what is no line any more was altered.
+            let Ok(line) = from_row(row) else { return Ok(Verdict::Altered(number + 1)) };
             if line.number > number + 1 {
                 return Ok(Verdict::Missing(number + 1));
             }
@@ -248,14 +267,22 @@ pub async fn verify(db: &Database) -> Result<Verdict, QueryError> {
             break;
         }
     }
-    // A number below 1 can only have been put there by hand.
-    let strange: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE number < 1").fetch_one(db.reader()).await?;
-    Ok(match (strange, number < count) {
-        (0, false) => Verdict::Whole { lines: number, digest: before },
-        (0, true) => Verdict::Missing(number + 1),
-        _ => Verdict::Altered(0),
+    let most = count(db).await?;
+    Ok(if number < least {
+        Verdict::Missing(number + 1)
+    } else if number > most {
+        Verdict::Altered(most + 1)
+    } else {
+        Verdict::Whole { lines: number, digest: before }
     })
+}
+
+/// How many lines there should be.
+async fn count(db: &Database) -> Result<i64, QueryError> {
+    let count: Option<i64> = sqlx::query_scalar("SELECT number FROM generations WHERE name = 'audit'")
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(count.unwrap_or(0).max(0))
 }
 
 /// Whether the log once ended with `expected`, a number and a digest as [`Verdict::Whole`] has them,
@@ -266,11 +293,14 @@ pub async fn verify(db: &Database) -> Result<Verdict, QueryError> {
 pub async fn ended_with(db: &Database, expected: &str) -> Result<bool, QueryError> {
     let Some((number, digest)) = expected.split_once(':') else { return Ok(false) };
     let Ok(number) = number.parse::<i64>() else { return Ok(false) };
+    if number == 0 {
+        return Ok(digest.is_empty());
+    }
     let found: Option<String> = sqlx::query_scalar("SELECT digest FROM audit WHERE number = $1")
         .bind(number)
         .fetch_optional(db.reader())
         .await?;
-    Ok(found.unwrap_or_default() == digest)
+    Ok(found.is_some_and(|found| found == digest))
 }
 
 /// Lines with `words` in who, what or whom, the newest first, from `offset` on; and whether there
@@ -287,9 +317,12 @@ pub async fn list(
     let rows = sqlx::query(
         "SELECT number, at, actor, who, action, subject, address, digest FROM audit \
          WHERE LOWER(who) LIKE $1 ESCAPE '!' OR LOWER(subject) LIKE $1 ESCAPE '!' \
-         OR action LIKE $1 ESCAPE '!' OR actor LIKE $1 ESCAPE '!' OR address LIKE $1 ESCAPE '!' \
-         ORDER BY number DESC LIMIT $2 OFFSET $3",
+         OR who LIKE $2 ESCAPE '!' OR subject LIKE $2 ESCAPE '!' \
+         OR action LIKE $1 ESCAPE '!' OR REPLACE(action, '-', ' ') LIKE $1 ESCAPE '!' \
+         OR LOWER(actor) LIKE $1 ESCAPE '!' OR address LIKE $1 ESCAPE '!' \
+         ORDER BY number DESC LIMIT $3 OFFSET $4",
     )
+    .bind(pattern(&words.to_lowercase()))
     .bind(pattern(words))
     .bind(i64::from(most) + 1)
     .bind(i64::from(offset))

@@ -235,10 +235,13 @@ impl Database {
     }
 }
 
-/// What `LIKE … ESCAPE '!'` finds `words` with, wherever they stand; compare it with lower case.
+/// What `LIKE … ESCAPE '!'` finds `words` with, wherever they stand. `LOWER` knows the letters of
+/// ASCII alone on some databases, so compare lower case with lower case, and what is there with what
+/// was typed.
 pub(super) fn pattern(words: &str) -> String {
     let mut pattern = String::from("%");
-    for letter in words.to_lowercase().chars() {
+    // PostgreSQL fails at a NUL, and nothing that is stored has one.
+    for letter in words.chars().filter(|letter| *letter != '\0') {
         if matches!(letter, '%' | '_' | '!') {
             pattern.push('!');
         }

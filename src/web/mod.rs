@@ -203,9 +203,14 @@ impl App {
     /// Delivers revocations, for ever. Ends when it is dropped.
     pub async fn revoke_tokens(&self) {
         let administration = &self.state.administration;
-        match OverHttp::new(administration.issuer.clone()) {
-            Ok(over_http) => administration.issued.revoke_by(Arc::new(over_http)),
-            Err(error) => tracing::error!("cannot tell another process of revocations: {error}"),
+        if !administration.issued.has_way() {
+            match OverHttp::new(administration.issuer.clone()) {
+                Ok(over_http) => administration.issued.revoke_by(Arc::new(over_http)),
+                Err(error) => {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::error!(cause, "cannot tell the download service of revocations");
+                }
+            }
         }
         administration.issued.run(|| administration.clock.now()).await;
     }

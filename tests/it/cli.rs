@@ -12,8 +12,11 @@ use std::thread::JoinHandle;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oncelink::clock::{Clock, Timestamp};
+use oncelink::config::Settings;
+use oncelink::id::Jti;
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
+use oncelink::web::administration::Administration;
 
 /// A machine of its own: a working directory with a share, and no environment.
 struct Machine {
@@ -347,6 +350,115 @@ fn revoke_says_when_nothing_was_revoked() {
         assert_eq!((said.code, said.out.as_str()), (1, ""), "{status}");
         assert!(said.err.contains(&status[..3]) && said.err.contains(remedy), "{status}: {}", said.err);
     }
+}
+
+/// The machine's accounts, as the web app has them.
+async fn desk(machine: &Machine) -> Administration {
+    let settings = Settings { data_dir: machine.path("data"), ..Settings::default() };
+    Administration::open(&settings, Clock::wall()).await.unwrap()
+}
+
+#[actix_web::test]
+async fn the_audit_log_is_shown_and_what_was_done_to_it_found() {
+    let machine = Machine::new();
+    assert_eq!(machine.ask(words("audit verify")), "0:\n");
+    for name in ["ada", "bob"] {
+        machine.ask(["user", "add", &format!("{name}@example.org")]);
+    }
+    let first = machine.ask(words("audit verify"));
+    let (number, digest) = first.trim().split_once(':').unwrap();
+    assert!(number == "2" && digest.len() == 43, "{first}");
+    machine.ask(words("user disable bob@example.org"));
+    machine.ask(words("user enable bob@example.org"));
+    assert!(machine.ask(["audit", "verify", "--expect", first.trim()]).starts_with("4:"));
+
+    let shown = machine.ask(words("audit list"));
+    let deeds: Vec<&str> = shown.lines().map(|line| line.split('\t').nth(4).unwrap()).collect();
+    assert_eq!(deeds, ["enabled", "disabled", "account-made", "account-made"], "{shown}");
+    assert!(shown.lines().all(|line| line.contains("\toperator\t")), "{shown}");
+    assert_eq!(machine.ask(words("audit list ada")).lines().count(), 1);
+    let line: serde_json::Value = serde_json::from_str(&machine.ask(words("audit list --json ada"))).unwrap();
+    assert_eq!((&line["number"], &line["subject"]), (&1.into(), &"ada@example.org".into()));
+
+    let wrong = machine.run(["audit", "verify", "--expect", &format!("3:{digest}")]);
+    assert_eq!((wrong.code, wrong.out.as_str()), (2, ""), "{}", wrong.err);
+    let desk = desk(&machine).await;
+    for (statement, found) in [
+        ("DELETE FROM audit WHERE number = 4", "line 4 is missing"),
+        ("UPDATE audit SET subject = 'eve@example.org' WHERE number = 3", "line 3 was altered"),
+    ] {
+        sqlx::query(statement).execute(desk.db.writer()).await.unwrap();
+        let said = machine.run(words("audit verify"));
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{statement}: {}", said.err);
+        assert!(said.err.contains(found), "{statement}: {}", said.err);
+    }
+    desk.db.close().await;
+}
+
+#[test]
+fn the_only_administrator_can_t_be_disabled_here_either() {
+    let machine = Machine::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
+    let mut child = command
+        .args(words("user add root@example.org --admin --password-stdin"))
+        .current_dir(machine.folder.path())
+        .env_clear()
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"seven quiet herons wait\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    // Somebody who has chosen no password yet can't stand in for the only one who has.
+    machine.ask(words("user add second@example.org --admin"));
+    let said = machine.run(words("user disable root@example.org"));
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert!(said.err.contains("only administrator"), "{}", said.err);
+    machine.ask(words("user disable second@example.org"));
+}
+
+#[actix_web::test]
+async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", format!("http://{free}"));
+    machine.ask(words("user add bob@example.org"));
+    machine.ask(words("user add eve@example.org"));
+    let desk = desk(&machine).await;
+    let mut jtis = Vec::new();
+    for name in ["bob", "eve"] {
+        let email = format!("{name}@example.org").parse().unwrap();
+        let account = desk.accounts.by_email(&email).await.unwrap().unwrap();
+        let (jti, now) = (Jti::random().unwrap(), desk.clock.now());
+        assert!(desk.issued.record(&account.id, jti, now, now).await.unwrap());
+        jtis.push(jti.to_string());
+    }
+    let said = machine.run(words("user disable bob@example.org"));
+    assert_eq!(said.code, 0, "the account is disabled all the same: {}", said.err);
+    assert!(said.err.contains("revoked as soon as"), "{}", said.err);
+    let waiting: String = sqlx::query_scalar("SELECT jti FROM issued_tokens WHERE revoke = 1")
+        .fetch_one(desk.db.reader())
+        .await
+        .unwrap();
+    assert_eq!(waiting, jtis[0]);
+
+    let (at, served) = serve(vec![answer("204 No Content", "")]);
+    // Plain http needs none of the system's certificates, and a small machine has none.
+    let machine = machine.set("SSL_CERT_FILE", "/nonexistent").set("SSL_CERT_DIR", "/nonexistent");
+    let machine = machine.set("ONCELINK_DOWNLOAD__PUBLIC_URL", &at);
+    let said = machine.run(words("user disable eve@example.org"));
+    assert!(said.code == 0 && !said.err.contains("as soon as"), "{}", said.err);
+    let asked = served.join().unwrap().remove(0);
+    let token = asked.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap();
+    let claims = claims_of(token);
+    let mut revoked: Vec<&str> =
+        claims["revoke"].as_array().unwrap().iter().map(|jti| jti.as_str().unwrap()).collect();
+    revoked.sort_unstable();
+    jtis.sort_unstable();
+    assert_eq!(revoked, jtis, "and what waited goes along");
+    let left: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens").fetch_one(desk.db.reader()).await.unwrap();
+    assert_eq!(left, 0);
+    desk.db.close().await;
 }
 
 #[test]

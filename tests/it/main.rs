@@ -46,6 +46,7 @@ mod used_tokens_faults;
 mod web_account;
 mod web_activate;
 mod web_admin;
+mod web_admin_races;
 mod web_audit;
 mod web_database;
 mod web_files;

@@ -50,6 +50,7 @@ async fn only_administrators_find_anything_here() {
     for (path, fields) in FORMS.map(|(path, fields)| (at(path), fields)) {
         assert_eq!(stranger.post(&path, fields).await.status, 303, "{path}");
         assert_eq!(ordinary.fill("/account", &path, fields).await.status, 404, "{path}");
+        assert_eq!(ordinary.post(&path, &[("strange", "x")]).await.status, 404, "{path}: whatever is sent");
         assert_eq!(admin.post(&path, fields).await.status, 403, "{path}: without the token");
     }
     assert!(!ordinary.get("/files/").await.body.contains("/admin"), "nor is there a link");
@@ -141,6 +142,9 @@ async fn the_last_administrator_stays_one() {
         assert_eq!(refused.status, 422, "{path}");
         assert!(refused.body.contains("only administrator"), "{}", refused.body);
     }
+    let typed = admin.fill("/account", &at("rights"), &[("groups", "staff readers")]).await;
+    assert!(typed.body.contains("value=\"staff readers\""), "what was typed is kept: {}", typed.body);
+    assert!(!admin.get("/admin/accounts").await.body.contains(">staff<"), "and not saved");
     let own = admin.fill("/account", "/account/delete", &[("current_password", PASSWORD)]).await;
     assert!(own.status == 422 && own.body.contains("only administrator"), "{}", own.body);
 
@@ -150,6 +154,8 @@ async fn the_last_administrator_stays_one() {
     let wrong = second.fill("/account", &at("delete"), &[("email", "other@example.org")]).await;
     assert_eq!(wrong.status, 422, "the address has to be typed");
     assert_eq!(second.fill("/account", &at("delete"), &[("email", "ROOT@example.org")]).await.status, 303);
+    assert!(second.get("/admin/accounts").await.body.contains("It is done."));
+    assert!(!second.get("/admin/accounts").await.body.contains("It is done."), "said once");
     assert_eq!(admin.get("/account").await.status, 303);
     web.stop().await;
 }
@@ -183,6 +189,22 @@ async fn long_lists_have_pages_and_searching_takes_words_as_they_are() {
         let plural = if count == 1 { "" } else { "s" };
         assert!(found.contains(&format!("{count} account{plural}<")), "{words}: {found}");
     }
+    let new = oncelink::web::account::NewAccount {
+        email: "ivan@example.org".parse().unwrap(),
+        name: "Иван Élan".parse().unwrap(),
+        admin: false,
+        groups: BTreeSet::new(),
+        password: None,
+    };
+    web.outside.accounts.add(new, web.clock.now()).await.unwrap();
+    for words in ["Иван", "Élan", "IVAN"] {
+        let (found, count) = web.outside.accounts.search(words, 0, 50).await.unwrap();
+        assert_eq!(count, 1, "{words}: {found:?}");
+    }
+    for nothing in ["/admin/accounts?q=%00person", "/admin/audit?q=%00", "/admin/accounts?page=4294967295"] {
+        assert_eq!(admin.get(nothing).await.status, 200, "{nothing}");
+    }
+    assert_eq!(admin.get("/admin/accounts/%00").await.status, 404);
     web.stop().await;
 }
 
@@ -203,5 +225,6 @@ async fn mails_that_wait_are_seen_tried_again_and_discarded() {
     assert!(admin.get("/admin/mail").await.body.contains("There are none."));
     let log = admin.get("/admin/audit?q=mail").await.body;
     assert!(log.contains("mail retried") && log.contains("mail discarded"), "{log}");
+    assert!(log.contains("root@example.org (forgot)"), "which one, now that it is gone: {log}");
     web.stop().await;
 }

@@ -25,9 +25,12 @@ use crate::web::pages::admin::accounts::{AccountDetail, AccountList, AccountRow,
 use crate::web::self_service::Changed;
 use crate::web::sessions::Which;
 
+const ONLY_ADMINISTRATOR: &str = "This is the only administrator: make somebody else one first.";
+
 /// `GET /admin/accounts`
 pub(super) async fn list(
     app: App,
+    request: HttpRequest,
     administrator: Administrator,
     view: Option<Query<View>>,
 ) -> Result<HttpResponse, WebError> {
@@ -35,14 +38,21 @@ pub(super) async fn list(
     let (accounts, count) = app.administration.accounts.search(view.q.trim(), view.offset(), PAGE).await?;
     let seen = u64::from(view.offset()) + accounts.len() as u64;
     let address = format!("/admin/accounts?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));
-    html(&AccountList {
-        chrome: administrator.who.chrome("Accounts", Section::Admin),
+    let note = app.cookies.note(request.headers());
+    let mut chrome = administrator.who.chrome("Accounts", Section::Admin);
+    chrome.flash = note.map(Note::flash);
+    let mut answer = html(&AccountList {
+        chrome,
         count,
         rows: accounts.iter().map(row).collect(),
         pager: pager(&address, view.page, seen < count),
         now: app.administration.clock.now(),
         query: view.q,
-    })
+    })?;
+    if note.is_some() {
+        add_cookie(&mut answer, &app.cookies.clear_note())?;
+    }
+    Ok(answer)
 }
 
 fn row(account: &Account) -> AccountRow {
@@ -138,8 +148,7 @@ async fn after<T>(
         Changed::Done => done(app, account.id.as_str()),
         Changed::Overtaken | Changed::EmailTaken => Err(WebError::NotFound),
         Changed::LastAdministrator => {
-            let only = "This is the only administrator: make somebody else one first.".to_owned();
-            let errors = FieldErrors { form: Some(only), ..FieldErrors::default() };
+            let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
             again(app, &form.who, account, errors).await
         }
     }
@@ -216,7 +225,15 @@ pub(super) async fn set_rights(
     let now = app.administration.clock.now();
     let changed =
         app.administration.account_admin.set_rights(&account, &groups, admin, &form.actor, now).await?;
-    after(&app, &form, &account, changed).await
+    match changed {
+        Changed::LastAdministrator => {
+            let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
+            let groups = form.fields.groups.clone();
+            let page = AccountDetail { errors, groups, admin, ..page_of(&app, &form.who, &account).await? };
+            unprocessable(&page)
+        }
+        changed => after(&app, &form, &account, changed).await,
+    }
 }
 
 fn groups(text: &str, errors: &mut FieldErrors) -> Option<BTreeSet<GroupName>> {
@@ -260,7 +277,11 @@ pub(super) async fn delete(
         administration.account_admin.delete(&account, &form.actor, administration.clock.now()).await?;
     administration.revoke_now().await;
     match changed {
-        Changed::Done => Ok(see_other("/admin/accounts")),
+        Changed::Done => {
+            let mut answer = see_other("/admin/accounts");
+            add_cookie(&mut answer, &app.cookies.set_note(Note::Saved))?;
+            Ok(answer)
+        }
         other => after(&app, &form, &account, other).await,
     }
 }

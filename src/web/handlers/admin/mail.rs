@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::super::{App, html, see_other};
 use super::{AdminForm, Administrator, PAGE, View, pager};
-use crate::web::audit::{self, Deed};
 use crate::web::error::WebError;
 use crate::web::mail::Kind;
 use crate::web::mail::queue::{Queued, State};
@@ -77,27 +76,18 @@ pub(super) struct Chosen {
 
 /// `POST /admin/mail/retry`
 pub(super) async fn retry(app: App, form: AdminForm<Chosen>) -> Result<HttpResponse, WebError> {
-    let administration = &app.administration;
+    let (administration, id) = (&app.administration, &form.fields.id);
     let now = administration.clock.now();
-    let mut transaction = administration.db.begin().await?;
-    if !administration.queue.retry(&mut transaction, &form.fields.id, now).await? {
-        return Err(WebError::NotFound);
-    }
-    audit::append(&mut transaction, &form.actor, Deed::MailRetried, &form.fields.id, now).await?;
-    administration.db.commit(transaction).await?;
-    administration.queue.wake();
-    Ok(see_other("/admin/mail"))
+    after(administration.account_admin.retry_mail(id, &form.actor, now).await?)
 }
 
 /// `POST /admin/mail/discard`
 pub(super) async fn discard(app: App, form: AdminForm<Chosen>) -> Result<HttpResponse, WebError> {
-    let administration = &app.administration;
+    let (administration, id) = (&app.administration, &form.fields.id);
     let now = administration.clock.now();
-    let mut transaction = administration.db.begin().await?;
-    if !administration.queue.discard(&mut transaction, &form.fields.id).await? {
-        return Err(WebError::NotFound);
-    }
-    audit::append(&mut transaction, &form.actor, Deed::MailDiscarded, &form.fields.id, now).await?;
-    administration.db.commit(transaction).await?;
-    Ok(see_other("/admin/mail"))
+    after(administration.account_admin.discard_mail(id, &form.actor, now).await?)
+}
+
+fn after(found: bool) -> Result<HttpResponse, WebError> {
+    if found { Ok(see_other("/admin/mail")) } else { Err(WebError::NotFound) }
 }

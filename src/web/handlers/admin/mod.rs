@@ -84,13 +84,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for AdminForm<T> {
     type Future = LocalBoxFuture<'static, Result<AdminForm<T>, WebError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let administrator = Administrator::from_request(request, payload);
         let form = CsrfForm::<T>::from_request(request, payload);
         let address = ClientAddress::from_request(request, payload).into_inner();
         Box::pin(async move {
+            // Before the form is looked at: what would be wrong with it tells that there is one.
+            administrator.await?;
             let CsrfForm { who, fields } = form.await?;
-            if !who.account().admin {
-                return Err(WebError::NotFound);
-            }
             let actor = Actor::account(who.account(), address?.0);
             Ok(AdminForm { who, actor, fields })
         })
