@@ -1,0 +1,168 @@
+//! What a session check costs with 100,000 live sessions, while one account a second changes; and
+//! what the page of a folder of 1,000 files costs the server.
+//!
+//! `cargo bench --bench sessions`
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench fails by panicking")]
+#![allow(clippy::indexing_slicing, reason = "indices come from the lengths they index")]
+#![allow(missing_docs, reason = "criterion makes the functions")]
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use criterion::{Criterion, criterion_group, criterion_main};
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::config::{Settings, ShareSettings};
+use oncelink::files::Shares;
+use oncelink::secret::Secret;
+use oncelink::web::App;
+use oncelink::web::account::NewAccount;
+use oncelink::web::accounts::Added;
+use oncelink::web::administration::Administration;
+use oncelink::web::passwords::Password;
+use oncelink::web::proof::Proof;
+use oncelink::web::sessions::{NewSession, Place, SessionEnds, Sessions};
+
+const LIVE: usize = 100_000;
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+fn session_check(c: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+    let clock = Clock::manual(NOW);
+    let desk = runtime.block_on(Administration::open(&settings, clock.clone())).unwrap();
+    let ends = SessionEnds {
+        idle: settings.web.session_idle,
+        max: settings.web.session_max,
+        remember: settings.web.session_remember,
+    };
+    let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends);
+    let ids = runtime.block_on(fill(&desk, &sessions));
+    let (next, changed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let began = Instant::now();
+    c.bench_function("session check, 100,000 live", |bencher| {
+        bencher.iter(|| {
+            // Once a second one account changes, as a log-out or another password does.
+            let second = usize::try_from(began.elapsed().as_secs()).unwrap();
+            if changed.swap(second, Ordering::Relaxed) < second {
+                let (id, name) = (&ids[second % LIVE], "Another Name".parse().unwrap());
+                runtime.block_on(async {
+                    let session = sessions.find(id, NOW).await.unwrap().unwrap();
+                    desk.self_service.rename(&session.account.id, &name).await.unwrap();
+                });
+            }
+            // Far apart, so that no two checks share much.
+            let at = next.fetch_add(7_919, Ordering::Relaxed) % LIVE;
+            runtime.block_on(sessions.find(&ids[at], NOW)).unwrap().unwrap()
+        });
+    });
+    runtime.block_on(desk.db.close());
+}
+
+/// Live sessions of 1,000 accounts, all of them in the cache.
+async fn fill(desk: &Administration, sessions: &Sessions) -> Vec<Secret> {
+    let mut transaction = desk.db.begin().await.unwrap();
+    for account in 0..1_000 {
+        sqlx::query(
+            "INSERT INTO accounts (id, email, email_key, name, admin, disabled, password, created_at, activated_at) \
+             VALUES ($1, $2, $2, 'Somebody', 0, 0, 'none', 0, 0)",
+        )
+        .bind(format!("account{account}"))
+        .bind(format!("person{account}@example.org"))
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    }
+    let mut ids = Vec::with_capacity(LIVE);
+    for n in 0..LIVE {
+        let id = Secret::random::<32>().unwrap();
+        sqlx::query(
+            "INSERT INTO sessions (digest, name, account, created_at, last_seen_at, remembered, address, agent) \
+             VALUES ($1, $2, $3, $4, $4, 0, '192.0.2.1', 'a browser')",
+        )
+        .bind(digest(&id))
+        .bind(format!("session{n}"))
+        .bind(format!("account{}", n % 1_000))
+        .bind(i64::try_from(NOW.secs()).unwrap())
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+        ids.push(id);
+    }
+    desk.db.commit(transaction).await.unwrap();
+    for id in &ids {
+        sessions.find(id, NOW).await.unwrap().unwrap();
+    }
+    ids
+}
+
+fn digest(id: &Secret) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id.digest().as_bytes())
+}
+
+fn folder_page(c: &mut Criterion) {
+    let system = actix_web::rt::System::new();
+    let folder = tempfile::tempdir().unwrap();
+    let share = folder.path().join("books");
+    std::fs::create_dir_all(&share).unwrap();
+    for n in 0..1_000 {
+        std::fs::write(share.join(format!("a file with a usual name {n:04}.pdf")), "content").unwrap();
+    }
+    let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
+    settings.shares = vec![ShareSettings {
+        name: "books".to_owned(),
+        path: share,
+        read: vec!["everyone".to_owned()],
+        write: Vec::new(),
+    }];
+    let (app, cookie) = system.block_on(logged_in(&settings));
+    let service = system.block_on(init_service({
+        let app = app.clone();
+        actix_web::App::new().configure(move |cfg| app.configure(cfg))
+    }));
+    c.bench_function("/files/books, 1,000 entries", |bencher| {
+        bencher.iter(|| {
+            system.block_on(async {
+                let request =
+                    TestRequest::get().uri("/files/books").insert_header(("cookie", cookie.clone()));
+                let answer = call_service(&service, request.to_request()).await;
+                assert_eq!(answer.status(), 200);
+                read_body(answer).await
+            })
+        });
+    });
+}
+
+async fn logged_in(settings: &Settings) -> (App, String) {
+    let clock = Clock::manual(NOW);
+    let shares = Shares::open(&settings.shares).unwrap();
+    let app = App::open(settings, clock.clone(), shares).await.unwrap();
+    let desk = Administration::open(settings, clock).await.unwrap();
+    let typed = Password::new("a long test password", 15).unwrap();
+    let new = NewAccount {
+        email: "ada@example.org".parse().unwrap(),
+        name: "Ada".parse().unwrap(),
+        admin: false,
+        groups: BTreeSet::new(),
+        password: Some(desk.passwords.hash(typed.clone()).await.unwrap()),
+    };
+    let Added::New(account) = desk.accounts.add(new, NOW).await.unwrap() else { panic!() };
+    let proof = Proof::by_password(Some(account), typed, &desk.passwords).await.unwrap().unwrap();
+    let ends = SessionEnds {
+        idle: settings.web.session_idle,
+        max: settings.web.session_max,
+        remember: settings.web.session_remember,
+    };
+    let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends);
+    let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
+    let new = NewSession { proof: &proof, remembered: false, place: &place };
+    let id = sessions.start(&new, NOW).await.unwrap().unwrap();
+    (app, format!("sid={}", id.reveal()))
+}
+
+criterion_group!(benches, session_check, folder_page);
+criterion_main!(benches);
