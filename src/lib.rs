@@ -13,6 +13,7 @@ pub mod download;
 pub mod files;
 pub mod human;
 pub mod id;
+pub mod receipt;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

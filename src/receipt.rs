@@ -1,0 +1,67 @@
+//! What became of a token: the words in which the download service tells the web app.
+//!
+//! A receipt is the newest state of one jti, not an event: it may be told any number of times, and
+//! of two the one with the higher sequence number counts.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+
+/// How far a delivery has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryState {
+    /// Bytes are on their way, or the first of them is about to be.
+    Running,
+    /// Nothing is under way, and the file has not gone out whole; the client may come back.
+    Broken,
+    /// The last byte was handed over, and the connection did not break.
+    Complete,
+    /// The file has not gone out whole, and the lease has ended or the token was revoked: no byte
+    /// will leave any more.
+    Over,
+}
+
+/// What was delivered for a jti.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The token's id.
+    pub jti: Jti,
+    /// The id of the link that it came from.
+    pub link: String,
+    /// Rises with each change.
+    pub sequence: u64,
+    /// When the token was redeemed.
+    pub redeemed_at: Timestamp,
+    /// When the first byte left; `None` while none has.
+    pub started_at: Option<Timestamp>,
+    /// When the last byte so far left.
+    pub last_at: Timestamp,
+    /// The file's size in bytes.
+    pub size: u64,
+    /// How many different bytes of the file have left.
+    pub bytes: u64,
+    /// How far it has come.
+    pub state: DeliveryState,
+    /// How often the client came back for more.
+    pub resumed: u32,
+    /// The client's address; `None` where that is not known any more.
+    pub address: Option<IpAddr>,
+}
+
+/// What one download service tells at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The download service: its `download.public_url`.
+    pub node: String,
+    /// Every redemption before this moment has been told, here or earlier: a token that ended before
+    /// it and of which nothing was told was not redeemed.
+    pub told_until: Timestamp,
+    /// The receipts.
+    pub receipts: Vec<Receipt>,
+}
