@@ -160,9 +160,9 @@ impl Shares {
         for item in Dir::read_from(&handle)? {
             let item = item?;
             let Ok(name) = item.file_name().to_str() else { continue };
-            let Ok(entry_path) = path.join(name) else { continue };
-            if let Some(stat) = self.entry_stat(&handle, name, &entry_path) {
-                entries.extend(Entry::new(name, &stat));
+            let Ok(path) = path.join(name) else { continue };
+            if let Some(stat) = self.entry_stat(&handle, name, &path) {
+                entries.extend(Entry::new(path, &stat));
             }
         }
         Ok(entries)
@@ -174,7 +174,7 @@ impl Shares {
     /// See [`FileError`].
     pub fn entry(&self, path: &FilePath) -> Result<Entry, FileError> {
         let handle = self.beneath(path, OFlags::PATH, ResolveFlags::empty())?;
-        Entry::new(path.name(), &rustix::fs::fstat(&handle)?).ok_or(FileError::Missing)
+        Entry::new(path.clone(), &rustix::fs::fstat(&handle)?).ok_or(FileError::Missing)
     }
 
     fn entry_stat(&self, folder: &OwnedFd, name: &str, path: &FilePath) -> Option<Stat> {
@@ -224,8 +224,8 @@ fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags
 /// A file or folder in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its own name.
-    pub name: String,
+    /// Where it is.
+    pub path: FilePath,
     /// What it is.
     pub kind: EntryKind,
     /// When it last changed.
@@ -242,14 +242,14 @@ pub enum EntryKind {
 }
 
 impl Entry {
-    fn new(name: &str, stat: &Stat) -> Option<Entry> {
+    fn new(path: FilePath, stat: &Stat) -> Option<Entry> {
         let version = FileVersion::of(stat);
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => EntryKind::Folder,
             FileType::RegularFile => EntryKind::File(version),
             _ => return None,
         };
-        Some(Entry { name: name.to_owned(), kind, modified: version.modified() })
+        Some(Entry { path, kind, modified: version.modified() })
     }
 }
 

@@ -120,7 +120,7 @@ impl FilePath {
 
     /// The last component: a file's own name (or the share's name for its root).
     pub fn name(&self) -> &str {
-        self.components().next_back().unwrap_or_default()
+        self.0.rsplit_once('/').map_or("", |(_, name)| name)
     }
 
     /// The components, the share's name first.
@@ -147,7 +147,21 @@ impl FilePath {
         if name.contains('/') {
             return Err(InvalidFilePath::Component);
         }
-        format!("{}/{name}", self.0).parse()
+        check_component(name)?;
+        let path = [&self.0, "/", name].concat();
+        if path.len() > PATH_MAX {
+            return Err(InvalidFilePath::Length);
+        }
+        Ok(FilePath(path.into()))
+    }
+}
+
+fn check_component(name: &str) -> Result<(), InvalidFilePath> {
+    match name {
+        "" | "." | ".." => Err(InvalidFilePath::Component),
+        _ if name.len() > NAME_MAX => Err(InvalidFilePath::Length),
+        _ if name.contains('\0') => Err(InvalidFilePath::Nul),
+        _ => Ok(()),
     }
 }
 
@@ -156,15 +170,10 @@ impl FromStr for FilePath {
 
     fn from_str(text: &str) -> Result<FilePath, InvalidFilePath> {
         let path = text.strip_prefix('/').ok_or(InvalidFilePath::Relative)?;
-        if text.len() > PATH_MAX || path.split('/').any(|part| part.len() > NAME_MAX) {
+        if text.len() > PATH_MAX {
             return Err(InvalidFilePath::Length);
         }
-        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(InvalidFilePath::Component);
-        }
-        if path.contains('\0') {
-            return Err(InvalidFilePath::Nul);
-        }
+        path.split('/').try_for_each(check_component)?;
         Ok(FilePath(text.into()))
     }
 }

@@ -38,6 +38,11 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// lines are dropped rather than downloads.
 const BUFFERED_LINES: usize = 16_384;
 
+/// Where the HTTP library logs an error for each request that is none, which any stranger can send:
+/// nobody must act on that. Whoever wants it names `actix_http` in the level.
+const STRANGERS: &str = "actix_http";
+const NO_STRANGERS: &str = "actix_http::h1::dispatcher=off";
+
 /// Sends this process's log lines to standard error. Writing happens on a thread of its own, so
 /// that a slow terminal never holds up a transfer; the guard writes what is left when it goes.
 ///
@@ -64,8 +69,11 @@ pub fn subscriber<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.level)
-        .map_err(|source| TelemetryError::Level { level: settings.level.clone(), source })?;
+    let wrong = |source| TelemetryError::Level { level: settings.level.clone(), source };
+    let mut filter = EnvFilter::try_new(&settings.level).map_err(wrong)?;
+    if !settings.level.contains(STRANGERS) {
+        filter = filter.add_directive(NO_STRANGERS.parse().map_err(wrong)?);
+    }
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match settings.format {
         // Colours are for a terminal; behind the appender nobody knows whether there is one.
@@ -122,6 +130,16 @@ mod tests {
                 tracing::warn!("one");
                 tracing::info!("two");
                 tracing::debug!("three");
+            });
+            assert_eq!(lines.lines().count(), count, "{level}: {lines}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_who_sends_nonsense_writes_no_error() {
+        for (level, count) in [("info", 0), ("info,actix_http=warn", 1)] {
+            let lines = written(level, LogFormat::Text, || {
+                tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
             });
             assert_eq!(lines.lines().count(), count, "{level}: {lines}");
         }

@@ -54,7 +54,7 @@ pub fn look_at(shares: &Shares, place: &Readable, sort: Sort) -> Result<Place, F
         return Ok(Place::File);
     }
     let entries = shares.folder(place.path())?;
-    let mut rows: Vec<Row> = entries.iter().filter_map(|entry| Row::of(place.path(), entry)).collect();
+    let mut rows: Vec<Row> = entries.into_iter().map(Row::of).collect();
     sort.apply(&mut rows);
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
@@ -76,13 +76,12 @@ pub fn search(shares: &Shares, places: &[Readable], query: &str, sort: Sort) -> 
                 sort.apply(&mut found.rows);
                 return found;
             }
-            let Some(row) = Row::of(&folder, &entry) else { continue };
             if entry.kind == EntryKind::Folder {
-                folders.push_back(row.path.clone());
+                folders.push_back(entry.path.clone());
             }
-            let name = entry.name.to_lowercase();
+            let name = entry.path.name().to_lowercase();
             if words.iter().all(|word| name.contains(word.as_str())) {
-                found.rows.push(row);
+                found.rows.push(Row::of(entry));
             }
         }
     }

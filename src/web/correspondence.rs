@@ -10,7 +10,7 @@ use crate::web::actions::{Actions, Purpose};
 use crate::web::mail::Kind;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::queue::Queued;
-use crate::web::mail::sender::{Compose, ComposeError};
+use crate::web::mail::sender::{Addressed, Compose, ComposeError};
 use crate::web::self_service::SelfService;
 
 /// Turns queued mails into letters.
@@ -27,17 +27,19 @@ pub struct Correspondent {
 
 #[async_trait]
 impl Compose for Correspondent {
-    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
         let page = |path: &str| format!("{}{path}", self.public_url);
         let details = &mail.details;
         let name = details.name.clone().unwrap_or_default();
+        let as_queued = |letter| Some(Addressed { to: mail.recipient.clone(), letter });
         Ok(match mail.kind {
             Kind::SignUp => match self.enabled(&mail.recipient).await? {
-                Some(account) if account.stage() == Stage::Active => Some(Letter::AlreadyRegistered {
-                    name: account.name.as_str().to_owned(),
-                    login: page("/login"),
-                    forgot: page("/forgot"),
-                }),
+                Some(account) if account.stage() == Stage::Active => {
+                    let name = account.name.as_str().to_owned();
+                    let letter =
+                        Letter::AlreadyRegistered { name, login: page("/login"), forgot: page("/forgot") };
+                    Some(Addressed { to: account.email, letter })
+                }
                 account => self.way_in(account, mail, now).await?,
             },
             Kind::Forgot => self.way_in(self.enabled(&mail.recipient).await?, mail, now).await?,
@@ -48,13 +50,14 @@ impl Compose for Correspondent {
             }
             Kind::ConfirmAddress => self.confirmation(mail, now).await?,
             Kind::AddressChanged => {
-                Some(Letter::AddressChanged { name, new_address: details.email.clone().unwrap_or_default() })
+                let new_address = details.email.clone().unwrap_or_default();
+                as_queued(Letter::AddressChanged { name, new_address })
             }
-            Kind::PasswordChanged => self.of_details(mail).await?.map(|account| Letter::PasswordChanged {
-                name: account.name.as_str().to_owned(),
-                forgot: page("/forgot"),
+            Kind::PasswordChanged => self.of_details(mail).await?.and_then(|account| {
+                let name = account.name.as_str().to_owned();
+                as_queued(Letter::PasswordChanged { name, forgot: page("/forgot") })
             }),
-            Kind::AccountDeleted => Some(Letter::AccountDeleted { name }),
+            Kind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
         })
     }
 }
@@ -77,7 +80,7 @@ impl Correspondent {
         account: Option<Account>,
         mail: &Queued,
         now: Timestamp,
-    ) -> Result<Option<Letter>, ComposeError> {
+    ) -> Result<Option<Addressed>, ComposeError> {
         let Some(account) = account else { return Ok(None) };
         let purpose = match account.stage() {
             Stage::SignedUp => Purpose::Activate,
@@ -87,19 +90,20 @@ impl Correspondent {
         let link = self.actions.issue(purpose, &account, "", mail.jti, now).await;
         let link = link.map_err(ComposeError::new)?;
         let (name, until) = (account.name.as_str().to_owned(), link.until);
-        Ok(Some(match account.stage() {
+        let letter = match account.stage() {
             Stage::SignedUp => Letter::Activate { name, link: link.address, until },
             Stage::Invited => {
                 let by = mail.details.by.clone().unwrap_or_default();
                 Letter::Invite { name, by, link: link.address, until }
             }
             Stage::Active => Letter::Reset { name, link: link.address, until },
-        }))
+        };
+        Ok(Some(Addressed { to: account.email, letter }))
     }
 
     /// Nothing is sent to an address that another account has: it could not be confirmed, and its
     /// owner did not ask.
-    async fn confirmation(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+    async fn confirmation(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
         let wanted = self.self_service.requested_address(&account.id).await.map_err(ComposeError::new)?;
         let Some(wanted) = wanted.filter(|wanted| wanted.key() == mail.recipient.key()) else {
@@ -112,6 +116,7 @@ impl Correspondent {
         let link = self.actions.issue(Purpose::ConfirmAddress, &account, wanted.key(), mail.jti, now).await;
         let link = link.map_err(ComposeError::new)?;
         let name = account.name.as_str().to_owned();
-        Ok(Some(Letter::ConfirmAddress { name, link: link.address, until: link.until }))
+        let letter = Letter::ConfirmAddress { name, link: link.address, until: link.until };
+        Ok(Some(Addressed { to: wanted, letter }))
     }
 }

@@ -17,8 +17,10 @@ use serde_json::json;
 
 use crate::web::csrf::origin_of;
 use crate::web::error::WebError;
+use crate::web::extract::session_of;
 use crate::web::local_path::LocalPath;
 use crate::web::pages::refusal::Refusal;
+use crate::web::pages::{Chrome, Section};
 use crate::web::state::State;
 
 static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -36,7 +38,7 @@ pub async fn edge(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let mut response = next.call(request).await?.map_into_boxed_body();
     if response.status().is_client_error() || response.status().is_server_error() {
-        let written = refusal(response.request(), response.response());
+        let written = refusal(response.request(), response.response()).await;
         if let Some(written) = written {
             response = response.into_response(written);
         }
@@ -63,7 +65,7 @@ pub async fn edge(
 }
 
 /// The answer in place of a bare refusal; `None` when a handler has already written a page.
-fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpResponse> {
+async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpResponse> {
     let error = response.error();
     let known = error.and_then(|error| error.as_error::<WebError>());
     if known.is_none() && response.headers().contains_key(CONTENT_TYPE) && error.is_none() {
@@ -79,7 +81,18 @@ fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpRespons
     if matches!(known, Some(WebError::NotSignedIn)) {
         return Some(to_login(request));
     }
-    Some(page(status, wait))
+    Some(page(status, wait, surroundings(request, status).await))
+}
+
+/// What surrounds the other pages of whoever is logged in, so that a refusal is no dead end. Not when
+/// the fault is ours: then the database may be what fails.
+async fn surroundings(request: &HttpRequest, status: StatusCode) -> Option<Chrome> {
+    if status.is_server_error() {
+        return None;
+    }
+    let state = request.app_data::<Data<State>>()?;
+    let who = session_of(request, state).await.ok()??;
+    Some(who.chrome("", Section::None))
 }
 
 /// A cause is logged here and nowhere else. The address may hold a token, so the route stands for it.
@@ -125,8 +138,11 @@ fn problem(status: StatusCode, slug: &str, wait: Option<u64>) -> HttpResponse {
     answer.content_type("application/problem+json").body(body.to_string())
 }
 
-fn page(status: StatusCode, wait: Option<u64>) -> HttpResponse {
+fn page(status: StatusCode, wait: Option<u64>, surroundings: Option<Chrome>) -> HttpResponse {
     let mut refusal = Refusal::of(status.as_u16());
+    if let Some(chrome) = surroundings {
+        refusal = refusal.within(chrome);
+    }
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
         refusal = refusal.wait(wait);

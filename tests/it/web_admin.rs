@@ -1,10 +1,12 @@
 //! Administration: who may, what happens, and that nobody locks everybody out.
 
-use oncelink::web::audit::Actor;
-use oncelink::web::self_service::Changed;
 use std::collections::BTreeSet;
 
-use crate::support::web::{Browser, PASSWORD, TestWeb};
+use oncelink::web::audit::Actor;
+use oncelink::web::self_service::Changed;
+use reqwest::Method;
+
+use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
 
 /// Every address of administration, and the fields of its form.
 const PAGES: [&str; 6] =
@@ -60,6 +62,36 @@ async fn only_administrators_find_anything_here() {
         let answer = admin.fill("/account", &path, fields).await;
         assert_eq!(answer.status, expected, "{path}: {}", answer.body);
     }
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_form_that_no_page_of_ours_would_send_is_refused_here_too_and_changes_nothing() {
+    let web = TestWeb::spawn().await;
+    let mut admin = administrator(&web, "root@example.org").await;
+    let bob = web.account("bob@example.org", &[]).await;
+    let token = admin.get("/admin/accounts").await.csrf();
+    let state = [format!("/admin/accounts/{}", bob.id.as_str()), "/admin/audit".to_owned()];
+    let before = [admin.get(&state[0]).await.body, admin.get(&state[1]).await.body];
+    for (path, fields) in FORMS.map(|(path, fields)| (path.replace("ID", bob.id.as_str()), fields)) {
+        // A box that is not ticked is not sent.
+        let needed: Vec<_> = fields.iter().filter(|(name, _)| *name != "admin").copied().collect();
+        for (status, kind, body) in malformed(&needed, &token) {
+            let shown: String = body.chars().take(200).collect();
+            let answer = admin.send(Method::POST, &path, Some((kind, body))).await;
+            assert_eq!(answer.status, status, "{path} as {kind}: {shown}");
+        }
+        for (name, value) in
+            [("host", "evil.example"), ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")]
+        {
+            admin.headers = vec![(name, value.to_owned())];
+            let answer = admin.post(&path, &[fields, &[("csrf", &token)]].concat()).await;
+            assert_eq!(answer.status, 403, "{path} with {name}: {value}");
+            admin.headers.clear();
+        }
+    }
+    assert_eq!([admin.get(&state[0]).await.body, admin.get(&state[1]).await.body], before);
+    assert!(web.mails().await.is_empty());
     web.stop().await;
 }
 

@@ -97,6 +97,24 @@ async fn a_share_without_right_looks_like_one_that_does_not_exist() {
 }
 
 #[actix_web::test]
+async fn who_is_logged_in_finds_the_way_on_from_a_refusal_and_nobody_else_is_shown_one() {
+    let web = TestWeb::spawn().await;
+    let [(_, mut nobody), (_, mut bob), _, _] = people(&web).await;
+    for path in ["/files/missing", "/no/such/page", "/admin/accounts"] {
+        let page = bob.get(path).await;
+        assert!(page.status >= 403, "{path}: {}", page.status);
+        assert!(page.body.contains("href=\"/account\""), "{path}: {}", page.body);
+        let left = bob.clone().post("/logout", &[("csrf", &page.csrf())]).await;
+        assert_eq!(left.status, 303, "the page's own button logs out");
+        bob = web.logged_in("bob@example.org").await;
+    }
+    let page = nobody.get("/no/such/page").await;
+    assert_eq!(page.status, 404);
+    assert!(!page.body.contains("/logout") && !page.body.contains("csrf"), "{}", page.body);
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn a_click_gives_a_token_that_verifies_for_exactly_that_file() {
     let web = TestWeb::spawn().await;
     let ada = web.account("ada@example.org", &[]).await;

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 
-use crate::support::web::{Browser, PASSWORD, TestWeb, form};
+use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that takes a form, and fields with which it would do its work.
 const FORMS: [(&str, &[(&str, &str)]); 12] = [
@@ -108,30 +108,10 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing()
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let (browser, tokens) = ada(&web).await;
-    const KIND: &str = "application/x-www-form-urlencoded";
     for (path, fields) in FORMS {
         let token = token_for(path, &tokens);
         let whole = form(&[fields, &[("csrf", token)]].concat());
-        let mut bad = vec![
-            (413, KIND, format!("{whole}&x={}", "a".repeat(70_000))),
-            (400, KIND, format!("{whole}&csrf={token}")),
-            (400, KIND, format!("{whole}&unknown=1")),
-            (415, "multipart/form-data; boundary=x", whole.clone()),
-            (415, "application/json", "{}".to_owned()),
-            (415, "text/plain", whole.clone()),
-            (403, KIND, String::new()),
-        ];
-        for (name, value) in fields {
-            let missing: Vec<_> = fields.iter().filter(|(other, _)| other != name).copied().collect();
-            bad.push((400, KIND, form(&[&missing[..], &[("csrf", token)]].concat())));
-            bad.push((400, KIND, format!("{whole}&{}", form(&[(name, value)]))));
-            bad.push((
-                400,
-                KIND,
-                format!("{}&{name}=%ff", form(&[&missing[..], &[("csrf", token)]].concat())),
-            ));
-        }
-        for (status, kind, body) in bad {
+        for (status, kind, body) in malformed(fields, token) {
             let shown: String = body.chars().take(200).collect();
             let answer = browser.clone().send(Method::POST, path, Some((kind, body))).await;
             // `/download` says itself that neither of its two fields is there.
@@ -141,7 +121,7 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing()
         for host in ["evil.example", "evil.example:80", "localhost.evil.example", "192.0.2.1"] {
             let mut browser = browser.clone();
             browser.headers = vec![("host", host.to_owned())];
-            let answer = browser.send(Method::POST, path, Some((KIND, whole.clone()))).await;
+            let answer = browser.send(Method::POST, path, Some((FORM, whole.clone()))).await;
             assert_eq!(answer.status, 403, "{path} at {host}");
         }
     }

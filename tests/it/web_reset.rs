@@ -141,6 +141,23 @@ async fn links_and_only_links_of_this_app_and_kind_are_taken() {
 }
 
 #[actix_web::test]
+async fn a_link_goes_to_the_address_of_the_account_however_it_was_spelled() {
+    let web = TestWeb::spawn().await;
+    web.account("kim@example.org", &[]).await;
+    // The second begins with a KELVIN SIGN, which is a `k` in lower case and may be another mailbox.
+    for spelled in ["KIM@EXAMPLE.ORG", "\u{212a}im@example.org"] {
+        forgot(&mut web.browser(), spelled).await;
+        let wish = [("password", "eight calm badgers dig"), ("password_again", "eight calm badgers dig")];
+        let wish = [[("email", spelled), ("name", "Eve")], wish].concat();
+        web.browser().fill("/signup", "/signup", &wish).await;
+    }
+    let mails = web.mails().await;
+    let recipients: Vec<String> = mails.iter().map(|mail| mail.header("to")).collect();
+    assert_eq!(recipients, ["kim@example.org"; 3], "the fourth is one too many within a second");
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn one_mailbox_is_not_flooded() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 
 use crate::clock::{Clock, Timestamp};
+use crate::web::account::Email;
 use crate::web::db::QueryError;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::message::Envelope;
@@ -41,14 +42,26 @@ impl ComposeError {
     }
 }
 
-/// Says what queued mails say.
+/// A letter and its recipient.
+#[derive(Clone, Debug)]
+pub struct Addressed {
+    /// To whom it goes.
+    pub to: Email,
+    /// What it says.
+    pub letter: Letter,
+}
+
+/// Says what queued mails say, and to whom.
 #[async_trait]
 pub trait Compose: Send + Sync {
     /// The letter, at the moment of its sending; `None` when there is nothing to say any more.
     ///
+    /// What concerns an account goes to the address that the account has, not to the spelling that
+    /// somebody typed: spellings that count as one account may be different mailboxes.
+    ///
     /// # Errors
     /// When that can't be found out now; the mail is tried again.
-    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError>;
+    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError>;
 }
 
 /// Sends what waits. Cheap to clone.
@@ -103,8 +116,8 @@ impl Sender {
 
     async fn deliver(&self, mail: Queued) -> Result<(), QueryError> {
         let now = self.clock.now();
-        let letter = match self.compose.compose(&mail, now).await {
-            Ok(Some(letter)) => letter,
+        let Addressed { to, letter } = match self.compose.compose(&mail, now).await {
+            Ok(Some(addressed)) => addressed,
             Ok(None) => {
                 tracing::debug!(mail = mail.id, kind = mail.kind.word(), "nothing to send any more");
                 return self.queue.forget(&mail.id).await;
@@ -120,7 +133,7 @@ impl Sender {
         };
         let message = letter.render(&self.envelope.host).map_err(|error| error.to_string());
         let message = message.and_then(|rendered| {
-            let made = self.envelope.message(&mail.id, mail.recipient.as_str(), rendered, now);
+            let made = self.envelope.message(&mail.id, to.as_str(), rendered, now);
             made.map_err(|error| error.to_string())
         });
         let message = match message {

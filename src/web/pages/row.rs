@@ -33,13 +33,13 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of an entry of `folder`; `None` if no token could name it.
-    pub fn of(folder: &FilePath, entry: &Entry) -> Option<Row> {
+    /// The row of an entry.
+    pub fn of(entry: Entry) -> Row {
         let size = match entry.kind {
             EntryKind::Folder => None,
             EntryKind::File(version) => Some(version.len),
         };
-        Some(Row { path: folder.join(&entry.name).ok()?, size, modified: entry.modified })
+        Row { path: entry.path, size, modified: entry.modified }
     }
 
     pub(super) fn is_folder(&self) -> bool {

@@ -74,24 +74,23 @@ impl Sort {
 
 /// Compares names as people sort them: letters regardless of case, digits by their value.
 fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a, b);
+    let (mut left, mut right) = (a.chars(), b.chars());
     loop {
-        let (Some(l), Some(r)) = (left.chars().next(), right.chars().next()) else {
+        let (l_text, r_text) = (left.as_str(), right.as_str());
+        let (Some(l), Some(r)) = (left.next(), right.next()) else {
             // Names that differ only in case or leading zeros still have one order.
-            return left.len().cmp(&right.len()).then_with(|| a.cmp(b));
+            return l_text.len().cmp(&r_text.len()).then_with(|| a.cmp(b));
         };
         if l.is_ascii_digit() && r.is_ascii_digit() {
-            let ((l_digits, l_rest), (r_digits, r_rest)) = (digits(left), digits(right));
+            let ((l_digits, l_rest), (r_digits, r_rest)) = (digits(l_text), digits(r_text));
             match l_digits.len().cmp(&r_digits.len()).then_with(|| l_digits.cmp(r_digits)) {
-                Ordering::Equal => (left, right) = (l_rest, r_rest),
+                Ordering::Equal => (left, right) = (l_rest.chars(), r_rest.chars()),
                 order => return order,
             }
-        } else {
+        } else if l != r {
+            // Most names of a folder begin alike, so case is looked at only where they differ.
             match l.to_lowercase().cmp(r.to_lowercase()) {
-                Ordering::Equal => {
-                    left = left.strip_prefix(l).unwrap_or_default();
-                    right = right.strip_prefix(r).unwrap_or_default();
-                }
+                Ordering::Equal => {}
                 order => return order,
             }
         }

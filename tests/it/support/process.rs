@@ -244,10 +244,15 @@ pub fn signal(process: u32, signal: rustix::process::Signal) {
 }
 
 /// Polls until `done`; panics when that takes too long.
-pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_for(what: &str, done: impl FnMut() -> bool) {
+    wait_up_to(PATIENCE, what, done);
+}
+
+/// The same, for what takes its time even on a machine that isn't stuck.
+pub fn wait_up_to(patience: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        assert!(begun.elapsed() < patience, "waited {patience:?} for {what}");
         pause(Duration::from_millis(5));
     }
 }

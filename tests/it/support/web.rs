@@ -228,7 +228,7 @@ impl Browser {
     /// Posts a form just as given.
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = form(fields);
-        self.send(Method::POST, path, Some(("application/x-www-form-urlencoded", body))).await
+        self.send(Method::POST, path, Some((FORM, body))).await
     }
 
     /// Looks at the page `from`, fills in its CSRF token and posts the form to `path`.
@@ -250,4 +250,30 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     let pairs: Vec<String> =
         fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
     pairs.join("&")
+}
+
+/// The content type of a form.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What no page of ours would send in place of a form with `fields`, all of them needed: the status
+/// of its refusal, the content type and the body.
+pub(crate) fn malformed(fields: &[(&str, &str)], token: &str) -> Vec<(u16, &'static str, String)> {
+    let whole = form(&[fields, &[("csrf", token)]].concat());
+    let mut bad = vec![
+        (413, FORM, format!("{whole}&x={}", "a".repeat(70_000))),
+        (400, FORM, format!("{whole}&csrf={token}")),
+        (400, FORM, format!("{whole}&unknown=1")),
+        (415, "multipart/form-data; boundary=x", whole.clone()),
+        (415, "application/json", "{}".to_owned()),
+        (415, "text/plain", whole.clone()),
+        (403, FORM, String::new()),
+    ];
+    for (name, value) in fields {
+        let missing: Vec<_> = fields.iter().filter(|(other, _)| other != name).copied().collect();
+        let missing = form(&[&missing[..], &[("csrf", token)]].concat());
+        bad.push((400, FORM, missing.clone()));
+        bad.push((400, FORM, format!("{whole}&{}", form(&[(name, value)]))));
+        bad.push((400, FORM, format!("{missing}&{name}=%ff")));
+    }
+    bad
 }
