@@ -47,6 +47,7 @@ pub mod generation;
 mod handlers;
 pub mod issue;
 pub mod issued;
+pub mod links;
 pub mod local_path;
 pub mod mail;
 pub mod note;

@@ -27,6 +27,7 @@ mod faults_power;
 mod faults_slow;
 mod key_sets;
 mod key_source;
+mod link_uses;
 mod log_lines;
 mod mail_smtp;
 mod needs;

@@ -1,0 +1,3 @@
+//! Links: limited download addresses that people make for others.
+
+pub mod uses;
