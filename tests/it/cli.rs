@@ -361,16 +361,21 @@ async fn desk(machine: &Machine) -> Administration {
 #[actix_web::test]
 async fn the_audit_log_is_shown_and_what_was_done_to_it_found() {
     let machine = Machine::new();
-    assert_eq!(machine.ask(words("audit verify")), "0:\n");
+    assert_eq!(machine.ask(words("audit verify")), "0:\nreceipts 0:\n");
     for name in ["ada", "bob"] {
         machine.ask(["user", "add", &format!("{name}@example.org")]);
     }
     let first = machine.ask(words("audit verify"));
+    let (first, receipts) = first.split_once("\nreceipts ").unwrap();
     let (number, digest) = first.trim().split_once(':').unwrap();
     assert!(number == "2" && digest.len() == 43, "{first}");
     machine.ask(words("user disable bob@example.org"));
     machine.ask(words("user enable bob@example.org"));
-    assert!(machine.ask(["audit", "verify", "--expect", first.trim()]).starts_with("4:"));
+    assert!(
+        machine
+            .ask(["audit", "verify", "--expect", first, "--expect-receipts", receipts.trim()])
+            .starts_with("4:")
+    );
 
     let shown = machine.ask(words("audit list"));
     let deeds: Vec<&str> = shown.lines().map(|line| line.split('\t').nth(4).unwrap()).collect();

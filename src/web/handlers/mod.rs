@@ -17,6 +17,7 @@ mod enter;
 mod files;
 mod links;
 mod login;
+mod receipts;
 mod reset;
 mod service;
 mod sessions;
@@ -64,6 +65,8 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         )
         .configure(admin::routes)
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/receipts").route(web::post().to(receipts::take)))
+        .service(web::resource("/links/{link}/deliveries").route(read().to(receipts::deliveries)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))

@@ -32,11 +32,13 @@ pub enum Kind {
     PasswordChanged,
     /// The account was deleted.
     AccountDeleted,
+    /// Somebody took a file through a link of the account.
+    Taken,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::SignUp,
         Kind::Forgot,
         Kind::Invite,
@@ -44,6 +46,7 @@ impl Kind {
         Kind::AddressChanged,
         Kind::PasswordChanged,
         Kind::AccountDeleted,
+        Kind::Taken,
     ];
 
     /// The word in the database.
@@ -56,6 +59,7 @@ impl Kind {
             Kind::AddressChanged => "address-changed",
             Kind::PasswordChanged => "password-changed",
             Kind::AccountDeleted => "account-deleted",
+            Kind::Taken => "taken",
         }
     }
 }
@@ -67,7 +71,8 @@ pub struct NewMail {
     pub kind: Kind,
     /// To whom it goes.
     pub recipient: Email,
-    /// The jti of the link in it, if there will be one; the same at every attempt.
+    /// The jti of the action link in it, if there will be one, the same at every attempt; or that of the
+    /// download that it tells of.
     pub jti: Jti,
     /// What else it says.
     pub details: Details,

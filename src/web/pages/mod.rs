@@ -10,6 +10,7 @@
 pub mod account;
 pub mod address;
 pub mod admin;
+pub mod deliveries;
 pub mod files;
 pub mod links;
 pub mod profile;
