@@ -159,6 +159,10 @@ impl Book {
         let mut kept = Vec::new();
         pages.entries.retain(|_, entry| {
             let (tally, idle) = entry.now(lease, began, now);
+            // What is complete once stays so, whoever comes back for more.
+            if tally.state == DeliveryState::Complete {
+                entry.before.state = DeliveryState::Complete;
+            }
             if tally != entry.kept.tally || !entry.kept.settled {
                 entry.kept.tally = tally;
                 entry.kept.sequence = entry.kept.sequence.saturating_add(1);
