@@ -20,6 +20,7 @@ use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
 use crate::web::issue::IssueError;
 use crate::web::issued::{OverHttp, RevokeTokens};
+use crate::web::links::key::LinkKeyError;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
@@ -79,6 +80,9 @@ pub enum OpenError {
     /// The keys can't be used.
     #[error(transparent)]
     Keys(#[from] SignerError),
+    /// The key of links can't be used.
+    #[error(transparent)]
+    LinkKey(#[from] LinkKeyError),
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
@@ -275,6 +279,7 @@ fn sender(settings: &Settings, administration: &Administration) -> Result<Sender
         accounts: administration.accounts.clone(),
         actions: administration.actions.clone(),
         self_service: administration.self_service.clone(),
+        links: administration.links.clone(),
         public_url,
     };
     Ok(Sender {

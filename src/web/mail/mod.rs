@@ -32,11 +32,15 @@ pub enum Kind {
     PasswordChanged,
     /// The account was deleted.
     AccountDeleted,
+    /// Somebody made a link for the owner of this address.
+    Link,
+    /// The code without which a link can't be taken.
+    LinkCode,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 9] = [
         Kind::SignUp,
         Kind::Forgot,
         Kind::Invite,
@@ -44,6 +48,8 @@ impl Kind {
         Kind::AddressChanged,
         Kind::PasswordChanged,
         Kind::AccountDeleted,
+        Kind::Link,
+        Kind::LinkCode,
     ];
 
     /// The word in the database.
@@ -56,6 +62,8 @@ impl Kind {
             Kind::AddressChanged => "address-changed",
             Kind::PasswordChanged => "password-changed",
             Kind::AccountDeleted => "account-deleted",
+            Kind::Link => "link",
+            Kind::LinkCode => "link-code",
         }
     }
 }
@@ -89,6 +97,9 @@ pub struct Details {
     /// Who caused it, such as the administrator who invites.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The id of the recipient of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
 }
 
 impl Details {
