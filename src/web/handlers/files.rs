@@ -5,13 +5,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::{App, html, see_other};
+use super::{App, html, html_with_script, see_other};
 use crate::id::FilePath;
 use crate::web::browse::{self, Place};
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::pages::Section;
-use crate::web::pages::files::{Folder, Search, Shares};
+use crate::web::pages::files::{Access, Folder, Search, Shares};
 use crate::web::pages::row::address;
 use crate::web::pages::sort::Sort;
 use crate::web::rights::Readable;
@@ -65,14 +65,18 @@ async fn folder(app: App, who: SignedIn, place: Readable, sort: Sort) -> Result<
     let path = place.path().clone();
     let looked = blocking(move || browse::look_at(&shares, &place, sort)).await??;
     match looked {
-        Place::Folder(listing) => html(&Folder {
-            chrome: who.chrome(path.name(), Section::Files),
-            folder: path,
-            rows: listing.rows,
-            sort,
-            more: listing.more,
-            now: app.administration.clock.now(),
-        }),
+        Place::Folder(listing) => {
+            let page = Folder {
+                chrome: who.chrome(path.name(), Section::Files),
+                folder: path,
+                rows: listing.rows,
+                sort,
+                access: Access::Read,
+                more: listing.more,
+                now: app.administration.clock.now(),
+            };
+            if page.access >= Access::Write { html_with_script(&app, &page) } else { html(&page) }
+        }
         // A file has no page of its own; it is shown where it can be downloaded.
         Place::File => {
             let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);

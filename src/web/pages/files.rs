@@ -8,7 +8,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
-use crate::web::pages::row::{Crumb, Row, address, crumbs, sample_rows};
+use crate::web::pages::manage::{new_folder_address, trash_address};
+use crate::web::pages::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
 use crate::web::pages::sort::{Heading, Sort, SortBy, headings};
 use crate::web::pages::{Chrome, Section};
 
@@ -52,6 +53,18 @@ struct SearchBox {
     place: String,
 }
 
+/// What somebody may do in a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Look, and download.
+    #[default]
+    Read,
+    /// Put something in, too.
+    Write,
+    /// Rename, move and delete, too.
+    Manage,
+}
+
 /// `GET /files/{share}/{path}`: a folder.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/folder.html")]
@@ -64,6 +77,8 @@ pub struct Folder {
     pub rows: Vec<Row>,
     /// The order of the rows.
     pub sort: Sort,
+    /// What the person may do here.
+    pub access: Access,
     /// How many more entries the folder has that are not in `rows`.
     pub more: usize,
     /// The present moment.
@@ -77,6 +92,22 @@ impl Folder {
 
     fn crumbs(&self) -> Vec<Crumb> {
         crumbs(&self.folder, false)
+    }
+
+    fn may_write(&self) -> bool {
+        self.access >= Access::Write
+    }
+
+    fn may_manage(&self) -> bool {
+        self.access >= Access::Manage
+    }
+
+    fn tools(&self) -> Tools {
+        Tools {
+            encoded: encoded(&self.folder),
+            new_folder: new_folder_address(&self.folder),
+            trash: self.may_manage().then(|| trash_address(&self.folder)),
+        }
     }
 
     fn parent(&self) -> String {
@@ -113,10 +144,19 @@ impl Folder {
             folder,
             rows,
             sort,
+            access: Access::Manage,
             more: 0,
             now,
         })
     }
+}
+
+/// What stands above the list of who may write.
+struct Tools {
+    /// The folder, as forms carry it.
+    encoded: String,
+    new_folder: String,
+    trash: Option<String>,
 }
 
 /// `3 folders, 12 files, 45.6 MB`.
@@ -227,8 +267,10 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     if let Some(folder) = Folder::sample(now) {
         pages.push(("folder", folder.render()?));
         let by_size = Sort { by: SortBy::Size, descending: true };
-        pages.push(("folder-more", Folder { more: 312, sort: by_size, ..folder.clone() }.render()?));
-        pages.push(("folder-empty", Folder { rows: Vec::new(), ..folder }.render()?));
+        let read = Folder { access: Access::Read, ..folder.clone() };
+        pages.push(("folder-more", Folder { more: 312, sort: by_size, ..read.clone() }.render()?));
+        pages.push(("folder-empty", Folder { rows: Vec::new(), ..read }.render()?));
+        pages.push(("folder-empty-write", Folder { rows: Vec::new(), ..folder }.render()?));
     }
     Ok(pages)
 }
