@@ -105,22 +105,23 @@
   /** Takes an answer that is no success for what it is. */
   async function refused(answer) {
     const { status } = answer;
-    if (status === 401 || status === 403) {
-      // The session may have been renewed in another tab; then its page knows the new token.
+    let problem = {};
+    try {
+      problem = JSON.parse(answer.responseText);
+    } catch {
+      // It has no body, or somebody between us and the app answered.
+    }
+    if (status === 401 || problem.type === "foreign-form") {
+      // Somebody may have logged in in another tab; then its page knows the new token.
       const before = token;
       await look();
-      if (token !== before) return new Trouble("The session was renewed", { passing: true });
-      return new Trouble("You are logged out, or may not write here any more. Log in in another tab, then try again.");
+      if (token !== before) return new Trouble("Logged in again", { passing: true });
+      return new Trouble("You are logged out. Log in in another tab, then try again here.");
     }
     const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
-    let detail = "";
-    try {
-      detail = JSON.parse(answer.responseText).detail ?? "";
-    } catch {
-      // Somebody between us and the app answered.
-    }
-    const passing = [408, 409, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
-    return new Trouble(detail || `The server refused it (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
+    const moved = problem.type === "wrong-offset";
+    const passing = moved || [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
+    return new Trouble(problem.detail || `The server refused it (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
   }
 
   /** The folder's page as it is now. */
@@ -167,10 +168,6 @@
       this.show();
     }
 
-    get name() {
-      return this.place.split("/").at(-1);
-    }
-
     get moving() {
       return this.state === "waiting" || this.state === "running";
     }
@@ -214,12 +211,12 @@
         }
       }
       this.sent = 0;
-      const steps = this.place.split("/");
-      const folder = await folders.at(steps.slice(0, -1));
-      const metadata = `filename ${base64(this.name)},folder ${base64(folder)}`;
+      // The server makes the folders of a place within.
+      const said = { folder: this.folder, filename: this.place.split("/").at(-1), relativePath: this.place };
+      const metadata = Object.entries(said).map(([key, text]) => `${key} ${base64(text)}`).join();
       const headers = { "Upload-Length": String(this.size), "Upload-Metadata": metadata };
       const answer = await this.ask(turn, "POST", "/uploads", { headers });
-      if (answer.status !== 201) throw await firm(answer);
+      if (answer.status !== 201) throw await refused(answer);
       this.url = new URL(answer.getResponseHeader("Location"), location.href).pathname;
       memory.keep(this);
     }
@@ -353,38 +350,6 @@
       return `${done} · ${bytes(speed)}/s · ${span((size - sent) / speed)} left`;
     }
   }
-
-  /** A refusal of something new: asking again would not help, but for a server that is not there. */
-  async function firm(answer) {
-    const trouble = await refused(answer);
-    if (answer.status === 409) trouble.passing = false;
-    return trouble;
-  }
-
-  // Folders within a dropped or picked folder are made once each, the outer ones first.
-
-  const folders = {
-    made: new Map(),
-    at(steps) {
-      if (steps.length === 0) return Promise.resolve(here);
-      const key = steps.join("/");
-      if (!this.made.has(key)) {
-        const making = this.make(steps);
-        making.catch(() => this.made.delete(key));
-        this.made.set(key, making);
-      }
-      return this.made.get(key);
-    },
-    async make(steps) {
-      const parent = await this.at(steps.slice(0, -1));
-      const name = steps.at(-1);
-      const body = new URLSearchParams({ csrf: token, folder: encodeURIComponent(parent), name });
-      const answer = await send("POST", "/manage/make-folder", { body });
-      // 409: it is there already, which is just as well.
-      if (![200, 201, 409].includes(answer.status)) throw await refused(answer);
-      return `${parent}/${name}`;
-    },
-  };
 
   // The queue.
 

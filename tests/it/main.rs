@@ -53,6 +53,7 @@ mod web_database;
 mod web_files;
 mod web_forms;
 mod web_login;
+mod web_manage_pages;
 mod web_reset;
 mod web_revoke;
 mod web_sessions;

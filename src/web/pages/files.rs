@@ -12,6 +12,7 @@ use crate::web::pages::manage::{new_folder_address, trash_address};
 use crate::web::pages::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
 use crate::web::pages::sort::{Heading, Sort, SortBy, headings};
 use crate::web::pages::{Chrome, Section};
+use crate::web::rights::Right;
 
 /// `GET /files/`: the shares that a person may read.
 #[derive(Clone, Debug, Template)]
@@ -53,18 +54,6 @@ struct SearchBox {
     place: String,
 }
 
-/// What somebody may do in a folder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// Look, and download.
-    #[default]
-    Read,
-    /// Put something in, too.
-    Write,
-    /// Rename, move and delete, too.
-    Manage,
-}
-
 /// `GET /files/{share}/{path}`: a folder.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/folder.html")]
@@ -78,7 +67,7 @@ pub struct Folder {
     /// The order of the rows.
     pub sort: Sort,
     /// What the person may do here.
-    pub access: Access,
+    pub right: Right,
     /// How many more entries the folder has that are not in `rows`.
     pub more: usize,
     /// The present moment.
@@ -95,11 +84,11 @@ impl Folder {
     }
 
     fn may_write(&self) -> bool {
-        self.access >= Access::Write
+        self.right >= Right::Write
     }
 
     fn may_manage(&self) -> bool {
-        self.access >= Access::Manage
+        self.right >= Right::Manage
     }
 
     fn tools(&self) -> Tools {
@@ -144,7 +133,7 @@ impl Folder {
             folder,
             rows,
             sort,
-            access: Access::Manage,
+            right: Right::Manage,
             more: 0,
             now,
         })
@@ -267,7 +256,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     if let Some(folder) = Folder::sample(now) {
         pages.push(("folder", folder.render()?));
         let by_size = Sort { by: SortBy::Size, descending: true };
-        let read = Folder { access: Access::Read, ..folder.clone() };
+        let read = Folder { right: Right::Read, ..folder.clone() };
         pages.push(("folder-more", Folder { more: 312, sort: by_size, ..read.clone() }.render()?));
         pages.push(("folder-empty", Folder { rows: Vec::new(), ..read }.render()?));
         pages.push(("folder-empty-write", Folder { rows: Vec::new(), ..folder }.render()?));
