@@ -129,10 +129,11 @@ impl App {
             remember: settings.web.session_remember,
         };
         let download = csrf::origin_of(&settings.download.public_url);
-        let policy = HeaderValue::from_str(&pages::content_security_policy(&[download]));
+        let policy = pages::content_security_policy(&[download]);
         let state = State {
             public_url: settings.web.public_url.clone(),
-            policy: policy.map_err(OpenError::Address)?,
+            policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
+            script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,
             sessions: Sessions::new(
                 administration.db.clone(),
                 administration.accounts.clone(),
