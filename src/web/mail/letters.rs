@@ -126,6 +126,8 @@ struct Words {
     until: String,
     title: String,
     note: String,
+    /// The note as a terminal shows somebody else's words.
+    quoted: String,
 }
 
 macro_rules! letters {
@@ -152,14 +154,8 @@ macro_rules! letters {
             }
 
             pub(super) fn render(words: &Words) -> Result<Rendered, askama::Error> {
-                render_both(words, words)
-            }
-
-            /// The text for a terminal may need other words than the page.
-            pub(super) fn render_both(words: &Words, text: &Words) -> Result<Rendered, askama::Error> {
                 let subject = Subject { words }.render()?.trim().to_owned();
-                let text = Text { words: text }.render()?;
-                Ok(Rendered { subject, text, html: Html { words }.render()? })
+                Ok(Rendered { subject, text: Text { words }.render()?, html: Html { words }.render()? })
             }
         })*
     };
@@ -216,27 +212,19 @@ impl Letter {
             }
             Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
             Letter::Link { by, title, note, address, uses, until, asks_password, asks_code } => {
-                let other = terms(*uses, *until, *asks_password, *asks_code);
-                let html = Words {
+                let note = plain(note);
+                link::render(&Words {
                     by: line(by),
-                    title: line(title),
+                    title: title_line(title),
                     link: address.clone(),
-                    note: plain(note),
-                    other: other.join(" "),
+                    quoted: quoted(&note),
+                    note,
+                    other: terms(*uses, *until, *asks_password, *asks_code).join("\n"),
                     ..words("")
-                };
-                let text = Words {
-                    by: html.by.clone(),
-                    title: html.title.chars().take(150).collect(),
-                    link: address.clone(),
-                    note: quoted(&html.note),
-                    other: other.join("\n"),
-                    ..words("")
-                };
-                link::render_both(&html, &text)
+                })
             }
             Letter::LinkCode { title, code, until } => link_code::render(&Words {
-                title: line(title).chars().take(150).collect(),
+                title: title_line(title),
                 other: code.clone(),
                 until: human::exact_time(*until),
                 ..words("")
@@ -276,6 +264,11 @@ impl Letter {
 /// What somebody typed, on one line and without what would turn a terminal or a header around.
 fn line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// A title on a line of its own, which fits a terminal.
+fn title_line(title: &str) -> String {
+    line(title).chars().take(150).collect()
 }
 
 /// What a link asks for, in sentences.
