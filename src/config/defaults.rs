@@ -23,6 +23,8 @@ impl Default for Settings {
                 path: "storage/books".into(),
                 read: vec!["everyone".to_owned()],
                 write: vec!["staff".to_owned()],
+                manage: Vec::new(),
+                quota: 0,
             }],
         }
     }
@@ -48,6 +50,10 @@ impl Default for WebSettings {
             receipt_address: ReceiptAddress::Network,
             trusted_proxies: Vec::new(),
             max_connections: 1000,
+            upload_max: 0,
+            account_quota: 0,
+            upload_keep: hours(24),
+            trash_keep: hours(30 * 24),
         }
     }
 }

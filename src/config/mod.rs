@@ -17,12 +17,14 @@ mod error;
 mod known;
 mod load;
 mod network;
+mod size;
 mod validate;
 
 pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
 pub use network::{InvalidNetwork, Network};
+pub use size::{InvalidSize, parse as parse_size};
 
 /// Where the web app shows its public keys, below its `public_url`.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -127,6 +129,19 @@ pub struct WebSettings {
     pub trusted_proxies: Vec<Network>,
     /// Most connections at once.
     pub max_connections: usize,
+    /// Most bytes of an uploaded file; 0 = no limit.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub upload_max: u64,
+    /// Most bytes that the files which one account put in may take up, all shares together; 0 = no
+    /// limit.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub account_quota: u64,
+    /// An upload to which no byte comes is forgotten after this long.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub upload_keep: Duration,
+    /// What was thrown away is gone for good after this long.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub trash_keep: Duration,
 }
 
 /// How much of an address a receipt keeps.
@@ -267,7 +282,7 @@ pub enum LogFormat {
 }
 
 /// `[[share]]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShareSettings {
     /// First component of the file path.
@@ -277,9 +292,15 @@ pub struct ShareSettings {
     /// Who may read: `everyone` (logged in), group names or account names.
     #[serde(default = "everyone")]
     pub read: Vec<String>,
-    /// Who may write.
+    /// Who may put files and folders in; they may read, too.
     #[serde(default)]
     pub write: Vec<String>,
+    /// Who may rename, move and throw away; they may write, too.
+    #[serde(default)]
+    pub manage: Vec<String>,
+    /// Most bytes that uploaded files may take up here; 0 = no limit.
+    #[serde(default, deserialize_with = "size::deserialize")]
+    pub quota: u64,
 }
 
 fn everyone() -> Vec<String> {

@@ -45,6 +45,8 @@ fn web(settings: &Settings) -> Result<(), Fault> {
         ("web.reset_lifetime", web.reset_lifetime),
         ("web.invitation_lifetime", web.invitation_lifetime),
         ("web.unactivated_max", web.unactivated_max),
+        ("web.upload_keep", web.upload_keep),
+        ("web.trash_keep", web.trash_keep),
     ] {
         positive(key, lifetime)?;
     }
@@ -188,7 +190,7 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
             let remedy = "name the folder, as in `path = \"/srv/books\"`";
             return fault(&format!("share[{index}].path"), "it is empty".to_owned(), remedy);
         }
-        for (list, members) in [("read", &share.read), ("write", &share.write)] {
+        for (list, members) in [("read", &share.read), ("write", &share.write), ("manage", &share.manage)] {
             if members.iter().any(|member| member.trim().is_empty()) {
                 let remedy = "write `everyone`, group names or account names; an empty list means nobody";
                 return fault(&format!("share[{index}].{list}"), "it has an empty name".to_owned(), remedy);

@@ -52,6 +52,16 @@ pub enum Deed {
     MailRetried,
     /// A mail was taken out of the queue.
     MailDiscarded,
+    /// Somebody made a link.
+    LinkMade,
+    /// A link got other terms.
+    LinkChanged,
+    /// A link waits.
+    LinkPaused,
+    /// A link goes on.
+    LinkResumed,
+    /// A link is over for good.
+    LinkWithdrawn,
 }
 
 impl Deed {
@@ -76,6 +86,11 @@ impl Deed {
             Deed::ResetSent => "reset-sent",
             Deed::MailRetried => "mail-retried",
             Deed::MailDiscarded => "mail-discarded",
+            Deed::LinkMade => "link-made",
+            Deed::LinkChanged => "link-changed",
+            Deed::LinkPaused => "link-paused",
+            Deed::LinkResumed => "link-resumed",
+            Deed::LinkWithdrawn => "link-withdrawn",
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::web::account::{Account, AccountId, Email, Stage};
 use crate::web::accounts::Accounts;
 use crate::web::actions::{Actions, Purpose};
+use crate::web::links::{Links, Standing};
 use crate::web::mail::Kind;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::queue::Queued;
@@ -24,6 +25,8 @@ pub struct Correspondent {
     pub self_service: SelfService,
     /// What was delivered.
     pub receipts: Receipts,
+    /// Links that people make for others.
+    pub links: Links,
     /// Where people reach the app, without a trailing slash.
     pub public_url: String,
 }
@@ -59,6 +62,8 @@ impl Compose for Correspondent {
             }),
             Kind::AccountDeleted => Some(Letter::AccountDeleted { name }),
             Kind::Taken => self.taken(mail).await?,
+            Kind::Link => self.link(mail, now).await?,
+            Kind::LinkCode => self.link_code(mail, now).await?,
         })
     }
 }
@@ -132,5 +137,39 @@ impl Correspondent {
         let link = link.map_err(ComposeError::new)?;
         let name = account.name.as_str().to_owned();
         Ok(Some(Letter::ConfirmAddress { name, link: link.address, until: link.until }))
+    }
+
+    /// Nothing is sent of a link that is over before its mail left.
+    async fn link(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+        let Some(id) = &mail.details.recipient else { return Ok(None) };
+        let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
+        let Some((link, recipient)) = found else { return Ok(None) };
+        if matches!(link.standing(now), Standing::Ended | Standing::Withdrawn) {
+            return Ok(None);
+        }
+        let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;
+        let Some(owner) = owner.filter(|owner| !owner.disabled) else { return Ok(None) };
+        Ok(Some(Letter::Link {
+            by: owner.name.as_str().to_owned(),
+            address: self.links.address(&self.public_url, &recipient),
+            title: link.title,
+            note: link.note,
+            uses: link.uses,
+            until: link.ends_at,
+            asks_password: link.password.is_some(),
+            asks_code: link.mailed_code,
+        }))
+    }
+
+    async fn link_code(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+        let Some(id) = &mail.details.recipient else { return Ok(None) };
+        let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
+        let Some((link, recipient)) = found else { return Ok(None) };
+        let digits = self.links.mailed_digits(&recipient, mail.jti, now).await.map_err(ComposeError::new)?;
+        Ok(digits.map(|(code, until)| Letter::LinkCode {
+            title: link.title,
+            code: code.reveal().to_owned(),
+            until,
+        }))
     }
 }

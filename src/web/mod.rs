@@ -21,6 +21,7 @@ use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
 use crate::web::issue::IssueError;
 use crate::web::issued::{OverHttp, RevokeTokens};
+use crate::web::links::key::LinkKeyError;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
@@ -87,6 +88,9 @@ pub enum OpenError {
     /// The key of the download services can't be used.
     #[error(transparent)]
     NodeKey(#[from] NodeKeyError),
+    /// The key of links can't be used.
+    #[error(transparent)]
+    LinkKey(#[from] LinkKeyError),
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
@@ -133,13 +137,14 @@ impl App {
             remember: settings.web.session_remember,
         };
         let download = csrf::origin_of(&settings.download.public_url);
-        let policy = HeaderValue::from_str(&pages::content_security_policy(&[download]));
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
+        let policy = pages::content_security_policy(&[download]);
         let state = State {
             receipts: Receipts::new(db, queue, administration.clock.clone(), settings),
             node_key: NodeKey::open(&settings.keys_dir())?,
             public_url: settings.web.public_url.clone(),
-            policy: policy.map_err(OpenError::Address)?,
+            policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
+            script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,
             sessions: Sessions::new(
                 administration.db.clone(),
                 administration.accounts.clone(),
@@ -296,6 +301,7 @@ fn sender(
         actions: administration.actions.clone(),
         self_service: administration.self_service.clone(),
         receipts: receipts.clone(),
+        links: administration.links.clone(),
         public_url,
     };
     Ok(Sender {

@@ -28,6 +28,8 @@ pub struct State {
     pub public_url: String,
     /// `Content-Security-Policy` of the pages.
     pub policy: HeaderValue,
+    /// The same for the few pages that have a script.
+    pub script_policy: HeaderValue,
     /// Sessions.
     pub sessions: Sessions,
     /// Limits on guessing.

@@ -1,6 +1,7 @@
 //! The web app's addresses and who answers them.
 
 use actix_web::guard;
+use actix_web::http::header::CONTENT_SECURITY_POLICY;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, Route};
 use askama::Template;
@@ -87,6 +88,13 @@ async fn nothing() -> Result<HttpResponse, WebError> {
 
 fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page.render()?))
+}
+
+/// A page that loads a script of ours.
+fn html_with_script(app: &State, page: &impl Template) -> Result<HttpResponse, WebError> {
+    let mut answer = html(page)?;
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, app.script_policy.clone());
+    Ok(answer)
 }
 
 fn see_other(address: &str) -> HttpResponse {

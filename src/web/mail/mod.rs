@@ -34,11 +34,15 @@ pub enum Kind {
     AccountDeleted,
     /// Somebody took a file through a link of the account.
     Taken,
+    /// Somebody made a link for the owner of this address.
+    Link,
+    /// The code without which a link can't be taken.
+    LinkCode,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 10] = [
         Kind::SignUp,
         Kind::Forgot,
         Kind::Invite,
@@ -47,6 +51,8 @@ impl Kind {
         Kind::PasswordChanged,
         Kind::AccountDeleted,
         Kind::Taken,
+        Kind::Link,
+        Kind::LinkCode,
     ];
 
     /// The word in the database.
@@ -60,6 +66,8 @@ impl Kind {
             Kind::PasswordChanged => "password-changed",
             Kind::AccountDeleted => "account-deleted",
             Kind::Taken => "taken",
+            Kind::Link => "link",
+            Kind::LinkCode => "link-code",
         }
     }
 }
@@ -94,6 +102,9 @@ pub struct Details {
     /// Who caused it, such as the administrator who invites.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The id of the recipient of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
 }
 
 impl Details {

@@ -59,7 +59,7 @@ impl Default for Setup {
             name: "files".to_owned(),
             path: dir.path().join("share"),
             read: vec!["everyone".to_owned()],
-            write: Vec::new(),
+            ..ShareSettings::default()
         }];
         let mut settings = Settings { data_dir: dir.path().join("data"), shares, ..Settings::default() };
         settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));

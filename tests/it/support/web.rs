@@ -145,7 +145,7 @@ fn share(folder: &Path, name: &str, reader: &str) -> ShareSettings {
     let path = folder.join("shares").join(name);
     std::fs::create_dir_all(&path).unwrap();
     std::fs::write(path.join("file.txt"), format!("this is {name}")).unwrap();
-    ShareSettings { name: name.to_owned(), path, read: vec![reader.to_owned()], write: Vec::new() }
+    ShareSettings { name: name.to_owned(), path, read: vec![reader.to_owned()], ..ShareSettings::default() }
 }
 
 /// What came back.
