@@ -35,6 +35,7 @@ mod needs;
 mod not_spent;
 mod odd_files;
 mod once_only;
+mod receipts;
 mod revocations;
 mod serving;
 mod settings;
