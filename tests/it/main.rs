@@ -36,6 +36,7 @@ mod not_spent;
 mod odd_files;
 mod once_only;
 mod receipts;
+mod receipts_http;
 mod revocations;
 mod serving;
 mod settings;

@@ -51,7 +51,8 @@ impl Delivery {
         if let Some(end) = state.doubtful {
             sent.remove(&(end.saturating_sub(1)..end));
         }
-        let idle = state.is_idle();
+        // One that is being claimed is about to begin.
+        let idle = state.is_idle() && state.phase != Phase::Claiming;
         // A last stream of which it is not known yet whether all arrived may make it whole.
         let may_be_whole = state.streams.is_empty() && self.is_whole(&state);
         let revoked = state.phase == Phase::Revoked && (idle || !may_be_whole);
