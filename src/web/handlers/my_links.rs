@@ -81,6 +81,10 @@ pub(super) async fn list(
 
 /// `GET /links/new?file=…`, with `file` or `file_encoded` for each file or folder.
 pub(super) async fn new(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
+    // Nothing was ticked: back to where it can be.
+    if request.query_string().is_empty() {
+        return Ok(see_other("/files/"));
+    }
     let files = wanted(request.query_string()).ok_or(WebError::NotFound)?;
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
     let now = app.administration.clock.now();

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod links;
 pub mod mail;
 pub mod postgres;
 pub mod process;
