@@ -61,10 +61,15 @@ pub static UPLOAD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("upload.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/upload.js"))
 });
 
+/// What shows moments in the viewer's own time zone, on the pages of links.
+pub static LINKS_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("links.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/links.js"))
+});
+
 /// The asset at `/static/{hash}/{name}`, if there is one.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT]
+    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT]
         .into_iter()
         .map(|asset| &**asset)
         .find(|asset| asset.url == url)

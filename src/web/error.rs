@@ -13,6 +13,8 @@ use crate::web::accounts::AccountError;
 use crate::web::actions::ActionError;
 use crate::web::db::QueryError;
 use crate::web::issue::IssueError;
+use crate::web::links::LinkError;
+use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
 use crate::web::passwords::HashError;
 use crate::web::receipts::taking::TakeError;
@@ -172,6 +174,26 @@ impl From<SelfServiceError> for WebError {
             SelfServiceError::Query(_) | SelfServiceError::Account(_) => WebError::Unavailable(error.into()),
             SelfServiceError::Queue(QueueError::Query(_)) => WebError::Unavailable(error.into()),
             SelfServiceError::Queue(_) | SelfServiceError::Random(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<LinkError> for WebError {
+    fn from(error: LinkError) -> WebError {
+        match error {
+            LinkError::Query(_) | LinkError::Queue(QueueError::Query(_)) => {
+                WebError::Unavailable(error.into())
+            }
+            LinkError::Random(_) | LinkError::Queue(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<UseError> for WebError {
+    fn from(error: UseError) -> WebError {
+        match error {
+            UseError::Query(_) => WebError::Unavailable(error.into()),
+            UseError::Random(_) => WebError::Internal(error.into()),
         }
     }
 }

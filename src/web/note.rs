@@ -26,6 +26,16 @@ pub enum Note {
     SessionsEnded,
     /// The account is gone.
     AccountDeleted,
+    /// A link is there.
+    LinkMade,
+    /// A link has other terms.
+    LinkChanged,
+    /// A link waits.
+    LinkPaused,
+    /// A link goes on.
+    LinkResumed,
+    /// A link is over.
+    LinkWithdrawn,
     /// A folder was made.
     FolderMade,
     /// A file or folder has another name.
@@ -43,7 +53,7 @@ pub enum Note {
 }
 
 impl Note {
-    const ALL: [Note; 17] = [
+    const ALL: [Note; 22] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -54,6 +64,11 @@ impl Note {
         Note::Saved,
         Note::SessionsEnded,
         Note::AccountDeleted,
+        Note::LinkMade,
+        Note::LinkChanged,
+        Note::LinkPaused,
+        Note::LinkResumed,
+        Note::LinkWithdrawn,
         Note::FolderMade,
         Note::Renamed,
         Note::Moved,
@@ -76,6 +91,11 @@ impl Note {
             Note::Saved => "saved",
             Note::SessionsEnded => "sessions-ended",
             Note::AccountDeleted => "account-deleted",
+            Note::LinkMade => "link-made",
+            Note::LinkChanged => "link-changed",
+            Note::LinkPaused => "link-paused",
+            Note::LinkResumed => "link-resumed",
+            Note::LinkWithdrawn => "link-withdrawn",
             Note::FolderMade => "folder-made",
             Note::Renamed => "renamed",
             Note::Moved => "moved",
@@ -109,6 +129,11 @@ impl Note {
             Note::Saved => "It is done.",
             Note::SessionsEnded => "Done: whoever was logged in there is logged out.",
             Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
+            Note::LinkMade => "Your link is ready.",
+            Note::LinkChanged => "The link is changed.",
+            Note::LinkPaused => "The link is paused, and downloads that were under way are cut off.",
+            Note::LinkResumed => "The link works again.",
+            Note::LinkWithdrawn => "The link is withdrawn, and downloads that were under way are cut off.",
             Note::FolderMade => "The folder is made.",
             Note::Renamed => "It has its new name.",
             Note::Moved => "It is moved to this folder.",

@@ -18,6 +18,10 @@ mod enter;
 mod files;
 mod links;
 mod login;
+mod my_links;
+mod one_link;
+mod opened;
+mod public_link;
 mod receipts;
 mod reset;
 mod service;
@@ -65,6 +69,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
                 .route(web::post().to(links::renew)),
         )
         .configure(admin::routes)
+        .configure(link_routes)
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(web::resource("/receipts").route(web::post().to(receipts::take)))
         .service(web::resource("/links/{link}/deliveries").route(read().to(receipts::deliveries)))
@@ -75,6 +80,27 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/healthz").route(read().to(service::healthz)))
         .service(web::resource("/readyz").route(read().to(service::readyz)))
         .default_service(web::to(nothing));
+}
+
+/// Links that people make for others.
+fn link_routes(cfg: &mut ServiceConfig) {
+    cfg.service(
+        web::resource("/links").route(read().to(my_links::list)).route(web::post().to(my_links::make)),
+    )
+    .service(web::resource("/links/new").route(read().to(my_links::new)))
+    .service(
+        web::resource("/links/{id}").route(read().to(one_link::page)).route(web::post().to(one_link::change)),
+    )
+    .service(web::resource("/links/{id}/pause").route(web::post().to(one_link::pause)))
+    .service(web::resource("/links/{id}/resume").route(web::post().to(one_link::resume)))
+    .service(web::resource("/links/{id}/withdraw").route(web::post().to(one_link::withdraw)))
+    .service(web::resource("/links/{id}/qr/{recipient}").route(read().to(one_link::picture)))
+    .service(
+        web::resource("/l/{code}")
+            .route(read().to(public_link::page))
+            .route(web::post().to(public_link::take)),
+    )
+    .service(web::resource("/l/{code}/code").route(web::post().to(public_link::mail_code)));
 }
 
 /// GET, and HEAD, which gets the same headers.

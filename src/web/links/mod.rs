@@ -21,6 +21,7 @@ pub mod key;
 pub mod mailed_code;
 pub mod make;
 pub mod moment;
+pub mod qr;
 pub mod terms;
 pub mod uses;
 

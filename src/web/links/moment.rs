@@ -33,14 +33,6 @@ pub fn field(moment: Timestamp) -> String {
     moment.and_then(|moment| moment.format(format).ok()).unwrap_or_default()
 }
 
-/// A moment as programs read it: `2026-11-25T22:41:00Z`.
-pub fn rfc3339(moment: Timestamp) -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    let moment =
-        i64::try_from(moment.secs()).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-    moment.and_then(|moment| moment.format(format).ok()).unwrap_or_default()
-}
-
 /// The end that a form proposes: in a week, at a full hour.
 pub fn in_a_week(now: Timestamp) -> Timestamp {
     let week = now.plus(Duration::from_secs(7 * 24 * 60 * 60)).secs();
@@ -58,7 +50,6 @@ mod tests {
         assert_eq!(at(" 2027-01-15T09:30:00 ", "90"), Some(1_800_000_000));
         assert_eq!(at("2027-01-15T03:00", "-300"), Some(1_800_000_000));
         assert_eq!(field(Timestamp::from_secs(1_800_000_000)), "2027-01-15T08:00");
-        assert_eq!(rfc3339(Timestamp::from_secs(1_800_000_000)), "2027-01-15T08:00:00Z");
         for (text, minutes) in [
             ("", ""),
             ("2027-01-15", ""),

@@ -13,9 +13,12 @@ pub mod address;
 pub mod admin;
 pub mod deliveries;
 pub mod files;
+pub mod link_form;
 pub mod links;
 pub mod manage;
+pub mod my_links;
 pub mod profile;
+pub mod public_link;
 pub mod refusal;
 pub mod reset;
 pub mod row;
@@ -81,6 +84,8 @@ pub enum Section {
     None,
     /// Browsing files.
     Files,
+    /// The person's links.
+    Links,
     /// The person's own account.
     Account,
     /// Administration.
@@ -128,6 +133,10 @@ impl Chrome {
         &assets::FAVICON.url
     }
 
+    fn links_script_url(&self) -> &'static str {
+        &assets::LINKS_SCRIPT.url
+    }
+
     fn upload_script_url(&self) -> &'static str {
         &assets::UPLOAD_SCRIPT.url
     }
@@ -157,9 +166,12 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     pages.extend(address::samples()?);
     pages.extend(admin::samples()?);
     pages.extend(files::samples()?);
+    pages.extend(link_form::samples()?);
     pages.extend(links::samples()?);
     pages.extend(manage::samples()?);
+    pages.extend(my_links::samples()?);
     pages.extend(profile::samples()?);
+    pages.extend(public_link::samples()?);
     pages.extend(reset::samples()?);
     pages.extend(sessions::samples()?);
     pages.extend(signup::samples()?);
@@ -201,7 +213,9 @@ mod tests {
 
     /// The page without the elements that load a script of ours and hold nothing.
     fn without_own_script(html: &str) -> String {
-        html.replace(&format!("<script src=\"{}\" defer></script>", assets::UPLOAD_SCRIPT.url), "")
+        [&assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT].iter().fold(html.to_owned(), |html, script| {
+            html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")
+        })
     }
 
     #[test]

@@ -69,6 +69,12 @@ impl Row {
         manage_address(&self.path)
     }
 
+    /// The address of the page on which a link to it is made.
+    pub(super) fn link_address(&self) -> String {
+        let (field, value) = self.field();
+        format!("/links/new?{field}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+    }
+
     /// The name and value of the field that says which file to download.
     pub(super) fn field(&self) -> (&'static str, String) {
         let path = self.path.as_str();
