@@ -141,7 +141,7 @@ impl App {
         let policy = pages::content_security_policy(&[download]);
         let state = State {
             receipts: Receipts::new(db, queue, administration.clock.clone(), settings),
-            node_key: NodeKey::open(&settings.keys_dir())?,
+            node_key: NodeKey::open(&settings.node_key_file())?,
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
             script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,

@@ -569,6 +569,19 @@ fn check_says_what_is_wrong_and_how_to_mend_it() {
     let (line, code) = finding(&machine);
     assert!(code == 1 && line.contains("missing.json"), "{line}");
 
+    let machine = Machine::new();
+    fs::create_dir_all(machine.path("data/download")).unwrap();
+    fs::set_permissions(machine.path("data"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(machine.path("data/download/receipts.sqlite"), "").unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 1 && line.starts_with("warning  download.node_key"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__NODE_KEY", "key");
+    fs::write(machine.path("key"), "0123456789012345678901234567890123456789012\n").unwrap();
+    fs::set_permissions(machine.path("key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.contains("chmod 600"), "{line}");
+
     let machine = Machine::new().set("ONCELINK_TOKEN__SHARED_SECRET", "[{kid=\"a\", file=\"short\"}]");
     fs::write(machine.path("short"), "0123456789\n").unwrap();
     let (line, code) = finding(&machine);

@@ -405,3 +405,40 @@ async fn only_the_owner_sees_what_became_of_a_link() {
     assert_eq!(ada.get("/links/another/deliveries").await.status, 404);
     services.stop().await;
 }
+
+#[actix_web::test]
+async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_it_all() {
+    use crate::support::web::{Browser, PASSWORD};
+    let mut services = Services::start().await;
+    services.put("a.bin", &pattern(50_000));
+    let base = services.settings.web.public_url.clone();
+    let mut ada = Browser::at(&base);
+    ada.log_in("ada@example.org", PASSWORD).await;
+    let made = crate::support::links::make(&mut ada, &[("files", "/files/a.bin"), ("uses", "1")]).await;
+    let press = async || Browser::at(&base).post(&made.public[0], &[]).await;
+    assert_eq!(press().await.status, 303);
+    assert_eq!(press().await.status, 410, "it is reserved");
+    services.pass(121);
+    assert_eq!(press().await.status, 410, "its token may have been redeemed just before its end");
+    services.pass(60);
+    let mut again = None;
+    eventually("the use", async || {
+        again = press().await.location;
+        again.is_some()
+    })
+    .await;
+    services.restart().await;
+    assert_eq!(press().await.status, 410);
+    assert_eq!(Client::default().get(&again.unwrap()).await.body, pattern(50_000));
+    ada.log_in("ada@example.org", PASSWORD).await;
+    let mut page = String::new();
+    eventually("the owner's page", async || {
+        page = ada.get(&made.page).await.body;
+        page.contains("<strong>complete</strong>")
+    })
+    .await;
+    assert!(page.contains("1 of 1 taken;"), "{page}");
+    assert!(page.contains("to 127.0.0.0/24") && page.contains("a.bin"), "{page}");
+    assert_eq!(press().await.status, 410);
+    services.stop().await;
+}

@@ -19,7 +19,7 @@ const LONGEST_KEY: u64 = 256;
 pub enum OverHttpError {
     /// There is no key to show.
     #[error(
-        "cannot read the node key {} (`download.node_key`); copy the web app's `keys/node-key` there",
+        "cannot read the node key {} (`download.node_key`); copy the web app's there",
         path.display()
     )]
     Key {

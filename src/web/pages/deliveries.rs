@@ -74,10 +74,6 @@ impl DeliveriesPart {
         human::name(path.rsplit('/').next().unwrap_or_default())
     }
 
-    fn whom<'d>(&self, email: &'d Option<String>) -> &'d str {
-        email.as_deref().unwrap_or("whoever has the address")
-    }
-
     fn size(&self, bytes: &u64) -> String {
         human::size(*bytes)
     }
@@ -142,12 +138,12 @@ mod tests {
             "not sent",
             "looked at twice, not taken",
             "looked at, not taken",
-            "whoever has the address",
+            "for <bdi>bob&#60;b&#62;@example.org</bdi>, to 192.0.2.0/24",
             "192.0.2.0/24",
         ] {
             assert!(html.contains(words), "{words} is not in {html}");
         }
         assert!(!html.contains("<script>") && !html.contains("<b>"), "{html}");
-        assert!(DeliveriesPart::default().render().unwrap().contains("Nobody has looked"));
+        assert!(DeliveriesPart::default().render().unwrap().contains("Nobody has taken anything"));
     }
 }

@@ -1,5 +1,6 @@
 //! The node key: by it a download service in another process shows that it is one of ours. Made at
-//! the first start, kept beside the private keys, and the same for all web apps that share them.
+//! the first start, beside the private keys unless the settings say otherwise, and the same for all web
+//! apps that share the file.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -9,9 +10,6 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::secret::{Digest, RandomError, Secret};
-
-/// The file in the keys folder.
-pub const FILE: &str = "node-key";
 
 /// The shortest key that is taken, in characters: 128 bits of base64url.
 const SHORTEST: usize = 22;
@@ -51,20 +49,19 @@ pub enum NodeKeyError {
 pub struct NodeKey(Digest);
 
 impl NodeKey {
-    /// Reads the key in the keys folder, and makes it if there is none.
+    /// Reads the key in the file `path`, and makes it if there is none.
     ///
     /// # Errors
     /// See [`NodeKeyError`].
-    pub fn open(keys_dir: &Path) -> Result<NodeKey, NodeKeyError> {
-        let path = keys_dir.join(FILE);
-        let failed = |action, source| NodeKeyError::Io { action, path: path.clone(), source };
-        match read(&path) {
+    pub fn open(path: &Path) -> Result<NodeKey, NodeKeyError> {
+        let failed = |action, source| NodeKeyError::Io { action, path: path.to_owned(), source };
+        match read(path) {
             Err(NodeKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
         let key = Secret::random::<32>()?;
         let suffix = Secret::random::<8>()?;
-        let new = keys_dir.join(format!("{FILE}.{}.new", suffix.reveal()));
+        let new = path.with_extension(format!("{}.new", suffix.reveal()));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -73,11 +70,11 @@ impl NodeKey {
             .map_err(|source| failed("make", source))?;
         let written = file.write_all(format!("{}\n", key.reveal()).as_bytes()).and_then(|()| file.sync_all());
         // A link, because it replaces nothing: of several processes at their first start one wins.
-        let linked = written.and_then(|()| fs::hard_link(&new, &path));
+        let linked = written.and_then(|()| fs::hard_link(&new, path));
         let _left_behind = fs::remove_file(&new);
         match linked {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", source)),
-            _ => read(&path),
+            _ => read(path),
         }
     }
 
