@@ -76,7 +76,7 @@ impl Node {
             name: "files".to_owned(),
             path: dir.path().join("share"),
             read: vec!["everyone".to_owned()],
-            write: Vec::new(),
+            ..ShareSettings::default()
         }];
         let used_tokens: Arc<dyn UsedTokens> = match store {
             Store::Memory => Arc::new(MemoryUsedTokens::new(Timestamp::EPOCH)),

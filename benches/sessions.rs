@@ -120,7 +120,7 @@ fn folder_page(c: &mut Criterion) {
         name: "books".to_owned(),
         path: share,
         read: vec!["everyone".to_owned()],
-        write: Vec::new(),
+        ..ShareSettings::default()
     }];
     let (app, cookie) = system.block_on(logged_in(&settings));
     let service = system.block_on(init_service({

@@ -8,7 +8,9 @@ use oncelink::{assets, download, web};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("say which folder to write to")?);
-    for asset in [&assets::WEB_STYLE, &assets::ICONS, &assets::FAVICON] {
+    for asset in
+        [&assets::WEB_STYLE, &assets::ICONS, &assets::FAVICON, &assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT]
+    {
         let path = folder.join(asset.url.trim_start_matches('/'));
         std::fs::create_dir_all(path.parent().ok_or("an asset has no folder")?)?;
         std::fs::write(path, asset.bytes)?;

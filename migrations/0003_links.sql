@@ -42,21 +42,30 @@ CREATE TABLE recipients (
     -- Uses that are reserved or used. Raised before a token is issued, in one step with the check.
     taken        BIGINT NOT NULL,
     looks        BIGINT NOT NULL,
-    looked_at    BIGINT
+    looked_at    BIGINT,
+    -- The order in which they were named.
+    position     BIGINT NOT NULL,
+    -- Of the code that was mailed last: what it is derived from, until when it counts, and how often
+    -- somebody tried. The code itself is stored nowhere.
+    mailed_jti    TEXT,
+    mailed_until  BIGINT,
+    mailed_tries  BIGINT NOT NULL DEFAULT 0
 );
-CREATE INDEX recipients_by_link ON recipients (link);
+CREATE INDEX recipients_by_link ON recipients (link, position);
 
 -- One use: one press of the button, and for a link on several files each of them once.
 CREATE TABLE link_uses (
-    id         TEXT   NOT NULL PRIMARY KEY,
-    recipient  TEXT   NOT NULL REFERENCES recipients (id) ON DELETE CASCADE,
+    id          TEXT   NOT NULL PRIMARY KEY,
+    recipient   TEXT   NOT NULL REFERENCES recipients (id) ON DELETE CASCADE,
     -- Of the secret by which the browser that began it goes on with it.
-    visitor    TEXT   NOT NULL,
+    visitor     TEXT   NOT NULL,
     -- reserved, used or released
-    state      TEXT   NOT NULL,
-    made_at    BIGINT NOT NULL
+    state       TEXT   NOT NULL,
+    made_at     BIGINT NOT NULL,
+    -- When it came into that state.
+    changed_at  BIGINT NOT NULL
 );
-CREATE INDEX link_uses_by_recipient ON link_uses (recipient);
+CREATE INDEX link_uses_by_recipient ON link_uses (recipient, visitor);
 
 -- The tokens of a use.
 CREATE TABLE link_tokens (

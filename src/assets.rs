@@ -1,4 +1,4 @@
-//! The style sheets and pictures of the pages, embedded in the binary.
+//! The style sheets, pictures and scripts of the pages, embedded in the binary.
 //!
 //! The web app serves them under an address that holds a hash of their content, so that a browser
 //! may keep them for ever; the download service, which lives on another origin, puts its style
@@ -56,10 +56,28 @@ pub static FAVICON: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("favicon.svg", "image/svg+xml", include_bytes!("../templates/static/favicon.svg"))
 });
 
+/// What uploads files from a folder's page.
+pub static UPLOAD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("upload.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/upload.js"))
+});
+
+/// What shows moments in the viewer's own time zone, on the pages of links.
+pub static LINKS_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("links.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/links.js"))
+});
+
+/// What keeps the list of a link's deliveries up to date.
+pub static LIVE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("live.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/live.js"))
+});
+
 /// The asset at `/static/{hash}/{name}`, if there is one.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    [&WEB_STYLE, &ICONS, &FAVICON].into_iter().map(|asset| &**asset).find(|asset| asset.url == url)
+    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT]
+        .into_iter()
+        .map(|asset| &**asset)
+        .find(|asset| asset.url == url)
 }
 
 fn address(hash: &str, name: &str) -> String {

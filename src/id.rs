@@ -81,8 +81,8 @@ impl<'de> Deserialize<'de> for Jti {
 /// A file or folder that the operator hosts: `/{share}/{path}` in UTF-8, the `file` claim.
 /// Compared byte by byte; nothing is normalised, because file systems don't agree on how.
 ///
-/// Invariant: starts with `/`, has a share name and no empty, `.` or `..` component and no NUL;
-/// each component has at most 255 bytes and the whole at most 4,096.
+/// Invariant: starts with `/`, has a share name and no empty, `.`, `..` or [`is_ours`] component and no
+/// NUL; each component has at most 255 bytes and the whole at most 4,096.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(Box<str>);
 
@@ -101,6 +101,17 @@ pub enum InvalidFilePath {
     /// It has a NUL character.
     #[error("a file path has no NUL")]
     Nul,
+    /// A component is the name of a folder that the service keeps for itself.
+    #[error("a file path never leads into `.oncelink`")]
+    Ours,
+}
+
+/// Whether a file system might take `name` for the folder `.oncelink`, where the service keeps uploads
+/// on their way and what was thrown away: some ignore case, letters that can't be seen, or dots and
+/// spaces at the end.
+pub fn is_ours(name: &str) -> bool {
+    let seen = name.trim_end_matches(['.', ' ']).chars().filter(|c| c.is_ascii() || c.is_alphanumeric());
+    seen.flat_map(char::to_lowercase).eq(".oncelink".chars())
 }
 
 /// Longest path (Linux's PATH_MAX) and longest name of a file (NAME_MAX), in bytes.
@@ -161,6 +172,7 @@ fn check_component(name: &str) -> Result<(), InvalidFilePath> {
         "" | "." | ".." => Err(InvalidFilePath::Component),
         _ if name.len() > NAME_MAX => Err(InvalidFilePath::Length),
         _ if name.contains('\0') => Err(InvalidFilePath::Nul),
+        _ if is_ours(name) => Err(InvalidFilePath::Ours),
         _ => Ok(()),
     }
 }
@@ -238,6 +250,19 @@ mod tests {
         {
             assert!(wrong.parse::<FilePath>().is_err(), "{wrong:?}");
         }
+        for ours in [
+            "/b/.oncelink",
+            "/b/.oncelink/uploads/x",
+            "/b/x/.OnceLink",
+            "/.oncelink/a",
+            "/b/.oncelin\u{212a}/a",
+            "/b/.once\u{200b}link",
+            "/b/.oncelink./a",
+            "/b/.oncelink ",
+        ] {
+            assert_eq!(ours.parse::<FilePath>(), Err(InvalidFilePath::Ours), "{ours:?}");
+        }
+        assert!("/b/oncelink/.oncelinks/x.oncelink".parse::<FilePath>().is_ok());
         assert_eq!(format!("/b/{}", "x".repeat(256)).parse::<FilePath>(), Err(InvalidFilePath::Length));
         assert!(format!("/b/{}", "x".repeat(255)).parse::<FilePath>().is_ok());
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DownloadSettings, JWKS_PATH, LogFormat, LogSettings, MailSettings, Resume, Settings, ShareSettings,
-    Signup, StoreAddress, TokenSettings, WebSettings,
+    DownloadSettings, JWKS_PATH, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH, ReceiptAddress, Resume,
+    Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -23,6 +23,8 @@ impl Default for Settings {
                 path: "storage/books".into(),
                 read: vec!["everyone".to_owned()],
                 write: vec!["staff".to_owned()],
+                manage: Vec::new(),
+                quota: 0,
             }],
         }
     }
@@ -45,8 +47,13 @@ impl Default for WebSettings {
             session_max: hours(12),
             session_remember: hours(30 * 24),
             password_min: 15,
+            receipt_address: ReceiptAddress::Network,
             trusted_proxies: Vec::new(),
             max_connections: 1000,
+            upload_max: 0,
+            account_quota: 0,
+            upload_keep: hours(24),
+            trash_keep: hours(30 * 24),
         }
     }
 }
@@ -58,6 +65,8 @@ impl Default for DownloadSettings {
             listen,
             public_url: format!("http://{listen}"),
             keys: format!("http://{}{JWKS_PATH}", loopback(8080)),
+            receipts: format!("http://{}{RECEIPTS_PATH}", loopback(8080)),
+            node_key: PathBuf::new(),
             used_tokens: StoreAddress::from("sled"),
             resume: Resume::SameClient,
             lease: hours(1),

@@ -17,15 +17,20 @@ mod error;
 mod known;
 mod load;
 mod network;
+mod size;
 mod validate;
 
 pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
 pub use network::{InvalidNetwork, Network};
+pub use size::{InvalidSize, parse as parse_size};
 
 /// Where the web app shows its public keys, below its `public_url`.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+
+/// Where the web app takes receipts, below its `public_url`.
+pub const RECEIPTS_PATH: &str = "/receipts";
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -52,6 +57,15 @@ impl Settings {
     /// The folder of the private keys; only where the web app runs is there one.
     pub fn keys_dir(&self) -> PathBuf {
         self.data_dir.join("keys")
+    }
+
+    /// The file of the key by which a download service in another process shows the web app that it is
+    /// one of ours.
+    pub fn node_key_file(&self) -> PathBuf {
+        match self.download.node_key.as_os_str().is_empty() {
+            true => self.keys_dir().join("node-key"),
+            false => self.download.node_key.clone(),
+        }
     }
 
     /// The folder of mails that are only written down (`mail.send = "outbox"`).
@@ -109,10 +123,37 @@ pub struct WebSettings {
     pub session_remember: Duration,
     /// Fewest characters of a password (NIST SP 800-63B-4).
     pub password_min: usize,
+    /// How much of the address of whoever took a file is kept in its receipt.
+    pub receipt_address: ReceiptAddress,
     /// Proxies whose `Forwarded` / `X-Forwarded-For` is believed: addresses or networks.
     pub trusted_proxies: Vec<Network>,
     /// Most connections at once.
     pub max_connections: usize,
+    /// Most bytes of an uploaded file; 0 = no limit.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub upload_max: u64,
+    /// Most bytes that the files which one account put in may take up, all shares together; 0 = no
+    /// limit.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub account_quota: u64,
+    /// An upload to which no byte comes is forgotten after this long.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub upload_keep: Duration,
+    /// What was thrown away is gone for good after this long.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub trash_keep: Duration,
+}
+
+/// How much of an address a receipt keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiptAddress {
+    /// All of it.
+    Full,
+    /// Its network: the first 24 bits of an IPv4 address, the first 48 of an IPv6 address.
+    Network,
+    /// Nothing.
+    None,
 }
 
 /// Who may make an account for himself.
@@ -139,6 +180,11 @@ pub struct DownloadSettings {
     /// Where the public keys are: a JWKS file or an http(s) URL. Follows `web.public_url` where it
     /// is not set.
     pub keys: String,
+    /// Where the web app takes receipts, if it runs in another process. Follows `web.public_url` where
+    /// it is not set.
+    pub receipts: String,
+    /// The file of the key that is shown there; empty for `keys/node-key` in the data directory.
+    pub node_key: PathBuf,
     /// The used-token store: `sled`, or the address of a shared one.
     pub used_tokens: StoreAddress,
     /// Who may come back for the rest.
@@ -236,7 +282,7 @@ pub enum LogFormat {
 }
 
 /// `[[share]]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShareSettings {
     /// First component of the file path.
@@ -246,9 +292,15 @@ pub struct ShareSettings {
     /// Who may read: `everyone` (logged in), group names or account names.
     #[serde(default = "everyone")]
     pub read: Vec<String>,
-    /// Who may write.
+    /// Who may put files and folders in; they may read, too.
     #[serde(default)]
     pub write: Vec<String>,
+    /// Who may rename, move and throw away; they may write, too.
+    #[serde(default)]
+    pub manage: Vec<String>,
+    /// Most bytes that uploaded files may take up here; 0 = no limit.
+    #[serde(default, deserialize_with = "size::deserialize")]
+    pub quota: u64,
 }
 
 fn everyone() -> Vec<String> {

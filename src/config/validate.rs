@@ -45,6 +45,8 @@ fn web(settings: &Settings) -> Result<(), Fault> {
         ("web.reset_lifetime", web.reset_lifetime),
         ("web.invitation_lifetime", web.invitation_lifetime),
         ("web.unactivated_max", web.unactivated_max),
+        ("web.upload_keep", web.upload_keep),
+        ("web.trash_keep", web.trash_keep),
     ] {
         positive(key, lifetime)?;
     }
@@ -74,6 +76,7 @@ fn download(settings: &Settings) -> Result<(), Fault> {
     }
     public_url("download.public_url", &download.public_url)?;
     keys(&download.keys)?;
+    receipts(&download.receipts)?;
     if !download.used_tokens.is_postgres() {
         embedded("download.used_tokens", &download.used_tokens, "sled", &["redis"])?;
     }
@@ -130,6 +133,18 @@ fn keys(keys: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The node key is sent there, so nothing but a plain address will do.
+fn receipts(address: &str) -> Result<(), Fault> {
+    let is_good = reqwest::Url::parse(address).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+    });
+    if !is_good {
+        let remedy = "write the address at the web app, as in `https://host/receipts`";
+        return fault("download.receipts", format!("`{address}` is no http or https address"), remedy);
+    }
+    Ok(())
+}
+
 fn token(settings: &Settings) -> Result<(), Fault> {
     let token = &settings.token;
     positive("token.lifetime", token.lifetime)?;
@@ -175,7 +190,7 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
             let remedy = "name the folder, as in `path = \"/srv/books\"`";
             return fault(&format!("share[{index}].path"), "it is empty".to_owned(), remedy);
         }
-        for (list, members) in [("read", &share.read), ("write", &share.write)] {
+        for (list, members) in [("read", &share.read), ("write", &share.write), ("manage", &share.manage)] {
             if members.iter().any(|member| member.trim().is_empty()) {
                 let remedy = "write `everyone`, group names or account names; an empty list means nobody";
                 return fault(&format!("share[{index}].{list}"), "it has an empty name".to_owned(), remedy);

@@ -15,6 +15,8 @@ use crate::web::db::Database;
 use crate::web::generation::Generations;
 use crate::web::issue::Issuer;
 use crate::web::issued::Issued;
+use crate::web::links::Links;
+use crate::web::links::key::LinkKey;
 use crate::web::mail::queue::Queue;
 use crate::web::passwords::Passwords;
 use crate::web::self_service::SelfService;
@@ -46,6 +48,8 @@ pub struct Administration {
     pub queue: Queue,
     /// Download tokens that may have to be revoked.
     pub issued: Issued,
+    /// Links that people make for others.
+    pub links: Links,
     /// What administrators do with accounts.
     pub account_admin: AccountAdmin,
     /// What people do with their own accounts.
@@ -72,7 +76,14 @@ impl Administration {
         let queue = Queue::new(db.clone());
         let accounts = Accounts::new(db.clone(), generations.clone());
         let issued = Issued::new(db.clone(), settings.token.leeway, settings.download.lease_max);
+        let links = Links {
+            db: db.clone(),
+            key: LinkKey::open(&settings.keys_dir())?,
+            issued: issued.clone(),
+            queue: queue.clone(),
+        };
         Ok(Administration {
+            links,
             account_admin: AccountAdmin {
                 db: db.clone(),
                 accounts: accounts.clone(),

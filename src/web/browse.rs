@@ -61,6 +61,18 @@ pub fn look_at(shares: &Shares, place: &Readable, sort: Sort) -> Result<Place, F
     Ok(Place::Folder(Listing { rows, more }))
 }
 
+/// The folders within `place`, in order.
+///
+/// # Errors
+/// When there is no such folder, or it can't be read.
+pub fn folders(shares: &Shares, place: &Readable) -> Result<Vec<FilePath>, FileError> {
+    let entries = shares.folder(place.path())?;
+    let folders = entries.iter().filter(|entry| entry.kind == EntryKind::Folder);
+    let mut rows: Vec<Row> = folders.filter_map(|entry| Row::of(place.path(), entry)).collect();
+    Sort::default().apply(&mut rows);
+    Ok(rows.into_iter().map(|row| row.path).collect())
+}
+
 /// Files and folders beneath `places` in whose name each word of `query` stands, in any case.
 /// Near folders are searched before deep ones. Folders that can't be read are passed over.
 pub fn search(shares: &Shares, places: &[Readable], query: &str, sort: Sort) -> Found {

@@ -7,10 +7,12 @@ use crate::clock::Timestamp;
 use crate::web::account::{Account, AccountId, Email, Stage};
 use crate::web::accounts::Accounts;
 use crate::web::actions::{Actions, Purpose};
+use crate::web::links::{Links, Standing};
 use crate::web::mail::Kind;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::queue::Queued;
 use crate::web::mail::sender::{Addressed, Compose, ComposeError};
+use crate::web::receipts::Receipts;
 use crate::web::self_service::SelfService;
 
 /// Turns queued mails into letters.
@@ -21,6 +23,10 @@ pub struct Correspondent {
     pub actions: Actions,
     /// Addresses that wait for their confirmation.
     pub self_service: SelfService,
+    /// What was delivered.
+    pub receipts: Receipts,
+    /// Links that people make for others.
+    pub links: Links,
     /// Where people reach the app, without a trailing slash.
     pub public_url: String,
 }
@@ -58,6 +64,9 @@ impl Compose for Correspondent {
                 as_queued(Letter::PasswordChanged { name, forgot: page("/forgot") })
             }),
             Kind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
+            Kind::Taken => self.taken(mail).await?,
+            Kind::Link => self.link(mail, now).await?.and_then(as_queued),
+            Kind::LinkCode => self.link_code(mail, now).await?.and_then(as_queued),
         })
     }
 }
@@ -72,6 +81,22 @@ impl Correspondent {
         let Some(id) = &mail.details.account else { return Ok(None) };
         let account = self.accounts.by_id(&AccountId::from_store(id)).await.map_err(ComposeError::new)?;
         Ok(account.filter(|account| !account.disabled))
+    }
+
+    /// What was taken through a link, told to who owns it still.
+    async fn taken(&self, mail: &Queued) -> Result<Option<Addressed>, ComposeError> {
+        let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        let letter = taken.map(|taken| Letter::Taken {
+            name: account.name.as_str().to_owned(),
+            page: format!("{}/links/{}", self.public_url, taken.link),
+            title: taken.title,
+            file: taken.file,
+            recipient: taken.recipient,
+            at: taken.at,
+            address: taken.address,
+        });
+        Ok(letter.map(|letter| Addressed { to: account.email, letter }))
     }
 
     /// The link that its owner needs in order to get into the account, as far as it has come.
@@ -118,5 +143,39 @@ impl Correspondent {
         let name = account.name.as_str().to_owned();
         let letter = Letter::ConfirmAddress { name, link: link.address, until: link.until };
         Ok(Some(Addressed { to: wanted, letter }))
+    }
+
+    /// Nothing is sent of a link that is over before its mail left.
+    async fn link(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+        let Some(id) = &mail.details.recipient else { return Ok(None) };
+        let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
+        let Some((link, recipient)) = found else { return Ok(None) };
+        if matches!(link.standing(now), Standing::Ended | Standing::Withdrawn) {
+            return Ok(None);
+        }
+        let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;
+        let Some(owner) = owner.filter(|owner| !owner.disabled) else { return Ok(None) };
+        Ok(Some(Letter::Link {
+            by: owner.name.as_str().to_owned(),
+            address: self.links.address(&self.public_url, &recipient),
+            title: link.title,
+            note: link.note,
+            uses: link.uses,
+            until: link.ends_at,
+            asks_password: link.password.is_some(),
+            asks_code: link.mailed_code,
+        }))
+    }
+
+    async fn link_code(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+        let Some(id) = &mail.details.recipient else { return Ok(None) };
+        let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
+        let Some((link, recipient)) = found else { return Ok(None) };
+        let digits = self.links.mailed_digits(&recipient, mail.jti, now).await.map_err(ComposeError::new)?;
+        Ok(digits.map(|(code, until)| Letter::LinkCode {
+            title: link.title,
+            code: code.reveal().to_owned(),
+            until,
+        }))
     }
 }

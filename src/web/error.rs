@@ -13,8 +13,11 @@ use crate::web::accounts::AccountError;
 use crate::web::actions::ActionError;
 use crate::web::db::QueryError;
 use crate::web::issue::IssueError;
+use crate::web::links::LinkError;
+use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
 use crate::web::passwords::HashError;
+use crate::web::receipts::taking::TakeError;
 use crate::web::self_service::SelfServiceError;
 use crate::web::sessions::SessionError;
 use crate::web::signer::SignerError;
@@ -117,6 +120,12 @@ impl From<AccountError> for WebError {
     }
 }
 
+impl From<TakeError> for WebError {
+    fn from(error: TakeError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
 impl From<SessionError> for WebError {
     fn from(error: SessionError) -> WebError {
         WebError::Unavailable(error.into())
@@ -165,6 +174,26 @@ impl From<SelfServiceError> for WebError {
             SelfServiceError::Query(_) | SelfServiceError::Account(_) => WebError::Unavailable(error.into()),
             SelfServiceError::Queue(QueueError::Query(_)) => WebError::Unavailable(error.into()),
             SelfServiceError::Queue(_) | SelfServiceError::Random(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<LinkError> for WebError {
+    fn from(error: LinkError) -> WebError {
+        match error {
+            LinkError::Query(_) | LinkError::Queue(QueueError::Query(_)) => {
+                WebError::Unavailable(error.into())
+            }
+            LinkError::Random(_) | LinkError::Queue(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<UseError> for WebError {
+    fn from(error: UseError) -> WebError {
+        match error {
+            UseError::Query(_) => WebError::Unavailable(error.into()),
+            UseError::Random(_) => WebError::Internal(error.into()),
         }
     }
 }

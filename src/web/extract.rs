@@ -75,17 +75,17 @@ impl FromRequest for SignedIn {
     }
 }
 
-/// A form that somebody who is logged in sent from a page of ours.
-pub struct CsrfForm<T> {
+/// A form that somebody who is logged in sent from a page of ours, of at most `MOST` bytes.
+pub struct CsrfForm<T, const MOST: usize = MAX_FORM> {
     /// Who sent it.
     pub who: SignedIn,
     /// What it says.
     pub fields: T,
 }
 
-impl<T: DeserializeOwned + 'static> FromRequest for CsrfForm<T> {
+impl<T: DeserializeOwned + 'static, const MOST: usize> FromRequest for CsrfForm<T, MOST> {
     type Error = WebError;
-    type Future = LocalBoxFuture<'static, Result<CsrfForm<T>, WebError>>;
+    type Future = LocalBoxFuture<'static, Result<CsrfForm<T, MOST>, WebError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
@@ -95,7 +95,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for CsrfForm<T> {
                 return Err(WebError::NotSignedIn);
             };
             let who = session_of(&request, &state).await?.ok_or(WebError::NotSignedIn)?;
-            let body = own_form(&request, payload, &state, &id).await?;
+            let body = own_form(&request, payload, &state, &id, MOST).await?;
             Ok(CsrfForm { who, fields: parse(&body)? })
         })
     }
@@ -118,8 +118,45 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
         Box::pin(async move {
             let state = state_of(&request)?;
             let secret = state.cookies.form(request.headers()).ok_or(WebError::ForeignForm)?;
-            let body = own_form(&request, payload, &state, &secret).await?;
+            let body = own_form(&request, payload, &state, &secret, MAX_FORM).await?;
             Ok(StrangerForm { fields: parse(&body)?, secret })
+        })
+    }
+}
+
+/// What somebody sent whom the address alone lets in, from a page of ours or with a program. No cookie
+/// speaks for him, so a foreign page could do no more than its author can; browsers are held to our own
+/// pages all the same.
+pub struct OpenForm<T> {
+    /// What it says; an empty body says nothing.
+    pub fields: T,
+    /// The secret behind the browser's forms, if it has one.
+    pub secret: Option<Secret>,
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
+    type Error = WebError;
+    type Future = LocalBoxFuture<'static, Result<OpenForm<T>, WebError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            if !csrf::same_origin(request.headers(), &state.public_url) {
+                return Err(WebError::ForeignForm);
+            }
+            let body = in_time(payload, MAX_FORM).await?;
+            if !body.is_empty() && !is_form(&request) {
+                return Err(WebError::NoForm);
+            }
+            let (presented, rest) = take_token(&body)?;
+            let secret = state.cookies.form(request.headers());
+            // A browser that keeps no cookies has a form of ours without the secret behind it.
+            let is_ours = secret.as_ref().is_none_or(|secret| csrf::matches(secret, &presented));
+            if !presented.is_empty() && !is_ours {
+                return Err(WebError::ForeignForm);
+            }
+            Ok(OpenForm { fields: parse(&rest)?, secret })
         })
     }
 }
@@ -164,17 +201,15 @@ async fn own_form(
     payload: Payload,
     state: &State,
     secret: &Secret,
+    most: usize,
 ) -> Result<Bytes, WebError> {
     if !csrf::same_origin(request.headers(), &state.public_url) {
         return Err(WebError::ForeignForm);
     }
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !is_form(request) {
         return Err(WebError::NoForm);
     }
-    let reading = tokio::time::timeout(FORM_TIMEOUT, read(payload));
-    let body = reading.await.map_err(|_| WebError::Slow)??;
+    let body = in_time(payload, most).await?;
     let (presented, rest) = take_token(&body)?;
     if csrf::matches(secret, &presented) { Ok(rest) } else { Err(WebError::ForeignForm) }
 }
@@ -198,11 +233,22 @@ fn take_token(body: &Bytes) -> Result<(String, Bytes), WebError> {
     Ok((token, Bytes::from(rest.join("&"))))
 }
 
-async fn read(mut payload: Payload) -> Result<Bytes, WebError> {
+fn is_form(request: &HttpRequest) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+async fn in_time(payload: Payload, most: usize) -> Result<Bytes, WebError> {
+    let reading = tokio::time::timeout(FORM_TIMEOUT, read(payload, most));
+    reading.await.map_err(|_| WebError::Slow)?
+}
+
+async fn read(mut payload: Payload, most: usize) -> Result<Bytes, WebError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| WebError::Invalid("the body broke off"))?;
-        if body.len() + chunk.len() > MAX_FORM {
+        if body.len() + chunk.len() > most {
             return Err(WebError::TooLarge);
         }
         body.extend_from_slice(&chunk);

@@ -110,8 +110,21 @@ impl Issuer {
         order: &DownloadOrder<'_>,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        let common =
-            self.common(&self.audience, Jti::random()?, order.lifetime.unwrap_or(self.lifetime), now);
+        self.issue_download_as(Jti::random()?, order, now)
+    }
+
+    /// Issues a download token with this jti, which was put on record before. With the same jti twice,
+    /// both are redeemed once between them.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_download_as(
+        &self,
+        jti: Jti,
+        order: &DownloadOrder<'_>,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        let common = self.common(&self.audience, jti, order.lifetime.unwrap_or(self.lifetime), now);
         let claims = DownloadClaims {
             common: common.clone(),
             sub: order.subject,

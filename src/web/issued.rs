@@ -145,14 +145,42 @@ impl Issued {
         if may.rows_affected() == 0 {
             return Ok(false);
         }
+        self.put_down(&mut transaction, account, jti, expires_at).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Puts a token down in the transaction that decides whether it may be given out, which has the
+    /// account's row: disabling the account comes before that transaction, or finds the token.
+    pub(super) async fn put_down(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &AccountId,
+        jti: Jti,
+        expires_at: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         sqlx::query("INSERT INTO issued_tokens (jti, account, forget_at, revoke) VALUES ($1, $2, $3, 0)")
             .bind(jti.to_string())
             .bind(account.as_str())
             .bind(to_column(expires_at.plus(self.beyond)))
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await?;
-        transaction.commit().await?;
-        Ok(true)
+        Ok(())
+    }
+
+    /// A token that was put down ends later than it was to.
+    pub(super) async fn prolong(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        jti: Jti,
+        expires_at: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE issued_tokens SET forget_at = $1 WHERE jti = $2")
+            .bind(to_column(expires_at.plus(self.beyond)))
+            .bind(jti.to_string())
+            .execute(&mut **transaction)
+            .await?;
+        Ok(())
     }
 
     /// Has what was marked revoked now.
@@ -234,5 +262,21 @@ pub(super) async fn mark(
         .bind(account.as_str())
         .execute(&mut **transaction)
         .await?;
+    Ok(())
+}
+
+/// Marks all tokens that were taken through a link to be revoked, in the transaction of the reason.
+pub(super) async fn mark_link(
+    transaction: &mut Transaction<'static, Any>,
+    link: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE issued_tokens SET revoke = 1 WHERE jti IN (SELECT link_tokens.jti FROM link_tokens \
+         JOIN link_uses ON link_uses.id = link_tokens.use_id \
+         JOIN recipients ON recipients.id = link_uses.recipient WHERE recipients.link = $1)",
+    )
+    .bind(link)
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }

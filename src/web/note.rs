@@ -26,10 +26,34 @@ pub enum Note {
     SessionsEnded,
     /// The account is gone.
     AccountDeleted,
+    /// A link is there.
+    LinkMade,
+    /// A link has other terms.
+    LinkChanged,
+    /// A link waits.
+    LinkPaused,
+    /// A link goes on.
+    LinkResumed,
+    /// A link is over.
+    LinkWithdrawn,
+    /// A folder was made.
+    FolderMade,
+    /// A file or folder has another name.
+    Renamed,
+    /// A file or folder is in another folder.
+    Moved,
+    /// A file or folder is in the trash.
+    Trashed,
+    /// It is where it was before it was deleted.
+    Restored,
+    /// It is gone from the trash, too.
+    Forgotten,
+    /// Files have arrived.
+    Uploaded,
 }
 
 impl Note {
-    const ALL: [Note; 10] = [
+    const ALL: [Note; 22] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -40,6 +64,18 @@ impl Note {
         Note::Saved,
         Note::SessionsEnded,
         Note::AccountDeleted,
+        Note::LinkMade,
+        Note::LinkChanged,
+        Note::LinkPaused,
+        Note::LinkResumed,
+        Note::LinkWithdrawn,
+        Note::FolderMade,
+        Note::Renamed,
+        Note::Moved,
+        Note::Trashed,
+        Note::Restored,
+        Note::Forgotten,
+        Note::Uploaded,
     ];
 
     /// The word in the cookie.
@@ -55,6 +91,18 @@ impl Note {
             Note::Saved => "saved",
             Note::SessionsEnded => "sessions-ended",
             Note::AccountDeleted => "account-deleted",
+            Note::LinkMade => "link-made",
+            Note::LinkChanged => "link-changed",
+            Note::LinkPaused => "link-paused",
+            Note::LinkResumed => "link-resumed",
+            Note::LinkWithdrawn => "link-withdrawn",
+            Note::FolderMade => "folder-made",
+            Note::Renamed => "renamed",
+            Note::Moved => "moved",
+            Note::Trashed => "trashed",
+            Note::Restored => "restored",
+            Note::Forgotten => "forgotten",
+            Note::Uploaded => "uploaded",
         }
     }
 
@@ -81,6 +129,18 @@ impl Note {
             Note::Saved => "It is done.",
             Note::SessionsEnded => "Done: whoever was logged in there is logged out.",
             Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
+            Note::LinkMade => "Your link is ready.",
+            Note::LinkChanged => "The link is changed.",
+            Note::LinkPaused => "The link is paused, and downloads that were under way are cut off.",
+            Note::LinkResumed => "The link works again.",
+            Note::LinkWithdrawn => "The link is withdrawn, and downloads that were under way are cut off.",
+            Note::FolderMade => "The folder is made.",
+            Note::Renamed => "It has its new name.",
+            Note::Moved => "It is moved to this folder.",
+            Note::Trashed => "It is deleted. For a while it can be had back from the trash.",
+            Note::Restored => "It is back where it was.",
+            Note::Forgotten => "It is gone for good.",
+            Note::Uploaded => "The upload is complete.",
         };
         Flash { kind: FlashKind::Done, text: text.to_owned() }
     }

@@ -117,7 +117,8 @@ fn log(request: &HttpRequest, status: StatusCode, error: Option<&actix_web::Erro
     }
 }
 
-fn prefers_json(headers: &HeaderMap) -> bool {
+/// Whether who asks wants JSON rather than a page.
+pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let json = accept.contains("application/json") || accept.contains("application/problem+json");
     json && !accept.contains("text/html")

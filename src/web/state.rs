@@ -14,6 +14,8 @@ use crate::id::Jti;
 use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
+use crate::web::receipts::Receipts;
+use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
@@ -26,6 +28,8 @@ pub struct State {
     pub public_url: String,
     /// `Content-Security-Policy` of the pages.
     pub policy: HeaderValue,
+    /// The same for the few pages that have a script.
+    pub script_policy: HeaderValue,
     /// Sessions.
     pub sessions: Sessions,
     /// Limits on guessing.
@@ -48,6 +52,10 @@ pub struct State {
     pub addresses: ClientAddresses,
     /// Cookies.
     pub cookies: Cookies,
+    /// What became of tokens that were taken through links.
+    pub receipts: Receipts,
+    /// What download services show.
+    pub node_key: NodeKey,
 }
 
 /// Who may make an account for himself.

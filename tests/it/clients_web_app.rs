@@ -51,7 +51,7 @@ impl Services {
             name: "books".to_owned(),
             path: books,
             read: vec!["everyone".to_owned()],
-            write: Vec::new(),
+            ..ShareSettings::default()
         }];
         let running = server::start(settings, Role::Both, Clock::wall()).await.unwrap();
         Services { running, _dir: dir }

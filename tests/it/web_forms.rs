@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that takes a form, and fields with which it would do its work.
-const FORMS: [(&str, &[(&str, &str)]); 12] = [
+const FORMS: [(&str, &[(&str, &str)]); 17] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -21,6 +21,26 @@ const FORMS: [(&str, &[(&str, &str)]); 12] = [
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
     ("/download", &[("file", "/open/file.txt")]),
+    (
+        "/links",
+        &[
+            ("files", "/open/file.txt"),
+            ("title", "T"),
+            ("note", ""),
+            ("uses", "1"),
+            ("ends", ""),
+            ("password", ""),
+            ("notify", "never"),
+            ("recipients", "bob@example.org"),
+        ],
+    ),
+    (
+        "/links/any",
+        &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
+    ),
+    ("/links/any/pause", &[]),
+    ("/links/any/resume", &[]),
+    ("/links/any/withdraw", &[]),
     (
         "/account/password",
         &[
@@ -48,6 +68,16 @@ fn token_for<'t>(path: &str, [stranger, own]: &'t [String; 2]) -> &'t str {
 /// Whether people who are not logged in have that form; it has a page of its own.
 fn is_strangers(path: &str) -> bool {
     matches!(path, "/login" | "/signup" | "/forgot")
+}
+
+/// Whether the address also answers to GET, with a page that has the form or is another one.
+fn has_a_page(path: &str) -> bool {
+    matches!(path, "/links" | "/links/any")
+}
+
+/// More bytes than the form at that address takes: a list of recipients may be long.
+fn too_many(path: &str) -> usize {
+    if has_a_page(path) { 5_000_000 } else { 70_000 }
 }
 
 #[actix_web::test]
@@ -111,7 +141,7 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing()
     for (path, fields) in FORMS {
         let token = token_for(path, &tokens);
         let whole = form(&[fields, &[("csrf", token)]].concat());
-        for (status, kind, body) in malformed(fields, token) {
+        for (status, kind, body) in malformed(fields, token, too_many(path)) {
             let shown: String = body.chars().take(200).collect();
             let answer = browser.clone().send(Method::POST, path, Some((kind, body))).await;
             // `/download` says itself that neither of its two fields is there.
@@ -128,6 +158,7 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing()
     assert!(web.mails().await.is_empty());
     assert_eq!(browser.clone().get("/account").await.status, 200);
     assert_eq!(web.outside.accounts.list().await.unwrap().len(), 1);
+    assert!(browser.clone().get("/links").await.body.contains("No links yet"));
     web.stop().await;
 }
 
@@ -136,7 +167,7 @@ async fn a_get_never_acts() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let (mut browser, tokens) = ada(&web).await;
-    for (path, fields) in FORMS.into_iter().filter(|(path, _)| !is_strangers(path)) {
+    for (path, fields) in FORMS.into_iter().filter(|(path, _)| !is_strangers(path) && !has_a_page(path)) {
         let fields = [fields, &[("csrf", token_for(path, &tokens))]].concat();
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
             let address = format!("{path}?{}", form(&fields));

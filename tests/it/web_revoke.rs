@@ -29,7 +29,7 @@ fn settings(folder: &TempDir) -> Settings {
         name: "books".to_owned(),
         path: share,
         read: vec!["everyone".to_owned()],
-        write: Vec::new(),
+        ..ShareSettings::default()
     }];
     settings
 }

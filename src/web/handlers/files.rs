@@ -5,16 +5,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::{App, html, see_other};
+use super::login::add_cookie;
+use super::{App, html, html_with_script, see_other};
 use crate::id::FilePath;
 use crate::web::browse::{self, Place};
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
-use crate::web::pages::Section;
+use crate::web::note::Note;
 use crate::web::pages::files::{Folder, Search, Shares};
 use crate::web::pages::row::address;
 use crate::web::pages::sort::Sort;
-use crate::web::rights::Readable;
+use crate::web::pages::{Chrome, Section};
+use crate::web::rights::{Readable, Right};
+use crate::web::state::State;
 
 /// Most characters of a search; the page's field takes no more.
 const MAX_QUERY: usize = 200;
@@ -51,7 +54,12 @@ pub(super) async fn browse(
         Some(path) => {
             let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
             if query.is_empty() {
-                folder(app, who, place, sort).await
+                let note = app.cookies.note(request.headers());
+                let mut answer = folder(&app, who, place, sort, note).await?;
+                if note.is_some() {
+                    add_cookie(&mut answer, &app.cookies.clear_note())?;
+                }
+                Ok(answer)
             } else {
                 let within = Some(place.path().clone());
                 search(app, who, within, vec![place], query, sort).await
@@ -60,19 +68,30 @@ pub(super) async fn browse(
     }
 }
 
-async fn folder(app: App, who: SignedIn, place: Readable, sort: Sort) -> Result<HttpResponse, WebError> {
+async fn folder(
+    app: &State,
+    who: SignedIn,
+    place: Readable,
+    sort: Sort,
+    note: Option<Note>,
+) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let path = place.path().clone();
+    let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
     let looked = blocking(move || browse::look_at(&shares, &place, sort)).await??;
     match looked {
-        Place::Folder(listing) => html(&Folder {
-            chrome: who.chrome(path.name(), Section::Files),
-            folder: path,
-            rows: listing.rows,
-            sort,
-            more: listing.more,
-            now: app.administration.clock.now(),
-        }),
+        Place::Folder(listing) => {
+            let page = Folder {
+                chrome: Chrome { flash: note.map(Note::flash), ..who.chrome(path.name(), Section::Files) },
+                folder: path,
+                rows: listing.rows,
+                sort,
+                right,
+                more: listing.more,
+                now: app.administration.clock.now(),
+            };
+            if right >= Right::Write { html_with_script(app, &page) } else { html(&page) }
+        }
         // A file has no page of its own; it is shown where it can be downloaded.
         Place::File => {
             let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);

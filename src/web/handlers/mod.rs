@@ -1,6 +1,7 @@
 //! The web app's addresses and who answers them.
 
 use actix_web::guard;
+use actix_web::http::header::CONTENT_SECURITY_POLICY;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, Route};
 use askama::Template;
@@ -17,6 +18,11 @@ mod enter;
 mod files;
 mod links;
 mod login;
+mod my_links;
+mod one_link;
+mod opened;
+mod public_link;
+mod receipts;
 mod reset;
 mod service;
 mod sessions;
@@ -63,7 +69,10 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
                 .route(web::post().to(links::renew)),
         )
         .configure(admin::routes)
+        .configure(link_routes)
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/receipts").route(web::post().to(receipts::take)))
+        .service(web::resource("/links/{link}/deliveries").route(read().to(receipts::deliveries)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))
@@ -71,6 +80,27 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/healthz").route(read().to(service::healthz)))
         .service(web::resource("/readyz").route(read().to(service::readyz)))
         .default_service(web::to(nothing));
+}
+
+/// Links that people make for others.
+fn link_routes(cfg: &mut ServiceConfig) {
+    cfg.service(
+        web::resource("/links").route(read().to(my_links::list)).route(web::post().to(my_links::make)),
+    )
+    .service(web::resource("/links/new").route(read().to(my_links::new)))
+    .service(
+        web::resource("/links/{id}").route(read().to(one_link::page)).route(web::post().to(one_link::change)),
+    )
+    .service(web::resource("/links/{id}/pause").route(web::post().to(one_link::pause)))
+    .service(web::resource("/links/{id}/resume").route(web::post().to(one_link::resume)))
+    .service(web::resource("/links/{id}/withdraw").route(web::post().to(one_link::withdraw)))
+    .service(web::resource("/links/{id}/qr/{recipient}").route(read().to(one_link::picture)))
+    .service(
+        web::resource("/l/{code}")
+            .route(read().to(public_link::page))
+            .route(web::post().to(public_link::take)),
+    )
+    .service(web::resource("/l/{code}/code").route(web::post().to(public_link::mail_code)));
 }
 
 /// GET, and HEAD, which gets the same headers.
@@ -84,6 +114,13 @@ async fn nothing() -> Result<HttpResponse, WebError> {
 
 fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page.render()?))
+}
+
+/// A page that loads a script of ours.
+fn html_with_script(app: &State, page: &impl Template) -> Result<HttpResponse, WebError> {
+    let mut answer = html(page)?;
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, app.script_policy.clone());
+    Ok(answer)
 }
 
 fn see_other(address: &str) -> HttpResponse {

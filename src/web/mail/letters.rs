@@ -74,6 +74,51 @@ pub enum Letter {
         /// What to call the recipient.
         name: String,
     },
+    /// Tells the owner of a link that a file was taken through it.
+    Taken {
+        /// What to call the owner.
+        name: String,
+        /// What the link is called.
+        title: String,
+        /// Which file; empty when that is not known any more.
+        file: String,
+        /// For whom the link is; empty for whoever has its address.
+        recipient: String,
+        /// When the last byte left.
+        at: Timestamp,
+        /// To where, as far as that is kept.
+        address: String,
+        /// The link's page.
+        page: String,
+    },
+    /// Brings somebody a link that was made for him.
+    Link {
+        /// Who made it.
+        by: String,
+        /// What it is on, in its owner's words.
+        title: String,
+        /// What its owner wants to say; may be empty, or have several lines.
+        note: String,
+        /// Its address.
+        address: String,
+        /// How often it can be taken; `None` for as often as one likes.
+        uses: Option<u32>,
+        /// Its end; `None` for never.
+        until: Option<Timestamp>,
+        /// Whether it asks for a password, which another way must bring.
+        asks_password: bool,
+        /// Whether it asks for a code, which another mail brings.
+        asks_code: bool,
+    },
+    /// Brings the code without which a link can't be taken.
+    LinkCode {
+        /// What the link is on.
+        title: String,
+        /// The code.
+        code: String,
+        /// Until when it counts.
+        until: Timestamp,
+    },
 }
 
 /// A letter as it goes into a mail.
@@ -96,6 +141,12 @@ struct Words {
     link: String,
     other: String,
     until: String,
+    file: String,
+    address: String,
+    title: String,
+    note: String,
+    /// The note as a terminal shows somebody else's words.
+    quoted: String,
 }
 
 macro_rules! letters {
@@ -143,6 +194,9 @@ letters! {
         "mail/password-changed/html.html";
     account_deleted: "mail/account-deleted/subject.txt", "mail/account-deleted/text.txt",
         "mail/account-deleted/html.html";
+    taken: "mail/taken/subject.txt", "mail/taken/text.txt", "mail/taken/html.html";
+    link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
+    link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
 }
 
 impl Letter {
@@ -177,6 +231,31 @@ impl Letter {
                 password_changed::render(&Words { link: forgot.clone(), ..words(name) })
             }
             Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
+            Letter::Taken { name, title, file, recipient, at, address, page } => taken::render(&Words {
+                by: line(recipient),
+                other: line(title),
+                file: line(file),
+                address: line(address),
+                ..linked(name, page, at)
+            }),
+            Letter::Link { by, title, note, address, uses, until, asks_password, asks_code } => {
+                let note = plain(note);
+                link::render(&Words {
+                    by: line(by),
+                    title: title_line(title),
+                    link: address.clone(),
+                    quoted: quoted(&note),
+                    note,
+                    other: terms(*uses, *until, *asks_password, *asks_code).join("\n"),
+                    ..words("")
+                })
+            }
+            Letter::LinkCode { title, code, until } => link_code::render(&Words {
+                title: title_line(title),
+                other: code.clone(),
+                until: human::exact_time(*until),
+                ..words("")
+            }),
         }
     }
 
@@ -192,8 +271,28 @@ impl Letter {
             Letter::Reset { name: name.clone(), link: link.clone(), until },
             Letter::ConfirmAddress { name: name.clone(), link: link.clone(), until },
             Letter::AddressChanged { name: name.clone(), new_address: "new\"<b>@example.org".to_owned() },
-            Letter::PasswordChanged { name: name.clone(), forgot: link },
-            Letter::AccountDeleted { name },
+            Letter::PasswordChanged { name: name.clone(), forgot: link.clone() },
+            Letter::Taken {
+                name: name.clone(),
+                title: "Plans <script>\r\nBcc: x@example.org".to_owned(),
+                file: "a<script>\u{202e}b.pdf".to_owned(),
+                recipient: "bob<b>@example.org".to_owned(),
+                at: until,
+                address: "192.0.2.0/24".to_owned(),
+                page: link.clone(),
+            },
+            Letter::AccountDeleted { name: name.clone() },
+            Letter::Link {
+                by: "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned(),
+                title: "Report <script>\u{202e}\r\nBcc: x@example.org".to_owned(),
+                note: format!("Dear <b>@all,\nBcc: x@example.org\r\n-- \n{}", "long ".repeat(100)),
+                address: "https://files.example/activate/a.b.c".to_owned(),
+                uses: Some(3),
+                until: Some(until),
+                asks_password: true,
+                asks_code: true,
+            },
+            Letter::LinkCode { title: name, code: "12345678".to_owned(), until },
         ]
     }
 }
@@ -201,6 +300,61 @@ impl Letter {
 /// What somebody typed, on one line and without what would turn a terminal or a header around.
 fn line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// A title on a line of its own, which fits a terminal.
+fn title_line(title: &str) -> String {
+    line(title).chars().take(150).collect()
+}
+
+/// What a link asks for, in sentences.
+fn terms(uses: Option<u32>, until: Option<Timestamp>, password: bool, code: bool) -> Vec<String> {
+    let mut sentences = Vec::new();
+    match uses {
+        Some(1) => sentences.push("It can be taken once.".to_owned()),
+        Some(uses) => sentences.push(format!("It can be taken {} times.", human::grouped(u64::from(uses)))),
+        None => {}
+    }
+    if let Some(until) = until {
+        sentences.push(format!("It works until {}.", human::exact_time(until)));
+    }
+    if password {
+        sentences.push("It asks for a password, which the sender tells you in another way.".to_owned());
+    }
+    if code {
+        sentences.push("It asks for a code, which another mail to this address brings.".to_owned());
+    }
+    sentences
+}
+
+/// What somebody typed, line by line, without what would turn a terminal around.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+/// The same in lines that fit a terminal, marked as somebody else's words.
+fn quoted(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for paragraph in text.lines() {
+        let mut current = String::from(">");
+        for word in paragraph.split(' ') {
+            let mut word = word.to_owned();
+            while current.chars().count() + word.chars().count() > 71 {
+                // A word of more than a line is cut.
+                if current == ">" {
+                    let rest = word.split_off(word.char_indices().nth(70).map_or(word.len(), |(at, _)| at));
+                    lines.push(format!("> {word}"));
+                    word = rest;
+                } else {
+                    lines.push(std::mem::replace(&mut current, ">".to_owned()));
+                }
+            }
+            current.push(' ');
+            current.push_str(&word);
+        }
+        lines.push(current);
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]

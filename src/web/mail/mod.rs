@@ -32,11 +32,17 @@ pub enum Kind {
     PasswordChanged,
     /// The account was deleted.
     AccountDeleted,
+    /// Somebody took a file through a link of the account.
+    Taken,
+    /// Somebody made a link for the owner of this address.
+    Link,
+    /// The code without which a link can't be taken.
+    LinkCode,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 10] = [
         Kind::SignUp,
         Kind::Forgot,
         Kind::Invite,
@@ -44,6 +50,9 @@ impl Kind {
         Kind::AddressChanged,
         Kind::PasswordChanged,
         Kind::AccountDeleted,
+        Kind::Taken,
+        Kind::Link,
+        Kind::LinkCode,
     ];
 
     /// The word in the database.
@@ -56,6 +65,9 @@ impl Kind {
             Kind::AddressChanged => "address-changed",
             Kind::PasswordChanged => "password-changed",
             Kind::AccountDeleted => "account-deleted",
+            Kind::Taken => "taken",
+            Kind::Link => "link",
+            Kind::LinkCode => "link-code",
         }
     }
 }
@@ -67,7 +79,8 @@ pub struct NewMail {
     pub kind: Kind,
     /// To whom it goes.
     pub recipient: Email,
-    /// The jti of the link in it, if there will be one; the same at every attempt.
+    /// The jti of the action link in it, if there will be one, the same at every attempt; or that of the
+    /// download that it tells of.
     pub jti: Jti,
     /// What else it says.
     pub details: Details,
@@ -89,6 +102,9 @@ pub struct Details {
     /// Who caused it, such as the administrator who invites.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The id of the recipient of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
 }
 
 impl Details {

@@ -8,9 +8,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
-use crate::web::pages::row::{Crumb, Row, address, crumbs, sample_rows};
+use crate::web::pages::manage::{new_folder_address, trash_address};
+use crate::web::pages::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
 use crate::web::pages::sort::{Heading, Sort, SortBy, headings};
 use crate::web::pages::{Chrome, Section};
+use crate::web::rights::Right;
 
 /// `GET /files/`: the shares that a person may read.
 #[derive(Clone, Debug, Template)]
@@ -64,6 +66,8 @@ pub struct Folder {
     pub rows: Vec<Row>,
     /// The order of the rows.
     pub sort: Sort,
+    /// What the person may do here.
+    pub right: Right,
     /// How many more entries the folder has that are not in `rows`.
     pub more: usize,
     /// The present moment.
@@ -77,6 +81,22 @@ impl Folder {
 
     fn crumbs(&self) -> Vec<Crumb> {
         crumbs(&self.folder, false)
+    }
+
+    fn may_write(&self) -> bool {
+        self.right >= Right::Write
+    }
+
+    fn may_manage(&self) -> bool {
+        self.right >= Right::Manage
+    }
+
+    fn tools(&self) -> Tools {
+        Tools {
+            encoded: encoded(&self.folder),
+            new_folder: new_folder_address(&self.folder),
+            trash: self.may_manage().then(|| trash_address(&self.folder)),
+        }
     }
 
     fn parent(&self) -> String {
@@ -113,10 +133,19 @@ impl Folder {
             folder,
             rows,
             sort,
+            right: Right::Manage,
             more: 0,
             now,
         })
     }
+}
+
+/// What stands above the list of who may write.
+struct Tools {
+    /// The folder, as forms carry it.
+    encoded: String,
+    new_folder: String,
+    trash: Option<String>,
 }
 
 /// `3 folders, 12 files, 45.6 MB`.
@@ -227,8 +256,10 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     if let Some(folder) = Folder::sample(now) {
         pages.push(("folder", folder.render()?));
         let by_size = Sort { by: SortBy::Size, descending: true };
-        pages.push(("folder-more", Folder { more: 312, sort: by_size, ..folder.clone() }.render()?));
-        pages.push(("folder-empty", Folder { rows: Vec::new(), ..folder }.render()?));
+        let read = Folder { right: Right::Read, ..folder.clone() };
+        pages.push(("folder-more", Folder { more: 312, sort: by_size, ..read.clone() }.render()?));
+        pages.push(("folder-empty", Folder { rows: Vec::new(), ..read }.render()?));
+        pages.push(("folder-empty-write", Folder { rows: Vec::new(), ..folder }.render()?));
     }
     Ok(pages)
 }

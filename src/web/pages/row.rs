@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::files::{Entry, EntryKind};
 use crate::human;
 use crate::id::FilePath;
+use crate::web::pages::manage::manage_address;
 
 /// Everything but RFC 3986's unreserved characters and the slash between components.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -19,6 +20,11 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 /// The address of a folder's page: `/files/{share}/{path}`.
 pub fn address(folder: &FilePath) -> String {
     format!("/files{}", utf8_percent_encode(folder.as_str(), PATH))
+}
+
+/// A path as addresses and the fields of forms carry it.
+pub fn encoded(path: &FilePath) -> String {
+    utf8_percent_encode(path.as_str(), PATH).to_string()
 }
 
 /// A file or folder in a list.
@@ -56,6 +62,17 @@ impl Row {
 
     pub(super) fn address(&self) -> String {
         address(&self.path)
+    }
+
+    /// The address of the page on which it is renamed, moved and deleted.
+    pub(super) fn manage_address(&self) -> String {
+        manage_address(&self.path)
+    }
+
+    /// The address of the page on which a link to it is made.
+    pub(super) fn link_address(&self) -> String {
+        let (field, value) = self.field();
+        format!("/links/new?{field}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
     }
 
     /// The name and value of the field that says which file to download.

@@ -3,6 +3,8 @@
 
 pub mod browser;
 pub mod client;
+pub mod deliveries;
+pub mod links;
 pub mod mail;
 pub mod postgres;
 pub mod process;
@@ -59,7 +61,7 @@ impl Default for Setup {
             name: "files".to_owned(),
             path: dir.path().join("share"),
             read: vec!["everyone".to_owned()],
-            write: Vec::new(),
+            ..ShareSettings::default()
         }];
         let mut settings = Settings { data_dir: dir.path().join("data"), shares, ..Settings::default() };
         settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));

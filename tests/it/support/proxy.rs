@@ -19,6 +19,16 @@ pub struct Line {
     pub speed: Option<u32>,
 }
 
+/// What is wrong with the way up, by which requests go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uplink {
+    /// The first so many connections that have carried `cut_after` bytes of requests are cut there.
+    pub cuts: usize,
+    pub cut_after: usize,
+    /// Bytes of requests a second that each connection carries.
+    pub speed: Option<u32>,
+}
+
 /// A proxy for TCP at an address of its own. Ends when dropped.
 pub struct Proxy {
     pub address: SocketAddr,
@@ -28,7 +38,9 @@ pub struct Proxy {
 
 struct State {
     line: Line,
+    up: Uplink,
     cuts_left: AtomicUsize,
+    cuts_up_left: AtomicUsize,
     running: AtomicUsize,
     most_running: AtomicUsize,
     carried: AtomicU64,
@@ -37,10 +49,17 @@ struct State {
 
 impl Proxy {
     pub async fn start(node: SocketAddr, line: Line) -> Proxy {
+        Proxy::start_with(node, line, Uplink::default()).await
+    }
+
+    /// The same with something wrong with the way up, too.
+    pub async fn start_with(node: SocketAddr, line: Line, up: Uplink) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let state = Arc::new(State {
             line,
+            up,
             cuts_left: AtomicUsize::new(line.cuts),
+            cuts_up_left: AtomicUsize::new(up.cuts),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
             carried: AtomicU64::new(0),
@@ -70,6 +89,11 @@ impl Proxy {
     /// How many connections were cut.
     pub fn cuts(&self) -> usize {
         self.state.line.cuts - self.state.cuts_left.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were cut on the way up.
+    pub fn cuts_up(&self) -> usize {
+        self.state.up.cuts - self.state.cuts_up_left.load(Ordering::SeqCst)
     }
 
     /// How many bytes of answers have come from the node, heads included.
@@ -108,7 +132,20 @@ async fn carry(client: TcpStream, node: SocketAddr, state: Arc<State>) {
 async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
     let mut chunk = vec![0; 16 * 1024];
     let mut head = Vec::new();
+    let mut carried = 0;
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        carried += count;
+        if carried >= state.up.cut_after
+            && state
+                .cuts_up_left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                .is_ok()
+        {
+            return;
+        }
+        if let Some(speed) = state.up.speed {
+            tokio::time::sleep(Duration::from_secs_f64(count as f64 / f64::from(speed))).await;
+        }
         head.extend_from_slice(&chunk[..count]);
         while let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             let one: Vec<u8> = head.drain(..end + 4).collect();

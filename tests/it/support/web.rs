@@ -145,7 +145,7 @@ fn share(folder: &Path, name: &str, reader: &str) -> ShareSettings {
     let path = folder.join("shares").join(name);
     std::fs::create_dir_all(&path).unwrap();
     std::fs::write(path.join("file.txt"), format!("this is {name}")).unwrap();
-    ShareSettings { name: name.to_owned(), path, read: vec![reader.to_owned()], write: Vec::new() }
+    ShareSettings { name: name.to_owned(), path, read: vec![reader.to_owned()], ..ShareSettings::default() }
 }
 
 /// What came back.
@@ -256,11 +256,15 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What no page of ours would send in place of a form with `fields`, all of them needed: the status
-/// of its refusal, the content type and the body.
-pub(crate) fn malformed(fields: &[(&str, &str)], token: &str) -> Vec<(u16, &'static str, String)> {
+/// of its refusal, the content type and the body. `too_many` bytes are more than it may have.
+pub(crate) fn malformed(
+    fields: &[(&str, &str)],
+    token: &str,
+    too_many: usize,
+) -> Vec<(u16, &'static str, String)> {
     let whole = form(&[fields, &[("csrf", token)]].concat());
     let mut bad = vec![
-        (413, FORM, format!("{whole}&x={}", "a".repeat(70_000))),
+        (413, FORM, format!("{whole}&x={}", "a".repeat(too_many))),
         (400, FORM, format!("{whole}&csrf={token}")),
         (400, FORM, format!("{whole}&unknown=1")),
         (415, "multipart/form-data; boundary=x", whole.clone()),

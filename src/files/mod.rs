@@ -3,6 +3,9 @@
 //! A share's root is opened once, as a handle; everything below is opened through that handle
 //! with `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are
 //! ever handed out. Every function here may block on the disk, but for those that say otherwise.
+//! Reading is here, changing in [`write`], uploads on their way in [`staging`], what was thrown away
+//! in [`trash`]. The folder `.oncelink` in a share's root belongs to the last two; no [`FilePath`] can
+//! name it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -18,6 +21,11 @@ use rustix::io::{Errno, ReadWriteFlags};
 use crate::clock::Timestamp;
 use crate::config::ShareSettings;
 use crate::id::FilePath;
+
+pub mod name;
+pub mod staging;
+pub mod trash;
+pub mod write;
 
 /// What tells one state of a file from another: its length and the moment of its last change.
 /// Its text form is the `version` claim.
@@ -99,7 +107,14 @@ pub enum ShareError {
 
 /// All shares, by name. Cheap to clone.
 #[derive(Clone)]
-pub struct Shares(Arc<BTreeMap<String, OwnedFd>>);
+pub struct Shares(Arc<Roots>);
+
+struct Roots {
+    by_name: BTreeMap<String, OwnedFd>,
+    /// Held while a name is looked for and taken, so that of two names which look alike only one
+    /// gets in. That nothing is replaced does not depend on it.
+    naming: Mutex<()>,
+}
 
 impl Shares {
     /// Opens the root of each share.
@@ -126,7 +141,7 @@ impl Shares {
             }
             shares.insert(share.name.clone(), root);
         }
-        Ok(Shares(Arc::new(shares)))
+        Ok(Shares(Arc::new(Roots { by_name: shares, naming: Mutex::new(()) })))
     }
 
     /// Opens a regular file for reading.
@@ -199,7 +214,7 @@ impl Shares {
     }
 
     fn beneath(&self, path: &FilePath, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, FileError> {
-        let root = self.0.get(path.share()).ok_or(FileError::Missing)?;
+        let root = self.0.by_name.get(path.share()).ok_or(FileError::Missing)?;
         let within = match path.within_share() {
             "" => ".",
             within => within,

@@ -1,0 +1,149 @@
+//! Names that people give to files and folders: kept as they are typed, but never a path, never
+//! something that can't be seen, never ours.
+//!
+//! Names that Windows reserves (`CON`, `nul.txt`) are ordinary names here: the browser that saves such
+//! a file knows better than we do what its system bears.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::id::is_ours;
+
+/// Longest name of a file, in bytes (NAME_MAX).
+const NAME_MAX: usize = 255;
+
+/// The own name of a file or folder that is to be made.
+///
+/// Invariant: one component that a [`crate::id::FilePath`] can have, without control characters,
+/// bidirectional overrides or backslashes, and without white space at either end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName(Box<str>);
+
+/// Why a text can't be a name. Each says what to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There is nothing in it but white space.
+    #[error("The name is empty.")]
+    Empty,
+    /// It has a slash or a backslash.
+    #[error("A name has no slashes; choose the folder first, then the name.")]
+    Path,
+    /// It is `.` or `..`.
+    #[error("A name is not just dots.")]
+    Dots,
+    /// It is the name of the service's own folder.
+    #[error("The name .oncelink is taken by the service itself.")]
+    Ours,
+    /// It has letters that can't be seen.
+    #[error("The name has line breaks or other characters that cannot be seen; leave them out.")]
+    Unseen,
+    /// It has too many bytes.
+    #[error("The name is too long: 255 bytes fit, which are 255 Latin or 85 Chinese characters.")]
+    Length,
+}
+
+impl FileName {
+    /// A name that somebody typed: what can't stay is refused.
+    ///
+    /// # Errors
+    /// See [`NameError`].
+    pub fn typed(text: &str) -> Result<FileName, NameError> {
+        let name = text.trim();
+        if name.contains(['/', '\\']) {
+            return Err(NameError::Path);
+        }
+        if name.contains(is_unseen) {
+            return Err(NameError::Unseen);
+        }
+        FileName::checked(name)
+    }
+
+    /// The name of a file that exists somewhere else, where other rules hold: backslashes and what
+    /// can't be seen become `_`. A slash is refused, for no system has it in a name.
+    ///
+    /// # Errors
+    /// See [`NameError`].
+    pub fn uploaded(text: &str) -> Result<FileName, NameError> {
+        if text.contains('/') {
+            return Err(NameError::Path);
+        }
+        let mild = |c: char| if c == '\\' || is_unseen(c) { '_' } else { c };
+        let name: String = text.trim().chars().map(mild).collect();
+        FileName::checked(&name)
+    }
+
+    fn checked(name: &str) -> Result<FileName, NameError> {
+        match name {
+            "" => Err(NameError::Empty),
+            "." | ".." => Err(NameError::Dots),
+            name if is_ours(name) => Err(NameError::Ours),
+            name if name.len() > NAME_MAX => Err(NameError::Length),
+            name => Ok(FileName(name.into())),
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name with a number before its ending, as in `report (2).pdf`; shortened where it would get
+    /// too long.
+    pub fn numbered(&self, number: u32) -> FileName {
+        // A dot at the start is no ending's, and an ending is short.
+        let ending = match self.0.rfind('.') {
+            Some(at) if at > 0 && self.0.len() - at <= 20 => at,
+            _ => self.0.len(),
+        };
+        let (stem, ending) = self.0.split_at(ending);
+        let number = format!(" ({number})");
+        let mut room = NAME_MAX.saturating_sub(number.len() + ending.len()).min(stem.len());
+        while !stem.is_char_boundary(room) {
+            room -= 1;
+        }
+        let stem = stem.get(..room).unwrap_or_default();
+        FileName(format!("{stem}{number}{ending}").into())
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What names have in common that people, and some file systems, take for the same: those that
+/// differ only in case or in how Unicode composes their letters.
+pub fn look(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// Control characters, and those that turn the direction of what follows.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stands_before_the_ending_and_fits() {
+        let numbered = |name: &str| FileName::typed(name).unwrap().numbered(2).0.to_string();
+        assert_eq!(numbered("report.pdf"), "report (2).pdf");
+        assert_eq!(numbered("folder"), "folder (2)");
+        assert_eq!(numbered(".profile"), ".profile (2)");
+        assert_eq!(numbered("a.tar.gz"), "a.tar (2).gz");
+        assert_eq!(numbered(&"x".repeat(255)).len(), 255);
+        let chinese = numbered(&format!("{}.pdf", "我".repeat(83)));
+        assert!(chinese.len() <= 255 && chinese.ends_with("我 (2).pdf"), "{chinese}");
+    }
+
+    #[test]
+    fn names_that_look_alike_are_told() {
+        assert_eq!(look("RÉSUMÉ.txt"), look("re\u{301}sume\u{301}.TXT"));
+        assert_ne!(look("a.txt"), look("b.txt"));
+    }
+}

@@ -1,0 +1,191 @@
+//! Uploads on their way: a file in `.oncelink/uploads` of a share that grows by appending, and gets its
+//! place and name in one step when it is whole. Whoever writes holds it alone, across processes.
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, OwnedFd};
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::write::{WriteError, move_without_replacing, own_folder};
+use super::{FileVersion, Shares, open_beneath};
+use crate::clock::Timestamp;
+use crate::id::FilePath;
+
+/// The folder's name.
+const UPLOADS: &str = "uploads";
+
+/// Most pieces in one write; the system takes no more than 1,024.
+const PIECES: usize = 512;
+
+/// An upload's file, held alone until this is dropped.
+#[derive(Debug)]
+pub struct Staged {
+    handle: OwnedFd,
+}
+
+impl Shares {
+    /// Begins a file. `id` is a name that nobody else could choose.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn stage(&self, share: &str, id: &str) -> Result<Staged, WriteError> {
+        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // As any program would make it; the folder keeps others out until it has its name.
+        let handle = rustix::fs::openat(&folder, id, flags, Mode::from_raw_mode(0o666))?;
+        rustix::fs::fsync(&folder)?;
+        Staged::held(handle)
+    }
+
+    /// A file that was begun.
+    ///
+    /// # Errors
+    /// [`WriteError::Busy`] while somebody else holds it.
+    pub fn staged(&self, share: &str, id: &str) -> Result<Staged, WriteError> {
+        let staged = Staged::held(self.open_staged(share, id, OFlags::RDWR)?)?;
+        // It may have been published or removed before we got hold of it.
+        match rustix::fs::fstat(&staged.handle)?.st_nlink {
+            0 => Err(WriteError::Missing),
+            _ => self.staged_len(share, id).map(|_| staged),
+        }
+    }
+
+    /// How many bytes of an upload are there, whoever holds it.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn staged_len(&self, share: &str, id: &str) -> Result<u64, WriteError> {
+        let stat = rustix::fs::fstat(self.open_staged(share, id, OFlags::RDONLY)?)?;
+        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    }
+
+    fn open_staged(&self, share: &str, id: &str, flags: OFlags) -> Result<OwnedFd, WriteError> {
+        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&folder, id, flags, Mode::empty())?)
+    }
+
+    /// Gives a whole upload its place and name, in one step and without replacing anything. The
+    /// caller has put its bytes on the disk ([`Staged::sync`]).
+    ///
+    /// # Errors
+    /// [`WriteError::Taken`] where the name is taken; the upload stays then.
+    pub fn publish(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
+        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        let (place, name) = self.place(to)?;
+        let _turn = self.naming();
+        if let Some(by) = super::write::look_alike(&place, name, None)? {
+            return Err(WriteError::Taken { by });
+        }
+        move_without_replacing(&folder, id, &place, name)
+    }
+
+    /// Removes an upload that is not to go on; that it is gone already is no error.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn unstage(&self, share: &str, id: &str) -> Result<(), WriteError> {
+        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        match rustix::fs::unlinkat(&folder, id, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The uploads of a share by id, each with the time of its last byte. Makes nothing.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn all_staged(&self, share: &str) -> Result<Vec<(String, Timestamp)>, WriteError> {
+        let path = format!(".oncelink/{UPLOADS}");
+        let opened = open_beneath(self.root(share)?, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS);
+        let folder = match opened {
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            folder => folder?,
+        };
+        let mut all = Vec::new();
+        for item in Dir::read_from(folder.as_fd())? {
+            let item = item?;
+            let Ok(id) = item.file_name().to_str() else { continue };
+            if matches!(id, "." | "..") {
+                continue;
+            }
+            if let Ok(stat) = rustix::fs::statat(&folder, id, AtFlags::SYMLINK_NOFOLLOW) {
+                all.push((id.to_owned(), FileVersion::of(&stat).modified()));
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Staged {
+    fn held(handle: OwnedFd) -> Result<Staged, WriteError> {
+        rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Staged { handle })
+    }
+
+    /// Its length and the time of its last change.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn version(&self) -> Result<FileVersion, WriteError> {
+        Ok(FileVersion::of(&rustix::fs::fstat(&self.handle)?))
+    }
+
+    /// Writes all pieces, the first one at `offset`; answers how many bytes they are. What was written
+    /// before a failure stays.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<u64, WriteError> {
+        let mut written = 0;
+        for some in pieces.chunks(PIECES) {
+            let mut slices: Vec<IoSlice<'_>> = some.iter().map(|piece| IoSlice::new(piece)).collect();
+            let mut left = slices.as_mut_slice();
+            IoSlice::advance_slices(&mut left, 0);
+            while !left.is_empty() {
+                match rustix::io::pwritev(&self.handle, left, offset + written) {
+                    Ok(0) => return Err(WriteError::NoRoom),
+                    Ok(count) => {
+                        written += count as u64;
+                        IoSlice::advance_slices(&mut left, count);
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+        }
+        Ok(written)
+    }
+
+    /// Reads from `offset` on; answers how many bytes came, none at the end.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<usize, WriteError> {
+        loop {
+            match rustix::io::pread(&self.handle, &mut *buffer, offset) {
+                Err(Errno::INTR) => {}
+                answer => return Ok(answer?),
+            }
+        }
+    }
+
+    /// Takes back what lies beyond `len`.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn shorten(&self, len: u64) -> Result<(), WriteError> {
+        Ok(rustix::fs::ftruncate(&self.handle, len)?)
+    }
+
+    /// Puts all bytes on the disk.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn sync(&self) -> Result<(), WriteError> {
+        Ok(rustix::fs::fdatasync(&self.handle)?)
+    }
+}

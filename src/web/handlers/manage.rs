@@ -1,0 +1,270 @@
+//! Changing what is in a share: a new folder, other names and places, the trash and the way back.
+//!
+//! Forms carry paths percent-encoded (see [`crate::web::pages::manage`]). Who lacks the right gets
+//! the answer for what is not there.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::Query;
+use askama::Template;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::files::blocking;
+use super::login::add_cookie;
+use super::{App, html, see_other};
+use crate::files::EntryKind;
+use crate::id::FilePath;
+use crate::web::browse::{self, Place};
+use crate::web::error::WebError;
+use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::note::Note;
+use crate::web::pages::Section;
+use crate::web::pages::manage::{Manage, ManageError, MoveTo, NewFolder, Trash};
+use crate::web::pages::row::{Row, address};
+use crate::web::pages::sort::Sort;
+use crate::web::rights::{Manageable, Right, Writable};
+use crate::web::state::State;
+use crate::web::storage::StorageError;
+
+/// Most folders that are offered to move something to.
+const MAX_CHOICES: usize = 500;
+
+#[derive(Deserialize)]
+pub(super) struct InFolder {
+    folder: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamedInFolder {
+    folder: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    path: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    path: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Proposed {
+    path: String,
+    to: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Destination {
+    path: String,
+    to: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct OfShare {
+    share: String,
+}
+
+/// `GET /manage/new-folder`
+pub(super) async fn new_folder_page(
+    app: App,
+    who: SignedIn,
+    query: Query<InFolder>,
+) -> Result<HttpResponse, WebError> {
+    // A query is decoded once already.
+    let folder = writable(&app, &who, query.folder.parse().ok())?;
+    html(&new_folder(&who, &folder))
+}
+
+fn new_folder(who: &SignedIn, folder: &Writable) -> NewFolder {
+    NewFolder {
+        chrome: who.chrome("New folder", Section::Files),
+        folder: folder.path().clone(),
+        typed_name: String::new(),
+        error: None,
+    }
+}
+
+/// `POST /manage/make-folder`
+pub(super) async fn make_folder(app: App, form: CsrfForm<NamedInFolder>) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let folder = writable(&app, &who, decoded(&fields.folder))?;
+    match app.storage.new_folder(who.account(), &folder, &fields.name).await {
+        Ok(_) => noted(&app, &address(folder.path()), Note::FolderMade),
+        Err(error) => {
+            let (status, sentence) = shown(error)?;
+            let fresh = new_folder(&who, &folder);
+            again(status, &NewFolder { typed_name: fields.name, error: Some(sentence), ..fresh })
+        }
+    }
+}
+
+/// `GET /manage/entry`
+pub(super) async fn entry_page(
+    app: App,
+    who: SignedIn,
+    query: Query<Which>,
+) -> Result<HttpResponse, WebError> {
+    let entry = manageable(&app, &who, query.path.parse().ok())?;
+    html(&entry_of(&app, &who, &entry).await?)
+}
+
+async fn entry_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<Manage, WebError> {
+    let (shares, path) = (app.shares.clone(), entry.path().clone());
+    let found = blocking(move || shares.entry(&path)).await??;
+    let size = match found.kind {
+        EntryKind::Folder => None,
+        EntryKind::File(version) => Some(version.len),
+    };
+    let path = entry.path().clone();
+    Ok(Manage {
+        chrome: who.chrome(path.name(), Section::Files),
+        typed_name: path.name().to_owned(),
+        entry: Row { path, size, modified: found.modified },
+        kept: app.storage.trash_kept().as_secs(),
+        error: None,
+        now: app.administration.clock.now(),
+    })
+}
+
+/// `POST /manage/rename`
+pub(super) async fn rename(app: App, form: CsrfForm<Named>) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let entry = manageable(&app, &who, decoded(&fields.path))?;
+    match app.storage.rename(who.account(), &entry, &fields.name).await {
+        Ok(_) => noted(&app, &holder(entry.path()), Note::Renamed),
+        Err(error) => {
+            let (status, sentence) = shown(error)?;
+            let page = Manage {
+                typed_name: fields.name,
+                error: Some(ManageError::Rename(sentence)),
+                ..entry_of(&app, &who, &entry).await?
+            };
+            again(status, &page)
+        }
+    }
+}
+
+/// `POST /manage/delete`: into the trash.
+pub(super) async fn delete(app: App, form: CsrfForm<Which>) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let entry = manageable(&app, &who, decoded(&fields.path))?;
+    let now = app.administration.clock.now();
+    match app.storage.trash(who.account(), &entry, now).await {
+        Ok(_) => noted(&app, &holder(entry.path()), Note::Trashed),
+        Err(error) => {
+            let (status, sentence) = shown(error)?;
+            let page = entry_of(&app, &who, &entry).await?;
+            again(status, &Manage { error: Some(ManageError::Delete(sentence)), ..page })
+        }
+    }
+}
+
+/// `GET /manage/to`: where to move it, beginning with the folder that holds it.
+pub(super) async fn move_page(
+    app: App,
+    who: SignedIn,
+    query: Query<Proposed>,
+) -> Result<HttpResponse, WebError> {
+    let entry = manageable(&app, &who, query.path.parse().ok())?;
+    let to = match &query.to {
+        Some(to) => to.parse().ok(),
+        None => entry.path().parent(),
+    };
+    let to = writable(&app, &who, to)?;
+    html(&move_of(&app, &who, &entry, &to).await?)
+}
+
+async fn move_of(
+    app: &State,
+    who: &SignedIn,
+    entry: &Manageable,
+    to: &Writable,
+) -> Result<MoveTo, WebError> {
+    let shares = app.shares.clone();
+    let readable = app.rights.readable(who.account(), to.path().clone()).ok_or(WebError::NotFound)?;
+    let moved = entry.path().clone();
+    let looked = blocking(move || {
+        shares.entry(&moved)?;
+        browse::folders(&shares, &readable)
+    });
+    let mut folders: Vec<FilePath> = looked.await??;
+    // Nothing goes into itself.
+    folders.retain(|folder| folder != entry.path());
+    let more = folders.len().saturating_sub(MAX_CHOICES);
+    folders.truncate(MAX_CHOICES);
+    Ok(MoveTo {
+        chrome: who.chrome("Move", Section::Files),
+        path: entry.path().clone(),
+        to: to.path().clone(),
+        folders,
+        more,
+        shares: app.rights.shares_with(who.account(), Right::Write),
+        error: None,
+    })
+}
+
+/// `POST /manage/move`
+pub(super) async fn move_to(app: App, form: CsrfForm<Destination>) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let entry = manageable(&app, &who, decoded(&fields.path))?;
+    let to = writable(&app, &who, decoded(&fields.to))?;
+    match app.storage.move_to(who.account(), &entry, &to).await {
+        Ok(_) => noted(&app, &address(to.path()), Note::Moved),
+        Err(error) => {
+            let (status, sentence) = shown(error)?;
+            let page = move_of(&app, &who, &entry, &to).await?;
+            again(status, &MoveTo { error: Some(sentence), ..page })
+        }
+    }
+}
+
+/// What a form says, percent-decoded, if it can be a path.
+fn decoded(text: &str) -> Option<FilePath> {
+    percent_decode_str(text).decode_utf8().ok()?.parse().ok()
+}
+
+fn writable(app: &State, who: &SignedIn, folder: Option<FilePath>) -> Result<Writable, WebError> {
+    folder.and_then(|folder| app.rights.writable(who.account(), folder)).ok_or(WebError::NotFound)
+}
+
+fn manageable(app: &State, who: &SignedIn, path: Option<FilePath>) -> Result<Manageable, WebError> {
+    path.and_then(|path| app.rights.manageable(who.account(), path)).ok_or(WebError::NotFound)
+}
+
+/// The address of the folder that holds `path`.
+fn holder(path: &FilePath) -> String {
+    path.parent().map_or_else(|| "/files/".to_owned(), |folder| address(&folder))
+}
+
+/// The status and the sentence of what a person can mend; anything else is the edge's business.
+fn shown(error: StorageError) -> Result<(StatusCode, String), WebError> {
+    match error {
+        StorageError::Missing => Err(WebError::NotFound),
+        StorageError::Failed(_)
+        | StorageError::Query(_)
+        | StorageError::Random(_)
+        | StorageError::Interrupted => Err(WebError::Unavailable(error.into())),
+        error => Ok((error.status(), error.sentence())),
+    }
+}
+
+/// The page once more, with what was typed and what is wrong with it.
+fn again(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
+    Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page.render()?))
+}
+
+/// On to a page that says what was done.
+fn noted(app: &State, to: &str, note: Note) -> Result<HttpResponse, WebError> {
+    let mut answer = see_other(to);
+    add_cookie(&mut answer, &app.cookies.set_note(note))?;
+    Ok(answer)
+}

@@ -1,0 +1,264 @@
+//! A person's own links: the list of them, and making one.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::files::blocking;
+use super::login::add_cookie;
+use super::{App, html_with_script, see_other};
+use crate::human;
+use crate::id::FilePath;
+use crate::web::audit::Actor;
+use crate::web::error::WebError;
+use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::links::find::PER_PAGE;
+use crate::web::links::make::Made;
+use crate::web::links::terms::{TermErrors, Typed};
+use crate::web::links::{Standing, moment};
+use crate::web::note::Note;
+use crate::web::pages::Section;
+use crate::web::pages::link_form::NewLink;
+use crate::web::pages::my_links::{LinkRow, MyLinks, State};
+use crate::web::pages::row::encoded;
+use crate::web::rights::Readable;
+use crate::web::sessions::Place;
+
+/// Most bytes of the form: a list of a thousand long addresses, or a password that is far too long,
+/// is to be answered beside its field.
+pub(super) const MAX_LINK_FORM: usize = 4 << 20;
+
+/// Most files and folders of one link.
+const MAX_FILES: usize = 100;
+
+#[derive(Default, Deserialize)]
+pub(super) struct View {
+    page: Option<u32>,
+}
+
+/// `GET /links`
+pub(super) async fn list(
+    app: App,
+    who: SignedIn,
+    view: Option<Query<View>>,
+) -> Result<HttpResponse, WebError> {
+    let page = view.and_then(|view| view.page).unwrap_or(1).clamp(1, 100_000);
+    let administration = &app.administration;
+    let offset = (page - 1).saturating_mul(PER_PAGE);
+    let (links, more) = administration.links.list(&who.account().id, offset).await?;
+    let now = administration.clock.now();
+    let rows = links.into_iter().map(|listed| {
+        let uses = listed.link.uses.map(|uses| u64::from(uses) * u64::from(listed.recipients));
+        let state = match listed.link.standing(now) {
+            Standing::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => State::UsedUp,
+            Standing::Open => State::Open,
+            Standing::Paused => State::Paused,
+            Standing::Ended => State::Ended,
+            Standing::Withdrawn => State::Withdrawn,
+        };
+        LinkRow {
+            id: listed.link.id,
+            title: listed.link.title,
+            state,
+            files: listed.files,
+            recipients: listed.recipients,
+            taken: listed.taken,
+            uses,
+            looks: listed.looks,
+            ends_at: listed.link.ends_at,
+        }
+    });
+    let at = |page: u32| format!("/links?page={page}");
+    let page = MyLinks {
+        rows: rows.collect(),
+        chrome: who.chrome("Your links", Section::Links),
+        pager: ((page > 1).then(|| at(page - 1)), more.then(|| at(page + 1))),
+    };
+    html_with_script(&app, &page)
+}
+
+/// `GET /links/new?file=…`, with `file` or `file_encoded` for each file or folder.
+pub(super) async fn new(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
+    // Nothing was ticked: back to where it can be.
+    if request.query_string().is_empty() {
+        return Ok(see_other("/files/"));
+    }
+    let files = wanted(request.query_string()).ok_or(WebError::NotFound)?;
+    let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
+    let now = app.administration.clock.now();
+    let typed = Typed {
+        title: title_of(&files),
+        uses: "1".to_owned(),
+        ends: moment::field(moment::in_a_week(now)),
+        notify: "never".to_owned(),
+        ..Typed::default()
+    };
+    html_with_script(&app, &page_of(&who, &files, typed, true, TermErrors::default()))
+}
+
+/// The file paths in a query.
+fn wanted(query: &str) -> Option<Vec<FilePath>> {
+    let mut files = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=')?;
+        let value = value.replace('+', " ");
+        let value = percent_decode_str(&value).decode_utf8().ok()?;
+        let path: FilePath = match name {
+            "file" => value.parse().ok()?,
+            "file_encoded" => percent_decode_str(&value).decode_utf8().ok()?.parse().ok()?,
+            _ => return None,
+        };
+        if !files.contains(&path) {
+            files.push(path);
+        }
+    }
+    (1..=MAX_FILES).contains(&files.len()).then_some(files)
+}
+
+/// The files, if all are there and this person may read them.
+async fn readable(
+    app: &App,
+    who: &SignedIn,
+    files: Vec<FilePath>,
+) -> Result<Option<Vec<FilePath>>, WebError> {
+    let readable = |file| app.rights.readable(who.account(), file);
+    let Some(places) = files.into_iter().map(readable).collect::<Option<Vec<Readable>>>() else {
+        return Ok(None);
+    };
+    let shares = app.shares.clone();
+    let all = blocking(move || {
+        let all_there = places.iter().all(|place| shares.entry(place.path()).is_ok());
+        all_there.then(|| places.iter().map(|place| place.path().clone()).collect())
+    });
+    all.await
+}
+
+fn title_of(files: &[FilePath]) -> String {
+    let first = files.first().map(|file| human::name(file.name()).into_owned()).unwrap_or_default();
+    match files.len() {
+        0 | 1 => first,
+        2 => format!("{first} and 1 more"),
+        count => format!("{first} and {} more", count - 1),
+    }
+}
+
+fn page_of(who: &SignedIn, files: &[FilePath], typed: Typed, mail: bool, errors: TermErrors) -> NewLink {
+    NewLink {
+        chrome: who.chrome("Make a link", Section::Links),
+        files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
+        files_field: files.iter().map(encoded).collect::<Vec<_>>().join(" "),
+        typed,
+        mail,
+        errors,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {
+    files: String,
+    title: String,
+    note: String,
+    uses: String,
+    ends: String,
+    #[serde(default)]
+    ends_zone: String,
+    password: String,
+    notify: String,
+    recipients: String,
+    mailed_code: Option<String>,
+    mail: Option<String>,
+}
+
+/// `POST /links`
+pub(super) async fn make(
+    app: App,
+    place: Place,
+    form: CsrfForm<Wish, MAX_LINK_FORM>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
+    let (mail, typed) = (fields.mail.is_some(), typed_in(fields));
+    let now = app.administration.clock.now();
+    let again = |typed: Typed, errors: TermErrors| {
+        let page = page_of(&who, &files, typed, mail, errors);
+        let mut answer = html_with_script(&app, &page)?;
+        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        Ok::<_, WebError>(answer)
+    };
+    let whole = |sentence: &str| TermErrors { form: Some(sentence.to_owned()), ..TermErrors::default() };
+    let mut terms = match typed.check(None, now) {
+        Ok(terms) => terms,
+        Err(errors) => return again(typed, errors),
+    };
+    if readable(&app, &who, files.clone()).await?.is_none() {
+        return again(typed, whole("Not all of these files are there any more."));
+    }
+    if terms.title.is_empty() {
+        terms.title = title_of(&files);
+    }
+    let administration = &app.administration;
+    let password = match terms.password.clone() {
+        Some(password) => Some(administration.passwords.hash(password).await?),
+        None => None,
+    };
+    let actor = Actor::account(who.account(), place.address);
+    let made = administration.links.make(who.account(), &files, &terms, password.as_ref(), mail, &actor, now);
+    match made.await? {
+        Made::Link(id) => {
+            tracing::info!(account = %who.account().id, link = id, "link made");
+            let mut answer = see_other(&format!("/links/{id}"));
+            add_cookie(&mut answer, &app.cookies.set_note(Note::LinkMade))?;
+            Ok(answer)
+        }
+        Made::TooMany => again(
+            typed,
+            whole(
+                "You can name at most 2,000 recipients within a day. Nothing was made: try again tomorrow.",
+            ),
+        ),
+        Made::NotAllowed => Err(WebError::NotSignedIn),
+    }
+}
+
+fn typed_in(fields: Wish) -> Typed {
+    Typed {
+        title: fields.title,
+        note: fields.note,
+        uses: fields.uses,
+        ends: fields.ends,
+        ends_zone: fields.ends_zone,
+        password: fields.password,
+        mailed_code: fields.mailed_code.is_some(),
+        notify: fields.notify,
+        recipients: fields.recipients,
+    }
+}
+
+/// The files that the form carries: their paths, percent-encoded, with spaces in between.
+fn files_of(field: &str) -> Option<Vec<FilePath>> {
+    let path = |text: &str| percent_decode_str(text).decode_utf8().ok()?.parse().ok();
+    let files = field.split(' ').map(path).collect::<Option<Vec<FilePath>>>()?;
+    (files.len() <= MAX_FILES).then_some(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_names_files_in_both_ways() {
+        let files = |query: &str| {
+            wanted(query).map(|files| files.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let two = files("file=%2Fbooks%2Fa+b.txt&file_encoded=%2Fbooks%2Fa%250Ab&file=/books/a%20b.txt");
+        assert_eq!(two, Some(vec!["/books/a b.txt".to_owned(), "/books/a\nb".to_owned()]));
+        for wrong in ["", "file=", "file=books", "file", "other=/books/a", "file=/books/..", "file=%ff"] {
+            assert_eq!(files(wrong), None, "{wrong}");
+        }
+        assert_eq!(files_of("/books/a%20b /books/c").map(|files| files.len()), Some(2));
+        assert!(files_of("").is_none() && files_of("/books/a  /b").is_none());
+    }
+}

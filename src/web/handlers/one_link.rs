@@ -1,0 +1,257 @@
+//! One link as its owner sees it: how it does, other terms, and its end.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+use super::login::add_cookie;
+use super::my_links::MAX_LINK_FORM;
+use super::{App, html_with_script, see_other};
+use crate::human;
+use crate::web::audit::Actor;
+use crate::web::error::WebError;
+use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::links::change::PasswordChange;
+use crate::web::links::terms::{TermErrors, Typed};
+use crate::web::links::{Link, Recipient, Standing, moment, qr};
+use crate::web::note::Note;
+use crate::web::pages::Section;
+use crate::web::pages::deliveries::DeliveriesPart;
+use crate::web::pages::my_links::{OneLink, RecipientRow, State};
+use crate::web::sessions::Place;
+
+/// `GET /links/{id}`
+pub(super) async fn page(
+    app: App,
+    request: HttpRequest,
+    id: Path<String>,
+    who: SignedIn,
+) -> Result<HttpResponse, WebError> {
+    let link = own(&app, &who, &id).await?;
+    let typed = typed_of(&link);
+    let mut page = page_of(&app, &who, link, typed, TermErrors::default()).await?;
+    let note = app.cookies.note(request.headers());
+    page.chrome.flash = note.map(Note::flash);
+    let mut answer = html_with_script(&app, &page)?;
+    if note.is_some() {
+        add_cookie(&mut answer, &app.cookies.clear_note())?;
+    }
+    Ok(answer)
+}
+
+/// The link, if this person made it.
+async fn own(app: &App, who: &SignedIn, id: &str) -> Result<Link, WebError> {
+    let link = app.administration.links.of_owner(&who.account().id, id).await?;
+    link.ok_or(WebError::NotFound)
+}
+
+/// The terms of a link as its form has them.
+fn typed_of(link: &Link) -> Typed {
+    Typed {
+        title: link.title.clone(),
+        note: link.note.clone(),
+        uses: link.uses.map(|uses| uses.to_string()).unwrap_or_default(),
+        ends: link.ends_at.map(moment::field).unwrap_or_default(),
+        mailed_code: link.mailed_code,
+        notify: link.notify.word().to_owned(),
+        ..Typed::default()
+    }
+}
+
+async fn page_of(
+    app: &App,
+    who: &SignedIn,
+    link: Link,
+    typed: Typed,
+    errors: TermErrors,
+) -> Result<OneLink, WebError> {
+    let administration = &app.administration;
+    let recipients = administration.links.recipients(&link).await?;
+    let now = administration.clock.now();
+    let row = |recipient: &Recipient| RecipientRow {
+        id: recipient.id.clone(),
+        email: recipient.email.as_ref().map(|email| email.as_str().to_owned()),
+        address: administration.links.address(&app.public_url, recipient),
+        taken: recipient.taken,
+        reserved: recipient.reserved,
+        looks: recipient.looks,
+        looked_at: recipient.looked_at,
+    };
+    let rows: Vec<RecipientRow> = recipients.iter().map(row).collect();
+    let qr = match rows.as_slice() {
+        [only] if only.email.is_none() => qr::of(&only.address),
+        _ => None,
+    };
+    let deliveries = app.receipts.of_link(&link.owner, &link.id).await?.unwrap_or_default();
+    Ok(OneLink {
+        deliveries: DeliveriesPart { deliveries, now },
+        chrome: who.chrome(link.title.clone(), Section::Links),
+        state: state_of(app, who, &link, &recipients),
+        id: link.id,
+        title: link.title,
+        files: link.files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
+        uses: link.uses,
+        ends_at: link.ends_at,
+        created_at: link.created_at,
+        recipients: rows,
+        qr,
+        has_password: link.password.is_some(),
+        typed,
+        errors,
+        now,
+    })
+}
+
+fn state_of(app: &App, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> State {
+    let readable = |file| app.rights.readable(who.account(), file).is_some();
+    match link.standing(app.administration.clock.now()) {
+        Standing::Withdrawn => State::Withdrawn,
+        _ if !link.files.iter().cloned().any(readable) => State::Gone,
+        Standing::Ended => State::Ended,
+        Standing::Paused => State::Paused,
+        Standing::Open if recipients.iter().all(|one| one.left(link.uses) == Some(0)) => State::UsedUp,
+        Standing::Open => State::Open,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    title: String,
+    note: String,
+    uses: String,
+    ends: String,
+    #[serde(default)]
+    ends_zone: String,
+    password: String,
+    remove_password: Option<String>,
+    notify: String,
+    mailed_code: Option<String>,
+}
+
+/// `POST /links/{id}`
+pub(super) async fn change(
+    app: App,
+    id: Path<String>,
+    place: Place,
+    form: CsrfForm<Change, MAX_LINK_FORM>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let link = own(&app, &who, &id).await?;
+    let administration = &app.administration;
+    let now = administration.clock.now();
+    let remove = fields.remove_password.is_some();
+    let typed = Typed {
+        title: fields.title,
+        note: fields.note,
+        uses: fields.uses,
+        ends: fields.ends,
+        ends_zone: fields.ends_zone,
+        password: fields.password,
+        mailed_code: fields.mailed_code.is_some(),
+        notify: fields.notify,
+        recipients: String::new(),
+    };
+    let named = administration.links.recipients(&link).await?.iter().all(|one| one.email.is_some());
+    let mut terms = match typed.check(Some(named), now) {
+        Ok(terms) => terms,
+        Err(errors) => {
+            let mut answer = html_with_script(&app, &page_of(&app, &who, link, typed, errors).await?)?;
+            *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            return Ok(answer);
+        }
+    };
+    if terms.title.is_empty() {
+        terms.title.clone_from(&link.title);
+    }
+    let password = match terms.password.clone() {
+        Some(password) => PasswordChange::Set(administration.passwords.hash(password).await?),
+        None if remove => PasswordChange::Remove,
+        None => PasswordChange::Keep,
+    };
+    let actor = Actor::account(who.account(), place.address);
+    let changed = administration.links.edit(&link, &terms, password, &actor, now).await?;
+    back(&app, &link, changed, Note::LinkChanged)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// `POST /links/{id}/pause`
+pub(super) async fn pause(
+    app: App,
+    id: Path<String>,
+    place: Place,
+    form: CsrfForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields: Nothing {} } = form;
+    let link = own(&app, &who, &id).await?;
+    let administration = &app.administration;
+    let actor = Actor::account(who.account(), place.address);
+    let now = administration.clock.now();
+    let changed = administration.links.set_paused(&link, true, &actor, now).await?;
+    administration.revoke_now().await;
+    back(&app, &link, changed, Note::LinkPaused)
+}
+
+/// `POST /links/{id}/resume`
+pub(super) async fn resume(
+    app: App,
+    id: Path<String>,
+    place: Place,
+    form: CsrfForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields: Nothing {} } = form;
+    let link = own(&app, &who, &id).await?;
+    let administration = &app.administration;
+    let actor = Actor::account(who.account(), place.address);
+    let now = administration.clock.now();
+    let changed = administration.links.set_paused(&link, false, &actor, now).await?;
+    back(&app, &link, changed, Note::LinkResumed)
+}
+
+/// `POST /links/{id}/withdraw`
+pub(super) async fn withdraw(
+    app: App,
+    id: Path<String>,
+    place: Place,
+    form: CsrfForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields: Nothing {} } = form;
+    let link = own(&app, &who, &id).await?;
+    let administration = &app.administration;
+    let actor = Actor::account(who.account(), place.address);
+    let now = administration.clock.now();
+    administration.links.withdraw(&link, &actor, now).await?;
+    administration.revoke_now().await;
+    tracing::info!(account = %who.account().id, link = link.id, "link withdrawn");
+    // Withdrawn before is withdrawn.
+    back(&app, &link, true, Note::LinkWithdrawn)
+}
+
+/// To the link's page, which says what was done, if it could be.
+fn back(app: &App, link: &Link, done: bool, note: Note) -> Result<HttpResponse, WebError> {
+    let mut answer = see_other(&format!("/links/{}", link.id));
+    if done {
+        add_cookie(&mut answer, &app.cookies.set_note(note))?;
+    }
+    Ok(answer)
+}
+
+/// `GET /links/{id}/qr/{recipient}`: the address of a recipient's link as a picture.
+pub(super) async fn picture(
+    app: App,
+    ids: Path<(String, String)>,
+    who: SignedIn,
+) -> Result<HttpResponse, WebError> {
+    let (id, recipient) = ids.into_inner();
+    let link = own(&app, &who, &id).await?;
+    let links = &app.administration.links;
+    let found = links.by_recipient(&recipient).await?;
+    let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;
+    let qr = qr::of(&links.address(&app.public_url, &recipient)).ok_or(WebError::NotFound)?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "image/svg+xml")).body(qr::picture(&qr)))
+}

@@ -1,0 +1,44 @@
+//! The link behind an address, with what its owner may give of it now.
+
+use super::App;
+use crate::web::error::WebError;
+use crate::web::links::{Link, Recipient, Standing};
+use crate::web::pages::public_link::Closed;
+use crate::web::rights::Readable;
+
+/// A link that somebody opened.
+pub(super) struct Opened {
+    /// The link.
+    pub(super) link: Link,
+    /// Whose address it was.
+    pub(super) recipient: Recipient,
+    /// What to call its owner.
+    pub(super) from: String,
+    /// Those of its files and folders that its owner may read now, each with its place among all.
+    pub(super) places: Vec<(usize, Readable)>,
+    /// Why nothing of it can be taken.
+    pub(super) closed: Option<Closed>,
+}
+
+/// The link of that code; changes nothing.
+pub(super) async fn open(app: &App, code: &str) -> Result<Opened, WebError> {
+    let administration = &app.administration;
+    let found = administration.links.by_code(code).await?;
+    let (link, recipient) = found.ok_or(WebError::NotFound)?;
+    let owner = administration.accounts.by_id(&link.owner).await?.filter(|owner| !owner.disabled);
+    let (mut from, mut places) = (String::new(), Vec::new());
+    if let Some(owner) = &owner {
+        owner.name.as_str().clone_into(&mut from);
+        let files = link.files.iter().cloned().enumerate();
+        places = files.filter_map(|(place, file)| Some((place, app.rights.readable(owner, file)?))).collect();
+    }
+    let closed = match link.standing(administration.clock.now()) {
+        Standing::Withdrawn => Some(Closed::Withdrawn),
+        // Whoever lost the right to read lost the right to give.
+        _ if places.is_empty() => Some(Closed::Gone),
+        Standing::Ended => Some(Closed::Ended),
+        Standing::Paused => Some(Closed::Paused),
+        Standing::Open => None,
+    };
+    Ok(Opened { link, recipient, from, places, closed })
+}

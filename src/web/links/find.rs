@@ -1,0 +1,216 @@
+//! Finding links: by the code in an address, by id for their owner, and all of an owner.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::clock::Timestamp;
+use crate::id::FilePath;
+use crate::secret::Secret;
+use crate::web::account::{AccountId, Email};
+use crate::web::accounts::{from_column, to_column};
+use crate::web::db::QueryError;
+use crate::web::links::{Link, Links, Notify, Recipient, code_digest};
+use crate::web::passwords::StoredPassword;
+
+/// A link in its owner's list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The link, without its files.
+    pub link: Link,
+    /// How many files and folders it is on.
+    pub files: u32,
+    /// How many recipients it has.
+    pub recipients: u32,
+    /// Uses of all of them, reserved or used.
+    pub taken: u32,
+    /// How often their pages were opened.
+    pub looks: u32,
+}
+
+/// Links on a page of the list.
+pub const PER_PAGE: u32 = 100;
+
+const RECIPIENT: &str = "recipients.id, recipients.link, recipients.email, recipients.taken, recipients.looks, \
+    recipients.looked_at, (SELECT COUNT(*) FROM link_uses WHERE link_uses.recipient = recipients.id \
+    AND link_uses.state = 'reserved') AS reserved";
+
+impl Links {
+    /// The link of an address, and whose address it is. The code may be any text.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn by_code(&self, code: &str) -> Result<Option<(Link, Recipient)>, QueryError> {
+        let query = format!("SELECT {RECIPIENT} FROM recipients WHERE recipients.code_digest = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(code_digest(&Secret::presented(code)))
+            .fetch_optional(self.db.reader())
+            .await?;
+        self.with_link(row).await
+    }
+
+    /// The recipient with that id, and his link.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn by_recipient(&self, id: &str) -> Result<Option<(Link, Recipient)>, QueryError> {
+        let query = format!("SELECT {RECIPIENT} FROM recipients WHERE recipients.id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(without_nul(id))
+            .fetch_optional(self.db.reader())
+            .await?;
+        self.with_link(row).await
+    }
+
+    async fn with_link(&self, row: Option<AnyRow>) -> Result<Option<(Link, Recipient)>, QueryError> {
+        let Some(row) = row else { return Ok(None) };
+        let recipient = recipient_of(&row)?;
+        let link = self.by_id(&recipient.link).await?;
+        Ok(link.map(|link| (link, recipient)))
+    }
+
+    /// The link with that id, which may be any text, if `owner` made it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn of_owner(&self, owner: &AccountId, id: &str) -> Result<Option<Link>, QueryError> {
+        Ok(self.by_id(id).await?.filter(|link| link.owner == *owner))
+    }
+
+    async fn by_id(&self, id: &str) -> Result<Option<Link>, QueryError> {
+        let row = sqlx::query("SELECT * FROM links WHERE id = $1")
+            .bind(without_nul(id))
+            .fetch_optional(self.db.reader())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut link = link_of(&row)?;
+        let paths: Vec<String> =
+            sqlx::query_scalar("SELECT path FROM link_files WHERE link = $1 ORDER BY position")
+                .bind(&link.id)
+                .fetch_all(self.db.reader())
+                .await?;
+        link.files = paths.iter().filter_map(|path| path.parse::<FilePath>().ok()).collect();
+        Ok(Some(link))
+    }
+
+    /// The recipients of a link, in the order in which they were named.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recipients(&self, link: &Link) -> Result<Vec<Recipient>, QueryError> {
+        let query = format!("SELECT {RECIPIENT} FROM recipients WHERE link = $1 ORDER BY position");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&link.id).fetch_all(self.db.reader()).await?;
+        Ok(rows.iter().map(recipient_of).collect::<Result<_, _>>()?)
+    }
+
+    /// The links that `owner` made, the newest first: a page of them from `offset` on, and whether
+    /// there are more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list(&self, owner: &AccountId, offset: u32) -> Result<(Vec<Listed>, bool), QueryError> {
+        let rows = sqlx::query(
+            "SELECT links.*, (SELECT COUNT(*) FROM link_files WHERE link_files.link = links.id) AS files, \
+             (SELECT COUNT(*) FROM recipients WHERE recipients.link = links.id) AS recipients, \
+             (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE recipients.link = links.id) \
+             AS taken, \
+             (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE recipients.link = links.id) \
+             AS looks \
+             FROM links WHERE account = $1 ORDER BY created_at DESC, id LIMIT $2 OFFSET $3",
+        )
+        .bind(owner.as_str())
+        .bind(i64::from(PER_PAGE) + 1)
+        .bind(i64::from(offset))
+        .fetch_all(self.db.reader())
+        .await?;
+        let more = rows.len() > PER_PAGE as usize;
+        let listed = |row: &AnyRow| -> Result<Listed, sqlx::Error> {
+            Ok(Listed {
+                link: link_of(row)?,
+                files: count(row, "files")?,
+                recipients: count(row, "recipients")?,
+                taken: count(row, "taken")?,
+                looks: count(row, "looks")?,
+            })
+        };
+        let links = rows.iter().take(PER_PAGE as usize).map(listed).collect::<Result<_, _>>()?;
+        Ok((links, more))
+    }
+
+    /// Somebody has opened the page of a recipient.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn looked_at(&self, recipient: &Recipient, now: Timestamp) -> Result<(), QueryError> {
+        sqlx::query("UPDATE recipients SET looks = looks + 1, looked_at = $1 WHERE id = $2")
+            .bind(to_column(now))
+            .bind(&recipient.id)
+            .execute(self.db.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// The files that a browser has taken through a link, or holds a token for, in uses that count.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn taken_by(
+        &self,
+        recipient: &Recipient,
+        visitor: &str,
+    ) -> Result<Vec<(String, bool)>, QueryError> {
+        let rows = sqlx::query(
+            "SELECT link_tokens.path, link_tokens.state FROM link_tokens \
+             JOIN link_uses ON link_uses.id = link_tokens.use_id WHERE link_uses.recipient = $1 \
+             AND link_uses.visitor = $2 AND link_uses.state <> 'released' AND link_tokens.state <> 'released'",
+        )
+        .bind(&recipient.id)
+        .bind(visitor)
+        .fetch_all(self.db.reader())
+        .await?;
+        let taken = |row: &AnyRow| -> Result<(String, bool), sqlx::Error> {
+            Ok((row.try_get("path")?, row.try_get::<String, _>("state")? == "used"))
+        };
+        Ok(rows.iter().map(taken).collect::<Result<_, _>>()?)
+    }
+}
+
+/// PostgreSQL fails at a NUL instead of finding nothing.
+fn without_nul(id: &str) -> &str {
+    if id.contains('\0') { "" } else { id }
+}
+
+fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
+    let notify: String = row.try_get("notify")?;
+    Ok(Link {
+        id: row.try_get("id")?,
+        owner: AccountId::from_store(&row.try_get::<String, _>("account")?),
+        title: row.try_get("title")?,
+        note: row.try_get("note")?,
+        uses: row.try_get::<Option<i64>, _>("uses")?.map(|uses| u32::try_from(uses).unwrap_or(0)),
+        ends_at: row.try_get::<Option<i64>, _>("ends_at")?.map(from_column),
+        password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
+        mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
+        notify: Notify::parse(&notify).unwrap_or_default(),
+        paused: row.try_get::<i64, _>("paused")? != 0,
+        withdrawn_at: row.try_get::<Option<i64>, _>("withdrawn_at")?.map(from_column),
+        created_at: from_column(row.try_get("created_at")?),
+        files: Vec::new(),
+    })
+}
+
+fn recipient_of(row: &AnyRow) -> Result<Recipient, sqlx::Error> {
+    Ok(Recipient {
+        id: row.try_get("id")?,
+        link: row.try_get("link")?,
+        email: row.try_get::<Option<String>, _>("email")?.map(Email::from_store),
+        taken: count(row, "taken")?,
+        reserved: count(row, "reserved")?,
+        looks: count(row, "looks")?,
+        looked_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
+    })
+}
+
+fn count(row: &AnyRow, column: &str) -> Result<u32, sqlx::Error> {
+    let count: i64 = row.try_get(column)?;
+    Ok(u32::try_from(count.max(0)).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,162 @@
+//! The key from which the addresses of links and the codes in mails are derived. It lies beside the
+//! signing keys, so that all processes of the web app have the same one; the database holds neither
+//! the key nor anything that is derived from it but digests.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use crate::id::Jti;
+use crate::secret::{RandomError, Secret};
+
+/// The file's name in the keys folder.
+const NAME: &str = "link-key";
+
+/// Characters of a code, each of 6 bits: 132 bits can't be guessed.
+const CODE_LENGTH: usize = 22;
+
+/// The key of links can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkKeyError {
+    /// Its file can't be read or made.
+    #[error("cannot {action} the key of links {}; check that the keys folder is writable", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it did not work.
+        #[source]
+        source: io::Error,
+    },
+    /// Others than the owner could read it.
+    #[error("{} may be read or changed by others than its owner; run `chmod go-rwx` on it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no key.
+    #[error("{} is no key of links; put back a copy of it, or move it away: all links get new addresses then", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No random bytes for a new one.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// The key. Cheap to clone; prints nothing of itself.
+#[derive(Clone)]
+pub struct LinkKey(hmac::Key);
+
+impl std::fmt::Debug for LinkKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinkKey(..)")
+    }
+}
+
+impl LinkKey {
+    /// Reads the key in `folder`; makes it when there is none yet.
+    ///
+    /// # Errors
+    /// See [`LinkKeyError`].
+    pub fn open(folder: &Path) -> Result<LinkKey, LinkKeyError> {
+        let path = folder.join(NAME);
+        match read(&path) {
+            Err(LinkKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                make(folder, &path)?;
+                read(&path)
+            }
+            answer => answer,
+        }
+    }
+
+    /// The code in the address of a recipient's link.
+    pub fn code(&self, recipient: &str) -> Secret {
+        let tag = hmac::sign(&self.0, format!("code\n{recipient}").as_bytes());
+        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
+        Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
+    }
+
+    /// The eight digits that a mail with this jti brings to a recipient.
+    pub fn digits(&self, recipient: &str, mail: Jti) -> Secret {
+        let tag = hmac::sign(&self.0, format!("digits\n{recipient}\n{mail}").as_bytes());
+        let number = tag.as_ref().iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        Secret::presented(&format!("{:08}", number % 100_000_000))
+    }
+}
+
+fn read(path: &Path) -> Result<LinkKey, LinkKeyError> {
+    let failed = |source| LinkKeyError::Io { action: "read", path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
+        return Err(LinkKeyError::Exposed { path: path.to_owned() });
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(1024).read_to_string(&mut text).map_err(failed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end()).map(Zeroizing::new);
+    match bytes {
+        Ok(bytes) if bytes.len() == 32 => Ok(LinkKey(hmac::Key::new(hmac::HMAC_SHA256, &bytes))),
+        _ => Err(LinkKeyError::Damaged { path: path.to_owned() }),
+    }
+}
+
+/// Puts a new key in place, whole and durably, unless another process was first.
+fn make(folder: &Path, path: &Path) -> Result<(), LinkKeyError> {
+    let failed = |source| LinkKeyError::Io { action: "make", path: path.to_owned(), source };
+    let new = folder.join(format!("{NAME}.{}.new", Secret::random::<12>()?.reveal()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
+    let key = Secret::random::<32>()?;
+    let written = file.write_all(key.reveal().as_bytes()).and_then(|()| file.sync_all());
+    // A hard link replaces nothing: of two processes that start at once, both get the first one's key.
+    let placed = written.and_then(|()| match fs::hard_link(&new, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        answer => answer,
+    });
+    fs::remove_file(&new).map_err(failed)?;
+    placed.and_then(|()| File::open(folder)?.sync_all()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn all_who_open_the_folder_get_the_same_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys: Vec<LinkKey> = std::thread::scope(|scope| {
+            let open = || LinkKey::open(folder.path()).unwrap();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let code = keys[0].code("somebody");
+        assert!(keys.iter().all(|key| key.code("somebody").reveal() == code.reveal()));
+        assert_eq!(code.reveal().len(), CODE_LENGTH);
+        assert_ne!(code.reveal(), keys[0].code("somebody else").reveal());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        let (one, other) = (Jti::from_bytes([1; 16]), Jti::from_bytes([2; 16]));
+        assert_eq!(keys[0].digits("somebody", one).reveal().len(), 8);
+        assert_ne!(keys[0].digits("somebody", one).reveal(), keys[0].digits("somebody", other).reveal());
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_or_that_is_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        LinkKey::open(folder.path()).unwrap();
+        let path = folder.path().join(NAME);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(LinkKey::open(folder.path()), Err(LinkKeyError::Exposed { .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "short").unwrap();
+        assert!(matches!(LinkKey::open(folder.path()), Err(LinkKeyError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,120 @@
+//! A code that is mailed to a recipient before he can take a link: eight digits that count for a
+//! quarter of an hour. They are derived when the mail is sent and when they are checked, and stored
+//! nowhere.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::secret::Secret;
+use crate::web::accounts::{from_column, to_column};
+use crate::web::db::QueryError;
+use crate::web::links::{LinkError, Links, Recipient};
+use crate::web::mail::{Details, Kind, NewMail};
+
+/// How long a code counts, from the moment at which it is asked for.
+pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How often a code can be tried before another one is needed.
+const TRIES: i64 = 10;
+
+/// What came of trying a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It is the one.
+    Right,
+    /// It is not.
+    Wrong,
+    /// None was mailed, its time is over, or it was tried too often.
+    Over,
+}
+
+impl Links {
+    /// Has a new code mailed, which ends the one before. Nothing happens where there is nobody to mail
+    /// to.
+    ///
+    /// # Errors
+    /// See [`LinkError`].
+    pub async fn mail_code(&self, recipient: &Recipient, now: Timestamp) -> Result<(), LinkError> {
+        let Some(email) = &recipient.email else { return Ok(()) };
+        let jti = Jti::random()?;
+        let mut transaction = self.db.begin().await?;
+        sqlx::query(
+            "UPDATE recipients SET mailed_jti = $1, mailed_until = $2, mailed_tries = 0 WHERE id = $3",
+        )
+        .bind(jti.to_string())
+        .bind(to_column(now.plus(LIFETIME)))
+        .bind(&recipient.id)
+        .execute(&mut *transaction)
+        .await?;
+        let details = Details { recipient: Some(recipient.id.clone()), ..Details::default() };
+        let mail = NewMail { kind: Kind::LinkCode, recipient: email.clone(), jti, details };
+        self.queue.add(&mut transaction, &mail, now).await?;
+        self.db.commit(transaction).await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    /// The digits of the mail with that jti, and until when they count; `None` when a newer mail has
+    /// others, or their time is over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mailed_digits(
+        &self,
+        recipient: &Recipient,
+        mail: Jti,
+        now: Timestamp,
+    ) -> Result<Option<(Secret, Timestamp)>, QueryError> {
+        let until: Option<i64> = sqlx::query_scalar(
+            "SELECT mailed_until FROM recipients WHERE id = $1 AND mailed_jti = $2 AND mailed_until > $3",
+        )
+        .bind(&recipient.id)
+        .bind(mail.to_string())
+        .bind(to_column(now))
+        .fetch_optional(self.db.reader())
+        .await?;
+        Ok(until.map(|until| (self.key.digits(&recipient.id, mail), from_column(until))))
+    }
+
+    /// Tries a code. Each try counts before it is looked at; the right one can be used until its time
+    /// is over, so that several files can be taken.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn try_code(
+        &self,
+        recipient: &Recipient,
+        presented: &str,
+        now: Timestamp,
+    ) -> Result<Tried, QueryError> {
+        let counted = sqlx::query(
+            "UPDATE recipients SET mailed_tries = mailed_tries + 1 WHERE id = $1 AND mailed_until > $2 \
+             AND mailed_tries < $3",
+        )
+        .bind(&recipient.id)
+        .bind(to_column(now))
+        .bind(TRIES)
+        .execute(self.db.writer())
+        .await?;
+        if counted.rows_affected() == 0 {
+            return Ok(Tried::Over);
+        }
+        let jti: Option<String> = sqlx::query_scalar("SELECT mailed_jti FROM recipients WHERE id = $1")
+            .bind(&recipient.id)
+            .fetch_optional(self.db.writer())
+            .await?
+            .flatten();
+        let Some(jti) = jti.and_then(|jti| jti.parse::<Jti>().ok()) else { return Ok(Tried::Over) };
+        let digits: String = presented.chars().filter(|c| !c.is_whitespace()).take(20).collect();
+        if Secret::presented(&digits).digest() != self.key.digits(&recipient.id, jti).digest() {
+            return Ok(Tried::Wrong);
+        }
+        sqlx::query("UPDATE recipients SET mailed_tries = 0 WHERE id = $1 AND mailed_jti = $2")
+            .bind(&recipient.id)
+            .bind(jti.to_string())
+            .execute(self.db.writer())
+            .await?;
+        Ok(Tried::Right)
+    }
+}

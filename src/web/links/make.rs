@@ -1,0 +1,152 @@
+//! Making a link: the link, its files, its recipients, their mails and the line in the audit log, all
+//! in one transaction.
+
+use std::time::Duration;
+
+use sqlx::{Any, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti};
+use crate::secret::Secret;
+use crate::web::account::{Account, Email};
+use crate::web::accounts::to_column;
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::links::terms::Terms;
+use crate::web::links::{LinkError, Links, code_digest};
+use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::passwords::StoredPassword;
+
+/// Most recipients that one account names within a day: more is a mailing list, or abuse.
+pub const NAMED_PER_DAY: i64 = 2_000;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What came of making a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It is there, under this id.
+    Link(String),
+    /// The account has named too many recipients today.
+    TooMany,
+    /// The account may not do that any more.
+    NotAllowed,
+}
+
+impl Links {
+    /// Makes a link on `files`, whose right to read somebody has checked. With `mail`, its recipients
+    /// are told.
+    ///
+    /// # Errors
+    /// See [`LinkError`]; nothing is made then.
+    pub async fn make(
+        &self,
+        owner: &Account,
+        files: &[FilePath],
+        terms: &Terms,
+        password: Option<&StoredPassword>,
+        mail: bool,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Made, LinkError> {
+        let id = Secret::random::<16>()?.reveal().to_owned();
+        let mut transaction = self.db.begin().await?;
+        let enabled = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
+            .bind(owner.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        if enabled.rows_affected() == 0 {
+            return Ok(Made::NotAllowed);
+        }
+        if !terms.recipients.is_empty() {
+            let named: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM recipients JOIN links ON links.id = recipients.link \
+                 WHERE links.account = $1 AND links.created_at > $2 AND recipients.email IS NOT NULL",
+            )
+            .bind(owner.id.as_str())
+            .bind(to_column(now.minus(DAY)))
+            .fetch_one(&mut *transaction)
+            .await?;
+            let more = i64::try_from(terms.recipients.len()).unwrap_or(i64::MAX);
+            if named.saturating_add(more) > NAMED_PER_DAY {
+                return Ok(Made::TooMany);
+            }
+        }
+        sqlx::query(
+            "INSERT INTO links (id, account, title, note, uses, ends_at, password, mailed_code, notify, \
+             paused, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10)",
+        )
+        .bind(&id)
+        .bind(owner.id.as_str())
+        .bind(&terms.title)
+        .bind(&terms.note)
+        .bind(terms.uses.map(i64::from))
+        .bind(terms.ends_at.map(to_column))
+        .bind(password.map(StoredPassword::as_str))
+        .bind(i64::from(terms.mailed_code))
+        .bind(terms.notify.word())
+        .bind(to_column(now))
+        .execute(&mut *transaction)
+        .await?;
+        for (position, file) in (0_i64..).zip(files) {
+            sqlx::query("INSERT INTO link_files (link, position, path) VALUES ($1, $2, $3)")
+                .bind(&id)
+                .bind(position)
+                .bind(file.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        if terms.recipients.is_empty() {
+            self.add_recipient(&mut transaction, &id, None, 0).await?;
+        }
+        for (position, email) in (0_i64..).zip(&terms.recipients) {
+            let recipient = self.add_recipient(&mut transaction, &id, Some(email), position).await?;
+            if mail {
+                let details = Details { recipient: Some(recipient), ..Details::default() };
+                let mail =
+                    NewMail { kind: Kind::Link, recipient: email.clone(), jti: Jti::random()?, details };
+                self.queue.add(&mut transaction, &mail, now).await?;
+            }
+        }
+        let subject = about(&id, &terms.title, files, terms.recipients.len());
+        audit::append(&mut transaction, actor, Deed::LinkMade, &subject, now).await?;
+        self.db.commit(transaction).await?;
+        self.queue.wake();
+        Ok(Made::Link(id))
+    }
+
+    async fn add_recipient(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        link: &str,
+        email: Option<&Email>,
+        position: i64,
+    ) -> Result<String, LinkError> {
+        let id = Secret::random::<16>()?.reveal().to_owned();
+        sqlx::query(
+            "INSERT INTO recipients (id, link, email, code_digest, taken, looks, position) \
+             VALUES ($1, $2, $3, $4, 0, 0, $5)",
+        )
+        .bind(&id)
+        .bind(link)
+        .bind(email.map(Email::as_str))
+        .bind(code_digest(&self.key.code(&id)))
+        .bind(position)
+        .execute(&mut **transaction)
+        .await?;
+        Ok(id)
+    }
+}
+
+/// What the audit log calls a new link, in words that outlive it.
+fn about(id: &str, title: &str, files: &[FilePath], recipients: usize) -> String {
+    let first = files.first().map(FilePath::as_str).unwrap_or_default();
+    let more = match files.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let whom = match recipients {
+        0 => "whoever has it".to_owned(),
+        count => format!("{count} named"),
+    };
+    format!("{title} (link {id}) on {first}{more}, for {whom}")
+}

@@ -1,0 +1,298 @@
+//! The terms of a link as somebody typed them, and what is wrong with them: each is said in a sentence
+//! beside its field, and nothing is done until all are right.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::web::account::Email;
+use crate::web::links::{Notify, moment};
+use crate::web::passwords::{Password, WeakPassword};
+
+/// Most characters of a title …
+pub const MAX_TITLE: usize = 200;
+/// … and of a note.
+pub const MAX_NOTE: usize = 2_000;
+/// Most uses that can be counted out; more is unlimited.
+pub const MAX_USES: u32 = 1_000_000;
+/// Most recipients of one link.
+pub const MAX_RECIPIENTS: usize = 1_000;
+/// Fewest characters of a link's password: it is throttled, and the address has to be known as well.
+pub const PASSWORD_MIN: usize = 8;
+/// Most rows of a list of recipients that are named as wrong; the others are counted.
+const NAMED_ROWS: usize = 20;
+
+/// What somebody typed. Sent back to him as it is, but for the password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Typed {
+    /// The title; may be empty.
+    pub title: String,
+    /// The note; may be empty.
+    pub note: String,
+    /// How many uses each recipient has; empty for any number.
+    pub uses: String,
+    /// Date and time of the end; empty for never.
+    pub ends: String,
+    /// The zone of that, in minutes ahead of UTC; empty for UTC.
+    pub ends_zone: String,
+    /// The password; empty for none.
+    pub password: String,
+    /// Whether a code is mailed.
+    pub mailed_code: bool,
+    /// When the owner gets a mail.
+    pub notify: String,
+    /// One address per line; empty for whoever has the link.
+    pub recipients: String,
+}
+
+/// Terms that hold.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The title; may be empty.
+    pub title: String,
+    /// The note; may be empty.
+    pub note: String,
+    /// How many uses each recipient has.
+    pub uses: Option<u32>,
+    /// The end.
+    pub ends_at: Option<Timestamp>,
+    /// The password.
+    pub password: Option<Password>,
+    /// Whether a code is mailed.
+    pub mailed_code: bool,
+    /// When the owner gets a mail.
+    pub notify: Notify,
+    /// The recipients; none for whoever has the link.
+    pub recipients: Vec<Email>,
+}
+
+/// What is wrong with terms, beside each field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TermErrors {
+    /// Of the whole form.
+    pub form: Option<String>,
+    /// Of the title.
+    pub title: Option<String>,
+    /// Of the note.
+    pub note: Option<String>,
+    /// Of the uses.
+    pub uses: Option<String>,
+    /// Of the end.
+    pub ends: Option<String>,
+    /// Of the password.
+    pub password: Option<String>,
+    /// Of the choice to mail a code.
+    pub mailed_code: Option<String>,
+    /// Of the recipients: one sentence for each bad row.
+    pub recipients: Vec<String>,
+}
+
+impl TermErrors {
+    /// Whether anything is wrong.
+    pub fn any(&self) -> bool {
+        *self != TermErrors::default()
+    }
+}
+
+impl Typed {
+    /// The terms, if they hold at `now`. `named` says whether a link that is there names its recipients,
+    /// which editing does not change; `None` for a new one.
+    ///
+    /// # Errors
+    /// What is wrong with which field.
+    pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<Terms, TermErrors> {
+        let mut errors = TermErrors::default();
+        let title = self.title.trim();
+        if title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
+            errors.title = Some(format!("A title has at most {MAX_TITLE} characters on one line."));
+        }
+        // A form sends line breaks as two characters.
+        let note: String = self.note.trim().replace("\r\n", "\n");
+        let strange = |c: char| c.is_control() && c != '\n' && c != '\t';
+        if note.chars().count() > MAX_NOTE || note.contains(strange) {
+            errors.note = Some("A note has at most 2,000 characters.".to_owned());
+        }
+        let uses = match self.uses.trim() {
+            "" => None,
+            uses => match uses.parse::<u32>() {
+                Ok(uses) if (1..=MAX_USES).contains(&uses) => Some(uses),
+                _ => {
+                    errors.uses = Some(
+                        "Write a whole number from 1 to 1,000,000, or nothing for any number.".to_owned(),
+                    );
+                    None
+                }
+            },
+        };
+        let ends_at = match self.ends.trim() {
+            "" => None,
+            ends => match moment::parse(ends, &self.ends_zone) {
+                Some(end) if end > now => Some(end),
+                Some(_) => {
+                    errors.ends = Some("This moment is in the past: choose a later one.".to_owned());
+                    None
+                }
+                None => {
+                    errors.ends =
+                        Some("Write date and time as in 2026-12-24T18:00, or nothing for never.".to_owned());
+                    None
+                }
+            },
+        };
+        let password = self.checked_password(&mut errors);
+        let recipients = match recipients(&self.recipients) {
+            Ok(recipients) => recipients,
+            Err(rows) => {
+                errors.recipients = rows;
+                Vec::new()
+            }
+        };
+        let nobody_is_named = !named.unwrap_or(!recipients.is_empty());
+        if self.mailed_code && nobody_is_named && errors.recipients.is_empty() {
+            let sentence = "A code can only be mailed to recipients whom the link names.";
+            errors.mailed_code = Some(sentence.to_owned());
+        }
+        let Some(notify) = Notify::parse(&self.notify) else {
+            errors.form = Some("Choose when you want a mail.".to_owned());
+            return Err(errors);
+        };
+        if errors.any() {
+            return Err(errors);
+        }
+        Ok(Terms {
+            title: title.to_owned(),
+            note,
+            uses,
+            ends_at,
+            password,
+            mailed_code: self.mailed_code,
+            notify,
+            recipients,
+        })
+    }
+
+    fn checked_password(&self, errors: &mut TermErrors) -> Option<Password> {
+        if self.password.is_empty() {
+            return None;
+        }
+        match Password::new(&self.password, PASSWORD_MIN) {
+            Ok(password) => Some(password),
+            Err(weak) => {
+                errors.password = Some(match weak {
+                    WeakPassword::Short(least) => format!("A password has at least {least} characters."),
+                    WeakPassword::Long => "A password has at most 256 bytes.".to_owned(),
+                    WeakPassword::Common | WeakPassword::Own => {
+                        "This password is one of the first that attackers try; take another.".to_owned()
+                    }
+                });
+                None
+            }
+        }
+    }
+}
+
+/// The addresses in a pasted list, one per row: `name@example.org` or `Name <name@example.org>`.
+/// Empty rows don't count.
+fn recipients(list: &str) -> Result<Vec<Email>, Vec<String>> {
+    let rows = list.lines().enumerate().map(|(at, row)| (at + 1, row.trim()));
+    let rows: Vec<(usize, &str)> = rows.filter(|(_, row)| !row.is_empty()).collect();
+    if rows.len() > MAX_RECIPIENTS {
+        return Err(vec![format!("These are {} recipients; a link has at most 1,000.", rows.len())]);
+    }
+    let mut seen = BTreeMap::<String, usize>::new();
+    let (mut emails, mut bad) = (Vec::new(), Vec::new());
+    for (line, row) in rows {
+        let address = match (row.rfind('<'), row.strip_suffix('>')) {
+            (Some(start), Some(inner)) => inner.get(start + 1..).unwrap_or_default(),
+            _ => row,
+        };
+        let shown: String = row.chars().filter(|c| !c.is_control()).take(80).collect();
+        match address.parse::<Email>() {
+            Ok(email) => match seen.insert(email.key().to_owned(), line) {
+                None => emails.push(email),
+                Some(first) => bad.push(format!("Line {line}: {shown} stands in line {first} already.")),
+            },
+            Err(_) => bad.push(format!("Line {line}: “{shown}” is no e-mail address.")),
+        }
+    }
+    if bad.is_empty() {
+        return Ok(emails);
+    }
+    let more = bad.len().saturating_sub(NAMED_ROWS);
+    bad.truncate(NAMED_ROWS);
+    if more > 0 {
+        bad.push(format!("{more} more lines are wrong."));
+    }
+    Err(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn typed() -> Typed {
+        Typed { notify: "never".to_owned(), ..Typed::default() }
+    }
+
+    #[test]
+    fn a_list_of_a_thousand_names_its_three_bad_rows_by_line() {
+        let mut rows: Vec<String> = (1..=1_000).map(|n| format!("person{n}@example.org")).collect();
+        let parsed = recipients(&rows.join("\r\n")).unwrap();
+        assert_eq!(parsed.len(), 1_000);
+        rows[6] = "nobody".to_owned();
+        rows[499] = "Person One <PERSON1@example.org>".to_owned();
+        rows[999] = "a b@example.org".to_owned();
+        let bad = recipients(&rows.join("\n")).unwrap_err();
+        assert_eq!(bad.len(), 3, "{bad:?}");
+        assert!(bad[0].starts_with("Line 7: “nobody”"), "{bad:?}");
+        assert!(bad[1].starts_with("Line 500: ") && bad[1].contains("line 1 already"), "{bad:?}");
+        assert!(bad[2].starts_with("Line 1000: "), "{bad:?}");
+        rows.push("one@too.many".to_owned());
+        assert_eq!(recipients(&rows.join("\n")).unwrap_err().len(), 1);
+        let all_bad = "x\n".repeat(500);
+        assert_eq!(recipients(&all_bad).unwrap_err().len(), NAMED_ROWS + 1);
+    }
+
+    #[test]
+    fn names_and_empty_rows_are_understood() {
+        let list = "\n  Ada Lovelace <ada@example.org>  \n\n\tbob@example.org\n";
+        let parsed = recipients(list).unwrap();
+        assert_eq!(
+            parsed.iter().map(Email::as_str).collect::<Vec<_>>(),
+            ["ada@example.org", "bob@example.org"]
+        );
+    }
+
+    #[test]
+    fn each_wrong_field_has_its_sentence() {
+        let wrong = Typed {
+            title: "two\nlines".to_owned(),
+            note: "x".repeat(2_001),
+            uses: "0".to_owned(),
+            ends: "2027-01-15T08:00".to_owned(),
+            password: "x".repeat(1 << 20),
+            mailed_code: true,
+            ..typed()
+        };
+        let errors = wrong.check(None, NOW).unwrap_err();
+        assert!(errors.title.is_some() && errors.note.is_some() && errors.uses.is_some());
+        assert!(errors.ends.as_ref().is_some_and(|ends| ends.contains("past")), "{errors:?}");
+        assert!(errors.password.as_ref().is_some_and(|password| password.contains("256")), "{errors:?}");
+        assert!(errors.mailed_code.is_some());
+        for uses in ["-1", "1.5", "many", "1000001", "99999999999"] {
+            assert!(Typed { uses: uses.to_owned(), ..typed() }.check(None, NOW).is_err(), "{uses}");
+        }
+        assert!(Typed { notify: "often".to_owned(), ..typed() }.check(None, NOW).is_err());
+    }
+
+    #[test]
+    fn empty_fields_mean_no_limit() {
+        let terms = typed().check(None, NOW).unwrap();
+        assert_eq!((terms.uses, terms.ends_at, terms.recipients.len()), (None, None, 0));
+        assert!(terms.password.is_none());
+        let typed = Typed { uses: " 3 ".to_owned(), ends: "2027-01-15T08:01".to_owned(), ..typed() };
+        let terms = typed.check(None, NOW).unwrap();
+        assert_eq!((terms.uses, terms.ends_at), (Some(3), Some(Timestamp::from_secs(NOW.secs() + 60))));
+    }
+}

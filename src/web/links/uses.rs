@@ -1,0 +1,406 @@
+//! Counting the uses of a link. A use is *reserved* when a token is issued, *used* when the first byte
+//! of one of its tokens left, *released* when all of its tokens ran out unredeemed or sent nothing.
+//! The counter of a recipient is raised in one step with the check, and never lowered but by a release.
+//!
+//! Invariant: a transaction takes the owner's account first, then the recipient, then the tokens and
+//! their uses. All that decides whether a link may be taken is changed by a transaction that has the
+//! account too, so what was read after that lock stays true until the end of the transaction.
+
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti};
+use crate::secret::{RandomError, Secret};
+use crate::web::account::AccountId;
+use crate::web::accounts::to_column;
+use crate::web::db::{Database, QueryError};
+use crate::web::issued::Issued;
+
+/// How many tokens are released between two looks at the database.
+const PER_LOOK: i64 = 100;
+
+/// Somebody's press of the button.
+#[derive(Clone, Copy, Debug)]
+pub struct Press<'a> {
+    /// Who made the link.
+    pub owner: &'a AccountId,
+    /// The recipient's id.
+    pub recipient: &'a str,
+    /// The mark of the browser, by which it goes on with the use that it began; `None` for a program
+    /// that keeps no cookies.
+    pub visitor: Option<&'a str>,
+    /// The file that is wanted.
+    pub file: &'a FilePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When the token will end.
+    pub expires_at: Timestamp,
+}
+
+/// What came of a press.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// A token with this jti may be given out.
+    Token(Jti),
+    /// All uses are taken.
+    UsedUp,
+    /// The link is paused, withdrawn or over, or its owner may not have it any more.
+    Closed,
+}
+
+/// A use could not be reserved.
+#[derive(Debug, thiserror::Error)]
+pub enum UseError {
+    /// The database failed; nothing was reserved.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// No random bytes for an id.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+impl From<sqlx::Error> for UseError {
+    fn from(error: sqlx::Error) -> UseError {
+        QueryError::from(error).into()
+    }
+}
+
+/// Reserves a use, or goes on with one, and puts its token on record before anybody has it. Of any
+/// number of presses at once, in any number of processes, as many get a token as there are uses.
+///
+/// # Errors
+/// See [`UseError`].
+pub async fn reserve(
+    db: &Database,
+    issued: &Issued,
+    press: &Press<'_>,
+    now: Timestamp,
+) -> Result<Reserved, UseError> {
+    let mut transaction = db.begin().await?;
+    if !is_open(&mut transaction, press, now).await? {
+        return Ok(Reserved::Closed);
+    }
+    let jti = Jti::random()?;
+    if let Some(going_on) = unfinished(&mut transaction, press).await? {
+        add_token(&mut transaction, issued, press, jti, &going_on, now).await?;
+    } else if count_one(&mut transaction, press).await? {
+        let id = Secret::random::<16>()?;
+        sqlx::query(
+            "INSERT INTO link_uses (id, recipient, visitor, state, made_at, changed_at) \
+             VALUES ($1, $2, $3, 'reserved', $4, $4)",
+        )
+        .bind(id.reveal())
+        .bind(press.recipient)
+        .bind(press.visitor.unwrap_or_default())
+        .bind(to_column(now))
+        .execute(&mut *transaction)
+        .await?;
+        add_token(&mut transaction, issued, press, jti, id.reveal(), now).await?;
+    } else if let Some(same) = waiting(&mut transaction, issued, press).await? {
+        transaction.commit().await?;
+        return Ok(Reserved::Token(same));
+    } else {
+        return Ok(Reserved::UsedUp);
+    }
+    transaction.commit().await?;
+    Ok(Reserved::Token(jti))
+}
+
+/// Takes the owner's account and the recipient, and answers whether the link may be taken now.
+async fn is_open(
+    transaction: &mut Transaction<'static, Any>,
+    press: &Press<'_>,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let owner = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
+        .bind(press.owner.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    if owner.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let open = sqlx::query(
+        "UPDATE recipients SET taken = taken WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
+         WHERE links.id = recipients.link AND links.account = $2 AND links.paused = 0 \
+         AND links.withdrawn_at IS NULL AND (links.ends_at IS NULL OR links.ends_at > $3))",
+    )
+    .bind(press.recipient)
+    .bind(press.owner.as_str())
+    .bind(to_column(now))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(open.rows_affected() > 0)
+}
+
+/// The use that this browser began and of which it has not taken this file yet.
+async fn unfinished(
+    transaction: &mut Transaction<'static, Any>,
+    press: &Press<'_>,
+) -> Result<Option<String>, sqlx::Error> {
+    let Some(visitor) = press.visitor else { return Ok(None) };
+    sqlx::query_scalar(
+        "SELECT id FROM link_uses WHERE recipient = $1 AND visitor = $2 AND state <> 'released' \
+         AND NOT EXISTS (SELECT 1 FROM link_tokens WHERE use_id = link_uses.id AND path = $3 \
+         AND state <> 'released') ORDER BY made_at, id LIMIT 1",
+    )
+    .bind(press.recipient)
+    .bind(visitor)
+    .bind(press.file.as_str())
+    .fetch_optional(&mut **transaction)
+    .await
+}
+
+/// Counts one more use, if there is one left.
+async fn count_one(
+    transaction: &mut Transaction<'static, Any>,
+    press: &Press<'_>,
+) -> Result<bool, sqlx::Error> {
+    let counted = sqlx::query(
+        "UPDATE recipients SET taken = taken + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
+         WHERE links.id = recipients.link AND (links.uses IS NULL OR recipients.taken < links.uses))",
+    )
+    .bind(press.recipient)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(counted.rows_affected() > 0)
+}
+
+/// A token for this file that this browser has and of which no byte is known to have left. Its button
+/// was pressed twice, or the answer was lost: the same jti again costs nothing, for it can be redeemed
+/// once only. Its time begins anew.
+async fn waiting(
+    transaction: &mut Transaction<'static, Any>,
+    issued: &Issued,
+    press: &Press<'_>,
+) -> Result<Option<Jti>, sqlx::Error> {
+    let Some(visitor) = press.visitor else { return Ok(None) };
+    let jti: Option<String> = sqlx::query_scalar(
+        "SELECT jti FROM link_tokens WHERE path = $1 AND size = $2 AND state = 'reserved' \
+         AND use_id IN (SELECT id FROM link_uses WHERE recipient = $3 AND visitor = $4 AND state <> 'released') \
+         AND jti IN (SELECT jti FROM issued_tokens WHERE revoke = 0) ORDER BY issued_at LIMIT 1",
+    )
+    .bind(press.file.as_str())
+    .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
+    .bind(press.recipient)
+    .bind(visitor)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(jti) = jti.and_then(|jti| jti.parse::<Jti>().ok()) else { return Ok(None) };
+    sqlx::query("UPDATE link_tokens SET expires_at = $1 WHERE jti = $2")
+        .bind(to_column(press.expires_at))
+        .bind(jti.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    issued.prolong(transaction, jti, press.expires_at).await?;
+    Ok(Some(jti))
+}
+
+async fn add_token(
+    transaction: &mut Transaction<'static, Any>,
+    issued: &Issued,
+    press: &Press<'_>,
+    jti: Jti,
+    use_id: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at) \
+         VALUES ($1, $2, $3, $4, 'reserved', $5, $6)",
+    )
+    .bind(jti.to_string())
+    .bind(use_id)
+    .bind(press.file.as_str())
+    .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
+    .bind(to_column(now))
+    .bind(to_column(press.expires_at))
+    .execute(&mut **transaction)
+    .await?;
+    issued.put_down(transaction, press.owner, jti, press.expires_at).await
+}
+
+/// The first byte of this token left: it and its use are used. In the transaction that puts the
+/// receipt down; doing it twice changes nothing. One that was released before counts again, for it
+/// was taken.
+///
+/// # Errors
+/// When the database fails.
+pub async fn started(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    now: Timestamp,
+) -> Result<(), QueryError> {
+    let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
+    set_token(transaction, jti, "used").await?;
+    if found.use_state == "released" {
+        sqlx::query("UPDATE recipients SET taken = taken + 1 WHERE id = $1")
+            .bind(&found.recipient)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    if found.use_state != "used" {
+        set_use(transaction, &found.use_id, "used", now).await?;
+    }
+    Ok(())
+}
+
+/// The delivery of this token is over, and no byte of it left: it is released, and its use with the
+/// last of its tokens. In the transaction that puts the receipt down; doing it twice changes nothing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unsent(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    now: Timestamp,
+) -> Result<(), QueryError> {
+    let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
+    if found.token_state == "reserved" {
+        release(transaction, jti, &found, now).await?;
+    }
+    Ok(())
+}
+
+/// Releases the tokens that were issued at `since` or later, ended before `before` and of which nothing
+/// was ever told. Answers how many that were. Every redemption of them must have been told by now:
+/// `since` is when the download service's record begins, `before` its watermark less twice the leeway.
+///
+/// # Errors
+/// When the database fails; what was released until then stays released.
+pub async fn release_unredeemed(
+    db: &Database,
+    since: Timestamp,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, QueryError> {
+    let mut released = 0;
+    loop {
+        let jtis: Vec<String> = sqlx::query_scalar(
+            "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 \
+             AND issued_at >= $2 \
+             AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti) \
+             ORDER BY expires_at LIMIT $3",
+        )
+        .bind(to_column(before))
+        .bind(to_column(since))
+        .bind(PER_LOOK)
+        .fetch_all(db.reader())
+        .await?;
+        let seen = released;
+        for jti in jtis.iter().filter_map(|jti| jti.parse().ok()) {
+            released += u64::from(release_if_unredeemed(db, jti, before, now).await?);
+        }
+        // Whatever is seen and not released was told of, or given out again, since it was seen.
+        if released == seen {
+            return Ok(released);
+        }
+    }
+}
+
+async fn release_if_unredeemed(
+    db: &Database,
+    jti: Jti,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<bool, QueryError> {
+    let mut transaction = db.begin().await?;
+    let Some(found) = lock(&mut transaction, jti).await? else { return Ok(false) };
+    let still: Option<i64> = sqlx::query_scalar(
+        "SELECT expires_at FROM link_tokens WHERE jti = $1 AND state = 'reserved' AND expires_at < $2 \
+         AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti)",
+    )
+    .bind(jti.to_string())
+    .bind(to_column(before))
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if still.is_none() {
+        return Ok(false);
+    }
+    release(&mut transaction, jti, &found, now).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// A token as it is, its recipient taken until the end of the transaction.
+struct Found {
+    recipient: String,
+    use_id: String,
+    use_state: String,
+    token_state: String,
+}
+
+/// Takes the recipient of a token; `None` where its link is gone.
+async fn lock(transaction: &mut Transaction<'static, Any>, jti: Jti) -> Result<Option<Found>, sqlx::Error> {
+    sqlx::query(
+        "UPDATE recipients SET taken = taken WHERE id IN (SELECT recipient FROM link_uses \
+         WHERE id IN (SELECT use_id FROM link_tokens WHERE jti = $1))",
+    )
+    .bind(jti.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    let row = sqlx::query(
+        "SELECT link_uses.recipient, link_uses.id, link_uses.state AS use_state, \
+         link_tokens.state AS token_state FROM link_tokens \
+         JOIN link_uses ON link_uses.id = link_tokens.use_id WHERE link_tokens.jti = $1",
+    )
+    .bind(jti.to_string())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Found {
+        recipient: row.try_get("recipient")?,
+        use_id: row.try_get("id")?,
+        use_state: row.try_get("use_state")?,
+        token_state: row.try_get("token_state")?,
+    }))
+}
+
+async fn release(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    found: &Found,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    set_token(transaction, jti, "released").await?;
+    let left: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM link_tokens WHERE use_id = $1 AND state <> 'released'")
+            .bind(&found.use_id)
+            .fetch_one(&mut **transaction)
+            .await?;
+    if left > 0 || found.use_state == "released" {
+        return Ok(());
+    }
+    set_use(transaction, &found.use_id, "released", now).await?;
+    sqlx::query("UPDATE recipients SET taken = taken - 1 WHERE id = $1 AND taken > 0")
+        .bind(&found.recipient)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn set_token(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    state: &'static str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE link_tokens SET state = $1 WHERE jti = $2")
+        .bind(state)
+        .bind(jti.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn set_use(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+    state: &'static str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE link_uses SET state = $1, changed_at = $2 WHERE id = $3")
+        .bind(state)
+        .bind(to_column(now))
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}

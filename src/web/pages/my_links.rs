@@ -1,0 +1,304 @@
+//! The pages on which somebody sees his links: the list, and each one.
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::web::links::terms::{TermErrors, Typed};
+use crate::web::pages::deliveries::DeliveriesPart;
+use crate::web::pages::{Chrome, Section};
+
+/// A link in the list.
+#[derive(Clone, Debug)]
+pub struct LinkRow {
+    /// Its id.
+    pub id: String,
+    /// What its owner calls it.
+    pub title: String,
+    /// What it is good for now, in a word.
+    pub state: State,
+    /// How many files and folders it is on.
+    pub files: u32,
+    /// How many recipients it has.
+    pub recipients: u32,
+    /// Uses of all of them.
+    pub taken: u32,
+    /// How many uses all of them have together; `None` for any number.
+    pub uses: Option<u64>,
+    /// How often it was looked at.
+    pub looks: u32,
+    /// Its end.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// What a link is good for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It can be taken.
+    Open,
+    /// It waits.
+    Paused,
+    /// All uses are taken.
+    UsedUp,
+    /// Its time is over.
+    Ended,
+    /// It was withdrawn.
+    Withdrawn,
+    /// Its owner may not read any of its files any more.
+    Gone,
+}
+
+impl State {
+    const fn word(self) -> &'static str {
+        match self {
+            State::Open => "open",
+            State::Paused => "paused",
+            State::UsedUp => "used up",
+            State::Ended => "ended",
+            State::Withdrawn => "withdrawn",
+            State::Gone => "gone: you may not read its files any more",
+        }
+    }
+}
+
+impl LinkRow {
+    fn what(&self) -> String {
+        let items = human::counted(u64::from(self.files), "item");
+        format!("{items}, {}", human::counted(u64::from(self.recipients), "recipient"))
+    }
+
+    fn count(&self) -> String {
+        let taken = human::grouped(u64::from(self.taken));
+        match self.uses {
+            Some(uses) => format!("{taken} of {}", human::counted(uses, "download")),
+            None => human::counted(u64::from(self.taken), "download"),
+        }
+    }
+
+    fn looked_at(&self) -> String {
+        looked_at(self.looks)
+    }
+
+    fn ends(&self) -> String {
+        self.ends_at.map(human::time).unwrap_or_default()
+    }
+}
+
+fn looked_at(looks: u32) -> String {
+    match looks {
+        0 => "not looked at".to_owned(),
+        1 => "looked at once".to_owned(),
+        looks => format!("looked at {} times", human::grouped(u64::from(looks))),
+    }
+}
+
+/// `GET /links`
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/links/list.html")]
+pub struct MyLinks {
+    /// What surrounds the page; somebody is logged in.
+    pub chrome: Chrome,
+    /// His links, the newest first.
+    pub rows: Vec<LinkRow>,
+    /// The address of the page before, and of the one after.
+    pub pager: (Option<String>, Option<String>),
+}
+
+/// A recipient on the page of a link.
+#[derive(Clone, Debug)]
+pub struct RecipientRow {
+    /// His id.
+    pub id: String,
+    /// His address; `None` for whoever has the link.
+    pub email: Option<String>,
+    /// The address of his link.
+    pub address: String,
+    /// His uses, reserved or used.
+    pub taken: u32,
+    /// Those that are reserved.
+    pub reserved: u32,
+    /// How often his page was opened.
+    pub looks: u32,
+    /// When that was last.
+    pub looked_at: Option<Timestamp>,
+}
+
+impl RecipientRow {
+    fn looked(&self) -> String {
+        match (self.looks, self.taken) {
+            (0, _) => "not looked at".to_owned(),
+            (looks, 0) => format!("{}, not taken", looked_at(looks)),
+            (looks, _) => looked_at(looks),
+        }
+    }
+}
+
+/// A QR code as the path of an SVG picture.
+#[derive(Clone, Debug)]
+pub struct Qr {
+    /// How many modules it is wide, its margin included.
+    pub width: usize,
+    /// Its dark modules.
+    pub path: String,
+}
+
+/// `GET /links/{id}`: a link as its owner sees it. Posts the fields of [`Typed`] to the same address,
+/// and a press to `/links/{id}/pause`, `resume` or `withdraw`.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/links/one.html")]
+pub struct OneLink {
+    /// What surrounds the page; its owner is logged in.
+    pub chrome: Chrome,
+    /// Its id.
+    pub id: String,
+    /// What its owner calls it.
+    pub title: String,
+    /// What it is good for now.
+    pub state: State,
+    /// What it is on, as shown.
+    pub files: Vec<String>,
+    /// How many uses each recipient has.
+    pub uses: Option<u32>,
+    /// Its end.
+    pub ends_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whom it is for.
+    pub recipients: Vec<RecipientRow>,
+    /// What became of it.
+    pub deliveries: DeliveriesPart,
+    /// The QR code of the address, where there is one address.
+    pub qr: Option<Qr>,
+    /// Whether it asks for a password.
+    pub has_password: bool,
+    /// The terms in the form.
+    pub typed: Typed,
+    /// What was wrong with them.
+    pub errors: TermErrors,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl OneLink {
+    fn state_word(&self) -> &'static str {
+        self.state.word()
+    }
+
+    fn can_change(&self) -> bool {
+        self.state != State::Withdrawn
+    }
+
+    fn is_paused(&self) -> bool {
+        self.state == State::Paused
+    }
+
+    /// Whether it is for whoever has it.
+    fn is_open_to_all(&self) -> bool {
+        self.recipients.iter().all(|recipient| recipient.email.is_none())
+    }
+
+    fn count(&self, recipient: &RecipientRow) -> String {
+        let taken = human::grouped(u64::from(recipient.taken));
+        let count = match self.uses {
+            Some(uses) => format!("{taken} of {} taken", human::grouped(u64::from(uses))),
+            None => format!("{taken} taken"),
+        };
+        match recipient.reserved {
+            0 => count,
+            reserved => format!("{count}, {reserved} of them not begun yet"),
+        }
+    }
+
+    fn ends(&self) -> String {
+        self.ends_at.map(human::time).unwrap_or_default()
+    }
+
+    fn created(&self) -> String {
+        human::time(self.created_at)
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        human::ago(self.now, *at)
+    }
+
+    fn sample(named: bool) -> OneLink {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let row = |id: &str, email: Option<&str>, taken, looks| RecipientRow {
+            id: id.to_owned(),
+            email: email.map(str::to_owned),
+            address: "https://files.example/l/0123456789abcdefghijkl".to_owned(),
+            taken,
+            reserved: taken / 2,
+            looks,
+            looked_at: (looks > 0).then_some(now),
+        };
+        let recipients = if named {
+            vec![
+                row("a", Some("ada\"<b>@example.org"), 2, 3),
+                row("b", Some("bob@example.org"), 0, 1),
+                row("c", Some("kim@example.org"), 0, 0),
+            ]
+        } else {
+            vec![row("a", None, 1, 5_000)]
+        };
+        let qr = Qr { width: 29, path: "M4 4h7v1h-7z".to_owned() };
+        let form = super::link_form::NewLink::sample();
+        OneLink {
+            chrome: Chrome::sample("Report <script>", Section::Links),
+            id: "0123456789abcdefghijkl".to_owned(),
+            title: "Report <script>alert(1)</script>".to_owned(),
+            state: State::Open,
+            files: form.files,
+            uses: Some(3),
+            ends_at: Some(now),
+            created_at: now,
+            recipients,
+            deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
+            qr: (!named).then_some(qr),
+            has_password: named,
+            typed: form.typed,
+            errors: form.errors,
+            now,
+        }
+    }
+}
+
+pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let row = |title: &str, state, uses, looks| LinkRow {
+        id: "0123456789abcdefghijkl".to_owned(),
+        title: title.to_owned(),
+        state,
+        files: 1,
+        recipients: 2,
+        taken: 3,
+        uses,
+        looks,
+        ends_at: Some(Timestamp::from_secs(1_800_000_000)),
+    };
+    let list = MyLinks {
+        chrome: Chrome::sample("Links", Section::Links),
+        rows: vec![
+            row("Report <script>alert(1)</script>", State::Open, Some(10), 0),
+            row("Photos", State::Paused, None, 1),
+            row("Contract", State::UsedUp, Some(3), 2_000),
+            LinkRow { ends_at: None, ..row("Old", State::Withdrawn, None, 1) },
+            row("Older", State::Ended, None, 1),
+            row("Oldest", State::Gone, None, 1),
+        ],
+        pager: (Some("/links?page=1".to_owned()), Some("/links?page=3".to_owned())),
+    };
+    let none = MyLinks { rows: Vec::new(), pager: (None, None), ..list.clone() };
+    let (open, named) = (OneLink::sample(false), OneLink::sample(true));
+    let right = OneLink { errors: TermErrors::default(), ..open.clone() };
+    let paused = OneLink { state: State::Paused, ends_at: None, uses: None, ..right.clone() };
+    let withdrawn = OneLink { state: State::Withdrawn, ..right.clone() };
+    Ok(vec![
+        ("links", list.render()?),
+        ("links-none", none.render()?),
+        ("link", right.render()?),
+        ("link-errors", open.render()?),
+        ("link-named", named.render()?),
+        ("link-paused", paused.render()?),
+        ("link-withdrawn", withdrawn.render()?),
+    ])
+}

@@ -1,0 +1,55 @@
+// Shows moments in the viewer's own time zone, lets an end be chosen in it, and copies addresses.
+// Without it everything is there in UTC.
+(() => {
+  "use strict";
+
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "the one of this device";
+  const shown = new Intl.DateTimeFormat("en-GB", {
+    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  });
+  for (const time of document.querySelectorAll("time[data-local]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    time.title = time.textContent;
+    time.textContent = shown.format(moment);
+  }
+
+  const two = (number) => String(number).padStart(2, "0");
+  const local = (moment) =>
+    `${String(moment.getFullYear()).padStart(4, "0")}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}` +
+    `T${two(moment.getHours())}:${two(moment.getMinutes())}`;
+
+  const ends = document.getElementById("ends");
+  const ahead = document.getElementById("ends_zone");
+  const said = document.getElementById("ends-zone-name");
+  if (ends && ahead && said) {
+    // What came without a zone is in UTC.
+    if (ends.value && ahead.value === "") {
+      const moment = new Date(`${ends.value}Z`);
+      if (!Number.isNaN(moment.getTime())) ends.value = local(moment);
+    }
+    const tell = () => {
+      const moment = new Date(ends.value);
+      ahead.value = Number.isNaN(moment.getTime()) ? "" : String(-moment.getTimezoneOffset());
+    };
+    said.textContent = `your time zone, ${zone}`;
+    ends.addEventListener("input", tell);
+    ends.addEventListener("change", tell);
+    tell();
+  }
+
+  for (const button of document.querySelectorAll("button[data-copy]")) {
+    if (!navigator.clipboard) continue;
+    button.hidden = false;
+    const label = button.textContent;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Copying is not allowed here";
+      }
+      setTimeout(() => { button.textContent = label; }, 3000);
+    });
+  }
+})();

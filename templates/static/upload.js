@@ -1,0 +1,534 @@
+// Uploads from a folder's page: files and whole folders, picked or dropped, a few at once, each
+// with its progress; paused, continued, and taken up again after a broken line, a reload or a crash.
+//
+// Speaks tus 1.0 (https://tus.io/protocols/resumable-upload) with /uploads. What the server has is
+// the truth: before anything is sent again it is asked how far it got. The page works without this
+// file; then its form sends the files.
+"use strict";
+
+(() => {
+  const form = document.getElementById("upload-form");
+  if (!form) return;
+
+  const AT_ONCE = 3;
+  // A request never takes so long that the session could end during it.
+  const PORTION = 16 * 1024 * 1024;
+  // Seconds before each new attempt; then it is the person's turn.
+  const WAITS = [1, 2, 4, 8, 15, 30, 30, 30];
+  // A line on which nothing moved for so long is broken, even if nobody says so.
+  const STALLED_MS = 60_000;
+  const SPEED_OVER_MS = 6_000;
+  const KEPT_MS = 7 * 24 * 3600 * 1000;
+
+  const here = decodeURIComponent(form.dataset.folder);
+  const section = document.getElementById("uploads");
+  const list = section.querySelector("ul");
+  const total = section.querySelector(".total");
+  const pauseAll = section.querySelector("[data-act=pause-all]");
+  const news = document.getElementById("upload-news");
+  const blank = document.getElementById("upload-entry");
+  let token = form.elements.csrf.value;
+  const uploads = [];
+
+  /** Why an upload does not go on. Passing troubles are worth another attempt. */
+  class Trouble extends Error {
+    constructor(message, { passing = false, gone = false, wait = 0 } = {}) {
+      super(message);
+      Object.assign(this, { passing, gone, wait });
+    }
+  }
+
+  /** Says something to who can't see the progress. */
+  function say(text) {
+    news.textContent = text;
+  }
+
+  // What is remembered over a reload: which upload of the server belongs to which file.
+
+  const memory = {
+    KEY: "oncelink-uploads",
+    all() {
+      try {
+        const all = JSON.parse(localStorage.getItem(this.KEY)) ?? {};
+        return Object.fromEntries(Object.entries(all).filter(([, one]) => one.until > Date.now()));
+      } catch {
+        return {};
+      }
+    },
+    change(change) {
+      const all = this.all();
+      change(all);
+      try {
+        localStorage.setItem(this.KEY, JSON.stringify(all));
+      } catch {
+        // Without a memory an upload still lives as long as its page.
+      }
+    },
+    keep(upload) {
+      const { url, folder, place, size, modified } = upload;
+      const until = Date.now() + KEPT_MS;
+      this.change((all) => (all[upload.fingerprint] = { url, folder, place, size, modified, until }));
+    },
+    forget(upload) {
+      this.change((all) => delete all[upload.fingerprint]);
+    },
+  };
+
+  // Requests.
+
+  /** Sends a request and answers what came back, refusals too; throws when the line breaks. */
+  function send(method, url, { headers = {}, body = null, progress = () => {}, started = () => {} } = {}) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open(method, url);
+      const all = { Accept: "application/json", "X-CSRF-Token": token, "Tus-Resumable": "1.0.0", ...headers };
+      for (const [name, value] of Object.entries(all)) request.setRequestHeader(name, value);
+      let stalled;
+      const alive = () => {
+        clearTimeout(stalled);
+        stalled = setTimeout(() => request.abort(), STALLED_MS);
+      };
+      const broken = () => reject(new Trouble("The connection is broken", { passing: true }));
+      request.upload.onprogress = (event) => {
+        alive();
+        progress(event.loaded);
+      };
+      request.onload = () => resolve(request);
+      request.onerror = request.onabort = broken;
+      request.onloadend = () => clearTimeout(stalled);
+      started(request);
+      alive();
+      request.send(body);
+    });
+  }
+
+  /** Takes an answer that is no success for what it is. */
+  async function refused(answer) {
+    const { status } = answer;
+    let problem = {};
+    try {
+      problem = JSON.parse(answer.responseText);
+    } catch {
+      // It has no body, or somebody between us and the app answered.
+    }
+    if (status === 401 || problem.type === "foreign-form") {
+      // Somebody may have logged in in another tab; then its page knows the new token.
+      const before = token;
+      await look();
+      if (token !== before) return new Trouble("Logged in again", { passing: true });
+      return new Trouble("You are logged out. Log in in another tab, then try again here.");
+    }
+    const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
+    const moved = problem.type === "wrong-offset";
+    const passing = moved || [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
+    return new Trouble(problem.detail || `The server refused it (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
+  }
+
+  /** The folder's page as it is now. */
+  async function look() {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      token = page.getElementById("upload-form")?.elements.csrf.value ?? token;
+      return page;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Shows what is new in the folder, unless somebody is just about to press something there. */
+  async function showNew() {
+    const old = document.getElementById("listing");
+    const fresh = (await look())?.getElementById("listing");
+    if (fresh && old && !old.contains(document.activeElement)) old.replaceWith(document.importNode(fresh, true));
+  }
+
+  const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+
+  // One upload.
+
+  class Upload {
+    /** `place` is the path within the folder of this page; `file` is null until it is chosen again. */
+    constructor({ place, size, modified, folder = here, url = null }, file) {
+      Object.assign(this, { place, size, modified, folder, url, file });
+      this.fingerprint = [folder, place, size, modified].join("\n");
+      this.state = file ? "waiting" : "unfinished";
+      this.sent = 0;
+      this.note = "";
+      this.samples = [];
+      this.turn = null;
+      this.row = blank.content.firstElementChild.cloneNode(true);
+      for (const element of this.row.querySelectorAll(".of")) element.textContent = shown(place);
+      this.row.querySelector("progress").setAttribute("aria-label", `Upload of ${shown(place)}`);
+      this.row.addEventListener("click", (event) => {
+        const act = event.target.closest("[data-act]")?.dataset.act;
+        if (act) this[act]();
+      });
+      list.append(this.row);
+      this.show();
+    }
+
+    get moving() {
+      return this.state === "waiting" || this.state === "running";
+    }
+
+    async run() {
+      const turn = (this.turn = {});
+      this.become("running");
+      let fruitless = 0;
+      while (this.turn === turn) {
+        const before = this.sent;
+        try {
+          await this.open(turn);
+          while (this.sent < this.size && this.turn === turn) await this.sendPortion(turn);
+          if (this.turn === turn) this.finish();
+          return;
+        } catch (trouble) {
+          if (this.turn !== turn) return;
+          fruitless = this.sent > before ? 1 : fruitless + 1;
+          const wait = trouble.wait || WAITS[fruitless - 1];
+          if (!trouble.passing || !wait) {
+            this.become("failed", trouble.message);
+            say(`${shown(this.place)} is not uploaded: ${trouble.message}`);
+            return;
+          }
+          await this.rest(wait, trouble.message, turn);
+        }
+      }
+    }
+
+    /** Asks how far the upload got, or begins a new one. */
+    async open(turn) {
+      this.url ??= memory.all()[this.fingerprint]?.url ?? null;
+      if (this.url) {
+        try {
+          this.sent = await this.offset(turn);
+          return;
+        } catch (trouble) {
+          if (!trouble.gone) throw trouble;
+          memory.forget(this);
+          this.url = null;
+        }
+      }
+      this.sent = 0;
+      // The server makes the folders of a place within.
+      const said = { folder: this.folder, filename: this.place.split("/").at(-1), relativePath: this.place };
+      const metadata = Object.entries(said).map(([key, text]) => `${key} ${base64(text)}`).join();
+      const headers = { "Upload-Length": String(this.size), "Upload-Metadata": metadata };
+      const answer = await this.ask(turn, "POST", "/uploads", { headers });
+      if (answer.status !== 201) throw await refused(answer);
+      this.url = new URL(answer.getResponseHeader("Location"), location.href).pathname;
+      memory.keep(this);
+    }
+
+    async offset(turn) {
+      const answer = await this.ask(turn, "HEAD", this.url);
+      if (answer.status !== 200 && answer.status !== 204) throw await refused(answer);
+      return Number(answer.getResponseHeader("Upload-Offset"));
+    }
+
+    async sendPortion(turn) {
+      const start = this.sent;
+      const answer = await this.ask(turn, "PATCH", this.url, {
+        headers: { "Upload-Offset": String(start), "Content-Type": "application/offset+octet-stream" },
+        body: this.file.slice(start, start + PORTION),
+        progress: (loaded) => this.turn === turn && this.advance(start + loaded),
+      });
+      if (answer.status !== 204) throw await refused(answer);
+      this.advance(Number(answer.getResponseHeader("Upload-Offset")));
+    }
+
+    /** A request that ends when the upload is paused. */
+    ask(turn, method, url, more = {}) {
+      const started = (request) => (turn.request = request);
+      return send(method, url, { ...more, started });
+    }
+
+    advance(sent) {
+      const now = performance.now();
+      this.note = "";
+      this.sent = sent;
+      this.samples.push([now, sent]);
+      while (this.samples.length > 2 && now - this.samples[0][0] > SPEED_OVER_MS) this.samples.shift();
+    }
+
+    /** Bytes a second, as far as that can be told. */
+    get speed() {
+      const [first, last] = [this.samples.at(0), this.samples.at(-1)];
+      const seconds = first ? (last[0] - first[0]) / 1000 : 0;
+      return seconds > 0.3 ? Math.max(0, last[1] - first[1]) / seconds : 0;
+    }
+
+    /** Waits before the next attempt; shorter when the browser says that the line is back. */
+    async rest(seconds, why, turn) {
+      this.samples = [];
+      this.note = `${why}. Trying again in ${counted(seconds, "second")}.`;
+      say(`${shown(this.place)}: ${this.note}`);
+      this.show();
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, seconds * 1000);
+        turn.hurry = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        window.addEventListener("online", turn.hurry, { once: true });
+      });
+    }
+
+    finish() {
+      memory.forget(this);
+      this.become("done");
+      say(`${shown(this.place)} is uploaded.`);
+    }
+
+    /** Lets go of what is under way. */
+    halt() {
+      const turn = this.turn;
+      this.turn = null;
+      turn?.request?.abort();
+      turn?.hurry?.();
+      this.samples = [];
+    }
+
+    toggle() {
+      if (this.moving) this.pause();
+      else this.continue();
+    }
+
+    pause() {
+      this.halt();
+      this.become("paused");
+    }
+
+    continue() {
+      this.become("waiting");
+    }
+
+    cancel() {
+      this.halt();
+      memory.forget(this);
+      // What is left on the server ends by itself, should this not arrive.
+      if (this.url && this.state !== "done") send("DELETE", this.url).catch(() => {});
+      uploads.splice(uploads.indexOf(this), 1);
+      const next = this.row.nextElementSibling ?? this.row.previousElementSibling;
+      const focused = this.row.contains(document.activeElement);
+      this.row.remove();
+      if (focused) (next?.querySelector("button:not([hidden])") ?? document.getElementById("content")).focus();
+      say(`The upload of ${shown(this.place)} is cancelled.`);
+      queue();
+    }
+
+    become(state, note = "") {
+      this.state = state;
+      this.note = note;
+      this.show();
+      queue();
+    }
+
+    show() {
+      const { state, size, sent } = this;
+      const [toggle, cancel] = this.row.querySelectorAll("button");
+      toggle.firstElementChild.textContent = this.moving ? "Pause" : state === "failed" ? "Try again" : "Continue";
+      toggle.hidden = state === "done" || state === "unfinished";
+      cancel.hidden = state === "done";
+      this.row.dataset.state = state;
+      const bar = this.row.querySelector("progress");
+      bar.value = state === "done" ? 1 : size ? sent / size : 0;
+      this.row.querySelector(".detail").textContent = this.words();
+    }
+
+    words() {
+      const { state, size, sent, speed, note } = this;
+      const done = `${bytes(sent)} of ${bytes(size)}`;
+      if (state === "waiting") return `${bytes(size)} · waiting for its turn`;
+      if (state === "paused") return `${done} · paused`;
+      if (state === "done") return `${bytes(size)} · uploaded`;
+      if (state === "failed") return note;
+      if (state === "unfinished") return `${done} are here already. Choose or drop the same file again to continue.`;
+      if (note) return `${done} · ${note}`;
+      if (!speed) return done;
+      return `${done} · ${bytes(speed)}/s · ${span((size - sent) / speed)} left`;
+    }
+  }
+
+  // The queue.
+
+  /** Starts what may start, and says how far all of it is. */
+  function queue() {
+    const running = uploads.filter((upload) => upload.state === "running").length;
+    const next = uploads.find((upload) => upload.state === "waiting");
+    // A start ends here again.
+    if (next && running < AT_ONCE) next.run();
+    else summarise();
+  }
+
+  let busy = false;
+  let ticker = null;
+  function summarise() {
+    section.hidden = uploads.length === 0;
+    const known = uploads.filter((upload) => upload.state !== "unfinished");
+    const done = known.filter((upload) => upload.state === "done").length;
+    const moving = uploads.some((upload) => upload.moving);
+    const sent = known.reduce((sum, upload) => sum + upload.sent, 0);
+    const size = known.reduce((sum, upload) => sum + upload.size, 0);
+    total.textContent = known.length ? `${done} of ${counted(known.length, "file")} uploaded, ${bytes(sent)} of ${bytes(size)}` : "";
+    pauseAll.hidden = !moving && !uploads.some((upload) => upload.state === "paused");
+    pauseAll.textContent = moving ? "Pause all" : "Continue all";
+    if (moving && !ticker) {
+      ticker = setInterval(() => {
+        for (const upload of uploads) if (upload.state === "running") upload.show();
+        summarise();
+      }, 500);
+    }
+    if (!moving && busy) {
+      clearInterval(ticker);
+      ticker = null;
+      const failed = known.filter((upload) => upload.state === "failed").length;
+      if (known.length === done) say(`All done: ${counted(done, "file")} uploaded.`);
+      else if (failed) say(`${done} of ${counted(known.length, "file")} uploaded, ${failed} failed.`);
+      if (done) showNew();
+    }
+    busy = moving;
+  }
+
+  pauseAll.addEventListener("click", () => {
+    const moving = uploads.some((upload) => upload.moving);
+    for (const upload of [...uploads]) {
+      if (moving && upload.moving) upload.pause();
+      else if (!moving && upload.state === "paused") upload.continue();
+    }
+  });
+
+  /** Takes files in; `found` has them with their places. */
+  function take(found) {
+    let fresh = 0;
+    for (const { file, place } of found) {
+      const upload = new Upload({ place, size: file.size, modified: file.lastModified }, file);
+      const same = uploads.find((other) => other.fingerprint === upload.fingerprint && other.state !== "done");
+      if (same) {
+        // Chosen once more: it goes on where it stopped.
+        upload.row.remove();
+        same.file = file;
+        if (!same.moving) same.continue();
+      } else {
+        uploads.push(upload);
+      }
+      fresh += 1;
+    }
+    if (fresh) say(`Uploading ${counted(fresh, "file")}.`);
+    queue();
+  }
+
+  // Picking and dropping.
+
+  const tools = document.getElementById("upload-tools").content.cloneNode(true);
+  for (const button of tools.querySelectorAll("[data-picks]")) {
+    const input = tools.getElementById(button.dataset.picks);
+    button.addEventListener("click", () => input.click());
+    input.addEventListener("change", () => {
+      take([...input.files].map((file) => ({ file, place: file.webkitRelativePath || file.name })));
+      input.value = "";
+    });
+  }
+  document.getElementById("upload").replaceWith(tools);
+
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  let depth = 0;
+  const hover = (change) => {
+    depth = change === 0 ? 0 : Math.max(0, depth + change);
+    document.body.classList.toggle("dropping", depth > 0);
+  };
+  document.addEventListener("dragenter", (event) => hasFiles(event) && hover(1));
+  document.addEventListener("dragleave", (event) => hasFiles(event) && hover(-1));
+  document.addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+  });
+  document.addEventListener("drop", async (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    hover(0);
+    // The items are gone once this function waits for anything.
+    const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
+    const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+    const found = [];
+    for (const { entry, file } of dropped) {
+      try {
+        if (entry?.isDirectory) await gather(entry, "", found);
+        else if (file) found.push({ file, place: file.name });
+      } catch {
+        say(`${shown(entry.name)} can't be read.`);
+      }
+    }
+    take(found);
+  });
+
+  /** All files in a dropped folder. */
+  async function gather(entry, within, found) {
+    const place = within + entry.name;
+    if (entry.isFile) {
+      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+      found.push({ file, place });
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      // Browsers hand over a hundred at a time; none is the end.
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (some.length === 0) return;
+      for (const child of some) await gather(child, `${place}/`, found);
+    }
+  }
+
+  window.addEventListener("beforeunload", (event) => {
+    if (uploads.some((upload) => upload.moving)) event.preventDefault();
+  });
+
+  // Words, as the rest of the app has them.
+
+  function bytes(count) {
+    if (count < 1000) return counted(Math.round(count), "byte");
+    let unit = -1;
+    do {
+      count /= 1000;
+      unit += 1;
+    } while (count >= 999.5);
+    return `${count < 99.95 ? count.toFixed(1) : Math.round(count)} ${["kB", "MB", "GB", "TB", "PB"][unit]}`;
+  }
+
+  function span(seconds) {
+    if (seconds < 60) return counted(Math.max(1, Math.ceil(seconds)), "second");
+    if (seconds < 3600) return counted(Math.ceil(seconds / 60), "minute");
+    return counted(Math.ceil(seconds / 3600), "hour");
+  }
+
+  function counted(count, what) {
+    return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+  }
+
+  /** A name without the characters that would hide what it is. */
+  function shown(name) {
+    return name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  }
+
+  // What was begun before a reload and the server still has.
+
+  (async () => {
+    for (const kept of Object.values(memory.all())) {
+      if (kept.folder !== here) continue;
+      const upload = new Upload(kept, null);
+      upload.row.remove();
+      const sent = await upload.offset({}).catch(() => null);
+      // Not known to the server, or somebody else's who uses this browser too.
+      if (sent === null || sent >= kept.size) continue;
+      if (uploads.some((other) => other.fingerprint === upload.fingerprint)) continue;
+      upload.sent = sent;
+      uploads.push(upload);
+      list.append(upload.row);
+      upload.show();
+      summarise();
+      say("Uploads that were not finished are listed. Choose or drop the same files again to continue.");
+    }
+  })();
+})();

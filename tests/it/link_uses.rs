@@ -1,0 +1,296 @@
+//! The counting of a link's uses, on SQLite and on PostgreSQL, with one process and with two.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::config::Settings;
+use oncelink::id::{FilePath, Jti};
+use oncelink::web::account::{AccountId, NewAccount};
+use oncelink::web::accounts::Added;
+use oncelink::web::administration::Administration;
+use oncelink::web::links::uses::{self, Press, Reserved};
+use sqlx::AssertSqlSafe;
+use tempfile::TempDir;
+
+use crate::support::postgres::empty_schema;
+use crate::support::web::START;
+
+const RECIPIENT: &str = "recipient";
+
+/// A database with one link for one recipient.
+struct Desk {
+    /// Two processes on one database, or one twice.
+    desks: [Administration; 2],
+    owner: AccountId,
+    _folder: TempDir,
+}
+
+impl Desk {
+    /// One on each engine that is there.
+    async fn all(uses: Option<i64>) -> Vec<Desk> {
+        let mut desks = vec![Desk::on("sqlite", uses).await];
+        if let Some(postgres) = empty_schema().await {
+            desks.push(Desk::on(&postgres, uses).await);
+        }
+        desks
+    }
+
+    async fn on(database: &str, uses: Option<i64>) -> Desk {
+        let folder = TempDir::new().unwrap();
+        let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
+        settings.web.database = database.into();
+        let one = Administration::open(&settings, Clock::manual(START)).await.unwrap();
+        let other = Administration::open(&settings, Clock::manual(START)).await.unwrap();
+        let new = NewAccount {
+            email: "ada@example.org".parse().unwrap(),
+            name: "Ada".parse().unwrap(),
+            admin: false,
+            groups: BTreeSet::new(),
+            password: None,
+        };
+        let Added::New(owner) = one.accounts.add(new, START).await.unwrap() else { panic!("no account") };
+        let desk = Desk { desks: [one, other], owner: owner.id, _folder: folder };
+        let uses = uses.map_or("NULL".to_owned(), |uses| uses.to_string());
+        desk.sql(&format!(
+            "INSERT INTO links (id, account, title, note, uses, mailed_code, notify, paused, created_at) \
+             VALUES ('link', '{}', '', '', {uses}, 0, 'never', 0, 0)",
+            desk.owner.as_str()
+        ))
+        .await;
+        desk.sql(&format!(
+            "INSERT INTO recipients (id, link, code_digest, taken, looks, position) \
+             VALUES ('{RECIPIENT}', 'link', 'digest', 0, 0, 0)"
+        ))
+        .await;
+        desk
+    }
+
+    async fn sql(&self, statement: &str) {
+        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(self.desks[0].db.writer()).await.unwrap();
+    }
+
+    async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> Reserved {
+        let desk = &self.desks[process];
+        let file: FilePath = file.parse().unwrap();
+        let press = Press {
+            owner: &self.owner,
+            recipient: RECIPIENT,
+            visitor,
+            file: &file,
+            size: 7,
+            expires_at: later(120),
+        };
+        uses::reserve(&desk.db, &desk.issued, &press, START).await.unwrap()
+    }
+
+    /// The jti of a press that must succeed.
+    async fn take(&self, visitor: Option<&str>, file: &str) -> Jti {
+        match self.press(0, visitor, file).await {
+            Reserved::Token(jti) => jti,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn started(&self, jti: Jti) {
+        let mut transaction = self.desks[0].db.begin().await.unwrap();
+        uses::started(&mut transaction, jti, START).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn unsent(&self, jti: Jti) {
+        let mut transaction = self.desks[0].db.begin().await.unwrap();
+        uses::unsent(&mut transaction, jti, START).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn release(&self, before: Timestamp) -> u64 {
+        uses::release_unredeemed(&self.desks[0].db, Timestamp::EPOCH, before, START).await.unwrap()
+    }
+
+    async fn number(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(self.desks[0].db.reader()).await.unwrap()
+    }
+
+    async fn taken(&self) -> i64 {
+        self.number("SELECT taken FROM recipients").await
+    }
+}
+
+fn later(seconds: u64) -> Timestamp {
+    Timestamp::from_secs(START.secs() + seconds)
+}
+
+#[actix_web::test]
+async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
+    for desk in Desk::all(Some(10)).await {
+        // Every other press by the other process.
+        let presses = join_all((0..100).map(|n| desk.press(n % 2, None, "/books/a.txt"))).await;
+        let tokens: BTreeSet<Jti> = presses
+            .iter()
+            .filter_map(|press| match press {
+                Reserved::Token(jti) => Some(*jti),
+                Reserved::UsedUp => None,
+                Reserved::Closed => panic!("the link is open"),
+            })
+            .collect();
+        assert_eq!(tokens.len(), 10);
+        assert_eq!(desk.taken().await, 10);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM link_uses WHERE state = 'reserved'").await, 10);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 0").await, 10);
+    }
+}
+
+#[actix_web::test]
+async fn the_last_use_works_and_an_unlimited_link_never_ends() {
+    for desk in Desk::all(Some(2)).await {
+        assert!(matches!(desk.press(0, None, "/books/a.txt").await, Reserved::Token(_)));
+        assert!(matches!(desk.press(1, None, "/books/a.txt").await, Reserved::Token(_)));
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        desk.sql("UPDATE links SET uses = 3").await;
+        assert!(matches!(desk.press(1, None, "/books/a.txt").await, Reserved::Token(_)));
+        assert_eq!(desk.press(1, None, "/books/a.txt").await, Reserved::UsedUp);
+    }
+    for desk in Desk::all(None).await {
+        for _ in 0..20 {
+            desk.take(None, "/books/a.txt").await;
+        }
+        assert_eq!(desk.taken().await, 20);
+    }
+}
+
+#[actix_web::test]
+async fn what_was_not_redeemed_is_released_and_what_was_is_not() {
+    for desk in Desk::all(Some(3)).await {
+        let unredeemed = desk.take(None, "/books/a.txt").await;
+        let sent = desk.take(None, "/books/a.txt").await;
+        let told = desk.take(None, "/books/a.txt").await;
+        desk.started(sent).await;
+        // Redeemed, but whether a byte left is not known yet.
+        desk.sql(&format!(
+            "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, last_at, size, bytes, state, resumed, address) \
+             VALUES ('{told}', 'link', 'n', 1, 0, 0, 7, 0, 'running', 0, '')"
+        ))
+        .await;
+        assert_eq!(desk.release(later(120)).await, 0, "at its end a token may just have been redeemed");
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.release(later(121)).await, 1);
+        assert_eq!(desk.release(later(121)).await, 0, "once");
+        assert_eq!(desk.taken().await, 2);
+        desk.take(None, "/books/a.txt").await;
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        // Should it have been redeemed all the same, it counts, whatever the limit is.
+        desk.started(unredeemed).await;
+        desk.started(unredeemed).await;
+        assert_eq!(desk.taken().await, 4);
+    }
+}
+
+#[actix_web::test]
+async fn a_delivery_that_sent_nothing_gives_its_use_back_once() {
+    for desk in Desk::all(Some(1)).await {
+        let jti = desk.take(None, "/books/a.txt").await;
+        desk.unsent(jti).await;
+        desk.unsent(jti).await;
+        assert_eq!(desk.taken().await, 0);
+        let jti = desk.take(None, "/books/a.txt").await;
+        desk.started(jti).await;
+        desk.unsent(jti).await;
+        assert_eq!(desk.taken().await, 1, "a byte left");
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        desk.started(Jti::random().unwrap()).await;
+        desk.unsent(Jti::random().unwrap()).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_browser_takes_each_file_once_per_use() {
+    for desk in Desk::all(Some(2)).await {
+        let a = desk.take(Some("mark"), "/books/a.txt").await;
+        let b = desk.take(Some("mark"), "/books/b.txt").await;
+        assert_eq!(desk.taken().await, 1, "one use for both");
+        desk.take(Some("another"), "/books/a.txt").await;
+        assert_eq!(desk.taken().await, 2, "somebody else begins his own");
+        assert_eq!(desk.press(0, None, "/books/b.txt").await, Reserved::UsedUp);
+        desk.take(Some("another"), "/books/b.txt").await;
+        assert_eq!(desk.taken().await, 2);
+        // The use is released with the last of its tokens, and used with the first.
+        desk.unsent(a).await;
+        assert_eq!(desk.taken().await, 2);
+        desk.unsent(b).await;
+        assert_eq!(desk.taken().await, 1);
+        let a = desk.take(Some("mark"), "/books/a.txt").await;
+        let b = desk.take(Some("mark"), "/books/b.txt").await;
+        desk.started(a).await;
+        desk.unsent(b).await;
+        assert_eq!(desk.taken().await, 2);
+        desk.take(Some("mark"), "/books/b.txt").await;
+        assert_eq!(desk.taken().await, 2, "the file that was not sent can be taken within its use");
+        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, Reserved::UsedUp);
+    }
+}
+
+#[actix_web::test]
+async fn a_second_press_on_the_last_use_by_the_same_browser_is_the_same_token() {
+    for desk in Desk::all(Some(1)).await {
+        let jti = desk.take(Some("mark"), "/books/a.txt").await;
+        assert_eq!(desk.take(Some("mark"), "/books/a.txt").await, jti);
+        assert_eq!(desk.press(0, Some("another"), "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.taken().await, 1);
+        desk.sql("UPDATE issued_tokens SET revoke = 1").await;
+        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, Reserved::UsedUp, "it was revoked");
+        desk.sql("UPDATE issued_tokens SET revoke = 0").await;
+        desk.started(jti).await;
+        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, Reserved::UsedUp);
+    }
+}
+
+#[actix_web::test]
+async fn a_link_that_is_closed_gives_nothing() {
+    for desk in Desk::all(None).await {
+        for (close, open) in [
+            ("UPDATE links SET paused = 1", "UPDATE links SET paused = 0"),
+            ("UPDATE links SET withdrawn_at = 1", "UPDATE links SET withdrawn_at = NULL"),
+            ("UPDATE accounts SET disabled = 1", "UPDATE accounts SET disabled = 0"),
+        ] {
+            desk.sql(close).await;
+            assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::Closed, "{close}");
+            desk.sql(open).await;
+            desk.take(None, "/books/a.txt").await;
+        }
+        desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs())).await;
+        assert_eq!(
+            desk.press(0, None, "/books/a.txt").await,
+            Reserved::Closed,
+            "its end is the first moment without it"
+        );
+        desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 1)).await;
+        desk.take(None, "/books/a.txt").await;
+    }
+}
+
+#[actix_web::test]
+async fn presses_and_receipts_at_once_stay_exact_and_never_wait_in_a_ring() {
+    for desk in Desk::all(Some(1_000)).await {
+        let mut tokens = Vec::new();
+        for n in 0..40 {
+            let visitor = format!("mark {}", n % 10);
+            tokens.push(desk.take(Some(&visitor), &format!("/books/{}.txt", n / 10)).await);
+        }
+        assert_eq!(desk.taken().await, 10);
+        let press = |n: usize| {
+            let desk = &desk;
+            async move { desk.press(n % 2, Some(&format!("mark {}", n % 10)), &format!("/books/{n}.txt")).await }
+        };
+        let tell = |n: usize, jti: Jti| {
+            let desk = &desk;
+            async move { if n % 10 < 5 { desk.started(jti).await } else { desk.unsent(jti).await } }
+        };
+        let presses = join_all((100..140).map(press));
+        let tellings = join_all(tokens.iter().enumerate().map(|(n, jti)| tell(n, *jti)));
+        let (presses, _) = futures_util::future::join(presses, tellings).await;
+        assert!(presses.iter().all(|press| matches!(press, Reserved::Token(_))));
+        let counted = desk.number("SELECT COUNT(*) FROM link_uses WHERE state <> 'released'").await;
+        assert_eq!(desk.taken().await, counted);
+    }
+}

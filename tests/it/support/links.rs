@@ -1,0 +1,50 @@
+//! Links that people make in tests.
+
+use super::web::{Answer, Browser};
+
+/// The fields of the form, with the title `Report`; one download, no end, nobody named.
+const FIELDS: [(&str, &str); 8] = [
+    ("files", "/open/file.txt"),
+    ("title", "Report"),
+    ("note", ""),
+    ("uses", "1"),
+    ("ends", ""),
+    ("password", ""),
+    ("notify", "never"),
+    ("recipients", ""),
+];
+
+/// The fields with others in place of, or beside, the usual ones.
+pub(crate) fn fields<'f>(changed: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
+    let usual = FIELDS.into_iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
+    usual.chain(changed.iter().copied()).collect()
+}
+
+/// Sends the form.
+pub(crate) async fn send(browser: &mut Browser, changed: &[(&str, &str)]) -> Answer {
+    browser.fill("/account", "/links", &fields(changed)).await
+}
+
+/// A link that was made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// The address of its owner's page.
+    pub(crate) page: String,
+    /// Its recipients' addresses without the host, in their order.
+    pub(crate) public: Vec<String>,
+}
+
+/// Makes a link and looks its addresses up on its page.
+pub(crate) async fn make(browser: &mut Browser, changed: &[(&str, &str)]) -> Made {
+    let answer = send(browser, changed).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let page = answer.location.unwrap();
+    let body = browser.get(&page).await.body;
+    let public = body.split("data-copy=\"").skip(1).map(|rest| {
+        let address = rest.split('"').next().unwrap();
+        address[address.find("/l/").unwrap()..].to_owned()
+    });
+    let public: Vec<String> = public.collect();
+    assert!(!public.is_empty(), "{body}");
+    Made { page, public }
+}
