@@ -164,7 +164,8 @@
         const act = event.target.closest("[data-act]")?.dataset.act;
         if (act) this[act]();
       });
-      list.append(this.row);
+      // What waits for the person stands below what moves by itself.
+      list.insertBefore(this.row, file && list.querySelector("[data-state=unfinished]"));
       this.show();
     }
 
@@ -346,6 +347,7 @@
       if (state === "failed") return note;
       if (state === "unfinished") return `${done} are here already. Choose or drop the same file again to continue.`;
       if (note) return `${done} · ${note}`;
+      if (sent >= size) return `${bytes(size)} · being saved`;
       if (!speed) return done;
       return `${done} · ${bytes(speed)}/s · ${span((size - sent) / speed)} left`;
     }
@@ -424,6 +426,7 @@
   const tools = document.getElementById("upload-tools").content.cloneNode(true);
   for (const button of tools.querySelectorAll("[data-picks]")) {
     const input = tools.getElementById(button.dataset.picks);
+    button.hidden = button.dataset.picks === "pick-folder" && !("webkitdirectory" in input);
     button.addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
       take([...input.files].map((file) => ({ file, place: file.webkitRelativePath || file.name })));

@@ -153,10 +153,9 @@ async fn a_name_that_cannot_be_is_sent_back_with_what_was_typed() {
         (".oncelink", 422, "taken by the service itself"),
         (long.as_str(), 422, "The name is too long"),
     ] {
-        for (path, field, value) in [
-            ("/manage/make-folder", "folder", "/open"),
-            ("/manage/rename", "path", "/open/file.txt"),
-        ] {
+        for (path, field, value) in
+            [("/manage/make-folder", "folder", "/open"), ("/manage/rename", "path", "/open/file.txt")]
+        {
             let answer = ada.fill("/account", path, &[(field, value), ("name", name)]).await;
             assert_eq!(answer.status, status, "{path} {name:?}: {}", answer.body);
             assert!(answer.body.contains(sentence), "{path} {name:?}: {}", answer.body);
@@ -179,7 +178,11 @@ async fn a_file_is_renamed_moved_deleted_and_had_back() {
 
     let odd = "per%cent & <b> 我.txt";
     let renamed = ada
-        .fill("/manage/entry?path=/open/file.txt", "/manage/rename", &[("path", "/open/file.txt"), ("name", odd)])
+        .fill(
+            "/manage/entry?path=/open/file.txt",
+            "/manage/rename",
+            &[("path", "/open/file.txt"), ("name", odd)],
+        )
         .await;
     assert_eq!((renamed.status, renamed.location.as_deref()), (303, Some("/files/open")));
     let page = ada.get("/files/open").await;
@@ -189,7 +192,8 @@ async fn a_file_is_renamed_moved_deleted_and_had_back() {
     let manage = manage.unwrap().split('"').next().unwrap().to_owned();
     let page = ada.get(&manage).await;
     assert_eq!(page.status, 200);
-    let encoded = page.body.split("name=\"path\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let encoded =
+        page.body.split("name=\"path\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
 
     let choose = page.body.split("href=\"").find(|rest| rest.starts_with("/manage/to?")).unwrap();
     let choose = choose.split('"').next().unwrap().replace("&#38;", "&");

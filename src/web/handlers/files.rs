@@ -12,10 +12,10 @@ use crate::web::browse::{self, Place};
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::note::Note;
-use crate::web::pages::{Chrome, Section};
 use crate::web::pages::files::{Folder, Search, Shares};
 use crate::web::pages::row::address;
 use crate::web::pages::sort::Sort;
+use crate::web::pages::{Chrome, Section};
 use crate::web::rights::{Readable, Right};
 use crate::web::state::State;
 

@@ -227,6 +227,24 @@ pub(super) async fn move_to(app: App, form: CsrfForm<Destination>) -> Result<Htt
     }
 }
 
+/// `GET /manage/trash`
+pub(super) async fn trash_page(
+    app: App,
+    request: HttpRequest,
+    who: SignedIn,
+    query: Query<OfShare>,
+) -> Result<HttpResponse, WebError> {
+    let share = trash_of(&app, &who, query.share.parse().ok())?;
+    let note = app.cookies.note(request.headers());
+    let mut page = trash(&app, &who, share).await?;
+    page.chrome.flash = note.map(Note::flash);
+    let mut answer = html(&page)?;
+    if note.is_some() {
+        add_cookie(&mut answer, &app.cookies.clear_note())?;
+    }
+    Ok(answer)
+}
+
 /// What a form says, percent-decoded, if it can be a path.
 fn decoded(text: &str) -> Option<FilePath> {
     percent_decode_str(text).decode_utf8().ok()?.parse().ok()
