@@ -21,8 +21,7 @@ fn read(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
     }
-    let (number, power) =
-        UNITS.iter().find_map(|(unit, power)| Some((text.strip_suffix(*unit)?, *power)))?;
+    let (number, power) = UNITS.iter().find_map(|(unit, power)| Some((text.strip_suffix(*unit)?, *power)))?;
     // `u64::from_str` would take a sign.
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

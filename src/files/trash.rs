@@ -94,7 +94,9 @@ impl Shares {
         let mut ids = Vec::new();
         for item in Dir::read_from(trash.as_fd())? {
             let item = item?;
-            ids.extend(item.file_name().to_str().ok().filter(|id| !matches!(*id, "." | "..")).map(str::to_owned));
+            ids.extend(
+                item.file_name().to_str().ok().filter(|id| !matches!(*id, "." | "..")).map(str::to_owned),
+            );
         }
         Ok(ids)
     }

@@ -111,8 +111,7 @@ impl Shares {
         if let Some(by) = look_alike(&parent, name, None)? {
             return Err(WriteError::Taken { by });
         }
-        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777))
-            .map_err(|errno| taken(errno, name))?;
+        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777)).map_err(|errno| taken(errno, name))?;
         Ok(rustix::fs::fsync(&parent)?)
     }
 
@@ -274,7 +273,11 @@ fn taken(errno: Errno, name: &str) -> WriteError {
 }
 
 /// What is in `folder` that looks like `name`, but for `itself`.
-pub(super) fn look_alike(folder: &OwnedFd, name: &str, itself: Option<&str>) -> Result<Option<String>, WriteError> {
+pub(super) fn look_alike(
+    folder: &OwnedFd,
+    name: &str,
+    itself: Option<&str>,
+) -> Result<Option<String>, WriteError> {
     let wanted = look(name);
     for item in Dir::read_from(folder.as_fd())? {
         let item = item?;
