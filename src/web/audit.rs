@@ -54,6 +54,16 @@ pub enum Deed {
     MailRetried,
     /// A mail was taken out of the queue.
     MailDiscarded,
+    /// A file or folder got another name.
+    FileRenamed,
+    /// A file or folder was moved.
+    FileMoved,
+    /// A file or folder was thrown away.
+    FileTrashed,
+    /// A file or folder was had back.
+    FileRestored,
+    /// A file or folder is gone for good.
+    FileForgotten,
 }
 
 impl Deed {
@@ -78,6 +88,11 @@ impl Deed {
             Deed::ResetSent => "reset-sent",
             Deed::MailRetried => "mail-retried",
             Deed::MailDiscarded => "mail-discarded",
+            Deed::FileRenamed => "file-renamed",
+            Deed::FileMoved => "file-moved",
+            Deed::FileTrashed => "file-trashed",
+            Deed::FileRestored => "file-restored",
+            Deed::FileForgotten => "file-forgotten",
         }
     }
 }

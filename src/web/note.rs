@@ -36,6 +36,8 @@ pub enum Note {
     Trashed,
     /// It is where it was before it was deleted.
     Restored,
+    /// It is back, but under another name.
+    RestoredElsewhere,
     /// It is gone from the trash, too.
     Forgotten,
     /// Files have arrived.
@@ -43,7 +45,7 @@ pub enum Note {
 }
 
 impl Note {
-    const ALL: [Note; 17] = [
+    const ALL: [Note; 18] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -59,6 +61,7 @@ impl Note {
         Note::Moved,
         Note::Trashed,
         Note::Restored,
+        Note::RestoredElsewhere,
         Note::Forgotten,
         Note::Uploaded,
     ];
@@ -81,6 +84,7 @@ impl Note {
             Note::Moved => "moved",
             Note::Trashed => "trashed",
             Note::Restored => "restored",
+            Note::RestoredElsewhere => "restored-elsewhere",
             Note::Forgotten => "forgotten",
             Note::Uploaded => "uploaded",
         }
@@ -114,6 +118,9 @@ impl Note {
             Note::Moved => "It is moved to this folder.",
             Note::Trashed => "It is deleted. For a while it can be had back from the trash.",
             Note::Restored => "It is back where it was.",
+            Note::RestoredElsewhere => {
+                "It is back in this folder, under another name: its own was taken meanwhile."
+            }
             Note::Forgotten => "It is gone for good.",
             Note::Uploaded => "The upload is complete.",
         };
