@@ -21,6 +21,8 @@ mod reset;
 mod service;
 mod sessions;
 mod signup;
+mod tus;
+mod tus_order;
 
 /// All addresses.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
@@ -64,6 +66,8 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         )
         .configure(admin::routes)
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/uploads").route(web::route().to(tus::handle)))
+        .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))
