@@ -219,13 +219,21 @@
       const answer = await this.ask(turn, "POST", "/uploads", { headers });
       if (answer.status !== 201) throw await refused(answer);
       this.url = new URL(answer.getResponseHeader("Location"), location.href).pathname;
+      this.arrived(answer);
       memory.keep(this);
     }
 
     async offset(turn) {
       const answer = await this.ask(turn, "HEAD", this.url);
       if (answer.status !== 200 && answer.status !== 204) throw await refused(answer);
+      this.arrived(answer);
       return Number(answer.getResponseHeader("Upload-Offset"));
+    }
+
+    /** Takes note of the name that the file got, once it is whole: its own may have been taken. */
+    arrived(answer) {
+      const place = answer.getResponseHeader("Content-Location");
+      if (place) this.got = decodeURIComponent(place.split("/").at(-1));
     }
 
     async sendPortion(turn) {
@@ -236,6 +244,7 @@
         progress: (loaded) => this.turn === turn && this.advance(start + loaded),
       });
       if (answer.status !== 204) throw await refused(answer);
+      this.arrived(answer);
       this.advance(Number(answer.getResponseHeader("Upload-Offset")));
     }
 
@@ -339,11 +348,14 @@
     }
 
     words() {
-      const { state, size, sent, speed, note } = this;
+      const { state, size, sent, speed, note, got } = this;
       const done = `${bytes(sent)} of ${bytes(size)}`;
       if (state === "waiting") return `${bytes(size)} · waiting for its turn`;
       if (state === "paused") return `${done} · paused`;
-      if (state === "done") return `${bytes(size)} · uploaded`;
+      if (state === "done") {
+        const renamed = got && got !== this.place.split("/").at(-1);
+        return renamed ? `${bytes(size)} · uploaded as ${shown(got)}, for its name was taken` : `${bytes(size)} · uploaded`;
+      }
       if (state === "failed") return note;
       if (state === "unfinished") return `${done} are here already. Choose or drop the same file again to continue.`;
       if (note) return `${done} · ${note}`;

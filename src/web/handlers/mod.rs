@@ -23,6 +23,8 @@ mod reset;
 mod service;
 mod sessions;
 mod signup;
+mod tus;
+mod tus_order;
 
 /// All addresses.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
@@ -76,6 +78,8 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/manage/trash").route(read().to(manage::trash_page)))
         .service(web::resource("/manage/restore").route(web::post().to(manage::restore)))
         .service(web::resource("/manage/forget").route(web::post().to(manage::forget)))
+        .service(web::resource("/uploads").route(web::route().to(tus::handle)))
+        .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))
