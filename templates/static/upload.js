@@ -88,7 +88,7 @@
         clearTimeout(stalled);
         stalled = setTimeout(() => request.abort(), STALLED_MS);
       };
-      const broken = () => reject(new Trouble("The connection is broken", { passing: true }));
+      const broken = () => reject(new Trouble("The connection is broken.", { passing: true }));
       request.upload.onprogress = (event) => {
         alive();
         progress(event.loaded);
@@ -115,7 +115,7 @@
       // Somebody may have logged in in another tab; then its page knows the new token.
       const before = token;
       await look();
-      if (token !== before) return new Trouble("Logged in again", { passing: true });
+      if (token !== before) return new Trouble("You are logged in again.", { passing: true });
       return new Trouble("You are logged out. Log in in another tab, then try again here.");
     }
     const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
@@ -272,7 +272,7 @@
     /** Waits before the next attempt; shorter when the browser says that the line is back. */
     async rest(seconds, why, turn) {
       this.samples = [];
-      this.note = `${why}. Trying again in ${counted(seconds, "second")}.`;
+      this.note = `${why.replace(/\.$/, "")}. Trying again in ${counted(seconds, "second")}.`;
       say(`${shown(this.place)}: ${this.note}`);
       this.show();
       await new Promise((resolve) => {

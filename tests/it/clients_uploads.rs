@@ -181,13 +181,13 @@ async fn a_folder_arrives_with_all_its_folders() {
 }
 
 /// So slow that a test can do something meanwhile.
-const SLOW: Uplink = Uplink { cuts: 0, cut_after: 0, speed: Some(400_000) };
+const SLOW: Uplink = Uplink { cuts: 0, cut_after: 0, speed: Some(300_000) };
 
 #[actix_web::test]
 async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
-    let content = pattern(1_500_000);
-    let files = [stage.file("long.bin", &content), stage.file("unwanted.bin", &pattern(3_000_000))];
+    let content = pattern(20_000_000);
+    let files = [stage.file("long.bin", &content), stage.file("unwanted.bin", &content)];
     stage.open("/files/open").await;
     stage.pick("#pick-files", &[&files[0], &files[1]]).await;
     // Some bytes have left.
@@ -199,6 +199,7 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     stage.until("paused", 1).await;
     stage.browser.inspect("uploads-paused").await;
     assert_eq!(stage.names(""), ["file.txt"], "nothing shows before it is whole");
+    proxy.hurry();
     stage.press("#uploads li:first-child [data-act=toggle]").await;
     stage.until("done", 1).await;
     assert!(stage.there("long.bin") == content);
@@ -212,7 +213,7 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
 #[actix_web::test]
 async fn after_a_reload_the_same_file_goes_on_where_it_was() {
     let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
-    let content = pattern(1_500_000);
+    let content = pattern(20_000_000);
     let file = stage.file("long.bin", &content);
     stage.open("/files/open").await;
     stage.pick("#pick-files", &[&file]).await;
@@ -222,6 +223,7 @@ async fn after_a_reload_the_same_file_goes_on_where_it_was() {
     stage.until("unfinished", 1).await;
     assert!(stage.browser.text().await.contains("Choose or drop the same file again to continue."));
     stage.browser.inspect("uploads-unfinished").await;
+    proxy.hurry();
     stage.pick("#pick-files", &[&file]).await;
     stage.until("done", 1).await;
     assert!(stage.there("long.bin") == content);
