@@ -119,8 +119,9 @@
       return new Trouble("You are logged out. Log in in another tab, then try again here.");
     }
     const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
-    const moved = problem.type === "wrong-offset";
-    const passing = moved || [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
+    // What an earlier request had sent was still arriving.
+    if (problem.type === "wrong-offset") return new Trouble("The server is still busy with it.", { passing: true });
+    const passing = [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
     return new Trouble(problem.detail || `The server refused it (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
   }
 
@@ -238,6 +239,7 @@
 
     async sendPortion(turn) {
       const start = this.sent;
+      if (this.samples.length === 0) this.samples.push([performance.now(), start]);
       const answer = await this.ask(turn, "PATCH", this.url, {
         headers: { "Upload-Offset": String(start), "Content-Type": "application/offset+octet-stream" },
         body: this.file.slice(start, start + PORTION),
@@ -264,9 +266,10 @@
 
     /** Bytes a second, as far as that can be told. */
     get speed() {
-      const [first, last] = [this.samples.at(0), this.samples.at(-1)];
-      const seconds = first ? (last[0] - first[0]) / 1000 : 0;
-      return seconds > 0.3 ? Math.max(0, last[1] - first[1]) / seconds : 0;
+      const first = this.samples[0];
+      // Until now, not until the last news: a line that stands still gets slower and slower.
+      const seconds = first ? (performance.now() - first[0]) / 1000 : 0;
+      return seconds > 0.5 ? Math.max(0, this.sent - first[1]) / seconds : 0;
     }
 
     /** Waits before the next attempt; shorter when the browser says that the line is back. */

@@ -193,6 +193,8 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     // Some bytes have left.
     stage.browser.find("#uploads li:first-child progress:not([value='0'])").await;
     stage.browser.inspect("uploads-running").await;
+    assert!(stage.browser.text().await.contains("/s · "), "{}", stage.browser.text().await);
+    assert!(stage.browser.text().await.contains(" left"));
     stage.press("#uploads li:first-child [data-act=toggle]").await;
     stage.browser.find("#uploads li:first-child[data-state=paused]").await;
     stage.press("#uploads li:last-child [data-act=cancel]").await;
