@@ -2,6 +2,7 @@
 //! every page on the way.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
@@ -178,13 +179,16 @@ async fn several_files_with_a_password_and_a_mailed_code_are_taken_by_a_named_re
     let page = browser.url().await;
     let folder = stage.running.settings.outbox_dir();
     let mail = async |count: usize| {
-        loop {
-            let mails = outbox(&folder);
-            if mails.len() >= count {
-                return mails;
+        let arrived = async {
+            loop {
+                let mails = outbox(&folder);
+                if mails.len() >= count {
+                    return mails;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
+        };
+        tokio::time::timeout(Duration::from_secs(60), arrived).await.expect("the mails come")
     };
     let mails = mail(2).await;
     let address = mails.iter().find(|mail| mail.header("to").contains("bob@")).unwrap().link();
