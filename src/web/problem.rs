@@ -74,14 +74,18 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let status = response.status();
     log(request, status, error);
     let wait = known.and_then(WebError::wait);
+    let sentence = match known {
+        Some(WebError::Storage(error)) => Some(error.sentence()),
+        _ => None,
+    };
     if prefers_json(request.headers()) {
         let slug = known.map_or("refused", WebError::slug);
-        return Some(problem(status, slug, wait));
+        return Some(problem(status, slug, wait, sentence));
     }
     if matches!(known, Some(WebError::NotSignedIn)) {
         return Some(to_login(request));
     }
-    Some(page(status, wait, surroundings(request, status).await))
+    Some(page(status, wait, sentence, surroundings(request, status).await))
 }
 
 /// What surrounds the other pages of whoever is logged in, so that a refusal is no dead end. Not when
@@ -124,13 +128,13 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     json && !accept.contains("text/html")
 }
 
-fn problem(status: StatusCode, slug: &str, wait: Option<u64>) -> HttpResponse {
+fn problem(status: StatusCode, slug: &str, wait: Option<u64>, sentence: Option<String>) -> HttpResponse {
     let words = Refusal::of(status.as_u16());
     let body = json!({
         "type": slug,
         "title": words.headline,
         "status": status.as_u16(),
-        "detail": words.what,
+        "detail": sentence.unwrap_or(words.what),
     });
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
@@ -139,10 +143,18 @@ fn problem(status: StatusCode, slug: &str, wait: Option<u64>) -> HttpResponse {
     answer.content_type("application/problem+json").body(body.to_string())
 }
 
-fn page(status: StatusCode, wait: Option<u64>, surroundings: Option<Chrome>) -> HttpResponse {
+fn page(
+    status: StatusCode,
+    wait: Option<u64>,
+    sentence: Option<String>,
+    surroundings: Option<Chrome>,
+) -> HttpResponse {
     let mut refusal = Refusal::of(status.as_u16());
     if let Some(chrome) = surroundings {
         refusal = refusal.within(chrome);
+    }
+    if let Some(sentence) = sentence {
+        refusal.what = sentence;
     }
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {

@@ -115,7 +115,8 @@ async fn a_press_gives_a_token_of_the_link_and_only_to_our_own_page_or_a_program
         (answer.header("referrer-policy"), answer.header("cache-control")),
         ("no-referrer", "no-store")
     );
-    let claims = answer.location.unwrap().split('.').nth(1).unwrap().to_owned();
+    let address = answer.location.unwrap();
+    let claims = address.strip_prefix(DOWNLOAD).unwrap().split('.').nth(1).unwrap().to_owned();
     use base64::Engine;
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();

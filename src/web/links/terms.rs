@@ -99,7 +99,7 @@ impl Typed {
     ///
     /// # Errors
     /// What is wrong with which field.
-    pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<Terms, TermErrors> {
+    pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<Terms, Box<TermErrors>> {
         let mut errors = TermErrors::default();
         let title = self.title.trim();
         if title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
@@ -153,10 +153,10 @@ impl Typed {
         }
         let Some(notify) = Notify::parse(&self.notify) else {
             errors.form = Some("Choose when you want a mail.".to_owned());
-            return Err(errors);
+            return Err(Box::new(errors));
         };
         if errors.any() {
-            return Err(errors);
+            return Err(Box::new(errors));
         }
         Ok(Terms {
             title: title.to_owned(),
