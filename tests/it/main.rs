@@ -41,6 +41,7 @@ mod signing_keys;
 mod support;
 mod token_properties;
 mod token_vectors;
+mod uploads_tus;
 mod used_tokens;
 mod used_tokens_faults;
 mod web_account;
