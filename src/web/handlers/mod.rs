@@ -23,6 +23,7 @@ mod sessions;
 mod signup;
 mod tus;
 mod tus_order;
+mod upload_form;
 
 /// All addresses.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
@@ -66,6 +67,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         )
         .configure(admin::routes)
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/files-upload").route(web::post().to(upload_form::upload)))
         .service(web::resource("/uploads").route(web::route().to(tus::handle)))
         .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
