@@ -67,8 +67,8 @@ pub fn look_at(shares: &Shares, place: &Readable, sort: Sort) -> Result<Place, F
 /// When there is no such folder, or it can't be read.
 pub fn folders(shares: &Shares, place: &Readable) -> Result<Vec<FilePath>, FileError> {
     let entries = shares.folder(place.path())?;
-    let folders = entries.iter().filter(|entry| entry.kind == EntryKind::Folder);
-    let mut rows: Vec<Row> = folders.filter_map(|entry| Row::of(place.path(), entry)).collect();
+    let folders = entries.into_iter().filter(|entry| entry.kind == EntryKind::Folder);
+    let mut rows: Vec<Row> = folders.map(Row::of).collect();
     Sort::default().apply(&mut rows);
     Ok(rows.into_iter().map(|row| row.path).collect())
 }

@@ -70,14 +70,14 @@ fn walk(shares: &Shares, position: usize, root: &FilePath, visited: &mut usize, 
     let mut folders = VecDeque::from([root.clone()]);
     while let Some(folder) = folders.pop_front() {
         let mut entries = shares.folder(&folder).unwrap_or_default();
-        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
         for entry in entries {
             *visited += 1;
             if *visited > MAX_VISITED || contents.items.len() > MAX_ITEMS {
                 contents.more = true;
                 return;
             }
-            let Ok(path) = folder.join(&entry.name) else { continue };
+            let path = entry.path;
             let EntryKind::File(version) = entry.kind else {
                 folders.push_back(path);
                 continue;
