@@ -10,7 +10,6 @@ use rustix::io::Errno;
 
 use super::write::{WriteError, move_without_replacing, own_folder};
 use super::{FileVersion, Shares, open_beneath};
-use crate::clock::Timestamp;
 use crate::id::FilePath;
 
 /// The folder's name.
@@ -94,11 +93,19 @@ impl Shares {
         }
     }
 
-    /// The uploads of a share by id, each with the time of its last byte. Makes nothing.
+    /// How many bytes of uploads on their way lie in a share.
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn all_staged(&self, share: &str) -> Result<Vec<(String, Timestamp)>, WriteError> {
+    pub fn staged_bytes(&self, share: &str) -> Result<u64, WriteError> {
+        Ok(self.all_staged(share)?.iter().map(|(_, version)| version.len).sum())
+    }
+
+    /// The uploads of a share by id, each with its length and the time of its last byte. Makes nothing.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn all_staged(&self, share: &str) -> Result<Vec<(String, FileVersion)>, WriteError> {
         let path = format!(".oncelink/{UPLOADS}");
         let opened = open_beneath(self.root(share)?, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS);
         let folder = match opened {
@@ -113,7 +120,7 @@ impl Shares {
                 continue;
             }
             if let Ok(stat) = rustix::fs::statat(&folder, id, AtFlags::SYMLINK_NOFOLLOW) {
-                all.push((id.to_owned(), FileVersion::of(&stat).modified()));
+                all.push((id.to_owned(), FileVersion::of(&stat)));
             }
         }
         Ok(all)

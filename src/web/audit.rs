@@ -62,6 +62,16 @@ pub enum Deed {
     LinkResumed,
     /// A link is over for good.
     LinkWithdrawn,
+    /// A file or folder got another name.
+    FileRenamed,
+    /// A file or folder was moved.
+    FileMoved,
+    /// A file or folder was thrown away.
+    FileTrashed,
+    /// A file or folder was had back.
+    FileRestored,
+    /// A file or folder is gone for good.
+    FileForgotten,
 }
 
 impl Deed {
@@ -91,6 +101,11 @@ impl Deed {
             Deed::LinkPaused => "link-paused",
             Deed::LinkResumed => "link-resumed",
             Deed::LinkWithdrawn => "link-withdrawn",
+            Deed::FileRenamed => "file-renamed",
+            Deed::FileMoved => "file-moved",
+            Deed::FileTrashed => "file-trashed",
+            Deed::FileRestored => "file-restored",
+            Deed::FileForgotten => "file-forgotten",
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::web::receipts::taking::TakeError;
 use crate::web::self_service::SelfServiceError;
 use crate::web::sessions::SessionError;
 use crate::web::signer::SignerError;
+use crate::web::storage::StorageError;
 use crate::web::throttle::TooEarly;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -55,6 +56,9 @@ pub enum WebError {
     /// The action link's time is over, or what it was for has changed.
     #[error("the action link does not hold any more")]
     LinkOver,
+    /// Something could not be put into a share, or changed there.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// Something that we need does not answer now.
     #[error("something that is needed does not answer")]
     Unavailable(#[source] Cause),
@@ -65,7 +69,7 @@ pub enum WebError {
 
 impl WebError {
     /// A stable name, the `type` of the problem document.
-    pub(super) const fn slug(&self) -> &'static str {
+    pub(super) fn slug(&self) -> &'static str {
         match self {
             WebError::NotSignedIn => "not-signed-in",
             WebError::NotFound => "not-found",
@@ -76,6 +80,7 @@ impl WebError {
             WebError::NoForm => "no-form",
             WebError::TooEarly(_) => "too-many-requests",
             WebError::LinkOver => "link-over",
+            WebError::Storage(error) => error.slug(),
             WebError::Unavailable(_) => "unavailable",
             WebError::Internal(_) => "internal-error",
         }
@@ -86,6 +91,7 @@ impl WebError {
         match self {
             WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
             WebError::Unavailable(_) => Some(5),
+            WebError::Storage(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
             _ => None,
         }
     }
@@ -103,6 +109,7 @@ impl ResponseError for WebError {
             WebError::NoForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
             WebError::LinkOver => StatusCode::GONE,
+            WebError::Storage(error) => error.status(),
             WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -62,6 +62,15 @@ pub async fn session_of(request: &HttpRequest, state: &State) -> Result<Option<S
     Ok(session.map(|session| SignedIn { session, csrf: csrf::token_for(&id) }))
 }
 
+/// Whether a request without a form was made by a page of ours: it carries the session's CSRF token in
+/// the header `X-CSRF-Token`, which no foreign page can send.
+pub fn of_our_page(request: &HttpRequest, state: &State) -> bool {
+    let Some(id) = state.cookies.session(request.headers()) else { return false };
+    let token = request.headers().get("x-csrf-token").and_then(|value| value.to_str().ok());
+    csrf::same_origin(request.headers(), &state.public_url)
+        && token.is_some_and(|token| csrf::matches(&id, token))
+}
+
 impl FromRequest for SignedIn {
     type Error = WebError;
     type Future = LocalBoxFuture<'static, Result<SignedIn, WebError>>;

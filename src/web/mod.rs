@@ -9,7 +9,7 @@ use actix_web::web::{Data, ServiceConfig, scope};
 use tokio::sync::Semaphore;
 
 use crate::client_address::ClientAddresses;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::files::Shares;
 use crate::receipt::TakeReports;
@@ -25,6 +25,7 @@ use crate::web::links::key::LinkKeyError;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
+use crate::web::manage::Manage;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::rights::Rights;
@@ -32,6 +33,8 @@ use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::signer::SignerError;
 use crate::web::state::{SignupRules, State, Turns};
 use crate::web::throttle::Throttle;
+use crate::web::uploads::Uploads;
+use crate::web::uploads::digests::Digests;
 
 pub mod account;
 pub mod account_admin;
@@ -55,6 +58,7 @@ pub mod issued;
 pub mod links;
 pub mod local_path;
 pub mod mail;
+pub mod manage;
 pub mod note;
 pub mod pages;
 pub mod passwords;
@@ -66,7 +70,9 @@ pub mod self_service;
 pub mod sessions;
 pub mod signer;
 pub mod state;
+pub mod storage;
 pub mod throttle;
+pub mod uploads;
 
 /// How often the present moment is kept on disk …
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
@@ -139,6 +145,9 @@ impl App {
         let download = csrf::origin_of(&settings.download.public_url);
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
         let policy = pages::content_security_policy(&[download]);
+        let digests = Digests::new(administration.db.clone());
+        let uploads = Uploads::new(settings, administration.db.clone(), shares.clone());
+        let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
         let state = State {
             receipts: Receipts::new(db, queue, administration.clock.clone(), settings),
             node_key: NodeKey::open(&settings.node_key_file())?,
@@ -160,6 +169,9 @@ impl App {
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            digests,
+            uploads,
+            manage,
             addresses: ClientAddresses::new(&settings.web.trusted_proxies),
             cookies: Cookies::new(&settings.web.public_url),
         };
@@ -200,6 +212,7 @@ impl App {
 
     /// Keeps the time and forgets what has ended by itself, for ever. Ends when it is dropped.
     pub async fn tasks(&self) {
+        self.sweep_uploads().await;
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
             let now = self.state.administration.clock.now();
@@ -270,6 +283,7 @@ impl App {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget accounts")
             }
         }
+        self.prune_files(now).await;
         self.state.throttle.prune(now);
         if let Err(error) = self.state.administration.actions.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old action links");
@@ -279,6 +293,32 @@ impl App {
             Ok(ended) => tracing::debug!(ended, "forgot sessions that had ended"),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget ended sessions")
+            }
+        }
+    }
+
+    /// Removes what is left of uploads of which nobody knows any more.
+    pub async fn sweep_uploads(&self) {
+        match self.state.uploads.remove_orphans(self.state.administration.clock.now()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed what was left of uploads"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for left uploads")
+            }
+        }
+    }
+
+    async fn prune_files(&self, now: Timestamp) {
+        match self.state.uploads.forget_expired(now).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "forgot uploads with which nobody went on"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget uploads"),
+        }
+        match self.state.manage.forget_expired(now).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "removed for good what was thrown away long ago"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the trash")
             }
         }
     }

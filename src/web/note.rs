@@ -46,6 +46,8 @@ pub enum Note {
     Trashed,
     /// It is where it was before it was deleted.
     Restored,
+    /// It is back, but under another name.
+    RestoredElsewhere,
     /// It is gone from the trash, too.
     Forgotten,
     /// Files have arrived.
@@ -53,7 +55,7 @@ pub enum Note {
 }
 
 impl Note {
-    const ALL: [Note; 22] = [
+    const ALL: [Note; 23] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -74,6 +76,7 @@ impl Note {
         Note::Moved,
         Note::Trashed,
         Note::Restored,
+        Note::RestoredElsewhere,
         Note::Forgotten,
         Note::Uploaded,
     ];
@@ -101,6 +104,7 @@ impl Note {
             Note::Moved => "moved",
             Note::Trashed => "trashed",
             Note::Restored => "restored",
+            Note::RestoredElsewhere => "restored-elsewhere",
             Note::Forgotten => "forgotten",
             Note::Uploaded => "uploaded",
         }
@@ -139,6 +143,9 @@ impl Note {
             Note::Moved => "It is moved to this folder.",
             Note::Trashed => "It is deleted. For a while it can be had back from the trash.",
             Note::Restored => "It is back where it was.",
+            Note::RestoredElsewhere => {
+                "It is back in this folder, under another name: its own was taken meanwhile."
+            }
             Note::Forgotten => "It is gone for good.",
             Note::Uploaded => "The upload is complete.",
         };

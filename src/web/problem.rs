@@ -72,14 +72,18 @@ fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpRespons
     let status = response.status();
     log(request, status, error);
     let wait = known.and_then(WebError::wait);
+    let sentence = match known {
+        Some(WebError::Storage(error)) => Some(error.sentence()),
+        _ => None,
+    };
     if prefers_json(request.headers()) {
         let slug = known.map_or("refused", WebError::slug);
-        return Some(problem(status, slug, wait));
+        return Some(problem(status, slug, wait, sentence));
     }
     if matches!(known, Some(WebError::NotSignedIn)) {
         return Some(to_login(request));
     }
-    Some(page(status, wait))
+    Some(page(status, wait, sentence))
 }
 
 /// A cause is logged here and nowhere else. The address may hold a token, so the route stands for it.
@@ -111,13 +115,13 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     json && !accept.contains("text/html")
 }
 
-fn problem(status: StatusCode, slug: &str, wait: Option<u64>) -> HttpResponse {
+fn problem(status: StatusCode, slug: &str, wait: Option<u64>, sentence: Option<String>) -> HttpResponse {
     let words = Refusal::of(status.as_u16());
     let body = json!({
         "type": slug,
         "title": words.headline,
         "status": status.as_u16(),
-        "detail": words.what,
+        "detail": sentence.unwrap_or(words.what),
     });
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
@@ -126,8 +130,11 @@ fn problem(status: StatusCode, slug: &str, wait: Option<u64>) -> HttpResponse {
     answer.content_type("application/problem+json").body(body.to_string())
 }
 
-fn page(status: StatusCode, wait: Option<u64>) -> HttpResponse {
+fn page(status: StatusCode, wait: Option<u64>, sentence: Option<String>) -> HttpResponse {
     let mut refusal = Refusal::of(status.as_u16());
+    if let Some(sentence) = sentence {
+        refusal.what = sentence;
+    }
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
         refusal = refusal.wait(wait);

@@ -14,11 +14,14 @@ use crate::id::Jti;
 use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
+use crate::web::manage::Manage;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
+use crate::web::uploads::Uploads;
+use crate::web::uploads::digests::Digests;
 
 /// Everything that handlers share.
 pub struct State {
@@ -48,6 +51,12 @@ pub struct State {
     pub turns: Turns,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
+    /// Digests of files that were uploaded.
+    pub digests: Digests,
+    /// Files on their way in.
+    pub uploads: Uploads,
+    /// Changes of what lies in the shares.
+    pub manage: Manage,
     /// Who asks.
     pub addresses: ClientAddresses,
     /// Cookies.

@@ -88,7 +88,7 @@
         clearTimeout(stalled);
         stalled = setTimeout(() => request.abort(), STALLED_MS);
       };
-      const broken = () => reject(new Trouble("The connection is broken", { passing: true }));
+      const broken = () => reject(new Trouble("The connection is broken.", { passing: true }));
       request.upload.onprogress = (event) => {
         alive();
         progress(event.loaded);
@@ -115,12 +115,13 @@
       // Somebody may have logged in in another tab; then its page knows the new token.
       const before = token;
       await look();
-      if (token !== before) return new Trouble("Logged in again", { passing: true });
+      if (token !== before) return new Trouble("You are logged in again.", { passing: true });
       return new Trouble("You are logged out. Log in in another tab, then try again here.");
     }
     const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
-    const moved = problem.type === "wrong-offset";
-    const passing = moved || [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
+    // What an earlier request had sent was still arriving.
+    if (problem.type === "wrong-offset") return new Trouble("The server is still busy with it.", { passing: true });
+    const passing = [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
     return new Trouble(problem.detail || `The server refused it (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
   }
 
@@ -164,7 +165,8 @@
         const act = event.target.closest("[data-act]")?.dataset.act;
         if (act) this[act]();
       });
-      list.append(this.row);
+      // What waits for the person stands below what moves by itself.
+      list.insertBefore(this.row, file && list.querySelector("[data-state=unfinished]"));
       this.show();
     }
 
@@ -218,23 +220,33 @@
       const answer = await this.ask(turn, "POST", "/uploads", { headers });
       if (answer.status !== 201) throw await refused(answer);
       this.url = new URL(answer.getResponseHeader("Location"), location.href).pathname;
+      this.arrived(answer);
       memory.keep(this);
     }
 
     async offset(turn) {
       const answer = await this.ask(turn, "HEAD", this.url);
       if (answer.status !== 200 && answer.status !== 204) throw await refused(answer);
+      this.arrived(answer);
       return Number(answer.getResponseHeader("Upload-Offset"));
+    }
+
+    /** Takes note of the name that the file got, once it is whole: its own may have been taken. */
+    arrived(answer) {
+      const place = answer.getResponseHeader("Content-Location");
+      if (place) this.got = decodeURIComponent(place.split("/").at(-1));
     }
 
     async sendPortion(turn) {
       const start = this.sent;
+      if (this.samples.length === 0) this.samples.push([performance.now(), start]);
       const answer = await this.ask(turn, "PATCH", this.url, {
         headers: { "Upload-Offset": String(start), "Content-Type": "application/offset+octet-stream" },
         body: this.file.slice(start, start + PORTION),
         progress: (loaded) => this.turn === turn && this.advance(start + loaded),
       });
       if (answer.status !== 204) throw await refused(answer);
+      this.arrived(answer);
       this.advance(Number(answer.getResponseHeader("Upload-Offset")));
     }
 
@@ -254,15 +266,16 @@
 
     /** Bytes a second, as far as that can be told. */
     get speed() {
-      const [first, last] = [this.samples.at(0), this.samples.at(-1)];
-      const seconds = first ? (last[0] - first[0]) / 1000 : 0;
-      return seconds > 0.3 ? Math.max(0, last[1] - first[1]) / seconds : 0;
+      const first = this.samples[0];
+      // Until now, not until the last news: a line that stands still gets slower and slower.
+      const seconds = first ? (performance.now() - first[0]) / 1000 : 0;
+      return seconds > 0.5 ? Math.max(0, this.sent - first[1]) / seconds : 0;
     }
 
     /** Waits before the next attempt; shorter when the browser says that the line is back. */
     async rest(seconds, why, turn) {
       this.samples = [];
-      this.note = `${why}. Trying again in ${counted(seconds, "second")}.`;
+      this.note = `${why.replace(/\.$/, "")}. Trying again in ${counted(seconds, "second")}.`;
       say(`${shown(this.place)}: ${this.note}`);
       this.show();
       await new Promise((resolve) => {
@@ -338,14 +351,18 @@
     }
 
     words() {
-      const { state, size, sent, speed, note } = this;
+      const { state, size, sent, speed, note, got } = this;
       const done = `${bytes(sent)} of ${bytes(size)}`;
       if (state === "waiting") return `${bytes(size)} · waiting for its turn`;
       if (state === "paused") return `${done} · paused`;
-      if (state === "done") return `${bytes(size)} · uploaded`;
+      if (state === "done") {
+        const renamed = got && got !== this.place.split("/").at(-1);
+        return renamed ? `${bytes(size)} · uploaded as ${shown(got)}, for its name was taken` : `${bytes(size)} · uploaded`;
+      }
       if (state === "failed") return note;
       if (state === "unfinished") return `${done} are here already. Choose or drop the same file again to continue.`;
       if (note) return `${done} · ${note}`;
+      if (sent >= size) return `${bytes(size)} · being saved`;
       if (!speed) return done;
       return `${done} · ${bytes(speed)}/s · ${span((size - sent) / speed)} left`;
     }
@@ -424,6 +441,7 @@
   const tools = document.getElementById("upload-tools").content.cloneNode(true);
   for (const button of tools.querySelectorAll("[data-picks]")) {
     const input = tools.getElementById(button.dataset.picks);
+    button.hidden = button.dataset.picks === "pick-folder" && !("webkitdirectory" in input);
     button.addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
       take([...input.files].map((file) => ({ file, place: file.webkitRelativePath || file.name })));

@@ -15,6 +15,7 @@ mod clients_accounts;
 mod clients_aria2;
 mod clients_chromium;
 mod clients_curl;
+mod clients_links;
 mod clients_names;
 mod clients_uploads;
 mod clients_web_app;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::support::web::{Browser, PASSWORD, TestWeb, form};
 
 /// Every address that takes a form, and fields with which it would do its work.
-const FORMS: [(&str, &[(&str, &str)]); 17] = [
+const FORMS: [(&str, &[(&str, &str)]); 23] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -21,6 +21,12 @@ const FORMS: [(&str, &[(&str, &str)]); 17] = [
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
     ("/download", &[("file", "/open/file.txt")]),
+    ("/manage/make-folder", &[("folder", "/open"), ("name", "new")]),
+    ("/manage/rename", &[("path", "/open/file.txt"), ("name", "other.txt")]),
+    ("/manage/move", &[("path", "/open/file.txt"), ("to", "/private")]),
+    ("/manage/delete", &[("path", "/open/file.txt")]),
+    ("/manage/restore", &[("id", "any")]),
+    ("/manage/forget", &[("id", "any")]),
     (
         "/links",
         &[

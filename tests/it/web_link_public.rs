@@ -115,7 +115,8 @@ async fn a_press_gives_a_token_of_the_link_and_only_to_our_own_page_or_a_program
         (answer.header("referrer-policy"), answer.header("cache-control")),
         ("no-referrer", "no-store")
     );
-    let claims = answer.location.unwrap().split('.').nth(1).unwrap().to_owned();
+    let address = answer.location.unwrap();
+    let claims = address.strip_prefix(DOWNLOAD).unwrap().split('.').nth(1).unwrap().to_owned();
     use base64::Engine;
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
@@ -350,6 +351,9 @@ async fn of_several_files_a_browser_takes_each_once_per_use() {
     for key in &keys {
         let answer = press(&mut visitor, public, &[("file", key)]).await;
         assert!(is_token(&answer), "{key}: {}", answer.body);
+        let kept =
+            answer.set_cookies.iter().any(|cookie| cookie.starts_with("form=") && cookie.contains("Max-Age"));
+        assert!(kept, "it goes on with the rest when the browser was closed: {answer:?}");
     }
     assert_eq!(facts(&web, &made).await["uses_left"], 1, "all three are one use");
     let mut other = web.browser();

@@ -3,9 +3,9 @@
 //! Forms carry paths percent-encoded (see [`crate::web::pages::manage`]). Who lacks the right gets
 //! the answer for what is not there.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -14,16 +14,19 @@ use super::files::blocking;
 use super::login::add_cookie;
 use super::{App, html, see_other};
 use crate::files::EntryKind;
+use crate::files::name::FileName;
 use crate::id::FilePath;
-use crate::web::browse::{self, Place};
+use crate::web::audit::Actor;
+use crate::web::browse;
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::manage::Trashed;
 use crate::web::note::Note;
 use crate::web::pages::Section;
-use crate::web::pages::manage::{Manage, ManageError, MoveTo, NewFolder, Trash};
+use crate::web::pages::manage::{ManageEntry, ManageError, MoveTo, NewFolder, Trash, trash_address};
 use crate::web::pages::row::{Row, address};
-use crate::web::pages::sort::Sort;
 use crate::web::rights::{Manageable, Right, Writable};
+use crate::web::sessions::Place;
 use crate::web::state::State;
 use crate::web::storage::StorageError;
 
@@ -73,6 +76,12 @@ pub(super) struct OfShare {
     share: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Thrown {
+    id: String,
+}
+
 /// `GET /manage/new-folder`
 pub(super) async fn new_folder_page(
     app: App,
@@ -97,7 +106,7 @@ fn new_folder(who: &SignedIn, folder: &Writable) -> NewFolder {
 pub(super) async fn make_folder(app: App, form: CsrfForm<NamedInFolder>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
     let folder = writable(&app, &who, decoded(&fields.folder))?;
-    match app.storage.new_folder(who.account(), &folder, &fields.name).await {
+    match made(&app, &folder, &fields.name).await {
         Ok(_) => noted(&app, &address(folder.path()), Note::FolderMade),
         Err(error) => {
             let (status, sentence) = shown(error)?;
@@ -105,6 +114,11 @@ pub(super) async fn make_folder(app: App, form: CsrfForm<NamedInFolder>) -> Resu
             again(status, &NewFolder { typed_name: fields.name, error: Some(sentence), ..fresh })
         }
     }
+}
+
+async fn made(app: &State, folder: &Writable, name: &str) -> Result<FilePath, StorageError> {
+    let name = FileName::typed(name)?;
+    app.manage.new_folder(folder, &name).await
 }
 
 /// `GET /manage/entry`
@@ -117,7 +131,7 @@ pub(super) async fn entry_page(
     html(&entry_of(&app, &who, &entry).await?)
 }
 
-async fn entry_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<Manage, WebError> {
+async fn entry_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<ManageEntry, WebError> {
     let (shares, path) = (app.shares.clone(), entry.path().clone());
     let found = blocking(move || shares.entry(&path)).await??;
     let size = match found.kind {
@@ -125,25 +139,26 @@ async fn entry_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<Man
         EntryKind::File(version) => Some(version.len),
     };
     let path = entry.path().clone();
-    Ok(Manage {
+    Ok(ManageEntry {
         chrome: who.chrome(path.name(), Section::Files),
         typed_name: path.name().to_owned(),
         entry: Row { path, size, modified: found.modified },
-        kept: app.storage.trash_kept().as_secs(),
+        kept: app.manage.kept().as_secs(),
         error: None,
         now: app.administration.clock.now(),
     })
 }
 
 /// `POST /manage/rename`
-pub(super) async fn rename(app: App, form: CsrfForm<Named>) -> Result<HttpResponse, WebError> {
+pub(super) async fn rename(app: App, place: Place, form: CsrfForm<Named>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
+    let actor = Actor::account(who.account(), place.address);
     let entry = manageable(&app, &who, decoded(&fields.path))?;
-    match app.storage.rename(who.account(), &entry, &fields.name).await {
+    match renamed(&app, &entry, &fields.name, &actor).await {
         Ok(_) => noted(&app, &holder(entry.path()), Note::Renamed),
         Err(error) => {
             let (status, sentence) = shown(error)?;
-            let page = Manage {
+            let page = ManageEntry {
                 typed_name: fields.name,
                 error: Some(ManageError::Rename(sentence)),
                 ..entry_of(&app, &who, &entry).await?
@@ -153,17 +168,28 @@ pub(super) async fn rename(app: App, form: CsrfForm<Named>) -> Result<HttpRespon
     }
 }
 
+async fn renamed(
+    app: &State,
+    entry: &Manageable,
+    name: &str,
+    actor: &Actor,
+) -> Result<FilePath, StorageError> {
+    let name = FileName::typed(name)?;
+    app.manage.rename(entry, &name, actor, app.administration.clock.now()).await
+}
+
 /// `POST /manage/delete`: into the trash.
-pub(super) async fn delete(app: App, form: CsrfForm<Which>) -> Result<HttpResponse, WebError> {
+pub(super) async fn delete(app: App, place: Place, form: CsrfForm<Which>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
+    let actor = Actor::account(who.account(), place.address);
     let entry = manageable(&app, &who, decoded(&fields.path))?;
     let now = app.administration.clock.now();
-    match app.storage.trash(who.account(), &entry, now).await {
+    match app.manage.trash(&entry, who.account(), &actor, now).await {
         Ok(_) => noted(&app, &holder(entry.path()), Note::Trashed),
         Err(error) => {
             let (status, sentence) = shown(error)?;
             let page = entry_of(&app, &who, &entry).await?;
-            again(status, &Manage { error: Some(ManageError::Delete(sentence)), ..page })
+            again(status, &ManageEntry { error: Some(ManageError::Delete(sentence)), ..page })
         }
     }
 }
@@ -183,12 +209,7 @@ pub(super) async fn move_page(
     html(&move_of(&app, &who, &entry, &to).await?)
 }
 
-async fn move_of(
-    app: &State,
-    who: &SignedIn,
-    entry: &Manageable,
-    to: &Writable,
-) -> Result<MoveTo, WebError> {
+async fn move_of(app: &State, who: &SignedIn, entry: &Manageable, to: &Writable) -> Result<MoveTo, WebError> {
     let shares = app.shares.clone();
     let readable = app.rights.readable(who.account(), to.path().clone()).ok_or(WebError::NotFound)?;
     let moved = entry.path().clone();
@@ -213,11 +234,17 @@ async fn move_of(
 }
 
 /// `POST /manage/move`
-pub(super) async fn move_to(app: App, form: CsrfForm<Destination>) -> Result<HttpResponse, WebError> {
+pub(super) async fn move_to(
+    app: App,
+    place: Place,
+    form: CsrfForm<Destination>,
+) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
+    let actor = Actor::account(who.account(), place.address);
     let entry = manageable(&app, &who, decoded(&fields.path))?;
     let to = writable(&app, &who, decoded(&fields.to))?;
-    match app.storage.move_to(who.account(), &entry, &to).await {
+    let now = app.administration.clock.now();
+    match app.manage.move_to(&entry, &to, &actor, now).await {
         Ok(_) => noted(&app, &address(to.path()), Note::Moved),
         Err(error) => {
             let (status, sentence) = shown(error)?;
@@ -225,6 +252,87 @@ pub(super) async fn move_to(app: App, form: CsrfForm<Destination>) -> Result<Htt
             again(status, &MoveTo { error: Some(sentence), ..page })
         }
     }
+}
+
+/// `GET /manage/trash`
+pub(super) async fn trash_page(
+    app: App,
+    request: HttpRequest,
+    who: SignedIn,
+    query: Query<OfShare>,
+) -> Result<HttpResponse, WebError> {
+    let share: FilePath = query.share.parse().map_err(|_| WebError::NotFound)?;
+    let mut page = trash_of(&app, &who, share).await?;
+    let note = app.cookies.note(request.headers());
+    page.chrome.flash = note.map(Note::flash);
+    let mut answer = html(&page)?;
+    if note.is_some() {
+        add_cookie(&mut answer, &app.cookies.clear_note())?;
+    }
+    Ok(answer)
+}
+
+async fn trash_of(app: &State, who: &SignedIn, share: FilePath) -> Result<Trash, WebError> {
+    let is_share = share.parent().is_none();
+    if !is_share || app.rights.most(who.account(), share.share()) < Some(Right::Manage) {
+        return Err(WebError::NotFound);
+    }
+    Ok(Trash {
+        chrome: who.chrome("Trash", Section::Files),
+        entries: app.manage.trashed(&[share.share().to_owned()]).await?,
+        share,
+        error: None,
+        now: app.administration.clock.now(),
+    })
+}
+
+/// What was thrown away, and the right to where it was.
+async fn thrown(app: &State, who: &SignedIn, id: &str) -> Result<(Trashed, Manageable), WebError> {
+    let thrown = app.manage.thrown(id).await?;
+    let right = manageable(app, who, Some(thrown.path.clone()))?;
+    Ok((thrown, right))
+}
+
+/// `POST /manage/restore`
+pub(super) async fn restore(
+    app: App,
+    place: Place,
+    form: CsrfForm<Thrown>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let (thrown, right) = thrown(&app, &who, &fields.id).await?;
+    let actor = Actor::account(who.account(), place.address);
+    let now = app.administration.clock.now();
+    match app.manage.restore(&thrown, &right, &actor, now).await {
+        Ok(back) if back == thrown.path => noted(&app, &holder(&back), Note::Restored),
+        Ok(back) => noted(&app, &holder(&back), Note::RestoredElsewhere),
+        Err(error) => stays(&app, &who, &thrown, error).await,
+    }
+}
+
+/// `POST /manage/forget`: gone for good.
+pub(super) async fn forget(app: App, place: Place, form: CsrfForm<Thrown>) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields } = form;
+    let (thrown, right) = thrown(&app, &who, &fields.id).await?;
+    let actor = Actor::account(who.account(), place.address);
+    let now = app.administration.clock.now();
+    match app.manage.forget(&thrown, &right, &actor, now).await {
+        Ok(()) => noted(&app, &trash_address(&thrown.path), Note::Forgotten),
+        Err(error) => stays(&app, &who, &thrown, error).await,
+    }
+}
+
+/// The trash once more, which says why something stays in it.
+async fn stays(
+    app: &State,
+    who: &SignedIn,
+    thrown: &Trashed,
+    error: StorageError,
+) -> Result<HttpResponse, WebError> {
+    let (status, sentence) = shown(error)?;
+    let share = format!("/{}", thrown.share()).parse().map_err(|_| WebError::NotFound)?;
+    let page = trash_of(app, who, share).await?;
+    again(status, &Trash { error: Some((thrown.id.clone(), sentence)), ..page })
 }
 
 /// What a form says, percent-decoded, if it can be a path.
@@ -248,11 +356,11 @@ fn holder(path: &FilePath) -> String {
 /// The status and the sentence of what a person can mend; anything else is the edge's business.
 fn shown(error: StorageError) -> Result<(StatusCode, String), WebError> {
     match error {
-        StorageError::Missing => Err(WebError::NotFound),
-        StorageError::Failed(_)
+        StorageError::Missing
+        | StorageError::Failed(_)
         | StorageError::Query(_)
         | StorageError::Random(_)
-        | StorageError::Interrupted => Err(WebError::Unavailable(error.into())),
+        | StorageError::Interrupted => Err(error.into()),
         error => Ok((error.status(), error.sentence())),
     }
 }

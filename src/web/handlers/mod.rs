@@ -18,6 +18,7 @@ mod enter;
 mod files;
 mod links;
 mod login;
+mod manage;
 mod my_links;
 mod one_link;
 mod opened;
@@ -27,6 +28,8 @@ mod reset;
 mod service;
 mod sessions;
 mod signup;
+mod tus;
+mod tus_order;
 
 /// All addresses.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
@@ -73,6 +76,18 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(web::resource("/receipts").route(web::post().to(receipts::take)))
         .service(web::resource("/links/{link}/deliveries").route(read().to(receipts::deliveries)))
+        .service(web::resource("/manage/new-folder").route(read().to(manage::new_folder_page)))
+        .service(web::resource("/manage/make-folder").route(web::post().to(manage::make_folder)))
+        .service(web::resource("/manage/entry").route(read().to(manage::entry_page)))
+        .service(web::resource("/manage/rename").route(web::post().to(manage::rename)))
+        .service(web::resource("/manage/delete").route(web::post().to(manage::delete)))
+        .service(web::resource("/manage/to").route(read().to(manage::move_page)))
+        .service(web::resource("/manage/move").route(web::post().to(manage::move_to)))
+        .service(web::resource("/manage/trash").route(read().to(manage::trash_page)))
+        .service(web::resource("/manage/restore").route(web::post().to(manage::restore)))
+        .service(web::resource("/manage/forget").route(web::post().to(manage::forget)))
+        .service(web::resource("/uploads").route(web::route().to(tus::handle)))
+        .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))

@@ -15,12 +15,12 @@ use crate::web::audit::Actor;
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, SignedIn};
 use crate::web::links::find::PER_PAGE;
-use crate::web::links::make::Made;
+use crate::web::links::make::{Made, NewLink};
 use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::links::{Standing, moment};
 use crate::web::note::Note;
 use crate::web::pages::Section;
-use crate::web::pages::link_form::NewLink;
+use crate::web::pages::link_form;
 use crate::web::pages::my_links::{LinkRow, MyLinks, State};
 use crate::web::pages::row::encoded;
 use crate::web::rights::Readable;
@@ -144,8 +144,14 @@ fn title_of(files: &[FilePath]) -> String {
     }
 }
 
-fn page_of(who: &SignedIn, files: &[FilePath], typed: Typed, mail: bool, errors: TermErrors) -> NewLink {
-    NewLink {
+fn page_of(
+    who: &SignedIn,
+    files: &[FilePath],
+    typed: Typed,
+    mail: bool,
+    errors: TermErrors,
+) -> link_form::NewLink {
+    link_form::NewLink {
         chrome: who.chrome("Make a link", Section::Links),
         files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
         files_field: files.iter().map(encoded).collect::<Vec<_>>().join(" "),
@@ -191,7 +197,7 @@ pub(super) async fn make(
     let whole = |sentence: &str| TermErrors { form: Some(sentence.to_owned()), ..TermErrors::default() };
     let mut terms = match typed.check(None, now) {
         Ok(terms) => terms,
-        Err(errors) => return again(typed, errors),
+        Err(errors) => return again(typed, *errors),
     };
     if readable(&app, &who, files.clone()).await?.is_none() {
         return again(typed, whole("Not all of these files are there any more."));
@@ -205,8 +211,9 @@ pub(super) async fn make(
         None => None,
     };
     let actor = Actor::account(who.account(), place.address);
-    let made = administration.links.make(who.account(), &files, &terms, password.as_ref(), mail, &actor, now);
-    match made.await? {
+    let new =
+        NewLink { owner: who.account(), files: &files, terms: &terms, password: password.as_ref(), mail };
+    match administration.links.make(&new, &actor, now).await? {
         Made::Link(id) => {
             tracing::info!(account = %who.account().id, link = id, "link made");
             let mut answer = see_other(&format!("/links/{id}"));

@@ -158,7 +158,7 @@ pub(super) async fn change(
     let mut terms = match typed.check(Some(named), now) {
         Ok(terms) => terms,
         Err(errors) => {
-            let mut answer = html_with_script(&app, &page_of(&app, &who, link, typed, errors).await?)?;
+            let mut answer = html_with_script(&app, &page_of(&app, &who, link, typed, *errors).await?)?;
             *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
             return Ok(answer);
         }

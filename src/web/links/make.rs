@@ -32,22 +32,28 @@ pub enum Made {
     NotAllowed,
 }
 
+/// A link that somebody wants to make.
+#[derive(Clone, Copy, Debug)]
+pub struct NewLink<'a> {
+    /// Who.
+    pub owner: &'a Account,
+    /// On what; that he may read it was checked.
+    pub files: &'a [FilePath],
+    /// On which terms.
+    pub terms: &'a Terms,
+    /// The password of the terms, hashed.
+    pub password: Option<&'a StoredPassword>,
+    /// Whether its recipients are told by mail.
+    pub mail: bool,
+}
+
 impl Links {
-    /// Makes a link on `files`, whose right to read somebody has checked. With `mail`, its recipients
-    /// are told.
+    /// Makes a link.
     ///
     /// # Errors
     /// See [`LinkError`]; nothing is made then.
-    pub async fn make(
-        &self,
-        owner: &Account,
-        files: &[FilePath],
-        terms: &Terms,
-        password: Option<&StoredPassword>,
-        mail: bool,
-        actor: &Actor,
-        now: Timestamp,
-    ) -> Result<Made, LinkError> {
+    pub async fn make(&self, new: &NewLink<'_>, actor: &Actor, now: Timestamp) -> Result<Made, LinkError> {
+        let NewLink { owner, files, terms, password, mail } = *new;
         let id = Secret::random::<16>()?.reveal().to_owned();
         let mut transaction = self.db.begin().await?;
         let enabled = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")

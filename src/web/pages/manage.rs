@@ -11,6 +11,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
+use crate::web::manage::Trashed;
 use crate::web::pages::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
 use crate::web::pages::{Chrome, Section};
 
@@ -56,7 +57,7 @@ impl NewFolder {
     }
 }
 
-/// What is wrong with one of the forms of [`Manage`].
+/// What is wrong with one of the forms of [`ManageEntry`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManageError {
     /// `POST /manage/rename`: a sentence about the name.
@@ -69,7 +70,7 @@ pub enum ManageError {
 /// `/manage/delete`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/manage.html")]
-pub struct Manage {
+pub struct ManageEntry {
     /// What surrounds the page; somebody is logged in.
     pub chrome: Chrome,
     /// The file or folder.
@@ -84,7 +85,7 @@ pub struct Manage {
     pub now: Timestamp,
 }
 
-impl Manage {
+impl ManageEntry {
     fn name(&self) -> Cow<'_, str> {
         human::name(self.entry.path.name())
     }
@@ -136,10 +137,10 @@ impl Manage {
     }
 
     /// A file whose new name was sent back.
-    pub fn sample(now: Timestamp) -> Option<Manage> {
+    pub fn sample(now: Timestamp) -> Option<ManageEntry> {
         let folder: FilePath = "/books/Novels & <b>more".parse().ok()?;
         let entry = sample_rows(&folder, now).into_iter().find(|row| row.path.name().starts_with('<'))?;
-        Some(Manage {
+        Some(ManageEntry {
             chrome: Chrome::sample("Manage <script>", Section::Files),
             typed_name: "a/b\"><script>".to_owned(),
             error: Some(ManageError::Rename("A name has no slash in it.".to_owned())),
@@ -257,44 +258,6 @@ impl MoveTo {
     }
 }
 
-/// Something in the trash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trashed {
-    /// Its id, the value of the field `id`.
-    pub id: String,
-    /// Where it was.
-    pub path: FilePath,
-    /// Whether it is a folder.
-    pub is_folder: bool,
-    /// When it was deleted.
-    pub trashed_at: Timestamp,
-    /// When the trash forgets it.
-    pub forget_at: Timestamp,
-}
-
-impl Trashed {
-    fn name(&self) -> Cow<'_, str> {
-        human::name(self.path.name())
-    }
-
-    fn icon(&self) -> &'static str {
-        if self.is_folder { "folder" } else { human::icon(self.path.name()) }
-    }
-
-    fn place(&self) -> String {
-        let folder = self.path.parent().unwrap_or_else(|| self.path.clone());
-        folder.components().map(human::name).collect::<Vec<_>>().join(" / ")
-    }
-
-    fn ago(&self, now: Timestamp) -> String {
-        human::ago(now, self.trashed_at)
-    }
-
-    fn until(&self) -> String {
-        human::time(self.forget_at)
-    }
-}
-
 /// `GET /manage/trash`: what was deleted from a share; posts `id` to `/manage/restore` or
 /// `/manage/forget`.
 #[derive(Clone, Debug, Template)]
@@ -325,6 +288,10 @@ impl Trash {
         address(&self.share)
     }
 
+    fn rows(&self) -> impl Iterator<Item = TrashRow<'_>> {
+        self.entries.iter().map(|entry| TrashRow { entry, now: self.now, error: self.error_of(entry) })
+    }
+
     fn error_of(&self, entry: &Trashed) -> Option<&str> {
         self.error.as_ref().filter(|(id, _)| *id == entry.id).map(|(_, sentence)| sentence.as_str())
     }
@@ -336,6 +303,7 @@ impl Trash {
                 id: id.to_owned(),
                 path: path.parse().ok()?,
                 is_folder,
+                account: "lin".to_owned(),
                 trashed_at: Timestamp::from_secs(now.secs().saturating_sub(7_000)),
                 forget_at: Timestamp::from_secs(now.secs().saturating_add(2_000_000)),
             })
@@ -354,6 +322,37 @@ impl Trash {
     }
 }
 
+/// A line of the trash.
+struct TrashRow<'p> {
+    entry: &'p Trashed,
+    now: Timestamp,
+    error: Option<&'p str>,
+}
+
+impl TrashRow<'_> {
+    fn name(&self) -> Cow<'_, str> {
+        human::name(self.entry.path.name())
+    }
+
+    fn icon(&self) -> &'static str {
+        if self.entry.is_folder { "folder" } else { human::icon(self.entry.path.name()) }
+    }
+
+    /// The folder that it was in.
+    fn place(&self) -> String {
+        let folder = self.entry.path.parent().unwrap_or_else(|| self.entry.path.clone());
+        folder.components().map(human::name).collect::<Vec<_>>().join(" / ")
+    }
+
+    fn ago(&self) -> String {
+        human::ago(self.now, self.entry.trashed_at)
+    }
+
+    fn until(&self) -> String {
+        human::time(self.entry.forget_at)
+    }
+}
+
 /// The address of the page of an entry.
 pub(super) fn manage_address(path: &FilePath) -> String {
     format!("/manage/entry?path={}", encoded(path))
@@ -365,7 +364,7 @@ pub(super) fn new_folder_address(folder: &FilePath) -> String {
 }
 
 /// The address of a share's trash.
-pub(super) fn trash_address(path: &FilePath) -> String {
+pub fn trash_address(path: &FilePath) -> String {
     let root = format!("/{}", path.share()).parse::<FilePath>();
     format!("/manage/trash?share={}", root.map(|root| encoded(&root)).unwrap_or_default())
 }
@@ -378,11 +377,11 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         let fresh = NewFolder { typed_name: String::new(), error: None, ..page };
         pages.push(("new-folder", fresh.render()?));
     }
-    if let Some(page) = Manage::sample(now) {
+    if let Some(page) = ManageEntry::sample(now) {
         pages.push(("manage-rename-error", page.render()?));
         let stays = ManageError::Delete("The disk is full.".to_owned());
-        pages.push(("manage-delete-error", Manage { error: Some(stays), ..page.clone() }.render()?));
-        pages.push(("manage", Manage { error: None, ..page }.render()?));
+        pages.push(("manage-delete-error", ManageEntry { error: Some(stays), ..page.clone() }.render()?));
+        pages.push(("manage", ManageEntry { error: None, ..page }.render()?));
     }
     if let Some(page) = MoveTo::sample() {
         pages.push(("move-error", page.render()?));

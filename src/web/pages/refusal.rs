@@ -114,6 +114,16 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         413 => {
             ("That is too large", "The request holds more than this service accepts.", "Send less at once.")
         }
+        422 => (
+            "That name does not work",
+            "The name cannot be given to a file or folder.",
+            "Go back and choose another one.",
+        ),
+        423 => (
+            "It is in use",
+            "Something else is being done with it right now.",
+            "Wait a moment, then try again.",
+        ),
         429 => (
             "Too many attempts",
             "Too many requests came in a short time, so this one was not looked at.",
@@ -123,6 +133,11 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
             "That request made no sense",
             "Something in the address or the form was not as it should be.",
             "Go back, check what you typed and try again.",
+        ),
+        507 => (
+            "The disk is full",
+            "There is no room for it now.",
+            "Try again later, or ask your operator for room.",
         ),
         503 => (
             "Not available right now",
@@ -150,6 +165,9 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("refusal-410", Refusal::of(410).render()?),
         ("refusal-413", Refusal::of(413).render()?),
         ("refusal-415", Refusal::of(415).render()?),
+        ("refusal-422", Refusal::of(422).render()?),
+        ("refusal-423", Refusal::of(423).render()?),
+        ("refusal-507", Refusal::of(507).render()?),
         ("refusal-429", Refusal::of(429).wait(90).render()?),
         ("refusal-500", Refusal::of(500).render()?),
         ("refusal-503", Refusal::of(503).wait(5).render()?),

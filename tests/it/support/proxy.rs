@@ -1,7 +1,7 @@
 //! A line between client and node that breaks off or is slow, and that remembers what was asked.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Uplink {
     /// The first so many connections that have carried `cut_after` bytes of requests are cut there.
     pub cuts: usize,
     pub cut_after: usize,
-    /// Bytes of requests a second that each connection carries.
+    /// Bytes of requests a second that each connection carries, until [`Proxy::hurry`].
     pub speed: Option<u32>,
 }
 
@@ -41,6 +41,7 @@ struct State {
     up: Uplink,
     cuts_left: AtomicUsize,
     cuts_up_left: AtomicUsize,
+    hurried: AtomicBool,
     running: AtomicUsize,
     most_running: AtomicUsize,
     carried: AtomicU64,
@@ -60,6 +61,7 @@ impl Proxy {
             up,
             cuts_left: AtomicUsize::new(line.cuts),
             cuts_up_left: AtomicUsize::new(up.cuts),
+            hurried: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
             carried: AtomicU64::new(0),
@@ -89,6 +91,11 @@ impl Proxy {
     /// How many connections were cut.
     pub fn cuts(&self) -> usize {
         self.state.line.cuts - self.state.cuts_left.load(Ordering::SeqCst)
+    }
+
+    /// From now on the way up is as fast as can be.
+    pub fn hurry(&self) {
+        self.state.hurried.store(true, Ordering::SeqCst);
     }
 
     /// How many connections were cut on the way up.
@@ -132,7 +139,7 @@ async fn carry(client: TcpStream, node: SocketAddr, state: Arc<State>) {
 async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
     let mut chunk = vec![0; 16 * 1024];
     let mut head = Vec::new();
-    let mut carried = 0;
+    let (mut carried, mut body) = (0, 0);
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
         carried += count;
         if carried >= state.up.cut_after
@@ -143,18 +150,31 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State
         {
             return;
         }
-        if let Some(speed) = state.up.speed {
+        if let Some(speed) = state.up.speed
+            && !state.hurried.load(Ordering::SeqCst)
+        {
             tokio::time::sleep(Duration::from_secs_f64(count as f64 / f64::from(speed))).await;
         }
         head.extend_from_slice(&chunk[..count]);
-        while let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+        loop {
+            let skipped = body.min(head.len());
+            head.drain(..skipped);
+            body -= skipped;
+            let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { break };
             let one: Vec<u8> = head.drain(..end + 4).collect();
-            state.requests.lock().unwrap().push(String::from_utf8_lossy(&one).into_owned());
+            let one = String::from_utf8_lossy(&one).into_owned();
+            body = one.lines().find_map(content_length).unwrap_or(0);
+            state.requests.lock().unwrap().push(one);
         }
         if to.write_all(&chunk[..count]).await.is_err() {
             return;
         }
     }
+}
+
+fn content_length(line: &str) -> Option<usize> {
+    let (name, value) = line.split_once(':')?;
+    name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
 }
 
 async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {

@@ -1,0 +1,366 @@
+//! Uploads over the resumable protocol tus 1.0, at `/uploads` and `/uploads/{id}`.
+//!
+//! Whoever sends is logged in, and proves with the header `X-CSRF-Token` that a page of ours, or a
+//! program that was given the session, asks. Answers are short: a program reads them.
+
+use actix_web::http::header::{
+    CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde_json::json;
+
+use super::App;
+use super::tus_order::{Concat, Order};
+use crate::clock::Timestamp;
+use crate::web::error::WebError;
+use crate::web::extract::{SignedIn, of_our_page, session_of};
+use crate::web::pages::row::address;
+use crate::web::storage::StorageError;
+use crate::web::uploads::checksum::{ALGORITHMS, Checksum};
+use crate::web::uploads::intake::Incoming;
+use crate::web::uploads::{Stage, Upload};
+
+const VERSION: &str = "1.0.0";
+
+const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
+
+/// What a body of bytes of an upload is called.
+const BYTES: &str = "application/offset+octet-stream";
+
+/// Why a request of the protocol is refused.
+enum TusError {
+    /// What the service underneath says.
+    Storage(StorageError),
+    /// Nobody is logged in.
+    NotSignedIn,
+    /// It does not come from a page of ours.
+    Foreign,
+    /// It speaks another version of the protocol.
+    Version,
+    /// The method means nothing here.
+    Method,
+    /// The body has another type than bytes of an upload.
+    BodyType,
+    /// A joined upload takes no bytes.
+    Joined,
+    /// A header is missing or makes no sense.
+    Header(&'static str),
+}
+
+impl<E: Into<StorageError>> From<E> for TusError {
+    fn from(error: E) -> TusError {
+        TusError::Storage(error.into())
+    }
+}
+
+/// Everything below `/uploads`.
+pub(super) async fn handle(app: App, request: HttpRequest, body: Payload) -> HttpResponse {
+    let answer = match serve(&app, &request, body).await {
+        Ok(answer) => answer,
+        Err(error) => refuse(&request, &error),
+    };
+    let mut answer = answer;
+    let version = actix_web::http::header::HeaderValue::from_static(VERSION);
+    answer.headers_mut().insert(actix_web::http::header::HeaderName::from_static("tus-resumable"), version);
+    answer
+}
+
+async fn serve(app: &App, request: &HttpRequest, body: Payload) -> Result<HttpResponse, TusError> {
+    let headers = request.headers();
+    // For clients behind what lets only GET and POST through.
+    let method = match text(headers, "x-http-method-override") {
+        Some(name) if *request.method() == Method::POST => {
+            Method::from_bytes(name.as_bytes()).map_err(|_| TusError::Method)?
+        }
+        _ => request.method().clone(),
+    };
+    if method == Method::OPTIONS {
+        return Ok(capabilities(app));
+    }
+    if text(headers, "tus-resumable") != Some(VERSION) {
+        return Err(TusError::Version);
+    }
+    let signed_in = session_of(request, app).await.map_err(unavailable)?;
+    let who = signed_in.ok_or(TusError::NotSignedIn)?;
+    if method != Method::HEAD && !of_our_page(request, app) {
+        return Err(TusError::Foreign);
+    }
+    let now = app.administration.clock.now();
+    match (method.as_str(), request.match_info().get("id")) {
+        ("POST", None) => create(app, request, &who, body, now).await,
+        ("HEAD", Some(id)) => Ok(state(&find(app, &who, id, now).await?)),
+        ("PATCH", Some(id)) => {
+            let upload = find(app, &who, id, now).await?;
+            patch(app, request, &who, upload, body, now).await
+        }
+        ("DELETE", Some(id)) => {
+            let upload = find(app, &who, id, now).await?;
+            app.uploads.abandon(&upload).await?;
+            Ok(HttpResponse::NoContent().finish())
+        }
+        _ => Err(TusError::Method),
+    }
+}
+
+fn capabilities(app: &App) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent();
+    answer.insert_header(("tus-version", VERSION)).insert_header(("tus-extension", EXTENSIONS));
+    answer.insert_header(("tus-checksum-algorithm", ALGORITHMS));
+    if app.uploads.max() > 0 {
+        answer.insert_header(("tus-max-size", app.uploads.max()));
+    }
+    answer.finish()
+}
+
+async fn find(app: &App, who: &SignedIn, id: &str, now: Timestamp) -> Result<Upload, TusError> {
+    let id = id.parse().map_err(|_| StorageError::Missing)?;
+    Ok(app.uploads.find(&who.account().id, &id, now).await?)
+}
+
+async fn create(
+    app: &App,
+    request: &HttpRequest,
+    who: &SignedIn,
+    body: Payload,
+    now: Timestamp,
+) -> Result<HttpResponse, TusError> {
+    let headers = request.headers();
+    let order = Order::read(headers).map_err(TusError::Header)?;
+    let account = who.account();
+    if let Concat::Final { parts, header } = &order.concat {
+        let new = order.file(&app.rights, account)?;
+        let (app, account, parts) = (app.clone(), account.id.clone(), parts.clone());
+        let header = header.clone();
+        // Goes on if the client does not wait for it.
+        let joining =
+            actix_web::rt::spawn(async move { app.uploads.join(&account, new, &parts, &header, now).await });
+        let upload = joining.await.map_err(|_| StorageError::Interrupted)??;
+        return Ok(created(&upload, true));
+    }
+    let size = order.size.map_err(TusError::Header)?;
+    let has_body = text(headers, CONTENT_TYPE.as_str()) == Some(BYTES);
+    if !has_body && text(headers, CONTENT_LENGTH.as_str()).is_some_and(|length| length != "0") {
+        return Err(TusError::BodyType);
+    }
+    let checksum = checksum(headers)?;
+    if let (Some(size), Some(coming)) = (size, content_length(headers))
+        && coming > size
+    {
+        return Err(StorageError::Beyond.into());
+    }
+    let new = order.new_upload(&app.rights, account, size)?;
+    let upload = app.uploads.begin(&account.id, new, now).await?;
+    if !has_body || upload.stage == Stage::Done {
+        return Ok(created(&upload, has_body));
+    }
+    match append(app, request, upload.clone(), 0, checksum, body, now).await {
+        Ok(upload) => Ok(created(&upload, true)),
+        // The client could not know where to go on, for it never got the address.
+        Err(error @ (StorageError::Checksum | StorageError::Beyond | StorageError::TooLarge { .. })) => {
+            app.uploads.abandon(&upload).await?;
+            Err(error.into())
+        }
+        // It learns from the offset that not all of it was taken, and why when it goes on.
+        Err(_) => {
+            let upload = app.uploads.find(&account.id, &upload.id, now).await?;
+            Ok(created(&upload, true))
+        }
+    }
+}
+
+async fn patch(
+    app: &App,
+    request: &HttpRequest,
+    who: &SignedIn,
+    mut upload: Upload,
+    body: Payload,
+    now: Timestamp,
+) -> Result<HttpResponse, TusError> {
+    let headers = request.headers();
+    if text(headers, CONTENT_TYPE.as_str()) != Some(BYTES) {
+        return Err(TusError::BodyType);
+    }
+    if upload.concat.starts_with("final") {
+        return Err(TusError::Joined);
+    }
+    // The right may have been taken away since the upload was begun.
+    app.rights.writable(who.account(), upload.folder.clone()).ok_or(StorageError::Missing)?;
+    let offset = number(headers, "upload-offset").map_err(TusError::Header)?;
+    let offset = offset.ok_or(TusError::Header("Upload-Offset is missing"))?;
+    let checksum = checksum(headers)?;
+    if offset != upload.offset {
+        return Err(StorageError::Offset { is: upload.offset }.into());
+    }
+    if let Some(size) = number(headers, "upload-length").map_err(TusError::Header)? {
+        match upload.size {
+            None => upload = app.uploads.set_size(&upload, size).await?,
+            Some(known) if known == size => {}
+            Some(_) => return Err(TusError::Header("Upload-Length cannot change")),
+        }
+    }
+    if let (Some(size), Some(coming)) = (upload.size, content_length(headers))
+        && coming > size.saturating_sub(offset)
+    {
+        return Err(StorageError::Beyond.into());
+    }
+    if upload.stage != Stage::Done {
+        upload = append(app, request, upload, offset, checksum, body, now).await?;
+    }
+    let mut answer = HttpResponse::NoContent();
+    progress(&mut answer, &upload);
+    Ok(answer.finish())
+}
+
+/// Takes a body in. Goes on when the client hangs up in the middle: what has arrived is to be kept.
+async fn append(
+    app: &App,
+    request: &HttpRequest,
+    upload: Upload,
+    offset: u64,
+    checksum: Option<Checksum>,
+    body: Payload,
+    now: Timestamp,
+) -> Result<Upload, StorageError> {
+    let (app, request) = (app.clone(), request.clone());
+    let appending = actix_web::rt::spawn(async move {
+        let may_go_on = async || !matches!(session_of(&request, &app).await, Ok(None));
+        app.uploads.append(&upload, offset, Incoming { body, checksum, may_go_on }, now).await
+    });
+    appending.await.map_err(|_| StorageError::Interrupted)?
+}
+
+fn created(upload: &Upload, with_bytes: bool) -> HttpResponse {
+    let mut answer = HttpResponse::Created();
+    answer.insert_header((LOCATION, format!("/uploads/{}", upload.id)));
+    if with_bytes {
+        progress(&mut answer, upload);
+    } else {
+        place(&mut answer, upload);
+    }
+    answer.finish()
+}
+
+fn state(upload: &Upload) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    progress(&mut answer, upload);
+    match upload.size {
+        Some(size) => answer.insert_header(("upload-length", size)),
+        None => answer.insert_header(("upload-defer-length", "1")),
+    };
+    if !upload.metadata.is_empty() {
+        answer.insert_header(("upload-metadata", upload.metadata.as_str()));
+    }
+    if !upload.concat.is_empty() {
+        answer.insert_header(("upload-concat", upload.concat.as_str()));
+    }
+    answer.finish()
+}
+
+fn progress(answer: &mut HttpResponseBuilder, upload: &Upload) {
+    answer.insert_header(("upload-offset", upload.offset));
+    place(answer, upload);
+}
+
+/// Where the file stands, once it is done; until then, when the upload will be forgotten.
+fn place(answer: &mut HttpResponseBuilder, upload: &Upload) {
+    match &upload.path {
+        Some(path) if upload.stage == Stage::Done => {
+            answer.insert_header((CONTENT_LOCATION, address(path)));
+        }
+        _ => {
+            let expires = std::time::UNIX_EPOCH
+                .checked_add(std::time::Duration::from_secs(upload.expires_at.secs()))
+                .map(|moment| actix_web::http::header::HttpDate::from(moment).to_string());
+            if let Some(expires) = expires {
+                answer.insert_header(("upload-expires", expires));
+            }
+        }
+    }
+}
+
+fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, TusError> {
+    let header = text(headers, "upload-checksum").map(Checksum::parse).transpose();
+    header.map_err(|_| TusError::Header("Upload-Checksum is none of sha1 and sha256"))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, CONTENT_LENGTH.as_str())?.parse().ok()
+}
+
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A number of bytes in a header.
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, &'static str> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    // 2^60 bytes are more than any disk holds, and leave room for sums of them.
+    let number = digits.and_then(|digits| digits.parse::<u64>().ok()).filter(|number| *number <= 1 << 60);
+    number.map(Some).ok_or("a header that should be a number of bytes is none")
+}
+
+fn unavailable(error: WebError) -> TusError {
+    tracing::error!(cause = crate::telemetry::chain(&error), "cannot find the session of an upload");
+    TusError::Storage(StorageError::Interrupted)
+}
+
+fn refuse(request: &HttpRequest, error: &TusError) -> HttpResponse {
+    let (status, slug, sentence) = match error {
+        TusError::Storage(error) => (error.status(), error.slug(), error.sentence()),
+        TusError::NotSignedIn => {
+            (StatusCode::UNAUTHORIZED, "not-signed-in", "You are not logged in any more.".to_owned())
+        }
+        TusError::Foreign => (
+            StatusCode::FORBIDDEN,
+            "foreign-form",
+            "The request lacks the X-CSRF-Token of the session. Reload the page.".to_owned(),
+        ),
+        TusError::Version => (
+            StatusCode::PRECONDITION_FAILED,
+            "tus-version",
+            format!("Send the header Tus-Resumable: {VERSION}."),
+        ),
+        TusError::Method => {
+            (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "That does not work here.".to_owned())
+        }
+        TusError::BodyType => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "body-type", format!("Send the bytes as {BYTES}."))
+        }
+        TusError::Joined => {
+            (StatusCode::FORBIDDEN, "joined", "An upload that was joined takes no more bytes.".to_owned())
+        }
+        TusError::Header(what) => (StatusCode::BAD_REQUEST, "invalid-request", format!("{what}.")),
+    };
+    let mut answer = HttpResponse::build(status);
+    if let TusError::Storage(error) = error {
+        log(request, status, error);
+        if let StorageError::Offset { is } = error {
+            answer.insert_header(("upload-offset", *is));
+        }
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.insert_header((RETRY_AFTER, 5));
+    }
+    if let TusError::Version = error {
+        answer.insert_header(("tus-version", VERSION));
+    }
+    if let TusError::Method = error {
+        answer.insert_header(("allow", "OPTIONS, POST, HEAD, PATCH, DELETE"));
+    }
+    let body = json!({ "type": slug, "title": sentence, "status": status.as_u16(), "detail": sentence });
+    answer.content_type("application/problem+json").body(body.to_string())
+}
+
+fn log(request: &HttpRequest, status: StatusCode, error: &StorageError) {
+    let (method, status) = (request.method(), status.as_u16());
+    let cause = crate::telemetry::chain(error);
+    if status >= 500 {
+        tracing::error!(%method, status, "upload failed: {cause}");
+    } else {
+        tracing::debug!(%method, status, "upload refused: {cause}");
+    }
+}

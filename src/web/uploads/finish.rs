@@ -1,0 +1,123 @@
+//! Gives a whole upload its place and name. In this order, so that a crash between any two steps is
+//! recovered from: the bytes are on the disk; the row says which path the file is about to get; the
+//! file gets it, in one step that replaces nothing; the row says that it is done.
+
+use crate::clock::Timestamp;
+use crate::files::staging::Staged;
+use crate::files::write::WriteError;
+use crate::id::FilePath;
+use crate::web::storage::{StorageError, on_disk};
+use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, quota, rows};
+
+/// How often another name is tried when one is taken between looking and taking.
+const TRIES: usize = 100;
+
+impl Uploads {
+    /// Finishes an upload whose bytes are all there.
+    ///
+    /// # Errors
+    /// [`StorageError::Busy`] while somebody writes to it. After any failure it is as whole as before.
+    pub(super) async fn finish(&self, upload: &Upload, now: Timestamp) -> Result<Upload, StorageError> {
+        let _turn = self.turns.take(&upload.id).await?;
+        let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+        match on_disk(move || shares.staged(&share, id.as_str())).await {
+            Ok(file) => self.finish_held(upload, file, now).await,
+            // Somebody else has finished it meanwhile.
+            Err(StorageError::Missing) => {
+                let found = rows::find(&self.db, &upload.id).await?.ok_or(StorageError::Missing)?;
+                match found.stage {
+                    Stage::Done => Ok(Upload { offset: found.size.unwrap_or(0), ..found }),
+                    _ => self.settle(found, now).await,
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same for an upload whose file is held.
+    pub(super) async fn finish_held(
+        &self,
+        upload: &Upload,
+        file: Staged,
+        now: Timestamp,
+    ) -> Result<Upload, StorageError> {
+        let name = upload.name.clone().ok_or(StorageError::Parts)?;
+        let size = upload.size.unwrap_or(upload.offset);
+        let mut hashing = self.hashing.remove(&upload.id).map(|(_, hashing)| hashing).unwrap_or_default();
+        let (file, hashing, version) = on_disk(move || {
+            if hashing.upto() > size {
+                hashing = super::digests::Hashing::default();
+            }
+            hashing.catch_up(&file, size)?;
+            file.sync()?;
+            let version = file.version()?;
+            Ok::<_, WriteError>((file, hashing, version))
+        })
+        .await?;
+        self.hashing_of(&upload.id, hashing.clone());
+        let (sha256, version) = (hashing.finish(), version.to_string());
+        for _ in 0..TRIES {
+            let (shares, folder, name) = (self.shares.clone(), upload.folder.clone(), name.clone());
+            let path = on_disk(move || {
+                let folder = shares.folders_to(&folder)?;
+                let name = shares.free_name(&folder, &name)?;
+                Ok::<FilePath, WriteError>(folder.join(name.as_str())?)
+            })
+            .await?;
+            rows::publishing(&self.db, &upload.id, path.as_str(), &version, &sha256).await?;
+            let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+            let to = path.clone();
+            match on_disk(move || shares.publish(&share, id.as_str(), &to)).await {
+                Ok(()) => {
+                    drop(file);
+                    let published = Upload {
+                        path: Some(path),
+                        version: Some(version),
+                        sha256: Some(sha256),
+                        size: Some(size),
+                        ..upload.clone()
+                    };
+                    return self.done(published, now).await;
+                }
+                Err(StorageError::Taken { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StorageError::Taken { by: name.as_str().to_owned() })
+    }
+
+    /// An upload whose file is not where uploads are: it stands under its name already, if the process
+    /// ended in between, or it is gone.
+    pub(super) async fn settle(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
+        let published = match (upload.stage, upload.path.clone(), upload.version.clone()) {
+            (Stage::Publishing, Some(path), Some(version)) => {
+                let shares = self.shares.clone();
+                let found = on_disk(move || shares.file(&path)).await;
+                found.is_ok_and(|file| file.version().to_string() == version)
+            }
+            _ => false,
+        };
+        if published {
+            return self.done(upload, now).await;
+        }
+        rows::delete(&self.db, &upload.id).await?;
+        Err(StorageError::Missing)
+    }
+
+    async fn done(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
+        let (Some(path), Some(version), Some(sha256)) = (&upload.path, &upload.version, &upload.sha256)
+        else {
+            return Err(StorageError::Missing);
+        };
+        let size = upload.size.unwrap_or(0);
+        let expires_at = now.plus(DONE_KEPT);
+        let mut transaction = self.db.begin().await?;
+        let account = &upload.account;
+        quota::count(&mut transaction, path.as_str(), path.share(), version, sha256, account, size).await?;
+        rows::done(&mut transaction, &upload.id, expires_at).await?;
+        transaction.commit().await?;
+        self.hashing.remove(&upload.id);
+        tracing::info!(upload = %upload.id, account = %upload.account, file = ?path, size, "file uploaded");
+        Ok(Upload { stage: Stage::Done, offset: size, expires_at, unchecked_from: None, ..upload })
+    }
+}

@@ -1,0 +1,141 @@
+//! Puts an upload together from parts that were uploaded side by side.
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::files::write::WriteError;
+use crate::web::account::AccountId;
+use crate::web::storage::{StorageError, on_disk};
+use crate::web::uploads::digests::Hashing;
+use crate::web::uploads::id::UploadId;
+use crate::web::uploads::quota::Wanted;
+use crate::web::uploads::{NewUpload, Purpose, Stage, Upload, Uploads, rows};
+
+/// How much is copied at once.
+const COPIED_AT_ONCE: usize = 1 << 20;
+
+/// Most parts of one upload.
+pub const MOST_PARTS: usize = 1_000;
+
+impl Uploads {
+    /// Joins parts of this account, in order, to a file, and forgets them.
+    ///
+    /// # Errors
+    /// [`StorageError::Parts`] where a part is not there or not whole. After any failure the parts are
+    /// as before.
+    pub async fn join(
+        &self,
+        account: &AccountId,
+        new: NewUpload,
+        parts: &[UploadId],
+        concat: &str,
+        now: Timestamp,
+    ) -> Result<Upload, StorageError> {
+        let Purpose::File { folder, below, name } = new.purpose else { return Err(StorageError::Parts) };
+        if parts.is_empty() || parts.len() > MOST_PARTS {
+            return Err(StorageError::Parts);
+        }
+        let mut found = Vec::new();
+        let mut turns = Vec::new();
+        for id in parts {
+            if found.iter().any(|part: &Upload| part.id == *id) {
+                return Err(StorageError::Parts);
+            }
+            let part = match self.find(account, id, now).await {
+                Err(StorageError::Missing) => return Err(StorageError::Parts),
+                part => part?,
+            };
+            if part.name.is_some() || !part.is_whole() {
+                return Err(StorageError::Parts);
+            }
+            turns.push(self.turns.take(id).await?);
+            found.push(part);
+        }
+        let mut target = folder.path().clone();
+        let share = target.share().to_owned();
+        for name in &below {
+            target = target.join(name.as_str())?;
+        }
+        let size = found.iter().filter_map(|part| part.size).sum();
+        let upload = Upload {
+            id: UploadId::random()?,
+            account: account.clone(),
+            share,
+            folder: target,
+            name: Some(name),
+            size: Some(size),
+            offset: 0,
+            metadata: new.metadata,
+            concat: concat.to_owned(),
+            stage: Stage::Running,
+            path: None,
+            expires_at: now.plus(self.keep),
+            unchecked_from: None,
+            version: None,
+            sha256: None,
+        };
+        let mut transaction = self.db.begin().await?;
+        // The parts are weighed as what they become: taken out, and put back as they are until the
+        // file stands, so that a crash loses none of them.
+        for part in &found {
+            rows::delete_in(&mut transaction, &part.id).await?;
+        }
+        let wanted = Wanted { account, share: &upload.share, size };
+        self.quotas.admit(&mut transaction, &wanted).await?;
+        rows::insert(&mut transaction, &upload, now).await?;
+        for part in &found {
+            rows::insert(&mut transaction, part, now).await?;
+        }
+        transaction.commit().await?;
+        let joined = self.copy(&upload, &found, now).await;
+        match joined {
+            Ok(upload) => {
+                drop(turns);
+                for part in &found {
+                    self.abandon(part).await?;
+                }
+                Ok(upload)
+            }
+            Err(error) => {
+                rows::delete(&self.db, &upload.id).await?;
+                let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+                on_disk(move || shares.unstage(&share, id.as_str())).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn copy(&self, upload: &Upload, parts: &[Upload], now: Timestamp) -> Result<Upload, StorageError> {
+        let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+        let parts: Vec<(String, UploadId)> =
+            parts.iter().map(|part| (part.share.clone(), part.id.clone())).collect();
+        let (file, hashing) = on_disk(move || {
+            let whole = shares.stage(&share, id.as_str())?;
+            let mut hashing = Hashing::default();
+            for (share, id) in &parts {
+                let part = shares.staged(share, id.as_str())?;
+                let mut offset = 0;
+                loop {
+                    let mut buffer = vec![0; COPIED_AT_ONCE];
+                    let count = part.read(&mut buffer, offset)?;
+                    if count == 0 {
+                        break;
+                    }
+                    buffer.truncate(count);
+                    let piece = [Bytes::from(buffer)];
+                    whole.write(hashing.upto(), &piece)?;
+                    hashing.update(&piece);
+                    offset += count as u64;
+                }
+            }
+            Ok::<_, WriteError>((whole, hashing))
+        })
+        .await?;
+        if Some(hashing.upto()) != upload.size {
+            return Err(StorageError::Parts);
+        }
+        let whole = Upload { offset: hashing.upto(), ..upload.clone() };
+        self.hashing_of(&upload.id, hashing);
+        self.finish_held(&whole, file, now).await
+    }
+}

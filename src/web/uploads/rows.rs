@@ -1,0 +1,201 @@
+//! Uploads as rows of the database.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::files::name::FileName;
+use crate::web::account::AccountId;
+use crate::web::accounts::{from_column, to_column};
+use crate::web::db::{Database, QueryError};
+use crate::web::uploads::id::UploadId;
+use crate::web::uploads::{Stage, Upload};
+
+const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat, state, unchecked_from, path, \
+                       version, sha256, expires_at";
+
+/// A number of bytes for a BIGINT column.
+pub(super) fn bytes_to_column(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// A number of bytes from a BIGINT column.
+pub(super) fn bytes_from_column(bytes: i64) -> u64 {
+    u64::try_from(bytes).unwrap_or(0)
+}
+
+pub(super) async fn insert(
+    transaction: &mut Transaction<'static, Any>,
+    upload: &Upload,
+    now: Timestamp,
+) -> Result<(), QueryError> {
+    sqlx::query(
+        "INSERT INTO uploads (id, account, share, folder, name, size, metadata, concat, state, created_at, \
+         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10)",
+    )
+    .bind(upload.id.as_str())
+    .bind(upload.account.as_str())
+    .bind(&upload.share)
+    .bind(upload.folder.as_str())
+    .bind(upload.name.as_ref().map_or("", FileName::as_str))
+    .bind(upload.size.map(bytes_to_column))
+    .bind(&upload.metadata)
+    .bind(&upload.concat)
+    .bind(to_column(now))
+    .bind(to_column(upload.expires_at))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find(db: &Database, id: &UploadId) -> Result<Option<Upload>, QueryError> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM uploads WHERE id = $1")))
+        .bind(id.as_str())
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(row.as_ref().map(read).transpose()?.flatten())
+}
+
+pub(super) async fn of_account(db: &Database, account: &AccountId) -> Result<Vec<Upload>, QueryError> {
+    let query = format!("SELECT {COLUMNS} FROM uploads WHERE account = $1 ORDER BY created_at, id");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(account.as_str()).fetch_all(db.reader()).await?;
+    let uploads = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(uploads.into_iter().flatten().collect())
+}
+
+/// Those whose time is over, at most `limit`.
+pub(super) async fn over(db: &Database, now: Timestamp, limit: i64) -> Result<Vec<Upload>, QueryError> {
+    let query = format!("SELECT {COLUMNS} FROM uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(to_column(now))
+        .bind(limit)
+        .fetch_all(db.reader())
+        .await?;
+    let uploads = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(uploads.into_iter().flatten().collect())
+}
+
+/// The ids of all uploads of a share.
+pub(super) async fn ids_in(db: &Database, share: &str) -> Result<Vec<String>, QueryError> {
+    let ids = sqlx::query_scalar("SELECT id FROM uploads WHERE share = $1")
+        .bind(share)
+        .fetch_all(db.reader())
+        .await?;
+    Ok(ids)
+}
+
+pub(super) async fn delete(db: &Database, id: &UploadId) -> Result<(), QueryError> {
+    sqlx::query("DELETE FROM uploads WHERE id = $1").bind(id.as_str()).execute(db.writer()).await?;
+    Ok(())
+}
+
+pub(super) async fn delete_in(
+    transaction: &mut Transaction<'static, Any>,
+    id: &UploadId,
+) -> Result<(), QueryError> {
+    sqlx::query("DELETE FROM uploads WHERE id = $1").bind(id.as_str()).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+pub(super) async fn set_size(
+    transaction: &mut Transaction<'static, Any>,
+    id: &UploadId,
+    size: u64,
+) -> Result<(), QueryError> {
+    sqlx::query("UPDATE uploads SET size = $1 WHERE id = $2")
+        .bind(bytes_to_column(size))
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Bytes came, or are about to: the upload is kept for longer, and those from `unchecked_from` on count
+/// only when that is taken back.
+pub(super) async fn touch(
+    db: &Database,
+    id: &UploadId,
+    unchecked_from: Option<u64>,
+    expires_at: Timestamp,
+) -> Result<(), QueryError> {
+    sqlx::query("UPDATE uploads SET unchecked_from = $1, expires_at = $2 WHERE id = $3")
+        .bind(unchecked_from.map(bytes_to_column))
+        .bind(to_column(expires_at))
+        .bind(id.as_str())
+        .execute(db.writer())
+        .await?;
+    Ok(())
+}
+
+/// The file is about to get this path: whoever comes after a crash must look there.
+pub(super) async fn publishing(
+    db: &Database,
+    id: &UploadId,
+    path: &str,
+    version: &str,
+    sha256: &str,
+) -> Result<(), QueryError> {
+    sqlx::query(
+        "UPDATE uploads SET state = 'publishing', path = $1, version = $2, sha256 = $3 WHERE id = $4",
+    )
+    .bind(path)
+    .bind(version)
+    .bind(sha256)
+    .bind(id.as_str())
+    .execute(db.writer())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn done(
+    transaction: &mut Transaction<'static, Any>,
+    id: &UploadId,
+    expires_at: Timestamp,
+) -> Result<(), QueryError> {
+    sqlx::query("UPDATE uploads SET state = 'done', expires_at = $1 WHERE id = $2")
+        .bind(to_column(expires_at))
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// `None` for a row that an older release, with other rules for names, has left.
+fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let maybe = |column: &str| row.try_get::<Option<String>, _>(column);
+    let bytes = |column: &str| -> Result<Option<u64>, sqlx::Error> {
+        Ok(row.try_get::<Option<i64>, _>(column)?.map(bytes_from_column))
+    };
+    let (Ok(id), Ok(folder)) = (text("id")?.parse(), text("folder")?.parse()) else { return Ok(None) };
+    let name = text("name")?;
+    let name = match name.as_str() {
+        "" => None,
+        name => match FileName::uploaded(name) {
+            Ok(name) => Some(name),
+            Err(_) => return Ok(None),
+        },
+    };
+    let stage = match text("state")?.as_str() {
+        "done" => Stage::Done,
+        "publishing" => Stage::Publishing,
+        _ => Stage::Running,
+    };
+    Ok(Some(Upload {
+        id,
+        account: AccountId::from_store(&text("account")?),
+        share: text("share")?,
+        folder,
+        name,
+        size: bytes("size")?,
+        offset: 0,
+        metadata: text("metadata")?,
+        concat: text("concat")?,
+        stage,
+        path: maybe("path")?.and_then(|path| path.parse().ok()),
+        expires_at: from_column(row.try_get("expires_at")?),
+        unchecked_from: bytes("unchecked_from")?,
+        version: maybe("version")?,
+        sha256: maybe("sha256")?,
+    }))
+}

@@ -1,0 +1,91 @@
+//! Forgets uploads with which nobody goes on, and what is left of those whose row is gone.
+
+use std::collections::BTreeSet;
+
+use crate::clock::Timestamp;
+use crate::files::write::WriteError;
+use crate::web::storage::{StorageError, on_disk};
+use crate::web::uploads::id::UploadId;
+use crate::web::uploads::{Stage, Uploads, rows};
+
+/// Uploads that are forgotten in one round.
+const AT_ONCE: i64 = 500;
+
+impl Uploads {
+    /// Forgets uploads whose time is over; answers how many were unfinished.
+    ///
+    /// # Errors
+    /// When the database fails. A share that fails is logged, and its uploads are tried again.
+    pub async fn forget_expired(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let mut unfinished = 0;
+        for upload in rows::over(&self.db, now, AT_ONCE).await? {
+            match self.abandon(&upload).await {
+                Ok(()) if upload.stage == Stage::Done => {}
+                Ok(()) => unfinished += 1,
+                // Bytes are coming right now: it is not over.
+                Err(StorageError::Busy) => {
+                    rows::touch(&self.db, &upload.id, upload.unchecked_from, now.plus(self.keep)).await?;
+                }
+                // A share that is not served any more takes its uploads with it.
+                Err(StorageError::Missing) => rows::delete(&self.db, &upload.id).await?,
+                Err(StorageError::Query(error)) => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(
+                        upload = %upload.id,
+                        share = upload.share,
+                        cause = crate::telemetry::chain(&error),
+                        "cannot remove an upload that is over"
+                    );
+                }
+            }
+        }
+        Ok(unfinished)
+    }
+
+    /// Removes files of uploads of which the database knows nothing, as when their account was deleted.
+    /// A row is made before its file, so none of these can be one that just begins; and those to which
+    /// bytes came of late are left, because another installation may serve the same folder.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn remove_orphans(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let mut removed = 0;
+        let names: Vec<String> = self.shares.names().map(str::to_owned).collect();
+        for share in names {
+            let (shares, name) = (self.shares.clone(), share.clone());
+            // Looked for before the rows are: what begins in between has a row.
+            let staged = match on_disk(move || shares.all_staged(&name)).await {
+                Ok(staged) => staged,
+                Err(error) => {
+                    tracing::warn!(share, cause = crate::telemetry::chain(&error), "cannot look for uploads");
+                    continue;
+                }
+            };
+            if staged.is_empty() {
+                continue;
+            }
+            let known: BTreeSet<String> = rows::ids_in(&self.db, &share).await?.into_iter().collect();
+            for (id, version) in staged {
+                // What has another name than ours is somebody else's.
+                let is_ours = id.parse::<UploadId>().is_ok() && !known.contains(&id);
+                if !is_ours || version.modified().plus(self.keep) > now {
+                    continue;
+                }
+                let (shares, name, file) = (self.shares.clone(), share.clone(), id.clone());
+                let gone = on_disk(move || {
+                    let _held = shares.staged(&name, &file)?;
+                    shares.unstage(&name, &file)?;
+                    Ok::<_, WriteError>(())
+                });
+                match gone.await {
+                    Ok(()) => removed += 1,
+                    Err(error) => {
+                        let cause = crate::telemetry::chain(&error);
+                        tracing::warn!(share, upload = id, cause, "cannot remove what is left of an upload");
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
