@@ -66,6 +66,14 @@ impl Cookies {
         Ok((secret, cookie))
     }
 
+    /// The secret behind forms again, kept when the browser closes: by it a browser goes on with a link
+    /// of which it has taken something.
+    pub fn keep_form(&self, secret: &Secret) -> Cookie<'static> {
+        let mut cookie = self.cookie("form", secret.reveal().to_owned());
+        cookie.set_max_age(Duration::days(30));
+        cookie
+    }
+
     /// Leaves a note for the next page.
     pub fn set_note(&self, note: Note) -> Cookie<'static> {
         let mut cookie = self.cookie("note", note.word().to_owned());

@@ -430,7 +430,6 @@ async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_
     services.restart().await;
     assert_eq!(press().await.status, 410);
     assert_eq!(Client::default().get(&again.unwrap()).await.body, pattern(50_000));
-    ada.log_in("ada@example.org", PASSWORD).await;
     let mut page = String::new();
     eventually("the owner's page", async || {
         page = ada.get(&made.page).await.body;

@@ -351,6 +351,9 @@ async fn of_several_files_a_browser_takes_each_once_per_use() {
     for key in &keys {
         let answer = press(&mut visitor, public, &[("file", key)]).await;
         assert!(is_token(&answer), "{key}: {}", answer.body);
+        let kept =
+            answer.set_cookies.iter().any(|cookie| cookie.starts_with("form=") && cookie.contains("Max-Age"));
+        assert!(kept, "it goes on with the rest when the browser was closed: {answer:?}");
     }
     assert_eq!(facts(&web, &made).await["uses_left"], 1, "all three are one use");
     let mut other = web.browser();

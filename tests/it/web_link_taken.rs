@@ -132,6 +132,62 @@ async fn withdrawing_and_pausing_cut_a_running_transfer_and_its_lease() {
 }
 
 #[actix_web::test]
+async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
+    let mut stage = Stage::start().await;
+    let made = stage.make(&[("uses", "5")]).await;
+    let waiting = stage.press(&made.public[0]).await;
+    let ada = stage.desk.accounts.by_email(&"ada@example.org".parse().unwrap()).await.unwrap().unwrap();
+    let operator = oncelink::web::audit::Actor::operator();
+    stage.desk.account_admin.set_disabled(&ada, true, &operator, START).await.unwrap();
+    let gone = Browser::at(&stage.base).post(&made.public[0], &[]).await;
+    assert_eq!(gone.status, 410);
+    // The services' own task looks every two seconds; nobody calls it here.
+    let delivered = async {
+        loop {
+            let query = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 1");
+            let left: i64 = query.fetch_one(stage.desk.db.reader()).await.unwrap();
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), delivered).await.expect("it is delivered");
+    assert_eq!(Client::at(1).get(&waiting).await.slug(), "revoked-token");
+    stage.stop().await;
+}
+
+/// The same with the download service on its own, told over HTTP; and with both started anew, for
+/// the counts are where they were.
+#[actix_web::test]
+async fn withdrawing_reaches_a_download_service_of_its_own_and_counts_outlive_a_restart() {
+    let mut stage = Stage::start().await;
+    let made = stage.make(&[("uses", "3"), ("files", "/open/big.bin")]).await;
+    stage.press(&made.public[0]).await;
+    let Stage { running, desk, clock, base, mut ada, folder: _folder } = stage;
+    let mut settings = running.settings.clone();
+    settings.web.listen = running.web.unwrap();
+    settings.download.listen = running.download.unwrap();
+    settings.download.keys = format!("{base}/.well-known/jwks.json");
+    desk.db.close().await;
+    running.stop().await;
+
+    let web = server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap();
+    let download = server::start(settings.clone(), Role::Download, clock.clone()).await.unwrap();
+    let press = async || Browser::at(&base).post(&made.public[0], &[]).await;
+    let running = press().await.location.unwrap();
+    let waiting = press().await.location.unwrap();
+    assert_eq!(press().await.status, 410, "one was taken before the restart, two after it");
+    let mut transfer = Partial::open(1, &running, "", MIB).await;
+    assert_eq!(transfer.status(), 200);
+    let answer = ada.fill(&made.page, &format!("{}/withdraw", made.page), &[]).await;
+    assert_eq!(answer.status, 303);
+    assert!(transfer.read_to_end().await < 24 * MIB);
+    assert_eq!(Client::at(1).get(&waiting).await.slug(), "revoked-token");
+    download.stop().await;
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn what_is_given_out_ends_with_its_link() {
     let mut stage = Stage::start().await;
     let made = stage.make(&[("ends", "2027-01-15T08:01")]).await;

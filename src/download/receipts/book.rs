@@ -115,13 +115,11 @@ impl Book {
         self.pages().entries.insert(entry.kept.jti, entry);
     }
 
-    /// Takes up deliveries that were put down earlier.
-    pub(super) fn take_up(&self, all: Vec<Kept>) {
+    /// Takes up deliveries that were put down earlier, with what is known of each beyond that.
+    pub(super) fn take_up(&self, all: Vec<(Kept, Tally)>) {
         let mut pages = self.pages();
-        for kept in all {
-            let before = kept.tally.clone();
-            let unsaved = !kept.settled;
-            let entry = Entry { kept, before, delivery: None, revoked: false, unsaved };
+        for (kept, before) in all {
+            let entry = Entry { kept, before, delivery: None, revoked: false, unsaved: false };
             // Whoever was faster has it as it stands now.
             pages.entries.entry(entry.kept.jti).or_insert(entry);
         }

@@ -108,7 +108,11 @@ impl Receipts {
         let (mut left_behind, mut cancelled) = (Vec::new(), Vec::new());
         for kept in outbox.open_ones().await? {
             if kept.settled {
-                left_behind.push(kept);
+                // A first byte may have left between the last look and a crash: unsure means used.
+                let unsure = kept.tally.started_at.is_none() && !outbox.was_closed;
+                let started_at = kept.tally.started_at.or(unsure.then_some(kept.redeemed_at));
+                let tally = Tally { started_at, ..kept.tally.clone() };
+                left_behind.push((kept, tally));
                 continue;
             }
             match store.find(kept.jti).await? {
@@ -118,8 +122,8 @@ impl Receipts {
                 Some(used) => {
                     let over = used.mark == Mark::Revoked;
                     let state = if over { DeliveryState::Over } else { DeliveryState::Broken };
-                    let tally = Tally { started_at: Some(kept.redeemed_at), state, ..kept.tally };
-                    left_behind.push(Kept { tally, ..kept });
+                    let tally = Tally { started_at: Some(kept.redeemed_at), state, ..kept.tally.clone() };
+                    left_behind.push((kept, tally));
                 }
             }
         }
@@ -173,9 +177,12 @@ impl Receipts {
         kept
     }
 
-    /// Puts down how all stands, and tries once to tell it. For an orderly stop.
+    /// Puts down how all stands, and tries once to tell it. For an orderly stop, after the last byte.
     pub async fn finish(&self) {
-        self.look().await;
+        if self.look().await {
+            // What is not known to be closed counts as cut off; the outbox logs why.
+            let _failed = self.outbox.close().await;
+        }
         if let Err(error) = self.tell(None).await {
             let cause = crate::telemetry::chain(&error);
             tracing::info!(cause, "receipts wait to be told at the next start");
@@ -206,7 +213,8 @@ impl Receipts {
         }
         match self.outbox.find(delivery.jti).await {
             Ok(Some(kept)) => {
-                self.book.take_up(vec![kept]);
+                let tally = kept.tally.clone();
+                self.book.take_up(vec![(kept, tally)]);
                 self.book.follow(delivery);
             }
             // It was told whole and forgotten.

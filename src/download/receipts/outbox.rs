@@ -119,6 +119,7 @@ enum Command {
     Keep { kept: Vec<Kept>, cancelled: Vec<Jti>, done: oneshot::Sender<Result<(), OutboxError>> },
     Told(Vec<(Jti, u64)>, oneshot::Sender<Result<(), OutboxError>>),
     Forget(Timestamp, oneshot::Sender<Result<(), OutboxError>>),
+    Close(oneshot::Sender<Result<(), OutboxError>>),
 }
 
 /// The outbox.
@@ -129,6 +130,8 @@ pub(super) struct Outbox {
     pub(super) made_at: Timestamp,
     /// Tells this outbox from any other.
     pub(super) id: String,
+    /// Whether it was closed in order, so that nothing can have left since it was written last.
+    pub(super) was_closed: bool,
 }
 
 impl Outbox {
@@ -151,10 +154,12 @@ impl Outbox {
         let id = sqlx::query_scalar(value).bind("id").fetch_one(&mut writer).await?;
         let made_at: String = sqlx::query_scalar(value).bind("made-at").fetch_one(&mut writer).await?;
         let made_at = Timestamp::from_secs(made_at.parse().unwrap_or(now.secs()));
+        let opened = sqlx::query("DELETE FROM outbox WHERE name = 'closed'").execute(&mut writer).await?;
+        let was_closed = opened.rows_affected() > 0;
         let reader = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options);
         let (commands, queue) = mpsc::unbounded_channel();
         tokio::spawn(write(writer, queue));
-        Ok(Outbox { commands, reader, made_at, id })
+        Ok(Outbox { commands, reader, made_at, id, was_closed })
     }
 
     /// Puts down, durably, that a jti is about to be redeemed. Answers whether nothing stood there.
@@ -176,6 +181,11 @@ impl Outbox {
     /// Takes out what is told and can't change any more.
     pub(super) async fn forget(&self, now: Timestamp) -> Result<(), OutboxError> {
         self.ask(|done| Command::Forget(now, done)).await
+    }
+
+    /// Nothing leaves any more, and all is put down.
+    pub(super) async fn close(&self) -> Result<(), OutboxError> {
+        self.ask(Command::Close).await
     }
 
     async fn ask<T>(
@@ -256,9 +266,10 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::UnboundedRecei
                     let new = inserted.next().unwrap_or(false);
                     done.send(outcome.clone().map(|_| new)).map_err(|_| ())
                 }
-                Command::Keep { done, .. } | Command::Told(_, done) | Command::Forget(_, done) => {
-                    done.send(outcome.clone().map(|_| ())).map_err(|_| ())
-                }
+                Command::Keep { done, .. }
+                | Command::Told(_, done)
+                | Command::Forget(_, done)
+                | Command::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
             };
         }
     }
@@ -291,6 +302,10 @@ async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<
                         .execute(&mut *transaction)
                         .await?;
                 }
+            }
+            Command::Close(_) => {
+                let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
+                sqlx::query(closed).execute(&mut *transaction).await?;
             }
             Command::Forget(now, _) => {
                 sqlx::query(

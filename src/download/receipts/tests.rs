@@ -364,6 +364,29 @@ async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_t
 }
 
 #[tokio::test]
+async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_begun() {
+    for (crash, started_at) in [(true, Some(T0)), (false, None)] {
+        let desk = Desk::new();
+        let receipts = desk.open().await;
+        let (sending, stream) = Sending::redeemed(10, 0..10);
+        let claim = receipts.begin(jti(7), "link", 10, HOME);
+        claim.intend().await.unwrap();
+        claim.redeemed(&sending.delivery);
+        assert!(receipts.look().await);
+        drop(stream);
+        if !crash {
+            receipts.finish().await;
+        }
+        drop(receipts);
+        let receipts = desk.open().await;
+        receipts.look().await;
+        receipts.tell(None).await.unwrap();
+        let told = desk.web.receipts().pop().unwrap();
+        assert_eq!((told.started_at, told.state), (started_at, DeliveryState::Broken));
+    }
+}
+
+#[tokio::test]
 async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     let desk = Desk::new();
     let receipts = desk.open().await;

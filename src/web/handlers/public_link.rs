@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::links::with_form;
+use super::login::add_cookie;
 use super::opened::{Opened, open};
 use super::{App, see_other};
 use crate::id::FilePath;
@@ -274,6 +275,10 @@ pub(super) async fn take(
     tracing::info!(link = link.id, recipient = opened.recipient.id, %jti, file = ?file, "token issued through a link");
     let mut answer = see_other(&issued.address);
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let is_one_of_several = link.files.len() > 1 || link.files.first() != Some(&file);
+    if let Some(secret) = form.secret.as_ref().filter(|_| is_one_of_several) {
+        add_cookie(&mut answer, &app.cookies.keep_form(secret))?;
+    }
     Ok(answer)
 }
 

@@ -1,9 +1,11 @@
 //! The terms of a link as somebody typed them, and what is wrong with them: each is said in a sentence
 //! beside its field, and nothing is done until all are right.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
+use crate::human;
 use crate::web::account::Email;
 use crate::web::links::{Notify, moment};
 use crate::web::passwords::{Password, WeakPassword};
@@ -106,11 +108,14 @@ impl Typed {
             errors.title = Some(format!("A title has at most {MAX_TITLE} characters on one line."));
         }
         // A form sends line breaks as two characters.
-        let note: String = self.note.trim().replace("\r\n", "\n");
-        let strange = |c: char| c.is_control() && c != '\n' && c != '\t';
+        let note = self.note.trim().replace("\r\n", "\n").replace('\t', " ");
+        let strange = |c: char| c.is_control() && c != '\n';
         if note.chars().count() > MAX_NOTE || note.contains(strange) {
             errors.note = Some("A note has at most 2,000 characters.".to_owned());
         }
+        // What turns the direction of text around would let it look like somebody else's words.
+        let lines: Vec<Cow<'_, str>> = note.split('\n').map(human::name).collect();
+        let note = lines.join("\n");
         let uses = match self.uses.trim() {
             "" => None,
             uses => match uses.parse::<u32>() {
@@ -159,7 +164,7 @@ impl Typed {
             return Err(Box::new(errors));
         }
         Ok(Terms {
-            title: title.to_owned(),
+            title: human::name(title).into_owned(),
             note,
             uses,
             ends_at,
@@ -284,6 +289,14 @@ mod tests {
             assert!(Typed { uses: uses.to_owned(), ..typed() }.check(None, NOW).is_err(), "{uses}");
         }
         assert!(Typed { notify: "often".to_owned(), ..typed() }.check(None, NOW).is_err());
+    }
+
+    #[test]
+    fn what_turns_text_around_is_shown_as_what_it_is() {
+        let typed =
+            Typed { title: "\u{202e}gpj.exe".to_owned(), note: "a\r\n\u{2067}b\tc".to_owned(), ..typed() };
+        let terms = typed.check(None, NOW).unwrap();
+        assert_eq!((terms.title.as_str(), terms.note.as_str()), ("\u{fffd}gpj.exe", "a\n\u{fffd}b c"));
     }
 
     #[test]
