@@ -39,6 +39,8 @@ INSERT INTO generations (name, number) VALUES ('receipts', 0);
 -- Download services that tell of deliveries.
 CREATE TABLE nodes (
     name        TEXT   NOT NULL PRIMARY KEY,
+    -- It can't speak for tokens that were issued before this moment.
+    told_since  BIGINT NOT NULL,
     -- Every redemption before this moment has been told.
     told_until  BIGINT NOT NULL,
     seen_at     BIGINT NOT NULL

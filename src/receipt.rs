@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -23,6 +24,27 @@ pub enum DeliveryState {
     /// The file has not gone out whole, and the lease has ended or the token was revoked: no byte
     /// will leave any more.
     Over,
+}
+
+impl DeliveryState {
+    /// All states.
+    pub const ALL: [DeliveryState; 4] =
+        [DeliveryState::Running, DeliveryState::Broken, DeliveryState::Complete, DeliveryState::Over];
+
+    /// The word in databases.
+    pub const fn word(self) -> &'static str {
+        match self {
+            DeliveryState::Running => "running",
+            DeliveryState::Broken => "broken",
+            DeliveryState::Complete => "complete",
+            DeliveryState::Over => "over",
+        }
+    }
+
+    /// The state of that word.
+    pub fn of_word(word: &str) -> Option<DeliveryState> {
+        DeliveryState::ALL.into_iter().find(|state| state.word() == word)
+    }
 }
 
 /// What was delivered for a jti.
@@ -57,11 +79,29 @@ pub struct Receipt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// The download service: its `download.public_url`.
+    /// The download service: its `download.public_url`, and what tells it from others of that address
+    /// where several share one.
     pub node: String,
+    /// It can't speak for tokens that were issued before this moment: its record begins here.
+    pub told_since: Timestamp,
     /// Every redemption before this moment has been told, here or earlier: a token that ended before
     /// it and of which nothing was told was not redeemed.
     pub told_until: Timestamp,
     /// The receipts.
     pub receipts: Vec<Receipt>,
+}
+
+/// The other side did not take a report, or perhaps it did: it must be told again.
+#[derive(Debug, thiserror::Error)]
+#[error("the web app did not take the receipts")]
+pub struct NotTaken(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Takes what a download service tells.
+#[async_trait]
+pub trait TakeReports: Send + Sync {
+    /// Takes a report, durably; taking it twice changes nothing.
+    ///
+    /// # Errors
+    /// When it is not certain that all of it is on record.
+    async fn take(&self, report: Report) -> Result<(), NotTaken>;
 }

@@ -65,12 +65,15 @@ pub enum Command {
 pub enum AuditCommand {
     /// Look for lines that were altered or are missing
     ///
-    /// Prints how many lines there are and the digest of the last one. Exits with 0 when all is well,
-    /// 2 when a line was altered or is missing.
+    /// Prints how many lines there are and the digest of the last one, for the audit log and for the log
+    /// of deliveries. Exits with 0 when all is well, 2 when a line was altered or is missing.
     Verify {
         /// What an earlier run printed: the line of that number must have that digest
         #[arg(long, value_name = "NUMBER:DIGEST")]
         expect: Option<String>,
+        /// The same for the log of deliveries
+        #[arg(long, value_name = "NUMBER:DIGEST")]
+        expect_receipts: Option<String>,
     },
     /// Show the lines, the newest first
     List {

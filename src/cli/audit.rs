@@ -1,4 +1,4 @@
-//! `oncelink audit …`: the audit log, looked through while the services run.
+//! `oncelink audit …`: the audit log and the log of deliveries, looked through while the services run.
 
 use std::process::ExitCode;
 
@@ -7,8 +7,10 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::config::Settings;
 use crate::web::OpenError;
-use crate::web::audit::{self, Line, Verdict};
+use crate::web::audit::{self, Line};
+use crate::web::chain::{self, Verdict};
 use crate::web::db::Database;
+use crate::web::receipts::log;
 
 /// Lines that are read at once.
 const PAGE: u32 = 500;
@@ -16,7 +18,14 @@ const PAGE: u32 = 500;
 pub(super) async fn run(settings: &Settings, command: &AuditCommand) -> Result<ExitCode, CliError> {
     let db = Database::open(settings).await.map_err(OpenError::from)?;
     match command {
-        AuditCommand::Verify { expect } => verify(&db, expect.as_deref()).await,
+        AuditCommand::Verify { expect, expect_receipts } => {
+            let audit = verify::<Line>(&db, "", expect.as_deref()).await?;
+            let receipts = verify::<log::Line>(&db, "receipts ", expect_receipts.as_deref()).await?;
+            let (Some(audit), Some(receipts)) = (audit, receipts) else { return Ok(ExitCode::from(2)) };
+            print(&format!("{audit}{receipts}"))?;
+            remark("every line is there, as it was written; keep what is printed to prove it later");
+            Ok(ExitCode::SUCCESS)
+        }
         AuditCommand::List { words, json } => {
             list(&db, words, *json).await?;
             Ok(ExitCode::SUCCESS)
@@ -24,27 +33,30 @@ pub(super) async fn run(settings: &Settings, command: &AuditCommand) -> Result<E
     }
 }
 
-async fn verify(db: &Database, expect: Option<&str>) -> Result<ExitCode, CliError> {
-    let broken = |words: &str| {
-        remark(words);
-        Ok(ExitCode::from(2))
-    };
-    match audit::verify(db).await? {
+/// Looks through one log, and says what is wrong with it; answers what proves its end if nothing is.
+async fn verify<L: chain::Line>(
+    db: &Database,
+    log: &str,
+    expect: Option<&str>,
+) -> Result<Option<String>, CliError> {
+    let problem = match chain::verify::<L>(db).await? {
         Verdict::Whole { lines, digest } => {
-            if let Some(expected) = expect
-                && !audit::ended_with(db, expected).await?
-            {
-                return broken("the log is whole in itself, but it is not the one that ended so");
+            let was_so = match expect {
+                Some(expected) => chain::ended_with::<L>(db, expected).await?,
+                None => true,
+            };
+            if was_so {
+                return Ok(Some(format!("{log}{lines}:{digest}\n")));
             }
-            print(&format!("{lines}:{digest}\n"))?;
-            remark("every line is there, as it was written; keep what is printed to prove it later");
-            Ok(ExitCode::SUCCESS)
+            format!("the {log}log is whole in itself, but it is not the one that ended so")
         }
         Verdict::Altered(number) => {
-            broken(&format!("line {number} was altered, or it was put there by hand"))
+            format!("{log}line {number} was altered, or it was put there by hand")
         }
-        Verdict::Missing(number) => broken(&format!("line {number} is missing")),
-    }
+        Verdict::Missing(number) => format!("{log}line {number} is missing"),
+    };
+    remark(&problem);
+    Ok(None)
 }
 
 async fn list(db: &Database, words: &str, json: bool) -> Result<(), CliError> {

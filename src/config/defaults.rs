@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DownloadSettings, JWKS_PATH, LogFormat, LogSettings, MailSettings, Resume, Settings, ShareSettings,
-    Signup, StoreAddress, TokenSettings, WebSettings,
+    DownloadSettings, JWKS_PATH, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH, ReceiptAddress, Resume,
+    Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -47,6 +47,7 @@ impl Default for WebSettings {
             session_max: hours(12),
             session_remember: hours(30 * 24),
             password_min: 15,
+            receipt_address: ReceiptAddress::Network,
             trusted_proxies: Vec::new(),
             max_connections: 1000,
             upload_max: 0,
@@ -64,6 +65,8 @@ impl Default for DownloadSettings {
             listen,
             public_url: format!("http://{listen}"),
             keys: format!("http://{}{JWKS_PATH}", loopback(8080)),
+            receipts: format!("http://{}{RECEIPTS_PATH}", loopback(8080)),
+            node_key: PathBuf::new(),
             used_tokens: StoreAddress::from("sled"),
             resume: Resume::SameClient,
             lease: hours(1),

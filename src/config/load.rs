@@ -8,7 +8,7 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use super::known::{Kind, KnownKey, KnownKeys};
-use super::{JWKS_PATH, Origin, Settings, SettingsError, validate};
+use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate};
 
 /// What the name of each of our environment variables starts with.
 pub(super) const PREFIX: &str = "ONCELINK_";
@@ -172,6 +172,7 @@ impl Draft {
         }
         if let Some(public_url) = self.text("web", "public_url") {
             self.set_default("download", "keys", format!("{public_url}{JWKS_PATH}"));
+            self.set_default("download", "receipts", format!("{public_url}{RECEIPTS_PATH}"));
         }
     }
 
@@ -215,6 +216,7 @@ impl Draft {
                 .for_each(|secret| secret.file = folder.join(&secret.file));
         }
         for (key, path) in [
+            ("download.node_key", &mut settings.download.node_key),
             ("mail.credentials", &mut settings.mail.credentials),
             ("mail.certificates", &mut settings.mail.certificates),
         ] {

@@ -29,6 +29,9 @@ pub use size::{InvalidSize, parse as parse_size};
 /// Where the web app shows its public keys, below its `public_url`.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 
+/// Where the web app takes receipts, below its `public_url`.
+pub const RECEIPTS_PATH: &str = "/receipts";
+
 /// Everything an operator can set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -54,6 +57,15 @@ impl Settings {
     /// The folder of the private keys; only where the web app runs is there one.
     pub fn keys_dir(&self) -> PathBuf {
         self.data_dir.join("keys")
+    }
+
+    /// The file of the key by which a download service in another process shows the web app that it is
+    /// one of ours.
+    pub fn node_key_file(&self) -> PathBuf {
+        match self.download.node_key.as_os_str().is_empty() {
+            true => self.keys_dir().join("node-key"),
+            false => self.download.node_key.clone(),
+        }
     }
 
     /// The folder of mails that are only written down (`mail.send = "outbox"`).
@@ -111,6 +123,8 @@ pub struct WebSettings {
     pub session_remember: Duration,
     /// Fewest characters of a password (NIST SP 800-63B-4).
     pub password_min: usize,
+    /// How much of the address of whoever took a file is kept in its receipt.
+    pub receipt_address: ReceiptAddress,
     /// Proxies whose `Forwarded` / `X-Forwarded-For` is believed: addresses or networks.
     pub trusted_proxies: Vec<Network>,
     /// Most connections at once.
@@ -128,6 +142,18 @@ pub struct WebSettings {
     /// What was thrown away is gone for good after this long.
     #[serde(deserialize_with = "duration::deserialize")]
     pub trash_keep: Duration,
+}
+
+/// How much of an address a receipt keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiptAddress {
+    /// All of it.
+    Full,
+    /// Its network: the first 24 bits of an IPv4 address, the first 48 of an IPv6 address.
+    Network,
+    /// Nothing.
+    None,
 }
 
 /// Who may make an account for himself.
@@ -154,6 +180,11 @@ pub struct DownloadSettings {
     /// Where the public keys are: a JWKS file or an http(s) URL. Follows `web.public_url` where it
     /// is not set.
     pub keys: String,
+    /// Where the web app takes receipts, if it runs in another process. Follows `web.public_url` where
+    /// it is not set.
+    pub receipts: String,
+    /// The file of the key that is shown there; empty for `keys/node-key` in the data directory.
+    pub node_key: PathBuf,
     /// The used-token store: `sled`, or the address of a shared one.
     pub used_tokens: StoreAddress,
     /// Who may come back for the rest.

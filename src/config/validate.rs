@@ -76,6 +76,7 @@ fn download(settings: &Settings) -> Result<(), Fault> {
     }
     public_url("download.public_url", &download.public_url)?;
     keys(&download.keys)?;
+    receipts(&download.receipts)?;
     if !download.used_tokens.is_postgres() {
         embedded("download.used_tokens", &download.used_tokens, "sled", &["redis"])?;
     }
@@ -128,6 +129,18 @@ fn keys(keys: &str) -> Result<(), Fault> {
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
     if is_url && !is_good {
         return fault("download.keys", format!("`{keys}` is no http or https address"), remedy);
+    }
+    Ok(())
+}
+
+/// The node key is sent there, so nothing but a plain address will do.
+fn receipts(address: &str) -> Result<(), Fault> {
+    let is_good = reqwest::Url::parse(address).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+    });
+    if !is_good {
+        let remedy = "write the address at the web app, as in `https://host/receipts`";
+        return fault("download.receipts", format!("`{address}` is no http or https address"), remedy);
     }
     Ok(())
 }

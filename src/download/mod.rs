@@ -13,6 +13,7 @@ mod ledger;
 mod line;
 pub mod pages;
 mod problem;
+pub mod receipts;
 mod redeem;
 mod response;
 mod state;

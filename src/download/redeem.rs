@@ -17,6 +17,7 @@ use crate::config::Resume;
 use crate::download::conditions::{Conditions, Part, Precondition};
 use crate::download::ledger::{Delivery, Denied, Entered, Proof, Stream, Wish};
 use crate::download::problem::Refusal;
+use crate::download::receipts::Claim;
 use crate::download::state::DownloadState;
 use crate::files::{FileError, FileVersion, OpenFile};
 use crate::secret::{Digest, Secret};
@@ -74,10 +75,15 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             .map_err(|_| ())
             .map(|file| (file, prepare(&request.conditions, None, file.version())));
         let redeemable = request.ended.is_none() && matches!(&prepared, Ok((_, Prepared::Part(_))));
-        if (!redeemable || request.conditions.shows_a_tag() || state.ledger.went_out_whole(jti))
+        // A link's token is looked up too, so that its replays write nothing into the outbox.
+        let is_a_links = request.grant.link.is_some();
+        if (!redeemable || is_a_links || request.conditions.shows_a_tag() || state.ledger.went_out_whole(jti))
             && let Some(used) = state.store.find(jti).await?
         {
-            reopen(state, request, &used, now)?;
+            // Redeemed here while the store was asked: then the ledger knows more.
+            if state.ledger.find(jti).is_none() {
+                reopen(state, request, &used, now)?;
+            }
             continue;
         }
         if let Some(ended) = request.ended {
@@ -102,8 +108,20 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             Entered::Known => continue,
             Entered::Whole => return Err(Refusal::Used),
         };
+        let receipt = request
+            .grant
+            .link
+            .as_deref()
+            .map(|link| state.receipts.begin(jti, link, file.version().len, request.address));
+        // From here on the watermark of what is told stands still, so nothing is released before this
+        // is told; but it may have passed the token's end while the file was opened.
+        let ends = request.grant.expires_at;
+        if receipt.as_ref().is_some_and(|receipt| receipt.at() >= ends.plus(state.rules.leeway)) {
+            state.ledger.forget(&delivery);
+            return Err(TokenError::Expired { ended: ends }.into());
+        }
         let range = byte_range(&part, file.version().len);
-        match claim(state, delivery, &request.grant, range, now).await? {
+        match claim(state, delivery, receipt, &request.grant, range, now).await? {
             Claimed::First(stream) => {
                 tracing::info!(%jti, file = ?request.grant.file, address = %request.address, "redeemed");
                 return Ok(Outcome::Stream { stream, file: file.clone(), part });
@@ -249,6 +267,9 @@ async fn resume(
     };
     let wish = wish(state, request, delivery, &part);
     let stream = delivery.admit(&state.ledger, &wish, state.lease, now).await.map_err(unserved)?;
+    if request.grant.link.is_some() {
+        state.receipts.resumed(delivery).await;
+    }
     tracing::info!(jti = %delivery.jti, range = ?wish.range, by_key = wish.proof == Proof::Key, "resumed");
     Ok(Outcome::Stream { stream, file: file.clone(), part })
 }
@@ -318,6 +339,7 @@ enum Claimed {
 async fn claim(
     state: &Arc<DownloadState>,
     delivery: Arc<Delivery>,
+    receipt: Option<Claim>,
     grant: &Grant,
     range: Range<u64>,
     now: Timestamp,
@@ -331,7 +353,10 @@ async fn claim(
     let used = UsedToken { jti: grant.jti, marked_at: now, forget_at, mark };
     let state = state.clone();
     let claim = async move {
-        let answer = state.store.claim(used).await;
+        let answer = match receipt {
+            None => state.store.claim(used).await,
+            Some(receipt) => claim_with_receipt(&state, used, receipt, &delivery).await,
+        };
         match answer {
             Ok(Use::First) => Ok(Claimed::First(delivery.open(&state.ledger, range))),
             Ok(Use::Replay(before)) => {
@@ -345,6 +370,31 @@ async fn claim(
         }
     };
     CarriedThrough(Some(Box::pin(claim))).await
+}
+
+/// Claims a token of which a receipt is kept. Both records are made at once, and both are durable before
+/// a byte leaves: whatever happens, a delivery that may have begun is told of.
+async fn claim_with_receipt(
+    state: &DownloadState,
+    used: UsedToken,
+    receipt: Claim,
+    delivery: &Arc<Delivery>,
+) -> Result<Use, StoreError> {
+    let (answer, intended) = tokio::join!(state.store.claim(used), receipt.intend());
+    match (answer, intended) {
+        (Ok(Use::First), Ok(_)) => {
+            receipt.redeemed(delivery);
+            Ok(Use::First)
+        }
+        // Spent, and no byte leaves. It counts as not sent, because nothing of it is told.
+        (Ok(Use::First), Err(error)) => {
+            Err(StoreError::Backend { action: "put down what is to be told", source: error.into() })
+        }
+        (answer, intended) => {
+            receipt.cancelled(intended.unwrap_or(false));
+            answer
+        }
+    }
 }
 
 /// A future that goes on by itself when it is dropped before its end.

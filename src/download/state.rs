@@ -15,6 +15,7 @@ use crate::config::{Resume, Settings};
 use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
 use crate::download::problem::Refusal;
+use crate::download::receipts::Receipts;
 use crate::files::Shares;
 use crate::id::Jti;
 use crate::secret::{RandomError, random_bytes};
@@ -33,6 +34,7 @@ pub struct DownloadState {
     pub(crate) shares: Shares,
     pub(crate) store: Arc<dyn UsedTokens>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) receipts: Arc<Receipts>,
     pub(crate) clock: Clock,
     pub(crate) resume: Resume,
     pub(crate) lease: Duration,
@@ -58,6 +60,7 @@ impl DownloadState {
         keys: KeySource,
         shares: Shares,
         store: Arc<dyn UsedTokens>,
+        receipts: Arc<Receipts>,
     ) -> Result<DownloadState, RandomError> {
         let invalid = NonZeroU32::new(settings.download.invalid_per_minute)
             .map(|count| RateLimiter::keyed(Quota::per_minute(count)));
@@ -72,6 +75,7 @@ impl DownloadState {
             shares,
             store,
             ledger: Arc::default(),
+            receipts,
             clock,
             resume: settings.download.resume,
             lease: settings.download.lease,
@@ -168,6 +172,7 @@ impl DownloadState {
         for jti in jtis {
             self.store.revoke(*jti, now, self.revocation_end(now)).await?;
             self.ledger.revoke(*jti);
+            self.receipts.revoked(*jti);
             tracing::info!(%jti, "revoked");
         }
         Ok(())

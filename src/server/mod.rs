@@ -21,6 +21,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
+use crate::download::receipts::{self, OverHttp, OverHttpError, Receipts};
 use crate::files::{ShareError, Shares};
 use crate::id::Jti;
 use crate::secret::RandomError;
@@ -95,6 +96,12 @@ pub enum ServeError {
     /// The public keys can't be had.
     #[error(transparent)]
     Keys(#[from] KeySourceError),
+    /// The receipts can't be kept.
+    #[error(transparent)]
+    Receipts(#[from] receipts::OpenError),
+    /// The web app can't be told of receipts.
+    #[error(transparent)]
+    Telling(#[from] OverHttpError),
     /// A shared secret can't be had.
     #[error(transparent)]
     Secret(#[from] SecretFileError),
@@ -131,6 +138,7 @@ pub struct Running {
     tasks: Vec<JoinHandle<()>>,
     web_app: Option<web::App>,
     download_state: Option<Arc<DownloadState>>,
+    receipts: Option<Arc<Receipts>>,
     stores: Vec<Arc<dyn UsedTokens>>,
 }
 
@@ -173,6 +181,7 @@ pub async fn start_with(
         tasks: Vec::new(),
         web_app: None,
         download_state: None,
+        receipts: None,
         stores: Vec::new(),
         settings,
     };
@@ -248,10 +257,17 @@ impl Running {
         };
         wait_for_fence(store.as_ref(), clock).await;
         self.stores.push(store.clone());
-        let state = Arc::new(DownloadState::new(&self.settings, clock.clone(), keys, shares, store)?);
+        let receipts = self.open_receipts(store.as_ref(), clock.clone(), web_app).await?;
+        let state = DownloadState::new(&self.settings, clock.clone(), keys, shares, store, receipts.clone())?;
+        let state = Arc::new(state);
         if let Some(app) = web_app {
             app.revoke_by(Arc::new(InProcess(state.clone())));
         }
+        let watched = receipts.clone();
+        self.tasks.push(tokio::spawn(async move { watched.watch().await }));
+        let told = receipts.clone();
+        self.tasks.push(tokio::spawn(async move { told.tell_for_ever().await }));
+        self.receipts = Some(receipts);
         let limits = Limits {
             max_connections: self.settings.download.max_connections,
             stop_timeout: self.settings.download.stop_timeout,
@@ -264,6 +280,30 @@ impl Running {
         self.tasks.push(tokio::spawn(state.clone().look_after()));
         self.download_state = Some(state);
         Ok(())
+    }
+
+    async fn open_receipts(
+        &self,
+        store: &dyn UsedTokens,
+        clock: Clock,
+        web_app: Option<&web::App>,
+    ) -> Result<Arc<Receipts>, ServeError> {
+        let download = &self.settings.download;
+        let rules = receipts::Rules {
+            node: download.public_url.clone(),
+            shared: download.used_tokens.is_postgres(),
+            lease: download.lease,
+            lease_max: download.lease_max,
+        };
+        let receipts = Receipts::open(&self.settings.download_dir(), store, clock, rules).await?;
+        match web_app {
+            Some(app) => receipts.tell_by(app.receipts()),
+            None => {
+                let key = self.settings.node_key_file();
+                receipts.tell_by(Arc::new(OverHttp::new(&download.receipts, &key)?));
+            }
+        }
+        Ok(Arc::new(receipts))
     }
 
     fn add(&mut self, server: Server) {
@@ -299,6 +339,9 @@ impl Running {
         futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
         for task in &self.tasks {
             task.abort();
+        }
+        if let Some(receipts) = &self.receipts {
+            receipts.finish().await;
         }
         for store in &self.stores {
             store.close().await;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyPool, Executor, Row};
+use sqlx::{AnyPool, Connection, Executor, Row};
 
 use super::{Lease, Mark, StoreError, Use, UsedToken, UsedTokens};
 use crate::clock::{Clock, Timestamp};
@@ -73,8 +73,13 @@ impl SqlUsedTokens {
     ) -> Result<SqlUsedTokens, StoreError> {
         let fence = nothing_issued_before.unwrap_or_else(|| clock.now());
         let failed = backend("open");
-        let mut transaction = writer.begin().await.map_err(&failed)?;
-        if transaction.backend_name() == "PostgreSQL" {
+        let mut connection = writer.acquire().await.map_err(&failed)?;
+        let is_postgres = connection.backend_name() == "PostgreSQL";
+        // On SQLite the write lock is taken at once: a transaction that reads first is refused, without
+        // any waiting, when another process writes meanwhile.
+        let begin = if is_postgres { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let mut transaction = connection.begin_with(begin).await.map_err(&failed)?;
+        if is_postgres {
             transaction.execute(SCHEMA_LOCK).await.map_err(&failed)?;
         }
         transaction.execute(sqlx::raw_sql(TABLES)).await.map_err(&failed)?;
@@ -85,6 +90,8 @@ impl SqlUsedTokens {
             insert.execute(&mut *transaction).await.map_err(&failed)?;
         }
         transaction.commit().await.map_err(&failed)?;
+        // SQLite's pool has one connection for writes.
+        drop(connection);
         let fence = sqlx::query_scalar("SELECT moment FROM used_tokens_state WHERE name = 'fence'");
         let fence: i64 = fence.fetch_one(&writer).await.map_err(&failed)?;
         // Claims don't touch the mark, because that one row would hold them all up; each carries

@@ -58,7 +58,7 @@ pub struct InvalidEmail;
 
 impl Email {
     /// An address read back from the database.
-    pub(super) fn from_store(shown: String) -> Email {
+    pub(crate) fn from_store(shown: String) -> Email {
         Email { key: shown.to_lowercase(), shown }
     }
 

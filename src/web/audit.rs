@@ -1,18 +1,16 @@
-//! The audit log: who did what when, from where. Only ever added to. Each line's digest covers the
-//! line before it, so that a line that was altered or is missing is found.
+//! The audit log: who did what when, from where. Only ever added to, and chained, so that a line that
+//! was altered or is missing is found.
 
 use std::net::IpAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::secret::Digest;
 use crate::web::account::Account;
 use crate::web::accounts::{from_column, to_column};
+use crate::web::chain::{self, Line as _};
 use crate::web::db::{Database, QueryError, pattern};
 
 /// What was done. The words are kept for ever; a released one never changes its meaning.
@@ -149,10 +147,7 @@ impl Actor {
 /// # Errors
 /// When the database fails.
 pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryError> {
-    sqlx::query("UPDATE generations SET number = number WHERE name = 'audit'")
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
+    chain::lock::<Line>(transaction).await
 }
 
 /// Adds a line in the transaction of what it tells of: both are there, or neither. Call it last but
@@ -167,17 +162,7 @@ pub async fn append(
     subject: &str,
     now: Timestamp,
 ) -> Result<(), QueryError> {
-    // The counter's row is locked until the end of the transaction, so lines come one after the other.
-    sqlx::query("UPDATE generations SET number = number + 1 WHERE name = 'audit'")
-        .execute(&mut **transaction)
-        .await?;
-    let number: i64 = sqlx::query_scalar("SELECT number FROM generations WHERE name = 'audit'")
-        .fetch_one(&mut **transaction)
-        .await?;
-    let before: Option<String> = sqlx::query_scalar("SELECT digest FROM audit WHERE number = $1")
-        .bind(number - 1)
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let (number, before) = chain::next::<Line>(transaction).await?;
     let line = Line {
         number,
         at: now,
@@ -188,7 +173,7 @@ pub async fn append(
         address: actor.address.map(|address| address.to_string()).unwrap_or_default(),
         digest: String::new(),
     };
-    let digest = line.digest_after(&before.unwrap_or_default());
+    let digest = chain::digest_after(&line, &before);
     sqlx::query(
         "INSERT INTO audit (number, at, actor, who, action, subject, address, digest) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -230,107 +215,37 @@ pub struct Line {
     pub digest: String,
 }
 
-impl Line {
-    fn digest_after(&self, before: &str) -> String {
-        let at = to_column(self.at);
-        let all =
-            json!([before, self.number, at, self.actor, self.who, self.action, self.subject, self.address]);
-        URL_SAFE_NO_PAD.encode(Digest::of(all.to_string().as_bytes()).as_bytes())
+impl chain::Line for Line {
+    const TABLE: &'static str = "audit";
+    const COLUMNS: &'static str = "number, at, actor, who, action, subject, address, digest";
+    const COUNTER: &'static str = "audit";
+
+    fn number(&self) -> i64 {
+        self.number
     }
-}
 
-/// What looking through the log found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// All lines are there, each as it was written.
-    Whole {
-        /// How many.
-        lines: i64,
-        /// The digest of the last one; with the number it proves what the log once ended with.
-        digest: String,
-    },
-    /// This line was altered, or the one before it, or it stands in the wrong place.
-    Altered(i64),
-    /// The line of this number is missing.
-    Missing(i64),
-}
-
-/// How many lines are read at once.
-const PAGE: i64 = 1_000;
-
-/// Looks through the whole log.
-///
-/// # Errors
-/// When the database fails.
-pub async fn verify(db: &Database) -> Result<Verdict, QueryError> {
-    // A number below 1 can only have been put there by hand.
-    let strange: Option<i64> =
-        sqlx::query_scalar("SELECT MIN(number) FROM audit WHERE number < 1").fetch_one(db.reader()).await?;
-    if let Some(number) = strange {
-        return Ok(Verdict::Altered(number));
+    fn digest(&self) -> &str {
+        &self.digest
     }
-    // Lines are added meanwhile. There are at least as many as were counted before the walk, and at
-    // most as many as are counted after it.
-    let least = count(db).await?;
-    let (mut number, mut before) = (0, String::new());
-    loop {
-        let rows = sqlx::query(
-            "SELECT number, at, actor, who, action, subject, address, digest FROM audit \
-             WHERE number > $1 ORDER BY number LIMIT $2",
-        )
-        .bind(number)
-        .bind(PAGE)
-        .fetch_all(db.reader())
-        .await?;
-        for row in &rows {
-            // SQLite keeps any value in any column; what is no line any more was altered.
-            let Ok(line) = from_row(row) else { return Ok(Verdict::Altered(number + 1)) };
-            if line.number > number + 1 {
-                return Ok(Verdict::Missing(number + 1));
-            }
-            if line.digest != line.digest_after(&before) {
-                return Ok(Verdict::Altered(line.number));
-            }
-            (number, before) = (line.number, line.digest);
-        }
-        if rows.is_empty() {
-            break;
-        }
-    }
-    let most = count(db).await?;
-    Ok(if number < least {
-        Verdict::Missing(number + 1)
-    } else if number > most {
-        Verdict::Altered(most + 1)
-    } else {
-        Verdict::Whole { lines: number, digest: before }
-    })
-}
 
-/// How many lines there should be.
-async fn count(db: &Database) -> Result<i64, QueryError> {
-    let count: Option<i64> = sqlx::query_scalar("SELECT number FROM generations WHERE name = 'audit'")
-        .fetch_optional(db.reader())
-        .await?;
-    Ok(count.unwrap_or(0).max(0))
-}
-
-/// Whether the log once ended with `expected`, a number and a digest as [`Verdict::Whole`] has them,
-/// written `NUMBER:DIGEST`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn ended_with(db: &Database, expected: &str) -> Result<bool, QueryError> {
-    let Some((number, digest)) = expected.split_once(':') else { return Ok(false) };
-    let Ok(number) = number.parse::<i64>() else { return Ok(false) };
-    if number == 0 {
-        return Ok(digest.is_empty());
+    fn content(&self) -> Vec<Value> {
+        let at = to_column(self.at).into();
+        let texts = [&self.actor, &self.who, &self.action, &self.subject, &self.address];
+        [self.number.into(), at].into_iter().chain(texts.map(|text| text.as_str().into())).collect()
     }
-    let found: Option<String> = sqlx::query_scalar("SELECT digest FROM audit WHERE number = $1")
-        .bind(number)
-        .fetch_optional(db.reader())
-        .await?;
-    Ok(found.is_some_and(|found| found == digest))
+
+    fn from_row(row: &AnyRow) -> Result<Line, sqlx::Error> {
+        Ok(Line {
+            number: row.try_get("number")?,
+            at: from_column(row.try_get("at")?),
+            actor: row.try_get("actor")?,
+            who: row.try_get("who")?,
+            action: row.try_get("action")?,
+            subject: row.try_get("subject")?,
+            address: row.try_get("address")?,
+            digest: row.try_get("digest")?,
+        })
+    }
 }
 
 /// Lines with `words` in who, what or whom, the newest first, from `offset` on; and whether there
@@ -359,19 +274,6 @@ pub async fn list(
     .fetch_all(db.reader())
     .await?;
     let more = rows.len() > most as usize;
-    let lines = rows.iter().take(most as usize).map(from_row).collect::<Result<_, _>>()?;
+    let lines = rows.iter().take(most as usize).map(Line::from_row).collect::<Result<_, _>>()?;
     Ok((lines, more))
-}
-
-fn from_row(row: &AnyRow) -> Result<Line, sqlx::Error> {
-    Ok(Line {
-        number: row.try_get("number")?,
-        at: from_column(row.try_get("at")?),
-        actor: row.try_get("actor")?,
-        who: row.try_get("who")?,
-        action: row.try_get("action")?,
-        subject: row.try_get("subject")?,
-        address: row.try_get("address")?,
-        digest: row.try_get("digest")?,
-    })
 }

@@ -12,6 +12,7 @@ use crate::web::mail::Kind;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::queue::Queued;
 use crate::web::mail::sender::{Compose, ComposeError};
+use crate::web::receipts::Receipts;
 use crate::web::self_service::SelfService;
 
 /// Turns queued mails into letters.
@@ -22,6 +23,8 @@ pub struct Correspondent {
     pub actions: Actions,
     /// Addresses that wait for their confirmation.
     pub self_service: SelfService,
+    /// What was delivered.
+    pub receipts: Receipts,
     /// Links that people make for others.
     pub links: Links,
     /// Where people reach the app, without a trailing slash.
@@ -58,6 +61,7 @@ impl Compose for Correspondent {
                 forgot: page("/forgot"),
             }),
             Kind::AccountDeleted => Some(Letter::AccountDeleted { name }),
+            Kind::Taken => self.taken(mail).await?,
             Kind::Link => self.link(mail, now).await?,
             Kind::LinkCode => self.link_code(mail, now).await?,
         })
@@ -74,6 +78,21 @@ impl Correspondent {
         let Some(id) = &mail.details.account else { return Ok(None) };
         let account = self.accounts.by_id(&AccountId::from_store(id)).await.map_err(ComposeError::new)?;
         Ok(account.filter(|account| !account.disabled))
+    }
+
+    /// What was taken through a link, told to who owns it still.
+    async fn taken(&self, mail: &Queued) -> Result<Option<Letter>, ComposeError> {
+        let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        Ok(taken.map(|taken| Letter::Taken {
+            name: account.name.as_str().to_owned(),
+            page: format!("{}/links/{}", self.public_url, taken.link),
+            title: taken.title,
+            file: taken.file,
+            recipient: taken.recipient,
+            at: taken.at,
+            address: taken.address,
+        }))
     }
 
     /// The link that its owner needs in order to get into the account, as far as it has come.

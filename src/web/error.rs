@@ -17,6 +17,7 @@ use crate::web::links::LinkError;
 use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
 use crate::web::passwords::HashError;
+use crate::web::receipts::taking::TakeError;
 use crate::web::self_service::SelfServiceError;
 use crate::web::sessions::SessionError;
 use crate::web::signer::SignerError;
@@ -122,6 +123,12 @@ impl ResponseError for WebError {
 
 impl From<AccountError> for WebError {
     fn from(error: AccountError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<TakeError> for WebError {
+    fn from(error: TakeError) -> WebError {
         WebError::Unavailable(error.into())
     }
 }

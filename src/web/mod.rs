@@ -12,6 +12,7 @@ use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::files::Shares;
+use crate::receipt::TakeReports;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
 use crate::web::administration::Administration;
@@ -25,6 +26,8 @@ use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
+use crate::web::receipts::Receipts;
+use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::rights::Rights;
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::signer::SignerError;
@@ -40,6 +43,7 @@ pub mod actions;
 pub mod administration;
 pub mod audit;
 pub mod browse;
+pub mod chain;
 pub mod cookies;
 pub mod correspondence;
 pub mod csrf;
@@ -60,6 +64,7 @@ pub mod pages;
 pub mod passwords;
 pub mod problem;
 pub mod proof;
+pub mod receipts;
 pub mod rights;
 pub mod self_service;
 pub mod sessions;
@@ -86,6 +91,9 @@ pub enum OpenError {
     /// The keys can't be used.
     #[error(transparent)]
     Keys(#[from] SignerError),
+    /// The key of the download services can't be used.
+    #[error(transparent)]
+    NodeKey(#[from] NodeKeyError),
     /// The key of links can't be used.
     #[error(transparent)]
     LinkKey(#[from] LinkKeyError),
@@ -135,11 +143,14 @@ impl App {
             remember: settings.web.session_remember,
         };
         let download = csrf::origin_of(&settings.download.public_url);
+        let (db, queue) = (administration.db.clone(), administration.queue.clone());
         let policy = pages::content_security_policy(&[download]);
         let digests = Digests::new(administration.db.clone());
         let uploads = Uploads::new(settings, administration.db.clone(), shares.clone());
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
         let state = State {
+            receipts: Receipts::new(db, queue, administration.clock.clone(), settings),
+            node_key: NodeKey::open(&settings.node_key_file())?,
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
             script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,
@@ -164,7 +175,7 @@ impl App {
             addresses: ClientAddresses::new(&settings.web.trusted_proxies),
             cookies: Cookies::new(&settings.web.public_url),
         };
-        let sender = sender(settings, &state.administration)?;
+        let sender = sender(settings, &state.administration, &state.receipts)?;
         Ok(App { state: Data::new(state), sender })
     }
 
@@ -217,6 +228,11 @@ impl App {
     /// Says how revocations reach the download service; without it they go over HTTP.
     pub fn revoke_by(&self, to: Arc<dyn RevokeTokens>) {
         self.state.administration.issued.revoke_by(to);
+    }
+
+    /// Takes receipts from a download service in the same process.
+    pub fn receipts(&self) -> Arc<dyn TakeReports> {
+        Arc::new(self.state.receipts.clone())
     }
 
     /// Delivers revocations, for ever. Ends when it is dropped.
@@ -313,13 +329,18 @@ impl App {
     }
 }
 
-fn sender(settings: &Settings, administration: &Administration) -> Result<Sender, OpenError> {
+fn sender(
+    settings: &Settings,
+    administration: &Administration,
+    receipts: &Receipts,
+) -> Result<Sender, OpenError> {
     let public_url = settings.web.public_url.clone();
     let host = csrf::origin_of(&public_url).split("://").last().unwrap_or_default().to_owned();
     let correspondent = Correspondent {
         accounts: administration.accounts.clone(),
         actions: administration.actions.clone(),
         self_service: administration.self_service.clone(),
+        receipts: receipts.clone(),
         links: administration.links.clone(),
         public_url,
     };

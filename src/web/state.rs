@@ -15,6 +15,8 @@ use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::manage::Manage;
+use crate::web::receipts::Receipts;
+use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
@@ -59,6 +61,10 @@ pub struct State {
     pub addresses: ClientAddresses,
     /// Cookies.
     pub cookies: Cookies,
+    /// What became of tokens that were taken through links.
+    pub receipts: Receipts,
+    /// What download services show.
+    pub node_key: NodeKey,
 }
 
 /// Who may make an account for himself.

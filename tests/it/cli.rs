@@ -361,16 +361,21 @@ async fn desk(machine: &Machine) -> Administration {
 #[actix_web::test]
 async fn the_audit_log_is_shown_and_what_was_done_to_it_found() {
     let machine = Machine::new();
-    assert_eq!(machine.ask(words("audit verify")), "0:\n");
+    assert_eq!(machine.ask(words("audit verify")), "0:\nreceipts 0:\n");
     for name in ["ada", "bob"] {
         machine.ask(["user", "add", &format!("{name}@example.org")]);
     }
     let first = machine.ask(words("audit verify"));
+    let (first, receipts) = first.split_once("\nreceipts ").unwrap();
     let (number, digest) = first.trim().split_once(':').unwrap();
     assert!(number == "2" && digest.len() == 43, "{first}");
     machine.ask(words("user disable bob@example.org"));
     machine.ask(words("user enable bob@example.org"));
-    assert!(machine.ask(["audit", "verify", "--expect", first.trim()]).starts_with("4:"));
+    assert!(
+        machine
+            .ask(["audit", "verify", "--expect", first, "--expect-receipts", receipts.trim()])
+            .starts_with("4:")
+    );
 
     let shown = machine.ask(words("audit list"));
     let deeds: Vec<&str> = shown.lines().map(|line| line.split('\t').nth(4).unwrap()).collect();
@@ -563,6 +568,19 @@ fn check_says_what_is_wrong_and_how_to_mend_it() {
     let machine = Machine::new().set("ONCELINK_DOWNLOAD__KEYS", "missing.json");
     let (line, code) = finding(&machine);
     assert!(code == 1 && line.contains("missing.json"), "{line}");
+
+    let machine = Machine::new();
+    fs::create_dir_all(machine.path("data/download")).unwrap();
+    fs::set_permissions(machine.path("data"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(machine.path("data/download/receipts.sqlite"), "").unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 1 && line.starts_with("warning  download.node_key"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__NODE_KEY", "key");
+    fs::write(machine.path("key"), "0123456789012345678901234567890123456789012\n").unwrap();
+    fs::set_permissions(machine.path("key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let (line, code) = finding(&machine);
+    assert!(code == 2 && line.contains("chmod 600"), "{line}");
 
     let machine = Machine::new().set("ONCELINK_TOKEN__SHARED_SECRET", "[{kid=\"a\", file=\"short\"}]");
     fs::write(machine.path("short"), "0123456789\n").unwrap();

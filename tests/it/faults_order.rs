@@ -1,5 +1,6 @@
 //! The order of system calls: for each redemption the journal's fdatasync has returned before the
-//! first byte of the answer is written. Seen from outside, by strace.
+//! first byte of the answer is written; and for a token of a link, that of the receipts' outbox too.
+//! Seen from outside, by strace.
 
 use std::collections::HashMap;
 use std::fs;
@@ -97,7 +98,11 @@ fn the_journals_fsync_has_returned_before_the_first_byte_is_written() {
         .map(|number| {
             let name = format!("file-{number}.bin");
             site.put(&name, &pattern(1000 + number));
-            let ticket = site.ticket(&name);
+            // Every other one is taken through a link.
+            let ticket = match number % 2 {
+                0 => site.ticket(&name),
+                _ => site.ticket_of_link(&name, "link"),
+            };
             (name, ticket)
         })
         .collect();
@@ -113,27 +118,36 @@ fn the_journals_fsync_has_returned_before_the_first_byte_is_written() {
     node.kill();
 
     let calls = calls(&fs::read_to_string(trace).unwrap());
-    let journal = |call: &&Call| call.has(b"/used-tokens/journal.");
-    let syncs: Vec<&Call> =
-        calls.iter().filter(|call| call.is(&["fsync", "fdatasync"])).filter(journal).collect();
-    for (name, ticket) in &tickets {
+    for (number, (name, ticket)) in tickets.iter().enumerate() {
+        assert_order(&calls, name, "/used-tokens/journal.", ticket.jti.as_bytes());
+        if number % 2 == 1 {
+            assert_order(&calls, name, "/receipts.sqlite-wal", ticket.jti.to_string().as_bytes());
+        }
+    }
+}
+
+/// The record of `jti` in `file` was written, then made durable, and only then was the answer begun.
+fn assert_order(calls: &[Call], name: &str, file: &str, jti: &[u8]) {
+    let in_file = |call: &&Call| call.has(file.as_bytes());
+    let mut syncs = calls.iter().filter(|call| call.is(&["fsync", "fdatasync"])).filter(in_file);
+    {
         let written = calls
             .iter()
             .filter(|call| call.is(&["pwrite64"]))
-            .filter(journal)
-            .find(|call| call.has(ticket.jti.as_bytes()))
-            .unwrap_or_else(|| panic!("{name} is not in the journal"));
+            .filter(in_file)
+            .find(|call| call.has(jti))
+            .unwrap_or_else(|| panic!("{name} is not in {file}"));
         let answered = calls
             .iter()
             .filter(|call| call.is(&["write", "writev", "sendto", "sendmsg"]))
             .find(|call| call.has(b"HTTP/1.1 200") && call.has(format!("\"{name}\"").as_bytes()))
             .unwrap_or_else(|| panic!("{name} was not answered"));
-        let durable = |sync: &&&Call| {
+        let durable = |sync: &Call| {
             sync.began > written.returned && sync.returned < answered.began && sync.result.trim() == "0"
         };
         assert!(
-            syncs.iter().any(|sync| durable(&sync)),
-            "{name}: written in line {}, answered in line {}, and no fsync of the journal between",
+            syncs.any(durable),
+            "{name}: written in line {}, answered in line {}, and no fsync of {file} between",
             written.returned,
             answered.began
         );

@@ -105,7 +105,7 @@ impl Desk {
     }
 
     async fn release(&self, before: Timestamp) -> u64 {
-        uses::release_unredeemed(&self.desks[0].db, before, START).await.unwrap()
+        uses::release_unredeemed(&self.desks[0].db, Timestamp::EPOCH, before, START).await.unwrap()
     }
 
     async fn number(&self, query: &'static str) -> i64 {

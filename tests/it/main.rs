@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod architecture;
+mod behaviour;
 mod cli;
 mod clients_accounts;
 mod clients_aria2;
@@ -36,6 +37,8 @@ mod needs;
 mod not_spent;
 mod odd_files;
 mod once_only;
+mod receipts;
+mod receipts_http;
 mod revocations;
 mod serving;
 mod settings;

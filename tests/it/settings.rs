@@ -34,6 +34,8 @@ fn without_a_file_and_an_environment_the_defaults_hold() {
     assert_eq!(settings.download.listen.to_string(), "127.0.0.1:8081");
     assert_eq!(settings.download.public_url, "http://127.0.0.1:8081");
     assert_eq!(settings.download.keys, "http://127.0.0.1:8080/.well-known/jwks.json");
+    assert_eq!(settings.download.receipts, "http://127.0.0.1:8080/receipts");
+    assert_eq!(settings.node_key_file(), Path::new("data/keys/node-key"));
     assert_eq!(settings.download.used_tokens.as_str(), "sled");
     assert_eq!(settings.download.resume, Resume::SameClient);
     assert_eq!(settings.download.lease, Duration::from_secs(3600));
@@ -158,7 +160,7 @@ fn toml_text(value: &toml::Value) -> String {
 #[test]
 fn relative_paths_in_the_file_are_relative_to_the_file() {
     let (folder, path, settings) = from_file(
-        "data_dir = \"state\"\n[download]\nkeys = \"keys/jwks.json\"\n\
+        "data_dir = \"state\"\n[download]\nkeys = \"keys/jwks.json\"\nnode_key = \"key\"\n\
          [[token.shared_secret]]\nkid = \"a\"\nfile = \"secret\"\n\
          [[share]]\nname = \"books\"\npath = \"books\"\n[[share]]\nname = \"abs\"\npath = \"/srv/abs\"\n",
     );
@@ -167,6 +169,7 @@ fn relative_paths_in_the_file_are_relative_to_the_file() {
     assert_eq!(settings.data_dir, base.join("state"));
     assert_eq!(Path::new(&settings.download.keys), base.join("keys/jwks.json"));
     assert_eq!(settings.token.shared_secrets[0].file, base.join("secret"));
+    assert_eq!(settings.node_key_file(), base.join("key"));
     assert_eq!(settings.shares[0].path, base.join("books"));
     assert_eq!(settings.shares[1].path, Path::new("/srv/abs"));
 
@@ -188,6 +191,7 @@ fn addresses_follow_the_listeners_unless_they_are_set() {
     assert_eq!(settings.web.public_url, "http://127.0.0.1:9000");
     assert_eq!(settings.download.public_url, "http://[::1]:9001");
     assert_eq!(settings.download.keys, "http://127.0.0.1:9000/.well-known/jwks.json");
+    assert_eq!(settings.download.receipts, "http://127.0.0.1:9000/receipts");
 
     let (_folder, _, settings) = from_file(
         "[web]\nlisten = \"0.0.0.0:9000\"\npublic_url = \"https://files.example.org\"\n[download]\nkeys = \"https://other.example/jwks\"",
@@ -227,6 +231,9 @@ const BAD_FILES: &[(&str, &str, &str)] = &[
     ("[download]\npublic_url = \"x\"", "download.public_url", "https://"),
     ("[download]\nkeys = \"ftp://h/k\"", "download.keys", "JWKS"),
     ("[download]\nkeys = \"\"", "download.keys", "JWKS"),
+    ("[download]\nreceipts = \"ftp://h/r\"", "download.receipts", "https://host/receipts"),
+    ("[download]\nreceipts = \"https://u:p@h/r\"", "download.receipts", "https://host/receipts"),
+    ("[web]\nreceipt_address = \"some\"", "web.receipt_address", "receipt_address = \"network\""),
     ("[download]\nused_tokens = \"redis://h\"", "download.used_tokens", "not supported in this version"),
     ("[download]\nused_tokens = \"memory\"", "download.used_tokens", "`sled`"),
     ("[download]\nresume = \"any\"", "download.resume", "same-client"),

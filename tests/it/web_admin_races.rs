@@ -13,7 +13,8 @@ use oncelink::id::Jti;
 use oncelink::web::account::{Account, NewAccount};
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
-use oncelink::web::audit::{self, Actor, Deed, Verdict};
+use oncelink::web::audit::{self, Actor, Deed};
+use oncelink::web::chain::{self, Verdict};
 use oncelink::web::issued::{RevokeError, RevokeTokens};
 use oncelink::web::passwords::StoredPassword;
 use oncelink::web::self_service::Changed;
@@ -87,8 +88,8 @@ async fn one_administrator_is_left(desks: &Desks) {
         // Whoever is left makes room for the next round.
         sqlx::query("DELETE FROM accounts").execute(desks.here.db.writer()).await.unwrap();
     }
-    let Verdict::Whole { lines: 12, .. } = audit::verify(&desks.here.db).await.unwrap() else {
-        panic!("{:?}", audit::verify(&desks.here.db).await)
+    let Verdict::Whole { lines: 12, .. } = chain::verify::<audit::Line>(&desks.here.db).await.unwrap() else {
+        panic!("{:?}", chain::verify::<audit::Line>(&desks.here.db).await)
     };
     desks.close().await;
 }
@@ -221,6 +222,8 @@ async fn an_account_that_became_the_last_administrator_meanwhile_stays_one() {
     ] {
         assert_eq!(changed.unwrap(), Changed::LastAdministrator);
     }
-    let Verdict::Whole { lines: 1, .. } = audit::verify(&desks.here.db).await.unwrap() else { panic!() };
+    let Verdict::Whole { lines: 1, .. } = chain::verify::<audit::Line>(&desks.here.db).await.unwrap() else {
+        panic!()
+    };
     desks.close().await;
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::web::administration::Administration;
-use oncelink::web::audit::{self, Actor, Deed, Verdict};
+use oncelink::web::audit::{self, Actor, Deed};
+use oncelink::web::chain::{self, Verdict};
 
 use crate::support::postgres::empty_schema;
 use crate::support::web::{PASSWORD, START, TestWeb};
@@ -68,32 +69,34 @@ async fn execute(desk: &Administration, statements: &str) {
 async fn check(settings: &Settings, more: &[(&'static str, Verdict)]) {
     let desk = Administration::open(settings, Clock::manual(START)).await.unwrap();
     fill(&desk).await;
-    let Verdict::Whole { lines: 5, digest } = audit::verify(&desk.db).await.unwrap() else { panic!() };
-    assert!(audit::ended_with(&desk.db, &format!("5:{digest}")).await.unwrap());
+    let Verdict::Whole { lines: 5, digest } = chain::verify::<audit::Line>(&desk.db).await.unwrap() else {
+        panic!()
+    };
+    assert!(chain::ended_with::<audit::Line>(&desk.db, &format!("5:{digest}")).await.unwrap());
     execute(&desk, "CREATE TABLE kept AS SELECT * FROM audit").await;
     for (statements, expected) in tampering().iter().chain(more) {
         execute(&desk, statements).await;
-        assert_eq!(&audit::verify(&desk.db).await.unwrap(), expected, "{statements}");
+        assert_eq!(&chain::verify::<audit::Line>(&desk.db).await.unwrap(), expected, "{statements}");
         execute(&desk, "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").await;
         execute(&desk, "DELETE FROM generations WHERE name = 'audit'").await;
         execute(&desk, "INSERT INTO generations (name, number) VALUES ('audit', 5)").await;
     }
-    assert!(matches!(audit::verify(&desk.db).await.unwrap(), Verdict::Whole { lines: 5, .. }));
+    assert!(matches!(chain::verify::<audit::Line>(&desk.db).await.unwrap(), Verdict::Whole { lines: 5, .. }));
     // Who can write all of it can write all of it anew; what was noted elsewhere tells.
     execute(&desk, "DELETE FROM audit; UPDATE generations SET number = 0 WHERE name = 'audit'").await;
     for (expected, holds) in [("0:", true), ("1:", false), ("99:", false), ("-1:", false)] {
-        assert_eq!(audit::ended_with(&desk.db, expected).await.unwrap(), holds, "{expected}");
+        assert_eq!(chain::ended_with::<audit::Line>(&desk.db, expected).await.unwrap(), holds, "{expected}");
     }
     fill(&desk).await;
     let mut transaction = desk.db.begin().await.unwrap();
     audit::append(&mut transaction, &Actor::operator(), Deed::Disabled, "x", START).await.unwrap();
     desk.db.commit(transaction).await.unwrap();
     assert!(
-        audit::ended_with(&desk.db, &format!("5:{digest}")).await.unwrap(),
+        chain::ended_with::<audit::Line>(&desk.db, &format!("5:{digest}")).await.unwrap(),
         "the same lines, and one more"
     );
-    assert!(!audit::ended_with(&desk.db, &format!("6:{digest}")).await.unwrap());
-    assert!(!audit::ended_with(&desk.db, "nonsense").await.unwrap());
+    assert!(!chain::ended_with::<audit::Line>(&desk.db, &format!("6:{digest}")).await.unwrap());
+    assert!(!chain::ended_with::<audit::Line>(&desk.db, "nonsense").await.unwrap());
     desk.db.close().await;
 }
 

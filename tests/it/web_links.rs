@@ -1,6 +1,7 @@
 //! Links as their owners see them: making, looking at, changing and ending them.
 
-use oncelink::web::audit::{self, Verdict};
+use oncelink::web::audit;
+use oncelink::web::chain::{self, Verdict};
 use reqwest::Method;
 
 use crate::support::links::{fields, make, send};
@@ -246,7 +247,7 @@ async fn a_link_is_changed_paused_resumed_and_withdrawn_and_the_log_tells_of_it(
     assert_eq!(deeds, expected);
     assert!(lines.iter().all(|line| line.who == "ada@example.org" && line.subject.contains("(link ")));
     assert!(lines[5].subject.contains("on /open/file.txt, for whoever has it"), "{:?}", lines[5]);
-    assert!(matches!(audit::verify(&web.outside.db).await.unwrap(), Verdict::Whole { .. }));
+    assert!(matches!(chain::verify::<audit::Line>(&web.outside.db).await.unwrap(), Verdict::Whole { .. }));
     web.stop().await;
 }
 

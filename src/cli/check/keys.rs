@@ -19,6 +19,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
         findings.ok("keys", "none here yet; the web app makes the first when it starts");
     }
     look_at_public_keys(&settings.download.keys, signs_here, findings).await;
+    look_at_node_key(settings, may_enter, signs_here, findings);
     for secret in &settings.token.shared_secrets {
         let subject = format!("shared secret `{}`", secret.kid);
         if let Err(error) = SharedSecret::read(&secret.kid, &secret.file) {
@@ -51,6 +52,24 @@ fn look_at_private_keys(keys_dir: &Path, now: Timestamp, findings: &mut Findings
                 ),
             }
         }
+    }
+}
+
+/// A download service by itself needs the web app's key for telling it of receipts.
+fn look_at_node_key(settings: &Settings, may_enter: bool, signs_here: bool, findings: &mut Findings) {
+    let (subject, path) = ("download.node_key", settings.node_key_file());
+    let shown = path.display();
+    if path.exists() {
+        if is_exposed(&path) {
+            let text = format!("others than its owner may read {shown}");
+            return findings.problem(subject, &text, &format!("run `chmod 600 {shown}`"));
+        }
+        return findings.ok(subject, "usable");
+    }
+    // Where the web app runs, or nothing has yet, the next start makes it.
+    if may_enter && !signs_here && settings.download_dir().join("receipts.sqlite").exists() {
+        let text = format!("{shown} is not there, so that owners of links don't learn what was taken");
+        findings.warning(subject, &text, "copy the web app's node key there, readable by this user only");
     }
 }
 

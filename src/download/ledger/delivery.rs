@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -47,6 +47,8 @@ pub(crate) struct Delivery {
     pub(super) until: Timestamp,
     state: Mutex<State>,
     pub(super) changed: Notify,
+    /// Told of the same changes as those who wait; set where a receipt is kept of this delivery.
+    teller: OnceLock<Arc<Notify>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,17 @@ pub(super) struct State {
     pub(super) doubtful: Option<u64>,
     pub(super) next_stream: u64,
     pub(super) last_sent: Timestamp,
+    /// When the first byte left, here.
+    pub(super) first_sent: Option<Timestamp>,
+    /// Bytes of streams that have ended, as far as they were with the kernel then.
+    pub(super) handed: RangeSet,
+    /// The last byte of each stream that was sent to its end on a connection that then broke, until
+    /// another stream has sent it.
+    pub(super) in_vain: RangeSet,
+    /// How often somebody came back when nothing was under way.
+    pub(super) returned: u32,
+    /// Whether this was opened again after it went out whole, so that `sent` is all of the file.
+    pub(super) opened_again: bool,
 }
 
 impl State {
@@ -90,6 +103,15 @@ pub(super) struct Running {
     pub(super) id: u64,
     pub(super) start: u64,
     pub(super) position: u64,
+    /// How many of the bytes before the position are not known to be with the kernel.
+    pub(super) under_way: u64,
+}
+
+impl Running {
+    /// What is with the kernel.
+    pub(super) const fn handed(&self) -> Range<u64> {
+        self.start..self.position - self.under_way
+    }
 }
 
 /// How a client showed that it is the one that redeemed.
@@ -154,6 +176,11 @@ impl Delivery {
             doubtful: None,
             next_stream: 0,
             last_sent: now,
+            first_sent: None,
+            handed: RangeSet::default(),
+            in_vain: RangeSet::default(),
+            returned: 0,
+            opened_again: false,
         };
         Delivery {
             jti,
@@ -165,6 +192,20 @@ impl Delivery {
             until,
             state: Mutex::new(state),
             changed: Notify::new(),
+            teller: OnceLock::new(),
+        }
+    }
+
+    /// Has `teller` woken at every change that those who wait for this delivery are told of.
+    pub(crate) fn tell(&self, teller: Arc<Notify>) {
+        let _only_the_first_counts = self.teller.set(teller);
+    }
+
+    /// Something began or ended.
+    pub(super) fn announce(&self) {
+        self.changed.notify_waiters();
+        if let Some(teller) = self.teller.get() {
+            teller.notify_one();
         }
     }
 
@@ -184,6 +225,7 @@ impl Delivery {
     pub(super) fn having_left(self, whole: Whole) -> Delivery {
         let mut state = self.state();
         state.sent.insert(0..self.size);
+        state.opened_again = true;
         state.left = self.most().saturating_sub(u64::from(whole.left_kib) * 1024);
         state.last_sent = Timestamp::from_secs(whole.last_sent.into());
         drop(state);
@@ -214,7 +256,7 @@ impl Delivery {
         }
         let stream = self.start(&mut state, ledger, range, false);
         drop(state);
-        self.changed.notify_waiters();
+        self.announce();
         stream
     }
 
@@ -276,6 +318,9 @@ impl Delivery {
     ) -> Result<Stream, Obstacle> {
         let mut state = self.state();
         self.judge(&state, wish, lease, now)?;
+        if state.streams.is_empty() {
+            state.returned = state.returned.saturating_add(1);
+        }
         Ok(self.start(&mut state, ledger, wish.range.clone(), wish.proof == Proof::Key))
     }
 
@@ -330,7 +375,7 @@ impl Delivery {
     ) -> Stream {
         let id = state.next_stream;
         state.next_stream += 1;
-        state.streams.push(Running { id, start: range.start, position: range.start });
+        state.streams.push(Running { id, start: range.start, position: range.start, under_way: 0 });
         Stream::new(self.clone(), ledger.clone(), id, range, keyed)
     }
 

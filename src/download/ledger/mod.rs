@@ -5,6 +5,7 @@
 //! sent. It knows nothing of HTTP or of the disk, and asks nobody the time.
 
 mod delivery;
+mod progress;
 mod ranges;
 mod stream;
 #[cfg(test)]
@@ -16,6 +17,8 @@ use std::time::Duration;
 use dashmap::{DashMap, Entry};
 
 pub(crate) use self::delivery::{Delivery, Denied, PATIENCE, Proof, Wish};
+pub(crate) use self::progress::Progress;
+pub(crate) use self::ranges::RangeSet;
 pub(crate) use self::stream::{Stream, Take};
 use crate::clock::Timestamp;
 use crate::download::ledger::delivery::Phase;
@@ -110,7 +113,7 @@ impl Ledger {
     pub(crate) fn revoke(&self, jti: Jti) {
         if let Some((_, delivery)) = self.open.remove(&jti) {
             delivery.state().phase = Phase::Revoked;
-            delivery.changed.notify_waiters();
+            delivery.announce();
         }
         self.whole.remove(&jti);
     }

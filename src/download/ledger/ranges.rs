@@ -1,6 +1,8 @@
 //! A set of byte ranges: which bytes of a file have left.
 
+use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
 /// Disjoint, sorted, non-adjacent ranges of byte positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,33 @@ impl RangeSet {
         self.0.splice(first..last.max(first), [merged]);
     }
 
+    /// Takes a range out.
+    pub(crate) fn remove(&mut self, gone: &Range<u64>) {
+        if gone.is_empty() || self.0.is_empty() {
+            return;
+        }
+        let kept = self
+            .0
+            .drain(..)
+            .flat_map(|old| [old.start..old.end.min(gone.start), old.start.max(gone.end)..old.end]);
+        self.0 = kept.filter(|part| !part.is_empty()).collect();
+    }
+
+    /// Adds all that is in `other`.
+    pub(crate) fn merge(&mut self, other: &RangeSet) {
+        other.0.iter().for_each(|range| self.insert(range.clone()));
+    }
+
+    /// Takes out all that is in `other`.
+    pub(crate) fn subtract(&mut self, other: &RangeSet) {
+        other.0.iter().for_each(|range| self.remove(range));
+    }
+
+    /// How many bytes are in the set.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().map(|range| range.end - range.start).sum()
+    }
+
     /// How many bytes of `range` are in the set.
     pub(crate) fn overlap(&self, range: &Range<u64>) -> u64 {
         self.0.iter().map(|old| range.end.min(old.end).saturating_sub(range.start.max(old.start))).sum()
@@ -41,6 +70,36 @@ impl RangeSet {
             Some(next) => (Some(next.start), false),
             None => (None, false),
         }
+    }
+}
+
+/// `0-100,200-300`, the second of each two being the first byte that is not in the set.
+impl fmt::Display for RangeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, range) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma}{}-{}", range.start, range.end)?;
+        }
+        Ok(())
+    }
+}
+
+/// The text is no set of ranges.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a set of ranges reads like 0-100,200-300")]
+pub(crate) struct InvalidRangeSet;
+
+impl FromStr for RangeSet {
+    type Err = InvalidRangeSet;
+
+    fn from_str(text: &str) -> Result<RangeSet, InvalidRangeSet> {
+        let mut set = RangeSet::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (start, end) = part.split_once('-').ok_or(InvalidRangeSet)?;
+            let number = |text: &str| text.parse::<u64>().map_err(|_| InvalidRangeSet);
+            set.insert(number(start)?..number(end)?);
+        }
+        Ok(set)
     }
 }
 
@@ -68,6 +127,12 @@ mod tests {
             prop_assert_eq!(inside, table[at as usize]);
             let run = table[at as usize..].iter().position(|b| *b != inside).map(|n| at + n as u64);
             prop_assert_eq!(end, run);
+            prop_assert_eq!(set.total(), table.iter().filter(|b| **b).count() as u64);
+            prop_assert_eq!(set.to_string().parse::<RangeSet>(), Ok(set.clone()));
+            set.remove(&(at..at + len));
+            table[at as usize..(at + len) as usize].fill(false);
+            prop_assert!(set.0.windows(2).all(|w| w[0].end < w[1].start));
+            prop_assert_eq!(set.total(), table.iter().filter(|b| **b).count() as u64);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::Ledger;
-use crate::download::ledger::delivery::{Delivery, Phase, RESEND_ALLOWANCE, SMALL_OVERLAP};
+use crate::download::ledger::delivery::{Delivery, Phase, RESEND_ALLOWANCE, SMALL_OVERLAP, State};
 
 /// What [`Stream::take`] allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +111,11 @@ impl Stream {
         state.left += most;
         state.resent += again;
         state.last_sent = state.last_sent.max(now);
+        state.first_sent.get_or_insert(now);
         if let Some(running) = state.streams.iter_mut().find(|running| running.id == self.id) {
+            // One portion is under way at a time: the one before this is with the kernel.
             running.position = self.position;
+            running.under_way = most;
         }
         Take::Send(most)
     }
@@ -124,19 +127,33 @@ impl Stream {
         let mut state = self.delivery.state();
         if !self.finished {
             self.finished = true;
-            state.streams.retain(|running| running.id != self.id);
+            self.leave(&mut state, true);
             state.tails += 1;
             state.doubtful = state.doubtful.filter(|until| *until > self.end);
             drop(state);
-            self.delivery.changed.notify_waiters();
+            self.delivery.announce();
         }
+    }
+
+    /// Takes this stream from those under way, and notes what of it is with the kernel.
+    fn leave(&self, state: &mut State, all: bool) {
+        let Some(at) = state.streams.iter().position(|running| running.id == self.id) else { return };
+        let running = state.streams.swap_remove(at);
+        let handed = if all { running.start..running.position } else { running.handed() };
+        state.in_vain.remove(&handed);
+        state.handed.insert(handed);
+    }
+
+    /// Its last bytes may not have arrived.
+    fn end_in_vain(&self, state: &mut State) {
+        state.doubtful = state.doubtful.max(Some(self.end));
+        state.in_vain.insert(self.end.saturating_sub(1)..self.end);
     }
 
     /// The connection broke: the last bytes that this stream sent may not have arrived, so the file
     /// has not gone out whole.
     pub(crate) fn doubt(&mut self) {
-        let mut state = self.delivery.state();
-        state.doubtful = state.doubtful.max(Some(self.end));
+        self.end_in_vain(&mut self.delivery.state());
     }
 
     /// The client did not hang up during the pause: it wants these bytes again.
@@ -151,14 +168,14 @@ impl Drop for Stream {
         if self.finished {
             state.tails -= 1;
         } else {
-            state.streams.retain(|running| running.id != self.id);
+            self.leave(&mut state, false);
             // Dropped with its last bytes still in this process.
             if self.position == self.end {
-                state.doubtful = state.doubtful.max(Some(self.end));
+                self.end_in_vain(&mut state);
             }
         }
         drop(state);
         self.ledger.settle(&self.delivery);
-        self.delivery.changed.notify_waiters();
+        self.delivery.announce();
     }
 }

@@ -23,6 +23,7 @@ mod my_links;
 mod one_link;
 mod opened;
 mod public_link;
+mod receipts;
 mod reset;
 mod service;
 mod sessions;
@@ -73,6 +74,8 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .configure(admin::routes)
         .configure(link_routes)
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/receipts").route(web::post().to(receipts::take)))
+        .service(web::resource("/links/{link}/deliveries").route(read().to(receipts::deliveries)))
         .service(web::resource("/manage/new-folder").route(read().to(manage::new_folder_page)))
         .service(web::resource("/manage/make-folder").route(web::post().to(manage::make_folder)))
         .service(web::resource("/manage/entry").route(read().to(manage::entry_page)))

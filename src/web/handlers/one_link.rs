@@ -18,6 +18,7 @@ use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::links::{Link, Recipient, Standing, moment, qr};
 use crate::web::note::Note;
 use crate::web::pages::Section;
+use crate::web::pages::deliveries::DeliveriesPart;
 use crate::web::pages::my_links::{OneLink, RecipientRow, State};
 use crate::web::sessions::Place;
 
@@ -83,7 +84,9 @@ async fn page_of(
         [only] if only.email.is_none() => qr::of(&only.address),
         _ => None,
     };
+    let deliveries = app.receipts.of_link(&link.owner, &link.id).await?.unwrap_or_default();
     Ok(OneLink {
+        deliveries: DeliveriesPart { deliveries, now },
         chrome: who.chrome(link.title.clone(), Section::Links),
         state: state_of(app, who, &link, &recipients),
         id: link.id,

@@ -260,21 +260,28 @@ pub async fn unsent(
     Ok(())
 }
 
-/// Releases the tokens that ended before `before` and of which nothing was ever told. Answers how many
-/// that were. `before` must be so early that every redemption of them has been told by now: the
-/// watermark of the download service less twice the leeway.
+/// Releases the tokens that were issued at `since` or later, ended before `before` and of which nothing
+/// was ever told. Answers how many that were. Every redemption of them must have been told by now:
+/// `since` is when the download service's record begins, `before` its watermark less twice the leeway.
 ///
 /// # Errors
 /// When the database fails; what was released until then stays released.
-pub async fn release_unredeemed(db: &Database, before: Timestamp, now: Timestamp) -> Result<u64, QueryError> {
+pub async fn release_unredeemed(
+    db: &Database,
+    since: Timestamp,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, QueryError> {
     let mut released = 0;
     loop {
         let jtis: Vec<String> = sqlx::query_scalar(
             "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 \
+             AND issued_at >= $2 \
              AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti) \
-             ORDER BY expires_at LIMIT $2",
+             ORDER BY expires_at LIMIT $3",
         )
         .bind(to_column(before))
+        .bind(to_column(since))
         .bind(PER_LOOK)
         .fetch_all(db.reader())
         .await?;

@@ -74,6 +74,23 @@ pub enum Letter {
         /// What to call the recipient.
         name: String,
     },
+    /// Tells the owner of a link that a file was taken through it.
+    Taken {
+        /// What to call the owner.
+        name: String,
+        /// What the link is called.
+        title: String,
+        /// Which file; empty when that is not known any more.
+        file: String,
+        /// For whom the link is; empty for whoever has its address.
+        recipient: String,
+        /// When the last byte left.
+        at: Timestamp,
+        /// To where, as far as that is kept.
+        address: String,
+        /// The link's page.
+        page: String,
+    },
     /// Brings somebody a link that was made for him.
     Link {
         /// Who made it.
@@ -124,6 +141,8 @@ struct Words {
     link: String,
     other: String,
     until: String,
+    file: String,
+    address: String,
     title: String,
     note: String,
     /// The note as a terminal shows somebody else's words.
@@ -175,6 +194,7 @@ letters! {
         "mail/password-changed/html.html";
     account_deleted: "mail/account-deleted/subject.txt", "mail/account-deleted/text.txt",
         "mail/account-deleted/html.html";
+    taken: "mail/taken/subject.txt", "mail/taken/text.txt", "mail/taken/html.html";
     link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
     link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
 }
@@ -211,6 +231,13 @@ impl Letter {
                 password_changed::render(&Words { link: forgot.clone(), ..words(name) })
             }
             Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
+            Letter::Taken { name, title, file, recipient, at, address, page } => taken::render(&Words {
+                by: line(recipient),
+                other: line(title),
+                file: line(file),
+                address: line(address),
+                ..linked(name, page, at)
+            }),
             Letter::Link { by, title, note, address, uses, until, asks_password, asks_code } => {
                 let note = plain(note);
                 link::render(&Words {
@@ -244,7 +271,16 @@ impl Letter {
             Letter::Reset { name: name.clone(), link: link.clone(), until },
             Letter::ConfirmAddress { name: name.clone(), link: link.clone(), until },
             Letter::AddressChanged { name: name.clone(), new_address: "new\"<b>@example.org".to_owned() },
-            Letter::PasswordChanged { name: name.clone(), forgot: link },
+            Letter::PasswordChanged { name: name.clone(), forgot: link.clone() },
+            Letter::Taken {
+                name: name.clone(),
+                title: "Plans <script>\r\nBcc: x@example.org".to_owned(),
+                file: "a<script>\u{202e}b.pdf".to_owned(),
+                recipient: "bob<b>@example.org".to_owned(),
+                at: until,
+                address: "192.0.2.0/24".to_owned(),
+                page: link.clone(),
+            },
             Letter::AccountDeleted { name: name.clone() },
             Letter::Link {
                 by: "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned(),

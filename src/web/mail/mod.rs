@@ -32,6 +32,8 @@ pub enum Kind {
     PasswordChanged,
     /// The account was deleted.
     AccountDeleted,
+    /// Somebody took a file through a link of the account.
+    Taken,
     /// Somebody made a link for the owner of this address.
     Link,
     /// The code without which a link can't be taken.
@@ -40,7 +42,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::SignUp,
         Kind::Forgot,
         Kind::Invite,
@@ -48,6 +50,7 @@ impl Kind {
         Kind::AddressChanged,
         Kind::PasswordChanged,
         Kind::AccountDeleted,
+        Kind::Taken,
         Kind::Link,
         Kind::LinkCode,
     ];
@@ -62,6 +65,7 @@ impl Kind {
             Kind::AddressChanged => "address-changed",
             Kind::PasswordChanged => "password-changed",
             Kind::AccountDeleted => "account-deleted",
+            Kind::Taken => "taken",
             Kind::Link => "link",
             Kind::LinkCode => "link-code",
         }
@@ -75,7 +79,8 @@ pub struct NewMail {
     pub kind: Kind,
     /// To whom it goes.
     pub recipient: Email,
-    /// The jti of the link in it, if there will be one; the same at every attempt.
+    /// The jti of the action link in it, if there will be one, the same at every attempt; or that of the
+    /// download that it tells of.
     pub jti: Jti,
     /// What else it says.
     pub details: Details,

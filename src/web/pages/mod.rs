@@ -11,6 +11,7 @@
 pub mod account;
 pub mod address;
 pub mod admin;
+pub mod deliveries;
 pub mod files;
 pub mod link_form;
 pub mod links;
@@ -137,6 +138,10 @@ impl Chrome {
         &assets::LINKS_SCRIPT.url
     }
 
+    fn live_script_url(&self) -> &'static str {
+        &assets::LIVE_SCRIPT.url
+    }
+
     fn upload_script_url(&self) -> &'static str {
         &assets::UPLOAD_SCRIPT.url
     }
@@ -214,7 +219,8 @@ mod tests {
 
     /// The page without the elements that load a script of ours and hold nothing.
     fn without_own_script(html: &str) -> String {
-        [&assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT].iter().fold(html.to_owned(), |html, script| {
+        let own = [&assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT, &assets::LIVE_SCRIPT];
+        own.iter().fold(html.to_owned(), |html, script| {
             html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")
         })
     }

@@ -5,6 +5,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::links::terms::{TermErrors, Typed};
+use crate::web::pages::deliveries::DeliveriesPart;
 use crate::web::pages::{Chrome, Section};
 
 /// A link in the list.
@@ -164,6 +165,8 @@ pub struct OneLink {
     pub created_at: Timestamp,
     /// Whom it is for.
     pub recipients: Vec<RecipientRow>,
+    /// What became of it.
+    pub deliveries: DeliveriesPart,
     /// The QR code of the address, where there is one address.
     pub qr: Option<Qr>,
     /// Whether it asks for a password.
@@ -250,6 +253,7 @@ impl OneLink {
             ends_at: Some(now),
             created_at: now,
             recipients,
+            deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
             qr: (!named).then_some(qr),
             has_password: named,
             typed: form.typed,

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod deliveries;
 pub mod links;
 pub mod mail;
 pub mod postgres;

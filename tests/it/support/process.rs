@@ -115,6 +115,16 @@ impl Site {
         Ticket { jti: issued.jti, path }
     }
 
+    /// A fresh token for a file in the share, taken through a link.
+    pub fn ticket_of_link(&self, name: &str, link: &str) -> Ticket {
+        let file: FilePath = format!("/files/{name}").parse().unwrap();
+        let lifetime = Some(self.issuer.lifetime);
+        let order = DownloadOrder { lifetime, link: Some(link), ..DownloadOrder::new("tester", &file) };
+        let issued = self.issuer.issue_download(&order, Clock::wall().now()).unwrap();
+        let path = issued.address.strip_prefix(&self.issuer.download_url).unwrap().to_owned();
+        Ticket { jti: issued.jti, path }
+    }
+
     /// The command that starts the node: the program itself, or `wrapper` with the program as its
     /// last arguments. Its output goes to files.
     pub fn command(&self, wrapper: &[&str]) -> Command {

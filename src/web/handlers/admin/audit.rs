@@ -6,7 +6,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::{App, html};
 use super::{Administrator, PAGE, View, pager};
-use crate::web::audit::{self, Line, Verdict};
+use crate::web::audit::{self, Line};
+use crate::web::chain::{self, Verdict};
 use crate::web::device;
 use crate::web::error::WebError;
 use crate::web::pages::Section;
@@ -22,7 +23,7 @@ pub(super) async fn list(
     let db = &app.administration.db;
     let check = match view.check.is_empty() {
         true => None,
-        false => Some(words_of(&audit::verify(db).await?)),
+        false => Some(words_of(&chain::verify::<Line>(db).await?)),
     };
     let (lines, more) = audit::list(db, view.q.trim(), view.offset(), PAGE).await?;
     let address = format!("/admin/audit?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));

@@ -56,6 +56,7 @@ fn row(mail: Queued) -> MailRow {
         Kind::AddressChanged => "notice of another address",
         Kind::PasswordChanged => "notice of another password",
         Kind::AccountDeleted => "notice of a deleted account",
+        Kind::Taken => "notice of a complete download",
         Kind::Link => "link to a file",
         Kind::LinkCode => "code for a link",
     };

@@ -1,0 +1,199 @@
+//! The book of deliveries that may change yet, in memory. Compares how each stands with what was put
+//! down of it last.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::download::ledger::Delivery;
+use crate::download::receipts::outbox::Kept;
+use crate::download::receipts::tally::Tally;
+use crate::id::Jti;
+use crate::receipt::DeliveryState;
+
+/// The book.
+pub(super) struct Book {
+    lease: Duration,
+    /// When this process began: whatever was under way before ended by then.
+    began: Timestamp,
+    pages: Mutex<Pages>,
+}
+
+#[derive(Default)]
+struct Pages {
+    /// Redemptions under way, and when each began.
+    claims: HashMap<Jti, Timestamp>,
+    entries: HashMap<Jti, Entry>,
+    /// Redemptions that did not take place.
+    cancelled: Vec<Jti>,
+}
+
+struct Entry {
+    /// As it was put down last.
+    kept: Kept,
+    /// What is known but for the delivery that is followed now.
+    before: Tally,
+    /// `None` after a restart, until the client comes back.
+    delivery: Option<Arc<Delivery>>,
+    revoked: bool,
+    /// Whether `kept` is not put down yet.
+    unsaved: bool,
+}
+
+/// What is to be put down.
+pub(super) struct Changes {
+    pub(super) kept: Vec<Kept>,
+    pub(super) cancelled: Vec<Jti>,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.cancelled.is_empty()
+    }
+}
+
+impl Entry {
+    /// How it stands now, and whether nothing is under way.
+    fn now(&self, lease: Duration, began: Timestamp, now: Timestamp) -> (Tally, bool) {
+        let mut idle = true;
+        let mut tally = match &self.delivery {
+            Some(delivery) => {
+                let progress = delivery.progress(lease, now);
+                idle = progress.idle;
+                self.before.and(&progress, self.kept.size)
+            }
+            None => {
+                let end = self.before.last_at.max(began).plus(lease).min(self.kept.until);
+                let state = match self.before.state {
+                    DeliveryState::Running | DeliveryState::Broken if end <= now => DeliveryState::Over,
+                    DeliveryState::Running => DeliveryState::Broken,
+                    state => state,
+                };
+                Tally { state, ..self.before.clone() }
+            }
+        };
+        if self.revoked && tally.state == DeliveryState::Broken {
+            tally.state = DeliveryState::Over;
+        }
+        (tally, idle)
+    }
+}
+
+impl Book {
+    pub(super) fn new(lease: Duration, began: Timestamp) -> Book {
+        Book { lease, began, pages: Mutex::default() }
+    }
+
+    /// Begins a redemption and answers its moment.
+    ///
+    /// Invariant: the moment is read under the lock under which [`Book::watermark`] reads its own. So
+    /// whatever watermark was told before is not later than it, and none is until the redemption has
+    /// ended.
+    pub(super) fn begin(&self, jti: Jti, clock: &Clock) -> Timestamp {
+        let mut pages = self.pages();
+        let now = clock.now();
+        pages.claims.insert(jti, now);
+        now
+    }
+
+    pub(super) fn end(&self, jti: Jti) {
+        self.pages().claims.remove(&jti);
+    }
+
+    /// The moment that no redemption under way is older than.
+    pub(super) fn watermark(&self, clock: &Clock) -> Timestamp {
+        let pages = self.pages();
+        let now = clock.now();
+        pages.claims.values().copied().fold(now, Timestamp::min)
+    }
+
+    /// Adds a delivery that was redeemed just now.
+    pub(super) fn add(&self, kept: Kept, delivery: Arc<Delivery>) {
+        let before = kept.tally.clone();
+        let entry = Entry { kept, before, delivery: Some(delivery), revoked: false, unsaved: true };
+        self.pages().entries.insert(entry.kept.jti, entry);
+    }
+
+    /// Takes up deliveries that were put down earlier, with what is known of each beyond that.
+    pub(super) fn take_up(&self, all: Vec<(Kept, Tally)>) {
+        let mut pages = self.pages();
+        for (kept, before) in all {
+            let entry = Entry { kept, before, delivery: None, revoked: false, unsaved: false };
+            // Whoever was faster has it as it stands now.
+            pages.entries.entry(entry.kept.jti).or_insert(entry);
+        }
+    }
+
+    /// Follows this delivery from now on, beside what is known of its jti. Answers whether the book
+    /// has the jti.
+    pub(super) fn follow(&self, delivery: &Arc<Delivery>) -> bool {
+        let mut pages = self.pages();
+        let Some(entry) = pages.entries.get_mut(&delivery.jti) else { return false };
+        if !entry.delivery.as_ref().is_some_and(|followed| Arc::ptr_eq(followed, delivery))
+            && let Some(earlier) = entry.delivery.replace(delivery.clone())
+        {
+            // It is idle, or there would be no other one.
+            entry.before = entry.before.and(&earlier.progress(self.lease, self.began), entry.kept.size);
+        }
+        true
+    }
+
+    pub(super) fn revoked(&self, jti: Jti) {
+        if let Some(entry) = self.pages().entries.get_mut(&jti) {
+            entry.revoked = true;
+        }
+    }
+
+    pub(super) fn cancel(&self, jti: Jti) {
+        self.pages().cancelled.push(jti);
+    }
+
+    /// What is to be put down at `now`. What is put down and can't change any more is taken out: the
+    /// outbox keeps it for a client that comes back with the resume key.
+    pub(super) fn changes(&self, now: Timestamp) -> Changes {
+        let mut pages = self.pages();
+        let (lease, began) = (self.lease, self.began);
+        let mut kept = Vec::new();
+        pages.entries.retain(|_, entry| {
+            let (tally, idle) = entry.now(lease, began, now);
+            // What is complete once stays so, whoever comes back for more.
+            if tally.state == DeliveryState::Complete {
+                entry.before.state = DeliveryState::Complete;
+            }
+            if tally != entry.kept.tally || !entry.kept.settled {
+                entry.kept.tally = tally;
+                entry.kept.sequence = entry.kept.sequence.saturating_add(1);
+                entry.kept.settled = true;
+                entry.unsaved = true;
+            }
+            if entry.unsaved {
+                kept.push(entry.kept.clone());
+            }
+            let ended = matches!(entry.kept.tally.state, DeliveryState::Complete | DeliveryState::Over);
+            entry.unsaved || !ended || !idle
+        });
+        Changes { kept, cancelled: std::mem::take(&mut pages.cancelled) }
+    }
+
+    /// What was to be put down is, if `done`.
+    pub(super) fn settle(&self, changes: Changes, done: bool) {
+        let mut pages = self.pages();
+        if !done {
+            pages.cancelled.extend(changes.cancelled);
+            return;
+        }
+        for kept in changes.kept {
+            if let Some(entry) = pages.entries.get_mut(&kept.jti)
+                && entry.kept.sequence == kept.sequence
+            {
+                entry.unsaved = false;
+            }
+        }
+    }
+
+    // A poisoned lock means a panic elsewhere; each change of the pages is whole in itself.
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

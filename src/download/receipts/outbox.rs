@@ -1,0 +1,399 @@
+//! The durable record of what is to be told, in a SQLite file of its own. One writer commits in
+//! groups: any number of redemptions at once wait for one fsync.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Connection, Executor, Row};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Timestamp;
+use crate::download::ledger::RangeSet;
+use crate::download::receipts::tally::Tally;
+use crate::id::Jti;
+use crate::receipt::{DeliveryState, Receipt};
+
+/// Commands in one commit, at most.
+const GROUP: usize = 512;
+
+/// Receipts in one report, at most: well below what the web app reads of a body.
+pub(super) const PER_REPORT: usize = 200;
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS receipts (
+        jti          TEXT    NOT NULL PRIMARY KEY,
+        link         TEXT    NOT NULL,
+        -- Rises with each change; the web app has had the one in `told`, 0 being none.
+        sequence     INTEGER NOT NULL,
+        told         INTEGER NOT NULL,
+        -- 0 for a redemption that was begun and of which it is not known yet whether it took place.
+        settled      INTEGER NOT NULL,
+        redeemed_at  INTEGER NOT NULL,
+        started_at   INTEGER,
+        last_at      INTEGER NOT NULL,
+        size         INTEGER NOT NULL,
+        state        TEXT    NOT NULL,
+        resumed      INTEGER NOT NULL,
+        address      TEXT,
+        -- The latest end of the lease.
+        until        INTEGER NOT NULL,
+        -- Bytes that are with the kernel, and bytes that left: sets of ranges.
+        handed       TEXT    NOT NULL,
+        sent         TEXT    NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS receipts_to_tell ON receipts (redeemed_at) WHERE sequence > told;
+    CREATE TABLE IF NOT EXISTS outbox (
+        name   TEXT NOT NULL PRIMARY KEY,
+        value  TEXT NOT NULL
+    );";
+
+/// What was to be put down is not, or perhaps.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The file failed.
+    #[error("the receipts' outbox failed")]
+    Failed(#[source] Arc<sqlx::Error>),
+    /// It failed before, so that what is on disk can't be relied on.
+    #[error("the receipts' outbox failed before; mend the disk and start again")]
+    Unreliable,
+    /// The service is shutting down.
+    #[error("the receipts' outbox is closed")]
+    Closed,
+}
+
+impl From<sqlx::Error> for OutboxError {
+    fn from(error: sqlx::Error) -> OutboxError {
+        OutboxError::Failed(Arc::new(error))
+    }
+}
+
+/// One delivery as it stands in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) jti: Jti,
+    pub(super) link: String,
+    pub(super) sequence: u64,
+    pub(super) settled: bool,
+    pub(super) redeemed_at: Timestamp,
+    pub(super) size: u64,
+    pub(super) address: Option<IpAddr>,
+    pub(super) until: Timestamp,
+    pub(super) tally: Tally,
+}
+
+impl Kept {
+    pub(super) fn receipt(&self) -> Receipt {
+        Receipt {
+            jti: self.jti,
+            link: self.link.clone(),
+            sequence: self.sequence,
+            redeemed_at: self.redeemed_at,
+            started_at: self.tally.started_at,
+            last_at: self.tally.last_at,
+            size: self.size,
+            bytes: self.tally.bytes(self.size),
+            state: self.tally.state,
+            resumed: self.tally.resumed,
+            address: self.address,
+        }
+    }
+}
+
+/// What is to be told next.
+pub(super) struct Batch {
+    pub(super) receipts: Vec<Receipt>,
+    /// The oldest redemption of which nothing is told, not even by this batch.
+    pub(super) oldest_untold: Option<Timestamp>,
+}
+
+enum Command {
+    Intend(Box<Kept>, oneshot::Sender<Result<bool, OutboxError>>),
+    Keep { kept: Vec<Kept>, cancelled: Vec<Jti>, done: oneshot::Sender<Result<(), OutboxError>> },
+    Told(Vec<(Jti, u64)>, oneshot::Sender<Result<(), OutboxError>>),
+    Forget(Timestamp, oneshot::Sender<Result<(), OutboxError>>),
+    Close(oneshot::Sender<Result<(), OutboxError>>),
+}
+
+/// The outbox.
+pub(super) struct Outbox {
+    commands: mpsc::UnboundedSender<Command>,
+    reader: SqlitePool,
+    /// When this outbox was made: it can't speak for what came before.
+    pub(super) made_at: Timestamp,
+    /// Tells this outbox from any other.
+    pub(super) id: String,
+    /// Whether it was closed in order, so that nothing can have left since it was written last.
+    pub(super) was_closed: bool,
+}
+
+impl Outbox {
+    /// Opens the file, or makes it.
+    pub(super) async fn open(path: &Path, id: &str, now: Timestamp) -> Result<Outbox, OutboxError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .busy_timeout(Duration::from_secs(5))
+            .journal_mode(SqliteJournalMode::Wal)
+            // Anything less loses the last commits with the power.
+            .synchronous(SqliteSynchronous::Full);
+        let mut writer = SqliteConnection::connect_with(&options).await?;
+        writer.execute(sqlx::raw_sql(TABLES)).await?;
+        for (name, value) in [("id", id.to_owned()), ("made-at", now.secs().to_string())] {
+            let insert = "INSERT INTO outbox (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+            sqlx::query(insert).bind(name).bind(value).execute(&mut writer).await?;
+        }
+        let value = "SELECT value FROM outbox WHERE name = $1";
+        let id = sqlx::query_scalar(value).bind("id").fetch_one(&mut writer).await?;
+        let made_at: String = sqlx::query_scalar(value).bind("made-at").fetch_one(&mut writer).await?;
+        let made_at = Timestamp::from_secs(made_at.parse().unwrap_or(now.secs()));
+        let opened = sqlx::query("DELETE FROM outbox WHERE name = 'closed'").execute(&mut writer).await?;
+        let was_closed = opened.rows_affected() > 0;
+        let reader = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options);
+        let (commands, queue) = mpsc::unbounded_channel();
+        tokio::spawn(write(writer, queue));
+        Ok(Outbox { commands, reader, made_at, id, was_closed })
+    }
+
+    /// Puts down, durably, that a jti is about to be redeemed. Answers whether nothing stood there.
+    pub(super) async fn intend(&self, kept: Kept) -> Result<bool, OutboxError> {
+        self.ask(|done| Command::Intend(Box::new(kept), done)).await
+    }
+
+    /// Puts down how deliveries stand now, and takes out redemptions that did not take place.
+    pub(super) async fn keep(&self, kept: Vec<Kept>, cancelled: Vec<Jti>) -> Result<(), OutboxError> {
+        self.ask(|done| Command::Keep { kept, cancelled, done }).await
+    }
+
+    /// The web app has these.
+    pub(super) async fn told(&self, receipts: &[Receipt]) -> Result<(), OutboxError> {
+        let told = receipts.iter().map(|receipt| (receipt.jti, receipt.sequence)).collect();
+        self.ask(|done| Command::Told(told, done)).await
+    }
+
+    /// Takes out what is told and can't change any more.
+    pub(super) async fn forget(&self, now: Timestamp) -> Result<(), OutboxError> {
+        self.ask(|done| Command::Forget(now, done)).await
+    }
+
+    /// Nothing leaves any more, and all is put down.
+    pub(super) async fn close(&self) -> Result<(), OutboxError> {
+        self.ask(Command::Close).await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, OutboxError>>) -> Command,
+    ) -> Result<T, OutboxError> {
+        let (done, answer) = oneshot::channel();
+        self.commands.send(command(done)).map_err(|_| OutboxError::Closed)?;
+        answer.await.map_err(|_| OutboxError::Closed)?
+    }
+
+    /// The delivery of a jti, if it is here.
+    pub(super) async fn find(&self, jti: Jti) -> Result<Option<Kept>, OutboxError> {
+        let query = sqlx::query("SELECT * FROM receipts WHERE jti = $1").bind(jti.to_string());
+        Ok(query.fetch_optional(&self.reader).await?.as_ref().map(from_row).transpose()?)
+    }
+
+    /// All that may change yet.
+    pub(super) async fn open_ones(&self) -> Result<Vec<Kept>, OutboxError> {
+        let query = sqlx::query("SELECT * FROM receipts WHERE settled = 0 OR state IN ('running', 'broken')");
+        Ok(query.fetch_all(&self.reader).await?.iter().map(from_row).collect::<Result<_, _>>()?)
+    }
+
+    /// What is to be told next; the deliveries of which nothing was told come first.
+    pub(super) async fn batch(&self) -> Result<Batch, OutboxError> {
+        let rows = sqlx::query(
+            "SELECT * FROM receipts WHERE sequence > told AND settled = 1 \
+             ORDER BY told > 0, redeemed_at LIMIT $1",
+        )
+        .bind(i64::try_from(PER_REPORT).unwrap_or(i64::MAX))
+        .fetch_all(&self.reader)
+        .await?;
+        let receipts: Vec<Receipt> =
+            rows.iter().map(|row| from_row(row).map(|kept| kept.receipt())).collect::<Result<_, _>>()?;
+        // One more than a batch holds: the first that is not among them is the oldest.
+        let rows = sqlx::query(
+            "SELECT jti, redeemed_at FROM receipts WHERE sequence > told AND told = 0 \
+             ORDER BY redeemed_at LIMIT $1",
+        )
+        .bind(i64::try_from(PER_REPORT + 1).unwrap_or(i64::MAX))
+        .fetch_all(&self.reader)
+        .await?;
+        let mut oldest_untold = None;
+        for row in &rows {
+            let (jti, at): (String, i64) = (row.try_get("jti")?, row.try_get("redeemed_at")?);
+            if !receipts.iter().any(|receipt| receipt.jti.to_string() == jti) {
+                oldest_untold = Some(from_column(at));
+                break;
+            }
+        }
+        Ok(Batch { receipts, oldest_untold })
+    }
+}
+
+/// Carries out commands until nobody can send any more.
+async fn write(mut connection: SqliteConnection, mut queue: mpsc::UnboundedReceiver<Command>) {
+    let unreliable = AtomicBool::new(false);
+    let mut group = Vec::with_capacity(GROUP);
+    while queue.recv_many(&mut group, GROUP).await > 0 {
+        let outcome = match unreliable.load(Ordering::Relaxed) {
+            true => Err(OutboxError::Unreliable),
+            false => commit(&mut connection, &group).await.map_err(|error| {
+                // After an error of reading or writing (SQLITE_IOERR), such as a failed fsync, nobody
+                // knows what is on disk.
+                unreliable.store(primary_code(&error) == Some(10), Ordering::Relaxed);
+                OutboxError::from(error)
+            }),
+        };
+        if let Err(error) = &outcome {
+            tracing::error!(cause = crate::telemetry::chain(error), "the receipts' outbox can't be written");
+        }
+        let inserted = outcome.as_ref().map_or(Vec::new(), Clone::clone);
+        let mut inserted = inserted.into_iter();
+        for command in group.drain(..) {
+            // Whoever asked may be gone.
+            let _gone = match command {
+                Command::Intend(_, done) => {
+                    let new = inserted.next().unwrap_or(false);
+                    done.send(outcome.clone().map(|_| new)).map_err(|_| ())
+                }
+                Command::Keep { done, .. }
+                | Command::Told(_, done)
+                | Command::Forget(_, done)
+                | Command::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
+            };
+        }
+    }
+}
+
+/// Carries out a group in one transaction; answers of each intention whether it was new.
+async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<Vec<bool>, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut inserted = Vec::new();
+    for command in group {
+        match command {
+            Command::Intend(kept, _) => {
+                let done = upsert(kept, "DO NOTHING").execute(&mut *transaction).await?;
+                inserted.push(done.rows_affected() == 1);
+            }
+            Command::Keep { kept, cancelled, .. } => {
+                for kept in kept {
+                    upsert(kept, CHANGE).execute(&mut *transaction).await?;
+                }
+                for jti in cancelled {
+                    let delete = sqlx::query("DELETE FROM receipts WHERE jti = $1 AND settled = 0");
+                    delete.bind(jti.to_string()).execute(&mut *transaction).await?;
+                }
+            }
+            Command::Told(told, _) => {
+                for (jti, sequence) in told {
+                    sqlx::query("UPDATE receipts SET told = $1 WHERE jti = $2 AND told < $1")
+                        .bind(sequence.cast_signed())
+                        .bind(jti.to_string())
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+            }
+            Command::Close(_) => {
+                let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
+                sqlx::query(closed).execute(&mut *transaction).await?;
+            }
+            Command::Forget(now, _) => {
+                sqlx::query(
+                    "DELETE FROM receipts WHERE told = sequence AND settled = 1 \
+                     AND (state = 'over' OR (state = 'complete' AND until <= $1))",
+                )
+                .bind(to_column(*now))
+                .execute(&mut *transaction)
+                .await?;
+            }
+        }
+    }
+    transaction.commit().await?;
+    Ok(inserted)
+}
+
+const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
+    started_at = excluded.started_at, last_at = excluded.last_at, state = excluded.state, \
+    resumed = excluded.resumed, handed = excluded.handed, sent = excluded.sent";
+
+fn upsert<'q>(
+    kept: &Kept,
+    otherwise: &str,
+) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    let query = format!(
+        "INSERT INTO receipts (jti, link, sequence, told, settled, redeemed_at, started_at, last_at, size, \
+         state, resumed, address, until, handed, sent) \
+         VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (jti) {otherwise}"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(kept.jti.to_string())
+        .bind(kept.link.clone())
+        .bind(kept.sequence.cast_signed())
+        .bind(kept.settled)
+        .bind(to_column(kept.redeemed_at))
+        .bind(kept.tally.started_at.map(to_column))
+        .bind(to_column(kept.tally.last_at))
+        .bind(kept.size.cast_signed())
+        .bind(kept.tally.state.word())
+        .bind(i64::from(kept.tally.resumed))
+        .bind(kept.address.map(|address| address.to_string()))
+        .bind(to_column(kept.until))
+        .bind(kept.tally.handed.to_string())
+        .bind(kept.tally.sent.to_string())
+}
+
+fn from_row(row: &SqliteRow) -> Result<Kept, sqlx::Error> {
+    let state: String = row.try_get("state")?;
+    let address: Option<String> = row.try_get("address")?;
+    let tally = Tally {
+        started_at: row.try_get::<Option<i64>, _>("started_at")?.map(from_column),
+        last_at: from_column(row.try_get("last_at")?),
+        handed: parsed::<RangeSet>(row, "handed")?,
+        sent: parsed::<RangeSet>(row, "sent")?,
+        resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
+        state: DeliveryState::of_word(&state)
+            .ok_or_else(|| sqlx::Error::Decode("unknown state of a delivery".into()))?,
+    };
+    Ok(Kept {
+        jti: parsed(row, "jti")?,
+        link: row.try_get("link")?,
+        sequence: row.try_get::<i64, _>("sequence")?.cast_unsigned(),
+        settled: row.try_get("settled")?,
+        redeemed_at: from_column(row.try_get("redeemed_at")?),
+        size: row.try_get::<i64, _>("size")?.cast_unsigned(),
+        address: address.and_then(|address| address.parse().ok()),
+        until: from_column(row.try_get("until")?),
+        tally,
+    })
+}
+
+fn parsed<T>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    row.try_get::<String, _>(column)?.parse().map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
+}
+
+/// SQLite's primary result code; the extended ones keep it in the low byte.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
+}
+
+fn to_column(moment: Timestamp) -> i64 {
+    i64::try_from(moment.secs()).unwrap_or(i64::MAX)
+}
+
+fn from_column(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0))
+}

@@ -1,0 +1,62 @@
+//! What download services tell, and what an owner sees of it.
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{App, html};
+use crate::receipt::Report;
+use crate::web::error::WebError;
+use crate::web::extract::SignedIn;
+use crate::web::pages::deliveries::DeliveriesPart;
+
+/// Most bytes of a report; two hundred receipts have some 80 KiB.
+const MAX_REPORT: usize = 1024 * 1024;
+
+/// `POST /receipts`: a report of a download service in another process, which shows the node key.
+/// Nothing of the body is read before that.
+pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
+    match bearer(request.headers()) {
+        Some(presented) if app.node_key.is(presented) => {}
+        Some(_) => return Ok(refused(HttpResponse::Forbidden())),
+        None => {
+            let mut answer = HttpResponse::Unauthorized();
+            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+            return Ok(refused(answer));
+        }
+    }
+    let body = body.to_bytes_limited(MAX_REPORT).await.map_err(|_| WebError::TooLarge)?;
+    let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
+    let report: Report =
+        serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
+    app.receipts.put_down(&report).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn refused(mut answer: actix_web::HttpResponseBuilder) -> HttpResponse {
+    answer.content_type("text/plain; charset=utf-8").body("this is no node key\n")
+}
+
+/// RFC 6750 section 2.1; the scheme in any case.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_matches(' '))
+}
+
+/// `GET /links/{link}/deliveries`: who looked at the owner's link and what was delivered; a part of a
+/// page for the script that refreshes it, JSON for programs.
+pub(super) async fn deliveries(
+    app: App,
+    request: HttpRequest,
+    who: SignedIn,
+    link: Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let found = app.receipts.of_link(&who.account().id, &link).await?.ok_or(WebError::NotFound)?;
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let mut answer = match accept.is_some_and(|accept| accept.contains("application/json")) {
+        true => HttpResponse::Ok().json(&found),
+        false => html(&DeliveriesPart { deliveries: found, now: app.administration.clock.now() })?,
+    };
+    answer.headers_mut().insert(header::VARY, header::HeaderValue::from_static("accept"));
+    Ok(answer)
+}

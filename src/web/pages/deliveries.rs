@@ -1,0 +1,149 @@
+//! What became of a link: the part of its page that a script refreshes while somebody looks on.
+
+use std::borrow::Cow;
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::receipt::DeliveryState;
+use crate::web::receipts::deliveries::{Delivered, Deliveries, Looked};
+
+/// The downloads of a link, and who only looked.
+#[derive(Clone, Debug, Default, Template)]
+#[template(path = "web/deliveries.html")]
+pub struct DeliveriesPart {
+    /// What is known.
+    pub deliveries: Deliveries,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl DeliveriesPart {
+    fn is_empty(&self) -> bool {
+        self.deliveries.deliveries.is_empty() && self.only_looked().next().is_none()
+    }
+
+    /// Recipients who looked and to whom nothing was delivered.
+    fn only_looked(&self) -> impl Iterator<Item = &Looked> {
+        let taken = |email: &Option<String>| {
+            self.deliveries.deliveries.iter().any(|delivery| delivery.email == *email)
+        };
+        self.deliveries
+            .recipients
+            .iter()
+            .filter(move |recipient| recipient.looks > 0 && !taken(&recipient.email))
+    }
+
+    fn is_running(&self, delivery: &Delivered) -> bool {
+        delivery.state == DeliveryState::Running
+    }
+
+    /// Such as "63 %, broken off, resumed twice".
+    fn what_happened(&self, delivery: &Delivered) -> String {
+        let percent = delivery.percent();
+        let mut words = match (delivery.state, delivery.started_at) {
+            (DeliveryState::Complete, _) => "complete".to_owned(),
+            (DeliveryState::Over, None) => "not sent".to_owned(),
+            (_, None) => "about to start".to_owned(),
+            (DeliveryState::Running, Some(_)) if percent == 0 => "started".to_owned(),
+            (DeliveryState::Running, Some(_)) => format!("{percent} %"),
+            (DeliveryState::Broken, Some(_)) => format!("{percent} %, broken off"),
+            (DeliveryState::Over, Some(_)) => format!("{percent} %, not finished"),
+        };
+        match delivery.resumed {
+            0 => {}
+            1 => words += ", resumed once",
+            2 => words += ", resumed twice",
+            times => words += &format!(", resumed {times} times"),
+        }
+        words
+    }
+
+    fn looked(&self, recipient: &Looked) -> String {
+        let times = match recipient.looks {
+            1 => "looked at".to_owned(),
+            2 => "looked at twice".to_owned(),
+            times => format!("looked at {times} times"),
+        };
+        format!("{times}, not taken")
+    }
+
+    fn file_name<'d>(&self, delivery: &'d Delivered) -> Cow<'d, str> {
+        let path = delivery.file.as_deref().unwrap_or_default();
+        human::name(path.rsplit('/').next().unwrap_or_default())
+    }
+
+    fn size(&self, bytes: &u64) -> String {
+        human::size(*bytes)
+    }
+
+    fn ago(&self, then: &Timestamp) -> String {
+        human::ago(self.now, *then)
+    }
+
+    fn exact(&self, at: &Timestamp) -> String {
+        human::exact_time(*at)
+    }
+
+    /// One of each kind, for tests.
+    pub fn sample() -> DeliveriesPart {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let ago = |seconds| now.minus(std::time::Duration::from_secs(seconds));
+        let delivered = |state, bytes, resumed, started: bool| Delivered {
+            jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+            email: Some("bob<b>@example.org".to_owned()),
+            file: Some("/books/<script>.pdf".to_owned()),
+            redeemed_at: ago(600),
+            started_at: started.then(|| ago(600)),
+            last_at: ago(60),
+            size: 1_000_000,
+            bytes,
+            state,
+            resumed,
+            address: "192.0.2.0/24".to_owned(),
+        };
+        let looked = |email: Option<&str>, looks| Looked {
+            email: email.map(str::to_owned),
+            looks,
+            looked_at: Some(ago(30)),
+            taken: 0,
+        };
+        let deliveries = vec![
+            delivered(DeliveryState::Running, 630_000, 2, true),
+            delivered(DeliveryState::Running, 0, 0, false),
+            delivered(DeliveryState::Broken, 300_000, 0, true),
+            delivered(DeliveryState::Complete, 1_000_000, 1, true),
+            delivered(DeliveryState::Over, 999_999, 3, true),
+            delivered(DeliveryState::Over, 0, 0, false),
+        ];
+        let recipients = vec![looked(Some("eve@example.org"), 2), looked(None, 1)];
+        DeliveriesPart { deliveries: Deliveries { recipients, deliveries }, now }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_delivery_says_in_words_what_became_of_it() {
+        let html = DeliveriesPart::sample().render().unwrap();
+        for words in [
+            "63 %, resumed twice",
+            "about to start",
+            "30 %, broken off",
+            "complete, resumed once",
+            "99 %, not finished, resumed 3 times",
+            "not sent",
+            "looked at twice, not taken",
+            "looked at, not taken",
+            "for <bdi>bob&#60;b&#62;@example.org</bdi>, to 192.0.2.0/24",
+            "192.0.2.0/24",
+        ] {
+            assert!(html.contains(words), "{words} is not in {html}");
+        }
+        assert!(!html.contains("<script>") && !html.contains("<b>"), "{html}");
+        assert!(DeliveriesPart::default().render().unwrap().contains("Nobody has taken anything"));
+    }
+}

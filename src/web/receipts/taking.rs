@@ -1,0 +1,174 @@
+//! Puts a report down: receipts, their log, the uses they settle and the mails to owners, in one
+//! transaction; then what nobody redeemed is released.
+
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::receipt::{DeliveryState, Receipt, Report};
+use crate::web::account::{AccountId, Email};
+use crate::web::accounts::to_column;
+use crate::web::chain;
+use crate::web::db::QueryError;
+use crate::web::links::uses;
+use crate::web::mail::queue::QueueError;
+use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::receipts::log::{self, Stood};
+use crate::web::receipts::{Receipts, shortened};
+
+/// A report could not be put down.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The database failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A mail to an owner could not be queued.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl From<sqlx::Error> for TakeError {
+    fn from(error: sqlx::Error) -> TakeError {
+        QueryError::from(error).into()
+    }
+}
+
+impl Receipts {
+    /// Puts a report down, durably. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// See [`TakeError`]; it must be told again then.
+    pub async fn put_down(&self, report: &Report) -> Result<(), TakeError> {
+        let now = self.clock.now();
+        if !report.receipts.is_empty() {
+            let mut transaction = self.db.begin().await?;
+            // Before anything else: two reports that touch the same recipients in another order would
+            // wait for each other for ever.
+            chain::lock::<log::Line>(&mut transaction).await?;
+            let mut mailed = false;
+            for receipt in &report.receipts {
+                mailed |= self.put_down_one(&mut transaction, &report.node, receipt, now).await?;
+            }
+            self.db.commit(transaction).await?;
+            if mailed {
+                self.queue.wake();
+            }
+        }
+        // After the commit: its receipts are what the watermark relies on.
+        self.told_by(report, now).await?;
+        Ok(())
+    }
+
+    /// Answers whether a mail was queued.
+    async fn put_down_one(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        node: &str,
+        receipt: &Receipt,
+        now: Timestamp,
+    ) -> Result<bool, TakeError> {
+        let known = sqlx::query("SELECT sequence, started_at, state, resumed FROM receipts WHERE jti = $1")
+            .bind(receipt.jti.to_string())
+            .fetch_optional(&mut **transaction)
+            .await?;
+        let mut before = None;
+        if let Some(row) = known {
+            if row.try_get::<i64, _>("sequence")?.cast_unsigned() >= receipt.sequence {
+                return Ok(false);
+            }
+            before = Some(Stood {
+                started: row.try_get::<Option<i64>, _>("started_at")?.is_some(),
+                state: DeliveryState::of_word(&row.try_get::<String, _>("state")?)
+                    .unwrap_or(DeliveryState::Broken),
+                resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
+            });
+        }
+        let address = shortened(receipt.address, self.address);
+        write(transaction, node, receipt, &address).await?;
+        if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
+            uses::started(transaction, receipt.jti, now).await?;
+        } else if receipt.started_at.is_none() && receipt.state == DeliveryState::Over {
+            uses::unsent(transaction, receipt.jti, now).await?;
+        }
+        let steps = log::steps(before, Stood::of(receipt));
+        for event in &steps {
+            log::append(transaction, receipt, *event, &address, now).await?;
+        }
+        match steps.contains(&log::Event::Complete) {
+            true => self.tell_owner(transaction, receipt, now).await,
+            false => Ok(false),
+        }
+    }
+
+    /// Queues the mail that the owner of a link wishes when a download is complete. Answers whether
+    /// there is one.
+    async fn tell_owner(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        receipt: &Receipt,
+        now: Timestamp,
+    ) -> Result<bool, TakeError> {
+        let owner = sqlx::query(
+            "SELECT accounts.id, accounts.email, links.notify FROM links \
+             JOIN accounts ON accounts.id = links.account WHERE links.id = $1 AND accounts.disabled = 0",
+        )
+        .bind(&receipt.link)
+        .fetch_optional(&mut **transaction)
+        .await?;
+        let Some(owner) = owner else { return Ok(false) };
+        let others = "SELECT COUNT(*) FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2";
+        let wished = match owner.try_get::<String, _>("notify")?.as_str() {
+            "every" => true,
+            "first" => {
+                let others: i64 = sqlx::query_scalar(others)
+                    .bind(&receipt.link)
+                    .bind(receipt.jti.to_string())
+                    .fetch_one(&mut **transaction)
+                    .await?;
+                others == 0
+            }
+            _ => false,
+        };
+        if wished {
+            let mail = NewMail {
+                kind: Kind::Taken,
+                recipient: Email::from_store(owner.try_get("email")?),
+                jti: receipt.jti,
+                details: Details::of(&AccountId::from_store(&owner.try_get::<String, _>("id")?)),
+            };
+            self.queue.add(transaction, &mail, now).await?;
+        }
+        Ok(wished)
+    }
+}
+
+async fn write(
+    transaction: &mut Transaction<'static, Any>,
+    node: &str,
+    receipt: &Receipt,
+    address: &str,
+) -> Result<(), sqlx::Error> {
+    let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    sqlx::query(
+        "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, started_at, last_at, size, bytes, \
+         state, resumed, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         ON CONFLICT (jti) DO UPDATE SET node = excluded.node, sequence = excluded.sequence, \
+         started_at = excluded.started_at, last_at = excluded.last_at, size = excluded.size, \
+         bytes = excluded.bytes, state = excluded.state, resumed = excluded.resumed, \
+         address = excluded.address",
+    )
+    .bind(receipt.jti.to_string())
+    .bind(&receipt.link)
+    .bind(node)
+    .bind(receipt.sequence.cast_signed())
+    .bind(to_column(receipt.redeemed_at))
+    .bind(receipt.started_at.map(to_column))
+    .bind(to_column(receipt.last_at))
+    .bind(bytes(receipt.size))
+    .bind(bytes(receipt.bytes))
+    .bind(receipt.state.word())
+    .bind(i64::from(receipt.resumed))
+    .bind(address)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}

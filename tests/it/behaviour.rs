@@ -1,0 +1,25 @@
+//! `docs/behaviour.md`: each row names a test that is there.
+
+use std::fs;
+
+#[test]
+fn every_row_of_the_table_names_its_test() {
+    let text = fs::read_to_string("docs/behaviour.md").unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what |"));
+    let mut named = 0;
+    for row in rows {
+        let last = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        if ["the same", "not tested yet"].contains(&last) {
+            continue;
+        }
+        for name in last.split(", ").map(|name| name.trim_matches('`')) {
+            let (module, test) = name.rsplit_once("::").unwrap_or_else(|| panic!("no test in {row}"));
+            let unit = format!("src/{}.rs", module.replace("::", "/"));
+            let path = if module.contains("::") { unit } else { format!("tests/it/{module}.rs") };
+            let source = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {path}, named in {row}"));
+            assert!(source.contains(&format!("fn {test}()")), "{path} has no {test}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "only {named} tests named");
+}

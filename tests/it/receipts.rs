@@ -1,0 +1,443 @@
+//! Receipts, with both services in one process: what is told of a delivery, as clients on real sockets
+//! cause it, and what that does to the use of the link.
+
+use oncelink::receipt::{DeliveryState, TakeReports};
+use oncelink::web::chain::{self, Verdict};
+use oncelink::web::receipts::log;
+use reqwest::Method;
+use sqlx::AssertSqlSafe;
+
+use crate::support::client::{Client, Partial};
+use crate::support::deliveries::{Services, eventually};
+use crate::support::pattern;
+
+const MIB: usize = 1024 * 1024;
+
+fn strings(words: [&str; 2]) -> (String, String) {
+    (words[0].to_owned(), words[1].to_owned())
+}
+
+#[actix_web::test]
+async fn a_download_is_told_from_its_first_byte_to_its_last() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(20 * MIB));
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    assert_eq!(desk.use_of(jti).await.states, strings(["reserved", "reserved"]));
+    let mut partial = Partial::open(1, &link, "", MIB).await;
+    let running = desk.until(jti, "bytes", |seen| seen.bytes > 0).await;
+    assert_eq!((running.state, running.size), (DeliveryState::Running, 20 * MIB as u64));
+    assert_eq!(desk.use_of(jti).await.states, strings(["used", "used"]));
+    assert!(running.percent() < 100);
+    assert_eq!(running.started_at, Some(services.clock.now()));
+    assert_eq!(partial.read_to_end().await, 20 * MIB);
+    drop(partial);
+    let complete = desk.until_state(jti, DeliveryState::Complete).await;
+    assert_eq!((complete.bytes, complete.percent(), complete.resumed), (20 * MIB as u64, 100, 0));
+    assert_eq!(complete.file.as_deref(), Some("/files/a.bin"));
+    assert_eq!(complete.address, "127.0.0.0/24", "shortened, as the operator has set");
+    assert_eq!(desk.steps(jti).await, ["started", "complete"]);
+    assert_eq!(desk.use_of(jti).await.taken, 1);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn a_client_that_hangs_up_has_not_all_and_one_that_comes_back_has() {
+    let services = Services::start().await;
+    let content = pattern(20 * MIB);
+    services.put("a.bin", &content);
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    let mut got = Partial::open(1, &link, "", 3 * MIB).await.body;
+    let broken = desk.until_state(jti, DeliveryState::Broken).await;
+    assert!(broken.bytes >= 2 * MIB as u64 && broken.bytes < 20 * MIB as u64, "{broken:?}");
+    assert_eq!(desk.steps(jti).await, ["started", "broken"]);
+    for times in 1..=2 {
+        let range = format!("Range: bytes={}-\r\n", got.len());
+        got.extend(Partial::open(1, &link, &range, 3 * MIB).await.body);
+        desk.until(jti, "resumption", |seen| seen.resumed == times && seen.state == DeliveryState::Broken)
+            .await;
+    }
+    let rest = Client::default().get_with(&link, &[("range", &format!("bytes={}-", got.len()))]).await;
+    got.extend(rest.body);
+    assert_eq!(got, content);
+    let complete = desk.until_state(jti, DeliveryState::Complete).await;
+    assert_eq!(complete.resumed, 3);
+    assert_eq!(desk.use_of(jti).await.taken, 1, "one use, however often it broke");
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn looking_and_asking_for_headers_is_no_delivery_and_a_refusal_neither() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(5000));
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    let client = Client::default();
+    assert_eq!(client.head(&link).await.status, 200);
+    assert_eq!(client.request(Method::OPTIONS, &link, &[]).await.status, 204);
+    assert_eq!(client.get_with(&link, &[("sec-purpose", "prefetch")]).await.status, 503);
+    assert_eq!(client.get_with(&link, &[("range", "bytes=9000-")]).await.status, 416);
+    let (late, late_link) = desk.token("b.bin", services.clock.now()).await;
+    assert_eq!(client.get(&late_link).await.status, 404);
+    assert_eq!(client.get(&link).await.body, pattern(5000));
+    desk.until_state(jti, DeliveryState::Complete).await;
+    assert_eq!(desk.delivery(late).await, None);
+    assert_eq!(desk.steps(jti).await, ["started", "complete"]);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn of_parallel_requests_one_is_told_and_one_use_is_used() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(100_000));
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    let clients: Vec<Client> = (0..32).map(|_| Client::default()).collect();
+    let replies = futures_util::future::join_all(clients.iter().map(|client| client.get(&link))).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 1);
+    let complete = desk.until_state(jti, DeliveryState::Complete).await;
+    assert_eq!((desk.deliveries().await.len(), complete.resumed), (1, 0));
+    assert_eq!(desk.use_of(jti).await.taken, 1);
+    // Whoever has the resume key may have it again; it stays one delivery, and complete.
+    let key = replies.iter().find(|reply| reply.status == 200).unwrap().etag();
+    let again = Client::default().get_with(&link, &[("if-match", &key)]).await;
+    assert_eq!(again.body.len(), 100_000);
+    let again = desk.until(jti, "resumption", |seen| seen.resumed == 1).await;
+    assert_eq!(again.state, DeliveryState::Complete);
+    assert_eq!(Client::at(2).get(&link).await.slug(), "used-token");
+    assert_eq!(desk.use_of(jti).await.taken, 1);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn a_use_is_free_again_when_its_token_ran_out_unredeemed() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(5000));
+    let desk = &services.desk;
+    let (forgotten, link) = desk.token("a.bin", services.clock.now()).await;
+    let (taken, other) = desk.token("a.bin", services.clock.now()).await;
+    assert_eq!(Client::default().get(&other).await.status, 200);
+    desk.until_state(taken, DeliveryState::Complete).await;
+    services.pass(121);
+    // The watermark is told every few seconds of the clock; it must not release before the leeway.
+    eventually("a watermark", async || {
+        let nodes = desk.receipts.nodes().await.unwrap();
+        nodes.iter().any(|node| node.told_until == services.clock.now())
+    })
+    .await;
+    assert_eq!(desk.use_of(forgotten).await.states, strings(["reserved", "reserved"]));
+    services.pass(60);
+    eventually("the release", async || desk.use_of(forgotten).await.states.0 == "released").await;
+    assert_eq!(desk.use_of(forgotten).await.taken, 1, "the other one counts");
+    assert_eq!(desk.use_of(taken).await.states, strings(["used", "used"]));
+    assert_eq!(Client::default().get(&link).await.slug(), "expired-token");
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn a_revocation_ends_a_delivery_that_is_under_way() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(20 * MIB));
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    let mut partial = Partial::open(1, &link, "", MIB).await;
+    let command = desk.db.issuer.issue_command(&[jti], services.clock.now()).unwrap();
+    let url = format!("{}/revocations", services.settings.download.public_url);
+    let bearer = format!("Bearer {}", command.token);
+    let answer = Client::default().request(Method::POST, &url, &[("authorization", &bearer)]).await;
+    assert_eq!(answer.status, 204);
+    let over = desk.until_state(jti, DeliveryState::Over).await;
+    assert!(partial.read_to_end().await < 20 * MIB);
+    assert!(over.started_at.is_some() && over.percent() < 100, "{over:?}");
+    assert_eq!(desk.use_of(jti).await.states, strings(["used", "used"]), "bytes left: it counts");
+    assert_eq!(desk.steps(jti).await.last().unwrap(), "over");
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn a_delivery_that_nobody_goes_on_with_is_over_when_the_lease_ends() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(20 * MIB));
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    drop(Partial::open(1, &link, "", MIB).await);
+    desk.until_state(jti, DeliveryState::Broken).await;
+    services.pass(3601);
+    let over = desk.until_state(jti, DeliveryState::Over).await;
+    assert!(over.bytes < 20 * MIB as u64);
+    assert_eq!(Client::default().get(&link).await.status, 410);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn a_restart_forgets_nothing_and_the_key_completes_what_was_begun() {
+    let mut services = Services::start().await;
+    let content = pattern(20 * MIB);
+    services.put("a.bin", &content);
+    let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
+    let partial = Partial::open(1, &link, "", 2 * MIB).await;
+    let key = partial.header("etag").unwrap().to_owned();
+    let mut got = partial.body.clone();
+    drop(partial);
+    let before = services.desk.until_state(jti, DeliveryState::Broken).await;
+    services.restart().await;
+    let desk = &services.desk;
+    assert_eq!(Client::default().get(&link).await.slug(), "used-token");
+    let range = format!("bytes={}-", got.len());
+    let rest = Client::at(2).get_with(&link, &[("if-range", &key), ("range", &range)]).await;
+    assert_eq!(rest.status, 206);
+    got.extend(rest.body);
+    assert_eq!(got, content);
+    let complete = desk.until_state(jti, DeliveryState::Complete).await;
+    assert_eq!((complete.resumed, complete.started_at), (1, before.started_at));
+    assert_eq!(desk.steps(jti).await, ["started", "broken", "resumed", "complete"]);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn after_a_restart_nothing_is_called_complete_of_which_a_part_is_missing() {
+    let mut services = Services::start().await;
+    services.put("a.bin", &pattern(20 * MIB));
+    let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
+    let partial = Partial::open(1, &link, "", MIB).await;
+    let key = partial.header("etag").unwrap().to_owned();
+    drop(partial);
+    services.desk.until_state(jti, DeliveryState::Broken).await;
+    services.restart().await;
+    let range = format!("bytes={}-", 15 * MIB);
+    let rest = Client::default().get_with(&link, &[("if-range", &key), ("range", &range)]).await;
+    assert_eq!(rest.body.len(), 5 * MIB);
+    let seen = services
+        .desk
+        .until(jti, "the rest", |seen| seen.resumed == 1 && seen.state == DeliveryState::Broken)
+        .await;
+    assert!(seen.bytes > 5 * MIB as u64 && seen.bytes < 15 * MIB as u64, "{seen:?}");
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn an_empty_file_is_delivered_whole() {
+    let services = Services::start().await;
+    services.put("a.bin", b"");
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    assert_eq!(Client::default().get(&link).await.status, 200);
+    let complete = desk.until_state(jti, DeliveryState::Complete).await;
+    assert!(complete.started_at.is_some());
+    assert_eq!(desk.use_of(jti).await.states, strings(["used", "used"]));
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn the_owner_gets_a_mail_on_the_first_or_on_every_complete_download() {
+    for (notify, expected) in [("never", 0), ("first", 1), ("every", 3)] {
+        let services = Services::start().await;
+        services.put("plan.pdf", &pattern(5000));
+        let desk = &services.desk;
+        desk.link(Some("bob@example.org"), notify).await;
+        for _ in 0..3 {
+            let (jti, link) = desk.token("plan.pdf", services.clock.now()).await;
+            assert_eq!(Client::default().get(&link).await.status, 200);
+            desk.until_state(jti, DeliveryState::Complete).await;
+        }
+        let (jti, link) = desk.token("plan.pdf", services.clock.now()).await;
+        assert_eq!(Client::default().head(&link).await.status, 200);
+        let queued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE kind = 'taken'")
+            .fetch_one(desk.db.db.reader())
+            .await
+            .unwrap();
+        assert_eq!(queued, expected, "{notify}");
+        assert_eq!(desk.delivery(jti).await, None);
+        if expected > 0 {
+            eventually("the mail", async || {
+                !crate::support::mail::outbox(&services.settings.outbox_dir()).is_empty()
+            })
+            .await;
+            let mail = crate::support::mail::outbox(&services.settings.outbox_dir()).remove(0);
+            assert_eq!(mail.header("to"), "ada@example.org");
+            assert_eq!(mail.header("subject"), "bob@example.org took \"Plans\"");
+            for words in ["plan.pdf", "bob@example.org", "127.0.0.0/24"] {
+                assert!(mail.text.contains(words) && mail.html.contains(words), "{}", mail.text);
+            }
+            assert_eq!(mail.path(), "/links/the-link");
+        }
+        services.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_report_that_comes_twice_or_late_changes_nothing() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(5000));
+    let desk = &services.desk;
+    desk.link(None, "every").await;
+    let (jti, _) = desk.token("a.bin", services.clock.now()).await;
+    let now = services.clock.now();
+    let receipt = |sequence, bytes, state| oncelink::receipt::Receipt {
+        jti,
+        link: crate::support::deliveries::LINK.to_owned(),
+        sequence,
+        redeemed_at: now,
+        started_at: Some(now),
+        last_at: now,
+        size: 5000,
+        bytes,
+        state,
+        resumed: 0,
+        address: None,
+    };
+    let report = |receipts| oncelink::receipt::Report {
+        node: "http://elsewhere.example".to_owned(),
+        told_since: now,
+        told_until: now,
+        receipts,
+    };
+    let running = receipt(3, 2000, DeliveryState::Running);
+    let complete = receipt(5, 5000, DeliveryState::Complete);
+    let reports = [
+        vec![running.clone()],
+        vec![running.clone(), running.clone()],
+        vec![complete.clone(), running.clone()],
+        vec![complete.clone()],
+        vec![running],
+    ];
+    for receipts in reports {
+        desk.receipts.take(report(receipts)).await.unwrap();
+    }
+    assert_eq!(desk.steps(jti).await, ["started", "complete"]);
+    assert_eq!(desk.delivery(jti).await.unwrap().state, DeliveryState::Complete);
+    assert_eq!(desk.use_of(jti).await.taken, 1);
+    let mails: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM mails").fetch_one(desk.db.db.reader()).await.unwrap();
+    assert_eq!(mails, 1);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(5000));
+    let desk = &services.desk;
+    for _ in 0..3 {
+        let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+        assert_eq!(Client::default().get(&link).await.status, 200);
+        desk.until_state(jti, DeliveryState::Complete).await;
+    }
+    let db = &desk.db.db;
+    let whole = chain::verify::<log::Line>(db).await.unwrap();
+    let Verdict::Whole { lines: 6, digest } = whole else { panic!("{whole:?}") };
+    assert!(chain::ended_with::<log::Line>(db, &format!("6:{digest}")).await.unwrap());
+    desk.sql("CREATE TABLE kept AS SELECT * FROM receipt_log").await;
+    for (statement, expected) in [
+        ("UPDATE receipt_log SET at = at + 1 WHERE number = 3", Verdict::Altered(3)),
+        ("UPDATE receipt_log SET jti = 'x' WHERE number = 1", Verdict::Altered(1)),
+        ("UPDATE receipt_log SET link = 'x' WHERE number = 2", Verdict::Altered(2)),
+        ("UPDATE receipt_log SET event = 'over' WHERE number = 6", Verdict::Altered(6)),
+        ("UPDATE receipt_log SET bytes = 1 WHERE number = 4", Verdict::Altered(4)),
+        ("UPDATE receipt_log SET address = '' WHERE number = 4", Verdict::Altered(4)),
+        ("DELETE FROM receipt_log WHERE number = 2", Verdict::Missing(2)),
+        ("DELETE FROM receipt_log WHERE number = 6", Verdict::Missing(6)),
+        ("DELETE FROM receipt_log", Verdict::Missing(1)),
+    ] {
+        sqlx::query(AssertSqlSafe(statement)).execute(db.writer()).await.unwrap();
+        assert_eq!(chain::verify::<log::Line>(db).await.unwrap(), expected, "{statement}");
+        desk.sql("DELETE FROM receipt_log").await;
+        desk.sql("INSERT INTO receipt_log SELECT * FROM kept").await;
+    }
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn a_download_of_no_link_has_no_receipt() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(5000));
+    let desk = &services.desk;
+    let path = "/files/a.bin".parse().unwrap();
+    let order = oncelink::web::issue::DownloadOrder::new("somebody", &path);
+    let plain = desk.db.issuer.issue_download(&order, services.clock.now()).unwrap();
+    assert_eq!(Client::default().get(&plain.address).await.status, 200);
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    assert_eq!(Client::default().get(&link).await.status, 200);
+    desk.until_state(jti, DeliveryState::Complete).await;
+    let all: Vec<String> =
+        sqlx::query_scalar("SELECT jti FROM receipts").fetch_all(desk.db.db.reader()).await.unwrap();
+    assert_eq!(all, [jti.to_string()]);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn the_address_is_kept_as_the_operator_has_set() {
+    use oncelink::config::ReceiptAddress;
+    for (keep, expected) in [(ReceiptAddress::Full, "127.0.0.7"), (ReceiptAddress::None, "")] {
+        let services = Services::start_with(|settings| settings.web.receipt_address = keep).await;
+        services.put("a.bin", &pattern(5000));
+        let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
+        assert_eq!(Client::at(7).get(&link).await.status, 200);
+        let seen = services.desk.until_state(jti, DeliveryState::Complete).await;
+        assert_eq!(seen.address, expected);
+        services.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn only_the_owner_sees_what_became_of_a_link() {
+    let services = Services::start().await;
+    services.put("a.bin", &pattern(5000));
+    let desk = &services.desk;
+    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    assert_eq!(Client::default().get(&link).await.status, 200);
+    desk.until_state(jti, DeliveryState::Complete).await;
+    let stranger = oncelink::web::account::AccountId::from_store("somebody-else");
+    let id = crate::support::deliveries::LINK;
+    assert_eq!(desk.receipts.of_link(&stranger, id).await.unwrap(), None);
+    let mut ada = crate::support::web::Browser::at(&services.settings.web.public_url);
+    assert_eq!(ada.get(&format!("/links/{id}/deliveries")).await.status, 303, "nobody is logged in");
+    ada.log_in("ada@example.org", crate::support::web::PASSWORD).await;
+    let part = ada.get(&format!("/links/{id}/deliveries")).await;
+    assert_eq!(part.status, 200);
+    assert!(part.body.contains("complete") && part.body.contains("a.bin"), "{}", part.body);
+    ada.headers = vec![("accept", "application/json".to_owned())];
+    let facts = ada.get(&format!("/links/{id}/deliveries")).await;
+    let facts: serde_json::Value = serde_json::from_str(&facts.body).unwrap();
+    assert_eq!(facts["deliveries"][0]["jti"], jti.to_string());
+    assert_eq!(facts["deliveries"][0]["state"], "complete");
+    assert_eq!(ada.get("/links/another/deliveries").await.status, 404);
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_it_all() {
+    use crate::support::web::{Browser, PASSWORD};
+    let mut services = Services::start().await;
+    services.put("a.bin", &pattern(50_000));
+    let base = services.settings.web.public_url.clone();
+    let mut ada = Browser::at(&base);
+    ada.log_in("ada@example.org", PASSWORD).await;
+    let made = crate::support::links::make(&mut ada, &[("files", "/files/a.bin"), ("uses", "1")]).await;
+    let press = async || Browser::at(&base).post(&made.public[0], &[]).await;
+    assert_eq!(press().await.status, 303);
+    assert_eq!(press().await.status, 410, "it is reserved");
+    services.pass(121);
+    assert_eq!(press().await.status, 410, "its token may have been redeemed just before its end");
+    services.pass(60);
+    let mut again = None;
+    eventually("the use", async || {
+        again = press().await.location;
+        again.is_some()
+    })
+    .await;
+    services.restart().await;
+    assert_eq!(press().await.status, 410);
+    assert_eq!(Client::default().get(&again.unwrap()).await.body, pattern(50_000));
+    let mut page = String::new();
+    eventually("the owner's page", async || {
+        page = ada.get(&made.page).await.body;
+        page.contains("<strong>complete</strong>")
+    })
+    .await;
+    assert!(page.contains("1 of 1 taken;"), "{page}");
+    assert!(page.contains("to 127.0.0.0/24") && page.contains("a.bin"), "{page}");
+    assert_eq!(press().await.status, 410);
+    services.stop().await;
+}

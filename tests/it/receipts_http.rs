@@ -1,0 +1,324 @@
+//! Receipts over HTTP, between a download service and a web app in two servers or processes: nothing is
+//! lost while either is down, nothing counts twice, and nobody without the node key is heard.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use oncelink::clock::Clock;
+use oncelink::config::Settings;
+use oncelink::receipt::{DeliveryState, Receipt, Report};
+use oncelink::server::{self, Role, Running};
+use reqwest::Method;
+use tempfile::TempDir;
+
+use crate::support::client::{Client, Partial};
+use crate::support::deliveries::{Desk, LINK, eventually, settings};
+use crate::support::process::{Download, Site};
+use crate::support::{T0, pattern};
+
+const MIB: usize = 1024 * 1024;
+
+/// A web app and a download service apart, with a data directory each.
+struct Apart {
+    web: Option<Running>,
+    download: Option<Running>,
+    web_settings: Settings,
+    download_settings: Settings,
+    clock: Clock,
+    desk: Desk,
+    folder: TempDir,
+}
+
+impl Apart {
+    async fn start() -> Apart {
+        let folder = TempDir::new().unwrap();
+        let mut both = settings(&folder);
+        // Each has to know where the other will be.
+        both.web.listen = free_address();
+        both.web.public_url = format!("http://{}", both.web.listen);
+        both.download.listen = free_address();
+        both.download.public_url = format!("http://{}", both.download.listen);
+        both.download.keys = format!("{}/.well-known/jwks.json", both.web.public_url);
+        both.download.receipts = format!("{}/receipts", both.web.public_url);
+        both.download.node_key = both.keys_dir().join("node-key");
+        let mut download_settings = both.clone();
+        download_settings.data_dir = folder.path().join("node");
+        let clock = Clock::manual(T0);
+        let web = server::start(both.clone(), Role::Web, clock.clone()).await.unwrap();
+        let download = start_download(&download_settings, &clock).await;
+        let desk = Desk::open(&both, clock.clone()).await;
+        desk.link(None, "never").await;
+        Apart {
+            web: Some(web),
+            download: Some(download),
+            web_settings: both,
+            download_settings,
+            clock,
+            desk,
+            folder,
+        }
+    }
+
+    fn put(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.folder.path().join("share").join(name), content).unwrap();
+    }
+
+    async fn web_down(&mut self) {
+        self.web.take().unwrap().stop().await;
+    }
+
+    async fn web_up(&mut self) {
+        let started = server::start(self.web_settings.clone(), Role::Web, self.clock.clone()).await;
+        self.web = Some(started.unwrap());
+    }
+
+    async fn stop(mut self) {
+        self.download.take().unwrap().stop().await;
+        self.web.take().unwrap().stop().await;
+        self.desk.db.db.close().await;
+    }
+
+    fn receipts_url(&self) -> String {
+        self.web_settings.download.receipts.clone()
+    }
+
+    fn key(&self) -> String {
+        std::fs::read_to_string(&self.download_settings.download.node_key).unwrap().trim().to_owned()
+    }
+}
+
+async fn start_download(settings: &Settings, clock: &Clock) -> Running {
+    use oncelink::used_tokens::sled::SledUsedTokens;
+    // As old as the keys: no token is older, so the fence need not be waited for.
+    let path = settings.used_tokens_dir();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let store = std::sync::Arc::new(SledUsedTokens::open(&path, clock, Some(T0)).unwrap());
+    server::start_with(settings.clone(), Role::Download, clock.clone(), Some(store)).await.unwrap()
+}
+
+/// An address of this test's own: its port is not given to anybody else meanwhile, for others ask for
+/// 127.0.0.1.
+fn free_address() -> SocketAddr {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::atomic::{AtomicU8, Ordering};
+    static HOSTS: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, 128 | HOSTS.fetch_add(1, Ordering::Relaxed), high, low.max(1));
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
+}
+
+#[actix_web::test]
+async fn what_happened_while_the_web_app_was_down_arrives_once() {
+    let mut apart = Apart::start().await;
+    apart.put("small.bin", &pattern(5000));
+    apart.put("large.bin", &pattern(20 * MIB));
+    let now = apart.clock.now();
+    let mut whole = Vec::new();
+    for _ in 0..20 {
+        whole.push(apart.desk.token("small.bin", now).await);
+    }
+    let (broken, broken_link) = apart.desk.token("large.bin", now).await;
+    let (silent, _) = apart.desk.token("small.bin", now).await;
+    apart.web_down().await;
+    for (_, link) in &whole {
+        assert_eq!(Client::default().get(link).await.body, pattern(5000));
+    }
+    drop(Partial::open(1, &broken_link, "", MIB).await);
+    // Long enough for every token to run out: without the node's word nothing may be released.
+    apart.clock.set(now.plus(Duration::from_secs(3000)));
+    apart.web_up().await;
+    for (jti, _) in &whole {
+        apart.desk.until_state(*jti, DeliveryState::Complete).await;
+        assert_eq!(apart.desk.steps(*jti).await, ["started", "complete"]);
+        assert_eq!(apart.desk.use_of(*jti).await.states.1, "used");
+    }
+    apart.desk.until_state(broken, DeliveryState::Broken).await;
+    eventually("the release", async || apart.desk.use_of(silent).await.states.1 == "released").await;
+    assert_eq!(apart.desk.use_of(silent).await.taken, 21);
+    apart.stop().await;
+}
+
+#[actix_web::test]
+async fn while_the_download_service_is_silent_nothing_is_released() {
+    let mut apart = Apart::start().await;
+    apart.put("a.bin", &pattern(5000));
+    let now = apart.clock.now();
+    let (unknown, _) = apart.desk.token("a.bin", now).await;
+    let (taken, link) = apart.desk.token("a.bin", now).await;
+    apart.web_down().await;
+    assert_eq!(Client::default().get(&link).await.status, 200);
+    apart.download.take().unwrap().stop().await;
+    apart.clock.set(now.plus(Duration::from_secs(3600)));
+    apart.web_up().await;
+    // Another web app's worth of housekeeping changes nothing either.
+    for jti in [unknown, taken] {
+        assert_eq!(apart.desk.use_of(jti).await.states.1, "reserved");
+    }
+    apart.download = Some(start_download(&apart.download_settings, &apart.clock).await);
+    apart.desk.until_state(taken, DeliveryState::Complete).await;
+    eventually("the release", async || apart.desk.use_of(unknown).await.states.1 == "released").await;
+    assert_eq!(apart.desk.use_of(taken).await.taken, 1);
+    apart.stop().await;
+}
+
+#[actix_web::test]
+async fn a_thousand_receipts_arrive_and_each_counts_once() {
+    let apart = Apart::start().await;
+    let (now, desk) = (apart.clock.now(), &apart.desk);
+    let (jti, _) = desk.token("a.bin", now).await;
+    let receipt = |number: u32| Receipt {
+        jti: match number {
+            0 => jti,
+            number => {
+                let mut bytes = [9; 16];
+                bytes[..4].copy_from_slice(&number.to_be_bytes());
+                oncelink::id::Jti::from_bytes(bytes)
+            }
+        },
+        link: LINK.to_owned(),
+        sequence: 7,
+        redeemed_at: now,
+        started_at: Some(now),
+        last_at: now,
+        size: 10,
+        bytes: 10,
+        state: DeliveryState::Complete,
+        resumed: 0,
+        address: Some("2001:db8:1:2::3".parse().unwrap()),
+    };
+    let bearer = format!("Bearer {}", apart.key());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for _ in 0..2 {
+        for portion in 0..5 {
+            let report = Report {
+                node: "http://elsewhere.example".to_owned(),
+                told_since: now,
+                told_until: now,
+                receipts: (portion * 200..(portion + 1) * 200).map(receipt).collect(),
+            };
+            let request = client.post(apart.receipts_url()).header("authorization", &bearer).json(&report);
+            assert_eq!(request.send().await.unwrap().status(), 204);
+        }
+    }
+    let count = async |query: &'static str| -> i64 {
+        sqlx::query_scalar(query).fetch_one(desk.db.db.reader()).await.unwrap()
+    };
+    assert_eq!(count("SELECT COUNT(*) FROM receipts").await, 1000);
+    assert_eq!(count("SELECT COUNT(*) FROM receipt_log").await, 2000);
+    assert_eq!(count("SELECT COUNT(*) FROM receipts WHERE address = '2001:db8:1::/48'").await, 1000);
+    assert_eq!(desk.use_of(jti).await.taken, 1);
+    apart.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_without_the_node_key_is_heard() {
+    let apart = Apart::start().await;
+    let url = apart.receipts_url();
+    let (good, client) = (format!("Bearer {}", apart.key()), reqwest::Client::builder().no_proxy().build());
+    let client = client.unwrap();
+    let report = r#"{"node":"x","told_since":0,"told_until":99999999999,"receipts":[]}"#;
+    let post = async |bearer: Option<&str>, body: String| {
+        let mut request = client.post(&url).body(body);
+        if let Some(bearer) = bearer {
+            request = request.header("authorization", bearer);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    let short = &good[..good.len() - 1];
+    for (bearer, status) in [
+        (None, 401),
+        (Some("Basic abc"), 401),
+        (Some("Bearer"), 401),
+        (Some("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 403),
+        (Some(short), 403),
+        (Some(good.as_str()), 204),
+    ] {
+        assert_eq!(post(bearer, report.to_owned()).await, status, "{bearer:?}");
+    }
+    let nodes = apart.desk.receipts.nodes().await.unwrap();
+    assert_eq!(nodes.iter().filter(|node| node.name == "x").count(), 1);
+    for (body, status) in [
+        ("", 400),
+        ("[]", 400),
+        (r#"{"node":"x","told_since":0,"told_until":1,"receipts":[],"more":1}"#, 400),
+        (r#"{"node":"x","told_since":0,"told_until":-1,"receipts":[]}"#, 400),
+        (r#"{"node":"x","told_since":0,"told_until":1,"receipts":[{"jti":"x"}]}"#, 400),
+    ] {
+        assert_eq!(post(Some(good.as_str()), body.to_owned()).await, status, "{body}");
+    }
+    let huge = " ".repeat(1024 * 1024 + 1);
+    assert_eq!(post(Some(good.as_str()), huge.clone()).await, 413);
+    assert_eq!(post(Some("Bearer wrong"), huge).await, 403, "who has no key need not be read");
+    let get = Client::default().request(Method::GET, &url, &[("authorization", &good)]).await;
+    assert_eq!(get.status, 405);
+    apart.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
+    let mut apart = Apart::start().await;
+    apart.put("a.bin", &pattern(5000));
+    let right = std::fs::read(&apart.download_settings.download.node_key).unwrap();
+    apart.download.take().unwrap().stop().await;
+    let own = apart.folder.path().join("own-key");
+    std::fs::write(&own, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
+    apart.download_settings.download.node_key.clone_from(&own);
+    apart.download = Some(start_download(&apart.download_settings, &apart.clock).await);
+    let (jti, link) = apart.desk.token("a.bin", apart.clock.now()).await;
+    assert_eq!(Client::default().get(&link).await.status, 200, "downloads go on");
+    assert_eq!(apart.desk.delivery(jti).await, None);
+    // Put right while it runs.
+    std::fs::write(&own, right).unwrap();
+    apart.desk.until_state(jti, DeliveryState::Complete).await;
+    apart.stop().await;
+}
+
+/// Tells a web app of this test by hand what stands in the outbox of a node that is down.
+async fn told_after_restart(site: &Site, web: &Apart) -> Vec<(String, String, i64)> {
+    let process = site.start();
+    eventually("the node's word", async || {
+        !web.desk.deliveries().await.is_empty()
+            && web.desk.deliveries().await.iter().all(|seen| seen.state != DeliveryState::Running)
+    })
+    .await;
+    process.kill();
+    let all = web.desk.deliveries().await;
+    all.iter().map(|seen| (seen.jti.clone(), seen.state.word().to_owned(), seen.bytes as i64)).collect()
+}
+
+#[actix_web::test]
+async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that_it_ended() {
+    let web = Apart::start().await;
+    let site = Site::new();
+    site.put("large.bin", &pattern(20 * MIB));
+    let key = Path::new(&web.download_settings.download.node_key).display().to_string();
+    site.write_settings(&format!("receipts = '{}'\nnode_key = '{key}'\n", web.receipts_url()));
+    let process = site.start();
+    let mut begun = Vec::new();
+    for number in 0..8 {
+        let ticket = site.ticket_of_link("large.bin", LINK);
+        // Some are killed right after their first byte, before anybody looked at them.
+        let download = Download::begin(site.address, &ticket.path, "").unwrap();
+        assert_eq!(download.status(), 200);
+        if number == 3 {
+            let first = begun.first().map(|(ticket, _): &(crate::support::process::Ticket, _)| ticket.jti);
+            web.desk.until(first.unwrap(), "bytes", |seen| seen.bytes > 0).await;
+        }
+        begun.push((ticket, download));
+    }
+    process.kill();
+    let told = told_after_restart(&site, &web).await;
+    assert_eq!(told.len(), 8, "{told:?}");
+    for (jti, state, bytes) in &told {
+        assert!(begun.iter().any(|(ticket, _)| ticket.jti.to_string() == *jti));
+        assert_eq!(state, "broken", "{jti}");
+        assert!(*bytes < 20 * MIB as i64);
+    }
+    let started: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM receipts WHERE started_at IS NOT NULL")
+        .fetch_one(web.desk.db.db.reader())
+        .await
+        .unwrap();
+    assert_eq!(started, 8, "each of them has sent a byte, and counts");
+    web.stop().await;
+}

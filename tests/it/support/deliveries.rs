@@ -1,0 +1,242 @@
+//! Links with tokens that are taken through them, and what is known of their deliveries: beside the
+//! services, in the same database.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::config::{Settings, ShareSettings};
+use oncelink::id::{FilePath, Jti};
+use oncelink::receipt::DeliveryState;
+use oncelink::server::{self, Role, Running};
+use oncelink::web::account::{Account, NewAccount};
+use oncelink::web::accounts::Added;
+use oncelink::web::administration::Administration;
+use oncelink::web::issue::DownloadOrder;
+use oncelink::web::passwords::Password;
+use oncelink::web::receipts::Receipts;
+use oncelink::web::receipts::deliveries::Delivered;
+use sqlx::{AssertSqlSafe, Row};
+use tempfile::TempDir;
+
+use super::T0;
+use super::web::PASSWORD;
+
+/// Longer than anything takes on a machine that isn't stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The link that [`Desk::link`] makes.
+pub(crate) const LINK: &str = "the-link";
+
+/// Settings of both services on free ports, with the share `files`.
+pub(crate) fn settings(folder: &TempDir) -> Settings {
+    let share = folder.path().join("share");
+    std::fs::create_dir_all(&share).unwrap();
+    let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
+    settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.web.public_url = "http://127.0.0.1:0".to_owned();
+    settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.download.public_url = "http://127.0.0.1:0".to_owned();
+    settings.download.stop_timeout = Duration::from_secs(1);
+    settings.shares = vec![ShareSettings {
+        name: "files".to_owned(),
+        path: share,
+        read: vec!["everyone".to_owned()],
+        ..ShareSettings::default()
+    }];
+    settings
+}
+
+/// Both services in one process, and a desk.
+pub(crate) struct Services {
+    pub(crate) running: Option<Running>,
+    pub(crate) clock: Clock,
+    pub(crate) desk: Desk,
+    pub(crate) settings: Settings,
+    pub(crate) folder: TempDir,
+}
+
+impl Services {
+    pub(crate) async fn start() -> Services {
+        Services::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Services {
+        let folder = TempDir::new().unwrap();
+        let mut settings = settings(&folder);
+        change(&mut settings);
+        let clock = Clock::manual(T0);
+        let running = server::start(settings, Role::Both, clock.clone()).await.unwrap();
+        let settings = running.settings.clone();
+        let desk = Desk::open(&settings, clock.clone()).await;
+        desk.link(None, "never").await;
+        Services { running: Some(running), clock, desk, settings, folder }
+    }
+
+    /// Puts a file in the share.
+    pub(crate) fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.folder.path().join("share").join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.set(self.clock.now().plus(Duration::from_secs(seconds)));
+    }
+
+    /// Stops the services and starts them again on the same folder and ports.
+    pub(crate) async fn restart(&mut self) {
+        let running = self.running.take().unwrap();
+        self.settings.web.listen = running.web.unwrap();
+        self.settings.download.listen = running.download.unwrap();
+        running.stop().await;
+        let running = server::start(self.settings.clone(), Role::Both, self.clock.clone()).await.unwrap();
+        self.running = Some(running);
+    }
+
+    pub(crate) async fn stop(mut self) {
+        self.running.take().unwrap().stop().await;
+        self.desk.db.db.close().await;
+    }
+}
+
+/// What somebody with the database and the keys can do and see.
+pub(crate) struct Desk {
+    pub(crate) db: Administration,
+    pub(crate) owner: Account,
+    pub(crate) receipts: Receipts,
+}
+
+/// How a use of the link stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// Of the token, and of the use.
+    pub(crate) states: (String, String),
+    /// The recipient's counter.
+    pub(crate) taken: i64,
+}
+
+impl Desk {
+    pub(crate) async fn open(settings: &Settings, clock: Clock) -> Desk {
+        let db = Administration::open(settings, clock.clone()).await.unwrap();
+        let new = NewAccount {
+            email: "ada@example.org".parse().unwrap(),
+            name: "Ada".parse().unwrap(),
+            admin: false,
+            groups: BTreeSet::new(),
+            password: Some(db.passwords.hash(Password::new(PASSWORD, 15).unwrap()).await.unwrap()),
+        };
+        let Added::New(owner) = db.accounts.add(new, clock.now()).await.unwrap() else {
+            panic!("no account")
+        };
+        let receipts = Receipts::new(db.db.clone(), db.queue.clone(), clock, settings);
+        Desk { db, owner, receipts }
+    }
+
+    /// Makes the link [`LINK`] with one recipient.
+    pub(crate) async fn link(&self, email: Option<&str>, notify: &str) {
+        let owner = self.owner.id.as_str();
+        let email = email.map_or("NULL".to_owned(), |email| format!("'{email}'"));
+        for statement in [
+            format!("DELETE FROM links WHERE id = '{LINK}'"),
+            format!(
+                "INSERT INTO links (id, account, title, note, uses, mailed_code, notify, paused, created_at) \
+                 VALUES ('{LINK}', '{owner}', 'Plans', '', NULL, 0, '{notify}', 0, 0)"
+            ),
+            format!(
+                "INSERT INTO recipients (id, link, email, code_digest, taken, looks, position) \
+                 VALUES ('recipient', '{LINK}', {email}, 'digest', 0, 0, 0)"
+            ),
+        ] {
+            self.sql(&statement).await;
+        }
+    }
+
+    pub(crate) async fn sql(&self, statement: &str) {
+        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(self.db.db.writer()).await.unwrap();
+    }
+
+    /// A token for a file in the share, taken through the link; its use is reserved.
+    pub(crate) async fn token(&self, name: &str, now: Timestamp) -> (Jti, String) {
+        let path: FilePath = format!("/files/{name}").parse().unwrap();
+        let order = DownloadOrder { link: Some(LINK), ..DownloadOrder::new("somebody", &path) };
+        let token = self.db.issuer.issue_download(&order, now).unwrap();
+        let (jti, path, ends) = (token.jti, path.as_str(), token.expires_at.secs());
+        let now = now.secs();
+        for statement in [
+            format!(
+                "INSERT INTO link_uses (id, recipient, visitor, state, made_at, changed_at) \
+                 VALUES ('{jti}', 'recipient', '', 'reserved', {now}, {now})"
+            ),
+            format!(
+                "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at) \
+                 VALUES ('{jti}', '{jti}', '{path}', 0, 'reserved', {now}, {ends})"
+            ),
+            "UPDATE recipients SET taken = taken + 1 WHERE id = 'recipient'".to_owned(),
+        ] {
+            self.sql(&statement).await;
+        }
+        (jti, token.address)
+    }
+
+    pub(crate) async fn use_of(&self, jti: Jti) -> Use {
+        let row = sqlx::query(
+            "SELECT link_tokens.state AS token, link_uses.state AS its_use, taken FROM link_tokens \
+             JOIN link_uses ON link_uses.id = use_id JOIN recipients ON recipients.id = recipient WHERE jti = $1",
+        )
+        .bind(jti.to_string())
+        .fetch_one(self.db.db.reader())
+        .await
+        .unwrap();
+        Use { states: (row.get("token"), row.get("its_use")), taken: row.get("taken") }
+    }
+
+    /// All that is known of the link's deliveries, the newest first.
+    pub(crate) async fn deliveries(&self) -> Vec<Delivered> {
+        self.receipts.of_link(&self.owner.id, LINK).await.unwrap().unwrap().deliveries
+    }
+
+    pub(crate) async fn delivery(&self, jti: Jti) -> Option<Delivered> {
+        self.deliveries().await.into_iter().find(|delivery| delivery.jti == jti.to_string())
+    }
+
+    /// Waits until the delivery of `jti` is as `wanted`.
+    pub(crate) async fn until(&self, jti: Jti, what: &str, wanted: impl Fn(&Delivered) -> bool) -> Delivered {
+        let seen = std::cell::RefCell::new(None);
+        eventually(what, async || {
+            let found = self.delivery(jti).await;
+            let good = found.as_ref().is_some_and(&wanted);
+            *seen.borrow_mut() = found;
+            good
+        })
+        .await;
+        seen.into_inner().unwrap()
+    }
+
+    pub(crate) async fn until_state(&self, jti: Jti, state: DeliveryState) -> Delivered {
+        self.until(jti, state.word(), |delivery| delivery.state == state).await
+    }
+
+    /// The steps in the log of deliveries, in their order.
+    pub(crate) async fn steps(&self, jti: Jti) -> Vec<String> {
+        sqlx::query_scalar("SELECT event FROM receipt_log WHERE jti = $1 ORDER BY number")
+            .bind(jti.to_string())
+            .fetch_all(self.db.db.reader())
+            .await
+            .unwrap()
+    }
+}
+
+/// Polls until `done`; panics when that takes too long.
+pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let polling = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        while !done().await {
+            tick.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, polling).await.is_ok(), "waited {PATIENCE:?} for {what}");
+}
