@@ -10,6 +10,7 @@ pub mod programs;
 pub mod proxy;
 pub mod smtp;
 pub mod stores;
+pub mod tus;
 pub mod volume;
 pub mod web;
 
