@@ -41,6 +41,7 @@ mod signing_keys;
 mod support;
 mod token_properties;
 mod token_vectors;
+mod uploads_clients;
 mod uploads_form;
 mod uploads_names;
 mod uploads_tus;
