@@ -43,6 +43,7 @@ mod token_properties;
 mod token_vectors;
 mod uploads_clients;
 mod uploads_form;
+mod uploads_limits;
 mod uploads_names;
 mod uploads_tus;
 mod used_tokens;

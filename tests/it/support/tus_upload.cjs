@@ -4,11 +4,12 @@ const order = JSON.parse(process.argv[2])
 const fs = require('fs')
 const tus = require(order.library)
 
-const upload = new tus.Upload(order.parallel > 1 ? { path: order.file } : fs.createReadStream(order.file), {
+const parts = order.parallel > 1
+const upload = new tus.Upload(fs.createReadStream(order.file), {
   endpoint: order.endpoint,
   headers: { Cookie: order.cookie, 'X-CSRF-Token': order.csrf },
   metadata: { filename: order.name, folder: order.folder },
-  uploadSize: fs.statSync(order.file).size,
+  uploadSize: parts ? null : fs.statSync(order.file).size,
   chunkSize: order.chunk,
   parallelUploads: order.parallel,
   retryDelays: Array(60).fill(250),

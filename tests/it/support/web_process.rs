@@ -37,7 +37,7 @@ impl WebSite {
         fs::create_dir_all(&share).unwrap();
         let settings = format!(
             "data_dir = 'data'\n[web]\nlisten = '{address}'\npublic_url = 'http://{address}'\n{more}\n[log]\n\
-             level = 'debug'\n[[share]]\nname = 'open'\npath = '{}'\nwrite = ['everyone']\nmanage = ['everyone']\n",
+             level = 'info'\n[[share]]\nname = 'open'\npath = '{}'\nwrite = ['everyone']\nmanage = ['everyone']\n",
             share.display()
         );
         fs::write(dir.path().join("oncelink.toml"), settings).unwrap();
