@@ -361,6 +361,7 @@ async fn what_came_before_a_connection_broke_is_kept() {
     let address = ada.begin("/open", "a.bin", content.len()).await;
     drop(cut(&ada, &address, 0, content.len(), &content[..123_456]).await);
     until_offset(&ada, &address, 123_456).await;
+    assert_eq!(free(&ada, &address).await, 123_456);
     // By a reset, in the middle of a larger piece.
     let stream = cut(&ada, &address, 123_456, content.len() - 123_456, &content[123_456..700_000]).await;
     until_offset_beyond(&ada, &address, 300_000).await;
@@ -383,9 +384,13 @@ async fn what_came_before_a_connection_broke_is_kept() {
 }
 
 async fn until_offset_beyond(ada: &Uploader, address: &str, offset: u64) {
-    while ada.head(address).await.offset() < Some(offset) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let arrive = async {
+        while ada.head(address).await.offset() < Some(offset) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let arrived = tokio::time::timeout(Duration::from_secs(30), arrive).await;
+    assert!(arrived.is_ok(), "{:?}", ada.head(address).await);
 }
 
 /// The offset, once nobody writes to the upload any more.
