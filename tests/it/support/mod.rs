@@ -15,6 +15,7 @@ pub mod stores;
 pub mod tus;
 pub mod volume;
 pub mod web;
+pub mod web_process;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

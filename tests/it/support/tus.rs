@@ -60,6 +60,8 @@ impl Uploader {
         let cookies = browser.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         let cookie = cookies.collect::<Vec<_>>().join("; ");
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        // No connection is left over that a server which was killed had open.
+        let client = client.pool_max_idle_per_host(0);
         Uploader { client: client.build().unwrap(), base: browser.base.clone(), cookie, csrf }
     }
 
