@@ -152,6 +152,7 @@ impl Node {
             link: None,
             size: None,
             version: None,
+            digest: None,
         };
         sign_shared(&self.secret, TokenKind::Download, &claims).unwrap()
     }

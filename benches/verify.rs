@@ -46,6 +46,7 @@ fn cases(now: Timestamp) -> Vec<Case> {
         link: None,
         size: None,
         version: None,
+        digest: None,
     };
     let folder = tempfile::tempdir().unwrap();
     let mut cases = Vec::new();

@@ -121,6 +121,7 @@ impl Oncelink {
             link: None,
             size: None,
             version: None,
+            digest: None,
         };
         sign_shared(&self.secret, TokenKind::Download, &claims).unwrap()
     }

@@ -30,6 +30,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
@@ -81,6 +82,12 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part) -> HttpResp
     headers.insert(header::CONTENT_DISPOSITION, attachment(name));
     if let Ok(modified) = HeaderValue::from_str(&http_date(version.modified()).to_string()) {
         headers.insert(header::LAST_MODIFIED, modified);
+    }
+    // Of the whole file, whatever part of it is sent (RFC 9530 section 3).
+    let digest = grant.digest.as_ref().filter(|_| grant.version == Some(version.to_string()));
+    if let Some(value) = digest.and_then(|sha256| HeaderValue::from_str(&format!("sha-256=:{sha256}:")).ok())
+    {
+        headers.insert(REPR_DIGEST, value);
     }
     if let Part::Range(range) = part {
         let content_range = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), version.len);

@@ -57,6 +57,9 @@ pub struct DownloadClaims<'a> {
     /// The file's version at the click.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'a str>,
+    /// The SHA-256 of that version, in base64, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<&'a str>,
 }
 
 /// The claims of an action token.
@@ -106,6 +109,7 @@ pub(super) struct Found<'c> {
     pub(super) link: Option<Text<'c>>,
     pub(super) size: Option<Whole>,
     pub(super) version: Option<Text<'c>>,
+    pub(super) digest: Option<Text<'c>>,
     pub(super) purpose: Option<Text<'c>>,
     pub(super) state: Option<Text<'c>>,
     pub(super) revoke: Option<Vec<Text<'c>>>,
@@ -200,6 +204,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
                 (Download, "link") => self.read("link", &mut found.link, &mut map)?,
                 (Download, "size") => self.read("size", &mut found.size, &mut map)?,
                 (Download, "version") => self.read("version", &mut found.version, &mut map)?,
+                (Download, "digest") => self.read("digest", &mut found.digest, &mut map)?,
                 (Action, "purpose") => self.read("purpose", &mut found.purpose, &mut map)?,
                 (Action, "state") => self.read("state", &mut found.state, &mut map)?,
                 (Command, "revoke") => self.read("revoke", &mut found.revoke, &mut map)?,

@@ -3,6 +3,9 @@
 //! The order of the checks is part of the contract: nothing of the claims is looked at before the
 //! signature holds, and a token is called expired only when everything else about it is right.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti};
 use crate::token::claims::{Found, MAX_REVOKED};
@@ -31,6 +34,8 @@ pub struct Grant {
     pub size: Option<u64>,
     /// The version that the file must have.
     pub version: Option<String>,
+    /// The SHA-256 of that version, in base64.
+    pub digest: Option<String>,
     /// The opaque id of the account that asked for it.
     pub subject: String,
     /// When it was issued.
@@ -127,6 +132,7 @@ fn download(
     let name = found.name.map(file_name).transpose()?;
     let link = found.link.map(|link| short(link, "link")).transpose()?;
     let version = found.version.map(|version| short(version, "version")).transpose()?;
+    let digest = found.digest.map(sha256).transpose()?;
     base.check(rules, now, fence, end)?;
     let Text(file) = file;
     Ok(Grant {
@@ -137,6 +143,7 @@ fn download(
         link,
         size: found.size.map(|Whole(size)| size),
         version,
+        digest,
         subject,
         issued_at: base.issued_at,
         expires_at: base.expires_at,
@@ -318,6 +325,15 @@ fn short(Text(text): Text<'_>, claim: &'static str) -> Result<String, TokenError
     match text.len() {
         1..=255 => Ok(text.into_owned()),
         _ => Err(TokenError::ClaimValue(claim)),
+    }
+}
+
+/// 32 bytes in base64, in its one spelling.
+fn sha256(Text(text): Text<'_>) -> Result<String, TokenError> {
+    let mut bytes = [0; 32];
+    match STANDARD.decode_slice(text.as_bytes(), &mut bytes) {
+        Ok(32) => Ok(text.into_owned()),
+        _ => Err(TokenError::ClaimValue("digest")),
     }
 }
 

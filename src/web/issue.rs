@@ -47,6 +47,8 @@ pub struct DownloadOrder<'a> {
     pub size: Option<u64>,
     /// The version that the file must have.
     pub version: Option<&'a str>,
+    /// The SHA-256 of that version in base64, as [`crate::web::uploads::digests::Digests::of`] knows it.
+    pub digest: Option<&'a str>,
     /// Another lifetime than usual.
     pub lifetime: Option<Duration>,
 }
@@ -62,6 +64,7 @@ impl<'a> DownloadOrder<'a> {
             link: None,
             size: None,
             version: None,
+            digest: None,
             lifetime: None,
         }
     }
@@ -134,6 +137,7 @@ impl Issuer {
             link: order.link,
             size: order.size,
             version: order.version,
+            digest: order.digest,
         };
         let token = self.signer.sign(TokenKind::Download, &claims, now)?;
         let name = utf8_percent_encode(order.name.unwrap_or(order.file.name()), NAME_IN_PATH);

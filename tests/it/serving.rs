@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use oncelink::config::Network;
+use oncelink::web::issue::DownloadOrder;
 use reqwest::Method;
 
 use crate::support::client::{Client, Partial};
-use crate::support::{Node, Setup, pattern};
+use crate::support::{Node, Setup, path, pattern};
 
 #[actix_web::test]
 async fn every_answer_is_private_and_hardened() {
@@ -120,5 +123,36 @@ async fn a_file_that_shrinks_or_changes_while_it_is_sent_is_cut_and_never_mixed(
         assert!(got < content.len(), "the connection is cut");
         assert!(running.body[..] == content[..got], "what came is of one version");
     }
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn the_files_sha_256_goes_with_it_as_long_as_it_is_the_version_it_was_taken_of() {
+    let node = Node::start().await;
+    let content = pattern(100_000);
+    node.put("a.bin", &content);
+    let (file, version) = (path("a.bin"), node.version("a.bin"));
+    let sha256 = STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content));
+    let link = || {
+        let mut order = DownloadOrder::new("tester", &file);
+        (order.size, order.version, order.digest) =
+            (Some(100_000), Some(version.as_str()), Some(sha256.as_str()));
+        node.issuer.issue_download(&order, node.clock.now()).unwrap().address
+    };
+    let expected = format!("sha-256=:{sha256}:");
+    let client = Client::default();
+    let one = link();
+    assert_eq!(client.head(&one).await.header("repr-digest"), Some(expected.as_str()));
+    let whole = client.get(&one).await;
+    assert_eq!((whole.status.as_u16(), whole.header("repr-digest")), (200, Some(expected.as_str())));
+    let part = client.get_with(&link(), &[("range", "bytes=10-19")]).await;
+    assert_eq!((part.status.as_u16(), part.header("repr-digest")), (206, Some(expected.as_str())));
+    // Without a version nobody knows of which bytes it was.
+    let bare =
+        node.issue_at(&file, |order| order.digest = Some("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="));
+    assert_eq!(client.get(&bare.address).await.header("repr-digest"), None);
+    assert_eq!(client.get(&node.link("a.bin")).await.header("repr-digest"), None);
+    node.put("a.bin", &pattern(100_001));
+    assert_eq!(client.get(&link()).await.slug(), "file-changed");
     node.stop().await;
 }

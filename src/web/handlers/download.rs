@@ -40,7 +40,9 @@ pub(super) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpRes
     let path = wanted.path().clone();
     let file = blocking(move || shares.file(&path)).await??;
     let version = file.version().to_string();
+    let digest = app.digests.of(wanted.path(), &version).await?;
     let order = DownloadOrder {
+        digest: digest.as_deref(),
         size: Some(file.version().len),
         version: Some(&version),
         ..DownloadOrder::new(who.account().id.as_str(), wanted.path())

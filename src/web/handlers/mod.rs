@@ -30,6 +30,7 @@ mod sessions;
 mod signup;
 mod tus;
 mod tus_order;
+mod upload_form;
 
 /// All addresses.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
@@ -86,6 +87,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/manage/trash").route(read().to(manage::trash_page)))
         .service(web::resource("/manage/restore").route(web::post().to(manage::restore)))
         .service(web::resource("/manage/forget").route(web::post().to(manage::forget)))
+        .service(web::resource("/files-upload").route(web::post().to(upload_form::upload)))
         .service(web::resource("/uploads").route(web::route().to(tus::handle)))
         .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
         .service(web::resource("/.well-known/jwks.json").route(read().to(service::jwks)))

@@ -88,7 +88,7 @@ impl Uploads {
             rows::touch(&self.db, &upload.id, unchecked_from, now.plus(self.keep)).await?;
         }
         let hashing = self.hashing.remove(&upload.id).map(|(_, hashing)| hashing).unwrap_or_default();
-        let writer = Writer {
+        let writer = Box::new(Writer {
             shares: self.shares.clone(),
             share: upload.share.clone(),
             file,
@@ -99,7 +99,7 @@ impl Uploads {
             hashing,
             checksum: incoming.checksum,
             room_for: limit.bytes,
-        };
+        });
         let (writer, outcome) = receive(incoming.body, incoming.may_go_on, &turn, writer).await?;
         let (writer, outcome) = on_disk(move || Ok::<_, StorageError>(writer.settle(outcome))).await?;
         let mut upload = Upload { offset: writer.offset, unchecked_from: None, ..upload.clone() };
@@ -135,7 +135,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(mut self, batch: &[Bytes]) -> (Writer, Result<(), StorageError>) {
+    fn write(mut self: Box<Self>, batch: &[Bytes]) -> (Box<Self>, Result<(), StorageError>) {
         let outcome = self.try_write(batch);
         (self, outcome)
     }
@@ -163,7 +163,10 @@ impl Writer {
     }
 
     /// Keeps what may be kept, on the disk.
-    fn settle(mut self, outcome: Result<(), StorageError>) -> (Writer, Result<(), StorageError>) {
+    fn settle(
+        mut self: Box<Self>,
+        outcome: Result<(), StorageError>,
+    ) -> (Box<Self>, Result<(), StorageError>) {
         let settled = self.try_settle(outcome);
         (self, settled)
     }
@@ -207,8 +210,8 @@ async fn receive<S, E, M>(
     mut body: S,
     mut may_go_on: M,
     turn: &Turn,
-    writer: Writer,
-) -> Result<(Writer, Result<(), StorageError>), StorageError>
+    writer: Box<Writer>,
+) -> Result<(Box<Writer>, Result<(), StorageError>), StorageError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     M: AsyncFnMut() -> bool,
@@ -240,12 +243,12 @@ where
 }
 
 enum Writing {
-    Rests(Writer),
-    Runs(JoinHandle<(Writer, Result<(), StorageError>)>),
+    Rests(Box<Writer>),
+    Runs(JoinHandle<(Box<Writer>, Result<(), StorageError>)>),
 }
 
 impl Writing {
-    async fn over(self) -> Result<(Writer, Result<(), StorageError>), StorageError> {
+    async fn over(self) -> Result<(Box<Writer>, Result<(), StorageError>), StorageError> {
         match self {
             Writing::Rests(writer) => Ok((writer, Ok(()))),
             Writing::Runs(running) => running.await.map_err(|_| StorageError::Interrupted),

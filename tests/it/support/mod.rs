@@ -12,8 +12,10 @@ pub mod programs;
 pub mod proxy;
 pub mod smtp;
 pub mod stores;
+pub mod tus;
 pub mod volume;
 pub mod web;
+pub mod web_process;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -199,6 +199,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// A program that was started elsewhere, that serves at `address` and logs to `log`.
+    pub fn of(child: Child, address: SocketAddr, log: PathBuf) -> Process {
+        Process { child, address, log }
+    }
+
     /// The process id of the program itself, be it wrapped or not.
     pub fn id(&self) -> u32 {
         let child = self.child.id();

@@ -214,7 +214,8 @@ fn good(forge: &mut Forge) {
             .with("confirm", "true")
             .with("link", r#""l1""#)
             .with("size", "0")
-            .with("version", r#""v1""#),
+            .with("version", r#""v1""#)
+            .with("digest", r#""47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=""#),
         "good",
     );
     forge.claiming(

@@ -83,7 +83,7 @@ pub(super) fn claims_as_json(forge: &mut Forge) {
 }
 
 pub(super) fn claims_by_type(forge: &mut Forge) {
-    for claim in ["iss", "aud", "sub", "jti", "file", "name", "link", "version"] {
+    for claim in ["iss", "aud", "sub", "jti", "file", "name", "link", "version", "digest"] {
         for raw in ["null", "5", "true", "{}", r#"["x"]"#] {
             forge.claiming(
                 format!("{claim} is {raw}"),
@@ -134,6 +134,21 @@ pub(super) fn claims_by_type(forge: &mut Forge) {
             format!("jti `{jti}`"),
             &Claims::download().with("jti", &format!("\"{jti}\"")),
             "claim-value:jti",
+        );
+    }
+    for digest in [
+        "",
+        "AAAA",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+        "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:, x=:AAAA",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ] {
+        forge.claiming(
+            format!("digest `{digest}`"),
+            &Claims::download().with("digest", &format!("\"{digest}\"")),
+            "claim-value:digest",
         );
     }
     for claim in ["sub", "link", "version", "name"] {

@@ -1,0 +1,145 @@
+//! A tus client that sends exactly what a test wants.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use oncelink::config::Settings;
+use reqwest::Method;
+
+use super::web::{Browser, TestWeb};
+
+/// Lets everybody write and manage the share `open`, and Ada the share `private`.
+pub fn writable(settings: &mut Settings) {
+    for share in &mut settings.shares {
+        share.write.clone_from(&share.read);
+        share.manage.clone_from(&share.read);
+    }
+}
+
+/// Somebody who is logged in and uploads.
+#[derive(Clone)]
+pub struct Uploader {
+    pub client: reqwest::Client,
+    pub base: String,
+    pub cookie: String,
+    pub csrf: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    pub fn offset(&self) -> Option<u64> {
+        self.header("upload-offset").map(|offset| offset.parse().unwrap())
+    }
+
+    /// The slug and the sentence of a problem.
+    pub fn problem(&self) -> (String, String) {
+        let problem: serde_json::Value =
+            serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{self:?}"));
+        assert_eq!(problem["status"], self.status);
+        let text = |key: &str| problem[key].as_str().unwrap().to_owned();
+        (text("type"), text("detail"))
+    }
+}
+
+impl Uploader {
+    /// The owner of a browser that is logged in.
+    pub async fn of(mut browser: Browser) -> Uploader {
+        let csrf = browser.get("/account").await.csrf();
+        let cookies = browser.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        let cookie = cookies.collect::<Vec<_>>().join("; ");
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        // No connection is left over that a server which was killed had open.
+        let client = client.pool_max_idle_per_host(0);
+        Uploader { client: client.build().unwrap(), base: browser.base.clone(), cookie, csrf }
+    }
+
+    /// Ada, with an account in a fresh app in which everybody may write.
+    pub async fn ada(web: &TestWeb) -> Uploader {
+        web.account("ada@example.org", &[]).await;
+        Uploader::of(web.logged_in("ada@example.org").await).await
+    }
+
+    /// Sends a request with the headers that every one needs.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let all = [("tus-resumable", "1.0.0"), ("x-csrf-token", self.csrf.as_str())];
+        let headers = [&all, headers].concat();
+        self.bare(method, path, &headers, body).await
+    }
+
+    /// Sends a request with the session's cookie and these headers only.
+    pub async fn bare(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.base)).body(body);
+        request = request.header("cookie", &self.cookie);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        Answer {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            body: response.text().await.unwrap(),
+        }
+    }
+
+    /// Begins an upload, which must succeed, and answers its address.
+    pub async fn begin(&self, folder: &str, name: &str, size: usize) -> String {
+        let answer = self.try_begin(folder, name, size).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.header("location").unwrap().to_owned()
+    }
+
+    pub async fn try_begin(&self, folder: &str, name: &str, size: usize) -> Answer {
+        let metadata = metadata(&[("folder", folder), ("filename", name)]);
+        let size = size.to_string();
+        self.send("POST", "/uploads", &[("upload-length", &size), ("upload-metadata", &metadata)], Vec::new())
+            .await
+    }
+
+    /// Sends bytes that are to stand at `offset`.
+    pub async fn patch(&self, address: &str, offset: u64, body: &[u8]) -> Answer {
+        self.patch_with(address, offset, body, &[]).await
+    }
+
+    pub async fn patch_with(
+        &self,
+        address: &str,
+        offset: u64,
+        body: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let offset = offset.to_string();
+        let own = [("content-type", "application/offset+octet-stream"), ("upload-offset", offset.as_str())];
+        self.send("PATCH", address, &[&own, headers].concat(), body.to_vec()).await
+    }
+
+    pub async fn head(&self, address: &str) -> Answer {
+        self.send("HEAD", address, &[], Vec::new()).await
+    }
+
+    /// Uploads a file whole, and answers the last answer.
+    pub async fn put(&self, folder: &str, name: &str, content: &[u8]) -> Answer {
+        let address = self.begin(folder, name, content.len()).await;
+        self.patch(&address, 0, content).await
+    }
+}
+
+/// The header `Upload-Metadata`.
+pub fn metadata(pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value)));
+    pairs.collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,259 @@
+//! Folders, other names and places, and the trash.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use oncelink::files::Shares;
+use oncelink::files::name::FileName;
+use oncelink::id::FilePath;
+use oncelink::web::account::Account;
+use oncelink::web::audit::Actor;
+use oncelink::web::manage::Manage;
+use oncelink::web::rights::{Manageable, Right, Rights, Writable};
+use oncelink::web::storage::StorageError;
+
+use crate::support::tus::{Uploader, writable};
+use crate::support::web::TestWeb;
+
+/// Everything by which Ada changes things.
+struct Desk {
+    web: TestWeb,
+    manage: Manage,
+    rights: Rights,
+    ada: Account,
+}
+
+impl Desk {
+    async fn new() -> Desk {
+        let web = TestWeb::spawn_with(writable).await;
+        let shares = Shares::open(&web.settings.shares).unwrap();
+        let manage = Manage::new(web.outside.db.clone(), shares, Duration::from_secs(1000));
+        let rights = Rights::new(&web.settings.shares);
+        let ada = web.account("ada@example.org", &[]).await;
+        Desk { web, manage, rights, ada }
+    }
+
+    fn what(&self, path: &str) -> Manageable {
+        self.rights.manageable(&self.ada, self::path(path)).unwrap()
+    }
+
+    fn folder(&self, path: &str) -> Writable {
+        self.rights.writable(&self.ada, self::path(path)).unwrap()
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<FilePath, StorageError> {
+        let name = FileName::typed(to).unwrap();
+        self.manage.rename(&self.what(from), &name, &Actor::operator(), self.web.clock.now()).await
+    }
+
+    async fn move_to(&self, from: &str, folder: &str) -> Result<FilePath, StorageError> {
+        let folder = self.folder(folder);
+        self.manage.move_to(&self.what(from), &folder, &Actor::operator(), self.web.clock.now()).await
+    }
+
+    async fn trash(&self, path: &str) -> Result<String, StorageError> {
+        let (what, now) = (self.what(path), self.web.clock.now());
+        Ok(self.manage.trash(&what, &self.ada, &Actor::operator(), now).await?.id)
+    }
+
+    async fn restore(&self, id: &str) -> Result<FilePath, StorageError> {
+        let thrown = self.manage.thrown(id).await?;
+        let right = self.what(thrown.path.as_str());
+        self.manage.restore(&thrown, &right, &Actor::operator(), self.web.clock.now()).await
+    }
+
+    fn put(&self, name: &str, content: &str) {
+        fs::write(self.web.share("open").join(name), content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.web.share("open").join(name)).unwrap()
+    }
+}
+
+fn path(text: &str) -> FilePath {
+    text.parse().unwrap()
+}
+
+#[actix_web::test]
+async fn folders_are_made_and_things_renamed_and_moved_but_nothing_is_replaced() {
+    let desk = Desk::new().await;
+    let name = FileName::typed("Neuer Ordner").unwrap();
+    let made = desk.manage.new_folder(&desk.folder("/open"), &name).await.unwrap();
+    assert_eq!(made.as_str(), "/open/Neuer Ordner");
+    let again = FileName::typed("neuer ordner").unwrap();
+    let refused = desk.manage.new_folder(&desk.folder("/open"), &again).await.unwrap_err();
+    assert!(refused.sentence().contains("“Neuer Ordner”"), "{}", refused.sentence());
+    desk.put("b.txt", "b");
+    for taken in ["file.txt", "FILE.txt"] {
+        assert!(
+            matches!(desk.rename("/open/b.txt", taken).await, Err(StorageError::Taken { .. })),
+            "{taken}"
+        );
+    }
+    assert_eq!((desk.read("file.txt").as_str(), desk.read("b.txt").as_str()), ("this is open", "b"));
+    assert_eq!(desk.rename("/open/b.txt", "B.TXT").await.unwrap().as_str(), "/open/B.TXT");
+    assert_eq!(
+        desk.move_to("/open/B.TXT", "/open/Neuer Ordner").await.unwrap().as_str(),
+        "/open/Neuer Ordner/B.TXT"
+    );
+    assert_eq!(desk.read("Neuer Ordner/B.TXT"), "b");
+    desk.put("b.txt", "other");
+    assert!(matches!(
+        desk.move_to("/open/b.txt", "/open/Neuer Ordner").await,
+        Err(StorageError::Taken { .. })
+    ));
+    let inside = desk.move_to("/open/Neuer Ordner", "/open/Neuer Ordner").await;
+    assert!(matches!(inside, Err(StorageError::IntoItself)), "{inside:?}");
+    for (from, folder) in [
+        ("/open/missing", "/open/Neuer Ordner"),
+        ("/open/b.txt", "/open/missing"),
+        ("/open/b.txt", "/open/file.txt"),
+    ] {
+        let answer = desk.move_to(from, folder).await;
+        assert!(matches!(answer, Err(StorageError::Missing)), "{from} to {folder}: {answer:?}");
+    }
+    assert_eq!(desk.move_to("/open/b.txt", "/private").await.unwrap().as_str(), "/private/b.txt");
+    desk.web.stop().await;
+}
+
+#[actix_web::test]
+async fn nothing_is_moved_out_of_the_shares_or_through_a_symlink_that_leads_out() {
+    let desk = Desk::new().await;
+    let outside = tempfile::tempdir().unwrap();
+    symlink(outside.path(), desk.web.share("open").join("out")).unwrap();
+    for folder in ["/open/out"] {
+        assert!(desk.move_to("/open/file.txt", folder).await.is_err());
+        let name = FileName::typed("x").unwrap();
+        assert!(desk.manage.new_folder(&desk.folder(folder), &name).await.is_err());
+    }
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    fs::write(outside.path().join("kept"), "kept").unwrap();
+    // A symlink goes into the trash itself, and for good; what it leads to stays.
+    let id = desk.trash("/open/out").await.unwrap();
+    let thrown = desk.manage.thrown(&id).await.unwrap();
+    let right = desk.what("/open/out");
+    desk.manage.forget(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
+    assert_eq!(fs::read(outside.path().join("kept")).unwrap(), b"kept");
+    desk.web.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_thrown_away_comes_back_until_its_time_is_over() {
+    let desk = Desk::new().await;
+    let share = desk.web.share("open").to_owned();
+    fs::create_dir_all(share.join("a/b/c")).unwrap();
+    desk.put("a/b/c/deep.txt", "deep");
+    symlink("/etc", share.join("a/b/link")).unwrap();
+    let file = desk.trash("/open/file.txt").await.unwrap();
+    desk.web.pass(10);
+    let folder = desk.trash("/open/a").await.unwrap();
+    assert!(!share.join("file.txt").exists() && !share.join("a").exists());
+    let listed = desk.manage.trashed(&["open".to_owned(), "private".to_owned()]).await.unwrap();
+    let ids: Vec<&str> = listed.iter().map(|thrown| thrown.id.as_str()).collect();
+    assert_eq!(ids, [folder.as_str(), file.as_str()], "the latest first");
+    assert_eq!((listed[0].path.as_str(), listed[0].is_folder, listed[1].is_folder), ("/open/a", true, false));
+    desk.put("FILE.txt", "newer");
+    assert_eq!(desk.restore(&file).await.unwrap().as_str(), "/open/file (2).txt");
+    assert_eq!(
+        (desk.read("FILE.txt").as_str(), desk.read("file (2).txt").as_str()),
+        ("newer", "this is open")
+    );
+    assert!(matches!(desk.restore(&file).await, Err(StorageError::Missing)), "once");
+    assert_eq!(desk.restore(&folder).await.unwrap().as_str(), "/open/a");
+    assert_eq!(desk.read("a/b/c/deep.txt"), "deep");
+    // Into a folder that is gone meanwhile.
+    let deep = desk.trash("/open/a/b/c/deep.txt").await.unwrap();
+    let folder = desk.trash("/open/a").await.unwrap();
+    assert_eq!(desk.restore(&deep).await.unwrap().as_str(), "/open/a/b/c/deep.txt");
+    assert_eq!(desk.restore(&folder).await.unwrap().as_str(), "/open/a (2)");
+    let folder = desk.trash("/open/a (2)").await.unwrap();
+    desk.web.pass(999);
+    assert_eq!(desk.manage.forget_expired(desk.web.clock.now()).await.unwrap(), 0);
+    desk.web.pass(1);
+    assert_eq!(desk.manage.forget_expired(desk.web.clock.now()).await.unwrap(), 1);
+    assert!(matches!(desk.manage.thrown(&folder).await, Err(StorageError::Missing)));
+    assert_eq!(fs::read_dir(share.join(".oncelink/trash")).unwrap().count(), 0);
+    assert!(std::path::Path::new("/etc/passwd").exists());
+    let deeds: Vec<String> = sqlx::query_scalar("SELECT action FROM audit ORDER BY number")
+        .fetch_all(desk.web.outside.db.reader())
+        .await
+        .unwrap();
+    assert_eq!(deeds.iter().filter(|deed| *deed == "file-restored").count(), 4, "{deeds:?}");
+    assert_eq!(deeds.iter().filter(|deed| *deed == "file-trashed").count(), 5, "{deeds:?}");
+    desk.web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deep_tree_is_removed_for_good() {
+    let desk = Desk::new().await;
+    // Deeper than a path may be long, so that only handles lead there.
+    let mut folder = fs::File::open(desk.web.share("open")).unwrap();
+    for _ in 0..3000 {
+        rustix::fs::mkdirat(&folder, "deeper", rustix::fs::Mode::RWXU).unwrap();
+        let flags = rustix::fs::OFlags::DIRECTORY;
+        folder = rustix::fs::openat(&folder, "deeper", flags, rustix::fs::Mode::empty()).unwrap().into();
+    }
+    let id = desk.trash("/open/deeper").await.unwrap();
+    let thrown = desk.manage.thrown(&id).await.unwrap();
+    let right = desk.what("/open/deeper");
+    desk.manage.forget(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
+    assert_eq!(fs::read_dir(desk.web.share("open").join(".oncelink/trash")).unwrap().count(), 0);
+    desk.web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_digest_and_what_counts_go_with_a_file_wherever_it_goes() {
+    let desk = Desk::new().await;
+    let uploader = Uploader::of(desk.web.logged_in("ada@example.org").await).await;
+    fs::create_dir(desk.web.share("open").join("sub")).unwrap();
+    assert_eq!(uploader.put("/open/sub", "a.bin", b"abc").await.status, 204);
+    let known = async |path: &str| -> i64 {
+        sqlx::query_scalar("SELECT COUNT(*) FROM file_digests WHERE path = $1 AND size = 3")
+            .bind(path)
+            .fetch_one(desk.web.outside.db.reader())
+            .await
+            .unwrap()
+    };
+    assert_eq!(known("/open/sub/a.bin").await, 1);
+    desk.rename("/open/sub", "sub%_!2").await.unwrap();
+    assert_eq!(known("/open/sub%_!2/a.bin").await, 1);
+    let id = desk.trash("/open/sub%_!2").await.unwrap();
+    assert_eq!(known(&format!("/open/.oncelink/trash/{id}/a.bin")).await, 1);
+    desk.restore(&id).await.unwrap();
+    assert_eq!(known("/open/sub%_!2/a.bin").await, 1);
+    desk.move_to("/open/sub%_!2", "/private").await.unwrap();
+    assert_eq!(known("/private/sub%_!2/a.bin").await, 1);
+    desk.web.stop().await;
+}
+
+#[actix_web::test]
+async fn each_right_includes_the_one_before_and_a_share_itself_is_the_operators() {
+    let web = TestWeb::spawn_with(|settings| {
+        for share in &mut settings.shares {
+            share.read = vec!["readers".to_owned()];
+            share.write = vec!["writers".to_owned(), "ada@example.org".to_owned()];
+            share.manage = vec!["managers".to_owned()];
+        }
+    })
+    .await;
+    let rights = Rights::new(&web.settings.shares);
+    for (email, groups, most) in [
+        ("a@example.org", &[][..], None),
+        ("b@example.org", &["readers"], Some(Right::Read)),
+        ("ada@example.org", &[], Some(Right::Write)),
+        ("c@example.org", &["writers", "readers"], Some(Right::Write)),
+        ("d@example.org", &["managers"], Some(Right::Manage)),
+    ] {
+        let account = web.account(email, groups).await;
+        assert_eq!(rights.most(&account, "open"), most, "{email}");
+        let file = || path("/open/file.txt");
+        assert_eq!(rights.readable(&account, file()).is_some(), most >= Some(Right::Read), "{email}");
+        assert_eq!(rights.writable(&account, file()).is_some(), most >= Some(Right::Write), "{email}");
+        assert_eq!(rights.manageable(&account, file()).is_some(), most >= Some(Right::Manage), "{email}");
+        assert!(rights.manageable(&account, path("/open")).is_none(), "{email}");
+        assert!(rights.most(&account, "missing").is_none());
+    }
+    web.stop().await;
+}
