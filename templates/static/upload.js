@@ -154,7 +154,8 @@
       Object.assign(this, { place, size, modified, folder, url, file });
       this.fingerprint = [folder, place, size, modified].join("\n");
       this.state = file ? "waiting" : "unfinished";
-      this.sent = 0;
+      // What has left, and what the server is known to have.
+      this.sent = this.held = 0;
       this.note = "";
       this.samples = [];
       this.turn = null;
@@ -177,9 +178,8 @@
     async run() {
       const turn = (this.turn = {});
       this.become("running");
-      let fruitless = 0;
+      let [fruitless, best] = [0, this.held];
       while (this.turn === turn) {
-        const before = this.sent;
         try {
           await this.open(turn);
           while (this.sent < this.size && this.turn === turn) await this.sendPortion(turn);
@@ -187,7 +187,9 @@
           return;
         } catch (trouble) {
           if (this.turn !== turn) return;
-          fruitless = this.sent > before ? 1 : fruitless + 1;
+          fruitless = this.held > best ? 1 : fruitless + 1;
+          best = this.held;
+          this.sent = this.held;
           const wait = trouble.wait || WAITS[fruitless - 1];
           if (!trouble.passing || !wait) {
             this.become("failed", trouble.message);
@@ -204,7 +206,7 @@
       this.url ??= memory.all()[this.fingerprint]?.url ?? null;
       if (this.url) {
         try {
-          this.sent = await this.offset(turn);
+          this.sent = this.held = await this.offset(turn);
           return;
         } catch (trouble) {
           if (!trouble.gone) throw trouble;
@@ -212,7 +214,7 @@
           this.url = null;
         }
       }
-      this.sent = 0;
+      this.sent = this.held = 0;
       // The server makes the folders of a place within.
       const said = { folder: this.folder, filename: this.place.split("/").at(-1), relativePath: this.place };
       const metadata = Object.entries(said).map(([key, text]) => `${key} ${base64(text)}`).join();
@@ -247,7 +249,8 @@
       });
       if (answer.status !== 204) throw await refused(answer);
       this.arrived(answer);
-      this.advance(Number(answer.getResponseHeader("Upload-Offset")));
+      this.held = Number(answer.getResponseHeader("Upload-Offset"));
+      this.advance(this.held);
     }
 
     /** A request that ends when the upload is paused. */
@@ -541,7 +544,7 @@
       // Not known to the server, or somebody else's who uses this browser too.
       if (sent === null || sent >= kept.size) continue;
       if (uploads.some((other) => other.fingerprint === upload.fingerprint)) continue;
-      upload.sent = sent;
+      upload.sent = upload.held = sent;
       uploads.push(upload);
       list.append(upload.row);
       upload.show();

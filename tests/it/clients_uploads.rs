@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tempfile::TempDir;
+use thirtyfour::Key;
 
 use crate::support::browser::Browser;
 use crate::support::pattern;
@@ -195,14 +196,17 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     stage.browser.inspect("uploads-running").await;
     assert!(stage.browser.text().await.contains("/s · "), "{}", stage.browser.text().await);
     assert!(stage.browser.text().await.contains(" left"));
+    stage.press("#uploads li:last-child [data-act=cancel]").await;
     stage.press("#uploads li:first-child [data-act=toggle]").await;
     stage.browser.find("#uploads li:first-child[data-state=paused]").await;
-    stage.press("#uploads li:last-child [data-act=cancel]").await;
     stage.until("paused", 1).await;
     stage.browser.inspect("uploads-paused").await;
     assert_eq!(stage.names(""), ["file.txt"], "nothing shows before it is whole");
     proxy.hurry();
-    stage.press("#uploads li:first-child [data-act=toggle]").await;
+    // The button keeps the focus while it changes its meaning; a key does what a click does.
+    let focused = stage.browser.run("return document.activeElement.innerText").await;
+    assert!(focused.as_str().unwrap().starts_with("Continue"), "{focused}");
+    stage.browser.driver.action_chain().send_keys(Key::Enter).perform().await.unwrap();
     stage.until("done", 1).await;
     assert!(stage.there("long.bin") == content);
     assert_eq!(stage.names(""), ["file.txt", "long.bin"]);
@@ -235,6 +239,60 @@ async fn after_a_reload_the_same_file_goes_on_where_it_was() {
 }
 
 #[actix_web::test]
+async fn after_a_crash_of_the_browser_it_goes_on_as_well() {
+    let Some((mut stage, proxy)) = Stage::start_behind(SLOW).await else { return };
+    let content = pattern(20_000_000);
+    let file = stage.file("long.bin", &content);
+    stage.open("/files/open").await;
+    stage.pick("#pick-files", &[&file]).await;
+    stage.browser.find("#uploads li progress:not([value='0'])").await;
+    stage.browser = stage.browser.crash("oncelink-uploads").await;
+    stage.log_in().await;
+    stage.open("/files/open").await;
+    stage.until("unfinished", 1).await;
+    proxy.hurry();
+    stage.pick("#pick-files", &[&file]).await;
+    stage.until("done", 1).await;
+    assert!(stage.there("long.bin") == content);
+    let begun = proxy.requests().iter().filter(|head| head.starts_with("POST /uploads")).count();
+    assert_eq!(begun, 1, "it was not begun anew");
+    stage.end().await;
+}
+
+#[actix_web::test]
+async fn who_was_logged_out_meanwhile_logs_in_elsewhere_and_goes_on() {
+    let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
+    let content = pattern(20_000_000);
+    let file = stage.file("long.bin", &content);
+    stage.open("/files/open").await;
+    stage.pick("#pick-files", &[&file]).await;
+    stage.browser.find("#uploads li progress:not([value='0'])").await;
+    let mut elsewhere = stage.web.logged_in("ada@example.org").await;
+    elsewhere.fill("/account/sessions", "/account/sessions/end-others", &[]).await;
+    proxy.hurry();
+    stage.until("failed", 1).await;
+    assert!(stage.browser.text().await.contains("You are logged out."), "{}", stage.browser.text().await);
+    stage.browser.inspect("uploads-failed").await;
+    // As another tab would.
+    let logged_in = stage
+        .browser
+        .run(&format!(
+            "return fetch('/login').then(page => page.text()).then(page => {{
+               const form = new DOMParser().parseFromString(page, 'text/html').querySelector('main form');
+               form.elements.email.value = 'ada@example.org';
+               form.elements.password.value = '{PASSWORD}';
+               return fetch('/login', {{ method: 'POST', body: new URLSearchParams(new FormData(form)) }});
+             }}).then(answer => answer.url)"
+        ))
+        .await;
+    assert!(logged_in.as_str().unwrap().ends_with("/files/"), "{logged_in}");
+    stage.press("#uploads [data-act=toggle]").await;
+    stage.until("done", 1).await;
+    assert!(stage.there("long.bin") == content);
+    stage.end().await;
+}
+
+#[actix_web::test]
 async fn a_line_that_breaks_again_and_again_only_costs_time() {
     let up = Uplink { cuts: 3, cut_after: 600_000, speed: None };
     let Some((stage, proxy)) = Stage::start_behind(up).await else { return };
@@ -252,15 +310,23 @@ async fn a_line_that_breaks_again_and_again_only_costs_time() {
 #[actix_web::test]
 async fn without_javascript_the_form_uploads() {
     let Some(stage) = Stage::start().await else { return };
+    // Only ours is blocked for the first look: axe is a script as well.
+    stage.browser.devtools("Network.enable", json!({})).await;
+    stage.browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/upload.js"] })).await;
+    stage.open("/files/open").await;
+    stage.press("#upload summary").await;
+    stage.browser.find("#upload[open]").await;
+    stage.browser.inspect("uploads-form").await;
+
     stage.browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     let content = pattern(3_000_000);
     let files = [stage.file("plain 1.bin", &content), stage.file("plain 2.txt", b"second")];
     stage.open("/files/open").await;
     stage.press("#upload summary").await;
-    stage.browser.inspect("uploads-form").await;
     stage.pick("#upload-file", &[&files[0], &files[1]]).await;
     stage.press("#upload-form button").await;
     stage.browser.find("#listing button[value$='plain 2.txt']").await;
+    stage.browser.find("[role=status].done").await;
     assert!(stage.there("plain 1.bin") == content);
     assert_eq!(stage.there("plain 2.txt"), b"second");
     stage.end().await;

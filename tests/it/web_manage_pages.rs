@@ -8,6 +8,9 @@ use reqwest::Method;
 
 use crate::support::web::{Browser, TestWeb};
 
+/// A form made by hand: where it goes, what it says, and who is the first that may.
+type Hand = (&'static str, &'static [(&'static str, &'static str)], usize);
+
 /// Bob reads, Kim (of the staff) writes, Ada manages; `private` is Ada's alone.
 async fn people() -> (TestWeb, [(&'static str, Browser); 4]) {
     let web = TestWeb::spawn_with(|settings: &mut Settings| {
@@ -113,7 +116,7 @@ async fn a_folder_shows_its_tools_and_its_script_only_to_who_may_use_them() {
 #[actix_web::test]
 async fn a_hand_made_form_does_only_what_its_sender_may() {
     let (web, people) = people().await;
-    let forms: [(&str, &[(&str, &str)], usize); 5] = [
+    let forms: [Hand; 5] = [
         ("/manage/make-folder", &[("folder", "/open"), ("name", "by {who}")], 2),
         ("/manage/make-folder", &[("folder", "/private"), ("name", "by {who}")], 3),
         ("/manage/move", &[("path", "/open/file.txt"), ("to", "/staff")], 4),
@@ -245,6 +248,68 @@ async fn a_file_is_renamed_moved_deleted_and_had_back() {
     let trash = ada.get("/manage/trash?share=/open").await.body;
     assert!(trash.contains("The trash is empty") && trash.contains("It is gone for good."));
     assert_eq!(fs::read_dir(open.join(".oncelink/trash")).unwrap().count(), 0);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_plain_form_says_which_of_its_files_did_not_arrive() {
+    let web = TestWeb::spawn_with(|settings: &mut Settings| {
+        settings.web.upload_max = 1_000;
+        for share in &mut settings.shares {
+            share.write = vec!["everyone".to_owned()];
+        }
+    })
+    .await;
+    web.account("ada@example.org", &[]).await;
+    let mut ada = web.logged_in("ada@example.org").await;
+    fs::create_dir(web.share("open").join("50% & more")).unwrap();
+    let page = ada.get("/files/open/50%25%20%26%20more").await;
+    let folder = page.body.split("name=\"folder\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let csrf = page.csrf();
+    let large = "x".repeat(1_001);
+    let post = |files: &[(&str, &str)]| {
+        let part = |name: &str, file: &str, content: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n")
+        };
+        let files = files.iter().map(|(name, content)| {
+            part("file", &format!("; filename=\"{name}\"\r\nContent-Type: text/plain"), content)
+        });
+        [part("csrf", "", &csrf), part("folder", "", folder)]
+            .into_iter()
+            .chain(files)
+            .chain(["--b--\r\n".to_owned()])
+            .collect::<String>()
+    };
+    const KIND: &str = "multipart/form-data; boundary=b";
+
+    let body = post(&[("a.txt", "first"), ("<b>large.txt", &large), ("c.txt", "third")]);
+    let answer = ada.send(Method::POST, "/files-upload", Some((KIND, body))).await;
+    assert_eq!(answer.status, 413, "{}", answer.body);
+    for part in [
+        "<bdi>a.txt</bdi></strong> has arrived.",
+        "<bdi>c.txt</bdi></strong> has arrived.",
+        "One file did not arrive.",
+    ] {
+        assert!(answer.body.contains(part), "{part}: {}", answer.body);
+    }
+    let (_, refused) = answer.body.split_once("large.txt</bdi></strong> did not arrive. ").unwrap();
+    assert!(refused.starts_with("The file is too large: at most 1.0 kB are allowed."), "{refused}");
+    assert!(answer.body.contains(&format!("value=\"{folder}\"")), "the form is there again");
+
+    let answer = ada.send(Method::POST, "/files-upload", Some((KIND, post(&[("", "")])))).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("No file was chosen."), "{}", answer.body);
+
+    let answer = ada.send(Method::POST, "/files-upload", Some((KIND, post(&[("d.txt", "fourth")])))).await;
+    assert_eq!(answer.location.as_deref(), Some("/files/open/50%25%20%26%20more"));
+    let page = ada.get(answer.location.as_deref().unwrap()).await;
+    assert!(page.body.contains("The upload is complete."), "{}", page.body);
+    let mut there: Vec<_> = fs::read_dir(web.share("open").join("50% & more"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    assert_eq!(there, ["a.txt", "c.txt", "d.txt"]);
     web.stop().await;
 }
 

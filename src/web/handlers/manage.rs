@@ -336,7 +336,7 @@ async fn stays(
 }
 
 /// What a form says, percent-decoded, if it can be a path.
-fn decoded(text: &str) -> Option<FilePath> {
+pub(super) fn decoded(text: &str) -> Option<FilePath> {
     percent_decode_str(text).decode_utf8().ok()?.parse().ok()
 }
 
@@ -366,12 +366,12 @@ fn shown(error: StorageError) -> Result<(StatusCode, String), WebError> {
 }
 
 /// The page once more, with what was typed and what is wrong with it.
-fn again(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
+pub(super) fn again(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page.render()?))
 }
 
 /// On to a page that says what was done.
-fn noted(app: &State, to: &str, note: Note) -> Result<HttpResponse, WebError> {
+pub(super) fn noted(app: &State, to: &str, note: Note) -> Result<HttpResponse, WebError> {
     let mut answer = see_other(to);
     add_cookie(&mut answer, &app.cookies.set_note(note))?;
     Ok(answer)

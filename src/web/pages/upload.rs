@@ -57,6 +57,7 @@ impl Upload {
 
     fn error(&self) -> Option<&'static str> {
         match self.refused.len() {
+            0 if self.arrived.is_empty() => Some("No file was chosen. Choose at least one."),
             0 => None,
             1 => Some("One file did not arrive. Choose it again when the cause is gone."),
             _ => Some("Some files did not arrive. Choose them again when the cause is gone."),
@@ -87,7 +88,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let mut pages = Vec::new();
     if let Some(page) = Upload::sample() {
         pages.push(("upload-refused", page.render()?));
-        pages.push(("upload", Upload { arrived: Vec::new(), refused: Vec::new(), ..page }.render()?));
+        pages.push(("upload-nothing", Upload { arrived: Vec::new(), refused: Vec::new(), ..page }.render()?));
     }
     Ok(pages)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// A browser. Its processes end with it.
 pub struct Browser {
     pub driver: WebDriver,
-    home: TempDir,
+    home: Arc<TempDir>,
     chromedriver: Child,
 }
 
@@ -32,6 +33,25 @@ impl Browser {
         }
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("downloads")).unwrap();
+        Some(Browser::start_in(Arc::new(home)).await)
+    }
+
+    /// Kills the browser as a crash would, once it has `word` among what pages store on the disk, and
+    /// starts it again for the same person. Session cookies are gone then.
+    pub async fn crash(self, word: &str) -> Browser {
+        let home = Arc::clone(&self.home);
+        let storage = home.path().join("profile/Default/Local Storage/leveldb");
+        let stored = async || {
+            let files = fs::read_dir(&storage).ok()?.map(|entry| fs::read(entry.unwrap().path()));
+            let has_word = |bytes: Vec<u8>| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+            files.filter_map(Result::ok).any(has_word).then_some(())
+        };
+        self.until(stored).await.unwrap_or_else(|| panic!("{word} is not stored"));
+        drop(self);
+        Browser::start_in(home).await
+    }
+
+    async fn start_in(home: Arc<TempDir>) -> Browser {
         let mut chromedriver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -79,7 +99,7 @@ impl Browser {
         wishes.add_experimental_option("prefs", preferences).unwrap();
         wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await.unwrap();
-        Some(Browser { driver, home, chromedriver })
+        Browser { driver, home, chromedriver }
     }
 
     /// Ends the browser in good order.
