@@ -264,7 +264,9 @@ pub(super) async fn take(
         }
     };
     let text = version.to_string();
+    let digest = app.digests.of(&file, &text).await?;
     let order = DownloadOrder {
+        digest: digest.as_deref(),
         link: Some(&link.id),
         size: Some(version.len),
         version: Some(&text),
