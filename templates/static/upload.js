@@ -363,7 +363,9 @@
         return renamed ? `${bytes(size)} · uploaded as ${shown(got)}, for its name was taken` : `${bytes(size)} · uploaded`;
       }
       if (state === "failed") return note;
-      if (state === "unfinished") return `${done} are here already. Choose or drop the same file again to continue.`;
+      if (state === "unfinished") {
+        return `${sent ? `${done} are here already` : `${bytes(size)} · hardly begun`}. Choose or drop the same file again to continue.`;
+      }
       if (note) return `${done} · ${note}`;
       if (sent >= size) return `${bytes(size)} · being saved`;
       if (!speed) return done;
