@@ -380,7 +380,19 @@ async fn claim_with_receipt(
     receipt: Claim,
     delivery: &Arc<Delivery>,
 ) -> Result<Use, StoreError> {
-    let (answer, intended) = tokio::join!(state.store.claim(used), receipt.intend());
+    let (answer, intended) = match receipt.is_doubtful() {
+        false => tokio::join!(state.store.claim(used), receipt.intend()),
+        // Then nothing is spent in vain.
+        true => match receipt.intend().await {
+            Ok(new) => (state.store.claim(used).await, Ok(new)),
+            Err(error) => {
+                return Err(StoreError::Backend {
+                    action: "put down what is to be told",
+                    source: error.into(),
+                });
+            }
+        },
+    };
     match (answer, intended) {
         (Ok(Use::First), Ok(_)) => {
             receipt.redeemed(delivery);

@@ -9,7 +9,7 @@ fn every_row_of_the_table_names_its_test() {
     let mut named = 0;
     for row in rows {
         let last = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
-        if ["the same", "not tested yet"].contains(&last) {
+        if last == "the same" {
             continue;
         }
         for name in last.split(", ").map(|name| name.trim_matches('`')) {

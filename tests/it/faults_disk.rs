@@ -86,6 +86,45 @@ fn after_a_write_that_found_the_disk_full_nothing_is_served_until_the_next_start
     failing("pwrite64", "ENOSPC");
 }
 
+#[test]
+fn where_receipts_can_t_be_kept_tokens_of_links_are_refused_and_others_served() {
+    if !can_mount() {
+        return;
+    }
+    let disk = TempDir::new().unwrap();
+    let image = disk.path().join("image");
+    make_image(&image, 24);
+    let volume = Volume::mount(&image, &disk.path().join("root"));
+    let site = Site::with_data(TempDir::new().unwrap(), volume.root.join("data"));
+    let node = site.start();
+    let filler = volume.fill();
+    // What the outbox has of the disk already lasts for some; then one is spent in vain.
+    let mut served = Vec::new();
+    let spent = loop {
+        let ticket = site.ticket_of_link("small.bin", "link");
+        let answer = site.get(&ticket).unwrap();
+        if answer.status != 200 {
+            assert_unavailable(&answer);
+            break ticket;
+        }
+        served.push(ticket);
+        assert!(served.len() < 1000, "the outbox never came to its end");
+    };
+    // And from then on none.
+    let denied = [site.ticket_of_link("small.bin", "link"), site.ticket_of_link("small.bin", "link")];
+    for ticket in &denied {
+        assert_unavailable(&site.get(ticket).unwrap());
+    }
+    site.redeem(3);
+    fs::remove_file(filler).unwrap();
+    for ticket in &denied {
+        assert_eq!(site.get(ticket).unwrap().status, 200, "{}", site.log());
+    }
+    site.assert_used(served.iter().chain([&spent]));
+    node.kill();
+    drop(volume);
+}
+
 /// Revokes jtis that nobody has, a hundred a command: the quickest way to fill the journal.
 fn revoke_many(site: &Site) -> io::Result<u16> {
     let jtis: Vec<Jti> = (0..100).map(|_| Jti::random().unwrap()).collect();

@@ -1,6 +1,7 @@
 //! Receipts, with both services in one process: what is told of a delivery, as clients on real sockets
 //! cause it, and what that does to the use of the link.
 
+use oncelink::config::Settings;
 use oncelink::receipt::{DeliveryState, TakeReports};
 use oncelink::web::chain::{self, Verdict};
 use oncelink::web::receipts::log;
@@ -10,6 +11,7 @@ use sqlx::AssertSqlSafe;
 use crate::support::client::{Client, Partial};
 use crate::support::deliveries::{Services, eventually};
 use crate::support::pattern;
+use crate::support::postgres::empty_schema;
 
 const MIB: usize = 1024 * 1024;
 
@@ -17,9 +19,24 @@ fn strings(words: [&str; 2]) -> (String, String) {
     (words[0].to_owned(), words[1].to_owned())
 }
 
+/// Services on each database that is there.
+async fn on_each_database() -> Vec<Services> {
+    let mut all = vec![Services::start().await];
+    if let Some(address) = empty_schema().await {
+        let change = |settings: &mut Settings| settings.web.database = address.into();
+        all.push(Services::start_with(change).await);
+    }
+    all
+}
+
 #[actix_web::test]
 async fn a_download_is_told_from_its_first_byte_to_its_last() {
-    let services = Services::start().await;
+    for services in on_each_database().await {
+        Box::pin(a_download_is_told(services)).await;
+    }
+}
+
+async fn a_download_is_told(services: Services) {
     services.put("a.bin", &pattern(20 * MIB));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -112,7 +129,12 @@ async fn of_parallel_requests_one_is_told_and_one_use_is_used() {
 
 #[actix_web::test]
 async fn a_use_is_free_again_when_its_token_ran_out_unredeemed() {
-    let services = Services::start().await;
+    for services in on_each_database().await {
+        Box::pin(a_use_is_free_again(services)).await;
+    }
+}
+
+async fn a_use_is_free_again(services: Services) {
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     let (forgotten, link) = desk.token("a.bin", services.clock.now()).await;
@@ -268,7 +290,12 @@ async fn the_owner_gets_a_mail_on_the_first_or_on_every_complete_download() {
 
 #[actix_web::test]
 async fn a_report_that_comes_twice_or_late_changes_nothing() {
-    let services = Services::start().await;
+    for services in on_each_database().await {
+        Box::pin(a_report_counts_once(services)).await;
+    }
+}
+
+async fn a_report_counts_once(services: Services) {
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     desk.link(None, "every").await;

@@ -242,6 +242,11 @@ impl Claim {
         self.kept.redeemed_at
     }
 
+    /// Whether putting it down will probably fail.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.receipts.outbox.is_failing()
+    }
+
     /// Puts the intention down, durably. Answers whether nothing stood there before.
     ///
     /// # Errors

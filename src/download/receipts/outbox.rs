@@ -125,6 +125,8 @@ enum Command {
 /// The outbox.
 pub(super) struct Outbox {
     commands: mpsc::UnboundedSender<Command>,
+    /// Whether the last commit failed.
+    failing: Arc<AtomicBool>,
     reader: SqlitePool,
     /// When this outbox was made: it can't speak for what came before.
     pub(super) made_at: Timestamp,
@@ -156,10 +158,16 @@ impl Outbox {
         let made_at = Timestamp::from_secs(made_at.parse().unwrap_or(now.secs()));
         let opened = sqlx::query("DELETE FROM outbox WHERE name = 'closed'").execute(&mut writer).await?;
         let was_closed = opened.rows_affected() > 0;
-        let reader = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options);
+        let reader = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
         let (commands, queue) = mpsc::unbounded_channel();
-        tokio::spawn(write(writer, queue));
-        Ok(Outbox { commands, reader, made_at, id, was_closed })
+        let failing = Arc::new(AtomicBool::new(false));
+        tokio::spawn(write(writer, options, queue, failing.clone()));
+        Ok(Outbox { commands, failing, reader, made_at, id, was_closed })
+    }
+
+    /// Whether what is asked for now will probably fail.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// Puts down, durably, that a jti is about to be redeemed. Answers whether nothing stood there.
@@ -241,20 +249,30 @@ impl Outbox {
 }
 
 /// Carries out commands until nobody can send any more.
-async fn write(mut connection: SqliteConnection, mut queue: mpsc::UnboundedReceiver<Command>) {
-    let unreliable = AtomicBool::new(false);
+async fn write(
+    connection: SqliteConnection,
+    options: SqliteConnectOptions,
+    mut queue: mpsc::UnboundedReceiver<Command>,
+    failing: Arc<AtomicBool>,
+) {
+    let mut connection = Some(connection);
+    let mut unreliable = false;
     let mut group = Vec::with_capacity(GROUP);
     while queue.recv_many(&mut group, GROUP).await > 0 {
-        let outcome = match unreliable.load(Ordering::Relaxed) {
+        let outcome = match unreliable {
             true => Err(OutboxError::Unreliable),
-            false => commit(&mut connection, &group).await.map_err(|error| {
+            false => commit_by(&mut connection, &options, &group).await.map_err(|error| {
                 // After an error of reading or writing (SQLITE_IOERR), such as a failed fsync, nobody
                 // knows what is on disk.
-                unreliable.store(primary_code(&error) == Some(10), Ordering::Relaxed);
+                unreliable = primary_code(&error) == Some(10);
                 OutboxError::from(error)
             }),
         };
-        if let Err(error) = &outcome {
+        let failed_before = failing.swap(outcome.is_err(), Ordering::Relaxed);
+        // Once, not at every attempt.
+        if let Err(error) = &outcome
+            && !failed_before
+        {
             tracing::error!(cause = crate::telemetry::chain(error), "the receipts' outbox can't be written");
         }
         let inserted = outcome.as_ref().map_or(Vec::new(), Clone::clone);
@@ -273,6 +291,22 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::UnboundedRecei
             };
         }
     }
+}
+
+/// Carries out a group, on a new connection after a failure: one on which a commit failed may be in any
+/// state, and is rolled back when it goes.
+async fn commit_by(
+    kept: &mut Option<SqliteConnection>,
+    options: &SqliteConnectOptions,
+    group: &[Command],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => SqliteConnection::connect_with(options).await?,
+    };
+    let inserted = commit(&mut connection, group).await?;
+    *kept = Some(connection);
+    Ok(inserted)
 }
 
 /// Carries out a group in one transaction; answers of each intention whether it was new.

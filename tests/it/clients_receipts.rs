@@ -1,0 +1,55 @@
+//! The owner's view of deliveries in a real browser: it changes while somebody looks on, and without a
+//! script it is as it was when the page was loaded.
+
+use crate::support::browser::Browser;
+use crate::support::client::{Client, Partial};
+use crate::support::deliveries::{LINK, Services, eventually};
+use crate::support::pattern;
+use crate::support::web::PASSWORD;
+
+const MIB: usize = 1024 * 1024;
+
+#[actix_web::test]
+async fn an_owner_watches_a_download_come_break_and_end() {
+    let Some(browser) = Browser::start().await else { return };
+    let services = Services::start().await;
+    services.put("我这一辈子 & a long name.bin", &pattern(20 * MIB));
+    let desk = &services.desk;
+    desk.link(Some("bob@example.org"), "never").await;
+    let base = &services.settings.web.public_url;
+    browser.goto(&format!("{base}/login?next=%2Flinks%2F{LINK}")).await;
+    for (css, text) in [("#email", "ada@example.org"), ("#password", PASSWORD)] {
+        browser.find(css).await.send_keys(text).await.unwrap();
+    }
+    browser.find("main button[type=submit]").await.click().await.unwrap();
+    browser.at(|url| url.ends_with(LINK)).await;
+    let part = async || {
+        // Somebody is there: the script looks only as long as that is so.
+        let text = "document.dispatchEvent(new Event('pointermove')); \
+                    return document.getElementById('deliveries').innerText";
+        browser.run(text).await.as_str().unwrap().to_owned()
+    };
+    assert!(part().await.contains("Nobody has taken anything yet."));
+    browser.run("window.sameDocument = true").await;
+
+    let name = "我这一辈子 & a long name.bin";
+    let (_, link) = desk.token(name, services.clock.now()).await;
+    let mut partial = Partial::open(1, &link, "", 5 * MIB).await;
+    eventually("the percentage", async || part().await.contains(" %")).await;
+    browser.inspect("link-deliveries-running").await;
+    partial.read(5 * MIB).await;
+    let got = partial.body.len();
+    drop(partial);
+    eventually("the break", async || part().await.contains("broken off")).await;
+    let range = format!("bytes={got}-");
+    assert_eq!(Client::default().get_with(&link, &[("range", &range)]).await.status, 206);
+    eventually("the end", async || part().await.contains("complete, resumed once")).await;
+    let shown = part().await;
+    for words in [name, "21.0 MB", "for bob@example.org", "to 127.0.0.0/24"] {
+        assert!(shown.contains(words), "{words} is not in {shown}");
+    }
+    browser.inspect("link-deliveries-complete").await;
+    assert_eq!(browser.run("return window.sameDocument === true").await, true, "no page was loaded anew");
+    browser.quit().await;
+    services.stop().await;
+}
