@@ -1,28 +1,28 @@
 //! The durable record of what is to be told, in a SQLite file of its own. One writer commits in
 //! groups: any number of redemptions at once wait for one fsync.
 
+mod rows;
+mod writer;
+
 use std::net::IpAddr;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
 use sqlx::{Connection, Executor, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
-use crate::download::ledger::RangeSet;
+use crate::download::receipts::outbox::rows::{from_column, from_row};
+use crate::download::receipts::outbox::writer::{Command, write};
 use crate::download::receipts::tally::Tally;
 use crate::id::Jti;
-use crate::receipt::{DeliveryState, Receipt};
-
-/// Commands in one commit, at most.
-const GROUP: usize = 512;
+use crate::receipt::Receipt;
 
 /// Receipts in one report, at most: well below what the web app reads of a body.
 pub(super) const PER_REPORT: usize = 200;
@@ -112,14 +112,6 @@ pub(super) struct Batch {
     pub(super) receipts: Vec<Receipt>,
     /// The oldest redemption of which nothing is told, not even by this batch.
     pub(super) oldest_untold: Option<Timestamp>,
-}
-
-enum Command {
-    Intend(Box<Kept>, oneshot::Sender<Result<bool, OutboxError>>),
-    Keep { kept: Vec<Kept>, cancelled: Vec<Jti>, done: oneshot::Sender<Result<(), OutboxError>> },
-    Told(Vec<(Jti, u64)>, oneshot::Sender<Result<(), OutboxError>>),
-    Forget(Timestamp, oneshot::Sender<Result<(), OutboxError>>),
-    Close(oneshot::Sender<Result<(), OutboxError>>),
 }
 
 /// The outbox.
@@ -246,188 +238,4 @@ impl Outbox {
         }
         Ok(Batch { receipts, oldest_untold })
     }
-}
-
-/// Carries out commands until nobody can send any more.
-async fn write(
-    connection: SqliteConnection,
-    options: SqliteConnectOptions,
-    mut queue: mpsc::UnboundedReceiver<Command>,
-    failing: Arc<AtomicBool>,
-) {
-    let mut connection = Some(connection);
-    let mut unreliable = false;
-    let mut group = Vec::with_capacity(GROUP);
-    while queue.recv_many(&mut group, GROUP).await > 0 {
-        let outcome = match unreliable {
-            true => Err(OutboxError::Unreliable),
-            false => commit_by(&mut connection, &options, &group).await.map_err(|error| {
-                // After an error of reading or writing (SQLITE_IOERR), such as a failed fsync, nobody
-                // knows what is on disk.
-                unreliable = primary_code(&error) == Some(10);
-                OutboxError::from(error)
-            }),
-        };
-        let failed_before = failing.swap(outcome.is_err(), Ordering::Relaxed);
-        // Once, not at every attempt.
-        if let Err(error) = &outcome
-            && !failed_before
-        {
-            tracing::error!(cause = crate::telemetry::chain(error), "the receipts' outbox can't be written");
-        }
-        let inserted = outcome.as_ref().map_or(Vec::new(), Clone::clone);
-        let mut inserted = inserted.into_iter();
-        for command in group.drain(..) {
-            // Whoever asked may be gone.
-            let _gone = match command {
-                Command::Intend(_, done) => {
-                    let new = inserted.next().unwrap_or(false);
-                    done.send(outcome.clone().map(|_| new)).map_err(|_| ())
-                }
-                Command::Keep { done, .. }
-                | Command::Told(_, done)
-                | Command::Forget(_, done)
-                | Command::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
-            };
-        }
-    }
-}
-
-/// Carries out a group, on a new connection after a failure: one on which a commit failed may be in any
-/// state, and is rolled back when it goes.
-async fn commit_by(
-    kept: &mut Option<SqliteConnection>,
-    options: &SqliteConnectOptions,
-    group: &[Command],
-) -> Result<Vec<bool>, sqlx::Error> {
-    let mut connection = match kept.take() {
-        Some(connection) => connection,
-        None => SqliteConnection::connect_with(options).await?,
-    };
-    let inserted = commit(&mut connection, group).await?;
-    *kept = Some(connection);
-    Ok(inserted)
-}
-
-/// Carries out a group in one transaction; answers of each intention whether it was new.
-async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<Vec<bool>, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut inserted = Vec::new();
-    for command in group {
-        match command {
-            Command::Intend(kept, _) => {
-                let done = upsert(kept, "DO NOTHING").execute(&mut *transaction).await?;
-                inserted.push(done.rows_affected() == 1);
-            }
-            Command::Keep { kept, cancelled, .. } => {
-                for kept in kept {
-                    upsert(kept, CHANGE).execute(&mut *transaction).await?;
-                }
-                for jti in cancelled {
-                    let delete = sqlx::query("DELETE FROM receipts WHERE jti = $1 AND settled = 0");
-                    delete.bind(jti.to_string()).execute(&mut *transaction).await?;
-                }
-            }
-            Command::Told(told, _) => {
-                for (jti, sequence) in told {
-                    sqlx::query("UPDATE receipts SET told = $1 WHERE jti = $2 AND told < $1")
-                        .bind(sequence.cast_signed())
-                        .bind(jti.to_string())
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-            }
-            Command::Close(_) => {
-                let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
-                sqlx::query(closed).execute(&mut *transaction).await?;
-            }
-            Command::Forget(now, _) => {
-                sqlx::query(
-                    "DELETE FROM receipts WHERE told = sequence AND settled = 1 \
-                     AND (state = 'over' OR (state = 'complete' AND until <= $1))",
-                )
-                .bind(to_column(*now))
-                .execute(&mut *transaction)
-                .await?;
-            }
-        }
-    }
-    transaction.commit().await?;
-    Ok(inserted)
-}
-
-const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
-    started_at = excluded.started_at, last_at = excluded.last_at, state = excluded.state, \
-    resumed = excluded.resumed, handed = excluded.handed, sent = excluded.sent";
-
-fn upsert<'q>(
-    kept: &Kept,
-    otherwise: &str,
-) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-    let query = format!(
-        "INSERT INTO receipts (jti, link, sequence, told, settled, redeemed_at, started_at, last_at, size, \
-         state, resumed, address, until, handed, sent) \
-         VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (jti) {otherwise}"
-    );
-    sqlx::query(sqlx::AssertSqlSafe(query))
-        .bind(kept.jti.to_string())
-        .bind(kept.link.clone())
-        .bind(kept.sequence.cast_signed())
-        .bind(kept.settled)
-        .bind(to_column(kept.redeemed_at))
-        .bind(kept.tally.started_at.map(to_column))
-        .bind(to_column(kept.tally.last_at))
-        .bind(kept.size.cast_signed())
-        .bind(kept.tally.state.word())
-        .bind(i64::from(kept.tally.resumed))
-        .bind(kept.address.map(|address| address.to_string()))
-        .bind(to_column(kept.until))
-        .bind(kept.tally.handed.to_string())
-        .bind(kept.tally.sent.to_string())
-}
-
-fn from_row(row: &SqliteRow) -> Result<Kept, sqlx::Error> {
-    let state: String = row.try_get("state")?;
-    let address: Option<String> = row.try_get("address")?;
-    let tally = Tally {
-        started_at: row.try_get::<Option<i64>, _>("started_at")?.map(from_column),
-        last_at: from_column(row.try_get("last_at")?),
-        handed: parsed::<RangeSet>(row, "handed")?,
-        sent: parsed::<RangeSet>(row, "sent")?,
-        resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
-        state: DeliveryState::of_word(&state)
-            .ok_or_else(|| sqlx::Error::Decode("unknown state of a delivery".into()))?,
-    };
-    Ok(Kept {
-        jti: parsed(row, "jti")?,
-        link: row.try_get("link")?,
-        sequence: row.try_get::<i64, _>("sequence")?.cast_unsigned(),
-        settled: row.try_get("settled")?,
-        redeemed_at: from_column(row.try_get("redeemed_at")?),
-        size: row.try_get::<i64, _>("size")?.cast_unsigned(),
-        address: address.and_then(|address| address.parse().ok()),
-        until: from_column(row.try_get("until")?),
-        tally,
-    })
-}
-
-fn parsed<T>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error>
-where
-    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    row.try_get::<String, _>(column)?.parse().map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
-}
-
-/// SQLite's primary result code; the extended ones keep it in the low byte.
-fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?;
-    code.parse::<u32>().ok().map(|code| code & 0xff)
-}
-
-fn to_column(moment: Timestamp) -> i64 {
-    i64::try_from(moment.secs()).unwrap_or(i64::MAX)
-}
-
-fn from_column(seconds: i64) -> Timestamp {
-    Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0))
 }

@@ -1,0 +1,84 @@
+//! Deliveries as rows of the outbox.
+
+use std::str::FromStr;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::clock::Timestamp;
+use crate::download::ledger::RangeSet;
+use crate::download::receipts::outbox::Kept;
+use crate::download::receipts::tally::Tally;
+use crate::receipt::DeliveryState;
+
+/// What becomes of a row that stands there already.
+pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
+    started_at = excluded.started_at, last_at = excluded.last_at, state = excluded.state, \
+    resumed = excluded.resumed, handed = excluded.handed, sent = excluded.sent";
+
+/// Puts a row down; `otherwise` says what becomes of one that stands there already.
+pub(super) fn upsert<'q>(
+    kept: &Kept,
+    otherwise: &str,
+) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    let query = format!(
+        "INSERT INTO receipts (jti, link, sequence, told, settled, redeemed_at, started_at, last_at, size, \
+         state, resumed, address, until, handed, sent) \
+         VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (jti) {otherwise}"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(kept.jti.to_string())
+        .bind(kept.link.clone())
+        .bind(kept.sequence.cast_signed())
+        .bind(kept.settled)
+        .bind(to_column(kept.redeemed_at))
+        .bind(kept.tally.started_at.map(to_column))
+        .bind(to_column(kept.tally.last_at))
+        .bind(kept.size.cast_signed())
+        .bind(kept.tally.state.word())
+        .bind(i64::from(kept.tally.resumed))
+        .bind(kept.address.map(|address| address.to_string()))
+        .bind(to_column(kept.until))
+        .bind(kept.tally.handed.to_string())
+        .bind(kept.tally.sent.to_string())
+}
+
+pub(super) fn from_row(row: &SqliteRow) -> Result<Kept, sqlx::Error> {
+    let state: String = row.try_get("state")?;
+    let address: Option<String> = row.try_get("address")?;
+    let tally = Tally {
+        started_at: row.try_get::<Option<i64>, _>("started_at")?.map(from_column),
+        last_at: from_column(row.try_get("last_at")?),
+        handed: parsed::<RangeSet>(row, "handed")?,
+        sent: parsed::<RangeSet>(row, "sent")?,
+        resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
+        state: DeliveryState::of_word(&state)
+            .ok_or_else(|| sqlx::Error::Decode("unknown state of a delivery".into()))?,
+    };
+    Ok(Kept {
+        jti: parsed(row, "jti")?,
+        link: row.try_get("link")?,
+        sequence: row.try_get::<i64, _>("sequence")?.cast_unsigned(),
+        settled: row.try_get("settled")?,
+        redeemed_at: from_column(row.try_get("redeemed_at")?),
+        size: row.try_get::<i64, _>("size")?.cast_unsigned(),
+        address: address.and_then(|address| address.parse().ok()),
+        until: from_column(row.try_get("until")?),
+        tally,
+    })
+}
+
+fn parsed<T>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    row.try_get::<String, _>(column)?.parse().map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
+}
+
+pub(super) fn to_column(moment: Timestamp) -> i64 {
+    i64::try_from(moment.secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_column(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0))
+}

@@ -1,0 +1,139 @@
+//! The one writer of the outbox: carries out in one commit whatever came while the last one ran.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Timestamp;
+use crate::download::receipts::outbox::rows::{CHANGE, to_column, upsert};
+use crate::download::receipts::outbox::{Kept, OutboxError};
+use crate::id::Jti;
+
+/// Commands in one commit, at most.
+const GROUP: usize = 512;
+
+/// What the writer is asked to do, and whom it tells of the outcome.
+pub(super) enum Command {
+    Intend(Box<Kept>, oneshot::Sender<Result<bool, OutboxError>>),
+    Keep { kept: Vec<Kept>, cancelled: Vec<Jti>, done: oneshot::Sender<Result<(), OutboxError>> },
+    Told(Vec<(Jti, u64)>, oneshot::Sender<Result<(), OutboxError>>),
+    Forget(Timestamp, oneshot::Sender<Result<(), OutboxError>>),
+    Close(oneshot::Sender<Result<(), OutboxError>>),
+}
+
+/// Carries out commands until nobody can send any more.
+pub(super) async fn write(
+    connection: SqliteConnection,
+    options: SqliteConnectOptions,
+    mut queue: mpsc::UnboundedReceiver<Command>,
+    failing: Arc<AtomicBool>,
+) {
+    let mut connection = Some(connection);
+    let mut unreliable = false;
+    let mut group = Vec::with_capacity(GROUP);
+    while queue.recv_many(&mut group, GROUP).await > 0 {
+        let outcome = match unreliable {
+            true => Err(OutboxError::Unreliable),
+            false => commit_by(&mut connection, &options, &group).await.map_err(|error| {
+                // After an error of reading or writing (SQLITE_IOERR), such as a failed fsync, nobody
+                // knows what is on disk.
+                unreliable = primary_code(&error) == Some(10);
+                OutboxError::from(error)
+            }),
+        };
+        let failed_before = failing.swap(outcome.is_err(), Ordering::Relaxed);
+        // Once, not at every attempt.
+        if let Err(error) = &outcome
+            && !failed_before
+        {
+            tracing::error!(cause = crate::telemetry::chain(error), "the receipts' outbox can't be written");
+        }
+        let inserted = outcome.as_ref().map_or(Vec::new(), Clone::clone);
+        let mut inserted = inserted.into_iter();
+        for command in group.drain(..) {
+            // Whoever asked may be gone.
+            let _gone = match command {
+                Command::Intend(_, done) => {
+                    let new = inserted.next().unwrap_or(false);
+                    done.send(outcome.clone().map(|_| new)).map_err(|_| ())
+                }
+                Command::Keep { done, .. }
+                | Command::Told(_, done)
+                | Command::Forget(_, done)
+                | Command::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
+            };
+        }
+    }
+}
+
+/// Carries out a group, on a new connection after a failure: one on which a commit failed may be in any
+/// state, and is rolled back when it goes.
+async fn commit_by(
+    kept: &mut Option<SqliteConnection>,
+    options: &SqliteConnectOptions,
+    group: &[Command],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => SqliteConnection::connect_with(options).await?,
+    };
+    let inserted = commit(&mut connection, group).await?;
+    *kept = Some(connection);
+    Ok(inserted)
+}
+
+/// Carries out a group in one transaction; answers of each intention whether it was new.
+async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<Vec<bool>, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut inserted = Vec::new();
+    for command in group {
+        match command {
+            Command::Intend(kept, _) => {
+                let done = upsert(kept, "DO NOTHING").execute(&mut *transaction).await?;
+                inserted.push(done.rows_affected() == 1);
+            }
+            Command::Keep { kept, cancelled, .. } => {
+                for kept in kept {
+                    upsert(kept, CHANGE).execute(&mut *transaction).await?;
+                }
+                for jti in cancelled {
+                    let delete = sqlx::query("DELETE FROM receipts WHERE jti = $1 AND settled = 0");
+                    delete.bind(jti.to_string()).execute(&mut *transaction).await?;
+                }
+            }
+            Command::Told(told, _) => {
+                for (jti, sequence) in told {
+                    sqlx::query("UPDATE receipts SET told = $1 WHERE jti = $2 AND told < $1")
+                        .bind(sequence.cast_signed())
+                        .bind(jti.to_string())
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+            }
+            Command::Close(_) => {
+                let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
+                sqlx::query(closed).execute(&mut *transaction).await?;
+            }
+            Command::Forget(now, _) => {
+                sqlx::query(
+                    "DELETE FROM receipts WHERE told = sequence AND settled = 1 \
+                     AND (state = 'over' OR (state = 'complete' AND until <= $1))",
+                )
+                .bind(to_column(*now))
+                .execute(&mut *transaction)
+                .await?;
+            }
+        }
+    }
+    transaction.commit().await?;
+    Ok(inserted)
+}
+
+/// SQLite's primary result code; the extended ones keep it in the low byte.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
+}
