@@ -127,6 +127,14 @@ impl Shares {
     }
 }
 
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Closing would do, were there no other handle to it: a child that was forked a moment ago has
+        // one until it runs its own program. What can't be let go ends with the last handle.
+        let _let_go = rustix::fs::flock(&self.handle, FlockOperation::Unlock);
+    }
+}
+
 impl Staged {
     fn held(handle: OwnedFd) -> Result<Staged, WriteError> {
         rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive)?;

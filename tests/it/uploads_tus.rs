@@ -499,3 +499,68 @@ async fn twenty_uploads_of_one_name_at_once_get_twenty_names() {
     assert_eq!(seen.len(), 20);
     web.stop().await;
 }
+
+#[actix_web::test]
+async fn two_processes_never_write_to_one_upload_at_once() {
+    let mut web = TestWeb::spawn_with(writable).await;
+    let ada = Uploader::ada(&web).await;
+    let twin = Uploader { base: web.twin().await, ..ada.clone() };
+    let content = pattern(600_000);
+    let address = ada.begin("/open", "a.bin", content.len()).await;
+    let mut first = cut(&ada, &address, 0, content.len(), &content[..300_000]).await;
+    until_offset_beyond(&twin, &address, 200_000).await;
+    let at = twin.head(&address).await.offset().unwrap();
+    let second = twin.patch(&address, at, b"xyz").await;
+    assert!(matches!(second.status, 409 | 423), "{second:?}");
+    assert_eq!(twin.send("DELETE", &address, &[], Vec::new()).await.status, 423);
+    first.write_all(&content[300_000..]).await.unwrap();
+    let mut answer = vec![0; 12];
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 204");
+    assert_eq!(twin.head(&address).await.offset(), Some(600_000));
+    assert_eq!(fs::read(web.share("open").join("a.bin")).unwrap(), content);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_click_on_download_tells_the_download_service_the_digest_of_what_was_uploaded() {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let web = TestWeb::spawn_with(writable).await;
+    let ada = Uploader::ada(&web).await;
+    let content = pattern(700_000);
+    let address = ada.begin("/open", "a.bin", content.len()).await;
+    assert_eq!(ada.patch(&address, 0, &content[..300_000]).await.status, 204);
+    assert_eq!(ada.patch(&address, 300_000, &content[300_000..]).await.status, 204);
+    let mut browser = web.logged_in("ada@example.org").await;
+    let mut claims = async |file: &str| -> serde_json::Value {
+        let answer = browser.fill("/account", "/download", &[("file", file)]).await;
+        let token = answer.location.unwrap();
+        let payload = token.rsplit("/d/").next().unwrap().split('.').nth(1).unwrap().to_owned();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    };
+    let expected = sha(&aws_lc_rs::digest::SHA256, &content);
+    assert_eq!(claims("/open/a.bin").await["digest"], expected);
+    assert!(claims("/open/file.txt").await.get("digest").is_none(), "nobody has seen that one come in");
+    fs::write(web.share("open").join("a.bin"), "another").unwrap();
+    assert!(claims("/open/a.bin").await.get("digest").is_none(), "another version");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn who_has_lost_the_right_to_write_can_t_go_on_with_an_upload() {
+    let web = TestWeb::spawn_with(|settings| {
+        writable(settings);
+        settings.shares[1].write = vec!["staff".to_owned()];
+    })
+    .await;
+    let kim = web.account("kim@example.org", &["staff"]).await;
+    let uploader = Uploader::of(web.logged_in("kim@example.org").await).await;
+    let address = uploader.begin("/staff", "a.bin", 10).await;
+    assert_eq!(uploader.patch(&address, 0, b"abc").await.status, 204);
+    let actor = oncelink::web::audit::Actor::operator();
+    let none = std::collections::BTreeSet::new();
+    web.outside.account_admin.set_rights(&kim, &none, false, &actor, web.clock.now()).await.unwrap();
+    web.pass(2);
+    assert_eq!(uploader.patch(&address, 3, b"def").await.status, 404);
+    web.stop().await;
+}

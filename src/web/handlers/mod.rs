@@ -29,6 +29,7 @@ mod service;
 mod sessions;
 mod signup;
 mod tus;
+mod tus_answer;
 mod tus_order;
 mod upload_form;
 
