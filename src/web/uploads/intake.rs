@@ -107,15 +107,19 @@ impl Uploads {
             self.hashing_of(&upload.id, writer.hashing);
         }
         upload.expires_at = now.plus(self.keep);
-        rows::touch(&self.db, &upload.id, None, upload.expires_at).await?;
+        // One that is about to be finished needs no longer life.
+        let ends_here = outcome.is_ok() && upload.is_whole() && upload.name.is_some();
+        if !ends_here || unchecked_from.is_some() {
+            rows::touch(&self.db, &upload.id, None, upload.expires_at).await?;
+        }
         match outcome {
             Err(StorageError::Beyond) if upload.size.is_none() => return Err(limit.exceeded()),
             outcome => outcome?,
         }
-        if !upload.is_whole() || upload.name.is_none() {
-            return Ok(upload);
+        match ends_here {
+            true => self.finish_held(&upload, writer.file, now).await,
+            false => Ok(upload),
         }
-        self.finish_held(&upload, writer.file, now).await
     }
 }
 
