@@ -260,3 +260,21 @@ async fn mails_that_wait_are_seen_tried_again_and_discarded() {
     assert!(log.contains("root@example.org (forgot)"), "which one, now that it is gone: {log}");
     web.stop().await;
 }
+
+#[actix_web::test]
+async fn a_look_through_the_logs_finds_a_line_that_was_put_there_by_hand() {
+    let web = TestWeb::spawn().await;
+    let mut admin = administrator(&web, "root@example.org").await;
+    let page = admin.get("/admin/audit?check=yes").await.body;
+    assert!(page.contains("Audit log: all") && page.contains("Deliveries: all 0 lines"), "{page}");
+    sqlx::query(
+        "INSERT INTO receipt_log (number, at, jti, link, event, bytes, address, digest) \
+         VALUES (1, 1, 'j', 'l', 'complete', 5, '', 'none')",
+    )
+    .execute(web.outside.db.writer())
+    .await
+    .unwrap();
+    let page = admin.get("/admin/audit?check=yes").await.body;
+    assert!(page.contains("Audit log: all") && page.contains("Deliveries: line 1 was altered"), "{page}");
+    web.stop().await;
+}

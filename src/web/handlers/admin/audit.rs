@@ -12,8 +12,9 @@ use crate::web::device;
 use crate::web::error::WebError;
 use crate::web::pages::Section;
 use crate::web::pages::admin::audit::{AuditLog, AuditRow, Check};
+use crate::web::receipts::log::Line as Step;
 
-/// `GET /admin/audit`; `check` looks through the whole log.
+/// `GET /admin/audit`; `check` looks through the whole log, and that of deliveries.
 pub(super) async fn list(
     app: App,
     administrator: Administrator,
@@ -21,9 +22,12 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
     let db = &app.administration.db;
-    let check = match view.check.is_empty() {
-        true => None,
-        false => Some(words_of(&chain::verify::<Line>(db).await?)),
+    let checks = match view.check.is_empty() {
+        true => Vec::new(),
+        false => vec![
+            words_of("Audit log", &chain::verify::<Line>(db).await?),
+            words_of("Deliveries", &chain::verify::<Step>(db).await?),
+        ],
     };
     let (lines, more) = audit::list(db, view.q.trim(), view.offset(), PAGE).await?;
     let address = format!("/admin/audit?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));
@@ -31,22 +35,20 @@ pub(super) async fn list(
         chrome: administrator.who.chrome("Audit log", Section::Admin),
         rows: lines.into_iter().map(row).collect(),
         pager: pager(&address, view.page, more),
-        check,
+        checks,
         query: view.q,
     })
 }
 
-fn words_of(verdict: &Verdict) -> Check {
-    match verdict {
-        Verdict::Whole { lines, digest } => Check {
-            whole: true,
-            words: format!("All {lines} lines are there, as they were written ({digest})."),
-        },
-        Verdict::Altered(number) => {
-            Check { whole: false, words: format!("Line {number} was altered, or put there by hand.") }
+fn words_of(log: &str, verdict: &Verdict) -> Check {
+    let (whole, words) = match verdict {
+        Verdict::Whole { lines, digest } => {
+            (true, format!("all {lines} lines are there, as they were written ({digest})."))
         }
-        Verdict::Missing(number) => Check { whole: false, words: format!("Line {number} is missing.") },
-    }
+        Verdict::Altered(number) => (false, format!("line {number} was altered, or put there by hand.")),
+        Verdict::Missing(number) => (false, format!("line {number} is missing.")),
+    };
+    Check { whole, words: format!("{log}: {words}") }
 }
 
 fn row(line: Line) -> AuditRow {

@@ -30,7 +30,7 @@ impl AuditRow {
     }
 }
 
-/// Whether the log is whole.
+/// Whether a log is whole.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// Whether it is.
@@ -51,8 +51,8 @@ pub struct AuditLog {
     pub rows: Vec<AuditRow>,
     /// To the other pages.
     pub pager: Pager,
-    /// What a check found, if one was asked for.
-    pub check: Option<Check>,
+    /// What a check found of each log, if one was asked for.
+    pub checks: Vec<Check>,
 }
 
 pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
@@ -69,9 +69,9 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         query: "li\"n".to_owned(),
         rows: vec![row],
         pager: Pager { newer: Some("/admin/audit".to_owned()), older: None },
-        check: Some(Check { whole: true, words: "Every line is there.".to_owned() }),
+        checks: vec![Check { whole: true, words: "Every line is there.".to_owned() }],
     };
     let broken = Check { whole: false, words: "Line 3 is missing.".to_owned() };
-    let bad = AuditLog { rows: Vec::new(), check: Some(broken), ..page.clone() };
+    let bad = AuditLog { rows: Vec::new(), checks: vec![broken], ..page.clone() };
     Ok(vec![("admin-audit", page.render()?), ("admin-audit-broken", bad.render()?)])
 }
