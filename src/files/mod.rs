@@ -3,7 +3,7 @@
 //! A share's root is opened once, as a handle; everything below is opened through that handle
 //! with `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are
 //! ever handed out. Every function here may block on the disk, but for those that say otherwise.
-//! Reading is here, changing in [`write`], uploads on their way in [`staging`], what was thrown away
+//! Reading is here, changing in [`mod@write`], uploads on their way in [`staging`], what was thrown away
 //! in [`trash`]. The folder `.oncelink` in a share's root belongs to the last two; no [`FilePath`] can
 //! name it.
 

@@ -151,6 +151,8 @@ async fn somebody_forgets_the_password_changes_it_and_moves_to_another_address()
     browser.inspect("confirm-address").await;
     stage.fill("#password", NEW).await;
     stage.press("main button[type=submit]", "/login").await;
+    // Read before the next one is waited for: two that go out together come in any order.
+    assert!(stage.mail().await.text.contains("has another address now"));
     stage.log_in("ada@new.example", NEW).await;
     stage.open("/account/sessions").await;
     browser.inspect("sessions").await;

@@ -1,4 +1,4 @@
-//! Uploads: files on their way into a share. [`begin`] gives one an id, [`intake`] takes its bytes,
+//! Uploads: files on their way into a share. [`Uploads::begin`] gives one an id, [`intake`] takes its bytes,
 //! [`finish`] gives the whole file its name, [`join`] puts one together from parts, [`sweep`] forgets what
 //! nobody goes on with. Knows nothing of HTTP.
 //!
