@@ -11,6 +11,8 @@ CREATE TABLE uploads (
     name        TEXT   NOT NULL,
     -- Bytes; unknown as long as its sender has not said.
     size        BIGINT,
+    -- Bytes that came while the size is unknown; they count in its place.
+    received    BIGINT NOT NULL DEFAULT 0,
     -- The Upload-Metadata and the Upload-Concat as they came.
     metadata    TEXT   NOT NULL,
     concat      TEXT   NOT NULL,

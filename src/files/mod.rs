@@ -110,10 +110,16 @@ pub enum ShareError {
 pub struct Shares(Arc<Roots>);
 
 struct Roots {
-    by_name: BTreeMap<String, OwnedFd>,
+    by_name: BTreeMap<String, Root>,
     /// Held while a name is looked for and taken, so that of two names which look alike only one
     /// gets in. That nothing is replaced does not depend on it.
     naming: Mutex<()>,
+}
+
+/// A share's folder: the handle through which everything is reached, and where it was found.
+struct Root {
+    handle: OwnedFd,
+    path: PathBuf,
 }
 
 impl Shares {
@@ -139,7 +145,7 @@ impl Shares {
             {
                 return Err(ShareError::NoConfinement(errno.into()));
             }
-            shares.insert(share.name.clone(), root);
+            shares.insert(share.name.clone(), Root { handle: root, path: share.path.clone() });
         }
         Ok(Shares(Arc::new(Roots { by_name: shares, naming: Mutex::new(()) })))
     }
@@ -170,9 +176,20 @@ impl Shares {
     /// # Errors
     /// See [`FileError`].
     pub fn folder(&self, path: &FilePath) -> Result<Vec<Entry>, FileError> {
+        self.folder_up_to(path, usize::MAX)
+    }
+
+    /// The same, but no more than `most` entries: any of them, where there are more.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn folder_up_to(&self, path: &FilePath, most: usize) -> Result<Vec<Entry>, FileError> {
         let handle = self.beneath(path, OFlags::DIRECTORY, ResolveFlags::empty())?;
         let mut entries = Vec::new();
         for item in Dir::read_from(&handle)? {
+            if entries.len() >= most {
+                break;
+            }
             let item = item?;
             let Ok(name) = item.file_name().to_str() else { continue };
             let Ok(path) = path.join(name) else { continue };
@@ -214,7 +231,7 @@ impl Shares {
     }
 
     fn beneath(&self, path: &FilePath, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, FileError> {
-        let root = self.0.by_name.get(path.share()).ok_or(FileError::Missing)?;
+        let root = &self.0.by_name.get(path.share()).ok_or(FileError::Missing)?.handle;
         let within = match path.within_share() {
             "" => ".",
             within => within,

@@ -207,10 +207,12 @@ impl Shares {
 
     pub(super) fn root(&self, share: &str) -> Result<&OwnedFd, WriteError> {
         let root = self.0.by_name.get(share).ok_or(WriteError::Missing)?;
-        // A folder that was removed lives on for who holds it, but nothing can be put in.
-        match rustix::fs::fstat(root)?.st_nlink {
-            0 => Err(WriteError::ShareGone),
-            _ => Ok(root),
+        // A folder that was removed, replaced or unmounted lives on for who holds it, and so does one
+        // that a disk was mounted over; but nobody would find again what is put in.
+        let held = rustix::fs::fstat(&root.handle)?;
+        match rustix::fs::stat(&root.path) {
+            Ok(there) if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) => Ok(&root.handle),
+            _ => Err(WriteError::ShareGone),
         }
     }
 

@@ -112,14 +112,16 @@ impl Administration {
     }
 
     /// Has what was just marked revoked, if that goes quickly; what does not is tried again and again.
-    pub async fn revoke_now(&self) {
+    /// Answers whether the download service has it all on record.
+    pub async fn revoke_now(&self) -> bool {
         let delivering = self.issued.deliver(self.clock.now());
         match tokio::time::timeout(REVOKING, delivering).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => return true,
             Ok(Err(error)) => {
                 tracing::warn!(cause = crate::telemetry::chain(&error), "tokens wait to be revoked");
             }
             Err(_) => tracing::warn!("the download service is slow; tokens wait to be revoked"),
         }
+        false
     }
 }

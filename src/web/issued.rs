@@ -168,21 +168,6 @@ impl Issued {
         Ok(())
     }
 
-    /// A token that was put down ends later than it was to.
-    pub(super) async fn prolong(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        jti: Jti,
-        expires_at: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE issued_tokens SET forget_at = $1 WHERE jti = $2")
-            .bind(to_column(expires_at.plus(self.beyond)))
-            .bind(jti.to_string())
-            .execute(&mut **transaction)
-            .await?;
-        Ok(())
-    }
-
     /// Has what was marked revoked now.
     pub fn wake(&self) {
         self.marked.notify_one();

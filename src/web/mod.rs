@@ -79,6 +79,9 @@ const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
 /// … and each how manieth time what has ended is forgotten.
 const PRUNE_EACH: u64 = 6;
 
+/// Uses of links that were released are forgotten after so long.
+const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Searches that run at once.
 const SEARCHES_AT_ONCE: usize = 4;
 
@@ -269,6 +272,10 @@ impl App {
         let now = self.state.administration.clock.now();
         if let Err(error) = self.state.administration.queue.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old mails");
+        }
+        let released = Timestamp::from_secs(now.secs().saturating_sub(KEEP_RELEASED.as_secs()));
+        if let Err(error) = links::uses::forget_released(&self.state.administration.db, released).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget released uses of links");
         }
         if let Err(error) = self.state.administration.issued.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old tokens");

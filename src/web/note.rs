@@ -36,6 +36,8 @@ pub enum Note {
     LinkResumed,
     /// A link is over.
     LinkWithdrawn,
+    /// A link gives out nothing more, but the download service does not know yet.
+    LinkClosedUnheard,
     /// A folder was made.
     FolderMade,
     /// A file or folder has another name.
@@ -55,7 +57,7 @@ pub enum Note {
 }
 
 impl Note {
-    const ALL: [Note; 23] = [
+    const ALL: [Note; 24] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -71,6 +73,7 @@ impl Note {
         Note::LinkPaused,
         Note::LinkResumed,
         Note::LinkWithdrawn,
+        Note::LinkClosedUnheard,
         Note::FolderMade,
         Note::Renamed,
         Note::Moved,
@@ -99,6 +102,7 @@ impl Note {
             Note::LinkPaused => "link-paused",
             Note::LinkResumed => "link-resumed",
             Note::LinkWithdrawn => "link-withdrawn",
+            Note::LinkClosedUnheard => "link-closed-unheard",
             Note::FolderMade => "folder-made",
             Note::Renamed => "renamed",
             Note::Moved => "moved",
@@ -138,6 +142,11 @@ impl Note {
             Note::LinkPaused => "The link is paused, and downloads that were under way are cut off.",
             Note::LinkResumed => "The link works again.",
             Note::LinkWithdrawn => "The link is withdrawn, and downloads that were under way are cut off.",
+            Note::LinkClosedUnheard => {
+                "The link gives out nothing more. But the download service could not be reached: downloads that \
+                 have begun, and those whose button was pressed in the last minutes, are cut off only when it \
+                 can be."
+            }
             Note::FolderMade => "The folder is made.",
             Note::Renamed => "It has its new name.",
             Note::Moved => "It is moved to this folder.",

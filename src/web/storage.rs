@@ -46,6 +46,9 @@ pub enum StorageError {
         /// What is left, in bytes.
         left: u64,
     },
+    /// The person has begun too many uploads that are not finished.
+    #[error("too many uploads are unfinished")]
+    TooMany,
     /// The disk is full.
     #[error("there is no room on the disk")]
     NoRoom,
@@ -127,9 +130,12 @@ impl StorageError {
                     human::size(*left)
                 );
             }
+            StorageError::TooMany => {
+                "You have begun more uploads than can be kept. Finish or cancel some of them first."
+            }
             StorageError::NoRoom => {
-                "The disk is full. Nothing is lost: what has arrived is kept, and the upload can go on as soon \
-                 as there is room. Tell your operator."
+                "The disk is full. Tell your operator; an upload that was under way can go on as soon as there \
+                 is room."
             }
             StorageError::Forbidden(_) => "The service may not write into this folder. Tell your operator.",
             StorageError::ShareGone => {
@@ -169,6 +175,7 @@ impl StorageError {
             | StorageError::AccountQuota { .. }
             | StorageError::ShareQuota { .. }
             | StorageError::Beyond => StatusCode::PAYLOAD_TOO_LARGE,
+            StorageError::TooMany => StatusCode::TOO_MANY_REQUESTS,
             StorageError::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
             StorageError::Forbidden(_) => StatusCode::FORBIDDEN,
             StorageError::Busy => StatusCode::LOCKED,
@@ -194,6 +201,7 @@ impl StorageError {
             StorageError::TooLarge { .. } => "file-too-large",
             StorageError::AccountQuota { .. } => "account-quota",
             StorageError::ShareQuota { .. } => "share-quota",
+            StorageError::TooMany => "too-many-uploads",
             StorageError::NoRoom => "no-room",
             StorageError::Forbidden(_) => "not-writable",
             StorageError::ShareGone => "share-gone",

@@ -87,7 +87,7 @@ impl Desk {
     /// The jti of a press that must succeed.
     async fn take(&self, visitor: Option<&str>, file: &str) -> Jti {
         match self.press(0, visitor, file).await {
-            Reserved::Token(jti) => jti,
+            Reserved::Token(jti) | Reserved::Again(jti, _) => jti,
             other => panic!("{other:?}"),
         }
     }
@@ -131,6 +131,7 @@ async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
             .filter_map(|press| match press {
                 Reserved::Token(jti) => Some(*jti),
                 Reserved::UsedUp => None,
+                Reserved::Again(..) => panic!("nobody pressed twice"),
                 Reserved::Closed => panic!("the link is open"),
             })
             .collect();
@@ -292,5 +293,47 @@ async fn presses_and_receipts_at_once_stay_exact_and_never_wait_in_a_ring() {
         assert!(presses.iter().all(|press| matches!(press, Reserved::Token(_))));
         let counted = desk.number("SELECT COUNT(*) FROM link_uses WHERE state <> 'released'").await;
         assert_eq!(desk.taken().await, counted);
+    }
+}
+
+#[actix_web::test]
+async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() {
+    for desk in Desk::all(Some(1)).await {
+        let jti = desk.take(Some("mark"), "/books/a.txt").await;
+        let pressed_at = async |seconds: u64| {
+            let file: FilePath = "/books/a.txt".parse().unwrap();
+            let press = Press {
+                owner: &desk.owner,
+                recipient: RECIPIENT,
+                visitor: Some("mark"),
+                file: &file,
+                size: 7,
+                expires_at: later(seconds + 120),
+            };
+            uses::reserve(&desk.desks[0].db, &desk.desks[0].issued, &press, later(seconds)).await.unwrap()
+        };
+        assert_eq!(pressed_at(60).await, Reserved::Again(jti, later(120)));
+        assert_eq!(pressed_at(119).await, Reserved::Again(jti, later(120)));
+        // A download service keeps what was redeemed by the end that it saw. However long nothing is
+        // told, no token with this jti may outlive that.
+        for seconds in [120, 3_600, 25 * 3_600, 8 * 24 * 3_600] {
+            assert_eq!(pressed_at(seconds).await, Reserved::UsedUp);
+        }
+        assert_eq!(desk.taken().await, 1);
+    }
+}
+
+#[actix_web::test]
+async fn released_uses_are_forgotten_and_others_are_not() {
+    for desk in Desk::all(None).await {
+        desk.take(Some("one"), "/books/a.txt").await;
+        let used = desk.take(Some("two"), "/books/a.txt").await;
+        desk.started(used).await;
+        assert_eq!(desk.release(later(3_600)).await, 1);
+        assert_eq!(uses::forget_released(&desk.desks[0].db, START).await.unwrap(), 0, "only just released");
+        assert_eq!(uses::forget_released(&desk.desks[0].db, later(1)).await.unwrap(), 1);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM link_uses").await, 1);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM link_tokens").await, 1, "its tokens went with it");
+        assert_eq!(desk.taken().await, 1);
     }
 }

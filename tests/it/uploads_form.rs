@@ -110,3 +110,32 @@ async fn a_form_that_is_not_ours_or_makes_no_sense_changes_nothing() {
     assert_eq!(post(&nobody, body(&[csrf, folder, file])).await.status, 401);
     web.stop().await;
 }
+
+#[actix_web::test]
+async fn a_file_that_is_beyond_the_quota_near_its_end_is_refused_and_the_others_are_told_of() {
+    let web = TestWeb::spawn_with(|settings| {
+        writable(settings);
+        settings.web.account_quota = 1_000_000;
+    })
+    .await;
+    let ada = Uploader::ada(&web).await;
+    assert_eq!(ada.put("/open", "there.bin", &pattern(958_000)).await.status, 204);
+    for size in [45_000, 262_144, 300_000, 400_000, 600_000] {
+        let parts: [Part<'_>; 5] = [
+            ("csrf", None, ada.csrf.as_bytes()),
+            ("folder", None, b"/open"),
+            ("file", Some("small.bin"), b"small"),
+            ("file", Some("large.bin"), &pattern(size)),
+            ("file", Some("last.bin"), b"last"),
+        ];
+        let answer = post(&ada, body(&parts)).await;
+        assert_eq!(answer.status, 413, "{size}: {answer:?}");
+        assert!(!web.share("open").join("large.bin").exists(), "{size}");
+        for name in ["small.bin", "last.bin"] {
+            fs::remove_file(web.share("open").join(name))
+                .unwrap_or_else(|error| panic!("{size}, {name}: {error}"));
+        }
+        assert_eq!(fs::read_dir(web.share("open").join(".oncelink/uploads")).unwrap().count(), 0, "{size}");
+    }
+    web.stop().await;
+}

@@ -168,6 +168,71 @@ async fn a_share_whose_folder_is_gone_says_so() {
     web.stop().await;
 }
 
+#[actix_web::test]
+async fn a_share_whose_folder_was_replaced_takes_nothing_in() {
+    let web = TestWeb::spawn_with(writable).await;
+    let ada = Uploader::ada(&web).await;
+    let address = ada.begin("/open", "a.bin", 3).await;
+    let aside = web.share("open").with_file_name("aside");
+    fs::rename(web.share("open"), &aside).unwrap();
+    fs::create_dir(web.share("open")).unwrap();
+    // As when its disk is unmounted, or another one is mounted over it.
+    assert_eq!(slug(&ada.try_begin("/open", "b.bin", 10).await), refused(503, "share-gone"));
+    assert_eq!(slug(&ada.patch(&address, 0, b"abc").await), refused(503, "share-gone"));
+    assert_eq!(fs::read_dir(web.share("open")).unwrap().count(), 0);
+    fs::remove_dir(web.share("open")).unwrap();
+    fs::rename(&aside, web.share("open")).unwrap();
+    assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204, "it goes on when the folder is back");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn uploads_whose_length_comes_later_keep_within_the_quota_together() {
+    let web = TestWeb::spawn_with(|settings| {
+        writable(settings);
+        settings.web.account_quota = 1000;
+    })
+    .await;
+    let ada = Uploader::ada(&web).await;
+    let begin = async |name: &str| {
+        let named = metadata(&[("folder", "/open"), ("filename", name)]);
+        let headers = [("upload-defer-length", "1"), ("upload-metadata", named.as_str())];
+        ada.send("POST", "/uploads", &headers, Vec::new()).await.header("location").unwrap().to_owned()
+    };
+    let (one, two, three) = (begin("1.bin").await, begin("2.bin").await, begin("3.bin").await);
+    assert_eq!(ada.patch(&one, 0, &[1; 400]).await.status, 204);
+    assert_eq!(ada.patch(&two, 0, &[1; 400]).await.status, 204);
+    assert_eq!(slug(&ada.patch(&three, 0, &[1; 201]).await), refused(413, "account-quota"));
+    assert_eq!(ada.patch(&three, 0, &[1; 200]).await.status, 204);
+    assert_eq!(slug(&ada.patch(&one, 400, &[1; 1]).await), refused(413, "account-quota"));
+    // Of some at once that would each fit, as many are kept as fit together.
+    assert_eq!(ada.send("DELETE", &two, &[], Vec::new()).await.status, 204);
+    let all: Vec<String> = vec![begin("4.bin").await, begin("5.bin").await, begin("6.bin").await];
+    let answers =
+        futures_util::future::join_all(all.iter().map(|address| ada.patch(address, 0, &[1; 300]))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 204).count(), 1, "{answers:?}");
+    // With its length, one counts by that, and can be finished.
+    assert_eq!(ada.patch_with(&one, 400, &[], &[("upload-length", "400")]).await.status, 204);
+    assert_eq!(fs::read(web.share("open").join("1.bin")).unwrap(), [1; 400]);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_begins_uploads_without_end() {
+    let web = TestWeb::spawn_with(writable).await;
+    let ada = Uploader::ada(&web).await;
+    ada.begin("/open", "first.bin", 10).await;
+    let copies = "INSERT INTO uploads (id, account, share, folder, name, size, metadata, concat, state, created_at, expires_at) \
+                  WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) \
+                  SELECT 'copy' || i, account, share, folder, name, size, metadata, concat, state, created_at, expires_at \
+                  FROM uploads, n";
+    sqlx::query(copies).execute(web.outside.db.writer()).await.unwrap();
+    assert_eq!(slug(&ada.try_begin("/open", "more.bin", 10).await), refused(429, "too-many-uploads"));
+    sqlx::query("DELETE FROM uploads WHERE id = 'copy7'").execute(web.outside.db.writer()).await.unwrap();
+    assert_eq!(ada.try_begin("/open", "more.bin", 10).await.status, 201);
+    web.stop().await;
+}
+
 /// Begins a request of `length` bytes on a bare socket and sends some of them.
 async fn half(ada: &Uploader, address: &str, offset: u64, length: usize, sent: &[u8]) -> TcpStream {
     let authority = ada.base.strip_prefix("http://").unwrap();

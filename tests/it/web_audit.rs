@@ -183,8 +183,17 @@ impl std::io::Write for Written {
 #[actix_web::test]
 async fn the_log_stream_is_a_witness_outside_the_database() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
-    let desk = Administration::open(&settings, Clock::manual(START)).await.unwrap();
+    let open = async |name: &str| {
+        let settings = Settings { data_dir: folder.path().join(name), ..Settings::default() };
+        Administration::open(&settings, Clock::manual(START)).await.unwrap()
+    };
+    // Told once before anybody listens: a line that is met for the first time while the listener is
+    // being put in place, by a test on another thread, may be taken for one that nobody wants.
+    let unheard = open("unheard").await;
+    fill(&unheard).await;
+    unheard.db.close().await;
+    let settings = Settings::default();
+    let desk = open("heard").await;
     let (written, level) = (Written::default(), settings.log.level.as_str());
     let writer = written.clone();
     let subscriber = tracing_subscriber::fmt()

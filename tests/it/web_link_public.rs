@@ -385,7 +385,8 @@ async fn a_file_that_is_missing_costs_nothing_and_a_folder_shows_what_is_there_n
     let page = web.browser().get(&made.public[0]).await;
     assert!(page.status == 200 && page.body.contains("not there at the moment"), "{}", page.body);
     assert_eq!(web.browser().post(&made.public[0], &[]).await.status, 404);
-    assert_eq!(web.browser().post(&made.public[0], &[("file", "0")]).await.status, 404);
+    let refused = program(&web).post(&made.public[0], &[("file", "0")]).await;
+    assert_eq!((refused.status, slug(&refused).as_str()), (404, "file-not-found"));
     std::fs::rename(web.share("open").join("away.txt"), &path).unwrap();
     assert!(is_token(&web.browser().post(&made.public[0], &[]).await));
     let folder = web.share("open").join("many");

@@ -323,3 +323,33 @@ async fn the_list_of_links_has_pages() {
     }
     web.stop().await;
 }
+
+struct Unreachable;
+
+#[async_trait::async_trait]
+impl oncelink::web::issued::RevokeTokens for Unreachable {
+    async fn revoke(
+        &self,
+        _: &[oncelink::id::Jti],
+        _: oncelink::clock::Timestamp,
+    ) -> Result<(), oncelink::web::issued::RevokeError> {
+        Err(oncelink::web::issued::RevokeError::Answer(503))
+    }
+}
+
+#[actix_web::test]
+async fn who_withdraws_a_link_while_the_download_service_is_down_is_told_so() {
+    let web = TestWeb::spawn().await;
+    web.app.revoke_by(std::sync::Arc::new(Unreachable));
+    web.account("ada@example.org", &[]).await;
+    let mut browser = web.logged_in("ada@example.org").await;
+    for deed in ["pause", "withdraw"] {
+        let made = make(&mut browser, &[]).await;
+        assert_eq!(web.browser().post(&made.public[0], &[]).await.status, 303);
+        browser.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;
+        let page = browser.get(&made.page).await.body;
+        assert!(page.contains("could not be reached"), "{deed}: {page}");
+        assert!(!page.contains("are cut off."), "{deed}: {page}");
+    }
+    web.stop().await;
+}

@@ -193,8 +193,8 @@ pub(super) async fn pause(
     let actor = Actor::account(who.account(), place.address);
     let now = administration.clock.now();
     let changed = administration.links.set_paused(&link, true, &actor, now).await?;
-    administration.revoke_now().await;
-    back(&app, &link, changed, Note::LinkPaused)
+    let heard = administration.revoke_now().await;
+    back(&app, &link, changed, if heard { Note::LinkPaused } else { Note::LinkClosedUnheard })
 }
 
 /// `POST /links/{id}/resume`
@@ -226,10 +226,10 @@ pub(super) async fn withdraw(
     let actor = Actor::account(who.account(), place.address);
     let now = administration.clock.now();
     administration.links.withdraw(&link, &actor, now).await?;
-    administration.revoke_now().await;
+    let heard = administration.revoke_now().await;
     tracing::info!(account = %who.account().id, link = link.id, "link withdrawn");
     // Withdrawn before is withdrawn.
-    back(&app, &link, true, Note::LinkWithdrawn)
+    back(&app, &link, true, if heard { Note::LinkWithdrawn } else { Note::LinkClosedUnheard })
 }
 
 /// To the link's page, which says what was done, if it could be.

@@ -13,13 +13,15 @@ use super::links::with_form;
 use super::login::add_cookie;
 use super::opened::{Opened, open};
 use super::{App, see_other};
+use crate::files::FileError;
 use crate::id::FilePath;
 use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, OpenForm, session_of};
 use crate::web::issue::DownloadOrder;
+use crate::web::links::contents::{self, Contents};
 use crate::web::links::mailed_code::Tried;
 use crate::web::links::uses::{self, Press, Reserved};
-use crate::web::links::{Link, Recipient, contents};
+use crate::web::links::{Link, Recipient};
 use crate::web::pages::Chrome;
 use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink, Taken};
 use crate::web::passwords::Password;
@@ -105,8 +107,7 @@ async fn show(
     if let Some(why) = closed {
         return refuse(request, why);
     }
-    let (shares, places) = (app.shares.clone(), opened.places.clone());
-    let contents = blocking(move || contents::look_at(&shares, &places)).await?;
+    let contents = contents_of(app, &opened).await?;
     if prefers_json(request.headers()) {
         return Ok(match shown.refused {
             Some(refused) => problem(StatusCode::FORBIDDEN, refused.slug(), refused.sentence()),
@@ -163,7 +164,7 @@ fn used_up(opened: &Opened, has_begun: bool) -> Option<Closed> {
 }
 
 /// What a program wants to know.
-fn facts(app: &App, opened: &Opened, contents: &contents::Contents) -> Value {
+fn facts(app: &App, opened: &Opened, contents: &Contents) -> Value {
     let (link, recipient) = (&opened.link, &opened.recipient);
     let files = contents.items.iter();
     let files = files.map(|item| json!({ "file": item.key, "name": item.name, "size": item.size }));
@@ -231,14 +232,20 @@ pub(super) async fn take(
         return refuse(&request, why);
     }
     let wanted = form.fields;
-    let file = file_of(&app, &opened, wanted.file.as_deref()).await?;
+    let Some(file) = file_of(&app, &opened, wanted.file.as_deref()).await? else {
+        return refuse(&request, Closed::Missing);
+    };
     if let Some(refused) = proven(&app, &opened, wanted.password, wanted.code, address).await? {
         return show(&app, &request, &code, opened, Shown { refused: Some(refused), ..Shown::default() })
             .await;
     }
     let shares = app.shares.clone();
     let path = file.clone();
-    let version = blocking(move || shares.file(&path)).await??.version();
+    let version = match blocking(move || shares.file(&path)).await? {
+        Ok(found) => found.version(),
+        Err(FileError::Missing) => return refuse(&request, Closed::Missing),
+        Err(error) => return Err(error.into()),
+    };
     let administration = &app.administration;
     let now = administration.clock.now();
     let link = &opened.link;
@@ -254,8 +261,10 @@ pub(super) async fn take(
         size: version.len,
         expires_at: now.plus(lifetime),
     };
-    let jti = match uses::reserve(&administration.db, &administration.issued, &press, now).await? {
-        Reserved::Token(jti) => jti,
+    let (jti, lifetime) = match uses::reserve(&administration.db, &administration.issued, &press, now).await?
+    {
+        Reserved::Token(jti) => (jti, lifetime),
+        Reserved::Again(jti, end) => (jti, end.since(now)),
         Reserved::UsedUp | Reserved::Closed => {
             // It changed since it was looked at, or all uses are taken: say what is true now.
             let opened = open(&app, &code).await?;
@@ -284,18 +293,28 @@ pub(super) async fn take(
     Ok(answer)
 }
 
-/// The file that is wanted, if it is one that this link can give.
-async fn file_of(app: &App, opened: &Opened, key: Option<&str>) -> Result<FilePath, WebError> {
+/// What the link is on now. A walk through folders is heavy; a few at once are enough.
+async fn contents_of(app: &App, opened: &Opened) -> Result<Contents, WebError> {
+    let (shares, places) = (app.shares.clone(), opened.places.clone());
+    let turn = app.searches.clone().acquire_owned().await;
+    blocking(move || {
+        let _turn = turn;
+        contents::look_at(&shares, &places)
+    })
+    .await
+}
+
+/// The file that is wanted, if it is one that this link can give; `None` when there is nothing now.
+async fn file_of(app: &App, opened: &Opened, key: Option<&str>) -> Result<Option<FilePath>, WebError> {
     if let Some(key) = key {
         let (place, file) = contents::find(&opened.link.files, key).ok_or(WebError::NotFound)?;
         let readable = opened.places.iter().any(|(readable, _)| *readable == place);
-        return if readable { Ok(file) } else { Err(WebError::NotFound) };
+        return if readable { Ok(Some(file)) } else { Err(WebError::NotFound) };
     }
-    let (shares, places) = (app.shares.clone(), opened.places.clone());
-    let mut items = blocking(move || contents::look_at(&shares, &places)).await?.items.into_iter();
+    let mut items = contents_of(app, opened).await?.items.into_iter();
     match (items.next(), items.next()) {
-        (Some(only), None) => Ok(only.path),
-        (None, _) => Err(WebError::NotFound),
+        (Some(only), None) => Ok(Some(only.path)),
+        (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(WebError::Invalid("there are several files: say which")),
     }
 }

@@ -179,7 +179,13 @@ async fn append(
 ) -> Result<Upload, StorageError> {
     let (app, request) = (app.clone(), request.clone());
     let appending = actix_web::rt::spawn(async move {
-        let may_go_on = async || !matches!(session_of(&request, &app).await, Ok(None));
+        let may_go_on = async || match session_of(&request, &app).await {
+            Ok(who) => {
+                who.is_some_and(|who| app.rights.writable(who.account(), upload.folder.clone()).is_some())
+            }
+            // The database does not answer now: asked again soon.
+            Err(_) => true,
+        };
         app.uploads.append(&upload, offset, Incoming { body, checksum, may_go_on }, now).await
     });
     appending.await.map_err(|_| StorageError::Interrupted)?

@@ -69,7 +69,9 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)]) -> Contents {
 fn walk(shares: &Shares, position: usize, root: &FilePath, visited: &mut usize, contents: &mut Contents) {
     let mut folders = VecDeque::from([root.clone()]);
     while let Some(folder) = folders.pop_front() {
-        let mut entries = shares.folder(&folder).unwrap_or_default();
+        // One more than may be looked at, so that it is noticed when there are more.
+        let most = MAX_VISITED.saturating_sub(*visited) + 1;
+        let mut entries = shares.folder_up_to(&folder, most).unwrap_or_default();
         entries.sort_by(|one, other| one.path.cmp(&other.path));
         for entry in entries {
             *visited += 1;

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti};
 use crate::secret::{RandomError, Secret};
 use crate::web::account::AccountId;
-use crate::web::accounts::to_column;
+use crate::web::accounts::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::issued::Issued;
 
@@ -42,6 +42,8 @@ pub struct Press<'a> {
 pub enum Reserved {
     /// A token with this jti may be given out.
     Token(Jti),
+    /// The token with this jti may be given out again, with the same end.
+    Again(Jti, Timestamp),
     /// All uses are taken.
     UsedUp,
     /// The link is paused, withdrawn or over, or its owner may not have it any more.
@@ -96,11 +98,9 @@ pub async fn reserve(
         .execute(&mut *transaction)
         .await?;
         add_token(&mut transaction, issued, press, jti, id.reveal(), now).await?;
-    } else if let Some(same) = waiting(&mut transaction, issued, press).await? {
-        transaction.commit().await?;
-        return Ok(Reserved::Token(same));
     } else {
-        return Ok(Reserved::UsedUp);
+        let again = waiting(&mut transaction, press, now).await?;
+        return Ok(again.map_or(Reserved::UsedUp, |(jti, end)| Reserved::Again(jti, end)));
     }
     transaction.commit().await?;
     Ok(Reserved::Token(jti))
@@ -165,34 +165,35 @@ async fn count_one(
     Ok(counted.rows_affected() > 0)
 }
 
-/// A token for this file that this browser has and of which no byte is known to have left. Its button
-/// was pressed twice, or the answer was lost: the same jti again costs nothing, for it can be redeemed
-/// once only. Its time begins anew.
+/// A token for this file that this browser has, and its end, where no byte of it is known to have left.
+/// Its button was pressed twice, or the answer was lost: the same jti again costs nothing, for it can be
+/// redeemed once only.
+///
+/// Invariant: its end stays what it was. A download service keeps a redeemed jti by the end that it saw;
+/// one that ended later would outlive its record there, and be redeemed twice.
 async fn waiting(
     transaction: &mut Transaction<'static, Any>,
-    issued: &Issued,
     press: &Press<'_>,
-) -> Result<Option<Jti>, sqlx::Error> {
+    now: Timestamp,
+) -> Result<Option<(Jti, Timestamp)>, sqlx::Error> {
     let Some(visitor) = press.visitor else { return Ok(None) };
-    let jti: Option<String> = sqlx::query_scalar(
-        "SELECT jti FROM link_tokens WHERE path = $1 AND size = $2 AND state = 'reserved' \
-         AND use_id IN (SELECT id FROM link_uses WHERE recipient = $3 AND visitor = $4 AND state <> 'released') \
+    let row = sqlx::query(
+        "SELECT jti, expires_at FROM link_tokens WHERE path = $1 AND size = $2 AND state = 'reserved' \
+         AND expires_at > $3 \
+         AND use_id IN (SELECT id FROM link_uses WHERE recipient = $4 AND visitor = $5 AND state <> 'released') \
          AND jti IN (SELECT jti FROM issued_tokens WHERE revoke = 0) ORDER BY issued_at LIMIT 1",
     )
     .bind(press.file.as_str())
     .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
+    .bind(to_column(now))
     .bind(press.recipient)
     .bind(visitor)
     .fetch_optional(&mut **transaction)
     .await?;
-    let Some(jti) = jti.and_then(|jti| jti.parse::<Jti>().ok()) else { return Ok(None) };
-    sqlx::query("UPDATE link_tokens SET expires_at = $1 WHERE jti = $2")
-        .bind(to_column(press.expires_at))
-        .bind(jti.to_string())
-        .execute(&mut **transaction)
-        .await?;
-    issued.prolong(transaction, jti, press.expires_at).await?;
-    Ok(Some(jti))
+    let Some(row) = row else { return Ok(None) };
+    let jti = row.try_get::<String, _>("jti")?.parse().ok();
+    let end = from_column(row.try_get("expires_at")?);
+    Ok(jti.map(|jti| (jti, end)))
 }
 
 async fn add_token(
@@ -318,6 +319,18 @@ async fn release_if_unredeemed(
     release(&mut transaction, jti, &found, now).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Forgets uses that were released before `before`, and their tokens: nothing can come of them any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_released(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
+    let gone = sqlx::query("DELETE FROM link_uses WHERE state = 'released' AND changed_at < $1")
+        .bind(to_column(before))
+        .execute(db.writer())
+        .await?;
+    Ok(gone.rows_affected())
 }
 
 /// A token as it is, its recipient taken until the end of the transaction.

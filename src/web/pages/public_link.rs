@@ -149,17 +149,20 @@ pub enum Closed {
     UsedUp,
     /// Its owner can't give it any more.
     Gone,
+    /// Its files are not there now.
+    Missing,
 }
 
 impl Closed {
     /// All reasons.
-    pub const ALL: [Closed; 6] = [
+    pub const ALL: [Closed; 7] = [
         Closed::Paused,
         Closed::Ended,
         Closed::Withdrawn,
         Closed::UsedUpForNow,
         Closed::UsedUp,
         Closed::Gone,
+        Closed::Missing,
     ];
 
     /// The `type` of the problem document.
@@ -170,13 +173,15 @@ impl Closed {
             Closed::Withdrawn => "link-withdrawn",
             Closed::UsedUpForNow | Closed::UsedUp => "link-used-up",
             Closed::Gone => "link-gone",
+            Closed::Missing => "file-not-found",
         }
     }
 
-    /// The status: a pause ends, all else is for good.
+    /// The status: a pause ends, and files may come back; all else is for good.
     pub const fn status(self) -> u16 {
         match self {
             Closed::Paused => 403,
+            Closed::Missing => 404,
             _ => 410,
         }
     }
@@ -189,6 +194,7 @@ impl Closed {
             Closed::Withdrawn => "This link was withdrawn",
             Closed::UsedUpForNow | Closed::UsedUp => "This link is used up",
             Closed::Gone => "This link is gone",
+            Closed::Missing => "The file is not there at the moment",
         }
     }
 
@@ -204,6 +210,9 @@ impl Closed {
             }
             Closed::UsedUp => "All its downloads are taken.",
             Closed::Gone => "Whoever made it can't give these files any more.",
+            Closed::Missing => {
+                "Nothing is lost: no download was counted. Try again later, or ask who sent you the link."
+            }
         }
     }
 }
@@ -243,6 +252,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             Closed::UsedUpForNow => "public-link-used-up-for-now",
             Closed::UsedUp => "public-link-used-up",
             Closed::Gone => "public-link-gone",
+            Closed::Missing => "public-link-missing",
         };
         pages.push((name, LinkClosed::new(why).render()?));
     }

@@ -80,7 +80,7 @@ impl Uploads {
             Some(size) => Limit::exactly(size),
             None => {
                 let mut transaction = self.db.begin().await?;
-                self.quotas.most(&mut transaction, &upload.account, &upload.share).await?
+                self.quotas.most(&mut transaction, upload).await?
             }
         };
         let unchecked_from = incoming.checksum.is_some().then_some(offset);
@@ -103,6 +103,7 @@ impl Uploads {
         let (writer, outcome) = receive(incoming.body, incoming.may_go_on, &turn, writer).await?;
         let (writer, outcome) = on_disk(move || Ok::<_, StorageError>(writer.settle(outcome))).await?;
         let mut upload = Upload { offset: writer.offset, unchecked_from: None, ..upload.clone() };
+        let writer = self.count(&upload, writer).await?;
         if writer.hashing.upto() <= writer.offset {
             self.hashing_of(&upload.id, writer.hashing);
         }
@@ -120,6 +121,25 @@ impl Uploads {
             true => self.finish_held(&upload, writer.file, now).await,
             false => Ok(upload),
         }
+    }
+}
+
+impl Uploads {
+    /// Counts what came of a file of unknown size. What is beyond a quota is taken back.
+    async fn count(&self, upload: &Upload, mut writer: Box<Writer>) -> Result<Box<Writer>, StorageError> {
+        if upload.size.is_some() {
+            return Ok(writer);
+        }
+        let mut transaction = self.db.begin().await?;
+        match self.quotas.count_received(&mut transaction, upload).await {
+            Ok(()) => self.db.commit(transaction).await?,
+            Err(error) => {
+                drop(transaction);
+                on_disk(move || writer.take_back()).await?;
+                return Err(error);
+            }
+        }
+        Ok(writer)
     }
 }
 
@@ -223,7 +243,7 @@ where
     let mut writing: Writing = Writing::Rests(writer);
     let mut asked = tokio::time::Instant::now();
     loop {
-        let (batch, mut gathered) = gather(&mut body, turn).await;
+        let (batch, mut gathered) = gather(&mut body, turn, asked + ASK_EVERY).await;
         if asked.elapsed() >= ASK_EVERY {
             asked = tokio::time::Instant::now();
             if !may_go_on().await {
@@ -232,7 +252,10 @@ where
         }
         let (writer, written) = writing.over().await?;
         if let Err(error) = written {
-            drain(body).await;
+            // A body that has ended must not be asked for more.
+            if matches!(gathered, Gathered::More) {
+                drain(body).await;
+            }
             return Ok((writer, Err(error)));
         }
         writing = match batch.is_empty() {
@@ -260,7 +283,9 @@ impl Writing {
     }
 }
 
-async fn gather<S, E>(body: &mut S, turn: &Turn) -> (Vec<Bytes>, Gathered)
+/// What comes until a batch is full or `deadline` has passed: whether a slow sender may go on is to be
+/// asked as often as with a fast one.
+async fn gather<S, E>(body: &mut S, turn: &Turn, deadline: tokio::time::Instant) -> (Vec<Bytes>, Gathered)
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
@@ -269,6 +294,7 @@ where
         let next = tokio::select! {
             next = tokio::time::timeout(STANDS_STILL, body.next()) => next,
             () = turn.wanted() => return (batch, Gathered::End(Err(StorageError::BrokeOff))),
+            () = tokio::time::sleep_until(deadline) => return (batch, Gathered::More),
         };
         match next {
             Ok(Some(Ok(piece))) => {

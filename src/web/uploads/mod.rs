@@ -195,6 +195,7 @@ impl Uploads {
             sha256: None,
         };
         let mut transaction = self.db.begin().await?;
+        self.quotas.admit_one_more(&mut transaction, account).await?;
         let wanted = Wanted { account, share: &upload.share, size: upload.size.unwrap_or(0) };
         self.quotas.admit(&mut transaction, &wanted).await?;
         rows::insert(&mut transaction, &upload, now).await?;
@@ -278,6 +279,8 @@ impl Uploads {
             return Err(StorageError::Offset { is: upload.offset });
         }
         let mut transaction = self.db.begin().await?;
+        // From now on it counts by its size, no more by what came.
+        rows::forget_received(&mut transaction, &upload.id).await?;
         let wanted = Wanted { account: &upload.account, share: &upload.share, size };
         self.quotas.admit(&mut transaction, &wanted).await?;
         rows::set_size(&mut transaction, &upload.id, size).await?;

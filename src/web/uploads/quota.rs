@@ -10,7 +10,11 @@ use crate::files::Shares;
 use crate::web::account::AccountId;
 use crate::web::db::QueryError;
 use crate::web::storage::{StorageError, on_disk};
+use crate::web::uploads::Upload;
 use crate::web::uploads::rows::{bytes_from_column, bytes_to_column};
+
+/// Uploads that one account may have begun and not finished: a folder full of files, but no flood.
+const MOST_UNFINISHED: i64 = 1_000;
 
 /// The limits. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +52,21 @@ impl Quotas {
         }
     }
 
+    /// Whether an account may begin one more upload, by how many it has not finished.
+    pub(super) async fn admit_one_more(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &AccountId,
+    ) -> Result<(), StorageError> {
+        lock(transaction).await?;
+        let unfinished: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM uploads WHERE account = $1 AND state <> 'done'")
+                .bind(account.as_str())
+                .fetch_one(&mut **transaction)
+                .await?;
+        if unfinished < MOST_UNFINISHED { Ok(()) } else { Err(StorageError::TooMany) }
+    }
+
     /// Lets an upload in, or says what is missing. Until the transaction's end no other gets in, so
     /// that two don't share the last room.
     pub(super) async fn admit(
@@ -58,10 +77,7 @@ impl Quotas {
         if self.file_max > 0 && wanted.size > self.file_max {
             return Err(StorageError::TooLarge { max: self.file_max });
         }
-        sqlx::query("UPDATE generations SET number = number + 1 WHERE name = 'uploads'")
-            .execute(&mut **transaction)
-            .await
-            .map_err(QueryError::from)?;
+        lock(transaction).await?;
         if let Err(error) = self.within_quotas(transaction, wanted).await {
             // Before anybody is refused: perhaps files that count are gone.
             if !self.forget_gone(transaction, wanted).await? {
@@ -103,24 +119,50 @@ impl Quotas {
         Ok(())
     }
 
+    /// Counts what came of a file of unknown size, and says whether it is still within the quotas:
+    /// while it came, others may have taken the room.
+    pub(super) async fn count_received(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        upload: &Upload,
+    ) -> Result<(), StorageError> {
+        lock(transaction).await?;
+        sqlx::query("UPDATE uploads SET received = $1 WHERE id = $2")
+            .bind(bytes_to_column(upload.offset))
+            .bind(upload.id.as_str())
+            .execute(&mut **transaction)
+            .await?;
+        for (column, value, quota, why) in [
+            ("account", upload.account.as_str(), self.account, Why::Account),
+            ("share", &upload.share, self.share_quota(&upload.share), Why::Share),
+        ] {
+            let used = taken(transaction, column, value).await?;
+            if quota > 0 && used.there.saturating_add(used.announced) > quota {
+                return Err(Limit { bytes: 0, why }.exceeded());
+            }
+        }
+        Ok(())
+    }
+
     /// Most bytes that a file may have of which nothing else is known.
     pub(super) async fn most(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        account: &AccountId,
-        share: &str,
+        upload: &Upload,
     ) -> Result<Limit, StorageError> {
+        let (account, share) = (&upload.account, upload.share.as_str());
+        let own = received(transaction, upload).await?;
         let mut limit = Limit { bytes: u64::MAX, why: Why::File };
         if self.file_max > 0 {
             limit.bytes = self.file_max;
         }
         if self.account > 0 {
             let left = self.left(transaction, "account", account.as_str(), self.account).await?;
-            limit = limit.min(Limit { bytes: left, why: Why::Account });
+            limit = limit.min(Limit { bytes: left.saturating_add(own), why: Why::Account });
         }
         if self.share_quota(share) > 0 {
             let left = self.left(transaction, "share", share, self.share_quota(share)).await?;
-            limit = limit.min(Limit { bytes: left, why: Why::Share });
+            limit = limit.min(Limit { bytes: left.saturating_add(own), why: Why::Share });
         }
         Ok(limit)
     }
@@ -207,6 +249,23 @@ impl Limit {
     }
 }
 
+/// What an upload of unknown size counts for already.
+async fn received(transaction: &mut Transaction<'static, Any>, upload: &Upload) -> Result<u64, StorageError> {
+    let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
+        .bind(upload.id.as_str())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(bytes.map_or(0, bytes_from_column))
+}
+
+/// Until the transaction's end no other upload is let in.
+async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryError> {
+    sqlx::query("UPDATE generations SET number = number + 1 WHERE name = 'uploads'")
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 async fn taken(
     transaction: &mut Transaction<'static, Any>,
     column: &'static str,
@@ -215,7 +274,8 @@ async fn taken(
     let there =
         format!("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM file_digests WHERE {column} = $1");
     let announced = format!(
-        "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM uploads WHERE {column} = $1 AND state <> 'done'"
+        "SELECT CAST(COALESCE(SUM(COALESCE(size, received)), 0) AS BIGINT) FROM uploads \
+         WHERE {column} = $1 AND state <> 'done'"
     );
     let mut sums = [0, 0];
     for (sum, query) in sums.iter_mut().zip([there, announced]) {

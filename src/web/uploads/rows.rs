@@ -97,6 +97,17 @@ pub(super) async fn delete_in(
     Ok(())
 }
 
+pub(super) async fn forget_received(
+    transaction: &mut Transaction<'static, Any>,
+    id: &UploadId,
+) -> Result<(), QueryError> {
+    sqlx::query("UPDATE uploads SET received = 0 WHERE id = $1")
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn set_size(
     transaction: &mut Transaction<'static, Any>,
     id: &UploadId,
