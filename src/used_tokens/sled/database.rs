@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::used_tokens::UsedToken;
 use crate::used_tokens::sled::books::Books;
-use crate::used_tokens::sled::files::sync_dir;
+use crate::used_tokens::sled::files::{patiently, sync_dir};
 use crate::used_tokens::sled::index::Index;
 use crate::used_tokens::sled::record::{pack_block, unpack_block};
 
@@ -101,7 +101,13 @@ impl Database {
     }
 
     fn attach(dir: &Path, books: Books) -> Result<Database, DatabaseError> {
-        let sled = ::sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None).open()?;
+        let config = ::sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None);
+        let sled = patiently(|| match config.open() {
+            // sled has no other way to say that its own lock is held.
+            Err(::sled::Error::Io(e)) if e.to_string().starts_with("could not acquire lock") => None,
+            answer => Some(answer),
+        });
+        let sled = sled.unwrap_or_else(|| config.open())?;
         let file = OpenOptions::new().write(true).open(dir.join("db"))?;
         let state = Mutex::new(State { books, blocks: BTreeMap::new() });
         Ok(Database { sled, file, state })

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FlockOperation, StatxFlags};
 
@@ -41,11 +42,31 @@ impl Lock {
     /// Takes the lock of the store in `dir`; `None` when another process has it.
     pub(super) fn take(dir: &Path) -> io::Result<Option<Lock>> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(errno.into()),
+        let locked = patiently(|| match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => None,
+            answer => Some(answer),
+        });
+        match locked {
+            Some(Ok(())) => Ok(Some(Lock { _file: file })),
+            Some(Err(errno)) => Err(errno.into()),
+            None => Ok(None),
         }
+    }
+}
+
+/// How long a lock that somebody else holds is waited for. A process that is just ending holds it a
+/// moment longer, and so does a child that was being started when it was let go.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Makes an attempt again and again while somebody else's lock is in its way; `None` when that lasts.
+pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        let done = attempt();
+        if done.is_some() || Instant::now() >= until {
+            return done;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }
 
