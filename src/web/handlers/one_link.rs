@@ -187,13 +187,8 @@ pub(super) async fn pause(
     place: Place,
     form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields: Nothing {} } = form;
-    let link = own(&app, &who, &id).await?;
-    let administration = &app.administration;
-    let actor = Actor::account(who.account(), place.address);
-    let now = administration.clock.now();
-    let changed = administration.links.set_paused(&link, true, &actor, now).await?;
-    let heard = administration.revoke_now().await;
+    let (link, changed) = set_paused(&app, &id, &place, form, true).await?;
+    let heard = app.administration.revoke_now().await;
     back(&app, &link, changed, if heard { Note::LinkPaused } else { Note::LinkClosedUnheard })
 }
 
@@ -204,13 +199,24 @@ pub(super) async fn resume(
     place: Place,
     form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, WebError> {
+    let (link, changed) = set_paused(&app, &id, &place, form, false).await?;
+    back(&app, &link, changed, Note::LinkResumed)
+}
+
+/// Answers the link as it was, and whether that could be done.
+async fn set_paused(
+    app: &App,
+    id: &str,
+    place: &Place,
+    form: CsrfForm<Nothing>,
+    paused: bool,
+) -> Result<(Link, bool), WebError> {
     let CsrfForm { who, fields: Nothing {} } = form;
-    let link = own(&app, &who, &id).await?;
+    let link = own(app, &who, id).await?;
     let administration = &app.administration;
     let actor = Actor::account(who.account(), place.address);
-    let now = administration.clock.now();
-    let changed = administration.links.set_paused(&link, false, &actor, now).await?;
-    back(&app, &link, changed, Note::LinkResumed)
+    let changed = administration.links.set_paused(&link, paused, &actor, administration.clock.now()).await?;
+    Ok((link, changed))
 }
 
 /// `POST /links/{id}/withdraw`
