@@ -149,6 +149,7 @@ impl Node {
             file: &self.file,
             name: None,
             confirm: false,
+            again: false,
             link: None,
             size: None,
             version: None,

@@ -43,6 +43,7 @@ fn cases(now: Timestamp) -> Vec<Case> {
         file: &file,
         name: None,
         confirm: false,
+        again: false,
         link: None,
         size: None,
         version: None,

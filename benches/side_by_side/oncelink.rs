@@ -118,6 +118,7 @@ impl Oncelink {
             file,
             name: None,
             confirm: false,
+            again: false,
             link: None,
             size: None,
             version: None,

@@ -48,6 +48,9 @@ pub struct DownloadClaims<'a> {
     /// Whether a page with a button comes first.
     #[serde(skip_serializing_if = "is_false")]
     pub confirm: bool,
+    /// Whether it is a continuation: it never redeems, and goes on with what its jti began.
+    #[serde(skip_serializing_if = "is_false")]
+    pub again: bool,
     /// The id of the link that it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<&'a str>,
@@ -106,6 +109,7 @@ pub(super) struct Found<'c> {
     pub(super) file: Option<Text<'c>>,
     pub(super) name: Option<Text<'c>>,
     pub(super) confirm: Option<bool>,
+    pub(super) again: Option<bool>,
     pub(super) link: Option<Text<'c>>,
     pub(super) size: Option<Whole>,
     pub(super) version: Option<Text<'c>>,
@@ -201,6 +205,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
                 (Download, "file") => self.read("file", &mut found.file, &mut map)?,
                 (Download, "name") => self.read("name", &mut found.name, &mut map)?,
                 (Download, "confirm") => self.read("confirm", &mut found.confirm, &mut map)?,
+                (Download, "again") => self.read("again", &mut found.again, &mut map)?,
                 (Download, "link") => self.read("link", &mut found.link, &mut map)?,
                 (Download, "size") => self.read("size", &mut found.size, &mut map)?,
                 (Download, "version") => self.read("version", &mut found.version, &mut map)?,

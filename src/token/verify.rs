@@ -28,6 +28,8 @@ pub struct Grant {
     pub name: Option<String>,
     /// Whether a page with a button comes first.
     pub confirm: bool,
+    /// Whether it is a continuation: it never redeems, and goes on with what its jti began.
+    pub again: bool,
     /// The id of the link that it came from.
     pub link: Option<String>,
     /// The size that the file must have, in bytes.
@@ -140,6 +142,7 @@ fn download(
         file: file.parse().map_err(|_| TokenError::ClaimValue("file"))?,
         name,
         confirm: found.confirm.unwrap_or(false),
+        again: found.again.unwrap_or(false),
         link,
         size: found.size.map(|Whole(size)| size),
         version,

@@ -41,6 +41,8 @@ pub struct DownloadOrder<'a> {
     pub name: Option<&'a str>,
     /// Whether a page with a button comes first.
     pub confirm: bool,
+    /// Whether it is a continuation of what its jti began.
+    pub again: bool,
     /// The id of the link that it comes from.
     pub link: Option<&'a str>,
     /// The size that the file must have, in bytes.
@@ -61,6 +63,7 @@ impl<'a> DownloadOrder<'a> {
             file,
             name: None,
             confirm: false,
+            again: false,
             link: None,
             size: None,
             version: None,
@@ -134,6 +137,7 @@ impl Issuer {
             file: order.file,
             name: order.name,
             confirm: order.confirm,
+            again: order.again,
             link: order.link,
             size: order.size,
             version: order.version,
