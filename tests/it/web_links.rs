@@ -88,7 +88,7 @@ async fn what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept_but_f
         ("password", "password", "one of the first that attackers try"),
         ("password", &long, "A password has at most 256 bytes."),
         ("mailed_code", "yes", "A code can only be mailed to recipients whom the link names."),
-        ("recipients", "nobody", "Line 1: “nobody” is no e-mail address."),
+        ("recipients", "nobody", "Line 1: “nobody” is not a valid e-mail address."),
         ("notify", "often", "Choose when you want a mail."),
     ] {
         let kept = if field == "note" { "title" } else { "note" };

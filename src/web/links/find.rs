@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::account::{AccountId, Email};
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::from_column;
 use crate::web::db::QueryError;
 use crate::web::links::{Link, Links, Notify, Recipient, code_digest};
 use crate::web::passwords::StoredPassword;
@@ -99,7 +99,15 @@ impl Links {
     pub async fn recipients(&self, link: &Link) -> Result<Vec<Recipient>, QueryError> {
         let query = format!("SELECT {RECIPIENT} FROM recipients WHERE link = $1 ORDER BY position");
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&link.id).fetch_all(self.db.reader()).await?;
-        Ok(rows.iter().map(recipient_of).collect::<Result<_, _>>()?)
+        let mut recipients = rows.iter().map(recipient_of).collect::<Result<Vec<_>, _>>()?;
+        for recipient in &mut recipients {
+            let seen = self.views.of(&recipient.id);
+            if seen.views > 0 {
+                recipient.looks = recipient.looks.saturating_add(seen.views);
+                recipient.looked_at = recipient.looked_at.max(Some(seen.last_at));
+            }
+        }
+        Ok(recipients)
     }
 
     /// The links that `owner` made, the newest first: a page of them from `offset` on, and whether
@@ -137,16 +145,8 @@ impl Links {
     }
 
     /// Somebody has opened the page of a recipient.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn looked_at(&self, recipient: &Recipient, now: Timestamp) -> Result<(), QueryError> {
-        sqlx::query("UPDATE recipients SET looks = looks + 1, looked_at = $1 WHERE id = $2")
-            .bind(to_column(now))
-            .bind(&recipient.id)
-            .execute(self.db.writer())
-            .await?;
-        Ok(())
+    pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
+        self.views.count(&recipient.id, now);
     }
 
     /// The files that a browser has taken through a link, or holds a token for, in uses that count.
