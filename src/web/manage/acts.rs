@@ -2,6 +2,8 @@
 //! nothing that the next start can't settle: the intent is on record; the disk is changed in one step;
 //! what the database says of it is changed, with the line in the audit log, and the intent is gone.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::files::Shares;
 use crate::files::write::WriteError;
@@ -13,6 +15,9 @@ use crate::web::manage::trash::{self, Trashed};
 use crate::web::manage::{Manage, trash_place};
 use crate::web::storage::{StorageError, on_disk};
 use crate::web::uploads::{digests, quota};
+
+/// An intent that was found undone stays for so long: its process may still live, and do it.
+const UNDONE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a look at the disk says of an act that may have been cut off.
 enum Found {
@@ -56,6 +61,7 @@ impl Manage {
     /// # Errors
     /// When the database fails.
     pub async fn settle(&self, now: Timestamp) -> Result<usize, StorageError> {
+        self.intents.prune(now.minus(UNDONE_KEPT)).await?;
         let mut settled = 0;
         for intent in self.intents.left().await? {
             match self.settle_one(&intent, now).await {
