@@ -211,8 +211,8 @@ impl FromStr for GroupName {
 /// Whether a text has letters that are made to be taken for others: compatibility forms such as the Kelvin
 /// sign, and Latin letters among Greek or Cyrillic ones within one word.
 fn looks_like_another(text: &str) -> bool {
-    let composed: String = text.nfc().collect();
-    if composed.nfkc().ne(composed.chars()) {
+    // Letter by letter: how a letter is composed of several is its typist's business.
+    if text.chars().any(|letter| std::iter::once(letter).nfkc().ne(std::iter::once(letter))) {
         return true;
     }
     let is_foreign =

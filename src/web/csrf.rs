@@ -10,26 +10,32 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::secret::{Digest, Secret};
 
-/// Longest one-time id that is read.
-const ID_MAX: usize = 32;
+/// Characters of a one-time id.
+const ID_LENGTH: usize = 16;
 
-/// The token that the forms of one page carry for the browser which holds `cookie`. After a dot it has the
-/// one-time id by which [`crate::web::sent_forms`] knows a form that is sent twice.
+/// The token that forms carry for the browser which holds `cookie`.
 pub fn token_for(cookie: &Secret) -> String {
-    let token = URL_SAFE_NO_PAD.encode(digest_for(cookie).as_bytes());
+    URL_SAFE_NO_PAD.encode(digest_for(cookie).as_bytes())
+}
+
+/// A token with a one-time id, for a form that makes something: by it [`crate::web::sent_forms`] knows the
+/// form when it is sent again.
+pub fn with_id(token: &str) -> String {
     match Secret::random::<12>() {
         Ok(id) => format!("{token}.{}", id.reveal()),
         // Without an id a form is taken each time it is sent.
-        Err(_) => token,
+        Err(_) => token.to_owned(),
     }
 }
 
-/// Whether `presented` is a token for `cookie`. Takes the same time whatever differs.
+/// Whether `presented` is the token for `cookie`, with or without a one-time id. Takes the same time
+/// whatever differs.
 pub fn matches(cookie: &Secret, presented: &str) -> bool {
-    let (token, id) = presented.split_once('.').unwrap_or((presented, ""));
-    if id.len() > ID_MAX {
-        return false;
-    }
+    let token = match presented.split_once('.') {
+        Some((token, id)) if id.len() == ID_LENGTH => token,
+        Some(_) => return false,
+        None => presented,
+    };
     let mut bytes = [0; 32];
     match URL_SAFE_NO_PAD.decode_slice(token, &mut bytes) {
         Ok(32) => Digest::from_bytes(bytes) == digest_for(cookie),
@@ -104,10 +110,12 @@ mod tests {
         let (one, other) = (Secret::presented("one"), Secret::presented("other"));
         assert!(matches(&one, &token_for(&one)));
         assert!(!matches(&other, &token_for(&one)));
-        assert_ne!(token_for(&one), token_for(&one), "each page has an id of its own");
-        let token = token_for(&one);
-        let (bare, _) = token.split_once('.').unwrap();
-        assert!(matches(&one, bare) && !matches(&one, &format!("{bare}.{}", "x".repeat(33))));
+        let token = with_id(&token_for(&one));
+        assert!(matches(&one, &token) && !matches(&other, &token));
+        assert_ne!(token, with_id(&token_for(&one)), "each form has an id of its own");
+        for wrong in [format!("{token}A"), format!("{}.", token_for(&one)), format!("{token}.{token}")] {
+            assert!(!matches(&one, &wrong), "{wrong}");
+        }
         for wrong in ["", "AAAA", &URL_SAFE_NO_PAD.encode(one.digest().as_bytes())] {
             assert!(!matches(&one, wrong), "{wrong:?}");
         }

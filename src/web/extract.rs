@@ -51,6 +51,12 @@ impl SignedIn {
         let user = User { name, csrf: self.csrf.clone(), admin: account.admin };
         Chrome::signed_in(title, section, user)
     }
+
+    /// The same for a page with a form that makes something, however often it is sent.
+    pub fn form_chrome(&self, title: impl Into<String>, section: Section) -> Chrome {
+        let with_id = SignedIn { csrf: csrf::with_id(&self.csrf), session: self.session.clone() };
+        with_id.chrome(title, section)
+    }
 }
 
 /// The session of a request, if it has one that has not ended.

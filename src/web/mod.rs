@@ -85,6 +85,9 @@ const PRUNE_EACH: u64 = 6;
 /// … and what is left of uploads is looked for.
 const SWEEP_EACH: u64 = 360;
 
+/// How often views of links' pages are put into the database.
+const COUNT_VIEWS_EVERY: Duration = Duration::from_secs(1);
+
 /// How long the end waits for requests whose clients have gone.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -231,8 +234,19 @@ impl App {
         );
     }
 
-    /// Keeps the time and forgets what has ended by itself, for ever. Ends when it is dropped.
+    /// Keeps the time, counts views and forgets what has ended by itself, for ever. Ends when it is dropped.
     pub async fn tasks(&self) {
+        tokio::join!(self.upkeep(), self.count_views());
+    }
+
+    async fn count_views(&self) {
+        loop {
+            tokio::time::sleep(COUNT_VIEWS_EVERY).await;
+            self.flush_views().await;
+        }
+    }
+
+    async fn upkeep(&self) {
         self.sweep_uploads().await;
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
@@ -240,7 +254,6 @@ impl App {
             if let Err(error) = self.state.administration.actions.keep_time(now).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep the time on disk");
             }
-            self.flush_views().await;
             if round.is_multiple_of(SWEEP_EACH) {
                 self.sweep_uploads().await;
             }

@@ -96,7 +96,7 @@ pub(super) async fn new_folder_page(
 
 fn new_folder(who: &SignedIn, folder: &Writable) -> NewFolder {
     NewFolder {
-        chrome: who.chrome("New folder", Section::Files),
+        chrome: who.form_chrome("New folder", Section::Files),
         folder: folder.path().clone(),
         typed_name: String::new(),
         error: None,

@@ -157,7 +157,7 @@ fn page_of(
     errors: TermErrors,
 ) -> link_form::NewLink {
     link_form::NewLink {
-        chrome: who.chrome("Make a link", Section::Links),
+        chrome: who.form_chrome("Make a link", Section::Links),
         files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
         files_field: files.iter().map(encoded).collect::<Vec<_>>().join(" "),
         typed,

@@ -27,7 +27,7 @@ const SENT: &str = "/mail-sent?for=forgot";
 
 /// `GET /forgot`
 pub(super) async fn forgot_page(app: App, request: HttpRequest) -> Result<HttpResponse, WebError> {
-    with_form(&request, &app.cookies, StatusCode::OK, Forgot::new)
+    with_form(&request, &app.cookies, StatusCode::OK, |csrf| Forgot::new(csrf::with_id(&csrf)))
 }
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ pub(super) async fn forgot(
         Ok(email) => email,
         Err(wrong) => {
             let errors = FieldErrors { email: Some(sentence(&wrong)), ..FieldErrors::default() };
-            let csrf = csrf::token_for(&form.secret);
+            let csrf = csrf::with_id(&csrf::token_for(&form.secret));
             let page = Forgot { email: form.fields.email, errors, ..Forgot::new(csrf) };
             return unprocessable(&page);
         }

@@ -30,7 +30,7 @@ pub(super) async fn page(app: App, request: HttpRequest) -> Result<HttpResponse,
 }
 
 fn blank(app: &State, csrf: String) -> SignUpPage {
-    SignUpPage::new(app.administration.password_min, app.signup.domains.clone(), csrf)
+    SignUpPage::new(app.administration.password_min, app.signup.domains.clone(), csrf::with_id(&csrf))
 }
 
 fn closed(app: &State) -> Result<HttpResponse, WebError> {

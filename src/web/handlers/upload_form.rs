@@ -66,7 +66,7 @@ pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
         return noted(&app, &address(&outcome.folder), Note::Uploaded);
     }
     let page = Upload {
-        chrome: who.chrome("Upload", Section::Files),
+        chrome: who.form_chrome("Upload", Section::Files),
         folder: outcome.folder,
         arrived: outcome.arrived,
         refused: outcome.refused,

@@ -99,15 +99,7 @@ impl Links {
     pub async fn recipients(&self, link: &Link) -> Result<Vec<Recipient>, QueryError> {
         let query = format!("SELECT {RECIPIENT} FROM recipients WHERE link = $1 ORDER BY position");
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&link.id).fetch_all(self.db.reader()).await?;
-        let mut recipients = rows.iter().map(recipient_of).collect::<Result<Vec<_>, _>>()?;
-        for recipient in &mut recipients {
-            let seen = self.views.of(&recipient.id);
-            if seen.views > 0 {
-                recipient.looks = recipient.looks.saturating_add(seen.views);
-                recipient.looked_at = recipient.looked_at.max(Some(seen.last_at));
-            }
-        }
-        Ok(recipients)
+        Ok(rows.iter().map(recipient_of).collect::<Result<_, _>>()?)
     }
 
     /// The links that `owner` made, the newest first: a page of them from `offset` on, and whether

@@ -17,9 +17,9 @@ const PER_TRANSACTION: usize = 500;
 
 /// Views of one recipient that are not in the database yet.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) views: u32,
-    pub(super) last_at: Timestamp,
+struct Seen {
+    views: u32,
+    last_at: Timestamp,
 }
 
 /// Views that are not in the database yet, by recipient. Clones are the same.
@@ -39,11 +39,6 @@ impl Views {
             seen.views = seen.views.saturating_add(1);
             seen.last_at = seen.last_at.max(now);
         }
-    }
-
-    /// What the database does not know yet of a recipient.
-    pub(super) fn of(&self, recipient: &str) -> Seen {
-        self.0.get(recipient).map(|seen| *seen).unwrap_or_default()
     }
 
     /// Puts what was counted into the database. What it does not take is counted again.

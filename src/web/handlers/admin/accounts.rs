@@ -288,7 +288,7 @@ pub(super) async fn delete(
 
 /// `GET /admin/invite`
 pub(super) async fn invite_page(administrator: Administrator) -> Result<HttpResponse, WebError> {
-    html(&Invite::new(administrator.who.chrome("Invite somebody", Section::Admin)))
+    html(&Invite::new(administrator.who.form_chrome("Invite somebody", Section::Admin)))
 }
 
 #[derive(Deserialize)]
@@ -337,6 +337,6 @@ pub(super) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<Http
         groups: fields.groups.clone(),
         admin: fields.admin.is_some(),
         errors,
-        ..Invite::new(form.who.chrome("Invite somebody", Section::Admin))
+        ..Invite::new(form.who.form_chrome("Invite somebody", Section::Admin))
     })
 }
