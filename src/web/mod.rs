@@ -234,7 +234,7 @@ impl App {
         );
     }
 
-    /// Keeps the time, counts views and forgets what has ended by itself, for ever. Ends when it is dropped.
+    /// Keeps the time, counts views and forgets what has ended by itself. Runs until it is dropped.
     pub async fn tasks(&self) {
         tokio::join!(self.upkeep(), self.count_views());
     }

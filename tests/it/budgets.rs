@@ -381,7 +381,7 @@ async fn files_and_folders_without_bytes_are_bounded_by_a_quota_too() {
     let folder =
         browser.fill("/account", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]).await;
     assert_eq!(folder.status, 413, "{}", folder.body);
-    // Files that are gone don't count for ever.
+    // Files that are gone no longer count.
     for n in 0..500 {
         std::fs::remove_file(web.share("open").join(format!("file.txt/{n}"))).unwrap();
     }
@@ -462,7 +462,7 @@ async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
     let made = make(&mut browser, &[]).await;
     let mut person = web.browser();
     person.headers = vec![("sec-fetch-dest", "document".to_owned())];
-    // Somebody writes, and does not end: whoever wanted to write as well would get no answer.
+    // Somebody writes, and does not end: anything that wanted to write as well would get no answer.
     let writing = web.outside.db.begin().await.unwrap();
     let refused = ada.try_begin("/open", "one-more.bin", 1).await;
     assert_eq!((refused.status, refused.problem().0.as_str()), (413, "account-quota"));

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_t_be_read_is_named() {
+    fn an_entry_that_can_t_be_read_is_named() {
         for (list, named) in [
             ("Lee, Bob <b@x.org>", "“Lee”"),
             ("a@x.org, Ann", "“Ann”"),
