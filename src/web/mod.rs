@@ -195,7 +195,7 @@ impl App {
         let sender = sender(settings, &state.administration, &state.receipts)?;
         let app = App { state: Data::new(state), sender };
         // Before anybody is let in: what a crash cut off is finished or undone.
-        app.settle(app.state.administration.clock.now()).await;
+        Box::pin(app.settle(app.state.administration.clock.now())).await;
         Ok(app)
     }
 
@@ -380,7 +380,7 @@ impl App {
     }
 
     async fn prune_files(&self, now: Timestamp) {
-        self.settle(now).await;
+        Box::pin(self.settle(now)).await;
         match self.state.uploads.forget_expired(now).await {
             Ok(0) => {}
             Ok(gone) => tracing::info!(gone, "forgot uploads with which nobody went on"),

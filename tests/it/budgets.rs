@@ -82,6 +82,7 @@ async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
     assert_eq!(send(&mut browser, &[("recipients", "r@example.org")]).await.status, 303, "without a mail");
     assert_eq!(send(&mut browser, &with_mail("s@example.org")).await.status, 303);
     web.pass(3600);
+    let mut browser = web.logged_in("ada@example.org").await;
     assert_eq!(send(&mut browser, &with_mail("r@example.org")).await.status, 303, "an hour later");
     assert_eq!(web.mails().await.len(), 5);
     web.stop().await;
