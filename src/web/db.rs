@@ -228,7 +228,7 @@ impl Database {
         // SQLite has one writer, which this transaction is.
         let query = match self.engine {
             Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
-            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR UPDATE",
+            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
         };
         let disabled: Option<i64> =
             sqlx::query_scalar(query).bind(account).fetch_optional(&mut **transaction).await?;
