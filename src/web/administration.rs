@@ -17,6 +17,7 @@ use crate::web::issue::Issuer;
 use crate::web::issued::Issued;
 use crate::web::links::Links;
 use crate::web::links::key::LinkKey;
+use crate::web::links::views::Views;
 use crate::web::mail::queue::Queue;
 use crate::web::passwords::Passwords;
 use crate::web::self_service::SelfService;
@@ -81,6 +82,7 @@ impl Administration {
             key: LinkKey::open(&settings.keys_dir())?,
             issued: issued.clone(),
             queue: queue.clone(),
+            views: Views::default(),
         };
         Ok(Administration {
             links,
