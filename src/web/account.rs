@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::secret::{Digest, RandomError, Secret};
+use crate::web::mail::address::deliverable;
 use crate::web::passwords::StoredPassword;
 
 /// An account's opaque id: 128 random bits in base64url. The `sub` of its tokens.
@@ -87,6 +88,8 @@ impl FromStr for Email {
         if shown.contains(strange) || domain.starts_with('.') || domain.ends_with('.') {
             return Err(InvalidEmail);
         }
+        // What is taken here can have mail: the same rule puts it into the envelope.
+        deliverable(shown).map_err(|_| InvalidEmail)?;
         Ok(Email { shown: shown.to_owned(), key: shown.to_lowercase() })
     }
 }

@@ -69,6 +69,15 @@ impl Compose for Correspondent {
             Kind::LinkCode => self.link_code(mail, now).await?.and_then(as_queued),
         })
     }
+
+    async fn accepted(&self, mail: &Queued, now: Timestamp) -> Result<(), ComposeError> {
+        match (mail.kind, &mail.details.recipient) {
+            (Kind::LinkCode, Some(recipient)) => {
+                self.links.code_left(recipient, mail.jti, now).await.map_err(ComposeError::new)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Correspondent {

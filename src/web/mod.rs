@@ -253,9 +253,14 @@ impl App {
         administration.issued.run(|| administration.clock.now()).await;
     }
 
-    /// Sends mails, for ever. Ends when it is dropped.
+    /// Sends mails until [`App::finish_mails`] is called.
     pub async fn send_mails(&self) {
         self.sender.run().await;
+    }
+
+    /// Ends the sending of mails: what is under way is finished or given back.
+    pub async fn finish_mails(&self) {
+        self.sender.finish().await;
     }
 
     /// Tries to send what is due now, once.
@@ -351,11 +356,13 @@ fn sender(
         links: administration.links.clone(),
         public_url,
     };
-    Ok(Sender {
-        queue: administration.queue.clone(),
-        compose: Arc::new(correspondent),
-        envelope: Envelope { from: settings.mail.from.parse().map_err(OpenError::Sender)?, host },
-        transport: Transport::open(settings)?,
-        clock: administration.clock.clone(),
-    })
+    let from = settings.mail.from.parse().map_err(OpenError::Sender)?;
+    Ok(Sender::new(
+        administration.queue.clone(),
+        Arc::new(correspondent),
+        Envelope { from, bounces: settings.mail.bounces.clone(), host },
+        Transport::open(settings)?,
+        administration.clock.clone(),
+        settings.mail.per_second,
+    ))
 }

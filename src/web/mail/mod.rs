@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::id::Jti;
 use crate::web::account::{AccountId, Email};
 
+pub mod address;
+pub mod breaker;
+pub mod dialogue;
 pub mod letters;
 pub mod message;
 pub mod queue;
 pub mod sender;
 pub mod transport;
+pub mod verdict;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,16 @@ impl Kind {
             Kind::Link => "link",
             Kind::LinkCode => "link-code",
         }
+    }
+
+    /// Whether somebody is waiting for it.
+    pub const fn is_urgent(self) -> bool {
+        !matches!(self, Kind::Taken | Kind::Link)
+    }
+
+    /// Whether only the newest mail of this kind to an address matters.
+    pub const fn replaces_older(self) -> bool {
+        matches!(self, Kind::SignUp | Kind::Forgot)
     }
 }
 
