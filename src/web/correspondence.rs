@@ -63,6 +63,7 @@ impl Compose for Correspondent {
                 let name = account.name.as_str().to_owned();
                 as_queued(Letter::PasswordChanged { name, forgot: page("/forgot") })
             }),
+            Kind::Test => as_queued(Letter::Test),
             Kind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
             Kind::Taken => self.taken(mail).await?,
             Kind::Link => self.link(mail, now).await?.and_then(as_queued),

@@ -34,6 +34,8 @@ mod key_source;
 mod link_uses;
 mod log_lines;
 mod mail_answers;
+mod mail_operator;
+mod mail_postfix;
 mod mail_smtp;
 mod mail_stream;
 mod needs;

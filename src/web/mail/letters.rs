@@ -119,6 +119,8 @@ pub enum Letter {
         /// Until when it counts.
         until: Timestamp,
     },
+    /// Shows that mails arrive.
+    Test,
 }
 
 /// A letter as it goes into a mail.
@@ -197,6 +199,7 @@ letters! {
     taken: "mail/taken/subject.txt", "mail/taken/text.txt", "mail/taken/html.html";
     link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
     link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
+    test: "mail/test/subject.txt", "mail/test/text.txt", "mail/test/html.html";
 }
 
 impl Letter {
@@ -256,6 +259,7 @@ impl Letter {
                 until: human::exact_time(*until),
                 ..words("")
             }),
+            Letter::Test => test::render(&words("")),
         }
     }
 
@@ -293,6 +297,7 @@ impl Letter {
                 asks_code: true,
             },
             Letter::LinkCode { title: name, code: "12345678".to_owned(), until },
+            Letter::Test,
         ]
     }
 }

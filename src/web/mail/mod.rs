@@ -10,6 +10,7 @@ use crate::id::Jti;
 use crate::web::account::{AccountId, Email};
 
 pub mod address;
+pub mod bounce;
 pub mod breaker;
 pub mod dialogue;
 pub mod letters;
@@ -17,6 +18,7 @@ pub mod message;
 pub mod queue;
 pub mod sender;
 pub mod transport;
+pub mod trial;
 pub mod verdict;
 
 /// What a mail is about.
@@ -42,11 +44,13 @@ pub enum Kind {
     Link,
     /// The code without which a link can't be taken.
     LinkCode,
+    /// An administrator tries whether mails arrive.
+    Test,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::SignUp,
         Kind::Forgot,
         Kind::Invite,
@@ -57,6 +61,7 @@ impl Kind {
         Kind::Taken,
         Kind::Link,
         Kind::LinkCode,
+        Kind::Test,
     ];
 
     /// The word in the database.
@@ -72,6 +77,7 @@ impl Kind {
             Kind::Taken => "taken",
             Kind::Link => "link",
             Kind::LinkCode => "link-code",
+            Kind::Test => "test",
         }
     }
 

@@ -477,6 +477,27 @@ impl Queue {
         Ok(changed.rows_affected() > 0)
     }
 
+    /// A bounce came back for one of these mails. Returns how many of them are known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn bounced(&self, ids: &[String], reason: &str, now: Timestamp) -> Result<u64, QueryError> {
+        let mut known = 0;
+        for id in ids {
+            let changed = sqlx::query(
+                "UPDATE mails SET state = 'failed', fault = 'mailbox', problem = $1, ended_at = $2 \
+                 WHERE id = $3 AND state = 'sent'",
+            )
+            .bind(format!("bounced: {reason}"))
+            .bind(to_column(now))
+            .bind(id)
+            .execute(self.db.writer())
+            .await?;
+            known += changed.rows_affected();
+        }
+        Ok(known)
+    }
+
     /// An administrator takes a mail out of the queue. Answers whether there was such a one.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub mod client;
 pub mod deliveries;
 pub mod links;
 pub mod mail;
+pub mod postfix;
 pub mod postgres;
 pub mod process;
 pub mod programs;
