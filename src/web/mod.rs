@@ -15,11 +15,11 @@ use crate::files::Shares;
 use crate::receipt::TakeReports;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
+use crate::web::actions::ActionError;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
-use crate::web::issue::IssueError;
 use crate::web::issued::{OverHttp, RevokeTokens};
 use crate::web::links::key::LinkKeyError;
 use crate::web::mail::message::Envelope;
@@ -39,6 +39,7 @@ use crate::web::uploads::digests::Digests;
 pub mod account;
 pub mod account_admin;
 pub mod accounts;
+pub mod action_codes;
 pub mod actions;
 pub mod administration;
 pub mod audit;
@@ -120,9 +121,9 @@ pub enum FirstAdminError {
     /// The database failed.
     #[error(transparent)]
     Accounts(#[from] AccountError),
-    /// Nothing could be signed.
+    /// No link could be made.
     #[error(transparent)]
-    Issue(#[from] IssueError),
+    Action(#[from] ActionError),
 }
 
 /// The web app, ready to answer. Cheap to clone.
@@ -191,7 +192,7 @@ impl App {
         if administration.accounts.has_administrator().await? {
             return Ok(None);
         }
-        Ok(Some(administration.actions.first_administrator(administration.clock.now())?))
+        Ok(Some(administration.actions.first_administrator(administration.clock.now()).await?))
     }
 
     /// The public keys as a JWKS, for a download service in the same process. Ask again whenever

@@ -15,7 +15,7 @@ async fn web(address: String) -> TestWeb {
 #[actix_web::test]
 async fn sixty_mails_go_through_a_server_on_this_machine_whose_certificate_nobody_signed() {
     let Some(postfix) = Postfix::start() else { return };
-    let web = web(format!("smtp://127.0.0.1:{}", postfix.port)).await;
+    let web = web(format!("smtp://{}", postfix.address)).await;
     let mut browser = web.logged_in("ada@example.org").await;
     let recipients: Vec<String> = (0..60).map(|number| format!("r{number}@example.org")).collect();
     let answer = send(&mut browser, &[("recipients", &recipients.join("\n")), ("mail", "yes")]).await;
@@ -37,7 +37,7 @@ async fn sixty_mails_go_through_a_server_on_this_machine_whose_certificate_nobod
 #[actix_web::test]
 async fn what_postfix_refuses_is_given_up_or_kept_as_it_should_be() {
     let Some(postfix) = Postfix::start() else { return };
-    let web = web(format!("smtp://127.0.0.1:{}", postfix.port)).await;
+    let web = web(format!("smtp://{}", postfix.address)).await;
     let mut browser = web.logged_in("ada@example.org").await;
     let recipients = "somebody@elsewhere.example\nann@example.org";
     let answer = send(&mut browser, &[("recipients", recipients), ("mail", "yes")]).await;
@@ -54,7 +54,7 @@ async fn what_postfix_refuses_is_given_up_or_kept_as_it_should_be() {
 #[actix_web::test]
 async fn where_tls_is_required_a_certificate_that_nobody_signed_gets_no_mail() {
     let Some(postfix) = Postfix::start() else { return };
-    let web = web(format!("smtp://localhost:{}?tls=required", postfix.port)).await;
+    let web = web(format!("smtp://{}?tls=required", postfix.address)).await;
     web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
     web.app.send_due_mails().await.unwrap();
     let waiting = web.outside.queue.list(State::Waiting, 0, 10).await.unwrap();

@@ -2,19 +2,22 @@
 //! Takes mail for `example.org` into files, and relays nothing.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tempfile::TempDir;
 
 use super::smtp::certificate;
 use crate::needs;
 
+const PORT: u16 = 18_025;
+
 /// A running Postfix; stops when dropped.
 pub(crate) struct Postfix {
     folder: TempDir,
-    pub(crate) port: u16,
+    pub(crate) address: SocketAddr,
 }
 
 impl Postfix {
@@ -33,7 +36,10 @@ impl Postfix {
         let root = folder.path();
         // Its daemons run as users of their own and must get through to their folders.
         open_to_all(root);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // An address of its own, so that nobody else's port is in the way.
+        static SERVERS: AtomicU8 = AtomicU8::new(1);
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let host = Ipv4Addr::new(127, 192 + SERVERS.fetch_add(1, Ordering::Relaxed) % 32, high, low);
         for name in ["spool", "data", "mail", "config"] {
             fs::create_dir(root.join(name)).unwrap();
         }
@@ -45,7 +51,7 @@ impl Postfix {
             "compatibility_level = 3.6\nqueue_directory = {shown}/spool\ndata_directory = {shown}/data\n\
              command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\n\
              mail_owner = postfix\nsetgid_group = postdrop\nmyhostname = mail.example\nmydestination =\n\
-             inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
+             inet_interfaces = loopback-only\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
              smtpd_relay_restrictions = reject_unauth_destination\n\
              virtual_mailbox_domains = example.org\nvirtual_mailbox_base = {shown}/mail\n\
              virtual_mailbox_maps = regexp:{shown}/config/mailboxes\nvirtual_minimum_uid = 1\n\
@@ -59,7 +65,7 @@ impl Postfix {
         );
         fs::write(root.join("config/main.cf"), main).unwrap();
         fs::write(root.join("config/mailboxes"), "/^nobody@/ REJECT\n/^(.*)@example\\.org$/ all/\n").unwrap();
-        fs::write(root.join("config/master.cf"), master(port)).unwrap();
+        fs::write(root.join("config/master.cf"), master(host)).unwrap();
         let started = Command::new(program)
             .arg("-c")
             .arg(root.join("config"))
@@ -67,7 +73,7 @@ impl Postfix {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        let postfix = Postfix { folder, port };
+        let postfix = Postfix { folder, address: (host, PORT).into() };
         assert!(started.is_ok_and(|status| status.success()), "{}", postfix.log());
         Some(postfix)
     }
@@ -118,9 +124,9 @@ fn number_of(which: &str) -> String {
     String::from_utf8(said).unwrap().trim().to_owned()
 }
 
-fn master(port: u16) -> String {
+fn master(host: Ipv4Addr) -> String {
     format!(
-        "127.0.0.1:{port} inet n - n - - smtpd\n\
+        "{host}:{PORT} inet n - n - - smtpd\n\
          cleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\ntlsmgr unix - - n 1000? 1 tlsmgr\n\
          rewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\n\
          trace unix - - n - 0 bounce\nverify unix - - n - 1 verify\nproxymap unix - - n - - proxymap\n\
