@@ -10,6 +10,7 @@
 
 mod architecture;
 mod behaviour;
+mod budgets;
 mod cli;
 mod clients_accounts;
 mod clients_aria2;
@@ -21,6 +22,8 @@ mod clients_receipts;
 mod clients_uploads;
 mod clients_web_app;
 mod clients_wget;
+mod deeds_cut_off;
+mod deeds_settled;
 mod dependencies;
 mod faults_clock;
 mod faults_damage;
