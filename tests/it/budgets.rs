@@ -93,7 +93,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
     let csrf = browser.get("/account").await.csrf();
     let wish = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
-    let (first, second) = futures_util::join!(one.post("/links", &wish), other.post("/links", &wish));
+    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
     let again = browser.post("/links", &wish).await;
     assert_eq!((first.status, second.status, again.status), (303, 303, 303));
     assert_eq!((&first.location, &first.location), (&second.location, &again.location));
@@ -148,7 +148,7 @@ async fn two_processes_make_one_link_of_a_form_that_is_sent_to_both() {
     let wish = fields(&[("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
     other.base = twin;
-    let (first, second) = futures_util::join!(one.post("/links", &wish), other.post("/links", &wish));
+    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
     assert_eq!((first.status, second.status), (303, 303), "{} {}", first.body, second.body);
     assert_eq!((first.location, count(&web, "links").await), (second.location, 1));
     web.stop().await;

@@ -10,6 +10,7 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
 use crate::clock::Timestamp;
+use crate::web::account::Email;
 use crate::web::mail::address::{Undeliverable, deliverable};
 use crate::web::mail::letters::Rendered;
 
@@ -34,6 +35,17 @@ pub enum MessageError {
     Parts(#[from] lettre::error::Error),
 }
 
+/// What the header of a mail says beside the usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailHeaders {
+    /// In whose name the mail is sent.
+    pub via: Option<String>,
+    /// Who gets answers.
+    pub reply_to: Option<Email>,
+    /// What the mail belongs to, such as the id of a link: mail programs show such mails together.
+    pub thread: Option<String>,
+}
+
 /// Puts a mail together.
 #[derive(Clone, Debug)]
 pub struct Envelope {
@@ -55,13 +67,27 @@ impl Envelope {
         id: &str,
         recipient: &str,
         letter: Rendered,
+        headers: &MailHeaders,
         now: Timestamp,
     ) -> Result<Message, MessageError> {
         let host = self.host.split(':').next().unwrap_or_default();
         let recipient = deliverable(recipient)?;
         let sender = deliverable(self.from.email.as_ref()).map_err(MessageError::Sender)?;
-        let message = Message::builder()
-            .from(Mailbox::new(self.from.name.clone(), sender.clone()))
+        let own_name = self.from.name.clone();
+        let name = match &headers.via {
+            Some(via) => {
+                Some(format!("{} via {}", display_name(via), own_name.as_deref().unwrap_or("Oncelink")))
+            }
+            None => own_name,
+        };
+        let mut builder = Message::builder().from(Mailbox::new(name, sender.clone()));
+        if let Some(reply_to) = &headers.reply_to {
+            builder = builder.reply_to(Mailbox::new(None, deliverable(reply_to.as_str())?));
+        }
+        if let Some(thread) = &headers.thread {
+            builder = builder.references(format!("<{thread}@{host}>"));
+        }
+        let message = builder
             .to(Mailbox::new(None, recipient.clone()))
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(now.secs()))
             .message_id(Some(format!("<{id}@{host}>")))
@@ -81,6 +107,12 @@ impl Envelope {
             bounces => deliverable(&bounces.replace("{id}", id)).map_err(MessageError::Sender),
         }
     }
+}
+
+/// A person's name as the name of a sender: without what a mail program could read as something else.
+fn display_name(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control() && !"<>@\"".contains(*c)).take(60).collect();
+    name.replace("=?", "= ?").trim().to_owned()
 }
 
 /// A header of free text. What looks like an encoded word (RFC 2047) is encoded itself, so that it is shown
@@ -129,7 +161,9 @@ mod tests {
 
     fn message(bounces: &str, subject: &str) -> (Message, String) {
         let now = Timestamp::from_secs(1_800_000_000);
-        let made = envelope(bounces).message("id1", "info@bücher.example", letter(subject), now).unwrap();
+        let made = envelope(bounces)
+            .message("id1", "info@bücher.example", letter(subject), &MailHeaders::default(), now)
+            .unwrap();
         let text = String::from_utf8(made.formatted()).unwrap();
         (made, text)
     }

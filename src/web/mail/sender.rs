@@ -15,7 +15,7 @@ use crate::web::account::Email;
 use crate::web::db::QueryError;
 use crate::web::mail::breaker::Breaker;
 use crate::web::mail::letters::Letter;
-use crate::web::mail::message::Envelope;
+use crate::web::mail::message::{Envelope, MailHeaders};
 use crate::web::mail::queue::{Queue, Queued, Selection};
 use crate::web::mail::transport::{SendError, Transport};
 use crate::web::mail::verdict::Fault;
@@ -66,6 +66,15 @@ pub struct Addressed {
     pub to: Email,
     /// What it says.
     pub letter: Letter,
+    /// What its header says beside the usual.
+    pub headers: MailHeaders,
+}
+
+impl Addressed {
+    /// With the usual header.
+    pub fn new(to: Email, letter: Letter) -> Addressed {
+        Addressed { to, letter, headers: MailHeaders::default() }
+    }
 }
 
 /// Says what queued mails say, and to whom.
@@ -377,11 +386,11 @@ impl Sender {
             tracing::warn!(jti = %mail.jti, cause = crate::telemetry::chain(&error), "cannot write a letter");
             (Fault::Later, "the letter could not be written".to_owned())
         })?;
-        let Some(Addressed { to, letter }) = addressed else { return Ok(None) };
+        let Some(Addressed { to, letter, headers }) = addressed else { return Ok(None) };
         // What can't be put together now will not be later.
         let rendered =
-            letter.render(&self.envelope.host).map_err(|error| (Fault::Mailbox, error.to_string()))?;
-        let message = self.envelope.message(&mail.id, to.as_str(), rendered, now);
+            letter.render(&self.envelope.host, now).map_err(|error| (Fault::Mailbox, error.to_string()))?;
+        let message = self.envelope.message(&mail.id, to.as_str(), rendered, &headers, now);
         message.map(Some).map_err(|error| (Fault::Mailbox, error.to_string()))
     }
 

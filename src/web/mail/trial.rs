@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::secret::{RandomError, Secret};
 use crate::web::account::Email;
 use crate::web::mail::letters::Letter;
-use crate::web::mail::message::{Envelope, MessageError};
+use crate::web::mail::message::{Envelope, MailHeaders, MessageError};
 use crate::web::mail::transport::{SendError, Transport, TransportError};
 
 /// A test mail did not leave.
@@ -47,10 +47,10 @@ pub async fn send(settings: &Settings, to: &Email, now: Timestamp) -> Result<Str
     let transport = Transport::open(settings)?;
     let public_url = settings.web.public_url.as_str();
     let host = public_url.split_once("://").map_or(public_url, |(_, host)| host).to_owned();
-    let rendered = Letter::Test.render(&host)?;
+    let rendered = Letter::Test.render(&host, now)?;
     let envelope =
         Envelope { from: settings.mail.from.parse()?, bounces: settings.mail.bounces.clone(), host };
     let id = Secret::random::<16>()?;
-    let message = envelope.message(id.reveal(), to.as_str(), rendered, now)?;
+    let message = envelope.message(id.reveal(), to.as_str(), rendered, &MailHeaders::default(), now)?;
     Ok(transport.send(&format!("test-{}", id.reveal()), &message).await?)
 }
