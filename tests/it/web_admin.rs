@@ -111,7 +111,7 @@ async fn somebody_who_is_invited_chooses_name_and_password_and_is_in() {
     assert!(twice.status == 422 && twice.body.contains("already"), "{}", twice.body);
     let mails = web.mails().await;
     assert_eq!(mails.len(), 1);
-    assert!(mails[0].text.contains("invites you"), "{}", mails[0].text);
+    assert!(mails[0].text.contains("invited you"), "{}", mails[0].text);
     let path = mails[0].path();
     let mut kim = web.browser();
     let mistake = [("name", ""), ("password", "short"), ("password_again", "short")];
