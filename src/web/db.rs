@@ -216,7 +216,7 @@ impl Database {
         Ok(self.writer.begin_with(statement).await?)
     }
 
-    /// Takes an account until the end of the transaction: whoever else takes it waits. Returns whether
+    /// Takes an account until the end of the transaction: anyone else who takes it waits. Returns whether
     /// there is such an account and it may log in.
     ///
     /// # Errors

@@ -103,11 +103,11 @@ async fn opening_it_spends_nothing_and_the_owner_sees_looked_at_not_taken() {
     }
     web.app.flush_views().await;
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("0 of 1 taken; looked at twice, not taken"), "only people are counted: {page}");
+    assert!(page.contains("0 of 1 taken; looked at 2 times, not taken"), "only people are counted: {page}");
     assert_eq!(facts(&web, &made).await["uses_left"], 1);
     assert!(is_token(&press(&mut web.browser(), &made.public[0], &[]).await), "the last use works");
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("1 of 1 taken, 1 of them not begun yet; looked at twice"), "{page}");
+    assert!(page.contains("1 of 1 taken, 1 of them not begun yet; looked at 2 times"), "{page}");
     web.stop().await;
 }
 
