@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client_address;
 pub mod clock;
 pub mod config;
+pub mod connection;
 pub mod download;
 pub mod files;
 pub mod human;

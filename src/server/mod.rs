@@ -1,7 +1,10 @@
 //! Wires the services: opens what they need, binds the listeners, serves until told to stop.
 //! The only module beside the command line that knows both services.
 
+mod deadlines;
 mod listen;
+mod refusal;
+mod requests;
 mod transport;
 
 use std::future::Future;
@@ -19,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::connection::Connections;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::download::receipts::{self, OverHttp, OverHttpError, Receipts};
@@ -140,6 +144,7 @@ pub struct Running {
     download_state: Option<Arc<DownloadState>>,
     receipts: Option<Arc<Receipts>>,
     stores: Vec<Arc<dyn UsedTokens>>,
+    connections: Connections,
 }
 
 /// Opens everything, binds and begins to serve; returns when both services answer.
@@ -183,6 +188,7 @@ pub async fn start_with(
         download_state: None,
         receipts: None,
         stores: Vec::new(),
+        connections: Connections::new(settings.web.body_memory),
         settings,
     };
     // The web app last: a token that it issues must not be older than the store's fence.
@@ -199,19 +205,37 @@ pub async fn start_with(
     Ok(running)
 }
 
+/// How long a stop waits for requests to the web app.
+const WEB_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The web app on its listener, as it is shipped.
+///
+/// # Errors
+/// When the listener can't be used.
+pub fn web_server(
+    listener: TcpListener,
+    app: &web::App,
+    settings: &Settings,
+    connections: &Connections,
+) -> io::Result<Server> {
+    let limits = Limits {
+        connections: connections.clone(),
+        max_connections: settings.web.max_connections,
+        deadlines: settings.connection_limits,
+        stop_timeout: WEB_STOP_TIMEOUT,
+    };
+    let app = app.clone();
+    listen::serve(listener, limits, move || {
+        let app = app.clone();
+        App::new().configure(move |services| app.configure(services))
+    })
+}
+
 impl Running {
     async fn serve_web(&mut self, listener: TcpListener, app: web::App) -> Result<(), ServeError> {
         self.web = listener.local_addr().ok();
         self.first_admin_link = app.first_admin_link().await?;
-        let limits = Limits {
-            max_connections: self.settings.web.max_connections,
-            stop_timeout: Duration::from_secs(5),
-        };
-        let configured = app.clone();
-        let server = listen::serve(listener, limits, move || {
-            let app = configured.clone();
-            App::new().configure(move |services| app.configure(services))
-        });
+        let server = web_server(listener, &app, &self.settings, &self.connections);
         self.add(server.map_err(ServeError::Server)?);
         let looked_after = app.clone();
         self.tasks.push(actix_rt::spawn(async move { looked_after.tasks().await }));
@@ -269,7 +293,9 @@ impl Running {
         self.tasks.push(tokio::spawn(async move { told.tell_for_ever().await }));
         self.receipts = Some(receipts);
         let limits = Limits {
+            connections: self.connections.clone(),
             max_connections: self.settings.download.max_connections,
+            deadlines: self.settings.connection_limits,
             stop_timeout: self.settings.download.stop_timeout,
         };
         let data = Data::from(state.clone());

@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App as ActixApp, HttpServer};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
+use oncelink::connection::Connections;
 use oncelink::files::Shares;
+use oncelink::server::web_server;
 use oncelink::web::App;
 use oncelink::web::account::{Account, NewAccount};
 use oncelink::web::accounts::Added;
@@ -35,6 +36,8 @@ pub(crate) struct TestWeb {
     /// A second way to the same database, as the command line has it.
     pub(crate) outside: Administration,
     pub(crate) base: String,
+    /// Who is connected.
+    pub(crate) connections: Connections,
     servers: Vec<ServerHandle>,
     _folder: TempDir,
 }
@@ -62,8 +65,9 @@ impl TestWeb {
         let shares = Shares::open(&settings.shares).unwrap();
         let app = App::open(&settings, clock.clone(), shares).await.unwrap();
         let outside = Administration::open(&settings, clock.clone()).await.unwrap();
-        let server = serve(&app, listener);
-        TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
+        let connections = Connections::new(settings.web.body_memory);
+        let server = serve(&app, listener, &settings, &connections);
+        TestWeb { app, clock, settings, outside, base, connections, servers: vec![server], _folder: folder }
     }
 
     /// Starts a second app on the same database, as a second process would be, and answers where.
@@ -72,7 +76,12 @@ impl TestWeb {
         let app = App::open(&self.settings, self.clock.clone(), shares).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        self.servers.push(serve(&app, listener));
+        self.servers.push(serve(
+            &app,
+            listener,
+            &self.settings,
+            &Connections::new(self.settings.web.body_memory),
+        ));
         base
     }
 
@@ -129,13 +138,9 @@ impl TestWeb {
     }
 }
 
-fn serve(app: &App, listener: TcpListener) -> ServerHandle {
-    let app = app.clone();
-    let server = HttpServer::new(move || {
-        let app = app.clone();
-        ActixApp::new().configure(move |cfg| app.configure(cfg))
-    });
-    let server = server.workers(2).disable_signals().listen(listener).unwrap().run();
+/// The listener that is shipped, with its limits and deadlines.
+fn serve(app: &App, listener: TcpListener, settings: &Settings, connections: &Connections) -> ServerHandle {
+    let server = web_server(listener, app, settings, connections).unwrap();
     let handle = server.handle();
     actix_web::rt::spawn(server);
     handle
