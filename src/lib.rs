@@ -12,6 +12,7 @@ pub mod config;
 pub mod connection;
 pub mod download;
 pub mod files;
+pub mod health;
 pub mod human;
 pub mod id;
 pub mod receipt;

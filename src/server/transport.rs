@@ -83,6 +83,8 @@ impl Transport {
         });
         while window.as_mut().poll(cx).is_ready() {
             if *written < limits.least_per_window {
+                // What it has not read must not lie in the kernel's buffers for as long as it likes.
+                self.connection.close();
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the client reads too slowly",

@@ -12,6 +12,7 @@ use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::files::Shares;
+use crate::health::Health;
 use crate::receipt::TakeReports;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
@@ -176,6 +177,8 @@ impl App {
             uploads,
             manage,
             addresses: ClientAddresses::new(&settings.web.trusted_proxies),
+            health: Health::default(),
+            form_max: usize::try_from(settings.web.form_max).unwrap_or(usize::MAX),
             cookies: Cookies::new(&settings.web.public_url),
         };
         let sender = sender(settings, &state.administration, &state.receipts)?;
@@ -205,6 +208,11 @@ impl App {
     /// Whether opening made the very first signing key: this is the first start.
     pub fn signing_keys_made_now(&self) -> bool {
         self.state.administration.issuer.signer.made_now()
+    }
+
+    /// Where it is noted when something in the background fails, or a stop begins.
+    pub fn health(&self) -> &Health {
+        &self.state.health
     }
 
     /// Adds the app's addresses to a server.

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use crate::client_address::ClientAddresses;
 use crate::config::{Settings, Signup};
 use crate::files::Shares;
+use crate::health::Health;
 use crate::id::Jti;
 use crate::web::account::Email;
 use crate::web::administration::Administration;
@@ -59,6 +60,10 @@ pub struct State {
     pub manage: Manage,
     /// Who asks.
     pub addresses: ClientAddresses,
+    /// Whether the process does all that it should.
+    pub health: Health,
+    /// Most bytes of a form.
+    pub form_max: usize,
     /// Cookies.
     pub cookies: Cookies,
     /// What became of tokens that were taken through links.

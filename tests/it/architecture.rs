@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// What both services stand on; it imports neither. Each may import those before it that its line
 /// in [`may_import`] names.
-const KERNEL: [&str; 10] = [
+const KERNEL: [&str; 11] = [
     "clock",
     "secret",
     "id",
     "config",
     "client_address",
     "connection",
+    "health",
     "files",
     "token",
     "used_tokens",
@@ -37,6 +38,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("config", vec!["id"]),
         ("client_address", vec!["config"]),
         ("connection", vec!["client_address", "config"]),
+        ("health", vec![]),
         ("files", vec!["clock", "config", "id"]),
         ("token", vec!["clock", "files", "id", "secret"]),
         ("used_tokens", vec!["clock", "files", "id", "secret"]),

@@ -13,7 +13,7 @@ use crate::human;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::error::WebError;
-use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::links::find::PER_PAGE;
 use crate::web::links::make::{Made, NewLink};
 use crate::web::links::terms::{TermErrors, Typed};
@@ -23,12 +23,9 @@ use crate::web::pages::Section;
 use crate::web::pages::link_form;
 use crate::web::pages::my_links::{LinkRow, MyLinks, State};
 use crate::web::pages::row::encoded;
+use crate::web::passwords::Asker;
 use crate::web::rights::Readable;
 use crate::web::sessions::Place;
-
-/// Most bytes of the form: a list of a thousand long addresses, or a password that is far too long,
-/// is to be answered beside its field.
-pub(super) const MAX_LINK_FORM: usize = 4 << 20;
 
 /// Most files and folders of one link.
 const MAX_FILES: usize = 100;
@@ -182,7 +179,7 @@ pub(super) struct Wish {
 pub(super) async fn make(
     app: App,
     place: Place,
-    form: CsrfForm<Wish, MAX_LINK_FORM>,
+    form: CsrfForm<Wish, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields } = form;
     let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
@@ -207,7 +204,9 @@ pub(super) async fn make(
     }
     let administration = &app.administration;
     let password = match terms.password.clone() {
-        Some(password) => Some(administration.passwords.hash(password).await?),
+        Some(password) => {
+            Some(administration.passwords.hash(Asker::Account(who.account().id.clone()), password).await?)
+        }
         None => None,
     };
     let actor = Actor::account(who.account(), place.address);

@@ -25,7 +25,7 @@ pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Resul
             return Ok(refused(answer));
         }
     }
-    let body = body.to_bytes_limited(MAX_REPORT).await.map_err(|_| WebError::TooLarge)?;
+    let body = body.to_bytes_limited(MAX_REPORT).await.map_err(|_| WebError::TooLarge(MAX_REPORT))?;
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;

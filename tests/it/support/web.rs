@@ -14,7 +14,7 @@ use oncelink::web::App;
 use oncelink::web::account::{Account, NewAccount};
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
@@ -103,7 +103,7 @@ impl TestWeb {
             name: "Test <b>Person</b>".parse().unwrap(),
             admin: false,
             groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
-            password: Some(self.outside.passwords.hash(password).await.unwrap()),
+            password: Some(self.outside.passwords.hash(Asker::Operator, password).await.unwrap()),
         };
         match self.outside.accounts.add(new, self.clock.now()).await.unwrap() {
             Added::New(account) => account,
