@@ -23,8 +23,9 @@ use crate::server::deadlines::Bounded;
 use crate::server::requests::{self, Answer};
 use crate::server::transport::Transport;
 
-/// Connections that the kernel holds ready before a worker takes them.
-const BACKLOG: i32 = 1024;
+/// Connections that the kernel holds ready before a worker takes them. One that finds no room there is
+/// tried again by its client only after a second, so it is as large as the kernel usually lets it be.
+const BACKLOG: i32 = 4096;
 /// Connections beyond the limit that may be open until those that gave way are closed.
 const GIVING_WAY: usize = 256;
 /// A peer that is told to go has this long to do so.

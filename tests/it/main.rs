@@ -30,6 +30,7 @@ mod faults_kill;
 mod faults_order;
 mod faults_power;
 mod faults_slow;
+mod hang_ups;
 mod key_sets;
 mod key_source;
 mod link_uses;
