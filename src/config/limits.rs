@@ -17,6 +17,8 @@ pub struct ConnectionLimits {
     pub window: Duration,
     /// … and the bytes that must have moved within it.
     pub least_per_window: u64,
+    /// A newcomer doesn't push out a connection of its own address that moved a byte this recently.
+    pub settled: Duration,
 }
 
 impl Default for ConnectionLimits {
@@ -27,6 +29,7 @@ impl Default for ConnectionLimits {
             drain: Duration::from_secs(5),
             window: Duration::from_secs(60),
             least_per_window: 60 * 1024,
+            settled: Duration::from_secs(1),
         }
     }
 }

@@ -27,6 +27,8 @@ pub const HEAD_MAX: usize = 32 * 1024;
 const READ_AHEAD: usize = 4 * 1024;
 /// What every connection may hold without being counted.
 const UNCOUNTED: usize = 8 * 1024;
+/// What the buffer of a larger head takes up: it grows by doubling.
+const LARGE_HEAD: usize = 2 * HEAD_MAX - UNCOUNTED;
 
 /// One connection, shared by its transport and what serves its requests. Lives on one worker.
 #[derive(Clone)]
@@ -215,7 +217,7 @@ impl Connection {
         self.0.ahead.set(self.0.ahead.get().saturating_add(count));
         let is_large = self.0.ahead.get() > UNCOUNTED && self.0.serving.get() == 0;
         if is_large && self.0.head_memory.borrow().is_none() {
-            match self.hold(HEAD_MAX - UNCOUNTED) {
+            match self.hold(LARGE_HEAD) {
                 Some(held) => drop(self.0.head_memory.replace(Some(held))),
                 None => self.refuse(Refusal::Crowded),
             }

@@ -11,13 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::client_address::{neighbourhood, site};
+use crate::config::Settings;
 use crate::connection::entry::Entry;
 
 /// Connections that were found idle together are closed one by one as places are needed, so that a
 /// flood doesn't make each newcomer search through all of them.
 const VICTIMS_AT_ONCE: usize = 64;
-/// A newcomer doesn't push out a connection of its own address that moved a byte this recently.
-const SETTLED: Duration = Duration::from_secs(1);
 /// Connections beyond the limit, for questions about the service's health.
 const ON_PROBATION: usize = 64;
 /// A /48 counts as much as a /64 with a quarter of its connections.
@@ -37,6 +36,7 @@ pub struct Connections {
 
 struct State {
     next: u64,
+    settled: Duration,
     memory_max: usize,
     /// Bytes of memory that all connections hold.
     held: usize,
@@ -84,10 +84,15 @@ impl Crowd {
 }
 
 impl Connections {
-    /// No connections yet; together they may hold `memory_max` bytes of memory.
-    pub fn new(memory_max: u64) -> Connections {
+    /// No connections yet, with the limits of the settings.
+    pub fn new(settings: &Settings) -> Connections {
+        Connections::limited(settings.web.body_memory, settings.connection_limits.settled)
+    }
+
+    fn limited(memory_max: u64, settled: Duration) -> Connections {
         let state = State {
             next: 0,
+            settled,
             memory_max: usize::try_from(memory_max).unwrap_or(usize::MAX),
             held: 0,
             open: HashMap::new(),
@@ -178,6 +183,7 @@ impl Connections {
 
 impl State {
     fn make_place(&mut self, newcomer: &Arc<Entry>) {
+        let settled = self.settled;
         let State { open, listeners, .. } = self;
         let Some(listener) = listeners.get_mut(newcomer.listener.0) else { return };
         while let Some((moved, victim)) = listener.victims.pop() {
@@ -206,12 +212,12 @@ impl State {
         listener.tell(crowd, idle.len());
         let is_own = crowd.is_some_and(|crowd| crowd.has(newcomer));
         match idle.pop() {
-            Some((moved, victim)) if !is_own || moved.elapsed() >= SETTLED => {
+            Some((moved, victim)) if !is_own || moved.elapsed() >= settled => {
                 // Few at a time, lest the address no longer be the one with most before they are used up.
                 let most = VICTIMS_AT_ONCE.min(idle.len() / 16);
-                let settled = |(moved, _): &(Instant, Arc<Entry>)| moved.elapsed() >= SETTLED;
+                let is_settled = |(moved, _): &(Instant, Arc<Entry>)| moved.elapsed() >= settled;
                 let from = idle.len().saturating_sub(most);
-                listener.victims = idle.split_off(from).into_iter().filter(settled).collect();
+                listener.victims = idle.split_off(from).into_iter().filter(is_settled).collect();
                 self.close(&victim);
             }
             _ => self.put_on_probation(newcomer),

@@ -204,7 +204,7 @@ pub async fn start_with(
         download_state: None,
         receipts: None,
         stores: Vec::new(),
-        connections: Connections::new(settings.web.body_memory),
+        connections: Connections::new(&settings),
         settings,
     };
     match running.open(&clock, shares, store, began, web_listener, download_listener).await {

@@ -68,7 +68,8 @@ impl<B: MessageBody> Answer<B> {
             return Answer::Made { body: Box::pin(body), _serving: serving };
         }
         match body.try_into_bytes() {
-            Ok(bytes) => match serving.connection().hold(bytes.len()) {
+            // What was put together by appending has up to as much again in reserve.
+            Ok(bytes) => match serving.connection().hold(bytes.len().saturating_mul(2)) {
                 Some(held) => Answer::Large { bytes, _held: held, _serving: serving },
                 None => {
                     // Nobody else holds as much as this client, and there is no memory left.

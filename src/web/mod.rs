@@ -27,6 +27,7 @@ use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
+use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::rights::Rights;
@@ -61,6 +62,7 @@ pub mod local_path;
 pub mod mail;
 pub mod manage;
 pub mod note;
+pub mod page_turns;
 pub mod pages;
 pub mod passwords;
 pub mod problem;
@@ -169,6 +171,7 @@ impl App {
             rights: Rights::new(&settings.shares),
             shares,
             turns: Turns::default(),
+            page_turns: PageTurns::default(),
             signup: SignupRules::new(settings),
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
@@ -217,8 +220,12 @@ impl App {
 
     /// Adds the app's addresses to a server.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
-        cfg.app_data(self.state.clone())
-            .service(scope("").wrap(from_fn(problem::edge)).configure(handlers::routes));
+        cfg.app_data(self.state.clone()).service(
+            scope("")
+                .wrap(from_fn(page_turns::in_turn))
+                .wrap(from_fn(problem::edge))
+                .configure(handlers::routes),
+        );
     }
 
     /// Keeps the time and forgets what has ended by itself, for ever. Ends when it is dropped.

@@ -16,6 +16,7 @@ use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::manage::Manage;
+use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
@@ -50,6 +51,8 @@ pub struct State {
     pub outbox: bool,
     /// Held while an action link does its work.
     pub turns: Turns,
+    /// Held while a page is put together.
+    pub page_turns: PageTurns,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
     /// Digests of files that were uploaded.

@@ -19,6 +19,7 @@ const SHORT: ConnectionLimits = ConnectionLimits {
     drain: Duration::from_millis(200),
     window: Duration::from_millis(400),
     least_per_window: 16 * 1024,
+    settled: Duration::ZERO,
 };
 
 /// By then everything that has a deadline is over, even on a machine that is busy with other tests.

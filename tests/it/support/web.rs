@@ -36,8 +36,6 @@ pub(crate) struct TestWeb {
     /// A second way to the same database, as the command line has it.
     pub(crate) outside: Administration,
     pub(crate) base: String,
-    /// Who is connected.
-    pub(crate) connections: Connections,
     servers: Vec<ServerHandle>,
     _folder: TempDir,
 }
@@ -65,9 +63,9 @@ impl TestWeb {
         let shares = Shares::open(&settings.shares).unwrap();
         let app = App::open(&settings, clock.clone(), shares).await.unwrap();
         let outside = Administration::open(&settings, clock.clone()).await.unwrap();
-        let connections = Connections::new(settings.web.body_memory);
+        let connections = Connections::new(&settings);
         let server = serve(&app, listener, &settings, &connections);
-        TestWeb { app, clock, settings, outside, base, connections, servers: vec![server], _folder: folder }
+        TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
     }
 
     /// Starts a second app on the same database, as a second process would be, and answers where.
@@ -76,12 +74,7 @@ impl TestWeb {
         let app = App::open(&self.settings, self.clock.clone(), shares).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        self.servers.push(serve(
-            &app,
-            listener,
-            &self.settings,
-            &Connections::new(self.settings.web.body_memory),
-        ));
+        self.servers.push(serve(&app, listener, &self.settings, &Connections::new(&self.settings)));
         base
     }
 
