@@ -25,7 +25,7 @@ use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::web::account::NewAccount;
 use oncelink::web::administration::Administration;
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 
 const ROUNDS: usize = 200;
 /// Between two requests, so that the mail of one is written before the next is timed.
@@ -103,7 +103,7 @@ fn make_accounts(folder: &Path) {
     runtime.block_on(async {
         let desk = Administration::open(&settings, clock.clone()).await.unwrap();
         let typed = Password::new("what nobody ever guesses", 15).unwrap();
-        let password = desk.passwords.hash(typed).await.unwrap();
+        let password = desk.passwords.hash(Asker::Operator, typed).await.unwrap();
         for (form, _, _) in FORMS {
             for round in 0..ROUNDS {
                 let new = NewAccount {

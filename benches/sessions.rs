@@ -22,7 +22,7 @@ use oncelink::web::App;
 use oncelink::web::account::NewAccount;
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use oncelink::web::proof::Proof;
 use oncelink::web::sessions::{NewSession, Place, SessionEnds, Sessions};
 
@@ -151,10 +151,11 @@ async fn logged_in(settings: &Settings) -> (App, String) {
         name: "Ada".parse().unwrap(),
         admin: false,
         groups: BTreeSet::new(),
-        password: Some(desk.passwords.hash(typed.clone()).await.unwrap()),
+        password: Some(desk.passwords.hash(Asker::Operator, typed.clone()).await.unwrap()),
     };
     let Added::New(account) = desk.accounts.add(new, NOW).await.unwrap() else { panic!() };
-    let proof = Proof::by_password(Some(account), typed, &desk.passwords).await.unwrap().unwrap();
+    let proof =
+        Proof::by_password(Some(account), typed, &desk.passwords, Asker::Operator).await.unwrap().unwrap();
     let ends = SessionEnds {
         idle: settings.web.session_idle,
         max: settings.web.session_max,

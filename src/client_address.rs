@@ -78,6 +78,15 @@ pub fn neighbourhood(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The part of an address that one organisation usually has: the whole of an IPv4 address, the
+/// first 48 bits of an IPv6 address.
+pub fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
+    }
+}
+
 /// All lines of a header as one list; `None` when it is absent. A line that is not text counts as
 /// a hop that can't be read.
 fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

@@ -22,7 +22,7 @@ use crate::web::administration::Administration;
 use crate::web::audit::{Actor, Deed};
 use crate::web::issue::IssueError;
 use crate::web::issued::OverHttp;
-use crate::web::passwords::{Password, StoredPassword};
+use crate::web::passwords::{Asker, Password, StoredPassword};
 use crate::web::self_service::Changed;
 
 pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock) -> Result<(), CliError> {
@@ -193,7 +193,7 @@ async fn hashed(
     password: Option<Password>,
 ) -> Result<Option<StoredPassword>, CliError> {
     match password {
-        Some(password) => Ok(Some(administration.passwords.hash(password).await?)),
+        Some(password) => Ok(Some(administration.passwords.hash(Asker::Operator, password).await?)),
         None => Ok(None),
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DownloadSettings, JWKS_PATH, LinkSettings, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH,
-    ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
+    ConnectionLimits, DownloadSettings, JWKS_PATH, LinkSettings, LogFormat, LogSettings, MailSettings,
+    RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings,
+    WebSettings,
 };
 
 impl Default for Settings {
@@ -27,6 +28,7 @@ impl Default for Settings {
                 manage: Vec::new(),
                 quota: 0,
             }],
+            connection_limits: ConnectionLimits::default(),
         }
     }
 }
@@ -51,6 +53,8 @@ impl Default for WebSettings {
             receipt_address: ReceiptAddress::Network,
             trusted_proxies: Vec::new(),
             max_connections: 1000,
+            body_memory: 64 << 20,
+            form_max: 256 << 10,
             upload_max: 0,
             account_quota: 0,
             upload_keep: hours(24),

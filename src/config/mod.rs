@@ -15,6 +15,7 @@ mod defaults;
 mod duration;
 mod error;
 mod known;
+mod limits;
 mod load;
 mod network;
 mod size;
@@ -23,6 +24,7 @@ mod validate;
 pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
+pub use limits::ConnectionLimits;
 pub use network::{InvalidNetwork, Network};
 pub use size::{InvalidSize, parse as parse_size};
 
@@ -53,6 +55,9 @@ pub struct Settings {
     /// The folders that are hosted, each under its own name.
     #[serde(rename = "share")]
     pub shares: Vec<ShareSettings>,
+    /// How long a connection may take; no key of the file.
+    #[serde(skip)]
+    pub connection_limits: ConnectionLimits,
 }
 
 impl Settings {
@@ -131,6 +136,13 @@ pub struct WebSettings {
     pub trusted_proxies: Vec<Network>,
     /// Most connections at once.
     pub max_connections: usize,
+    /// Most bytes of memory that this process holds for clients: bodies of requests, large heads,
+    /// pages that wait for slow readers.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub body_memory: u64,
+    /// Most bytes of a form.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub form_max: u64,
     /// Most bytes of an uploaded file; 0 = no limit.
     #[serde(deserialize_with = "size::deserialize")]
     pub upload_max: u64,

@@ -20,6 +20,9 @@ const LEEWAY_MAX: Duration = Duration::from_secs(60);
 /// Whoever needs a longer password than this has mistaken the unit.
 const PASSWORD_MIN_RANGE: std::ops::RangeInclusive<usize> = 8..=128;
 
+/// Every form but the one for links fits into this.
+const FORM_LEAST: u64 = 16 * 1024;
+
 pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
     if settings.data_dir.as_os_str().is_empty() {
         return fault("data_dir", "it is empty".to_owned(), "name a folder, as in `data_dir = \"data\"`");
@@ -64,6 +67,14 @@ fn web(settings: &Settings) -> Result<(), Fault> {
         let (least, most) = (PASSWORD_MIN_RANGE.start(), PASSWORD_MIN_RANGE.end());
         let problem = format!("{} characters is not a sensible least length", web.password_min);
         return fault("web.password_min", problem, format!("choose {least} to {most}; 15 is recommended"));
+    }
+    if web.form_max < FORM_LEAST {
+        let problem = format!("{} bytes are too few for the forms there are", web.form_max);
+        return fault("web.form_max", problem, "choose at least `16KiB`; the default is `256KiB`");
+    }
+    if web.body_memory < web.form_max.saturating_mul(4) {
+        let problem = format!("{} bytes are less than four forms of `web.form_max`", web.body_memory);
+        return fault("web.body_memory", problem, "choose at least `1MiB`; the default is `64MiB`");
     }
     connections("web.max_connections", web.max_connections)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -195,15 +196,17 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
-fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<HttpResponse, Refusal> {
+fn probe(request: &HttpRequest, verdict: Result<(), String>) -> Result<HttpResponse, Refusal> {
     match (request.method(), verdict) {
         (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
-        (&Method::GET | &Method::HEAD, Err(why)) => Ok(plain(StatusCode::SERVICE_UNAVAILABLE, why)),
+        (&Method::GET | &Method::HEAD, Err(why)) => {
+            Ok(plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")))
+        }
         _ => Err(Refusal::Method { allow: "GET, HEAD" }),
     }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
+fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response::harden(&mut response);
     response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)

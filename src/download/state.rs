@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -17,6 +17,7 @@ use crate::download::ledger::Ledger;
 use crate::download::problem::Refusal;
 use crate::download::receipts::Receipts;
 use crate::files::Shares;
+use crate::health::Health;
 use crate::id::Jti;
 use crate::secret::{RandomError, random_bytes};
 use crate::token::Rules;
@@ -44,7 +45,7 @@ pub struct DownloadState {
     /// Where a person gets a new link; shown on pages of refusal.
     pub(crate) web_url: String,
     invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
-    stopping: AtomicBool,
+    health: Health,
     request_prefix: u32,
     requests: AtomicU64,
 }
@@ -84,7 +85,7 @@ impl DownloadState {
             addresses: ClientAddresses::new(&settings.download.trusted_proxies),
             web_url: settings.web.public_url.clone(),
             invalid,
-            stopping: AtomicBool::new(false),
+            health: Health::default(),
             request_prefix: u32::from_be_bytes(random_bytes()?),
             requests: AtomicU64::new(0),
         })
@@ -107,23 +108,22 @@ impl DownloadState {
     }
 
     /// Whether the service can redeem tokens now: the store is writable, keys are loaded, the
-    /// fence has passed and no stop is under way.
-    pub(crate) async fn ready(&self) -> Result<(), &'static str> {
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err("stopping");
-        }
+    /// fence has passed, all background tasks run and no stop is under way.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        self.health.verdict()?;
         if !self.keys.is_ready() {
-            return Err("no keys yet");
+            return Err("no keys yet".to_owned());
         }
         if self.store.fence() > self.clock.now() {
-            return Err("waiting for the fence to pass");
+            return Err("waiting for the fence to pass".to_owned());
         }
-        self.store.ready().await.map_err(|_| "the used-token store cannot be written")
+        self.store.ready().await.map_err(|_| "the used-token store cannot be written".to_owned())
     }
 
-    /// From now on `/readyz` says no, so that no new clients are sent here.
-    pub fn begin_stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+    /// Takes the process's health into account where readiness is asked for.
+    #[must_use]
+    pub fn reporting(self, health: Health) -> DownloadState {
+        DownloadState { health, ..self }
     }
 
     /// Looks after the store, the ledger and the limiter until dropped.

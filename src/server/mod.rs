@@ -1,7 +1,14 @@
 //! Wires the services: opens what they need, binds the listeners, serves until told to stop.
 //! The only module beside the command line that knows both services.
 
+mod announce;
+mod deadlines;
 mod listen;
+mod refusal;
+mod requests;
+mod signals;
+mod spawned;
+mod supervise;
 mod transport;
 
 use std::future::Future;
@@ -11,21 +18,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_server::{Server, ServerHandle};
+use actix_server::Server;
 use actix_web::web::Data;
 use actix_web::{App, web as routes};
 use async_trait::async_trait;
-use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::connection::Connections;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::download::receipts::{self, OverHttp, OverHttpError, Receipts};
 use crate::files::{ShareError, Shares};
 use crate::id::Jti;
 use crate::secret::RandomError;
+use crate::server::announce::announce;
 use crate::server::listen::Limits;
+use crate::server::signals::Signals;
+use crate::server::spawned::Spawned;
 use crate::telemetry::chain;
 use crate::token::{SecretFileError, SharedSecret};
 use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
@@ -108,19 +118,33 @@ pub enum ServeError {
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The system's signals can't be listened to.
+    #[error("cannot listen to signals")]
+    Signals(#[source] io::Error),
     /// A server ended by itself.
     #[error("a listener failed")]
     Server(#[source] io::Error),
 }
 
-/// Serves until SIGINT or SIGTERM, or until a listener fails.
+/// Serves until SIGINT or SIGTERM, or until a listener fails. Another of these signals ends the
+/// waiting for what is still under way.
 ///
 /// # Errors
 /// When a service can't start or ends by itself.
 pub async fn run(settings: Settings, role: Role) -> Result<(), ServeError> {
-    let running = start(settings, role, Clock::wall()).await?;
+    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    let mut running = tokio::select! {
+        started = start(settings, role, Clock::wall()) => started?,
+        () = signals.stop() => return Ok(()),
+    };
     announce(&running);
-    running.until(stop_signal()).await
+    let failed = tokio::select! {
+        () = signals.stop() => Ok(()),
+        failed = running.spawned.failed() => failed.map_err(ServeError::Server),
+    };
+    tracing::info!("stopping: transfers under way may finish");
+    running.stop_unless(signals.stop()).await;
+    failed
 }
 
 /// Services under way.
@@ -133,13 +157,12 @@ pub struct Running {
     pub first_admin_link: Option<String>,
     /// The settings with free ports filled in.
     pub settings: Settings,
-    servers: Vec<JoinHandle<io::Result<()>>>,
-    handles: Vec<ServerHandle>,
-    tasks: Vec<JoinHandle<()>>,
+    spawned: Spawned,
     web_app: Option<web::App>,
     download_state: Option<Arc<DownloadState>>,
     receipts: Option<Arc<Receipts>>,
     stores: Vec<Arc<dyn UsedTokens>>,
+    connections: Connections,
 }
 
 /// Opens everything, binds and begins to serve; returns when both services answer.
@@ -176,50 +199,95 @@ pub async fn start_with(
         web: None,
         download: None,
         first_admin_link: None,
-        servers: Vec::new(),
-        handles: Vec::new(),
-        tasks: Vec::new(),
+        spawned: Spawned::default(),
         web_app: None,
         download_state: None,
         receipts: None,
         stores: Vec::new(),
+        connections: Connections::new(&settings),
         settings,
     };
-    // The web app last: a token that it issues must not be older than the store's fence.
-    let web_app = match role.has_web() {
-        true => Some(web::App::open(&running.settings, clock.clone(), shares.clone()).await?),
-        false => None,
+    match running.open(&clock, shares, store, began, web_listener, download_listener).await {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// How long a stop waits for requests to the web app.
+const WEB_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The web app on its listener, as it is shipped.
+///
+/// # Errors
+/// When the listener can't be used.
+pub fn web_server(
+    listener: TcpListener,
+    app: &web::App,
+    settings: &Settings,
+    connections: &Connections,
+) -> io::Result<Server> {
+    let limits = Limits {
+        connections: connections.clone(),
+        max_connections: settings.web.max_connections,
+        deadlines: settings.connection_limits,
+        stop_timeout: WEB_STOP_TIMEOUT,
     };
-    if let Some(listener) = download_listener {
-        running.serve_download(listener, web_app.as_ref(), &clock, shares, store, began).await?;
-    }
-    if let (Some(listener), Some(app)) = (web_listener, web_app) {
-        running.serve_web(listener, app).await?;
-    }
-    Ok(running)
+    let app = app.clone();
+    listen::serve(listener, limits, move || {
+        let app = app.clone();
+        App::new().configure(move |services| app.configure(services))
+    })
 }
 
 impl Running {
+    /// Opens and serves; what is left after an error is for the caller to stop.
+    async fn open(
+        &mut self,
+        clock: &Clock,
+        shares: Shares,
+        store: Option<Arc<dyn UsedTokens>>,
+        began: Timestamp,
+        web_listener: Option<TcpListener>,
+        download_listener: Option<TcpListener>,
+    ) -> Result<(), ServeError> {
+        // The web app last: a token that it issues must not be older than the store's fence.
+        if web_listener.is_some() {
+            let app = web::App::open(&self.settings, clock.clone(), shares.clone()).await?;
+            self.spawned.report_to(app.health().clone());
+            self.web_app = Some(app);
+        }
+        let web_app = self.web_app.clone();
+        if let Some(listener) = download_listener {
+            self.serve_download(listener, web_app.as_ref(), clock, shares, store, began).await?;
+        }
+        if let (Some(listener), Some(app)) = (web_listener, web_app) {
+            self.serve_web(listener, app).await?;
+        }
+        Ok(())
+    }
+
     async fn serve_web(&mut self, listener: TcpListener, app: web::App) -> Result<(), ServeError> {
         self.web = listener.local_addr().ok();
         self.first_admin_link = app.first_admin_link().await?;
-        let limits = Limits {
-            max_connections: self.settings.web.max_connections,
-            stop_timeout: Duration::from_secs(5),
-        };
-        let configured = app.clone();
-        let server = listen::serve(listener, limits, move || {
-            let app = configured.clone();
-            App::new().configure(move |services| app.configure(services))
-        });
-        self.add(server.map_err(ServeError::Server)?);
+        let server = web_server(listener, &app, &self.settings, &self.connections);
+        self.spawned.server(server.map_err(ServeError::Server)?);
         let looked_after = app.clone();
-        self.tasks.push(actix_rt::spawn(async move { looked_after.tasks().await }));
+        self.spawned.task("keeping the web app", move || {
+            let app = looked_after.clone();
+            async move { app.tasks().await }
+        });
         let revoking = app.clone();
-        self.tasks.push(actix_rt::spawn(async move { revoking.revoke_tokens().await }));
-        let sending = app.clone();
-        self.tasks.push(actix_rt::spawn(async move { sending.send_mails().await }));
-        self.web_app = Some(app);
+        self.spawned.task("revoking tokens", move || {
+            let app = revoking.clone();
+            async move { app.revoke_tokens().await }
+        });
+        self.spawned.task("sending mails", move || {
+            let app = app.clone();
+            async move { app.send_mails().await }
+        });
         Ok(())
     }
 
@@ -259,25 +327,34 @@ impl Running {
         self.stores.push(store.clone());
         let receipts = self.open_receipts(store.as_ref(), clock.clone(), web_app).await?;
         let state = DownloadState::new(&self.settings, clock.clone(), keys, shares, store, receipts.clone())?;
-        let state = Arc::new(state);
+        let state = Arc::new(state.reporting(self.spawned.health().clone()));
         if let Some(app) = web_app {
             app.revoke_by(Arc::new(InProcess(state.clone())));
         }
         let watched = receipts.clone();
-        self.tasks.push(tokio::spawn(async move { watched.watch().await }));
+        self.spawned.task("watching deliveries", move || {
+            let receipts = watched.clone();
+            async move { receipts.watch().await }
+        });
         let told = receipts.clone();
-        self.tasks.push(tokio::spawn(async move { told.tell_for_ever().await }));
+        self.spawned.task("telling receipts", move || {
+            let receipts = told.clone();
+            async move { receipts.tell_for_ever().await }
+        });
         self.receipts = Some(receipts);
         let limits = Limits {
+            connections: self.connections.clone(),
             max_connections: self.settings.download.max_connections,
+            deadlines: self.settings.connection_limits,
             stop_timeout: self.settings.download.stop_timeout,
         };
         let data = Data::from(state.clone());
         let server = listen::serve(listener, limits, move || {
             App::new().app_data(data.clone()).default_service(routes::to(crate::download::handle))
         });
-        self.add(server.map_err(ServeError::Server)?);
-        self.tasks.push(tokio::spawn(state.clone().look_after()));
+        self.spawned.server(server.map_err(ServeError::Server)?);
+        let looked_after = state.clone();
+        self.spawned.task("keeping the download service", move || looked_after.clone().look_after());
         self.download_state = Some(state);
         Ok(())
     }
@@ -306,46 +383,37 @@ impl Running {
         Ok(Arc::new(receipts))
     }
 
-    fn add(&mut self, server: Server) {
-        self.handles.push(server.handle());
-        self.servers.push(tokio::spawn(server));
-    }
-
     /// Serves until `stop` is ready or a listener fails; then stops gracefully.
     ///
     /// # Errors
     /// When a listener failed.
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let servers = std::mem::take(&mut self.servers);
-        let failed = futures_util::future::select_all(servers);
-        tokio::select! {
-            () = stop => {
-                self.stop().await;
-                Ok(())
-            }
-            (ended, _, _) = failed => {
-                self.stop().await;
-                let ended = ended.map_err(|gone| ServeError::Server(io::Error::other(gone)))?;
-                ended.map_err(ServeError::Server)
-            }
-        }
+        let failed = tokio::select! {
+            () = stop => Ok(()),
+            failed = self.spawned.failed() => failed.map_err(ServeError::Server),
+        };
+        self.stop().await;
+        failed
     }
 
     /// Finishes the transfers under way (up to the limit), refuses new ones, closes the stores.
     pub async fn stop(self) {
-        if let Some(state) = &self.download_state {
-            state.begin_stop();
-        }
-        let listeners = futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true)));
+        self.stop_unless(std::future::pending()).await;
+    }
+
+    /// [`Running::stop`], but what is under way is waited for only until `at_once` is ready.
+    async fn stop_unless(self, at_once: impl Future<Output = ()>) {
+        self.spawned.health().begin_stop();
         let mails = async {
             if let Some(app) = &self.web_app {
                 app.finish_mails().await;
             }
         };
-        tokio::join!(listeners, mails);
-        for task in &self.tasks {
-            task.abort();
+        tokio::select! {
+            _ = futures_util::future::join(self.spawned.stop_servers(), mails) => {}
+            () = at_once => tracing::warn!("stopping at once: what is under way is cut off"),
         }
+        self.spawned.stop_tasks();
         if let Some(receipts) = &self.receipts {
             receipts.finish().await;
         }
@@ -422,36 +490,4 @@ fn make_private_dir(path: &Path) -> Result<(), ServeError> {
         .mode(0o700)
         .create(path)
         .map_err(|source| ServeError::DataDir { path: path.to_owned(), source })
-}
-
-/// Tells the terminal where to go. Written past the log: the first administrator's link is a secret.
-fn announce(running: &Running) {
-    use std::io::Write;
-    let mut text = String::new();
-    if running.web.is_some() {
-        text += &format!("Web app:           {}\n", running.settings.web.public_url);
-    }
-    if running.download.is_some() {
-        text += &format!("Download service:  {}\n", running.settings.download.public_url);
-    }
-    if let Some(link) = &running.first_admin_link {
-        text += &format!(
-            "\nThere is no administrator yet. Make the first one with this link; it works once:\n{link}\n"
-        );
-    }
-    // A terminal that is gone is no reason not to serve.
-    let _written = io::stdout().lock().write_all(text.as_bytes());
-}
-
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        // Without a handler the signal's default ends the process, and the stores are made for that.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    tracing::info!("stopping: transfers under way may finish");
 }

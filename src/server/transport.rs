@@ -4,23 +4,33 @@
 //! leave, and hides the socket; so the limit lives here, under the HTTP dispatcher. Little is left
 //! lying in the kernel's send buffer, too: what lies there when a connection breaks counts as sent,
 //! and would be missing from what may be sent again.
+//!
+//! It is also where a request's head is held to its size, for the dispatcher's own limit is larger.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_rt::net::TcpStream;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::connection::{Allowance, Connection, Refusal};
 use crate::download::Line;
+use crate::server::refusal;
 
-/// A reader is held against its speed over this time.
-const WINDOW: Duration = Duration::from_secs(60);
-/// Slower than 1 KiB/s over the window is dropped.
-const LEAST_PER_WINDOW: u64 = 60 * 1024;
+/// A peer that says nothing is asked after this long whether it is still there …
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// … and again, this often …
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+/// … so many times before it is gone.
+const PROBES: u32 = 4;
+/// What a client that was refused may still send before its connection is closed: enough for it to
+/// read the answer before it meets a closed door.
+const DRAIN_MAX: usize = 1024 * 1024;
 /// Unsent bytes in the kernel's send buffer, at most: enough to keep the line busy between two
 /// portions.
 const UNSENT: u32 = 256 * 1024;
@@ -29,19 +39,33 @@ const UNSENT: u32 = 256 * 1024;
 pub(crate) struct Transport {
     stream: TcpStream,
     line: Line,
+    connection: Connection,
+    /// Bytes that came after the refusal, once that was said.
+    drained: Option<usize>,
     /// Runs while a write is blocked.
     window: Option<Pin<Box<Sleep>>>,
     written: u64,
 }
 
 impl Transport {
-    pub(crate) fn new(stream: TcpStream) -> Transport {
+    pub(crate) fn new(stream: TcpStream, connection: Connection) -> Transport {
         let socket = SockRef::from(&stream);
-        // Both only tune; a socket that refuses them still works.
-        if let Err(e) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT)) {
+        let probes =
+            TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
+        let tuned = socket
+            .set_tcp_nodelay(true)
+            .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT))
+            .and_then(|()| socket.set_tcp_keepalive(&probes));
+        // They only tune; a socket that refuses them still works.
+        if let Err(e) = tuned {
             tracing::debug!("cannot tune a socket: {e}");
         }
-        Transport { stream, line: Line::default(), window: None, written: 0 }
+        Transport { stream, line: Line::default(), connection, drained: None, window: None, written: 0 }
+    }
+
+    /// What the connection is doing.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Tells the transfers on this connection how their bytes fare.
@@ -51,22 +75,64 @@ impl Transport {
 
     /// A write is blocked: waits for the window's end, and judges the reader by it.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let limits = self.connection.limits();
         let written = &mut self.written;
         let window = self.window.get_or_insert_with(|| {
             *written = 0;
-            Box::pin(tokio::time::sleep(WINDOW))
+            Box::pin(tokio::time::sleep(limits.window))
         });
         while window.as_mut().poll(cx).is_ready() {
-            if *written < LEAST_PER_WINDOW {
+            if *written < limits.least_per_window {
+                // What it has not read must not lie in the kernel's buffers for as long as it likes.
+                self.connection.close();
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the client reads too slowly",
                 )));
             }
             *written = 0;
-            window.as_mut().reset(Instant::now() + WINDOW);
+            window.as_mut().reset(Instant::now() + limits.window);
         }
         Poll::Pending
+    }
+
+    /// Reads at most `most` bytes.
+    fn poll_read_at_most(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
+        if buffer.remaining() <= most {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let count = part.filled().len();
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says why the client is refused, and then reads on for a while: a connection that is closed with
+    /// bytes unread is reset, and the client might never see the answer.
+    fn poll_refused(&mut self, cx: &mut Context<'_>, refusal: Refusal) -> Poll<io::Result<()>> {
+        if self.drained.is_none() {
+            self.drained = Some(0);
+            // Whoever has no room for it in the socket gets none.
+            let _said = self.stream.try_write(refusal::response(refusal).as_bytes());
+            let _closed = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+        }
+        loop {
+            let mut scratch = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let count = buffer.filled().len();
+            let drained = self.drained.get_or_insert(0);
+            *drained = drained.saturating_add(count);
+            if count == 0 || *drained > DRAIN_MAX {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
     }
 }
 
@@ -76,10 +142,24 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(refusal) = self.connection.refusal() {
+            return self.poll_refused(cx, refusal);
+        }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = match self.connection.allowance(cx.waker()) {
+            Allowance::Any => Pin::new(&mut self.stream).poll_read(cx, buffer),
+            Allowance::AtMost(most) => self.poll_read_at_most(cx, buffer, most),
+            Allowance::Look => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Allowance::Later => Poll::Pending,
+        };
         match &read {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.line.heard(),
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                self.connection.heard(buffer.filled().len() - before);
+                self.line.heard();
+            }
             Poll::Ready(Ok(())) => self.line.closed(),
             Poll::Ready(Err(_)) => self.line.broke(),
             Poll::Pending => {}
@@ -93,19 +173,24 @@ impl AsyncWrite for Transport {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
                 self.written = self.written.saturating_add(count as u64);
+                self.connection.wrote();
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(e)) => {
                 self.line.broke();
                 Poll::Ready(Err(e))
             }
-            Poll::Pending => self.poll_patience(cx),
+            Poll::Pending => {
+                self.connection.set_writing(true);
+                self.poll_patience(cx)
+            }
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The dispatcher flushes when all it had is written: the reader keeps up.
         self.window = None;
+        self.connection.set_writing(false);
         if self.line.written() {
             cx.waker().wake_by_ref();
         }
@@ -119,6 +204,10 @@ impl AsyncWrite for Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
+        if self.connection.is_closing() {
+            // Nobody waits for what may still lie in the kernel's buffers, and nobody should pay for it.
+            let _kept = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
         self.line.closed();
     }
 }

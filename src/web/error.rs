@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
+use crate::connection::Full;
 use crate::files::FileError;
 use crate::secret::RandomError;
 use crate::used_tokens::StoreError;
@@ -42,8 +43,8 @@ pub enum WebError {
     #[error("the request makes no sense: {0}")]
     Invalid(&'static str),
     /// The body is larger than any form of ours.
-    #[error("the body is too large")]
-    TooLarge,
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
     /// The body did not arrive in time.
     #[error("the body came too slowly")]
     Slow,
@@ -75,7 +76,7 @@ impl WebError {
             WebError::NotFound => "not-found",
             WebError::ForeignForm => "foreign-form",
             WebError::Invalid(_) => "invalid-request",
-            WebError::TooLarge => "too-large",
+            WebError::TooLarge(_) => "too-large",
             WebError::Slow => "too-slow",
             WebError::NoForm => "no-form",
             WebError::TooEarly(_) => "too-many-requests",
@@ -104,7 +105,7 @@ impl ResponseError for WebError {
             WebError::NotFound => StatusCode::NOT_FOUND,
             WebError::ForeignForm => StatusCode::FORBIDDEN,
             WebError::Invalid(_) => StatusCode::BAD_REQUEST,
-            WebError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            WebError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             WebError::Slow => StatusCode::REQUEST_TIMEOUT,
             WebError::NoForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -151,6 +152,12 @@ impl From<HashError> for WebError {
             HashError::Busy | HashError::Interrupted => WebError::Unavailable(error.into()),
             HashError::Random(_) | HashError::Failed(_) => WebError::Internal(error.into()),
         }
+    }
+}
+
+impl From<Full> for WebError {
+    fn from(full: Full) -> WebError {
+        WebError::Unavailable(full.into())
     }
 }
 

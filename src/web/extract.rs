@@ -6,14 +6,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_TYPE, USER_AGENT};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use actix_web::web::{Bytes, BytesMut, Data, Query};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
+use crate::connection::Connection;
 use crate::secret::Secret;
 use crate::web::account::Account;
 use crate::web::csrf;
@@ -23,8 +24,11 @@ use crate::web::sent_forms::SentForm;
 use crate::web::sessions::{Place, Session};
 use crate::web::state::State;
 
-/// Most bytes of a form; ours are far smaller.
+/// Most bytes of a form; nearly all of ours are far smaller.
 const MAX_FORM: usize = 64 * 1024;
+
+/// For forms that may be as large as `web.form_max` says.
+pub const LARGEST_FORM: usize = usize::MAX;
 
 /// How long a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,7 +117,7 @@ impl<T: DeserializeOwned + 'static, const MOST: usize> FromRequest for CsrfForm<
                 return Err(WebError::NotSignedIn);
             };
             let who = session_of(&request, &state).await?.ok_or(WebError::NotSignedIn)?;
-            let (body, sent) = own_form(&request, payload, &state, &id, MOST).await?;
+            let (body, sent) = own_form(&request, payload, &state, &id, MOST.min(state.form_max)).await?;
             Ok(CsrfForm { who, fields: parse(&body)?, sent })
         })
     }
@@ -138,7 +142,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
         Box::pin(async move {
             let state = state_of(&request)?;
             let secret = state.cookies.form(request.headers()).ok_or(WebError::ForeignForm)?;
-            let (body, sent) = own_form(&request, payload, &state, &secret, MAX_FORM).await?;
+            let (body, sent) =
+                own_form(&request, payload, &state, &secret, MAX_FORM.min(state.form_max)).await?;
             Ok(StrangerForm { fields: parse(&body)?, secret, sent })
         })
     }
@@ -165,7 +170,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
             if !csrf::same_origin(request.headers(), &state.public_url) {
                 return Err(WebError::ForeignForm);
             }
-            let body = in_time(payload, MAX_FORM).await?;
+            let body = in_time(&request, payload, MAX_FORM.min(state.form_max)).await?;
             if !body.is_empty() && !is_form(&request) {
                 return Err(WebError::NoForm);
             }
@@ -232,7 +237,7 @@ async fn own_form(
     if !is_form(request) {
         return Err(WebError::NoForm);
     }
-    let body = in_time(payload, most).await?;
+    let body = in_time(request, payload, most).await?;
     let (presented, rest) = take_token(&body)?;
     if !csrf::matches(secret, &presented) {
         return Err(WebError::ForeignForm);
@@ -266,17 +271,29 @@ fn is_form(request: &HttpRequest) -> bool {
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn in_time(payload: Payload, most: usize) -> Result<Bytes, WebError> {
-    let reading = tokio::time::timeout(FORM_TIMEOUT, read(payload, most));
+async fn in_time(request: &HttpRequest, payload: Payload, most: usize) -> Result<Bytes, WebError> {
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let size = announced.unwrap_or(most);
+    if size > most {
+        return Err(WebError::TooLarge(most));
+    }
+    if let Some(connection) = request.conn_data::<Connection>()
+        && let Some(held) = connection.hold_beyond_the_uncounted(size)?
+    {
+        // Until the request is answered: the fields that are made of the body live as long.
+        request.extensions_mut().insert(held);
+    }
+    let reading = tokio::time::timeout(FORM_TIMEOUT, read(payload, size.min(MAX_FORM), most));
     reading.await.map_err(|_| WebError::Slow)?
 }
 
-async fn read(mut payload: Payload, most: usize) -> Result<Bytes, WebError> {
-    let mut body = BytesMut::new();
+async fn read(mut payload: Payload, likely: usize, most: usize) -> Result<Bytes, WebError> {
+    let mut body = BytesMut::with_capacity(likely);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| WebError::Invalid("the body broke off"))?;
         if body.len() + chunk.len() > most {
-            return Err(WebError::TooLarge);
+            return Err(WebError::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }

@@ -12,6 +12,7 @@ use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::files::Shares;
+use crate::health::Health;
 use crate::receipt::TakeReports;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
@@ -27,6 +28,7 @@ use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
+use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::rights::Rights;
@@ -64,6 +66,7 @@ pub mod local_path;
 pub mod mail;
 pub mod manage;
 pub mod note;
+pub mod page_turns;
 pub mod pages;
 pub mod passwords;
 pub mod problem;
@@ -182,6 +185,7 @@ impl App {
             rights: Rights::new(&settings.shares),
             shares,
             turns: Turns::default(),
+            page_turns: PageTurns::default(),
             signup: SignupRules::new(settings),
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
@@ -191,6 +195,8 @@ impl App {
             uploads,
             manage,
             addresses: ClientAddresses::new(&settings.web.trusted_proxies),
+            health: Health::default(),
+            form_max: usize::try_from(settings.web.form_max).unwrap_or(usize::MAX),
             cookies: Cookies::new(&settings.web.public_url),
         };
         let sender = sender(settings, &state.administration, &state.receipts)?;
@@ -225,10 +231,16 @@ impl App {
         self.state.administration.issuer.signer.made_now()
     }
 
+    /// Where it is noted when something in the background fails, or a stop begins.
+    pub fn health(&self) -> &Health {
+        &self.state.health
+    }
+
     /// Adds the app's addresses to a server.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(self.state.clone()).service(
             scope("")
+                .wrap(from_fn(page_turns::in_turn))
                 .wrap(from_fn(carried::through))
                 .wrap(from_fn(problem::edge))
                 .configure(handlers::routes),

@@ -5,19 +5,17 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
-use argon2::{PasswordHasher, password_hash};
-use tokio::sync::Semaphore;
+use argon2::password_hash;
 use zeroize::Zeroizing;
 
 use crate::secret::{RandomError, random_bytes};
+use crate::web::passwords::memory::Memory;
+use crate::web::passwords::turns::Turns;
 
-/// Argon2id, RFC 9106, with the cost OWASP names as the least: 19 MiB, two passes, one lane; some
-/// 20 to 50 ms of one core. Hashes carry their own parameters, so a change here only concerns new ones.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
+mod memory;
+mod turns;
+
+pub use turns::Asker;
 
 /// Most bytes of a password; longer ones only serve to make us work.
 pub const MAX_BYTES: usize = 256;
@@ -159,7 +157,7 @@ pub enum HashError {
 /// Hashes and checks passwords, a few at a time. Clones share the limit.
 #[derive(Clone)]
 pub struct Passwords {
-    turns: Arc<Semaphore>,
+    turns: Turns,
     /// Checked in place of the hash of an account that does not exist, so that both take equally long.
     nobody: Arc<OnceLock<StoredPassword>>,
 }
@@ -167,8 +165,8 @@ pub struct Passwords {
 impl Default for Passwords {
     fn default() -> Passwords {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let turns = (cores / 2).clamp(1, AT_ONCE);
-        Passwords { turns: Arc::new(Semaphore::new(turns)), nobody: Arc::default() }
+        let turns = Turns::new((cores / 2).clamp(1, AT_ONCE));
+        Passwords { turns, nobody: Arc::default() }
     }
 }
 
@@ -176,16 +174,22 @@ impl Passwords {
     /// Makes, in the background, what the first attempt on an account that does not exist is
     /// compared with; otherwise that attempt would take longer than any other.
     pub fn prepare(&self) {
-        let nobody = Arc::clone(&self.nobody);
-        tokio::task::spawn_blocking(move || stored_nobody(&nobody).map(|_| ()));
+        let (passwords, nobody) = (self.clone(), Arc::clone(&self.nobody));
+        tokio::spawn(async move {
+            let making =
+                passwords.in_turn(Asker::Operator, move |memory| stored_nobody(&nobody, memory).map(|_| ()));
+            if let Err(error) = making.await {
+                tracing::warn!("cannot prepare for unknown accounts: {error}");
+            }
+        });
     }
 
     /// The hash to store.
     ///
     /// # Errors
     /// See [`HashError`].
-    pub async fn hash(&self, password: Password) -> Result<StoredPassword, HashError> {
-        self.in_turn(move || hash_now(password.0.as_bytes())).await
+    pub async fn hash(&self, asker: Asker, password: Password) -> Result<StoredPassword, HashError> {
+        self.in_turn(asker, move |memory| memory.hash(password.0.as_bytes())).await
     }
 
     /// Whether `presented` is the password behind `stored`. Without `stored` the answer is no, and
@@ -195,58 +199,45 @@ impl Passwords {
     /// See [`HashError`].
     pub async fn verify(
         &self,
+        asker: Asker,
         presented: Password,
         stored: Option<&StoredPassword>,
     ) -> Result<bool, HashError> {
         let (stored, nobody) = (stored.cloned(), Arc::clone(&self.nobody));
-        self.in_turn(move || match &stored {
-            Some(stored) => verify_now(presented.0.as_bytes(), stored),
-            None => verify_now(presented.0.as_bytes(), stored_nobody(&nobody)?).map(|_| false),
+        self.in_turn(asker, move |memory| match &stored {
+            Some(stored) => memory.verify(presented.0.as_bytes(), stored),
+            None => {
+                let nobody = stored_nobody(&nobody, memory)?;
+                memory.verify(presented.0.as_bytes(), nobody).map(|_| false)
+            }
         })
         .await
     }
 
     async fn in_turn<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+        asker: Asker,
+        work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| HashError::Busy)?.map_err(|_| HashError::Interrupted)?;
-        let work = move || {
-            let _turn = turn;
-            work()
-        };
+        let turn = self.turns.wait(asker).ok_or(HashError::Busy)?;
+        let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(|_| HashError::Busy)?;
+        let mut turn = turn.map_err(|_| HashError::Interrupted)?;
+        let work = move || work(turn.memory());
         tokio::task::spawn_blocking(work).await.map_err(|_| HashError::Interrupted)?
     }
 }
 
 /// The hash of what nobody knows.
-fn stored_nobody(nobody: &OnceLock<StoredPassword>) -> Result<&StoredPassword, HashError> {
+fn stored_nobody<'a>(
+    nobody: &'a OnceLock<StoredPassword>,
+    memory: &mut Memory,
+) -> Result<&'a StoredPassword, HashError> {
     if let Some(stored) = nobody.get() {
         return Ok(stored);
     }
     let unguessable: [u8; 32] = random_bytes()?;
-    let stored = hash_now(&unguessable)?;
+    let stored = memory.hash(&unguessable)?;
     Ok(nobody.get_or_init(|| stored))
-}
-
-fn hash_now(password: &[u8]) -> Result<StoredPassword, HashError> {
-    let params =
-        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| HashError::Failed(error.into()))?;
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let salt: [u8; 16] = random_bytes()?;
-    let hash: PasswordHash = argon2.hash_password_with_salt(password, &salt).map_err(HashError::Failed)?;
-    Ok(StoredPassword(hash.to_string()))
-}
-
-fn verify_now(password: &[u8], stored: &StoredPassword) -> Result<bool, HashError> {
-    let hash =
-        PasswordHash::new(&stored.0).map_err(|_| HashError::Failed(password_hash::Error::EncodingInvalid))?;
-    match Argon2::default().verify_password(password, &hash) {
-        Ok(()) => Ok(true),
-        Err(password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(HashError::Failed(error)),
-    }
 }
 
 #[cfg(test)]
@@ -279,9 +270,13 @@ mod tests {
     #[actix_web::test]
     async fn only_the_right_password_of_an_account_verifies() {
         let passwords = Passwords::default();
-        let stored = passwords.hash(Password::new("a good long password", 15).unwrap()).await.unwrap();
+        let stored = passwords
+            .hash(Asker::Operator, Password::new("a good long password", 15).unwrap())
+            .await
+            .unwrap();
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        let verify = |text: &str, stored| passwords.verify(Password::presented(text), stored);
+        let verify =
+            |text: &str, stored| passwords.verify(Asker::Operator, Password::presented(text), stored);
         assert!(verify("a good long password", Some(&stored)).await.unwrap());
         assert!(!verify("a good long passwore", Some(&stored)).await.unwrap());
         assert!(!verify("a good long password", None).await.unwrap());

@@ -15,6 +15,7 @@ use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
+use crate::human::size;
 use crate::web::csrf::origin_of;
 use crate::web::error::WebError;
 use crate::web::extract::session_of;
@@ -76,6 +77,10 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let wait = known.and_then(WebError::wait);
     let sentence = match known {
         Some(WebError::Storage(error)) => Some(error.sentence()),
+        Some(WebError::TooLarge(most)) => Some(format!(
+            "The form is larger than {}, which is the most that this service takes.",
+            size(*most as u64)
+        )),
         _ => None,
     };
     if prefers_json(request.headers()) {

@@ -2,7 +2,7 @@
 //! of logging in will be another way to make one, or a condition for making it.
 
 use crate::web::account::Account;
-use crate::web::passwords::{HashError, Password, Passwords, StoredPassword};
+use crate::web::passwords::{Asker, HashError, Password, Passwords, StoredPassword};
 
 /// Somebody showed that he owns an account. Only checking makes one.
 #[derive(Clone, Debug)]
@@ -21,9 +21,10 @@ impl Proof {
         account: Option<Account>,
         presented: Password,
         passwords: &Passwords,
+        asker: Asker,
     ) -> Result<Option<Proof>, HashError> {
         let stored = account.as_ref().and_then(|account| account.password.clone());
-        let verified = passwords.verify(presented, stored.as_ref()).await?;
+        let verified = passwords.verify(asker, presented, stored.as_ref()).await?;
         Ok(match (account, stored) {
             (Some(account), Some(password)) if verified => Some(Proof { account, password }),
             _ => None,

@@ -10,12 +10,14 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use crate::client_address::ClientAddresses;
 use crate::config::{Settings, Signup};
 use crate::files::Shares;
+use crate::health::Health;
 use crate::id::Jti;
 use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::carried::Carried;
 use crate::web::cookies::Cookies;
 use crate::web::manage::Manage;
+use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
@@ -53,6 +55,8 @@ pub struct State {
     pub outbox: bool,
     /// Held while an action link does its work.
     pub turns: Turns,
+    /// Held while a page is put together.
+    pub page_turns: PageTurns,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
     /// Requests that are carried to their end.
@@ -65,6 +69,10 @@ pub struct State {
     pub manage: Manage,
     /// Who asks.
     pub addresses: ClientAddresses,
+    /// Whether the process does all that it should.
+    pub health: Health,
+    /// Most bytes of a form.
+    pub form_max: usize,
     /// Cookies.
     pub cookies: Cookies,
     /// What became of tokens that were taken through links.

@@ -7,8 +7,19 @@ use std::path::{Path, PathBuf};
 
 /// What both services stand on; it imports neither. Each may import those before it that its line
 /// in [`may_import`] names.
-const KERNEL: [&str; 9] =
-    ["clock", "secret", "id", "config", "client_address", "files", "token", "used_tokens", "receipt"];
+const KERNEL: [&str; 11] = [
+    "clock",
+    "secret",
+    "id",
+    "config",
+    "client_address",
+    "connection",
+    "health",
+    "files",
+    "token",
+    "used_tokens",
+    "receipt",
+];
 
 /// What both services share beside the kernel: looks, words and log lines.
 const SHARED: [&str; 3] = ["assets", "human", "telemetry"];
@@ -26,6 +37,8 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("id", vec!["secret"]),
         ("config", vec!["id"]),
         ("client_address", vec!["config"]),
+        ("connection", vec!["client_address", "config"]),
+        ("health", vec![]),
         ("files", vec!["clock", "config", "id"]),
         ("token", vec!["clock", "files", "id", "secret"]),
         ("used_tokens", vec!["clock", "files", "id", "secret"]),

@@ -14,7 +14,7 @@ use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
 use oncelink::web::audit::Actor;
 use oncelink::web::db::{Database, DatabaseError};
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use oncelink::web::proof::Proof;
 use oncelink::web::self_service::Changed;
 use oncelink::web::sessions::{NewSession, Place, SessionEnds, Sessions};
@@ -204,7 +204,7 @@ async fn accounts_behave(settings: &Settings) {
     // A password is changed only by who saw the one before, and ends all sessions.
     let hashed = async |text: &str| {
         let password = Password::new(text, 15).unwrap();
-        (desk.passwords.hash(password.clone()).await.unwrap(), password)
+        (desk.passwords.hash(Asker::Operator, password.clone()).await.unwrap(), password)
     };
     let ((one, first), (two, second)) =
         (hashed("the first long password").await, hashed("the second long password").await);
@@ -221,7 +221,7 @@ async fn accounts_behave(settings: &Settings) {
     let (here, there) = (sessions(&desk), sessions(&other));
     let proof = async |password: &Password| {
         let account = accounts.by_id(&ada.id).await.unwrap();
-        Proof::by_password(account, password.clone(), &desk.passwords).await.unwrap()
+        Proof::by_password(account, password.clone(), &desk.passwords, Asker::Operator).await.unwrap()
     };
     assert!(proof(&second).await.is_none(), "not with another password");
     let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };

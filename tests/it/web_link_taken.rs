@@ -9,7 +9,7 @@ use oncelink::server::{self, Role, Running};
 use oncelink::web::account::NewAccount;
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use tempfile::TempDir;
 
 use crate::needs::has_program;
@@ -59,7 +59,9 @@ impl Stage {
             name: "Ada".parse().unwrap(),
             admin: false,
             groups: std::collections::BTreeSet::new(),
-            password: Some(desk.passwords.hash(Password::new(PASSWORD, 15).unwrap()).await.unwrap()),
+            password: Some(
+                desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap(),
+            ),
         };
         assert!(matches!(desk.accounts.add(new, START).await.unwrap(), Added::New(_)));
         let base = running.settings.web.public_url.clone();

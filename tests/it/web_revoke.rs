@@ -9,7 +9,7 @@ use oncelink::web::account::NewAccount;
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
 use oncelink::web::audit::Actor;
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use tempfile::TempDir;
 
 use crate::support::client::Client;
@@ -35,7 +35,7 @@ fn settings(folder: &TempDir) -> Settings {
 }
 
 async fn account(desk: &Administration, email: &str, admin: bool) -> oncelink::web::account::Account {
-    let password = desk.passwords.hash(Password::new(PASSWORD, 15).unwrap()).await.unwrap();
+    let password = desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap();
     let new = NewAccount {
         email: email.parse().unwrap(),
         name: "Somebody".parse().unwrap(),

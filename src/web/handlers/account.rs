@@ -16,7 +16,7 @@ use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::profile::{AccountForm, Profile};
-use crate::web::passwords::Password;
+use crate::web::passwords::{Asker, Password};
 use crate::web::self_service::Changed;
 use crate::web::sessions::Place;
 use crate::web::state::State;
@@ -92,8 +92,11 @@ async fn proven(
     let account = administration.accounts.by_id(&who.account().id).await?.ok_or(WebError::NotSignedIn)?;
     let now = administration.clock.now();
     let attempt = app.throttle.attempt(account.email.key(), place.address, now)?;
-    let is_own =
-        administration.passwords.verify(Password::presented(password), account.password.as_ref()).await?;
+    let asker = Asker::Account(account.id.clone());
+    let is_own = administration
+        .passwords
+        .verify(asker, Password::presented(password), account.password.as_ref())
+        .await?;
     if is_own {
         app.throttle.succeeded(attempt, now);
     }
@@ -151,7 +154,7 @@ pub(super) async fn change_password(
         return again(&app, &who, AccountForm::Password, errors, |_| {}).await;
     };
     let typed = Password::presented(&fields.password);
-    let stored = administration.passwords.hash(new).await?;
+    let stored = administration.passwords.hash(Asker::Account(account.id.clone()), new).await?;
     let now = administration.clock.now();
     let actor = Actor::account(&account, place.address);
     let service = &administration.self_service;

@@ -26,7 +26,7 @@ use crate::web::extract::StrangerForm;
 use crate::web::note::Note;
 use crate::web::pages::account::{Activate, Activation, FieldErrors};
 use crate::web::pages::links::Done;
-use crate::web::passwords::Password;
+use crate::web::passwords::{Asker, Password};
 use crate::web::self_service::{Changed, browser_mark};
 use crate::web::sessions::Place;
 use crate::web::state::State;
@@ -128,7 +128,7 @@ impl Visit<'_> {
             return self.again(Activation::FirstAdministrator, errors);
         };
         let typed = Password::presented(&fields.password);
-        let stored = administration.passwords.hash(password).await?;
+        let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
         let now = administration.clock.now();
         if administration.actions.spend(self.action, now).await? == Spent::Before {
             return done(Done::Activated);
@@ -157,7 +157,7 @@ impl Visit<'_> {
             return self.again(Activation::Invitation { email, name: fields.name.clone() }, errors);
         };
         let typed = Password::presented(&fields.password);
-        let stored = administration.passwords.hash(password).await?;
+        let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
         let now = administration.clock.now();
         if administration.actions.spend(self.action, now).await? == Spent::Before {
             return done(Done::PasswordChosen);
@@ -192,7 +192,11 @@ impl Visit<'_> {
         let now = administration.clock.now();
         let attempt = self.app.throttle.attempt(account.email.key(), self.place.address, now)?;
         let typed = Password::presented(&self.form.fields.password);
-        if !administration.passwords.verify(typed.clone(), account.password.as_ref()).await? {
+        if !administration
+            .passwords
+            .verify(Asker::LogIn(self.place.address), typed.clone(), account.password.as_ref())
+            .await?
+        {
             let wrong = "This is not the password that was chosen at sign-up.".to_owned();
             let errors = FieldErrors { password: Some(wrong), ..FieldErrors::default() };
             return self.again(Activation::Password { email: account.email.as_str().to_owned() }, errors);

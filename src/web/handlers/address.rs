@@ -19,7 +19,7 @@ use crate::web::note::Note;
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::address::ConfirmAddress;
 use crate::web::pages::links::Done;
-use crate::web::passwords::Password;
+use crate::web::passwords::{Asker, Password};
 use crate::web::self_service::Changed;
 use crate::web::state::State;
 
@@ -77,7 +77,8 @@ pub(super) async fn act(
     if !is_logged_in(&request, &app, &account).await? {
         let attempt = app.throttle.attempt(account.email.key(), address.0, now)?;
         let typed = Password::presented(&form.fields.password);
-        if !administration.passwords.verify(typed, account.password.as_ref()).await? {
+        if !administration.passwords.verify(Asker::LogIn(address.0), typed, account.password.as_ref()).await?
+        {
             let wrong = Some("This is not the password of the account.".to_owned());
             let errors = FieldErrors { password: wrong, ..FieldErrors::default() };
             return again(&account, &email, errors, csrf::token_for(&form.secret));

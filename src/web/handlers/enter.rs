@@ -6,7 +6,7 @@ use super::login::add_cookie;
 use super::see_other;
 use crate::web::account::Account;
 use crate::web::error::WebError;
-use crate::web::passwords::Password;
+use crate::web::passwords::{Asker, Password};
 use crate::web::proof::Proof;
 use crate::web::sessions::{NewSession, Place};
 use crate::web::state::State;
@@ -31,13 +31,15 @@ pub(super) async fn enter_at(
 ) -> Result<HttpResponse, WebError> {
     let now = app.administration.clock.now();
     let passwords = &app.administration.passwords;
-    let started = match Proof::by_password(Some(account.clone()), typed, passwords).await? {
-        Some(proof) => {
-            let new = NewSession { proof: &proof, remembered: false, place };
-            app.sessions.start(&new, now).await?
-        }
-        None => None,
-    };
+    let started =
+        match Proof::by_password(Some(account.clone()), typed, passwords, Asker::LogIn(place.address)).await?
+        {
+            Some(proof) => {
+                let new = NewSession { proof: &proof, remembered: false, place };
+                app.sessions.start(&new, now).await?
+            }
+            None => None,
+        };
     match started {
         Some(id) => {
             let mut answer = see_other(destination);

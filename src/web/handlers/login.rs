@@ -19,7 +19,7 @@ use crate::web::extract::{ClientAddress, CsrfForm, StrangerForm, session_of};
 use crate::web::local_path::LocalPath;
 use crate::web::note::Note;
 use crate::web::pages::account::Login;
-use crate::web::passwords::Password;
+use crate::web::passwords::{Asker, Password};
 use crate::web::proof::Proof;
 use crate::web::sessions::{NewSession, Place};
 use crate::web::state::State;
@@ -105,7 +105,9 @@ pub(super) async fn log_in(
     };
     let passwords = &app.administration.passwords;
     // A second step would stand here: between the proof and the session that begins with it.
-    let proof = Proof::by_password(account, Password::presented(&password), passwords).await?;
+    let proof =
+        Proof::by_password(account, Password::presented(&password), passwords, Asker::LogIn(place.address))
+            .await?;
     let id = match &proof {
         Some(proof) => {
             app.throttle.session(&proof.account().id, now)?;

@@ -14,7 +14,7 @@ use crate::id::FilePath;
 use crate::web::account::Email;
 use crate::web::audit::Actor;
 use crate::web::error::WebError;
-use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::links::find::PER_PAGE;
 use crate::web::links::make::{Made, NewLink};
 use crate::web::links::terms::{TermErrors, Typed};
@@ -24,13 +24,10 @@ use crate::web::pages::Section;
 use crate::web::pages::link_form;
 use crate::web::pages::my_links::{LinkRow, MyLinks, State};
 use crate::web::pages::row::encoded;
+use crate::web::passwords::Asker;
 use crate::web::rights::Readable;
 use crate::web::sessions::Place;
 use crate::web::storage::StorageError;
-
-/// Most bytes of the form: a list of a thousand long addresses, or a password that is far too long,
-/// is to be answered beside its field.
-pub(super) const MAX_LINK_FORM: usize = 4 << 20;
 
 /// Recipients that are named one by one in what is said of them.
 const NAMED_MAX: usize = 20;
@@ -187,7 +184,7 @@ pub(super) struct Wish {
 pub(super) async fn make(
     app: App,
     place: Place,
-    form: CsrfForm<Wish, MAX_LINK_FORM>,
+    form: CsrfForm<Wish, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, sent } = form;
     let once = app.sent_forms.begin(sent).await?;
@@ -220,7 +217,9 @@ pub(super) async fn make(
         return again(typed, TermErrors { recipients: too_many_mails(&full), ..TermErrors::default() });
     }
     let password = match terms.password.clone() {
-        Some(password) => Some(administration.passwords.hash(password).await?),
+        Some(password) => {
+            Some(administration.passwords.hash(Asker::Account(who.account().id.clone()), password).await?)
+        }
         None => None,
     };
     let actor = Actor::account(who.account(), place.address);

@@ -7,12 +7,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use super::login::add_cookie;
-use super::my_links::MAX_LINK_FORM;
 use super::{App, html_with_script, see_other};
 use crate::human;
 use crate::web::audit::Actor;
 use crate::web::error::WebError;
-use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::links::change::PasswordChange;
 use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::links::{Link, Recipient, Standing, moment, qr};
@@ -20,6 +19,7 @@ use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::deliveries::DeliveriesPart;
 use crate::web::pages::my_links::{OneLink, RecipientRow, State};
+use crate::web::passwords::Asker;
 use crate::web::sessions::Place;
 
 /// `GET /links/{id}`
@@ -136,7 +136,7 @@ pub(super) async fn change(
     app: App,
     id: Path<String>,
     place: Place,
-    form: CsrfForm<Change, MAX_LINK_FORM>,
+    form: CsrfForm<Change, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let link = own(&app, &who, &id).await?;
@@ -168,7 +168,9 @@ pub(super) async fn change(
         terms.title.clone_from(&link.title);
     }
     let password = match terms.password.clone() {
-        Some(password) => PasswordChange::Set(administration.passwords.hash(password).await?),
+        Some(password) => PasswordChange::Set(
+            administration.passwords.hash(Asker::Account(who.account().id.clone()), password).await?,
+        ),
         None if remove => PasswordChange::Remove,
         None => PasswordChange::Keep,
     };

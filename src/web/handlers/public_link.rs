@@ -24,7 +24,7 @@ use crate::web::links::uses::{self, Press, Reserved};
 use crate::web::links::{Link, Recipient};
 use crate::web::pages::Chrome;
 use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink, Taken};
-use crate::web::passwords::Password;
+use crate::web::passwords::{Asker, Password};
 use crate::web::problem::prefers_json;
 use crate::web::self_service::browser_mark;
 use crate::web::throttle::Cause;
@@ -355,7 +355,10 @@ async fn proven(
     let of = (link.id.as_str(), recipient.id.as_str());
     let attempt = app.throttle.guess(of, address, browser, now)?;
     if let (Some(stored), Some(password)) = (&link.password, &password) {
-        let is_it = administration.passwords.verify(Password::presented(password), Some(stored)).await?;
+        let is_it = administration
+            .passwords
+            .verify(Asker::Visitor(address), Password::presented(password), Some(stored))
+            .await?;
         if !is_it {
             return Ok(Some(Refused::WrongPassword));
         }

@@ -31,7 +31,7 @@ pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Resul
         }
     }
     let reading = tokio::time::timeout(REPORT_TIMEOUT, body.to_bytes_limited(MAX_REPORT));
-    let body = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge)?;
+    let body = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_REPORT))?;
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;

@@ -20,6 +20,7 @@ use crate::web::note::Note;
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::links::Done;
 use crate::web::pages::reset::{Forgot, Reset};
+use crate::web::passwords::Asker;
 use crate::web::self_service::Changed;
 
 /// The page that says that a mail is on its way.
@@ -115,7 +116,7 @@ pub(super) async fn act(
         let csrf = csrf::token_for(&form.secret);
         return unprocessable(&Reset { errors, ..Reset::new(account.email.as_str(), least, csrf) });
     };
-    let stored = administration.passwords.hash(password).await?;
+    let stored = administration.passwords.hash(Asker::Visitor(address.0), password).await?;
     let now = administration.clock.now();
     if administration.actions.spend(&link.action, now).await? == Spent::Before {
         return done(Done::PasswordChosen);

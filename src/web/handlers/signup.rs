@@ -17,6 +17,7 @@ use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, StrangerForm};
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::signup::{MailSent, SentKind, SignUp as SignUpPage, SignUpClosed};
+use crate::web::passwords::Asker;
 use crate::web::self_service::{SignUp, browser_mark};
 use crate::web::state::State;
 use crate::web::throttle::Cause;
@@ -83,7 +84,7 @@ pub(super) async fn sign_up(
     };
     let now = administration.clock.now();
     app.throttle.request(address.0, now)?;
-    let password = administration.passwords.hash(password).await?;
+    let password = administration.passwords.hash(Asker::Visitor(address.0), password).await?;
     // Without a mail the older request must stand, for its link is the one that arrived.
     if app.throttle.mail(Cause::SignUp, email.key(), now) {
         let new = SignUp {

@@ -214,7 +214,7 @@ async fn expect(form: &mut Multipart, name: &str) -> Result<Option<String>, WebE
         return Ok(None);
     }
     let reading = tokio::time::timeout(TEXT_TIMEOUT, field.bytes(MOST_TEXT));
-    let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge)?;
+    let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MOST_TEXT))?;
     let bytes = bytes.map_err(|_| WebError::Invalid("the form broke off"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
     Ok(Some(text.to_owned()))

@@ -3,6 +3,8 @@
 //! One batch is written by a thread that may block while the next one is gathered, so an upload never
 //! holds more than two batches in memory, and a slow sender holds no thread.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,8 +22,14 @@ use crate::web::uploads::quota::{self, Limit};
 use crate::web::uploads::turn::Turn;
 use crate::web::uploads::{Upload, Uploads, rows};
 
-/// Bytes that are gathered before they are written.
+/// Bytes that are gathered before they are written, where few uploads run …
 const BATCH: usize = 256 * 1024;
+
+/// … and where many do …
+const BATCH_LEAST: usize = 32 * 1024;
+
+/// … so that all of them together gather about this much.
+const ALL_BATCHES: usize = 32 * 1024 * 1024;
 
 /// A sender that sends nothing for so long has gone.
 const STANDS_STILL: Duration = Duration::from_secs(30);
@@ -103,7 +111,10 @@ impl Uploads {
             checksum: incoming.checksum,
             room_for: room.limit.bytes,
         });
-        let (writer, outcome) = receive(incoming.body, incoming.may_go_on, &turn, writer, &mut room).await?;
+        let running = Running::one_more(&self.running);
+        let (writer, outcome) =
+            receive(incoming.body, incoming.may_go_on, &turn, &running, writer, &mut room).await?;
+        drop(running);
         let (writer, outcome) = on_disk(move || Ok::<_, StorageError>(writer.settle(outcome))).await?;
         let mut upload = Upload { offset: writer.offset, unchecked_from: None, ..upload.clone() };
         self.count(&upload).await?;
@@ -248,6 +259,27 @@ impl Writer {
     }
 }
 
+/// One of the uploads that take bytes in.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn one_more(running: &Arc<AtomicUsize>) -> Running {
+        running.fetch_add(1, Ordering::Relaxed);
+        Running(Arc::clone(running))
+    }
+
+    /// How much it may gather now.
+    fn batch(&self) -> usize {
+        (ALL_BATCHES / self.0.load(Ordering::Relaxed).max(1)).clamp(BATCH_LEAST, BATCH)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What came of gathering a batch.
 enum Gathered {
     More,
@@ -258,6 +290,7 @@ async fn receive<S, E, M>(
     mut body: S,
     mut may_go_on: M,
     turn: &Turn,
+    running: &Running,
     writer: Box<Writer>,
     room: &mut Room<'_>,
 ) -> Result<(Box<Writer>, Result<(), StorageError>), StorageError>
@@ -268,7 +301,7 @@ where
     let mut writing: Writing = Writing::Rests(writer);
     let mut asked = tokio::time::Instant::now();
     loop {
-        let (batch, mut gathered) = gather(&mut body, turn, asked + ASK_EVERY).await;
+        let (batch, mut gathered) = gather(&mut body, turn, running.batch(), asked + ASK_EVERY).await;
         if asked.elapsed() >= ASK_EVERY {
             asked = tokio::time::Instant::now();
             if !may_go_on().await {
@@ -317,12 +350,17 @@ impl Writing {
 
 /// What comes until a batch is full or `deadline` has passed: whether a slow sender may go on is to be
 /// asked as often as with a fast one.
-async fn gather<S, E>(body: &mut S, turn: &Turn, deadline: tokio::time::Instant) -> (Vec<Bytes>, Gathered)
+async fn gather<S, E>(
+    body: &mut S,
+    turn: &Turn,
+    most: usize,
+    deadline: tokio::time::Instant,
+) -> (Vec<Bytes>, Gathered)
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
     let (mut batch, mut len) = (Vec::new(), 0);
-    while len < BATCH {
+    while len < most {
         let next = tokio::select! {
             next = tokio::time::timeout(STANDS_STILL, body.next()) => next,
             () = turn.wanted() => return (batch, Gathered::End(Err(StorageError::BrokeOff))),

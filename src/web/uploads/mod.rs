@@ -7,6 +7,7 @@
 //! database comes first, the file second.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -54,6 +55,8 @@ pub struct Uploads {
     keep: Duration,
     turns: Turns,
     hashing: Arc<DashMap<UploadId, Hashing>>,
+    /// How many take bytes in.
+    running: Arc<AtomicUsize>,
 }
 
 /// What an upload is to become.
@@ -149,6 +152,7 @@ impl Uploads {
             keep: settings.web.upload_keep,
             turns: Turns::default(),
             hashing: Arc::default(),
+            running: Arc::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use oncelink::web::account::{Account, NewAccount};
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
 use oncelink::web::issue::DownloadOrder;
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use oncelink::web::receipts::Receipts;
 use oncelink::web::receipts::deliveries::Delivered;
 use sqlx::{AssertSqlSafe, Row};
@@ -127,7 +127,9 @@ impl Desk {
             name: "Ada".parse().unwrap(),
             admin: false,
             groups: BTreeSet::new(),
-            password: Some(db.passwords.hash(Password::new(PASSWORD, 15).unwrap()).await.unwrap()),
+            password: Some(
+                db.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap(),
+            ),
         };
         let Added::New(owner) = db.accounts.add(new, clock.now()).await.unwrap() else {
             panic!("no account")

@@ -5,15 +5,16 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App as ActixApp, HttpServer};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
+use oncelink::connection::Connections;
 use oncelink::files::Shares;
+use oncelink::server::web_server;
 use oncelink::web::App;
 use oncelink::web::account::{Account, NewAccount};
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
@@ -62,7 +63,8 @@ impl TestWeb {
         let shares = Shares::open(&settings.shares).unwrap();
         let app = App::open(&settings, clock.clone(), shares).await.unwrap();
         let outside = Administration::open(&settings, clock.clone()).await.unwrap();
-        let server = serve(&app, listener);
+        let connections = Connections::new(&settings);
+        let server = serve(&app, listener, &settings, &connections);
         TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
     }
 
@@ -72,7 +74,7 @@ impl TestWeb {
         let app = App::open(&self.settings, self.clock.clone(), shares).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        self.servers.push(serve(&app, listener));
+        self.servers.push(serve(&app, listener, &self.settings, &Connections::new(&self.settings)));
         base
     }
 
@@ -94,7 +96,7 @@ impl TestWeb {
             name: "Test <b>Person</b>".parse().unwrap(),
             admin: false,
             groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
-            password: Some(self.outside.passwords.hash(password).await.unwrap()),
+            password: Some(self.outside.passwords.hash(Asker::Operator, password).await.unwrap()),
         };
         match self.outside.accounts.add(new, self.clock.now()).await.unwrap() {
             Added::New(account) => account,
@@ -129,13 +131,9 @@ impl TestWeb {
     }
 }
 
-fn serve(app: &App, listener: TcpListener) -> ServerHandle {
-    let app = app.clone();
-    let server = HttpServer::new(move || {
-        let app = app.clone();
-        ActixApp::new().configure(move |cfg| app.configure(cfg))
-    });
-    let server = server.workers(2).disable_signals().listen(listener).unwrap().run();
+/// The listener that is shipped, with its limits and deadlines.
+fn serve(app: &App, listener: TcpListener, settings: &Settings, connections: &Connections) -> ServerHandle {
+    let server = web_server(listener, app, settings, connections).unwrap();
     let handle = server.handle();
     actix_web::rt::spawn(server);
     handle

@@ -1,0 +1,98 @@
+//! One connection as the registry sees it, from whatever thread.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+
+use crate::connection::registry::ListenerId;
+
+/// What the registry and the connection's own worker share.
+pub(super) struct Entry {
+    pub(super) id: u64,
+    pub(super) listener: ListenerId,
+    /// The peer's address; IPv6: its /64.
+    pub(super) near: IpAddr,
+    /// The same for IPv4; IPv6: its /48.
+    pub(super) wide: IpAddr,
+    began: Instant,
+    /// Milliseconds from `began` to the moment at which the last byte moved.
+    moved: AtomicU64,
+    /// Whether the server is at work for the client, so that it isn't the client that is idle.
+    working: AtomicBool,
+    closing: AtomicBool,
+    /// Whether it came when no place was free, and may only ask for the service's health.
+    on_probation: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Entry {
+    pub(super) fn new(id: u64, listener: ListenerId, near: IpAddr, wide: IpAddr) -> Entry {
+        Entry {
+            id,
+            listener,
+            near,
+            wide,
+            began: Instant::now(),
+            moved: AtomicU64::new(0),
+            working: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            on_probation: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Notes that a byte moved.
+    pub(super) fn touch(&self) {
+        let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(since, Ordering::Relaxed);
+    }
+
+    /// When the last byte moved.
+    pub(super) fn moved_at(&self) -> Instant {
+        self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_working(&self, working: bool) {
+        self.working.store(working, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_working(&self) -> bool {
+        self.working.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn put_on_probation(&self) {
+        self.on_probation.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.on_probation.load(Ordering::Relaxed)
+    }
+
+    /// Tells the connection's worker to close it.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Wakes `waker` when the connection is to be closed.
+    pub(super) fn on_close(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+}
+
+#[cfg(test)]
+impl Entry {
+    /// The same connection, if it had been made at another moment.
+    pub(super) fn begun(began: Instant, entry: &Entry) -> Entry {
+        let mut aged = Entry::new(entry.id, entry.listener, entry.near, entry.wide);
+        aged.began = began;
+        aged
+    }
+}

@@ -1,0 +1,327 @@
+//! All connections of this process: who has how many, who holds how much memory, and whose is closed
+//! when there are too many or too much.
+//!
+//! There is no limit per address while there is room. When there is none, the address that has most
+//! gives way: the client that only just came would otherwise pay for one that came in thousands.
+//! Behind a proxy the proxy is the address, and its longest idle connection gives way.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::client_address::{neighbourhood, site};
+use crate::config::Settings;
+use crate::connection::entry::Entry;
+
+/// Connections that were found idle together are closed one by one as places are needed, so that a
+/// flood doesn't make each newcomer search through all of them.
+const VICTIMS_AT_ONCE: usize = 64;
+/// Connections beyond the limit, for questions about the service's health.
+const ON_PROBATION: usize = 64;
+/// A /48 counts as much as a /64 with a quarter of its connections.
+const SITE_WEIGHT: usize = 4;
+/// A full listener is logged at most this often.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Which listener a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(usize);
+
+/// The connections of this process. Clones share them.
+#[derive(Clone)]
+pub struct Connections {
+    shared: Arc<Mutex<State>>,
+}
+
+struct State {
+    next: u64,
+    settled: Duration,
+    memory_max: usize,
+    /// Bytes of memory that all connections hold.
+    held: usize,
+    open: HashMap<u64, Member>,
+    listeners: Vec<Listener>,
+}
+
+struct Member {
+    entry: Arc<Entry>,
+    held: usize,
+}
+
+struct Listener {
+    max: usize,
+    open: usize,
+    near: HashMap<IpAddr, usize>,
+    /// Only IPv6 addresses have a site that is more than their neighbourhood.
+    sites: HashMap<IpAddr, usize>,
+    /// The next to go, the longest idle last, each with the moment at which its last byte had moved.
+    victims: Vec<(Instant, Arc<Entry>)>,
+    on_probation: VecDeque<u64>,
+    told: Option<Instant>,
+}
+
+/// An address with all its connections, at one width.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crowd {
+    Near(IpAddr),
+    Site(IpAddr),
+}
+
+impl Crowd {
+    fn has(self, entry: &Entry) -> bool {
+        match self {
+            Crowd::Near(address) => entry.near == address,
+            Crowd::Site(address) => entry.wide == address,
+        }
+    }
+
+    const fn address(self) -> IpAddr {
+        match self {
+            Crowd::Near(address) | Crowd::Site(address) => address,
+        }
+    }
+}
+
+impl Connections {
+    /// No connections yet, with the limits of the settings.
+    pub fn new(settings: &Settings) -> Connections {
+        Connections::limited(settings.web.body_memory, settings.connection_limits.settled)
+    }
+
+    fn limited(memory_max: u64, settled: Duration) -> Connections {
+        let state = State {
+            next: 0,
+            settled,
+            memory_max: usize::try_from(memory_max).unwrap_or(usize::MAX),
+            held: 0,
+            open: HashMap::new(),
+            listeners: Vec::new(),
+        };
+        Connections { shared: Arc::new(Mutex::new(state)) }
+    }
+
+    /// A listener that has room for `max` connections.
+    pub fn listener(&self, max: usize) -> ListenerId {
+        let mut state = self.lock();
+        state.listeners.push(Listener {
+            max,
+            open: 0,
+            near: HashMap::new(),
+            sites: HashMap::new(),
+            victims: Vec::new(),
+            on_probation: VecDeque::new(),
+            told: None,
+        });
+        ListenerId(state.listeners.len().saturating_sub(1))
+    }
+
+    /// Takes a place for a connection that was accepted. Where there is none another connection is
+    /// told to close, or else the newcomer is put on probation.
+    pub(super) fn enter(&self, listener: ListenerId, peer: Option<IpAddr>) -> Arc<Entry> {
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let (near, wide) = (neighbourhood(peer), site(peer));
+        let mut state = self.lock();
+        let id = state.next;
+        state.next = id.wrapping_add(1);
+        let entry = Arc::new(Entry::new(id, listener, near, wide));
+        state.open.insert(id, Member { entry: Arc::clone(&entry), held: 0 });
+        let is_over = state.listeners.get_mut(listener.0).is_some_and(|listener| {
+            listener.count(&entry);
+            listener.open > listener.max
+        });
+        if is_over {
+            state.make_place(&entry);
+        }
+        entry
+    }
+
+    /// Gives a connection's place back.
+    pub(super) fn leave(&self, entry: &Entry) {
+        self.lock().remove(entry.id);
+    }
+
+    /// Notes that a connection holds `bytes` more. Where that is more than all together may hold, the
+    /// address that holds most gives way; returns whether `entry` may keep them.
+    pub(super) fn hold(&self, entry: &Entry, bytes: usize) -> bool {
+        let mut state = self.lock();
+        let Some(member) = state.open.get_mut(&entry.id) else { return false };
+        member.held = member.held.saturating_add(bytes);
+        state.held = state.held.saturating_add(bytes);
+        while state.held > state.memory_max {
+            match state.greediest().filter(|greedy| greedy.id != entry.id) {
+                Some(greedy) => state.close(&greedy),
+                None => {
+                    state.release(entry.id, bytes);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Gives back what [`Connections::hold`] noted.
+    pub(super) fn release(&self, entry: &Entry, bytes: usize) {
+        self.lock().release(entry.id, bytes);
+    }
+
+    /// How many connections a listener has.
+    pub fn open(&self, listener: ListenerId) -> usize {
+        self.lock().listeners.get(listener.0).map_or(0, |listener| listener.open)
+    }
+
+    /// How many bytes all connections hold.
+    pub fn held(&self) -> usize {
+        self.lock().held
+    }
+
+    // Invariant: nothing that is done under the lock can panic halfway.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn make_place(&mut self, newcomer: &Arc<Entry>) {
+        let settled = self.settled;
+        let State { open, listeners, .. } = self;
+        let Some(listener) = listeners.get_mut(newcomer.listener.0) else { return };
+        while let Some((moved, victim)) = listener.victims.pop() {
+            let is_still_idle = open.contains_key(&victim.id)
+                && victim.moved_at() == moved
+                && !victim.is_working()
+                && !victim.is_on_probation();
+            if is_still_idle {
+                return self.close(&victim);
+            }
+        }
+        let crowd = listener.crowd();
+        let idle = |member: &&Member| {
+            member.entry.listener == newcomer.listener
+                && member.entry.id != newcomer.id
+                && crowd.is_some_and(|crowd| crowd.has(&member.entry))
+                && !member.entry.is_working()
+                && !member.entry.is_on_probation()
+        };
+        let mut idle: Vec<(Instant, Arc<Entry>)> = open
+            .values()
+            .filter(idle)
+            .map(|member| (member.entry.moved_at(), Arc::clone(&member.entry)))
+            .collect();
+        idle.sort_unstable_by_key(|(moved, _)| std::cmp::Reverse(*moved));
+        listener.tell(crowd, idle.len());
+        let is_own = crowd.is_some_and(|crowd| crowd.has(newcomer));
+        match idle.pop() {
+            Some((moved, victim)) if !is_own || moved.elapsed() >= settled => {
+                // Few at a time, lest the address no longer be the one with most before they are used up.
+                let most = VICTIMS_AT_ONCE.min(idle.len() / 16);
+                let is_settled = |(moved, _): &(Instant, Arc<Entry>)| moved.elapsed() >= settled;
+                let from = idle.len().saturating_sub(most);
+                listener.victims = idle.split_off(from).into_iter().filter(is_settled).collect();
+                self.close(&victim);
+            }
+            _ => self.put_on_probation(newcomer),
+        }
+    }
+
+    fn put_on_probation(&mut self, newcomer: &Entry) {
+        newcomer.put_on_probation();
+        let Some(listener) = self.listeners.get_mut(newcomer.listener.0) else { return };
+        listener.on_probation.push_back(newcomer.id);
+        if listener.on_probation.len() > ON_PROBATION
+            && let Some(oldest) = listener.on_probation.pop_front()
+            && let Some(oldest) = self.open.get(&oldest).map(|member| Arc::clone(&member.entry))
+        {
+            self.close(&oldest);
+        }
+    }
+
+    /// The longest idle connection, of those that hold memory, of the address that holds most.
+    fn greediest(&self) -> Option<Arc<Entry>> {
+        let holders = || self.open.values().filter(|member| member.held > 0);
+        let mut sums: HashMap<IpAddr, usize> = HashMap::new();
+        for member in holders() {
+            *sums.entry(member.entry.near).or_default() += member.held;
+        }
+        let (most, _) = sums.into_iter().max_by_key(|(_, held)| *held)?;
+        let entries = holders().map(|member| &member.entry).filter(|entry| entry.near == most);
+        entries.min_by_key(|entry| (entry.is_working(), entry.moved_at())).cloned()
+    }
+
+    /// Tells a connection to close; its place and its memory count as free from now on.
+    fn close(&mut self, entry: &Entry) {
+        self.remove(entry.id);
+        entry.close();
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(member) = self.open.remove(&id) else { return };
+        self.held = self.held.saturating_sub(member.held);
+        if let Some(listener) = self.listeners.get_mut(member.entry.listener.0) {
+            listener.discount(&member.entry);
+        }
+    }
+
+    fn release(&mut self, id: u64, bytes: usize) {
+        if let Some(member) = self.open.get_mut(&id) {
+            let bytes = bytes.min(member.held);
+            member.held -= bytes;
+            self.held = self.held.saturating_sub(bytes);
+        }
+    }
+}
+
+impl Listener {
+    fn count(&mut self, entry: &Entry) {
+        self.open = self.open.saturating_add(1);
+        *self.near.entry(entry.near).or_default() += 1;
+        if entry.near != entry.wide {
+            *self.sites.entry(entry.wide).or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, entry: &Entry) {
+        self.open = self.open.saturating_sub(1);
+        decrease(&mut self.near, entry.near);
+        if entry.near != entry.wide {
+            decrease(&mut self.sites, entry.wide);
+        }
+        if entry.is_on_probation() {
+            self.on_probation.retain(|id| *id != entry.id);
+        }
+    }
+
+    /// The address that has most connections.
+    fn crowd(&self) -> Option<Crowd> {
+        let near = self.near.iter().map(|(address, count)| (*count, Crowd::Near(*address)));
+        let sites = self.sites.iter().map(|(address, count)| (count / SITE_WEIGHT, Crowd::Site(*address)));
+        near.chain(sites).max_by_key(|(count, _)| *count).map(|(_, crowd)| crowd)
+    }
+
+    fn tell(&mut self, crowd: Option<Crowd>, idle: usize) {
+        let now = Instant::now();
+        if self.told.is_none_or(|told| now.duration_since(told) >= TOLD_EVERY) {
+            self.told = Some(now);
+            let address = crowd.map(|crowd| tracing::field::display(crowd.address()));
+            tracing::warn!(
+                address,
+                idle,
+                max = self.max,
+                "a listener is full; the address with most connections gives way"
+            );
+        }
+    }
+}
+
+fn decrease(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let Some(count) = counts.get_mut(&address) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&address);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

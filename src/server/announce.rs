@@ -1,0 +1,23 @@
+//! Tells the terminal where to go.
+
+use std::io::{self, Write};
+
+use crate::server::Running;
+
+/// Written past the log: the first administrator's link is a secret.
+pub(super) fn announce(running: &Running) {
+    let mut text = String::new();
+    if running.web.is_some() {
+        text += &format!("Web app:           {}\n", running.settings.web.public_url);
+    }
+    if running.download.is_some() {
+        text += &format!("Download service:  {}\n", running.settings.download.public_url);
+    }
+    if let Some(link) = &running.first_admin_link {
+        text += &format!(
+            "\nThere is no administrator yet. Make the first one with this link; it works once:\n{link}\n"
+        );
+    }
+    // A terminal that is gone is no reason not to serve.
+    let _written = io::stdout().lock().write_all(text.as_bytes());
+}

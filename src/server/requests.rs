@@ -1,0 +1,224 @@
+//! What lies between HTTP and a service: it tells the connection of each request and its end, holds
+//! those who send a body to a least speed, and hands large pages on in portions.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_http::body::{BodySize, MessageBody};
+use actix_http::error::PayloadError;
+use actix_http::header::{self, HeaderValue};
+use actix_http::{BoxedPayloadStream, Payload, Request, Response, StatusCode};
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep};
+
+use crate::connection::{Connection, HeldMemory, Serving};
+use crate::server::refusal;
+
+/// Larger answers count as memory that is held for their client, and leave in portions of this size.
+const LARGE: usize = 64 * 1024;
+
+/// What a connection that came when there was no place may ask.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Notes that a request begins, and wraps its body.
+pub(super) fn begin(request: &mut Request, connection: &Connection) -> Serving {
+    let payload = std::mem::replace(request.payload(), Payload::None);
+    let has_body = !matches!(payload, Payload::None);
+    let serving = connection.begin(has_body);
+    if has_body {
+        let paced = Paced::new(payload, connection.clone());
+        *request.payload() = Payload::Stream { payload: Box::pin(paced) };
+    }
+    serving
+}
+
+/// Whether a request may be served: on a connection without a place of its own only those for the
+/// service's health are.
+pub(super) fn is_admitted(request: &Request, connection: &Connection) -> bool {
+    !connection.is_on_probation() || HEALTH.contains(&request.path())
+}
+
+/// The answer to one that may not.
+pub(super) fn crowded<B>() -> Response<Answer<B>> {
+    let mut response = Response::with_body(StatusCode::SERVICE_UNAVAILABLE, Answer::said(refusal::CROWDED));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(refusal::RETRY_AFTER));
+    response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
+    response
+}
+
+/// The body of an answer, during which its request counts as being served.
+pub(super) enum Answer<B> {
+    /// As the service made it.
+    Made { body: Pin<Box<B>>, _serving: Serving },
+    /// All in memory, and handed on in portions: the dispatcher copies what it is given.
+    Large { bytes: Bytes, _held: HeldMemory, _serving: Serving },
+    /// A sentence of ours.
+    Said(&'static str),
+}
+
+impl<B: MessageBody> Answer<B> {
+    pub(super) fn of(body: B, serving: Serving) -> Answer<B> {
+        if !matches!(body.size(), BodySize::Sized(size) if size > LARGE as u64) {
+            return Answer::Made { body: Box::pin(body), _serving: serving };
+        }
+        match body.try_into_bytes() {
+            // What was put together by appending has up to as much again in reserve.
+            Ok(bytes) => match serving.connection().hold(bytes.len().saturating_mul(2)) {
+                Some(held) => Answer::Large { bytes, _held: held, _serving: serving },
+                None => {
+                    // Nobody else holds as much as this client, and there is no memory left.
+                    serving.connection().close();
+                    Answer::Said("")
+                }
+            },
+            Err(body) => Answer::Made { body: Box::pin(body), _serving: serving },
+        }
+    }
+}
+
+impl<B> Answer<B> {
+    const fn said(text: &'static str) -> Answer<B> {
+        Answer::Said(text)
+    }
+}
+
+impl<B: MessageBody> MessageBody for Answer<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        match self {
+            Answer::Made { body, .. } => body.size(),
+            Answer::Large { bytes, .. } => BodySize::Sized(bytes.len() as u64),
+            Answer::Said(text) => BodySize::Sized(text.len() as u64),
+        }
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        match &mut *self {
+            Answer::Made { body, .. } => body.as_mut().poll_next(cx),
+            Answer::Large { bytes, .. } if bytes.is_empty() => Poll::Ready(None),
+            Answer::Large { bytes, .. } => {
+                let portion = bytes.split_to(bytes.len().min(LARGE));
+                Poll::Ready(Some(Ok(portion)))
+            }
+            Answer::Said(text) => {
+                let text = std::mem::take(text);
+                Poll::Ready((!text.is_empty()).then(|| Ok(Bytes::from_static(text.as_bytes()))))
+            }
+        }
+    }
+}
+
+/// A body whose sender keeps to a least speed. Only the time in which somebody waits for its bytes
+/// counts: a disk that is slow is not the client's fault.
+struct Paced {
+    body: Payload<BoxedPayloadStream>,
+    connection: Connection,
+    /// Since when bytes are waited for.
+    waiting_since: Option<Instant>,
+    /// For how long they were waited for in this window, before that.
+    waited: Duration,
+    /// How many came in this window.
+    came: u64,
+    timer: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+}
+
+impl Paced {
+    fn new(body: Payload<BoxedPayloadStream>, connection: Connection) -> Paced {
+        Paced {
+            body,
+            connection,
+            waiting_since: None,
+            waited: Duration::ZERO,
+            came: 0,
+            timer: None,
+            ended: false,
+        }
+    }
+
+    /// Ready when bytes were waited for as long as the window is and too few came.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limits = self.connection.limits();
+        loop {
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
+            let deadline = since + limits.window.saturating_sub(self.waited);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if deadline <= Instant::now() {
+                if self.came < limits.least_per_window {
+                    return Poll::Ready(());
+                }
+                (self.came, self.waited, self.waiting_since) = (0, Duration::ZERO, None);
+            }
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
+            timer.as_mut().reset(since + limits.window.saturating_sub(self.waited));
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.connection.body_ended();
+    }
+}
+
+impl Stream for Paced {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_next(cx);
+        if polled.is_ready()
+            && let Some(since) = this.waiting_since.take()
+        {
+            this.waited += since.elapsed();
+            this.connection.set_awaiting_body(false);
+        }
+        match polled {
+            Poll::Ready(Some(Ok(bytes))) => {
+                this.came = this.came.saturating_add(bytes.len() as u64);
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Poll::Ready(ended) => {
+                if ended.is_none() {
+                    this.end();
+                }
+                Poll::Ready(ended)
+            }
+            Poll::Pending => {
+                this.connection.set_awaiting_body(true);
+                match this.poll_patience(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(()) => {
+                        let slow =
+                            std::io::Error::new(std::io::ErrorKind::TimedOut, "the client sends too slowly");
+                        Poll::Ready(Some(Err(PayloadError::Io(slow))))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Paced {
+    /// A reader that has what it wants need not have looked for the end, which may be there.
+    fn drop(&mut self) {
+        self.connection.set_awaiting_body(false);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while !self.ended {
+            match Pin::new(&mut self.body).poll_next(&mut cx) {
+                Poll::Ready(None) => self.end(),
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_))) | Poll::Pending => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What runs until it is stopped: the servers and the background tasks.
+
+use std::future::Future;
+use std::io;
+
+use actix_server::{Server, ServerHandle};
+use tokio::task::JoinHandle;
+
+use crate::health::Health;
+use crate::server::supervise::{Patience, supervise};
+
+/// Servers and tasks. Dropped, it leaves nothing running.
+#[derive(Default)]
+pub(super) struct Spawned {
+    health: Health,
+    servers: Vec<JoinHandle<io::Result<()>>>,
+    handles: Vec<ServerHandle>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Spawned {
+    pub(super) const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// From now on `health` is told of tasks that end.
+    pub(super) fn report_to(&mut self, health: Health) {
+        self.health = health;
+    }
+
+    pub(super) fn server(&mut self, server: Server) {
+        self.handles.push(server.handle());
+        self.servers.push(tokio::spawn(server));
+    }
+
+    /// Runs a background task that never ends by itself, and again if it does.
+    pub(super) fn task<F, Fut>(&mut self, name: &'static str, make: F)
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.tasks.push(supervise(&self.health, Patience::default(), name, make));
+    }
+
+    /// Waits until a server ends by itself.
+    pub(super) async fn failed(&mut self) -> io::Result<()> {
+        let (ended, at, _) = futures_util::future::select_all(&mut self.servers).await;
+        drop(self.servers.swap_remove(at));
+        ended.map_err(io::Error::other)?
+    }
+
+    /// Refuses new connections, and waits for what is under way, up to its limit.
+    pub(super) async fn stop_servers(&self) {
+        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+    }
+
+    pub(super) fn stop_tasks(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        self.stop_tasks();
+        for handle in &self.handles {
+            // The command is sent at once; nobody waits for its end.
+            drop(handle.stop(false));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The process as its operator meets it: signals, a start that fails, and what is left running.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use oncelink::clock::Clock;
+use oncelink::config::{Settings, ShareSettings};
+use oncelink::server::{self, Role};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::process::{Download, PROGRAM, Site, signal, wait_for};
+use crate::support::web_process::WebSite;
+
+#[test]
+fn a_hang_up_and_the_users_signals_end_nothing() {
+    let site = Site::new();
+    let mut node = site.start();
+    for harmless in [Signal::HUP, Signal::USR1, Signal::USR2] {
+        signal(node.id(), harmless);
+    }
+    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP: nothing is reloaded"));
+    site.redeem(1);
+    assert!(node.ended().is_none(), "{}", site.log());
+    // Neither while a stop is under way.
+    site.put("big.bin", &vec![1; 64 << 20]);
+    let waiting = Download::begin(site.address, &site.ticket("big.bin").path, "").unwrap();
+    signal(node.id(), Signal::TERM);
+    wait_for("the stop", || site.log().contains("stopping: "));
+    signal(node.id(), Signal::HUP);
+    drop(waiting);
+    wait_for("the end", || node.ended().is_some());
+    assert_eq!(node.ended().unwrap().code(), Some(0), "{}", site.log());
+}
+
+#[test]
+fn a_second_signal_ends_the_waiting_for_transfers() {
+    for (first, second) in
+        [(Signal::INT, Signal::INT), (Signal::TERM, Signal::INT), (Signal::TERM, Signal::TERM)]
+    {
+        let site = Site::new();
+        // Longer than the test would ever wait.
+        let settings = std::fs::read_to_string(site.path().join("oncelink.toml")).unwrap();
+        let patient = settings.replace("stop_timeout = '1s'", "stop_timeout = '10h'");
+        std::fs::write(site.path().join("oncelink.toml"), patient).unwrap();
+        site.put("big.bin", &vec![1; 64 << 20]);
+        let mut node = site.start();
+        let ticket = site.ticket("big.bin");
+        let transfer = Download::begin(site.address, &ticket.path, "").unwrap();
+        signal(node.id(), first);
+        wait_for("the stop", || site.log().contains("stopping: "));
+        assert!(node.ended().is_none(), "a transfer is under way");
+        signal(node.id(), second);
+        wait_for("the end", || node.ended().is_some());
+        assert_eq!(node.ended().unwrap().code(), Some(0), "{}", site.log());
+        drop(transfer);
+        let node = site.start();
+        site.assert_used([&ticket]);
+        node.kill();
+    }
+}
+
+#[test]
+fn a_signal_at_the_web_app_is_as_harmless() {
+    let site = WebSite::new(None, "");
+    let mut app = site.start();
+    signal(app.id(), Signal::HUP);
+    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP: nothing is reloaded"));
+    assert_eq!(app.readiness(), Some(200));
+    signal(app.id(), Signal::TERM);
+    wait_for("the end", || app.ended().is_some());
+}
+
+/// Both services on free ports, with data below `dir`.
+fn both(dir: &TempDir) -> Settings {
+    let mut settings = Settings { data_dir: dir.path().join("data"), ..Settings::default() };
+    std::fs::create_dir_all(dir.path().join("share")).unwrap();
+    settings.shares = vec![ShareSettings {
+        name: "files".to_owned(),
+        path: dir.path().join("share"),
+        read: vec!["everyone".to_owned()],
+        ..ShareSettings::default()
+    }];
+    (settings.web.listen, settings.download.listen) =
+        (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
+    "http://127.0.0.1:0".clone_into(&mut settings.web.public_url);
+    "http://127.0.0.1:0".clone_into(&mut settings.download.public_url);
+    settings
+}
+
+#[actix_web::test]
+async fn a_start_that_fails_late_leaves_nothing_running() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = both(&dir);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    settings.web.listen = free;
+    // The receipts' outbox is opened when the web app and the used-token store are open already.
+    let in_the_way = settings.download_dir().join("receipts.sqlite");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let failed = server::start(settings.clone(), Role::Both, Clock::wall()).await;
+    assert!(failed.is_err_and(|error| matches!(error, server::ServeError::Receipts(_))));
+    assert!(std::net::TcpStream::connect(free).is_err(), "nobody listens");
+    // The locks of the stores are free, and so is the port.
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let running = server::start(settings, Role::Both, Clock::wall()).await.unwrap();
+    assert_eq!(running.web, Some(free));
+    running.stop().await;
+}
+
+#[test]
+fn a_signal_while_the_program_starts_ends_it_in_good_order() {
+    let dir = TempDir::new().unwrap();
+    let log = std::fs::File::create(dir.path().join("log")).unwrap();
+    let mut settings = std::fs::File::create(dir.path().join("oncelink.toml")).unwrap();
+    std::fs::create_dir(dir.path().join("share")).unwrap();
+    write!(
+        settings,
+        "[web]\nlisten = '127.0.0.1:0'\npublic_url = 'http://127.0.0.1:0'\n[[share]]\nname = 's'\npath = 'share'\n"
+    )
+    .unwrap();
+    let mut child = std::process::Command::new(PROGRAM)
+        .arg("web")
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    // The data directory is the first thing that it makes, with its signals in hand.
+    wait_for("the start", || dir.path().join("data").exists());
+    signal(child.id(), Signal::TERM);
+    let mut ended = None;
+    wait_for("the end", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(
+        ended.unwrap().code(),
+        Some(0),
+        "{}",
+        std::fs::read_to_string(dir.path().join("log")).unwrap()
+    );
+}
