@@ -20,16 +20,16 @@ use crate::support::web::START;
 const RECIPIENT: &str = "recipient";
 
 /// A database with one link for one recipient.
-struct Desk {
+pub(crate) struct Desk {
     /// Two processes on one database, or one twice.
-    desks: [Administration; 2],
-    owner: AccountId,
+    pub(crate) desks: [Administration; 2],
+    pub(crate) owner: AccountId,
     _folder: TempDir,
 }
 
 impl Desk {
     /// One on each engine that is there.
-    async fn all(uses: Option<i64>) -> Vec<Desk> {
+    pub(crate) async fn all(uses: Option<i64>) -> Vec<Desk> {
         let mut desks = vec![Desk::on("sqlite", uses).await];
         if let Some(postgres) = empty_schema().await {
             desks.push(Desk::on(&postgres, uses).await);
@@ -67,7 +67,7 @@ impl Desk {
         desk
     }
 
-    async fn sql(&self, statement: &str) {
+    pub(crate) async fn sql(&self, statement: &str) {
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(self.desks[0].db.writer()).await.unwrap();
     }
 
@@ -112,11 +112,11 @@ impl Desk {
         uses::release_unredeemed(&self.desks[0].db, Timestamp::EPOCH, before, START).await.unwrap()
     }
 
-    async fn number(&self, query: &'static str) -> i64 {
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(self.desks[0].db.reader()).await.unwrap()
     }
 
-    async fn taken(&self) -> i64 {
+    pub(crate) async fn taken(&self) -> i64 {
         self.number("SELECT taken FROM recipients").await
     }
 }

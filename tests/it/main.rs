@@ -31,6 +31,8 @@ mod faults_power;
 mod faults_slow;
 mod key_sets;
 mod key_source;
+mod link_begun;
+mod link_continue;
 mod link_uses;
 mod log_lines;
 mod mail_smtp;
