@@ -17,6 +17,7 @@ mod clients_chromium;
 mod clients_curl;
 mod clients_links;
 mod clients_names;
+mod clients_public;
 mod clients_receipts;
 mod clients_uploads;
 mod clients_web_app;

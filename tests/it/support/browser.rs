@@ -33,7 +33,15 @@ impl Browser {
         }
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("downloads")).unwrap();
-        Some(Browser::start_in(Arc::new(home)).await)
+        Some(Browser::start_in(Arc::new(home), false).await)
+    }
+
+    /// One that blocks all cookies.
+    pub async fn start_without_cookies() -> Option<Browser> {
+        let browser = Browser::start().await?;
+        let home = Arc::clone(&browser.home);
+        drop(browser);
+        Some(Browser::start_in(home, true).await)
     }
 
     /// Kills the browser as a crash would, once it has `word` among what pages store on the disk, and
@@ -48,10 +56,10 @@ impl Browser {
         };
         self.until(stored).await.unwrap_or_else(|| panic!("{word} is not stored"));
         drop(self);
-        Browser::start_in(home).await
+        Browser::start_in(home, false).await
     }
 
-    async fn start_in(home: Arc<TempDir>) -> Browser {
+    async fn start_in(home: Arc<TempDir>, blocks_cookies: bool) -> Browser {
         let mut chromedriver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -95,6 +103,8 @@ impl Browser {
         let preferences = json!({
             "download.default_directory": home.path().join("downloads"),
             "download.prompt_for_download": false,
+            // 1 allows, 2 blocks.
+            "profile.default_content_setting_values.cookies": if blocks_cookies { 2 } else { 1 },
         });
         wishes.add_experimental_option("prefs", preferences).unwrap();
         wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
@@ -176,6 +186,15 @@ impl Browser {
             .filter(|event| event["message"]["method"] == "Network.requestWillBeSent")
             .filter_map(|event| Some(event["message"]["params"]["request"]["url"].as_str()?.to_owned()))
             .collect()
+    }
+
+    /// Cancels the download that began last, as a person does in the browser's list of downloads.
+    pub async fn cancel_download(&self) {
+        let log = self.driver.get_log("performance").await.unwrap();
+        let events = log.iter().map(|entry| serde_json::from_str::<Value>(&entry.message).unwrap());
+        let began = events.filter(|event| event["message"]["method"] == "Page.downloadWillBegin").last();
+        let guid = began.expect("a download began")["message"]["params"]["guid"].clone();
+        self.devtools("Browser.cancelDownload", json!({ "guid": guid })).await;
     }
 
     /// Runs a script in the page.
