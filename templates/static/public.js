@@ -32,7 +32,7 @@
 
   const show = (row, state) => {
     row.dataset.offer = state.state;
-    const status = row.querySelector(".status");
+    const status = row.querySelector(".how");
     if (status.textContent !== state.status) status.textContent = state.status;
     const button = row.querySelector("button");
     const does = button.querySelector(".does");

@@ -28,20 +28,21 @@ pub struct Browser {
 impl Browser {
     /// Starts one; `None`, loudly, where it is not installed.
     pub async fn start() -> Option<Browser> {
+        Browser::start_for(false).await
+    }
+
+    /// One that blocks all cookies.
+    pub async fn start_without_cookies() -> Option<Browser> {
+        Browser::start_for(true).await
+    }
+
+    async fn start_for(blocks_cookies: bool) -> Option<Browser> {
         if !has_program("chromium") || !has_program("chromedriver") {
             return None;
         }
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("downloads")).unwrap();
-        Some(Browser::start_in(Arc::new(home), false).await)
-    }
-
-    /// One that blocks all cookies.
-    pub async fn start_without_cookies() -> Option<Browser> {
-        let browser = Browser::start().await?;
-        let home = Arc::clone(&browser.home);
-        drop(browser);
-        Some(Browser::start_in(home, true).await)
+        Some(Browser::start_in(Arc::new(home), blocks_cookies).await)
     }
 
     /// Kills the browser as a crash would, once it has `word` among what pages store on the disk, and
@@ -171,7 +172,12 @@ impl Browser {
 
     /// Waits until the page says this, and returns all that it says.
     pub async fn says(&self, words: &str) -> String {
-        let said = self.until(async || Some(self.text().await).filter(|text| text.contains(words))).await;
+        let text = async || {
+            // The page may change while it is read.
+            let body = self.driver.find(By::Css("body")).await.ok()?;
+            body.text().await.ok().filter(|text| text.contains(words))
+        };
+        let said = self.until(text).await;
         let Some(said) = said else {
             panic!("no {words:?} at {}:\n{}", self.url().await, self.text().await);
         };
