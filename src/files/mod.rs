@@ -20,7 +20,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::clock::Timestamp;
 use crate::config::{Identity, ShareSettings};
-use crate::files::identity::Edges;
+use crate::files::identity::{ClaimedVersion, Edges};
 use crate::id::FilePath;
 
 pub mod identity;
@@ -184,6 +184,14 @@ impl Shares {
             shares.insert(share.name.clone(), root);
         }
         Ok(Shares(Arc::new(Roots { by_name: shares, naming: Mutex::new(()) })))
+    }
+
+    /// The `version` claim for the file that stands there now.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn claim(&self, path: &FilePath) -> Result<ClaimedVersion, FileError> {
+        self.file(path)?.claim().map_err(FileError::Unreadable)
     }
 
     /// Opens a regular file for reading.

@@ -59,14 +59,14 @@ pub(super) async fn take(
     }
     let shares = app.shares.clone();
     let path = file.clone();
-    let version = match blocking(move || shares.file(&path)).await? {
-        Ok(found) => found.version(),
+    let claimed = match blocking(move || shares.claim(&path)).await? {
+        Ok(claimed) => claimed,
         Err(FileError::Missing) => return refuse(&request, Closed::Missing),
         Err(error) => return Err(error.into()),
     };
     let administration = &app.administration;
     let link = &opened.link;
-    let text = version.to_string();
+    let (version, claim) = (claimed.version().to_string(), claimed.to_string());
     let visitor = visitor_of(&app, form.secret.as_ref(), Some(address), &opened.recipient);
     let began = administration.clock.now();
     // What is given out ends with the link.
@@ -78,8 +78,8 @@ pub(super) async fn take(
         named: opened.recipient.email.is_some(),
         visitor: &visitor,
         file: &file,
-        size: version.len,
-        version: &text,
+        size: claimed.version().len,
+        version: &version,
         expires_at: began.plus(lifetime),
     };
     wait_for_news(&app, &press, opened.recipient.left(link.uses) == Some(0), address).await?;
@@ -87,8 +87,8 @@ pub(super) async fn take(
     press.expires_at = now.plus(lifetime);
     let (db, rules) = (&administration.db, &administration.links.lease);
     let issued = match uses::reserve(db, &administration.issued, rules, &press, now).await? {
-        Reserved::Token(jti) => issue(&app, &press, &link.id, jti, press.expires_at, now).await?,
-        Reserved::Again(jti, end) => issue(&app, &press, &link.id, jti, end, now).await?,
+        Reserved::Token(jti) => issue(&app, &press, &claim, &link.id, (jti, press.expires_at), now).await?,
+        Reserved::Again(jti, end) => issue(&app, &press, &claim, &link.id, (jti, end), now).await?,
         Reserved::Continue(_) if !app.node.is_ready().await => return refuse(&request, Closed::Away),
         Reserved::Continue(begun) => issue_continuation(&app, &press, &link.id, &begun, now)?,
         Reserved::UsedUp | Reserved::Closed => {
@@ -107,13 +107,13 @@ pub(super) async fn take(
     Ok(answer)
 }
 
-/// A token that redeems, with the end that its record has.
+/// A token that redeems the file that `claim` describes, with the jti and the end that are on record.
 async fn issue(
     app: &App,
     press: &Press<'_>,
+    claim: &str,
     link: &str,
-    jti: Jti,
-    end: Timestamp,
+    (jti, end): (Jti, Timestamp),
     now: Timestamp,
 ) -> Result<IssuedToken, WebError> {
     let digest = app.digests.of(press.file, press.version).await?;
@@ -121,7 +121,7 @@ async fn issue(
         digest: digest.as_deref(),
         link: Some(link),
         size: Some(press.size),
-        version: Some(press.version),
+        version: Some(claim),
         lifetime: Some(end.since(now)),
         ..DownloadOrder::new(press.owner.as_str(), press.file)
     };
