@@ -15,8 +15,8 @@ use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::manage::Manage;
+use crate::web::nodes::watch::Watch;
 use crate::web::receipts::Receipts;
-use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
@@ -63,8 +63,8 @@ pub struct State {
     pub cookies: Cookies,
     /// What became of tokens that were taken through links.
     pub receipts: Receipts,
-    /// What download services show.
-    pub node_key: NodeKey,
+    /// How the download services are.
+    pub node_watch: Watch,
 }
 
 /// Who may make an account for himself.

@@ -63,6 +63,8 @@ pub struct Link {
     pub paused: bool,
     /// When it was withdrawn, for good.
     pub withdrawn_at: Option<Timestamp>,
+    /// The number of its terms: what was given out under an earlier one does not stand any more.
+    pub terms: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// What it is on.
@@ -211,6 +213,7 @@ mod tests {
             notify: Notify::Never,
             paused: true,
             withdrawn_at: None,
+            terms: 0,
             created_at: now,
             files: Vec::new(),
         };
