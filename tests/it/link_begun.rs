@@ -7,6 +7,7 @@ use std::time::Duration;
 use oncelink::clock::Timestamp;
 use oncelink::config::Resume;
 use oncelink::id::{FilePath, Jti};
+use oncelink::web::issued::Basis;
 use oncelink::web::links::begun::{LeaseRules, Visitor};
 use oncelink::web::links::uses::{self, Press, Reserved};
 use proptest::prelude::*;
@@ -129,6 +130,7 @@ impl Course<'_> {
             size: 7,
             version: "v",
             expires_at: self.now.plus(Duration::from_secs(120)),
+            basis: Basis { node: "node", kid: "", link: Some(("link", 0)) },
         };
         let app = &self.desk.desks[0];
         let rules = LeaseRules {
@@ -280,6 +282,7 @@ async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) ->
         size: 7,
         version: "v",
         expires_at: now.plus(Duration::from_secs(120)),
+        basis: Basis { node: "node", kid: "", link: Some(("link", 0)) },
     };
     let app = &desk.desks[0];
     uses::reserve(&app.db, &app.issued, &app.links.lease, &press, now).await.unwrap()

@@ -40,6 +40,7 @@ mod link_uses;
 mod log_lines;
 mod mail_smtp;
 mod needs;
+mod nodes;
 mod not_spent;
 mod odd_files;
 mod once_only;
