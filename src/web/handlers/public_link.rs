@@ -1,7 +1,7 @@
 //! The public page of a link: opening it spends nothing, and its buttons say what they would do for this
 //! visitor. Works for programs, too: they get the facts as JSON.
 
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
@@ -35,12 +35,18 @@ pub(super) async fn page(
     let opened = open(&app, &code).await?;
     let session = session_of(&request, &app).await?;
     let own = session.is_some_and(|who| who.account().id == opened.link.owner);
-    if !own {
-        let now = app.administration.clock.now();
-        app.administration.links.looked_at(&opened.recipient, now).await?;
+    if !own && is_look(&request) {
+        app.administration.links.looked_at(&opened.recipient, app.administration.clock.now());
     }
     let mailed = request.query_string() == "mailed";
     show(&app, &request, &code, opened, address, Shown { own, mailed, ..Shown::default() }).await
+}
+
+/// Whether a person looks: browsers say so when a page is opened in a tab, and previews, scanners and
+/// programs don't.
+fn is_look(request: &HttpRequest) -> bool {
+    let destination = request.headers().get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    *request.method() == Method::GET && destination == Some(b"document")
 }
 
 /// How the page is to be shown.
