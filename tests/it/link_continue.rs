@@ -293,6 +293,30 @@ async fn where_the_address_proves_nothing_only_the_cookie_continues() {
     stage.stop().await;
 }
 
+#[actix_web::test]
+async fn whom_an_unknown_proxy_forwards_is_not_known_by_an_address() {
+    let mut stage = Stage::start_with(|_| {}).await;
+    let made = stage.make(&[("uses", "3"), BIG[0]]).await;
+    let mut browser = Browser::at(&stage.base);
+    let first = press(&mut browser, &made, &[]).await;
+    begin_and_break(&mut browser, &made, address_of(&first)).await;
+    for name in ["x-forwarded-for", "forwarded", "x-real-ip", "via"] {
+        let mut program = Browser::at(&stage.base);
+        program.headers = vec![(name, "192.0.2.1".to_owned())];
+        let state = program.get(&format!("{}/state", made.public[0])).await.body;
+        assert!(!state.contains("interrupted"), "{name}: {state}");
+    }
+    let mut program = Browser::at(&stage.base);
+    program.headers = vec![("x-forwarded-for", "192.0.2.1".to_owned())];
+    let forwarded = program.post(&made.public[0], &[]).await;
+    assert_ne!(claims_of(&forwarded)["jti"], claims_of(&first)["jti"], "a new use");
+    // The address of whom nobody forwards is known.
+    let direct = Browser::at(&stage.base).post(&made.public[0], &[]).await;
+    assert_eq!(claims_of(&direct)["jti"], claims_of(&first)["jti"]);
+    assert_eq!(claims_of(&direct)["again"], true);
+    stage.stop().await;
+}
+
 /// A stage whose downloads go through a line that is cut once in the middle of a file.
 async fn behind_a_cut_line(last: u8) -> (Stage, Proxy) {
     let [_, _, high, low] = std::process::id().to_be_bytes();

@@ -10,7 +10,7 @@ use super::opened::open;
 use super::public_link::visitor_of;
 use super::seen::{tag_of, tagged, unchanged};
 use crate::web::error::WebError;
-use crate::web::extract::ClientAddress;
+use crate::web::extract::own_address;
 use crate::web::links::contents;
 use crate::web::links::offers::Offer;
 use crate::web::pages::public_link::{Closed, PublicLink};
@@ -51,12 +51,11 @@ pub(super) async fn state(
     app: App,
     request: HttpRequest,
     code: Path<String>,
-    address: ClientAddress,
 ) -> Result<HttpResponse, WebError> {
     let opened = open(&app, &code).await?;
     let administration = &app.administration;
     let secret = app.cookies.form(request.headers());
-    let visitor = visitor_of(&app, secret.as_ref(), Some(address), &opened.recipient);
+    let visitor = visitor_of(&app, secret.as_ref(), own_address(&request, &app), &opened.recipient);
     let now = administration.clock.now();
     let offers = administration.links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
     let closed = opened.closed.filter(|why| *why != Closed::Ended || !offers.has_own());

@@ -16,7 +16,7 @@ use crate::files::FileError;
 use crate::id::{FilePath, Jti};
 use crate::web::db::QueryError;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, OpenForm};
+use crate::web::extract::{ClientAddress, OpenForm, own_address};
 use crate::web::issue::{DownloadOrder, IssuedToken};
 use crate::web::issued::Basis;
 use crate::web::links::mailed_code::Tried;
@@ -50,17 +50,17 @@ pub(super) async fn take(
         return refuse(&request, why);
     }
     let wanted = form.fields;
-    let visitor = visitor_of(&app, form.secret.as_ref(), Some(address), &opened.recipient);
+    let visitor = visitor_of(&app, form.secret.as_ref(), own_address(&request, &app), &opened.recipient);
     let file = match file_of(&app, &opened, wanted.file.as_deref()).await? {
         Found::File(file) => file,
         Found::Nothing => return refuse(&request, Closed::Missing),
         Found::Refused(why) => {
-            return show(&app, &request, &code, opened, address, Shown::refused(why)).await;
+            return show(&app, &request, &code, opened, Shown::refused(why)).await;
         }
     };
     let mark = visitor.mark.as_deref();
     if let Some(why) = proven(&app, &opened, wanted.password, wanted.code, address, mark).await? {
-        return show(&app, &request, &code, opened, address, Shown::refused(why)).await;
+        return show(&app, &request, &code, opened, Shown::refused(why)).await;
     }
     let shares = app.shares.clone();
     let path = file.clone();
@@ -106,7 +106,7 @@ pub(super) async fn take(
             return match why_not(&app, &opened, &press, now).await? {
                 Some(why) => refuse(&request, why),
                 // It asks for something else now.
-                None => show(&app, &request, &code, opened, address, Shown::default()).await,
+                None => show(&app, &request, &code, opened, Shown::default()).await,
             };
         }
     };

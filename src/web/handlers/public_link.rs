@@ -1,6 +1,8 @@
 //! The public page of a link: opening it spends nothing, and its buttons say what they would do for this
 //! visitor. Works for programs, too: they get the facts as JSON.
 
+use std::net::IpAddr;
+
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Path;
@@ -14,7 +16,7 @@ use super::links::with_form;
 use super::opened::{Opened, open};
 use crate::secret::Secret;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, session_of};
+use crate::web::extract::{own_address, session_of};
 use crate::web::links::Recipient;
 use crate::web::links::begun::Visitor;
 use crate::web::links::contents::{self, Contents, Item};
@@ -30,7 +32,6 @@ pub(super) async fn page(
     app: App,
     request: HttpRequest,
     code: Path<String>,
-    address: ClientAddress,
 ) -> Result<HttpResponse, WebError> {
     let opened = open(&app, &code).await?;
     let session = session_of(&request, &app).await?;
@@ -39,7 +40,7 @@ pub(super) async fn page(
         app.administration.links.looked_at(&opened.recipient, app.administration.clock.now());
     }
     let mailed = request.query_string() == "mailed";
-    show(&app, &request, &code, opened, address, Shown { own, mailed, ..Shown::default() }).await
+    show(&app, &request, &code, opened, Shown { own, mailed, ..Shown::default() }).await
 }
 
 /// Whether a person looks: browsers say so when a page is opened in a tab, and previews, scanners and
@@ -130,13 +131,11 @@ enum Field {
 pub(super) fn visitor_of(
     app: &State,
     secret: Option<&Secret>,
-    address: Option<ClientAddress>,
+    address: Option<IpAddr>,
     recipient: &Recipient,
 ) -> Visitor {
     let links = &app.administration.links;
     let mark = secret.map(|secret| browser_mark(&secret.digest()));
-    // Without an address of their own, all who come through a Unix socket would be one.
-    let address = address.map(|ClientAddress(address)| address).filter(|address| !address.is_unspecified());
     Visitor::new(mark, address, &recipient.id, &links.key, &links.lease)
 }
 
@@ -146,7 +145,6 @@ pub(super) async fn show(
     request: &HttpRequest,
     code: &str,
     opened: Opened,
-    address: ClientAddress,
     shown: Shown,
 ) -> Result<HttpResponse, WebError> {
     let json = prefers_json(request.headers());
@@ -154,7 +152,8 @@ pub(super) async fn show(
     // A browser without our cookie gets one with this page, and is a new visitor with its first press. A
     // program does not.
     let is_program = json || request.method() == Method::HEAD;
-    let visitor = visitor_of(app, secret.as_ref(), is_program.then_some(address), &opened.recipient);
+    let address = own_address(request, app).filter(|_| is_program);
+    let visitor = visitor_of(app, secret.as_ref(), address, &opened.recipient);
     let links = &app.administration.links;
     let now = app.administration.clock.now();
     let offers = links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
