@@ -18,7 +18,7 @@ CREATE TABLE intents (
     who      TEXT   NOT NULL,
     address  TEXT   NOT NULL,
     at       BIGINT NOT NULL,
-    -- 1 when another process found that nothing had been done; whoever does it all the same says so.
+    -- 1 when another process found that nothing had been done; a process that does it all the same says so.
     undone   BIGINT NOT NULL
 );
 

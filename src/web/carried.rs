@@ -3,6 +3,7 @@
 //! would be done then. So such a handler runs in a task of its own, and the connection only waits for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -14,6 +15,9 @@ use tokio::sync::Semaphore;
 use crate::web::error::WebError;
 use crate::web::state::State;
 use crate::web::storage::StorageError;
+
+/// How long a request waits for its place.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many requests may run, with those whose clients have gone. Clones are the same.
 #[derive(Clone)]
@@ -52,7 +56,10 @@ pub async fn through<B: MessageBody + 'static>(
     let state = request.app_data::<Data<State>>();
     let places = state.map(|state| Arc::clone(&state.carried.places));
     let place = match places {
-        Some(places) => places.acquire_owned().await.ok(),
+        Some(places) => match tokio::time::timeout(PATIENCE, places.acquire_owned()).await {
+            Ok(place) => place.ok(),
+            Err(_) => return Err(WebError::from(StorageError::Interrupted).into()),
+        },
         None => None,
     };
     let answering = next.call(request);

@@ -217,7 +217,7 @@ impl Database {
         Ok(self.writer.begin_with(statement).await?)
     }
 
-    /// Takes an account until the end of the transaction: whoever else takes it waits. Returns whether
+    /// Takes an account until the end of the transaction: anyone else who takes it waits. Returns whether
     /// there is such an account and it may log in.
     ///
     /// # Errors
@@ -230,7 +230,7 @@ impl Database {
         // SQLite has one writer, which this transaction is.
         let query = match self.engine {
             Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
-            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR UPDATE",
+            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
         };
         let disabled: Option<i64> =
             sqlx::query_scalar(query).bind(account).fetch_optional(&mut **transaction).await?;

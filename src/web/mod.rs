@@ -213,7 +213,7 @@ impl App {
         let sender = sender(settings, &state.administration, &state.receipts)?;
         let app = App { state: Data::new(state), sender };
         // Before anybody is let in: what a crash cut off is finished or undone.
-        app.settle(app.state.administration.clock.now()).await;
+        Box::pin(app.settle(app.state.administration.clock.now())).await;
         Ok(app)
     }
 
@@ -252,7 +252,7 @@ impl App {
         );
     }
 
-    /// Keeps the time, counts views and forgets what has ended by itself, for ever. Ends when it is dropped.
+    /// Keeps the time, counts views and forgets what has ended by itself. Runs until it is dropped.
     pub async fn tasks(&self) {
         tokio::join!(self.upkeep(), self.count_views());
     }
@@ -433,7 +433,7 @@ impl App {
     }
 
     async fn prune_files(&self, now: Timestamp) {
-        self.settle(now).await;
+        Box::pin(self.settle(now)).await;
         match self.state.uploads.forget_expired(now).await {
             Ok(0) => {}
             Ok(gone) => tracing::info!(gone, "forgot uploads with which nobody went on"),

@@ -82,6 +82,7 @@ async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
     assert_eq!(send(&mut browser, &[("recipients", "r@example.org")]).await.status, 303, "without a mail");
     assert_eq!(send(&mut browser, &with_mail("s@example.org")).await.status, 303);
     web.pass(3600);
+    let mut browser = web.logged_in("ada@example.org").await;
     assert_eq!(send(&mut browser, &with_mail("r@example.org")).await.status, 303, "an hour later");
     assert_eq!(web.mails().await.len(), 5);
     web.stop().await;
@@ -90,7 +91,7 @@ async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
 #[actix_web::test]
 async fn a_form_that_is_sent_twice_makes_one_thing() {
     let (web, mut browser) = ada_with(|_| {}).await;
-    let csrf = browser.get("/account").await.csrf();
+    let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
     let wish = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
     let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
@@ -144,7 +145,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
 async fn two_processes_make_one_link_of_a_form_that_is_sent_to_both() {
     let (mut web, mut browser) = ada_with(|_| {}).await;
     let twin = web.twin().await;
-    let csrf = browser.get("/account").await.csrf();
+    let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
     let wish = fields(&[("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
     other.base = twin;
@@ -381,7 +382,7 @@ async fn files_and_folders_without_bytes_are_bounded_by_a_quota_too() {
     let folder =
         browser.fill("/account", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]).await;
     assert_eq!(folder.status, 413, "{}", folder.body);
-    // Files that are gone don't count for ever.
+    // Files that are gone no longer count.
     for n in 0..500 {
         std::fs::remove_file(web.share("open").join(format!("file.txt/{n}"))).unwrap();
     }
@@ -450,5 +451,29 @@ async fn making_the_first_administrator_is_the_first_line_of_the_audit_log() {
         ("first-administrator-made", "root@example.org")
     );
     assert_eq!((first.number, first.address.as_str()), (1, "127.0.0.1"));
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
+    let (web, mut browser) = ada_with(|settings| settings.web.account_quota = 1000).await;
+    let ada = Uploader::of(browser.clone()).await;
+    let begun = ada.begin("/open", "begun.bin", 400).await;
+    assert_eq!(ada.put("/open", "full.bin", &[1; 600]).await.status, 204);
+    let made = make(&mut browser, &[]).await;
+    let mut person = web.browser();
+    person.headers = vec![("sec-fetch-dest", "document".to_owned())];
+    // Somebody writes, and does not end: anything that wanted to write as well would get no answer.
+    let writing = web.outside.db.begin().await.unwrap();
+    let refused = ada.try_begin("/open", "one-more.bin", 1).await;
+    assert_eq!((refused.status, refused.problem().0.as_str()), (413, "account-quota"));
+    assert_eq!(person.get(&made.public[0]).await.status, 200, "the page of a link");
+    assert_eq!(ada.send("HEAD", &begun, &[], Vec::new()).await.status, 200, "an upload");
+    assert_eq!(browser.get("/links").await.status, 200);
+    drop(writing);
+    web.app.flush_views().await;
+    let looks: i64 =
+        sqlx::query_scalar("SELECT looks FROM recipients").fetch_one(web.outside.db.reader()).await.unwrap();
+    assert_eq!(looks, 1, "and the view counts all the same");
     web.stop().await;
 }

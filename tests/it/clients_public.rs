@@ -169,7 +169,8 @@ async fn the_owners_pages_follow_as_a_whole() {
     let token = program.post(&made.public[0], &[]).await.location.unwrap();
     browser.says("1 of 1 download used, 1 not started yet").await;
     assert_eq!(Client::at(1).get(&token).await.body, b"tiny");
-    let said = browser.says("complete").await;
+    browser.find("#deliveries li[data-state=complete]").await;
+    let said = browser.text().await;
     assert!(
         said.contains("1 of 1 download used;") && said.contains("used up"),
         "head and list at once: {said}"

@@ -238,7 +238,7 @@ async fn a_process_that_is_killed_leaves_nothing_that_its_next_start_does_not_se
         pause(Duration::from_millis(dice.below(60)));
         process.kill();
         for mut stream in streams {
-            // Whoever was answered was told the truth: it is looked at below, with all others.
+            // What a client was told is looked at below, with all others.
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
         }

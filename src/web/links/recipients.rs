@@ -44,7 +44,8 @@ pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
         match addresses(&entry) {
             Ok(found) => emails.extend(found.into_iter().filter(|email| seen.insert(email.key().to_owned()))),
             Err(wrong) => {
-                let shown: String = human::name(entry.text.trim()).chars().take(SHOWN).collect();
+                let seen = |c: char| if c.is_control() || human::is_invisible(c) { '\u{fffd}' } else { c };
+                let shown: String = entry.text.trim().chars().map(seen).take(SHOWN).collect();
                 bad.push(match wrong {
                     InvalidEmail::Form => {
                         format!("Line {}: “{shown}” is not a valid e-mail address.", entry.line)
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_t_be_read_is_named() {
+    fn an_entry_that_can_t_be_read_is_named() {
         for (list, named) in [
             ("Lee, Bob <b@x.org>", "“Lee”"),
             ("a@x.org, Ann", "“Ann”"),

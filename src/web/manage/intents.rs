@@ -90,7 +90,7 @@ impl Intents {
         Ok(intents.into_iter().flatten().filter(is_left).collect())
     }
 
-    /// Forgets intents that were found undone before `before`: whoever carried them out has said so.
+    /// Forgets intents that were found undone before `before`: the process that carried them out has said so.
     pub(super) async fn prune(&self, before: Timestamp) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM intents WHERE undone = 1 AND at < $1")
             .bind(to_column(before))

@@ -1,5 +1,5 @@
 //! Notices to the owners of links are gathered: one in ten minutes for each link, which says how many
-//! downloads it tells of. Whoever downloads often fills no mailbox.
+//! downloads it tells of. Nobody fills a mailbox by downloading often.
 
 use std::time::Duration;
 

@@ -229,7 +229,8 @@ impl Throttle {
         let mailbox = |email: &Email| key("link mail", &format!("{account} {}", email.key()));
         // Looked at before anything is counted. Two at once may each count the last one.
         let is_full = |email: &Email| {
-            self.0.budgets.with(mailbox(email), now, |bucket| (*bucket).take(1, allowance, now)).is_err()
+            let mut left = self.0.budgets.with(mailbox(email), now, |bucket| *bucket);
+            left.take(1, allowance, now).is_err()
         };
         let full: Vec<&Email> = recipients.iter().filter(|email| is_full(email)).collect();
         if !full.is_empty() {

@@ -65,11 +65,10 @@ impl<K: Eq + Hash, V: Aged + Default> Table<K, V> {
         }
         let mut ages: Vec<Timestamp> = self.entries.iter().map(|entry| entry.last_at()).collect();
         let mut left = (ages.len() / 8).max(1);
-        let at = left.min(ages.len().saturating_sub(1));
-        if ages.is_empty() {
+        if ages.len() < left {
             return;
         }
-        let (_, oldest, _) = ages.select_nth_unstable(at);
+        let (_, oldest, _) = ages.select_nth_unstable(left - 1);
         let oldest = *oldest;
         self.entries.retain(|_, value| {
             let goes = left > 0 && value.last_at() <= oldest;

@@ -1,5 +1,5 @@
 //! Files that count against a quota and are gone, as when the operator removed them: they must not count
-//! for ever. Looked for only when somebody would be refused, without the database being taken, and where
+//! any longer. Looked for only when somebody would be refused, without the database being taken, and where
 //! there are many, not again at once.
 
 use std::collections::BTreeSet;
@@ -57,11 +57,16 @@ impl Gone {
         share: &str,
         now: Timestamp,
     ) -> Result<bool, StorageError> {
-        let first = page(db, account, share, "").await?;
-        if first.len() < PER_PAGE {
-            return self.forget_of(db, first).await;
-        }
         let Some(mut after) = self.begin(account, share, now) else { return Ok(false) };
+        let key = (account.as_str().to_owned(), share.to_owned());
+        if after.is_empty() {
+            let all = page(db, account, share, "").await?;
+            if all.len() < PER_PAGE {
+                // So few can be looked at whenever somebody would be refused.
+                self.looks.remove(&key);
+                return self.forget_of(db, all).await;
+            }
+        }
         let (mut looked_at, mut found) = (0, false);
         while looked_at < PER_LOOK {
             let files = page(db, account, share, &after).await?;
@@ -73,7 +78,6 @@ impl Gone {
             looked_at += files.len();
             found |= self.forget_of(db, files).await?;
         }
-        let key = (account.as_str().to_owned(), share.to_owned());
         self.looks.insert(key, Look { at: now, upto: after });
         Ok(found)
     }

@@ -248,7 +248,7 @@ impl Uploads {
     }
 
     /// An upload of this account as it is now, without changing anything: one whose bytes are all there
-    /// is finished by whoever goes on with it, or by [`Uploads::finish_left`].
+    /// is finished by the client that goes on with it, or by [`Uploads::finish_left`].
     ///
     /// # Errors
     /// [`StorageError::Missing`] where there is none, or it is somebody else's.

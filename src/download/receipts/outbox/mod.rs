@@ -15,6 +15,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Connection, Executor, Row};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
@@ -196,7 +197,13 @@ impl Outbox {
         command: impl FnOnce(oneshot::Sender<Result<T, OutboxError>>) -> Command,
     ) -> Result<T, OutboxError> {
         let (done, answer) = oneshot::channel();
-        self.commands.send(command(done)).await.map_err(|_| OutboxError::Closed)?;
+        match self.commands.try_send(command(done)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(command)) => {
+                Box::pin(self.commands.send(command)).await.map_err(|_| OutboxError::Closed)?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(OutboxError::Closed),
+        }
         answer.await.map_err(|_| OutboxError::Closed)?
     }
 
