@@ -52,6 +52,7 @@
     if (noCookies) noCookies.hidden = state.keeps_cookie;
     if (state.closed) {
       say(`${state.closed}.`);
+      left.textContent = "None";
       for (const row of rows) row.querySelector("button").hidden = true;
       askIfNeeded();
       busy = false;
