@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::support::client::{Client, Partial};
+use crate::support::deliveries::eventually;
 use crate::support::pattern;
 use crate::support::process::{PROGRAM, Process};
 use crate::support::web::{Browser, PASSWORD};
@@ -111,12 +112,10 @@ async fn with_the_compose_files_environment_a_revocation_arrives() {
     let _web = rehearsal.start("web", rehearsal.web);
     let _download = rehearsal.start("download", rehearsal.download);
     let base = format!("http://{}", rehearsal.web);
-    let readyz = Client::default().get(&format!("{base}/readyz")).await;
-    assert_eq!(
-        String::from_utf8(readyz.body).unwrap(),
-        "ready\n",
-        "the web app finds the node, and it is that one"
-    );
+    eventually("the web app finds the node, and it is that one", async || {
+        Client::default().get(&format!("{base}/readyz")).await.body == b"ready\n"
+    })
+    .await;
     let mut browser = Browser::at(&base);
     assert_eq!(browser.log_in("bob@example.org", PASSWORD).await.status, 303);
     let mut links = Vec::new();

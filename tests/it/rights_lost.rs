@@ -313,6 +313,10 @@ async fn a_key_that_is_taken_out_ends_what_it_signed_and_the_next_one_signs_at_o
         let kid = stage.desk.issuer.signer.active_kid(START);
         let made = signer::remove(&stage.settings.keys_dir(), &kid, START).unwrap();
         stage.desk.end_key(&kid, START).await.unwrap();
+        crate::support::deliveries::eventually("the revocation", async || {
+            stage.desk.issued.revocations.waiting().await.unwrap().is_empty()
+        })
+        .await;
         let got = running.transfer.read_to_end().await;
         assert!(got < 24 * MIB, "all of it came");
         let refused = Client::at(1).get(&waiting).await.slug();

@@ -34,9 +34,14 @@ async fn a_second_web_app_with_other_keys_is_refused_and_one_with_the_same_is_no
     second.web.database = database.into();
     assert_eq!(refusal(&first).await, "");
     let said = refusal(&second).await;
-    assert!(said.contains("key of links") && said.contains("copy it here"), "{said}");
-    // The key of links alone is not enough: tokens would be signed with foreign keys.
-    std::fs::create_dir_all(second.keys_dir()).unwrap();
+    assert!(said.contains("which signs for this database") && said.contains("copy it here"), "{said}");
+    assert!(!second.keys_dir().exists(), "none are made in their place");
+    // One that had keys of its own before: either key alone is not enough.
+    let third = settings(&folder, "three");
+    assert_eq!(refusal(&third).await, "");
+    copy_folder(&third.keys_dir(), &second.keys_dir());
+    let said = refusal(&second).await;
+    assert!(said.contains("not the one that the links in this database were made with"), "{said}");
     std::fs::copy(first.keys_dir().join("link-key"), second.keys_dir().join("link-key")).unwrap();
     let said = refusal(&second).await;
     assert!(said.contains("which signs for this database"), "{said}");
