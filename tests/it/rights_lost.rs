@@ -225,12 +225,14 @@ fn changed<'f>(others: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
     kept.chain(others.iter().copied()).collect()
 }
 
+/// What is changed, the link's password before, and whether that is stricter.
+type Edit<'e> = (&'e [(&'e str, &'e str)], &'e str, bool);
+
 #[actix_web::test]
 async fn a_link_that_becomes_stricter_ends_what_was_given_out_under_the_terms_before() {
     let mut stage = Stage::start().await;
     let (old, new) = ("an old link password", "a new link password");
-    // What is changed, the link's password before, and whether that is stricter.
-    let edits: [(&[(&str, &str)], &str, bool); 10] = [
+    let edits: [Edit<'_>; 10] = [
         (&[("password", new)], "", true),
         (&[("password", new)], old, true),
         (&[("ends", "2027-02-01T00:00")], "", true),

@@ -198,7 +198,7 @@ mod tests {
         let writer = kept.clone();
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let at = |seconds| Timestamp::from_secs(1_800_000_000 + seconds);
+        let at = |seconds: u64| Timestamp::from_secs(1_800_000_000 + seconds);
         with_default(subscriber, || {
             for seconds in [0, 10, 3599, 3600, 3700, 7200] {
                 lane.fails(&RevokeError::Answer(503), 2, at(seconds));
