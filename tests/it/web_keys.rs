@@ -36,6 +36,16 @@ async fn a_second_web_app_with_other_keys_is_refused_and_one_with_the_same_is_no
     let said = refusal(&second).await;
     assert!(said.contains("which signs for this database") && said.contains("copy it here"), "{said}");
     assert!(!second.keys_dir().exists(), "none are made in their place");
+    let check = Command::new(env!("CARGO_BIN_EXE_oncelink"))
+        .arg("check")
+        .current_dir(folder.path())
+        .env_clear()
+        .env("ONCELINK_DATA_DIR", &second.data_dir)
+        .env("ONCELINK_WEB__DATABASE", second.web.database.as_str())
+        .output()
+        .unwrap();
+    assert!(text(&check.stdout).contains("which signs for this database"), "{check:?}");
+    assert!(!second.keys_dir().exists(), "nor by looking");
     // One that had keys of its own before: either key alone is not enough.
     let third = settings(&folder, "three");
     assert_eq!(refusal(&third).await, "");
