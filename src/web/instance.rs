@@ -96,14 +96,15 @@ pub async fn open_keys(
 /// # Errors
 /// See [`KeysError`].
 pub async fn check_there(db: &Database, folder: &Path) -> Result<(), KeysError> {
-    let link_key = LinkKey::file(folder);
-    if known(db, LINK_KEY).await?.is_some() && !link_key.exists() {
-        return Err(KeysError::LinkKeyLost(link_key));
-    }
+    // First: where all keys are missing, they are those of another web app.
     if let Some(kid) = known(db, SIGNING_KEY).await?
         && !folder.join("keys.json").exists()
     {
         return Err(KeysError::OtherSigningKeys { folder: folder.to_owned(), kid });
+    }
+    let link_key = LinkKey::file(folder);
+    if known(db, LINK_KEY).await?.is_some() && !link_key.exists() {
+        return Err(KeysError::LinkKeyLost(link_key));
     }
     Ok(())
 }

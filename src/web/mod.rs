@@ -323,7 +323,15 @@ impl App {
     /// Says how revocations reach the download service of the same settings, which runs in this process;
     /// others are told over HTTP.
     pub fn revoke_by(&self, to: Arc<dyn RevokeTokens>) {
-        self.state.administration.nodes.own_is_here();
+        let nodes = &self.state.administration.nodes;
+        nodes.own_is_here();
+        if !nodes.services().iter().any(|node| nodes.runs_here(node)) {
+            let address = nodes.own_audience();
+            tracing::warn!(
+                address,
+                "no `[[node]]` has the public address of the download service here: it gets no tokens"
+            );
+        }
         self.state.administration.issued.revocations.tell_own_by(to);
     }
 

@@ -487,6 +487,72 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
     desk.db.close().await;
 }
 
+#[actix_web::test]
+async fn check_finds_that_the_keys_at_an_address_are_somebody_elses() {
+    use oncelink::server::{self, Role};
+    let folder = tempfile::tempdir().unwrap();
+    let settings = crate::support::deliveries::settings(&folder);
+    let other = server::start(settings, Role::Both, Clock::wall()).await.unwrap();
+    // Older keys than those of what runs there, as after a move of the data directory.
+    let machine = Machine::new();
+    machine.ask(words("user add ann@example.org"));
+    let ours: serde_json::Value = serde_json::from_str(&machine.ask(words("keys list --json"))).unwrap();
+    let public_url = other.settings.web.public_url.clone();
+    let machine = machine
+        .set("ONCELINK_WEB__PUBLIC_URL", &public_url)
+        .set("ONCELINK_WEB__LISTEN", other.web.unwrap().to_string())
+        .set("ONCELINK_DOWNLOAD__PUBLIC_URL", &other.settings.download.public_url)
+        .set("ONCELINK_DOWNLOAD__INNER_URL", &other.settings.download.public_url);
+    let said = tokio::task::spawn_blocking(move || machine.run(words("check"))).await.unwrap();
+    assert_eq!(said.code, 2, "{}", said.out);
+    let lack = format!("lack yours, {}", ours[0]["kid"].as_str().unwrap());
+    assert!(said.out.contains(&lack), "{}", said.out);
+    assert!(said.out.contains("refuses our commands"), "{}", said.out);
+    other.stop().await;
+}
+
+#[test]
+fn nodes_are_added_listed_rekeyed_and_removed() {
+    let nodes = r#"[{ name = "eu", public_url = "https://eu.example", inner_url = "http://10.0.0.7:8081" }]"#;
+    let machine = Machine::new().set("ONCELINK_NODE", nodes);
+    let state = |machine: &Machine| -> String {
+        let listed: serde_json::Value =
+            serde_json::from_str(&machine.ask(words("nodes list --json"))).unwrap();
+        assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+        assert_eq!((listed[0]["name"].as_str(), listed[0]["waiting"].as_i64()), (Some("eu"), Some(0)));
+        listed[0]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state(&machine), "no-key");
+    let first = machine.ask(words("nodes add eu"));
+    assert!(first.trim().len() >= 43 && first.lines().count() == 1, "the key alone");
+    assert_eq!(state(&machine), "active");
+    let again = machine.run(words("nodes add eu"));
+    assert!(again.code == 1 && again.out.is_empty() && again.err.contains("nodes rekey eu"), "{}", again.err);
+    assert_ne!(machine.ask(words("nodes rekey eu")), first);
+    machine.ask(words("nodes remove eu"));
+    assert_eq!(state(&machine), "removed");
+    for (command, why) in [
+        ("nodes remove eu", "no node `eu`"),
+        ("nodes rekey eu", "has no key"),
+        ("nodes add mars", "have no `[[node]]`"),
+        ("nodes rekey mars", "have no `[[node]]`"),
+    ] {
+        let said = machine.run(words(command));
+        assert!(said.code == 1 && said.err.contains(why), "{command}: {}", said.err);
+    }
+    machine.ask(words("nodes add eu"));
+    assert_eq!(state(&machine), "active");
+    let said = machine.ask(words("nodes list"));
+    assert!(said.contains("eu\thttps://eu.example\tactive"), "{said}");
+    let audit = machine.ask(words("audit list"));
+    for deed in ["node-added", "node-rekeyed", "node-removed"] {
+        assert!(audit.contains(deed), "{deed}: {audit}");
+    }
+    let database = fs::read(machine.path("data/web/oncelink.sqlite")).unwrap();
+    let key = first.trim().as_bytes();
+    assert!(!database.windows(key.len()).any(|found| found == key), "the key itself is stored nowhere");
+}
+
 #[test]
 fn completions_need_no_settings() {
     let machine = Machine::new().set("ONCELINK_WEB__LISTEN", "nonsense");

@@ -23,8 +23,8 @@ const MIB: usize = 1024 * 1024;
 struct Apart {
     web: Option<Running>,
     download: Option<Running>,
-    web_settings: Settings,
-    download_settings: Settings,
+    web_settings: Box<Settings>,
+    download_settings: Box<Settings>,
     clock: Clock,
     desk: Desk,
     folder: TempDir,
@@ -57,7 +57,8 @@ impl Apart {
         };
         let desk = Desk::open(&both, clock.clone()).await;
         desk.link(None, "never").await;
-        Apart { web: Some(web), download, web_settings: both, download_settings, clock, desk, folder }
+        let (web_settings, download_settings) = (Box::new(both), Box::new(download_settings));
+        Apart { web: Some(web), download, web_settings, download_settings, clock, desk, folder }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
@@ -69,7 +70,7 @@ impl Apart {
     }
 
     async fn web_up(&mut self) {
-        let started = server::start(self.web_settings.clone(), Role::Web, self.clock.clone()).await;
+        let started = server::start(Settings::clone(&self.web_settings), Role::Web, self.clock.clone()).await;
         self.web = Some(started.unwrap());
     }
 

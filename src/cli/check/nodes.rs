@@ -9,6 +9,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::telemetry::chain;
 use crate::web::administration::Administration;
+use crate::web::db::Database;
+use crate::web::instance;
 use crate::web::nodes::over_http::Trouble;
 use crate::web::nodes::watch::ask_all;
 use crate::web::receipts::Receipts;
@@ -19,8 +21,14 @@ const SILENT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, findings: &mut Findings) {
     // Looking must make neither keys nor a database.
-    let has_database = settings.web.database.is_postgres() || settings.database_file().exists();
-    if !may_enter || !has_database || !settings.keys_dir().is_dir() {
+    let is_shared = settings.web.database.is_postgres();
+    if !settings.keys_dir().is_dir() {
+        if is_shared {
+            look_at_missing_keys(settings, findings).await;
+        }
+        return;
+    }
+    if !may_enter || !is_shared && !settings.database_file().exists() {
         return;
     }
     let desk = match Administration::open(settings, clock.clone()).await {
@@ -37,6 +45,19 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     look_at_waiting(&desk, findings).await;
     look_at_silence(settings, &desk, findings).await;
     desk.db.close().await;
+}
+
+/// A web app without keys on a database that knows some does not start.
+async fn look_at_missing_keys(settings: &Settings, findings: &mut Findings) {
+    let db = match Database::open(settings).await {
+        Ok(db) => db,
+        Err(error) => return findings.error("database", &error),
+    };
+    match instance::check_there(&db, &settings.keys_dir()).await {
+        Ok(()) => findings.ok("database", "it opens, and knows no keys yet"),
+        Err(error) => findings.error("keys", &error),
+    }
+    db.close().await;
 }
 
 /// Each node that the settings list needs a key before it gets tokens.

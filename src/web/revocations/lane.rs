@@ -22,7 +22,7 @@ const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };
 /// The pause after a failure doubles from the one …
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// … to the other. What is marked meanwhile is tried a second after the last attempt.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// One node's revocations.
@@ -160,5 +160,56 @@ impl Lane {
             Some(_) => return,
         }
         *failing = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_waits_is_told_at_once_and_then_once_an_hour() {
+        let lane = Lane::new(NodeSettings {
+            name: "eu".to_owned(),
+            public_url: "https://eu.example".to_owned(),
+            inner_url: "http://10.0.0.7:8081".to_owned(),
+            weight: 1,
+        });
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let at = |seconds: u64| Timestamp::from_secs(1_800_000_000 + seconds);
+        with_default(subscriber, || {
+            for seconds in [0, 10, 3599, 3600, 3700, 7200] {
+                lane.fails(&RevokeError::Answer(503), 2, at(seconds));
+            }
+            lane.works_again();
+            lane.fails(&RevokeError::Answer(503), 2, at(7201));
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let levels: Vec<&str> = text.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+        assert_eq!(levels, ["WARN", "ERROR", "ERROR", "INFO", "WARN"], "{text}");
+        assert!(text.lines().next().unwrap().contains("count=2") && text.contains("eu"), "{text}");
+        assert!(text.contains("the download service answered 503"), "{text}");
     }
 }
