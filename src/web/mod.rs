@@ -407,7 +407,7 @@ impl App {
         if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
         }
-        self.flush_views().await;
+        Box::pin(self.flush_views()).await;
         self.state.administration.db.close().await;
     }
 }
