@@ -113,6 +113,13 @@ pub fn exact_time(at: Timestamp) -> String {
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
+/// When something ends, for a mail that leaves now: `in 7 days, on Friday 5 December, 18:00 UTC`.
+pub fn end(now: Timestamp, at: Timestamp) -> String {
+    let format = format_description!("[weekday] [day padding:none] [month repr:long], [hour]:[minute] UTC");
+    let day = moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string());
+    format!("in {}, on {day}", span(at.since(now).as_secs()))
+}
+
 fn moment(at: Timestamp) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(i64::try_from(at.secs()).ok()?).ok()
 }

@@ -104,6 +104,10 @@ impl Default for MailSettings {
             from: "Oncelink <noreply@localhost>".to_owned(),
             credentials: PathBuf::new(),
             certificates: PathBuf::new(),
+            tls: None,
+            hello: String::new(),
+            per_second: 0,
+            bounces: String::new(),
         }
     }
 }

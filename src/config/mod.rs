@@ -276,6 +276,47 @@ pub struct MailSettings {
     pub credentials: PathBuf,
     /// Certificates (PEM) to trust beside the public ones; empty when there are none.
     pub certificates: PathBuf,
+    /// Whether `smtp://` uses STARTTLS; where it is left out, `opportunistic` to this machine and `required`
+    /// to any other.
+    pub tls: Option<MailTls>,
+    /// What this server calls itself to the mail server; empty: the host of `web.public_url`.
+    pub hello: String,
+    /// The maximum number of mails a second; 0: no limit.
+    pub per_second: u32,
+    /// The envelope sender, where bounces go, with `{id}` for the mail's id; empty: the address in `from`.
+    pub bounces: String,
+}
+
+/// Whether a connection to a mail server is encrypted by STARTTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// Always, with a certificate that is valid.
+    Required,
+    /// Where the server offers it, with any certificate.
+    Opportunistic,
+    /// Never.
+    None,
+}
+
+impl MailSettings {
+    /// What holds for that server: the word in its address, else the setting, else by where it is.
+    pub fn tls_for(&self, url: &reqwest::Url) -> MailTls {
+        let in_address = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| match &*value {
+            "opportunistic" => MailTls::Opportunistic,
+            "none" => MailTls::None,
+            _ => MailTls::Required,
+        });
+        let is_here = MailSettings::is_this_machine(url);
+        let usual = if is_here { MailTls::Opportunistic } else { MailTls::Required };
+        in_address.or(self.tls).unwrap_or(usual)
+    }
+
+    /// Whether the server is on this machine.
+    pub fn is_this_machine(url: &reqwest::Url) -> bool {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
 }
 
 /// `[log]`

@@ -9,6 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::clock::Timestamp;
 use crate::human::is_invisible;
 use crate::secret::{Digest, RandomError, Secret};
+use crate::web::mail::address::deliverable;
 use crate::web::passwords::StoredPassword;
 
 /// An account's opaque id: 128 random bits in base64url. The `sub` of its tokens.
@@ -104,6 +105,8 @@ impl FromStr for Email {
         if shown.contains(strange) || domain.starts_with('.') || domain.ends_with('.') {
             return Err(InvalidEmail::Form);
         }
+        // What is taken here can have mail: the same rule puts it into the envelope.
+        deliverable(shown).map_err(|_| InvalidEmail::Form)?;
         if looks_like_another(shown) {
             return Err(InvalidEmail::LookAlike);
         }

@@ -15,12 +15,12 @@ use crate::files::Shares;
 use crate::receipt::TakeReports;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
+use crate::web::actions::ActionError;
 use crate::web::administration::Administration;
 use crate::web::carried::Carried;
 use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
-use crate::web::issue::IssueError;
 use crate::web::issued::{OverHttp, RevokeTokens};
 use crate::web::links::key::LinkKeyError;
 use crate::web::mail::message::Envelope;
@@ -41,6 +41,7 @@ use crate::web::uploads::digests::Digests;
 pub mod account;
 pub mod account_admin;
 pub mod accounts;
+pub mod action_codes;
 pub mod actions;
 pub mod administration;
 pub mod audit;
@@ -132,9 +133,9 @@ pub enum FirstAdminError {
     /// The database failed.
     #[error(transparent)]
     Accounts(#[from] AccountError),
-    /// Nothing could be signed.
+    /// No link could be made.
     #[error(transparent)]
-    Issue(#[from] IssueError),
+    Action(#[from] ActionError),
 }
 
 /// The web app, ready to answer. Cheap to clone.
@@ -208,7 +209,7 @@ impl App {
         if administration.accounts.has_administrator().await? {
             return Ok(None);
         }
-        Ok(Some(administration.actions.first_administrator(administration.clock.now())?))
+        Ok(Some(administration.actions.first_administrator(administration.clock.now()).await?))
     }
 
     /// The public keys as a JWKS, for a download service in the same process. Ask again whenever
@@ -296,9 +297,14 @@ impl App {
         administration.issued.run(|| administration.clock.now()).await;
     }
 
-    /// Sends mails, for ever. Ends when it is dropped.
+    /// Sends mails until [`App::finish_mails`] is called.
     pub async fn send_mails(&self) {
         self.sender.run().await;
+    }
+
+    /// Ends the sending of mails: what is under way is finished or given back.
+    pub async fn finish_mails(&self) {
+        self.sender.finish().await;
     }
 
     /// Tries to send what is due now, once.
@@ -427,11 +433,13 @@ fn sender(
         links: administration.links.clone(),
         public_url,
     };
-    Ok(Sender {
-        queue: administration.queue.clone(),
-        compose: Arc::new(correspondent),
-        envelope: Envelope { from: settings.mail.from.parse().map_err(OpenError::Sender)?, host },
-        transport: Transport::open(settings)?,
-        clock: administration.clock.clone(),
-    })
+    let from = settings.mail.from.parse().map_err(OpenError::Sender)?;
+    Ok(Sender::new(
+        administration.queue.clone(),
+        Arc::new(correspondent),
+        Envelope { from, bounces: settings.mail.bounces.clone(), host },
+        Transport::open(settings)?,
+        administration.clock.clone(),
+        settings.mail.per_second,
+    ))
 }

@@ -280,7 +280,7 @@ async fn the_owner_gets_a_mail_on_the_first_or_on_every_complete_download() {
             let mail = outbox().remove(0);
             assert!(!mail.text.contains("More:"), "{}", mail.text);
             assert_eq!(mail.header("to"), "ada@example.org");
-            assert_eq!(mail.header("subject"), "bob@example.org took \"Plans\"");
+            assert_eq!(mail.header("subject"), "bob@example.org downloaded \"Plans\"");
             for words in ["plan.pdf", "bob@example.org", "127.0.0.0/24"] {
                 assert!(mail.text.contains(words) && mail.html.contains(words), "{}", mail.text);
             }

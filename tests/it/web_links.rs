@@ -183,9 +183,12 @@ async fn each_recipient_gets_a_mail_with_his_own_link_and_the_note() {
         assert!(mail.header("subject").contains("Report"), "{:?}", mail.headers);
         assert!(mail.text.contains("> here it <b>is</b>."), "{}", mail.text);
         assert!(mail.html.contains("here it &#60;b&#62;is") && !mail.html.contains("<b>is"), "{}", mail.html);
-        assert!(
-            mail.text.contains("It can be taken 2 times.") && mail.text.contains("20 January 2027, 12:00")
-        );
+        let end = "You can download it twice. It expires in 5 days, on Wednesday 20 January, 12:00 UTC.";
+        assert!(mail.text.contains(end) && mail.html.contains(end), "{}", mail.text);
+        assert!(mail.text.contains("file.txt"), "it names the file: {}", mail.text);
+        assert!(mail.header("from").ends_with(" <noreply@localhost>"), "{:?}", mail.headers);
+        assert_eq!(mail.header("reply-to"), "ada@example.org");
+        assert!(mail.header("references").starts_with('<'), "{:?}", mail.headers);
     }
     let silent = make(&mut browser, &[("recipients", "bob@example.org")]).await;
     assert_eq!(web.mails().await.len(), 2, "without the tick nobody is told");

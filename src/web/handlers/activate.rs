@@ -86,7 +86,7 @@ pub(super) async fn act(
     form: StrangerForm<Filled>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
-    let jti = administration.actions.verify(&unverified, administration.clock.now())?.action.jti;
+    let jti = administration.actions.verify(&unverified, administration.clock.now()).await?.action.jti;
     let _turn = app.turns.of(jti).await;
     let (link, standing) = look_at(&app, "activate", &unverified).await?;
     let visit = Visit { app: &app, action: &link.action, place: &place, form: &form };

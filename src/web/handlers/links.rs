@@ -39,7 +39,7 @@ pub(super) async fn look_at(
     unverified: &str,
 ) -> Result<(Presented, Standing), WebError> {
     let administration = &app.administration;
-    let link = administration.actions.verify(unverified, administration.clock.now())?;
+    let link = administration.actions.verify(unverified, administration.clock.now()).await?;
     if link.purpose.folder() != folder {
         return Err(WebError::NotFound);
     }

@@ -96,7 +96,7 @@ pub(super) async fn act(
     form: StrangerForm<Choice>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
-    let jti = administration.actions.verify(&unverified, administration.clock.now())?.action.jti;
+    let jti = administration.actions.verify(&unverified, administration.clock.now()).await?.action.jti;
     let _turn = app.turns.of(jti).await;
     let (link, account) = match look_at(&app, "reset", &unverified).await? {
         (link, Standing::Good(account, _)) => (link, account),

@@ -99,6 +99,8 @@ pub enum Letter {
         title: String,
         /// What its owner wants to say; may be empty, or have several lines.
         note: String,
+        /// The names of its files; none where a password or a code guards them.
+        files: Vec<String>,
         /// Its address.
         address: String,
         /// How often it can be taken; `None` for as often as one likes.
@@ -119,6 +121,8 @@ pub enum Letter {
         /// Until when it counts.
         until: Timestamp,
     },
+    /// Shows that mails arrive.
+    Test,
 }
 
 /// A letter as it goes into a mail.
@@ -145,6 +149,8 @@ struct Words {
     address: String,
     title: String,
     note: String,
+    /// File names, one a line.
+    files: String,
     /// How many more; empty for none.
     more: String,
     /// The note as a terminal shows somebody else's words.
@@ -199,18 +205,19 @@ letters! {
     taken: "mail/taken/subject.txt", "mail/taken/text.txt", "mail/taken/html.html";
     link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
     link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
+    test: "mail/test/subject.txt", "mail/test/text.txt", "mail/test/html.html";
 }
 
 impl Letter {
-    /// The letter in the name of the server that people reach as `host`.
+    /// The letter in the name of the server that people reach as `host`, as it leaves `now`.
     ///
     /// # Errors
     /// When a template fails.
-    pub fn render(&self, host: &str) -> Result<Rendered, askama::Error> {
+    pub fn render(&self, host: &str, now: Timestamp) -> Result<Rendered, askama::Error> {
         let words = |name: &str| Words { host: host.to_owned(), name: line(name), ..Words::default() };
         let linked = |name: &str, link: &str, until: &Timestamp| Words {
             link: link.to_owned(),
-            until: human::exact_time(*until),
+            until: human::end(now, *until),
             ..words(name)
         };
         match self {
@@ -241,10 +248,12 @@ impl Letter {
                     other: line(title),
                     file: line(file),
                     address: line(address),
-                    ..linked(name, page, at)
+                    until: human::time(*at),
+                    link: page.clone(),
+                    ..words(name)
                 })
             }
-            Letter::Link { by, title, note, address, uses, until, asks_password, asks_code } => {
+            Letter::Link { by, title, note, files, address, uses, until, asks_password, asks_code } => {
                 let note = plain(note);
                 link::render(&Words {
                     by: line(by),
@@ -252,16 +261,24 @@ impl Letter {
                     link: address.clone(),
                     quoted: quoted(&note),
                     note,
-                    other: terms(*uses, *until, *asks_password, *asks_code).join("\n"),
+                    files: listed(files),
+                    other: terms(
+                        by,
+                        *uses,
+                        until.map(|until| human::end(now, until)),
+                        *asks_password,
+                        *asks_code,
+                    ),
                     ..words("")
                 })
             }
             Letter::LinkCode { title, code, until } => link_code::render(&Words {
                 title: title_line(title),
                 other: code.clone(),
-                until: human::exact_time(*until),
+                until: human::end(now, *until),
                 ..words("")
             }),
+            Letter::Test => test::render(&words("")),
         }
     }
 
@@ -297,6 +314,7 @@ impl Letter {
             Letter::Link {
                 by: "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned(),
                 title: "Report <script>\u{202e}\r\nBcc: x@example.org".to_owned(),
+                files: vec!["a<script>\u{202e}b.pdf".to_owned(); 7],
                 note: format!("Dear <b>@all,\nBcc: x@example.org\r\n-- \n{}", "long ".repeat(100)),
                 address: "https://files.example/activate/a.b.c".to_owned(),
                 uses: Some(3),
@@ -305,6 +323,7 @@ impl Letter {
                 asks_code: true,
             },
             Letter::LinkCode { title: name, code: "12345678".to_owned(), until },
+            Letter::Test,
         ]
     }
 }
@@ -314,29 +333,48 @@ fn line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// A title on a line of its own, which fits a terminal.
+/// A title on a line of its own, which fits a terminal; a long one is cut, and says so.
 fn title_line(title: &str) -> String {
-    line(title).chars().take(150).collect()
+    const MAX: usize = 72;
+    let title = line(title);
+    if title.chars().count() <= MAX {
+        return title;
+    }
+    title.chars().take(MAX - 1).chain(['…']).collect()
+}
+
+/// The first few names, and how many more there are.
+fn listed(files: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut lines: Vec<String> =
+        files.iter().take(SHOWN).map(|name| title_line(&human::name(name))).collect();
+    match files.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => lines.push(format!("and {more} more")),
+    }
+    lines.join("\n")
 }
 
 /// What a link asks for, in sentences.
-fn terms(uses: Option<u32>, until: Option<Timestamp>, password: bool, code: bool) -> Vec<String> {
+fn terms(by: &str, uses: Option<u32>, until: Option<String>, password: bool, code: bool) -> String {
     let mut sentences = Vec::new();
+    let end = until.map(|until| format!(" It expires {until}.")).unwrap_or_default();
     match uses {
-        Some(1) => sentences.push("It can be taken once.".to_owned()),
-        Some(uses) => sentences.push(format!("It can be taken {} times.", human::grouped(u64::from(uses)))),
-        None => {}
-    }
-    if let Some(until) = until {
-        sentences.push(format!("It works until {}.", human::exact_time(until)));
+        Some(1) => sentences.push(format!("You can download it once.{end}")),
+        Some(2) => sentences.push(format!("You can download it twice.{end}")),
+        Some(uses) => {
+            sentences.push(format!("You can download it {} times.{end}", human::grouped(u64::from(uses))));
+        }
+        None => sentences.push(end.trim_start().to_owned()),
     }
     if password {
-        sentences.push("It asks for a password, which the sender tells you in another way.".to_owned());
+        sentences.push(format!("You'll need a password, which {} will give you separately.", line(by)));
     }
     if code {
-        sentences.push("It asks for a code, which another mail to this address brings.".to_owned());
+        sentences.push("We'll email you a code when you download.".to_owned());
     }
-    sentences
+    sentences.retain(|sentence| !sentence.is_empty());
+    sentences.join("\n")
 }
 
 /// What somebody typed, line by line, without what would turn a terminal around.
@@ -350,19 +388,12 @@ fn quoted(text: &str) -> String {
     for paragraph in text.lines() {
         let mut current = String::from(">");
         for word in paragraph.split(' ') {
-            let mut word = word.to_owned();
-            while current.chars().count() + word.chars().count() > 71 {
-                // A word of more than a line is cut.
-                if current == ">" {
-                    let rest = word.split_off(word.char_indices().nth(70).map_or(word.len(), |(at, _)| at));
-                    lines.push(format!("> {word}"));
-                    word = rest;
-                } else {
-                    lines.push(std::mem::replace(&mut current, ">".to_owned()));
-                }
+            // A word of more than a line, such as an address, stays whole on a line of its own.
+            if current != ">" && current.chars().count() + word.chars().count() > 71 {
+                lines.push(std::mem::replace(&mut current, ">".to_owned()));
             }
             current.push(' ');
-            current.push_str(&word);
+            current.push_str(word);
         }
         lines.push(current);
     }
@@ -376,7 +407,8 @@ mod tests {
     #[test]
     fn every_letter_renders_and_escapes_hostile_values() {
         for letter in Letter::samples() {
-            let Rendered { subject, text, html } = letter.render("files.example").unwrap();
+            let Rendered { subject, text, html } =
+                letter.render("files.example", Timestamp::from_secs(1_799_900_000)).unwrap();
             assert!(!subject.is_empty() && !subject.contains(['\r', '\n']), "{subject:?}");
             assert!(!html.contains("<script") && !html.contains("<b>@"), "{html}");
             assert!(html.starts_with("<!doctype html>") && html.contains("files.example"), "{html}");
