@@ -151,7 +151,7 @@ impl App {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
-        let administration = Administration::open(settings, clock.clone()).await?;
+        let administration = Box::pin(Administration::open(settings, clock.clone())).await?;
         administration.passwords.prepare();
         let ends = SessionEnds {
             idle: settings.web.session_idle,
