@@ -163,7 +163,7 @@ impl App {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
-        let administration = Administration::open(settings, clock.clone()).await?;
+        let administration = Box::pin(Administration::open(settings, clock.clone())).await?;
         administration.passwords.prepare();
         administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
         administration.issued.revocations.name_nodes().await?;
@@ -486,7 +486,7 @@ impl App {
         if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
         }
-        self.flush_views().await;
+        Box::pin(self.flush_views()).await;
         self.state.administration.db.close().await;
     }
 }
