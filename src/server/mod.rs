@@ -404,8 +404,13 @@ impl Running {
     /// [`Running::stop`], but what is under way is waited for only until `at_once` is ready.
     async fn stop_unless(self, at_once: impl Future<Output = ()>) {
         self.spawned.health().begin_stop();
+        let mails = async {
+            if let Some(app) = &self.web_app {
+                app.finish_mails().await;
+            }
+        };
         tokio::select! {
-            () = self.spawned.stop_servers() => {}
+            _ = futures_util::future::join(self.spawned.stop_servers(), mails) => {}
             () = at_once => tracing::warn!("stopping at once: what is under way is cut off"),
         }
         self.spawned.stop_tasks();

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod behaviour;
+mod budgets;
 mod cli;
 mod clients_accounts;
 mod clients_aria2;
@@ -23,6 +24,8 @@ mod clients_web_app;
 mod clients_wget;
 mod connections_deadlines;
 mod connections_full;
+mod deeds_cut_off;
+mod deeds_settled;
 mod dependencies;
 mod faults_clock;
 mod faults_damage;
@@ -36,7 +39,11 @@ mod key_sets;
 mod key_source;
 mod link_uses;
 mod log_lines;
+mod mail_answers;
+mod mail_operator;
+mod mail_postfix;
 mod mail_smtp;
+mod mail_stream;
 mod memory;
 mod needs;
 mod not_spent;
