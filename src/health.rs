@@ -29,6 +29,11 @@ impl Health {
         self.lock().stopping = true;
     }
 
+    /// Whether a stop is under way.
+    pub fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
     /// Whether all is well, or else what isn't, for the operator.
     ///
     /// # Errors

@@ -57,6 +57,9 @@ where
                     running.await
                 }
             };
+            if health.is_stopping() {
+                return;
+            }
             health.down(task);
             let how = if ended.is_err() { "panicked" } else { "ended" };
             tracing::error!(task, seconds = wait.as_secs(), "a background task {how}; it is started again");
