@@ -258,6 +258,7 @@ async fn resume(
         Err(Refusal::File(FileError::Unreadable(e))) => {
             return Err(Refusal::File(FileError::Unreadable(e.kind().into())).into());
         }
+        Err(Refusal::File(FileError::ShareGone)) => return Err(Refusal::File(FileError::ShareGone).into()),
         Err(_) => return Err(Refusal::File(FileError::Missing).into()),
     };
     let part = match prepare(&request.conditions, Some(delivery.resume_digest()), file.version()) {

@@ -170,7 +170,11 @@ impl From<FileError> for WebError {
     fn from(error: FileError) -> WebError {
         match error {
             FileError::Missing => WebError::NotFound,
-            FileError::Unreadable(_) => WebError::Internal(error.into()),
+            FileError::ShareGone => StorageError::ShareGone.into(),
+            FileError::Unreadable(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+                StorageError::Unreadable(cause).into()
+            }
+            FileError::Unreadable(cause) => StorageError::Failed(cause).into(),
         }
     }
 }

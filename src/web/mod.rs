@@ -51,6 +51,7 @@ pub mod db;
 pub mod device;
 pub mod error;
 pub mod extract;
+pub mod folding;
 pub mod generation;
 mod handlers;
 pub mod issue;

@@ -22,6 +22,7 @@ use crate::web::local_path::LocalPath;
 use crate::web::pages::refusal::Refusal;
 use crate::web::pages::{Chrome, Section};
 use crate::web::state::State;
+use crate::web::storage::StorageError;
 
 static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -114,7 +115,13 @@ fn log(request: &HttpRequest, status: StatusCode, error: Option<&actix_web::Erro
             cause = error.source();
         }
     }
-    if status.is_server_error() {
+    let is_unreadable = error.and_then(|error| error.as_error::<WebError>()).is_some_and(|error| {
+        matches!(error, WebError::Storage(StorageError::Unreadable(_) | StorageError::Forbidden(_)))
+    });
+    if is_unreadable {
+        // Not the client's fault: somebody has to mend the permissions of what is named here.
+        tracing::warn!(%method, route, status = status.as_u16(), "request failed: {text}");
+    } else if status.is_server_error() {
         tracing::error!(%method, route, status = status.as_u16(), "request failed: {text}");
     } else {
         tracing::debug!(%method, route, status = status.as_u16(), "request refused: {text}");

@@ -55,6 +55,9 @@ pub enum StorageError {
     /// The service may not write there.
     #[error("the folder cannot be written")]
     Forbidden(#[source] std::io::Error),
+    /// The service may not read it.
+    #[error("the service may not read it")]
+    Unreadable(#[source] std::io::Error),
     /// The share's folder was removed or unmounted.
     #[error("the share is gone")]
     ShareGone,
@@ -138,9 +141,12 @@ impl StorageError {
                  is room."
             }
             StorageError::Forbidden(_) => "The service may not write into this folder. Tell your operator.",
+            StorageError::Unreadable(_) => {
+                "The service is not allowed to read this. Ask the person who runs it to check the permissions."
+            }
             StorageError::ShareGone => {
-                "The share is not available now: its folder was removed or its disk taken away. Tell your \
-                 operator."
+                "This share is unavailable right now: its disk can't be reached. Nothing is lost; it comes back by \
+                 itself as soon as its disk does."
             }
             StorageError::OtherDisk => {
                 "The folder lies on another disk than the rest of its share; nothing can be moved there."
@@ -177,7 +183,7 @@ impl StorageError {
             | StorageError::Beyond => StatusCode::PAYLOAD_TOO_LARGE,
             StorageError::TooMany => StatusCode::TOO_MANY_REQUESTS,
             StorageError::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
-            StorageError::Forbidden(_) => StatusCode::FORBIDDEN,
+            StorageError::Forbidden(_) | StorageError::Unreadable(_) => StatusCode::FORBIDDEN,
             StorageError::Busy => StatusCode::LOCKED,
             StorageError::BrokeOff => StatusCode::BAD_REQUEST,
             StorageError::SessionEnded => StatusCode::UNAUTHORIZED,
@@ -204,6 +210,7 @@ impl StorageError {
             StorageError::TooMany => "too-many-uploads",
             StorageError::NoRoom => "no-room",
             StorageError::Forbidden(_) => "not-writable",
+            StorageError::Unreadable(_) => "not-readable",
             StorageError::ShareGone => "share-gone",
             StorageError::OtherDisk => "other-disk",
             StorageError::IntoItself => "into-itself",

@@ -1,5 +1,9 @@
 //! Browsing the shares.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -22,11 +26,15 @@ use crate::web::state::State;
 /// Most characters of a search; the page's field takes no more.
 const MAX_QUERY: usize = 200;
 
+/// How long a search may take. Then it shows what it has found, and says that there is more to look at.
+const SEARCH_TIME: Duration = Duration::from_secs(8);
+
 #[derive(Default, Deserialize)]
 pub(super) struct View {
     q: Option<String>,
     sort: Option<String>,
     order: Option<String>,
+    page: Option<String>,
 }
 
 /// `GET /files/` and `GET /files/{share}/{path}`, each with `q` for a search.
@@ -42,7 +50,16 @@ pub(super) async fn browse(
     let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
     match place {
         None if query.is_empty() => {
-            let shares = app.rights.shares_of(who.account());
+            let names = app.rights.shares_of(who.account());
+            let roots = app.shares.clone();
+            let shares = blocking(move || {
+                let with_state = |name: String| {
+                    let available = roots.is_available(&name);
+                    (name, available)
+                };
+                names.into_iter().map(with_state).collect()
+            })
+            .await?;
             html(&Shares { chrome: who.chrome("Files", Section::Files), shares })
         }
         None => {
@@ -55,7 +72,8 @@ pub(super) async fn browse(
             let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
             if query.is_empty() {
                 let note = app.cookies.note(request.headers());
-                let mut answer = folder(&app, who, place, sort, note).await?;
+                let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
+                let mut answer = folder(&app, who, place, (sort, page), note).await?;
                 if note.is_some() {
                     add_cookie(&mut answer, &app.cookies.clear_note())?;
                 }
@@ -72,13 +90,13 @@ async fn folder(
     app: &State,
     who: SignedIn,
     place: Readable,
-    sort: Sort,
+    (sort, page): (Sort, usize),
     note: Option<Note>,
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let path = place.path().clone();
     let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
-    let looked = blocking(move || browse::look_at(&shares, &place, sort)).await??;
+    let looked = blocking(move || browse::look_at(&shares, &place, sort, page)).await??;
     match looked {
         Place::Folder(listing) => {
             let page = Folder {
@@ -87,7 +105,9 @@ async fn folder(
                 rows: listing.rows,
                 sort,
                 right,
-                more: listing.more,
+                total: listing.total,
+                page: listing.page,
+                pages: listing.pages,
                 now: app.administration.clock.now(),
             };
             if right >= Right::Write { html_with_script(app, &page) } else { html(&page) }
@@ -113,11 +133,22 @@ async fn search(
     let words = query.clone();
     // A walk is heavy; a few at once are enough, the others wait for their turn.
     let turn = app.searches.clone().acquire_owned().await;
-    let found = blocking(move || {
+    // Set when the time is over, and when the person has gone.
+    let stop = Arc::new(AtomicBool::new(false));
+    let _gone = StopOnDrop(Arc::clone(&stop));
+    let told = Arc::clone(&stop);
+    let searching = blocking(move || {
         let _turn = turn;
-        browse::search(&shares, &places, &words, sort)
-    })
-    .await?;
+        browse::search(&shares, &places, &words, sort, &told)
+    });
+    tokio::pin!(searching);
+    let found = tokio::select! {
+        found = &mut searching => found?,
+        () = tokio::time::sleep(SEARCH_TIME) => {
+            stop.store(true, Ordering::Relaxed);
+            searching.await?
+        }
+    };
     html(&Search {
         chrome: who.chrome("Search", Section::Files),
         query,
@@ -125,8 +156,18 @@ async fn search(
         rows: found.rows,
         sort,
         too_many: found.too_many,
+        stopped_after: found.stopped_after,
         now: app.administration.clock.now(),
     })
+}
+
+/// Ends a search that nobody waits for any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The file path in an address: `Some(None)` for the list of shares, `None` for what can't be one.
