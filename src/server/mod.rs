@@ -113,14 +113,43 @@ pub enum ServeError {
     Server(#[source] io::Error),
 }
 
-/// Serves until SIGINT or SIGTERM, or until a listener fails.
+/// Serves until SIGINT or SIGTERM, or until a listener fails. Once the services answer, the `warnings`
+/// are looked for and logged.
 ///
 /// # Errors
 /// When a service can't start or ends by itself.
-pub async fn run(settings: Settings, role: Role) -> Result<(), ServeError> {
+pub async fn run(
+    settings: Settings,
+    role: Role,
+    warnings: impl Future<Output = Vec<String>> + Send + 'static,
+) -> Result<(), ServeError> {
+    make_default_shares(&settings);
     let running = start(settings, role, Clock::wall()).await?;
     announce(&running);
-    running.until(stop_signal()).await
+    let telling = tokio::spawn(async move {
+        for line in warnings.await {
+            tracing::warn!("{line}");
+        }
+    });
+    let served = running.until(stop_signal()).await;
+    telling.abort();
+    served
+}
+
+/// Makes the folders of the shares that are there by default, so that the binary alone is all one needs.
+/// Those that the operator names are his to make: a missing one may be a disk that is not mounted.
+fn make_default_shares(settings: &Settings) {
+    if settings.shares != Settings::default().shares {
+        return;
+    }
+    for share in settings.shares.iter().filter(|share| !share.path.exists()) {
+        match std::fs::create_dir_all(&share.path) {
+            Ok(()) => tracing::info!(path = %share.path.display(), "made the folder of the share `{}`", share.name),
+            Err(cause) => {
+                tracing::warn!(path = %share.path.display(), %cause, "cannot make the folder of the share `{}`", share.name);
+            }
+        }
+    }
 }
 
 /// Services under way.
@@ -427,6 +456,12 @@ fn announce(running: &Running) {
     }
     if running.download.is_some() {
         text += &format!("Download service:  {}\n", running.settings.download.public_url);
+    }
+    for share in &running.settings.shares {
+        text += &format!("Share:             {} ({})\n", share.name.escape_debug(), share.path.display());
+    }
+    if running.web.is_some() && running.settings.mail.send.as_str() == "outbox" {
+        text += &format!("Mails:             written to {}\n", running.settings.outbox_dir().display());
     }
     if let Some(link) = &running.first_admin_link {
         text += &format!(

@@ -110,8 +110,11 @@ fn log(request: &HttpRequest, status: StatusCode, error: Option<&actix_web::Erro
         // `Error` hides the causes of what it holds unless it is asked as what it is.
         let mut cause = error.as_error::<WebError>().and_then(std::error::Error::source);
         while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            let said = error.to_string();
+            if !text.ends_with(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
             cause = error.source();
         }
     }

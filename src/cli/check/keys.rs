@@ -76,7 +76,7 @@ fn look_at_node_key(settings: &Settings, may_enter: bool, signs_here: bool, find
 async fn look_at_public_keys(keys: &str, signs_here: bool, findings: &mut Findings) {
     let subject = "download.keys";
     match ring::from_settings(keys).await {
-        Ok(ring) => findings.ok(subject, &format!("{} keys at {keys}", ring.kids().count())),
+        Ok(ring) => findings.ok(subject, &format!("{} at {keys}", crate::human::counted(ring.kids().count() as u64, "key"))),
         // Where the web app is on the same machine, it need not run while this does.
         Err(_) if keys.contains("://") && (signs_here || is_local(keys)) => {
             findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
@@ -85,6 +85,19 @@ async fn look_at_public_keys(keys: &str, signs_here: bool, findings: &mut Findin
             let text = crate::telemetry::chain(&error);
             findings.warning(subject, &text, "start the web app, or correct the setting");
         }
+    }
+}
+
+/// A process with both services verifies with its own keys, whatever `download.keys` says.
+pub(super) fn look_at_unused(settings: &Settings, findings: &mut Findings) {
+    let keys = &settings.download.keys;
+    let followed = format!("{}{}", settings.web.public_url, crate::config::JWKS_PATH);
+    if *keys != followed && *keys != Settings::default().download.keys {
+        findings.warning(
+            "download.keys",
+            &format!("{keys} is not asked, because both services run in this process and share their keys"),
+            "remove it, or run `oncelink download` by itself",
+        );
     }
 }
 
