@@ -33,6 +33,7 @@ use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::signer::SignerError;
 use crate::web::state::{SignupRules, State, Turns};
 use crate::web::throttle::Throttle;
+use crate::web::unsent::UnsentForms;
 use crate::web::uploads::Uploads;
 use crate::web::uploads::digests::Digests;
 
@@ -73,6 +74,7 @@ pub mod signer;
 pub mod state;
 pub mod storage;
 pub mod throttle;
+pub mod unsent;
 pub mod uploads;
 
 /// How often the present moment is kept on disk …
@@ -178,6 +180,7 @@ impl App {
             manage,
             addresses: ClientAddresses::new(&settings.web.trusted_proxies),
             cookies: Cookies::new(&settings.web.public_url),
+            unsent: UnsentForms::default(),
         };
         let sender = sender(settings, &state.administration, &state.receipts)?;
         Ok(App { state: Data::new(state), sender })

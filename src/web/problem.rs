@@ -10,14 +10,14 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use crate::web::csrf::origin_of;
 use crate::web::error::WebError;
-use crate::web::extract::session_of;
+use crate::web::extract::{KeptForm, session_of};
 use crate::web::local_path::LocalPath;
 use crate::web::pages::refusal::Refusal;
 use crate::web::pages::{Chrome, Section};
@@ -75,18 +75,19 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let status = response.status();
     log(request, status, error);
     let wait = known.and_then(WebError::wait);
-    let sentence = match known {
-        Some(WebError::Storage(error)) => Some(error.sentence()),
-        _ => None,
+    let refusal = match known {
+        Some(WebError::Storage(error)) => Refusal::saying(status.as_u16(), error.sentence()),
+        Some(WebError::NoCookies) => Refusal::without_cookies(),
+        _ => Refusal::of(status.as_u16()),
     };
     if prefers_json(request.headers()) {
         let slug = known.map_or("refused", WebError::slug);
-        return Some(problem(status, slug, wait, sentence));
+        return Some(problem(status, slug, wait, &refusal));
     }
     if matches!(known, Some(WebError::NotSignedIn)) {
         return Some(to_login(request));
     }
-    Some(page(status, wait, sentence, surroundings(request, status).await))
+    Some(page(status, wait, refusal, surroundings(request, status).await))
 }
 
 /// What surrounds the other pages of whoever is logged in, so that a refusal is no dead end. Not when
@@ -138,13 +139,12 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     json && !accept.contains("text/html")
 }
 
-fn problem(status: StatusCode, slug: &str, wait: Option<u64>, sentence: Option<String>) -> HttpResponse {
-    let words = Refusal::of(status.as_u16());
+fn problem(status: StatusCode, slug: &str, wait: Option<u64>, words: &Refusal) -> HttpResponse {
     let body = json!({
         "type": slug,
         "title": words.headline,
         "status": status.as_u16(),
-        "detail": sentence.unwrap_or(words.what),
+        "detail": words.what,
     });
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
@@ -156,15 +156,11 @@ fn problem(status: StatusCode, slug: &str, wait: Option<u64>, sentence: Option<S
 fn page(
     status: StatusCode,
     wait: Option<u64>,
-    sentence: Option<String>,
+    mut refusal: Refusal,
     surroundings: Option<Chrome>,
 ) -> HttpResponse {
-    let mut refusal = Refusal::of(status.as_u16());
     if let Some(chrome) = surroundings {
         refusal = refusal.within(chrome);
-    }
-    if let Some(sentence) = sentence {
-        refusal.what = sentence;
     }
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
@@ -177,9 +173,12 @@ fn page(
     }
 }
 
-/// To the log-in page and, after that, back to where the person was.
+/// To the log-in page and, after that, back to where the person was, or to what was typed.
 fn to_login(request: &HttpRequest) -> HttpResponse {
-    let next = if matches!(*request.method(), Method::GET | Method::HEAD) {
+    let kept = request.extensions().get::<KeptForm>().cloned();
+    let next = if let Some(kept) = &kept {
+        LocalPath::parse(&format!("/unsent/{}", kept.id.reveal()))
+    } else if matches!(*request.method(), Method::GET | Method::HEAD) {
         request.uri().path_and_query().and_then(|address| LocalPath::parse(address.as_str()))
     } else {
         page_of_ours(request)
@@ -190,7 +189,11 @@ fn to_login(request: &HttpRequest) -> HttpResponse {
         }
         _ => "/login".to_owned(),
     };
-    HttpResponse::SeeOther().insert_header((LOCATION, address)).finish()
+    let mut answer = HttpResponse::SeeOther();
+    if let Some(cookie) = kept.and_then(|kept| kept.cookie) {
+        answer.cookie(cookie);
+    }
+    answer.insert_header((LOCATION, address)).finish()
 }
 
 /// The page on which the form stood, if it was one of this host.

@@ -20,6 +20,7 @@ use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
+use crate::web::unsent::UnsentForms;
 use crate::web::uploads::Uploads;
 use crate::web::uploads::digests::Digests;
 
@@ -61,6 +62,8 @@ pub struct State {
     pub addresses: ClientAddresses,
     /// Cookies.
     pub cookies: Cookies,
+    /// Forms that came too late for a log-in.
+    pub unsent: UnsentForms,
     /// What became of tokens that were taken through links.
     pub receipts: Receipts,
     /// What download services show.

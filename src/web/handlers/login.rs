@@ -43,7 +43,9 @@ pub(super) async fn page(
     let note = app.cookies.note(request.headers());
     let mut answer = with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
         let mut page = blank(&app, &next, csrf);
-        page.chrome.flash = note.map(Note::flash);
+        // A form that came too late says more than any note from before.
+        page.came_from_form = next.as_str().starts_with("/unsent/");
+        page.chrome.flash = note.filter(|_| !page.came_from_form).map(Note::flash);
         page
     })?;
     if note.is_some() {

@@ -31,6 +31,7 @@ mod signup;
 mod tus;
 mod tus_answer;
 mod tus_order;
+mod unsent;
 mod upload_form;
 
 /// All addresses.
@@ -75,6 +76,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         )
         .configure(admin::routes)
         .configure(link_routes)
+        .service(web::resource("/unsent/{id}").route(read().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(web::resource("/receipts").route(web::post().to(receipts::take)))
         .service(web::resource("/links/{link}/deliveries").route(read().to(receipts::deliveries)))

@@ -25,6 +25,7 @@ pub mod row;
 pub mod sessions;
 pub mod signup;
 pub mod sort;
+pub mod unsent;
 pub mod upload;
 
 use crate::assets;
@@ -180,6 +181,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     pages.extend(reset::samples()?);
     pages.extend(sessions::samples()?);
     pages.extend(signup::samples()?);
+    pages.extend(unsent::samples()?);
     pages.extend(upload::samples()?);
     pages.extend(refusal::samples()?);
     Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())

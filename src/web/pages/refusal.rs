@@ -52,6 +52,23 @@ impl Refusal {
         }
     }
 
+    /// The usual words for `status`, but for a sentence that says more precisely what happened.
+    pub fn saying(status: u16, what: String) -> Refusal {
+        Refusal { what, ..Refusal::of(status) }
+    }
+
+    /// For a browser that sends no cookies back.
+    pub fn without_cookies() -> Refusal {
+        Refusal {
+            chrome: Chrome::public("Cookies are needed"),
+            headline: "Cookies are needed".to_owned(),
+            what: "Your browser did not send our cookie back. Without one nobody can log in or sign up here.".to_owned(),
+            next: "Allow cookies for this site in your browser's settings, then log in again.".to_owned(),
+            action: Some(Action { href: "/login".to_owned(), label: "Log in".to_owned() }),
+            ..Refusal::of(403)
+        }
+    }
+
     /// Says how long to wait, for 429 and 503.
     pub fn wait(mut self, seconds: u64) -> Refusal {
         self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));
@@ -157,6 +174,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("refusal-400", Refusal::of(400).render()?),
         ("refusal-401", Refusal::of(401).render()?),
         ("refusal-403", Refusal::of(403).render()?),
+        ("refusal-cookies", Refusal::without_cookies().render()?),
         ("refusal-404", Refusal::sample().render()?),
         ("refusal-404-logged-in", Refusal::sample().within(Chrome::sample("", Section::None)).render()?),
         ("refusal-408", Refusal::of(408).render()?),
