@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::human;
 use crate::id::Jti;
 use crate::web::account::{
-    Account, Email, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName, Stage,
+    Account, Email, GroupName, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName, Stage,
 };
 use crate::web::accounts::Added;
 use crate::web::actions::Purpose;
@@ -23,6 +23,7 @@ use crate::web::audit::{Actor, Deed};
 use crate::web::issue::IssueError;
 use crate::web::issued::OverHttp;
 use crate::web::passwords::{Password, StoredPassword};
+use crate::web::rights::Rights;
 use crate::web::self_service::Changed;
 
 pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock) -> Result<(), CliError> {
@@ -59,6 +60,12 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     let administration = Administration::open(settings, clock).await?;
     let password = hashed(&administration, password).await?;
     let has_password = password.is_some();
+    let known = Rights::new(&settings.shares);
+    for group in groups.iter().map(GroupName::as_str).filter(|group| !known.groups().contains(group)) {
+        let known = known.groups().into_iter().collect::<Vec<_>>().join(", ");
+        let there = if known.is_empty() { "none names a group".to_owned() } else { format!("known are {known}") };
+        remark(&format!("warning: no share names the group `{group}`, so it gives no access; {there}"));
+    }
     let new = NewAccount { email, name, admin: user.admin, groups, password };
     let account = match administration.accounts.add(new, administration.clock.now()).await? {
         Added::New(account) => account,

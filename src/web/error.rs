@@ -232,9 +232,7 @@ impl From<ActionError> for WebError {
 impl From<IssueError> for WebError {
     fn from(error: IssueError) -> WebError {
         match error {
-            IssueError::Signer(SignerError::TooLong) => {
-                WebError::Invalid("the file path is too long for a token")
-            }
+            IssueError::Signer(SignerError::TooLong) => StorageError::Unlinkable.into(),
             other => WebError::Internal(other.into()),
         }
     }

@@ -12,7 +12,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::json;
 
 use crate::web::csrf::origin_of;
@@ -65,6 +65,25 @@ pub async fn edge(
     Ok(response)
 }
 
+/// Where the links lie that people get by mail or by chat.
+const LINK_FOLDERS: [&str; 4] = ["/l/", "/activate/", "/reset/", "/confirm-address/"];
+
+/// The address of a link without what a mail or chat program took for a part of it: the full stop of the
+/// sentence, a bracket, a slash. `None` where there is nothing to take off.
+fn lengthened(path: &str) -> Option<String> {
+    let folder = LINK_FOLDERS.into_iter().find(|folder| path.starts_with(folder))?;
+    let link = percent_decode_str(path.get(folder.len()..)?).decode_utf8().ok()?;
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let end = link.find(|c| !is_part(c)).unwrap_or(link.len());
+    let (whole, rest) = link.split_at_checked(end)?;
+    // What a form of ours posts to.
+    if rest.strip_prefix('/').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric())) {
+        return None;
+    }
+    let whole = whole.trim_end_matches('.');
+    (!whole.is_empty() && whole.len() < link.len()).then(|| format!("{folder}{whole}"))
+}
+
 /// The answer in place of a bare refusal; `None` when a handler has already written a page.
 async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpResponse> {
     let error = response.error();
@@ -75,7 +94,17 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let status = response.status();
     log(request, status, error);
     let wait = known.and_then(WebError::wait);
+    if status == StatusCode::NOT_FOUND
+        && let Some(whole) = lengthened(request.path())
+    {
+        return Some(HttpResponse::PermanentRedirect().insert_header((LOCATION, whole)).finish());
+    }
     let refusal = match known {
+        Some(WebError::NotFound) | None
+            if status == StatusCode::NOT_FOUND && LINK_FOLDERS.iter().any(|it| request.path().starts_with(it)) =>
+        {
+            Refusal::of_incomplete_link()
+        }
         Some(WebError::Storage(error)) => Refusal::saying(status.as_u16(), error.sentence()),
         Some(WebError::NoCookies) => Refusal::without_cookies(),
         _ => Refusal::of(status.as_u16()),
@@ -204,4 +233,20 @@ fn page_of_ours(request: &HttpRequest) -> Option<LocalPath> {
     let host = request.headers().get("host")?.to_str().ok()?;
     let path = referer.get(origin.len()..)?;
     (authority == host).then(|| LocalPath::parse(path))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_to_a_link_comes_off_and_nothing_else() {
+        for added in ["/", ".", ",", ")", "%3E", "%20", ").", "%22%3E", "%3C/a%3E", "%E2%80%9D", ":", "%0A"] {
+            assert_eq!(lengthened(&format!("/l/Ab-_9{added}")).as_deref(), Some("/l/Ab-_9"), "{added}");
+        }
+        assert_eq!(lengthened("/reset/a.b.c.").as_deref(), Some("/reset/a.b.c"));
+        for whole in ["/l/Ab-_9", "/l/Ab-_9/code", "/l/", "/l/.", "/reset/a.b.c/renew", "/files/a.", "/l/%ff"] {
+            assert_eq!(lengthened(whole), None, "{whole}");
+        }
+    }
 }

@@ -28,6 +28,9 @@ pub enum StorageError {
     /// The path would be too long.
     #[error("the path would be too long")]
     TooLong,
+    /// No token can name it.
+    #[error("the path is too long for a token")]
+    Unlinkable,
     /// The file is larger than any may be.
     #[error("the file is too large")]
     TooLarge {
@@ -117,6 +120,10 @@ impl StorageError {
             StorageError::TooLong => {
                 "The path would get too long. Choose a shorter name, or a folder higher up."
             }
+            StorageError::Unlinkable => {
+                "The path of this file is too long for a download link. Give its folders shorter names, or move it \
+                 further up."
+            }
             StorageError::TooLarge { max } => {
                 return format!("The file is too large: at most {} are allowed.", human::size(*max));
             }
@@ -176,7 +183,9 @@ impl StorageError {
             | StorageError::IntoItself
             | StorageError::Parts
             | StorageError::Offset { .. } => StatusCode::CONFLICT,
-            StorageError::Name(_) | StorageError::TooLong => StatusCode::UNPROCESSABLE_ENTITY,
+            StorageError::Name(_) | StorageError::TooLong | StorageError::Unlinkable => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             StorageError::TooLarge { .. }
             | StorageError::AccountQuota { .. }
             | StorageError::ShareQuota { .. }
@@ -203,7 +212,7 @@ impl StorageError {
             StorageError::Missing => "not-found",
             StorageError::Taken { .. } => "name-taken",
             StorageError::Name(_) => "name-not-allowed",
-            StorageError::TooLong => "path-too-long",
+            StorageError::TooLong | StorageError::Unlinkable => "path-too-long",
             StorageError::TooLarge { .. } => "file-too-large",
             StorageError::AccountQuota { .. } => "account-quota",
             StorageError::ShareQuota { .. } => "share-quota",

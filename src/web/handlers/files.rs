@@ -17,7 +17,7 @@ use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::note::Note;
 use crate::web::pages::files::{Folder, Search, Shares};
-use crate::web::pages::row::address;
+use crate::web::pages::row::{Row, address};
 use crate::web::pages::sort::Sort;
 use crate::web::pages::{Chrome, Section};
 use crate::web::rights::{Readable, Right};
@@ -98,7 +98,8 @@ async fn folder(
     let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
     let looked = blocking(move || browse::look_at(&shares, &place, sort, page)).await??;
     match looked {
-        Place::Folder(listing) => {
+        Place::Folder(mut listing) => {
+            mark_too_long(app, &mut listing.rows);
             let page = Folder {
                 chrome: Chrome { flash: note.map(Note::flash), ..who.chrome(path.name(), Section::Files) },
                 folder: path,
@@ -142,13 +143,14 @@ async fn search(
         browse::search(&shares, &places, &words, sort, &told)
     });
     tokio::pin!(searching);
-    let found = tokio::select! {
+    let mut found = tokio::select! {
         found = &mut searching => found?,
         () = tokio::time::sleep(SEARCH_TIME) => {
             stop.store(true, Ordering::Relaxed);
             searching.await?
         }
     };
+    mark_too_long(&app, &mut found.rows);
     html(&Search {
         chrome: who.chrome("Search", Section::Files),
         query,
@@ -159,6 +161,14 @@ async fn search(
         stopped_after: found.stopped_after,
         now: app.administration.clock.now(),
     })
+}
+
+/// Marks the files that no token can name, before anybody presses a button for them in vain.
+fn mark_too_long(app: &State, rows: &mut [Row]) {
+    let now = app.administration.clock.now();
+    for row in rows.iter_mut().filter(|row| row.size.is_some()) {
+        row.too_long = !app.administration.issuer.can_issue(&row.path, now);
+    }
 }
 
 /// Ends a search that nobody waits for any more.

@@ -1,7 +1,7 @@
 //! Logging in and out.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -23,6 +23,8 @@ use crate::web::passwords::Password;
 use crate::web::proof::Proof;
 use crate::web::sessions::{NewSession, Place};
 use crate::web::state::State;
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 #[derive(Deserialize)]
 pub(super) struct Destination {
@@ -147,6 +149,8 @@ pub(super) async fn log_out(
     tracing::info!(account = %form.who.account().id, "logged out");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;
+    // Some browsers show pages from before again for Back, whatever their `Cache-Control` says.
+    answer.headers_mut().insert(CLEAR_SITE_DATA.clone(), HeaderValue::from_static("\"cache\""));
     Ok(answer)
 }
 

@@ -142,7 +142,7 @@ async fn entry_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<Man
     Ok(ManageEntry {
         chrome: who.chrome(path.name(), Section::Files),
         typed_name: path.name().to_owned(),
-        entry: Row { path, size, modified: found.modified },
+        entry: Row { path, size, modified: found.modified, too_long: false },
         kept: app.manage.kept().as_secs(),
         error: None,
         now: app.administration.clock.now(),

@@ -97,6 +97,9 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))
         .service(web::resource("/static/{hash}/{name}").route(read().to(service::asset)))
+        .service(web::resource("/favicon.ico").route(read().to(service::favicon)))
+        .service(web::resource("/robots.txt").route(read().to(service::robots)))
+        .service(web::resource("/.well-known/change-password").route(read().to(service::change_password)))
         .service(web::resource("/healthz").route(read().to(service::healthz)))
         .service(web::resource("/readyz").route(read().to(service::readyz)))
         .default_service(web::to(nothing));

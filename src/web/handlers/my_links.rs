@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::files::blocking;
 use super::login::add_cookie;
 use super::{App, html_with_script, see_other};
+use crate::files::FileError;
 use crate::human;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
@@ -25,6 +26,7 @@ use crate::web::pages::my_links::{LinkRow, MyLinks, State};
 use crate::web::pages::row::encoded;
 use crate::web::rights::Readable;
 use crate::web::sessions::Place;
+use crate::web::storage::StorageError;
 
 /// Most bytes of the form: a list of a thousand long addresses, or a password that is far too long,
 /// is to be answered beside its field.
@@ -123,16 +125,27 @@ async fn readable(
     who: &SignedIn,
     files: Vec<FilePath>,
 ) -> Result<Option<Vec<FilePath>>, WebError> {
+    let now = app.administration.clock.now();
+    if files.iter().any(|file| !app.administration.issuer.can_issue(file, now)) {
+        return Err(StorageError::Unlinkable.into());
+    }
     let readable = |file| app.rights.readable(who.account(), file);
     let Some(places) = files.into_iter().map(readable).collect::<Option<Vec<Readable>>>() else {
         return Ok(None);
     };
     let shares = app.shares.clone();
     let all = blocking(move || {
-        let all_there = places.iter().all(|place| shares.entry(place.path()).is_ok());
-        all_there.then(|| places.iter().map(|place| place.path().clone()).collect())
+        let mut paths = Vec::new();
+        for place in &places {
+            match shares.entry(place.path()) {
+                Ok(_) => paths.push(place.path().clone()),
+                Err(FileError::Missing) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(paths))
     });
-    all.await
+    Ok(all.await??)
 }
 
 fn title_of(files: &[FilePath]) -> String {

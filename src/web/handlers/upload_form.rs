@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_multipart::{Field, Multipart};
 use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
@@ -20,7 +21,7 @@ use crate::web::extract::{SignedIn, session_of};
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::row::address;
-use crate::web::pages::upload::{Refused, Upload};
+use crate::web::pages::upload::{Arrived, Refused, Upload};
 use crate::web::rights::Writable;
 use crate::web::storage::StorageError;
 use crate::web::uploads::intake::Incoming;
@@ -41,25 +42,30 @@ const REST_TIMEOUT: Duration = Duration::from_secs(5);
 /// What became of a form's files.
 struct Outcome {
     folder: FilePath,
-    arrived: Vec<String>,
+    arrived: Vec<Arrived>,
     refused: Vec<Refused>,
     /// The status of the first refusal.
     status: Option<StatusCode>,
 }
 
-/// `POST /files-upload`: 303 to the folder when all files are there; otherwise a page that says which
-/// are not, and why.
+/// `POST /files-upload`: 303 to the folder when all files are there under their own names; otherwise a
+/// page that says which are not, and why, and what others are called now.
 pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
     if !csrf::same_origin(request.headers(), &app.public_url) {
         return Err(WebError::ForeignForm);
+    }
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(WebError::NoForm);
     }
     let form = Multipart::new(request.headers(), body);
     // Goes on when the browser is gone, to clear away what did not arrive whole.
     let (state, sender) = (app.clone(), who.clone());
     let taking = actix_web::rt::spawn(async move { take(&state, &request, &sender, form).await });
     let outcome = taking.await.map_err(|_| StorageError::Interrupted)??;
-    if outcome.refused.is_empty() && !outcome.arrived.is_empty() {
+    let as_named = outcome.arrived.iter().all(|file| file.renamed.is_none());
+    if outcome.refused.is_empty() && !outcome.arrived.is_empty() && as_named {
         return noted(&app, &address(&outcome.folder), Note::Uploaded);
     }
     let page = Upload {
@@ -68,7 +74,8 @@ pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
         arrived: outcome.arrived,
         refused: outcome.refused,
     };
-    again(outcome.status.unwrap_or(StatusCode::BAD_REQUEST), &page)
+    let nothing = if page.arrived.is_empty() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    again(outcome.status.unwrap_or(nothing), &page)
 }
 
 async fn take(
@@ -109,7 +116,10 @@ async fn take(
             return Err(WebError::Invalid("the form has too many files"));
         }
         match one(app, request, who, &folder, &name, field).await {
-            Ok(()) => arrived.push(name),
+            Ok(stored) => {
+                let renamed = Some(stored).filter(|stored| *stored != name);
+                arrived.push(Arrived { name, renamed });
+            }
             Err(error) if is_about_one_file(&error) => {
                 status.get_or_insert(error.status());
                 refused.push(Refused { name, why: error.sentence() });
@@ -133,6 +143,7 @@ const fn is_about_one_file(error: &StorageError) -> bool {
     )
 }
 
+/// Stores a file; returns the name that it got, which is another one where its own was taken.
 async fn one(
     app: &App,
     request: &HttpRequest,
@@ -140,7 +151,7 @@ async fn one(
     folder: &Writable,
     name: &str,
     field: Field,
-) -> Result<(), StorageError> {
+) -> Result<String, StorageError> {
     let purpose =
         Purpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
     let new = NewUpload { purpose, size: None, metadata: String::new() };
@@ -153,11 +164,13 @@ async fn one(
         let upload = app.uploads.set_size(&upload, upload.offset).await?;
         app.uploads.find(&upload.account, &upload.id, now).await
     };
-    if let Err(error) = finishing.await {
-        app.uploads.abandon(&begun).await?;
-        return Err(error);
+    match finishing.await {
+        Ok(upload) => Ok(upload.path.map_or_else(|| name.to_owned(), |path| path.name().to_owned())),
+        Err(error) => {
+            app.uploads.abandon(&begun).await?;
+            Err(error)
+        }
     }
-    Ok(())
 }
 
 /// The text of the next field, which must have this name; `None` where it has another.

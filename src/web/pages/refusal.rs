@@ -57,6 +57,20 @@ impl Refusal {
         Refusal { what, ..Refusal::of(status) }
     }
 
+    /// For a link from a mail or a chat that is none: most have lost their end.
+    pub fn of_incomplete_link() -> Refusal {
+        Refusal {
+            chrome: Chrome::public("This link is incomplete"),
+            headline: "This link is incomplete".to_owned(),
+            what: "Part of the link seems to be missing, so we can't tell what it is for.".to_owned(),
+            next: "Copy all of it, to the very last character, and open it again. If that doesn't help, ask the person \
+                   who sent it to you for a new one."
+                .to_owned(),
+            action: None,
+            ..Refusal::of(404)
+        }
+    }
+
     /// For a browser that sends no cookies back.
     pub fn without_cookies() -> Refusal {
         Refusal {
@@ -174,6 +188,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("refusal-400", Refusal::of(400).render()?),
         ("refusal-401", Refusal::of(401).render()?),
         ("refusal-403", Refusal::of(403).render()?),
+        ("refusal-incomplete-link", Refusal::of_incomplete_link().render()?),
         ("refusal-cookies", Refusal::without_cookies().render()?),
         ("refusal-404", Refusal::sample().render()?),
         ("refusal-404-logged-in", Refusal::sample().within(Chrome::sample("", Section::None)).render()?),

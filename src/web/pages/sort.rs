@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn row(path: &str, size: Option<u64>, modified: u64) -> Row {
-        Row { path: path.parse().unwrap(), size, modified: Timestamp::from_secs(modified) }
+        Row { path: path.parse().unwrap(), size, modified: Timestamp::from_secs(modified), too_long: false }
     }
 
     fn names(rows: &[Row]) -> Vec<&str> {
