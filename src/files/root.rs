@@ -15,10 +15,14 @@ use std::sync::{PoisonError, RwLock};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
+use crate::config::{Identity, ShareSettings};
+
 /// A share's folder as the settings name it, and what was found there last.
 pub(super) struct Root {
     share: String,
     path: PathBuf,
+    /// By what its files are told apart.
+    pub(super) identity: Identity,
     known: RwLock<Known>,
 }
 
@@ -66,10 +70,10 @@ impl fmt::Display for Away {
 }
 
 impl Root {
-    pub(super) fn new(share: &str, path: &Path) -> Root {
+    pub(super) fn new(share: &ShareSettings) -> Root {
         // A share counts as there until it is found missing, so that only that is told.
         let known = RwLock::new(Known { folder: None, available: true });
-        Root { share: share.to_owned(), path: path.to_owned(), known }
+        Root { share: share.name.clone(), path: share.path.clone(), identity: share.identity, known }
     }
 
     /// The folder, opened, if it is the one that is served.

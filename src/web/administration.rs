@@ -16,6 +16,7 @@ use crate::web::generation::Generations;
 use crate::web::issue::Issuer;
 use crate::web::issued::Issued;
 use crate::web::links::Links;
+use crate::web::links::begun::LeaseRules;
 use crate::web::links::key::LinkKey;
 use crate::web::mail::queue::Queue;
 use crate::web::passwords::Passwords;
@@ -81,6 +82,7 @@ impl Administration {
             key: LinkKey::open(&settings.keys_dir())?,
             issued: issued.clone(),
             queue: queue.clone(),
+            lease: LeaseRules::new(settings),
         };
         Ok(Administration {
             links,

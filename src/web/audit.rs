@@ -61,7 +61,7 @@ pub enum Deed {
     /// A link goes on.
     LinkResumed,
     /// A link is over for good.
-    LinkWithdrawn,
+    LinkRevoked,
     /// A file or folder got another name.
     FileRenamed,
     /// A file or folder was moved.
@@ -100,7 +100,7 @@ impl Deed {
             Deed::LinkChanged => "link-changed",
             Deed::LinkPaused => "link-paused",
             Deed::LinkResumed => "link-resumed",
-            Deed::LinkWithdrawn => "link-withdrawn",
+            Deed::LinkRevoked => "link-revoked",
             Deed::FileRenamed => "file-renamed",
             Deed::FileMoved => "file-moved",
             Deed::FileTrashed => "file-trashed",

@@ -22,10 +22,12 @@ use crate::web::db::{DatabaseError, QueryError};
 use crate::web::issue::IssueError;
 use crate::web::issued::{OverHttp, RevokeTokens};
 use crate::web::links::key::LinkKeyError;
+use crate::web::links::patience::Patience;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
+use crate::web::node_ready::{NodeReady, Readiness};
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::rights::Rights;
@@ -61,6 +63,7 @@ pub mod links;
 pub mod local_path;
 pub mod mail;
 pub mod manage;
+pub mod node_ready;
 pub mod note;
 pub mod pages;
 pub mod passwords;
@@ -84,6 +87,9 @@ const PRUNE_EACH: u64 = 6;
 
 /// Uses of links that were released are forgotten after so long.
 const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// By what address a download was begun is forgotten so long after nothing can be continued.
+const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
 
 /// Searches that run at once.
 const SEARCHES_AT_ONCE: usize = 4;
@@ -112,6 +118,9 @@ pub enum OpenError {
     /// The sender of mails is none.
     #[error("`mail.from` is no sender; write it as in `Oncelink <noreply@example.org>`")]
     Sender(#[source] lettre::address::AddressError),
+    /// The download service can't be asked anything.
+    #[error("cannot set up TLS")]
+    Client(#[source] reqwest::Error),
     /// An address in the settings can't stand in a header.
     #[error("download.public_url has characters that an address can't have")]
     Address(#[source] InvalidHeaderValue),
@@ -157,6 +166,8 @@ impl App {
         let state = State {
             receipts: Receipts::new(db, queue, administration.clock.clone(), settings),
             node_key: NodeKey::open(&settings.node_key_file())?,
+            node: Readiness::new(&settings.download.public_url).map_err(OpenError::Client)?,
+            patience: Patience::default(),
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
             script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,
@@ -237,6 +248,11 @@ impl App {
         self.state.administration.issued.revoke_by(to);
     }
 
+    /// Says that the download service runs in this process, and how it is asked whether it is ready.
+    pub fn ready_by(&self, node: Arc<dyn NodeReady>) {
+        self.state.node.ask(node);
+    }
+
     /// Takes receipts from a download service in the same process.
     pub fn receipts(&self) -> Arc<dyn TakeReports> {
         Arc::new(self.state.receipts.clone())
@@ -280,6 +296,11 @@ impl App {
         let released = Timestamp::from_secs(now.secs().saturating_sub(KEEP_RELEASED.as_secs()));
         if let Err(error) = links::uses::forget_released(&self.state.administration.db, released).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget released uses of links");
+        }
+        let links = &self.state.administration.links;
+        let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
+        if let Err(error) = links::uses::forget_clients(&links.db, over).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget clients of links");
         }
         if let Err(error) = self.state.administration.issued.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old tokens");

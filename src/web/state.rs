@@ -14,7 +14,9 @@ use crate::id::Jti;
 use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
+use crate::web::links::patience::Patience;
 use crate::web::manage::Manage;
+use crate::web::node_ready::Readiness;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
@@ -68,6 +70,10 @@ pub struct State {
     pub receipts: Receipts,
     /// What download services show.
     pub node_key: NodeKey,
+    /// Whether the download service can serve.
+    pub node: Readiness,
+    /// Presses of links that wait for news.
+    pub patience: Patience,
 }
 
 /// Who may make an account for himself.

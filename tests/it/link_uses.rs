@@ -9,6 +9,7 @@ use oncelink::id::{FilePath, Jti};
 use oncelink::web::account::{AccountId, NewAccount};
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
+use oncelink::web::links::begun::Visitor;
 use oncelink::web::links::uses::{self, Press, Reserved};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
@@ -73,15 +74,18 @@ impl Desk {
     async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> Reserved {
         let desk = &self.desks[process];
         let file: FilePath = file.parse().unwrap();
+        let visitor = Visitor { mark: visitor.map(str::to_owned), client: None };
         let press = Press {
             owner: &self.owner,
             recipient: RECIPIENT,
-            visitor,
+            named: false,
+            visitor: &visitor,
             file: &file,
             size: 7,
+            version: "v",
             expires_at: later(120),
         };
-        uses::reserve(&desk.db, &desk.issued, &press, START).await.unwrap()
+        uses::reserve(&desk.db, &desk.issued, &desk.links.lease, &press, START).await.unwrap()
     }
 
     /// The jti of a press that must succeed.
@@ -131,7 +135,7 @@ async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
             .filter_map(|press| match press {
                 Reserved::Token(jti) => Some(*jti),
                 Reserved::UsedUp => None,
-                Reserved::Again(..) => panic!("nobody pressed twice"),
+                Reserved::Again(..) | Reserved::Continue(_) => panic!("nobody pressed twice"),
                 Reserved::Closed => panic!("the link is open"),
             })
             .collect();
@@ -302,15 +306,19 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
         let jti = desk.take(Some("mark"), "/books/a.txt").await;
         let pressed_at = async |seconds: u64| {
             let file: FilePath = "/books/a.txt".parse().unwrap();
+            let visitor = Visitor { mark: Some("mark".to_owned()), client: None };
             let press = Press {
                 owner: &desk.owner,
                 recipient: RECIPIENT,
-                visitor: Some("mark"),
+                named: false,
+                visitor: &visitor,
                 file: &file,
                 size: 7,
+                version: "v",
                 expires_at: later(seconds + 120),
             };
-            uses::reserve(&desk.desks[0].db, &desk.desks[0].issued, &press, later(seconds)).await.unwrap()
+            let app = &desk.desks[0];
+            uses::reserve(&app.db, &app.issued, &app.links.lease, &press, later(seconds)).await.unwrap()
         };
         assert_eq!(pressed_at(60).await, Reserved::Again(jti, later(120)));
         assert_eq!(pressed_at(119).await, Reserved::Again(jti, later(120)));

@@ -1,5 +1,5 @@
 //! Links that are taken through a real download service: exactly as often as they may be, with the
-//! programs that people use, and not a byte more once they are withdrawn.
+//! programs that people use, and not a byte more once they are revoked.
 
 use std::net::SocketAddr;
 
@@ -106,9 +106,9 @@ async fn a_hundred_people_at_once_on_ten_uses_are_ten_downloads() {
 }
 
 #[actix_web::test]
-async fn withdrawing_and_pausing_cut_a_running_transfer_and_its_lease() {
+async fn revoking_and_pausing_cut_a_running_transfer_and_its_lease() {
     let mut stage = Stage::start().await;
-    for deed in ["withdraw", "pause"] {
+    for deed in ["revoke", "pause"] {
         let made = stage.make(&[("files", "/open/big.bin"), ("uses", "5")]).await;
         let other = stage.make(&[("files", "/open/big.bin")]).await;
         let running = stage.press(&made.public[0]).await;
@@ -159,7 +159,7 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
 /// The same with the download service on its own, told over HTTP; and with both started anew, for
 /// the counts are where they were.
 #[actix_web::test]
-async fn withdrawing_reaches_a_download_service_of_its_own_and_counts_outlive_a_restart() {
+async fn revoking_reaches_a_download_service_of_its_own_and_counts_outlive_a_restart() {
     let mut stage = Stage::start().await;
     let made = stage.make(&[("uses", "3"), ("files", "/open/big.bin")]).await;
     stage.press(&made.public[0]).await;
@@ -179,7 +179,7 @@ async fn withdrawing_reaches_a_download_service_of_its_own_and_counts_outlive_a_
     assert_eq!(press().await.status, 410, "one was taken before the restart, two after it");
     let mut transfer = Partial::open(1, &running, "", MIB).await;
     assert_eq!(transfer.status(), 200);
-    let answer = ada.fill(&made.page, &format!("{}/withdraw", made.page), &[]).await;
+    let answer = ada.fill(&made.page, &format!("{}/revoke", made.page), &[]).await;
     assert_eq!(answer.status, 303);
     assert!(transfer.read_to_end().await < 24 * MIB);
     assert_eq!(Client::at(1).get(&waiting).await.slug(), "revoked-token");

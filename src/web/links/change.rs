@@ -1,4 +1,4 @@
-//! Changing a link: other terms, pausing and resuming it, and withdrawing it for good. Each change is
+//! Changing a link: other terms, pausing and resuming it, and revoking it for good. Each change is
 //! one transaction with its line in the audit log, which has the owner's account before anything else:
 //! a press that is under way comes before it, and its token is found, or after it, and finds it.
 
@@ -24,7 +24,7 @@ pub enum PasswordChange {
 }
 
 impl Links {
-    /// Gives a link other terms; its recipients stay. Answers whether it could: one that was withdrawn
+    /// Gives a link other terms; its recipients stay. Answers whether it could: one that was revoked
     /// can't be changed.
     ///
     /// # Errors
@@ -84,12 +84,11 @@ impl Links {
         self.finish(transaction, changed.rows_affected() > 0, link, actor, deed, now).await
     }
 
-    /// Withdraws a link for good, and revokes its live tokens. Answers whether it was there to be
-    /// withdrawn.
+    /// Revokes a link for good, and its live tokens. Returns whether it was there to be revoked.
     ///
     /// # Errors
     /// See [`LinkError`].
-    pub async fn withdraw(&self, link: &Link, actor: &Actor, now: Timestamp) -> Result<bool, LinkError> {
+    pub async fn revoke(&self, link: &Link, actor: &Actor, now: Timestamp) -> Result<bool, LinkError> {
         let mut transaction = self.begin(link).await?;
         let changed =
             sqlx::query("UPDATE links SET withdrawn_at = $1 WHERE id = $2 AND withdrawn_at IS NULL")
@@ -98,7 +97,7 @@ impl Links {
                 .execute(&mut *transaction)
                 .await?;
         issued::mark_link(&mut transaction, &link.id).await?;
-        self.finish(transaction, changed.rows_affected() > 0, link, actor, Deed::LinkWithdrawn, now).await
+        self.finish(transaction, changed.rows_affected() > 0, link, actor, Deed::LinkRevoked, now).await
     }
 
     async fn begin(&self, link: &Link) -> Result<Transaction<'static, Any>, LinkError> {

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,15 @@ impl LinkKey {
         let tag = hmac::sign(&self.0, format!("code\n{recipient}").as_bytes());
         let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
         Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
+    }
+
+    /// What is kept of the address of a client of a recipient's link: enough to recognize it there, and
+    /// of no use with another link or without the key.
+    pub fn client(&self, recipient: &str, address: IpAddr) -> String {
+        let tag = hmac::sign(&self.0, format!("client\n{recipient}\n{}", address.to_canonical()).as_bytes());
+        let mut text = URL_SAFE_NO_PAD.encode(tag.as_ref());
+        text.truncate(CODE_LENGTH);
+        text
     }
 
     /// The eight digits that a mail with this jti brings to a recipient.

@@ -159,6 +159,15 @@ impl Browser {
         self.find("body").await.text().await.unwrap()
     }
 
+    /// Waits until the page says this, and returns all that it says.
+    pub async fn says(&self, words: &str) -> String {
+        let said = self.until(async || Some(self.text().await).filter(|text| text.contains(words))).await;
+        let Some(said) = said else {
+            panic!("no {words:?} at {}:\n{}", self.url().await, self.text().await);
+        };
+        said
+    }
+
     /// The addresses of all requests since this was last asked, redirections included.
     pub async fn requested(&self) -> Vec<String> {
         let log = self.driver.get_log("performance").await.unwrap();
