@@ -196,10 +196,11 @@ impl fmt::Display for FilePath {
     }
 }
 
-/// Escaped, so that a name with line breaks cannot forge a log line.
+/// Escaped, so that a name with line breaks cannot forge a log line; without quotes, which a log line in
+/// JSON puts around it anyway.
 impl fmt::Debug for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        write!(f, "{}", self.0.escape_debug())
     }
 }
 

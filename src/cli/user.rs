@@ -1,6 +1,7 @@
 //! `oncelink user …`: accounts, managed from the command line. Works while the web app runs: both
 //! use the database, and the web app notices a change within a second.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::BufRead;
 
@@ -55,7 +56,7 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
                 usage("--group", &wrong, "take a name as `read` and `write` of a share have it")
             })
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<BTreeSet<GroupName>, _>>()?;
     let password = user.password_stdin.then(|| read_password(settings)).transpose()?;
     let administration = Administration::open(settings, clock).await?;
     let password = hashed(&administration, password).await?;
@@ -63,7 +64,8 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     let known = Rights::new(&settings.shares);
     for group in groups.iter().map(GroupName::as_str).filter(|group| !known.groups().contains(group)) {
         let known = known.groups().into_iter().collect::<Vec<_>>().join(", ");
-        let there = if known.is_empty() { "none names a group".to_owned() } else { format!("known are {known}") };
+        let there =
+            if known.is_empty() { "none names a group".to_owned() } else { format!("known are {known}") };
         remark(&format!("warning: no share names the group `{group}`, so it gives no access; {there}"));
     }
     let new = NewAccount { email, name, admin: user.admin, groups, password };

@@ -108,9 +108,11 @@ impl Draft {
     fn unknown(&self, section: Option<&str>, key: &str) -> SettingsError {
         let full_name = section.map_or_else(|| key.to_owned(), |section| format!("{section}.{key}"));
         let place = section.map_or_else(|| "at the top".to_owned(), |section| format!("in `[{section}]`"));
-        let near = self.keys.nearest(key, |known| (known.section.as_deref() == section).then(|| known.name.clone()));
+        let near =
+            self.keys.nearest(key, |known| (known.section.as_deref() == section).then(|| known.name.clone()));
         let meant = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-        let remedy = format!("{meant}remove it or correct its name: {place} are {}", self.keys.names_in(section));
+        let remedy =
+            format!("{meant}remove it or correct its name: {place} are {}", self.keys.names_in(section));
         self.wrong(&full_name, "there is no such setting".to_owned(), remedy)
     }
 
@@ -281,12 +283,14 @@ impl Draft {
 fn read(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
         Kind::Text => Ok(Value::String(text.to_owned())),
-        Kind::Number => text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is no whole number")),
+        Kind::Number => {
+            text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is not a whole number"))
+        }
         Kind::List => Value::from_str(text)
             .ok()
             .or_else(|| serde_json::from_str(text).ok())
             .filter(Value::is_array)
-            .ok_or_else(|| format!("`{text}` is no list; lists are written in TOML or JSON")),
+            .ok_or_else(|| format!("`{text}` is not a list; lists are written in TOML or JSON")),
     }
 }
 

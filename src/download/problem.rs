@@ -136,7 +136,12 @@ impl Refusal {
                 "a download was refused because the used-token store gave no answer"
             ),
             Refusal::File(FileError::Unreadable(cause)) => {
-                tracing::error!(request_id, status, cause = chain(cause), "a shared file cannot be read; check its permissions and the disk")
+                tracing::error!(
+                    request_id,
+                    status,
+                    cause = chain(cause),
+                    "a shared file cannot be read; check its permissions and the disk"
+                )
             }
             Refusal::Random(cause) => {
                 tracing::error!(request_id, status, cause = chain(cause), "no random bytes from the system")

@@ -370,7 +370,8 @@ impl Shares {
 /// Whether the system answers the one call that confines paths. Sandboxes refuse it in several ways, old
 /// kernels don't know it.
 fn can_confine() -> Result<(), Errno> {
-    let root = rustix::fs::open(Path::new("/"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let root =
+        rustix::fs::open(Path::new("/"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     open_beneath(&root, ".", OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::empty()).map(|_| ())
 }
 

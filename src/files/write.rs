@@ -62,7 +62,7 @@ impl From<Errno> for WriteError {
             Errno::ACCESS | Errno::PERM | Errno::ROFS => WriteError::Forbidden(errno.into()),
             Errno::STALE | Errno::NODEV | Errno::NXIO | Errno::NOTCONN | Errno::HOSTDOWN => {
                 WriteError::ShareGone
-            },
+            }
             Errno::XDEV => WriteError::OtherDisk,
             Errno::NAMETOOLONG => WriteError::TooLong,
             Errno::WOULDBLOCK | Errno::BUSY => WriteError::Busy,

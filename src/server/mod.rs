@@ -145,7 +145,9 @@ fn make_default_shares(settings: &Settings) {
     }
     for share in settings.shares.iter().filter(|share| !share.path.exists()) {
         match std::fs::create_dir_all(&share.path) {
-            Ok(()) => tracing::info!(path = %share.path.display(), "made the folder of the share `{}`", share.name),
+            Ok(()) => {
+                tracing::info!(path = %share.path.display(), "made the folder of the share `{}`", share.name)
+            }
             Err(cause) => {
                 tracing::warn!(path = %share.path.display(), %cause, "cannot make the folder of the share `{}`", share.name);
             }

@@ -1,6 +1,8 @@
 //! Texts as people compare them: without regard to case and accents. For searching and sorting names;
 //! never for deciding whether two names are the same.
 
+use std::cmp::Ordering;
+
 use unicode_normalization::UnicodeNormalization;
 
 /// `text` in lower case, without accents, ligatures spelt out: `Äpfel` and `apfel` become the same.
@@ -42,6 +44,33 @@ const fn spelt(c: char) -> Option<&'static str> {
         'ς' => "σ",
         _ => return None,
     })
+}
+
+/// Compares folded names as people sort them: digits by their value.
+pub fn natural(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a.chars(), b.chars());
+    loop {
+        let (l_text, r_text) = (left.as_str(), right.as_str());
+        let (Some(l), Some(r)) = (left.next(), right.next()) else {
+            return l_text.len().cmp(&r_text.len());
+        };
+        if l.is_ascii_digit() && r.is_ascii_digit() {
+            let ((l_digits, l_rest), (r_digits, r_rest)) = (digits(l_text), digits(r_text));
+            match l_digits.len().cmp(&r_digits.len()).then_with(|| l_digits.cmp(r_digits)) {
+                Ordering::Equal => (left, right) = (l_rest.chars(), r_rest.chars()),
+                order => return order,
+            }
+        } else if l != r {
+            return l.cmp(&r);
+        }
+    }
+}
+
+/// The number that `text` starts with, without leading zeros, and what follows it.
+fn digits(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+    (number.trim_start_matches('0'), rest)
 }
 
 /// What somebody looks for: words that all stand in a name, or patterns such as `*.pdf` that fit it.
@@ -90,7 +119,8 @@ fn fits_pattern(pattern: &str, name: &str) -> bool {
 /// What follows `piece`, in which `?` stands for one letter, in a name that begins with it.
 fn after<'n>(piece: &str, name: &'n str) -> Option<&'n str> {
     let mut rest = name.chars();
-    let begins = piece.chars().all(|wanted| rest.next().is_some_and(|there| wanted == '?' || wanted == there));
+    let begins =
+        piece.chars().all(|wanted| rest.next().is_some_and(|there| wanted == '?' || wanted == there));
     begins.then_some(rest.as_str())
 }
 
@@ -131,9 +161,14 @@ mod tests {
         ] {
             assert!(fits(query, name), "{query:?} {name:?}");
         }
-        for (query, name) in
-            [("*.pdf", "a.pdf.exe"), ("a*b", "ba"), ("scan?", "scan"), ("?", ""), ("x y", "x"), ("a*b", "axbx")]
-        {
+        for (query, name) in [
+            ("*.pdf", "a.pdf.exe"),
+            ("a*b", "ba"),
+            ("scan?", "scan"),
+            ("?", ""),
+            ("x y", "x"),
+            ("a*b", "axbx"),
+        ] {
             assert!(!fits(query, name), "{query:?} {name:?}");
         }
     }

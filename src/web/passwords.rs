@@ -321,7 +321,8 @@ mod tests {
     #[actix_web::test]
     async fn a_password_is_the_same_from_every_keyboard_and_older_hashes_hold() {
         let passwords = Passwords::default();
-        let (composed, decomposed) = ("K\u{e4}sesp\u{e4}tzle f\u{fc}r alle", "Ka\u{308}sespa\u{308}tzle fu\u{308}r alle");
+        let (composed, decomposed) =
+            ("K\u{e4}sesp\u{e4}tzle f\u{fc}r alle", "Ka\u{308}sespa\u{308}tzle fu\u{308}r alle");
         let wide = composed.replace(' ', "\u{3000}");
         let new = passwords.hash(Password::new(decomposed, 15).unwrap()).await.unwrap();
         let old = hash_now(decomposed.as_bytes()).unwrap();
@@ -334,7 +335,11 @@ mod tests {
         assert!(passwords.verify(Password::presented(&wide), Some(&new)).await.unwrap());
         let other = composed.replace('\u{e4}', "a");
         assert!(!passwords.verify(Password::presented(&other), Some(&new)).await.unwrap());
-        assert_eq!(Password::new("u\u{308}u\u{308}u\u{308}x", 5).unwrap_err(), WeakPassword::Short(5), "letters count");
+        assert_eq!(
+            Password::new("u\u{308}u\u{308}u\u{308}x", 5).unwrap_err(),
+            WeakPassword::Short(5),
+            "letters count"
+        );
     }
 
     #[actix_web::test]

@@ -101,7 +101,8 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     }
     let refusal = match known {
         Some(WebError::NotFound) | None
-            if status == StatusCode::NOT_FOUND && LINK_FOLDERS.iter().any(|it| request.path().starts_with(it)) =>
+            if status == StatusCode::NOT_FOUND
+                && LINK_FOLDERS.iter().any(|it| request.path().starts_with(it)) =>
         {
             Refusal::of_incomplete_link()
         }
@@ -245,7 +246,8 @@ mod tests {
             assert_eq!(lengthened(&format!("/l/Ab-_9{added}")).as_deref(), Some("/l/Ab-_9"), "{added}");
         }
         assert_eq!(lengthened("/reset/a.b.c.").as_deref(), Some("/reset/a.b.c"));
-        for whole in ["/l/Ab-_9", "/l/Ab-_9/code", "/l/", "/l/.", "/reset/a.b.c/renew", "/files/a.", "/l/%ff"] {
+        for whole in ["/l/Ab-_9", "/l/Ab-_9/code", "/l/", "/l/.", "/reset/a.b.c/renew", "/files/a.", "/l/%ff"]
+        {
             assert_eq!(lengthened(whole), None, "{whole}");
         }
     }

@@ -19,7 +19,10 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, findings: &mut Fi
     }
     match accounts(settings).await {
         Ok(accounts) => {
-            findings.ok(SUBJECT, &format!("it answers, {}", crate::human::counted(accounts.len() as u64, "account")));
+            findings.ok(
+                SUBJECT,
+                &format!("it answers, {}", crate::human::counted(accounts.len() as u64, "account")),
+            );
             compare(settings, &accounts, findings);
         }
         Err(text) => findings.problem(SUBJECT, &text, "without it the web app does not start"),
@@ -70,9 +73,8 @@ fn compare(settings: &Settings, accounts: &[Account], findings: &mut Findings) {
 
 fn remedy(name: &str, groups: &BTreeSet<&str>) -> String {
     let known = groups.iter().copied().chain(["everyone"]);
-    let near = known.max_by(|one, other| {
-        strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other))
-    });
+    let near = known
+        .max_by(|one, other| strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other)));
     let near = near.filter(|near| strsim::jaro_winkler(name, near) > 0.8);
     let meant = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     let there = match groups.is_empty() {

@@ -128,7 +128,11 @@ fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings
     }
     if let Some(why) = unwritable(share) {
         let text = format!("`write` or `manage` is given, but {shown} {why}");
-        findings.warning(&subject, &text, "mount it writable or mend its permissions; uploads fail until then");
+        findings.warning(
+            &subject,
+            &text,
+            "mount it writable or mend its permissions; uploads fail until then",
+        );
     }
     let Ok(root) = format!("/{}", share.name).parse::<FilePath>() else { return };
     match opened.folder(&root) {

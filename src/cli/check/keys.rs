@@ -18,7 +18,8 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     } else {
         findings.ok("keys", "none here yet; the web app makes the first when it starts");
     }
-    look_at_public_keys(&settings.download.keys, signs_here, findings).await;
+    let followed = format!("{}{}", settings.web.public_url, crate::config::JWKS_PATH);
+    look_at_public_keys(&settings.download.keys, &followed, signs_here, findings).await;
     look_at_node_key(settings, may_enter, signs_here, findings);
     for secret in &settings.token.shared_secrets {
         let subject = format!("shared secret `{}`", secret.kid);
@@ -73,10 +74,15 @@ fn look_at_node_key(settings: &Settings, may_enter: bool, signs_here: bool, find
     }
 }
 
-async fn look_at_public_keys(keys: &str, signs_here: bool, findings: &mut Findings) {
+async fn look_at_public_keys(keys: &str, followed: &str, signs_here: bool, findings: &mut Findings) {
     let subject = "download.keys";
     match ring::from_settings(keys).await {
-        Ok(ring) => findings.ok(subject, &format!("{} at {keys}", crate::human::counted(ring.kids().count() as u64, "key"))),
+        Ok(ring) => findings
+            .ok(subject, &format!("{} at {keys}", crate::human::counted(ring.kids().count() as u64, "key"))),
+        // Both services in one process share their keys; apart, the web app may come later.
+        Err(_) if keys == followed => {
+            findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
+        }
         // Where the web app is on the same machine, it need not run while this does.
         Err(_) if keys.contains("://") && (signs_here || is_local(keys)) => {
             findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));

@@ -14,7 +14,8 @@ use crate::web::signer::Signer;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: bool, findings: &mut Findings) {
-    for (key, address) in [("web.listen", settings.web.listen), ("download.listen", settings.download.listen)] {
+    for (key, address) in [("web.listen", settings.web.listen), ("download.listen", settings.download.listen)]
+    {
         let taken = match TcpListener::bind(address) {
             Ok(_) => {
                 findings.ok(key, &format!("{address} is free"));
@@ -24,7 +25,11 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: boo
         };
         if taken.kind() != std::io::ErrorKind::AddrInUse {
             let text = format!("cannot listen on {address}: {taken}");
-            findings.problem(key, &text, "choose an address of this machine, and a port that this user may use");
+            findings.problem(
+                key,
+                &text,
+                "choose an address of this machine, and a port that this user may use",
+            );
             continue;
         }
         let is_ours = match key {

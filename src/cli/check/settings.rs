@@ -12,7 +12,8 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Find
     match file.filter(|file| holds_password(settings, file) && is_open_to_others(file)) {
         Some(file) => {
             let shown = file.display();
-            let text = format!("{shown} holds the password of a database, and others than its owner may read it");
+            let text =
+                format!("{shown} holds the password of a database, and others than its owner may read it");
             findings.problem("settings", &text, &format!("run `chmod 600 {shown}`"));
         }
         None => findings.ok("settings", "read"),

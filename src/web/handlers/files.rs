@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde::Deserialize;
 
 use super::login::add_cookie;
-use super::{App, html, html_with_script, see_other};
+use super::{App, html_with_script, see_other};
 use crate::id::FilePath;
 use crate::web::browse::{self, Place};
 use crate::web::error::WebError;
@@ -78,7 +78,7 @@ async fn answer(
             })
             .await?;
             let chrome = Chrome { flash: note.map(Note::flash), ..who.chrome("Files", Section::Files) };
-            html(&Shares { chrome, shares })
+            html_with_script(app, &Shares { chrome, shares })
         }
         None => {
             let roots = app.rights.shares_of(who.account()).into_iter();
@@ -123,7 +123,7 @@ async fn folder(
                 pages: listing.pages,
                 now: app.administration.clock.now(),
             };
-            if right >= Right::Write { html_with_script(app, &page) } else { html(&page) }
+            html_with_script(app, &page)
         }
         // A file has no page of its own; it is shown where it can be downloaded.
         Place::File => {
@@ -164,7 +164,7 @@ async fn search(
         }
     };
     mark_too_long(app, &mut found.rows);
-    html(&Search {
+    let page = Search {
         chrome: Chrome { flash: note.map(Note::flash), ..who.chrome("Search", Section::Files) },
         query,
         within,
@@ -173,7 +173,8 @@ async fn search(
         too_many: found.too_many,
         stopped_after: found.stopped_after,
         now: app.administration.clock.now(),
-    })
+    };
+    html_with_script(app, &page)
 }
 
 /// Marks the files that no token can name, before anybody presses a button for them in vain.

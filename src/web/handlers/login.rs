@@ -119,7 +119,7 @@ pub(super) async fn log_in(
     };
     let (Some(proof), Some(id)) = (proof, id) else {
         tracing::info!(address = %place.address, "log-in refused");
-        let error = Some("E-mail address or password is wrong.".to_owned());
+        let error = Some("Incorrect email address or password.".to_owned());
         return refused(&Login { error, ..again }, None);
     };
     app.throttle.succeeded(attempt, now);

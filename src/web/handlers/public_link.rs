@@ -1,9 +1,11 @@
 //! The public page of a link: opening it spends nothing, and its buttons say what they would do for this
 //! visitor. Works for programs, too: they get the facts as JSON.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
-use actix_web::web::Path;
+use actix_web::web::{self, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde_json::{Value, json};
@@ -17,7 +19,7 @@ use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, session_of};
 use crate::web::links::Recipient;
 use crate::web::links::begun::Visitor;
-use crate::web::links::contents::{self, Contents, Item};
+use crate::web::links::contents::{self, Contents, Item, View};
 use crate::web::links::offers::{Offer, Offers};
 use crate::web::pages::Chrome;
 use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink};
@@ -39,9 +41,12 @@ pub(super) async fn page(
         let now = app.administration.clock.now();
         app.administration.links.looked_at(&opened.recipient, now).await?;
     }
-    let mailed = request.query_string() == "mailed";
+    let mailed = request.query_string().split('&').any(|part| part == "mailed");
     show(&app, &request, &code, opened, address, Shown { own, mailed, ..Shown::default() }).await
 }
+
+/// Most characters of a search.
+const MAX_QUERY: usize = 200;
 
 /// How the page is to be shown.
 #[derive(Default)]
@@ -158,7 +163,8 @@ pub(super) async fn show(
     if let Some(why) = closed {
         return refuse(request, why);
     }
-    let contents = contents_of(app, &opened).await?;
+    let view = view_of(request);
+    let contents = contents_of(app, &opened, view.clone()).await?;
     let offer = |item: &Item| offers.of(item.path.as_str(), Some((item.size, &item.version)));
     if json {
         return Ok(match shown.refused {
@@ -184,6 +190,10 @@ pub(super) async fn show(
         named: recipient.email.is_some(),
         from: opened.from,
         items,
+        total: contents.total,
+        page: contents.page,
+        pages: contents.pages,
+        query: view.query,
         more: contents.more,
         missing: contents.missing,
         ends_at: link.ends_at,
@@ -229,7 +239,10 @@ fn facts(app: &App, opened: &Opened, contents: &Contents, offer: impl Fn(&Item) 
         "note": link.note,
         "address": app.administration.links.address(&app.public_url, recipient),
         "files": contents.items.iter().map(file).collect::<Vec<_>>(),
-        "more": contents.more,
+        "total": contents.total,
+        "page": contents.page,
+        "pages": contents.pages,
+        "more": contents.more || contents.page < contents.pages,
         "missing": contents.missing,
         "ends_at": link.ends_at.map(|end| end.to_string()),
         "uses": link.uses,
@@ -272,13 +285,25 @@ fn problem(status: StatusCode, slug: &str, sentence: &str) -> HttpResponse {
     HttpResponse::build(status).content_type("application/problem+json").body(body.to_string())
 }
 
+/// Which of many files are wanted: the page and the words in the address.
+fn view_of(request: &HttpRequest) -> View {
+    let Ok(fields) = web::Query::<BTreeMap<String, String>>::from_query(request.query_string()) else {
+        return View::default();
+    };
+    let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+    View {
+        query: field("q").trim().chars().take(MAX_QUERY).collect(),
+        page: field("page").parse().unwrap_or_default(),
+    }
+}
+
 /// What the link is on now. A walk through folders is heavy; a few at once are enough.
-pub(super) async fn contents_of(app: &App, opened: &Opened) -> Result<Contents, WebError> {
+pub(super) async fn contents_of(app: &App, opened: &Opened, view: View) -> Result<Contents, WebError> {
     let (shares, places) = (app.shares.clone(), opened.places.clone());
     let turn = app.searches.clone().acquire_owned().await;
     blocking(move || {
         let _turn = turn;
-        contents::look_at(&shares, &places)
+        contents::look_at(&shares, &places, &view)
     })
     .await
 }

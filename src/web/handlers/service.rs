@@ -46,9 +46,18 @@ pub(super) async fn healthz() -> HttpResponse {
 }
 
 /// The app can do its work.
-pub(super) async fn readyz(app: App) -> Result<HttpResponse, WebError> {
-    app.administration.db.ready().await?;
-    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"))
+pub(super) async fn readyz(app: App) -> HttpResponse {
+    let (mut answer, text) = match app.administration.db.ready().await {
+        Ok(()) => (HttpResponse::Ok(), "ready\n"),
+        Err(error) => {
+            tracing::error!(
+                cause = crate::telemetry::chain(&error),
+                "not ready: the database does not answer"
+            );
+            (HttpResponse::ServiceUnavailable(), "the database does not answer\n")
+        }
+    };
+    answer.content_type("text/plain; charset=utf-8").body(text)
 }
 
 /// The public keys. May be kept for five minutes: a key is published for longer than that before

@@ -22,6 +22,7 @@ use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::row::address;
 use crate::web::pages::upload::{Arrived, Refused, Upload};
+use crate::web::problem::prefers_json;
 use crate::web::rights::Writable;
 use crate::web::storage::StorageError;
 use crate::web::uploads::intake::Incoming;
@@ -60,11 +61,13 @@ pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
         return Err(WebError::NoForm);
     }
     let form = Multipart::new(request.headers(), body);
+    // A program looks for itself what is in the folder now.
+    let reads_pages = !prefers_json(request.headers());
     // Goes on when the browser is gone, to clear away what did not arrive whole.
     let (state, sender) = (app.clone(), who.clone());
     let taking = actix_web::rt::spawn(async move { take(&state, &request, &sender, form).await });
     let outcome = taking.await.map_err(|_| StorageError::Interrupted)??;
-    let as_named = outcome.arrived.iter().all(|file| file.renamed.is_none());
+    let as_named = !reads_pages || outcome.arrived.iter().all(|file| file.renamed.is_none());
     if outcome.refused.is_empty() && !outcome.arrived.is_empty() && as_named {
         return noted(&app, &address(&outcome.folder), Note::Uploaded);
     }

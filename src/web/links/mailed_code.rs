@@ -125,7 +125,9 @@ impl Links {
 /// digits in another script.
 fn plain_digits(presented: &str) -> String {
     let plain = |c: char| match u32::from(c) {
-        c @ (0x660..=0x669 | 0x6f0..=0x6f9 | 0x966..=0x96f) => char::from_digit((c & 0xf) - if c >= 0x966 { 6 } else { 0 }, 10),
+        c @ (0x660..=0x669 | 0x6f0..=0x6f9 | 0x966..=0x96f) => {
+            char::from_digit((c & 0xf) - if c >= 0x966 { 6 } else { 0 }, 10)
+        }
         _ => Some(c).filter(|c| c.is_alphanumeric()),
     };
     presented.nfkc().filter_map(plain).take(20).collect()
@@ -137,9 +139,16 @@ mod tests {
 
     #[test]
     fn a_code_is_the_same_however_its_digits_are_set_apart() {
-        for typed in
-            ["12345678", " 1234 5678 ", "1234-5678", "1234\u{2013}5678", "1234.5678", "12 34 56 78", "\u{a0}1234\u{a0}5678", "\u{ff11}\u{ff12}\u{ff13}\u{ff14}5678"]
-        {
+        for typed in [
+            "12345678",
+            " 1234 5678 ",
+            "1234-5678",
+            "1234\u{2013}5678",
+            "1234.5678",
+            "12 34 56 78",
+            "\u{a0}1234\u{a0}5678",
+            "\u{ff11}\u{ff12}\u{ff13}\u{ff14}5678",
+        ] {
             assert_eq!(plain_digits(typed), "12345678", "{typed}");
         }
         assert_eq!(plain_digits("\u{660}\u{661}\u{6f2}\u{6f9}\u{966}\u{969}"), "012903");

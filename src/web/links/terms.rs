@@ -133,7 +133,7 @@ impl Typed {
             ends => match moment::parse(ends, &self.ends_zone) {
                 Some(end) if end > now => Some(end),
                 Some(_) => {
-                    errors.ends = Some("This moment is in the past: choose a later one.".to_owned());
+                    errors.ends = Some("Choose a time in the future.".to_owned());
                     None
                 }
                 None => {
@@ -216,7 +216,7 @@ fn recipients(list: &str) -> Result<Vec<Email>, Vec<String>> {
                 None => emails.push(email),
                 Some(first) => bad.push(format!("Line {line}: {shown} stands in line {first} already.")),
             },
-            Err(_) => bad.push(format!("Line {line}: “{shown}” is no e-mail address.")),
+            Err(_) => bad.push(format!("Line {line}: “{shown}” isn’t a valid email address.")),
         }
     }
     if bad.is_empty() {

@@ -291,7 +291,10 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         pages.push(("folder", folder.render()?));
         let by_size = Sort { by: SortBy::Size, descending: true };
         let read = Folder { right: Right::Read, ..folder.clone() };
-        pages.push(("folder-more", Folder { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }.render()?));
+        pages.push((
+            "folder-more",
+            Folder { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }.render()?,
+        ));
         pages.push(("folder-empty", Folder { rows: Vec::new(), ..read }.render()?));
         pages.push(("folder-empty-write", Folder { rows: Vec::new(), ..folder }.render()?));
     }

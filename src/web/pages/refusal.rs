@@ -76,7 +76,8 @@ impl Refusal {
         Refusal {
             chrome: Chrome::public("Cookies are needed"),
             headline: "Cookies are needed".to_owned(),
-            what: "Your browser did not send our cookie back. Without one nobody can log in or sign up here.".to_owned(),
+            what: "Your browser did not send our cookie back. Without one nobody can log in or sign up here."
+                .to_owned(),
             next: "Allow cookies for this site in your browser's settings, then log in again.".to_owned(),
             action: Some(Action { href: "/login".to_owned(), label: "Log in".to_owned() }),
             ..Refusal::of(403)
@@ -120,7 +121,7 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         403 => (
             "This is not yours to open",
             "You are not allowed to do this, or the page stood open for so long that its form is no longer valid.",
-            "Reload the page and try again. If you should have access, ask your operator for it.",
+            "Reload the page and try again. If you should have access, ask the person who runs this server for it.",
         ),
         404 => (
             "Nothing is here",
@@ -139,8 +140,8 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         ),
         410 => (
             "This link no longer works",
-            "A link of this kind works once and for a limited time, and this one has done its work or its time is over.",
-            "Ask whoever sent it to you for a new one.",
+            "This link works once and for a limited time: it was already used, or it has expired.",
+            "Ask the person who sent it to you for a new one.",
         ),
         413 => {
             ("That is too large", "The request holds more than this service accepts.", "Send less at once.")
@@ -162,13 +163,13 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         ),
         400..=499 => (
             "That request made no sense",
-            "Something in the address or the form was not as it should be.",
+            "Something in the address or the form was not right.",
             "Go back, check what you typed and try again.",
         ),
         507 => (
             "The disk is full",
             "There is no room for it now.",
-            "Try again later, or ask your operator for room.",
+            "Try again later, or ask the person who runs this server for more room.",
         ),
         503 => (
             "Not available right now",
@@ -178,7 +179,7 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         _ => (
             "Something went wrong on our side",
             "The request failed because of a fault in this service, not because of you.",
-            "Try again in a moment. If it keeps failing, tell your operator.",
+            "Try again in a moment. If it keeps failing, tell the person who runs this server.",
         ),
     }
 }

@@ -1,10 +1,8 @@
 //! The order of a list, and the headings that change it.
 
-use std::cmp::Ordering;
-
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::web::folding::fold;
+use crate::web::folding::{fold, natural};
 use crate::web::pages::row::Row;
 
 /// By what a list is sorted.
@@ -52,8 +50,7 @@ impl Sort {
 
     /// Puts `rows` into this order; folders always come first.
     pub fn apply(self, rows: &mut Vec<Row>) {
-        let mut named: Vec<(String, Row)> =
-            rows.drain(..).map(|row| (fold(row.path.name()), row)).collect();
+        let mut named: Vec<(String, Row)> = rows.drain(..).map(|row| (fold(row.path.name()), row)).collect();
         named.sort_by(|(a_name, a), (b_name, b)| {
             // Names that differ only in case, accents or leading zeros still have one order.
             let by_name = || natural(a_name, b_name).then_with(|| a.path.cmp(&b.path));
@@ -75,33 +72,6 @@ impl Sort {
         let descending = if self.by == by { !self.descending } else { by != SortBy::Name };
         Sort { by, descending }
     }
-}
-
-/// Compares folded names as people sort them: digits by their value.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a.chars(), b.chars());
-    loop {
-        let (l_text, r_text) = (left.as_str(), right.as_str());
-        let (Some(l), Some(r)) = (left.next(), right.next()) else {
-            return l_text.len().cmp(&r_text.len());
-        };
-        if l.is_ascii_digit() && r.is_ascii_digit() {
-            let ((l_digits, l_rest), (r_digits, r_rest)) = (digits(l_text), digits(r_text));
-            match l_digits.len().cmp(&r_digits.len()).then_with(|| l_digits.cmp(r_digits)) {
-                Ordering::Equal => (left, right) = (l_rest.chars(), r_rest.chars()),
-                order => return order,
-            }
-        } else if l != r {
-            return l.cmp(&r);
-        }
-    }
-}
-
-/// The number that `text` starts with, without leading zeros, and what follows it.
-fn digits(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, rest) = text.split_at_checked(end).unwrap_or((text, ""));
-    (number.trim_start_matches('0'), rest)
 }
 
 /// A heading by which a list can be sorted.

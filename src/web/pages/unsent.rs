@@ -39,7 +39,8 @@ impl Unsent {
 
     /// A form with values that somebody hostile might have typed.
     pub fn sample() -> Unsent {
-        let fields = [("file", "/books/a.pdf"), ("note", "<script>alert(1)</script>"), ("password", "secret")];
+        let fields =
+            [("file", "/books/a.pdf"), ("note", "<script>alert(1)</script>"), ("password", "secret")];
         Unsent {
             chrome: Chrome::sample("Send your form again", Section::None),
             action: "/links".to_owned(),
