@@ -8,7 +8,6 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark, ring};
 use crate::clock::Timestamp;
 use crate::config::Settings;
-use crate::files::{FileError, Shares};
 use crate::id::FilePath;
 use crate::token::{self, Rules};
 use crate::web::issue::{DownloadOrder, Issuer};
@@ -43,10 +42,6 @@ fn address(settings: &Settings, mint: &TokenMint, now: Timestamp) -> Result<Stri
             "warning: the settings have no share `{}`, so this address will find no file",
             mint.file.share().escape_debug()
         ));
-    } else if let Ok(shares) = Shares::open(&settings.shares)
-        && matches!(shares.file(&mint.file), Err(FileError::Missing | FileError::ShareGone))
-    {
-        remark(&format!("warning: there is no file {:?} now; the link works once there is", mint.file));
     }
     let audience = mint.audience.as_deref().unwrap_or(&settings.download.public_url);
     let order = DownloadOrder {

@@ -183,13 +183,22 @@ impl Shares {
     /// # Errors
     /// When the system can't confine paths.
     pub fn open(settings: &[ShareSettings]) -> Result<Shares, ShareError> {
-        can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
-        let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));
-        let by_name: BTreeMap<String, Root> = settings.iter().map(root).collect();
-        for root in by_name.values() {
+        let shares = Shares::unopened(settings)?;
+        for root in shares.0.by_name.values() {
             // What is missing is told now, and looked for again with each use.
             let _known = root.open();
         }
+        Ok(shares)
+    }
+
+    /// The same, but nothing is looked at or told yet.
+    ///
+    /// # Errors
+    /// When the system can't confine paths.
+    pub fn unopened(settings: &[ShareSettings]) -> Result<Shares, ShareError> {
+        can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
+        let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));
+        let by_name: BTreeMap<String, Root> = settings.iter().map(root).collect();
         Ok(Shares(Arc::new(Roots { by_name, naming: Mutex::new(()) })))
     }
 
@@ -201,7 +210,7 @@ impl Shares {
     /// Why a share can't be used now, for the operator; `None` where it can.
     pub fn why_unavailable(&self, share: &str) -> Option<String> {
         let root = self.0.by_name.get(share)?;
-        root.open().err().map(|away| away.to_string())
+        root.why_away().map(|away| away.to_string())
     }
 
     /// Opens a regular file for reading.

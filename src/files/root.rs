@@ -83,7 +83,12 @@ impl Root {
         opened
     }
 
-    /// The same without waiting for the disk; [`Away::Uncached`] where that can't be.
+    /// Why it can't be used now, if it can't; nobody is told.
+    pub(super) fn why_away(&self) -> Option<Away> {
+        self.open_and_judge().err()
+    }
+
+    /// The folder, opened without waiting for the disk; [`Away::Uncached`] where that can't be.
     pub(super) fn open_cached(&self) -> Result<OwnedFd, Away> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let opened = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), ResolveFlags::CACHED);

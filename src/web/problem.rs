@@ -81,6 +81,10 @@ fn lengthened(path: &str) -> Option<String> {
         return None;
     }
     let whole = whole.trim_end_matches('.');
+    // The dots of a token are its own, even if nothing stands between them and the end.
+    if folder != "/l/" && whole.matches('.').count() != 2 {
+        return None;
+    }
     (!whole.is_empty() && whole.len() < link.len()).then(|| format!("{folder}{whole}"))
 }
 
@@ -114,16 +118,17 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
         let slug = known.map_or("refused", WebError::slug);
         return Some(problem(status, slug, wait, &refusal));
     }
+    let is_about_a_share = matches!(known, Some(WebError::Storage(StorageError::ShareGone)));
     if matches!(known, Some(WebError::NotSignedIn)) {
         return Some(to_login(request));
     }
-    Some(page(status, wait, refusal, surroundings(request, status).await))
+    Some(page(status, wait, refusal, surroundings(request, status, is_about_a_share).await))
 }
 
 /// What surrounds the other pages of whoever is logged in, so that a refusal is no dead end. Not when
-/// the fault is ours: then the database may be what fails.
-async fn surroundings(request: &HttpRequest, status: StatusCode) -> Option<Chrome> {
-    if status.is_server_error() {
+/// the fault is ours, but for a share that is away: then the database may be what fails.
+async fn surroundings(request: &HttpRequest, status: StatusCode, is_about_a_share: bool) -> Option<Chrome> {
+    if status.is_server_error() && !is_about_a_share {
         return None;
     }
     let state = request.app_data::<Data<State>>()?;
@@ -246,8 +251,16 @@ mod tests {
             assert_eq!(lengthened(&format!("/l/Ab-_9{added}")).as_deref(), Some("/l/Ab-_9"), "{added}");
         }
         assert_eq!(lengthened("/reset/a.b.c.").as_deref(), Some("/reset/a.b.c"));
-        for whole in ["/l/Ab-_9", "/l/Ab-_9/code", "/l/", "/l/.", "/reset/a.b.c/renew", "/files/a.", "/l/%ff"]
-        {
+        for whole in [
+            "/l/Ab-_9",
+            "/l/Ab-_9/code",
+            "/l/",
+            "/l/.",
+            "/reset/a.b.c/renew",
+            "/reset/a.b.",
+            "/files/a.",
+            "/l/%ff",
+        ] {
             assert_eq!(lengthened(whole), None, "{whole}");
         }
     }

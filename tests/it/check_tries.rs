@@ -57,10 +57,10 @@ const SERVICES: &str = "[web]\nlisten = '127.0.0.1:0'\n[download]\nlisten = '127
 const SHARE: &str = "[[share]]\nname = 'team'\npath = 'team'\n";
 
 #[test]
-fn a_share_that_is_missing_is_a_warning_because_the_others_are_served() {
+fn a_share_that_is_missing_is_told_with_what_to_do() {
     let place = Place::new("[[share]]\nname = 'nas'\npath = 'gone'\n");
     let (line, code) = place.check();
-    assert!(code == 1 && line.starts_with("warning  share `nas`") && line.contains("unavailable"), "{line}");
+    assert!(code == 2 && line.starts_with("problem  share `nas`") && line.contains("create it"), "{line}");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_running_service_has_its_ports_rightly_and_says_what_check_would() {
     crate::support::process::wait_for("the warnings", || said().contains("nobody-is-in-it"));
     assert!(said().contains("share `nas`: ") && said().contains("is unavailable"), "{}", said());
     let (lines, code) = place.check();
-    assert!(code == 1 && !lines.contains("listen"), "{lines}");
+    assert!(code == 2 && !lines.contains("listen"), "{lines}");
     process.kill();
 }
 
@@ -178,7 +178,9 @@ fn the_program_alone_in_an_empty_folder_makes_what_it_needs() {
     let mut process = Process::of(child, download, log.clone());
     process.wait_until_ready();
     assert!(dir.path().join("storage/books").is_dir());
-    let said = fs::read_to_string(&log).unwrap();
+    let read = || fs::read_to_string(&log).unwrap();
+    crate::support::process::wait_for("the addresses", || read().contains("it works once:"));
+    let said = read();
     assert!(
         said.contains("Make the first one with this link") && !said.contains("starting 2 workers"),
         "{said}"

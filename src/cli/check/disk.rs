@@ -108,7 +108,7 @@ pub(super) fn look_at_shares(settings: &Settings, findings: &mut Findings) {
 
 fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings) {
     let subject = format!("share `{}`", share.name.escape_debug());
-    let opened = match Shares::open(slice::from_ref(share)) {
+    let opened = match Shares::unopened(slice::from_ref(share)) {
         Ok(opened) => opened,
         Err(error) => return findings.error(&subject, &error),
     };
@@ -116,7 +116,7 @@ fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings
     if let Some(why) = opened.why_unavailable(&share.name) {
         let text = format!("{shown} is unavailable: {why}");
         let remedy = "create it, mount its disk or fix `path`; until then the others are served without it";
-        return findings.warning(&subject, &text, remedy);
+        return findings.problem(&subject, &text, remedy);
     }
     if holds(&share.path, data_dir) {
         let text = format!("{shown} holds the data directory, so that keys and accounts could be downloaded");

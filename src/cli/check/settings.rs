@@ -31,7 +31,9 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Find
         address(name, listen, public_url, findings);
         proxies(name, trusted_proxies, findings);
     }
-    if settings.web.public_url == settings.download.public_url {
+    // Of two free ports nobody knows yet which they are.
+    let is_open = settings.web.public_url.ends_with(":0");
+    if settings.web.public_url == settings.download.public_url && !is_open {
         findings.warning(
             "download.public_url",
             "it is the web app's too, so that a file could act as one of its pages",

@@ -282,7 +282,7 @@ mod tests {
         };
         let errors = wrong.check(None, NOW).unwrap_err();
         assert!(errors.title.is_some() && errors.note.is_some() && errors.uses.is_some());
-        assert!(errors.ends.as_ref().is_some_and(|ends| ends.contains("past")), "{errors:?}");
+        assert!(errors.ends.as_ref().is_some_and(|ends| ends.contains("future")), "{errors:?}");
         assert!(errors.password.as_ref().is_some_and(|password| password.contains("256")), "{errors:?}");
         assert!(errors.mailed_code.is_some());
         for uses in ["-1", "1.5", "many", "1000001", "99999999999"] {

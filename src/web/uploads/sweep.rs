@@ -56,6 +56,8 @@ impl Uploads {
             // Looked for before the rows are: what begins in between has a row.
             let staged = match on_disk(move || shares.all_staged(&name)).await {
                 Ok(staged) => staged,
+                // That its folder is missing was told when it was found so.
+                Err(StorageError::ShareGone) => continue,
                 Err(error) => {
                     tracing::warn!(share, cause = crate::telemetry::chain(&error), "cannot look for uploads");
                     continue;
