@@ -247,6 +247,8 @@ mod tests {
         );
         assert_eq!(path.parent().unwrap().parent().unwrap().as_str(), "/books");
         assert_eq!("/books".parse::<FilePath>().unwrap().parent(), None);
+        let odd: FilePath = "/books/two\nlines".parse().unwrap();
+        assert_eq!(format!("{odd:?}"), "/books/two\\nlines", "one line of the log, and no quotes of its own");
         for wrong in ["", "books/a", "/", "//a", "/books/", "/books//a", "/books/../x", "/./a", "/books/a\0b"]
         {
             assert!(wrong.parse::<FilePath>().is_err(), "{wrong:?}");

@@ -266,7 +266,10 @@ async fn a_look_through_the_logs_finds_a_line_that_was_put_there_by_hand() {
     let web = TestWeb::spawn().await;
     let mut admin = administrator(&web, "root@example.org").await;
     let page = admin.get("/admin/audit?check=yes").await.body;
-    assert!(page.contains("Audit log: intact") && page.contains("Deliveries: nothing is recorded yet"), "{page}");
+    assert!(
+        page.contains("Audit log: intact") && page.contains("Deliveries: nothing is recorded yet"),
+        "{page}"
+    );
     sqlx::query(
         "INSERT INTO receipt_log (number, at, jti, link, event, bytes, address, digest) \
          VALUES (1, 1, 'j', 'l', 'complete', 5, '', 'none')",

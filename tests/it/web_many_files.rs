@@ -143,6 +143,9 @@ async fn a_path_that_no_token_can_hold_is_told_before_the_press() {
     let file = format!("{path}/f.txt");
     let pressed = ada.fill("/account", "/download", &[("file", &file)]).await;
     assert!(pressed.status == 422 && pressed.body.contains("too long"), "{}", pressed.body);
+    let made = make(&mut ada, &[("files", "/open"), ("uses", "")]).await;
+    let page = web.browser().get(&made.public[0]).await.body;
+    assert!(page.contains("1 file can’t be downloaded") && page.contains("file.txt"), "{page}");
     let linked = ada.get(&format!("/links/new?file={}", file.replace('/', "%2F"))).await;
     assert!(linked.status == 422 && linked.body.contains("too long"), "{}", linked.body);
     web.stop().await;

@@ -196,6 +196,7 @@ pub(super) async fn show(
         query: view.query,
         more: contents.more,
         missing: contents.missing,
+        too_long: contents.too_long,
         ends_at: link.ends_at,
         ended: link.ends_at.is_some_and(|end| now >= end),
         password: link.password.is_some().then(|| proof(Field::Password)),
@@ -301,9 +302,14 @@ fn view_of(request: &HttpRequest) -> View {
 pub(super) async fn contents_of(app: &App, opened: &Opened, view: View) -> Result<Contents, WebError> {
     let (shares, places) = (app.shares.clone(), opened.places.clone());
     let turn = app.searches.clone().acquire_owned().await;
-    blocking(move || {
+    let looking = blocking(move || {
         let _turn = turn;
         contents::look_at(&shares, &places, &view)
-    })
-    .await
+    });
+    let mut contents = looking.await?;
+    let (issuer, now) = (&app.administration.issuer, app.administration.clock.now());
+    let found = contents.items.len();
+    contents.items.retain(|item| issuer.can_issue(&item.path, now));
+    contents.too_long = found - contents.items.len();
+    Ok(contents)
 }

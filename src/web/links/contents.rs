@@ -60,6 +60,8 @@ pub struct Contents {
     pub more: bool,
     /// How many of the files and folders are not there now.
     pub missing: usize,
+    /// How many files of the page were taken out because no token can name them.
+    pub too_long: usize,
 }
 
 /// A file that was found by name.

@@ -41,6 +41,8 @@ pub struct PublicLink {
     pub more: bool,
     /// How many are not there now.
     pub missing: usize,
+    /// How many can't be downloaded because their paths are too long.
+    pub too_long: usize,
     /// How many uses are left; `None` for any number.
     pub left: Option<u32>,
     /// Whether the uses are those of a named recipient.
@@ -139,6 +141,9 @@ impl PublicLink {
         if self.is_single() {
             return human::size(bytes);
         }
+        if self.total == 0 && self.missing > 0 {
+            return "Not available right now".to_owned();
+        }
         let files = human::counted(u64::try_from(self.total).unwrap_or(u64::MAX), "file");
         let more = if self.more { "more than " } else { "" };
         match self.pages {
@@ -180,6 +185,11 @@ impl PublicLink {
             1 => "One item of this link is not available right now.".to_owned(),
             missing => format!("{missing} items of this link are not available right now."),
         }
+    }
+
+    fn too_long_words(&self) -> String {
+        let files = human::counted(u64::try_from(self.too_long).unwrap_or(u64::MAX), "file");
+        format!("{files} can’t be downloaded because the path is too long. Ask the sender to shorten it.")
     }
 
     /// How many downloads are left, in words.
@@ -227,6 +237,7 @@ impl PublicLink {
             items,
             more: many,
             missing: usize::from(many),
+            too_long: if many { 2 } else { 0 },
             left: Some(3),
             named: false,
             ends_at: Some(Timestamp::from_secs(1_800_000_000)),
