@@ -24,6 +24,10 @@ pub(super) fn is_foreign(name: &str, value: &str) -> bool {
     if name.ends_with("_PORT") && is_address() {
         return true;
     }
+    // A linked container's own name, as in /app/oncelink, and its own variables.
+    if (name.ends_with("_NAME") && value.starts_with('/')) || name.contains("_ENV_") {
+        return !name.contains("__");
+    }
     // As in ONCELINK_WEB_PORT_8080_TCP and ONCELINK_WEB_PORT_8080_TCP_ADDR.
     name.match_indices("_PORT_").any(|(at, found)| {
         let mut parts = name.get(at + found.len()..).unwrap_or_default().split('_');
@@ -59,11 +63,14 @@ mod tests {
             ("ONCELINK_WEB_PORT_8080_TCP_PORT", "8080"),
             ("ONCELINK_WEB_PORT_53_UDP_ADDR", "10.96.0.1"),
             ("ONCELINK_A__B_PORT", "udp://[fd00::1]:53"),
+            ("ONCELINK_NAME", "/app/oncelink"),
+            ("ONCELINK_ENV_PATH", "/usr/bin"),
         ] {
             assert!(is_foreign(name, value), "{name}={value}");
         }
         for (name, value) in [
             ("ONCELINK_PORT", "8080"),
+            ("ONCELINK_NAME", "files"),
             ("ONCELINK_WEB_LISTEN", "127.0.0.1:8080"),
             ("ONCELINK_WEB__PORT", "8080"),
             ("ONCELINK_SERVICE_HOST", "files.example"),

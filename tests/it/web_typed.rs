@@ -120,3 +120,40 @@ async fn small_addresses_that_programs_ask_for_are_answered() {
     assert_eq!(left.header("clear-site-data"), "\"cache\"");
     web.stop().await;
 }
+
+#[actix_web::test]
+async fn a_form_with_errors_says_so_in_its_title_and_puts_the_cursor_there() {
+    let web = TestWeb::spawn().await;
+    let mut browser = web.browser();
+    assert!(browser.get("/signup").await.body.contains("<title>Sign up"));
+    let fields = [
+        ("email", "x@example.org"),
+        ("name", "X"),
+        ("password", "passwordpassword"),
+        ("password_again", "passwordpassword"),
+    ];
+    let answer = browser.fill("/signup", "/signup", &fields).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.body.contains("<title>Error: Sign up"), "{}", answer.body);
+    assert!(answer.body.contains("role=\"alert\" tabindex=\"-1\" autofocus>"), "{}", answer.body);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_group_that_no_share_names_is_told_with_those_that_there_are_and_disabling_asks_once_more() {
+    let web = TestWeb::spawn().await;
+    let account = web.account("kim@example.org", &["staf"]).await;
+    web.account("ada@example.org", &[]).await;
+    let ada = web.outside.accounts.by_email(&"ada@example.org".parse().unwrap()).await.unwrap().unwrap();
+    let actor = oncelink::web::audit::Actor::operator();
+    let (none, now) = (std::collections::BTreeSet::new(), web.clock.now());
+    web.outside.account_admin.set_rights(&ada, &none, true, &actor, now).await.unwrap();
+    let mut ada = web.logged_in("ada@example.org").await;
+    assert!(ada.get("/admin/invite").await.body.contains("Available groups: <bdi>staff</bdi>"));
+    let page = ada.get(&format!("/admin/accounts/{}", account.id.as_str())).await.body;
+    assert!(page.contains("No share names the group <bdi>“staf”</bdi>"), "{page}");
+    let confirm =
+        page.split("<details class=\"confirm\">").nth(1).unwrap().split("</details>").next().unwrap();
+    assert!(confirm.contains("/disable\"") && confirm.contains("<summary"), "{confirm}");
+    web.stop().await;
+}

@@ -26,6 +26,8 @@ impl Uploads {
                 Err(StorageError::Busy) => {
                     rows::touch(&self.db, &upload.id, upload.unchecked_from, now.plus(self.keep)).await?;
                 }
+                // What lies in a share that is away is looked at again when it is back.
+                Err(StorageError::ShareGone) => {}
                 // A share that is not served any more takes its uploads with it.
                 Err(StorageError::Missing) => rows::delete(&self.db, &upload.id).await?,
                 Err(StorageError::Query(error)) => return Err(error.into()),
