@@ -14,17 +14,20 @@ use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
+mod as_owner;
 mod audit;
 mod check;
 mod error;
 mod keys;
+mod nodes;
 mod open_files;
 mod revoke;
 mod ring;
 mod token;
 mod user;
 
-pub use args::{AuditCommand, Cli, Command, KeysCommand, TokenCommand, UserCommand};
+pub use args::{AuditCommand, Cli, Command, KeysCommand, NodesCommand, TokenCommand, UserCommand};
+pub use as_owner::NotTheOwner;
 pub use error::{CliError, PublicKeysError};
 
 /// Does what the command line asks for.
@@ -39,6 +42,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     };
     let file = Settings::file_of_process(cli.config.as_deref());
     let settings = Settings::of_process(cli.config.as_deref())?;
+    as_owner::become_owner(&settings)?;
     let clock = Clock::wall();
     let now = clock.now();
     match command {
@@ -47,9 +51,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Download => serve(settings, file, Role::Download).await,
         Command::User(command) => done(user::run(&settings, command, clock).await),
         Command::Audit(command) => audit::run(&settings, &command).await,
-        Command::Keys(command) => done(keys::run(&settings, &command, now)),
+        Command::Keys(command) => done(keys::run(&settings, &command, clock).await),
+        Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
-        Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
+        Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
         Command::Check => check::run(&settings, file, &clock).await,
         Command::Completions { shell } => done(print(&args::completions(shell))),
     }
@@ -65,7 +70,7 @@ async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<Ex
     open_files::raise_limit(&settings);
     let told = (settings.clone(), file.map(Path::to_owned));
     let warnings = async move { check::borne(&told.0, told.1.as_deref(), role).await };
-    server::run(settings, role, warnings).await?;
+    Box::pin(server::run(settings, role, warnings)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use super::foreign::is_foreign;
 use super::known::{Kind, KnownKey, KnownKeys};
+use super::nodes::reachable;
 use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate};
 
 /// What the name of each of our environment variables starts with.
@@ -292,18 +293,6 @@ fn read(kind: Kind, text: &str) -> Result<Value, String> {
             .filter(Value::is_array)
             .ok_or_else(|| format!("`{text}` is not a list; lists are written in TOML or JSON")),
     }
-}
-
-/// The address under which a listener can be reached from its own machine.
-fn reachable(mut listen: std::net::SocketAddr) -> String {
-    if listen.ip().is_unspecified() {
-        let loopback: std::net::IpAddr = match listen {
-            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        };
-        listen.set_ip(loopback);
-    }
-    format!("http://{listen}")
 }
 
 fn kind_of(value: &Value) -> &'static str {

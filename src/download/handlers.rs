@@ -13,6 +13,7 @@ use crate::download::conditions::Conditions;
 use crate::download::line::Line;
 use crate::download::pages::Confirm;
 use crate::download::problem::Refusal;
+use crate::download::readiness;
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
 use crate::download::response;
 use crate::download::state::DownloadState;
@@ -48,7 +49,7 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
         }
         "/revocations" => revocations(request, state).await,
         "/healthz" => probe(request, Ok(())),
-        "/readyz" => probe(request, state.ready().await),
+        "/readyz" => readiness::answer(request, state).await,
         "/robots.txt" => {
             probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
@@ -138,7 +139,7 @@ async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Optio
 }
 
 /// Verifies with the keys at hand, and once more if a token's key turns out to be a new one.
-async fn with_keys<T>(
+pub(super) async fn with_keys<T>(
     state: &DownloadState,
     verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
 ) -> Result<T, Refusal> {
@@ -203,7 +204,10 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
-fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<HttpResponse, Refusal> {
+pub(super) fn probe(
+    request: &HttpRequest,
+    verdict: Result<(), &'static str>,
+) -> Result<HttpResponse, Refusal> {
     match (request.method(), verdict) {
         (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
         (&Method::GET | &Method::HEAD, Err(why)) => Ok(plain(StatusCode::SERVICE_UNAVAILABLE, why)),
@@ -224,7 +228,7 @@ fn address(request: &HttpRequest, addresses: &ClientAddresses) -> std::net::IpAd
 }
 
 /// RFC 6750 section 2.1; the scheme in any case.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }

@@ -21,7 +21,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::clock::Timestamp;
 use crate::config::{Identity, ShareSettings};
-use crate::files::identity::Edges;
+use crate::files::identity::{ClaimedVersion, Edges};
 use crate::id::FilePath;
 
 use root::{Away, Root};
@@ -211,6 +211,14 @@ impl Shares {
     pub fn why_unavailable(&self, share: &str) -> Option<String> {
         let root = self.0.by_name.get(share)?;
         root.why_away().map(|away| away.to_string())
+    }
+
+    /// The `version` claim for the file that stands there now.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn claim(&self, path: &FilePath) -> Result<ClaimedVersion, FileError> {
+        self.file(path)?.claim().map_err(FileError::Unreadable)
     }
 
     /// Opens a regular file for reading.

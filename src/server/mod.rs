@@ -32,8 +32,8 @@ use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
-use crate::web::issued::{RevokeError, RevokeTokens};
 use crate::web::node_ready::NodeReady;
+use crate::web::revocations::{RevokeError, RevokeTokens};
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,13 +18,14 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transa
 use crate::config::Settings;
 
 /// The steps that bring a database up to date. A step that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "self-service", include_str!("../../migrations/0002_self_service.sql")),
     (3, "links", include_str!("../../migrations/0003_links.sql")),
     (4, "receipts", include_str!("../../migrations/0004_receipts.sql")),
     (5, "uploads", include_str!("../../migrations/0005_uploads.sql")),
     (7, "begun", include_str!("../../migrations/0007_begun.sql")),
+    (8, "nodes", include_str!("../../migrations/0008_nodes.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that writes.
@@ -118,7 +119,7 @@ impl Database {
         sqlx::any::install_default_drivers();
         let address = settings.web.database.as_str();
         if address == "sqlite" {
-            Database::sqlite(&settings.data_dir.join("web").join("oncelink.sqlite")).await
+            Database::sqlite(&settings.database_file()).await
         } else if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             Database::postgres(address).await
         } else {

@@ -17,8 +17,8 @@ use crate::web::cookies::Cookies;
 use crate::web::links::patience::Patience;
 use crate::web::manage::Manage;
 use crate::web::node_ready::Readiness;
+use crate::web::nodes::watch::Watch;
 use crate::web::receipts::Receipts;
-use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
@@ -68,12 +68,12 @@ pub struct State {
     pub unsent: UnsentForms,
     /// What became of tokens that were taken through links.
     pub receipts: Receipts,
-    /// What download services show.
-    pub node_key: NodeKey,
-    /// Whether the download service can serve.
+    /// Whether a download service can serve.
     pub node: Readiness,
     /// Presses of links that wait for news.
     pub patience: Patience,
+    /// How the download services are.
+    pub node_watch: Watch,
 }
 
 /// Who may make an account for himself.

@@ -7,6 +7,8 @@
   if (!form) return;
   const news = document.getElementById("news");
   const left = document.getElementById("left");
+  // Password and code; `null` where none is asked for.
+  const proofs = document.getElementById("proofs");
   const rows = [...form.querySelectorAll("li[data-file]")];
 
   // Each file counts then, so it is said before the first press.
@@ -32,7 +34,7 @@
 
   const show = (row, state) => {
     row.dataset.offer = state.state;
-    const status = row.querySelector(".status");
+    const status = row.querySelector(".how");
     if (status.textContent !== state.status) status.textContent = state.status;
     const button = row.querySelector("button");
     const does = button.querySelector(".does");
@@ -44,10 +46,15 @@
     }
   };
 
+  const askIfNeeded = () => {
+    if (proofs) proofs.hidden = rows.every((row) => row.querySelector("button").hidden);
+  };
+
   const apply = (state) => {
     if (state.closed) {
       say(`${state.closed}.`);
       for (const row of rows) row.querySelector("button").hidden = true;
+      askIfNeeded();
       busy = false;
       return;
     }
@@ -67,6 +74,7 @@
         pressedAt = 0;
       }
     }
+    askIfNeeded();
   };
 
   const look = async () => {

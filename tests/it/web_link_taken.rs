@@ -22,17 +22,22 @@ use crate::support::web::{Browser, PASSWORD, START};
 const MIB: usize = 1024 * 1024;
 
 /// Both services in one process, and Ada logged in.
-struct Stage {
-    running: Running,
-    desk: Administration,
-    clock: Clock,
-    base: String,
-    ada: Browser,
-    folder: TempDir,
+pub(crate) struct Stage {
+    pub(crate) running: Running,
+    pub(crate) desk: Administration,
+    pub(crate) clock: Clock,
+    pub(crate) base: String,
+    pub(crate) ada: Browser,
+    pub(crate) folder: TempDir,
 }
 
 impl Stage {
     async fn start() -> Stage {
+        Stage::start_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Stage {
         let folder = TempDir::new().unwrap();
         let share = folder.path().join("open");
         std::fs::create_dir_all(&share).unwrap();
@@ -49,6 +54,7 @@ impl Stage {
             read: vec!["everyone".to_owned()],
             ..ShareSettings::default()
         }];
+        change(&mut settings);
         let clock = Clock::manual(START);
         let running = server::start(settings, Role::Both, clock.clone()).await.unwrap();
         let desk = Administration::open(&running.settings, clock.clone()).await.unwrap();
@@ -66,7 +72,7 @@ impl Stage {
         Stage { running, desk, clock, base, ada, folder }
     }
 
-    async fn make(&mut self, changed: &[(&str, &str)]) -> Made {
+    pub(crate) async fn make(&mut self, changed: &[(&str, &str)]) -> Made {
         make(&mut self.ada, changed).await
     }
 
@@ -76,7 +82,7 @@ impl Stage {
         answer.location.unwrap_or_else(|| panic!("{} {}", answer.status, answer.body))
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.desk.db.close().await;
         self.running.stop().await;
     }
@@ -141,10 +147,10 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
     stage.desk.account_admin.set_disabled(&ada, true, &operator, START).await.unwrap();
     let gone = Browser::at(&stage.base).post(&made.public[0], &[]).await;
     assert_eq!(gone.status, 410);
-    // The services' own task looks every two seconds; nobody calls it here.
+    // The services' own task looks twice a second; nobody calls it here.
     let delivered = async {
         loop {
-            let query = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 1");
+            let query = sqlx::query_scalar("SELECT COUNT(*) FROM revocations");
             let left: i64 = query.fetch_one(stage.desk.db.reader()).await.unwrap();
             if left == 0 {
                 return;

@@ -197,6 +197,29 @@ async fn each_recipient_gets_a_mail_with_his_own_link_and_the_note() {
 }
 
 #[actix_web::test]
+async fn a_link_to_nothing_is_asked_for_again_where_files_were_to_be_chosen() {
+    let (web, mut browser) = ada().await;
+    for (query, back) in [
+        ("", "/files/"),
+        ("?from=%2Ffiles%2Fopen", "/files/open"),
+        ("?from=%2Ffiles%2F%3Fq%3Dfile", "/files/?q=file"),
+        ("?from=https%3A%2F%2Fevil.example%2F", "/files/"),
+        ("?from=%2F%2Fevil.example", "/files/"),
+    ] {
+        let answer = browser.get(&format!("/links/new{query}")).await;
+        assert_eq!((answer.status, answer.location.as_deref()), (303, Some(back)), "{query}");
+        let page = browser.get(back).await.body;
+        assert!(page.contains("role=\"alert\">Choose at least one file or folder first"), "{query}: {page}");
+        assert!(!browser.get(back).await.body.contains("Choose at least one"), "it is said once");
+    }
+    let page = browser.get("/files/open").await.body;
+    assert!(page.contains("name=\"from\" value=\"/files/open\""), "{page}");
+    let chosen = browser.get("/links/new?from=%2Ffiles%2Fopen&file=%2Fopen%2Ffile.txt").await;
+    assert_eq!(chosen.status, 200);
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() {
     let (web, mut browser) = ada().await;
     let made = make(&mut browser, &[("password", "a secret word"), ("uses", "2")]).await;
@@ -327,13 +350,13 @@ async fn the_list_of_links_has_pages() {
 struct Unreachable;
 
 #[async_trait::async_trait]
-impl oncelink::web::issued::RevokeTokens for Unreachable {
+impl oncelink::web::revocations::RevokeTokens for Unreachable {
     async fn revoke(
         &self,
         _: &[oncelink::id::Jti],
         _: oncelink::clock::Timestamp,
-    ) -> Result<(), oncelink::web::issued::RevokeError> {
-        Err(oncelink::web::issued::RevokeError::Answer(503))
+    ) -> Result<(), oncelink::web::revocations::RevokeError> {
+        Err(oncelink::web::revocations::RevokeError::Answer(503))
     }
 }
 

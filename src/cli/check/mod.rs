@@ -5,6 +5,7 @@ mod database;
 mod disk;
 mod keys;
 mod listen;
+mod nodes;
 mod settings;
 mod store;
 
@@ -73,6 +74,7 @@ pub(super) async fn run(
     let may_enter = disk::look_at_data_dir(settings, &mut findings);
     disk::look_at_shares(settings, &mut findings);
     keys::look(settings, may_enter, clock.now(), &mut findings).await;
+    nodes::look(settings, may_enter, clock, &mut findings).await;
     database::look(settings, may_enter, &mut findings).await;
     let store_in_use = store::look(settings, may_enter, clock, &mut findings).await;
     listen::look(settings, may_enter, store_in_use, &mut findings).await;

@@ -58,15 +58,21 @@ pub(super) async fn state(
     let now = administration.clock.now();
     let offers = administration.links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
     let closed = opened.closed.filter(|why| *why != Closed::Ended || !offers.has_own());
+    let others = offers.others();
     let files = offers.special().into_iter().filter_map(|path| {
         let key = contents::key_of(&opened.link.files, path)?;
         Some(FileState::of(key, offers.of(path, None)))
     });
+    let files: Vec<FileState> = files.collect();
+    // A link on one file has no others; one on a folder has no button of this key.
+    let is_one_file = opened.link.files.len() == 1 && files.iter().any(|file| file.file == "0");
+    let has_own =
+        files.iter().any(|file| file.button.is_some()) || (!is_one_file && others.button().is_some());
     let state = LinkState {
         closed: closed.map(Closed::headline),
-        left: PublicLink::left_words(opened.recipient.left(opened.link.uses)),
-        files: files.collect(),
-        others: FileState::of(String::new(), offers.others()),
+        left: PublicLink::left_words(opened.recipient.left(opened.link.uses), has_own),
+        files,
+        others: FileState::of(String::new(), others),
     };
     let body = serde_json::to_vec(&state).map_err(|error| WebError::Internal(error.into()))?;
     let tag = tag_of(&body);

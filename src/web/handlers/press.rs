@@ -18,6 +18,7 @@ use crate::web::db::QueryError;
 use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, OpenForm};
 use crate::web::issue::{DownloadOrder, IssuedToken};
+use crate::web::issued::Basis;
 use crate::web::links::contents::View;
 use crate::web::links::mailed_code::Tried;
 use crate::web::links::uses::{self, Continuation, Press, Reserved};
@@ -60,42 +61,51 @@ pub(super) async fn take(
     }
     let shares = app.shares.clone();
     let path = file.clone();
-    let version = match blocking(move || shares.file(&path)).await? {
-        Ok(found) => found.version(),
+    let claimed = match blocking(move || shares.claim(&path)).await? {
+        Ok(claimed) => claimed,
         Err(FileError::Missing) => return refuse(&request, Closed::Missing),
         Err(error) => return Err(error.into()),
     };
     let administration = &app.administration;
     let link = &opened.link;
-    let text = version.to_string();
+    let (version, claim) = (claimed.version().to_string(), claimed.to_string());
+    let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
     let visitor = visitor_of(&app, form.secret.as_ref(), Some(address), &opened.recipient);
     let began = administration.clock.now();
     // What is given out ends with the link.
     let lifetime = administration.issuer.lifetime;
     let lifetime = link.ends_at.map_or(lifetime, |end| lifetime.min(end.since(began)));
+    let kid = administration.issuer.signer.active_kid(began);
     let mut press = Press {
         owner: &link.owner,
         recipient: &opened.recipient.id,
         named: opened.recipient.email.is_some(),
         visitor: &visitor,
         file: &file,
-        size: version.len,
-        version: &text,
+        size: claimed.version().len,
+        version: &version,
         expires_at: began.plus(lifetime),
+        basis: Basis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms)) },
     };
     wait_for_news(&app, &press, opened.recipient.left(link.uses) == Some(0), address).await?;
     let now = administration.clock.now();
     press.expires_at = now.plus(lifetime);
     let (db, rules) = (&administration.db, &administration.links.lease);
     let issued = match uses::reserve(db, &administration.issued, rules, &press, now).await? {
-        Reserved::Token(jti) => issue(&app, &press, &link.id, jti, press.expires_at, now).await?,
-        Reserved::Again(jti, end) => issue(&app, &press, &link.id, jti, end, now).await?,
-        Reserved::Continue(_) if !app.node.is_ready().await => return refuse(&request, Closed::Away),
-        Reserved::Continue(begun) => issue_continuation(&app, &press, &link.id, &begun, now)?,
+        Reserved::Token(jti) => issue(&app, &press, &claim, &link.id, (jti, press.expires_at), now).await?,
+        Reserved::Again(jti, end) => issue(&app, &press, &claim, &link.id, (jti, end), now).await?,
+        Reserved::Continue(begun) => match issue_continuation(&app, &press, &link.id, &begun, now).await? {
+            Some(issued) => issued,
+            None => return refuse(&request, Closed::Away),
+        },
         Reserved::UsedUp | Reserved::Closed => {
             // It changed since it was looked at, or all uses are taken: say what is true now.
             let opened = open(&app, &code).await?;
-            return refuse(&request, why_not(&app, &opened, &press, now).await?);
+            return match why_not(&app, &opened, &press, now).await? {
+                Some(why) => refuse(&request, why),
+                // It asks for something else now.
+                None => show(&app, &request, &code, opened, address, Shown::default()).await,
+            };
         }
     };
     tracing::info!(link = link.id, recipient = opened.recipient.id, jti = %issued.jti, file = ?file, "token issued through a link");
@@ -108,13 +118,13 @@ pub(super) async fn take(
     Ok(answer)
 }
 
-/// A token that redeems, with the end that its record has.
+/// A token that redeems the file that `claim` describes, with the jti and the end that are on record.
 async fn issue(
     app: &App,
     press: &Press<'_>,
+    claim: &str,
     link: &str,
-    jti: Jti,
-    end: Timestamp,
+    (jti, end): (Jti, Timestamp),
     now: Timestamp,
 ) -> Result<IssuedToken, WebError> {
     let digest = app.digests.of(press.file, press.version).await?;
@@ -122,22 +132,31 @@ async fn issue(
         digest: digest.as_deref(),
         link: Some(link),
         size: Some(press.size),
-        version: Some(press.version),
+        version: Some(claim),
         lifetime: Some(end.since(now)),
         ..DownloadOrder::new(press.owner.as_str(), press.file)
     };
-    Ok(app.administration.issuer.issue_download_as(jti, &order, now)?)
+    // The same jti again is for the node that it was for.
+    let node = app.administration.issued.node_of(jti).await?;
+    let issuer = app.administration.issuer.for_audience(node.as_deref().unwrap_or(press.basis.node));
+    Ok(issuer.issue_download_as(jti, &order, now)?)
 }
 
-/// A token that continues what was begun, of the file as it was then. It never redeems.
-fn issue_continuation(
+/// A token that continues what was begun, of the file as it was then. It never redeems. `None` while the node
+/// that began is not ready.
+async fn issue_continuation(
     app: &App,
     press: &Press<'_>,
     link: &str,
     begun: &Continuation,
     now: Timestamp,
-) -> Result<IssuedToken, WebError> {
-    let issuer = &app.administration.issuer;
+) -> Result<Option<IssuedToken>, WebError> {
+    let administration = &app.administration;
+    let Some(node) = administration.issued.node_of(begun.jti).await? else { return Ok(None) };
+    if !app.node.of(&node, &administration.nodes, &administration.issuer, now).await? {
+        return Ok(None);
+    }
+    let issuer = administration.issuer.for_audience(&node);
     let order = DownloadOrder {
         again: true,
         link: Some(link),
@@ -146,21 +165,28 @@ fn issue_continuation(
         lifetime: Some(issuer.lifetime.min(begun.until.since(now))),
         ..DownloadOrder::new(press.owner.as_str(), press.file)
     };
-    Ok(issuer.issue_download_as(begun.jti, &order, now)?)
+    Ok(Some(issuer.issue_download_as(begun.jti, &order, now)?))
 }
 
-/// Why a press gave nothing.
-async fn why_not(app: &App, opened: &Opened, press: &Press<'_>, now: Timestamp) -> Result<Closed, WebError> {
-    if let Some(why) = opened.closed {
-        return Ok(why);
+/// Why a press gave nothing; `None` where it is not for want of uses.
+async fn why_not(
+    app: &App,
+    opened: &Opened,
+    press: &Press<'_>,
+    now: Timestamp,
+) -> Result<Option<Closed>, WebError> {
+    if opened.closed.is_some() {
+        return Ok(opened.closed);
     }
     let links = &app.administration.links;
     let offers = links.offers(&opened.link, &opened.recipient, press.visitor, now).await?;
     let downloaded = press.visitor.mark.is_some() && offers.has_downloaded();
+    let none_left = opened.recipient.left(opened.link.uses) == Some(0);
     Ok(match used_up(opened, &offers) {
-        _ if downloaded => Closed::Downloaded,
-        Some(why) => why,
-        None => Closed::UsedUpForNow,
+        _ if downloaded && none_left => Some(Closed::Downloaded),
+        // Something else of this visitor can go on, but not this file.
+        None if none_left => Some(Closed::UsedUpForNow),
+        why => why,
     })
 }
 

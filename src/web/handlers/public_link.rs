@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -150,8 +150,10 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, WebError> {
     let json = prefers_json(request.headers());
     let secret = app.cookies.form(request.headers());
-    // A browser without our cookie gets one with this page, and is a new visitor with its first press.
-    let visitor = visitor_of(app, secret.as_ref(), json.then_some(address), &opened.recipient);
+    // A browser without our cookie gets one with this page, and is a new visitor with its first press. A
+    // program does not.
+    let is_program = json || request.method() == Method::HEAD;
+    let visitor = visitor_of(app, secret.as_ref(), is_program.then_some(address), &opened.recipient);
     let links = &app.administration.links;
     let now = app.administration.clock.now();
     let offers = links.offers(&opened.link, &opened.recipient, &visitor, now).await?;

@@ -69,6 +69,8 @@ pub struct Link {
     pub paused: bool,
     /// When its owner stopped sharing it, for good.
     pub revoked_at: Option<Timestamp>,
+    /// The number of its terms: what was given out under an earlier one does not stand any more.
+    pub terms: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// What it is on.
@@ -217,6 +219,7 @@ mod tests {
             notify: Notify::Never,
             paused: true,
             revoked_at: None,
+            terms: 0,
             created_at: now,
             files: Vec::new(),
         };

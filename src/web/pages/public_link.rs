@@ -192,10 +192,15 @@ impl PublicLink {
         format!("{files} can’t be downloaded because the path is too long. Ask the sender to shorten it.")
     }
 
-    /// How many downloads are left, in words.
-    pub fn left_words(left: Option<u32>) -> String {
+    fn left(&self) -> String {
+        PublicLink::left_words(self.left, self.has_button())
+    }
+
+    /// How many downloads are left, in words; `has_own` says that this visitor may still finish theirs.
+    pub fn left_words(left: Option<u32>, has_own: bool) -> String {
         match left {
             None => "Unlimited".to_owned(),
+            Some(0) if has_own => "None, but you can finish yours".to_owned(),
             Some(0) => "None".to_owned(),
             Some(left) => human::grouped(u64::from(left)),
         }
