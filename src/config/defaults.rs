@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DownloadSettings, Identity, JWKS_PATH, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH,
+    DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH,
     ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
@@ -16,6 +16,7 @@ impl Default for Settings {
             web: WebSettings::default(),
             download: DownloadSettings::default(),
             token: TokenSettings::default(),
+            links: LinkSettings::default(),
             mail: MailSettings::default(),
             log: LogSettings::default(),
             nodes: Vec::new(),
@@ -90,6 +91,12 @@ impl Default for TokenSettings {
             leeway: Duration::from_secs(5),
             shared_secrets: Vec::new(),
         }
+    }
+}
+
+impl Default for LinkSettings {
+    fn default() -> LinkSettings {
+        LinkSettings { presses: 30, presses_per_link: 600, mails: 3, password_guesses: 50 }
     }
 }
 

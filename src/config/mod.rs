@@ -47,6 +47,8 @@ pub struct Settings {
     pub download: DownloadSettings,
     /// Tokens.
     pub token: TokenSettings,
+    /// Links that people make for others.
+    pub links: LinkSettings,
     /// Mail to people with an account.
     pub mail: MailSettings,
     /// Log lines.
@@ -258,6 +260,21 @@ pub struct SharedSecret {
     pub kid: String,
     /// The file whose bytes, less a final line break, are the secret.
     pub file: PathBuf,
+}
+
+/// `[links]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkSettings {
+    /// How often one address (IPv6: one /64) may press the button of one link in a minute; 0 = no limit.
+    pub presses: u32,
+    /// How often a link's button may be pressed in a minute by all together; 0 = no limit.
+    pub presses_per_link: u32,
+    /// How many links one account may have mailed to one mailbox in an hour; 0 = no limit.
+    pub mails: u32,
+    /// How many guesses at a link's password are taken in an hour from those who have not shown it
+    /// before; 0 = no limit.
+    pub password_guesses: u32,
 }
 
 /// `[mail]`

@@ -27,7 +27,9 @@ use crate::id::FilePath;
 use root::{Away, Root};
 
 pub mod identity;
+mod inherit;
 pub mod name;
+mod naming;
 mod renames;
 mod root;
 pub mod staging;
@@ -166,15 +168,16 @@ pub enum ShareError {
     NoConfinement(#[source] io::Error),
 }
 
+/// How many times an open is tried again because a rename raced with it.
+const RACES_MAX: u32 = 100;
+
 /// All shares, by name. Cheap to clone.
 #[derive(Clone)]
 pub struct Shares(Arc<Roots>);
 
 struct Roots {
     by_name: BTreeMap<String, Root>,
-    /// Held while a name is looked for and taken, so that of two names which look alike only one
-    /// gets in. That nothing is replaced does not depend on it.
-    naming: Mutex<()>,
+    naming: naming::Naming,
 }
 
 impl Shares {
@@ -199,7 +202,7 @@ impl Shares {
         can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
         let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));
         let by_name: BTreeMap<String, Root> = settings.iter().map(root).collect();
-        Ok(Shares(Arc::new(Roots { by_name, naming: Mutex::new(()) })))
+        Ok(Shares(Arc::new(Roots { by_name, naming: naming::Naming::default() })))
     }
 
     /// Whether a share's folder is there now.
@@ -395,11 +398,13 @@ fn can_confine() -> Result<(), Errno> {
 fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     let resolve = resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut races = 0;
     loop {
-        // EAGAIN without CACHED: a rename raced with the walk; the kernel asks to try again.
+        // EAGAIN without CACHED: a rename raced with the walk; the kernel asks to try again. Somebody
+        // who renames without end must not hold a thread.
         match rustix::fs::openat2(root, OsStr::new(path), flags, Mode::empty(), resolve) {
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if !resolve.contains(ResolveFlags::CACHED) => {}
+            Err(Errno::AGAIN) if !resolve.contains(ResolveFlags::CACHED) && races < RACES_MAX => races += 1,
             answer => return answer,
         }
     }

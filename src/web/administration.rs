@@ -19,6 +19,7 @@ use crate::web::issue::Issuer;
 use crate::web::issued::Issued;
 use crate::web::links::Links;
 use crate::web::links::begun::LeaseRules;
+use crate::web::links::views::Views;
 use crate::web::mail::queue::Queue;
 use crate::web::nodes::Nodes;
 use crate::web::passwords::Passwords;
@@ -93,6 +94,7 @@ impl Administration {
             issued: issued.clone(),
             queue: queue.clone(),
             lease: LeaseRules::new(settings),
+            views: Views::default(),
         };
         Ok(Administration {
             links,

@@ -82,6 +82,12 @@ pub enum Deed {
     NodeRekeyed,
     /// A download service is not one of ours any more.
     NodeRemoved,
+    /// A file was put in.
+    FileUploaded,
+    /// A folder was made.
+    FolderMade,
+    /// The first administrator was made, by the link that the first start prints.
+    FirstAdministratorMade,
 }
 
 impl Deed {
@@ -121,7 +127,23 @@ impl Deed {
             Deed::NodeAdded => "node-added",
             Deed::NodeRekeyed => "node-rekeyed",
             Deed::NodeRemoved => "node-removed",
+            Deed::FileUploaded => "file-uploaded",
+            Deed::FolderMade => "folder-made",
+            Deed::FirstAdministratorMade => "first-administrator-made",
         }
+    }
+
+    /// The act on files that has this word.
+    pub(super) fn parse(word: &str) -> Option<Deed> {
+        let acts = [
+            Deed::FileRenamed,
+            Deed::FileMoved,
+            Deed::FileTrashed,
+            Deed::FileRestored,
+            Deed::FileForgotten,
+            Deed::FolderMade,
+        ];
+        acts.into_iter().find(|deed| deed.word() == word)
     }
 }
 

@@ -41,9 +41,17 @@ impl Compose for Correspondent {
         Ok(match mail.kind {
             Kind::SignUp => match self.enabled(&mail.recipient).await? {
                 Some(account) if account.stage() == Stage::Active => {
+                    // It is the same mailbox: where somebody asks for an account, its owner can get into
+                    // the one that is there.
+                    let reset = self.actions.issue(Purpose::Reset, &account, "", mail.jti, now).await;
+                    let reset = reset.map_err(ComposeError::new)?;
                     let name = account.name.as_str().to_owned();
-                    let letter =
-                        Letter::AlreadyRegistered { name, login: page("/login"), forgot: page("/forgot") };
+                    let letter = Letter::AlreadyRegistered {
+                        name,
+                        login: page("/login"),
+                        reset: reset.address,
+                        until: reset.until,
+                    };
                     Some(Addressed { to: account.email, letter })
                 }
                 account => self.way_in(account, mail, now).await?,
@@ -87,6 +95,7 @@ impl Correspondent {
     async fn taken(&self, mail: &Queued) -> Result<Option<Addressed>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
         let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
         let letter = taken.map(|taken| Letter::Taken {
             name: account.name.as_str().to_owned(),
             page: format!("{}/links/{}", self.public_url, taken.link),
@@ -95,6 +104,7 @@ impl Correspondent {
             recipient: taken.recipient,
             at: taken.at,
             address: taken.address,
+            more: downloads.saturating_sub(1),
         });
         Ok(letter.map(|letter| Addressed { to: account.email, letter }))
     }
@@ -116,7 +126,9 @@ impl Correspondent {
         let link = link.map_err(ComposeError::new)?;
         let (name, until) = (account.name.as_str().to_owned(), link.until);
         let letter = match account.stage() {
-            Stage::SignedUp => Letter::Activate { name, link: link.address, until },
+            // Nobody has shown yet that the mailbox is theirs: what somebody called themselves is not
+            // passed on to it.
+            Stage::SignedUp => Letter::Activate { link: link.address, until },
             Stage::Invited => {
                 let by = mail.details.by.clone().unwrap_or_default();
                 Letter::Invite { name, by, link: link.address, until }
@@ -140,8 +152,7 @@ impl Correspondent {
         }
         let link = self.actions.issue(Purpose::ConfirmAddress, &account, wanted.key(), mail.jti, now).await;
         let link = link.map_err(ComposeError::new)?;
-        let name = account.name.as_str().to_owned();
-        let letter = Letter::ConfirmAddress { name, link: link.address, until: link.until };
+        let letter = Letter::ConfirmAddress { link: link.address, until: link.until };
         Ok(Some(Addressed { to: wanted, letter }))
     }
 

@@ -18,7 +18,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transa
 use crate::config::Settings;
 
 /// The steps that bring a database up to date. A step that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "self-service", include_str!("../../migrations/0002_self_service.sql")),
     (3, "links", include_str!("../../migrations/0003_links.sql")),
@@ -26,6 +26,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "uploads", include_str!("../../migrations/0005_uploads.sql")),
     (7, "begun", include_str!("../../migrations/0007_begun.sql")),
     (8, "nodes", include_str!("../../migrations/0008_nodes.sql")),
+    (10, "deeds", include_str!("../../migrations/0010_deeds.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that writes.
@@ -214,6 +215,26 @@ impl Database {
             Engine::Postgres => "BEGIN",
         };
         Ok(self.writer.begin_with(statement).await?)
+    }
+
+    /// Takes an account until the end of the transaction: whoever else takes it waits. Returns whether
+    /// there is such an account and it may log in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lock_account(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &str,
+    ) -> Result<bool, QueryError> {
+        // SQLite has one writer, which this transaction is.
+        let query = match self.engine {
+            Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
+            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR UPDATE",
+        };
+        let disabled: Option<i64> =
+            sqlx::query_scalar(query).bind(account).fetch_optional(&mut **transaction).await?;
+        Ok(disabled == Some(0))
     }
 
     /// Commits a transaction.

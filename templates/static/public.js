@@ -11,10 +11,8 @@
   const proofs = document.getElementById("proofs");
   const rows = [...form.querySelectorAll("li[data-file]")];
 
-  // Each file counts then, so it is said before the first press.
+  // Where each file counts without cookies, it is said before the first press.
   const noCookies = document.getElementById("no-cookies");
-  if (noCookies && !navigator.cookieEnabled) noCookies.hidden = false;
-
   const soon = 1000;
   const longest = 30000;
   // After a press somebody waits for the first sign of the download.
@@ -51,6 +49,7 @@
   };
 
   const apply = (state) => {
+    if (noCookies) noCookies.hidden = state.keeps_cookie;
     if (state.closed) {
       say(`${state.closed}.`);
       for (const row of rows) row.querySelector("button").hidden = true;
@@ -136,5 +135,6 @@
 
   document.addEventListener("visibilitychange", () => { if (!document.hidden) now(); });
   window.addEventListener("pageshow", (event) => { if (event.persisted) now(); });
+  if (noCookies) now();
   next();
 })();

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod behaviour;
+mod budgets;
 mod byte_bound;
 mod check_tries;
 mod cli;
@@ -25,6 +26,8 @@ mod clients_uploads;
 mod clients_web_app;
 mod clients_wget;
 mod continuations;
+mod deeds_cut_off;
+mod deeds_settled;
 mod dependencies;
 mod faults_clock;
 mod faults_damage;

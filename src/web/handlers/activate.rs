@@ -135,7 +135,7 @@ impl Visit<'_> {
         }
         let (admin, groups, password) = (true, BTreeSet::new(), Some(stored));
         let new = NewAccount { email, name, admin, groups, password };
-        match administration.accounts.add_first_administrator(new, now).await? {
+        match administration.accounts.add_first_administrator(new, self.place.address, now).await? {
             Added::New(account) => {
                 tracing::info!(account = %account.id, "the first administrator is made");
                 enter(self.app, &account, typed, self.place).await

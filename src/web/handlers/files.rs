@@ -112,8 +112,13 @@ async fn folder(
     match looked {
         Place::Folder(mut listing) => {
             mark_too_long(app, &mut listing.rows);
+            // Only a page with the form for uploads makes something.
+            let chrome = match right >= Right::Write {
+                true => who.form_chrome(path.name(), Section::Files),
+                false => who.chrome(path.name(), Section::Files),
+            };
             let page = Folder {
-                chrome: Chrome { flash: note.map(Note::flash), ..who.chrome(path.name(), Section::Files) },
+                chrome: Chrome { flash: note.map(Note::flash), ..chrome },
                 folder: path,
                 rows: listing.rows,
                 sort,

@@ -20,6 +20,8 @@ use crate::web::pages::public_link::{Closed, PublicLink};
 struct LinkState {
     /// Why nothing can be downloaded, if so.
     closed: Option<&'static str>,
+    /// Whether this browser keeps our cookie.
+    keeps_cookie: bool,
     /// How many downloads are left, in words.
     left: String,
     /// The files of which something was begun.
@@ -70,6 +72,7 @@ pub(super) async fn state(
         files.iter().any(|file| file.button.is_some()) || (!is_one_file && others.button().is_some());
     let state = LinkState {
         closed: closed.map(Closed::headline),
+        keeps_cookie: secret.is_some(),
         left: PublicLink::left_words(opened.recipient.left(opened.link.uses), has_own),
         files,
         others: FileState::of(String::new(), others),

@@ -18,6 +18,7 @@ use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, StrangerForm};
 use crate::web::pages::links::{Done, LinkDone, LinkOver, Over, RenewForm};
 use crate::web::state::State;
+use crate::web::throttle::Cause;
 
 /// What a link is good for now.
 pub(super) enum Standing {
@@ -166,7 +167,7 @@ pub(super) async fn renew(
         Purpose::ConfirmAddress => service.requested_address(&account.id).await?,
         _ => Some(account.email.clone()),
     };
-    if let Some(email) = wanted.filter(|email| app.throttle.mail(email.key(), now)) {
+    if let Some(email) = wanted.filter(|email| app.throttle.mail(Cause::Renew, email.key(), now)) {
         match link.purpose {
             Purpose::ConfirmAddress => service.confirm_again(&account.id, &email, now).await?,
             _ => service.forgot(&email, now).await?,

@@ -25,6 +25,7 @@ use crate::web::links::uses::{self, Continuation, Press, Reserved};
 use crate::web::links::{Link, Recipient, begun, contents, patience};
 use crate::web::pages::public_link::Closed;
 use crate::web::passwords::Password;
+use crate::web::throttle::Cause;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,11 +45,13 @@ pub(super) async fn take(
     form: OpenForm<Wanted>,
 ) -> Result<HttpResponse, WebError> {
     let opened = open(&app, &code).await?;
+    app.throttle.press(&opened.link.id, address.0, app.administration.clock.now())?;
     // What was begun may be finished after the end of the link.
     if let Some(why) = opened.closed.filter(|why| *why != Closed::Ended) {
         return refuse(&request, why);
     }
     let wanted = form.fields;
+    let visitor = visitor_of(&app, form.secret.as_ref(), Some(address), &opened.recipient);
     let file = match file_of(&app, &opened, wanted.file.as_deref()).await? {
         Found::File(file) => file,
         Found::Nothing => return refuse(&request, Closed::Missing),
@@ -56,7 +59,8 @@ pub(super) async fn take(
             return show(&app, &request, &code, opened, address, Shown::refused(why)).await;
         }
     };
-    if let Some(why) = proven(&app, &opened, wanted.password, wanted.code, address).await? {
+    let mark = visitor.mark.as_deref();
+    if let Some(why) = proven(&app, &opened, wanted.password, wanted.code, address, mark).await? {
         return show(&app, &request, &code, opened, address, Shown::refused(why)).await;
     }
     let shares = app.shares.clone();
@@ -70,7 +74,6 @@ pub(super) async fn take(
     let link = &opened.link;
     let (version, claim) = (claimed.version().to_string(), claimed.to_string());
     let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
-    let visitor = visitor_of(&app, form.secret.as_ref(), Some(address), &opened.recipient);
     let began = administration.clock.now();
     // What is given out ends with the link.
     let lifetime = administration.issuer.lifetime;
@@ -253,6 +256,7 @@ async fn proven(
     password: Option<String>,
     code: Option<String>,
     ClientAddress(address): ClientAddress,
+    browser: Option<&str>,
 ) -> Result<Option<Refused>, WebError> {
     let (link, recipient): (&Link, &Recipient) = (&opened.link, &opened.recipient);
     let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
@@ -268,7 +272,8 @@ async fn proven(
     }
     let administration = &app.administration;
     let now = administration.clock.now();
-    let attempt = app.throttle.attempt(&format!("link {}", recipient.id), address, now)?;
+    let of = (link.id.as_str(), recipient.id.as_str());
+    let attempt = app.throttle.guess(of, address, browser, now)?;
     if let (Some(stored), Some(password)) = (&link.password, &password) {
         let is_it = administration.passwords.verify(Password::presented(password), Some(stored)).await?;
         if !is_it {
@@ -310,7 +315,7 @@ pub(super) async fn mail_code(
     app.throttle.request(address.0, now)?;
     // Nobody's mailbox is filled by who presses again and again; the newest code goes on to count.
     let mailbox = opened.recipient.email.as_ref().map(|email| email.key().to_owned());
-    if mailbox.is_some_and(|mailbox| app.throttle.mail(&format!("code {mailbox}"), now)) {
+    if mailbox.is_some_and(|mailbox| app.throttle.mail(Cause::Code, &mailbox, now)) {
         app.administration.links.mail_code(&opened.recipient, now).await?;
     }
     Ok(see_other(&format!("/l/{}?mailed", *code)))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -37,9 +37,8 @@ pub(super) async fn page(
     let opened = open(&app, &code).await?;
     let session = session_of(&request, &app).await?;
     let own = session.is_some_and(|who| who.account().id == opened.link.owner);
-    if !own {
-        let now = app.administration.clock.now();
-        app.administration.links.looked_at(&opened.recipient, now).await?;
+    if !own && is_look(&request) {
+        app.administration.links.looked_at(&opened.recipient, app.administration.clock.now());
     }
     let mailed = request.query_string().split('&').any(|part| part == "mailed");
     show(&app, &request, &code, opened, address, Shown { own, mailed, ..Shown::default() }).await
@@ -47,6 +46,13 @@ pub(super) async fn page(
 
 /// Most characters of a search.
 const MAX_QUERY: usize = 200;
+
+/// Whether a person looks: browsers say so when a page is opened in a tab, and previews, scanners and
+/// programs don't.
+fn is_look(request: &HttpRequest) -> bool {
+    let destination = request.headers().get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    *request.method() == Method::GET && destination == Some(b"document")
+}
 
 /// How the page is to be shown.
 #[derive(Default)]

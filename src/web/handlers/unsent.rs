@@ -21,7 +21,7 @@ pub(super) async fn page(
     let form = browser.and_then(|browser| app.unsent.find(&browser, &id, now)).ok_or(WebError::NotFound)?;
     let fields = form.fields.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
     html(&Unsent {
-        chrome: who.chrome("Send your form again", Section::None),
+        chrome: who.form_chrome("Send your form again", Section::None),
         action: form.action.clone(),
         fields,
     })

@@ -206,16 +206,8 @@ impl Links {
     }
 
     /// Somebody has opened the page of a recipient.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn looked_at(&self, recipient: &Recipient, now: Timestamp) -> Result<(), QueryError> {
-        sqlx::query("UPDATE recipients SET looks = looks + 1, looked_at = $1 WHERE id = $2")
-            .bind(to_column(now))
-            .bind(&recipient.id)
-            .execute(self.db.writer())
-            .await?;
-        Ok(())
+    pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
+        self.views.count(&recipient.id, now);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::issued::Issued;
 use crate::web::links::begun::LeaseRules;
 use crate::web::links::key::LinkKey;
+use crate::web::links::views::Views;
 use crate::web::mail::queue::{Queue, QueueError};
 use crate::web::passwords::StoredPassword;
 
@@ -26,8 +27,10 @@ pub mod moment;
 pub mod offers;
 pub mod patience;
 pub mod qr;
+pub mod recipients;
 pub mod terms;
 pub mod uses;
+pub mod views;
 
 /// All links. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +45,8 @@ pub struct Links {
     pub queue: Queue,
     /// For how long a download that was begun can be continued.
     pub lease: LeaseRules,
+    /// Views that are not in the database yet.
+    pub views: Views,
 }
 
 /// A link.

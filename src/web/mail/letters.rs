@@ -10,8 +10,6 @@ use crate::human;
 pub enum Letter {
     /// Asks somebody who signed up to activate the account.
     Activate {
-        /// What to call the recipient.
-        name: String,
         /// The action link.
         link: String,
         /// Its end.
@@ -23,8 +21,10 @@ pub enum Letter {
         name: String,
         /// The log-in page.
         login: String,
-        /// The page for a forgotten password.
-        forgot: String,
+        /// The action link for choosing another password.
+        reset: String,
+        /// Its end.
+        until: Timestamp,
     },
     /// Invites somebody for whom an account was made.
     Invite {
@@ -48,8 +48,6 @@ pub enum Letter {
     },
     /// Asks to confirm another address, at that address.
     ConfirmAddress {
-        /// What to call the recipient.
-        name: String,
         /// The action link.
         link: String,
         /// Its end.
@@ -88,6 +86,8 @@ pub enum Letter {
         at: Timestamp,
         /// To where, as far as that is kept.
         address: String,
+        /// How many more downloads it tells of, which were complete soon after.
+        more: u64,
         /// The link's page.
         page: String,
     },
@@ -145,6 +145,8 @@ struct Words {
     address: String,
     title: String,
     note: String,
+    /// How many more; empty for none.
+    more: String,
     /// The note as a terminal shows somebody else's words.
     quoted: String,
 }
@@ -212,18 +214,16 @@ impl Letter {
             ..words(name)
         };
         match self {
-            Letter::Activate { name, link, until } => activate::render(&linked(name, link, until)),
-            Letter::AlreadyRegistered { name, login, forgot } => {
-                let words = Words { link: login.clone(), other: forgot.clone(), ..words(name) };
+            Letter::Activate { link, until } => activate::render(&linked("", link, until)),
+            Letter::AlreadyRegistered { name, login, reset, until } => {
+                let words = Words { other: reset.clone(), ..linked(name, login, until) };
                 already_registered::render(&words)
             }
             Letter::Invite { name, by, link, until } => {
                 invite::render(&Words { by: line(by), ..linked(name, link, until) })
             }
             Letter::Reset { name, link, until } => reset::render(&linked(name, link, until)),
-            Letter::ConfirmAddress { name, link, until } => {
-                confirm_address::render(&linked(name, link, until))
-            }
+            Letter::ConfirmAddress { link, until } => confirm_address::render(&linked("", link, until)),
             Letter::AddressChanged { name, new_address } => {
                 address_changed::render(&Words { other: line(new_address), ..words(name) })
             }
@@ -231,13 +231,19 @@ impl Letter {
                 password_changed::render(&Words { link: forgot.clone(), ..words(name) })
             }
             Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
-            Letter::Taken { name, title, file, recipient, at, address, page } => taken::render(&Words {
-                by: line(recipient),
-                other: line(title),
-                file: line(file),
-                address: line(address),
-                ..linked(name, page, at)
-            }),
+            Letter::Taken { name, title, file, recipient, at, address, more, page } => {
+                taken::render(&Words {
+                    more: match more {
+                        0 => String::new(),
+                        more => human::counted(*more, "more download"),
+                    },
+                    by: line(recipient),
+                    other: line(title),
+                    file: line(file),
+                    address: line(address),
+                    ..linked(name, page, at)
+                })
+            }
             Letter::Link { by, title, note, address, uses, until, asks_password, asks_code } => {
                 let note = plain(note);
                 link::render(&Words {
@@ -265,11 +271,16 @@ impl Letter {
         let link = "https://files.example/activate/a.b.c".to_owned();
         let until = Timestamp::from_secs(1_800_000_000);
         vec![
-            Letter::Activate { name: name.clone(), link: link.clone(), until },
-            Letter::AlreadyRegistered { name: name.clone(), login: link.clone(), forgot: link.clone() },
+            Letter::Activate { link: link.clone(), until },
+            Letter::AlreadyRegistered {
+                name: name.clone(),
+                login: "https://files.example/login".to_owned(),
+                reset: link.clone(),
+                until,
+            },
             Letter::Invite { name: name.clone(), by: name.clone(), link: link.clone(), until },
             Letter::Reset { name: name.clone(), link: link.clone(), until },
-            Letter::ConfirmAddress { name: name.clone(), link: link.clone(), until },
+            Letter::ConfirmAddress { link: link.clone(), until },
             Letter::AddressChanged { name: name.clone(), new_address: "new\"<b>@example.org".to_owned() },
             Letter::PasswordChanged { name: name.clone(), forgot: link.clone() },
             Letter::Taken {
@@ -279,6 +290,7 @@ impl Letter {
                 recipient: "bob<b>@example.org".to_owned(),
                 at: until,
                 address: "192.0.2.0/24".to_owned(),
+                more: 39,
                 page: link.clone(),
             },
             Letter::AccountDeleted { name: name.clone() },

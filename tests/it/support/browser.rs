@@ -167,13 +167,14 @@ impl Browser {
 
     /// The text of the page.
     pub async fn text(&self) -> String {
-        self.find("body").await.text().await.unwrap()
+        // The page may change while it is read.
+        let text = async || self.driver.find(By::Css("body")).await.ok()?.text().await.ok();
+        self.until(text).await.expect("the page has text")
     }
 
     /// Waits until the page says this, and returns all that it says.
     pub async fn says(&self, words: &str) -> String {
         let text = async || {
-            // The page may change while it is read.
             let body = self.driver.find(By::Css("body")).await.ok()?;
             body.text().await.ok().filter(|text| text.contains(words))
         };
