@@ -1,4 +1,4 @@
-//! Links whose files went elsewhere: their owner is told, and so is whoever is about to break them.
+//! Links whose files went elsewhere: their owner is told, and so is the person who is about to break them.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ async fn the_owner_of_a_link_is_told_that_its_file_is_missing() {
 }
 
 #[actix_web::test]
-async fn whoever_renames_or_deletes_is_told_how_many_links_break() {
+async fn renaming_and_deleting_say_how_many_links_break() {
     let web = TestWeb::spawn_with(writable).await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;

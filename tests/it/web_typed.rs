@@ -114,7 +114,7 @@ async fn small_addresses_that_programs_ask_for_are_answered() {
     assert_eq!(
         ada.get("/signup").await.location.as_deref(),
         Some("/files/"),
-        "whoever is logged in has an account"
+        "a person who is logged in has an account"
     );
     let left = ada.fill("/account", "/logout", &[]).await;
     assert_eq!(left.header("clear-site-data"), "\"cache\"");

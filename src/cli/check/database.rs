@@ -29,7 +29,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, findings: &mut Fi
     }
 }
 
-/// The names alone; a database that does not answer is told by whoever needs it.
+/// The names alone; a database that does not answer is told where it is needed.
 pub(super) async fn look_at_names(settings: &Settings, findings: &mut Findings) {
     if let Ok(accounts) = accounts(settings).await {
         compare(settings, &accounts, findings);

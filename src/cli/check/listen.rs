@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::token::KeyRing;
 use crate::web::signer::Signer;
 
-/// How long whoever has the port may take to say who it is.
+/// How long the process that has the port may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: bool, findings: &mut Findings) {
