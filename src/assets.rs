@@ -76,10 +76,15 @@ pub static PUBLIC_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("public.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/public.js"))
 });
 
+/// What keeps a dropped file from taking the place of a page that takes none.
+pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("drop.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/drop.js"))
+});
+
 /// The asset at `/static/{hash}/{name}`, if there is one.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT]
+    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT]
         .into_iter()
         .map(|asset| &**asset)
         .find(|asset| asset.url == url)

@@ -90,8 +90,11 @@ pub fn wait(seconds: u64) -> String {
 
 /// A number of things in English: `1 file`, `1,200 files`.
 pub fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(count))
+    match what.strip_suffix("ry") {
+        _ if count == 1 => format!("1 {what}"),
+        Some(stem) => format!("{} {stem}ries", grouped(count)),
+        None => format!("{} {what}s", grouped(count)),
+    }
 }
 
 /// A day: `22 Nov 2026`.

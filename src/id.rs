@@ -196,10 +196,11 @@ impl fmt::Display for FilePath {
     }
 }
 
-/// Escaped, so that a name with line breaks cannot forge a log line.
+/// Escaped, so that a name with line breaks cannot forge a log line; without quotes, which a log line in
+/// JSON puts around it anyway.
 impl fmt::Debug for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        write!(f, "{}", self.0.escape_debug())
     }
 }
 
@@ -246,6 +247,8 @@ mod tests {
         );
         assert_eq!(path.parent().unwrap().parent().unwrap().as_str(), "/books");
         assert_eq!("/books".parse::<FilePath>().unwrap().parent(), None);
+        let odd: FilePath = "/books/two\nlines".parse().unwrap();
+        assert_eq!(format!("{odd:?}"), "/books/two\\nlines", "one line of the log, and no quotes of its own");
         for wrong in ["", "books/a", "/", "//a", "/books/", "/books//a", "/books/../x", "/./a", "/books/a\0b"]
         {
             assert!(wrong.parse::<FilePath>().is_err(), "{wrong:?}");

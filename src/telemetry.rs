@@ -28,10 +28,17 @@ pub enum TelemetryError {
 }
 
 /// An error and its causes, each after a colon: one line for the log or the terminal, never for a
-/// stranger.
+/// stranger. A cause that the error before it has quoted already is not said twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// Lines that wait to be written, at most; when the reader of standard error hangs for longer,
@@ -42,6 +49,9 @@ const BUFFERED_LINES: usize = 16_384;
 /// nobody must act on that. Whoever wants it names `actix_http` in the level.
 const STRANGERS: &str = "actix_http";
 const NO_STRANGERS: &str = "actix_http::h1::dispatcher=off";
+
+/// Tells at each start how many workers it has, which helps nobody who did not ask.
+const NO_WORKERS: &str = "actix_server=warn";
 
 /// Sends this process's log lines to standard error. Writing happens on a thread of its own, so
 /// that a slow terminal never holds up a transfer; the guard writes what is left when it goes.
@@ -73,6 +83,9 @@ where
     let mut filter = EnvFilter::try_new(&settings.level).map_err(wrong)?;
     if !settings.level.contains(STRANGERS) {
         filter = filter.add_directive(NO_STRANGERS.parse().map_err(wrong)?);
+    }
+    if settings.level.eq_ignore_ascii_case("info") {
+        filter = filter.add_directive(NO_WORKERS.parse().map_err(wrong)?);
     }
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match settings.format {

@@ -23,7 +23,7 @@ pub(super) async fn run(settings: &Settings, command: &AuditCommand) -> Result<E
             let receipts = verify::<log::Line>(&db, "receipts ", expect_receipts.as_deref()).await?;
             let (Some(audit), Some(receipts)) = (audit, receipts) else { return Ok(ExitCode::from(2)) };
             print(&format!("{audit}{receipts}"))?;
-            remark("every line is there, as it was written; keep what is printed to prove it later");
+            remark("the log is intact; keep these digests to prove it later");
             Ok(ExitCode::SUCCESS)
         }
         AuditCommand::List { words, json } => {

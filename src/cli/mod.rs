@@ -5,6 +5,7 @@
 //! settings.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::clock::Clock;
@@ -42,14 +43,15 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Completions { shell }) => return done(print(&args::completions(shell))),
         command => command.unwrap_or(Command::Serve),
     };
+    let file = Settings::file_of_process(cli.config.as_deref());
     let settings = Settings::of_process(cli.config.as_deref())?;
     as_owner::become_owner(&settings)?;
     let clock = Clock::wall();
     let now = clock.now();
     match command {
-        Command::Serve => serve(settings, Role::Both).await,
-        Command::Web => serve(settings, Role::Web).await,
-        Command::Download => serve(settings, Role::Download).await,
+        Command::Serve => serve(settings, file, Role::Both).await,
+        Command::Web => serve(settings, file, Role::Web).await,
+        Command::Download => serve(settings, file, Role::Download).await,
         Command::User(command) => done(user::run(&settings, command, clock).await),
         Command::Audit(command) => audit::run(&settings, &command).await,
         Command::Mail(command) => done(mail::run(&settings, command, clock).await),
@@ -57,7 +59,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
-        Command::Check => check::run(&settings, &clock).await,
+        Command::Check => check::run(&settings, file, &clock).await,
         Command::Completions { shell } => done(print(&args::completions(shell))),
     }
 }
@@ -66,11 +68,13 @@ fn done(result: Result<(), CliError>) -> Result<ExitCode, CliError> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(settings: Settings, role: Role) -> Result<ExitCode, CliError> {
+async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<ExitCode, CliError> {
     // The guard writes what is still in its buffer when it goes; the last lines matter most.
     let _guard = telemetry::start(&settings.log)?;
     open_files::raise_limit(&settings);
-    server::run(settings, role).await?;
+    let told = (settings.clone(), file.map(Path::to_owned));
+    let warnings = async move { check::borne(&told.0, told.1.as_deref(), role).await };
+    Box::pin(server::run(settings, role, warnings)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,9 +17,7 @@ pub(super) fn raise_limit(settings: &Settings) {
         // A refusal leaves the limit as it is, which the warning below then measures.
         let _refused = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum });
     }
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let needed = needed(settings);
-    if allowed < needed {
+    if let Some((allowed, needed)) = shortage(settings) {
         tracing::warn!(
             allowed,
             needed,
@@ -27,6 +25,14 @@ pub(super) fn raise_limit(settings: &Settings) {
              (`ulimit -n`, `LimitNOFILE=`) or lower `max_connections`"
         );
     }
+}
+
+/// How many files this process may have open at most and how many it can need, where the first is less.
+pub(super) fn shortage(settings: &Settings) -> Option<(u64, u64)> {
+    let limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.or(limit.current).unwrap_or(u64::MAX);
+    let needed = needed(settings);
+    (allowed < needed).then_some((allowed, needed))
 }
 
 /// Each connection is a descriptor, and each transfer has its file.

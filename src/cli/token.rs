@@ -1,6 +1,7 @@
 //! `oncelink token …`: makes download addresses, and says what is in one and whether it holds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::args::{TokenCommand, TokenMint};
 use crate::cli::error::CliError;
@@ -60,6 +61,16 @@ fn usual_audience(settings: &Settings) -> String {
     first.map_or_else(|| settings.download.public_url.clone(), |node| node.public_url)
 }
 
+/// A duration as the settings have it, such as `30d`.
+fn in_settings(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
+    match units.into_iter().find(|(unit, _)| seconds != 0 && seconds.is_multiple_of(*unit)) {
+        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
+}
+
 /// What the download service would refuse is refused here, where it can still be mended.
 fn check_order(settings: &Settings, mint: &TokenMint) -> Result<(), CliError> {
     if mint.file.within_share().is_empty() {
@@ -69,9 +80,9 @@ fn check_order(settings: &Settings, mint: &TokenMint) -> Result<(), CliError> {
     let most = settings.token.max_lifetime;
     if let Some(lifetime) = mint.lifetime.filter(|lifetime| lifetime.is_zero() || *lifetime > most) {
         let problem = format!(
-            "{}s is not between 1s and `token.max_lifetime`, {}s",
-            lifetime.as_secs(),
-            most.as_secs()
+            "{} is not between 1s and `token.max_lifetime`, which is {}",
+            in_settings(lifetime),
+            in_settings(most)
         );
         return usage("--lifetime", problem, "choose another, or raise that setting".to_owned());
     }

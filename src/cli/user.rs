@@ -1,6 +1,7 @@
 //! `oncelink user …`: accounts, managed from the command line. Works while the web app runs: both
 //! use the database, and the web app notices a change within a second.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::BufRead;
 
@@ -14,7 +15,7 @@ use crate::config::Settings;
 use crate::human;
 use crate::id::Jti;
 use crate::web::account::{
-    Account, Email, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName, Stage,
+    Account, Email, GroupName, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName, Stage,
 };
 use crate::web::accounts::Added;
 use crate::web::actions::Purpose;
@@ -22,6 +23,7 @@ use crate::web::administration::Administration;
 use crate::web::audit::{Actor, Deed};
 use crate::web::issue::IssueError;
 use crate::web::passwords::{Asker, Password, StoredPassword};
+use crate::web::rights::Rights;
 use crate::web::self_service::Changed;
 
 pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock) -> Result<(), CliError> {
@@ -53,11 +55,18 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
                 usage("--group", &wrong, "take a name as `read` and `write` of a share have it")
             })
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<BTreeSet<GroupName>, _>>()?;
     let password = user.password_stdin.then(|| read_password(settings)).transpose()?;
     let administration = Administration::open(settings, clock).await?;
     let password = hashed(&administration, password).await?;
     let has_password = password.is_some();
+    let known = Rights::new(&settings.shares);
+    for group in groups.iter().map(GroupName::as_str).filter(|group| !known.groups().contains(group)) {
+        let known = known.groups().into_iter().collect::<Vec<_>>().join(", ");
+        let there =
+            if known.is_empty() { "none names a group".to_owned() } else { format!("known are {known}") };
+        remark(&format!("warning: no share names the group `{group}`, so it gives no access; {there}"));
+    }
     let new = NewAccount { email, name, admin: user.admin, groups, password };
     let account = match administration.accounts.add(new, administration.clock.now()).await? {
         Added::New(account) => account,

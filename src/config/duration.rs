@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 /// The text is no duration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no duration; write a whole number and a unit: `30s`, `2m`, `1h` or `7d`")]
+#[error("`{0}` is not a valid duration; write a whole number and a unit: `30s`, `2m`, `1h` or `7d`")]
 pub struct InvalidDuration(String);
 
 /// Reads a whole number followed by `s`, `m`, `h` or `d`.

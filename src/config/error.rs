@@ -65,7 +65,7 @@ pub enum SettingsError {
         remedy: String,
     },
     /// A variable with our prefix that is no setting.
-    #[error("the environment variable {name} is no setting; {remedy}")]
+    #[error("the environment variable {name} is not a setting; {remedy}")]
     Variable {
         /// The variable.
         name: String,

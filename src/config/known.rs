@@ -76,6 +76,18 @@ impl KnownKeys {
         self.0.iter().find(|key| key.section.as_deref() == section && key.name == name)
     }
 
+    /// The name most like a misspelt one, among those that `name_of` gives the keys; `None` where none is
+    /// much like it.
+    pub(super) fn nearest(
+        &self,
+        misspelt: &str,
+        name_of: impl Fn(&KnownKey) -> Option<String>,
+    ) -> Option<String> {
+        let likeness = |name: &String| strsim::jaro_winkler(misspelt, name);
+        let names = self.0.iter().filter_map(name_of).filter(|name| likeness(name) > 0.9);
+        names.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+    }
+
     pub(super) fn is_section(&self, name: &str) -> bool {
         self.0.iter().any(|key| key.section.as_deref() == Some(name))
     }

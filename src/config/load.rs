@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
+use super::foreign::is_foreign;
 use super::known::{Kind, KnownKey, KnownKeys};
 use super::nodes::reachable;
 use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate};
@@ -28,9 +29,14 @@ impl Settings {
     /// See [`SettingsError`].
     #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
     pub fn of_process(file: Option<&Path>) -> Result<Settings, SettingsError> {
+        Settings::load(Settings::file_of_process(file), std::env::vars_os())
+    }
+
+    /// The file that [`Settings::of_process`] reads: the named one, or else the default one if there is
+    /// one.
+    pub fn file_of_process(file: Option<&Path>) -> Option<&Path> {
         let default = Path::new(DEFAULT_FILE);
-        let file = file.or_else(|| default.exists().then_some(default));
-        Settings::load(file, std::env::vars_os())
+        file.or_else(|| default.exists().then_some(default))
     }
 
     /// The settings from `file`, if any, and the given environment.
@@ -103,7 +109,11 @@ impl Draft {
     fn unknown(&self, section: Option<&str>, key: &str) -> SettingsError {
         let full_name = section.map_or_else(|| key.to_owned(), |section| format!("{section}.{key}"));
         let place = section.map_or_else(|| "at the top".to_owned(), |section| format!("in `[{section}]`"));
-        let remedy = format!("remove it or correct its name: {place} are {}", self.keys.names_in(section));
+        let near =
+            self.keys.nearest(key, |known| (known.section.as_deref() == section).then(|| known.name.clone()));
+        let meant = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+        let remedy =
+            format!("{meant}remove it or correct its name: {place} are {}", self.keys.names_in(section));
         self.wrong(&full_name, "there is no such setting".to_owned(), remedy)
     }
 
@@ -117,6 +127,9 @@ impl Draft {
                 continue;
             }
             let key = self.keys.all().find(|key| key.variable() == name).cloned();
+            if key.is_none() && is_foreign(name, &text.to_string_lossy()) {
+                continue;
+            }
             let key = key.ok_or_else(|| self.no_such_variable(name))?;
             let value = text.to_str().map_or(Err("it is not UTF-8".to_owned()), |text| read(key.kind, text));
             let value = value.map_err(|problem| SettingsError::Key {
@@ -140,9 +153,11 @@ impl Draft {
             .filter(|key| section.is_none() || key.section.as_deref() == section)
             .map(KnownKey::variable)
             .collect();
+        let near = self.keys.nearest(name, |known| Some(known.variable()));
+        let meant = near.map(|name| format!("did you mean {name}? ")).unwrap_or_default();
         SettingsError::Variable {
             name: name.to_owned(),
-            remedy: format!("unset it or correct its name; settings are {}", known.join(", ")),
+            remedy: format!("{meant}unset it or correct its name; settings are {}", known.join(", ")),
         }
     }
 
@@ -269,12 +284,14 @@ impl Draft {
 fn read(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
         Kind::Text => Ok(Value::String(text.to_owned())),
-        Kind::Number => text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is no whole number")),
+        Kind::Number => {
+            text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is not a whole number"))
+        }
         Kind::List => Value::from_str(text)
             .ok()
             .or_else(|| serde_json::from_str(text).ok())
             .filter(Value::is_array)
-            .ok_or_else(|| format!("`{text}` is no list; lists are written in TOML or JSON")),
+            .ok_or_else(|| format!("`{text}` is not a list; lists are written in TOML or JSON")),
     }
 }
 

@@ -14,6 +14,7 @@ mod address;
 mod defaults;
 mod duration;
 mod error;
+mod foreign;
 mod known;
 mod limits;
 mod load;

@@ -5,7 +5,9 @@ use serde::{Deserialize, Deserializer};
 
 /// The text is no size.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no size; write a whole number and a unit, as in `500MiB`, `10GiB` or `2TiB`, or `0`")]
+#[error(
+    "`{0}` is not a valid size; write a whole number and a unit, as in `500MiB`, `10GiB` or `2TiB`, or `0`"
+)]
 pub struct InvalidSize(String);
 
 /// Reads `0`, or a whole number followed by `KiB`, `MiB`, `GiB` or `TiB`.

@@ -44,7 +44,7 @@ fn web(settings: &Settings) -> Result<(), Fault> {
     let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| web.database.starts_with(scheme));
     if web.database.as_str() != "sqlite" && !is_postgres {
         let remedy = "write `sqlite` or `postgres://user:password@host/database`";
-        return fault("web.database", format!("`{}` is no database", web.database), remedy);
+        return fault("web.database", format!("`{}` is not a database", web.database), remedy);
     }
     for (key, lifetime) in [
         ("web.activation_lifetime", web.activation_lifetime),
@@ -61,7 +61,7 @@ fn web(settings: &Settings) -> Result<(), Fault> {
         !domain.is_empty() && !domain.contains(['@', '/', '*', ' ']) && domain.contains('.')
     };
     if let Some(wrong) = web.signup_domains.iter().find(|domain| !is_domain(domain)) {
-        let problem = format!("`{}` is no mail domain", wrong.escape_debug());
+        let problem = format!("`{}` is not a mail domain", wrong.escape_debug());
         return fault("web.signup_domains", problem, "write what stands after the `@`, as in `example.org`");
     }
     positive("web.session_idle", web.session_idle)?;
@@ -140,7 +140,7 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
     let mail = &settings.mail;
     if mail.from.parse::<lettre::message::Mailbox>().is_err() {
         let remedy = "write a name and an address, as in `Oncelink <noreply@example.org>`";
-        return fault("mail.from", format!("`{}` is no sender", mail.from.escape_debug()), remedy);
+        return fault("mail.from", format!("`{}` is not a sender", mail.from.escape_debug()), remedy);
     }
     if !mail.bounces.is_empty() {
         let address = mail.bounces.replace("{id}", "0123456789abcdefghijkl");
@@ -168,7 +168,7 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
     let url = reqwest::Url::parse(&mail.send).ok();
     let is_server = |url: &reqwest::Url| matches!(url.scheme(), "smtp" | "smtps") && url.host_str().is_some();
     let Some(url) = url.filter(is_server) else {
-        return fault("mail.send", format!("`{}` is no way to send mails", mail.send), remedy);
+        return fault("mail.send", format!("`{}` is not a way to send mails", mail.send), remedy);
     };
     if !url.username().is_empty() || url.password().is_some() {
         let remedy = "put them into a file of two lines and name it in `mail.credentials`";
@@ -198,7 +198,7 @@ fn keys(keys: &str) -> Result<(), Fault> {
     let is_good = reqwest::Url::parse(keys)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
     if is_url && !is_good {
-        return fault("download.keys", format!("`{keys}` is no http or https address"), remedy);
+        return fault("download.keys", format!("`{keys}` is not an http or https address"), remedy);
     }
     Ok(())
 }
@@ -210,7 +210,7 @@ fn receipts(address: &str) -> Result<(), Fault> {
     });
     if !is_good {
         let remedy = "write the address at the web app, as in `https://host/receipts`";
-        return fault("download.receipts", format!("`{address}` is no http or https address"), remedy);
+        return fault("download.receipts", format!("`{address}` is not an http or https address"), remedy);
     }
     Ok(())
 }
@@ -231,7 +231,7 @@ fn token(settings: &Settings) -> Result<(), Fault> {
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
         if !is_plain {
             let remedy = "choose up to 64 letters, digits, `-`, `_` and `.`";
-            return fault(&key, format!("`{}` is no key id", secret.kid.escape_debug()), remedy);
+            return fault(&key, format!("`{}` is not a key id", secret.kid.escape_debug()), remedy);
         }
         if !kids.insert(secret.kid.as_str()) {
             let problem = format!("`{}` names an earlier secret already", secret.kid);
@@ -250,7 +250,7 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
         if !is_one_name {
             let remedy =
                 "choose a name of 1 to 255 bytes without `/` and control characters, and not `.` or `..`";
-            return fault(&key, format!("`{}` is no share name", share.name.escape_debug()), remedy);
+            return fault(&key, format!("`{}` is not a valid share name", share.name.escape_debug()), remedy);
         }
         if !names.insert(share.name.as_str()) {
             let problem = format!("`{}` names an earlier share already", share.name);
@@ -277,7 +277,7 @@ fn public_url(key: &str, text: &str) -> Result<(), Fault> {
         "write scheme and host, and the port where it isn't the usual one, as in `https://files.example.org`";
     let url = reqwest::Url::parse(text).ok();
     let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
-        return fault(key, format!("`{text}` is no http or https address"), remedy);
+        return fault(key, format!("`{text}` is not an http or https address"), remedy);
     };
     let origin = url.origin().ascii_serialization();
     if text != origin {
@@ -298,7 +298,7 @@ fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Re
     } else {
         format!("`{address}` is unknown")
     };
-    fault(key, problem, format!("write `{only}`"))
+    fault(key, problem, format!("write `{only}` or `postgres://user:password@host/database`"))
 }
 
 fn log_level(level: &str) -> Result<(), Fault> {
@@ -313,7 +313,7 @@ fn log_level(level: &str) -> Result<(), Fault> {
             "write one of {}, or a filter such as `info,oncelink::download=debug`",
             LEVELS.join(", ")
         );
-        return fault("log.level", format!("`{}` is no level", level.escape_debug()), remedy);
+        return fault("log.level", format!("`{}` is not a log level", level.escape_debug()), remedy);
     }
     Ok(())
 }

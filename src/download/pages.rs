@@ -89,6 +89,8 @@ pub enum Reason {
     RevokedToken,
     /// `file-not-found`
     FileNotFound,
+    /// `file-unavailable`: its share is away, or the disk fails.
+    FileUnavailable,
     /// `file-changed`
     FileChanged,
     /// `range-not-satisfiable`
@@ -111,12 +113,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for those who must treat them all.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 15] = [
         Reason::InvalidToken,
         Reason::ExpiredToken,
         Reason::UsedToken,
         Reason::RevokedToken,
         Reason::FileNotFound,
+        Reason::FileUnavailable,
         Reason::FileChanged,
         Reason::RangeNotSatisfiable,
         Reason::StoreUnavailable,
@@ -137,6 +140,7 @@ impl Reason {
             Reason::UsedToken => "used-token",
             Reason::RevokedToken => "revoked-token",
             Reason::FileNotFound => "file-not-found",
+            Reason::FileUnavailable => "file-unavailable",
             Reason::FileChanged => "file-changed",
             Reason::RangeNotSatisfiable => "range-not-satisfiable",
             Reason::StoreUnavailable => "store-unavailable",
@@ -186,6 +190,11 @@ impl Reason {
                 "The file is not there",
                 "The link is good and is not used up, but the file was moved, renamed or deleted.",
                 "Try again later, or ask whoever sent you the link.",
+            ),
+            Reason::FileUnavailable => (
+                "The file is not available right now",
+                "The link is good and is not used up, but the disk that holds the file can't be reached at the moment.",
+                "Try again in a few minutes, or ask the person who sent you the link.",
             ),
             Reason::FileChanged => (
                 "The file has changed",
@@ -294,7 +303,7 @@ impl Refused {
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let mut pages = vec![("confirm".to_owned(), Confirm::sample().render()?)];
     for (reason, status) in
-        Reason::ALL.into_iter().zip([403, 410, 410, 410, 404, 409, 416, 503, 429, 404, 405, 500])
+        Reason::ALL.into_iter().zip([403, 410, 410, 410, 404, 503, 409, 416, 503, 429, 404, 405, 500])
     {
         let retry_after = (status == 503).then_some(5);
         let page = Refused { status, reason, retry_after, ..Refused::sample() };

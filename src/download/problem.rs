@@ -60,9 +60,12 @@ impl Refusal {
             Refusal::Used => (StatusCode::GONE, Reason::UsedToken),
             Refusal::Revoked => (StatusCode::GONE, Reason::RevokedToken),
             Refusal::File(FileError::Missing) => (StatusCode::NOT_FOUND, Reason::FileNotFound),
-            Refusal::File(FileError::Unreadable(_)) | Refusal::Random(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, Reason::Fault)
+            // What the service may not read is not there for anybody, however often it is asked for.
+            Refusal::File(error) if error.is_forbidden() => (StatusCode::NOT_FOUND, Reason::FileNotFound),
+            Refusal::File(FileError::ShareGone | FileError::Unreadable(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Reason::FileUnavailable)
             }
+            Refusal::Random(_) => (StatusCode::INTERNAL_SERVER_ERROR, Reason::Fault),
             Refusal::FileChanged => (StatusCode::CONFLICT, Reason::FileChanged),
             Refusal::Precondition => (StatusCode::PRECONDITION_FAILED, Reason::PreconditionFailed),
             Refusal::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, Reason::RangeNotSatisfiable),
@@ -79,6 +82,7 @@ impl Refusal {
             Refusal::Store(_) | Refusal::StoreSlow => Some(5),
             Refusal::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
             Refusal::Prefetch => Some(0),
+            Refusal::File(_) if self.shown().0 == StatusCode::SERVICE_UNAVAILABLE => Some(30),
             _ => None,
         }
     }
@@ -132,7 +136,12 @@ impl Refusal {
                 "a download was refused because the used-token store gave no answer"
             ),
             Refusal::File(FileError::Unreadable(cause)) => {
-                tracing::error!(request_id, status, %cause, "a shared file cannot be read; check its permissions and the disk")
+                tracing::error!(
+                    request_id,
+                    status,
+                    cause = chain(cause),
+                    "a shared file cannot be read; check its permissions and the disk"
+                )
             }
             Refusal::Random(cause) => {
                 tracing::error!(request_id, status, cause = chain(cause), "no random bytes from the system")

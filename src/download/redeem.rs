@@ -281,6 +281,7 @@ async fn resume(
         Err(Refusal::File(FileError::Unreadable(e))) => {
             return Err(Refusal::File(FileError::Unreadable(e.kind().into())).into());
         }
+        Err(Refusal::File(FileError::ShareGone)) => return Err(Refusal::File(FileError::ShareGone).into()),
         Err(_) => return Err(Refusal::File(FileError::Missing).into()),
     };
     let (shown, current) = delivery.tag_shown(&request.conditions);

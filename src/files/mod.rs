@@ -1,18 +1,19 @@
 //! Shares and the files in them: the only place that opens anything under a share.
 //!
-//! A share's root is opened once, as a handle; everything below is opened through that handle
+//! A share's root is opened as a handle; everything below is opened through that handle
 //! with `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are
-//! ever handed out. Every function here may block on the disk, but for those that say otherwise.
+//! ever handed out. A share whose folder is missing is unavailable until it is back ([`root`]). Every function here may block on the disk, but for those that say otherwise.
 //! Reading is here, changing in [`mod@write`], uploads on their way in [`staging`], what was thrown away
 //! in [`trash`]. The folder `.oncelink` in a share's root belongs to the last two; no [`FilePath`] can
 //! name it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -23,11 +24,14 @@ use crate::config::{Identity, ShareSettings};
 use crate::files::identity::{ClaimedVersion, Edges};
 use crate::id::FilePath;
 
+use root::{Away, Root};
+
 pub mod identity;
 mod inherit;
 pub mod name;
 mod naming;
 mod renames;
+mod root;
 pub mod staging;
 pub mod trash;
 pub mod write;
@@ -103,6 +107,35 @@ pub enum FileError {
     /// It is there, but the system does not let us read it.
     #[error("cannot read the file")]
     Unreadable(#[source] io::Error),
+    /// The share's folder is missing: removed, or its disk taken away. It may come back.
+    #[error("the share is unavailable")]
+    ShareGone,
+}
+
+impl FileError {
+    /// Whether the system forbids this process to read it, which trying again does not mend.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, FileError::Unreadable(cause) if cause.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// Puts the file's name into the cause, for the log.
+    fn about(self, path: &FilePath) -> FileError {
+        match self {
+            FileError::Unreadable(source) => {
+                let named = UnreadableFile { path: path.clone(), source };
+                FileError::Unreadable(io::Error::new(named.source.kind(), named))
+            }
+            other => other,
+        }
+    }
+}
+
+/// Which file it was that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path:?}: {source}")]
+struct UnreadableFile {
+    path: FilePath,
+    source: io::Error,
 }
 
 impl From<Errno> for FileError {
@@ -117,27 +150,21 @@ impl From<Errno> for FileError {
             | Errno::NAMETOOLONG
             | Errno::INVAL
             | Errno::ISDIR => FileError::Missing,
+            // A network disk or a FUSE service that went away under us.
+            Errno::STALE | Errno::NODEV | Errno::NOTCONN | Errno::HOSTDOWN => FileError::ShareGone,
             other => FileError::Unreadable(other.into()),
         }
     }
 }
 
-/// A share cannot be used as the settings have it.
+/// Shares can't be served on this system.
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
-    /// The folder is missing or unreadable.
-    #[error("share `{name}`: cannot open the folder {}; create it or mend `path`", path.display())]
-    Root {
-        /// The share.
-        name: String,
-        /// Its folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The kernel can't confine a path.
-    #[error("this system has no openat2(2); Linux 5.6 or newer is needed to serve files safely")]
+    /// The kernel, or a sandbox around this process, can't confine a path.
+    #[error(
+        "this system does not allow openat2(2), without which files cannot be served safely; use Linux 5.6 or \
+         newer, and let the container's or sandbox's seccomp profile allow the call"
+    )]
     NoConfinement(#[source] io::Error),
 }
 
@@ -153,40 +180,40 @@ struct Roots {
     naming: naming::Naming,
 }
 
-/// A share's folder: the handle through which everything is reached, and where it was found.
-struct Root {
-    handle: OwnedFd,
-    path: PathBuf,
-    identity: Identity,
-}
-
 impl Shares {
-    /// Opens the root of each share.
+    /// The shares of these settings, whether or not their folders are there now.
     ///
     /// # Errors
-    /// When a root can't be opened, or the kernel is too old.
+    /// When the system can't confine paths.
     pub fn open(settings: &[ShareSettings]) -> Result<Shares, ShareError> {
-        let mut shares = BTreeMap::new();
-        for share in settings {
-            let root = rustix::fs::open(
-                &share.path,
-                OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY,
-                Mode::empty(),
-            )
-            .map_err(|errno| ShareError::Root {
-                name: share.name.clone(),
-                path: share.path.clone(),
-                source: errno.into(),
-            })?;
-            if let Err(errno @ Errno::NOSYS) =
-                open_beneath(&root, ".", OFlags::DIRECTORY, ResolveFlags::empty())
-            {
-                return Err(ShareError::NoConfinement(errno.into()));
-            }
-            let root = Root { handle: root, path: share.path.clone(), identity: share.identity };
-            shares.insert(share.name.clone(), root);
+        let shares = Shares::unopened(settings)?;
+        for root in shares.0.by_name.values() {
+            // What is missing is told now, and looked for again with each use.
+            let _known = root.open();
         }
-        Ok(Shares(Arc::new(Roots { by_name: shares, naming: naming::Naming::default() })))
+        Ok(shares)
+    }
+
+    /// The same, but nothing is looked at or told yet.
+    ///
+    /// # Errors
+    /// When the system can't confine paths.
+    pub fn unopened(settings: &[ShareSettings]) -> Result<Shares, ShareError> {
+        can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
+        let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));
+        let by_name: BTreeMap<String, Root> = settings.iter().map(root).collect();
+        Ok(Shares(Arc::new(Roots { by_name, naming: naming::Naming::default() })))
+    }
+
+    /// Whether a share's folder is there now.
+    pub fn is_available(&self, share: &str) -> bool {
+        self.0.by_name.get(share).is_some_and(|root| root.open().is_ok())
+    }
+
+    /// Why a share can't be used now, for the operator; `None` where it can.
+    pub fn why_unavailable(&self, share: &str) -> Option<String> {
+        let root = self.0.by_name.get(share)?;
+        root.why_away().map(|away| away.to_string())
     }
 
     /// The `version` claim for the file that stands there now.
@@ -202,7 +229,7 @@ impl Shares {
     /// # Errors
     /// See [`FileError`].
     pub fn file(&self, path: &FilePath) -> Result<OpenFile, FileError> {
-        self.regular(path, ResolveFlags::empty())
+        self.regular(path, ResolveFlags::empty()).map_err(|error| error.about(path))
     }
 
     /// The same without ever waiting for the disk: `None` when the path is not in the kernel's
@@ -211,8 +238,8 @@ impl Shares {
         match self.regular(path, ResolveFlags::CACHED) {
             // EINVAL: a kernel before 5.12, which does not know RESOLVE_CACHED.
             Err(FileError::Unreadable(e)) if e.raw_os_error() == Some(Errno::AGAIN.raw_os_error()) => None,
-            Err(FileError::Missing) => None,
-            answer => Some(answer),
+            Err(FileError::Missing | FileError::ShareGone) => None,
+            answer => Some(answer.map_err(|error| error.about(path))),
         }
     }
 
@@ -231,7 +258,8 @@ impl Shares {
     /// # Errors
     /// See [`FileError`].
     pub fn folder_up_to(&self, path: &FilePath, most: usize) -> Result<Vec<Entry>, FileError> {
-        let handle = self.beneath(path, OFlags::DIRECTORY, ResolveFlags::empty())?;
+        let handle = self.beneath(path, OFlags::DIRECTORY, ResolveFlags::empty());
+        let handle = handle.map_err(|error| error.about(path))?;
         let mut entries = Vec::new();
         for item in Dir::read_from(&handle)? {
             if entries.len() >= most {
@@ -245,6 +273,65 @@ impl Shares {
             }
         }
         Ok(entries)
+    }
+
+    /// Shows `see` the name of each entry of a folder, and whether it is a folder, until `see` breaks off.
+    /// Much faster than [`Shares::folder`], because only symlinks are looked at themselves. Leaves out
+    /// the same entries, but for what is neither a file nor a folder.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn scan(
+        &self,
+        folder: &FilePath,
+        mut see: impl FnMut(FilePath, bool) -> ControlFlow<()>,
+    ) -> Result<(), FileError> {
+        let handle = self.beneath(folder, OFlags::DIRECTORY, ResolveFlags::empty())?;
+        for item in Dir::read_from(&handle)? {
+            let item = item?;
+            let Ok(name) = item.file_name().to_str() else { continue };
+            let Ok(path) = folder.join(name) else { continue };
+            let is_folder = match item.file_type() {
+                FileType::Directory => true,
+                FileType::RegularFile => false,
+                _ => match self.entry(&path) {
+                    Ok(entry) => entry.kind == EntryKind::Folder,
+                    Err(_) => continue,
+                },
+            };
+            if see(path, is_folder).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Up to `most` files and folders of a share that this process may not read, and whether all of the
+    /// share was looked at: no more than `most_seen` entries are.
+    pub fn unreadable(&self, share: &FilePath, most: usize, most_seen: usize) -> (Vec<FilePath>, bool) {
+        let (mut found, mut seen) = (Vec::new(), 0);
+        let mut folders = VecDeque::from([share.clone()]);
+        while let Some(folder) = folders.pop_front() {
+            let looked = self.scan(&folder, |path, is_folder| {
+                seen += 1;
+                if found.len() >= most || seen > most_seen {
+                    return ControlFlow::Break(());
+                }
+                if is_folder {
+                    folders.push_back(path);
+                } else if matches!(self.file(&path), Err(error) if error.is_forbidden()) {
+                    found.push(path);
+                }
+                ControlFlow::Continue(())
+            });
+            if matches!(looked, Err(error) if error.is_forbidden()) && found.len() < most {
+                found.push(folder);
+            }
+            if seen > most_seen {
+                return (found, false);
+            }
+        }
+        (found, true)
     }
 
     /// What stands at `path`, file or folder.
@@ -285,13 +372,27 @@ impl Shares {
     }
 
     fn beneath(&self, path: &FilePath, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, FileError> {
-        let root = &self.0.by_name.get(path.share()).ok_or(FileError::Missing)?.handle;
+        let root = self.0.by_name.get(path.share()).ok_or(FileError::Missing)?;
+        let opened = if resolve.contains(ResolveFlags::CACHED) { root.open_cached() } else { root.open() };
+        let root = match opened {
+            Ok(root) => root,
+            Err(Away::Uncached) => return Err(Errno::AGAIN.into()),
+            Err(_) => return Err(FileError::ShareGone),
+        };
         let within = match path.within_share() {
             "" => ".",
             within => within,
         };
-        Ok(open_beneath(root, within, flags, resolve)?)
+        Ok(open_beneath(&root, within, flags, resolve)?)
     }
+}
+
+/// Whether the system answers the one call that confines paths. Sandboxes refuse it in several ways, old
+/// kernels don't know it.
+fn can_confine() -> Result<(), Errno> {
+    let root =
+        rustix::fs::open(Path::new("/"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    open_beneath(&root, ".", OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::empty()).map(|_| ())
 }
 
 fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {

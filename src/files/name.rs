@@ -27,7 +27,7 @@ pub enum NameError {
     #[error("The name is empty.")]
     Empty,
     /// It has a slash or a backslash.
-    #[error("A name has no slashes; choose the folder first, then the name.")]
+    #[error("A name can't contain a slash.")]
     Path,
     /// It is `.` or `..`.
     #[error("A name is not just dots.")]

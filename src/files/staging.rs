@@ -30,7 +30,7 @@ impl Shares {
     /// # Errors
     /// See [`WriteError`].
     pub fn stage(&self, share: &str, id: &str) -> Result<Staged, WriteError> {
-        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        let folder = own_folder(&self.root(share)?, UPLOADS)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // As any program would make it; the folder keeps others out until it has its name.
         let handle = rustix::fs::openat(&folder, id, flags, Mode::from_raw_mode(0o666))?;
@@ -61,7 +61,7 @@ impl Shares {
     }
 
     fn open_staged(&self, share: &str, id: &str, flags: OFlags) -> Result<OwnedFd, WriteError> {
-        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        let folder = own_folder(&self.root(share)?, UPLOADS)?;
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&folder, id, flags, Mode::empty())?)
     }
@@ -73,7 +73,7 @@ impl Shares {
     /// # Errors
     /// [`WriteError::Taken`] where the name is taken; the upload stays then.
     pub fn publish(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
-        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        let folder = own_folder(&self.root(share)?, UPLOADS)?;
         let (place, name) = self.place(to)?;
         super::inherit::from_folder(&place, &folder, id)?;
         let _turn = self.naming(&place)?;
@@ -88,7 +88,7 @@ impl Shares {
     /// # Errors
     /// See [`WriteError`].
     pub fn unstage(&self, share: &str, id: &str) -> Result<(), WriteError> {
-        let folder = own_folder(self.root(share)?, UPLOADS)?;
+        let folder = own_folder(&self.root(share)?, UPLOADS)?;
         match rustix::fs::unlinkat(&folder, id, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -109,7 +109,7 @@ impl Shares {
     /// See [`WriteError`].
     pub fn all_staged(&self, share: &str) -> Result<Vec<(String, FileVersion)>, WriteError> {
         let path = format!(".oncelink/{UPLOADS}");
-        let opened = open_beneath(self.root(share)?, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS);
+        let opened = open_beneath(&self.root(share)?, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS);
         let folder = match opened {
             Err(Errno::NOENT) => return Ok(Vec::new()),
             folder => folder?,

@@ -22,7 +22,7 @@ impl Shares {
     /// See [`WriteError`].
     pub fn throw_away(&self, path: &FilePath, id: &str) -> Result<(), WriteError> {
         let (place, name) = self.place(path)?;
-        let trash = own_folder(self.root(path.share())?, TRASH)?;
+        let trash = own_folder(&self.root(path.share())?, TRASH)?;
         move_without_replacing(&place, name, &trash, id)
     }
 
@@ -31,7 +31,7 @@ impl Shares {
     /// # Errors
     /// [`WriteError::Taken`] where the name is taken; it stays in the trash then.
     pub fn put_back(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
-        let trash = own_folder(self.root(share)?, TRASH)?;
+        let trash = own_folder(&self.root(share)?, TRASH)?;
         let (place, name) = self.place(to)?;
         let _turn = self.naming(&place)?;
         if let Some(by) = super::write::look_alike(&place, name, None)? {
@@ -46,7 +46,7 @@ impl Shares {
     /// # Errors
     /// See [`WriteError`]; what is left can be removed by another call.
     pub fn remove_thrown(&self, share: &str, id: &str) -> Result<(), WriteError> {
-        let trash = own_folder(self.root(share)?, TRASH)?;
+        let trash = own_folder(&self.root(share)?, TRASH)?;
         // Folders within are moved up beside it before they are emptied, so that the deepest tree
         // takes no more handles than a flat one.
         let mut folders = VecDeque::from([id.to_owned()]);
@@ -134,7 +134,7 @@ impl Shares {
 
     fn trash_if_any(&self, share: &str) -> Result<Option<OwnedFd>, WriteError> {
         let path = format!(".oncelink/{TRASH}");
-        match open_beneath(self.root(share)?, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS) {
+        match open_beneath(&self.root(share)?, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS) {
             Ok(trash) => Ok(Some(trash)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno.into()),

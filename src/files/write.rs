@@ -59,7 +59,9 @@ impl From<Errno> for WriteError {
             // FBIG: a limit on the size of files, of the process or the file system.
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => WriteError::NoRoom,
             Errno::ACCESS | Errno::PERM | Errno::ROFS => WriteError::Forbidden(errno.into()),
-            Errno::STALE | Errno::NODEV | Errno::NXIO => WriteError::ShareGone,
+            Errno::STALE | Errno::NODEV | Errno::NXIO | Errno::NOTCONN | Errno::HOSTDOWN => {
+                WriteError::ShareGone
+            }
             Errno::XDEV => WriteError::OtherDisk,
             Errno::NAMETOOLONG => WriteError::TooLong,
             Errno::WOULDBLOCK | Errno::BUSY => WriteError::Busy,
@@ -81,6 +83,7 @@ impl From<FileError> for WriteError {
     fn from(error: FileError) -> WriteError {
         match error {
             FileError::Missing => WriteError::Missing,
+            FileError::ShareGone => WriteError::ShareGone,
             FileError::Unreadable(source) => WriteError::Failed(source),
         }
     }
@@ -182,7 +185,7 @@ impl Shares {
     /// # Errors
     /// When the file system does not answer.
     pub fn room(&self, share: &str) -> Result<Room, WriteError> {
-        let stat = rustix::fs::fstatvfs(self.root(share)?)?;
+        let stat = rustix::fs::fstatvfs(&self.root(share)?)?;
         let (free, total) =
             (stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize));
         Ok(Room { free: free.saturating_sub(KEPT_FREE.min(total / 20)), total })
@@ -195,7 +198,7 @@ impl Shares {
     /// When there is no such folder.
     pub fn is_on_share_disk(&self, folder: &FilePath) -> Result<bool, WriteError> {
         let handle = self.beneath(folder, OFlags::DIRECTORY, ResolveFlags::empty())?;
-        let root = rustix::fs::fstat(self.root(folder.share())?)?;
+        let root = rustix::fs::fstat(&self.root(folder.share())?)?;
         Ok(rustix::fs::fstat(handle)?.st_dev == root.st_dev)
     }
 
@@ -204,20 +207,15 @@ impl Shares {
         self.0.by_name.keys().map(String::as_str)
     }
 
-    pub(super) fn root(&self, share: &str) -> Result<&OwnedFd, WriteError> {
+    /// The folder of a share, opened: the one that is served, so that whoever puts something in finds
+    /// it again.
+    pub(super) fn root(&self, share: &str) -> Result<OwnedFd, WriteError> {
         let root = self.0.by_name.get(share).ok_or(WriteError::Missing)?;
-        // A folder that was removed, replaced or unmounted lives on for who holds it, and so does one
-        // that a disk was mounted over; but nobody would find again what is put in.
-        let held = rustix::fs::fstat(&root.handle)?;
-        match rustix::fs::stat(&root.path) {
-            Ok(there) if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) => Ok(&root.handle),
-            _ => Err(WriteError::ShareGone),
-        }
+        root.open().map_err(|_| WriteError::ShareGone)
     }
 
     /// The folder that holds `path`, opened, and the name there. A share's root has none.
     pub(super) fn place<'p>(&self, path: &'p FilePath) -> Result<(OwnedFd, &'p str), WriteError> {
-        self.root(path.share())?;
         let parent = path.parent().ok_or(WriteError::Missing)?;
         Ok((self.beneath(&parent, OFlags::DIRECTORY, ResolveFlags::empty())?, path.name()))
     }

@@ -13,6 +13,12 @@ pub(super) fn announce(running: &Running) {
     if running.download.is_some() {
         text += &format!("Download service:  {}\n", running.settings.download.public_url);
     }
+    for share in &running.settings.shares {
+        text += &format!("Share:             {} ({})\n", share.name.escape_debug(), share.path.display());
+    }
+    if running.web.is_some() && running.settings.mail.send.as_str() == "outbox" {
+        text += &format!("Mails:             written to {}\n", running.settings.outbox_dir().display());
+    }
     if let Some(link) = &running.first_admin_link {
         text += &format!(
             "\nThere is no administrator yet. Make the first one with this link; it works once:\n{link}\n"

@@ -128,24 +128,53 @@ pub enum ServeError {
 }
 
 /// Serves until SIGINT or SIGTERM, or until a listener fails. Another of these signals ends the
-/// waiting for what is still under way.
+/// waiting for what is still under way. Once the services answer, the `warnings` are looked for and logged.
 ///
 /// # Errors
 /// When a service can't start or ends by itself.
-pub async fn run(settings: Settings, role: Role) -> Result<(), ServeError> {
+pub async fn run(
+    settings: Settings,
+    role: Role,
+    warnings: impl Future<Output = Vec<String>> + Send + 'static,
+) -> Result<(), ServeError> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    make_default_shares(&settings);
     let mut running = tokio::select! {
         started = start(settings, role, Clock::wall()) => started?,
         () = signals.stop() => return Ok(()),
     };
     announce(&running);
+    let telling = tokio::spawn(async move {
+        for line in warnings.await {
+            tracing::warn!("{line}");
+        }
+    });
     let failed = tokio::select! {
         () = signals.stop() => Ok(()),
         failed = running.spawned.failed() => failed.map_err(ServeError::Server),
     };
+    telling.abort();
     tracing::info!("stopping: transfers under way may finish");
     running.stop_unless(signals.stop()).await;
     failed
+}
+
+/// Makes the folders of the shares that are there by default, so that the binary alone is all one needs.
+/// Those that the operator names are his to make: a missing one may be a disk that is not mounted.
+fn make_default_shares(settings: &Settings) {
+    if settings.shares != Settings::default().shares {
+        return;
+    }
+    for share in settings.shares.iter().filter(|share| !share.path.exists()) {
+        match std::fs::create_dir_all(&share.path) {
+            Ok(()) => {
+                tracing::info!(path = %share.path.display(), "made the folder of the share `{}`", share.name)
+            }
+            Err(cause) => {
+                tracing::warn!(path = %share.path.display(), %cause, "cannot make the folder of the share `{}`", share.name);
+            }
+        }
+    }
 }
 
 /// Services under way.

@@ -39,6 +39,9 @@ pub enum WebError {
     /// The form was not sent from a page of ours that is still valid.
     #[error("the form is not one of ours")]
     ForeignForm,
+    /// The browser does not send our cookies back.
+    #[error("the browser keeps no cookies")]
+    NoCookies,
     /// The request can't be understood.
     #[error("the request makes no sense: {0}")]
     Invalid(&'static str),
@@ -78,6 +81,7 @@ impl WebError {
             WebError::NotSignedIn => "not-signed-in",
             WebError::NotFound => "not-found",
             WebError::ForeignForm => "foreign-form",
+            WebError::NoCookies => "cookies-needed",
             WebError::Invalid(_) => "invalid-request",
             WebError::TooLarge(_) => "too-large",
             WebError::Slow => "too-slow",
@@ -107,7 +111,7 @@ impl ResponseError for WebError {
         match self {
             WebError::NotSignedIn => StatusCode::UNAUTHORIZED,
             WebError::NotFound => StatusCode::NOT_FOUND,
-            WebError::ForeignForm => StatusCode::FORBIDDEN,
+            WebError::ForeignForm | WebError::NoCookies => StatusCode::FORBIDDEN,
             WebError::Invalid(_) => StatusCode::BAD_REQUEST,
             WebError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             WebError::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -181,7 +185,11 @@ impl From<FileError> for WebError {
     fn from(error: FileError) -> WebError {
         match error {
             FileError::Missing => WebError::NotFound,
-            FileError::Unreadable(_) => WebError::Internal(error.into()),
+            FileError::ShareGone => StorageError::ShareGone.into(),
+            FileError::Unreadable(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+                StorageError::Unreadable(cause).into()
+            }
+            FileError::Unreadable(cause) => StorageError::Failed(cause).into(),
         }
     }
 }
@@ -235,9 +243,7 @@ impl From<ActionError> for WebError {
 impl From<IssueError> for WebError {
     fn from(error: IssueError) -> WebError {
         match error {
-            IssueError::Signer(SignerError::TooLong) => {
-                WebError::Invalid("the file path is too long for a token")
-            }
+            IssueError::Signer(SignerError::TooLong) => StorageError::Unlinkable.into(),
             other => WebError::Internal(other.into()),
         }
     }

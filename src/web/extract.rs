@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use actix_web::cookie::Cookie;
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use actix_web::web::{Bytes, BytesMut, Data, Query};
@@ -13,6 +14,7 @@ use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use crate::connection::Connection;
 use crate::secret::Secret;
@@ -23,6 +25,7 @@ use crate::web::pages::{Chrome, Section, User};
 use crate::web::sent_forms::SentForm;
 use crate::web::sessions::{Place, Session};
 use crate::web::state::State;
+use crate::web::unsent::{self, UnsentForm};
 
 /// Most bytes of a form; nearly all of ours are far smaller.
 const MAX_FORM: usize = 64 * 1024;
@@ -113,10 +116,11 @@ impl<T: DeserializeOwned + 'static, const MOST: usize> FromRequest for CsrfForm<
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state_of(&request)?;
-            let Some(id) = state.cookies.session(request.headers()) else {
+            let id = state.cookies.session(request.headers());
+            let (Some(id), Some(who)) = (id, session_of(&request, &state).await?) else {
+                keep_unsent(&request, payload, &state).await;
                 return Err(WebError::NotSignedIn);
             };
-            let who = session_of(&request, &state).await?.ok_or(WebError::NotSignedIn)?;
             let (body, sent) = own_form(&request, payload, &state, &id, MOST.min(state.form_max)).await?;
             Ok(CsrfForm { who, fields: parse(&body)?, sent })
         })
@@ -141,7 +145,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state_of(&request)?;
-            let secret = state.cookies.form(request.headers()).ok_or(WebError::ForeignForm)?;
+            let Some(secret) = state.cookies.form(request.headers()) else {
+                // A page of ours whose cookie did not come back: the browser keeps none.
+                let is_ours = csrf::same_origin(request.headers(), &state.public_url);
+                return Err(if is_ours { WebError::NoCookies } else { WebError::ForeignForm });
+            };
             let (body, sent) =
                 own_form(&request, payload, &state, &secret, MAX_FORM.min(state.form_max)).await?;
             Ok(StrangerForm { fields: parse(&body)?, secret, sent })
@@ -257,6 +265,42 @@ async fn own_form(
     }
     let sent = SentForm::new(request.path(), &presented, &rest);
     Ok((rest, sent))
+}
+
+/// A form that came after the log-in had ended, by which it is found again, and the secret that its
+/// browser is to be given if it has none yet.
+#[derive(Clone)]
+pub struct KeptForm {
+    /// By this it is found again.
+    pub id: Secret,
+    /// The cookie that the browser has to be given.
+    pub cookie: Option<Cookie<'static>>,
+}
+
+/// Keeps what somebody typed whose log-in has ended, if it comes from a page of ours. That it can't be
+/// kept is no failure: then it is as it would be without.
+async fn keep_unsent(request: &HttpRequest, payload: Payload, state: &State) {
+    if !csrf::same_origin(request.headers(), &state.public_url) || !is_form(request) {
+        return;
+    }
+    let Ok(body) = in_time(request, payload, unsent::MOST_BYTES).await else { return };
+    let Ok((_, rest)) = take_token(&body) else { return };
+    let Ok(fields) = parse::<Vec<(String, String)>>(&rest) else { return };
+    let fields: Vec<_> = fields.into_iter().map(|(name, value)| (name, Zeroizing::new(value))).collect();
+    if fields.is_empty() {
+        return;
+    }
+    let (browser, cookie) = match state.cookies.form(request.headers()) {
+        Some(secret) => (secret, None),
+        None => match state.cookies.new_form() {
+            Ok((secret, cookie)) => (secret, Some(cookie)),
+            Err(_) => return,
+        },
+    };
+    let form = UnsentForm { action: request.path().to_owned(), fields };
+    if let Ok(id) = state.unsent.keep(&browser, form, state.administration.clock.now()) {
+        request.extensions_mut().insert(KeptForm { id, cookie });
+    }
 }
 
 /// The CSRF token, and the form without it: what is left is exactly what the handler knows, so that

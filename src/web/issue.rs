@@ -31,6 +31,12 @@ pub struct Issuer {
     pub lifetime: Duration,
 }
 
+/// A path of fewer bytes fits into any token.
+const SURELY_SHORT: usize = 350;
+
+/// The largest number that every reader of JSON takes as it is (RFC 8259 section 6).
+const MOST_SIZE: u64 = (1 << 53) - 1;
+
 /// What a download token is wanted for.
 #[derive(Clone, Copy, Debug)]
 pub struct DownloadOrder<'a> {
@@ -140,7 +146,8 @@ impl Issuer {
             confirm: order.confirm,
             again: order.again,
             link: order.link,
-            size: order.size,
+            // A larger number is none in JSON; the version holds the size, too.
+            size: order.size.filter(|size| *size <= MOST_SIZE),
             version: order.version,
             digest: order.digest,
         };
@@ -148,6 +155,26 @@ impl Issuer {
         let name = utf8_percent_encode(order.name.unwrap_or(order.file.name()), NAME_IN_PATH);
         let address = format!("{}/d/{token}/{name}", self.download_url);
         Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
+    }
+
+    /// Whether a token for the file, with all that one may say of it, fits into the longest that a
+    /// download service reads.
+    pub fn can_issue(&self, file: &FilePath, now: Timestamp) -> bool {
+        // A control character takes six bytes in a token.
+        if file.as_str().len() < SURELY_SHORT {
+            return true;
+        }
+        let (digest, link) = ("0".repeat(44), "0".repeat(32));
+        let order = DownloadOrder {
+            again: true,
+            confirm: true,
+            digest: Some(&digest),
+            link: Some(&link),
+            size: Some(MOST_SIZE),
+            version: Some("ffffffffffffffff-ffffffffffffffff"),
+            ..DownloadOrder::new(&link, file)
+        };
+        self.issue_download(&order, now).is_ok()
     }
 
     /// Signs an action token that says this; its audience is this web app itself. All tokens with one jti

@@ -39,6 +39,7 @@ use crate::web::sent_forms::SentForms;
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::state::{SignupRules, State, Turns};
 use crate::web::throttle::Throttle;
+use crate::web::unsent::UnsentForms;
 use crate::web::uploads::Uploads;
 use crate::web::uploads::digests::Digests;
 
@@ -59,6 +60,7 @@ pub mod db;
 pub mod device;
 pub mod error;
 pub mod extract;
+pub mod folding;
 pub mod generation;
 mod handlers;
 pub mod instance;
@@ -86,6 +88,7 @@ pub mod signer;
 pub mod state;
 pub mod storage;
 pub mod throttle;
+pub mod unsent;
 pub mod uploads;
 
 /// How often the present moment is kept on disk …
@@ -216,6 +219,7 @@ impl App {
             health: Health::default(),
             form_max: usize::try_from(settings.web.form_max).unwrap_or(usize::MAX),
             cookies: Cookies::new(&settings.web.public_url),
+            unsent: UnsentForms::default(),
         };
         let sender = sender(settings, &state.administration, &state.receipts)?;
         let app = App { state: Data::new(state), sender };

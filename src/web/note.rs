@@ -138,7 +138,7 @@ impl Note {
             }
             Note::AddressKept => "Your address stays as it is.",
             Note::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
-            Note::Saved => "It is done.",
+            Note::Saved => "Changes saved.",
             Note::SessionsEnded => "Done: whoever was logged in there is logged out.",
             Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
             Note::LinkMade => "Your link is ready.",
@@ -153,15 +153,15 @@ impl Note {
                  that are in progress, or were started in the last few minutes, will be stopped as soon as it \
                  can be."
             }
-            Note::FolderMade => "The folder is made.",
-            Note::Renamed => "It has its new name.",
-            Note::Moved => "It is moved to this folder.",
-            Note::Trashed => "It is deleted. For a while it can be had back from the trash.",
-            Note::Restored => "It is back where it was.",
+            Note::FolderMade => "Folder created.",
+            Note::Renamed => "Renamed.",
+            Note::Moved => "Moved to this folder.",
+            Note::Trashed => "Deleted. You can restore it from the trash for a while.",
+            Note::Restored => "Restored to where it was.",
             Note::RestoredElsewhere => {
-                "It is back in this folder, under another name: its own was taken meanwhile."
+                "Restored to this folder under another name, because its own was taken."
             }
-            Note::Forgotten => "It is gone for good.",
+            Note::Forgotten => "Permanently deleted.",
             Note::Uploaded => "The upload is complete.",
             Note::NothingChosen => {
                 "Choose at least one file or folder first: tick the boxes in front of their names."

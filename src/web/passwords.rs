@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use argon2::password_hash;
+use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::secret::{RandomError, random_bytes};
@@ -30,9 +31,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// longer ones of the same kind. The shorter entries matter because one that is repeated is no better.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// A password that obeys the rules. Wiped when dropped; prints nothing of itself.
+/// A password that obeys the rules, as RFC 8265 prepares it (`OpaqueString`): spaces of any kind are
+/// the plain one, and letters are composed. So it is the same from every keyboard, whichever way that
+/// writes an umlaut. Wiped when dropped; prints nothing of itself.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    prepared: Zeroizing<String>,
+    /// Other spellings that an older hash may have been made of, when passwords were not prepared yet.
+    others: Vec<Zeroizing<String>>,
+}
 
 /// Why a text can't be a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,13 +67,14 @@ impl Password {
         if text.len() > MAX_BYTES {
             return Err(WeakPassword::Long);
         }
-        if text.chars().count() < least {
+        let password = Password::prepare(text);
+        if password.prepared.chars().count() < least {
             return Err(WeakPassword::Short(least));
         }
-        if is_common(text) {
+        if is_common(&password.prepared) {
             return Err(WeakPassword::Common);
         }
-        Ok(Password(Zeroizing::new(text.to_owned())))
+        Ok(password)
     }
 
     /// A password for a person who is known by `own`, such as the address and the name.
@@ -90,8 +98,29 @@ impl Password {
 
     /// Whatever somebody typed in order to prove who he is; rules don't apply, but for the length.
     pub fn presented(text: &str) -> Password {
-        let text = if text.len() > MAX_BYTES { "" } else { text };
-        Password(Zeroizing::new(text.to_owned()))
+        Password::prepare(if text.len() > MAX_BYTES { "" } else { text })
+    }
+
+    fn prepare(text: &str) -> Password {
+        let plain = |c: char| if is_space(c) { ' ' } else { c };
+        let prepared: Zeroizing<String> = Zeroizing::new(text.chars().map(plain).nfc().collect());
+        let mut others = Vec::new();
+        if !text.is_ascii() {
+            let typed = Zeroizing::new(text.to_owned());
+            let decomposed: Zeroizing<String> = Zeroizing::new(text.nfd().collect());
+            if typed != prepared {
+                others.push(typed);
+            }
+            if decomposed != prepared && !others.contains(&decomposed) {
+                others.push(decomposed);
+            }
+        }
+        Password { prepared, others }
+    }
+
+    /// All that is compared with a hash, one after the other.
+    fn spellings(&self) -> impl Iterator<Item = &[u8]> {
+        [&self.prepared].into_iter().chain(&self.others).map(|text| text.as_bytes())
     }
 }
 
@@ -99,6 +128,11 @@ impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Password(..)")
     }
+}
+
+/// Spaces that Unicode has beside the plain one (category Zs).
+const fn is_space(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
 /// Common, or one character (or a short run of them) over and over.
@@ -189,7 +223,7 @@ impl Passwords {
     /// # Errors
     /// See [`HashError`].
     pub async fn hash(&self, asker: Asker, password: Password) -> Result<StoredPassword, HashError> {
-        self.in_turn(asker, move |memory| memory.hash(password.0.as_bytes())).await
+        self.in_turn(asker, move |memory| memory.hash(password.prepared.as_bytes())).await
     }
 
     /// Whether `presented` is the password behind `stored`. Without `stored` the answer is no, and
@@ -204,12 +238,17 @@ impl Passwords {
         stored: Option<&StoredPassword>,
     ) -> Result<bool, HashError> {
         let (stored, nobody) = (stored.cloned(), Arc::clone(&self.nobody));
-        self.in_turn(asker, move |memory| match &stored {
-            Some(stored) => memory.verify(presented.0.as_bytes(), stored),
-            None => {
-                let nobody = stored_nobody(&nobody, memory)?;
-                memory.verify(presented.0.as_bytes(), nobody).map(|_| false)
+        self.in_turn(asker, move |memory| {
+            let hash = match &stored {
+                Some(stored) => stored,
+                None => stored_nobody(&nobody, memory)?,
+            };
+            for spelling in presented.spellings() {
+                if memory.verify(spelling, hash)? {
+                    return Ok(stored.is_some());
+                }
             }
+            Ok(false)
         })
         .await
     }
@@ -265,6 +304,34 @@ mod tests {
             assert_eq!(Password::for_person(known, 15, &own).unwrap_err(), WeakPassword::Own, "{known}");
         }
         assert!(Password::for_person("ada lovelace wrote programs", 15, &own).is_ok());
+    }
+
+    #[actix_web::test]
+    async fn a_password_is_the_same_from_every_keyboard_and_older_hashes_hold() {
+        let passwords = Passwords::default();
+        let (composed, decomposed) =
+            ("K\u{e4}sesp\u{e4}tzle f\u{fc}r alle", "Ka\u{308}sespa\u{308}tzle fu\u{308}r alle");
+        let wide = composed.replace(' ', "\u{3000}");
+        let new = passwords.hash(Asker::Operator, Password::new(decomposed, 15).unwrap()).await.unwrap();
+        let old =
+            passwords.in_turn(Asker::Operator, |memory| memory.hash(decomposed.as_bytes())).await.unwrap();
+        for stored in [&new, &old] {
+            for typed in [composed, decomposed] {
+                let right = passwords
+                    .verify(Asker::Operator, Password::presented(typed), Some(stored))
+                    .await
+                    .unwrap();
+                assert!(right, "{typed:?}");
+            }
+        }
+        assert!(passwords.verify(Asker::Operator, Password::presented(&wide), Some(&new)).await.unwrap());
+        let other = composed.replace('\u{e4}', "a");
+        assert!(!passwords.verify(Asker::Operator, Password::presented(&other), Some(&new)).await.unwrap());
+        assert_eq!(
+            Password::new("u\u{308}u\u{308}u\u{308}x", 5).unwrap_err(),
+            WeakPassword::Short(5),
+            "letters count"
+        );
     }
 
     #[actix_web::test]

@@ -10,19 +10,20 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::json;
 
 use crate::human::size;
 use crate::web::csrf::origin_of;
 use crate::web::error::WebError;
-use crate::web::extract::session_of;
+use crate::web::extract::{KeptForm, session_of};
 use crate::web::local_path::LocalPath;
 use crate::web::pages::refusal::Refusal;
 use crate::web::pages::{Chrome, Section};
 use crate::web::state::State;
+use crate::web::storage::StorageError;
 
 static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -65,6 +66,29 @@ pub async fn edge(
     Ok(response)
 }
 
+/// Where the links lie that people get by mail or by chat.
+const LINK_FOLDERS: [&str; 4] = ["/l/", "/activate/", "/reset/", "/confirm-address/"];
+
+/// The address of a link without what a mail or chat program took for a part of it: the full stop of the
+/// sentence, a bracket, a slash. `None` where there is nothing to take off.
+fn lengthened(path: &str) -> Option<String> {
+    let folder = LINK_FOLDERS.into_iter().find(|folder| path.starts_with(folder))?;
+    let link = percent_decode_str(path.get(folder.len()..)?).decode_utf8().ok()?;
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let end = link.find(|c| !is_part(c)).unwrap_or(link.len());
+    let (whole, rest) = link.split_at_checked(end)?;
+    // What a form of ours posts to.
+    if rest.strip_prefix('/').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric())) {
+        return None;
+    }
+    let whole = whole.trim_end_matches('.');
+    // The dots of a token are its own, even if nothing stands between them and the end.
+    if folder != "/l/" && whole.matches('.').count() != 2 {
+        return None;
+    }
+    (!whole.is_empty() && whole.len() < link.len()).then(|| format!("{folder}{whole}"))
+}
+
 /// The answer in place of a bare refusal; `None` when a handler has already written a page.
 async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpResponse> {
     let error = response.error();
@@ -75,28 +99,44 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let status = response.status();
     log(request, status, error);
     let wait = known.and_then(WebError::wait);
-    let sentence = match known {
-        Some(WebError::Storage(error)) => Some(error.sentence()),
-        Some(WebError::TooLarge(most)) => Some(format!(
-            "The form is larger than {}, which is the most that this service takes.",
-            size(*most as u64)
-        )),
-        _ => None,
+    if status == StatusCode::NOT_FOUND
+        && let Some(whole) = lengthened(request.path())
+    {
+        return Some(HttpResponse::PermanentRedirect().insert_header((LOCATION, whole)).finish());
+    }
+    let refusal = match known {
+        Some(WebError::NotFound) | None
+            if status == StatusCode::NOT_FOUND
+                && LINK_FOLDERS.iter().any(|it| request.path().starts_with(it)) =>
+        {
+            Refusal::of_incomplete_link()
+        }
+        Some(WebError::Storage(error)) => Refusal::saying(status.as_u16(), error.sentence()),
+        Some(WebError::TooLarge(most)) => Refusal::saying(
+            status.as_u16(),
+            format!(
+                "The form is larger than {}, which is the most that this service takes.",
+                size(*most as u64)
+            ),
+        ),
+        Some(WebError::NoCookies) => Refusal::without_cookies(),
+        _ => Refusal::of(status.as_u16()),
     };
     if prefers_json(request.headers()) {
         let slug = known.map_or("refused", WebError::slug);
-        return Some(problem(status, slug, wait, sentence));
+        return Some(problem(status, slug, wait, &refusal));
     }
+    let is_about_a_share = matches!(known, Some(WebError::Storage(StorageError::ShareGone)));
     if matches!(known, Some(WebError::NotSignedIn)) {
         return Some(to_login(request));
     }
-    Some(page(status, wait, sentence, surroundings(request, status).await))
+    Some(page(status, wait, refusal, surroundings(request, status, is_about_a_share).await))
 }
 
 /// What surrounds the other pages of whoever is logged in, so that a refusal is no dead end. Not when
-/// the fault is ours: then the database may be what fails.
-async fn surroundings(request: &HttpRequest, status: StatusCode) -> Option<Chrome> {
-    if status.is_server_error() {
+/// the fault is ours, but for a share that is away: then the database may be what fails.
+async fn surroundings(request: &HttpRequest, status: StatusCode, is_about_a_share: bool) -> Option<Chrome> {
+    if status.is_server_error() && !is_about_a_share {
         return None;
     }
     let state = request.app_data::<Data<State>>()?;
@@ -114,12 +154,21 @@ fn log(request: &HttpRequest, status: StatusCode, error: Option<&actix_web::Erro
         // `Error` hides the causes of what it holds unless it is asked as what it is.
         let mut cause = error.as_error::<WebError>().and_then(std::error::Error::source);
         while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            let said = error.to_string();
+            if !text.ends_with(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
             cause = error.source();
         }
     }
-    if status.is_server_error() {
+    let is_unreadable = error.and_then(|error| error.as_error::<WebError>()).is_some_and(|error| {
+        matches!(error, WebError::Storage(StorageError::Unreadable(_) | StorageError::Forbidden(_)))
+    });
+    if is_unreadable {
+        // Not the client's fault: somebody has to mend the permissions of what is named here.
+        tracing::warn!(%method, route, status = status.as_u16(), "request failed: {text}");
+    } else if status.is_server_error() {
         tracing::error!(%method, route, status = status.as_u16(), "request failed: {text}");
     } else {
         tracing::debug!(%method, route, status = status.as_u16(), "request refused: {text}");
@@ -133,13 +182,12 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     json && !accept.contains("text/html")
 }
 
-fn problem(status: StatusCode, slug: &str, wait: Option<u64>, sentence: Option<String>) -> HttpResponse {
-    let words = Refusal::of(status.as_u16());
+fn problem(status: StatusCode, slug: &str, wait: Option<u64>, words: &Refusal) -> HttpResponse {
     let body = json!({
         "type": slug,
         "title": words.headline,
         "status": status.as_u16(),
-        "detail": sentence.unwrap_or(words.what),
+        "detail": words.what,
     });
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
@@ -151,15 +199,11 @@ fn problem(status: StatusCode, slug: &str, wait: Option<u64>, sentence: Option<S
 fn page(
     status: StatusCode,
     wait: Option<u64>,
-    sentence: Option<String>,
+    mut refusal: Refusal,
     surroundings: Option<Chrome>,
 ) -> HttpResponse {
-    let mut refusal = Refusal::of(status.as_u16());
     if let Some(chrome) = surroundings {
         refusal = refusal.within(chrome);
-    }
-    if let Some(sentence) = sentence {
-        refusal.what = sentence;
     }
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
@@ -172,9 +216,12 @@ fn page(
     }
 }
 
-/// To the log-in page and, after that, back to where the person was.
+/// To the log-in page and, after that, back to where the person was, or to what was typed.
 fn to_login(request: &HttpRequest) -> HttpResponse {
-    let next = if matches!(*request.method(), Method::GET | Method::HEAD) {
+    let kept = request.extensions().get::<KeptForm>().cloned();
+    let next = if let Some(kept) = &kept {
+        LocalPath::parse(&format!("/unsent/{}", kept.id.reveal()))
+    } else if matches!(*request.method(), Method::GET | Method::HEAD) {
         request.uri().path_and_query().and_then(|address| LocalPath::parse(address.as_str()))
     } else {
         page_of_ours(request)
@@ -185,7 +232,11 @@ fn to_login(request: &HttpRequest) -> HttpResponse {
         }
         _ => "/login".to_owned(),
     };
-    HttpResponse::SeeOther().insert_header((LOCATION, address)).finish()
+    let mut answer = HttpResponse::SeeOther();
+    if let Some(cookie) = kept.and_then(|kept| kept.cookie) {
+        answer.cookie(cookie);
+    }
+    answer.insert_header((LOCATION, address)).finish()
 }
 
 /// The page on which the form stood, if it was one of this host.
@@ -196,4 +247,29 @@ fn page_of_ours(request: &HttpRequest) -> Option<LocalPath> {
     let host = request.headers().get("host")?.to_str().ok()?;
     let path = referer.get(origin.len()..)?;
     (authority == host).then(|| LocalPath::parse(path))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_to_a_link_comes_off_and_nothing_else() {
+        for added in ["/", ".", ",", ")", "%3E", "%20", ").", "%22%3E", "%3C/a%3E", "%E2%80%9D", ":", "%0A"] {
+            assert_eq!(lengthened(&format!("/l/Ab-_9{added}")).as_deref(), Some("/l/Ab-_9"), "{added}");
+        }
+        assert_eq!(lengthened("/reset/a.b.c.").as_deref(), Some("/reset/a.b.c"));
+        for whole in [
+            "/l/Ab-_9",
+            "/l/Ab-_9/code",
+            "/l/",
+            "/l/.",
+            "/reset/a.b.c/renew",
+            "/reset/a.b.",
+            "/files/a.",
+            "/l/%ff",
+        ] {
+            assert_eq!(lengthened(whole), None, "{whole}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! of a [`Readable`], a [`Writable`] and a [`Manageable`]: no handler lists, hands out, takes in or
 //! changes anything without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::ShareSettings;
 use crate::id::{FilePath, InvalidFilePath};
@@ -123,6 +123,12 @@ impl Rights {
             manage: People::new(&share.manage),
         };
         Rights { shares: shares.iter().map(|share| (share.name.clone(), lists(share))).collect() }
+    }
+
+    /// The groups that any share names.
+    pub fn groups(&self) -> BTreeSet<&str> {
+        let lists = self.shares.values().flat_map(|lists| [&lists.read, &lists.write, &lists.manage]);
+        lists.flat_map(|people| &people.groups).map(String::as_str).collect()
     }
 
     /// `path`, if its share exists and `account` may read it. Both refusals look alike, so that

@@ -26,6 +26,7 @@ use crate::web::rights::Rights;
 use crate::web::sent_forms::SentForms;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
+use crate::web::unsent::UnsentForms;
 use crate::web::uploads::Uploads;
 use crate::web::uploads::digests::Digests;
 
@@ -77,6 +78,8 @@ pub struct State {
     pub form_max: usize,
     /// Cookies.
     pub cookies: Cookies,
+    /// Forms that came too late for a log-in.
+    pub unsent: UnsentForms,
     /// What became of tokens that were taken through links.
     pub receipts: Receipts,
     /// Whether a download service can serve.

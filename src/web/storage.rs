@@ -28,6 +28,9 @@ pub enum StorageError {
     /// The path would be too long.
     #[error("the path would be too long")]
     TooLong,
+    /// No token can name it.
+    #[error("the path is too long for a token")]
+    Unlinkable,
     /// The file is larger than any may be.
     #[error("the file is too large")]
     TooLarge {
@@ -55,6 +58,9 @@ pub enum StorageError {
     /// The service may not write there.
     #[error("the folder cannot be written")]
     Forbidden(#[source] std::io::Error),
+    /// The service may not read it.
+    #[error("the service may not read it")]
+    Unreadable(#[source] std::io::Error),
     /// The share's folder was removed or unmounted.
     #[error("the share is gone")]
     ShareGone,
@@ -114,6 +120,10 @@ impl StorageError {
             StorageError::TooLong => {
                 "The path would get too long. Choose a shorter name, or a folder higher up."
             }
+            StorageError::Unlinkable => {
+                "The path of this file is too long for a download link. Give its folders shorter names, or move it \
+                 further up."
+            }
             StorageError::TooLarge { max } => {
                 return format!("The file is too large: at most {} are allowed.", human::size(*max));
             }
@@ -138,9 +148,12 @@ impl StorageError {
                  is room."
             }
             StorageError::Forbidden(_) => "The service may not write into this folder. Tell your operator.",
+            StorageError::Unreadable(_) => {
+                "The service is not allowed to read this. Ask the person who runs it to check the permissions."
+            }
             StorageError::ShareGone => {
-                "The share is not available now: its folder was removed or its disk taken away. Tell your \
-                 operator."
+                "This share is unavailable right now: its disk can't be reached. Nothing is lost; it comes back by \
+                 itself as soon as its disk does."
             }
             StorageError::OtherDisk => {
                 "The folder lies on another disk than the rest of its share; nothing can be moved there."
@@ -170,14 +183,16 @@ impl StorageError {
             | StorageError::IntoItself
             | StorageError::Parts
             | StorageError::Offset { .. } => StatusCode::CONFLICT,
-            StorageError::Name(_) | StorageError::TooLong => StatusCode::UNPROCESSABLE_ENTITY,
+            StorageError::Name(_) | StorageError::TooLong | StorageError::Unlinkable => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             StorageError::TooLarge { .. }
             | StorageError::AccountQuota { .. }
             | StorageError::ShareQuota { .. }
             | StorageError::Beyond => StatusCode::PAYLOAD_TOO_LARGE,
             StorageError::TooMany => StatusCode::TOO_MANY_REQUESTS,
             StorageError::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
-            StorageError::Forbidden(_) => StatusCode::FORBIDDEN,
+            StorageError::Forbidden(_) | StorageError::Unreadable(_) => StatusCode::FORBIDDEN,
             StorageError::Busy => StatusCode::LOCKED,
             StorageError::BrokeOff => StatusCode::BAD_REQUEST,
             StorageError::SessionEnded => StatusCode::UNAUTHORIZED,
@@ -197,13 +212,14 @@ impl StorageError {
             StorageError::Missing => "not-found",
             StorageError::Taken { .. } => "name-taken",
             StorageError::Name(_) => "name-not-allowed",
-            StorageError::TooLong => "path-too-long",
+            StorageError::TooLong | StorageError::Unlinkable => "path-too-long",
             StorageError::TooLarge { .. } => "file-too-large",
             StorageError::AccountQuota { .. } => "account-quota",
             StorageError::ShareQuota { .. } => "share-quota",
             StorageError::TooMany => "too-many-uploads",
             StorageError::NoRoom => "no-room",
             StorageError::Forbidden(_) => "not-writable",
+            StorageError::Unreadable(_) => "not-readable",
             StorageError::ShareGone => "share-gone",
             StorageError::OtherDisk => "other-disk",
             StorageError::IntoItself => "into-itself",

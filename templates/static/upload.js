@@ -141,7 +141,17 @@
   async function showNew() {
     const old = document.getElementById("listing");
     const fresh = (await look())?.getElementById("listing");
-    if (fresh && old && !old.contains(document.activeElement)) old.replaceWith(document.importNode(fresh, true));
+    if (!fresh || !old || old.contains(document.activeElement)) return;
+    const ticked = new Set([...old.querySelectorAll("input.pick:checked")].map((box) => box.value));
+    const now = document.importNode(fresh, true);
+    for (const box of now.querySelectorAll("input.pick")) box.checked = ticked.has(box.value);
+    old.replaceWith(now);
+  }
+
+  // While more are under way what has arrived is shown every few seconds.
+  let showing = null;
+  function showSoon() {
+    showing ??= setTimeout(() => showNew().finally(() => (showing = null)), 2000);
   }
 
   const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -295,6 +305,7 @@
       memory.forget(this);
       this.become("done");
       say(`${shown(this.place)} is uploaded.`);
+      if (uploads.some((upload) => upload.moving)) showSoon();
     }
 
     /** Lets go of what is under way. */
@@ -360,11 +371,11 @@
       if (state === "paused") return `${done} · paused`;
       if (state === "done") {
         const renamed = got && got !== this.place.split("/").at(-1);
-        return renamed ? `${bytes(size)} · uploaded as ${shown(got)}, for its name was taken` : `${bytes(size)} · uploaded`;
+        return renamed ? `${bytes(size)} · uploaded as ${shown(got)} because that name was taken` : `${bytes(size)} · uploaded`;
       }
       if (state === "failed") return note;
       if (state === "unfinished") {
-        return `${sent ? `${done} are here already` : `${bytes(size)} · hardly begun`}. Choose or drop the same file again to continue.`;
+        return `${sent ? `${done} uploaded` : `${bytes(size)} · hardly begun`}. Choose the same file again to resume.`;
       }
       if (note) return `${done} · ${note}`;
       if (sent >= size) return `${bytes(size)} · being saved`;

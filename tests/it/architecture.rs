@@ -39,7 +39,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("client_address", vec!["config"]),
         ("connection", vec!["client_address", "config"]),
         ("health", vec![]),
-        ("files", vec!["clock", "config", "id"]),
+        ("files", vec!["clock", "config", "id", "secret"]),
         ("token", vec!["clock", "files", "id", "secret"]),
         ("used_tokens", vec!["clock", "files", "id", "secret"]),
         ("receipt", vec!["clock", "id"]),

@@ -199,13 +199,14 @@ async fn an_administrator_invites_looks_around_and_disables() {
     assert!(browser.text().await.contains("kim@example.org"));
     browser.inspect("admin-mail").await;
     browser.goto(&detail).await;
+    stage.press(".confirm > summary", "/admin/accounts/").await;
     stage.press("form[action$='/disable'] button", "/admin/accounts/").await;
     browser.find("form[action$='/enable']").await;
     browser.inspect("admin-account-disabled").await;
     stage.press("form[action$='/enable'] button", "/admin/accounts/").await;
     browser.find("form[action$='/disable']").await;
     stage.open("/admin/audit?check=yes").await;
-    assert!(browser.text().await.contains("lines are there"));
+    assert!(browser.text().await.contains("Keep this digest"));
     browser.inspect("admin-audit").await;
 
     stage.forget_everything().await;

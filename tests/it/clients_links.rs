@@ -151,6 +151,7 @@ async fn somebody_makes_a_link_and_somebody_else_takes_it_once() {
     browser.at(|url| url.ends_with("/links")).await;
     browser.inspect("links").await;
     browser.goto(&page).await;
+    stage.press(".confirm > summary").await;
     stage.press("form[action$='/revoke'] button").await;
     browser.find(".tag.off").await;
     browser.inspect("link-own-revoked").await;

@@ -218,6 +218,39 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
 }
 
 #[actix_web::test]
+async fn each_file_is_listed_while_others_are_still_under_way() {
+    let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
+    let files = [stage.file("small.txt", b"x"), stage.file("long.bin", &pattern(20_000_000))];
+    stage.open("/files/open").await;
+    stage.press("#listing input.pick[value='/open/file.txt']").await;
+    stage.browser.run("document.activeElement.blur()").await;
+    stage.pick("#pick-files", &[&files[0], &files[1]]).await;
+    stage.browser.find("#uploads li[data-state=running]").await;
+    stage.browser.find("#listing input.pick[value='/open/small.txt']").await;
+    stage.browser.find("#uploads li[data-state=running]").await;
+    stage.browser.find("#listing input.pick[value='/open/file.txt']:checked").await;
+    proxy.hurry();
+    stage.until("done", 2).await;
+    stage.end().await;
+}
+
+#[actix_web::test]
+async fn a_file_that_is_dropped_where_none_is_taken_does_not_replace_the_page() {
+    let Some(stage) = Stage::start().await else { return };
+    let drop = "const files = new DataTransfer(); files.items.add(new File(['x'], 'x.txt')); \
+                return ['dragover', 'drop'].map((kind) => { \
+                  const event = new DragEvent(kind, { dataTransfer: files, bubbles: true, cancelable: true }); \
+                  document.body.dispatchEvent(event); return event.defaultPrevented; });";
+    fs::write(stage.web.share("private").join("b.txt"), "x").unwrap();
+    for page in ["/files/", "/files/private", "/files/?q=file", "/files/private?q=zzz"] {
+        stage.open(page).await;
+        let prevented = stage.browser.run(drop).await;
+        assert_eq!(prevented, json!([true, true]), "{page}");
+    }
+    stage.end().await;
+}
+
+#[actix_web::test]
 async fn after_a_reload_the_same_file_goes_on_where_it_was() {
     let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
     let content = pattern(20_000_000);
@@ -228,7 +261,7 @@ async fn after_a_reload_the_same_file_goes_on_where_it_was() {
     stage.browser.goto("about:blank").await;
     stage.open("/files/open").await;
     stage.until("unfinished", 1).await;
-    assert!(stage.browser.text().await.contains("Choose or drop the same file again to continue."));
+    assert!(stage.browser.text().await.contains("Choose the same file again to resume."));
     stage.browser.inspect("uploads-unfinished").await;
     proxy.hurry();
     stage.pick("#pick-files", &[&file]).await;
@@ -368,7 +401,7 @@ async fn a_folder_is_made_and_a_file_renamed_moved_deleted_and_put_back() {
     assert_eq!(stage.names(""), ["2027 & später", "Archive", "Bericht.txt"]);
 
     stage.press("a.more[href$='Bericht.txt']").await;
-    browser.named("Choose where to").await.click().await.unwrap();
+    browser.named("Choose destination").await.click().await.unwrap();
     browser.named("Archive").await.click().await.unwrap();
     browser.inspect("move").await;
     browser.named("Move to").await.click().await.unwrap();
@@ -378,7 +411,7 @@ async fn a_folder_is_made_and_a_file_renamed_moved_deleted_and_put_back() {
     stage.open("/files/open").await;
     stage.press("a.more[href$='Archive']").await;
     browser.find("#delete").await;
-    assert!(browser.text().await.contains("can be had back"));
+    assert!(browser.text().await.contains("You can restore it"));
     stage.press("form[action='/manage/delete'] button").await;
     browser.at(|url| url.ends_with("/files/open")).await;
     browser.inspect("deleted").await;
@@ -397,6 +430,9 @@ async fn a_folder_is_made_and_a_file_renamed_moved_deleted_and_put_back() {
     stage.press("form[action='/manage/delete'] button").await;
     browser.at(|url| url.ends_with("/files/open/Archive")).await;
     browser.named("Trash").await.click().await.unwrap();
+    // What can't be undone asks once more.
+    stage.press(".confirm > summary").await;
+    browser.inspect("trash-confirm").await;
     stage.press("form[action='/manage/forget'] button").await;
     browser.find(".empty").await;
     assert_eq!(fs::read_dir(stage.web.share("open").join(".oncelink/trash")).unwrap().count(), 0);

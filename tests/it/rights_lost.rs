@@ -14,8 +14,9 @@ use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
 use oncelink::web::audit::Actor;
 use oncelink::web::issued::{Basis, NewToken};
+use oncelink::web::links::begun::Visitor;
 use oncelink::web::links::uses::{self, Press, Reserved};
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use oncelink::web::signer;
 use tempfile::TempDir;
 
@@ -43,7 +44,9 @@ async fn account(desk: &Administration, email: &str, admin: bool, groups: &[&str
         name: "Somebody".parse().unwrap(),
         admin,
         groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
-        password: Some(desk.passwords.hash(Password::new(PASSWORD, 15).unwrap()).await.unwrap()),
+        password: Some(
+            desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap(),
+        ),
     };
     match desk.accounts.add(new, START).await.unwrap() {
         Added::New(account) => account,
@@ -274,16 +277,23 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     let recipient = stage.desk.links.recipients(&link).await.unwrap().remove(0);
     let file: FilePath = "/bosses/file.txt".parse().unwrap();
     let basis = Basis { node: &stage.desk.issuer.audience, kid: "", link: Some((&link.id, link.terms)) };
+    let visitor = Visitor { mark: None, client: None };
     let press = Press {
         owner: &ada.id,
         recipient: &recipient.id,
-        visitor: None,
+        named: false,
+        visitor: &visitor,
         file: &file,
         size: 7,
+        version: "v",
         expires_at: START.plus(Duration::from_secs(120)),
         basis,
     };
-    let reserve = async || uses::reserve(&stage.desk.db, &stage.desk.issued, &press, START).await.unwrap();
+    let reserve = async || {
+        uses::reserve(&stage.desk.db, &stage.desk.issued, &stage.desk.links.lease, &press, START)
+            .await
+            .unwrap()
+    };
     let own = async || {
         let jti = Jti::random().unwrap();
         let basis = Basis { link: None, ..basis };
@@ -299,7 +309,11 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     assert_eq!(reserve().await, Reserved::Closed);
     let link = stage.desk.links.of_owner(&ada.id, &id).await.unwrap().unwrap();
     let press = Press { basis: Basis { link: Some((&link.id, link.terms)), ..basis }, ..press };
-    let reserve = async || uses::reserve(&stage.desk.db, &stage.desk.issued, &press, START).await.unwrap();
+    let reserve = async || {
+        uses::reserve(&stage.desk.db, &stage.desk.issued, &stage.desk.links.lease, &press, START)
+            .await
+            .unwrap()
+    };
     assert!(matches!(reserve().await, Reserved::Token(_)));
     stage.desk.account_admin.set_rights(&ada, &BTreeSet::new(), false, &actor, START).await.unwrap();
     assert_eq!(reserve().await, Reserved::Closed);

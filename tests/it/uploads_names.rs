@@ -114,7 +114,6 @@ async fn folders_that_are_no_place_for_an_upload_are_refused() {
     std::os::unix::fs::symlink("/tmp", web.share("open").join("out")).unwrap();
     for folder in [
         "",
-        "open",
         "/",
         "/open/..",
         "/open/../private",

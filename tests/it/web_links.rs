@@ -82,7 +82,7 @@ async fn what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept_but_f
         ("note", &"n".repeat(2_001), "A note has at most 2,000 characters."),
         ("uses", "0", "Write a whole number from 1 to 1,000,000"),
         ("uses", "-3", "Write a whole number from 1 to 1,000,000"),
-        ("ends", past, "This moment is in the past: choose a later one."),
+        ("ends", past, "Choose a time in the future."),
         ("ends", "tomorrow", "Write date and time as in"),
         ("password", "short", "A password has at least 8 characters."),
         ("password", "password", "one of the first that attackers try"),
@@ -234,7 +234,7 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() 
     };
     let wrong = browser.fill(&made.page, &made.page, &edit(&[("ends", "2020-01-01T00:00")])).await;
     assert_eq!(wrong.status, 422);
-    assert!(wrong.body.contains("This moment is in the past"), "{}", wrong.body);
+    assert!(wrong.body.contains("Choose a time in the future"), "{}", wrong.body);
     let fields =
         edit(&[("title", "Another title"), ("uses", ""), ("note", "n"), ("ends", "2027-01-16T08:00")]);
     assert_eq!(browser.fill(&made.page, &made.page, &fields).await.status, 303);

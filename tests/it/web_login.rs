@@ -94,7 +94,7 @@ async fn a_wrong_password_an_unknown_account_and_a_disabled_one_look_alike() {
         pages.push(answer.body.replace(email, "EMAIL").replace(&csrf, "CSRF"));
     }
     assert!(pages.iter().all(|page| *page == pages[0]), "{pages:#?}");
-    assert!(pages[0].contains("E-mail address or password is wrong."));
+    assert!(pages[0].contains("Incorrect email address or password."));
     web.stop().await;
 }
 

@@ -15,6 +15,10 @@ use crate::id::FilePath;
 /// Below this much free space a store that writes a few bytes for each download is near its end.
 const LOW_SPACE: u64 = 64 << 20;
 
+/// Files that nobody can download are named up to this number, and looked for among so many.
+const UNREADABLE_SHOWN: usize = 3;
+const UNREADABLE_SEEN: usize = 20_000;
+
 /// Whether the data directory is there and this user may enter it: then there is something to
 /// look at in it.
 pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> bool {
@@ -104,21 +108,59 @@ pub(super) fn look_at_shares(settings: &Settings, findings: &mut Findings) {
 
 fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings) {
     let subject = format!("share `{}`", share.name.escape_debug());
-    let opened = match Shares::open(slice::from_ref(share)) {
+    let opened = match Shares::unopened(slice::from_ref(share)) {
         Ok(opened) => opened,
         Err(error) => return findings.error(&subject, &error),
     };
     let shown = share.path.display();
+    if let Some(why) = opened.why_unavailable(&share.name) {
+        let text = format!("{shown} is unavailable: {why}");
+        let remedy = "create it, mount its disk or fix `path`; until then the others are served without it";
+        return findings.problem(&subject, &text, remedy);
+    }
     if holds(&share.path, data_dir) {
         let text = format!("{shown} holds the data directory, so that keys and accounts could be downloaded");
         return findings.problem(&subject, &text, "move one of the two");
     }
-    let listed = format!("/{}", share.name).parse::<FilePath>().map(|root| opened.folder(&root));
-    match listed {
-        Ok(Ok(entries)) => findings.ok(&subject, &format!("{shown} is readable, {} entries", entries.len())),
-        Ok(Err(error)) => findings.error(&subject, &error),
-        Err(error) => findings.error(&subject, &error),
+    if holds(data_dir, &share.path) {
+        let text = format!("{shown} lies in the data directory, where the service keeps its own files");
+        return findings.problem(&subject, &text, "move it out of there");
     }
+    if let Some(why) = unwritable(share) {
+        let text = format!("`write` or `manage` is given, but {shown} {why}");
+        findings.warning(
+            &subject,
+            &text,
+            "mount it writable or mend its permissions; uploads fail until then",
+        );
+    }
+    let Ok(root) = format!("/{}", share.name).parse::<FilePath>() else { return };
+    match opened.folder(&root) {
+        Ok(entries) => {
+            let entries = crate::human::counted(entries.len() as u64, "entry");
+            findings.ok(&subject, &format!("{shown} is readable, {entries}"));
+        }
+        Err(error) => return findings.error(&subject, &error),
+    }
+    let (unreadable, _) = opened.unreadable(&root, UNREADABLE_SHOWN, UNREADABLE_SEEN);
+    if !unreadable.is_empty() {
+        let names: Vec<String> = unreadable.iter().map(|path| format!("{path:?}")).collect();
+        let text = format!("this user may not read {}", names.join(", "));
+        findings.warning(&subject, &text, "mend their permissions; nobody can download them");
+    }
+}
+
+/// Why nothing can be put into a share whose settings let somebody do so.
+fn unwritable(share: &ShareSettings) -> Option<&'static str> {
+    if share.write.is_empty() && share.manage.is_empty() {
+        return None;
+    }
+    let space = rustix::fs::statvfs(&share.path).ok()?;
+    if space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Some("is mounted read-only");
+    }
+    let refused = rustix::fs::access(&share.path, Access::WRITE_OK | Access::EXEC_OK).is_err();
+    refused.then_some("can't be written by this user")
 }
 
 /// Whether `inner` is `outer` or lies beneath it, whatever symlinks lead there.

@@ -18,8 +18,9 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     } else {
         findings.ok("keys", "none here yet; the web app makes the first when it starts");
     }
+    let followed = format!("{}{}", settings.web.public_url, crate::config::JWKS_PATH);
     let ours = signs_here.then(|| active_kid(settings)).flatten();
-    look_at_public_keys(&settings.download.keys, signs_here, ours, findings).await;
+    look_at_public_keys(&settings.download.keys, &followed, signs_here, ours, findings).await;
     look_at_node_key(settings, may_enter, signs_here, findings);
     for secret in &settings.token.shared_secrets {
         let subject = format!("shared secret `{}`", secret.kid);
@@ -80,7 +81,13 @@ fn active_kid(settings: &Settings) -> Option<String> {
     keys.into_iter().find(|key| key.retired_until.is_none()).map(|key| key.kid)
 }
 
-async fn look_at_public_keys(keys: &str, signs_here: bool, ours: Option<String>, findings: &mut Findings) {
+async fn look_at_public_keys(
+    keys: &str,
+    followed: &str,
+    signs_here: bool,
+    ours: Option<String>,
+    findings: &mut Findings,
+) {
     let subject = "download.keys";
     match ring::from_settings(keys).await {
         Ok(ring) if ours.as_ref().is_some_and(|ours| !ring.kids().any(|kid| kid == ours)) => {
@@ -88,7 +95,12 @@ async fn look_at_public_keys(keys: &str, signs_here: bool, ours: Option<String>,
             let remedy = "let it be the address or the file of this web app's own keys";
             findings.problem(subject, &text, remedy);
         }
-        Ok(ring) => findings.ok(subject, &format!("{} keys at {keys}", ring.kids().count())),
+        Ok(ring) => findings
+            .ok(subject, &format!("{} at {keys}", crate::human::counted(ring.kids().count() as u64, "key"))),
+        // Both services in one process share their keys; apart, the web app may come later.
+        Err(_) if keys == followed => {
+            findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
+        }
         // Where the web app is on the same machine, it need not run while this does.
         Err(_) if keys.contains("://") && (signs_here || is_local(keys)) => {
             findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
@@ -97,6 +109,19 @@ async fn look_at_public_keys(keys: &str, signs_here: bool, ours: Option<String>,
             let text = crate::telemetry::chain(&error);
             findings.warning(subject, &text, "start the web app, or correct the setting");
         }
+    }
+}
+
+/// A process with both services verifies with its own keys, whatever `download.keys` says.
+pub(super) fn look_at_unused(settings: &Settings, findings: &mut Findings) {
+    let keys = &settings.download.keys;
+    let followed = format!("{}{}", settings.web.public_url, crate::config::JWKS_PATH);
+    if *keys != followed && *keys != Settings::default().download.keys {
+        findings.warning(
+            "download.keys",
+            &format!("{keys} is not asked, because both services run in this process and share their keys"),
+            "remove it, or run `oncelink download` by itself",
+        );
     }
 }
 

@@ -1,20 +1,24 @@
 //! `oncelink check`: looks at everything that a start needs, and says what is wrong and how to mend
 //! it. Changes nothing that a start would not change too.
 
+mod database;
 mod disk;
 mod keys;
+mod listen;
 mod mail;
 mod nodes;
 mod settings;
 mod store;
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::error::CliError;
 use crate::cli::print;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::server::Role;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,15 +65,21 @@ impl Findings {
     }
 }
 
-pub(super) async fn run(settings: &Settings, clock: &Clock) -> Result<ExitCode, CliError> {
+pub(super) async fn run(
+    settings: &Settings,
+    file: Option<&Path>,
+    clock: &Clock,
+) -> Result<ExitCode, CliError> {
     let mut findings = Findings::default();
-    settings::look(settings, &mut findings);
+    settings::look(settings, file, &mut findings);
     let may_enter = disk::look_at_data_dir(settings, &mut findings);
     disk::look_at_shares(settings, &mut findings);
     keys::look(settings, may_enter, clock.now(), &mut findings).await;
     mail::look(settings, &mut findings).await;
     nodes::look(settings, may_enter, clock, &mut findings).await;
-    store::look(settings, may_enter, clock, &mut findings).await;
+    database::look(settings, may_enter, &mut findings).await;
+    let store_in_use = store::look(settings, may_enter, clock, &mut findings).await;
+    listen::look(settings, may_enter, store_in_use, &mut findings).await;
     let text = findings.0.iter().fold(String::new(), |mut text, (level, line)| {
         let _ = writeln!(text, "{:8} {line}", level.word());
         text
@@ -80,4 +90,22 @@ pub(super) async fn run(settings: &Settings, clock: &Clock) -> Result<ExitCode, 
         Level::Warning => ExitCode::from(1),
         Level::Problem => ExitCode::from(2),
     })
+}
+
+/// What a service that starts all the same bears: the warnings and problems with the settings, the data
+/// directory, the shares and, where the web app runs, the names in their lists. What a start tries by
+/// itself is left out.
+pub(super) async fn borne(settings: &Settings, file: Option<&Path>, role: Role) -> Vec<String> {
+    let mut findings = Findings::default();
+    settings::look(settings, file, &mut findings);
+    disk::look_at_data_dir(settings, &mut findings);
+    disk::look_at_shares(settings, &mut findings);
+    if role == Role::Both {
+        keys::look_at_unused(settings, &mut findings);
+    }
+    if role != Role::Download {
+        database::look_at_names(settings, &mut findings).await;
+    }
+    let told = findings.0.into_iter().filter(|(level, _)| *level != Level::Ok);
+    told.map(|(_, line)| line).collect()
 }

@@ -1,12 +1,23 @@
 //! Settings that can be meant, but seldom are.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::Findings;
 use crate::config::{Network, Settings};
 
-pub(super) fn look(settings: &Settings, findings: &mut Findings) {
-    findings.ok("settings", "read");
+pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Findings) {
+    match file.filter(|file| holds_password(settings, file) && is_open_to_others(file)) {
+        Some(file) => {
+            let shown = file.display();
+            let text =
+                format!("{shown} holds the password of a database, and others than its owner may read it");
+            findings.problem("settings", &text, &format!("run `chmod 600 {shown}`"));
+        }
+        None => findings.ok("settings", "read"),
+    }
     let services = [
         ("web", settings.web.listen, &settings.web.public_url, &settings.web.trusted_proxies),
         (
@@ -20,7 +31,9 @@ pub(super) fn look(settings: &Settings, findings: &mut Findings) {
         address(name, listen, public_url, findings);
         proxies(name, trusted_proxies, findings);
     }
-    if settings.web.public_url == settings.download.public_url {
+    // Of two free ports nobody knows yet which they are.
+    let is_open = settings.web.public_url.ends_with(":0");
+    if settings.web.public_url == settings.download.public_url && !is_open {
         findings.warning(
             "download.public_url",
             "it is the web app's too, so that a file could act as one of its pages",
@@ -58,4 +71,19 @@ fn proxies(name: &str, networks: &[Network], findings: &mut Findings) {
             "list the proxies' own addresses",
         );
     }
+}
+
+/// Whether the password of a database or a store stands in the settings file itself, and not in a
+/// variable.
+fn holds_password(settings: &Settings, file: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(file) else { return false };
+    [&settings.web.database, &settings.download.used_tokens].into_iter().any(|address| {
+        let password = reqwest::Url::parse(address.as_str()).ok();
+        let has_password = password.is_some_and(|url| url.password().is_some_and(|it| !it.is_empty()));
+        has_password && text.contains(address.as_str())
+    })
+}
+
+fn is_open_to_others(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|found| found.mode() & 0o007 != 0)
 }

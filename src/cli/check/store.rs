@@ -15,7 +15,13 @@ const OLDEST_NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 /// A wall clock this far behind the store's mark is wrong; less is NTP's daily work.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
-pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, findings: &mut Findings) {
+/// Looks at both; returns whether a running download service has the store.
+pub(super) async fn look(
+    settings: &Settings,
+    may_enter: bool,
+    clock: &Clock,
+    findings: &mut Findings,
+) -> bool {
     let wall = clock.unguarded_now();
     if wall < OLDEST_NOW {
         let text = format!("the wall clock shows {wall}, which is long past");
@@ -31,13 +37,13 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
             }
             Err(error) => findings.error("used tokens", &error),
         }
-        return;
+        return false;
     }
     let dir = settings.used_tokens_dir();
     if !may_enter || !dir.is_dir() {
         findings.ok("used tokens", "none yet; the download service makes the store when it starts");
         findings.ok("clock", &format!("it shows {wall}"));
-        return;
+        return false;
     }
     match SledUsedTokens::open(&dir, clock, None) {
         Ok(store) => {
@@ -48,9 +54,11 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
         Err(OpenError::InUse { .. }) => {
             findings.ok("used tokens", "the running download service has them");
             findings.ok("clock", &format!("it shows {wall}"));
+            return true;
         }
         Err(error) => findings.error("used tokens", &error),
     }
+    false
 }
 
 fn look_at_fence(fence: Timestamp, wall: Timestamp, findings: &mut Findings) {

@@ -1,19 +1,23 @@
 //! Browsing the shares.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::login::add_cookie;
-use super::{App, html, html_with_script, see_other};
+use super::{App, html_with_script, see_other};
 use crate::id::FilePath;
 use crate::web::browse::{self, Place};
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::note::Note;
 use crate::web::pages::files::{Folder, Search, Shares};
-use crate::web::pages::row::address;
+use crate::web::pages::row::{Row, address};
 use crate::web::pages::sort::Sort;
 use crate::web::pages::{Chrome, Section};
 use crate::web::rights::{Readable, Right};
@@ -22,11 +26,15 @@ use crate::web::state::State;
 /// Most characters of a search; the page's field takes no more.
 const MAX_QUERY: usize = 200;
 
+/// How long a search may take. Then it shows what it has found, and says that there is more to look at.
+const SEARCH_TIME: Duration = Duration::from_secs(8);
+
 #[derive(Default, Deserialize)]
 pub(super) struct View {
     q: Option<String>,
     sort: Option<String>,
     order: Option<String>,
+    page: Option<String>,
 }
 
 /// `GET /files/` and `GET /files/{share}/{path}`, each with `q` for a search.
@@ -41,7 +49,8 @@ pub(super) async fn browse(
     let query: String = view.q.unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
     let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
     let note = app.cookies.note(request.headers());
-    let mut answer = answer(&app, who, place, query, sort, note).await?;
+    let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
+    let mut answer = answer(&app, who, place, query, (sort, page), note).await?;
     if note.is_some() {
         add_cookie(&mut answer, &app.cookies.clear_note())?;
     }
@@ -53,14 +62,23 @@ async fn answer(
     who: SignedIn,
     place: Option<FilePath>,
     query: String,
-    sort: Sort,
+    (sort, page): (Sort, usize),
     note: Option<Note>,
 ) -> Result<HttpResponse, WebError> {
     match place {
         None if query.is_empty() => {
-            let shares = app.rights.shares_of(who.account());
+            let names = app.rights.shares_of(who.account());
+            let roots = app.shares.clone();
+            let shares = blocking(move || {
+                let with_state = |name: String| {
+                    let available = roots.is_available(&name);
+                    (name, available)
+                };
+                names.into_iter().map(with_state).collect()
+            })
+            .await?;
             let chrome = Chrome { flash: note.map(Note::flash), ..who.chrome("Files", Section::Files) };
-            html(&Shares { chrome, shares })
+            html_with_script(app, &Shares { chrome, shares })
         }
         None => {
             let roots = app.rights.shares_of(who.account()).into_iter();
@@ -71,7 +89,7 @@ async fn answer(
         Some(path) => {
             let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
             if query.is_empty() {
-                folder(app, who, place, sort, note).await
+                folder(app, who, place, (sort, page), note).await
             } else {
                 let within = Some(place.path().clone());
                 search(app, who, (within, vec![place]), query, sort, note).await
@@ -84,15 +102,16 @@ async fn folder(
     app: &State,
     who: SignedIn,
     place: Readable,
-    sort: Sort,
+    (sort, page): (Sort, usize),
     note: Option<Note>,
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let path = place.path().clone();
     let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
-    let looked = blocking(move || browse::look_at(&shares, &place, sort)).await??;
+    let looked = blocking(move || browse::look_at(&shares, &place, sort, page)).await??;
     match looked {
-        Place::Folder(listing) => {
+        Place::Folder(mut listing) => {
+            mark_too_long(app, &mut listing.rows);
             // Only a page with the form for uploads makes something.
             let chrome = match right >= Right::Write {
                 true => who.form_chrome(path.name(), Section::Files),
@@ -104,10 +123,12 @@ async fn folder(
                 rows: listing.rows,
                 sort,
                 right,
-                more: listing.more,
+                total: listing.total,
+                page: listing.page,
+                pages: listing.pages,
                 now: app.administration.clock.now(),
             };
-            if right >= Right::Write { html_with_script(app, &page) } else { html(&page) }
+            html_with_script(app, &page)
         }
         // A file has no page of its own; it is shown where it can be downloaded.
         Place::File => {
@@ -131,20 +152,51 @@ async fn search(
     let words = query.clone();
     // A walk is heavy; a few at once are enough, the others wait for their turn.
     let turn = app.searches.clone().acquire_owned().await;
-    let found = blocking(move || {
+    // Set when the time is over, and when the person has gone.
+    let stop = Arc::new(AtomicBool::new(false));
+    let _gone = StopOnDrop(Arc::clone(&stop));
+    let told = Arc::clone(&stop);
+    let searching = blocking(move || {
         let _turn = turn;
-        browse::search(&shares, &places, &words, sort)
-    })
-    .await?;
-    html(&Search {
+        browse::search(&shares, &places, &words, sort, &told)
+    });
+    tokio::pin!(searching);
+    let mut found = tokio::select! {
+        found = &mut searching => found?,
+        () = tokio::time::sleep(SEARCH_TIME) => {
+            stop.store(true, Ordering::Relaxed);
+            searching.await?
+        }
+    };
+    mark_too_long(app, &mut found.rows);
+    let page = Search {
         chrome: Chrome { flash: note.map(Note::flash), ..who.chrome("Search", Section::Files) },
         query,
         within,
         rows: found.rows,
         sort,
         too_many: found.too_many,
+        stopped_after: found.stopped_after,
         now: app.administration.clock.now(),
-    })
+    };
+    html_with_script(app, &page)
+}
+
+/// Marks the files that no token can name, before anybody presses a button for them in vain.
+fn mark_too_long(app: &State, rows: &mut [Row]) {
+    let now = app.administration.clock.now();
+    for row in rows.iter_mut().filter(|row| row.size.is_some()) {
+        row.too_long = !app.administration.issuer.can_issue(&row.path, now);
+    }
+}
+
+/// Ends a search that nobody waits for any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The file path in an address: `Some(None)` for the list of shares, `None` for what can't be one.

@@ -1,7 +1,7 @@
 //! Logging in and out.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -24,6 +24,8 @@ use crate::web::proof::Proof;
 use crate::web::sessions::{NewSession, Place};
 use crate::web::state::State;
 
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 #[derive(Deserialize)]
 pub(super) struct Destination {
     #[serde(default)]
@@ -43,7 +45,9 @@ pub(super) async fn page(
     let note = app.cookies.note(request.headers());
     let mut answer = with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
         let mut page = blank(&app, &next, csrf);
-        page.chrome.flash = note.map(Note::flash);
+        // A form that came too late says more than any note from before.
+        page.came_from_form = next.as_str().starts_with("/unsent/");
+        page.chrome.flash = note.filter(|_| !page.came_from_form).map(Note::flash);
         page
     })?;
     if note.is_some() {
@@ -118,7 +122,7 @@ pub(super) async fn log_in(
     };
     let (Some(proof), Some(id)) = (proof, id) else {
         tracing::info!(address = %place.address, "log-in refused");
-        let error = Some("E-mail address or password is wrong.".to_owned());
+        let error = Some("Incorrect email address or password.".to_owned());
         return refused(&Login { error, ..again }, None);
     };
     app.throttle.succeeded(attempt, now);
@@ -148,6 +152,8 @@ pub(super) async fn log_out(
     tracing::info!(account = %form.who.account().id, "logged out");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;
+    // Some browsers show pages from before again for Back, whatever their `Cache-Control` says.
+    answer.headers_mut().insert(CLEAR_SITE_DATA.clone(), HeaderValue::from_static("\"cache\""));
     Ok(answer)
 }
 

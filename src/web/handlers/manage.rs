@@ -158,13 +158,16 @@ async fn entry_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<Man
         EntryKind::File(version) => Some(version.len),
     };
     let path = entry.path().clone();
+    let now = app.administration.clock.now();
+    let links = app.administration.links.leading_to(&path, now).await?;
     Ok(ManageEntry {
         chrome: who.chrome(path.name(), Section::Files),
         typed_name: path.name().to_owned(),
-        entry: Row { path, size, modified: found.modified },
+        entry: Row { path, size, modified: found.modified, too_long: false },
         kept: app.manage.kept().as_secs(),
+        links,
         error: None,
-        now: app.administration.clock.now(),
+        now,
     })
 }
 

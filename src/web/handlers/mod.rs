@@ -35,6 +35,7 @@ mod signup;
 mod tus;
 mod tus_answer;
 mod tus_order;
+mod unsent;
 mod upload_form;
 
 /// All addresses.
@@ -79,6 +80,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         )
         .configure(admin::routes)
         .configure(link_routes)
+        .service(web::resource("/unsent/{id}").route(read().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(web::resource("/receipts").route(web::post().to(receipts::take)))
         .service(web::resource("/links/{link}/deliveries").route(read().to(receipts::deliveries)))
@@ -99,6 +101,9 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/files{path:/.*}").route(read().to(files::browse)))
         .service(web::resource("/files").route(read().to(service::home)))
         .service(web::resource("/static/{hash}/{name}").route(read().to(service::asset)))
+        .service(web::resource("/favicon.ico").route(read().to(service::favicon)))
+        .service(web::resource("/robots.txt").route(read().to(service::robots)))
+        .service(web::resource("/.well-known/change-password").route(read().to(service::change_password)))
         .service(web::resource("/healthz").route(read().to(service::healthz)))
         .service(web::resource("/readyz").route(read().to(service::readyz)))
         .default_service(web::to(nothing));

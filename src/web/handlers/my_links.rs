@@ -1,5 +1,7 @@
 //! A person's own links: the list of them, and making one.
 
+use std::collections::BTreeSet;
+
 use actix_web::http::StatusCode;
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
@@ -9,8 +11,10 @@ use serde::Deserialize;
 
 use super::files::blocking;
 use super::login::add_cookie;
+use super::one_link::missing_of;
 use super::seen::{tag_of, tagged, unchanged};
 use super::{App, html_with_script, led_again, see_other};
+use crate::files::{EntryKind, FileError, Shares};
 use crate::human;
 use crate::id::FilePath;
 use crate::web::account::Email;
@@ -55,7 +59,12 @@ pub(super) async fn list(
     let offset = (page - 1).saturating_mul(PER_PAGE);
     let (links, more) = administration.links.list(&who.account().id, offset).await?;
     let now = administration.clock.now();
+    let ids: Vec<&str> = links.iter().map(|listed| listed.link.id.as_str()).collect();
+    let files = administration.links.files_of(&ids).await?;
+    let missing = missing_of(&app, files.iter().map(|(_, file)| file.clone()).collect()).await?;
+    let missing: BTreeSet<FilePath> = missing.into_iter().collect();
     let rows = links.into_iter().map(|listed| {
+        let lacks_files = files.iter().any(|(link, file)| *link == listed.link.id && missing.contains(file));
         let uses = listed.link.uses.map(|uses| u64::from(uses) * u64::from(listed.recipients));
         let state = match listed.link.standing(now) {
             Standing::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => State::UsedUp,
@@ -75,6 +84,8 @@ pub(super) async fn list(
             uses,
             looks: listed.looks,
             ends_at: listed.link.ends_at,
+            // What is over needs no files.
+            lacks_files: lacks_files && matches!(state, State::Open | State::Paused),
         }
     });
     let at = |page: u32| format!("/links?page={page}");
@@ -110,7 +121,7 @@ pub(super) async fn new(app: App, request: HttpRequest, who: SignedIn) -> Result
         notify: "never".to_owned(),
         ..Typed::default()
     };
-    html_with_script(&app, &page_of(&who, &files, typed, true, TermErrors::default()))
+    html_with_script(&app, &page_of(&app, &who, &files, typed, true, TermErrors::default()).await?)
 }
 
 /// What a query asks for.
@@ -150,16 +161,27 @@ async fn readable(
     who: &SignedIn,
     files: Vec<FilePath>,
 ) -> Result<Option<Vec<FilePath>>, WebError> {
+    let now = app.administration.clock.now();
+    if files.iter().any(|file| !app.administration.issuer.can_issue(file, now)) {
+        return Err(StorageError::Unlinkable.into());
+    }
     let readable = |file| app.rights.readable(who.account(), file);
     let Some(places) = files.into_iter().map(readable).collect::<Option<Vec<Readable>>>() else {
         return Ok(None);
     };
     let shares = app.shares.clone();
     let all = blocking(move || {
-        let all_there = places.iter().all(|place| shares.entry(place.path()).is_ok());
-        all_there.then(|| places.iter().map(|place| place.path().clone()).collect())
+        let mut paths = Vec::new();
+        for place in &places {
+            match shares.entry(place.path()) {
+                Ok(_) => paths.push(place.path().clone()),
+                Err(FileError::Missing) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(paths))
     });
-    all.await
+    Ok(all.await??)
 }
 
 fn title_of(files: &[FilePath]) -> String {
@@ -171,21 +193,37 @@ fn title_of(files: &[FilePath]) -> String {
     }
 }
 
-fn page_of(
+async fn page_of(
+    app: &App,
     who: &SignedIn,
     files: &[FilePath],
     typed: Typed,
     mail: bool,
     errors: TermErrors,
-) -> link_form::NewLink {
-    link_form::NewLink {
+) -> Result<link_form::NewLink, WebError> {
+    let (shares, looked) = (app.shares.clone(), files.to_vec());
+    let (has_folders, empty_folder) = blocking(move || look_at_folders(&shares, &looked)).await?;
+    Ok(link_form::NewLink {
         chrome: who.form_chrome("Make a link", Section::Links),
         files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
         files_field: files.iter().map(encoded).collect::<Vec<_>>().join(" "),
+        has_folders,
+        empty_folder,
         typed,
         mail,
         errors,
-    }
+    })
+}
+
+/// Whether a folder is among the files, and whether it is one alone with nothing in it.
+fn look_at_folders(shares: &Shares, files: &[FilePath]) -> (bool, bool) {
+    let is_folder = |file: &&FilePath| shares.entry(file).is_ok_and(|entry| entry.kind == EntryKind::Folder);
+    let has_folders = files.iter().any(|file| is_folder(&file));
+    let empty = match files {
+        [only] if has_folders => shares.folder_up_to(only, 1).is_ok_and(|entries| entries.is_empty()),
+        _ => false,
+    };
+    (has_folders, empty)
 }
 
 #[derive(Deserialize)]
@@ -219,8 +257,8 @@ pub(super) async fn make(
     let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
     let (mail, typed) = (fields.mail.is_some(), typed_in(fields));
     let now = app.administration.clock.now();
-    let again = |typed: Typed, errors: TermErrors| {
-        let page = page_of(&who, &files, typed, mail, errors);
+    let again = async |typed: Typed, errors: TermErrors| {
+        let page = page_of(&app, &who, &files, typed, mail, errors).await?;
         let mut answer = html_with_script(&app, &page)?;
         *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         Ok::<_, WebError>(answer)
@@ -228,10 +266,10 @@ pub(super) async fn make(
     let whole = |sentence: &str| TermErrors { form: Some(sentence.to_owned()), ..TermErrors::default() };
     let mut terms = match typed.check(None, now) {
         Ok(terms) => terms,
-        Err(errors) => return again(typed, *errors),
+        Err(errors) => return again(typed, *errors).await,
     };
     if readable(&app, &who, files.clone()).await?.is_none() {
-        return again(typed, whole("Not all of these files are there any more."));
+        return again(typed, whole("Not all of these files are there any more.")).await;
     }
     if terms.title.is_empty() {
         terms.title = title_of(&files);
@@ -239,7 +277,7 @@ pub(super) async fn make(
     let administration = &app.administration;
     app.throttle.link(&who.account().id, now)?;
     if mail && let Err(full) = app.throttle.link_mails(&who.account().id, &terms.recipients, now) {
-        return again(typed, TermErrors { recipients: too_many_mails(&full), ..TermErrors::default() });
+        return again(typed, TermErrors { recipients: too_many_mails(&full), ..TermErrors::default() }).await;
     }
     let password = match terms.password.clone() {
         Some(password) => {
@@ -268,7 +306,8 @@ pub(super) async fn make(
             whole(
                 "You can name at most 2,000 recipients within a day. Nothing was made: try again tomorrow.",
             ),
-        ),
+        )
+        .await,
         // Another process has made it since we looked.
         Made::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
             Some(before) => led_again(&app, before),

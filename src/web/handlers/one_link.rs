@@ -6,10 +6,13 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
+use super::files::blocking;
 use super::login::add_cookie;
 use super::seen::{tagged, unchanged};
 use super::{App, html, html_with_script, see_other};
+use crate::files::FileError;
 use crate::human;
+use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, LARGEST_FORM, SignedIn};
@@ -87,6 +90,10 @@ async fn page_of(
     errors: TermErrors,
 ) -> Result<OneLink, WebError> {
     let live = live_of(app, who, &link).await?;
+    let missing = missing_of(app, link.files.clone()).await?;
+    let files =
+        link.files.iter().map(|file| (human::name(file.as_str()).into_owned(), missing.contains(file)));
+    let files = files.collect();
     let qr = match live.recipients.as_slice() {
         [only] if only.email.is_none() => qr::of(&only.address),
         _ => None,
@@ -96,7 +103,7 @@ async fn page_of(
         live,
         id: link.id,
         title: link.title,
-        files: link.files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
+        files,
         ends_at: link.ends_at,
         created_at: link.created_at,
         qr,
@@ -104,6 +111,13 @@ async fn page_of(
         typed,
         errors,
     })
+}
+
+/// Those of these files and folders that are not where they were.
+pub(super) async fn missing_of(app: &App, files: Vec<FilePath>) -> Result<Vec<FilePath>, WebError> {
+    let shares = app.shares.clone();
+    let is_missing = move |file: &FilePath| matches!(shares.entry(file), Err(FileError::Missing));
+    blocking(move || files.into_iter().filter(is_missing).collect()).await
 }
 
 async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {

@@ -19,6 +19,7 @@ use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, OpenForm, own_address};
 use crate::web::issue::{DownloadOrder, IssuedToken};
 use crate::web::issued::Basis;
+use crate::web::links::contents::View;
 use crate::web::links::mailed_code::Tried;
 use crate::web::links::uses::{self, Continuation, Press, Reserved};
 use crate::web::links::{Link, Recipient, begun, contents, patience};
@@ -240,7 +241,7 @@ async fn file_of(app: &App, opened: &Opened, key: Option<&str>) -> Result<Found,
             _ => Found::Refused(Refused::UnknownFile),
         });
     }
-    let mut items = contents_of(app, opened).await?.items.into_iter();
+    let mut items = contents_of(app, opened, View::default()).await?.items.into_iter();
     Ok(match (items.next(), items.next()) {
         (Some(only), None) => Found::File(only.path),
         (None, _) => Found::Nothing,

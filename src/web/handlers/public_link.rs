@@ -1,11 +1,12 @@
 //! The public page of a link: opening it spends nothing, and its buttons say what they would do for this
 //! visitor. Works for programs, too: they get the facts as JSON.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::Path;
+use actix_web::web::{self, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use crate::web::error::WebError;
 use crate::web::extract::{own_address, session_of};
 use crate::web::links::Recipient;
 use crate::web::links::begun::Visitor;
-use crate::web::links::contents::{self, Contents, Item};
+use crate::web::links::contents::{self, Contents, Item, View};
 use crate::web::links::offers::{Offer, Offers};
 use crate::web::pages::Chrome;
 use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink};
@@ -39,9 +40,12 @@ pub(super) async fn page(
     if !own && is_look(&request) {
         app.administration.links.looked_at(&opened.recipient, app.administration.clock.now());
     }
-    let mailed = request.query_string() == "mailed";
+    let mailed = request.query_string().split('&').any(|part| part == "mailed");
     show(&app, &request, &code, opened, Shown { own, mailed, ..Shown::default() }).await
 }
+
+/// Most characters of a search.
+const MAX_QUERY: usize = 200;
 
 /// Whether a person looks: browsers say so when a page is opened in a tab, and previews, scanners and
 /// programs don't.
@@ -165,7 +169,8 @@ pub(super) async fn show(
     if let Some(why) = closed {
         return refuse(request, why);
     }
-    let contents = contents_of(app, &opened).await?;
+    let view = view_of(request);
+    let contents = contents_of(app, &opened, view.clone()).await?;
     let offer = |item: &Item| offers.of(item.path.as_str(), Some((item.size, &item.version)));
     if json {
         return Ok(match shown.refused {
@@ -191,8 +196,13 @@ pub(super) async fn show(
         named: recipient.email.is_some(),
         from: opened.from,
         items,
+        total: contents.total,
+        page: contents.page,
+        pages: contents.pages,
+        query: view.query,
         more: contents.more,
         missing: contents.missing,
+        too_long: contents.too_long,
         ends_at: link.ends_at,
         ended: link.ends_at.is_some_and(|end| now >= end),
         password: link.password.is_some().then(|| proof(Field::Password)),
@@ -236,7 +246,10 @@ fn facts(app: &App, opened: &Opened, contents: &Contents, offer: impl Fn(&Item) 
         "note": link.note,
         "address": app.administration.links.address(&app.public_url, recipient),
         "files": contents.items.iter().map(file).collect::<Vec<_>>(),
-        "more": contents.more,
+        "total": contents.total,
+        "page": contents.page,
+        "pages": contents.pages,
+        "more": contents.more || contents.page < contents.pages,
         "missing": contents.missing,
         "ends_at": link.ends_at.map(|end| end.to_string()),
         "uses": link.uses,
@@ -279,13 +292,30 @@ fn problem(status: StatusCode, slug: &str, sentence: &str) -> HttpResponse {
     HttpResponse::build(status).content_type("application/problem+json").body(body.to_string())
 }
 
+/// Which of many files are wanted: the page and the words in the address.
+fn view_of(request: &HttpRequest) -> View {
+    let Ok(fields) = web::Query::<BTreeMap<String, String>>::from_query(request.query_string()) else {
+        return View::default();
+    };
+    let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+    View {
+        query: field("q").trim().chars().take(MAX_QUERY).collect(),
+        page: field("page").parse().unwrap_or_default(),
+    }
+}
+
 /// What the link is on now. A walk through folders is heavy; a few at once are enough.
-pub(super) async fn contents_of(app: &App, opened: &Opened) -> Result<Contents, WebError> {
+pub(super) async fn contents_of(app: &App, opened: &Opened, view: View) -> Result<Contents, WebError> {
     let (shares, places) = (app.shares.clone(), opened.places.clone());
     let turn = app.searches.clone().acquire_owned().await;
-    blocking(move || {
+    let looking = blocking(move || {
         let _turn = turn;
-        contents::look_at(&shares, &places)
-    })
-    .await
+        contents::look_at(&shares, &places, &view)
+    });
+    let mut contents = looking.await?;
+    let (issuer, now) = (&app.administration.issuer, app.administration.clock.now());
+    let found = contents.items.len();
+    contents.items.retain(|item| issuer.can_issue(&item.path, now));
+    contents.too_long = found - contents.items.len();
+    Ok(contents)
 }

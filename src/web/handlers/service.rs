@@ -23,6 +23,24 @@ pub(super) async fn asset(path: Path<(String, String)>) -> Result<HttpResponse, 
         .body(asset.bytes))
 }
 
+/// Where programs look for the picture that belongs to a page without asking the page.
+pub(super) async fn favicon() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(assets::FAVICON.content_type)
+        .insert_header((CACHE_CONTROL, "public, max-age=86400"))
+        .body(assets::FAVICON.bytes)
+}
+
+/// Nothing here is for search engines.
+pub(super) async fn robots() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("User-agent: *\nDisallow: /\n")
+}
+
+/// Where password managers send people (W3C, A Well-Known URL for Changing Passwords).
+pub(super) async fn change_password() -> HttpResponse {
+    see_other("/account")
+}
+
 /// The process is up.
 pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")

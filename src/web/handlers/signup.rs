@@ -14,7 +14,7 @@ use crate::web::account::{Email, PersonName};
 use crate::web::audit::Actor;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, StrangerForm};
+use crate::web::extract::{ClientAddress, StrangerForm, session_of};
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::signup::{MailSent, SentKind, SignUp as SignUpPage, SignUpClosed};
 use crate::web::passwords::Asker;
@@ -24,6 +24,9 @@ use crate::web::throttle::Cause;
 
 /// `GET /signup`
 pub(super) async fn page(app: App, request: HttpRequest) -> Result<HttpResponse, WebError> {
+    if session_of(&request, &app).await?.is_some() {
+        return Ok(see_other("/files/"));
+    }
     if app.signup.mode != Signup::Open {
         return closed(&app);
     }

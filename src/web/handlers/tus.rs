@@ -96,7 +96,7 @@ async fn create(
         return Ok(created(&upload, true));
     }
     let size = order.size.map_err(TusError::Header)?;
-    let has_body = text(headers, CONTENT_TYPE.as_str()) == Some(BYTES);
+    let has_body = has_bytes(headers);
     if !has_body && text(headers, CONTENT_LENGTH.as_str()).is_some_and(|length| length != "0") {
         return Err(TusError::BodyType);
     }
@@ -126,6 +126,12 @@ async fn create(
     }
 }
 
+/// Whether the body is said to be bytes of an upload. Some clients add a `charset`, which says nothing.
+fn has_bytes(headers: &HeaderMap) -> bool {
+    let kind = text(headers, CONTENT_TYPE.as_str()).and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(BYTES))
+}
+
 async fn patch(
     app: &App,
     request: &HttpRequest,
@@ -135,7 +141,7 @@ async fn patch(
     now: Timestamp,
 ) -> Result<HttpResponse, TusError> {
     let headers = request.headers();
-    if text(headers, CONTENT_TYPE.as_str()) != Some(BYTES) {
+    if !has_bytes(headers) {
         return Err(TusError::BodyType);
     }
     if upload.concat.starts_with("final") {

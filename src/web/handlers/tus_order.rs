@@ -116,7 +116,8 @@ impl Order {
     /// any.
     fn place(&self, rights: &Rights, account: &Account) -> Result<Writable, StorageError> {
         let named = match &self.folder {
-            Some(folder) => folder.parse().ok(),
+            // `team` and `/team/` are what people write for `/team`.
+            Some(folder) => format!("/{}", folder.trim_matches('/')).parse().ok(),
             None => {
                 let mut shares = rights.shares_with(account, Right::Write).into_iter();
                 let first = shares.next();

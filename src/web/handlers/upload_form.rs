@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_multipart::{Field, Multipart};
 use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use futures_util::StreamExt;
@@ -23,7 +24,8 @@ use crate::web::extract::{SignedIn, client_address, session_of};
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::row::address;
-use crate::web::pages::upload::{Refused, Upload};
+use crate::web::pages::upload::{Arrived, Refused, Upload};
+use crate::web::problem::prefers_json;
 use crate::web::rights::Writable;
 use crate::web::sent_forms::SentForm;
 use crate::web::storage::StorageError;
@@ -45,7 +47,7 @@ const REST_TIMEOUT: Duration = Duration::from_secs(5);
 /// What became of a form's files.
 struct Outcome {
     folder: FilePath,
-    arrived: Vec<String>,
+    arrived: Vec<Arrived>,
     refused: Vec<Refused>,
     /// The status of the first refusal.
     status: Option<StatusCode>,
@@ -53,16 +55,24 @@ struct Outcome {
     broke_off: bool,
 }
 
-/// `POST /files-upload`: 303 to the folder when all files are there; otherwise a page that says which
-/// are not, and why.
+/// `POST /files-upload`: 303 to the folder when all files are there under their own names; otherwise a
+/// page that says which are not, and why, and what others are called now.
 pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
     if !csrf::same_origin(request.headers(), &app.public_url) {
         return Err(WebError::ForeignForm);
     }
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(WebError::NoForm);
+    }
     let form = Multipart::new(request.headers(), body);
+    // A program looks for itself what is in the folder now.
+    let reads_pages = !prefers_json(request.headers());
     let outcome = take(&app, &request, &who, form).await?;
-    if outcome.refused.is_empty() && !outcome.arrived.is_empty() && outcome.status.is_none() {
+    let as_named = !reads_pages || outcome.arrived.iter().all(|file| file.renamed.is_none());
+    let is_whole = outcome.refused.is_empty() && outcome.status.is_none();
+    if is_whole && !outcome.arrived.is_empty() && as_named {
         return noted(&app, &address(&outcome.folder), Note::Uploaded);
     }
     let page = Upload {
@@ -72,7 +82,8 @@ pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
         refused: outcome.refused,
         broke_off: outcome.broke_off,
     };
-    again(outcome.status.unwrap_or(StatusCode::BAD_REQUEST), &page)
+    let nothing = if page.arrived.is_empty() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    again(outcome.status.unwrap_or(nothing), &page)
 }
 
 async fn take(
@@ -127,7 +138,10 @@ async fn take(
         }
         let of_form = (token.as_str(), number);
         match one(app, request, who, &folder, &name, field, of_form).await {
-            Ok(()) => arrived.push(name),
+            Ok(stored) => {
+                let renamed = Some(stored).filter(|stored| *stored != name);
+                arrived.push(Arrived { name, renamed });
+            }
             // Nothing is to be told of but that it failed.
             Err(error) if error.status().is_server_error() && number == 0 => return Err(error.into()),
             Err(error) => {
@@ -168,6 +182,7 @@ const fn is_about_one_file(error: &StorageError) -> bool {
     )
 }
 
+/// Stores a file; returns the name that it got, which is another one where its own was taken.
 async fn one(
     app: &App,
     request: &HttpRequest,
@@ -176,7 +191,7 @@ async fn one(
     name: &str,
     field: Field,
     (token, number): (&str, usize),
-) -> Result<(), StorageError> {
+) -> Result<String, StorageError> {
     let purpose =
         Purpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
     let new = NewUpload { purpose, size: None, metadata: String::new() };
@@ -192,19 +207,25 @@ async fn one(
         let what = format!("{}\n{number}\n{name}\n{}", folder.path(), upload.offset);
         let sent = SentForm::new(request.path(), token, what.as_bytes());
         let once = app.sent_forms.begin(sent).await?;
-        if once.before().is_some() {
-            return app.uploads.abandon(&upload).await;
+        if let Some(before) = once.before() {
+            let stored = before.location.rsplit('/').next().unwrap_or(name).to_owned();
+            app.uploads.abandon(&upload).await?;
+            return Ok(stored);
         }
         let upload = app.uploads.set_size(&upload, upload.offset).await?;
         let upload = app.uploads.find(&upload.account, &upload.id, now).await?;
+        let stored = upload.path.as_ref().map_or(name, FilePath::name).to_owned();
         let path = upload.path.as_ref().map(FilePath::as_str).unwrap_or_default();
-        Ok(once.done(path, None, now).await?)
+        once.done(path, None, now).await?;
+        Ok(stored)
     };
-    if let Err(error) = finishing.await {
-        app.uploads.abandon(&begun).await?;
-        return Err(error);
+    match finishing.await {
+        Ok(stored) => Ok(stored),
+        Err(error) => {
+            app.uploads.abandon(&begun).await?;
+            Err(error)
+        }
     }
-    Ok(())
 }
 
 /// The text of the next field, which must have this name; `None` where it has another.

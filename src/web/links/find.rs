@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::account::{AccountId, Email};
-use crate::web::accounts::from_column;
+use crate::web::accounts::{from_column, to_column};
 use crate::web::db::QueryError;
 use crate::web::links::{Link, Links, Notify, Recipient, code_digest};
 use crate::web::passwords::StoredPassword;
@@ -165,6 +165,44 @@ impl Links {
         let columns = ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "told"];
         let numbers = columns.iter().map(|column| Ok(row.try_get::<i64, _>(*column)?.to_string()));
         Ok(Some(numbers.collect::<Result<Vec<String>, sqlx::Error>>()?.join("-")))
+    }
+
+    /// The files and folders of links, as pairs of a link's id and a path.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn files_of(&self, links: &[&str]) -> Result<Vec<(String, FilePath)>, QueryError> {
+        let mut files = Vec::new();
+        for link in links {
+            let paths: Vec<String> =
+                sqlx::query_scalar("SELECT path FROM link_files WHERE link = $1 ORDER BY position")
+                    .bind(*link)
+                    .fetch_all(self.db.reader())
+                    .await?;
+            files.extend(paths.iter().filter_map(|path| Some(((*link).to_owned(), path.parse().ok()?))));
+        }
+        Ok(files)
+    }
+
+    /// How many links that can still be used are on `path` itself or on something beneath it, whoever made
+    /// them: they break when it gets another name or place.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn leading_to(&self, path: &FilePath, now: Timestamp) -> Result<u64, QueryError> {
+        let beneath = format!("{path}/");
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(DISTINCT links.id) FROM links JOIN link_files ON link_files.link = links.id \
+             WHERE links.withdrawn_at IS NULL AND (links.ends_at IS NULL OR links.ends_at > $1) \
+             AND (link_files.path = $2 OR SUBSTR(link_files.path, 1, CAST($3 AS INTEGER)) = $4)",
+        )
+        .bind(to_column(now))
+        .bind(path.as_str())
+        .bind(i64::try_from(beneath.chars().count()).unwrap_or(i64::MAX))
+        .bind(beneath)
+        .fetch_one(self.db.reader())
+        .await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Somebody has opened the page of a recipient.

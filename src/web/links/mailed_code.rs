@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::Secret;
@@ -123,7 +125,7 @@ impl Links {
             .await?
             .flatten();
         let Some(jti) = jti.and_then(|jti| jti.parse::<Jti>().ok()) else { return Ok(Tried::Over) };
-        let digits: String = presented.chars().filter(|c| !c.is_whitespace()).take(20).collect();
+        let digits = plain_digits(presented);
         if Secret::presented(&digits).digest() != self.key.digits(&recipient.id, jti).digest() {
             return Ok(Tried::Wrong);
         }
@@ -133,5 +135,40 @@ impl Links {
             .execute(self.db.writer())
             .await?;
         Ok(Tried::Right)
+    }
+}
+
+/// A code as it was mailed, however it was typed: with spaces or hyphens in between, as a phone writes
+/// digits in another script.
+fn plain_digits(presented: &str) -> String {
+    let plain = |c: char| match u32::from(c) {
+        c @ (0x660..=0x669 | 0x6f0..=0x6f9 | 0x966..=0x96f) => {
+            char::from_digit((c & 0xf) - if c >= 0x966 { 6 } else { 0 }, 10)
+        }
+        _ => Some(c).filter(|c| c.is_alphanumeric()),
+    };
+    presented.nfkc().filter_map(plain).take(20).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_same_however_its_digits_are_set_apart() {
+        for typed in [
+            "12345678",
+            " 1234 5678 ",
+            "1234-5678",
+            "1234\u{2013}5678",
+            "1234.5678",
+            "12 34 56 78",
+            "\u{a0}1234\u{a0}5678",
+            "\u{ff11}\u{ff12}\u{ff13}\u{ff14}5678",
+        ] {
+            assert_eq!(plain_digits(typed), "12345678", "{typed}");
+        }
+        assert_eq!(plain_digits("\u{660}\u{661}\u{6f2}\u{6f9}\u{966}\u{969}"), "012903");
+        assert_ne!(plain_digits("1234x5678"), "12345678");
     }
 }

@@ -128,7 +128,7 @@ impl Typed {
             ends => match moment::parse(ends, &self.ends_zone) {
                 Some(end) if end > now => Some(end),
                 Some(_) => {
-                    errors.ends = Some("This moment is in the past: choose a later one.".to_owned());
+                    errors.ends = Some("Choose a time in the future.".to_owned());
                     None
                 }
                 None => {
@@ -213,7 +213,7 @@ mod tests {
         };
         let errors = wrong.check(None, NOW).unwrap_err();
         assert!(errors.title.is_some() && errors.note.is_some() && errors.uses.is_some());
-        assert!(errors.ends.as_ref().is_some_and(|ends| ends.contains("past")), "{errors:?}");
+        assert!(errors.ends.as_ref().is_some_and(|ends| ends.contains("future")), "{errors:?}");
         assert!(errors.password.as_ref().is_some_and(|password| password.contains("256")), "{errors:?}");
         assert!(errors.mailed_code.is_some());
         for uses in ["-1", "1.5", "many", "1000001", "99999999999"] {

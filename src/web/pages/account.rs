@@ -27,6 +27,8 @@ pub struct Login {
     pub remembered: bool,
     /// Whether anybody may sign up.
     pub open: bool,
+    /// Whether a form was sent after the log-in had ended, and is kept.
+    pub came_from_form: bool,
 }
 
 impl Login {
@@ -42,6 +44,7 @@ impl Login {
             remember: None,
             remembered: false,
             open: false,
+            came_from_form: false,
         }
     }
 

@@ -20,16 +20,17 @@ use crate::web::rights::Right;
 pub struct Shares {
     /// What surrounds the page; somebody is logged in.
     pub chrome: Chrome,
-    /// The names of the shares that the person may read, in the order to show.
-    pub shares: Vec<String>,
+    /// The names of the shares that the person may read, in the order to show, and whether each is
+    /// available now.
+    pub shares: Vec<(String, bool)>,
 }
 
 impl Shares {
-    /// Address and shown name of each share.
-    fn entries(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        self.shares.iter().map(|name| {
+    /// Address and shown name of each share, and whether it is available.
+    fn entries(&self) -> impl Iterator<Item = (String, String, bool)> + '_ {
+        self.shares.iter().map(|(name, available)| {
             let href = format!("/files/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
-            (href, human::name(name).into_owned())
+            (href, human::name(name).into_owned(), *available)
         })
     }
 
@@ -42,7 +43,7 @@ impl Shares {
         let shares = ["books", "Holiday photos 2026", "<script>alert(1)</script>"];
         Shares {
             chrome: Chrome::sample("Files", Section::Files),
-            shares: shares.into_iter().map(str::to_owned).collect(),
+            shares: shares.into_iter().map(|name| (name.to_owned(), name != "books")).collect(),
         }
     }
 }
@@ -68,8 +69,12 @@ pub struct Folder {
     pub sort: Sort,
     /// What the person may do here.
     pub right: Right,
-    /// How many more entries the folder has that are not in `rows`.
-    pub more: usize,
+    /// How many entries the folder has on all its pages.
+    pub total: usize,
+    /// Which page this is, counted from 1.
+    pub page: usize,
+    /// How many pages there are.
+    pub pages: usize,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -113,13 +118,20 @@ impl Folder {
 
     fn summary(&self) -> String {
         let shown = summary(&self.rows);
-        match self.more {
-            0 => shown,
-            more => {
-                let more = human::grouped(u64::try_from(more).unwrap_or(u64::MAX));
-                format!("{shown} shown. {more} more are in this folder: search for them by name.")
-            }
+        if self.pages == 1 {
+            return shown;
         }
+        let number = |count: usize| human::grouped(u64::try_from(count).unwrap_or(u64::MAX));
+        let (page, pages, total) = (number(self.page), number(self.pages), number(self.total));
+        format!("Page {page} of {pages}: {shown}. {total} entries in this folder.")
+    }
+
+    fn pager(&self) -> (Option<String>, Option<String>) {
+        let Sort { by, descending } = self.sort;
+        let order = if descending { "desc" } else { "asc" };
+        let at = |page: usize| format!("?sort={}&order={order}&page={page}", by.word());
+        let before = (self.page > 1).then(|| at(self.page - 1));
+        (before, (self.page < self.pages).then(|| at(self.page + 1)))
     }
 
     fn search(&self) -> SearchBox {
@@ -138,7 +150,9 @@ impl Folder {
             rows,
             sort,
             right: Right::Manage,
-            more: 0,
+            total: 19,
+            page: 1,
+            pages: 1,
             now,
         })
     }
@@ -186,8 +200,10 @@ pub struct Search {
     pub rows: Vec<Row>,
     /// The order of the rows.
     pub sort: Sort,
-    /// Whether the search stopped before it had seen everything.
+    /// Whether there are more hits than these.
     pub too_many: bool,
+    /// After how many names the search stopped, if it did before it had seen all of them.
+    pub stopped_after: Option<usize>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -225,6 +241,10 @@ impl Search {
         }
     }
 
+    fn stopped_after(&self) -> Option<String> {
+        self.stopped_after.map(|count| counted(count, "name"))
+    }
+
     fn search(&self) -> SearchBox {
         SearchBox {
             action: self.within.as_ref().map_or_else(|| "/files/".to_owned(), address),
@@ -247,6 +267,7 @@ impl Search {
             rows,
             sort: Sort { by: SortBy::Modified, descending: true },
             too_many: true,
+            stopped_after: None,
             now,
         }
     }
@@ -260,13 +281,20 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("shares", shares.render()?),
         ("shares-none", Shares { shares: Vec::new(), ..shares }.render()?),
         ("search", search.render()?),
-        ("search-nothing", Search { rows: Vec::new(), too_many: false, ..search }.render()?),
+        ("search-nothing", Search { rows: Vec::new(), too_many: false, ..search.clone() }.render()?),
+        (
+            "search-stopped",
+            Search { rows: Vec::new(), too_many: false, stopped_after: Some(812_345), ..search }.render()?,
+        ),
     ];
     if let Some(folder) = Folder::sample(now) {
         pages.push(("folder", folder.render()?));
         let by_size = Sort { by: SortBy::Size, descending: true };
         let read = Folder { right: Right::Read, ..folder.clone() };
-        pages.push(("folder-more", Folder { more: 312, sort: by_size, ..read.clone() }.render()?));
+        pages.push((
+            "folder-more",
+            Folder { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }.render()?,
+        ));
         pages.push(("folder-empty", Folder { rows: Vec::new(), ..read }.render()?));
         pages.push(("folder-empty-write", Folder { rows: Vec::new(), ..folder }.render()?));
     }

@@ -15,6 +15,10 @@ pub struct NewLink {
     pub files: Vec<String>,
     /// The same as the form carries them.
     pub files_field: String,
+    /// Whether a folder is among them.
+    pub has_folders: bool,
+    /// Whether it is a folder alone, and nothing is in it.
+    pub empty_folder: bool,
     /// What was typed.
     pub typed: Typed,
     /// Whether the recipients are to be told by mail.
@@ -31,6 +35,8 @@ impl NewLink {
             chrome: Chrome::sample("Make a link", Section::Links),
             files: vec!["/books/<script>alert(1)</script>.pdf".to_owned(), "/books/more".to_owned()],
             files_field: "/books/%3Cscript%3E /books/more".to_owned(),
+            has_folders: true,
+            empty_folder: true,
             typed: Typed {
                 title: "\"><script>alert(1)</script>".to_owned(),
                 note: "</textarea><script>alert(1)</script>".to_owned(),
@@ -66,6 +72,8 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ..Typed::default()
     };
     let files = vec!["/books/我这一辈子.pdf".to_owned()];
-    let blank = NewLink { files, typed, errors: TermErrors::default(), ..wrong.clone() };
+    let (has_folders, empty_folder) = (false, false);
+    let blank =
+        NewLink { files, has_folders, empty_folder, typed, errors: TermErrors::default(), ..wrong.clone() };
     Ok(vec![("link-new-errors", wrong.render()?), ("link-new", blank.render()?)])
 }

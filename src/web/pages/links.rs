@@ -33,13 +33,9 @@ impl LinkDone {
 
     const fn sentence(&self) -> &'static str {
         match self.what {
-            Done::Activated => "The account is active: the link that you followed has done its work.",
-            Done::PasswordChosen => {
-                "The account has its password: the link that you followed has done its work."
-            }
-            Done::AddressChanged => {
-                "The account has its new address: the link that you followed has done its work."
-            }
+            Done::Activated => "Your account is already active.",
+            Done::PasswordChosen => "This link was already used to set a password.",
+            Done::AddressChanged => "Your account already has its new email address.",
         }
     }
 }
@@ -84,11 +80,11 @@ impl LinkOver {
 
     const fn sentence(&self) -> &'static str {
         match self.why {
-            Over::Expired => "Its time is over. Links in mails work for a limited time only.",
-            Over::Replaced => {
-                "A newer mail is on its way to you, or has arrived: only the link in the newest works."
+            Over::Expired => "This link has expired. Links in emails work for a limited time only.",
+            Over::Replaced => "We sent you a newer email since: only the link in the newest one works.",
+            Over::Changed => {
+                "Your account has changed since this email was sent, so its link no longer works."
             }
-            Over::Changed => "What it was for has changed since the mail was sent.",
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct ManageEntry {
     pub entry: Row,
     /// For how many seconds the trash keeps what is deleted.
     pub kept: u64,
+    /// How many links lead to it, or to something in it.
+    pub links: u64,
     /// The new name as it was typed.
     pub typed_name: String,
     /// What was wrong with a form.
@@ -122,6 +124,17 @@ impl ManageEntry {
         human::span(self.kept)
     }
 
+    /// What becomes of the links that lead here.
+    fn links_shown(&self) -> Option<String> {
+        let links = human::counted(self.links, "link");
+        let what = if self.entry.is_folder() { "this folder or files in it" } else { "this file" };
+        match self.links {
+            0 => None,
+            1 => Some(format!("{links} leads to {what}. It stops working if you rename, move or delete it.")),
+            _ => Some(format!("{links} lead to {what}. They stop working if you rename, move or delete it.")),
+        }
+    }
+
     fn rename_error(&self) -> Option<&str> {
         match &self.error {
             Some(ManageError::Rename(sentence)) => Some(sentence),
@@ -146,6 +159,7 @@ impl ManageEntry {
             error: Some(ManageError::Rename("A name has no slash in it.".to_owned())),
             entry,
             kept: 30 * 24 * 60 * 60,
+            links: 2,
             now,
         })
     }

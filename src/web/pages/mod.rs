@@ -26,6 +26,7 @@ pub mod row;
 pub mod sessions;
 pub mod signup;
 pub mod sort;
+pub mod unsent;
 pub mod upload;
 
 use crate::assets;
@@ -147,6 +148,10 @@ impl Chrome {
         &assets::PUBLIC_SCRIPT.url
     }
 
+    fn drop_script_url(&self) -> &'static str {
+        &assets::DROP_SCRIPT.url
+    }
+
     fn upload_script_url(&self) -> &'static str {
         &assets::UPLOAD_SCRIPT.url
     }
@@ -186,6 +191,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     pages.extend(reset::samples()?);
     pages.extend(sessions::samples()?);
     pages.extend(signup::samples()?);
+    pages.extend(unsent::samples()?);
     pages.extend(upload::samples()?);
     pages.extend(refusal::samples()?);
     Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())
@@ -225,8 +231,13 @@ mod tests {
 
     /// The page without the elements that load a script of ours and hold nothing.
     fn without_own_script(html: &str) -> String {
-        let own =
-            [&assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT, &assets::LIVE_SCRIPT, &assets::PUBLIC_SCRIPT];
+        let own = [
+            &assets::DROP_SCRIPT,
+            &assets::UPLOAD_SCRIPT,
+            &assets::LINKS_SCRIPT,
+            &assets::LIVE_SCRIPT,
+            &assets::PUBLIC_SCRIPT,
+        ];
         own.iter().fold(html.to_owned(), |html, script| {
             html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")
         })

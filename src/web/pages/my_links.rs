@@ -31,6 +31,8 @@ pub struct LinkRow {
     pub looks: u32,
     /// Its end.
     pub ends_at: Option<Timestamp>,
+    /// Whether a file that it is on is not where it was.
+    pub lacks_files: bool,
 }
 
 /// What a link is good for now.
@@ -201,8 +203,8 @@ pub struct OneLink {
     pub id: String,
     /// What its owner calls it.
     pub title: String,
-    /// What it is on, as shown.
-    pub files: Vec<String>,
+    /// What it is on, as shown, and whether it is missing.
+    pub files: Vec<(String, bool)>,
     /// What changes while its owner looks on.
     pub live: LinkLive,
     /// Its end.
@@ -222,6 +224,10 @@ pub struct OneLink {
 impl OneLink {
     fn can_change(&self) -> bool {
         self.live.state != State::Revoked
+    }
+
+    fn lacks_files(&self) -> bool {
+        self.files.iter().any(|(_, missing)| *missing)
     }
 
     fn is_paused(&self) -> bool {
@@ -266,7 +272,7 @@ impl OneLink {
             chrome: Chrome::sample("Report <script>", Section::Links),
             id: "0123456789abcdefghijkl".to_owned(),
             title: "Report <script>alert(1)</script>".to_owned(),
-            files: form.files,
+            files: form.files.into_iter().map(|file| (file, named)).collect(),
             live: LinkLive {
                 state: State::Open,
                 uses: Some(3),
@@ -296,6 +302,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         uses,
         looks,
         ends_at: Some(Timestamp::from_secs(1_800_000_000)),
+        lacks_files: looks > 0,
     };
     let list = MyLinks {
         chrome: Chrome::sample("Links", Section::Links),

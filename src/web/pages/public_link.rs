@@ -1,6 +1,7 @@
 //! The public page of a link: what is there, from whom, until when, and the buttons that download it.
 
 use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 use crate::human;
@@ -28,10 +29,20 @@ pub struct PublicLink {
     pub note: String,
     /// The files, and for each what its button would do.
     pub items: Vec<(Item, Offer)>,
-    /// Whether there are more files than are listed.
+    /// How many files there are on all pages.
+    pub total: usize,
+    /// Which page this is, counted from 1.
+    pub page: usize,
+    /// How many pages there are.
+    pub pages: usize,
+    /// What the names of the listed files have; empty for all.
+    pub query: String,
+    /// Whether there are more files than could be looked at.
     pub more: bool,
     /// How many are not there now.
     pub missing: usize,
+    /// How many can't be downloaded because their paths are too long.
+    pub too_long: usize,
     /// How many uses are left; `None` for any number.
     pub left: Option<u32>,
     /// Whether the uses are those of a named recipient.
@@ -113,7 +124,7 @@ impl Offer {
 
 impl PublicLink {
     fn is_single(&self) -> bool {
-        self.items.len() == 1 && !self.more
+        self.items.len() == 1 && self.pages == 1 && self.query.is_empty() && !self.more
     }
 
     fn has_button(&self) -> bool {
@@ -130,9 +141,39 @@ impl PublicLink {
         if self.is_single() {
             return human::size(bytes);
         }
-        let files = human::counted(u64::try_from(self.items.len()).unwrap_or(u64::MAX), "file");
+        if self.total == 0 && self.missing > 0 {
+            return "Not available right now".to_owned();
+        }
+        let files = human::counted(u64::try_from(self.total).unwrap_or(u64::MAX), "file");
         let more = if self.more { "more than " } else { "" };
-        format!("{more}{files}, {more}{}", human::size(bytes))
+        match self.pages {
+            1 => format!("{more}{files}, {more}{}", human::size(bytes)),
+            // What lies on other pages was not looked at one by one.
+            _ => format!("{more}{files}"),
+        }
+    }
+
+    /// Whether the visitor may look for files by name.
+    const fn can_search(&self) -> bool {
+        self.pages > 1 || !self.query.is_empty()
+    }
+
+    fn shown_page(&self) -> String {
+        let number = |count: usize| human::grouped(u64::try_from(count).unwrap_or(u64::MAX));
+        format!("Page {} of {}", number(self.page), number(self.pages))
+    }
+
+    /// The addresses of the pages before and after this one.
+    fn pager(&self) -> (Option<String>, Option<String>) {
+        let at = |page: usize| match self.query.as_str() {
+            "" => format!("{}?page={page}", self.action),
+            query => {
+                let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
+                format!("{}?q={query}&page={page}", self.action)
+            }
+        };
+        let before = (self.page > 1).then(|| at(self.page - 1));
+        (before, (self.page < self.pages).then(|| at(self.page + 1)))
     }
 
     fn ends(&self) -> String {
@@ -144,6 +185,11 @@ impl PublicLink {
             1 => "One item of this link is not available right now.".to_owned(),
             missing => format!("{missing} items of this link are not available right now."),
         }
+    }
+
+    fn too_long_words(&self) -> String {
+        let files = human::counted(u64::try_from(self.too_long).unwrap_or(u64::MAX), "file");
+        format!("{files} can’t be downloaded because the path is too long. Ask the sender to shorten it.")
     }
 
     fn left(&self) -> String {
@@ -189,9 +235,14 @@ impl PublicLink {
             title: "Report <script>alert(1)</script>".to_owned(),
             from: "Lin <b>&co".to_owned(),
             note: "Here it is.\n\n<b>Bye</b>".to_owned(),
+            total: if many { 2_300 } else { items.len() },
+            page: if many { 2 } else { 1 },
+            pages: if many { 3 } else { 1 },
+            query: if many { "\"><script>".to_owned() } else { String::new() },
             items,
             more: many,
             missing: usize::from(many),
+            too_long: if many { 2 } else { 0 },
             left: Some(3),
             named: false,
             ends_at: Some(Timestamp::from_secs(1_800_000_000)),
@@ -216,6 +267,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (one, many) = (PublicLink::sample(false), PublicLink::sample(true));
     let last = PublicLink { left: Some(0), own: true, ..many.clone() };
     let nothing = PublicLink { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
+    let unfound = PublicLink { query: "zzz".to_owned(), ..nothing.clone() };
     let sent = Sent { bytes: 9_000, size: 100_000 };
     let ended = PublicLink { ended: true, ..PublicLink::sample_of(Offer::Interrupted(sent)) };
     Ok(vec![
@@ -223,6 +275,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("public-link-many", many.render()?),
         ("public-link-last", last.render()?),
         ("public-link-nothing", nothing.render()?),
+        ("public-link-unfound", unfound.render()?),
         ("public-link-running", PublicLink::sample_of(Offer::Running(sent)).render()?),
         ("public-link-interrupted", PublicLink::sample_of(Offer::Interrupted(sent)).render()?),
         ("public-link-ended-interrupted", ended.render()?),

@@ -52,6 +52,38 @@ impl Refusal {
         }
     }
 
+    /// The usual words for `status`, but for a sentence that says more precisely what happened.
+    pub fn saying(status: u16, what: String) -> Refusal {
+        Refusal { what, ..Refusal::of(status) }
+    }
+
+    /// For a link from a mail or a chat that is none: most have lost their end.
+    pub fn of_incomplete_link() -> Refusal {
+        Refusal {
+            chrome: Chrome::public("This link is incomplete"),
+            headline: "This link is incomplete".to_owned(),
+            what: "Part of the link seems to be missing, so we can't tell what it is for.".to_owned(),
+            next: "Copy all of it, to the very last character, and open it again. If that doesn't help, ask the person \
+                   who sent it to you for a new one."
+                .to_owned(),
+            action: None,
+            ..Refusal::of(404)
+        }
+    }
+
+    /// For a browser that sends no cookies back.
+    pub fn without_cookies() -> Refusal {
+        Refusal {
+            chrome: Chrome::public("Cookies are needed"),
+            headline: "Cookies are needed".to_owned(),
+            what: "Your browser did not send our cookie back. Without one nobody can log in or sign up here."
+                .to_owned(),
+            next: "Allow cookies for this site in your browser's settings, then log in again.".to_owned(),
+            action: Some(Action { href: "/login".to_owned(), label: "Log in".to_owned() }),
+            ..Refusal::of(403)
+        }
+    }
+
     /// Says how long to wait, for 429 and 503.
     pub fn wait(mut self, seconds: u64) -> Refusal {
         self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));
@@ -89,7 +121,7 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         403 => (
             "This is not yours to open",
             "You are not allowed to do this, or the page stood open for so long that its form is no longer valid.",
-            "Reload the page and try again. If you should have access, ask your operator for it.",
+            "Reload the page and try again. If you should have access, ask the person who runs this server for it.",
         ),
         404 => (
             "Nothing is here",
@@ -108,8 +140,8 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         ),
         410 => (
             "This link no longer works",
-            "A link of this kind works once and for a limited time, and this one has done its work or its time is over.",
-            "Ask whoever sent it to you for a new one.",
+            "This link works once and for a limited time: it was already used, or it has expired.",
+            "Ask the person who sent it to you for a new one.",
         ),
         413 => {
             ("That is too large", "The request holds more than this service accepts.", "Send less at once.")
@@ -131,13 +163,13 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         ),
         400..=499 => (
             "That request made no sense",
-            "Something in the address or the form was not as it should be.",
+            "Something in the address or the form was not right.",
             "Go back, check what you typed and try again.",
         ),
         507 => (
             "The disk is full",
             "There is no room for it now.",
-            "Try again later, or ask your operator for room.",
+            "Try again later, or ask the person who runs this server for more room.",
         ),
         503 => (
             "Not available right now",
@@ -147,7 +179,7 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
         _ => (
             "Something went wrong on our side",
             "The request failed because of a fault in this service, not because of you.",
-            "Try again in a moment. If it keeps failing, tell your operator.",
+            "Try again in a moment. If it keeps failing, tell the person who runs this server.",
         ),
     }
 }
@@ -157,6 +189,8 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("refusal-400", Refusal::of(400).render()?),
         ("refusal-401", Refusal::of(401).render()?),
         ("refusal-403", Refusal::of(403).render()?),
+        ("refusal-incomplete-link", Refusal::of_incomplete_link().render()?),
+        ("refusal-cookies", Refusal::without_cookies().render()?),
         ("refusal-404", Refusal::sample().render()?),
         ("refusal-404-logged-in", Refusal::sample().within(Chrome::sample("", Section::None)).render()?),
         ("refusal-408", Refusal::of(408).render()?),

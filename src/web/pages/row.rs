@@ -36,6 +36,8 @@ pub struct Row {
     pub size: Option<u64>,
     /// When it last changed.
     pub modified: Timestamp,
+    /// Whether its path is too long for a token, so that it can't be downloaded.
+    pub too_long: bool,
 }
 
 impl Row {
@@ -45,7 +47,7 @@ impl Row {
             EntryKind::Folder => None,
             EntryKind::File(version) => Some(version.len),
         };
-        Row { path: entry.path, size, modified: entry.modified }
+        Row { path: entry.path, size, modified: entry.modified, too_long: false }
     }
 
     pub(super) fn is_folder(&self) -> bool {
@@ -151,7 +153,8 @@ pub(super) fn sample_rows(folder: &FilePath, now: Timestamp) -> Vec<Row> {
         .iter()
         .filter_map(|(name, size, age)| {
             let modified = Timestamp::from_secs(now.secs().saturating_sub(*age));
-            Some(Row { path: folder.join(name).ok()?, size: *size, modified })
+            let too_long = name.len() > 200;
+            Some(Row { path: folder.join(name).ok()?, size: *size, modified, too_long })
         })
         .collect()
 }
@@ -173,6 +176,6 @@ mod tests {
     }
 
     fn row(path: &str) -> Row {
-        Row { path: path.parse().unwrap(), size: Some(1), modified: Timestamp::EPOCH }
+        Row { path: path.parse().unwrap(), size: Some(1), modified: Timestamp::EPOCH, too_long: false }
     }
 }

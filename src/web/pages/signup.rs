@@ -108,20 +108,20 @@ pub struct MailSent {
 impl MailSent {
     /// The page.
     pub fn new(kind: SentKind, outbox: bool) -> MailSent {
-        MailSent { chrome: Chrome::public("Look into your mail"), kind, outbox }
+        MailSent { chrome: Chrome::public("Check your email"), kind, outbox }
     }
 
     const fn sentence(&self) -> &'static str {
         match self.kind {
             SentKind::SignUp => {
-                "A mail is on its way to the address that you gave. Open the link in it with this browser to \
-                 activate your account."
+                "We sent an email to the address you entered. Open the link in it with this browser to activate your \
+                 account."
             }
             SentKind::Forgot => {
-                "If there is an account with the address that you gave, a mail is on its way to it. The link in \
-                 it lets you choose another password."
+                "If the address you entered has an account, we sent an email to it. Open the link in it to choose a new \
+                 password."
             }
-            SentKind::Link => "A mail with a new link is on its way.",
+            SentKind::Link => "We sent you an email with a new link.",
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The order of a list, and the headings that change it.
 
-use std::cmp::Ordering;
-
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::web::folding::{fold, natural};
 use crate::web::pages::row::Row;
 
 /// By what a list is sorted.
@@ -19,7 +18,7 @@ pub enum SortBy {
 }
 
 impl SortBy {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             SortBy::Name => "name",
             SortBy::Size => "size",
@@ -50,9 +49,11 @@ impl Sort {
     }
 
     /// Puts `rows` into this order; folders always come first.
-    pub fn apply(self, rows: &mut [Row]) {
-        rows.sort_by(|a, b| {
-            let by_name = || natural(a.path.name(), b.path.name());
+    pub fn apply(self, rows: &mut Vec<Row>) {
+        let mut named: Vec<(String, Row)> = rows.drain(..).map(|row| (fold(row.path.name()), row)).collect();
+        named.sort_by(|(a_name, a), (b_name, b)| {
+            // Names that differ only in case, accents or leading zeros still have one order.
+            let by_name = || natural(a_name, b_name).then_with(|| a.path.cmp(&b.path));
             let order = match self.by {
                 SortBy::Name => by_name(),
                 SortBy::Size => a.size.cmp(&b.size),
@@ -62,6 +63,7 @@ impl Sort {
             // Ties by name, so that the order does not change from one visit to the next.
             b.is_folder().cmp(&a.is_folder()).then(order).then_with(by_name)
         });
+        rows.extend(named.into_iter().map(|(_, row)| row));
     }
 
     /// What a click on the heading of `by` asks for: the other direction, or the one that people
@@ -70,38 +72,6 @@ impl Sort {
         let descending = if self.by == by { !self.descending } else { by != SortBy::Name };
         Sort { by, descending }
     }
-}
-
-/// Compares names as people sort them: letters regardless of case, digits by their value.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a.chars(), b.chars());
-    loop {
-        let (l_text, r_text) = (left.as_str(), right.as_str());
-        let (Some(l), Some(r)) = (left.next(), right.next()) else {
-            // Names that differ only in case or leading zeros still have one order.
-            return l_text.len().cmp(&r_text.len()).then_with(|| a.cmp(b));
-        };
-        if l.is_ascii_digit() && r.is_ascii_digit() {
-            let ((l_digits, l_rest), (r_digits, r_rest)) = (digits(l_text), digits(r_text));
-            match l_digits.len().cmp(&r_digits.len()).then_with(|| l_digits.cmp(r_digits)) {
-                Ordering::Equal => (left, right) = (l_rest.chars(), r_rest.chars()),
-                order => return order,
-            }
-        } else if l != r {
-            // Most names of a folder begin alike, so case is looked at only where they differ.
-            match l.to_lowercase().cmp(r.to_lowercase()) {
-                Ordering::Equal => {}
-                order => return order,
-            }
-        }
-    }
-}
-
-/// The number that `text` starts with, without leading zeros, and what follows it.
-fn digits(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, rest) = text.split_at_checked(end).unwrap_or((text, ""));
-    (number.trim_start_matches('0'), rest)
 }
 
 /// A heading by which a list can be sorted.
@@ -152,9 +122,9 @@ mod tests {
             row("/b/Äpfel", None, 0),
         ];
         Sort::default().apply(&mut rows);
-        assert_eq!(names(&rows), ["zoo", "Äpfel", "Part 2", "part 02", "part 10"]);
+        assert_eq!(names(&rows), ["Äpfel", "zoo", "Part 2", "part 02", "part 10"]);
         Sort::parse(Some("size"), Some("desc")).apply(&mut rows);
-        assert_eq!(names(&rows), ["zoo", "Äpfel", "Part 2", "part 02", "part 10"]);
+        assert_eq!(names(&rows), ["Äpfel", "zoo", "Part 2", "part 02", "part 10"]);
         Sort::parse(Some("modified"), None).apply(&mut rows);
         assert_eq!(names(&rows), ["Äpfel", "zoo", "part 02", "Part 2", "part 10"]);
     }
@@ -174,7 +144,7 @@ mod tests {
     }
 
     fn row(path: &str, size: Option<u64>, modified: u64) -> Row {
-        Row { path: path.parse().unwrap(), size, modified: Timestamp::from_secs(modified) }
+        Row { path: path.parse().unwrap(), size, modified: Timestamp::from_secs(modified), too_long: false }
     }
 
     fn names(rows: &[Row]) -> Vec<&str> {

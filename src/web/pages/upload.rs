@@ -19,6 +19,15 @@ pub struct Refused {
     pub why: String,
 }
 
+/// A file that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Its name, as it came.
+    pub name: String,
+    /// The name that it got instead, where its own was taken.
+    pub renamed: Option<String>,
+}
+
 /// The answer to a form of `POST /files-upload` of which not all was done; posts `folder` and `file`
 /// there.
 #[derive(Clone, Debug, Template)]
@@ -28,8 +37,8 @@ pub struct Upload {
     pub chrome: Chrome,
     /// The folder.
     pub folder: FilePath,
-    /// The names of the files that arrived.
-    pub arrived: Vec<String>,
+    /// The files that arrived.
+    pub arrived: Vec<Arrived>,
     /// Those that did not.
     pub refused: Vec<Refused>,
     /// Whether the form ended before its end, so that there may have been more.
@@ -53,8 +62,9 @@ impl Upload {
         address(&self.folder)
     }
 
-    fn arrived_shown(&self) -> Vec<Cow<'_, str>> {
-        self.arrived.iter().map(|name| human::name(name)).collect()
+    fn arrived_shown(&self) -> Vec<(Cow<'_, str>, Option<Cow<'_, str>>)> {
+        let names = self.arrived.iter().map(|file| (&file.name, file.renamed.as_deref()));
+        names.map(|(name, renamed)| (human::name(name), renamed.map(human::name))).collect()
     }
 
     fn error(&self) -> Option<&'static str> {
@@ -74,7 +84,10 @@ impl Upload {
         Some(Upload {
             chrome: Chrome::sample("Upload", Section::Files),
             folder: "/books/Novels & <b>more".parse().ok()?,
-            arrived: vec!["<script>alert(1)</script>.txt".to_owned()],
+            arrived: vec![Arrived {
+                name: "<script>alert(1)</script>.txt".to_owned(),
+                renamed: Some("<script>alert(1)</script> (2).txt".to_owned()),
+            }],
             refused: vec![Refused {
                 name: "film\u{202e}\".mkv".to_owned(),
                 why: "The file is too large: at most 1.0 GB are allowed.".to_owned(),

@@ -26,6 +26,8 @@ impl Uploads {
                 Err(StorageError::Busy) => {
                     rows::touch(&self.db, &upload.id, upload.unchecked_from, now.plus(self.keep)).await?;
                 }
+                // What lies in a share that is away is looked at again when it is back.
+                Err(StorageError::ShareGone) => {}
                 // A share that is not served any more takes its uploads with it.
                 Err(StorageError::Missing) => rows::delete(&self.db, &upload.id).await?,
                 Err(StorageError::Query(error)) => return Err(error.into()),
@@ -56,6 +58,8 @@ impl Uploads {
             // Looked for before the rows are: what begins in between has a row.
             let staged = match on_disk(move || shares.all_staged(&name)).await {
                 Ok(staged) => staged,
+                // That its folder is missing was told when it was found so.
+                Err(StorageError::ShareGone) => continue,
                 Err(error) => {
                     tracing::warn!(share, cause = crate::telemetry::chain(&error), "cannot look for uploads");
                     continue;

@@ -105,12 +105,17 @@ async fn page_of(app: &App, who: &SignedIn, account: &Account) -> Result<Account
         active: account.stage() == Stage::Active,
         created: account.created_at,
         groups: row.groups.join(" "),
+        known_groups: known_groups(app),
         admin: account.admin,
         sessions: sessions.into_iter().map(|listed| session_row(listed, None)).collect(),
         errors: FieldErrors::default(),
         now,
         row,
     })
+}
+
+fn known_groups(app: &App) -> Vec<String> {
+    app.rights.groups().into_iter().map(str::to_owned).collect()
 }
 
 /// Back to the account's page, which says that it is done.
@@ -288,8 +293,8 @@ pub(super) async fn delete(
 }
 
 /// `GET /admin/invite`
-pub(super) async fn invite_page(administrator: Administrator) -> Result<HttpResponse, WebError> {
-    html(&Invite::new(administrator.who.form_chrome("Invite somebody", Section::Admin)))
+pub(super) async fn invite_page(app: App, administrator: Administrator) -> Result<HttpResponse, WebError> {
+    html(&Invite::new(administrator.who.form_chrome("Invite somebody", Section::Admin), known_groups(&app)))
 }
 
 #[derive(Deserialize)]
@@ -338,6 +343,6 @@ pub(super) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<Http
         groups: fields.groups.clone(),
         admin: fields.admin.is_some(),
         errors,
-        ..Invite::new(form.who.form_chrome("Invite somebody", Section::Admin))
+        ..Invite::new(form.who.form_chrome("Invite somebody", Section::Admin), known_groups(&app))
     })
 }

@@ -42,8 +42,10 @@ pub(super) async fn list(
 
 fn words_of(log: &str, verdict: &Verdict) -> Check {
     let (whole, words) = match verdict {
+        Verdict::Whole { lines: 0, .. } => (true, "nothing is recorded yet.".to_owned()),
         Verdict::Whole { lines, digest } => {
-            (true, format!("all {lines} lines are there, as they were written ({digest})."))
+            let lines = crate::human::counted(u64::try_from(*lines).unwrap_or(0), "line");
+            (true, format!("intact, {lines}. Keep this digest to prove it later: {digest}"))
         }
         Verdict::Altered(number) => (false, format!("line {number} was altered, or put there by hand.")),
         Verdict::Missing(number) => (false, format!("line {number} is missing.")),

@@ -86,6 +86,8 @@ pub struct AccountDetail {
     pub created: Timestamp,
     /// The groups in the form.
     pub groups: String,
+    /// The groups that the shares name.
+    pub known_groups: Vec<String>,
     /// Whether the box of the role is ticked.
     pub admin: bool,
     /// Its sessions.
@@ -99,6 +101,17 @@ pub struct AccountDetail {
 impl AccountDetail {
     fn created_date(&self) -> String {
         human::date(self.created)
+    }
+
+    fn known(&self) -> String {
+        self.known_groups.join(", ")
+    }
+
+    /// The account's groups that open no share.
+    fn idle_groups(&self) -> Option<String> {
+        let idle = self.row.groups.iter().filter(|group| !self.known_groups.contains(group));
+        let idle: Vec<String> = idle.map(|group| format!("“{}”", human::name(group))).collect();
+        (!idle.is_empty()).then(|| idle.join(", "))
     }
 }
 
@@ -114,6 +127,8 @@ pub struct Invite {
     pub name: String,
     /// The groups typed before.
     pub groups: String,
+    /// The groups that the shares name.
+    pub known_groups: Vec<String>,
     /// Whether the box of the role was ticked.
     pub admin: bool,
     /// What was wrong.
@@ -122,15 +137,20 @@ pub struct Invite {
 
 impl Invite {
     /// The page before anything was typed.
-    pub fn new(chrome: Chrome) -> Invite {
+    pub fn new(chrome: Chrome, known_groups: Vec<String>) -> Invite {
         Invite {
             chrome,
             email: String::new(),
             name: String::new(),
             groups: String::new(),
+            known_groups,
             admin: false,
             errors: FieldErrors::default(),
         }
+    }
+
+    fn known(&self) -> String {
+        self.known_groups.join(", ")
     }
 }
 
@@ -152,6 +172,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         active: true,
         created: Timestamp::from_secs(1_790_000_000),
         groups: "staff <i>".to_owned(),
+        known_groups: vec!["staff".to_owned()],
         admin: true,
         sessions: vec![SessionRow::sample(false)],
         errors: FieldErrors {
@@ -178,13 +199,13 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             groups: Some("A group's name has no spaces.".to_owned()),
             ..FieldErrors::default()
         },
-        ..Invite::new(sample_chrome("Invite somebody"))
+        ..Invite::new(sample_chrome("Invite somebody"), vec!["staff".to_owned()])
     };
     Ok(vec![
         ("admin-accounts", list.render()?),
         ("admin-account", detail.render()?),
         ("admin-account-disabled", calm.render()?),
-        ("admin-invite", Invite::new(sample_chrome("Invite somebody")).render()?),
+        ("admin-invite", Invite::new(sample_chrome("Invite somebody"), Vec::new()).render()?),
         ("admin-invite-errors", invite.render()?),
     ])
 }

@@ -1,0 +1,83 @@
+//! Whether the services could listen where the settings say, or do so already; and whether they may have
+//! enough files open.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use super::Findings;
+use crate::cli::open_files;
+use crate::config::Settings;
+use crate::token::KeyRing;
+use crate::web::signer::Signer;
+
+/// How long the process that has the port may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: bool, findings: &mut Findings) {
+    for (key, address) in [("web.listen", settings.web.listen), ("download.listen", settings.download.listen)]
+    {
+        let taken = match TcpListener::bind(address) {
+            Ok(_) => {
+                findings.ok(key, &format!("{address} is free"));
+                continue;
+            }
+            Err(taken) => taken,
+        };
+        if taken.kind() != std::io::ErrorKind::AddrInUse {
+            let text = format!("cannot listen on {address}: {taken}");
+            findings.problem(
+                key,
+                &text,
+                "choose an address of this machine, and a port that this user may use",
+            );
+            continue;
+        }
+        let is_ours = match key {
+            "web.listen" => may_enter && shows_our_keys(settings, address).await,
+            _ => store_in_use || (settings.download.used_tokens.is_postgres() && answers(address).await),
+        };
+        if is_ours {
+            findings.ok(key, &format!("the running service has {address}"));
+        } else {
+            let text = format!("{address} is in use by another process");
+            findings.problem(key, &text, "stop that one, or choose another port");
+        }
+    }
+    if let Some((allowed, needed)) = open_files::shortage(settings) {
+        let text = format!(
+            "this process may open {allowed} files, and the connections that the settings allow can need {needed}"
+        );
+        let remedy = "raise the limit (`ulimit -n`, `LimitNOFILE=`) or lower `max_connections`";
+        findings.warning("open files", &text, remedy);
+    }
+}
+
+/// Whether the web app that answers there signs with the keys of this data directory.
+async fn shows_our_keys(settings: &Settings, address: SocketAddr) -> bool {
+    let Some(shown) = ask(address, crate::config::JWKS_PATH).await else { return false };
+    let now = crate::clock::Clock::wall().now();
+    let ours = Signer::open(&settings.keys_dir(), now).ok().and_then(|signer| signer.ring(now).ok());
+    let (Ok(shown), Some(ours)) = (KeyRing::from_jwks(&shown), ours) else { return false };
+    let shown: Vec<&str> = shown.kids().collect();
+    ours.kids().any(|kid| shown.contains(&kid))
+}
+
+async fn answers(address: SocketAddr) -> bool {
+    ask(address, "/healthz").await.is_some_and(|text| text.trim() == "ok")
+}
+
+async fn ask(address: SocketAddr, path: &str) -> Option<String> {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().ok()?;
+    let answer = client.get(format!("http://{address}{path}")).send().await.ok()?;
+    if !answer.status().is_success() || answer.content_length().is_none_or(|length| length > 1 << 20) {
+        return None;
+    }
+    answer.text().await.ok()
+}

@@ -1,0 +1,108 @@
+//! Forms that arrived after their sender's log-in had ended: kept for a few minutes, in memory, so that
+//! what was typed is still there after logging in again. Only the browser that sent one gets it back.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::secret::{Digest, RandomError, Secret};
+
+/// How long a form is kept.
+const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Most bytes of a form that is kept, and most forms of all browsers together: 4 MiB.
+pub const MOST_BYTES: usize = 32 * 1024;
+const MOST_FORMS: usize = 128;
+
+/// Most forms of one browser.
+const MOST_OF_ONE: usize = 4;
+
+/// A form as it was sent.
+pub struct UnsentForm {
+    /// Where it was sent to: a path of this app.
+    pub action: String,
+    /// The names and values of its fields, without the CSRF token.
+    pub fields: Vec<(String, Zeroizing<String>)>,
+}
+
+struct Kept {
+    id: Digest,
+    browser: Digest,
+    until: Timestamp,
+    form: Arc<UnsentForm>,
+}
+
+/// The forms of all browsers, the oldest first.
+#[derive(Default)]
+pub struct UnsentForms(Mutex<VecDeque<Kept>>);
+
+impl UnsentForms {
+    /// Keeps a form for the browser with that secret; returns the id by which it is found again.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn keep(&self, browser: &Secret, form: UnsentForm, now: Timestamp) -> Result<Secret, RandomError> {
+        let id = Secret::random::<16>()?;
+        let browser = browser.digest();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|form| form.until > now);
+        if kept.iter().filter(|form| form.browser == browser).count() >= MOST_OF_ONE
+            && let Some(oldest) = kept.iter().position(|form| form.browser == browser)
+        {
+            kept.remove(oldest);
+        }
+        while kept.len() >= MOST_FORMS {
+            kept.pop_front();
+        }
+        kept.push_back(Kept { id: id.digest(), browser, until: now.plus(KEPT_FOR), form: Arc::new(form) });
+        Ok(id)
+    }
+
+    /// The form with that id, if that browser sent it and it is still kept.
+    pub fn find(&self, browser: &Secret, id: &str, now: Timestamp) -> Option<Arc<UnsentForm>> {
+        let (browser, id) = (browser.digest(), Secret::presented(id).digest());
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().find(|kept| kept.id == id && kept.browser == browser && kept.until > now);
+        found.map(|kept| Arc::clone(&kept.form))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> UnsentForm {
+        let fields = vec![("note".to_owned(), Zeroizing::new(text.to_owned()))];
+        UnsentForm { action: "/links".to_owned(), fields }
+    }
+
+    #[test]
+    fn a_form_is_kept_for_its_own_browser_and_for_a_while() {
+        let forms = UnsentForms::default();
+        let (one, other) = (Secret::presented("one"), Secret::presented("other"));
+        let now = Timestamp::from_secs(1_000);
+        let id = forms.keep(&one, form("typed"), now).unwrap();
+        assert!(forms.find(&one, id.reveal(), now).is_some());
+        assert!(forms.find(&other, id.reveal(), now).is_none());
+        assert!(forms.find(&one, "x", now).is_none());
+        assert!(forms.find(&one, id.reveal(), now.plus(KEPT_FOR)).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound_for_each_and_for_all() {
+        let forms = UnsentForms::default();
+        let (one, now) = (Secret::presented("one"), Timestamp::from_secs(1_000));
+        let first = forms.keep(&one, form("1"), now).unwrap();
+        for _ in 0..MOST_OF_ONE {
+            forms.keep(&one, form("2"), now).unwrap();
+        }
+        assert!(forms.find(&one, first.reveal(), now).is_none());
+        for number in 0..MOST_FORMS + 10 {
+            forms.keep(&Secret::presented(&number.to_string()), form("3"), now).unwrap();
+        }
+        assert_eq!(forms.0.lock().unwrap().len(), MOST_FORMS);
+    }
+}

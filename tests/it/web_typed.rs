@@ -1,0 +1,159 @@
+//! What somebody typed is not lost when their log-in ends, and a browser without cookies is told so.
+
+use crate::support::links::{fields, make};
+use crate::support::web::{FORM, PASSWORD, TestWeb, form};
+
+#[actix_web::test]
+async fn a_form_that_comes_after_the_log_in_ended_is_there_after_the_next() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let mut ada = web.logged_in("ada@example.org").await;
+    let csrf = ada.get("/links/new?file=%2Fopen%2Ffile.txt").await.csrf();
+    web.pass(31 * 60);
+    let note = "typed for\nten minutes";
+    let typed = fields(&[("note", note), ("password", "a secret of mine"), ("csrf", &csrf)]);
+    let answer = ada.post("/links", &typed).await;
+    let login = answer.location.clone().unwrap();
+    assert_eq!(answer.status, 303);
+    assert!(login.starts_with("/login?next=%2Funsent%2F"), "{login}");
+    let page = ada.get(&login).await;
+    assert!(page.body.contains("what you typed is still here"), "{}", page.body);
+    let (_, next) = page.body.split_once("name=\"next\" value=\"").unwrap();
+    let next = next.split('"').next().unwrap().to_owned();
+    let mut other = web.logged_in("ada@example.org").await;
+    assert_eq!(other.get(&next).await.status, 404, "another browser gets nothing");
+    assert_eq!(ada.clone().get(&next).await.status, 303, "nobody gets it before the log-in");
+    let csrf = page.csrf();
+    let login =
+        [("email", "ada@example.org"), ("password", PASSWORD), ("next", next.as_str()), ("csrf", &csrf)];
+    let answer = ada.post("/login", &login).await;
+    assert_eq!(answer.location.as_deref(), Some(next.as_str()));
+    let page = ada.get(&next).await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("typed for\nten minutes</textarea>"), "{}", page.body);
+    assert!(!page.body.contains("<dd><bdi>a secret of mine"), "a password is sent again, and not shown");
+    // The page's own form does it.
+    let csrf = page.csrf();
+    let again = fields(&[("note", note), ("password", "a secret of mine"), ("csrf", &csrf)]);
+    let answer = ada.post("/links", &again).await;
+    assert!(answer.status == 303 && answer.location.unwrap().starts_with("/links/"));
+    web.pass(16 * 60);
+    let mut later = web.logged_in("ada@example.org").await;
+    later.cookies.insert("form".to_owned(), ada.cookies["form"].clone());
+    assert_eq!(later.get(&next).await.status, 404, "a quarter of an hour is long enough");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn no_foreign_page_can_leave_a_form_behind() {
+    let web = TestWeb::spawn().await;
+    let mut browser = web.browser();
+    browser.headers = vec![("origin", "https://evil.example".to_owned())];
+    let answer = browser.post("/links", &fields(&[("note", "planted")])).await;
+    assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login")));
+    let mut browser = web.browser();
+    let large = form(&fields(&[("note", "x".repeat(40_000).as_str())]));
+    let answer = browser.send(reqwest::Method::POST, "/links", Some((FORM, large))).await;
+    assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login")), "nor a large one");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_browser_that_keeps_no_cookies_is_told_that_they_are_needed() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    for (page, fields) in [
+        ("/login", vec![("email", "ada@example.org"), ("password", PASSWORD), ("next", "")]),
+        ("/forgot", vec![("email", "ada@example.org")]),
+    ] {
+        let mut browser = web.browser();
+        let csrf = browser.get(page).await.csrf();
+        browser.cookies.clear();
+        let answer = browser.post(page, &[fields, vec![("csrf", csrf.as_str())]].concat()).await;
+        assert_eq!(answer.status, 403, "{page}");
+        assert!(answer.body.contains("Cookies are needed"), "{page}: {}", answer.body);
+    }
+    let mut foreign = web.browser();
+    foreign.headers = vec![("origin", "https://evil.example".to_owned())];
+    let answer = foreign.post("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]).await;
+    assert!(answer.status == 403 && !answer.body.contains("Cookies are needed"), "{}", answer.body);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_link_is_found_whatever_a_mail_program_added_and_one_that_was_cut_is_called_so() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let mut ada = web.logged_in("ada@example.org").await;
+    let made = make(&mut ada, &[]).await;
+    let public = &made.public[0];
+    for added in ["/", ".", ",", ")", "%3E", "%20", ").", "%22", "%E2%80%9D", ";", "%3C/a%3E"] {
+        let answer = web.browser().get(&format!("{public}{added}")).await;
+        assert_eq!((answer.status, answer.location.as_deref()), (308, Some(public.as_str())), "{added}");
+    }
+    let cut = &public[..public.len() - 1];
+    for address in [cut, "/reset/abc.def.ghi", "/activate/abc", "/confirm-address/abc.d"] {
+        let answer = web.browser().get(address).await;
+        assert_eq!(answer.status, 404, "{address}");
+        assert!(answer.body.contains("This link is incomplete"), "{address}: {}", answer.body);
+        assert!(!answer.body.contains("your files"), "a recipient has none");
+    }
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn small_addresses_that_programs_ask_for_are_answered() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    let mut ada = web.logged_in("ada@example.org").await;
+    let robots = ada.get("/robots.txt").await;
+    assert_eq!((robots.status, robots.body.as_str()), (200, "User-agent: *\nDisallow: /\n"));
+    let icon = ada.get("/favicon.ico").await;
+    assert_eq!((icon.status, icon.header("content-type")), (200, "image/svg+xml"));
+    assert_eq!(ada.get("/.well-known/change-password").await.location.as_deref(), Some("/account"));
+    assert_eq!(
+        ada.get("/signup").await.location.as_deref(),
+        Some("/files/"),
+        "a person who is logged in has an account"
+    );
+    let left = ada.fill("/account", "/logout", &[]).await;
+    assert_eq!(left.header("clear-site-data"), "\"cache\"");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_form_with_errors_says_so_in_its_title_and_puts_the_cursor_there() {
+    let web = TestWeb::spawn().await;
+    let mut browser = web.browser();
+    assert!(browser.get("/signup").await.body.contains("<title>Sign up"));
+    let fields = [
+        ("email", "x@example.org"),
+        ("name", "X"),
+        ("password", "passwordpassword"),
+        ("password_again", "passwordpassword"),
+    ];
+    let answer = browser.fill("/signup", "/signup", &fields).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.body.contains("<title>Error: Sign up"), "{}", answer.body);
+    assert!(answer.body.contains("role=\"alert\" tabindex=\"-1\" autofocus>"), "{}", answer.body);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_group_that_no_share_names_is_told_with_those_that_there_are_and_disabling_asks_once_more() {
+    let web = TestWeb::spawn().await;
+    let account = web.account("kim@example.org", &["staf"]).await;
+    web.account("ada@example.org", &[]).await;
+    let ada = web.outside.accounts.by_email(&"ada@example.org".parse().unwrap()).await.unwrap().unwrap();
+    let actor = oncelink::web::audit::Actor::operator();
+    let (none, now) = (std::collections::BTreeSet::new(), web.clock.now());
+    web.outside.account_admin.set_rights(&ada, &none, true, &actor, now).await.unwrap();
+    let mut ada = web.logged_in("ada@example.org").await;
+    assert!(ada.get("/admin/invite").await.body.contains("Available groups: <bdi>staff</bdi>"));
+    let page = ada.get(&format!("/admin/accounts/{}", account.id.as_str())).await.body;
+    assert!(page.contains("No share names the group <bdi>“staf”</bdi>"), "{page}");
+    let confirm =
+        page.split("<details class=\"confirm\">").nth(1).unwrap().split("</details>").next().unwrap();
+    assert!(confirm.contains("/disable\"") && confirm.contains("<summary"), "{confirm}");
+    web.stop().await;
+}
