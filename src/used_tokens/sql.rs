@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, QueryBuilder, Row};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row};
 
 use super::{Lease, Mark, Reservation, StoreError, Use, UsedToken, UsedTokens};
 use crate::clock::{Clock, Timestamp};
@@ -268,10 +268,11 @@ impl UsedTokens for SqlUsedTokens {
         if jtis.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = QueryBuilder::<Any>::new("SELECT jti FROM used_tokens WHERE revoked = 1 AND jti IN ");
-        push_jtis(&mut query, jtis);
+        let sql = format!("SELECT jti FROM used_tokens WHERE revoked = 1 AND jti IN ({})", places(1, jtis));
+        let query = sqlx::query_scalar(AssertSqlSafe(sql));
+        let query = jtis.iter().fold(query, |query, jti| query.bind(jti.to_string()));
         let failed = backend("ask for revocations");
-        let rows: Vec<String> = query.build_query_scalar().fetch_all(&self.reader).await.map_err(&failed)?;
+        let rows: Vec<String> = query.fetch_all(&self.reader).await.map_err(&failed)?;
         let read = |row: String| row.parse().map_err(|e| failed(sqlx::Error::Decode(Box::new(e))));
         rows.into_iter().map(read).collect()
     }
@@ -281,14 +282,13 @@ impl UsedTokens for SqlUsedTokens {
         if jtis.is_empty() {
             return Ok(());
         }
-        let mut query = QueryBuilder::<Any>::new("UPDATE used_tokens SET active_at = ");
-        query
-            .push_bind(to_column(now))
-            .push(" WHERE active_at < ")
-            .push_bind(to_column(now))
-            .push(" AND jti IN ");
-        push_jtis(&mut query, jtis);
-        query.build().execute(&self.writer).await.map_err(backend("note what is being sent"))?;
+        let sql = format!(
+            "UPDATE used_tokens SET active_at = $1 WHERE active_at < $1 AND jti IN ({})",
+            places(2, jtis)
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(to_column(now));
+        let query = jtis.iter().fold(query, |query, jti| query.bind(jti.to_string()));
+        query.execute(&self.writer).await.map_err(backend("note what is being sent"))?;
         Ok(())
     }
 
@@ -378,13 +378,10 @@ async fn add_later_columns(connection: &mut AnyConnection, is_postgres: bool) ->
     Ok(())
 }
 
-fn push_jtis(query: &mut QueryBuilder<Any>, jtis: &[Jti]) {
-    query.push("(");
-    let mut listed = query.separated(", ");
-    for jti in jtis {
-        listed.push_bind(jti.to_string());
-    }
-    query.push(")");
+/// `$1, $2, …` for as many jtis, from `first` on.
+fn places(first: usize, jtis: &[Jti]) -> String {
+    let places: Vec<String> = (first..).take(jtis.len()).map(|place| format!("${place}")).collect();
+    places.join(", ")
 }
 
 fn from_row(jti: Jti, row: &AnyRow) -> Result<UsedToken, sqlx::Error> {
