@@ -7,8 +7,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::clock::Clock;
 use crate::config::Settings;
+use crate::server::data_dir::clock_of;
 use crate::server::{self, Role};
 use crate::telemetry;
 
@@ -37,7 +37,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         command => command.unwrap_or(Command::Serve),
     };
     let settings = Settings::of_process(cli.config.as_deref())?;
-    let clock = Clock::wall();
+    // The services' own time, even while they run: a command never lives in another one.
+    let clock = clock_of(&settings.data_dir);
     let now = clock.now();
     match command {
         Command::Serve => serve(settings, Role::Both).await,

@@ -30,6 +30,8 @@ const REVOKING: Duration = Duration::from_secs(2);
 pub struct Administration {
     /// The present moment.
     pub clock: Clock,
+    /// The clock skew that tokens are allowed.
+    pub leeway: Duration,
     /// The database.
     pub db: Database,
     /// What cached accounts are checked against.
@@ -107,6 +109,7 @@ impl Administration {
             generations,
             queue,
             issuer,
+            leeway: settings.token.leeway,
             clock,
         })
     }

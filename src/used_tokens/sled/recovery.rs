@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::clock::{Clock, Timestamp};
 use crate::secret::random_bytes;
@@ -24,9 +24,6 @@ use crate::used_tokens::sled::index::{Index, Place};
 use crate::used_tokens::sled::journal::{create_segment, segment_path};
 use crate::used_tokens::sled::record::{Slot, StoreId};
 use crate::used_tokens::sled::{OpenError, failed};
-
-/// A wall clock this far behind the high-water mark is worth a word.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// A store that is ready to serve. Its journal is settled.
 pub(super) struct Recovered {
@@ -89,7 +86,7 @@ impl Site<'_> {
         let books = found.books();
         let mark = journal.iter().map(|slot| slot.mark).chain(books.map(|books| books.mark)).max();
         let mark = mark.unwrap_or_default();
-        self.keep_time(mark);
+        self.clock.raise_to(mark);
         if doubts.is_empty() {
             self.go_on(found, &journal, mark)
         } else {
@@ -171,18 +168,6 @@ impl Site<'_> {
         let path = database_path(self.dir);
         self.move_aside(&path)?;
         Database::create(&path, Books::new(fresh_id()?, fence, mark)).map_err(unusable)
-    }
-
-    fn keep_time(&self, mark: Timestamp) {
-        self.clock.raise_to(mark);
-        let wall = self.clock.unguarded_now();
-        if mark > wall.plus(CLOCK_TOLERANCE) {
-            warn!(
-                "the clock shows {wall}, but this store was used at {mark} already; time stands still until the \
-                 clock gets there: set the clock right, or if it was wrong then, move the store away: links issued \
-                 before are refused from then on"
-            );
-        }
     }
 
     fn make_segments(&self, store: &StoreId, slots: u32) -> Result<(), OpenError> {
