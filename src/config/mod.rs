@@ -73,6 +73,11 @@ impl Settings {
         self.data_dir.join("outbox")
     }
 
+    /// The web app's database, where it is SQLite.
+    pub fn database_file(&self) -> PathBuf {
+        self.data_dir.join("web").join("oncelink.sqlite")
+    }
+
     /// The folder of what the download service keeps for itself.
     pub fn download_dir(&self) -> PathBuf {
         self.data_dir.join("download")

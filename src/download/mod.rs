@@ -15,6 +15,7 @@ pub mod pages;
 mod problem;
 pub mod receipts;
 mod redeem;
+pub mod remembered;
 mod response;
 mod state;
 

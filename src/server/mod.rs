@@ -23,6 +23,7 @@ use crate::config::Settings;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::download::receipts::{self, OverHttp, OverHttpError, Receipts};
+use crate::download::remembered::Remembered;
 use crate::files::{ShareError, Shares};
 use crate::id::Jti;
 use crate::secret::RandomError;
@@ -35,6 +36,9 @@ use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
 use crate::web::issued::{RevokeError, RevokeTokens};
+
+/// How long a download service by itself waits at start for the web app's word.
+const GREETING: Duration = Duration::from_secs(1);
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,9 +261,16 @@ impl Running {
                 open_store(&self.settings, clock.clone(), nothing_before).await?
             }
         };
-        wait_for_fence(store.as_ref(), clock).await;
         self.stores.push(store.clone());
+        let shared = self.settings.download.used_tokens.is_postgres();
+        let leeway = self.settings.token.leeway;
+        let remembered = Remembered::open(&own_dir, store.clone(), shared, clock.clone(), leeway).await;
+        let remembered = Arc::new(remembered.map_err(ServeError::SharedStore)?);
         let receipts = self.open_receipts(store.as_ref(), clock.clone(), web_app).await?;
+        receipts.remember_by(remembered.clone());
+        receipts.greet(if web_app.is_some() { Duration::from_secs(30) } else { GREETING }).await;
+        wait_for_fence(store.as_ref(), clock).await;
+        self.tasks.push(tokio::spawn(async move { remembered.watch().await }));
         let state = DownloadState::new(&self.settings, clock.clone(), keys, shares, store, receipts.clone())?;
         let state = Arc::new(state);
         if let Some(app) = web_app {

@@ -15,7 +15,7 @@ mod tests;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -25,6 +25,7 @@ use crate::download::ledger::Delivery;
 use crate::download::receipts::book::Book;
 use crate::download::receipts::outbox::{Kept, Outbox};
 use crate::download::receipts::tally::Tally;
+use crate::download::remembered::Remembered;
 use crate::id::Jti;
 use crate::receipt::{DeliveryState, TakeReports};
 use crate::secret::{RandomError, Secret};
@@ -81,6 +82,8 @@ pub struct Receipts {
     /// Woken when there is something to tell.
     to_tell: Notify,
     way: teller::Way,
+    /// What reports bring to the web app beside receipts.
+    remembered: OnceLock<Arc<Remembered>>,
 }
 
 /// A redemption under way. Until it is dropped, the watermark does not pass its moment.
@@ -138,6 +141,7 @@ impl Receipts {
             changed: Arc::default(),
             to_tell: Notify::new(),
             way: teller::Way::default(),
+            remembered: OnceLock::new(),
         })
     }
 
@@ -145,6 +149,11 @@ impl Receipts {
     pub fn tell_by(&self, to: Arc<dyn TakeReports>) {
         self.way.set(to);
         self.to_tell.notify_one();
+    }
+
+    /// Says once and for all what is remembered; reports then bring it to the web app and back.
+    pub fn remember_by(&self, remembered: Arc<Remembered>) {
+        let _only_the_first_counts = self.remembered.set(remembered);
     }
 
     /// Looks after the deliveries, for ever. Ends when it is dropped.

@@ -4,7 +4,9 @@
 mod rows;
 mod writer;
 
+use std::fs::OpenOptions;
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -131,9 +133,10 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Opens the file, or makes it.
     pub(super) async fn open(path: &Path, id: &str, now: Timestamp) -> Result<Outbox, OutboxError> {
+        // SQLite gives its -wal and -shm files the same mode.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .busy_timeout(Duration::from_secs(5))
             .journal_mode(SqliteJournalMode::Wal)
             // Anything less loses the last commits with the power.
