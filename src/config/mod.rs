@@ -23,6 +23,7 @@ mod validate;
 pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
+pub use load::DEFAULT_FILE;
 pub use network::{InvalidNetwork, Network};
 pub use size::{InvalidSize, parse as parse_size};
 

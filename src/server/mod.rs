@@ -99,6 +99,9 @@ pub enum ServeError {
     /// The receipts can't be kept.
     #[error(transparent)]
     Receipts(#[from] receipts::OpenError),
+    /// The times of the receipts can't be reset.
+    #[error("cannot reset the times of the receipts that wait to be told")]
+    ReceiptsTime(#[source] receipts::OutboxError),
     /// The web app can't be told of receipts.
     #[error(transparent)]
     Telling(#[from] OverHttpError),

@@ -75,6 +75,7 @@ pub mod signer;
 pub mod state;
 pub mod storage;
 pub mod throttle;
+pub mod time_reset;
 pub mod uploads;
 
 /// How often the database is held against what is known of it.

@@ -34,6 +34,9 @@ use crate::used_tokens::{Mark, StoreError, UsedTokens};
 pub use self::outbox::OutboxError;
 pub use self::over_http::{OverHttp, OverHttpError};
 
+/// The outbox's file in the folder of the download service.
+const FILE: &str = "receipts.sqlite";
+
 /// How often running deliveries are looked at …
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// … and the least time between two looks, however much happens.
@@ -56,6 +59,15 @@ pub enum OpenError {
     /// No random bytes for its id.
     #[error(transparent)]
     Random(#[from] RandomError),
+}
+
+/// Resets the times of the receipts in `folder`, which no service uses meanwhile, to `now`.
+///
+/// # Errors
+/// When their file can't be written.
+pub async fn reset_time(folder: &Path, now: Timestamp) -> Result<(), OutboxError> {
+    let path = folder.join(FILE);
+    if path.exists() { outbox::reset_time(&path, now).await } else { Ok(()) }
 }
 
 /// How receipts are kept.
@@ -105,7 +117,7 @@ impl Receipts {
         rules: Rules,
     ) -> Result<Receipts, OpenError> {
         let (now, id) = (clock.now(), Secret::random::<8>()?);
-        let outbox = Outbox::open(&folder.join("receipts.sqlite"), id.reveal(), now).await?;
+        let outbox = Outbox::open(&folder.join(FILE), id.reveal(), now).await?;
         let node = if rules.shared { format!("{}#{}", rules.node, outbox.id) } else { rules.node };
         let book = Book::new(rules.lease, now);
         let (mut left_behind, mut cancelled) = (Vec::new(), Vec::new());

@@ -73,14 +73,20 @@ impl Standings {
     }
 }
 
-async fn end(transaction: Within<'_>, now: Timestamp) -> Result<Ended, QueryError> {
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(at) FROM audit").fetch_one(&mut **transaction).await?;
+/// Ends all sessions, in every process. Returns how many.
+pub(in crate::web) async fn end_sessions(transaction: Within<'_>) -> Result<u64, QueryError> {
     let sessions = sqlx::query("DELETE FROM sessions").execute(&mut **transaction).await?.rows_affected();
     sqlx::query("UPDATE generations SET number = number + $1 WHERE name = 'accounts'")
         .bind(BEYOND)
         .execute(&mut **transaction)
         .await?;
+    Ok(sessions)
+}
+
+async fn end(transaction: Within<'_>, now: Timestamp) -> Result<Ended, QueryError> {
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(at) FROM audit").fetch_one(&mut **transaction).await?;
+    let sessions = end_sessions(transaction).await?;
     let open = "SELECT id FROM links WHERE uses IS NOT NULL AND paused = 0 AND withdrawn_at IS NULL";
     let rows = sqlx::query(open).fetch_all(&mut **transaction).await?;
     for row in &rows {

@@ -25,6 +25,9 @@ use crate::web::links::key::LinkKey;
 mod acting;
 mod stores;
 
+pub(super) use self::acting::end_sessions;
+pub use self::acting::resume_all;
+
 /// The file in the database's folder that says that `oncelink restore` put it there.
 pub const RESTORED_MARK: &str = "restored";
 

@@ -16,11 +16,11 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
-use crate::download::receipts::outbox::rows::{from_column, from_row};
+use crate::download::receipts::outbox::rows::{from_column, from_row, to_column};
 use crate::download::receipts::outbox::writer::{Command, write};
 use crate::download::receipts::tally::Tally;
 use crate::id::Jti;
@@ -128,6 +128,20 @@ pub(super) struct Outbox {
     pub(super) id: String,
     /// Whether it was closed in order, so that nothing can have left since it was written last.
     pub(super) was_closed: bool,
+}
+
+/// Resets the times in the file `path`, which nobody uses meanwhile, to `now`: later ones were never.
+pub(super) async fn reset_time(path: &Path, now: Timestamp) -> Result<(), OutboxError> {
+    let mut file = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
+    let now = to_column(now);
+    for column in ["redeemed_at", "started_at", "last_at", "until"] {
+        let update = format!("UPDATE receipts SET {column} = $1 WHERE {column} > $1");
+        sqlx::query(AssertSqlSafe(update)).bind(now).execute(&mut file).await?;
+    }
+    let made_at =
+        "UPDATE outbox SET value = CAST($1 AS TEXT) WHERE name = 'made-at' AND CAST(value AS INTEGER) > $1";
+    sqlx::query(made_at).bind(now).execute(&mut file).await?;
+    Ok(file.close().await?)
 }
 
 impl Outbox {
