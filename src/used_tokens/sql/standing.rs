@@ -95,6 +95,9 @@ impl SqlUsedTokens {
         remembered: &Standing,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        if remembered.id != self.id {
+            return Ok(false);
+        }
         let failed = backend("raise its fence");
         let mut transaction = self.writer.begin().await.map_err(&failed)?;
         // Makes others who would do the same wait, who then find it done.
