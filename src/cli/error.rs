@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::cli::{BackupError, RestoreError};
 use crate::config::SettingsError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -123,6 +124,12 @@ pub enum CliError {
         /// The address.
         email: String,
     },
+    /// No backup was made.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Nothing was restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// Standard input can't be read.
     #[error("cannot read standard input")]
     Input(#[source] io::Error),

@@ -7,24 +7,34 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::clock::Clock;
 use crate::config::Settings;
+use crate::server::data_dir::clock_of;
 use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
 mod audit;
+mod backup;
 mod check;
 mod error;
 mod keys;
+mod links;
+mod manifest;
 mod open_files;
+mod reset_clock;
+mod restore;
 mod revoke;
 mod ring;
 mod token;
 mod user;
 
-pub use args::{AuditCommand, Cli, Command, KeysCommand, TokenCommand, UserCommand};
+pub use args::{
+    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinksCommand, TokenCommand, UserCommand,
+};
+pub use backup::BackupError;
 pub use error::{CliError, PublicKeysError};
+pub use manifest::ManifestError;
+pub use restore::RestoreError;
 
 /// Does what the command line asks for.
 ///
@@ -37,7 +47,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         command => command.unwrap_or(Command::Serve),
     };
     let settings = Settings::of_process(cli.config.as_deref())?;
-    let clock = Clock::wall();
+    // The services' own time, even while they run: a command never lives in another one.
+    let clock = clock_of(&settings.data_dir);
     let now = clock.now();
     match command {
         Command::Serve => serve(settings, Role::Both).await,
@@ -48,6 +59,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Keys(command) => done(keys::run(&settings, &command, now)),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
+        Command::Links(LinksCommand::Resume { .. }) => done(links::resume_restored(&settings, clock).await),
+        Command::Backup { folder } => done(backup::run(&settings, cli.config.as_deref(), &folder, now).await),
+        Command::Restore { folder, force } => done(restore::run(&settings, &folder, force, now)),
+        Command::Clock(ClockCommand::Reset) => done(reset_clock::run(&settings).await),
         Command::Check => check::run(&settings, &clock).await,
         Command::Completions { shell } => done(print(&args::completions(shell))),
     }

@@ -23,6 +23,7 @@ mod validate;
 pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
+pub use load::DEFAULT_FILE;
 pub use network::{InvalidNetwork, Network};
 pub use size::{InvalidSize, parse as parse_size};
 
@@ -71,6 +72,11 @@ impl Settings {
     /// The folder of mails that are only written down (`mail.send = "outbox"`).
     pub fn outbox_dir(&self) -> PathBuf {
         self.data_dir.join("outbox")
+    }
+
+    /// The web app's database, where it is SQLite.
+    pub fn database_file(&self) -> PathBuf {
+        self.data_dir.join("web").join("oncelink.sqlite")
     }
 
     /// The folder of what the download service keeps for itself.

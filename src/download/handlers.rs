@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::client_address::ClientAddresses;
+use crate::clock::WrongClock;
 use crate::download::body::FileBody;
 use crate::download::conditions::Conditions;
 use crate::download::line::Line;
@@ -48,7 +50,7 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
         }
         "/revocations" => revocations(request, state).await,
         "/healthz" => probe(request, Ok(())),
-        "/readyz" => probe(request, state.ready().await),
+        "/readyz" => readiness(request, state).await,
         "/robots.txt" => {
             probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
@@ -203,6 +205,18 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
+/// `/readyz`: whether tokens can be redeemed now; tells of a clock that is wrong, too. Downloads go on
+/// then, because a node that is taken out of service does not get its clock right by that.
+async fn readiness(request: &HttpRequest, state: &DownloadState) -> Result<HttpResponse, Refusal> {
+    let ready = probe(request, state.ready().await)?;
+    Ok(match state.clock.wrong(state.rules.leeway) {
+        Some(wrong) if ready.status() == StatusCode::OK => {
+            plain(StatusCode::OK, format!("ok\nproblem: {wrong}; {}\n", WrongClock::REMEDY))
+        }
+        _ => ready,
+    })
+}
+
 fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<HttpResponse, Refusal> {
     match (request.method(), verdict) {
         (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
@@ -211,7 +225,7 @@ fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<Htt
     }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
+fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response::harden(&mut response);
     response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)

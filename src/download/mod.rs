@@ -15,6 +15,7 @@ pub mod pages;
 mod problem;
 pub mod receipts;
 mod redeem;
+pub mod remembered;
 mod reservation;
 mod response;
 mod shared_store;

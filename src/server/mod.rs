@@ -1,13 +1,14 @@
 //! Wires the services: opens what they need, binds the listeners, serves until told to stop.
 //! The only module beside the command line that knows both services.
 
+pub mod data_dir;
 mod listen;
+mod time;
 mod transport;
 
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,11 @@ use crate::config::Settings;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::download::receipts::{self, OverHttp, OverHttpError, Receipts};
+use crate::download::remembered::Remembered;
 use crate::files::{ShareError, Shares};
 use crate::id::Jti;
 use crate::secret::RandomError;
+use crate::server::data_dir::{DataDir, DataDirError, make_private};
 use crate::server::listen::Limits;
 use crate::telemetry::chain;
 use crate::token::{SecretFileError, SharedSecret};
@@ -33,6 +36,9 @@ use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
 use crate::web::issued::{RevokeError, RevokeTokens};
+
+/// How long a download service by itself waits at start for the web app's word.
+const GREETING: Duration = Duration::from_secs(1);
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +75,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
-    /// The data directory can't be made or written.
-    #[error("cannot use the data directory {} (`data_dir`); make it writable for this user", path.display())]
-    DataDir {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// A share can't be opened.
     #[error(transparent)]
     Share(#[from] ShareError),
@@ -99,6 +99,9 @@ pub enum ServeError {
     /// The receipts can't be kept.
     #[error(transparent)]
     Receipts(#[from] receipts::OpenError),
+    /// The times of the receipts can't be reset.
+    #[error("cannot reset the times of the receipts that wait to be told")]
+    ReceiptsTime(#[source] receipts::OutboxError),
     /// The web app can't be told of receipts.
     #[error(transparent)]
     Telling(#[from] OverHttpError),
@@ -140,6 +143,8 @@ pub struct Running {
     download_state: Option<Arc<DownloadState>>,
     receipts: Option<Arc<Receipts>>,
     stores: Vec<Arc<dyn UsedTokens>>,
+    data_dir: Arc<DataDir>,
+    clock: Clock,
 }
 
 /// Opens everything, binds and begins to serve; returns when both services answer.
@@ -169,8 +174,8 @@ pub async fn start_with(
         "download.listen",
         &mut settings.download.public_url,
     )?;
-    make_private_dir(&settings.data_dir)?;
-    let began = clock.now();
+    let data_dir = Arc::new(DataDir::hold(&settings.data_dir)?);
+    let began = time::begin(&data_dir, &settings, &clock);
     let shares = Shares::open(&settings.shares)?;
     let mut running = Running {
         web: None,
@@ -183,6 +188,8 @@ pub async fn start_with(
         download_state: None,
         receipts: None,
         stores: Vec::new(),
+        data_dir: data_dir.clone(),
+        clock: clock.clone(),
         settings,
     };
     // The web app last: a token that it issues must not be older than the store's fence.
@@ -196,6 +203,8 @@ pub async fn start_with(
     if let (Some(listener), Some(app)) = (web_listener, web_app) {
         running.serve_web(listener, app).await?;
     }
+    let leeway = running.settings.token.leeway;
+    running.tasks.push(tokio::spawn(time::watch(data_dir, clock, leeway)));
     Ok(running)
 }
 
@@ -234,7 +243,7 @@ impl Running {
     ) -> Result<(), ServeError> {
         self.download = listener.local_addr().ok();
         let own_dir = self.settings.download_dir();
-        make_private_dir(&own_dir)?;
+        make_private(&own_dir).map_err(|source| DataDirError::Io { path: own_dir.clone(), source })?;
         let configured = &self.settings.token.shared_secrets;
         let read = configured.iter().map(|secret| SharedSecret::read(&secret.kid, &secret.file));
         let secrets = read.collect::<Result<Vec<_>, _>>()?;
@@ -255,9 +264,16 @@ impl Running {
                 open_store(&self.settings, clock.clone(), nothing_before).await?
             }
         };
-        wait_for_fence(store.as_ref(), clock).await;
         self.stores.push(store.clone());
+        let shared = self.settings.download.used_tokens.is_postgres();
+        let leeway = self.settings.token.leeway;
+        let remembered = Remembered::open(&own_dir, store.clone(), shared, clock.clone(), leeway).await;
+        let remembered = Arc::new(remembered.map_err(ServeError::SharedStore)?);
         let receipts = self.open_receipts(store.as_ref(), clock.clone(), web_app).await?;
+        receipts.remember_by(remembered.clone());
+        receipts.greet(if web_app.is_some() { Duration::from_secs(30) } else { GREETING }).await;
+        wait_for_fence(store.as_ref(), clock).await;
+        self.tasks.push(tokio::spawn(async move { remembered.watch().await }));
         let state = DownloadState::new(&self.settings, clock.clone(), keys, shares, store, receipts.clone())?;
         let state = Arc::new(state);
         if let Some(app) = web_app {
@@ -349,6 +365,7 @@ impl Running {
         if let Some(app) = &self.web_app {
             app.close().await;
         }
+        time::keep(&self.data_dir, &self.clock);
     }
 }
 
@@ -407,15 +424,6 @@ fn bind_if(
         *public_url = format!("{host}:{}", listener.local_addr().map_err(fail)?.port());
     }
     Ok(Some(listener))
-}
-
-fn make_private_dir(path: &Path) -> Result<(), ServeError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| ServeError::DataDir { path: path.to_owned(), source })
 }
 
 /// Tells the terminal where to go. Written past the log: the first administrator's link is a secret.

@@ -8,6 +8,8 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -18,12 +20,13 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transa
 use crate::config::Settings;
 
 /// The steps that bring a database up to date. A step that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "self-service", include_str!("../../migrations/0002_self_service.sql")),
     (3, "links", include_str!("../../migrations/0003_links.sql")),
     (4, "receipts", include_str!("../../migrations/0004_receipts.sql")),
     (5, "uploads", include_str!("../../migrations/0005_uploads.sql")),
+    (9, "restored", include_str!("../../migrations/0009_restored.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that writes.
@@ -43,6 +46,8 @@ pub struct Database {
     engine: Engine,
     reader: AnyPool,
     writer: AnyPool,
+    /// How often somebody was about to write.
+    writes: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +122,17 @@ impl Database {
         sqlx::any::install_default_drivers();
         let address = settings.web.database.as_str();
         if address == "sqlite" {
-            Database::sqlite(&settings.data_dir.join("web").join("oncelink.sqlite")).await
+            Database::sqlite(&settings.database_file()).await
         } else if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             Database::postgres(address).await
         } else {
             Err(DatabaseError::Address)
         }
+    }
+
+    /// The step up to which this release knows the schema.
+    pub fn newest_step() -> i64 {
+        MIGRATIONS.iter().map(|(step, ..)| *step).max().unwrap_or(0)
     }
 
     async fn sqlite(path: &Path) -> Result<Database, DatabaseError> {
@@ -147,7 +157,7 @@ impl Database {
         // queue up here, in order, instead of polling the file's lock.
         let writer = sqlite_pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let reader = sqlite_pool(4).connect_lazy_with(options);
-        let database = Database { engine: Engine::Sqlite, reader, writer };
+        let database = Database { engine: Engine::Sqlite, reader, writer, writes: Arc::default() };
         database.migrate().await.map_err(|error| match error {
             DatabaseError::Migrate(MigrateError::Execute(source)) => sqlite_failure(path, source),
             other => other,
@@ -174,7 +184,8 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(DatabaseError::Connect)?;
-        let database = Database { engine: Engine::Postgres, reader: pool.clone(), writer: pool };
+        let database =
+            Database { engine: Engine::Postgres, reader: pool.clone(), writer: pool, writes: Arc::default() };
         database.migrate().await?;
         Ok(database)
     }
@@ -197,7 +208,19 @@ impl Database {
     }
 
     /// Where single statements that write go.
-    pub const fn writer(&self) -> &AnyPool {
+    pub fn writer(&self) -> &AnyPool {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        &self.writer
+    }
+
+    /// How often somebody in this process was about to write. Where the number is the same, nothing was
+    /// written in between.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Where statements go that note what was written, and are no write themselves.
+    pub(super) const fn notes(&self) -> &AnyPool {
         &self.writer
     }
 
@@ -211,7 +234,7 @@ impl Database {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::Postgres => "BEGIN",
         };
-        Ok(self.writer.begin_with(statement).await?)
+        Ok(self.writer().begin_with(statement).await?)
     }
 
     /// Commits a transaction.

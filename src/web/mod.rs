@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, scope};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
 use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
@@ -28,6 +29,7 @@ use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
+use crate::web::restored::{RestoredError, Standings};
 use crate::web::rights::Rights;
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::signer::SignerError;
@@ -65,6 +67,7 @@ pub mod passwords;
 pub mod problem;
 pub mod proof;
 pub mod receipts;
+pub mod restored;
 pub mod rights;
 pub mod self_service;
 pub mod sessions;
@@ -72,7 +75,11 @@ pub mod signer;
 pub mod state;
 pub mod storage;
 pub mod throttle;
+pub mod time_reset;
 pub mod uploads;
+
+/// How often the database is held against what is known of it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the present moment is kept on disk …
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
@@ -100,6 +107,9 @@ pub enum OpenError {
     /// The key of links can't be used.
     #[error(transparent)]
     LinkKey(#[from] LinkKeyError),
+    /// It can't be held against what is remembered of it.
+    #[error(transparent)]
+    Restored(#[from] RestoredError),
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
@@ -140,6 +150,15 @@ impl App {
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
         let administration = Administration::open(settings, clock).await?;
         administration.passwords.prepare();
+        let standings = Standings::open(
+            settings,
+            administration.db.clone(),
+            administration.links.key.clone(),
+            administration.issued.clone(),
+            administration.used.clone(),
+            administration.clock.clone(),
+        )
+        .await?;
         let ends = SessionEnds {
             idle: settings.web.session_idle,
             max: settings.web.session_max,
@@ -152,7 +171,9 @@ impl App {
         let uploads = Uploads::new(settings, administration.db.clone(), shares.clone());
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
         let state = State {
-            receipts: Receipts::new(db, queue, administration.clock.clone(), settings),
+            receipts: Receipts::new(db, queue, administration.clock.clone(), settings)
+                .with_standings(standings.clone()),
+            standings,
             node_key: NodeKey::open(&settings.node_key_file())?,
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
@@ -213,8 +234,42 @@ impl App {
             .service(scope("").wrap(from_fn(problem::edge)).configure(handlers::routes));
     }
 
-    /// Keeps the time and forgets what has ended by itself, for ever. Ends when it is dropped.
+    /// Keeps the time, remembers where the database stands, and forgets what has ended by itself, for
+    /// ever. Ends when it is dropped.
     pub async fn tasks(&self) {
+        tokio::join!(self.tend(), self.watch_standing());
+    }
+
+    async fn watch_standing(&self) {
+        let administration = &self.state.administration;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            looks.tick().await;
+            match self.state.standings.advance().await {
+                Err(error) if !failing => {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::warn!(cause, "the account database does not say where it stands");
+                    failing = true;
+                }
+                Err(_) => {}
+                Ok(()) => failing = false,
+            }
+            // Another process has reset the time: then it is reset here, too, if it was ahead.
+            let reset = administration.used.time_reset();
+            if let (Some(mark), Some(wrong)) = (reset, administration.clock.wrong(administration.leeway))
+                && mark <= wrong.wall.plus(administration.leeway)
+            {
+                tracing::warn!(
+                    "the time of the account database was reset to {mark}, and this web app follows"
+                );
+                administration.clock.reset(mark.max(wrong.wall));
+            }
+        }
+    }
+
+    async fn tend(&self) {
         self.sweep_uploads().await;
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
@@ -332,6 +387,10 @@ impl App {
 
     /// Closes the database, after what is under way.
     pub async fn close(&self) {
+        if let Err(error) = self.state.standings.advance().await {
+            let cause = crate::telemetry::chain(&error);
+            tracing::warn!(cause, "the account database did not say where it stands at last");
+        }
         self.state.administration.db.close().await;
     }
 }

@@ -256,6 +256,29 @@ pub fn rotate(
     Ok(made.kid().to_owned())
 }
 
+/// Makes a new active key of the same type and forgets all others at once: nothing that they signed is
+/// to be good any more. Returns its id.
+///
+/// # Errors
+/// When the folder can't be read or written.
+pub fn replace_all(dir: &Path, now: Timestamp) -> Result<String, SignerError> {
+    let folder = Folder::open(dir)?;
+    let lock = folder.lock()?;
+    let before = folder.index()?.unwrap_or_default().keys;
+    let active = before.iter().find(|key| key.retired_until.is_none());
+    let key_type = match active.map(|key| folder.read_key(&key.kid)).transpose()? {
+        Some(key) if key.algorithm() == Algorithm::Es256 => KeyType::P256,
+        _ => KeyType::Ed25519,
+    };
+    let made = PrivateKey::make(key_type)?;
+    folder.write_key(&lock, &made)?;
+    folder.write_index(&lock, &Index { keys: vec![IndexKey::active(&made, now)] })?;
+    for key in before {
+        folder.delete_key(&lock, &key.kid)?;
+    }
+    Ok(made.kid().to_owned())
+}
+
 /// All keys, the active one first.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ use crate::web::cookies::Cookies;
 use crate::web::manage::Manage;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::NodeKey;
+use crate::web::restored::Standings;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
@@ -63,6 +64,8 @@ pub struct State {
     pub cookies: Cookies,
     /// What became of tokens that were taken through links.
     pub receipts: Receipts,
+    /// Where the database stands, so that one that was put back is noticed.
+    pub standings: Standings,
     /// What download services show.
     pub node_key: NodeKey,
 }

@@ -7,8 +7,18 @@ use std::path::{Path, PathBuf};
 
 /// What both services stand on; it imports neither. Each may import those before it that its line
 /// in [`may_import`] names.
-const KERNEL: [&str; 9] =
-    ["clock", "secret", "id", "config", "client_address", "files", "token", "used_tokens", "receipt"];
+const KERNEL: [&str; 10] = [
+    "clock",
+    "secret",
+    "id",
+    "standing",
+    "config",
+    "client_address",
+    "files",
+    "token",
+    "used_tokens",
+    "receipt",
+];
 
 /// What both services share beside the kernel: looks, words and log lines.
 const SHARED: [&str; 3] = ["assets", "human", "telemetry"];
@@ -28,8 +38,9 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("client_address", vec!["config"]),
         ("files", vec!["clock", "config", "id"]),
         ("token", vec!["clock", "files", "id", "secret"]),
-        ("used_tokens", vec!["clock", "files", "id", "secret"]),
-        ("receipt", vec!["clock", "id"]),
+        ("standing", vec![]),
+        ("used_tokens", vec!["clock", "files", "id", "secret", "standing"]),
+        ("receipt", vec!["clock", "id", "standing"]),
         ("assets", vec!["human"]),
         ("human", vec!["clock"]),
         ("telemetry", vec!["config"]),

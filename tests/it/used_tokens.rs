@@ -11,6 +11,7 @@ use oncelink::files::FileVersion;
 use oncelink::files::identity::{Edges, Trace};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
+use oncelink::standing::Standing;
 use oncelink::used_tokens::memory::MemoryUsedTokens;
 use oncelink::used_tokens::sled::{SledUsedTokens, Tuning};
 use oncelink::used_tokens::{
@@ -82,6 +83,7 @@ macro_rules! contract {
             records_outlive_the_process
             time_outlives_the_process
             the_fence_of_a_new_store_is_what_was_vouched_for
+            a_store_behind_what_somebody_remembers_raises_its_fence_for_good
             a_closed_store_answers_nothing
             any_sequence_of_operations_does_what_the_model_does
         );
@@ -428,6 +430,42 @@ async fn the_fence_of_a_new_store_is_what_was_vouched_for<B: Backend>(place: &B)
     let store = place.open(&Clock::manual(NOW), at(17)).await;
     assert_eq!(store.fence(), at(17));
     store.ready().await.unwrap();
+    store.close().await;
+}
+
+async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Backend>(place: &B) {
+    if !B::PERSISTS {
+        return;
+    }
+    let clock = Clock::manual(NOW);
+    let store = open(place).await;
+    let first = store.standing(NOW).await.unwrap().unwrap();
+    assert!(!store.put_back(&first, NOW).await.unwrap(), "it stands where it is remembered");
+    store.claim(redeemed(jti(), at(9_000))).await.unwrap();
+    let later = store.standing(NOW).await.unwrap().unwrap();
+    assert!(first.is_behind(&later), "{later:?} after {first:?}");
+    assert!(!store.put_back(&first, NOW).await.unwrap(), "others may remember less");
+    let other = Standing { id: "another store".to_owned(), position: later.position + 1, ..later.clone() };
+    assert!(!store.put_back(&other, NOW).await.unwrap(), "that is another store");
+
+    let remembered = Standing { position: later.position + 1000, ..later.clone() };
+    assert!(store.put_back(&remembered, NOW).await.unwrap());
+    assert_eq!(store.fence(), at(1));
+    let after = store.standing(NOW).await.unwrap().unwrap();
+    assert!(remembered.is_behind(&after), "{after:?} after {remembered:?}");
+    assert!(!store.put_back(&remembered, at(7)).await.unwrap(), "that was done already");
+    assert_eq!(store.claim(redeemed(jti(), at(9_000))).await.unwrap(), Use::First);
+    store.close().await;
+
+    let store = place.open(&clock, NOW).await;
+    assert_eq!(store.fence(), at(1));
+    let reopened = store.standing(NOW).await.unwrap().unwrap();
+    assert!(!reopened.is_behind(&after), "{reopened:?} after {after:?}");
+    // A second time, and more than once at a time.
+    let again = Standing { epoch: reopened.epoch + 2, ..reopened };
+    let (one, other) = tokio::join!(store.put_back(&again, at(20)), store.put_back(&again, at(20)));
+    assert!(one.unwrap() || other.unwrap());
+    assert_eq!(store.fence(), at(21));
     store.close().await;
 }
 

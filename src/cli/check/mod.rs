@@ -3,6 +3,7 @@
 
 mod disk;
 mod keys;
+mod restored;
 mod settings;
 mod store;
 
@@ -66,6 +67,7 @@ pub(super) async fn run(settings: &Settings, clock: &Clock) -> Result<ExitCode, 
     disk::look_at_shares(settings, &mut findings);
     keys::look(settings, may_enter, clock.now(), &mut findings).await;
     store::look(settings, may_enter, clock, &mut findings).await;
+    restored::look(settings, may_enter, clock.now(), &mut findings).await;
     let text = findings.0.iter().fold(String::new(), |mut text, (level, line)| {
         let _ = writeln!(text, "{:8} {line}", level.word());
         text

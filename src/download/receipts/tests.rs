@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::download::ledger::{Entered, Ledger, Progress, Proof, RangeSet, Shortfall, Stream, Take, Wish};
 use crate::files::FileVersion;
-use crate::receipt::{NotTaken, Receipt, Report};
+use crate::receipt::{NotTaken, Receipt, Report, Taken};
 use crate::used_tokens::memory::MemoryUsedTokens;
 use crate::used_tokens::{Lease, Mark, UsedToken};
 
@@ -282,12 +282,12 @@ struct Web {
 
 #[async_trait]
 impl TakeReports for Web {
-    async fn take(&self, report: Report) -> Result<(), NotTaken> {
+    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
         if self.down.load(std::sync::atomic::Ordering::SeqCst) {
             return Err(NotTaken("down".into()));
         }
         self.reports.lock().unwrap().push(report);
-        Ok(())
+        Ok(Taken::default())
     }
 }
 

@@ -6,6 +6,7 @@
 //! an fsync is never tried again.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -179,6 +180,13 @@ pub(super) struct Committer {
     pub(super) used_slots: u32,
     pub(super) group: u64,
     pub(super) records: Vec<Settling>,
+    /// How far all of it has come, for others to remember.
+    pub(super) position: Arc<AtomicU64>,
+}
+
+/// Where a store stands that has written so many slots in this generation.
+pub(super) const fn position(generation: u64, used_slots: u32) -> u64 {
+    (generation << 32) | used_slots as u64
 }
 
 /// Poisons the store unless the thread came to its end.
@@ -263,6 +271,7 @@ impl Committer {
         segment.write_all_at(&bytes, slot_offset(self.used_slots))?;
         segment.sync_data()?;
         self.used_slots = self.used_slots.saturating_add(u32::try_from(group.len()).unwrap_or(u32::MAX));
+        self.position.store(position(self.generation, self.used_slots), Ordering::Release);
         Ok(())
     }
 

@@ -8,10 +8,11 @@
 //! Never here: sled on a worker's thread, a lock across an `.await`, an fsync tried twice.
 //!
 //! Limits. A copy of the whole disk below the file system (a snapshot of a virtual machine) put
-//! back cannot be told from the original; nor can files written over in place, witness included,
-//! when the store was neither restarted nor settled in between; nor can the very files of an earlier
-//! time, witness included, that were moved away, replaced by a copy for a while and moved back. The
-//! store must not be on a network file system.
+//! back cannot be told from the original by what is on it; nor can files written over in place, witness
+//! included, when the store was neither restarted nor settled in between; nor can the very files of an
+//! earlier time, witness included, that were moved away, replaced by a copy for a while and moved back.
+//! Only somebody else who remembers a later [`Standing`] can tell. The store must not be on a network
+//! file system.
 
 mod books;
 mod committer;
@@ -26,13 +27,15 @@ mod settler;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use tracing::error;
 
-use self::committer::{Committer, Queue};
+use self::books::Books;
+use self::committer::{Committer, Queue, position};
 use self::database::{Database, DatabaseError};
 use self::files::Lock;
 use self::index::{Index, Place};
@@ -42,6 +45,7 @@ use self::recovery::{Recovered, recover};
 use self::settler::{Progress, Settler};
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
+use crate::standing::Standing;
 use crate::used_tokens::memory::{reserved, revoked};
 use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
@@ -85,7 +89,10 @@ impl Default for Tuning {
 
 /// The used-token store on the local disk.
 pub struct SledUsedTokens {
-    fence: Timestamp,
+    id: String,
+    fence: AtomicU64,
+    epoch: AtomicU64,
+    position: Arc<AtomicU64>,
     opened_mark: Timestamp,
     queue: Arc<Queue>,
     index: Arc<Index>,
@@ -136,19 +143,22 @@ impl SledUsedTokens {
         let books = database.books();
         let queue = Arc::new(Queue::new(next_ticket));
         let progress = Arc::new(Progress::new(books.generation));
+        let generation = books.generation.saturating_add(1);
+        let position = Arc::new(AtomicU64::new(position(generation, 0)));
         let (full, to_settle) = std::sync::mpsc::channel();
         let committer = Committer {
             queue: Arc::clone(&queue),
             store: books.store,
             segments: [segment(0)?, segment(1)?],
             slots,
-            generation: books.generation.saturating_add(1),
+            generation,
             mark: books.mark,
             full,
             progress: Arc::clone(&progress),
             used_slots: 0,
             group: 0,
             records: Vec::new(),
+            position: Arc::clone(&position),
         };
         let settler = Settler {
             queue: Arc::clone(&queue),
@@ -163,13 +173,26 @@ impl SledUsedTokens {
         let committing = thread("used-tokens-commit").spawn(move || committer.run());
         let start = failed("start its threads");
         Ok(SledUsedTokens {
-            fence: books.fence,
+            id: format!("sled-{:032x}", u128::from_be_bytes(books.store)),
+            fence: AtomicU64::new(books.fence.secs()),
+            epoch: AtomicU64::new(books.epoch),
+            position,
             opened_mark: books.mark,
             queue,
             index,
             open: RwLock::new(Some(Open { database, _lock: lock })),
             threads: Mutex::new(vec![committing.map_err(&start)?, settling.map_err(&start)?]),
         })
+    }
+
+    /// Resets the time of the store in the folder `dir`, which nobody may use meanwhile, to `now`: forgets
+    /// all later moments, and refuses all that was issued before the next second. Returns the latest moment
+    /// that it had; `None` when there is no store.
+    ///
+    /// # Errors
+    /// As [`SledUsedTokens::open`].
+    pub fn reset_time(dir: &Path, now: Timestamp) -> Result<Option<Timestamp>, OpenError> {
+        recovery::reset_time(dir, now, Tuning::default().slots)
     }
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -336,11 +359,39 @@ impl UsedTokens for SledUsedTokens {
     }
 
     fn fence(&self) -> Timestamp {
-        self.fence
+        Timestamp::from_secs(self.fence.load(Ordering::Acquire))
     }
 
     fn opened_mark(&self) -> Timestamp {
         self.opened_mark
+    }
+
+    async fn standing(&self, _now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        self.queue.check()?;
+        let number = |value: &AtomicU64| value.load(Ordering::Acquire);
+        let (epoch, position) = (number(&self.epoch), number(&self.position));
+        Ok(Some(Standing { id: self.id.clone(), epoch, position }))
+    }
+
+    /// What tells of it is elsewhere: a disk that was put back below the file system, or the very files
+    /// of an earlier time, look from here like the latest ones.
+    async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
+        let here = self.standing(now).await?;
+        if !here.is_some_and(|here| here.is_behind(remembered)) {
+            return Ok(false);
+        }
+        let fence = self.fence().max(recovery::next_second(now));
+        let epoch = self.epoch.load(Ordering::Acquire).max(remembered.epoch).saturating_add(1);
+        // At once, in case the disk is slow.
+        self.fence.store(fence.secs(), Ordering::Release);
+        let note = move |books: &mut Books| (books.fence, books.epoch) = (fence, epoch);
+        self.with_database("raise its fence", move |database, _| database.settle(Vec::new(), note)).await?;
+        self.epoch.store(epoch, Ordering::Release);
+        error!(
+            "the used-token store was put back from a backup: links issued before {fence} are refused, so that none \
+             works twice, and their owners need new ones"
+        );
+        Ok(true)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -89,6 +89,7 @@ async fn page_of(
         deliveries: DeliveriesPart { deliveries, now },
         chrome: who.chrome(link.title.clone(), Section::Links),
         state: state_of(app, who, &link, &recipients),
+        restored: link.restored,
         id: link.id,
         title: link.title,
         files: link.files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),

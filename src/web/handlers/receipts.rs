@@ -5,7 +5,7 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{App, html};
-use crate::receipt::Report;
+use crate::receipt::{Report, TAKEN_HEADER};
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::pages::deliveries::DeliveriesPart;
@@ -29,8 +29,9 @@ pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Resul
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
-    app.receipts.put_down(&report).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let taken = app.receipts.take_in(&report).await?;
+    let said = serde_json::to_string(&taken).unwrap_or_default();
+    Ok(HttpResponse::NoContent().insert_header((TAKEN_HEADER, said)).finish())
 }
 
 fn refused(mut answer: actix_web::HttpResponseBuilder) -> HttpResponse {

@@ -6,6 +6,7 @@ use actix_web::web::Path;
 
 use super::{App, see_other};
 use crate::assets;
+use crate::clock::WrongClock;
 use crate::web::error::WebError;
 
 pub(super) async fn home() -> HttpResponse {
@@ -27,10 +28,15 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// The app can do its work.
+/// The app can do its work. Tells of a clock that is wrong, too.
 pub(super) async fn readyz(app: App) -> Result<HttpResponse, WebError> {
-    app.administration.db.ready().await?;
-    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"))
+    let administration = &app.administration;
+    administration.db.ready().await?;
+    let text = match administration.clock.wrong(administration.leeway) {
+        Some(wrong) => format!("ready\nproblem: {wrong}; {}\n", WrongClock::REMEDY),
+        None => "ready\n".to_owned(),
+    };
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(text))
 }
 
 /// The public keys. May be kept for five minutes: a key is published for longer than that before

@@ -61,6 +61,9 @@ pub struct Link {
     pub notify: Notify,
     /// Whether it waits.
     pub paused: bool,
+    /// Whether it waits because the database was put back from a backup, which may have forgotten that it
+    /// was used.
+    pub restored: bool,
     /// When it was withdrawn, for good.
     pub withdrawn_at: Option<Timestamp>,
     /// When it was made.
@@ -210,6 +213,7 @@ mod tests {
             mailed_code: false,
             notify: Notify::Never,
             paused: true,
+            restored: false,
             withdrawn_at: None,
             created_at: now,
             files: Vec::new(),

@@ -155,6 +155,8 @@ pub struct OneLink {
     pub title: String,
     /// What it is good for now.
     pub state: State,
+    /// Whether it waits because the database was put back from a backup.
+    pub restored: bool,
     /// What it is on, as shown.
     pub files: Vec<String>,
     /// How many uses each recipient has.
@@ -248,6 +250,7 @@ impl OneLink {
             id: "0123456789abcdefghijkl".to_owned(),
             title: "Report <script>alert(1)</script>".to_owned(),
             state: State::Open,
+            restored: false,
             files: form.files,
             uses: Some(3),
             ends_at: Some(now),
@@ -291,6 +294,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (open, named) = (OneLink::sample(false), OneLink::sample(true));
     let right = OneLink { errors: TermErrors::default(), ..open.clone() };
     let paused = OneLink { state: State::Paused, ends_at: None, uses: None, ..right.clone() };
+    let restored = OneLink { restored: true, ..paused.clone() };
     let withdrawn = OneLink { state: State::Withdrawn, ..right.clone() };
     Ok(vec![
         ("links", list.render()?),
@@ -299,6 +303,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("link-errors", open.render()?),
         ("link-named", named.render()?),
         ("link-paused", paused.render()?),
+        ("link-restored", restored.render()?),
         ("link-withdrawn", withdrawn.render()?),
     ])
 }

@@ -14,6 +14,7 @@ use crate::web::mail::queue::QueueError;
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::receipts::log::{self, Stood};
 use crate::web::receipts::{Receipts, shortened};
+use crate::web::restored::RestoredError;
 
 /// A report could not be put down.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum TakeError {
     /// A mail to an owner could not be queued.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// What was put back from a backup could not be ended.
+    #[error(transparent)]
+    Restored(#[from] RestoredError),
 }
 
 impl From<sqlx::Error> for TakeError {

@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod serving;
 pub mod smtp;
 pub mod stores;
 pub mod tus;
