@@ -5,6 +5,7 @@
 //! sends it; `problem` is the edge where refusals become HTTP.
 
 mod body;
+mod browser;
 mod conditions;
 mod content_disposition;
 mod handlers;
@@ -19,5 +20,5 @@ mod response;
 mod state;
 
 pub use handlers::handle;
-pub use line::Line;
+pub use line::{Line, Orphans};
 pub use state::DownloadState;

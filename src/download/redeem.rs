@@ -5,13 +5,13 @@
 //! and, after a restart, by the durable record alone.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::client_address::Caller;
 use crate::clock::Timestamp;
 use crate::config::Resume;
 use crate::download::conditions::{Conditions, Part, Precondition};
@@ -33,7 +33,7 @@ pub(crate) struct Request {
     /// Set when the token has ended: then it redeems nothing, but a redemption may be finished.
     pub(crate) ended: Option<TokenError>,
     pub(crate) conditions: Conditions,
-    pub(crate) address: IpAddr,
+    pub(crate) caller: Caller,
 }
 
 /// What a request gets.
@@ -101,8 +101,12 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         }
         let until = now.plus(state.lease_max);
         let resume_key = Secret::random::<16>()?;
-        let address = (state.resume == Resume::SameClient).then_some(request.address);
-        let make = || Delivery::new(jti, file.version(), address, resume_key, until, now);
+        let caller = request.caller;
+        let address = caller.address.filter(|_| state.resume == Resume::SameClient);
+        let make = || {
+            let delivery = Delivery::new(jti, file.version(), address, resume_key, until, now);
+            if caller.proxied { delivery.through_proxy(state.resend_proxied) } else { delivery }
+        };
         let delivery = match state.ledger.enter(jti, make) {
             Entered::Claiming(delivery) => delivery,
             Entered::Known => continue,
@@ -112,7 +116,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             .grant
             .link
             .as_deref()
-            .map(|link| state.receipts.begin(jti, link, file.version().len, request.address));
+            .map(|link| state.receipts.begin(jti, link, file.version().len, caller.address));
         // From here on the watermark of what is told stands still, so nothing is released before this
         // is told; but it may have passed the token's end while the file was opened.
         let ends = request.grant.expires_at;
@@ -123,7 +127,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         let range = byte_range(&part, file.version().len);
         match claim(state, delivery, receipt, &request.grant, range, now).await? {
             Claimed::First(stream) => {
-                tracing::info!(%jti, file = ?request.grant.file, address = %request.address, "redeemed");
+                tracing::info!(%jti, file = ?request.grant.file, address = %caller.counted_as, "redeemed");
                 return Ok(Outcome::Stream { stream, file: file.clone(), part });
             }
             Claimed::Replay(used) => {
@@ -248,7 +252,7 @@ async fn resume(
     now: Timestamp,
 ) -> Result<Outcome, Unserved> {
     // Who it is comes first: a stranger learns nothing but that the token is used.
-    if proof(state, request, delivery) != Proof::Key && !delivery.is_for(request.address) {
+    if proof(state, request, delivery) != Proof::Key && !delivery.is_for(request.caller.address) {
         return Err(Refusal::Used.into());
     }
     let file = match file {
@@ -277,7 +281,7 @@ async fn resume(
 fn proof(state: &DownloadState, request: &Request, delivery: &Delivery) -> Proof {
     match request.conditions.shown_key(delivery.resume_digest()) {
         Some(_) if state.resume != Resume::Off => Proof::Key,
-        _ => Proof::Address(request.address),
+        _ => request.caller.address.map_or(Proof::None, Proof::Address),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Wires the services: opens what they need, binds the listeners, serves until told to stop.
 //! The only module beside the command line that knows both services.
 
+mod arrival;
+mod host;
 mod listen;
 mod transport;
 
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, web as routes};
 use async_trait::async_trait;
@@ -210,7 +213,7 @@ impl Running {
         let configured = app.clone();
         let server = listen::serve(listener, limits, move || {
             let app = configured.clone();
-            App::new().configure(move |services| app.configure(services))
+            App::new().wrap(from_fn(host::refuse_invalid)).configure(move |services| app.configure(services))
         });
         self.add(server.map_err(ServeError::Server)?);
         let looked_after = app.clone();
@@ -274,7 +277,10 @@ impl Running {
         };
         let data = Data::from(state.clone());
         let server = listen::serve(listener, limits, move || {
-            App::new().app_data(data.clone()).default_service(routes::to(crate::download::handle))
+            App::new()
+                .wrap(from_fn(host::refuse_invalid))
+                .app_data(data.clone())
+                .default_service(routes::to(crate::download::handle))
         });
         self.add(server.map_err(ServeError::Server)?);
         self.tasks.push(tokio::spawn(state.clone().look_after()));

@@ -21,7 +21,7 @@ pub(crate) use self::progress::Progress;
 pub(crate) use self::ranges::RangeSet;
 pub(crate) use self::stream::{Stream, Take};
 use crate::clock::Timestamp;
-use crate::download::ledger::delivery::Phase;
+use crate::download::ledger::delivery::{Phase, State};
 use crate::id::Jti;
 
 /// All deliveries that this node knows of.
@@ -39,6 +39,16 @@ struct Whole {
     left_kib: u32,
     /// When the last byte left, in seconds since the epoch.
     last_sent: u32,
+}
+
+impl Whole {
+    fn of(delivery: &Delivery, state: &State) -> Whole {
+        let left = delivery.most().saturating_sub(state.left);
+        Whole {
+            left_kib: u32::try_from(left / 1024).unwrap_or(u32::MAX),
+            last_sent: u32::try_from(state.last_sent.secs()).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 /// What [`Ledger::enter`] found.
@@ -121,19 +131,17 @@ impl Ledger {
     /// Puts a delivery that is whole and idle among the whole ones, where it takes little memory.
     fn settle(&self, delivery: &Arc<Delivery>) {
         let state = delivery.state();
-        if !(delivery.is_whole(&state) && state.is_idle() && state.phase == Phase::Open) {
+        if delivery.proxied
+            || !(delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open)
+        {
             return;
         }
-        let left = delivery.most().saturating_sub(state.left);
-        let whole = Whole {
-            left_kib: u32::try_from(left / 1024).unwrap_or(u32::MAX),
-            last_sent: u32::try_from(state.last_sent.secs()).unwrap_or(u32::MAX),
-        };
+        let whole = Whole::of(delivery, &state);
         drop(state);
         self.whole.insert(delivery.jti, whole);
         self.open.remove_if(&delivery.jti, |_, known| {
             let mut state = known.state();
-            let idle = Arc::ptr_eq(known, delivery) && delivery.is_whole(&state) && state.is_idle();
+            let idle = Arc::ptr_eq(known, delivery) && delivery.is_whole(&state) && state.is_settled();
             if idle {
                 // Whoever found it just before must look again, or its bytes would be counted twice over.
                 state.phase = Phase::Dropped;
@@ -144,8 +152,14 @@ impl Ledger {
 
     /// Forgets deliveries whose lease has ended. The durable record stays.
     pub(crate) fn purge(&self, lease: Duration, now: Timestamp) {
-        self.open.retain(|_, delivery| {
-            let state = delivery.state();
+        self.open.retain(|jti, delivery| {
+            let mut state = delivery.state();
+            let is_whole = delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open;
+            if is_whole && !delivery.may_lie_in_a_proxy(&state, now) {
+                self.whole.insert(*jti, Whole::of(delivery, &state));
+                state.phase = Phase::Dropped;
+                return false;
+            }
             state.phase == Phase::Claiming || !state.is_idle() || delivery.lease_end(&state, lease) > now
         });
         self.whole.retain(|_, whole| Timestamp::from_secs(whole.last_sent.into()).plus(lease) > now);

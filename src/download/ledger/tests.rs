@@ -58,8 +58,10 @@ fn a_file_whose_last_bytes_may_be_lost_is_not_whole_until_they_arrive() {
     let used = Err(Denied::Used);
     let wish = Wish { range: 0..10, plain: true, proof: Proof::Address(HOME) };
     assert_eq!(delivery.would_admit(&wish, LEASE, NOW), used, "nothing is known to be lost");
+    first.acknowledge();
+    assert_eq!(delivery.would_admit(&wish, LEASE, NOW), used, "it has arrived");
+    assert!(delivery.progress(LEASE, NOW).idle, "and its owner may know");
     first.doubt();
-    drop(first);
     assert!(!ledger.went_out_whole(delivery.jti));
     let stranger = Wish { proof: Proof::Address(ELSEWHERE), ..wish.clone() };
     assert_eq!(delivery.would_admit(&stranger, LEASE, NOW), used);
@@ -170,6 +172,10 @@ enum Step {
     Take { stream: usize, wish: u64 },
     PressOn(usize),
     Drop(usize),
+    Finish(usize),
+    Acknowledge(usize),
+    Lose { stream: usize, count: u64 },
+    Doubt(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -178,6 +184,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (0usize..20, 1u64..5 * MIB).prop_map(|(stream, wish)| Step::Take { stream, wish }),
         1 => (0usize..20).prop_map(Step::PressOn),
         2 => (0usize..20).prop_map(Step::Drop),
+        1 => (0usize..20).prop_map(Step::Finish),
+        1 => (0usize..20).prop_map(Step::Acknowledge),
+        1 => (0usize..20, 0u64..5 * MIB).prop_map(|(stream, count)| Step::Lose { stream, count }),
+        1 => (0usize..20).prop_map(Step::Doubt),
     ];
     prop::collection::vec(step, 0..160)
 }
@@ -217,6 +227,24 @@ proptest! {
                 },
                 Step::Drop(stream) => if stream < streams.len() {
                     streams.swap_remove(stream);
+                },
+                Step::Finish(stream) => if let Some((stream, _)) = streams.get_mut(stream) && stream.remaining() == 0 {
+                    stream.finish();
+                },
+                Step::Acknowledge(stream) => if let Some((stream, _)) = streams.get_mut(stream) {
+                    stream.acknowledge();
+                },
+                Step::Lose { stream, count } => if stream < streams.len() {
+                    let (mut stream, keyed) = streams.swap_remove(stream);
+                    let before = stream.position();
+                    stream.lose(count);
+                    unkeyed -= if keyed { 0 } else { before - stream.position() };
+                    let state = delivery.state();
+                    let elsewhere = state.repeated.overlap(&(stream.position()..before)) > 0;
+                    prop_assert!(before == stream.position() || elsewhere || !delivery.is_whole(&state));
+                },
+                Step::Doubt(stream) => if stream < streams.len() {
+                    streams.swap_remove(stream).0.doubt();
                 },
             }
             prop_assert!(unkeyed <= size + RESEND_ALLOWANCE);
