@@ -1,7 +1,7 @@
 //! What a browser says of a request by itself (the Fetch standard's `Sec-Fetch-…`, `Sec-Purpose` and
 //! its forerunners): whether a person may have clicked, and whether whatever comes is saved.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, USER_AGENT};
 
 /// Whether a person may have asked for this. A browser's guess is no click, nor is a part of some
 /// page: an image, a script, a frame, or what a script of that page fetches. Programs say nothing.
@@ -35,6 +35,23 @@ pub(crate) fn saves_whatever_comes(headers: &HeaderMap) -> bool {
     [("sec-fetch-dest", "empty"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-site", "none")]
         .iter()
         .all(|(name, expected)| token(headers, name).is_some_and(|value| value == *expected))
+}
+
+/// The program that asks, where it needs something of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agent {
+    /// aria2, which reads no UTF-8 in `filename`.
+    Aria2,
+    /// Any other.
+    Other,
+}
+
+impl Agent {
+    /// Reads the `User-Agent`.
+    pub(crate) fn of(headers: &HeaderMap) -> Agent {
+        let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes());
+        if agent.is_some_and(|agent| agent.starts_with(b"aria2/")) { Agent::Aria2 } else { Agent::Other }
+    }
 }
 
 fn token(headers: &HeaderMap, name: &str) -> Option<String> {

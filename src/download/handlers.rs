@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::client_address::{Caller, ClientAddresses};
 use crate::download::body::FileBody;
-use crate::download::browser;
+use crate::download::browser::{self, Agent};
 use crate::download::conditions::Conditions;
 use crate::download::line::Line;
 use crate::download::pages::Confirm;
@@ -112,7 +112,7 @@ async fn download(
         caller: caller(request, &state.addresses),
     };
     if request.method() == Method::HEAD {
-        return headers_only(state, &wanted).await;
+        return headers_only(state, &wanted, Agent::of(request.headers())).await;
     }
     if !browser::may_be_a_click(request.headers()) {
         return Err(Refusal::Prefetch);
@@ -120,7 +120,7 @@ async fn download(
     match redeem::redeem(state, &wanted).await? {
         Outcome::NotModified(version) => Ok(response::not_modified(version)),
         Outcome::Stream { stream, file, part } => {
-            let head = response::head(&wanted.grant, file.version(), &part);
+            let head = response::head(&wanted.grant, file.version(), &part, Agent::of(request.headers()));
             let delivery = stream.delivery().clone();
             let line = request.conn_data::<Line>().cloned().unwrap_or_default();
             let body = FileBody::new(stream, file, state.clock.clone(), line);
@@ -129,12 +129,19 @@ async fn download(
     }
 }
 
-async fn headers_only(state: &Arc<DownloadState>, wanted: &Request) -> Result<HttpResponse, Refusal> {
+async fn headers_only(
+    state: &Arc<DownloadState>,
+    wanted: &Request,
+    agent: Agent,
+) -> Result<HttpResponse, Refusal> {
     Ok(match redeem::head(state, wanted).await? {
         HeadOutcome::NotModified(version) => response::not_modified(version),
         HeadOutcome::Headers { version, part } => {
             let range = redeem::byte_range(&part, version.len);
-            response::without_body(response::head(&wanted.grant, version, &part), range.end - range.start)
+            response::without_body(
+                response::head(&wanted.grant, version, &part, agent),
+                range.end - range.start,
+            )
         }
     })
 }

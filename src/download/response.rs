@@ -16,6 +16,7 @@ use askama::Template;
 use bytes::Bytes;
 
 use crate::download::body::FileBody;
+use crate::download::browser::Agent;
 use crate::download::conditions::{Part, http_date};
 use crate::download::content_disposition::attachment;
 use crate::download::pages;
@@ -75,7 +76,7 @@ pub(crate) fn page(response: &mut HttpResponseBuilder, page: &impl Template) -> 
 }
 
 /// The status and headers of a file answer, without the `ETag` and without a body.
-pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part) -> HttpResponse {
+pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part, agent: Agent) -> HttpResponse {
     let mut response = HttpResponse::new(match part {
         Part::Range(_) => StatusCode::PARTIAL_CONTENT,
         Part::Whole | Part::Unsatisfiable => StatusCode::OK,
@@ -87,7 +88,7 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part) -> HttpResp
     headers.insert(ACCEL_BUFFERING, NO);
     headers.insert(header::ACCEPT_RANGES, BYTES);
     headers.insert(header::CONTENT_TYPE, content_type(name));
-    headers.insert(header::CONTENT_DISPOSITION, attachment(name));
+    headers.insert(header::CONTENT_DISPOSITION, attachment(name, agent == Agent::Aria2));
     if let Ok(modified) = HeaderValue::from_str(&http_date(version.modified()).to_string()) {
         headers.insert(header::LAST_MODIFIED, modified);
     }

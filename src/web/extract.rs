@@ -126,6 +126,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state_of(&request)?;
+            // First of all: under another address the browser has no cookie of ours either.
+            must_be_ours(&request, &state)?;
             let secret = state.cookies.form(request.headers()).ok_or(WebError::ForeignForm)?;
             let body = own_form(&request, payload, &state, &secret, MAX_FORM).await?;
             Ok(StrangerForm { fields: parse(&body)?, secret })

@@ -78,11 +78,8 @@ async fn an_address_that_a_gateway_encoded_needlessly_is_the_same() {
         }
     }
     for wrong in ["%", "%2", "%zz", "%FF", "a%2Fb.c.d", "%00"] {
-        assert_eq!(
-            status(node.address, &format!("GET /d/{wrong} HTTP/1.1\r\nHost: a\r\n\r\n")),
-            403,
-            "{wrong}"
-        );
+        let head = format!("GET /d/{wrong} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(status(node.address, &head).await, 403, "{wrong}");
     }
     node.stop().await;
 }
