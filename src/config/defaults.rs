@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DownloadSettings, Identity, JWKS_PATH, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH,
+    DownloadSettings, Identity, JWKS_PATH, LogFormat, LogSettings, MailSettings, ProxyHeader, RECEIPTS_PATH,
     ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
@@ -50,6 +50,7 @@ impl Default for WebSettings {
             password_min: 15,
             receipt_address: ReceiptAddress::Network,
             trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::XForwardedFor,
             max_connections: 1000,
             upload_max: 0,
             account_quota: 0,
@@ -73,6 +74,8 @@ impl Default for DownloadSettings {
             lease: hours(1),
             lease_max: hours(24),
             trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::XForwardedFor,
+            resend_proxied: 32 << 20,
             max_connections: 4000,
             invalid_per_minute: 6000,
             stop_timeout: Duration::from_secs(30),

@@ -5,6 +5,7 @@
 //! redeemed, the `ledger` and the `reservation` in the store bound what leaves, `body` sends it; `problem` is the edge where refusals become HTTP.
 
 mod body;
+mod browser;
 mod conditions;
 mod content_disposition;
 mod handlers;
@@ -23,5 +24,5 @@ mod state;
 mod very_file;
 
 pub use handlers::handle;
-pub use line::Line;
+pub use line::{Line, Orphans};
 pub use state::DownloadState;

@@ -1,7 +1,9 @@
 //! Wires the services: opens what they need, binds the listeners, serves until told to stop.
 //! The only module beside the command line that knows both services.
 
+mod arrival;
 pub mod data_dir;
+mod host;
 mod listen;
 mod time;
 mod transport;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, web as routes};
 use async_trait::async_trait;
@@ -219,7 +222,7 @@ impl Running {
         let configured = app.clone();
         let server = listen::serve(listener, limits, move || {
             let app = configured.clone();
-            App::new().configure(move |services| app.configure(services))
+            App::new().wrap(from_fn(host::refuse_invalid)).configure(move |services| app.configure(services))
         });
         self.add(server.map_err(ServeError::Server)?);
         let looked_after = app.clone();
@@ -290,7 +293,10 @@ impl Running {
         };
         let data = Data::from(state.clone());
         let server = listen::serve(listener, limits, move || {
-            App::new().app_data(data.clone()).default_service(routes::to(crate::download::handle))
+            App::new()
+                .wrap(from_fn(host::refuse_invalid))
+                .app_data(data.clone())
+                .default_service(routes::to(crate::download::handle))
         });
         self.add(server.map_err(ServeError::Server)?);
         self.tasks.push(tokio::spawn(state.clone().look_after()));

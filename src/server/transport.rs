@@ -2,8 +2,8 @@
 //!
 //! actix-web limits how long a request may take to arrive, but not how long a response may take to
 //! leave, and hides the socket; so the limit lives here, under the HTTP dispatcher. Little is left
-//! lying in the kernel's send buffer, too: what lies there when a connection breaks counts as sent,
-//! and would be missing from what may be sent again.
+//! lying in the kernel's send buffer, too. The transfers on the connection learn here how far their
+//! bytes have come: see [`arrival`].
 
 use std::io;
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::download::Line;
+use crate::server::arrival::{self, Arrival, outstanding};
 
 /// A reader is held against its speed over this time.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -29,6 +30,7 @@ const UNSENT: u32 = 256 * 1024;
 pub(crate) struct Transport {
     stream: TcpStream,
     line: Line,
+    arrival: Arrival,
     /// Runs while a write is blocked.
     window: Option<Pin<Box<Sleep>>>,
     written: u64,
@@ -41,7 +43,7 @@ impl Transport {
         if let Err(e) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT)) {
             tracing::debug!("cannot tune a socket: {e}");
         }
-        Transport { stream, line: Line::default(), window: None, written: 0 }
+        Transport { stream, line: Line::default(), arrival: Arrival::default(), window: None, written: 0 }
     }
 
     /// Tells the transfers on this connection how their bytes fare.
@@ -58,6 +60,7 @@ impl Transport {
         });
         while window.as_mut().poll(cx).is_ready() {
             if *written < LEAST_PER_WINDOW {
+                self.line.broke(outstanding(&self.stream));
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the client reads too slowly",
@@ -76,13 +79,22 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let (line, stream) = (&this.line, &this.stream);
         match &read {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.line.heard(),
-            Poll::Ready(Ok(())) => self.line.closed(),
-            Poll::Ready(Err(_)) => self.line.broke(),
-            Poll::Pending => {}
+            // The client closed its side: what it was being sent ends here. Of what was sent to its end
+            // the rest may arrive yet.
+            Poll::Ready(Ok(())) if buffer.filled().len() == before && line.is_sending() => {
+                line.broke(outstanding(stream));
+            }
+            Poll::Ready(Ok(())) => {
+                line.acknowledged(outstanding_if_used(line, stream));
+                line.heard();
+            }
+            Poll::Ready(Err(_)) => line.broke(outstanding(stream)),
+            Poll::Pending => this.arrival.poll(cx, line, stream),
         }
         read
     }
@@ -93,10 +105,11 @@ impl AsyncWrite for Transport {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
                 self.written = self.written.saturating_add(count as u64);
+                self.line.wrote(count as u64);
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(e)) => {
-                self.line.broke();
+                self.line.broke(outstanding(&self.stream));
                 Poll::Ready(Err(e))
             }
             Poll::Pending => self.poll_patience(cx),
@@ -106,8 +119,12 @@ impl AsyncWrite for Transport {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The dispatcher flushes when all it had is written: the reader keeps up.
         self.window = None;
-        if self.line.written() {
+        if self.line.flushed() {
             cx.waker().wake_by_ref();
+        }
+        let this = &mut *self;
+        if this.line.awaits_acknowledgement() {
+            this.arrival.look(cx, &this.line, &this.stream);
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -119,6 +136,15 @@ impl AsyncWrite for Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        self.line.closed();
+        if self.line.is_broken() {
+            arrival::discard(&self.stream);
+        } else {
+            arrival::watch_closed(&self.line, &self.stream);
+        }
     }
+}
+
+/// Asks the socket only where somebody waits for the answer.
+fn outstanding_if_used(line: &Line, stream: &TcpStream) -> u64 {
+    if line.awaits_acknowledgement() { outstanding(stream) } else { u64::MAX }
 }

@@ -38,6 +38,9 @@ pub enum WebError {
     /// The form was not sent from a page of ours that is still valid.
     #[error("the form is not one of ours")]
     ForeignForm,
+    /// The form was sent to an address that isn't the app's own, which this is.
+    #[error("the form was sent to another address than {0}")]
+    OtherAddress(String),
     /// The request can't be understood.
     #[error("the request makes no sense: {0}")]
     Invalid(&'static str),
@@ -74,6 +77,7 @@ impl WebError {
             WebError::NotSignedIn => "not-signed-in",
             WebError::NotFound => "not-found",
             WebError::ForeignForm => "foreign-form",
+            WebError::OtherAddress(_) => "other-address",
             WebError::Invalid(_) => "invalid-request",
             WebError::TooLarge => "too-large",
             WebError::Slow => "too-slow",
@@ -102,7 +106,7 @@ impl ResponseError for WebError {
         match self {
             WebError::NotSignedIn => StatusCode::UNAUTHORIZED,
             WebError::NotFound => StatusCode::NOT_FOUND,
-            WebError::ForeignForm => StatusCode::FORBIDDEN,
+            WebError::ForeignForm | WebError::OtherAddress(_) => StatusCode::FORBIDDEN,
             WebError::Invalid(_) => StatusCode::BAD_REQUEST,
             WebError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             WebError::Slow => StatusCode::REQUEST_TIMEOUT,

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::secret::Secret;
 use crate::web::account::Account;
-use crate::web::csrf;
+use crate::web::csrf::{self, SentFrom};
 use crate::web::error::WebError;
 use crate::web::pages::{Chrome, Section, User};
 use crate::web::sessions::{Place, Session};
@@ -126,6 +126,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state_of(&request)?;
+            // First of all: under another address the browser has no cookie of ours either.
+            must_be_ours(&request, &state)?;
             let secret = state.cookies.form(request.headers()).ok_or(WebError::ForeignForm)?;
             let body = own_form(&request, payload, &state, &secret, MAX_FORM).await?;
             Ok(StrangerForm { fields: parse(&body)?, secret })
@@ -151,9 +153,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state_of(&request)?;
-            if !csrf::same_origin(request.headers(), &state.public_url) {
-                return Err(WebError::ForeignForm);
-            }
+            must_be_ours(&request, &state)?;
             let body = in_time(payload, MAX_FORM).await?;
             if !body.is_empty() && !is_form(&request) {
                 return Err(WebError::NoForm);
@@ -204,6 +204,15 @@ fn state_of(request: &HttpRequest) -> Result<Data<State>, WebError> {
     state.cloned().ok_or_else(|| WebError::Internal("the app's state is missing".into()))
 }
 
+/// Refuses what was sent from somebody else's page, or to another address than the app's.
+pub(super) fn must_be_ours(request: &HttpRequest, state: &State) -> Result<(), WebError> {
+    match csrf::sent_from(request.headers(), &state.public_url) {
+        SentFrom::OurPage => Ok(()),
+        SentFrom::OtherAddress => Err(WebError::OtherAddress(state.public_url.clone())),
+        SentFrom::ForeignPage => Err(WebError::ForeignForm),
+    }
+}
+
 /// Reads the body and checks that the form is ours, before anything in it is looked at.
 async fn own_form(
     request: &HttpRequest,
@@ -212,9 +221,7 @@ async fn own_form(
     secret: &Secret,
     most: usize,
 ) -> Result<Bytes, WebError> {
-    if !csrf::same_origin(request.headers(), &state.public_url) {
-        return Err(WebError::ForeignForm);
-    }
+    must_be_ours(request, state)?;
     if !is_form(request) {
         return Err(WebError::NoForm);
     }

@@ -196,7 +196,7 @@ impl App {
             digests,
             uploads,
             manage,
-            addresses: ClientAddresses::new(&settings.web.trusted_proxies),
+            addresses: ClientAddresses::new(&settings.web.trusted_proxies, settings.web.proxy_header, "web"),
             cookies: Cookies::new(&settings.web.public_url),
         };
         let sender = sender(settings, &state.administration, &state.receipts)?;

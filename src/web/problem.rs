@@ -76,6 +76,7 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let wait = known.and_then(WebError::wait);
     let sentence = match known {
         Some(WebError::Storage(error)) => Some(error.sentence()),
+        Some(WebError::OtherAddress(public_url)) => Some(other_address(public_url)),
         _ => None,
     };
     if prefers_json(request.headers()) {
@@ -86,6 +87,15 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
         return Some(to_login(request));
     }
     Some(page(status, wait, sentence, surroundings(request, status).await))
+}
+
+/// What helps the person, and what helps the operator: the one can't know which of them it is.
+fn other_address(public_url: &str) -> String {
+    format!(
+        "This app can only be used at its own address. Open {public_url} and try again there. \
+         (For the operator: the address is web.public_url in the settings. A proxy in front must pass on the \
+         Host header; in nginx: proxy_set_header Host $http_host;)"
+    )
 }
 
 /// What surrounds the other pages of whoever is logged in, so that a refusal is no dead end. Not when

@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod architecture;
+mod arrival;
 mod behaviour;
 mod byte_bound;
 mod cli;
@@ -32,15 +33,20 @@ mod faults_kill;
 mod faults_order;
 mod faults_power;
 mod faults_slow;
+mod http_grammar;
 mod key_sets;
 mod key_source;
 mod link_uses;
 mod log_lines;
 mod mail_smtp;
 mod needs;
+mod not_a_click;
 mod not_spent;
 mod odd_files;
 mod once_only;
+mod proxies_breaks;
+mod proxies_clients;
+mod proxies_headers;
 mod receipts;
 mod receipts_http;
 mod restores_accounts;

@@ -211,7 +211,7 @@ impl Receipts {
     }
 
     /// Begins a redemption: from now on the watermark does not pass this moment.
-    pub(crate) fn begin(self: &Arc<Self>, jti: Jti, link: &str, size: u64, address: IpAddr) -> Claim {
+    pub(crate) fn begin(self: &Arc<Self>, jti: Jti, link: &str, size: u64, address: Option<IpAddr>) -> Claim {
         let redeemed_at = self.book.begin(jti, &self.clock);
         let kept = Kept {
             jti,
@@ -220,7 +220,7 @@ impl Receipts {
             settled: false,
             redeemed_at,
             size,
-            address: Some(address),
+            address,
             until: redeemed_at.plus(self.lease_max),
             tally: Tally::new(redeemed_at),
         };

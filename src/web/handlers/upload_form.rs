@@ -16,7 +16,7 @@ use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{SignedIn, session_of};
+use crate::web::extract::{SignedIn, must_be_ours, session_of};
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::row::address;
@@ -51,9 +51,7 @@ struct Outcome {
 /// are not, and why.
 pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
-    if !csrf::same_origin(request.headers(), &app.public_url) {
-        return Err(WebError::ForeignForm);
-    }
+    must_be_ours(&request, &app)?;
     let form = Multipart::new(request.headers(), body);
     // Goes on when the browser is gone, to clear away what did not arrive whole.
     let (state, sender) = (app.clone(), who.clone());

@@ -9,6 +9,7 @@ pub mod mail;
 pub mod postgres;
 pub mod process;
 pub mod programs;
+pub mod proxies;
 pub mod proxy;
 pub mod serving;
 pub mod smtp;
