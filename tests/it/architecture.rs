@@ -36,7 +36,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("id", vec!["secret"]),
         ("config", vec!["id"]),
         ("client_address", vec!["config"]),
-        ("files", vec!["clock", "config", "id"]),
+        ("files", vec!["clock", "config", "id", "secret"]),
         ("token", vec!["clock", "files", "id", "secret"]),
         ("standing", vec![]),
         ("used_tokens", vec!["clock", "files", "id", "secret", "standing"]),

@@ -78,6 +78,7 @@ macro_rules! contract {
             nothing_is_reserved_where_there_is_no_lease
             reservations_outlive_the_process
             of_many_jtis_those_that_are_revoked_are_told
+            what_is_being_sent_is_told_to_those_who_share_the_store
             purge_forgets_what_is_due_and_nothing_else
             a_forgotten_jti_can_be_claimed_again
             records_outlive_the_process
@@ -320,6 +321,23 @@ async fn reservations_outlive_the_process<B: Backend>(place: &B) {
     }
 }
 
+async fn what_is_being_sent_is_told_to_those_who_share_the_store<B: Backend>(place: &B) {
+    let store = open(place).await;
+    let (used, idle) = (redeemed(jti(), at(9_000)), redeemed(jti(), at(9_000)));
+    for used in [used, idle] {
+        assert_eq!(store.claim(used).await.unwrap(), Use::First);
+    }
+    for now in [70, 60] {
+        store.keep_open(&[used.jti, jti()], at(now)).await.unwrap();
+    }
+    store.keep_open(&[], at(90)).await.unwrap();
+    let found = store.find(used.jti).await.unwrap();
+    let is_told = found == Some(with_reserved(used, 0, at(70)));
+    assert!(is_told || (!store.is_shared() && found == Some(used)), "{found:?}");
+    assert_eq!(store.find(idle.jti).await.unwrap(), Some(idle));
+    store.close().await;
+}
+
 async fn of_many_jtis_those_that_are_revoked_are_told<B: Backend>(place: &B) {
     let store = open(place).await;
     let mut revoked = Vec::new();
@@ -341,7 +359,6 @@ async fn of_many_jtis_those_that_are_revoked_are_told<B: Backend>(place: &B) {
     revoked.sort_unstable();
     assert_eq!(told, revoked);
     assert_eq!(store.revoked_among(&[]).await.unwrap(), []);
-    store.keep_open(&jtis, at(70)).await.unwrap();
     store.close().await;
 }
 
