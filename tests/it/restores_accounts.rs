@@ -130,7 +130,9 @@ async fn what_was_downloaded_since_the_backup_is_not_given_out_again() {
 
     for attempt in 1..=2 {
         let mut late = stage.ada().await;
-        assert_eq!(stage.take(&once).await.0, 200);
+        if attempt == 1 {
+            assert_eq!(stage.take(&once).await.0, 200);
+        }
         stage.stop().await;
         put_back(&stage, &backup);
         stage.run().await;
@@ -218,7 +220,7 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     let app = open().await;
     let (text, _) = word.rsplit_once('.').unwrap();
     let mut parts: Vec<&str> = text.split('.').collect();
-    parts[2] = "9000000000000000000";
+    parts[3] = "9000000000000000000";
     let forged =
         [parts.join(".") + ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x".to_owned(), String::new()];
     for forged in forged {

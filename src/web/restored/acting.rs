@@ -4,7 +4,7 @@
 
 use sqlx::Row;
 
-use super::{RestoredError, Standings, Within, standing_of};
+use super::{RestoredError, Standings, Within, with_branches};
 use crate::clock::Timestamp;
 use crate::standing::Standing;
 use crate::web::accounts::{from_column, to_column};
@@ -30,11 +30,8 @@ impl Standings {
         let now = self.clock.now();
         let mut transaction = self.db.begin().await?;
         sqlx::query("UPDATE database_standing SET epoch = epoch").execute(&mut *transaction).await?;
-        let row = sqlx::query("SELECT id, epoch, position FROM database_standing ORDER BY id LIMIT 1")
-            .fetch_one(&mut *transaction)
-            .await?;
-        let here = standing_of(&row)?;
-        if remembered.is_some_and(|remembered| !here.is_behind(remembered)) {
+        let (here, branches) = with_branches(&mut transaction).await?;
+        if remembered.is_some_and(|remembered| !here.was_put_back(&branches, remembered)) {
             return Ok(false);
         }
         let number = |own: u64, other: Option<u64>| {
