@@ -91,6 +91,13 @@ impl Remembered {
         }
     }
 
+    /// Remembers where the store stands at last. For an orderly stop, after the last redemption.
+    pub async fn finish(&self) {
+        if let Err(error) = self.look().await {
+            tracing::warn!(cause = chain(&error), "the used-token store did not say where it stands at last");
+        }
+    }
+
     /// Asks the store where it stands, and remembers that.
     ///
     /// # Errors
