@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DownloadSettings, JWKS_PATH, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH, ReceiptAddress, Resume,
-    Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
+    DownloadSettings, Identity, JWKS_PATH, LogFormat, LogSettings, MailSettings, RECEIPTS_PATH,
+    ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -25,6 +25,7 @@ impl Default for Settings {
                 write: vec!["staff".to_owned()],
                 manage: Vec::new(),
                 quota: 0,
+                identity: Identity::default(),
             }],
         }
     }

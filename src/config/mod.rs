@@ -307,6 +307,21 @@ pub struct ShareSettings {
     /// Most bytes that uploaded files may take up here; 0 = no limit.
     #[serde(default, deserialize_with = "size::deserialize")]
     pub quota: u64,
+    /// What tells one file from another of the same name.
+    #[serde(default)]
+    pub identity: Identity,
+}
+
+/// What tells one file of a share from another of the same name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Identity {
+    /// Inode, size, time of the last change of the content and of the inode.
+    #[default]
+    Inode,
+    /// Size and time of the last change of the content only, for file systems whose inode numbers don't
+    /// last (some in user space), and for nodes that serve copies of the share.
+    Time,
 }
 
 fn everyone() -> Vec<String> {

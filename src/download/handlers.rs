@@ -18,6 +18,7 @@ use crate::download::problem::Refusal;
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
 use crate::download::response;
 use crate::download::state::DownloadState;
+use crate::download::very_file;
 use crate::token::{Grant, KeyRing, TokenError, verify_command, verify_download, verify_redeemed};
 use crate::used_tokens::Mark;
 
@@ -105,12 +106,11 @@ async fn download(
     }
     match redeem::redeem(state, &wanted).await? {
         Outcome::NotModified(version) => Ok(response::not_modified(version)),
-        Outcome::Stream { stream, file, part } => {
+        Outcome::Stream { stream, file, part, tag } => {
             let head = response::head(&wanted.grant, file.version(), &part);
-            let delivery = stream.delivery().clone();
             let line = request.conn_data::<Line>().cloned().unwrap_or_default();
             let body = FileBody::new(stream, file, state.clock.clone(), line);
-            Ok(response::file(head, delivery.resume_key.reveal(), body))
+            Ok(response::file(head, tag.reveal(), body))
         }
     }
 }
@@ -160,15 +160,23 @@ async fn ask(
     state: &Arc<DownloadState>,
     grant: Grant,
 ) -> Result<HttpResponse, Refusal> {
-    match state.store.find(grant.jti).await?.map(|used| used.mark) {
+    let size = match state.store.find(grant.jti).await?.map(|used| used.mark) {
         Some(Mark::Revoked) => return Err(Refusal::Revoked),
+        // A continuation is asked for what was begun; any other token for what was not.
+        _ if grant.again => {
+            let address = address(request, &state.addresses);
+            redeem::size_to_go_on(
+                state,
+                &Request { grant: grant.clone(), ended: None, conditions: Conditions::default(), address },
+            )
+            .await?
+        }
         Some(Mark::Redeemed(_)) => return Err(Refusal::Used),
-        None => {}
-    }
-    let file = redeem::open(state, &grant).await?;
+        None => very_file::open(state, &grant).await?.version().len,
+    };
     let page = Confirm {
         file_name: grant.name.unwrap_or_else(|| grant.file.name().to_owned()),
-        size: file.version().len,
+        size,
         until: grant.expires_at,
         now: state.clock.now(),
         action: request.path().to_owned(),

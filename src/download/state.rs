@@ -16,6 +16,7 @@ use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
 use crate::download::problem::Refusal;
 use crate::download::receipts::Receipts;
+use crate::download::shared_store;
 use crate::files::Shares;
 use crate::id::Jti;
 use crate::secret::{RandomError, random_bytes};
@@ -126,8 +127,17 @@ impl DownloadState {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Looks after the store, the ledger and the limiter until dropped.
+    /// Looks after the store, the ledger, the keys and the limiter until dropped.
     pub async fn look_after(self: Arc<DownloadState>) {
+        let shared_store = async {
+            if self.store.is_shared() {
+                shared_store::watch(&self).await;
+            }
+        };
+        tokio::join!(self.do_chores(), shared_store);
+    }
+
+    async fn do_chores(&self) {
         let mut keep_time = tokio::time::interval(KEEP_TIME_EVERY);
         let mut purge_ledger = tokio::time::interval(LEDGER_PURGE_EVERY);
         let mut purge_store = tokio::time::interval(PURGE_EVERY);
@@ -176,6 +186,13 @@ impl DownloadState {
             tracing::info!(%jti, "revoked");
         }
         Ok(())
+    }
+
+    /// Ends what is under way for a jti that the store has as revoked.
+    pub(crate) fn revoked_elsewhere(&self, jti: Jti) {
+        self.ledger.revoke(jti);
+        self.receipts.revoked(jti);
+        tracing::info!(%jti, "revoked elsewhere");
     }
 
     /// Until when a revocation of a token that may not even have been seen must be kept.

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod behaviour;
+mod byte_bound;
 mod cli;
 mod clients_accounts;
 mod clients_aria2;
@@ -22,6 +23,7 @@ mod clients_uploads;
 mod clients_web_app;
 mod clients_wget;
 mod clock_wrong;
+mod continuations;
 mod dependencies;
 mod faults_clock;
 mod faults_damage;
@@ -59,6 +61,8 @@ mod uploads_names;
 mod uploads_tus;
 mod used_tokens;
 mod used_tokens_faults;
+mod used_tokens_upgrade;
+mod very_file;
 mod web_account;
 mod web_activate;
 mod web_admin;

@@ -38,12 +38,12 @@ pub(super) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpRes
     let wanted = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
     let shares = app.shares.clone();
     let path = wanted.path().clone();
-    let file = blocking(move || shares.file(&path)).await??;
-    let version = file.version().to_string();
-    let digest = app.digests.of(wanted.path(), &version).await?;
+    let claimed = blocking(move || shares.claim(&path)).await??;
+    let digest = app.digests.of(wanted.path(), &claimed.version().to_string()).await?;
+    let version = claimed.to_string();
     let order = DownloadOrder {
         digest: digest.as_deref(),
-        size: Some(file.version().len),
+        size: Some(claimed.version().len),
         version: Some(&version),
         ..DownloadOrder::new(who.account().id.as_str(), wanted.path())
     };

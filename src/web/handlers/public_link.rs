@@ -241,8 +241,8 @@ pub(super) async fn take(
     }
     let shares = app.shares.clone();
     let path = file.clone();
-    let version = match blocking(move || shares.file(&path)).await? {
-        Ok(found) => found.version(),
+    let claimed = match blocking(move || shares.claim(&path)).await? {
+        Ok(claimed) => claimed,
         Err(FileError::Missing) => return refuse(&request, Closed::Missing),
         Err(error) => return Err(error.into()),
     };
@@ -258,7 +258,7 @@ pub(super) async fn take(
         recipient: &opened.recipient.id,
         visitor: visitor.as_deref(),
         file: &file,
-        size: version.len,
+        size: claimed.version().len,
         expires_at: now.plus(lifetime),
     };
     let (jti, lifetime) = match uses::reserve(&administration.db, &administration.issued, &press, now).await?
@@ -272,13 +272,13 @@ pub(super) async fn take(
             return refuse(&request, why);
         }
     };
-    let text = version.to_string();
-    let digest = app.digests.of(&file, &text).await?;
+    let digest = app.digests.of(&file, &claimed.version().to_string()).await?;
+    let version = claimed.to_string();
     let order = DownloadOrder {
         digest: digest.as_deref(),
         link: Some(&link.id),
-        size: Some(version.len),
-        version: Some(&text),
+        size: Some(claimed.version().len),
+        version: Some(&version),
         lifetime: Some(lifetime),
         ..DownloadOrder::new(link.owner.as_str(), &file)
     };
