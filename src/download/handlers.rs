@@ -9,12 +9,12 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::client_address::ClientAddresses;
-use crate::clock::WrongClock;
 use crate::download::body::FileBody;
 use crate::download::conditions::Conditions;
 use crate::download::line::Line;
 use crate::download::pages::Confirm;
 use crate::download::problem::Refusal;
+use crate::download::readiness;
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
 use crate::download::response;
 use crate::download::state::DownloadState;
@@ -50,7 +50,7 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
         }
         "/revocations" => revocations(request, state).await,
         "/healthz" => probe(request, Ok(())),
-        "/readyz" => readiness(request, state).await,
+        "/readyz" => readiness::answer(request, state).await,
         "/robots.txt" => {
             probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
@@ -140,7 +140,7 @@ async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Optio
 }
 
 /// Verifies with the keys at hand, and once more if a token's key turns out to be a new one.
-async fn with_keys<T>(
+pub(super) async fn with_keys<T>(
     state: &DownloadState,
     verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
 ) -> Result<T, Refusal> {
@@ -205,19 +205,10 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
-/// `/readyz`: whether tokens can be redeemed now; tells of a clock that is wrong, too. Downloads go on
-/// then, because a node that is taken out of service does not get its clock right by that.
-async fn readiness(request: &HttpRequest, state: &DownloadState) -> Result<HttpResponse, Refusal> {
-    let ready = probe(request, state.ready().await)?;
-    Ok(match state.clock.wrong(state.rules.leeway) {
-        Some(wrong) if ready.status() == StatusCode::OK => {
-            plain(StatusCode::OK, format!("ok\nproblem: {wrong}; {}\n", WrongClock::REMEDY))
-        }
-        _ => ready,
-    })
-}
-
-fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<HttpResponse, Refusal> {
+pub(super) fn probe(
+    request: &HttpRequest,
+    verdict: Result<(), &'static str>,
+) -> Result<HttpResponse, Refusal> {
     match (request.method(), verdict) {
         (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
         (&Method::GET | &Method::HEAD, Err(why)) => Ok(plain(StatusCode::SERVICE_UNAVAILABLE, why)),
@@ -225,7 +216,7 @@ fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<Htt
     }
 }
 
-fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
+pub(super) fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response::harden(&mut response);
     response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
@@ -238,7 +229,7 @@ fn address(request: &HttpRequest, addresses: &ClientAddresses) -> std::net::IpAd
 }
 
 /// RFC 6750 section 2.1; the scheme in any case.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }

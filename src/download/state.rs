@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct DownloadState {
     pub(crate) lease_max: Duration,
     pub(crate) max_lifetime: Duration,
     pub(crate) addresses: ClientAddresses,
+    /// The file of the key by which this node shows that it is one of the web app's.
+    pub(crate) node_key: PathBuf,
     /// Where a person gets a new link; shown on pages of refusal.
     pub(crate) web_url: String,
     invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
@@ -83,6 +86,7 @@ impl DownloadState {
             lease_max: settings.download.lease_max,
             max_lifetime: settings.token.max_lifetime,
             addresses: ClientAddresses::new(&settings.download.trusted_proxies),
+            node_key: settings.node_key_file(),
             web_url: settings.web.public_url.clone(),
             invalid,
             stopping: AtomicBool::new(false),

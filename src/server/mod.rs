@@ -35,7 +35,7 @@ use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
-use crate::web::issued::{RevokeError, RevokeTokens};
+use crate::web::revocations::{RevokeError, RevokeTokens};
 
 /// How long a download service by itself waits at start for the web app's word.
 const GREETING: Duration = Duration::from_secs(1);

@@ -156,12 +156,13 @@ async fn steps_of_seconds_are_no_alarm() {
 }
 
 /// Columns with times that a reset leaves as they are.
-const LEFT: [(&str, &str); 3] = [
+const LEFT: [(&str, &str); 4] = [
     // Its owner has chosen it.
     ("links", "ends_at"),
     // Each is set together with a record's own moment.
     ("used_tokens", "marked_at"),
     ("used_tokens", "forget_at"),
+    ("used_tokens", "active_at"),
 ];
 
 #[actix_web::test]

@@ -35,11 +35,12 @@ impl SqlUsedTokens {
         transaction.execute(rise).await.map_err(&failed)?;
         set("mark", now).execute(&mut *transaction).await.map_err(&failed)?;
         set("fence", next_second(now)).execute(&mut *transaction).await.map_err(&failed)?;
-        sqlx::query("UPDATE used_tokens SET marked_at = $1 WHERE marked_at > $1")
-            .bind(to_column(now))
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
+        for update in [
+            "UPDATE used_tokens SET marked_at = $1 WHERE marked_at > $1",
+            "UPDATE used_tokens SET active_at = $1 WHERE active_at > $1",
+        ] {
+            sqlx::query(update).bind(to_column(now)).execute(&mut *transaction).await.map_err(&failed)?;
+        }
         transaction.commit().await.map_err(&failed)?;
         self.refresh().await?;
         Ok(self.opened_mark)
