@@ -186,9 +186,9 @@ async fn a_database_that_is_only_missing_or_new_ends_nothing() {
 }
 
 /// A report that tells of nothing but what a download service remembers.
-fn report(word: Option<String>, now: Timestamp) -> Report {
+fn report(stage: &Stage, word: Option<String>, now: Timestamp) -> Report {
     Report {
-        node: "http://elsewhere.example".to_owned(),
+        node: stage.settings.download.public_url.clone(),
         told_since: now,
         told_until: now,
         receipts: Vec::new(),
@@ -210,8 +210,8 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
         App::open(&stage.settings, Clock::wall(), shares).await.unwrap()
     };
     let app = open().await;
-    let word = app.receipts().take(report(None, now)).await.unwrap().database.unwrap();
-    let later = app.receipts().take(report(Some(word.clone()), now)).await.unwrap().database;
+    let word = app.receipts().take(report(&stage, None, now)).await.unwrap().database.unwrap();
+    let later = app.receipts().take(report(&stage, Some(word.clone()), now)).await.unwrap().database;
     assert_eq!(stage.deeds("database-restored").await, 0, "it stands where it is remembered");
     assert!(later.is_some());
     app.close().await;
@@ -224,11 +224,11 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     let forged =
         [parts.join(".") + ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x".to_owned(), String::new()];
     for forged in forged {
-        app.receipts().take(report(Some(forged), now)).await.unwrap();
+        app.receipts().take(report(&stage, Some(forged), now)).await.unwrap();
     }
     assert_eq!(stage.deeds("database-restored").await, 0, "what this web app never said ends nothing");
     for _twice in 0..2 {
-        app.receipts().take(report(later.clone(), now)).await.unwrap();
+        app.receipts().take(report(&stage, later.clone(), now)).await.unwrap();
         assert_eq!(stage.deeds("database-restored").await, 1);
     }
     app.close().await;

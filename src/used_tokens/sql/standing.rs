@@ -106,7 +106,7 @@ impl SqlUsedTokens {
             .execute("UPDATE used_tokens_state SET moment = moment WHERE name = 'epoch'")
             .await
             .map_err(&failed)?;
-        let state = State::read(&mut *transaction).await.map_err(&failed)?;
+        let state = State::read(&mut transaction).await.map_err(&failed)?;
         let (epoch, position) = (clamped(remembered.epoch), clamped(remembered.position));
         let branches = read_branches(&mut transaction).await.map_err(&failed)?;
         let here = Standing {
