@@ -13,12 +13,21 @@ CREATE TABLE database_standing (
     restored_to  BIGINT
 );
 
+-- Each start of the web app begins one, so that a database that was put back and went on is found out.
+CREATE TABLE database_branches (
+    from_position  BIGINT NOT NULL PRIMARY KEY,
+    name           TEXT   NOT NULL
+);
+
 -- Where the used-token stores of the download services stood when they told last.
 CREATE TABLE store_standings (
-    id        TEXT   NOT NULL PRIMARY KEY,
+    id        TEXT   NOT NULL,
+    -- What was recorded between two openings of the store.
+    branch    TEXT   NOT NULL,
     epoch     BIGINT NOT NULL,
     position  BIGINT NOT NULL,
-    seen_at   BIGINT NOT NULL
+    seen_at   BIGINT NOT NULL,
+    PRIMARY KEY (id, branch)
 );
 
 -- Why a link waits, where its owner has not paused it: restored

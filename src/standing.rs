@@ -2,7 +2,9 @@
 //! stands behind what somebody else remembers of it.
 //!
 //! A standing is compared with others of the same identity alone. What is only missing was not put
-//! back; what is older than somebody remembers was.
+//! back; what is older than somebody remembers was. And because a store that was put back goes on, until
+//! it is further than what is remembered, each opening begins a *branch* with a name of its own: a
+//! standing that is remembered must be a moment of one of the branches that the store has.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -21,14 +23,48 @@ pub struct Standing {
     pub id: String,
     /// Rises whenever the store begins again with a new fence: then whatever it forgot can't matter.
     pub epoch: u64,
+    /// The name of the branch that it is on.
+    pub branch: String,
     /// Rises with what is recorded, but not with every record.
     pub position: u64,
 }
+
+/// What was recorded between two openings of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Branch {
+    /// Random, so that no other history has it.
+    pub name: String,
+    /// Its first position.
+    pub from: u64,
+}
+
+/// How many branches of a store are kept; what is remembered from before says nothing.
+pub const BRANCHES: usize = 4096;
 
 impl Standing {
     /// Whether this is the same store at an earlier moment than `other`.
     pub fn is_behind(&self, other: &Standing) -> bool {
         self.id == other.id && (self.epoch, self.position) < (other.epoch, other.position)
+    }
+
+    /// Whether this store, with these branches in their order, was put back to before `remembered`, or to
+    /// another history than that.
+    pub fn was_put_back(&self, branches: &[Branch], remembered: &Standing) -> bool {
+        if self.id != remembered.id {
+            return false;
+        }
+        if self.epoch != remembered.epoch {
+            // In a later epoch nothing counts that was issued before it began.
+            return self.epoch < remembered.epoch;
+        }
+        match branches.iter().position(|branch| branch.name == remembered.branch) {
+            Some(at) => {
+                let next = branches.get(at.saturating_add(1));
+                let last = next.map_or(self.position, |next| next.from.saturating_sub(1));
+                remembered.position > last
+            }
+            None => branches.first().is_none_or(|first| remembered.position >= first.from),
+        }
     }
 }
 
@@ -71,9 +107,10 @@ impl Memory {
         self.stores.iter().find(|known| known.id == id)
     }
 
-    /// Remembers a standing unless a later one is known. Returns whether that changed anything.
+    /// Remembers a standing in place of the one before, against which the store was held already. Returns
+    /// whether that changed anything.
     pub fn note(&mut self, standing: &Standing) -> bool {
-        if self.of(&standing.id).is_some_and(|known| !known.is_behind(standing)) {
+        if self.of(&standing.id) == Some(standing) {
             return false;
         }
         self.stores.retain(|known| known.id != standing.id);
@@ -130,7 +167,11 @@ mod tests {
     use super::*;
 
     fn at(id: &str, epoch: u64, position: u64) -> Standing {
-        Standing { id: id.to_owned(), epoch, position }
+        Standing { id: id.to_owned(), epoch, branch: "one".to_owned(), position }
+    }
+
+    fn on(branch: &str, position: u64) -> Standing {
+        Standing { branch: branch.to_owned(), ..at("a", 1, position) }
     }
 
     #[test]
@@ -143,6 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_was_put_back_is_found_out_however_far_it_went_since() {
+        let branch = |name: &str, from| Branch { name: name.to_owned(), from };
+        let branches = [branch("one", 10), branch("two", 20), branch("three", 25)];
+        let here = on("three", 900);
+        for remembered in [on("one", 19), on("two", 20), on("two", 24), on("three", 900), on("lost", 9)] {
+            assert!(!here.was_put_back(&branches, &remembered), "{remembered:?}");
+        }
+        for remembered in [on("one", 20), on("two", 25), on("three", 901), on("lost", 10), on("lost", 9000)] {
+            assert!(here.was_put_back(&branches, &remembered), "{remembered:?}");
+        }
+        assert!(here.was_put_back(&[], &on("one", 1)));
+        assert!(here.was_put_back(&branches, &at("a", 2, 0)));
+        assert!(!here.was_put_back(&branches, &at("a", 0, 9000)));
+        assert!(!here.was_put_back(&branches, &at("b", 2, 9000)));
+    }
+
+    #[test]
     fn a_memory_keeps_the_latest_of_each_and_not_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("memory");
@@ -150,7 +208,6 @@ mod tests {
         let mut memory = Memory::default();
         assert!(memory.note(&at("a", 1, 5)));
         assert!(!memory.note(&at("a", 1, 5)));
-        assert!(!memory.note(&at("a", 0, 9)));
         assert!(memory.note(&at("a", 1, 6)));
         assert!(memory.note_database("word") && !memory.note_database("word"));
         memory.write(&path).unwrap();

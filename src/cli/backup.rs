@@ -230,7 +230,7 @@ impl Backup<'_> {
             let is_file = entry.file_type().map_err(|source| failed("look into", source))?.is_file();
             let name = entry.file_name();
             // What ends like this was cut off while it was written.
-            if is_file && !Path::new(&name).extension().is_some_and(|extension| extension == "new") {
+            if is_file && Path::new(&name).extension().is_none_or(|extension| extension != "new") {
                 names.push(name);
             }
         }

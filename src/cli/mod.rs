@@ -13,6 +13,7 @@ use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
+mod as_owner;
 mod audit;
 mod backup;
 mod check;
@@ -20,6 +21,7 @@ mod error;
 mod keys;
 mod links;
 mod manifest;
+mod nodes;
 mod open_files;
 mod reset_clock;
 mod restore;
@@ -29,8 +31,10 @@ mod token;
 mod user;
 
 pub use args::{
-    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinksCommand, TokenCommand, UserCommand,
+    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinksCommand, NodesCommand, TokenCommand,
+    UserCommand,
 };
+pub use as_owner::NotTheOwner;
 pub use backup::BackupError;
 pub use error::{CliError, PublicKeysError};
 pub use manifest::ManifestError;
@@ -47,6 +51,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         command => command.unwrap_or(Command::Serve),
     };
     let settings = Settings::of_process(cli.config.as_deref())?;
+    // These two look after the owner of each file themselves: the backup's folder may be root's alone.
+    if !matches!(command, Command::Backup { .. } | Command::Restore { .. }) {
+        as_owner::become_owner(&settings)?;
+    }
     // The services' own time, even while they run: a command never lives in another one.
     let clock = clock_of(&settings.data_dir);
     let now = clock.now();
@@ -56,9 +64,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Download => serve(settings, Role::Download).await,
         Command::User(command) => done(user::run(&settings, command, clock).await),
         Command::Audit(command) => audit::run(&settings, &command).await,
-        Command::Keys(command) => done(keys::run(&settings, &command, now)),
+        Command::Keys(command) => done(keys::run(&settings, &command, clock).await),
+        Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
-        Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
+        Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
         Command::Links(LinksCommand::Resume { .. }) => done(links::resume_restored(&settings, clock).await),
         Command::Backup { folder } => done(backup::run(&settings, cli.config.as_deref(), &folder, now).await),
         Command::Restore { folder, force } => done(restore::run(&settings, &folder, force, now)),

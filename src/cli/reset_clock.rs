@@ -14,7 +14,8 @@ use crate::server::data_dir::{DataDir, kept_time};
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::SledUsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
-use crate::web::{signer, time_reset};
+use crate::web::db::Database;
+use crate::web::{OpenError, instance, signer, time_reset};
 
 /// Where the time is wrong.
 struct Found {
@@ -42,7 +43,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
         print(&format!("accounts: reset; {sessions} sessions ended\n"))?;
     }
     if settings.keys_dir().join("keys.json").exists() {
-        let kid = signer::replace_all(&settings.keys_dir(), now)?;
+        let kid = replace_keys(settings, now).await?;
         print(&format!("keys: {kid} signs from now on, and no earlier key is good any more\n"))?;
     }
     // Last: until then the next attempt does all of it again.
@@ -86,6 +87,21 @@ async fn store_mark(settings: &Settings, now: Timestamp) -> Result<Option<Timest
         return Ok(None);
     };
     Ok(Some(mark))
+}
+
+/// Makes a new signing key and removes all others, and says so to the database, which knows them. Returns
+/// the new one's id.
+async fn replace_keys(settings: &Settings, now: Timestamp) -> Result<String, CliError> {
+    let mut signing = String::new();
+    for key in signer::list(&settings.keys_dir())? {
+        signing = signer::remove(&settings.keys_dir(), &key.kid, now)?;
+    }
+    if settings.web.database.is_postgres() || settings.database_file().exists() {
+        let db = Database::open(settings).await.map_err(OpenError::from)?;
+        instance::signs_now(&db, &signing).await?;
+        db.close().await;
+    }
+    Ok(signing)
 }
 
 async fn reset_store(settings: &Settings, now: Timestamp) -> Result<(), CliError> {

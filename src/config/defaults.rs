@@ -18,6 +18,7 @@ impl Default for Settings {
             token: TokenSettings::default(),
             mail: MailSettings::default(),
             log: LogSettings::default(),
+            nodes: Vec::new(),
             shares: vec![ShareSettings {
                 name: "books".to_owned(),
                 path: "storage/books".into(),
@@ -66,6 +67,7 @@ impl Default for DownloadSettings {
         DownloadSettings {
             listen,
             public_url: format!("http://{listen}"),
+            inner_url: String::new(),
             keys: format!("http://{}{JWKS_PATH}", loopback(8080)),
             receipts: format!("http://{}{RECEIPTS_PATH}", loopback(8080)),
             node_key: PathBuf::new(),

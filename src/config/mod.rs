@@ -17,6 +17,7 @@ mod error;
 mod known;
 mod load;
 mod network;
+mod nodes;
 mod size;
 mod validate;
 
@@ -25,6 +26,7 @@ pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
 pub use load::DEFAULT_FILE;
 pub use network::{InvalidNetwork, Network};
+pub use nodes::NodeSettings;
 pub use size::{InvalidSize, parse as parse_size};
 
 /// Where the web app shows its public keys, below its `public_url`.
@@ -49,6 +51,9 @@ pub struct Settings {
     pub mail: MailSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// The download services, where there are several; without any there is the one of `[download]`.
+    #[serde(rename = "node")]
+    pub nodes: Vec<NodeSettings>,
     /// The folders that are hosted, each under its own name.
     #[serde(rename = "share")]
     pub shares: Vec<ShareSettings>,
@@ -58,6 +63,11 @@ impl Settings {
     /// The folder of the private keys; only where the web app runs is there one.
     pub fn keys_dir(&self) -> PathBuf {
         self.data_dir.join("keys")
+    }
+
+    /// The file of accounts, links and receipts, where `web.database` is `sqlite`.
+    pub fn database_file(&self) -> PathBuf {
+        self.data_dir.join("web").join("oncelink.sqlite")
     }
 
     /// The file of the key by which a download service in another process shows the web app that it is
@@ -72,11 +82,6 @@ impl Settings {
     /// The folder of mails that are only written down (`mail.send = "outbox"`).
     pub fn outbox_dir(&self) -> PathBuf {
         self.data_dir.join("outbox")
-    }
-
-    /// The web app's database, where it is SQLite.
-    pub fn database_file(&self) -> PathBuf {
-        self.data_dir.join("web").join("oncelink.sqlite")
     }
 
     /// The folder of what the download service keeps for itself.
@@ -185,6 +190,8 @@ pub struct DownloadSettings {
     /// Scheme and host under which people reach it, without a trailing slash. Also the `aud` of
     /// tokens. Follows `listen` where it is not set.
     pub public_url: String,
+    /// Scheme, host and port under which the web app reaches it; empty where that follows `listen`.
+    pub inner_url: String,
     /// Where the public keys are: a JWKS file or an http(s) URL. Follows `web.public_url` where it
     /// is not set.
     pub keys: String,

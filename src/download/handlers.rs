@@ -12,13 +12,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 
 use crate::client_address::{Caller, ClientAddresses};
-use crate::clock::WrongClock;
 use crate::download::body::FileBody;
 use crate::download::browser::{self, Agent};
 use crate::download::conditions::Conditions;
 use crate::download::line::Line;
 use crate::download::pages::Confirm;
 use crate::download::problem::Refusal;
+use crate::download::readiness;
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
 use crate::download::response;
 use crate::download::state::DownloadState;
@@ -62,7 +62,7 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
         }
         "/revocations" => revocations(request, state).await,
         "/healthz" => probe(request, Ok(())),
-        "/readyz" => readiness(request, state).await,
+        "/readyz" => readiness::answer(request, state).await,
         "/robots.txt" => {
             probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
@@ -163,7 +163,7 @@ async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Optio
 }
 
 /// Verifies with the keys at hand, and once more if a token's key turns out to be a new one.
-async fn with_keys<T>(
+pub(super) async fn with_keys<T>(
     state: &DownloadState,
     verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
 ) -> Result<T, Refusal> {
@@ -228,19 +228,10 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
-/// `/readyz`: whether tokens can be redeemed now; tells of a clock that is wrong, too. Downloads go on
-/// then, because a node that is taken out of service does not get its clock right by that.
-async fn readiness(request: &HttpRequest, state: &DownloadState) -> Result<HttpResponse, Refusal> {
-    let ready = probe(request, state.ready().await)?;
-    Ok(match state.clock.wrong(state.rules.leeway) {
-        Some(wrong) if ready.status() == StatusCode::OK => {
-            plain(StatusCode::OK, format!("ok\nproblem: {wrong}; {}\n", WrongClock::REMEDY))
-        }
-        _ => ready,
-    })
-}
-
-fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<HttpResponse, Refusal> {
+pub(super) fn probe(
+    request: &HttpRequest,
+    verdict: Result<(), &'static str>,
+) -> Result<HttpResponse, Refusal> {
     match (request.method(), verdict) {
         (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
         (&Method::GET | &Method::HEAD, Err(why)) => Ok(plain(StatusCode::SERVICE_UNAVAILABLE, why)),
@@ -248,7 +239,7 @@ fn probe(request: &HttpRequest, verdict: Result<(), &'static str>) -> Result<Htt
     }
 }
 
-fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
+pub(super) fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response::harden(&mut response);
     response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
@@ -260,7 +251,7 @@ fn caller(request: &HttpRequest, addresses: &ClientAddresses) -> Caller {
 }
 
 /// RFC 6750 section 2.1; the scheme in any case.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }

@@ -14,6 +14,7 @@ mod ledger;
 mod line;
 pub mod pages;
 mod problem;
+mod readiness;
 pub mod receipts;
 mod redeem;
 pub mod remembered;

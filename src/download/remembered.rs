@@ -91,6 +91,13 @@ impl Remembered {
         }
     }
 
+    /// Remembers where the store stands at last. For an orderly stop, after the last redemption.
+    pub async fn finish(&self) {
+        if let Err(error) = self.look().await {
+            tracing::warn!(cause = chain(&error), "the used-token store did not say where it stands at last");
+        }
+    }
+
     /// Asks the store where it stands, and remembers that.
     ///
     /// # Errors
@@ -98,9 +105,12 @@ impl Remembered {
     pub async fn look(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let Some(mut standing) = self.store.standing(now).await? else { return Ok(()) };
-        let later = self.state().memory.of(&standing.id).filter(|known| standing.is_behind(known)).cloned();
-        if let Some(later) = later {
-            self.store.put_back(&later, now).await?;
+        // Once, before anything else is remembered: from then on the store itself looks after it.
+        let known =
+            self.state().memory.of(&standing.id).filter(|known| known.branch != standing.branch).cloned();
+        if let Some(known) = known
+            && self.store.put_back(&known, now).await?
+        {
             standing = self.store.standing(now).await?.unwrap_or(standing);
         }
         self.follow_reset();

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct DownloadState {
     pub(crate) addresses: ClientAddresses,
     /// What may be sent again without the resume key behind a trusted proxy.
     pub(crate) resend_proxied: u64,
+    /// The file of the key by which this node shows that it is one of the web app's.
+    pub(crate) node_key: PathBuf,
     /// Where a person gets a new link; shown on pages of refusal.
     pub(crate) web_url: String,
     invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
@@ -90,6 +93,7 @@ impl DownloadState {
                 "download",
             ),
             resend_proxied: settings.download.resend_proxied,
+            node_key: settings.node_key_file(),
             web_url: settings.web.public_url.clone(),
             invalid,
             stopping: AtomicBool::new(false),

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -101,6 +101,7 @@ impl DataDir {
             .mode(0o600)
             .open(path.join("services.lock"))
             .map_err(failed)?;
+        give_to_owner_of(path, &lock).map_err(failed)?;
         match rustix::fs::flock(&lock, how) {
             Ok(()) => Ok(Some(DataDir { path: path.to_owned(), _lock: lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -158,6 +159,16 @@ pub fn restore_mark(data_dir: &Path) -> PathBuf {
 /// When that fails.
 pub fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A lock that root made in somebody else's data directory is that somebody's, who could not open it
+/// otherwise.
+fn give_to_owner_of(path: &Path, lock: &File) -> io::Result<()> {
+    let owner = fs::metadata(path)?;
+    match rustix::process::geteuid().is_root() {
+        true => fchown(lock, Some(owner.uid()), Some(owner.gid())),
+        false => Ok(()),
+    }
 }
 
 /// Whoever may write into a folder may put his own keys and accounts in place of ours.

@@ -38,7 +38,7 @@ use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
-use crate::web::issued::{RevokeError, RevokeTokens};
+use crate::web::revocations::{RevokeError, RevokeTokens};
 
 /// How long a download service by itself waits at start for the web app's word.
 const GREETING: Duration = Duration::from_secs(1);
@@ -145,6 +145,7 @@ pub struct Running {
     web_app: Option<web::App>,
     download_state: Option<Arc<DownloadState>>,
     receipts: Option<Arc<Receipts>>,
+    remembered: Option<Arc<Remembered>>,
     stores: Vec<Arc<dyn UsedTokens>>,
     data_dir: Arc<DataDir>,
     clock: Clock,
@@ -190,6 +191,7 @@ pub async fn start_with(
         web_app: None,
         download_state: None,
         receipts: None,
+        remembered: None,
         stores: Vec::new(),
         data_dir: data_dir.clone(),
         clock: clock.clone(),
@@ -276,6 +278,7 @@ impl Running {
         receipts.remember_by(remembered.clone());
         receipts.greet(if web_app.is_some() { Duration::from_secs(30) } else { GREETING }).await;
         wait_for_fence(store.as_ref(), clock).await;
+        self.remembered = Some(remembered.clone());
         self.tasks.push(tokio::spawn(async move { remembered.watch().await }));
         let state = DownloadState::new(&self.settings, clock.clone(), keys, shares, store, receipts.clone())?;
         let state = Arc::new(state);
@@ -361,6 +364,9 @@ impl Running {
         futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
         for task in &self.tasks {
             task.abort();
+        }
+        if let Some(remembered) = &self.remembered {
+            remembered.finish().await;
         }
         if let Some(receipts) = &self.receipts {
             receipts.finish().await;

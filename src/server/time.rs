@@ -32,12 +32,13 @@ pub(super) fn begin(data_dir: &DataDir, settings: &Settings, clock: &Clock) -> T
     clock.now()
 }
 
-/// Looks at the clock at once, and then until the future that this returns is dropped.
+/// Keeps the time and looks at the clock at once, and then until the future that this returns is dropped.
 pub(super) fn watch(
     data_dir: Arc<DataDir>,
     clock: Clock,
     leeway: Duration,
 ) -> impl Future<Output = ()> + Send + 'static {
+    keep(&data_dir, &clock);
     let told = tell(clock.wrong(leeway), None);
     go_on_watching(data_dir, clock, leeway, told)
 }

@@ -21,13 +21,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row};
 
-use self::standing::State;
+use self::standing::{State, begin_branch};
 use super::{Lease, Mark, Reservation, StoreError, Use, UsedToken, UsedTokens};
 use crate::clock::{Clock, Timestamp};
 use crate::files::FileVersion;
 use crate::files::identity::{Edges, Trace};
 use crate::id::Jti;
-use crate::secret::{Digest, random_bytes};
+use crate::secret::{Digest, Secret, random_bytes};
 use crate::standing::Standing;
 
 /// How many records a purge deletes in one transaction, so that claims get in between.
@@ -59,6 +59,10 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS used_tokens_state (
         name    TEXT   NOT NULL PRIMARY KEY,
         moment  BIGINT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS used_tokens_branches (
+        from_position  BIGINT NOT NULL PRIMARY KEY,
+        name           TEXT   NOT NULL
     );";
 
 /// What tables of the first release lack.
@@ -86,6 +90,8 @@ pub struct SqlUsedTokens {
     /// The epoch and position that this process knows; a claim is taken on no earlier ones.
     epoch: AtomicI64,
     position: AtomicI64,
+    /// The branch that the position is on, or one that was begun later.
+    branch: Mutex<String>,
     /// Whether the position is to rise, because something was recorded.
     moved: AtomicBool,
     time_reset: Mutex<Option<Timestamp>>,
@@ -131,6 +137,9 @@ impl SqlUsedTokens {
                 "INSERT INTO used_tokens_state (name, moment) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
             sqlx::query(insert).bind(name).bind(value).execute(&mut *transaction).await.map_err(&failed)?;
         }
+        let branch =
+            Secret::random::<12>().map_err(|e| StoreError::Backend { action: "open", source: e.into() })?;
+        begin_branch(&mut transaction, branch.reveal()).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
         // SQLite's pool has one connection for writes.
         drop(connection);
@@ -152,6 +161,7 @@ impl SqlUsedTokens {
             opened_mark,
             epoch: AtomicI64::new(state.epoch),
             position: AtomicI64::new(state.position),
+            branch: Mutex::new(state.branch),
             moved: AtomicBool::new(false),
             time_reset: Mutex::default(),
             closed: AtomicBool::new(false),

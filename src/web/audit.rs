@@ -76,6 +76,16 @@ pub enum Deed {
     FileRestored,
     /// A file or folder is gone for good.
     FileForgotten,
+    /// A signing key is worth nothing any more.
+    KeyRemoved,
+    /// Other keys than those that were known are the web app's.
+    KeysAdopted,
+    /// A download service got its first key.
+    NodeAdded,
+    /// A download service got another key.
+    NodeRekeyed,
+    /// A download service is not one of ours any more.
+    NodeRemoved,
 }
 
 impl Deed {
@@ -112,6 +122,11 @@ impl Deed {
             Deed::FileTrashed => "file-trashed",
             Deed::FileRestored => "file-restored",
             Deed::FileForgotten => "file-forgotten",
+            Deed::KeyRemoved => "key-removed",
+            Deed::KeysAdopted => "keys-adopted",
+            Deed::NodeAdded => "node-added",
+            Deed::NodeRekeyed => "node-rekeyed",
+            Deed::NodeRemoved => "node-removed",
         }
     }
 }

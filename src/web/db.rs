@@ -20,12 +20,13 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transa
 use crate::config::Settings;
 
 /// The steps that bring a database up to date. A step that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "self-service", include_str!("../../migrations/0002_self_service.sql")),
     (3, "links", include_str!("../../migrations/0003_links.sql")),
     (4, "receipts", include_str!("../../migrations/0004_receipts.sql")),
     (5, "uploads", include_str!("../../migrations/0005_uploads.sql")),
+    (8, "nodes", include_str!("../../migrations/0008_nodes.sql")),
     (9, "restored", include_str!("../../migrations/0009_restored.sql")),
 ];
 

@@ -20,19 +20,19 @@ use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
+use crate::web::instance::KeysError;
 use crate::web::issue::IssueError;
-use crate::web::issued::{OverHttp, RevokeTokens};
-use crate::web::links::key::LinkKeyError;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
+use crate::web::nodes::watch::Watch;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::restored::{RestoredError, Standings};
+use crate::web::revocations::RevokeTokens;
 use crate::web::rights::Rights;
 use crate::web::sessions::{SessionEnds, Sessions};
-use crate::web::signer::SignerError;
 use crate::web::state::{SignupRules, State, Turns};
 use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
@@ -55,12 +55,14 @@ pub mod error;
 pub mod extract;
 pub mod generation;
 mod handlers;
+pub mod instance;
 pub mod issue;
 pub mod issued;
 pub mod links;
 pub mod local_path;
 pub mod mail;
 pub mod manage;
+pub mod nodes;
 pub mod note;
 pub mod pages;
 pub mod passwords;
@@ -68,6 +70,7 @@ pub mod problem;
 pub mod proof;
 pub mod receipts;
 pub mod restored;
+pub mod revocations;
 pub mod rights;
 pub mod self_service;
 pub mod sessions;
@@ -98,15 +101,15 @@ pub enum OpenError {
     /// Its database can't be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The keys can't be used.
+    /// The keys can't be used, or are not those of the database.
     #[error(transparent)]
-    Keys(#[from] SignerError),
+    Keys(#[from] KeysError),
     /// The key of the download services can't be used.
     #[error(transparent)]
     NodeKey(#[from] NodeKeyError),
-    /// The key of links can't be used.
+    /// What was changed in the settings can't be carried out.
     #[error(transparent)]
-    LinkKey(#[from] LinkKeyError),
+    Query(#[from] QueryError),
     /// It can't be held against what is remembered of it.
     #[error(transparent)]
     Restored(#[from] RestoredError),
@@ -150,6 +153,10 @@ impl App {
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
         let administration = Administration::open(settings, clock).await?;
         administration.passwords.prepare();
+        administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
+        administration.issued.revocations.name_nodes().await?;
+        let now = administration.clock.now();
+        instance::review_readers(&administration.db, settings, &administration.issued, now).await?;
         let standings = Standings::open(
             settings,
             administration.db.clone(),
@@ -164,9 +171,12 @@ impl App {
             max: settings.web.session_max,
             remember: settings.web.session_remember,
         };
-        let download = csrf::origin_of(&settings.download.public_url);
+        let services = administration.nodes.services().iter();
+        let downloads: Vec<String> =
+            services.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
+        let downloads: Vec<&str> = downloads.iter().map(String::as_str).collect();
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
-        let policy = pages::content_security_policy(&[download]);
+        let policy = pages::content_security_policy(&downloads);
         let digests = Digests::new(administration.db.clone());
         let uploads = Uploads::new(settings, administration.db.clone(), shares.clone());
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
@@ -174,7 +184,7 @@ impl App {
             receipts: Receipts::new(db, queue, administration.clock.clone(), settings)
                 .with_standings(standings.clone()),
             standings,
-            node_key: NodeKey::open(&settings.node_key_file())?,
+            node_watch: Watch::default(),
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
             script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,
@@ -271,21 +281,49 @@ impl App {
 
     async fn tend(&self) {
         self.sweep_uploads().await;
+        let mut keys_differ = false;
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
             let now = self.state.administration.clock.now();
             if let Err(error) = self.state.administration.actions.keep_time(now).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep the time on disk");
             }
+            keys_differ = self.look_at_keys(keys_differ, now).await;
             if round.is_multiple_of(PRUNE_EACH) {
                 self.prune().await;
             }
         }
     }
 
-    /// Says how revocations reach the download service; without it they go over HTTP.
+    /// Whether another web app on this database signs with a key that is not among ours; says so once.
+    async fn look_at_keys(&self, knew: bool, now: Timestamp) -> bool {
+        let administration = &self.state.administration;
+        match instance::check_signer(&administration.db, &administration.issuer.signer, now).await {
+            Ok(()) => false,
+            Err(KeysError::Query(_)) => knew,
+            Err(error) => {
+                if !knew {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::error!(cause, "another web app on this database signs with other keys");
+                }
+                true
+            }
+        }
+    }
+
+    /// Says how revocations reach the download service of the same settings, which runs in this process;
+    /// others are told over HTTP.
     pub fn revoke_by(&self, to: Arc<dyn RevokeTokens>) {
-        self.state.administration.issued.revoke_by(to);
+        let nodes = &self.state.administration.nodes;
+        nodes.own_is_here();
+        if !nodes.services().iter().any(|node| nodes.runs_here(node)) {
+            let address = nodes.own_audience();
+            tracing::warn!(
+                address,
+                "no `[[node]]` has the public address of the download service here: it gets no tokens"
+            );
+        }
+        self.state.administration.issued.revocations.tell_own_by(to);
     }
 
     /// Takes receipts from a download service in the same process.
@@ -296,16 +334,11 @@ impl App {
     /// Delivers revocations, for ever. Ends when it is dropped.
     pub async fn revoke_tokens(&self) {
         let administration = &self.state.administration;
-        if !administration.issued.has_way() {
-            match OverHttp::new(administration.issuer.clone()) {
-                Ok(over_http) => administration.issued.revoke_by(Arc::new(over_http)),
-                Err(error) => {
-                    let cause = crate::telemetry::chain(&error);
-                    tracing::error!(cause, "cannot tell the download service of revocations");
-                }
-            }
+        if let Err(error) = administration.issued.revocations.tell_over_http(&administration.issuer) {
+            let cause = crate::telemetry::chain(&error);
+            tracing::error!(cause, "cannot tell the download services of revocations");
         }
-        administration.issued.run(|| administration.clock.now()).await;
+        administration.issued.revocations.run(|| administration.clock.now()).await;
     }
 
     /// Sends mails, for ever. Ends when it is dropped.
@@ -331,6 +364,16 @@ impl App {
         let released = Timestamp::from_secs(now.secs().saturating_sub(KEEP_RELEASED.as_secs()));
         if let Err(error) = links::uses::forget_released(&self.state.administration.db, released).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget released uses of links");
+        }
+        match self.state.receipts.release_of_removed(&self.state.administration.nodes, now).await {
+            Ok(0) => {}
+            Ok(released) => tracing::info!(released, "uses of links are free again: their node was removed"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot release uses of removed nodes"
+                )
+            }
         }
         if let Err(error) = self.state.administration.issued.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old tokens");

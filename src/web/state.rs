@@ -15,8 +15,8 @@ use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::cookies::Cookies;
 use crate::web::manage::Manage;
+use crate::web::nodes::watch::Watch;
 use crate::web::receipts::Receipts;
-use crate::web::receipts::node_key::NodeKey;
 use crate::web::restored::Standings;
 use crate::web::rights::Rights;
 use crate::web::sessions::Sessions;
@@ -66,8 +66,8 @@ pub struct State {
     pub receipts: Receipts,
     /// Where the database stands, so that one that was put back is noticed.
     pub standings: Standings,
-    /// What download services show.
-    pub node_key: NodeKey,
+    /// How the download services are.
+    pub node_watch: Watch,
 }
 
 /// Who may make an account for himself.

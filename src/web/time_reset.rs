@@ -17,7 +17,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::restored::{RestoredError, end_sessions};
 
 /// Moments at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 28] = [
+pub const PAST: [(&str, &str); 32] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -39,6 +39,10 @@ pub const PAST: [(&str, &str); 28] = [
     ("nodes", "told_since"),
     ("nodes", "told_until"),
     ("nodes", "seen_at"),
+    ("nodes", "removed_at"),
+    ("node_keys", "made_at"),
+    ("node_keys", "removed_at"),
+    ("revocations", "marked_at"),
     ("uploads", "created_at"),
     ("trash", "trashed_at"),
     ("database_standing", "restored_at"),
@@ -49,12 +53,13 @@ pub const PAST: [(&str, &str); 28] = [
 ];
 
 /// Moments at which something ends, which can't be further away than that.
-fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 5] {
+fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 6] {
     let token = settings.token.max_lifetime;
     [
         ("accounts", "forget_at", settings.web.unactivated_max),
         ("link_tokens", "expires_at", token),
         ("issued_tokens", "forget_at", token.saturating_add(settings.download.lease_max)),
+        ("revocations", "forget_at", token.saturating_add(settings.download.lease_max)),
         ("uploads", "expires_at", settings.web.upload_keep),
         ("trash", "forget_at", settings.web.trash_keep),
     ]

@@ -9,7 +9,8 @@ use oncelink::id::{FilePath, Jti};
 use oncelink::web::account::{AccountId, NewAccount};
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
-use oncelink::web::links::uses::{self, Press, Reserved};
+use oncelink::web::issued::Basis;
+use oncelink::web::links::uses::{self, Press, Reserved, TokensOf};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
@@ -80,6 +81,7 @@ impl Desk {
             file: &file,
             size: 7,
             expires_at: later(120),
+            basis: Basis { node: &desk.issuer.audience, kid: "", link: Some(("link", 0)) },
         };
         uses::reserve(&desk.db, &desk.issued, &press, START).await.unwrap()
     }
@@ -105,7 +107,9 @@ impl Desk {
     }
 
     async fn release(&self, before: Timestamp) -> u64 {
-        uses::release_unredeemed(&self.desks[0].db, Timestamp::EPOCH, before, START).await.unwrap()
+        let desk = &self.desks[0];
+        let of = TokensOf { audience: &desk.issuer.audience, unnamed: true };
+        uses::release_unredeemed(&desk.db, of, Timestamp::EPOCH, before, START).await.unwrap()
     }
 
     async fn number(&self, query: &'static str) -> i64 {
@@ -309,6 +313,7 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
                 file: &file,
                 size: 7,
                 expires_at: later(seconds + 120),
+                basis: Basis { node: &desk.desks[0].issuer.audience, kid: "", link: Some(("link", 0)) },
             };
             uses::reserve(&desk.desks[0].db, &desk.desks[0].issued, &press, later(seconds)).await.unwrap()
         };

@@ -315,7 +315,7 @@ async fn a_report_counts_once(services: Services) {
         address: None,
     };
     let report = |receipts| oncelink::receipt::Report {
-        node: "http://elsewhere.example".to_owned(),
+        node: services.settings.download.public_url.clone(),
         told_since: now,
         told_until: now,
         receipts,

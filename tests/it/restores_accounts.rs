@@ -130,7 +130,9 @@ async fn what_was_downloaded_since_the_backup_is_not_given_out_again() {
 
     for attempt in 1..=2 {
         let mut late = stage.ada().await;
-        assert_eq!(stage.take(&once).await.0, 200);
+        if attempt == 1 {
+            assert_eq!(stage.take(&once).await.0, 200);
+        }
         stage.stop().await;
         put_back(&stage, &backup);
         stage.run().await;
@@ -184,9 +186,9 @@ async fn a_database_that_is_only_missing_or_new_ends_nothing() {
 }
 
 /// A report that tells of nothing but what a download service remembers.
-fn report(word: Option<String>, now: Timestamp) -> Report {
+fn report(stage: &Stage, word: Option<String>, now: Timestamp) -> Report {
     Report {
-        node: "http://elsewhere.example".to_owned(),
+        node: stage.settings.download.public_url.clone(),
         told_since: now,
         told_until: now,
         receipts: Vec::new(),
@@ -208,8 +210,8 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
         App::open(&stage.settings, Clock::wall(), shares).await.unwrap()
     };
     let app = open().await;
-    let word = app.receipts().take(report(None, now)).await.unwrap().database.unwrap();
-    let later = app.receipts().take(report(Some(word.clone()), now)).await.unwrap().database;
+    let word = app.receipts().take(report(&stage, None, now)).await.unwrap().database.unwrap();
+    let later = app.receipts().take(report(&stage, Some(word.clone()), now)).await.unwrap().database;
     assert_eq!(stage.deeds("database-restored").await, 0, "it stands where it is remembered");
     assert!(later.is_some());
     app.close().await;
@@ -218,15 +220,15 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     let app = open().await;
     let (text, _) = word.rsplit_once('.').unwrap();
     let mut parts: Vec<&str> = text.split('.').collect();
-    parts[2] = "9000000000000000000";
+    parts[3] = "9000000000000000000";
     let forged =
         [parts.join(".") + ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x".to_owned(), String::new()];
     for forged in forged {
-        app.receipts().take(report(Some(forged), now)).await.unwrap();
+        app.receipts().take(report(&stage, Some(forged), now)).await.unwrap();
     }
     assert_eq!(stage.deeds("database-restored").await, 0, "what this web app never said ends nothing");
     for _twice in 0..2 {
-        app.receipts().take(report(later.clone(), now)).await.unwrap();
+        app.receipts().take(report(&stage, later.clone(), now)).await.unwrap();
         assert_eq!(stage.deeds("database-restored").await, 1);
     }
     app.close().await;

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
-use crate::needs::has_program;
 use crate::support::client::Client;
 use crate::support::links::{Made, make};
 use crate::support::process::{PROGRAM, run, signal};
@@ -253,5 +252,4 @@ fn a_data_directory_that_others_may_change_is_not_served_from() {
     ] {
         assert_eq!(fs::metadata(data.join(path)).unwrap().mode() & 0o777, mode, "{path}");
     }
-    assert!(has_program("sh"));
 }

@@ -54,6 +54,7 @@ impl Shared {
         self.execute(&[
             "CREATE TABLE dumped_tokens AS TABLE used_tokens",
             "CREATE TABLE dumped_state AS TABLE used_tokens_state",
+            "CREATE TABLE dumped_branches AS TABLE used_tokens_branches",
         ])
         .await;
     }
@@ -62,8 +63,10 @@ impl Shared {
         self.execute(&[
             "DELETE FROM used_tokens",
             "DELETE FROM used_tokens_state",
+            "DELETE FROM used_tokens_branches",
             "INSERT INTO used_tokens SELECT * FROM dumped_tokens",
             "INSERT INTO used_tokens_state SELECT * FROM dumped_state",
+            "INSERT INTO used_tokens_branches SELECT * FROM dumped_branches",
         ])
         .await;
     }
@@ -155,6 +158,26 @@ async fn a_store_put_back_under_running_nodes_lets_nothing_in_twice() {
     }
     first.stop().await;
     second.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_that_comes_back_late_finds_out_a_store_that_went_on_after_it_was_put_back() {
+    let Some(shared) = Shared::new().await else { return };
+    let first = shared.node("data").await;
+    first.put("a.bin", &pattern(5000));
+    shared.dump().await;
+    let used = redeem(&first).await;
+    first.stop().await;
+    shared.put_back().await;
+    // Nobody who remembers is there, and the store goes on, further than it was before.
+    let second = shared.node("an empty disk").await;
+    for _ in 0..5 {
+        redeem(&second).await;
+    }
+    second.stop().await;
+    let first = shared.node("data").await;
+    assert_eq!(status(&first, &used).await, 410);
+    first.stop().await;
 }
 
 #[actix_web::test]

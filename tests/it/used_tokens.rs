@@ -479,6 +479,9 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Bac
     let reopened = store.standing(NOW).await.unwrap().unwrap();
     assert!(!reopened.is_behind(&after), "{reopened:?} after {after:?}");
     // A second time, and more than once at a time.
+    assert!(!store.put_back(&after, at(9)).await.unwrap(), "it goes on from there");
+    let lost = Standing { branch: "of another history".to_owned(), ..after.clone() };
+    assert!(store.put_back(&lost, at(9)).await.unwrap(), "however far it has come since");
     let again = Standing { epoch: reopened.epoch + 2, ..reopened };
     let (one, other) = tokio::join!(store.put_back(&again, at(20)), store.put_back(&again, at(20)));
     assert!(one.unwrap() || other.unwrap());

@@ -141,10 +141,10 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
     stage.desk.account_admin.set_disabled(&ada, true, &operator, START).await.unwrap();
     let gone = Browser::at(&stage.base).post(&made.public[0], &[]).await;
     assert_eq!(gone.status, 410);
-    // The services' own task looks every two seconds; nobody calls it here.
+    // The services' own task looks twice a second; nobody calls it here.
     let delivered = async {
         loop {
-            let query = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 1");
+            let query = sqlx::query_scalar("SELECT COUNT(*) FROM revocations");
             let left: i64 = query.fetch_one(stage.desk.db.reader()).await.unwrap();
             if left == 0 {
                 return;

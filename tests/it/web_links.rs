@@ -327,13 +327,13 @@ async fn the_list_of_links_has_pages() {
 struct Unreachable;
 
 #[async_trait::async_trait]
-impl oncelink::web::issued::RevokeTokens for Unreachable {
+impl oncelink::web::revocations::RevokeTokens for Unreachable {
     async fn revoke(
         &self,
         _: &[oncelink::id::Jti],
         _: oncelink::clock::Timestamp,
-    ) -> Result<(), oncelink::web::issued::RevokeError> {
-        Err(oncelink::web::issued::RevokeError::Answer(503))
+    ) -> Result<(), oncelink::web::revocations::RevokeError> {
+        Err(oncelink::web::revocations::RevokeError::Answer(503))
     }
 }
 

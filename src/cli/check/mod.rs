@@ -3,6 +3,7 @@
 
 mod disk;
 mod keys;
+mod nodes;
 mod restored;
 mod settings;
 mod store;
@@ -66,6 +67,7 @@ pub(super) async fn run(settings: &Settings, clock: &Clock) -> Result<ExitCode, 
     let may_enter = disk::look_at_data_dir(settings, &mut findings);
     disk::look_at_shares(settings, &mut findings);
     keys::look(settings, may_enter, clock.now(), &mut findings).await;
+    nodes::look(settings, may_enter, clock, &mut findings).await;
     store::look(settings, may_enter, clock, &mut findings).await;
     restored::look(settings, may_enter, clock.now(), &mut findings).await;
     let text = findings.0.iter().fold(String::new(), |mut text, (level, line)| {

@@ -13,7 +13,8 @@ use crate::web::restored::{Noticed, noticed};
 const TOLD_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
-    if !settings.web.database.is_postgres() && !(may_enter && settings.database_file().exists()) {
+    let is_there = settings.web.database.is_postgres() || may_enter && settings.database_file().exists();
+    if !is_there {
         return;
     }
     // What is wrong with the database itself is somebody else's finding.

@@ -21,7 +21,8 @@ use super::settler::{Progress, Settler};
 use super::{OpenError, Tuning, failed};
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
-use crate::standing::Standing;
+use crate::secret::Secret;
+use crate::standing::{BRANCHES, Branch, Standing, replace};
 use crate::used_tokens::memory::{reserved, revoked};
 use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
@@ -31,6 +32,8 @@ pub(super) struct Engine {
     fence: AtomicU64,
     epoch: AtomicU64,
     position: Arc<AtomicU64>,
+    /// All branches that are known; the last one is this opening's.
+    branches: Vec<Branch>,
     opened_mark: Timestamp,
     queue: Arc<Queue>,
     index: Arc<Index>,
@@ -62,7 +65,9 @@ impl Engine {
         let queue = Arc::new(Queue::new(next_ticket));
         let progress = Arc::new(Progress::new(books.generation));
         let generation = books.generation.saturating_add(1);
-        let position = Arc::new(AtomicU64::new(position(generation, 0)));
+        let first = position(generation, 0);
+        let branches = begin_branch(&dir.join("branches"), first)?;
+        let position = Arc::new(AtomicU64::new(first));
         let (full, to_settle) = std::sync::mpsc::channel();
         let committer = Committer {
             queue: Arc::clone(&queue),
@@ -95,6 +100,7 @@ impl Engine {
             fence: AtomicU64::new(books.fence.secs()),
             epoch: AtomicU64::new(books.epoch),
             position,
+            branches,
             opened_mark: books.mark,
             queue,
             index,
@@ -206,6 +212,23 @@ impl Engine {
     }
 }
 
+/// Begins a branch in the file `path`, durably, and returns all that are known. A file that is damaged
+/// begins again: then whatever is remembered is doubted.
+fn begin_branch(path: &Path, from: u64) -> Result<Vec<Branch>, OpenError> {
+    let action = "begin its branch";
+    let mut branches: Vec<Branch> = match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(failed(action)(e)),
+    };
+    let name = Secret::random::<12>().map_err(failed(action))?.reveal().to_owned();
+    branches.push(Branch { name, from });
+    branches.drain(..branches.len().saturating_sub(BRANCHES));
+    let text = serde_json::to_vec(&branches).map_err(failed(action))?;
+    replace(path, &text).map_err(failed(action))?;
+    Ok(branches)
+}
+
 #[async_trait]
 impl UsedTokens for Engine {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
@@ -300,14 +323,15 @@ impl UsedTokens for Engine {
         self.queue.check()?;
         let number = |value: &AtomicU64| value.load(Ordering::Acquire);
         let (epoch, position) = (number(&self.epoch), number(&self.position));
-        Ok(Some(Standing { id: self.id.clone(), epoch, position }))
+        let branch = self.branches.last().map(|branch| branch.name.clone()).unwrap_or_default();
+        Ok(Some(Standing { id: self.id.clone(), epoch, branch, position }))
     }
 
     /// What tells of it is elsewhere: a disk that was put back below the file system, or the very files
     /// of an earlier time, look from here like the latest ones.
     async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
         let here = self.standing(now).await?;
-        if !here.is_some_and(|here| here.is_behind(remembered)) {
+        if !here.is_some_and(|here| here.was_put_back(&self.branches, remembered)) {
             return Ok(false);
         }
         let fence = self.fence().max(recovery::next_second(now));

@@ -8,12 +8,13 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Executor, Row};
 use tracing::error;
 
 use super::{SqlUsedTokens, backend, from_column, to_column};
 use crate::clock::Timestamp;
-use crate::standing::Standing;
+use crate::standing::{BRANCHES, Branch, Standing};
 use crate::used_tokens::{StoreError, UsedTokens};
 
 impl SqlUsedTokens {
@@ -34,11 +35,12 @@ impl SqlUsedTokens {
         transaction.execute(rise).await.map_err(&failed)?;
         set("mark", now).execute(&mut *transaction).await.map_err(&failed)?;
         set("fence", next_second(now)).execute(&mut *transaction).await.map_err(&failed)?;
-        sqlx::query("UPDATE used_tokens SET marked_at = $1 WHERE marked_at > $1")
-            .bind(to_column(now))
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
+        for update in [
+            "UPDATE used_tokens SET marked_at = $1 WHERE marked_at > $1",
+            "UPDATE used_tokens SET active_at = $1 WHERE active_at > $1",
+        ] {
+            sqlx::query(update).bind(to_column(now)).execute(&mut *transaction).await.map_err(&failed)?;
+        }
         transaction.commit().await.map_err(&failed)?;
         self.refresh().await?;
         Ok(self.opened_mark)
@@ -58,6 +60,7 @@ impl SqlUsedTokens {
             self.fence.store(from_column(state.fence).secs(), Ordering::Release);
             *self.time_reset.lock().unwrap_or_else(PoisonError::into_inner) = Some(from_column(state.mark));
         }
+        *self.branch.lock().unwrap_or_else(PoisonError::into_inner) = state.branch;
         self.epoch.store(state.epoch, Ordering::Release);
         self.position.fetch_max(state.position, Ordering::AcqRel);
         Ok(false)
@@ -65,7 +68,8 @@ impl SqlUsedTokens {
 
     fn known(&self) -> Standing {
         let number = |value: &AtomicI64| u64::try_from(value.load(Ordering::Acquire)).unwrap_or(0);
-        Standing { id: self.id.clone(), epoch: number(&self.epoch), position: number(&self.position) }
+        let branch = self.branch.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Standing { id: self.id.clone(), epoch: number(&self.epoch), branch, position: number(&self.position) }
     }
 
     /// Where the store stands, after everything that was recorded so far by this process.
@@ -95,9 +99,6 @@ impl SqlUsedTokens {
         remembered: &Standing,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        if remembered.id != self.id {
-            return Ok(false);
-        }
         let failed = backend("raise its fence");
         let mut transaction = self.writer.begin().await.map_err(&failed)?;
         // Makes others who would do the same wait, who then find it done.
@@ -105,9 +106,16 @@ impl SqlUsedTokens {
             .execute("UPDATE used_tokens_state SET moment = moment WHERE name = 'epoch'")
             .await
             .map_err(&failed)?;
-        let state = State::read(&mut *transaction).await.map_err(&failed)?;
+        let state = State::read(&mut transaction).await.map_err(&failed)?;
         let (epoch, position) = (clamped(remembered.epoch), clamped(remembered.position));
-        let behind = (state.epoch, state.position) < (epoch, position);
+        let branches = read_branches(&mut transaction).await.map_err(&failed)?;
+        let here = Standing {
+            id: self.id.clone(),
+            epoch: state.epoch.unsigned_abs(),
+            branch: state.branch,
+            position: state.position.unsigned_abs(),
+        };
+        let behind = here.was_put_back(&branches, remembered);
         if behind {
             let fence = state.fence.max(to_column(next_second(now)));
             let values = [
@@ -141,6 +149,7 @@ pub(super) struct State {
     mark: i64,
     pub(super) epoch: i64,
     pub(super) position: i64,
+    pub(super) branch: String,
 }
 
 impl State {
@@ -148,7 +157,8 @@ impl State {
     pub(super) async fn read(connection: &mut AnyConnection) -> Result<State, sqlx::Error> {
         let rows =
             sqlx::query("SELECT name, moment FROM used_tokens_state").fetch_all(&mut *connection).await?;
-        let mut state = State { store: 0, fence: i64::MAX, mark: 0, epoch: 0, position: 0 };
+        let branch = String::new();
+        let mut state = State { store: 0, fence: i64::MAX, mark: 0, epoch: 0, position: 0, branch };
         for row in &rows {
             let value: i64 = row.try_get("moment")?;
             match row.try_get::<String, _>("name")?.as_str() {
@@ -160,8 +170,38 @@ impl State {
                 _ => {}
             }
         }
+        // Read later: a position on a branch that was begun since is one of the branch before.
+        let branch = "SELECT name FROM used_tokens_branches ORDER BY from_position DESC LIMIT 1";
+        state.branch = sqlx::query_scalar(branch).fetch_optional(&mut *connection).await?.unwrap_or_default();
         Ok(state)
     }
+}
+
+/// Begins a branch: this opening goes on from what the store has now.
+pub(super) async fn begin_branch(connection: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
+    let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name = 'position'";
+    connection.execute(rise).await?;
+    let begin = "INSERT INTO used_tokens_branches (from_position, name) \
+                 SELECT moment, CAST($1 AS TEXT) FROM used_tokens_state WHERE name = 'position' \
+                 ON CONFLICT (from_position) DO UPDATE SET name = excluded.name";
+    sqlx::query(begin).bind(name).execute(&mut *connection).await?;
+    let forget = "DELETE FROM used_tokens_branches WHERE from_position NOT IN \
+                  (SELECT from_position FROM used_tokens_branches ORDER BY from_position DESC LIMIT $1)";
+    sqlx::query(forget).bind(BRANCHES as i64).execute(&mut *connection).await?;
+    Ok(())
+}
+
+async fn read_branches(connection: &mut AnyConnection) -> Result<Vec<Branch>, sqlx::Error> {
+    let rows = sqlx::query("SELECT from_position, name FROM used_tokens_branches ORDER BY from_position")
+        .fetch_all(&mut *connection)
+        .await?;
+    let branch = |row: &AnyRow| -> Result<Branch, sqlx::Error> {
+        Ok(Branch {
+            name: row.try_get("name")?,
+            from: row.try_get::<i64, _>("from_position")?.unsigned_abs(),
+        })
+    };
+    rows.iter().map(branch).collect()
 }
 
 /// So late that a token issued in this very second is refused.

@@ -174,6 +174,7 @@ pub(super) async fn change(
     };
     let actor = Actor::account(who.account(), place.address);
     let changed = administration.links.edit(&link, &terms, password, &actor, now).await?;
+    administration.revoke_now().await;
     back(&app, &link, changed, Note::LinkChanged)
 }
 

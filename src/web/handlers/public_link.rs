@@ -18,6 +18,7 @@ use crate::id::FilePath;
 use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, OpenForm, session_of};
 use crate::web::issue::DownloadOrder;
+use crate::web::issued::Basis;
 use crate::web::links::contents::{self, Contents};
 use crate::web::links::mailed_code::Tried;
 use crate::web::links::uses::{self, Press, Reserved};
@@ -253,6 +254,8 @@ pub(super) async fn take(
     let lifetime = administration.issuer.lifetime;
     let lifetime = link.ends_at.map_or(lifetime, |end| lifetime.min(end.since(now)));
     let visitor = form.secret.as_ref().map(|secret| browser_mark(&secret.digest()));
+    let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let kid = administration.issuer.signer.active_kid(now);
     let press = Press {
         owner: &link.owner,
         recipient: &opened.recipient.id,
@@ -260,6 +263,7 @@ pub(super) async fn take(
         file: &file,
         size: claimed.version().len,
         expires_at: now.plus(lifetime),
+        basis: Basis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms)) },
     };
     let (jti, lifetime) = match uses::reserve(&administration.db, &administration.issued, &press, now).await?
     {
@@ -268,8 +272,11 @@ pub(super) async fn take(
         Reserved::UsedUp | Reserved::Closed => {
             // It changed since it was looked at, or all uses are taken: say what is true now.
             let opened = open(&app, &code).await?;
-            let why = opened.closed.or_else(|| used_up(&opened, false)).unwrap_or(Closed::UsedUpForNow);
-            return refuse(&request, why);
+            return match opened.closed.or_else(|| used_up(&opened, false)) {
+                Some(why) => refuse(&request, why),
+                // It asks for something else now.
+                None => show(&app, &request, &code, opened, Shown::default()).await,
+            };
         }
     };
     let digest = app.digests.of(&file, &claimed.version().to_string()).await?;
@@ -282,7 +289,9 @@ pub(super) async fn take(
         lifetime: Some(lifetime),
         ..DownloadOrder::new(link.owner.as_str(), &file)
     };
-    let issued = administration.issuer.issue_download_as(jti, &order, now)?;
+    // The same jti again is for the node that it was for.
+    let audience = administration.issued.node_of(jti).await?.unwrap_or_else(|| node.public_url.clone());
+    let issued = administration.issuer.for_audience(&audience).issue_download_as(jti, &order, now)?;
     tracing::info!(link = link.id, recipient = opened.recipient.id, %jti, file = ?file, "token issued through a link");
     let mut answer = see_other(&issued.address);
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -28,23 +28,33 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// The app can do its work. Tells of a clock that is wrong, too.
+/// The app can do its work. What is wrong with the clock and with download services follows in the text: pages work
+/// without them, so a web app is not taken out of service for that.
 pub(super) async fn readyz(app: App) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
     administration.db.ready().await?;
-    let text = match administration.clock.wrong(administration.leeway) {
-        Some(wrong) => format!("ready\nproblem: {wrong}; {}\n", WrongClock::REMEDY),
-        None => "ready\n".to_owned(),
-    };
+    let now = administration.clock.now();
+    let troubles = app.node_watch.troubles(&administration.nodes, &administration.issuer, now).await?;
+    let waiting: i64 = administration.issued.revocations.waiting().await?.values().sum();
+    let mut text = String::from("ready\n");
+    if let Some(wrong) = administration.clock.wrong(administration.leeway) {
+        text += &format!("but {wrong}; {}\n", WrongClock::REMEDY);
+    }
+    for trouble in troubles {
+        text += &format!("but {trouble}\n");
+    }
+    if waiting > 0 {
+        text += &format!("but {waiting} revocations wait to be delivered\n");
+    }
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(text))
 }
 
-/// The public keys. May be kept for five minutes: a key is published for longer than that before
-/// anything relies on its absence, and an unknown one is asked for at once.
+/// The public keys. May be kept for twenty seconds: a key that is taken out must be refused everywhere
+/// within a minute, and download services ask every twenty.
 pub(super) async fn jwks(app: App) -> HttpResponse {
     let administration = &app.administration;
     HttpResponse::Ok()
         .content_type("application/jwk-set+json")
-        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .insert_header((CACHE_CONTROL, "public, max-age=20"))
         .body(administration.issuer.signer.jwks(administration.clock.now()))
 }

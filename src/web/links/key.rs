@@ -68,7 +68,7 @@ impl LinkKey {
     /// # Errors
     /// See [`LinkKeyError`].
     pub fn open(folder: &Path) -> Result<LinkKey, LinkKeyError> {
-        let path = folder.join(NAME);
+        let path = LinkKey::file(folder);
         match read(&path) {
             Err(LinkKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 make(folder, &path)?;
@@ -76,6 +76,16 @@ impl LinkKey {
             }
             answer => answer,
         }
+    }
+
+    /// Where the key lies in `folder`.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(NAME)
+    }
+
+    /// What tells this key from others, and opens nothing.
+    pub fn fingerprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, b"fingerprint").as_ref())
     }
 
     /// The code in the address of a recipient's link.

@@ -66,6 +66,8 @@ pub struct Link {
     pub restored: bool,
     /// When it was withdrawn, for good.
     pub withdrawn_at: Option<Timestamp>,
+    /// The number of its terms: what was given out under an earlier one does not stand any more.
+    pub terms: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// What it is on.
@@ -215,6 +217,7 @@ mod tests {
             paused: true,
             restored: false,
             withdrawn_at: None,
+            terms: 0,
             created_at: now,
             files: Vec::new(),
         };

@@ -14,7 +14,7 @@ use crate::secret::{RandomError, Secret};
 use crate::web::account::AccountId;
 use crate::web::accounts::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
-use crate::web::issued::Issued;
+use crate::web::issued::{Basis, Issued, NewToken};
 
 /// How many tokens are released between two looks at the database.
 const PER_LOOK: i64 = 100;
@@ -35,6 +35,8 @@ pub struct Press<'a> {
     pub size: u64,
     /// When the token will end.
     pub expires_at: Timestamp,
+    /// What it stands upon: the link's terms as they were asked for, among others.
+    pub basis: Basis<'a>,
 }
 
 /// What came of a press.
@@ -80,6 +82,9 @@ pub async fn reserve(
 ) -> Result<Reserved, UseError> {
     let mut transaction = db.begin().await?;
     if !is_open(&mut transaction, press, now).await? {
+        return Ok(Reserved::Closed);
+    }
+    if !may_give(&mut transaction, issued, press).await? {
         return Ok(Reserved::Closed);
     }
     let jti = Jti::random()?;
@@ -130,6 +135,25 @@ async fn is_open(
     .execute(&mut **transaction)
     .await?;
     Ok(open.rows_affected() > 0)
+}
+
+/// Asks again, now that nobody can change the answer: whether the link still has the terms that were
+/// fulfilled, and its owner the right to read the file.
+async fn may_give(
+    transaction: &mut Transaction<'static, Any>,
+    issued: &Issued,
+    press: &Press<'_>,
+) -> Result<bool, sqlx::Error> {
+    if let Some((link, terms)) = press.basis.link {
+        let now: Option<i64> = sqlx::query_scalar("SELECT terms FROM links WHERE id = $1")
+            .bind(link)
+            .fetch_optional(&mut **transaction)
+            .await?;
+        if now != Some(terms) {
+            return Ok(false);
+        }
+    }
+    issued.may_issue(transaction, press.owner, press.file).await
 }
 
 /// The use that this browser began and of which it has not taken this file yet.
@@ -205,8 +229,8 @@ async fn add_token(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at) \
-         VALUES ($1, $2, $3, $4, 'reserved', $5, $6)",
+        "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at, node) \
+         VALUES ($1, $2, $3, $4, 'reserved', $5, $6, $7)",
     )
     .bind(jti.to_string())
     .bind(use_id)
@@ -214,9 +238,17 @@ async fn add_token(
     .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
     .bind(to_column(now))
     .bind(to_column(press.expires_at))
+    .bind(press.basis.node)
     .execute(&mut **transaction)
     .await?;
-    issued.put_down(transaction, press.owner, jti, press.expires_at).await
+    let token = NewToken {
+        account: press.owner,
+        jti,
+        file: press.file,
+        expires_at: press.expires_at,
+        basis: press.basis,
+    };
+    issued.put_down(transaction, &token).await
 }
 
 /// The first byte of this token left: it and its use are used. In the transaction that puts the
@@ -261,14 +293,24 @@ pub async fn unsent(
     Ok(())
 }
 
-/// Releases the tokens that were issued at `since` or later, ended before `before` and of which nothing
-/// was ever told. Answers how many that were. Every redemption of them must have been told by now:
+/// The tokens of one node.
+#[derive(Clone, Copy, Debug)]
+pub struct TokensOf<'a> {
+    /// The node's audience.
+    pub audience: &'a str,
+    /// Whether those are its too for which no node was put down.
+    pub unnamed: bool,
+}
+
+/// Releases the tokens of a node that were issued at `since` or later, ended before `before` and of which nothing
+/// was ever told but that they are over and sent nothing. Answers how many that were. Every redemption of them must have been told by now:
 /// `since` is when the download service's record begins, `before` its watermark less twice the leeway.
 ///
 /// # Errors
 /// When the database fails; what was released until then stays released.
 pub async fn release_unredeemed(
     db: &Database,
+    of: TokensOf<'_>,
     since: Timestamp,
     before: Timestamp,
     now: Timestamp,
@@ -277,12 +319,15 @@ pub async fn release_unredeemed(
     loop {
         let jtis: Vec<String> = sqlx::query_scalar(
             "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 \
-             AND issued_at >= $2 \
-             AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti) \
-             ORDER BY expires_at LIMIT $3",
+             AND issued_at >= $2 AND (node = $3 OR (node = '' AND $4 = 1)) \
+             AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+             AND (started_at IS NOT NULL OR receipts.state <> 'over')) \
+             ORDER BY expires_at LIMIT $5",
         )
         .bind(to_column(before))
         .bind(to_column(since))
+        .bind(of.audience)
+        .bind(i64::from(of.unnamed))
         .bind(PER_LOOK)
         .fetch_all(db.reader())
         .await?;
@@ -307,7 +352,8 @@ async fn release_if_unredeemed(
     let Some(found) = lock(&mut transaction, jti).await? else { return Ok(false) };
     let still: Option<i64> = sqlx::query_scalar(
         "SELECT expires_at FROM link_tokens WHERE jti = $1 AND state = 'reserved' AND expires_at < $2 \
-         AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti)",
+         AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+         AND (started_at IS NOT NULL OR receipts.state <> 'over'))",
     )
     .bind(jti.to_string())
     .bind(to_column(before))
@@ -319,6 +365,46 @@ async fn release_if_unredeemed(
     release(&mut transaction, jti, &found, now).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Releases the uses whose tokens were for a node that was removed: those that nobody began, once their
+/// token ended before `before`, and those that nobody can finish any more.
+///
+/// # Errors
+/// When the database fails; what was released until then stays released.
+pub async fn release_of_removed(
+    db: &Database,
+    audience: &str,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, QueryError> {
+    let mut released = 0;
+    loop {
+        let jtis: Vec<String> = sqlx::query_scalar(
+            "SELECT jti FROM link_tokens WHERE node = $1 AND expires_at < $2 AND (state = 'reserved' \
+             OR (state = 'used' AND EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+             AND receipts.state IN ('running', 'broken')))) ORDER BY expires_at LIMIT $3",
+        )
+        .bind(audience)
+        .bind(to_column(before))
+        .bind(PER_LOOK)
+        .fetch_all(db.reader())
+        .await?;
+        if jtis.is_empty() {
+            return Ok(released);
+        }
+        for text in &jtis {
+            let mut transaction = db.begin().await?;
+            let jti: Option<Jti> = text.parse().ok();
+            if let Some(jti) = jti
+                && let Some(found) = lock(&mut transaction, jti).await?
+            {
+                release(&mut transaction, jti, &found, now).await?;
+            }
+            db.commit(transaction).await?;
+            released += 1;
+        }
+    }
 }
 
 /// Forgets uses that were released before `before`, and their tokens: nothing can come of them any more.

@@ -14,7 +14,6 @@ use crate::config::{ReceiptAddress, Settings};
 use crate::receipt::{NotTaken, Report, TakeReports, Taken};
 use crate::web::db::Database;
 use crate::web::mail::queue::Queue;
-use crate::web::receipts::taking::TakeError;
 use crate::web::restored::Standings;
 
 pub mod deliveries;
@@ -30,8 +29,8 @@ pub struct Receipts {
     queue: Queue,
     clock: Clock,
     address: ReceiptAddress,
-    /// The download service that tokens are issued for.
-    audience: String,
+    /// The download service of the same settings, which may run in this process.
+    own_audience: String,
     leeway: Duration,
     /// What a report says beside its receipts; `None` where nobody serves.
     standings: Option<Standings>,
@@ -45,7 +44,7 @@ impl Receipts {
             queue,
             clock,
             address: settings.web.receipt_address,
-            audience: settings.download.public_url.clone(),
+            own_audience: settings.download.public_url.clone(),
             leeway: settings.token.leeway,
             standings: None,
         }
@@ -56,34 +55,13 @@ impl Receipts {
     pub fn with_standings(self, standings: Standings) -> Receipts {
         Receipts { standings: Some(standings), ..self }
     }
-
-    /// Takes a report: notices first what was put back from a backup, then puts the receipts down.
-    /// Returns what the download service is to remember.
-    ///
-    /// # Errors
-    /// When it must be told again.
-    pub async fn take_in(&self, report: &Report) -> Result<Taken, TakeError> {
-        let Some(standings) = &self.standings else {
-            self.put_down(report).await?;
-            return Ok(Taken::default());
-        };
-        if let Some(word) = &report.database {
-            standings.hear(word).await?;
-        }
-        let store = match &report.store {
-            Some(store) => Some(standings.remember(store, !report.receipts.is_empty()).await?),
-            None => None,
-        };
-        self.put_down(report).await?;
-        Ok(Taken { store, database: Some(standings.word().await?) })
-    }
 }
 
 /// A download service in the same process tells directly.
 #[async_trait]
 impl TakeReports for Receipts {
     async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
-        self.take_in(&report).await.map_err(|error| NotTaken(error.into()))
+        self.take_in(&report, &self.own_audience).await.map_err(|error| NotTaken(error.into()))
     }
 }
 

@@ -4,13 +4,12 @@
 
 use sqlx::Row;
 
-use super::{RestoredError, Standings, Within, standing_of};
+use super::{RestoredError, Standings, Within, with_branches};
 use crate::clock::Timestamp;
 use crate::standing::Standing;
 use crate::web::accounts::{from_column, to_column};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
-use crate::web::issued;
 
 /// Further than any process can have counted changes of accounts since the backup: so each of them finds
 /// that it missed some, and trusts nothing that it cached.
@@ -30,17 +29,14 @@ impl Standings {
         let now = self.clock.now();
         let mut transaction = self.db.begin().await?;
         sqlx::query("UPDATE database_standing SET epoch = epoch").execute(&mut *transaction).await?;
-        let row = sqlx::query("SELECT id, epoch, position FROM database_standing ORDER BY id LIMIT 1")
-            .fetch_one(&mut *transaction)
-            .await?;
-        let here = standing_of(&row)?;
-        if remembered.is_some_and(|remembered| !here.is_behind(remembered)) {
+        let (here, branches) = with_branches(&mut transaction).await?;
+        if remembered.is_some_and(|remembered| !here.was_put_back(&branches, remembered)) {
             return Ok(false);
         }
         let number = |own: u64, other: Option<u64>| {
             i64::try_from(own.max(other.unwrap_or(0))).unwrap_or(i64::MAX).saturating_add(1)
         };
-        let ended = end(&mut transaction, now).await?;
+        let ended = self.end(&mut transaction, now).await?;
         sqlx::query(
             "UPDATE database_standing SET epoch = $1, position = $2, restored_at = $3, restored_to = $4",
         )
@@ -56,7 +52,7 @@ impl Standings {
         );
         audit::append(&mut transaction, &Actor::system(), Deed::DatabaseRestored, &subject, now).await?;
         self.db.commit(transaction).await?;
-        self.issued.wake();
+        self.issued.revocations.wake();
         // Takes up the fence that was raised beside all that.
         self.used.standing(now).await?;
         tracing::error!(
@@ -71,6 +67,29 @@ impl Standings {
         );
         Ok(true)
     }
+
+    async fn end(&self, transaction: Within<'_>, now: Timestamp) -> Result<Ended, QueryError> {
+        let last: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(at) FROM audit").fetch_one(&mut **transaction).await?;
+        let sessions = end_sessions(transaction).await?;
+        let open = "SELECT id FROM links WHERE uses IS NOT NULL AND paused = 0 AND withdrawn_at IS NULL";
+        let rows = sqlx::query(open).fetch_all(&mut **transaction).await?;
+        for row in &rows {
+            let link: String = row.try_get("id")?;
+            sqlx::query("UPDATE links SET paused = 1, paused_why = 'restored' WHERE id = $1")
+                .bind(&link)
+                .execute(&mut **transaction)
+                .await?;
+            self.issued.end_terms(transaction, &link, now).await?;
+        }
+        for (statement, value) in [
+            ("UPDATE used_tokens_state SET moment = moment + $1 WHERE name IN ('epoch', 'position')", 1),
+            ("UPDATE used_tokens_state SET moment = $1 WHERE name = 'fence' AND moment < $1", to_column(now)),
+        ] {
+            sqlx::query(statement).bind(value).execute(&mut **transaction).await?;
+        }
+        Ok(Ended { sessions, links: rows.len() as u64, back_to: from_column(last.unwrap_or(0)) })
+    }
 }
 
 /// Ends all sessions, in every process. Returns how many.
@@ -81,29 +100,6 @@ pub(in crate::web) async fn end_sessions(transaction: Within<'_>) -> Result<u64,
         .execute(&mut **transaction)
         .await?;
     Ok(sessions)
-}
-
-async fn end(transaction: Within<'_>, now: Timestamp) -> Result<Ended, QueryError> {
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(at) FROM audit").fetch_one(&mut **transaction).await?;
-    let sessions = end_sessions(transaction).await?;
-    let open = "SELECT id FROM links WHERE uses IS NOT NULL AND paused = 0 AND withdrawn_at IS NULL";
-    let rows = sqlx::query(open).fetch_all(&mut **transaction).await?;
-    for row in &rows {
-        let link: String = row.try_get("id")?;
-        sqlx::query("UPDATE links SET paused = 1, paused_why = 'restored' WHERE id = $1")
-            .bind(&link)
-            .execute(&mut **transaction)
-            .await?;
-        issued::mark_link(transaction, &link).await?;
-    }
-    for (statement, value) in [
-        ("UPDATE used_tokens_state SET moment = moment + $1 WHERE name IN ('epoch', 'position')", 1),
-        ("UPDATE used_tokens_state SET moment = $1 WHERE name = 'fence' AND moment < $1", to_column(now)),
-    ] {
-        sqlx::query(statement).bind(value).execute(&mut **transaction).await?;
-    }
-    Ok(Ended { sessions, links: rows.len() as u64, back_to: from_column(last.unwrap_or(0)) })
 }
 
 /// Lets all links go on that wait since the database was put back. Returns how many.

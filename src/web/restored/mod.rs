@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AnyConnection, Row, Transaction};
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::secret::{RandomError, Secret};
-use crate::standing::{Memory, Standing};
+use crate::standing::{BRANCHES, Branch, Memory, Standing};
 use crate::telemetry::chain;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web::accounts::from_column;
@@ -128,6 +128,7 @@ impl Standings {
                 tracing::warn!(cause, %path, "what is remembered of the account database can't be read; begun again");
             }
         }
+        standings.begin_branch().await?;
         standings.rise().await?;
         standings.write_witness().await;
         Ok(standings)
@@ -169,7 +170,7 @@ impl Standings {
             Some(latest) => latest,
             None => self.rise().await?,
         };
-        let text = format!("{}.{}.{}", latest.id, latest.epoch, latest.position);
+        let text = format!("{}.{}.{}.{}", latest.id, latest.epoch, latest.branch, latest.position);
         Ok(format!("{text}.{}", self.key.mark(&text).reveal()))
     }
 
@@ -196,17 +197,24 @@ impl Standings {
             return None;
         }
         let mut parts = text.split('.');
-        let (id, epoch, position) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(Standing { id: id.to_owned(), epoch: epoch.parse().ok()?, position: position.parse().ok()? })
+        let (id, epoch, branch, position) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        Some(Standing {
+            id: id.to_owned(),
+            epoch: epoch.parse().ok()?,
+            branch: branch.to_owned(),
+            position: position.parse().ok()?,
+        })
     }
 
     /// Acts if the database is behind `remembered`. Returns whether it was.
     async fn hold_against(&self, remembered: &Standing) -> Result<bool, RestoredError> {
-        let here = self.find().await?.standing;
-        if !here.is_behind(remembered) {
-            return Ok(false);
+        let mut connection = self.db.reader().acquire().await?;
+        let (here, branches) = with_branches(&mut connection).await?;
+        drop(connection);
+        match here.was_put_back(&branches, remembered) {
+            true => self.act(Some(remembered)).await,
+            false => Ok(false),
         }
-        self.act(Some(remembered)).await
     }
 
     /// A restore by `oncelink restore` is told by its mark, even where nobody remembers anything.
@@ -231,9 +239,35 @@ impl Standings {
         Ok(self.find().await?)
     }
 
+    /// This start goes on from what the database has now.
+    async fn begin_branch(&self) -> Result<(), RestoredError> {
+        let name = Secret::random::<12>()?;
+        let mut transaction = self.db.begin().await?;
+        sqlx::query("UPDATE database_standing SET position = position + 1")
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO database_branches (from_position, name) \
+             SELECT position, CAST($1 AS TEXT) FROM database_standing",
+        )
+        .bind(name.reveal())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "DELETE FROM database_branches WHERE from_position NOT IN \
+             (SELECT from_position FROM database_branches ORDER BY from_position DESC LIMIT $1)",
+        )
+        .bind(BRANCHES as i64)
+        .execute(&mut *transaction)
+        .await?;
+        self.db.commit(transaction).await?;
+        Ok(())
+    }
+
     async fn find(&self) -> Result<Found, QueryError> {
         let row = sqlx::query(
-            "SELECT id, epoch, position, (SELECT CAST(SUM(number) AS BIGINT) FROM generations) AS deeds \
+            "SELECT id, epoch, position, (SELECT name FROM database_branches \
+             ORDER BY from_position DESC LIMIT 1) AS branch, (SELECT CAST(SUM(number) AS BIGINT) FROM generations) AS deeds \
              FROM database_standing ORDER BY id LIMIT 1",
         )
         .fetch_one(self.db.reader())
@@ -292,7 +326,25 @@ impl Standings {
 
 fn standing_of(row: &AnyRow) -> Result<Standing, sqlx::Error> {
     let number = |column| row.try_get::<i64, _>(column).map(|value| u64::try_from(value).unwrap_or(0));
-    Ok(Standing { id: row.try_get("id")?, epoch: number("epoch")?, position: number("position")? })
+    let branch = row.try_get::<Option<String>, _>("branch")?.unwrap_or_default();
+    Ok(Standing { id: row.try_get("id")?, epoch: number("epoch")?, branch, position: number("position")? })
+}
+
+/// Where the database stands, with all branches in their order.
+async fn with_branches(connection: &mut AnyConnection) -> Result<(Standing, Vec<Branch>), sqlx::Error> {
+    let query = "SELECT id, epoch, position, (SELECT name FROM database_branches \
+                 ORDER BY from_position DESC LIMIT 1) AS branch FROM database_standing ORDER BY id LIMIT 1";
+    let here = standing_of(&sqlx::query(query).fetch_one(&mut *connection).await?)?;
+    let rows = sqlx::query("SELECT from_position, name FROM database_branches ORDER BY from_position")
+        .fetch_all(&mut *connection)
+        .await?;
+    let branch = |row: &AnyRow| -> Result<Branch, sqlx::Error> {
+        Ok(Branch {
+            name: row.try_get("name")?,
+            from: row.try_get::<i64, _>("from_position")?.unsigned_abs(),
+        })
+    };
+    Ok((here, rows.iter().map(branch).collect::<Result<_, _>>()?))
 }
 
 /// That the database was put back, and what still waits because of it.
