@@ -2,55 +2,111 @@
 //! the last hop that is not itself a trusted proxy.
 //!
 //! A header is only believed when the connection comes from a trusted proxy, and only as far to
-//! the left as trusted proxies wrote it: what stands further left, anybody can write.
+//! the left as trusted proxies wrote it: what stands further left, anybody can write. From anybody
+//! else such a header says that a proxy stands in between which nobody told us of: then the peer's
+//! address says nothing about who the client is.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, VIA};
 
-use crate::config::Network;
+use crate::config::{Network, ProxyHeader};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What proxies, and nobody else, add to a request.
+static ADDED_BY_PROXIES: [HeaderName; 5] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+    VIA,
+];
 
 /// Most hops that are looked at. A chain of more proxies than that is no real one.
 const MAX_HOPS: usize = 32;
 
 /// Finds out who asks. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ClientAddresses {
     trusted: Vec<Network>,
+    header: ProxyHeader,
+    /// The section of the settings, for the log.
+    service: &'static str,
+    warned: Arc<AtomicBool>,
+}
+
+/// Who sent a request, as far as its connection and headers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The client's own address; `None` where it is not known.
+    pub address: Option<IpAddr>,
+    /// By which limits are counted. Always known, but perhaps shared by many.
+    pub counted_as: IpAddr,
+    /// Whether a trusted proxy stands in between.
+    pub proxied: bool,
 }
 
 impl ClientAddresses {
-    /// `trusted` are the proxies whose `Forwarded` and `X-Forwarded-For` are believed.
-    pub fn new(trusted: &[Network]) -> ClientAddresses {
-        ClientAddresses { trusted: trusted.iter().copied().map(canonical_network).collect() }
+    /// `trusted` are the proxies that write `header`; `service` is their section of the settings.
+    pub fn new(trusted: &[Network], header: ProxyHeader, service: &'static str) -> ClientAddresses {
+        ClientAddresses {
+            trusted: trusted.iter().copied().map(canonical_network).collect(),
+            header,
+            service,
+            warned: Arc::default(),
+        }
     }
 
-    /// The address of the client that sent `headers` over a connection from `peer`; an
-    /// IPv4-mapped IPv6 address is answered as IPv4.
-    ///
-    /// A request with both headers that don't agree has passed a proxy which writes one and lets
-    /// the client's own pass in the other. Which is which can't be known, so neither is believed
-    /// and the answer is the peer.
-    pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// Who sent `headers` over a connection from `peer`. An IPv4-mapped IPv6 address is returned as
+    /// IPv4. Of the headers that name a client only the one in the settings is read: a proxy that
+    /// writes one may let the client's own pass in another.
+    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> Caller {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
-            return peer;
+            let strange = ADDED_BY_PROXIES.iter().find(|name| lines(headers, name).is_some());
+            if let Some(name) = strange {
+                self.warn(peer, name);
+            }
+            return Caller { address: strange.is_none().then_some(peer), counted_as: peer, proxied: false };
         }
-        let forwarded =
-            lines(headers, &FORWARDED).map(|hops| self.last_untrusted(peer, &hops, forwarded_for));
-        let x_forwarded = lines(headers, &X_FORWARDED_FOR).map(|hops| self.last_untrusted(peer, &hops, node));
-        match (forwarded, x_forwarded) {
-            (Some(one), Some(other)) if one != other => peer,
-            (Some(address), _) | (None, Some(address)) => address,
-            (None, None) => peer,
+        let hops = match self.header {
+            ProxyHeader::XForwardedFor => lines(headers, &X_FORWARDED_FOR).map(|hops| (hops, node as Read)),
+            ProxyHeader::Forwarded => lines(headers, &FORWARDED).map(|hops| (hops, forwarded_for as Read)),
+        };
+        match hops {
+            // The proxy's own request, or that of a proxy that names nobody.
+            None => Caller { address: Some(peer), counted_as: peer, proxied: true },
+            Some((hops, read)) => {
+                let (counted_as, is_client) = self.last_untrusted(peer, &hops, read);
+                Caller { address: is_client.then_some(counted_as), counted_as, proxied: true }
+            }
         }
     }
 
-    /// Walks the hops from the right. A hop that can't be read ends the walk: the answer is then
-    /// the proxy that wrote it.
-    fn last_untrusted(&self, peer: IpAddr, hops: &str, read: fn(&str) -> Option<IpAddr>) -> IpAddr {
+    /// The address by which limits are counted.
+    pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.caller(peer, headers).counted_as
+    }
+
+    fn warn(&self, peer: IpAddr, name: &HeaderName) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                header = %name,
+                "a proxy that is not in `{}.trusted_proxies` forwards requests, or somebody pretends to be one: \
+                 its clients can't be told apart, so that they share its limits and resume only with the resume key; \
+                 list the proxy's address if it is yours",
+                self.service
+            );
+        }
+    }
+
+    /// Walks the hops from the right, and returns the last one and whether it is the client. A hop
+    /// that can't be read ends the walk: then it is the proxy that wrote it.
+    fn last_untrusted(&self, peer: IpAddr, hops: &str, read: Read) -> (IpAddr, bool) {
         let mut client = peer;
         for hop in split_unquoted(hops, ',').into_iter().rev().take(MAX_HOPS) {
             if !self.trusts(client) {
@@ -58,10 +114,10 @@ impl ClientAddresses {
             }
             match read(hop) {
                 Some(address) => client = address,
-                None => break,
+                None => return (client, false),
             }
         }
-        client
+        (client, true)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -87,11 +143,14 @@ pub fn site(address: IpAddr) -> IpAddr {
     }
 }
 
-/// All lines of a header as one list; `None` when it is absent. A line that is not text counts as
-/// a hop that can't be read.
+/// Reads one hop.
+type Read = fn(&str) -> Option<IpAddr>;
+
+/// All lines of a header as one list; `None` when it is absent or empty. A line that is not text
+/// counts as a hop that can't be read.
 fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let lines: Vec<&str> = headers.get_all(name).map(|value| value.to_str().unwrap_or("?")).collect();
-    (!lines.is_empty()).then(|| lines.join(","))
+    lines.iter().any(|line| !line.trim().is_empty()).then(|| lines.join(","))
 }
 
 /// The `for` parameter of one element of `Forwarded` (RFC 7239 section 4).
@@ -172,22 +231,40 @@ mod tests {
         Network { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
     }
 
-    fn client(peer: &str, lines: &[(&'static str, &str)]) -> String {
+    fn caller(header: ProxyHeader, peer: &str, lines: &[(&'static str, &str)]) -> Caller {
         let trusted = ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"].map(network);
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             headers.append(HeaderName::from_static(name), value);
         }
-        ClientAddresses::new(&trusted).of(peer.parse().unwrap(), &headers).to_string()
+        ClientAddresses::new(&trusted, header, "download").caller(peer.parse().unwrap(), &headers)
+    }
+
+    /// The address by which limits are counted, with a question mark where it isn't the client's.
+    fn client(header: ProxyHeader, peer: &str, lines: &[(&'static str, &str)]) -> String {
+        let caller = caller(header, peer, lines);
+        let unknown = if caller.address == Some(caller.counted_as) { "" } else { "?" };
+        format!("{}{unknown}", caller.counted_as)
     }
 
     #[test]
-    fn a_stranger_s_header_is_not_believed() {
-        assert_eq!(client("203.0.113.9", &[("x-forwarded-for", "192.0.2.1")]), "203.0.113.9");
-        assert_eq!(client("203.0.113.9", &[("forwarded", "for=192.0.2.1")]), "203.0.113.9");
-        let nobody = ClientAddresses::new(&[]);
-        assert_eq!(nobody.of([127, 0, 0, 1].into(), &HeaderMap::new()).to_string(), "127.0.0.1");
+    fn a_stranger_with_a_proxy_s_header_is_nobody_known() {
+        for name in ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via"] {
+            let strange = caller(ProxyHeader::XForwardedFor, "203.0.113.9", &[(name, "192.0.2.1")]);
+            let peer = "203.0.113.9".parse().unwrap();
+            assert_eq!(strange, Caller { address: None, counted_as: peer, proxied: false }, "{name}");
+        }
+        for empty in ["", " "] {
+            assert_eq!(
+                client(ProxyHeader::XForwardedFor, "203.0.113.9", &[("x-forwarded-for", empty)]),
+                "203.0.113.9"
+            );
+        }
+        let nobody = ClientAddresses::new(&[], ProxyHeader::XForwardedFor, "download");
+        let peer = [127, 0, 0, 1].into();
+        let direct = nobody.caller(peer, &HeaderMap::new());
+        assert_eq!(direct, Caller { address: Some(peer), counted_as: peer, proxied: false });
     }
 
     #[test]
@@ -202,16 +279,20 @@ mod tests {
             ("[2001:db8::1]:4711", "2001:db8::1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("192.0.2.1, ::ffff:10.1.1.1", "192.0.2.1"),
-            ("192.0.2.1, unknown", "127.0.0.1"),
-            ("192.0.2.1, bogus, 10.1.1.1", "10.1.1.1"),
-            ("192.0.2.1,", "127.0.0.1"),
+            ("192.0.2.1, unknown", "127.0.0.1?"),
+            ("192.0.2.1, bogus, 10.1.1.1", "10.1.1.1?"),
+            ("192.0.2.1,", "127.0.0.1?"),
             ("", "127.0.0.1"),
-            ("ÿ", "127.0.0.1"),
+            ("ÿ", "127.0.0.1?"),
         ] {
-            assert_eq!(client("127.0.0.1", &[("x-forwarded-for", value)]), expected, "{value:?}");
+            assert_eq!(
+                client(ProxyHeader::XForwardedFor, "127.0.0.1", &[("x-forwarded-for", value)]),
+                expected,
+                "{value:?}"
+            );
         }
         let two_lines = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "198.51.100.7")];
-        assert_eq!(client("::ffff:127.0.0.1", &two_lines), "198.51.100.7");
+        assert_eq!(client(ProxyHeader::XForwardedFor, "::ffff:127.0.0.1", &two_lines), "198.51.100.7");
     }
 
     #[test]
@@ -221,21 +302,25 @@ mod tests {
             ("proto=http; FOR = \"192.0.2.60:80\"", "192.0.2.60"),
             ("for=192.0.2.43, for=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
             ("for=192.0.2.43, for=\"[fd00::1]\"", "192.0.2.43"),
-            ("for=\"192.0.2.1, 10.1.1.1\"", "127.0.0.1"),
+            ("for=\"192.0.2.1, 10.1.1.1\"", "127.0.0.1?"),
             ("for=192.0.2.1;host=\"a,b;for=198.51.100.7\"", "192.0.2.1"),
-            ("for=_hidden", "127.0.0.1"),
-            ("by=10.1.1.1", "127.0.0.1"),
+            ("for=_hidden", "127.0.0.1?"),
+            ("by=10.1.1.1", "127.0.0.1?"),
         ] {
-            assert_eq!(client("127.0.0.1", &[("forwarded", value)]), expected, "{value:?}");
+            assert_eq!(
+                client(ProxyHeader::Forwarded, "127.0.0.1", &[("forwarded", value)]),
+                expected,
+                "{value:?}"
+            );
         }
     }
 
     #[test]
-    fn two_headers_that_disagree_are_not_believed() {
-        let agree = [("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "192.0.2.1")];
-        assert_eq!(client("127.0.0.1", &agree), "192.0.2.1");
-        let differ = [("forwarded", "for=198.51.100.7"), ("x-forwarded-for", "192.0.2.1")];
-        assert_eq!(client("127.0.0.1", &differ), "127.0.0.1");
+    fn only_the_header_that_the_proxies_write_is_read() {
+        let both = [("forwarded", "for=198.51.100.7"), ("x-forwarded-for", "192.0.2.1")];
+        assert_eq!(client(ProxyHeader::XForwardedFor, "127.0.0.1", &both), "192.0.2.1");
+        assert_eq!(client(ProxyHeader::Forwarded, "127.0.0.1", &both), "198.51.100.7");
+        assert_eq!(client(ProxyHeader::XForwardedFor, "127.0.0.1", &both[..1]), "127.0.0.1");
     }
 
     #[test]

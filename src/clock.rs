@@ -66,12 +66,45 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How far time may be ahead of the wall clock, beside the leeway of tokens, before the clock counts
+/// as wrong. The steps by which NTP corrects a clock are smaller.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
 /// Tells the time. Clones share one high-water mark.
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,
-    /// Invariant: only ever grows.
+    /// Invariant: only ever grows, but for [`Clock::reset`].
     high_water: Arc<AtomicU64>,
+}
+
+/// Time is ahead of the wall clock: the wall clock is wrong now, or it was wrong before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongClock {
+    /// What the wall clock shows.
+    pub wall: Timestamp,
+    /// The latest moment that was told or kept.
+    pub mark: Timestamp,
+}
+
+/// What is wrong, without the remedy.
+impl fmt::Display for WrongClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WrongClock { wall, mark } = self;
+        write!(f, "the clock shows {wall}, but it was {mark} here already, so time stands still")
+    }
+}
+
+impl WrongClock {
+    /// How to mend it.
+    pub const REMEDY: &str = "set the clock right, by NTP if possible; if it is right now and was wrong before, \
+                              stop the services and run `oncelink clock reset`";
+
+    /// Whether `wall` is so far behind `mark` that one of the two must be wrong, where tokens have
+    /// that leeway.
+    pub fn judge(wall: Timestamp, mark: Timestamp, leeway: Duration) -> Option<WrongClock> {
+        (mark > wall.plus(leeway.saturating_add(TOLERANCE))).then_some(WrongClock { wall, mark })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -119,6 +152,19 @@ impl Clock {
     pub fn raise_to(&self, mark: Timestamp) {
         self.high_water.fetch_max(mark.0, Ordering::AcqRel);
     }
+
+    /// Whether time is so far ahead of the source that the source is wrong, or was; `leeway` is that of
+    /// tokens.
+    pub fn wrong(&self, leeway: Duration) -> Option<WrongClock> {
+        let wall = self.unguarded_now();
+        WrongClock::judge(wall, self.now(), leeway)
+    }
+
+    /// Forgets all moments after `to`. Only for a store whose time an operator has reset
+    /// (`oncelink clock reset`), which refuses all that was issued before.
+    pub fn reset(&self, to: Timestamp) {
+        self.high_water.store(to.0, Ordering::Release);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
@@ -141,6 +187,19 @@ mod tests {
         assert_eq!(clock.now().secs(), 170);
         clock.set(Timestamp::from_secs(171));
         assert_eq!(clock.now().secs(), 171);
+    }
+
+    #[test]
+    fn steps_of_seconds_are_no_wrong_clock_and_a_reset_ends_one() {
+        let leeway = Duration::from_secs(5);
+        let clock = Clock::manual(Timestamp::from_secs(1000));
+        clock.raise_to(Timestamp::from_secs(1065));
+        assert_eq!(clock.wrong(leeway), None);
+        clock.raise_to(Timestamp::from_secs(1066));
+        let wrong = WrongClock { wall: Timestamp::from_secs(1000), mark: Timestamp::from_secs(1066) };
+        assert_eq!(clock.wrong(leeway), Some(wrong));
+        clock.reset(Timestamp::from_secs(1000));
+        assert_eq!((clock.wrong(leeway), clock.now().secs()), (None, 1000));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod id;
 pub mod receipt;
 pub mod secret;
 pub mod server;
+pub mod standing;
 pub mod telemetry;
 pub mod token;
 pub mod used_tokens;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
+use crate::standing::Standing;
 
 /// The header in which a download service that is asked with a signed command whether it is ready
 /// shows that it holds its node key: [`crate::secret::Digest::prove`] of the key about the command's jti.
@@ -93,6 +94,27 @@ pub struct Report {
     pub told_until: Timestamp,
     /// The receipts.
     pub receipts: Vec<Receipt>,
+    /// Where its used-token store stands, for the web app to remember.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Standing>,
+    /// What the web app said last of its own database, word for word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+}
+
+/// The header of the web app's answer that carries a [`Taken`] as JSON.
+pub const TAKEN_HEADER: &str = "oncelink-remembers";
+
+/// What the web app says when it has taken a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The latest standing that it remembers of the download service's used-token store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Standing>,
+    /// Where its own database stands, for the download service to remember: a word that only the web
+    /// app can make and read, visible ASCII.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 /// The other side did not take a report, or perhaps it did: it must be told again.
@@ -107,5 +129,5 @@ pub trait TakeReports: Send + Sync {
     ///
     /// # Errors
     /// When it is not certain that all of it is on record.
-    async fn take(&self, report: Report) -> Result<(), NotTaken>;
+    async fn take(&self, report: Report) -> Result<Taken, NotTaken>;
 }

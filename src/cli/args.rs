@@ -56,6 +56,32 @@ pub enum Command {
         #[arg(required = true, value_name = "JTI", value_parser = jti)]
         jtis: Vec<Jti>,
     },
+    /// Links that people made
+    #[command(subcommand)]
+    Links(LinksCommand),
+    /// Copy accounts, links and keys into an empty folder, while the services run
+    ///
+    /// Never the record of used tokens: a copy of it that is put back could only refuse.
+    Backup {
+        /// The folder; made if it is missing
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+    /// Put a backup in place; no service may be running
+    ///
+    /// Everybody is logged out then, and links with a limited number of downloads wait until their owners
+    /// resume them: what was downloaded since the backup is not counted in it.
+    Restore {
+        /// The folder that `oncelink backup` made
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// Move accounts and keys that are there aside, into folders with `before-restore` in their names
+        #[arg(long)]
+        force: bool,
+    },
+    /// The time that Oncelink keeps
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Look at settings, shares, keys, store and clock: what is wrong, and how to mend it
     ///
     /// Exits with 0 when all is well, 1 after warnings, 2 after problems.
@@ -66,6 +92,27 @@ pub enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+/// `oncelink links …`
+#[derive(Debug, Subcommand)]
+pub enum LinksCommand {
+    /// Let links go on
+    Resume {
+        /// All that wait because the accounts were put back from a backup
+        #[arg(long, required = true)]
+        restored: bool,
+    },
+}
+
+/// `oncelink clock …`
+#[derive(Debug, Subcommand)]
+pub enum ClockCommand {
+    /// Begin again with the time that the clock shows, after it was ahead for a while
+    ///
+    /// All links to files that were given out before are dead, and everybody is logged out. No service may
+    /// be running.
+    Reset,
 }
 
 /// `oncelink audit …`

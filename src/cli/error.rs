@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::cli::as_owner::NotTheOwner;
+use crate::cli::{BackupError, RestoreError};
 use crate::config::SettingsError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -151,6 +152,12 @@ pub enum CliError {
         /// Its id.
         id: String,
     },
+    /// No backup was made.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Nothing was restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// Standard input can't be read.
     #[error("cannot read standard input")]
     Input(#[source] io::Error),

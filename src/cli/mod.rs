@@ -8,30 +8,39 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::clock::Clock;
 use crate::config::Settings;
+use crate::server::data_dir::clock_of;
 use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
 mod as_owner;
 mod audit;
+mod backup;
 mod check;
 mod error;
 mod keys;
+mod links;
 mod mail;
+mod manifest;
 mod nodes;
 mod open_files;
+mod reset_clock;
+mod restore;
 mod revoke;
 mod ring;
 mod token;
 mod user;
 
 pub use args::{
-    AuditCommand, Cli, Command, KeysCommand, MailCommand, NodesCommand, TokenCommand, UserCommand,
+    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinksCommand, MailCommand, NodesCommand,
+    TokenCommand, UserCommand,
 };
 pub use as_owner::NotTheOwner;
+pub use backup::BackupError;
 pub use error::{CliError, PublicKeysError};
+pub use manifest::ManifestError;
+pub use restore::RestoreError;
 
 /// Does what the command line asks for.
 ///
@@ -45,8 +54,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     };
     let file = Settings::file_of_process(cli.config.as_deref());
     let settings = Settings::of_process(cli.config.as_deref())?;
-    as_owner::become_owner(&settings)?;
-    let clock = Clock::wall();
+    // These two look after the owner of each file themselves: the backup's folder may be root's alone.
+    if !matches!(command, Command::Backup { .. } | Command::Restore { .. }) {
+        as_owner::become_owner(&settings)?;
+    }
+    // The services' own time, even while they run: a command never lives in another one.
+    let clock = clock_of(&settings.data_dir);
     let now = clock.now();
     match command {
         Command::Serve => serve(settings, file, Role::Both).await,
@@ -59,6 +72,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
+        Command::Links(LinksCommand::Resume { .. }) => done(links::resume_restored(&settings, clock).await),
+        Command::Backup { folder } => done(backup::run(&settings, cli.config.as_deref(), &folder, now).await),
+        Command::Restore { folder, force } => done(restore::run(&settings, &folder, force, now)),
+        Command::Clock(ClockCommand::Reset) => done(reset_clock::run(&settings).await),
         Command::Check => check::run(&settings, file, &clock).await,
         Command::Completions { shell } => done(print(&args::completions(shell))),
     }

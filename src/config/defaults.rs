@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{
     ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat, LogSettings,
-    MailSettings, RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress,
-    TokenSettings, WebSettings,
+    MailSettings, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings, Signup,
+    StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -54,6 +54,7 @@ impl Default for WebSettings {
             password_min: 15,
             receipt_address: ReceiptAddress::Network,
             trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::XForwardedFor,
             max_connections: 1000,
             body_memory: 64 << 20,
             form_max: 256 << 10,
@@ -80,6 +81,8 @@ impl Default for DownloadSettings {
             lease: hours(1),
             lease_max: hours(24),
             trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::XForwardedFor,
+            resend_proxied: 32 << 20,
             max_connections: 4000,
             invalid_per_minute: 6000,
             stop_timeout: Duration::from_secs(30),

@@ -16,7 +16,7 @@ use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate}
 pub(super) const PREFIX: &str = "ONCELINK_";
 
 /// Read in the working directory when no file is named.
-const DEFAULT_FILE: &str = "oncelink.toml";
+pub const DEFAULT_FILE: &str = "oncelink.toml";
 
 /// Variables that steer the tests; they are no settings.
 const RESERVED: [&str; 3] = ["ONCELINK_TEST_", "ONCELINK_VECTORS", "ONCELINK_WRITE_VECTORS"];

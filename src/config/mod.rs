@@ -27,6 +27,7 @@ pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
 pub use limits::ConnectionLimits;
+pub use load::DEFAULT_FILE;
 pub use network::{InvalidNetwork, Network};
 pub use nodes::NodeSettings;
 pub use size::{InvalidSize, parse as parse_size};
@@ -143,8 +144,10 @@ pub struct WebSettings {
     pub password_min: usize,
     /// How much of the address of whoever took a file is kept in its receipt.
     pub receipt_address: ReceiptAddress,
-    /// Proxies whose `Forwarded` / `X-Forwarded-For` is believed: addresses or networks.
+    /// Proxies in front of it: addresses or networks. What they write into `proxy_header` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// The header in which they name the client.
+    pub proxy_header: ProxyHeader,
     /// Most connections at once.
     pub max_connections: usize,
     /// Most bytes of memory that this process holds for clients: bodies of requests, large heads,
@@ -222,8 +225,14 @@ pub struct DownloadSettings {
     /// … and at the latest this long after the redemption.
     #[serde(deserialize_with = "duration::deserialize")]
     pub lease_max: Duration,
-    /// Proxies whose `Forwarded` / `X-Forwarded-For` is believed: addresses or networks.
+    /// Proxies in front of it: addresses or networks. What they write into `proxy_header` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// The header in which they name the client.
+    pub proxy_header: ProxyHeader,
+    /// How many bytes may be sent a second time without the resume key where a trusted proxy is in
+    /// between: what its buffers may hold.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub resend_proxied: u64,
     /// Most connections at once.
     pub max_connections: usize,
     /// How many tokens that fail verification one address (IPv6: one /64) may show in a minute
@@ -232,6 +241,16 @@ pub struct DownloadSettings {
     /// How long a stop waits for transfers under way.
     #[serde(deserialize_with = "duration::deserialize")]
     pub stop_timeout: Duration,
+}
+
+/// The header in which proxies name the client. The other one is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
 }
 
 /// Who may come back for the rest of a redeemed file.

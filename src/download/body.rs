@@ -69,7 +69,16 @@ pub(crate) enum BodyError {
 impl FileBody {
     /// The bytes of `stream`, sent over `line`.
     pub(crate) fn new(stream: Stream, file: OpenFile, clock: Clock, line: Line) -> FileBody {
-        FileBody { size: stream.remaining(), stream: Some(stream), file, clock, line, step: Step::Next }
+        let size = stream.remaining();
+        let stream = if size == 0 {
+            // Nobody asks a body without bytes for them.
+            line.hand_over(stream);
+            None
+        } else {
+            line.begin();
+            Some(stream)
+        };
+        FileBody { size, stream, file, clock, line, step: Step::Next }
     }
 
     /// Begins with the next portion; answers its bytes if they are at hand, or that all are sent.
@@ -195,6 +204,14 @@ impl MessageBody for FileBody {
                 Some(Err(e.into()))
             }
         })
+    }
+}
+
+impl Drop for FileBody {
+    fn drop(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            self.line.abandon(stream);
+        }
     }
 }
 

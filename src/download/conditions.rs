@@ -23,15 +23,60 @@ pub(crate) struct Conditions {
 #[derive(Debug)]
 enum Tags {
     Any,
-    /// The opaque parts, and whether each is strong.
-    List(Vec<(Secret, bool)>),
+    List(Vec<Tag>),
+}
+
+/// An entity tag as it was presented.
+#[derive(Debug)]
+struct Tag {
+    /// Its opaque part.
+    opaque: Secret,
+    /// What was in front of it before a compressing proxy put a name of its own behind it, if one did.
+    before_suffix: Option<Secret>,
+    strong: bool,
+}
+
+/// How a presented tag relates to the file's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Likeness {
+    /// It is the very tag.
+    Same,
+    /// It is what a compressing proxy made of it: its client is known by it, but what the client has
+    /// are other bytes than ours.
+    Altered,
+    Other,
+}
+
+impl Tag {
+    fn likeness(&self, current: &Digest) -> Likeness {
+        match (&self.opaque, &self.before_suffix) {
+            (opaque, _) if opaque.digest() == *current => {
+                if self.strong {
+                    Likeness::Same
+                } else {
+                    Likeness::Altered
+                }
+            }
+            (_, Some(before)) if before.digest() == *current => Likeness::Altered,
+            _ => Likeness::Other,
+        }
+    }
+
+    /// The file's own tag, if this is it or was made of it.
+    fn original(&self, current: &Digest) -> Option<Secret> {
+        [Some(&self.opaque), self.before_suffix.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|tag| tag.digest() == *current)
+            .cloned()
+    }
 }
 
 #[derive(Debug)]
 enum IfRange {
-    Strong(Secret),
+    Tag(Tag),
     Date(Timestamp),
-    /// A weak tag or nonsense: never equal to anything.
+    /// Nonsense: never equal to anything.
     Never,
 }
 
@@ -70,39 +115,47 @@ impl Conditions {
         }
     }
 
-    /// The resume key, if the request shows the one whose digest this is: a strong tag in
-    /// `If-Range` or `If-Match`.
-    pub(crate) fn shown_key(&self, digest: &Digest) -> Option<Secret> {
-        let in_list = |tags: &Option<Tags>| match tags {
-            Some(Tags::List(list)) => list
-                .iter()
-                .find(|(tag, strong)| *strong && tag.digest() == *digest)
-                .map(|(tag, _)| tag.clone()),
-            _ => None,
-        };
-        match &self.if_range {
-            Some(IfRange::Strong(tag)) if tag.digest() == *digest => Some(tag.clone()),
-            _ => in_list(&self.if_match),
-        }
+    /// The same without the range.
+    pub(crate) fn without_range(self) -> Conditions {
+        Conditions { range: None, ..self }
     }
 
-    /// Whether any strong tag is shown that could be a resume key.
+    /// The resume key, if the request shows the one whose digest this is, in `If-Range`, `If-Match` or
+    /// `If-None-Match`. A compressing proxy may have made it weak or put a suffix behind it.
+    pub(crate) fn shown_key(&self, digest: &Digest) -> Option<Secret> {
+        self.tags().find_map(|tag| tag.original(digest))
+    }
+
+    /// Whether any tag is shown that could be a resume key.
     pub(crate) fn shows_a_tag(&self) -> bool {
-        matches!(self.if_range, Some(IfRange::Strong(_))) || matches!(&self.if_match, Some(Tags::List(_)))
+        self.tags().next().is_some()
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &Tag> {
+        let if_range = match &self.if_range {
+            Some(IfRange::Tag(tag)) => Some(tag),
+            _ => None,
+        };
+        let lists = [&self.if_match, &self.if_none_match].into_iter().flat_map(|tags| match tags {
+            Some(Tags::List(list)) => list.as_slice(),
+            _ => &[],
+        });
+        if_range.into_iter().chain(lists)
     }
 
     /// Evaluates the preconditions in the order of RFC 9110 section 13.2.2. `current` is the
     /// digest of the file's strong entity tag; before the redemption there is none, so no tag
     /// matches and `*` does.
     pub(crate) fn evaluate(&self, current: Option<&Digest>, modified: Timestamp) -> Precondition {
-        let matches = |tags: &Tags, weak_counts: bool| match tags {
+        // An altered tag counts in `If-Match`, too: then the whole file is sent, see `part`.
+        let matches = |tags: &Tags| match tags {
             Tags::Any => true,
-            Tags::List(list) => current.is_some_and(|current| {
-                list.iter().any(|(tag, strong)| (*strong || weak_counts) && tag.digest() == *current)
-            }),
+            Tags::List(list) => {
+                current.is_some_and(|current| list.iter().any(|tag| tag.likeness(current) != Likeness::Other))
+            }
         };
         let unchanged_as_expected = match (&self.if_match, self.if_unmodified_since) {
-            (Some(tags), _) => matches(tags, false),
+            (Some(tags), _) => matches(tags),
             (None, Some(moment)) => modified <= moment,
             (None, None) => true,
         };
@@ -110,7 +163,7 @@ impl Conditions {
             return Precondition::Failed;
         }
         let client_has_it = match (&self.if_none_match, self.if_modified_since) {
-            (Some(tags), _) => matches(tags, true),
+            (Some(tags), _) => matches(tags),
             (None, Some(moment)) => modified <= moment,
             (None, None) => false,
         };
@@ -120,9 +173,13 @@ impl Conditions {
     /// The part asked for, of a file of `len` bytes (RFC 9110 sections 13.1.5 and 14.2).
     pub(crate) fn part(&self, current: Option<&Digest>, modified: Timestamp, len: u64) -> Part {
         let Some(range) = &self.range else { return Part::Whole };
+        let same = |tag: &Tag| current.is_some_and(|current| tag.likeness(current) == Likeness::Same);
         let as_known = match &self.if_range {
-            None => true,
-            Some(IfRange::Strong(tag)) => current.is_some_and(|current| tag.digest() == *current),
+            None => match &self.if_match {
+                Some(Tags::List(list)) => list.iter().any(same),
+                _ => true,
+            },
+            Some(IfRange::Tag(tag)) => same(tag),
             Some(IfRange::Date(moment)) => *moment == modified,
             Some(IfRange::Never) => false,
         };
@@ -137,7 +194,10 @@ impl Conditions {
 /// they touch or overlap; otherwise they are ignored and the whole file is sent, as the RFC allows.
 pub(crate) fn parse_range(field: &str, len: u64) -> Part {
     let Some((unit, set)) = field.split_once('=') else { return Part::Unsatisfiable };
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
+    if !unit.bytes().all(is_token_byte) || unit.is_empty() {
+        return Part::Unsatisfiable;
+    }
+    if !unit.eq_ignore_ascii_case("bytes") {
         return Part::Whole;
     }
     let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -163,6 +223,11 @@ pub(crate) fn parse_range(field: &str, len: u64) -> Part {
         };
     }
     merged.map_or(Part::Unsatisfiable, Part::Range)
+}
+
+/// What a token consists of (RFC 9110 section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// More ranges than this in one field are nobody's honest wish (RFC 9110 section 17.15).
@@ -212,8 +277,7 @@ pub(crate) fn http_date(moment: Timestamp) -> HttpDate {
 
 fn if_range(text: &str) -> IfRange {
     match entity_tag(text.trim()) {
-        Some((tag, true)) => IfRange::Strong(tag),
-        Some((_, false)) => IfRange::Never,
+        Some(tag) => IfRange::Tag(tag),
         None => date(text).map_or(IfRange::Never, IfRange::Date),
     }
 }
@@ -233,14 +297,38 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
     present.then_some(Tags::List(list))
 }
 
-/// The opaque part of an entity tag (RFC 9110 section 8.8.3) and whether it is strong.
-fn entity_tag(text: &str) -> Option<(Secret, bool)> {
+/// An entity tag (RFC 9110 section 8.8.3).
+fn entity_tag(text: &str) -> Option<Tag> {
     let (quoted, strong) = match text.strip_prefix("W/") {
         Some(weak) => (weak, false),
         None => (text, true),
     };
     let tag = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    (!tag.contains('"')).then(|| (Secret::presented(tag), strong))
+    if tag.contains('"') {
+        return None;
+    }
+    Some(Tag {
+        opaque: Secret::presented(tag),
+        before_suffix: before_suffix(tag).map(Secret::presented),
+        strong,
+    })
+}
+
+/// Characters of a tag of ours: 16 bytes in base64url.
+const TAG_LEN: usize = 22;
+/// The longest suffix that a proxy puts behind a tag, with what divides the two.
+const LONGEST_SUFFIX: usize = 12;
+
+/// The tag to which a proxy added how it compressed: `-gzip` (Apache, Caddy), `--gzip` (Jetty),
+/// `;gzip` and the like.
+fn before_suffix(tag: &str) -> Option<&str> {
+    let (before, suffix) = tag.split_at_checked(TAG_LEN)?;
+    let name = suffix.trim_start_matches(['-', ';', ':', '+', '.', '/', '_']);
+    let is_suffix = name.len() < suffix.len()
+        && suffix.len() <= LONGEST_SUFFIX
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_suffix.then_some(before)
 }
 
 #[cfg(test)]
@@ -272,12 +360,64 @@ mod tests {
             ("bytes=--1", Part::Unsatisfiable),
             ("bytes=+1-2", Part::Unsatisfiable),
             ("bytes", Part::Unsatisfiable),
+            ("bytes = 0-9", Part::Unsatisfiable),
+            ("bytes =0-9", Part::Unsatisfiable),
+            ("by tes=0-9", Part::Unsatisfiable),
+            ("=0-9", Part::Unsatisfiable),
             ("bytes=20-30,1-1", Part::Range(1..2)),
         ];
         for (field, part) in table {
             assert_eq!(parse_range(field, 10), *part, "{field}");
         }
         assert_eq!(parse_range("bytes=0-", 0), Part::Unsatisfiable);
+    }
+
+    #[test]
+    fn a_tag_that_a_compressing_proxy_altered_proves_the_client_and_never_a_range() {
+        const KEY: &str = "AbC-_fghijklmnopqrstuv";
+        let digest = Secret::presented(KEY).digest();
+        let read = |name: HeaderName, tag: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, tag.parse().unwrap());
+            headers.insert(header::RANGE, "bytes=2-".parse().unwrap());
+            Conditions::of(&headers)
+        };
+        let modified = Timestamp::from_secs(1_795_000_000);
+        let altered = [
+            format!("W/\"{KEY}\""),
+            format!("\"{KEY}-gzip\""),
+            format!("\"{KEY};gzip\""),
+            format!("\"{KEY}--gzip\""),
+            format!("W/\"{KEY}-br\""),
+            format!("\"{KEY}-zstd\""),
+        ];
+        for tag in &altered {
+            for name in [header::IF_RANGE, header::IF_MATCH, header::IF_NONE_MATCH] {
+                let conditions = read(name.clone(), tag);
+                assert_eq!(conditions.shown_key(&digest).unwrap().reveal(), KEY, "{name} {tag}");
+                if name != header::IF_NONE_MATCH {
+                    assert_eq!(
+                        conditions.evaluate(Some(&digest), modified),
+                        Precondition::Holds,
+                        "{name} {tag}"
+                    );
+                    assert_eq!(conditions.part(Some(&digest), modified, 10), Part::Whole, "{name} {tag}");
+                }
+            }
+            let conditions = read(header::IF_NONE_MATCH, tag);
+            assert_eq!(conditions.evaluate(Some(&digest), modified), Precondition::NotModified);
+        }
+        for other in [
+            format!("\"{KEY}gzip\""),
+            format!("\"{KEY}-\""),
+            format!("\"x{KEY}\""),
+            format!("\"{KEY}-gzip-and-much-more\""),
+            KEY.to_owned(),
+        ] {
+            assert!(read(header::IF_RANGE, &other).shown_key(&digest).is_none(), "{other}");
+        }
+        let same = read(header::IF_MATCH, &format!("\"{KEY}\""));
+        assert_eq!(same.part(Some(&digest), modified, 10), Part::Range(2..10));
     }
 
     proptest! {

@@ -8,12 +8,16 @@ use actix_web::http::header::HeaderValue;
 
 /// The field's value for a file to be saved as `name`. Any text is allowed: what a header or a file
 /// system could stumble over is replaced in `filename` and percent-encoded in `filename*`.
-pub(crate) fn attachment(name: &str) -> HeaderValue {
+///
+/// `ascii_only` is for a client that drops the whole field because of bytes that it does not expect
+/// in `filename` (aria2 with its defaults, which then names the file after the token and fails).
+pub(crate) fn attachment(name: &str, ascii_only: bool) -> HeaderValue {
     let name = safe(name);
     let mut field = String::with_capacity(40 + name.len() * 2);
     field.push_str("attachment; filename=\"");
     // Percent signs are replaced too: some clients decode them inside the quotes.
-    field.extend(name.chars().map(|c| if matches!(c, '"' | '\\' | '%') { '_' } else { c }));
+    let unfit = |c: char| matches!(c, '"' | '\\' | '%') || (ascii_only && !c.is_ascii());
+    field.extend(name.chars().map(|c| if unfit(c) { '_' } else { c }));
     field.push('"');
     let plain = name.bytes().all(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\\' | b'%'));
     if !plain {
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
 
     fn field(name: &str) -> String {
-        String::from_utf8(attachment(name).as_bytes().to_vec()).unwrap()
+        String::from_utf8(attachment(name, false).as_bytes().to_vec()).unwrap()
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The download service's addresses. One function takes every request: there are six addresses,
 //! and comparing prefixes is much cheaper than matching a token against a pattern.
 
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use percent_encoding::percent_decode_str;
 
-use crate::client_address::ClientAddresses;
+use crate::client_address::{Caller, ClientAddresses};
 use crate::download::body::FileBody;
+use crate::download::browser::{self, Agent};
 use crate::download::conditions::Conditions;
 use crate::download::line::Line;
 use crate::download::pages::Confirm;
@@ -29,9 +33,15 @@ pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> Ht
         Ok(response) => response,
         Err(refusal) => {
             let refusal = match refusal.is_invalid_token() {
-                true => state.count_invalid(address(&request, &state.addresses)).err().unwrap_or(refusal),
+                true => {
+                    let caller = caller(&request, &state.addresses);
+                    state.count_invalid(caller.counted_as).err().unwrap_or(refusal)
+                }
                 false => refusal,
             };
+            if request.method() == Method::GET && browser::saves_whatever_comes(request.headers()) {
+                return refusal.keep_silent(&state.request_id());
+            }
             refusal.respond(prefers_html(request.headers()), &state.web_url, &state.request_id())
         }
     }
@@ -41,7 +51,9 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
     let path = request.path();
     if let Some(rest) = path.strip_prefix("/d/") {
         let unverified = rest.split_once('/').map_or(rest, |(token, _)| token);
-        return download(request, state, unverified).await;
+        // Gateways rewrite addresses; what they encode needlessly is the same (RFC 3986 section 6.2.2.2).
+        let unverified = percent_decode_str(unverified).decode_utf8().unwrap_or(Cow::Borrowed(unverified));
+        return download(request, state, &unverified).await;
     }
     match path {
         "/d" => {
@@ -95,19 +107,23 @@ async fn download(
     let wanted = Request {
         grant,
         ended,
-        conditions: Conditions::of(request.headers()),
-        address: address(request, &state.addresses),
+        conditions: match *request.method() {
+            // RFC 9110 section 14.2: a range is defined for GET only.
+            Method::HEAD => Conditions::of(request.headers()).without_range(),
+            _ => Conditions::of(request.headers()),
+        },
+        caller: caller(request, &state.addresses),
     };
     if request.method() == Method::HEAD {
-        return headers_only(state, &wanted).await;
+        return headers_only(state, &wanted, Agent::of(request.headers())).await;
     }
-    if is_prefetch(request.headers()) {
+    if !browser::may_be_a_click(request.headers()) {
         return Err(Refusal::Prefetch);
     }
     match redeem::redeem(state, &wanted).await? {
         Outcome::NotModified(version) => Ok(response::not_modified(version)),
         Outcome::Stream { stream, file, part, tag } => {
-            let head = response::head(&wanted.grant, file.version(), &part);
+            let head = response::head(&wanted.grant, file.version(), &part, Agent::of(request.headers()));
             let line = request.conn_data::<Line>().cloned().unwrap_or_default();
             let body = FileBody::new(stream, file, state.clock.clone(), line);
             Ok(response::file(head, tag.reveal(), body))
@@ -115,12 +131,19 @@ async fn download(
     }
 }
 
-async fn headers_only(state: &Arc<DownloadState>, wanted: &Request) -> Result<HttpResponse, Refusal> {
+async fn headers_only(
+    state: &Arc<DownloadState>,
+    wanted: &Request,
+    agent: Agent,
+) -> Result<HttpResponse, Refusal> {
     Ok(match redeem::head(state, wanted).await? {
         HeadOutcome::NotModified(version) => response::not_modified(version),
         HeadOutcome::Headers { version, part } => {
             let range = redeem::byte_range(&part, version.len);
-            response::without_body(response::head(&wanted.grant, version, &part), range.end - range.start)
+            response::without_body(
+                response::head(&wanted.grant, version, &part, agent),
+                range.end - range.start,
+            )
         }
     })
 }
@@ -164,10 +187,10 @@ async fn ask(
         Some(Mark::Revoked) => return Err(Refusal::Revoked),
         // A continuation is asked for what was begun; any other token for what was not.
         _ if grant.again => {
-            let address = address(request, &state.addresses);
+            let caller = caller(request, &state.addresses);
             redeem::size_to_go_on(
                 state,
-                &Request { grant: grant.clone(), ended: None, conditions: Conditions::default(), address },
+                &Request { grant: grant.clone(), ended: None, conditions: Conditions::default(), caller },
             )
             .await?
         }
@@ -215,32 +238,21 @@ pub(super) fn probe(request: &HttpRequest, verdict: Result<(), String>) -> Resul
     }
 }
 
-fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
+pub(super) fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response::harden(&mut response);
     response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
 }
 
-fn address(request: &HttpRequest, addresses: &ClientAddresses) -> std::net::IpAddr {
-    let peer =
-        request.peer_addr().map_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    addresses.of(peer, request.headers())
+fn caller(request: &HttpRequest, addresses: &ClientAddresses) -> Caller {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    addresses.caller(peer, request.headers())
 }
 
 /// RFC 6750 section 2.1; the scheme in any case.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
-}
-
-/// A browser's guess, not a person's click (the Fetch standard's `Sec-Purpose`, and its forerunners).
-fn is_prefetch(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
-        headers.get(*name).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-            let value = value.to_ascii_lowercase();
-            value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
-        })
-    })
 }
 
 /// Whether `Accept` names HTML: browsers do, programs send `*/*`.

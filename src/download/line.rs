@@ -1,12 +1,14 @@
-//! What a connection and the transfer on it know of each other.
+//! What a connection and the transfers on it know of each other.
 //!
 //! Bytes that are handed to HTTP are not yet written, and bytes that are written have not yet
 //! arrived. A body waits here until its portion is written, so that one portion is under way at a
-//! time. And when its last byte is handed on, its stream stays here until the connection shows how
-//! it went on: the client's next request, or an orderly end, means that all arrived; a reset, or an
-//! end before everything was written, means that it did not, and that the client may come back.
+//! time. When its last byte is handed on, its stream stays here: it is complete once the peer's
+//! kernel has acknowledged that byte. It stays a while longer, because a connection that is reset
+//! afterwards says that nobody read what had arrived; the client's next request or an orderly end
+//! says that somebody did.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::download::ledger::Stream;
@@ -18,19 +20,48 @@ pub struct Line(Rc<State>);
 
 #[derive(Default)]
 struct State {
+    /// A body is being sent that has more to come.
+    sending: Cell<bool>,
     /// Bytes were handed on, by a body with more to come, that are not written yet.
     full: Cell<bool>,
-    tail: RefCell<Option<Tail>>,
+    /// Bytes of answers that are with the kernel, heads included.
+    written: Cell<u64>,
+    /// What `written` was when everything handed on was written.
+    flushed: Cell<u64>,
+    /// How many bytes the peer had acknowledged when the connection broke.
+    broke_at: Cell<Option<u64>>,
+    /// Streams whose last byte was handed on and is not acknowledged yet, oldest first.
+    tails: RefCell<VecDeque<Tail>>,
+    /// Streams that were acknowledged since the client last said something.
+    acknowledged: RefCell<Vec<Stream>>,
 }
 
 /// A stream whose last byte was handed on.
 struct Tail {
     stream: Stream,
-    /// Whether all its bytes are with the kernel.
-    written: bool,
+    /// What had been written when its last byte was; `None` until then.
+    end: Option<u64>,
+}
+
+/// The streams of a connection that is closed on this side, while its last bytes are on their way.
+pub struct Orphans {
+    /// Bytes that had been written when the connection was closed.
+    written: u64,
+    tails: VecDeque<Tail>,
+    acknowledged: Vec<Stream>,
 }
 
 impl Line {
+    /// A body begins.
+    pub(crate) fn begin(&self) {
+        self.0.sending.set(true);
+    }
+
+    /// Whether a body is being sent that has more to come.
+    pub fn is_sending(&self) -> bool {
+        self.0.sending.get()
+    }
+
     /// Bytes were handed on, and more are to come.
     pub(crate) fn fill(&self) {
         self.0.full.set(true);
@@ -43,45 +74,106 @@ impl Line {
 
     /// The last bytes of a body were handed on.
     pub(crate) fn hand_over(&self, stream: Stream) {
-        // A response before this one, on the same connection, was written before this one's end.
-        self.arrived();
-        self.0.tail.replace(Some(Tail { stream, written: false }));
+        self.0.sending.set(false);
+        self.0.tails.borrow_mut().push_back(Tail { stream, end: None });
     }
 
-    /// All that was handed on is with the kernel. Answers whether a body waited for that and must be
+    /// A body is dropped before its end. Takes from `stream` what the peer is known not to have.
+    pub(crate) fn abandon(&self, stream: &mut Stream) {
+        self.0.sending.set(false);
+        if let Some(acknowledged) = self.0.broke_at.get() {
+            let pending = if self.is_full() { stream.last_portion() } else { 0 };
+            stream.lose(pending.saturating_add(self.0.flushed.get()).saturating_sub(acknowledged));
+        }
+    }
+
+    /// So many bytes more are with the kernel.
+    pub fn wrote(&self, count: u64) {
+        self.0.written.set(self.0.written.get().saturating_add(count));
+    }
+
+    /// All that was handed on is with the kernel. Returns whether a body waited for that and must be
     /// woken.
-    pub fn written(&self) -> bool {
-        if let Some(tail) = self.0.tail.borrow_mut().as_mut().filter(|tail| !tail.written) {
-            tail.written = true;
+    pub fn flushed(&self) -> bool {
+        let written = self.0.written.get();
+        self.0.flushed.set(written);
+        for tail in self.0.tails.borrow_mut().iter_mut().filter(|tail| tail.end.is_none()) {
+            tail.end = Some(written);
             tail.stream.finish();
         }
         self.0.full.replace(false)
     }
 
-    /// The client sent its next request: it has read the answer.
+    /// Whether a stream is written to its end and not known to be acknowledged.
+    pub fn awaits_acknowledgement(&self) -> bool {
+        self.0.tails.borrow().front().is_some_and(|tail| tail.end.is_some())
+    }
+
+    /// All but the last `outstanding` bytes that were written are acknowledged.
+    pub fn acknowledged(&self, outstanding: u64) {
+        let acknowledged = self.0.written.get().saturating_sub(outstanding);
+        move_acknowledged(
+            &mut self.0.tails.borrow_mut(),
+            &mut self.0.acknowledged.borrow_mut(),
+            acknowledged,
+        );
+    }
+
+    /// The client sent something: it has read what it acknowledged.
     pub fn heard(&self) {
-        if self.has_written_tail() {
-            self.arrived();
+        self.0.acknowledged.take();
+    }
+
+    /// The connection broke when `outstanding` bytes were not acknowledged.
+    pub fn broke(&self, outstanding: u64) {
+        self.acknowledged(outstanding);
+        let acknowledged = self.0.written.get().saturating_sub(outstanding);
+        self.0.broke_at.set(Some(acknowledged));
+        self.0.acknowledged.take().into_iter().for_each(Stream::doubt);
+        for mut tail in self.0.tails.take() {
+            let end =
+                tail.end.unwrap_or_else(|| self.0.flushed.get().saturating_add(tail.stream.last_portion()));
+            tail.stream.lose(end.saturating_sub(acknowledged));
         }
     }
 
-    /// The connection ended in good order, by either side.
-    pub fn closed(&self) {
-        if self.has_written_tail() { self.arrived() } else { self.broke() }
+    /// Whether the connection is known to be broken.
+    pub fn is_broken(&self) -> bool {
+        self.0.broke_at.get().is_some()
     }
 
-    /// The connection broke.
-    pub fn broke(&self) {
-        if let Some(mut tail) = self.0.tail.take() {
-            tail.stream.doubt();
+    /// This side is done with the connection: what is still to be learnt of its streams.
+    pub fn leave(&self) -> Option<Orphans> {
+        let (mut tails, acknowledged) = (self.0.tails.take(), self.0.acknowledged.take());
+        // What never left this process never arrives.
+        tails.retain(|tail| tail.end.is_some());
+        let written = self.0.written.get();
+        (!tails.is_empty() || !acknowledged.is_empty()).then_some(Orphans { written, tails, acknowledged })
+    }
+}
+
+impl Orphans {
+    /// All but the last `outstanding` bytes are acknowledged. Returns whether all are.
+    pub fn acknowledged(&mut self, outstanding: u64) -> bool {
+        let acknowledged = self.written.saturating_sub(outstanding);
+        move_acknowledged(&mut self.tails, &mut self.acknowledged, acknowledged);
+        self.tails.is_empty()
+    }
+
+    /// The connection broke when `outstanding` bytes were not acknowledged.
+    pub fn broke(mut self, outstanding: u64) {
+        let acknowledged = self.written.saturating_sub(outstanding);
+        self.acknowledged(outstanding);
+        self.acknowledged.drain(..).for_each(Stream::doubt);
+        for mut tail in self.tails.drain(..) {
+            tail.stream.lose(tail.end.unwrap_or(self.written).saturating_sub(acknowledged));
         }
     }
+}
 
-    fn has_written_tail(&self) -> bool {
-        self.0.tail.borrow().as_ref().is_some_and(|tail| tail.written)
-    }
-
-    fn arrived(&self) {
-        drop(self.0.tail.take());
+fn move_acknowledged(tails: &mut VecDeque<Tail>, to: &mut Vec<Stream>, acknowledged: u64) {
+    while let Some(mut tail) = tails.pop_front_if(|tail| tail.end.is_some_and(|end| end <= acknowledged)) {
+        tail.stream.acknowledge();
+        to.push(tail.stream);
     }
 }

@@ -5,6 +5,7 @@
 //! redeemed, the `ledger` and the `reservation` in the store bound what leaves, `body` sends it; `problem` is the edge where refusals become HTTP.
 
 mod body;
+mod browser;
 mod conditions;
 mod content_disposition;
 mod handlers;
@@ -16,6 +17,7 @@ mod problem;
 mod readiness;
 pub mod receipts;
 mod redeem;
+pub mod remembered;
 mod reservation;
 mod response;
 mod shared_store;
@@ -23,5 +25,5 @@ mod state;
 mod very_file;
 
 pub use handlers::handle;
-pub use line::Line;
+pub use line::{Line, Orphans};
 pub use state::DownloadState;

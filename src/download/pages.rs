@@ -228,9 +228,9 @@ impl Reason {
                 "Open the link in a browser.",
             ),
             Reason::Prefetch => (
-                "Not fetched ahead of time",
-                "Your browser wanted to fetch this link before you opened it. The link is not used up.",
-                "Open the link to start the download.",
+                "Not fetched in the background",
+                "Your browser, or a page in it, wanted to fetch this link without a click. The link is not used up.",
+                "Open the link in a tab of its own to start the download.",
             ),
             Reason::PreconditionFailed => (
                 "The file is not as expected",

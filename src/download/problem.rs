@@ -92,6 +92,13 @@ impl Refusal {
         matches!(self, Refusal::Token(e) if !e.is_expired())
     }
 
+    /// No answer: for a client that would take any for the file.
+    pub(crate) fn keep_silent(&self, request_id: &str) -> HttpResponse {
+        let (status, reason) = self.shown();
+        self.log(status, reason.slug(), request_id);
+        crate::download::response::silence()
+    }
+
     /// The answer: a small page for a browser, `application/problem+json` for everybody else.
     pub(crate) fn respond(&self, html: bool, web_url: &str, request_id: &str) -> HttpResponse {
         let (status, reason) = self.shown();

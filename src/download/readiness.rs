@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::download::handlers::{bearer, probe, with_keys};
+use crate::clock::WrongClock;
+use crate::download::handlers::{bearer, plain, probe, with_keys};
 use crate::download::problem::Refusal;
 use crate::download::receipts::node_key;
 use crate::download::state::DownloadState;
@@ -20,7 +22,7 @@ pub(super) async fn answer(
     state: &Arc<DownloadState>,
 ) -> Result<HttpResponse, Refusal> {
     let ready = state.ready().await;
-    let Some(unverified) = bearer(request.headers()) else { return probe(request, ready) };
+    let Some(unverified) = bearer(request.headers()) else { return told(request, state, ready) };
     let now = state.clock.now();
     let question = with_keys(state, |ring| verify_command(unverified, ring, &state.rules, now)).await?;
     // A command that revokes something else is for `/revocations`.
@@ -32,6 +34,22 @@ pub(super) async fn answer(
         response.headers_mut().insert(HeaderName::from_static(PROOF_HEADER), proof);
     }
     Ok(response)
+}
+
+/// Tells of a clock that is wrong, too. Downloads go on then, because a node that is taken out of service
+/// does not get its clock right by that.
+fn told(
+    request: &HttpRequest,
+    state: &DownloadState,
+    ready: Result<(), String>,
+) -> Result<HttpResponse, Refusal> {
+    let answer = probe(request, ready)?;
+    Ok(match state.clock.wrong(state.rules.leeway) {
+        Some(wrong) if answer.status() == StatusCode::OK => {
+            plain(StatusCode::OK, format!("ok\nbut {wrong}; {}\n", WrongClock::REMEDY))
+        }
+        _ => answer,
+    })
 }
 
 /// `None` where there is no key; downloads go on without one.

@@ -5,13 +5,13 @@
 //! and, after a restart, by the durable record alone.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::client_address::Caller;
 use crate::clock::Timestamp;
 use crate::config::Resume;
 use crate::download::conditions::{Conditions, Part, Precondition};
@@ -35,7 +35,7 @@ pub(crate) struct Request {
     /// Set when the token has ended: then it redeems nothing, but a redemption may be finished.
     pub(crate) ended: Option<TokenError>,
     pub(crate) conditions: Conditions,
-    pub(crate) address: IpAddr,
+    pub(crate) caller: Caller,
 }
 
 /// What a request gets.
@@ -110,9 +110,14 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         }
         let until = now.plus(state.lease_max);
         let resume_key = Secret::random::<16>()?;
-        let address = (state.resume == Resume::SameClient).then_some(request.address);
+        let caller = request.caller;
+        let address = caller.address.filter(|_| state.resume == Resume::SameClient);
         let (file, trace) = very_file::trace(file).await?;
-        let make = || Delivery::new(jti, file.version(), address, resume_key, until, now).of(Some(trace));
+        let make = || {
+            let delivery =
+                Delivery::new(jti, file.version(), address, resume_key, until, now).of(Some(trace));
+            if caller.proxied { delivery.through_proxy(state.resend_proxied) } else { delivery }
+        };
         let delivery = match state.ledger.enter(jti, make) {
             Entered::Claiming(delivery) => delivery,
             Entered::Known => continue,
@@ -122,7 +127,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             .grant
             .link
             .as_deref()
-            .map(|link| state.receipts.begin(jti, link, file.version().len, request.address));
+            .map(|link| state.receipts.begin(jti, link, file.version().len, caller.address));
         // From here on the watermark of what is told stands still, so nothing is released before this
         // is told; but it may have passed the token's end while the file was opened.
         let ends = request.grant.expires_at;
@@ -133,7 +138,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         let range = byte_range(&part, file.version().len);
         match claim(state, delivery, receipt, &request.grant, range, now).await? {
             Claimed::First(stream) => {
-                tracing::info!(%jti, file = ?request.grant.file, address = %request.address, "redeemed");
+                tracing::info!(%jti, file = ?request.grant.file, address = %caller.counted_as, "redeemed");
                 let tag = stream.delivery().resume_key.clone();
                 return Ok(Outcome::Stream { stream, file, part, tag });
             }
@@ -182,7 +187,7 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
     let file = match (&delivery, &used) {
         (Some(delivery), Some(_)) => {
             let who = proof(state, request, delivery)?;
-            if !who.is_keyed() && !delivery.is_for(request.address) {
+            if !who.is_keyed() && !delivery.is_for(request.caller.address) {
                 return Err(Refusal::Used);
             }
             very_file::same(&file, delivery).await?
@@ -261,7 +266,7 @@ async fn resume(
 ) -> Result<Outcome, Unserved> {
     // Who it is comes first: a stranger learns nothing but that the token is used.
     let who = proof(state, request, delivery)?;
-    if !who.is_keyed() && !delivery.is_for(request.address) {
+    if !who.is_keyed() && !delivery.is_for(request.caller.address) {
         return Err(Refusal::Used.into());
     }
     if state.store.is_shared()
@@ -314,7 +319,7 @@ fn proof(state: &DownloadState, request: &Request, delivery: &Delivery) -> Resul
         (_, Some(ended)) if request.grant.again => Err(ended.into()),
         (_, None) if request.grant.again && state.resume != Resume::Off => Ok(Proof::Continuation),
         _ if request.grant.again => Err(Refusal::Used),
-        _ => Ok(Proof::Address(request.address)),
+        _ => Ok(request.caller.address.map_or(Proof::None, Proof::Address)),
     }
 }
 

@@ -16,6 +16,7 @@ use askama::Template;
 use bytes::Bytes;
 
 use crate::download::body::FileBody;
+use crate::download::browser::Agent;
 use crate::download::conditions::{Part, http_date};
 use crate::download::content_disposition::attachment;
 use crate::download::pages;
@@ -28,12 +29,18 @@ const FILE_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+/// Of a file: a proxy that compressed it would take its length and ranges away.
+const NO_STORE_AS_IS: HeaderValue = HeaderValue::from_static("private, no-store, no-transform");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+/// nginx takes a whole answer into its buffers and a file of up to 1 GiB unless it is told not to;
+/// then what a client has that went away can't be told.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const NO: HeaderValue = HeaderValue::from_static("no");
 
 fn common(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(header::CACHE_CONTROL, NO_STORE);
@@ -70,7 +77,7 @@ pub(crate) fn page(response: &mut HttpResponseBuilder, page: &impl Template) -> 
 }
 
 /// The status and headers of a file answer, without the `ETag` and without a body.
-pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part) -> HttpResponse {
+pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part, agent: Agent) -> HttpResponse {
     let mut response = HttpResponse::new(match part {
         Part::Range(_) => StatusCode::PARTIAL_CONTENT,
         Part::Whole | Part::Unsatisfiable => StatusCode::OK,
@@ -78,9 +85,11 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part) -> HttpResp
     let name = grant.name.as_deref().unwrap_or_else(|| grant.file.name());
     let headers = response.headers_mut();
     common(headers, FILE_POLICY);
+    headers.insert(header::CACHE_CONTROL, NO_STORE_AS_IS);
+    headers.insert(ACCEL_BUFFERING, NO);
     headers.insert(header::ACCEPT_RANGES, BYTES);
     headers.insert(header::CONTENT_TYPE, content_type(name));
-    headers.insert(header::CONTENT_DISPOSITION, attachment(name));
+    headers.insert(header::CONTENT_DISPOSITION, attachment(name, agent == Agent::Aria2));
     if let Ok(modified) = HeaderValue::from_str(&http_date(version.modified()).to_string()) {
         headers.insert(header::LAST_MODIFIED, modified);
     }
@@ -126,6 +135,30 @@ impl MessageBody for NoBody {
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         Poll::Ready(None)
+    }
+}
+
+/// No answer at all: the connection is closed before the first byte of a head.
+pub(crate) fn silence() -> HttpResponse {
+    HttpResponse::new(StatusCode::GONE).set_body(Silence).map_into_boxed_body()
+}
+
+/// A body that fails before anything is written, its head included.
+struct Silence;
+
+#[derive(Debug, thiserror::Error)]
+#[error("a refusal that would be saved as the file is not sent")]
+struct NotSent;
+
+impl MessageBody for Silence {
+    type Error = NotSent;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(1)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, NotSent>>> {
+        Poll::Ready(Some(Err(NotSent)))
     }
 }
 

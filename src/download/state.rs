@@ -44,6 +44,8 @@ pub struct DownloadState {
     pub(crate) lease_max: Duration,
     pub(crate) max_lifetime: Duration,
     pub(crate) addresses: ClientAddresses,
+    /// What may be sent again without the resume key behind a trusted proxy.
+    pub(crate) resend_proxied: u64,
     /// The file of the key by which this node shows that it is one of the web app's.
     pub(crate) node_key: PathBuf,
     /// Where a person gets a new link; shown on pages of refusal.
@@ -86,7 +88,12 @@ impl DownloadState {
             lease: settings.download.lease,
             lease_max: settings.download.lease_max,
             max_lifetime: settings.token.max_lifetime,
-            addresses: ClientAddresses::new(&settings.download.trusted_proxies),
+            addresses: ClientAddresses::new(
+                &settings.download.trusted_proxies,
+                settings.download.proxy_header,
+                "download",
+            ),
+            resend_proxied: settings.download.resend_proxied,
             node_key: settings.node_key_file(),
             web_url: settings.web.public_url.clone(),
             invalid,

@@ -57,7 +57,7 @@ pub struct Trace {
 pub enum Likeness {
     /// The same file, unchanged.
     Same,
-    /// The same file, longer, if its edges at the old length are these.
+    /// The same file, longer or touched, if its edges at the length that it had are these.
     IfEdges(Edges),
     /// Another file, or one that was changed.
     Other,
@@ -119,8 +119,8 @@ impl ClaimedVersion {
     pub fn likeness(&self, file: &OpenFile) -> Likeness {
         let now = file.seen();
         match (file.identity(), self.change) {
-            (Identity::Inode, Some((changed_ns, _))) if self.version == now.version() => {
-                if changed_ns == now.changed_ns { Likeness::Same } else { Likeness::Other }
+            (Identity::Inode, Some((changed_ns, edges))) if self.version == now.version() => {
+                touched(changed_ns == now.changed_ns, self.version, edges)
             }
             (Identity::Inode, Some((_, edges))) if now.len > self.version.len => Likeness::IfEdges(edges),
             _ if self.version == now.version() => Likeness::Same,
@@ -133,15 +133,27 @@ impl ClaimedVersion {
 pub fn likeness(file: &OpenFile, version: FileVersion, trace: Option<&Trace>) -> Likeness {
     let now = file.seen();
     match (file.identity(), trace) {
-        (Identity::Inode, Some(trace)) if trace.inode != now.inode => Likeness::Other,
-        (Identity::Inode, Some(trace)) if now.len > version.len => Likeness::IfEdges(trace.edges),
         (Identity::Inode, Some(trace)) if version == now.version() => {
-            let same = trace.changed_ns == now.changed_ns
-                || renames::lead_from(now.inode, trace.changed_ns, now.changed_ns);
-            if same { Likeness::Same } else { Likeness::Other }
+            let same = trace.inode == now.inode
+                && (trace.changed_ns == now.changed_ns
+                    || renames::lead_from(now.inode, trace.changed_ns, now.changed_ns));
+            touched(same, version, trace.edges)
+        }
+        (Identity::Inode, Some(trace)) if trace.inode == now.inode && now.len > version.len => {
+            Likeness::IfEdges(trace.edges)
         }
         (_, None) | (Identity::Time, _) if version == now.version() => Likeness::Same,
         _ => Likeness::Other,
+    }
+}
+
+/// A file of the same size and time: whether nothing else of it changed, or cannot have, because its edges
+/// are all there is of it.
+fn touched(same: bool, version: FileVersion, edges: Edges) -> Likeness {
+    match same {
+        true => Likeness::Same,
+        false if version.len <= 2 * EDGE as u64 => Likeness::IfEdges(edges),
+        false => Likeness::Other,
     }
 }
 

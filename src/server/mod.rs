@@ -2,23 +2,27 @@
 //! The only module beside the command line that knows both services.
 
 mod announce;
+mod arrival;
+pub mod data_dir;
 mod deadlines;
+mod host;
 mod listen;
 mod refusal;
 mod requests;
 mod signals;
 mod spawned;
 mod supervise;
+mod time;
 mod transport;
 
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::Server;
+use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, web as routes};
 use async_trait::async_trait;
@@ -29,10 +33,12 @@ use crate::connection::Connections;
 use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::download::receipts::{self, OverHttp, OverHttpError, Receipts};
+use crate::download::remembered::Remembered;
 use crate::files::{ShareError, Shares};
 use crate::id::Jti;
 use crate::secret::RandomError;
 use crate::server::announce::announce;
+use crate::server::data_dir::{DataDir, DataDirError, make_private};
 use crate::server::listen::Limits;
 use crate::server::signals::Signals;
 use crate::server::spawned::Spawned;
@@ -44,6 +50,9 @@ use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
 use crate::web::node_ready::NodeReady;
 use crate::web::revocations::{RevokeError, RevokeTokens};
+
+/// How long a download service by itself waits at start for the web app's word.
+const GREETING: Duration = Duration::from_secs(1);
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,15 +89,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
-    /// The data directory can't be made or written.
-    #[error("cannot use the data directory {} (`data_dir`); make it writable for this user", path.display())]
-    DataDir {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// A share can't be opened.
     #[error(transparent)]
     Share(#[from] ShareError),
@@ -110,6 +113,9 @@ pub enum ServeError {
     /// The receipts can't be kept.
     #[error(transparent)]
     Receipts(#[from] receipts::OpenError),
+    /// The times of the receipts can't be reset.
+    #[error("cannot reset the times of the receipts that wait to be told")]
+    ReceiptsTime(#[source] receipts::OutboxError),
     /// The web app can't be told of receipts.
     #[error(transparent)]
     Telling(#[from] OverHttpError),
@@ -191,8 +197,11 @@ pub struct Running {
     web_app: Option<web::App>,
     download_state: Option<Arc<DownloadState>>,
     receipts: Option<Arc<Receipts>>,
+    remembered: Option<Arc<Remembered>>,
     stores: Vec<Arc<dyn UsedTokens>>,
     connections: Connections,
+    data_dir: Arc<DataDir>,
+    clock: Clock,
 }
 
 /// Opens everything, binds and begins to serve; returns when both services answer.
@@ -222,8 +231,8 @@ pub async fn start_with(
         "download.listen",
         &mut settings.download.public_url,
     )?;
-    make_private_dir(&settings.data_dir)?;
-    let began = clock.now();
+    let data_dir = Arc::new(DataDir::hold(&settings.data_dir)?);
+    let began = time::begin(&data_dir, &settings, &clock);
     let shares = Shares::open(&settings.shares)?;
     let mut running = Running {
         web: None,
@@ -233,12 +242,20 @@ pub async fn start_with(
         web_app: None,
         download_state: None,
         receipts: None,
+        remembered: None,
         stores: Vec::new(),
         connections: Connections::new(&settings),
+        data_dir: data_dir.clone(),
+        clock: clock.clone(),
         settings,
     };
     match running.open(&clock, shares, store, began, web_listener, download_listener).await {
-        Ok(()) => Ok(running),
+        Ok(()) => {
+            let leeway = running.settings.token.leeway;
+            let watch = move || time::watch(data_dir.clone(), clock.clone(), leeway);
+            running.spawned.task("watching the clock", watch);
+            Ok(running)
+        }
         Err(error) => {
             running.stop().await;
             Err(error)
@@ -268,7 +285,7 @@ pub fn web_server(
     let app = app.clone();
     listen::serve(listener, limits, move || {
         let app = app.clone();
-        App::new().configure(move |services| app.configure(services))
+        App::new().wrap(from_fn(host::refuse_invalid)).configure(move |services| app.configure(services))
     })
 }
 
@@ -332,7 +349,7 @@ impl Running {
     ) -> Result<(), ServeError> {
         self.download = listener.local_addr().ok();
         let own_dir = self.settings.download_dir();
-        make_private_dir(&own_dir)?;
+        make_private(&own_dir).map_err(|source| DataDirError::Io { path: own_dir.clone(), source })?;
         let configured = &self.settings.token.shared_secrets;
         let read = configured.iter().map(|secret| SharedSecret::read(&secret.kid, &secret.file));
         let secrets = read.collect::<Result<Vec<_>, _>>()?;
@@ -353,9 +370,20 @@ impl Running {
                 open_store(&self.settings, clock.clone(), nothing_before).await?
             }
         };
-        wait_for_fence(store.as_ref(), clock).await;
         self.stores.push(store.clone());
+        let shared = self.settings.download.used_tokens.is_postgres();
+        let leeway = self.settings.token.leeway;
+        let remembered = Remembered::open(&own_dir, store.clone(), shared, clock.clone(), leeway).await;
+        let remembered = Arc::new(remembered.map_err(ServeError::SharedStore)?);
         let receipts = self.open_receipts(store.as_ref(), clock.clone(), web_app).await?;
+        receipts.remember_by(remembered.clone());
+        receipts.greet(if web_app.is_some() { Duration::from_secs(30) } else { GREETING }).await;
+        wait_for_fence(store.as_ref(), clock).await;
+        self.remembered = Some(remembered.clone());
+        self.spawned.task("remembering where stores stand", move || {
+            let remembered = remembered.clone();
+            async move { remembered.watch().await }
+        });
         let state = DownloadState::new(&self.settings, clock.clone(), keys, shares, store, receipts.clone())?;
         let state = Arc::new(state.reporting(self.spawned.health().clone()));
         if let Some(app) = web_app {
@@ -381,7 +409,10 @@ impl Running {
         };
         let data = Data::from(state.clone());
         let server = listen::serve(listener, limits, move || {
-            App::new().app_data(data.clone()).default_service(routes::to(crate::download::handle))
+            App::new()
+                .wrap(from_fn(host::refuse_invalid))
+                .app_data(data.clone())
+                .default_service(routes::to(crate::download::handle))
         });
         self.spawned.server(server.map_err(ServeError::Server)?);
         let looked_after = state.clone();
@@ -445,6 +476,9 @@ impl Running {
             () = at_once => tracing::warn!("stopping at once: what is under way is cut off"),
         }
         self.spawned.stop_tasks();
+        if let Some(remembered) = &self.remembered {
+            remembered.finish().await;
+        }
         if let Some(receipts) = &self.receipts {
             receipts.finish().await;
         }
@@ -454,6 +488,7 @@ impl Running {
         if let Some(app) = &self.web_app {
             app.close().await;
         }
+        time::keep(&self.data_dir, &self.clock);
     }
 }
 
@@ -519,13 +554,4 @@ fn bind_if(
         *public_url = format!("{host}:{}", listener.local_addr().map_err(fail)?.port());
     }
     Ok(Some(listener))
-}
-
-fn make_private_dir(path: &Path) -> Result<(), ServeError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| ServeError::DataDir { path: path.to_owned(), source })
 }

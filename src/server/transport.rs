@@ -2,8 +2,8 @@
 //!
 //! actix-web limits how long a request may take to arrive, but not how long a response may take to
 //! leave, and hides the socket; so the limit lives here, under the HTTP dispatcher. Little is left
-//! lying in the kernel's send buffer, too: what lies there when a connection breaks counts as sent,
-//! and would be missing from what may be sent again.
+//! lying in the kernel's send buffer, too. The transfers on the connection learn here how far their
+//! bytes have come: see [`arrival`].
 //!
 //! It is also where a request's head is held to its size, for the dispatcher's own limit is larger.
 
@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::connection::{Allowance, Connection, Refusal};
 use crate::download::Line;
+use crate::server::arrival::{self, Arrival, outstanding};
 use crate::server::refusal;
 
 /// A peer that says nothing is asked after this long whether it is still there …
@@ -40,6 +41,7 @@ pub(crate) struct Transport {
     stream: TcpStream,
     line: Line,
     connection: Connection,
+    arrival: Arrival,
     /// Bytes that came after the refusal, once that was said.
     drained: Option<usize>,
     /// Runs while a write is blocked.
@@ -60,7 +62,15 @@ impl Transport {
         if let Err(e) = tuned {
             tracing::debug!("cannot tune a socket: {e}");
         }
-        Transport { stream, line: Line::default(), connection, drained: None, window: None, written: 0 }
+        Transport {
+            stream,
+            line: Line::default(),
+            connection,
+            arrival: Arrival::default(),
+            drained: None,
+            window: None,
+            written: 0,
+        }
     }
 
     /// What the connection is doing.
@@ -83,6 +93,7 @@ impl Transport {
         });
         while window.as_mut().poll(cx).is_ready() {
             if *written < limits.least_per_window {
+                self.line.broke(outstanding(&self.stream));
                 // What it has not read must not lie in the kernel's buffers for as long as it likes.
                 self.connection.close();
                 return Poll::Ready(Err(io::Error::new(
@@ -155,14 +166,23 @@ impl AsyncRead for Transport {
             }
             Allowance::Later => Poll::Pending,
         };
+        let this = &mut *self;
+        let (line, stream) = (&this.line, &this.stream);
         match &read {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                self.connection.heard(buffer.filled().len() - before);
-                self.line.heard();
+            // The client closed its side: what it was being sent ends here. Of what was sent to its end
+            // the rest may arrive yet.
+            Poll::Ready(Ok(())) if buffer.filled().len() == before && line.is_sending() => {
+                line.broke(outstanding(stream));
             }
-            Poll::Ready(Ok(())) => self.line.closed(),
-            Poll::Ready(Err(_)) => self.line.broke(),
-            Poll::Pending => {}
+            Poll::Ready(Ok(())) => {
+                if buffer.filled().len() > before {
+                    this.connection.heard(buffer.filled().len() - before);
+                }
+                line.acknowledged(outstanding_if_used(line, stream));
+                line.heard();
+            }
+            Poll::Ready(Err(_)) => line.broke(outstanding(stream)),
+            Poll::Pending => this.arrival.poll(cx, line, stream),
         }
         read
     }
@@ -174,10 +194,11 @@ impl AsyncWrite for Transport {
             Poll::Ready(Ok(count)) => {
                 self.written = self.written.saturating_add(count as u64);
                 self.connection.wrote();
+                self.line.wrote(count as u64);
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(e)) => {
-                self.line.broke();
+                self.line.broke(outstanding(&self.stream));
                 Poll::Ready(Err(e))
             }
             Poll::Pending => {
@@ -191,8 +212,12 @@ impl AsyncWrite for Transport {
         // The dispatcher flushes when all it had is written: the reader keeps up.
         self.window = None;
         self.connection.set_writing(false);
-        if self.line.written() {
+        if self.line.flushed() {
             cx.waker().wake_by_ref();
+        }
+        let this = &mut *self;
+        if this.line.awaits_acknowledgement() {
+            this.arrival.look(cx, &this.line, &this.stream);
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -206,8 +231,17 @@ impl Drop for Transport {
     fn drop(&mut self) {
         if self.connection.is_closing() {
             // Nobody waits for what may still lie in the kernel's buffers, and nobody should pay for it.
+            self.line.broke(outstanding(&self.stream));
             let _kept = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        } else if self.line.is_broken() {
+            arrival::discard(&self.stream);
+        } else {
+            arrival::watch_closed(&self.line, &self.stream);
         }
-        self.line.closed();
     }
+}
+
+/// Asks the socket only where somebody waits for the answer.
+fn outstanding_if_used(line: &Line, stream: &TcpStream) -> u64 {
+    if line.awaits_acknowledgement() { outstanding(stream) } else { u64::MAX }
 }

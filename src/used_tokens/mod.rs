@@ -14,6 +14,7 @@ use crate::files::FileVersion;
 use crate::files::identity::Trace;
 use crate::id::Jti;
 use crate::secret::Digest;
+use crate::standing::Standing;
 
 /// The record of one jti. Small, and written once: only a revocation or a [reservation](UsedTokens::reserve)
 /// replaces it.
@@ -210,6 +211,37 @@ pub trait UsedTokens: Send + Sync {
     /// The high-water mark of time found when the store was opened: nothing that this store
     /// recorded happened later.
     fn opened_mark(&self) -> Timestamp;
+
+    /// Where the store stands now, for others to remember; `None` for a store that nothing outlives.
+    /// Takes note of what other processes did to a shared store: that it has another fence, or was put
+    /// back from a backup meanwhile, which raises its fence.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    async fn standing(&self, _now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        Ok(None)
+    }
+
+    /// Whether something was recorded since the last [`UsedTokens::standing`] that is worth remembering
+    /// soon: then another process keeps the only trace of it, should the store be put back.
+    fn has_moved(&self) -> bool {
+        false
+    }
+
+    /// Somebody remembers a later standing, so the store was put back from a backup: raises the fence to
+    /// the next second, durably, unless that was done already. Returns whether this call did it.
+    ///
+    /// # Errors
+    /// When the fence may or may not be durable.
+    async fn put_back(&self, _remembered: &Standing, _now: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// The high-water mark that replaced the one of this process, if an operator has reset the time of
+    /// a shared store meanwhile. Told once.
+    fn time_reset(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// Whether claims can succeed now; asked by `/readyz`.
     ///

@@ -2,25 +2,33 @@
 //!
 //! The primary key makes a claim atomic; the database's own commit makes it durable. So durability
 //! is that of the connections handed in: SQLite must run with `synchronous = FULL`, PostgreSQL with
-//! `synchronous_commit = on` (which [`SqlUsedTokens::connect`] sets). A database that was put back
-//! from a backup can't be told from one that was not: whoever does that must delete the row
-//! `fence` from `used_tokens_state`, and the next start raises the fence.
+//! `synchronous_commit = on` (which [`SqlUsedTokens::connect`] sets).
+//!
+//! A database that was put back from a backup looks like one that was not. What tells is its position,
+//! a number that rises soon after anything was recorded: it is behind what another process remembers,
+//! on a disk or in memory ([`Standing`]). The position stands in every claim, too, so that a database
+//! that was put back under a running node takes none before its fence is up.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod standing;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, QueryBuilder, Row};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row};
 
+use self::standing::{State, begin_branch};
 use super::{Lease, Mark, Reservation, StoreError, Use, UsedToken, UsedTokens};
 use crate::clock::{Clock, Timestamp};
 use crate::files::FileVersion;
 use crate::files::identity::{Edges, Trace};
 use crate::id::Jti;
-use crate::secret::Digest;
+use crate::secret::{Digest, Secret, random_bytes};
+use crate::standing::Standing;
 
 /// How many records a purge deletes in one transaction, so that claims get in between.
 const PURGE_PORTION: i64 = 1_000;
@@ -51,6 +59,10 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS used_tokens_state (
         name    TEXT   NOT NULL PRIMARY KEY,
         moment  BIGINT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS used_tokens_branches (
+        from_position  BIGINT NOT NULL PRIMARY KEY,
+        name           TEXT   NOT NULL
     );";
 
 /// What tables of the first release lack.
@@ -71,8 +83,18 @@ const HAS_LATER_COLUMNS_POSTGRES: &str = "SELECT COUNT(*) FROM information_schem
 pub struct SqlUsedTokens {
     reader: AnyPool,
     writer: AnyPool,
-    fence: Timestamp,
+    /// Tells this database's store from any other.
+    id: String,
+    fence: AtomicU64,
     opened_mark: Timestamp,
+    /// The epoch and position that this process knows; a claim is taken on no earlier ones.
+    epoch: AtomicI64,
+    position: AtomicI64,
+    /// The branch that the position is on, or one that was begun later.
+    branch: Mutex<String>,
+    /// Whether the position is to rise, because something was recorded.
+    moved: AtomicBool,
+    time_reset: Mutex<Option<Timestamp>>,
     closed: AtomicBool,
     /// Whether the connections are this store's own and end with it.
     owned: bool,
@@ -104,17 +126,23 @@ impl SqlUsedTokens {
         }
         transaction.execute(sqlx::raw_sql(TABLES)).await.map_err(&failed)?;
         add_later_columns(&mut transaction, is_postgres).await.map_err(&failed)?;
-        for (name, moment) in [("fence", fence), ("mark", clock.now())] {
+        let random = i64::from_be_bytes(
+            random_bytes::<8>().map_err(|e| StoreError::Backend { action: "open", source: e.into() })?,
+        ) & i64::MAX;
+        let (now, fence) = (to_column(clock.now()), to_column(fence));
+        for (name, value) in
+            [("fence", fence), ("mark", now), ("store", random), ("epoch", 0), ("position", 0)]
+        {
             let insert =
                 "INSERT INTO used_tokens_state (name, moment) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-            let insert = sqlx::query(insert).bind(name).bind(to_column(moment));
-            insert.execute(&mut *transaction).await.map_err(&failed)?;
+            sqlx::query(insert).bind(name).bind(value).execute(&mut *transaction).await.map_err(&failed)?;
         }
+        let branch =
+            Secret::random::<12>().map_err(|e| StoreError::Backend { action: "open", source: e.into() })?;
+        begin_branch(&mut transaction, branch.reveal()).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
         // SQLite's pool has one connection for writes.
         drop(connection);
-        let fence = sqlx::query_scalar("SELECT moment FROM used_tokens_state WHERE name = 'fence'");
-        let fence: i64 = fence.fetch_one(&writer).await.map_err(&failed)?;
         // Claims don't touch the mark, because that one row would hold them all up; each carries
         // its own moment instead.
         let mark = sqlx::query_scalar(
@@ -124,11 +152,18 @@ impl SqlUsedTokens {
         let mark: i64 = mark.fetch_one(&writer).await.map_err(&failed)?;
         let opened_mark = from_column(mark);
         clock.raise_to(opened_mark);
+        let state = State::read(&mut *writer.acquire().await.map_err(&failed)?).await.map_err(&failed)?;
         Ok(SqlUsedTokens {
             reader,
             writer,
-            fence: from_column(fence),
+            id: format!("sql-{:016x}", state.store),
+            fence: AtomicU64::new(from_column(state.fence).secs()),
             opened_mark,
+            epoch: AtomicI64::new(state.epoch),
+            position: AtomicI64::new(state.position),
+            branch: Mutex::new(state.branch),
+            moved: AtomicBool::new(false),
+            time_reset: Mutex::default(),
             closed: AtomicBool::new(false),
             owned: false,
         })
@@ -174,7 +209,13 @@ impl SqlUsedTokens {
             "INSERT INTO used_tokens \
              (jti, marked_at, forget_at, revoked, resume_key, lease_until, file_len, file_modified_ns, \
               file_inode, file_changed_ns, file_edges, reserved, active_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (jti) DO NOTHING",
+             SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), \
+             CAST($5 AS TEXT), CAST($6 AS BIGINT), CAST($7 AS BIGINT), CAST($8 AS BIGINT), \
+             CAST($9 AS BIGINT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), \
+             CAST($13 AS BIGINT) \
+             WHERE (SELECT moment FROM used_tokens_state WHERE name = 'epoch') = $14 \
+             AND (SELECT moment FROM used_tokens_state WHERE name = 'position') >= $15 \
+             ON CONFLICT (jti) DO NOTHING",
         )
         .bind(used.jti.to_string())
         .bind(to_column(used.marked_at))
@@ -190,9 +231,13 @@ impl SqlUsedTokens {
         .bind(trace.map(|trace| i64::from_be_bytes(*trace.edges.as_bytes())))
         .bind(lease.map_or(0, |lease| i64::try_from(lease.reserved).unwrap_or(i64::MAX)))
         .bind(lease.map(|lease| to_column(lease.active_at)))
+        // Not on a database that stands elsewhere than the fence that the token was checked against.
+        .bind(self.epoch.load(Ordering::Acquire))
+        .bind(self.position.load(Ordering::Acquire))
         .execute(&self.writer)
         .await
         .map_err(backend("claim a token"))?;
+        self.moved.store(true, Ordering::Release);
         Ok(inserted.rows_affected() == 1)
     }
 }
@@ -206,11 +251,15 @@ impl UsedTokens for SqlUsedTokens {
         }
         match self.find(used.jti).await? {
             Some(before) => Ok(Use::Replay(before)),
-            // Purged between the two statements. Whether it may be used again is not for us to say.
-            None => Err(StoreError::Backend {
-                action: "claim a token",
-                source: "its record was forgotten at the same moment".into(),
-            }),
+            // The database began a new epoch or was put back, or the record was purged between the two
+            // statements. Whether the token may be used again is not for us to say.
+            None => {
+                self.look_again(used.marked_at).await?;
+                Err(StoreError::Backend {
+                    action: "claim a token",
+                    source: "its fence rose, or a record was forgotten, at the same moment".into(),
+                })
+            }
         }
     }
 
@@ -240,15 +289,21 @@ impl UsedTokens for SqlUsedTokens {
             "UPDATE used_tokens SET reserved = reserved + $1, \
              active_at = CASE WHEN active_at > $2 THEN active_at ELSE $2 END \
              WHERE jti = $3 AND revoked = 0 AND resume_key IS NOT NULL AND reserved <= $4 - $1 \
+             AND (SELECT moment FROM used_tokens_state WHERE name = 'epoch') = $5 \
+             AND (SELECT moment FROM used_tokens_state WHERE name = 'position') >= $6 \
              RETURNING reserved",
         )
         .bind(bytes)
         .bind(to_column(now))
         .bind(jti.to_string())
         .bind(most)
+        // As for a claim: what was reserved may have been put back.
+        .bind(self.epoch.load(Ordering::Acquire))
+        .bind(self.position.load(Ordering::Acquire))
         .fetch_optional(&self.writer)
         .await
         .map_err(backend("reserve bytes"))?;
+        self.moved.store(true, Ordering::Release);
         if let Some(reserved) = reserved {
             return Ok(Reservation::Granted { reserved: reserved.cast_unsigned() });
         }
@@ -268,10 +323,11 @@ impl UsedTokens for SqlUsedTokens {
         if jtis.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = QueryBuilder::<Any>::new("SELECT jti FROM used_tokens WHERE revoked = 1 AND jti IN ");
-        push_jtis(&mut query, jtis);
+        let sql = format!("SELECT jti FROM used_tokens WHERE revoked = 1 AND jti IN ({})", places(1, jtis));
+        let query = sqlx::query_scalar(AssertSqlSafe(sql));
+        let query = jtis.iter().fold(query, |query, jti| query.bind(jti.to_string()));
         let failed = backend("ask for revocations");
-        let rows: Vec<String> = query.build_query_scalar().fetch_all(&self.reader).await.map_err(&failed)?;
+        let rows: Vec<String> = query.fetch_all(&self.reader).await.map_err(&failed)?;
         let read = |row: String| row.parse().map_err(|e| failed(sqlx::Error::Decode(Box::new(e))));
         rows.into_iter().map(read).collect()
     }
@@ -281,14 +337,13 @@ impl UsedTokens for SqlUsedTokens {
         if jtis.is_empty() {
             return Ok(());
         }
-        let mut query = QueryBuilder::<Any>::new("UPDATE used_tokens SET active_at = ");
-        query
-            .push_bind(to_column(now))
-            .push(" WHERE active_at < ")
-            .push_bind(to_column(now))
-            .push(" AND jti IN ");
-        push_jtis(&mut query, jtis);
-        query.build().execute(&self.writer).await.map_err(backend("note what is being sent"))?;
+        let sql = format!(
+            "UPDATE used_tokens SET active_at = $1 WHERE active_at < $1 AND jti IN ({})",
+            places(2, jtis)
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(to_column(now));
+        let query = jtis.iter().fold(query, |query, jti| query.bind(jti.to_string()));
+        query.execute(&self.writer).await.map_err(backend("note what is being sent"))?;
         Ok(())
     }
 
@@ -308,6 +363,7 @@ impl UsedTokens for SqlUsedTokens {
         .execute(&self.writer)
         .await
         .map_err(backend("revoke a token"))?;
+        self.moved.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -334,8 +390,12 @@ impl UsedTokens for SqlUsedTokens {
 
     async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
         self.check_open()?;
-        sqlx::query("UPDATE used_tokens_state SET moment = $1 WHERE name = 'mark' AND moment < $1")
+        // A process that does not know yet that the time was reset must not bring the old one back.
+        let keep = "UPDATE used_tokens_state SET moment = $1 WHERE name = 'mark' AND moment < $1 \
+                    AND (SELECT moment FROM used_tokens_state WHERE name = 'epoch') = $2";
+        sqlx::query(keep)
             .bind(to_column(now))
+            .bind(self.epoch.load(Ordering::Acquire))
             .execute(&self.writer)
             .await
             .map_err(backend("keep the time"))?;
@@ -343,11 +403,29 @@ impl UsedTokens for SqlUsedTokens {
     }
 
     fn fence(&self) -> Timestamp {
-        self.fence
+        Timestamp::from_secs(self.fence.load(Ordering::Acquire))
     }
 
     fn opened_mark(&self) -> Timestamp {
         self.opened_mark
+    }
+
+    async fn standing(&self, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        self.check_open()?;
+        self.stand(now).await.map(Some)
+    }
+
+    fn has_moved(&self) -> bool {
+        self.moved.load(Ordering::Acquire)
+    }
+
+    async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
+        self.check_open()?;
+        self.begin_epoch_after(remembered, now).await
+    }
+
+    fn time_reset(&self) -> Option<Timestamp> {
+        self.time_reset.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Writes, because a database that can only be read can't take a claim.
@@ -378,13 +456,10 @@ async fn add_later_columns(connection: &mut AnyConnection, is_postgres: bool) ->
     Ok(())
 }
 
-fn push_jtis(query: &mut QueryBuilder<Any>, jtis: &[Jti]) {
-    query.push("(");
-    let mut listed = query.separated(", ");
-    for jti in jtis {
-        listed.push_bind(jti.to_string());
-    }
-    query.push(")");
+/// `$1, $2, …` for as many jtis, from `first` on.
+fn places(first: usize, jtis: &[Jti]) -> String {
+    let places: Vec<String> = (first..).take(jtis.len()).map(|place| format!("${place}")).collect();
+    places.join(", ")
 }
 
 fn from_row(jti: Jti, row: &AnyRow) -> Result<UsedToken, sqlx::Error> {

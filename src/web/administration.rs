@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::OpenError;
 use crate::web::account_admin::AccountAdmin;
@@ -35,6 +36,8 @@ const REVOKING: Duration = Duration::from_secs(2);
 pub struct Administration {
     /// The present moment.
     pub clock: Clock,
+    /// The clock skew that tokens are allowed.
+    pub leeway: Duration,
     /// The database.
     pub db: Database,
     /// What cached accounts are checked against.
@@ -49,6 +52,8 @@ pub struct Administration {
     pub issuer: Issuer,
     /// Action links.
     pub actions: Actions,
+    /// Those that were spent.
+    pub used: Arc<dyn UsedTokens>,
     /// Mails that wait.
     pub queue: Queue,
     /// The download services.
@@ -71,6 +76,7 @@ impl Administration {
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Administration, OpenError> {
         let db = Database::open(settings).await?;
         let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
+        let used: Arc<dyn UsedTokens> = Arc::new(used);
         let now = clock.now();
         let (signer, link_key) = instance::open_keys(&db, settings, now).await?;
         let nodes = Nodes::new(settings, db.clone());
@@ -116,13 +122,15 @@ impl Administration {
                 Lifetimes::new(settings),
                 db.clone(),
                 link_key,
-                Arc::new(used),
+                Arc::clone(&used),
             ),
+            used,
             self_service: SelfService::new(db.clone(), generations.clone(), queue.clone(), issued.clone()),
             issued,
             generations,
             queue,
             issuer,
+            leeway: settings.token.leeway,
             clock,
         })
     }

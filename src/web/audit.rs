@@ -62,6 +62,10 @@ pub enum Deed {
     LinkResumed,
     /// A link is over for good.
     LinkRevoked,
+    /// The database was put back from a backup, and that was noticed.
+    DatabaseRestored,
+    /// The time was reset by an operator.
+    TimeReset,
     /// A file or folder got another name.
     FileRenamed,
     /// A file or folder was moved.
@@ -117,6 +121,8 @@ impl Deed {
             Deed::LinkPaused => "link-paused",
             Deed::LinkResumed => "link-resumed",
             Deed::LinkRevoked => "link-revoked",
+            Deed::DatabaseRestored => "database-restored",
+            Deed::TimeReset => "time-reset",
             Deed::FileRenamed => "file-renamed",
             Deed::FileMoved => "file-moved",
             Deed::FileTrashed => "file-trashed",
@@ -171,6 +177,11 @@ impl Actor {
     /// Somebody who is not logged in.
     pub fn stranger(address: IpAddr) -> Actor {
         Actor { id: "stranger".to_owned(), who: String::new(), address: Some(address) }
+    }
+
+    /// Oncelink itself.
+    pub fn system() -> Actor {
+        Actor { id: "oncelink".to_owned(), who: String::new(), address: None }
     }
 
     /// The operator at the command line.

@@ -48,10 +48,26 @@ fn digest_for(cookie: &Secret) -> Digest {
     Digest::of(format!("oncelink form token\n{}", cookie.reveal()).as_bytes())
 }
 
-/// Whether the browser says that the request comes from a page of ours, or says nothing (programs
-/// and old browsers; the token still has to match), and was sent to a name of ours. `public_url` is
-/// where people reach the app.
+/// Where a request was sent from, as far as its headers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentFrom {
+    /// The browser says that it comes from a page of ours, or says nothing (programs and old
+    /// browsers; the token still has to match), and it was sent to a name of ours.
+    OurPage,
+    /// Nothing says that it comes from elsewhere, but it was sent to a name that isn't ours: the
+    /// person opened the app under another address, or a proxy did not pass on the `Host`.
+    OtherAddress,
+    /// It comes from somebody else's page.
+    ForeignPage,
+}
+
+/// Whether a request was sent from a page of ours; see [`SentFrom::OurPage`].
 pub fn same_origin(headers: &HeaderMap, public_url: &str) -> bool {
+    sent_from(headers, public_url) == SentFrom::OurPage
+}
+
+/// Where a request was sent from. `public_url` is where people reach the app.
+pub fn sent_from(headers: &HeaderMap, public_url: &str) -> SentFrom {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let origin = text(ORIGIN.as_str());
     let public = origin_of(public_url);
@@ -59,26 +75,28 @@ pub fn same_origin(headers: &HeaderMap, public_url: &str) -> bool {
         // `none` is the person himself: an address typed, a bookmark.
         && !matches!(site, "same-origin" | "none")
     {
-        return false;
+        return SentFrom::ForeignPage;
     }
     // A proxy may rewrite the host, but never the origin.
     if origin.is_some_and(|origin| origin.eq_ignore_ascii_case(public)) {
-        return true;
+        return SentFrom::OurPage;
     }
-    // Any other name that leads here could be somebody else's, pointed at us.
     let host = text(HOST.as_str()).unwrap_or_default();
     let authority = public.split_once("://").map_or("", |(_, authority)| authority);
-    if !(host.eq_ignore_ascii_case(authority) || is_this_machine(host)) {
-        return false;
-    }
-    // On this machine the app is reached by other names too (`localhost`); then the page and the
-    // request must agree on it.
-    match origin {
+    // The page and the request must agree on the name.
+    let agree = match origin {
         None => true,
         Some("null") => text("sec-fetch-site").is_some(),
         Some(origin) => {
             origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
         }
+    };
+    // On this machine the app is reached by other names too (`localhost`). Any further name that leads
+    // here could be somebody else's, pointed at us.
+    match (agree, host.eq_ignore_ascii_case(authority) || is_this_machine(host)) {
+        (false, _) => SentFrom::ForeignPage,
+        (true, false) => SentFrom::OtherAddress,
+        (true, true) => SentFrom::OurPage,
     }
 }
 
@@ -152,6 +170,33 @@ mod tests {
             &[("origin", "")],
         ] {
             assert!(!same(foreign), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn another_name_of_the_app_is_told_from_a_foreign_page() {
+        let of = |lines: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            sent_from(&headers, "https://files.example")
+        };
+        for other in [
+            &[("host", "192.168.1.5:8080"), ("origin", "http://192.168.1.5:8080")][..],
+            &[("host", "oncelink")],
+            &[("host", "files.example:8443"), ("origin", "https://files.example:8443")],
+            &[("host", "192.168.1.5"), ("origin", "null"), ("sec-fetch-site", "same-origin")],
+            &[],
+        ] {
+            assert_eq!(of(other), SentFrom::OtherAddress, "{other:?}");
+        }
+        for foreign in [
+            &[("host", "192.168.1.5"), ("origin", "http://evil.example")][..],
+            &[("host", "192.168.1.5"), ("sec-fetch-site", "cross-site")],
+            &[("host", "files.example"), ("origin", "null")],
+        ] {
+            assert_eq!(of(foreign), SentFrom::ForeignPage, "{foreign:?}");
         }
     }
 

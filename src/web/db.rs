@@ -8,6 +8,8 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -26,6 +28,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "uploads", include_str!("../../migrations/0005_uploads.sql")),
     (7, "begun", include_str!("../../migrations/0007_begun.sql")),
     (8, "nodes", include_str!("../../migrations/0008_nodes.sql")),
+    (9, "restored", include_str!("../../migrations/0009_restored.sql")),
     (10, "deeds", include_str!("../../migrations/0010_deeds.sql")),
     (12, "mail delivery", include_str!("../../migrations/0012_mail_delivery.sql")),
     (13, "action codes", include_str!("../../migrations/0013_action_codes.sql")),
@@ -48,6 +51,8 @@ pub struct Database {
     engine: Engine,
     reader: AnyPool,
     writer: AnyPool,
+    /// How often somebody was about to write.
+    writes: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +135,11 @@ impl Database {
         }
     }
 
+    /// The step up to which this release knows the schema.
+    pub fn newest_step() -> i64 {
+        MIGRATIONS.iter().map(|(step, ..)| *step).max().unwrap_or(0)
+    }
+
     async fn sqlite(path: &Path) -> Result<Database, DatabaseError> {
         let size =
             create_private(path).map_err(|source| DatabaseError::Create { path: path.to_owned(), source })?;
@@ -152,7 +162,7 @@ impl Database {
         // queue up here, in order, instead of polling the file's lock.
         let writer = sqlite_pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let reader = sqlite_pool(4).connect_lazy_with(options);
-        let database = Database { engine: Engine::Sqlite, reader, writer };
+        let database = Database { engine: Engine::Sqlite, reader, writer, writes: Arc::default() };
         database.migrate().await.map_err(|error| match error {
             DatabaseError::Migrate(MigrateError::Execute(source)) => sqlite_failure(path, source),
             other => other,
@@ -179,7 +189,8 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(DatabaseError::Connect)?;
-        let database = Database { engine: Engine::Postgres, reader: pool.clone(), writer: pool };
+        let database =
+            Database { engine: Engine::Postgres, reader: pool.clone(), writer: pool, writes: Arc::default() };
         database.migrate().await?;
         Ok(database)
     }
@@ -201,7 +212,19 @@ impl Database {
     }
 
     /// Where single statements that write go.
-    pub const fn writer(&self) -> &AnyPool {
+    pub fn writer(&self) -> &AnyPool {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        &self.writer
+    }
+
+    /// How often somebody in this process was about to write. Where the number is the same, nothing was
+    /// written in between.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Where statements go that note what was written, and are no write themselves.
+    pub(super) const fn notes(&self) -> &AnyPool {
         &self.writer
     }
 
@@ -215,7 +238,7 @@ impl Database {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::Postgres => "BEGIN",
         };
-        Ok(self.writer.begin_with(statement).await?)
+        Ok(self.writer().begin_with(statement).await?)
     }
 
     /// Takes an account until the end of the transaction: anyone else who takes it waits. Returns whether

@@ -42,6 +42,9 @@ pub enum WebError {
     /// The browser does not send our cookies back.
     #[error("the browser keeps no cookies")]
     NoCookies,
+    /// The form was sent to an address that isn't the app's own, which this is.
+    #[error("the form was sent to another address than {0}")]
+    OtherAddress(String),
     /// The request can't be understood.
     #[error("the request makes no sense: {0}")]
     Invalid(&'static str),
@@ -82,6 +85,7 @@ impl WebError {
             WebError::NotFound => "not-found",
             WebError::ForeignForm => "foreign-form",
             WebError::NoCookies => "cookies-needed",
+            WebError::OtherAddress(_) => "other-address",
             WebError::Invalid(_) => "invalid-request",
             WebError::TooLarge(_) => "too-large",
             WebError::Slow => "too-slow",
@@ -111,7 +115,7 @@ impl ResponseError for WebError {
         match self {
             WebError::NotSignedIn => StatusCode::UNAUTHORIZED,
             WebError::NotFound => StatusCode::NOT_FOUND,
-            WebError::ForeignForm | WebError::NoCookies => StatusCode::FORBIDDEN,
+            WebError::ForeignForm | WebError::NoCookies | WebError::OtherAddress(_) => StatusCode::FORBIDDEN,
             WebError::Invalid(_) => StatusCode::BAD_REQUEST,
             WebError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             WebError::Slow => StatusCode::REQUEST_TIMEOUT,

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::connection::Connection;
 use crate::secret::Secret;
 use crate::web::account::Account;
-use crate::web::csrf;
+use crate::web::csrf::{self, SentFrom};
 use crate::web::error::WebError;
 use crate::web::pages::{Chrome, Section, User};
 use crate::web::sent_forms::SentForm;
@@ -145,11 +145,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state_of(&request)?;
-            let Some(secret) = state.cookies.form(request.headers()) else {
-                // A page of ours whose cookie did not come back: the browser keeps none.
-                let is_ours = csrf::same_origin(request.headers(), &state.public_url);
-                return Err(if is_ours { WebError::NoCookies } else { WebError::ForeignForm });
-            };
+            // First of all: under another address the browser has no cookie of ours either.
+            must_be_ours(&request, &state)?;
+            // A page of ours whose cookie did not come back: the browser keeps none.
+            let secret = state.cookies.form(request.headers()).ok_or(WebError::NoCookies)?;
             let (body, sent) =
                 own_form(&request, payload, &state, &secret, MAX_FORM.min(state.form_max)).await?;
             Ok(StrangerForm { fields: parse(&body)?, secret, sent })
@@ -175,9 +174,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state_of(&request)?;
-            if !csrf::same_origin(request.headers(), &state.public_url) {
-                return Err(WebError::ForeignForm);
-            }
+            must_be_ours(&request, &state)?;
             let body = in_time(&request, payload, MAX_FORM.min(state.form_max)).await?;
             if !body.is_empty() && !is_form(&request) {
                 return Err(WebError::NoForm);
@@ -244,6 +241,15 @@ fn state_of(request: &HttpRequest) -> Result<Data<State>, WebError> {
     state.cloned().ok_or_else(|| WebError::Internal("the app's state is missing".into()))
 }
 
+/// Refuses what was sent from somebody else's page, or to another address than the app's.
+pub(super) fn must_be_ours(request: &HttpRequest, state: &State) -> Result<(), WebError> {
+    match csrf::sent_from(request.headers(), &state.public_url) {
+        SentFrom::OurPage => Ok(()),
+        SentFrom::OtherAddress => Err(WebError::OtherAddress(state.public_url.clone())),
+        SentFrom::ForeignPage => Err(WebError::ForeignForm),
+    }
+}
+
 /// Reads the body and checks that the form is ours, before anything in it is looked at.
 async fn own_form(
     request: &HttpRequest,
@@ -252,9 +258,7 @@ async fn own_form(
     secret: &Secret,
     most: usize,
 ) -> Result<(Bytes, Option<SentForm>), WebError> {
-    if !csrf::same_origin(request.headers(), &state.public_url) {
-        return Err(WebError::ForeignForm);
-    }
+    must_be_ours(request, state)?;
     if !is_form(request) {
         return Err(WebError::NoForm);
     }

@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, scope};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
 use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
@@ -33,6 +34,7 @@ use crate::web::nodes::watch::Watch;
 use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
+use crate::web::restored::{RestoredError, Standings};
 use crate::web::revocations::RevokeTokens;
 use crate::web::rights::Rights;
 use crate::web::sent_forms::SentForms;
@@ -79,6 +81,7 @@ pub mod passwords;
 pub mod problem;
 pub mod proof;
 pub mod receipts;
+pub mod restored;
 pub mod revocations;
 pub mod rights;
 pub mod self_service;
@@ -88,8 +91,12 @@ pub mod signer;
 pub mod state;
 pub mod storage;
 pub mod throttle;
+pub mod time_reset;
 pub mod unsent;
 pub mod uploads;
+
+/// How often the database is held against what is known of it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the present moment is kept on disk …
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
@@ -128,6 +135,9 @@ pub enum OpenError {
     /// What was changed in the settings can't be carried out.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// It can't be held against what is remembered of it.
+    #[error(transparent)]
+    Restored(#[from] RestoredError),
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
@@ -172,6 +182,15 @@ impl App {
         administration.issued.revocations.name_nodes().await?;
         let now = administration.clock.now();
         instance::review_readers(&administration.db, settings, &administration.issued, now).await?;
+        let standings = Standings::open(
+            settings,
+            administration.db.clone(),
+            administration.links.key.clone(),
+            administration.issued.clone(),
+            administration.used.clone(),
+            administration.clock.clone(),
+        )
+        .await?;
         let ends = SessionEnds {
             idle: settings.web.session_idle,
             max: settings.web.session_max,
@@ -187,7 +206,9 @@ impl App {
         let uploads = Uploads::new(settings, administration.db.clone(), shares.clone(), clock);
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
         let state = State {
-            receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings),
+            receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings)
+                .with_standings(standings.clone()),
+            standings,
             node: Readiness::default(),
             patience: Patience::default(),
             node_watch: Watch::default(),
@@ -215,7 +236,7 @@ impl App {
             digests,
             uploads,
             manage,
-            addresses: ClientAddresses::new(&settings.web.trusted_proxies),
+            addresses: ClientAddresses::new(&settings.web.trusted_proxies, settings.web.proxy_header, "web"),
             health: Health::default(),
             form_max: usize::try_from(settings.web.form_max).unwrap_or(usize::MAX),
             cookies: Cookies::new(&settings.web.public_url),
@@ -269,15 +290,44 @@ impl App {
         );
     }
 
-    /// Keeps the time, counts views and forgets what has ended by itself. Runs until it is dropped.
+    /// Keeps the time, counts views, remembers where the database stands, and forgets what has ended by itself. Runs until it is dropped.
     pub async fn tasks(&self) {
-        tokio::join!(self.upkeep(), self.count_views());
+        tokio::join!(self.upkeep(), self.count_views(), self.watch_standing());
     }
 
     async fn count_views(&self) {
         loop {
             tokio::time::sleep(COUNT_VIEWS_EVERY).await;
             self.flush_views().await;
+        }
+    }
+
+    async fn watch_standing(&self) {
+        let administration = &self.state.administration;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            looks.tick().await;
+            match self.state.standings.advance().await {
+                Err(error) if !failing => {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::warn!(cause, "the account database does not say where it stands");
+                    failing = true;
+                }
+                Err(_) => {}
+                Ok(()) => failing = false,
+            }
+            // Another process has reset the time: then it is reset here, too, if it was ahead.
+            let reset = administration.used.time_reset();
+            if let (Some(mark), Some(wrong)) = (reset, administration.clock.wrong(administration.leeway))
+                && mark <= wrong.wall.plus(administration.leeway)
+            {
+                tracing::warn!(
+                    "the time of the account database was reset to {mark}, and this web app follows"
+                );
+                administration.clock.reset(mark.max(wrong.wall));
+            }
         }
     }
 
@@ -491,6 +541,10 @@ impl App {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
         }
         Box::pin(self.flush_views()).await;
+        if let Err(error) = self.state.standings.advance().await {
+            let cause = crate::telemetry::chain(&error);
+            tracing::warn!(cause, "the account database did not say where it stands at last");
+        }
         self.state.administration.db.close().await;
     }
 }

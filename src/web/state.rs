@@ -22,6 +22,7 @@ use crate::web::node_ready::Readiness;
 use crate::web::nodes::watch::Watch;
 use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
+use crate::web::restored::Standings;
 use crate::web::rights::Rights;
 use crate::web::sent_forms::SentForms;
 use crate::web::sessions::Sessions;
@@ -86,6 +87,8 @@ pub struct State {
     pub node: Readiness,
     /// Presses of links that wait for news.
     pub patience: Patience,
+    /// Where the database stands, so that one that was put back is noticed.
+    pub standings: Standings,
     /// How the download services are.
     pub node_watch: Watch,
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// What both services stand on; it imports neither. Each may import those before it that its line
 /// in [`may_import`] names.
-const KERNEL: [&str; 11] = [
+const KERNEL: [&str; 12] = [
     "clock",
     "secret",
     "id",
+    "standing",
     "config",
     "client_address",
     "connection",
@@ -41,8 +42,9 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("health", vec![]),
         ("files", vec!["clock", "config", "id", "secret"]),
         ("token", vec!["clock", "files", "id", "secret"]),
-        ("used_tokens", vec!["clock", "files", "id", "secret"]),
-        ("receipt", vec!["clock", "id"]),
+        ("standing", vec![]),
+        ("used_tokens", vec!["clock", "files", "id", "secret", "standing"]),
+        ("receipt", vec!["clock", "id", "standing"]),
         ("assets", vec!["human"]),
         ("human", vec!["clock"]),
         ("telemetry", vec!["config"]),

@@ -77,8 +77,8 @@ fn kills_do_not_start_the_count_anew() {
     let site = Site::new();
     let size = 5 * MIB;
     site.put("big.bin", &pattern(size));
-    let ticket = site.ticket("big.bin");
     let mut node = site.start();
+    let ticket = site.ticket("big.bin");
     let first = Download::begin(site.address, &ticket.path, "").unwrap();
     let fields = format!("If-Match: {}\r\n", first.header("etag").unwrap());
     let mut got = first.finish().unwrap().body.len();

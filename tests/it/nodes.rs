@@ -56,7 +56,7 @@ impl Site {
         settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
         settings.nodes = vec![node("one", free_address()), node("two", free_address())];
         let clock = Clock::manual(T0);
-        let web = server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap();
+        let web = Box::pin(server::start(settings.clone(), Role::Web, clock.clone())).await.unwrap();
         let desk = Desk::open(&settings, clock.clone()).await;
         desk.link(None, "never").await;
         Site { web: Some(web), nodes: vec![None, None], settings, desk, clock, folder }
@@ -85,7 +85,8 @@ impl Site {
         let path = own.used_tokens_dir();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let store = Arc::new(SledUsedTokens::open(&path, &self.clock, Some(T0)).unwrap());
-        let node = server::start_with(own, Role::Download, self.clock.clone(), Some(store)).await.unwrap();
+        let node =
+            Box::pin(server::start_with(own, Role::Download, self.clock.clone(), Some(store))).await.unwrap();
         self.nodes[at] = Some(node);
     }
 
@@ -125,9 +126,9 @@ impl Site {
 
     async fn stop(mut self) {
         for node in self.nodes.iter_mut().filter_map(Option::take) {
-            node.stop().await;
+            Box::pin(node.stop()).await;
         }
-        self.web.take().unwrap().stop().await;
+        Box::pin(self.web.take().unwrap().stop()).await;
         self.desk.db.db.close().await;
     }
 }
@@ -245,7 +246,7 @@ fn receipt(jti: Jti, sequence: u64, started: bool, state: DeliveryState) -> Rece
 }
 
 fn report(node: &str, until: Timestamp, receipts: Vec<Receipt>) -> Report {
-    Report { node: node.to_owned(), told_since: T0, told_until: until, receipts }
+    Report { node: node.to_owned(), told_since: T0, told_until: until, receipts, store: None, database: None }
 }
 
 /// Posts a report with a key, and returns the status.

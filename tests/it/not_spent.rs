@@ -28,7 +28,9 @@ async fn a_changed_file_is_409_until_it_is_as_it_was() {
         order.version = Some(&version);
     });
     let modified = std::fs::metadata(&on_disk).unwrap().modified().unwrap();
-    node.put("a.bin", &pattern(1001));
+    let mut longer = pattern(1001);
+    longer[500] ^= 1;
+    node.put("a.bin", &longer);
     assert_eq!(Client::default().get(&link.address).await.slug(), "file-changed");
     assert_eq!(Client::default().head(&link.address).await.status, 409);
     node.put("a.bin", &pattern(1000));

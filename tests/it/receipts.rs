@@ -328,6 +328,8 @@ async fn a_report_counts_once(services: Services) {
         told_since: now,
         told_until: now,
         receipts,
+        store: None,
+        database: None,
     };
     let running = receipt(3, 2000, DeliveryState::Running);
     let complete = receipt(5, 5000, DeliveryState::Complete);

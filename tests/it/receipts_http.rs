@@ -202,6 +202,8 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
                 told_since: now,
                 told_until: now,
                 receipts: (portion * 200..(portion + 1) * 200).map(receipt).collect(),
+                store: None,
+                database: None,
             };
             let request = client.post(apart.receipts_url()).header("authorization", &bearer).json(&report);
             assert_eq!(request.send().await.unwrap().status(), 204);

@@ -35,7 +35,7 @@ async fn every_answer_is_private_and_hardened() {
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
     assert_eq!(statuses, [200, 200, 410, 410, 200, 303, 204, 405, 403, 404, 200, 200]);
     for answer in &answers {
-        assert_eq!(answer.header("cache-control"), Some("private, no-store"), "{answer:?}");
+        assert!(answer.header("cache-control").unwrap().starts_with("private, no-store"), "{answer:?}");
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{answer:?}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
         assert_eq!(answer.header("x-robots-tag"), Some("noindex"), "{answer:?}");

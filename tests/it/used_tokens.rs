@@ -11,6 +11,7 @@ use oncelink::files::FileVersion;
 use oncelink::files::identity::{Edges, Trace};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
+use oncelink::standing::Standing;
 use oncelink::used_tokens::memory::MemoryUsedTokens;
 use oncelink::used_tokens::sled::{SledUsedTokens, Tuning};
 use oncelink::used_tokens::{
@@ -77,11 +78,13 @@ macro_rules! contract {
             nothing_is_reserved_where_there_is_no_lease
             reservations_outlive_the_process
             of_many_jtis_those_that_are_revoked_are_told
+            what_is_being_sent_is_told_to_those_who_share_the_store
             purge_forgets_what_is_due_and_nothing_else
             a_forgotten_jti_can_be_claimed_again
             records_outlive_the_process
             time_outlives_the_process
             the_fence_of_a_new_store_is_what_was_vouched_for
+            a_store_behind_what_somebody_remembers_raises_its_fence_for_good
             a_closed_store_answers_nothing
             any_sequence_of_operations_does_what_the_model_does
         );
@@ -318,6 +321,23 @@ async fn reservations_outlive_the_process<B: Backend>(place: &B) {
     }
 }
 
+async fn what_is_being_sent_is_told_to_those_who_share_the_store<B: Backend>(place: &B) {
+    let store = open(place).await;
+    let (used, idle) = (redeemed(jti(), at(9_000)), redeemed(jti(), at(9_000)));
+    for used in [used, idle] {
+        assert_eq!(store.claim(used).await.unwrap(), Use::First);
+    }
+    for now in [70, 60] {
+        store.keep_open(&[used.jti, jti()], at(now)).await.unwrap();
+    }
+    store.keep_open(&[], at(90)).await.unwrap();
+    let found = store.find(used.jti).await.unwrap();
+    let is_told = found == Some(with_reserved(used, 0, at(70)));
+    assert!(is_told || (!store.is_shared() && found == Some(used)), "{found:?}");
+    assert_eq!(store.find(idle.jti).await.unwrap(), Some(idle));
+    store.close().await;
+}
+
 async fn of_many_jtis_those_that_are_revoked_are_told<B: Backend>(place: &B) {
     let store = open(place).await;
     let mut revoked = Vec::new();
@@ -339,7 +359,6 @@ async fn of_many_jtis_those_that_are_revoked_are_told<B: Backend>(place: &B) {
     revoked.sort_unstable();
     assert_eq!(told, revoked);
     assert_eq!(store.revoked_among(&[]).await.unwrap(), []);
-    store.keep_open(&jtis, at(70)).await.unwrap();
     store.close().await;
 }
 
@@ -428,6 +447,45 @@ async fn the_fence_of_a_new_store_is_what_was_vouched_for<B: Backend>(place: &B)
     let store = place.open(&Clock::manual(NOW), at(17)).await;
     assert_eq!(store.fence(), at(17));
     store.ready().await.unwrap();
+    store.close().await;
+}
+
+async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Backend>(place: &B) {
+    if !B::PERSISTS {
+        return;
+    }
+    let clock = Clock::manual(NOW);
+    let store = open(place).await;
+    let first = store.standing(NOW).await.unwrap().unwrap();
+    assert!(!store.put_back(&first, NOW).await.unwrap(), "it stands where it is remembered");
+    store.claim(redeemed(jti(), at(9_000))).await.unwrap();
+    let later = store.standing(NOW).await.unwrap().unwrap();
+    assert!(first.is_behind(&later), "{later:?} after {first:?}");
+    assert!(!store.put_back(&first, NOW).await.unwrap(), "others may remember less");
+    let other = Standing { id: "another store".to_owned(), position: later.position + 1, ..later.clone() };
+    assert!(!store.put_back(&other, NOW).await.unwrap(), "that is another store");
+
+    let remembered = Standing { position: later.position + 1000, ..later.clone() };
+    assert!(store.put_back(&remembered, NOW).await.unwrap());
+    assert_eq!(store.fence(), at(1));
+    let after = store.standing(NOW).await.unwrap().unwrap();
+    assert!(remembered.is_behind(&after), "{after:?} after {remembered:?}");
+    assert!(!store.put_back(&remembered, at(7)).await.unwrap(), "that was done already");
+    assert_eq!(store.claim(redeemed(jti(), at(9_000))).await.unwrap(), Use::First);
+    store.close().await;
+
+    let store = place.open(&clock, NOW).await;
+    assert_eq!(store.fence(), at(1));
+    let reopened = store.standing(NOW).await.unwrap().unwrap();
+    assert!(!reopened.is_behind(&after), "{reopened:?} after {after:?}");
+    // A second time, and more than once at a time.
+    assert!(!store.put_back(&after, at(9)).await.unwrap(), "it goes on from there");
+    let lost = Standing { branch: "of another history".to_owned(), ..after.clone() };
+    assert!(store.put_back(&lost, at(9)).await.unwrap(), "however far it has come since");
+    let again = Standing { epoch: reopened.epoch + 2, ..reopened };
+    let (one, other) = tokio::join!(store.put_back(&again, at(20)), store.put_back(&again, at(20)));
+    assert!(one.unwrap() || other.unwrap());
+    assert_eq!(store.fence(), at(21));
     store.close().await;
 }
 

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -450,7 +451,7 @@ struct Gate {
 impl JournalFile for Gate {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if self.fail_write {
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(io::Error::from_raw_os_error(5));
         }
         FileExt::write_all_at(&self.file, bytes, offset)
     }
@@ -539,6 +540,88 @@ async fn after_a_failed_write_nothing_is_served_until_the_next_start() {
     is_poisoned(&store).await;
     assert_eq!(has_begun.try_iter().count(), 0);
     store.close().await;
+}
+
+/// A journal on a disk that can be full.
+struct Limited {
+    file: File,
+    full: Arc<AtomicBool>,
+    fsync_fails: Arc<AtomicBool>,
+}
+
+impl JournalFile for Limited {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) {
+            // A part of it still found room; a slot lies within one block.
+            FileExt::write_all_at(&self.file, &bytes[..bytes.len() / 512 * 256], offset)?;
+            return Err(io::Error::from_raw_os_error(28));
+        }
+        FileExt::write_all_at(&self.file, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self.fsync_fails.load(Ordering::SeqCst) {
+            true => Err(io::Error::from_raw_os_error(28)),
+            false => self.file.sync_data(),
+        }
+    }
+}
+
+fn limited() -> (Tuning, Arc<AtomicBool>, Arc<AtomicBool>) {
+    let (full, fsync_fails) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (is_full, fails) = (Arc::clone(&full), Arc::clone(&fsync_fails));
+    let journal_file = move |file| -> Box<dyn JournalFile> {
+        Box::new(Limited { file, full: Arc::clone(&is_full), fsync_fails: Arc::clone(&fails) })
+    };
+    (Tuning { slots: SLOTS, journal_file: Arc::new(journal_file) }, full, fsync_fails)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_disk_was_full_opens_again_by_itself_and_has_lost_nothing() {
+    let mut site = Site::new();
+    let (tuning, full, _) = limited();
+    let store = site.try_open(&tuning).unwrap();
+    site.claim(&store, 100).await;
+    for _ in 0..2 {
+        full.store(true, Ordering::SeqCst);
+        let refused: Vec<UsedToken> = (0..9).map(|_| redeemed(jti(), at(900))).collect();
+        for answer in join_all(refused.iter().map(|used| store.claim(*used))).await {
+            assert!(matches!(answer, Err(StoreError::Full)), "{answer:?}");
+        }
+        assert!(matches!(store.find(site.claimed[0]).await, Err(StoreError::Full)));
+        assert!(matches!(store.ready().await, Err(StoreError::Full)));
+        full.store(false, Ordering::SeqCst);
+        crate::support::deliveries::eventually("the store", async || store.ready().await.is_ok()).await;
+        assert_eq!(store.fence(), NOW, "nothing was lost, so nothing is refused");
+        for jti in &site.claimed {
+            assert!(store.find(*jti).await.unwrap().is_some(), "{jti} is lost");
+        }
+        site.claim(&store, 10).await;
+        // What was refused may be on record or not; it is the same from now on.
+        for used in refused {
+            let first = store.claim(used).await.unwrap();
+            assert!(matches!(store.claim(used).await.unwrap(), Use::Replay(_)), "{first:?}");
+            site.claimed.push(used.jti);
+        }
+    }
+    store.close().await;
+    assert!(matches!(store.ready().await, Err(StoreError::Closed)));
+    drop(store);
+    assert!(!site.nothing_works_twice("restarted").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_fsync_that_finds_the_disk_full_is_a_failed_fsync() {
+    let mut site = Site::new();
+    let (tuning, full, fsync_fails) = limited();
+    let store = site.try_open(&tuning).unwrap();
+    site.claim(&store, 3).await;
+    fsync_fails.store(true, Ordering::SeqCst);
+    assert!(matches!(store.claim(redeemed(jti(), at(900))).await, Err(StoreError::Poisoned)));
+    (full.store(false, Ordering::SeqCst), fsync_fails.store(false, Ordering::SeqCst));
+    is_poisoned(&store).await;
+    drop(store);
+    assert!(!site.nothing_works_twice("restarted").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod keys;
 mod listen;
 mod mail;
 mod nodes;
+mod restored;
 mod settings;
 mod store;
 
@@ -79,6 +80,7 @@ pub(super) async fn run(
     nodes::look(settings, may_enter, clock, &mut findings).await;
     database::look(settings, may_enter, &mut findings).await;
     let store_in_use = store::look(settings, may_enter, clock, &mut findings).await;
+    restored::look(settings, may_enter, clock.now(), &mut findings).await;
     listen::look(settings, may_enter, store_in_use, &mut findings).await;
     let text = findings.0.iter().fold(String::new(), |mut text, (level, line)| {
         let _ = writeln!(text, "{:8} {line}", level.word());

@@ -29,7 +29,7 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Find
     ];
     for (name, listen, public_url, trusted_proxies) in services {
         address(name, listen, public_url, findings);
-        proxies(name, trusted_proxies, findings);
+        proxies(name, listen, public_url, trusted_proxies, findings);
     }
     // Of two free ports nobody knows yet which they are.
     let is_open = settings.web.public_url.ends_with(":0");
@@ -63,12 +63,19 @@ fn address(name: &str, listen: SocketAddr, public_url: &str, findings: &mut Find
     }
 }
 
-fn proxies(name: &str, networks: &[Network], findings: &mut Findings) {
+fn proxies(name: &str, listen: SocketAddr, public_url: &str, networks: &[Network], findings: &mut Findings) {
+    let key = format!("{name}.trusted_proxies");
     if networks.iter().any(|network| network.prefix == 0) {
         findings.warning(
-            &format!("{name}.trusted_proxies"),
+            &key,
             "everybody is trusted, so that anybody can claim any address",
             "list the proxies' own addresses",
+        );
+    } else if networks.is_empty() && has_a_proxy(listen, public_url) {
+        findings.warning(
+            &key,
+            &format!("a proxy seems to be in front ({public_url}), but none is trusted: all clients look like one"),
+            &format!("list the proxy's address, as in [\"127.0.0.1\"], and the header that it writes in `{name}.proxy_header`"),
         );
     }
 }
@@ -86,4 +93,16 @@ fn holds_password(settings: &Settings, file: &Path) -> bool {
 
 fn is_open_to_others(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|found| found.mode() & 0o007 != 0)
+}
+
+/// Whether people can only come through a proxy: the service speaks no TLS, and a listener on a
+/// loopback address is reached from elsewhere under another name or port than its own.
+fn has_a_proxy(listen: SocketAddr, public_url: &str) -> bool {
+    let Some((scheme, authority)) = public_url.split_once("://") else { return false };
+    let own_port = format!(":{}", listen.port());
+    let is_own = authority == listen.to_string()
+        || authority
+            .strip_suffix(&own_port)
+            .is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host));
+    scheme == "https" || (listen.ip().is_loopback() && !is_own)
 }

@@ -33,6 +33,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a request that comes after the last byte waits for the news that the connection broke:
 /// a client that hung up and comes right back is often faster than that.
 const GRACE: Duration = Duration::from_millis(50);
+/// How long after the last byte a proxy may show that it has lost its client.
+const PROXY_PATIENCE: Duration = Duration::from_secs(60);
 /// Sent bytes that a stream runs into are sent again without a pause if they are no more than this.
 pub(super) const SMALL_OVERLAP: u64 = 64 * 1024;
 
@@ -57,6 +59,10 @@ pub(crate) struct Delivery {
     pub(super) changed: Notify,
     /// One reservation at a time, so that what others reserved is told from what this node did.
     pub(crate) reserving: Semaphore,
+    /// How many bytes may leave a second time for a client that shows no resume key.
+    allowance: u64,
+    /// Whether it was redeemed through a trusted proxy.
+    pub(super) proxied: bool,
     /// Told of the same changes as those who wait; set where a receipt is kept of this delivery.
     teller: OnceLock<Arc<Notify>>,
 }
@@ -82,11 +88,12 @@ pub(super) struct State {
     /// Bytes that left again without the key.
     pub(super) resent: u64,
     pub(super) streams: Vec<Running>,
+    /// Bytes that left more than once.
+    pub(super) repeated: RangeSet,
     /// Streams that ended and of which it is not known yet whether all arrived.
     pub(super) tails: u32,
-    /// The end of bytes that were sent on a connection that then broke, the last of them perhaps in
-    /// vain. Until a stream to that end is written, the file has not gone out whole.
-    pub(super) doubtful: Option<u64>,
+    /// Streams that arrived, on connections that have not shown yet whether anybody read them.
+    pub(super) acknowledged: u32,
     pub(super) next_stream: u64,
     pub(super) last_sent: Timestamp,
     /// When the first byte left, here.
@@ -94,8 +101,14 @@ pub(super) struct State {
     /// Bytes of streams that have ended, as far as they were with the kernel then.
     pub(super) handed: RangeSet,
     /// The last byte of each stream that was sent to its end on a connection that then broke, until
-    /// another stream has sent it.
+    /// another stream has sent it. As long as there is one, the file has not gone out whole.
     pub(super) in_vain: RangeSet,
+    /// The same for a file without bytes.
+    pub(super) empty_in_vain: bool,
+    /// Bytes of streams that ended without a sign that nobody read them.
+    pub(super) read: RangeSet,
+    /// When the last byte left of a file that is whole.
+    pub(super) whole_at: Option<Timestamp>,
     /// How often somebody came back when nothing was under way.
     pub(super) returned: u32,
     /// Whether this was opened again after it went out whole, so that `sent` is all of the file.
@@ -106,6 +119,24 @@ impl State {
     /// Whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.streams.is_empty() && self.tails == 0
+    }
+
+    /// Whether nothing more can be learnt of what was sent.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_idle() && self.acknowledged == 0
+    }
+
+    /// Enters a portion as sent.
+    pub(super) fn enter(&mut self, portion: Range<u64>) {
+        self.repeated.merge(&self.sent.within(&portion));
+        self.sent.insert(portion);
+    }
+
+    /// Nothing shows that these bytes were not read.
+    pub(super) fn read(&mut self, range: Range<u64>) {
+        self.in_vain.remove(&range);
+        self.empty_in_vain = false;
+        self.read.insert(range);
     }
 }
 
@@ -178,7 +209,11 @@ impl Delivery {
             resent: 0,
             streams: Vec::new(),
             tails: 0,
-            doubtful: None,
+            acknowledged: 0,
+            repeated: RangeSet::default(),
+            empty_in_vain: false,
+            read: RangeSet::default(),
+            whole_at: None,
             next_stream: 0,
             last_sent: now,
             first_sent: None,
@@ -200,6 +235,8 @@ impl Delivery {
             state: Mutex::new(state),
             changed: Notify::new(),
             reserving: Semaphore::new(1),
+            allowance: RESEND_ALLOWANCE,
+            proxied: false,
             teller: OnceLock::new(),
         }
     }
@@ -207,6 +244,16 @@ impl Delivery {
     /// The same, with what else is known of the very file.
     pub(crate) fn of(self, trace: Option<Trace>) -> Delivery {
         Delivery { trace, ..self }
+    }
+
+    /// The same, redeemed through a trusted proxy. What a proxy holds when a connection breaks looks as
+    /// if it had arrived, so `allowance` bytes may be sent again, and for a while after the last byte.
+    pub(crate) fn through_proxy(self, allowance: u64) -> Delivery {
+        Delivery { allowance: allowance.max(RESEND_ALLOWANCE), proxied: true, ..self }
+    }
+
+    pub(super) const fn allowance(&self) -> u64 {
+        self.allowance
     }
 
     /// Has `teller` woken at every change that those who wait for this delivery are told of.
@@ -263,7 +310,7 @@ impl Delivery {
 
     /// Whether every byte has left, and none in vain as far as can be seen.
     pub(super) fn is_whole(&self, state: &State) -> bool {
-        state.sent.covers(self.size) && state.doubtful.is_none()
+        state.sent.covers(self.size) && state.in_vain.is_empty() && !state.empty_in_vain
     }
 
     pub(super) fn lease_end(&self, state: &State, lease: Duration) -> Timestamp {
@@ -285,8 +332,8 @@ impl Delivery {
     }
 
     /// Whether a client at this address is taken for the one that redeemed.
-    pub(crate) fn is_for(&self, address: IpAddr) -> bool {
-        self.address == Some(address)
+    pub(crate) fn is_for(&self, address: Option<IpAddr>) -> bool {
+        address.is_some() && self.address == address
     }
 
     /// Digest of the resume key.
@@ -358,18 +405,23 @@ impl Delivery {
         if self.lease_end(state, lease) <= now {
             return Err(Obstacle::Final(Denied::Used));
         }
-        if let Proof::Address(address) = wish.proof
-            && self.address != Some(address)
-        {
-            return Err(Obstacle::Final(Denied::Used));
+        match wish.proof {
+            Proof::Key | Proof::Continuation => {}
+            Proof::Address(address) if self.is_for(Some(address)) => {}
+            Proof::Address(_) | Proof::None => return Err(Obstacle::Final(Denied::Used)),
         }
         if wish.proof != Proof::Key && self.is_whole(state) {
-            // Bytes may lie in this process yet, or be lost on a connection that just breaks.
-            return Err(match (state.streams.is_empty(), state.tails) {
-                (true, 0) => Obstacle::Final(Denied::Used),
-                (true, _) => Obstacle::Fading(Denied::Used),
-                (false, _) => Obstacle::Passing(Denied::Used),
-            });
+            let from_within = !wish.plain && wish.range.start > 0;
+            let by_address = !wish.proof.is_keyed();
+            if !(by_address && from_within && self.may_lie_in_a_proxy(state, now)) {
+                // Bytes may lie in this process yet, or be lost on a connection that just breaks. A
+                // client that splits what another of its connections was sent closes that one soon.
+                return Err(match (state.streams.is_empty(), state.is_settled()) {
+                    (true, true) => Obstacle::Final(Denied::Used),
+                    (true, false) if !from_within => Obstacle::Fading(Denied::Used),
+                    _ => Obstacle::Passing(Denied::Used),
+                });
+            }
         }
         if wish.proof.is_keyed() {
             if state.left.saturating_add(wish.range.end - wish.range.start) > self.most() {
@@ -384,7 +436,7 @@ impl Delivery {
             if state.streams.iter().any(in_the_way) {
                 return Err(Obstacle::Passing(Denied::Used));
             }
-            if state.sent.overlap(&wish.range) > RESEND_ALLOWANCE.saturating_sub(state.resent) {
+            if state.sent.overlap(&wish.range) > self.allowance.saturating_sub(state.resent) {
                 return Err(Obstacle::Final(Denied::Used));
             }
         }
@@ -392,6 +444,11 @@ impl Delivery {
             return Err(Obstacle::Passing(Denied::Crowded));
         }
         Ok(())
+    }
+
+    /// Whether what was sent last may still lie in a proxy that lost its client.
+    pub(super) fn may_lie_in_a_proxy(&self, state: &State, now: Timestamp) -> bool {
+        self.proxied && state.whole_at.is_none_or(|at| now < at.plus(PROXY_PATIENCE))
     }
 
     fn start(

@@ -26,7 +26,7 @@ pub(crate) use self::proof::{Proof, second_key};
 pub(crate) use self::ranges::RangeSet;
 pub(crate) use self::stream::{Stream, Take};
 use crate::clock::Timestamp;
-use crate::download::ledger::delivery::Phase;
+use crate::download::ledger::delivery::{Phase, State};
 use crate::id::Jti;
 
 /// All deliveries that this node knows of.
@@ -46,6 +46,15 @@ struct Whole {
     unkeyed_kib: u32,
     /// When the last byte left, in seconds since the epoch.
     last_sent: u32,
+}
+
+impl Whole {
+    fn of(state: &State) -> Whole {
+        Whole {
+            unkeyed_kib: u32::try_from(state.unkeyed().div_ceil(1024)).unwrap_or(u32::MAX),
+            last_sent: u32::try_from(state.last_sent.secs()).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 /// What [`Ledger::enter`] found.
@@ -143,18 +152,17 @@ impl Ledger {
     /// Puts a delivery that is whole and idle among the whole ones, where it takes little memory.
     fn settle(&self, delivery: &Arc<Delivery>) {
         let state = delivery.state();
-        if !(delivery.is_whole(&state) && state.is_idle() && state.phase == Phase::Open) {
+        if delivery.proxied
+            || !(delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open)
+        {
             return;
         }
-        let whole = Whole {
-            unkeyed_kib: u32::try_from(state.unkeyed().div_ceil(1024)).unwrap_or(u32::MAX),
-            last_sent: u32::try_from(state.last_sent.secs()).unwrap_or(u32::MAX),
-        };
+        let whole = Whole::of(&state);
         drop(state);
         self.whole.insert(delivery.jti, whole);
         self.open.remove_if(&delivery.jti, |_, known| {
             let mut state = known.state();
-            let idle = Arc::ptr_eq(known, delivery) && delivery.is_whole(&state) && state.is_idle();
+            let idle = Arc::ptr_eq(known, delivery) && delivery.is_whole(&state) && state.is_settled();
             if idle {
                 // Whoever found it just before must look again, or its bytes would be counted twice over.
                 state.phase = Phase::Dropped;
@@ -165,8 +173,14 @@ impl Ledger {
 
     /// Forgets deliveries whose lease has ended. The durable record stays.
     pub(crate) fn purge(&self, lease: Duration, now: Timestamp) {
-        self.open.retain(|_, delivery| {
-            let state = delivery.state();
+        self.open.retain(|jti, delivery| {
+            let mut state = delivery.state();
+            let is_whole = delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open;
+            if is_whole && !delivery.may_lie_in_a_proxy(&state, now) {
+                self.whole.insert(*jti, Whole::of(&state));
+                state.phase = Phase::Dropped;
+                return false;
+            }
             state.phase == Phase::Claiming || !state.is_idle() || delivery.lease_end(&state, lease) > now
         });
         self.whole.retain(|_, whole| Timestamp::from_secs(whole.last_sent.into()).plus(lease) > now);

@@ -48,9 +48,6 @@ impl Delivery {
         }
         handed.subtract(&state.in_vain);
         sent.subtract(&state.in_vain);
-        if let Some(end) = state.doubtful {
-            sent.remove(&(end.saturating_sub(1)..end));
-        }
         // One that is being claimed is about to begin.
         let idle = state.is_idle() && state.phase != Phase::Claiming;
         // A last stream of which it is not known yet whether all arrived may make it whole.

@@ -18,6 +18,8 @@ pub(crate) enum Proof {
     Continuation,
     /// It comes from the same address.
     Address(IpAddr),
+    /// It did not, and its address is not known.
+    None,
 }
 
 impl Proof {

@@ -47,6 +47,18 @@ impl RangeSet {
         other.0.iter().for_each(|range| self.remove(range));
     }
 
+    /// What of `range` is in the set.
+    pub(crate) fn within(&self, range: &Range<u64>) -> RangeSet {
+        let first = self.0.partition_point(|old| old.end <= range.start);
+        let parts = self.0.iter().skip(first).take_while(|old| old.start < range.end);
+        RangeSet(parts.map(|old| old.start.max(range.start)..old.end.min(range.end)).collect())
+    }
+
+    /// Whether nothing is in the set.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many bytes are in the set.
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().map(|range| range.end - range.start).sum()
@@ -129,6 +141,8 @@ mod tests {
             prop_assert_eq!(end, run);
             prop_assert_eq!(set.total(), table.iter().filter(|b| **b).count() as u64);
             prop_assert_eq!(set.to_string().parse::<RangeSet>(), Ok(set.clone()));
+            prop_assert_eq!(set.within(&(at..at + len)).total(), counted);
+            prop_assert_eq!(set.within(&(at..at + len)).overlap(&(at..at + len)), counted);
             set.remove(&(at..at + len));
             table[at as usize..(at + len) as usize].fill(false);
             prop_assert!(set.0.windows(2).all(|w| w[0].end < w[1].start));

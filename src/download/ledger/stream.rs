@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::Ledger;
-use crate::download::ledger::delivery::{Delivery, Phase, RESEND_ALLOWANCE, SMALL_OVERLAP, State};
+use crate::download::ledger::delivery::{Delivery, Phase, SMALL_OVERLAP, State};
+use crate::download::ledger::ranges::RangeSet;
 
 /// What [`Stream::take`] allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +22,33 @@ pub(crate) enum Take {
     End,
 }
 
+/// How far a stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Its bytes are being handed on.
+    Running,
+    /// All its bytes are with the kernel, though perhaps not yet with the client.
+    Finished,
+    /// The peer's kernel has them all, though perhaps nobody has read them.
+    Acknowledged,
+    /// Its connection broke after it was finished.
+    Broken,
+}
+
 /// The right to send one contiguous range. Ends when dropped.
 pub(crate) struct Stream {
     delivery: Arc<Delivery>,
     ledger: Arc<Ledger>,
     id: u64,
+    start: u64,
     position: u64,
     end: u64,
     keyed: bool,
-    /// Whether all its bytes are with the kernel, though perhaps not yet with the client.
-    finished: bool,
+    /// Bytes of the portion that was taken last.
+    last_portion: u64,
+    /// Which of its bytes were counted as sent again.
+    again: RangeSet,
+    progress: Progress,
     /// Whether bytes that were sent before may be sent again here without a pause: at the start of
     /// a stream, and after it paused.
     repeating: bool,
@@ -48,10 +66,13 @@ impl Stream {
             delivery,
             ledger,
             id,
+            start: range.start,
             position: range.start,
             end: range.end,
             keyed,
-            finished: false,
+            last_portion: 0,
+            again: RangeSet::default(),
+            progress: Progress::Running,
             repeating: true,
         }
     }
@@ -64,6 +85,11 @@ impl Stream {
     /// How many bytes are to be sent yet.
     pub(crate) const fn remaining(&self) -> u64 {
         self.end - self.position
+    }
+
+    /// Bytes of the portion that was taken last.
+    pub(crate) const fn last_portion(&self) -> u64 {
+        self.last_portion
     }
 
     /// The delivery it belongs to.
@@ -99,7 +125,7 @@ impl Stream {
                 if !self.repeating && !small {
                     return Take::Pause;
                 }
-                most = most.min(RESEND_ALLOWANCE.saturating_sub(state.resent));
+                most = most.min(delivery.allowance().saturating_sub(state.resent));
                 again = most;
             } else {
                 self.repeating = false;
@@ -110,7 +136,11 @@ impl Stream {
         }
         let portion = self.position..self.position + most;
         self.position = portion.end;
-        state.sent.insert(portion);
+        self.last_portion = most;
+        if again > 0 {
+            self.again.insert(portion.clone());
+        }
+        state.enter(portion);
         state.left += most;
         if self.keyed {
             state.reserved.spend(most);
@@ -128,14 +158,27 @@ impl Stream {
 
     /// All bytes are with the kernel: nobody needs to wait for this stream any more. They count as
     /// arrived, and so do those before them that were sent in vain, unless the connection yet shows
-    /// the contrary: [`Stream::doubt`].
+    /// the contrary: [`Stream::lose`], [`Stream::doubt`].
     pub(crate) fn finish(&mut self) {
         let mut state = self.delivery.state();
-        if !self.finished {
-            self.finished = true;
+        if self.progress == Progress::Running {
+            self.progress = Progress::Finished;
             self.leave(&mut state, true);
+            state.empty_in_vain = false;
             state.tails += 1;
-            state.doubtful = state.doubtful.filter(|until| *until > self.end);
+            drop(state);
+            self.delivery.announce();
+        }
+    }
+
+    /// The peer's kernel has all bytes: what can be known from here is that they arrived.
+    pub(crate) fn acknowledge(&mut self) {
+        let mut state = self.delivery.state();
+        if self.progress == Progress::Finished {
+            self.progress = Progress::Acknowledged;
+            state.tails -= 1;
+            state.acknowledged += 1;
+            self.note_whole(&mut state);
             drop(state);
             self.delivery.announce();
         }
@@ -150,16 +193,68 @@ impl Stream {
         state.handed.insert(handed);
     }
 
-    /// Its last bytes may not have arrived.
-    fn end_in_vain(&self, state: &mut State) {
-        state.doubtful = state.doubtful.max(Some(self.end));
-        state.in_vain.insert(self.end.saturating_sub(1)..self.end);
+    /// The connection broke, and its peer never acknowledged the last `count` bytes of this stream:
+    /// they count as not sent, but for those that were sent another time, too.
+    pub(crate) fn lose(&mut self, count: u64) {
+        let lost = self.position.saturating_sub(count).max(self.start)..self.position;
+        let delivery = self.delivery.clone();
+        let mut state = delivery.state();
+        if self.progress != Progress::Running {
+            self.end_in_vain(&mut state);
+            self.set_broken(&mut state);
+        }
+        if lost.is_empty() {
+            return;
+        }
+        state.resent = state.resent.saturating_sub(self.again.overlap(&lost));
+        self.again.remove(&lost);
+        let mut never_sent = RangeSet::default();
+        never_sent.insert(lost.clone());
+        never_sent.subtract(&state.repeated);
+        state.sent.subtract(&never_sent);
+        state.handed.subtract(&never_sent);
+        let last = lost.end - 1..lost.end;
+        if state.repeated.overlap(&lost) > 0 && state.read.overlap(&last) == 0 {
+            state.in_vain.insert(last);
+        }
+        self.position = lost.start;
+        if let Some(running) = state.streams.iter_mut().find(|running| running.id == self.id) {
+            running.under_way = running.under_way.saturating_sub(lost.end - lost.start);
+            running.position = lost.start;
+        }
     }
 
-    /// The connection broke: the last bytes that this stream sent may not have arrived, so the file
+    /// The connection was reset when its peer had all bytes: perhaps nobody read them, so the file
     /// has not gone out whole.
-    pub(crate) fn doubt(&mut self) {
-        self.end_in_vain(&mut self.delivery.state());
+    pub(crate) fn doubt(mut self) {
+        let delivery = self.delivery.clone();
+        let mut state = delivery.state();
+        self.end_in_vain(&mut state);
+        self.set_broken(&mut state);
+    }
+
+    /// Its last bytes may not have been read, unless they were on another connection.
+    fn end_in_vain(&self, state: &mut State) {
+        let last = self.end.saturating_sub(1)..self.end;
+        if state.read.overlap(&last) == 0 {
+            state.empty_in_vain |= self.delivery.size == 0;
+            state.in_vain.insert(last);
+            state.whole_at = None;
+        }
+    }
+
+    fn note_whole(&self, state: &mut State) {
+        if state.whole_at.is_none() && self.delivery.is_whole(state) && state.is_idle() {
+            state.whole_at = Some(state.last_sent);
+        }
+    }
+
+    fn set_broken(&mut self, state: &mut State) {
+        match std::mem::replace(&mut self.progress, Progress::Broken) {
+            Progress::Finished => state.tails -= 1,
+            Progress::Acknowledged => state.acknowledged -= 1,
+            Progress::Running | Progress::Broken => {}
+        }
     }
 
     /// The client did not hang up during the pause: it wants these bytes again.
@@ -171,15 +266,28 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let mut state = self.delivery.state();
-        if self.finished {
-            state.tails -= 1;
-        } else {
-            self.leave(&mut state, false);
-            // Dropped with its last bytes still in this process.
-            if self.position == self.end {
-                self.end_in_vain(&mut state);
+        match self.progress {
+            Progress::Running => {
+                self.leave(&mut state, false);
+                // Dropped with its last bytes still in this process.
+                if self.position == self.end {
+                    self.end_in_vain(&mut state);
+                } else {
+                    // Its client hung up in the middle, as one does that has the rest from elsewhere.
+                    state.read(self.start..self.position);
+                }
             }
+            Progress::Finished => {
+                state.tails -= 1;
+                state.read(self.start..self.end);
+            }
+            Progress::Acknowledged => {
+                state.acknowledged -= 1;
+                state.read(self.start..self.end);
+            }
+            Progress::Broken => {}
         }
+        self.note_whole(&mut state);
         drop(state);
         self.ledger.settle(&self.delivery);
         self.delivery.announce();

@@ -80,8 +80,10 @@ fn a_file_whose_last_bytes_may_be_lost_is_not_whole_until_they_arrive() {
     let used = Err(Denied::Used);
     let wish = Wish { range: 0..10, plain: true, proof: Proof::Address(HOME) };
     assert_eq!(delivery.would_admit(&wish, LEASE, NOW), used, "nothing is known to be lost");
+    first.acknowledge();
+    assert_eq!(delivery.would_admit(&wish, LEASE, NOW), used, "it has arrived");
+    assert!(delivery.progress(LEASE, NOW).idle, "and its owner may know");
     first.doubt();
-    drop(first);
     assert!(!ledger.went_out_whole(delivery.jti));
     let stranger = Wish { proof: Proof::Address(ELSEWHERE), ..wish.clone() };
     assert_eq!(delivery.would_admit(&stranger, LEASE, NOW), used);
@@ -252,6 +254,10 @@ enum Step {
     PressOn(usize),
     Drop(usize),
     Restart(usize),
+    Finish(usize),
+    Acknowledge(usize),
+    Lose { stream: usize, count: u64 },
+    Doubt(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -261,6 +267,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0usize..20).prop_map(Step::PressOn),
         3 => (0usize..20).prop_map(Step::Drop),
         1 => (0usize..2).prop_map(Step::Restart),
+        1 => (0usize..20).prop_map(Step::Finish),
+        1 => (0usize..20).prop_map(Step::Acknowledge),
+        1 => (0usize..20, 0u64..5 * MIB).prop_map(|(stream, count)| Step::Lose { stream, count }),
+        1 => (0usize..20).prop_map(Step::Doubt),
     ];
     prop::collection::vec(step, 0..160)
 }
@@ -366,6 +376,27 @@ proptest! {
                     world.nodes[node] = Arc::default();
                     restarted |= node == 0;
                 }
+                Step::Finish(stream) => if let Some((_, stream, _)) = streams.get_mut(stream) && stream.remaining() == 0 {
+                    stream.finish();
+                },
+                Step::Acknowledge(stream) => if let Some((_, stream, _)) = streams.get_mut(stream) {
+                    stream.acknowledge();
+                },
+                Step::Lose { stream, count } => if stream < streams.len() {
+                    let (_, mut stream, keyed) = streams.swap_remove(stream);
+                    let delivery = stream.delivery().clone();
+                    let before = stream.position();
+                    stream.lose(count);
+                    let lost = before - stream.position();
+                    all -= lost;
+                    unkeyed -= if keyed { 0 } else { lost };
+                    let state = delivery.state();
+                    let elsewhere = state.repeated.overlap(&(stream.position()..before)) > 0;
+                    prop_assert!(before == stream.position() || elsewhere || !delivery.is_whole(&state));
+                },
+                Step::Doubt(stream) => if stream < streams.len() {
+                    streams.swap_remove(stream).1.doubt();
+                },
             }
             prop_assert!(unkeyed <= size + RESEND_ALLOWANCE);
             prop_assert!(all <= KEYED_FACTOR * size + RESEND_ALLOWANCE);

@@ -15,7 +15,7 @@ mod tests;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -25,6 +25,7 @@ use crate::download::ledger::Delivery;
 use crate::download::receipts::book::Book;
 use crate::download::receipts::outbox::{Kept, Outbox};
 use crate::download::receipts::tally::Tally;
+use crate::download::remembered::Remembered;
 use crate::id::Jti;
 use crate::receipt::{DeliveryState, TakeReports};
 use crate::secret::{RandomError, Secret};
@@ -33,6 +34,9 @@ use crate::used_tokens::{Mark, StoreError, UsedTokens};
 pub use self::outbox::OutboxError;
 pub(crate) use self::over_http::read_key as node_key;
 pub use self::over_http::{OverHttp, OverHttpError};
+
+/// The outbox's file in the folder of the download service.
+const FILE: &str = "receipts.sqlite";
 
 /// How often running deliveries are looked at …
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -56,6 +60,15 @@ pub enum OpenError {
     /// No random bytes for its id.
     #[error(transparent)]
     Random(#[from] RandomError),
+}
+
+/// Resets the times of the receipts in `folder`, which no service uses meanwhile, to `now`.
+///
+/// # Errors
+/// When their file can't be written.
+pub async fn reset_time(folder: &Path, now: Timestamp) -> Result<(), OutboxError> {
+    let path = folder.join(FILE);
+    if path.exists() { outbox::reset_time(&path, now).await } else { Ok(()) }
 }
 
 /// How receipts are kept.
@@ -82,6 +95,8 @@ pub struct Receipts {
     /// Woken when there is something to tell.
     to_tell: Notify,
     way: teller::Way,
+    /// What reports bring to the web app beside receipts.
+    remembered: OnceLock<Arc<Remembered>>,
 }
 
 /// A redemption under way. Until it is dropped, the watermark does not pass its moment.
@@ -103,7 +118,7 @@ impl Receipts {
         rules: Rules,
     ) -> Result<Receipts, OpenError> {
         let (now, id) = (clock.now(), Secret::random::<8>()?);
-        let outbox = Outbox::open(&folder.join("receipts.sqlite"), id.reveal(), now).await?;
+        let outbox = Outbox::open(&folder.join(FILE), id.reveal(), now).await?;
         let node = if rules.shared { format!("{}#{}", rules.node, outbox.id) } else { rules.node };
         let book = Book::new(rules.lease, now);
         let (mut left_behind, mut cancelled) = (Vec::new(), Vec::new());
@@ -139,6 +154,7 @@ impl Receipts {
             changed: Arc::default(),
             to_tell: Notify::new(),
             way: teller::Way::default(),
+            remembered: OnceLock::new(),
         })
     }
 
@@ -146,6 +162,11 @@ impl Receipts {
     pub fn tell_by(&self, to: Arc<dyn TakeReports>) {
         self.way.set(to);
         self.to_tell.notify_one();
+    }
+
+    /// Says once and for all what is remembered; reports then bring it to the web app and back.
+    pub fn remember_by(&self, remembered: Arc<Remembered>) {
+        let _only_the_first_counts = self.remembered.set(remembered);
     }
 
     /// Looks after the deliveries, for ever. Ends when it is dropped.
@@ -191,7 +212,7 @@ impl Receipts {
     }
 
     /// Begins a redemption: from now on the watermark does not pass this moment.
-    pub(crate) fn begin(self: &Arc<Self>, jti: Jti, link: &str, size: u64, address: IpAddr) -> Claim {
+    pub(crate) fn begin(self: &Arc<Self>, jti: Jti, link: &str, size: u64, address: Option<IpAddr>) -> Claim {
         let redeemed_at = self.book.begin(jti, &self.clock);
         let kept = Kept {
             jti,
@@ -200,7 +221,7 @@ impl Receipts {
             settled: false,
             redeemed_at,
             size,
-            address: Some(address),
+            address,
             until: redeemed_at.plus(self.lease_max),
             tally: Tally::new(redeemed_at),
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use crate::receipt::{NotTaken, Report, TakeReports};
+use crate::receipt::{NotTaken, Report, TAKEN_HEADER, TakeReports, Taken};
 
 /// How long the web app may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -63,18 +63,24 @@ impl OverHttp {
         Ok(OverHttp { client: builder.build()?, address: address.to_owned(), key_file: key_file.to_owned() })
     }
 
-    async fn send(&self, report: &Report) -> Result<(), OverHttpError> {
+    async fn send(&self, report: &Report) -> Result<Taken, OverHttpError> {
         let failed = |source| OverHttpError::Key { path: self.key_file.clone(), source };
         let path = self.key_file.clone();
         let read = tokio::task::spawn_blocking(move || read_key(&path)).await;
         let key = read.map_err(|gone| failed(io::Error::other(gone)))?.map_err(failed)?;
         let answer = self.client.post(&self.address).bearer_auth(&*key).json(report).send().await?;
         match answer.status().as_u16() {
-            204 => Ok(()),
+            204 => Ok(taken(answer.headers())),
             401 | 403 => Err(OverHttpError::WrongKey),
             status => Err(OverHttpError::Answer(status)),
         }
     }
+}
+
+/// What the web app says; nothing where it is of an earlier release.
+fn taken(headers: &reqwest::header::HeaderMap) -> Taken {
+    let said = headers.get(TAKEN_HEADER).and_then(|said| said.to_str().ok());
+    said.and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
 }
 
 /// The key without the line break at its end.
@@ -91,7 +97,7 @@ pub(crate) fn read_key(path: &Path) -> io::Result<Zeroizing<String>> {
 
 #[async_trait]
 impl TakeReports for OverHttp {
-    async fn take(&self, report: Report) -> Result<(), NotTaken> {
+    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
         self.send(&report).await.map_err(|error| NotTaken(error.into()))
     }
 }

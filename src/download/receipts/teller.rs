@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::download::receipts::{OutboxError, Receipts};
 use crate::receipt::{NotTaken, Report, TakeReports};
+use crate::used_tokens::StoreError;
 
 /// How long the teller waits when nobody wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,6 +33,8 @@ pub(super) enum TellError {
     Outbox(#[from] OutboxError),
     #[error(transparent)]
     NotTaken(#[from] NotTaken),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Receipts {
@@ -64,6 +67,16 @@ impl Receipts {
         }
     }
 
+    /// Tells once, before anything is served: then a database or a store that was put back is noticed
+    /// before it does harm. No answer is no reason to wait.
+    pub async fn greet(&self, patience: Duration) {
+        match tokio::time::timeout(patience, self.tell(None)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(cause = crate::telemetry::chain(&error), "no first report"),
+            Err(_) => tracing::debug!("the web app is slow to take the first report"),
+        }
+    }
+
     /// Tells all that is to be told, and answers up to which moment; nothing where that moment is
     /// hardly later than `last` and there is nothing else.
     pub(super) async fn tell(&self, last: Option<Timestamp>) -> Result<Option<Timestamp>, TellError> {
@@ -85,8 +98,15 @@ impl Receipts {
                 told_since: self.outbox.made_at,
                 told_until,
                 receipts: batch.receipts,
+                store: self.remembered.get().and_then(|remembered| remembered.standing()),
+                database: self.remembered.get().and_then(|remembered| remembered.database()),
             };
-            to.take(report).await?;
+            let taken = to.take(report).await?;
+            // Before anything of it is called told: whoever puts the web app's database back is found out
+            // by what is remembered here.
+            if let Some(remembered) = self.remembered.get() {
+                remembered.heard(&taken).await?;
+            }
             last = Some(told_until);
             if receipts.is_empty() {
                 return Ok(last);

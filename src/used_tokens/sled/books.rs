@@ -21,15 +21,28 @@ pub(super) struct Books {
     pub(super) next_block: u32,
     pub(super) blocks: u64,
     pub(super) records: u64,
+    /// Rises whenever the fence does; a later epoch than others remember was begun since.
+    pub(super) epoch: u64,
 }
 
 impl Books {
     pub(super) const fn new(store: StoreId, fence: Timestamp, mark: Timestamp) -> Books {
-        Books { store, starts: 0, generation: 0, base: 0, fence, mark, next_block: 1, blocks: 0, records: 0 }
+        Books {
+            store,
+            starts: 0,
+            generation: 0,
+            base: 0,
+            fence,
+            mark,
+            next_block: 1,
+            blocks: 0,
+            records: 0,
+            epoch: 0,
+        }
     }
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = vec![1];
+        let mut bytes = vec![2];
         bytes.extend_from_slice(&self.store);
         let times = [self.fence.secs(), self.mark.secs()];
         for value in [self.starts, self.generation, self.base, self.blocks, self.records].iter().chain(&times)
@@ -37,6 +50,7 @@ impl Books {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         bytes.extend_from_slice(&self.next_block.to_le_bytes());
+        bytes.extend_from_slice(&self.epoch.to_le_bytes());
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
@@ -49,10 +63,32 @@ impl Books {
             return None;
         }
         let mut read = Reader(body);
-        let ([1], store) = (read.take()?, read.take()?) else { return None };
+        // The first form had no epoch.
+        let ([version @ 1..=2], store) = (read.take()?, read.take()?) else { return None };
         let (starts, generation, base) = (read.u64()?, read.u64()?, read.u64()?);
         let (blocks, records) = (read.u64()?, read.u64()?);
         let (fence, mark, next_block) = (read.time()?, read.time()?, read.u32()?);
-        Some(Books { store, starts, generation, base, fence, mark, next_block, blocks, records })
+        let epoch = if version == 1 { 0 } else { read.u64()? };
+        Some(Books { store, starts, generation, base, fence, mark, next_block, blocks, records, epoch })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn books_are_read_as_they_were_written_and_those_of_the_first_form_too() {
+        let moment = Timestamp::from_secs;
+        let books = Books { epoch: 7, records: 3, ..Books::new([9; 16], moment(5), moment(6)) };
+        let bytes = books.to_bytes();
+        assert_eq!(Books::read(&bytes), Some(books));
+        let mut first = bytes[..bytes.len() - 12].to_vec();
+        first[0] = 1;
+        let crc = crc32fast::hash(&first);
+        first.extend_from_slice(&crc.to_le_bytes());
+        assert_eq!(Books::read(&first), Some(Books { epoch: 0, ..books }));
+        first[3] ^= 1;
+        assert_eq!(Books::read(&first), None);
     }
 }

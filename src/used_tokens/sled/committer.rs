@@ -2,10 +2,11 @@
 //!
 //! Whoever waits in the [`Queue`] when it comes round is one group: one write, one fdatasync, then
 //! all are answered. No delay is added; a group grows while the one before it is on its way. After
-//! any error nothing is known of what is on disk, so the store is poisoned until the next start;
-//! an fsync is never tried again.
+//! any error the store is poisoned: until there is room where a write found none, otherwise until the next
+//! start, because nothing is known of what is on disk. An fsync is never tried again.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::clock::Timestamp;
-use crate::used_tokens::sled::database::Settling;
+use crate::used_tokens::sled::database::{Settling, is_full};
 use crate::used_tokens::sled::journal::{JournalFile, segment_of, slot_offset};
 use crate::used_tokens::sled::record::{SLOT, Slot, StoreId};
 use crate::used_tokens::sled::settler::{Full, Progress};
@@ -36,10 +37,53 @@ struct State {
     settlements: Vec<oneshot::Sender<()>>,
 }
 
+/// Why a store takes no more entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Failure {
+    /// The disk had no room for a write: what was durable is, and nothing else was promised.
+    Full,
+    /// What is on the disk is unknown.
+    Unknown,
+}
+
+impl Failure {
+    /// What an operator can do.
+    pub(super) const fn remedy(self) -> &'static str {
+        match self {
+            Failure::Full => "make room on the disk; it goes on by itself then, and nothing is lost",
+            Failure::Unknown => {
+                "mend the disk (failing?), then restart; nothing was served on what may be lost"
+            }
+        }
+    }
+}
+
+/// What ends the committer.
+#[derive(Debug, thiserror::Error)]
+enum CommitError {
+    #[error("cannot write to the journal")]
+    Write(#[source] io::Error),
+    #[error("cannot fsync the journal")]
+    Sync(#[source] io::Error),
+    #[error("the database failed")]
+    Settler,
+}
+
+impl CommitError {
+    fn failure(&self) -> Failure {
+        match self {
+            CommitError::Write(e) if is_full(e) => Failure::Full,
+            CommitError::Write(_) | CommitError::Sync(_) => Failure::Unknown,
+            // Of the two the settler's own counts, which cannot be less bad.
+            CommitError::Settler => Failure::Full,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    Poisoned,
+    Poisoned(Failure),
     /// No more entries; `settle` says whether the journal goes to the database before the end.
     Closing {
         settle: bool,
@@ -100,10 +144,13 @@ impl Queue {
         self.open_state().map(|_| ())
     }
 
-    /// Takes no more entries: whatever is on disk is unknown.
-    pub(super) fn poison(&self) {
+    /// Takes no more entries. Of several failures the worst one counts.
+    pub(super) fn poison(&self, failure: Failure) {
         let mut state = self.state();
-        state.phase = Phase::Poisoned;
+        state.phase = Phase::Poisoned(match state.phase {
+            Phase::Poisoned(before) => before.max(failure),
+            Phase::Open | Phase::Closing { .. } => failure,
+        });
         // Their waiters see that nobody will answer.
         state.entries.clear();
         state.settlements.clear();
@@ -122,7 +169,8 @@ impl Queue {
     fn failure(&self) -> StoreError {
         match self.state().phase {
             Phase::Closing { .. } => StoreError::Closed,
-            Phase::Open | Phase::Poisoned => StoreError::Poisoned,
+            Phase::Poisoned(Failure::Full) => StoreError::Full,
+            Phase::Open | Phase::Poisoned(Failure::Unknown) => StoreError::Poisoned,
         }
     }
 
@@ -130,7 +178,8 @@ impl Queue {
         let state = self.state();
         match state.phase {
             Phase::Open => Ok(state),
-            Phase::Poisoned => Err(StoreError::Poisoned),
+            Phase::Poisoned(Failure::Full) => Err(StoreError::Full),
+            Phase::Poisoned(Failure::Unknown) => Err(StoreError::Poisoned),
             Phase::Closing { .. } => Err(StoreError::Closed),
         }
     }
@@ -152,7 +201,7 @@ impl Queue {
                     state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 Phase::Closing { settle } => return Some(Work::Close { settle }),
-                Phase::Poisoned => return None,
+                Phase::Poisoned(_) => return None,
             }
         }
     }
@@ -179,6 +228,13 @@ pub(super) struct Committer {
     pub(super) used_slots: u32,
     pub(super) group: u64,
     pub(super) records: Vec<Settling>,
+    /// How far all of it has come, for others to remember.
+    pub(super) position: Arc<AtomicU64>,
+}
+
+/// Where a store stands that has written so many slots in this generation.
+pub(super) const fn position(generation: u64, used_slots: u32) -> u64 {
+    (generation << 32) | used_slots as u64
 }
 
 /// Poisons the store unless the thread came to its end.
@@ -187,7 +243,7 @@ pub(super) struct Poisoner(pub(super) Option<Arc<Queue>>);
 impl Drop for Poisoner {
     fn drop(&mut self) {
         if let Some(queue) = self.0.take() {
-            queue.poison();
+            queue.poison(Failure::Unknown);
         }
     }
 }
@@ -198,15 +254,22 @@ impl Committer {
         let mut poisoner = Poisoner(Some(Arc::clone(&self.queue)));
         match self.commit_all() {
             Ok(()) => poisoner.0 = None,
-            Err(e) => error!(
-                error = &e as &dyn std::error::Error,
-                "the used-token store cannot write its journal and stops serving: mend the disk (full? \
-                 failing?), then restart; nothing was served on what may be lost"
-            ),
+            Err(e) => {
+                // The settler says itself what ended it.
+                if !matches!(e, CommitError::Settler) {
+                    error!(
+                        error = &e as &dyn std::error::Error,
+                        "the used-token store cannot write its journal and stops serving: {}",
+                        e.failure().remedy()
+                    );
+                }
+                self.queue.poison(e.failure());
+                poisoner.0 = None;
+            }
         }
     }
 
-    fn commit_all(&mut self) -> io::Result<()> {
+    fn commit_all(&mut self) -> Result<(), CommitError> {
         while let Some(work) = self.queue.next() {
             match work {
                 Work::Commit(entries, settlements) => {
@@ -226,16 +289,20 @@ impl Committer {
         Ok(())
     }
 
-    fn commit(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+    fn commit(&mut self, entries: Vec<Entry>) -> Result<(), CommitError> {
         let mut waiting = entries.into_iter();
         while waiting.len() > 0 {
             // The segment was full with the last generation but one; that must be settled first.
             if self.used_slots == 0 && !self.progress.wait_for(self.generation.saturating_sub(2)) {
-                return Err(io::Error::other("the database failed"));
+                return Err(CommitError::Settler);
             }
             let free = self.slots.saturating_sub(self.used_slots) as usize;
             let group: Vec<Entry> = waiting.by_ref().take(free.min(GROUP)).collect();
-            self.write(&group)?;
+            if let Err(e) = self.write(&group) {
+                // Before those who wait see that nobody will answer.
+                self.queue.poison(e.failure());
+                return Err(e);
+            }
             let settling = |entry: &Entry| entry.used.map(|used| Settling { ticket: entry.ticket, used });
             self.records.extend(group.iter().filter_map(settling));
             for entry in group {
@@ -249,7 +316,7 @@ impl Committer {
         Ok(())
     }
 
-    fn write(&mut self, group: &[Entry]) -> io::Result<()> {
+    fn write(&mut self, group: &[Entry]) -> Result<(), CommitError> {
         self.mark = group.iter().map(|entry| entry.mark).fold(self.mark, Timestamp::max);
         self.group = self.group.saturating_add(1);
         let mut bytes = Vec::with_capacity(group.len().saturating_mul(SLOT));
@@ -260,9 +327,10 @@ impl Committer {
         }
         let [even, odd] = &self.segments;
         let segment = if segment_of(self.generation) == 0 { even } else { odd };
-        segment.write_all_at(&bytes, slot_offset(self.used_slots))?;
-        segment.sync_data()?;
+        segment.write_all_at(&bytes, slot_offset(self.used_slots)).map_err(CommitError::Write)?;
+        segment.sync_data().map_err(CommitError::Sync)?;
         self.used_slots = self.used_slots.saturating_add(u32::try_from(group.len()).unwrap_or(u32::MAX));
+        self.position.store(position(self.generation, self.used_slots), Ordering::Release);
         Ok(())
     }
 

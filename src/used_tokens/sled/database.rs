@@ -58,6 +58,29 @@ pub(super) enum DatabaseError {
     Full,
 }
 
+/// Whether an error, or what caused it, is that the disk has no room for a write. An fsync that fails is
+/// never counted among them, whatever it says: it was for bytes that were written before.
+pub(super) fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let refused =
+        |e: &io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    match error.downcast_ref::<DatabaseError>() {
+        Some(DatabaseError::Sled(::sled::Error::Io(e))) => refused(e),
+        Some(_) => false,
+        None => match error.downcast_ref::<io::Error>() {
+            Some(e) => refused(e) || e.get_ref().is_some_and(|inner| is_full(inner)),
+            None => error.source().is_some_and(is_full),
+        },
+    }
+}
+
+/// Whether somebody still holds the database's own lock.
+pub(super) fn is_locked(error: &(dyn std::error::Error + 'static)) -> bool {
+    // sled has no other way to say so.
+    error.to_string().contains("could not acquire lock")
+        || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).is_some_and(|e| is_locked(e))
+        || error.source().is_some_and(is_locked)
+}
+
 /// The open database.
 pub(super) struct Database {
     sled: ::sled::Db,

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,8 @@ pub(super) struct Lock {
 impl Lock {
     /// Takes the lock of the store in `dir`; `None` when another process has it.
     pub(super) fn take(dir: &Path) -> io::Result<Option<Lock>> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(dir.join("lock"))?;
         let locked = patiently(|| match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(rustix::io::Errno::WOULDBLOCK) => None,
             answer => Some(answer),
@@ -126,7 +128,7 @@ impl Witness {
         {
             return Err(e);
         }
-        let mut file = OpenOptions::new().create_new(true).write(true).open(&fresh)?;
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
         let text = self.text(Identity::of(&file)?);
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

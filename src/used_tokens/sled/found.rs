@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::clock::Timestamp;
 use crate::used_tokens::UsedToken;
 use crate::used_tokens::sled::books::Books;
 use crate::used_tokens::sled::database::{Database, DatabaseError};
@@ -126,6 +127,12 @@ impl Found {
             self.segments.iter().flat_map(|segment| segment.written.iter().copied()).collect();
         slots.sort_by_key(|slot| slot.generation);
         slots
+    }
+
+    /// The latest moment that anything here has seen.
+    pub(super) fn mark(&self, journal: &[Slot]) -> Timestamp {
+        let books = self.books().map(|books| books.mark);
+        journal.iter().map(|slot| slot.mark).chain(books).max().unwrap_or_default()
     }
 
     /// The highest generation that anything here has seen.

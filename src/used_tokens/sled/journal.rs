@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::used_tokens::sled::files::{Identity, sync_dir};
@@ -69,7 +69,7 @@ pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &Stor
     {
         return Err(e);
     }
-    let mut file = OpenOptions::new().create_new(true).write(true).open(&fresh)?;
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
     let mut bytes = header(MAGIC, number, slots, store, Identity::of(&file)?);
     bytes.resize(HEADER, 0);
     file.write_all(&bytes)?;

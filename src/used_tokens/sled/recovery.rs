@@ -5,13 +5,14 @@
 //! damaged is moved aside, and the fence rises to the next second, so that every token issued
 //! before is refused. Until that is durable, the doubt is found again at the next start.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::clock::{Clock, Timestamp};
 use crate::secret::random_bytes;
@@ -24,9 +25,6 @@ use crate::used_tokens::sled::index::{Index, Place};
 use crate::used_tokens::sled::journal::{create_segment, segment_path};
 use crate::used_tokens::sled::record::{Slot, StoreId};
 use crate::used_tokens::sled::{OpenError, failed};
-
-/// A wall clock this far behind the high-water mark is worth a word.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// A store that is ready to serve. Its journal is settled.
 pub(super) struct Recovered {
@@ -47,17 +45,37 @@ pub(super) fn recover(
     slots: u32,
 ) -> Result<Recovered, OpenError> {
     let parent = dir.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).map_err(failed("create its folder"))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create its folder"))?;
     sync_dir(parent).map_err(failed("fsync the folder above it"))?;
     let lock = Lock::take(dir)
         .map_err(failed("lock its folder"))?
         .ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })?;
     let witness = witness_path(dir);
     let found = Found::read(dir)?;
-    let site = Site { dir, clock, slots, witness: &witness };
+    let site = Site { dir, clock, slots, witness: &witness, aside: "damaged" };
     let (database, index, slots, next_ticket) =
         if found.is_nothing() { site.make(nothing_issued_before)? } else { site.reopen(found)? };
     Ok(Recovered { lock, database: Arc::new(database), index, slots, next_ticket, witness })
+}
+
+/// Resets the time of the store in `dir` to `now`; see [`super::SledUsedTokens::reset_time`].
+pub(super) fn reset_time(dir: &Path, now: Timestamp, slots: u32) -> Result<Option<Timestamp>, OpenError> {
+    if !dir.try_exists().map_err(failed("look for it"))? {
+        return Ok(None);
+    }
+    let _lock = Lock::take(dir)
+        .map_err(failed("lock its folder"))?
+        .ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })?;
+    let found = Found::read(dir)?;
+    if found.is_nothing() {
+        return Ok(None);
+    }
+    let (journal, witness) = (found.journal(), witness_path(dir));
+    let mark = found.mark(&journal);
+    let clock = Clock::manual(now);
+    let site = Site { dir, clock: &clock, slots, witness: &witness, aside: "before-reset" };
+    site.renew(found, &journal, next_second(now), now)?;
+    Ok(Some(mark))
 }
 
 type Opened = (Database, Arc<Index>, u32, u64);
@@ -68,6 +86,8 @@ struct Site<'a> {
     clock: &'a Clock,
     slots: u32,
     witness: &'a Path,
+    /// What stands in the names of files that are replaced.
+    aside: &'static str,
 }
 
 impl Site<'_> {
@@ -86,10 +106,8 @@ impl Site<'_> {
     fn reopen(&self, found: Found) -> Result<Opened, OpenError> {
         let doubts = found.doubts();
         let journal = found.journal();
-        let books = found.books();
-        let mark = journal.iter().map(|slot| slot.mark).chain(books.map(|books| books.mark)).max();
-        let mark = mark.unwrap_or_default();
-        self.keep_time(mark);
+        let mark = found.mark(&journal);
+        self.clock.raise_to(mark);
         if doubts.is_empty() {
             self.go_on(found, &journal, mark)
         } else {
@@ -137,7 +155,6 @@ impl Site<'_> {
         let now = self.clock.now();
         let known = found.books().map_or(Timestamp::EPOCH, |books| books.fence);
         let fence = known.max(next_second(now));
-        let (last, start) = (found.last_generation(), found.last_start().saturating_add(1));
         error!(
             dir = %self.dir.display(),
             "the used-token store cannot be trusted ({}): links issued before {fence} are refused, so that none \
@@ -145,6 +162,19 @@ impl Site<'_> {
              their names; check the disk, and never restore this folder from a backup",
             doubts.join("; ")
         );
+        self.renew(found, journal, fence, mark.max(now))
+    }
+
+    /// Keeps what can be read, replaces the rest, and begins a new epoch with that fence and that mark of
+    /// time; the journal is replaced in any case, for its records keep the time, too.
+    fn renew(
+        &self,
+        found: Found,
+        journal: &[Slot],
+        fence: Timestamp,
+        mark: Timestamp,
+    ) -> Result<Opened, OpenError> {
+        let (last, start) = (found.last_generation(), found.last_start().saturating_add(1));
         let (database, index, salvage) = match found.database {
             FoundDatabase::Whole(database, index) => (*database, index, Vec::new()),
             FoundDatabase::Damaged { salvage, .. } => {
@@ -167,7 +197,8 @@ impl Site<'_> {
             books.generation = last;
             books.base = last;
             books.fence = fence;
-            books.mark = mark.max(now);
+            books.mark = mark;
+            books.epoch = books.epoch.saturating_add(1);
         })?;
         let books = database.books();
         for number in [0, 1] {
@@ -182,18 +213,6 @@ impl Site<'_> {
         let path = database_path(self.dir);
         self.move_aside(&path)?;
         Database::create(&path, Books::new(fresh_id()?, fence, mark)).map_err(unusable)
-    }
-
-    fn keep_time(&self, mark: Timestamp) {
-        self.clock.raise_to(mark);
-        let wall = self.clock.unguarded_now();
-        if mark > wall.plus(CLOCK_TOLERANCE) {
-            warn!(
-                "the clock shows {wall}, but this store was used at {mark} already; time stands still until the \
-                 clock gets there: set the clock right, or if it was wrong then, move the store away: links issued \
-                 before are refused from then on"
-            );
-        }
     }
 
     fn make_segments(&self, store: &StoreId, slots: u32) -> Result<(), OpenError> {
@@ -213,7 +232,8 @@ impl Site<'_> {
         let now = self.clock.now().secs();
         let aside = |count: u32| {
             let mut name = path.as_os_str().to_owned();
-            name.push(if count == 0 { format!(".damaged-{now}") } else { format!(".damaged-{now}-{count}") });
+            let aside = self.aside;
+            name.push(if count == 0 { format!(".{aside}-{now}") } else { format!(".{aside}-{now}-{count}") });
             PathBuf::from(name)
         };
         let free = (0..u32::MAX).map(aside).find(|path| fs::symlink_metadata(path).is_err());
@@ -242,7 +262,7 @@ fn settle(
 }
 
 /// So late that a token issued in this very second is refused.
-const fn next_second(now: Timestamp) -> Timestamp {
+pub(super) const fn next_second(now: Timestamp) -> Timestamp {
     now.plus(Duration::from_secs(1))
 }
 

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::clock::Timestamp;
-use crate::used_tokens::sled::committer::{Poisoner, Queue};
-use crate::used_tokens::sled::database::{Database, Settling};
+use crate::used_tokens::sled::committer::{Failure, Poisoner, Queue};
+use crate::used_tokens::sled::database::{Database, Settling, is_full};
 use crate::used_tokens::sled::files::Witness;
 use crate::used_tokens::sled::index::Index;
 
@@ -69,11 +69,17 @@ impl Settler {
         let ended = Ended(Arc::clone(&self.progress));
         match self.settle_all() {
             Ok(()) => poisoner.0 = None,
-            Err(e) => error!(
-                error = e.as_ref(),
-                "the used-token store cannot move its journal into its database and stops serving: mend the \
-                 disk (full? failing?), then restart; no record is lost, they are all in the journal"
-            ),
+            Err(e) => {
+                let failure = if is_full(e.as_ref()) { Failure::Full } else { Failure::Unknown };
+                error!(
+                    error = e.as_ref(),
+                    "the used-token store cannot move its journal into its database and stops serving: {}; no \
+                     record is lost, they are all in the journal",
+                    failure.remedy()
+                );
+                self.queue.poison(failure);
+                poisoner.0 = None;
+            }
         }
         drop(poisoner);
         drop(ended);

@@ -104,6 +104,7 @@ async fn page_of(
         id: link.id,
         title: link.title,
         files,
+        restored: link.restored,
         ends_at: link.ends_at,
         created_at: link.created_at,
         qr,

@@ -7,7 +7,7 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{App, html};
-use crate::receipt::Report;
+use crate::receipt::{Report, TAKEN_HEADER};
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::pages::deliveries::DeliveriesPart;
@@ -35,11 +35,11 @@ pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Resul
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
-    match app.receipts.put_down(&report, &node.public_url).await {
+    match app.receipts.take_in(&report, &node.public_url).await {
         Err(TakeError::Foreign) => Ok(refused(HttpResponse::Forbidden())),
         taken => {
-            taken?;
-            Ok(HttpResponse::NoContent().finish())
+            let said = serde_json::to_string(&taken?).unwrap_or_default();
+            Ok(HttpResponse::NoContent().insert_header((TAKEN_HEADER, said)).finish())
         }
     }
 }

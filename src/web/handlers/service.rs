@@ -6,6 +6,7 @@ use actix_web::web::Path;
 
 use super::{App, see_other};
 use crate::assets;
+use crate::clock::WrongClock;
 use crate::telemetry::chain;
 use crate::web::error::WebError;
 
@@ -74,6 +75,9 @@ async fn readiness(app: &App) -> Result<String, String> {
     let waiting = administration.issued.revocations.waiting().await;
     let waiting: i64 = waiting.map_err(|error| unanswered(chain(&error).to_string()))?.values().sum();
     let mut text = String::from("ready\n");
+    if let Some(wrong) = administration.clock.wrong(administration.leeway) {
+        text += &format!("but {wrong}; {}\n", WrongClock::REMEDY);
+    }
     for trouble in troubles {
         text += &format!("but {trouble}\n");
     }

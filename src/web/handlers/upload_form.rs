@@ -20,7 +20,7 @@ use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{SignedIn, client_address, session_of};
+use crate::web::extract::{SignedIn, client_address, must_be_ours, session_of};
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::row::address;
@@ -59,9 +59,7 @@ struct Outcome {
 /// page that says which are not, and why, and what others are called now.
 pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
-    if !csrf::same_origin(request.headers(), &app.public_url) {
-        return Err(WebError::ForeignForm);
-    }
+    must_be_ours(&request, &app)?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data") {
         return Err(WebError::NoForm);

@@ -84,11 +84,13 @@ impl Links {
         now: Timestamp,
     ) -> Result<bool, LinkError> {
         let mut transaction = self.begin(link).await?;
-        let changed = sqlx::query("UPDATE links SET paused = $1 WHERE id = $2 AND withdrawn_at IS NULL")
-            .bind(i64::from(paused))
-            .bind(&link.id)
-            .execute(&mut *transaction)
-            .await?;
+        let changed = sqlx::query(
+            "UPDATE links SET paused = $1, paused_why = NULL WHERE id = $2 AND withdrawn_at IS NULL",
+        )
+        .bind(i64::from(paused))
+        .bind(&link.id)
+        .execute(&mut *transaction)
+        .await?;
         if paused {
             self.issued.end_terms(&mut transaction, &link.id, now).await?;
         }

@@ -123,6 +123,13 @@ impl LinkKey {
         text
     }
 
+    /// The mark that only who has this key can put under a text. Secret by habit: it is compared in
+    /// constant time.
+    pub fn mark(&self, text: &str) -> Secret {
+        let tag = hmac::sign(&self.0, format!("mark\n{text}").as_bytes());
+        Secret::presented(&URL_SAFE_NO_PAD.encode(tag.as_ref()))
+    }
+
     /// The eight digits that a mail with this jti brings to a recipient.
     pub fn digits(&self, recipient: &str, mail: Jti) -> Secret {
         let tag = hmac::sign(&self.0, format!("digits\n{recipient}\n{mail}").as_bytes());

@@ -72,6 +72,9 @@ pub struct Link {
     pub notify: Notify,
     /// Whether it waits.
     pub paused: bool,
+    /// Whether it waits because the database was put back from a backup, which may have forgotten that it
+    /// was used.
+    pub restored: bool,
     /// When its owner stopped sharing it, for good.
     pub revoked_at: Option<Timestamp>,
     /// The number of its terms: what was given out under an earlier one does not stand any more.
@@ -223,6 +226,7 @@ mod tests {
             mailed_code: false,
             notify: Notify::Never,
             paused: true,
+            restored: false,
             revoked_at: None,
             terms: 0,
             created_at: now,

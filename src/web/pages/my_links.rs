@@ -205,6 +205,8 @@ pub struct OneLink {
     pub title: String,
     /// What it is on, as shown, and whether it is missing.
     pub files: Vec<(String, bool)>,
+    /// Whether it waits because the database was put back from a backup.
+    pub restored: bool,
     /// What changes while its owner looks on.
     pub live: LinkLive,
     /// Its end.
@@ -272,6 +274,7 @@ impl OneLink {
             chrome: Chrome::sample("Report <script>", Section::Links),
             id: "0123456789abcdefghijkl".to_owned(),
             title: "Report <script>alert(1)</script>".to_owned(),
+            restored: false,
             files: form.files.into_iter().map(|file| (file, named)).collect(),
             live: LinkLive {
                 state: State::Open,
@@ -322,6 +325,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let right = OneLink { errors: TermErrors::default(), ..open.clone() };
     let live = LinkLive { state: State::Paused, uses: None, ..right.live.clone() };
     let paused = OneLink { live, ends_at: None, ..right.clone() };
+    let restored = OneLink { restored: true, ..paused.clone() };
     let live = LinkLive { state: State::Revoked, ..right.live.clone() };
     let revoked = OneLink { live, ..right.clone() };
     Ok(vec![
@@ -331,6 +335,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("link-errors", open.render()?),
         ("link-named", named.render()?),
         ("link-paused", paused.render()?),
+        ("link-restored", restored.render()?),
         ("link-revoked", revoked.render()?),
     ])
 }

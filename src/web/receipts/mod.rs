@@ -11,9 +11,10 @@ use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::config::{ReceiptAddress, Settings};
-use crate::receipt::{NotTaken, Report, TakeReports};
+use crate::receipt::{NotTaken, Report, TakeReports, Taken};
 use crate::web::db::Database;
 use crate::web::mail::queue::Queue;
+use crate::web::restored::Standings;
 
 pub mod deliveries;
 pub mod log;
@@ -32,6 +33,8 @@ pub struct Receipts {
     /// The download service of the same settings, which may run in this process.
     own_audience: String,
     leeway: Duration,
+    /// What a report says beside its receipts; `None` where nobody serves.
+    standings: Option<Standings>,
 }
 
 impl Receipts {
@@ -44,15 +47,22 @@ impl Receipts {
             address: settings.web.receipt_address,
             own_audience: settings.download.public_url.clone(),
             leeway: settings.token.leeway,
+            standings: None,
         }
+    }
+
+    /// The same, which hold the database and the used-token stores against what reports say of them.
+    #[must_use]
+    pub fn with_standings(self, standings: Standings) -> Receipts {
+        Receipts { standings: Some(standings), ..self }
     }
 }
 
 /// A download service in the same process tells directly.
 #[async_trait]
 impl TakeReports for Receipts {
-    async fn take(&self, report: Report) -> Result<(), NotTaken> {
-        self.put_down(&report, &self.own_audience).await.map_err(|error| NotTaken(error.into()))
+    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
+        self.take_in(&report, &self.own_audience).await.map_err(|error| NotTaken(error.into()))
     }
 }
 

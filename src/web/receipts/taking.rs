@@ -4,7 +4,7 @@
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::receipt::{DeliveryState, Receipt, Report};
+use crate::receipt::{DeliveryState, Receipt, Report, Taken};
 use crate::web::account::{AccountId, Email};
 use crate::web::accounts::to_column;
 use crate::web::chain;
@@ -16,6 +16,7 @@ use crate::web::receipts::log::{self, Stood};
 use crate::web::receipts::nodes::audience_of;
 use crate::web::receipts::notices::{self, Gathered};
 use crate::web::receipts::{Receipts, shortened};
+use crate::web::restored::RestoredError;
 
 /// A report could not be put down.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum TakeError {
     /// A mail to an owner could not be queued.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// What was put back from a backup could not be ended.
+    #[error(transparent)]
+    Restored(#[from] RestoredError),
     /// It is told in the name of another node than whoever tells it, or of one that was removed.
     #[error("the report is another node's, or that of a node that was removed")]
     Foreign,
@@ -38,6 +42,31 @@ impl From<sqlx::Error> for TakeError {
 }
 
 impl Receipts {
+    /// Takes a report: notices first what was put back from a backup, then puts the receipts down.
+    /// Returns what the download service is to remember.
+    ///
+    /// # Errors
+    /// When it must be told again.
+    pub async fn take_in(&self, report: &Report, audience: &str) -> Result<Taken, TakeError> {
+        // Of a stranger nothing is believed, not even what it remembers.
+        if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
+            return Err(TakeError::Foreign);
+        }
+        let Some(standings) = &self.standings else {
+            self.put_down(report, audience).await?;
+            return Ok(Taken::default());
+        };
+        if let Some(word) = &report.database {
+            standings.hear(word).await?;
+        }
+        let store = match &report.store {
+            Some(store) => Some(standings.remember(store, !report.receipts.is_empty()).await?),
+            None => None,
+        };
+        self.put_down(report, audience).await?;
+        Ok(Taken { store, database: Some(standings.word().await?) })
+    }
+
     /// Puts a report of the node with that audience down, durably. Doing it twice changes nothing. Of
     /// tokens that were not issued for that node nothing is believed.
     ///

@@ -68,7 +68,7 @@ impl Services {
         let mut settings = settings(&folder);
         change(&mut settings);
         let clock = Clock::manual(T0);
-        let running = server::start(settings, Role::Both, clock.clone()).await.unwrap();
+        let running = Box::pin(server::start(settings, Role::Both, clock.clone())).await.unwrap();
         let settings = running.settings.clone();
         let desk = Desk::open(&settings, clock.clone()).await;
         desk.link(None, "never").await;
@@ -92,13 +92,14 @@ impl Services {
         let running = self.running.take().unwrap();
         self.settings.web.listen = running.web.unwrap();
         self.settings.download.listen = running.download.unwrap();
-        running.stop().await;
-        let running = server::start(self.settings.clone(), Role::Both, self.clock.clone()).await.unwrap();
+        Box::pin(running.stop()).await;
+        let running =
+            Box::pin(server::start(self.settings.clone(), Role::Both, self.clock.clone())).await.unwrap();
         self.running = Some(running);
     }
 
     pub(crate) async fn stop(mut self) {
-        self.running.take().unwrap().stop().await;
+        Box::pin(self.running.take().unwrap().stop()).await;
         self.desk.db.db.close().await;
     }
 }

@@ -10,8 +10,10 @@ pub mod postfix;
 pub mod postgres;
 pub mod process;
 pub mod programs;
+pub mod proxies;
 pub mod proxy;
 pub mod scripted_smtp;
+pub mod serving;
 pub mod smtp;
 pub mod stores;
 pub mod tus;
@@ -104,7 +106,7 @@ impl Setup {
 }
 
 async fn start(settings: Settings, clock: Clock, store: Option<Arc<dyn UsedTokens>>) -> Running {
-    server::start_with(settings, Role::Download, clock, store).await.unwrap()
+    Box::pin(server::start_with(settings, Role::Download, clock, store)).await.unwrap()
 }
 
 impl Node {
@@ -179,7 +181,7 @@ impl Node {
 
     /// The same with other settings.
     pub async fn restart_with(mut self, change: impl FnOnce(&mut Settings)) -> Node {
-        self.running.take().unwrap().stop().await;
+        Box::pin(self.running.take().unwrap().stop()).await;
         change(&mut self.settings);
         self.settings.download.listen = self.address;
         self.settings.download.public_url = self.issuer.download_url.clone();
@@ -189,7 +191,7 @@ impl Node {
     }
 
     pub async fn stop(mut self) {
-        self.running.take().unwrap().stop().await;
+        Box::pin(self.running.take().unwrap().stop()).await;
     }
 }
 

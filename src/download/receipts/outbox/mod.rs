@@ -4,7 +4,9 @@
 mod rows;
 mod writer;
 
+use std::fs::OpenOptions;
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +16,12 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
-use crate::download::receipts::outbox::rows::{from_column, from_row};
+use crate::download::receipts::outbox::rows::{from_column, from_row, to_column};
 use crate::download::receipts::outbox::writer::{Command, write};
 use crate::download::receipts::tally::Tally;
 use crate::id::Jti;
@@ -132,12 +134,27 @@ pub(super) struct Outbox {
     pub(super) was_closed: bool,
 }
 
+/// Resets the times in the file `path`, which nobody uses meanwhile, to `now`: later ones were never.
+pub(super) async fn reset_time(path: &Path, now: Timestamp) -> Result<(), OutboxError> {
+    let mut file = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
+    let now = to_column(now);
+    for column in ["redeemed_at", "started_at", "last_at", "until"] {
+        let update = format!("UPDATE receipts SET {column} = $1 WHERE {column} > $1");
+        sqlx::query(AssertSqlSafe(update)).bind(now).execute(&mut file).await?;
+    }
+    let made_at =
+        "UPDATE outbox SET value = CAST($1 AS TEXT) WHERE name = 'made-at' AND CAST(value AS INTEGER) > $1";
+    sqlx::query(made_at).bind(now).execute(&mut file).await?;
+    Ok(file.close().await?)
+}
+
 impl Outbox {
     /// Opens the file, or makes it.
     pub(super) async fn open(path: &Path, id: &str, now: Timestamp) -> Result<Outbox, OutboxError> {
+        // SQLite gives its -wal and -shm files the same mode.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .busy_timeout(Duration::from_secs(5))
             .journal_mode(SqliteJournalMode::Wal)
             // Anything less loses the last commits with the power.

@@ -1,0 +1,122 @@
+//! `oncelink clock reset`: after a clock that was ahead for a while, begins again with the time that it
+//! shows now. Whatever was issued before is refused from then on, so nothing works twice; the signing
+//! keys are replaced, so that what was signed with a later date does not become good when that date comes.
+
+use std::path::Path;
+
+use crate::cli::error::CliError;
+use crate::cli::{print, remark};
+use crate::clock::{Clock, Timestamp, WrongClock};
+use crate::config::Settings;
+use crate::download::receipts;
+use crate::server::ServeError;
+use crate::server::data_dir::{DataDir, kept_time};
+use crate::used_tokens::UsedTokens;
+use crate::used_tokens::sled::SledUsedTokens;
+use crate::used_tokens::sql::SqlUsedTokens;
+use crate::web::db::Database;
+use crate::web::{OpenError, instance, signer, time_reset};
+
+/// Where the time is wrong.
+struct Found {
+    store: Option<WrongClock>,
+    database: Option<WrongClock>,
+    kept: Option<WrongClock>,
+}
+
+pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
+    let data_dir = DataDir::hold_alone(&settings.data_dir).map_err(ServeError::from)?;
+    let now = Clock::wall().now();
+    let found = look(settings, now).await?;
+    let Some(worst) = [found.store, found.database, found.kept].into_iter().flatten().max_by_key(|w| w.mark)
+    else {
+        remark(&format!("nothing to reset: no record is later than {now}, which the clock shows"));
+        return Ok(());
+    };
+    if found.store.is_some() {
+        reset_store(settings, now).await?;
+        print("used tokens: reset; every link issued before is refused\n")?;
+    }
+    receipts::reset_time(&settings.download_dir(), now).await.map_err(ServeError::ReceiptsTime)?;
+    if found.database.is_some() || settings.database_file().exists() {
+        let sessions = time_reset::reset(settings, now).await?;
+        print(&format!("accounts: reset; {sessions} sessions ended\n"))?;
+    }
+    if settings.keys_dir().join("keys.json").exists() {
+        let kid = replace_keys(settings, now).await?;
+        print(&format!("keys: {kid} signs from now on, and no earlier key is good any more\n"))?;
+    }
+    // Last: until then the next attempt does all of it again.
+    data_dir.keep_time(now).map_err(ServeError::from)?;
+    remark(&format!("it is {now} from now on, and was {} before; start the services again", worst.mark));
+    if !settings.download.keys.contains("://") {
+        remark(&format!(
+            "download services that read {} need `oncelink keys export`",
+            settings.download.keys
+        ));
+    }
+    remark("links made meanwhile keep the ends that were chosen for them; the logs keep the times they have");
+    Ok(())
+}
+
+async fn look(settings: &Settings, now: Timestamp) -> Result<Found, CliError> {
+    let leeway = settings.token.leeway;
+    let judge = |mark: Timestamp| WrongClock::judge(now, mark, leeway);
+    Ok(Found {
+        store: store_mark(settings, now).await?.and_then(judge),
+        database: time_reset::wrong(settings, now).await?,
+        kept: kept_time(&settings.data_dir).and_then(judge),
+    })
+}
+
+/// The latest moment that the used-token store kept; `None` when there is none yet.
+async fn store_mark(settings: &Settings, now: Timestamp) -> Result<Option<Timestamp>, CliError> {
+    // A clock of its own: what is found must not become anybody's time.
+    let clock = Clock::manual(now);
+    let address = &settings.download.used_tokens;
+    let mark = if address.is_postgres() {
+        let store = SqlUsedTokens::connect(address, &clock, None).await.map_err(ServeError::SharedStore)?;
+        store.close().await;
+        store.opened_mark()
+    } else if has_store(&settings.used_tokens_dir()) {
+        let store =
+            SledUsedTokens::open(&settings.used_tokens_dir(), &clock, None).map_err(ServeError::from)?;
+        store.close().await;
+        store.opened_mark()
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(mark))
+}
+
+/// Makes a new signing key and removes all others, and says so to the database, which knows them. Returns
+/// the new one's id.
+async fn replace_keys(settings: &Settings, now: Timestamp) -> Result<String, CliError> {
+    let mut signing = String::new();
+    for key in signer::list(&settings.keys_dir())? {
+        signing = signer::remove(&settings.keys_dir(), &key.kid, now)?;
+    }
+    if settings.web.database.is_postgres() || settings.database_file().exists() {
+        let db = Database::open(settings).await.map_err(OpenError::from)?;
+        instance::signs_now(&db, &signing).await?;
+        db.close().await;
+    }
+    Ok(signing)
+}
+
+async fn reset_store(settings: &Settings, now: Timestamp) -> Result<(), CliError> {
+    let address = &settings.download.used_tokens;
+    if address.is_postgres() {
+        let store = SqlUsedTokens::connect(address, &Clock::manual(now), None).await;
+        let store = store.map_err(ServeError::SharedStore)?;
+        store.reset_time(now).await.map_err(ServeError::SharedStore)?;
+        store.close().await;
+    } else {
+        SledUsedTokens::reset_time(&settings.used_tokens_dir(), now).map_err(ServeError::from)?;
+    }
+    Ok(())
+}
+
+fn has_store(dir: &Path) -> bool {
+    dir.is_dir()
+}

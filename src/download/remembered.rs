@@ -1,0 +1,181 @@
+//! What this node remembers, on its own disk, of what others might put back from a backup: where a
+//! shared used-token store stood last, and what the web app said last of its database.
+//!
+//! Remembering is never in the way of a download: it follows within a fraction of a second. So a backup
+//! that was made in the very moment before the store or this node stopped may go unnoticed, and no other.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::clock::Clock;
+use crate::receipt::Taken;
+use crate::standing::{Memory, Standing};
+use crate::telemetry::chain;
+use crate::used_tokens::{StoreError, UsedTokens};
+
+/// How soon what was recorded is remembered …
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// … and each how manieth look asks the store in any case, for what other nodes did to it.
+const ASK_EACH: u32 = 10;
+
+/// What a node remembers.
+pub struct Remembered {
+    path: PathBuf,
+    store: Arc<dyn UsedTokens>,
+    /// Whether the store lives elsewhere: one on this disk would be put back together with the memory.
+    shared: bool,
+    clock: Clock,
+    leeway: Duration,
+    state: Mutex<State>,
+    /// Held while the file is written.
+    writing: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    memory: Memory,
+    /// Where the store stood at the last look.
+    standing: Option<Standing>,
+}
+
+impl Remembered {
+    /// Reads what is remembered in `folder`, and holds the store against it: one that was put back gets
+    /// its fence before this returns. Nothing to remember is no reason to doubt.
+    ///
+    /// # Errors
+    /// When the store does not say where it stands.
+    pub async fn open(
+        folder: &Path,
+        store: Arc<dyn UsedTokens>,
+        shared: bool,
+        clock: Clock,
+        leeway: Duration,
+    ) -> Result<Remembered, StoreError> {
+        let path = folder.join("remembered");
+        let memory = Memory::read(&path).unwrap_or_else(|error| {
+            let cause = chain(&error);
+            tracing::warn!(cause, path = %path.display(), "what this node remembered can't be read; begun again");
+            Memory::default()
+        });
+        let state = Mutex::new(State { memory, standing: None });
+        let writing = tokio::sync::Mutex::default();
+        let remembered = Remembered { path, store, shared, clock, leeway, state, writing };
+        remembered.look().await?;
+        Ok(remembered)
+    }
+
+    /// Looks at the store until it is dropped.
+    pub async fn watch(&self) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut round, mut failing) = (0_u32, false);
+        loop {
+            looks.tick().await;
+            round = round.wrapping_add(1);
+            if !self.store.has_moved() && !round.is_multiple_of(ASK_EACH) {
+                continue;
+            }
+            match self.look().await {
+                Err(error) if !failing => {
+                    tracing::warn!(
+                        cause = chain(&error),
+                        "the used-token store does not say where it stands"
+                    );
+                    failing = true;
+                }
+                Err(_) => {}
+                Ok(()) => failing = false,
+            }
+        }
+    }
+
+    /// Remembers where the store stands at last. For an orderly stop, after the last redemption.
+    pub async fn finish(&self) {
+        if let Err(error) = self.look().await {
+            tracing::warn!(cause = chain(&error), "the used-token store did not say where it stands at last");
+        }
+    }
+
+    /// Asks the store where it stands, and remembers that.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let Some(mut standing) = self.store.standing(now).await? else { return Ok(()) };
+        // Once, before anything else is remembered: from then on the store itself looks after it.
+        let known =
+            self.state().memory.of(&standing.id).filter(|known| known.branch != standing.branch).cloned();
+        if let Some(known) = known
+            && self.store.put_back(&known, now).await?
+        {
+            standing = self.store.standing(now).await?.unwrap_or(standing);
+        }
+        self.follow_reset();
+        let news = {
+            let mut state = self.state();
+            let news = self.shared && state.memory.note(&standing);
+            state.standing = Some(standing);
+            news
+        };
+        if news {
+            self.write().await;
+        }
+        Ok(())
+    }
+
+    /// An operator has reset the time of a shared store: then it is reset here, too, if it was ahead.
+    fn follow_reset(&self) {
+        let Some(mark) = self.store.time_reset() else { return };
+        if let Some(wrong) = self.clock.wrong(self.leeway)
+            && mark <= wrong.wall.plus(self.leeway)
+        {
+            tracing::warn!("the time of the used-token store was reset to {mark}, and this node follows");
+            self.clock.reset(mark.max(wrong.wall));
+        }
+    }
+
+    /// Where the store stood at the last look, for the web app to remember.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.state().standing.clone()
+    }
+
+    /// What the web app said last of its database.
+    pub(crate) fn database(&self) -> Option<String> {
+        self.state().memory.database().map(str::to_owned)
+    }
+
+    /// The web app has taken a report and says what it remembers.
+    ///
+    /// # Errors
+    /// When the store was put back, and its fence may not be up.
+    pub(crate) async fn heard(&self, taken: &Taken) -> Result<(), StoreError> {
+        if let Some(later) = &taken.store {
+            self.store.put_back(later, self.clock.now()).await?;
+        }
+        let news = taken.database.as_ref().is_some_and(|word| self.state().memory.note_database(word));
+        if news {
+            self.write().await;
+        }
+        Ok(())
+    }
+
+    async fn write(&self) {
+        let _one_after_the_other = self.writing.lock().await;
+        let (memory, path) = (self.state().memory.clone(), self.path.clone());
+        let written = tokio::task::spawn_blocking(move || memory.write(&path)).await;
+        let failed = match written {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => chain(&error),
+            Err(gone) => chain(&gone),
+        };
+        tracing::error!(cause = failed, "this node can't remember where others stand: mend its disk");
+    }
+
+    // Each change of it is whole in itself.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

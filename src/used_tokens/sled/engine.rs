@@ -1,0 +1,371 @@
+//! One opening of the store: from recovery to the end of its threads. After a failure it answers
+//! nothing more; another one may take its place.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tracing::error;
+
+use super::books::Books;
+use super::committer::{Committer, Failure, Queue, position};
+use super::database::{Database, DatabaseError, is_full};
+use super::files::Lock;
+use super::index::{Index, Place};
+use super::journal::segment_path;
+use super::recovery::{self, Recovered, recover};
+use super::settler::{Progress, Settler};
+use super::{OpenError, Tuning, failed};
+use crate::clock::{Clock, Timestamp};
+use crate::id::Jti;
+use crate::secret::Secret;
+use crate::standing::{BRANCHES, Branch, Standing, replace};
+use crate::used_tokens::memory::{reserved, revoked};
+use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
+
+/// A store that is open, until it is closed or fails.
+pub(super) struct Engine {
+    id: String,
+    fence: AtomicU64,
+    epoch: AtomicU64,
+    position: Arc<AtomicU64>,
+    /// All branches that are known; the last one is this opening's.
+    branches: Vec<Branch>,
+    opened_mark: Timestamp,
+    queue: Arc<Queue>,
+    index: Arc<Index>,
+    open: RwLock<Option<Open>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What a closed store lets go of.
+struct Open {
+    database: Arc<Database>,
+    _lock: Lock,
+}
+
+impl Engine {
+    /// Opens the store in the folder `dir`, or makes it; see [`super::SledUsedTokens::open`].
+    pub(super) fn open(
+        dir: &Path,
+        clock: &Clock,
+        nothing_issued_before: Option<Timestamp>,
+        tuning: &Tuning,
+    ) -> Result<Engine, OpenError> {
+        let Recovered { lock, database, index, slots, next_ticket, witness } =
+            recover(dir, clock, nothing_issued_before, tuning.slots.max(1))?;
+        let segment = |number| {
+            let file = OpenOptions::new().write(true).open(segment_path(dir, number));
+            file.map(|file| (tuning.journal_file)(file)).map_err(failed("open its journal"))
+        };
+        let books = database.books();
+        let queue = Arc::new(Queue::new(next_ticket));
+        let progress = Arc::new(Progress::new(books.generation));
+        let generation = books.generation.saturating_add(1);
+        let first = position(generation, 0);
+        let branches = begin_branch(&dir.join("branches"), first)?;
+        let position = Arc::new(AtomicU64::new(first));
+        let (full, to_settle) = std::sync::mpsc::channel();
+        let committer = Committer {
+            queue: Arc::clone(&queue),
+            store: books.store,
+            segments: [segment(0)?, segment(1)?],
+            slots,
+            generation,
+            mark: books.mark,
+            full,
+            progress: Arc::clone(&progress),
+            used_slots: 0,
+            group: 0,
+            records: Vec::new(),
+            position: Arc::clone(&position),
+        };
+        let settler = Settler {
+            queue: Arc::clone(&queue),
+            database: Arc::clone(&database),
+            index: Arc::clone(&index),
+            witness,
+            progress,
+            full: to_settle,
+        };
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let settling = thread("used-tokens-settle").spawn(move || settler.run());
+        let committing = thread("used-tokens-commit").spawn(move || committer.run());
+        let start = failed("start its threads");
+        Ok(Engine {
+            id: format!("sled-{:032x}", u128::from_be_bytes(books.store)),
+            fence: AtomicU64::new(books.fence.secs()),
+            epoch: AtomicU64::new(books.epoch),
+            position,
+            branches,
+            opened_mark: books.mark,
+            queue,
+            index,
+            open: RwLock::new(Some(Open { database, _lock: lock })),
+            threads: Mutex::new(vec![committing.map_err(&start)?, settling.map_err(&start)?]),
+        })
+    }
+
+    /// Whether it ended because the disk was full, and not in doubt of what the disk holds.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.queue.check(), Err(StoreError::Full))
+    }
+
+    /// Ends for good, whatever it ended for before.
+    pub(super) fn fail(&self) {
+        self.queue.poison(Failure::Unknown);
+    }
+
+    /// Ends its threads and lets go of its files, so that another engine can open them. Blocks.
+    pub(super) fn let_go(&self) {
+        self.queue.close(true);
+        Engine::join(self.take_threads());
+        drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().map(|open| Arc::clone(&open.database)).ok_or(StoreError::Closed)
+    }
+
+    /// Runs `work` on the database, on a thread that may block.
+    async fn with_database<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Database, &Index) -> Result<T, DatabaseError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (database, index) = (self.database()?, Arc::clone(&self.index));
+        let done = tokio::task::spawn_blocking(move || work(&database, &index)).await;
+        done.map_err(|e| StoreError::Backend { action, source: Box::new(e) })?
+            .map_err(|e| StoreError::Backend { action, source: Box::new(e) })
+    }
+
+    /// The record of `jti`, which the index has in `block`; `None` when it was forgotten meanwhile.
+    async fn read(&self, jti: Jti, block: u32) -> Result<Option<UsedToken>, StoreError> {
+        self.with_database("look up a jti", move |database, index| database.find(jti, block, index)).await
+    }
+
+    /// Replaces the record of `jti` by the one that `change` makes of it, durably; where it makes none,
+    /// nothing changes. What `change` says of the record that was replaced is the answer.
+    async fn replace<T: Send>(
+        &self,
+        jti: Jti,
+        now: Timestamp,
+        change: impl Fn(Option<UsedToken>) -> (T, Option<UsedToken>) + Send,
+    ) -> Result<T, StoreError> {
+        loop {
+            self.queue.check()?;
+            let place = self.index.shard(jti).place(jti);
+            let record = match place {
+                Place::Nowhere => None,
+                Place::Journal(record) => Some(record),
+                Place::Block(block) => self.read(jti, block).await?,
+            };
+            let (answer, pending) = {
+                let mut shard = self.index.shard(jti);
+                // Claimed, settled, replaced or forgotten meanwhile: look again.
+                if shard.place(jti) != place {
+                    continue;
+                }
+                match change(record) {
+                    (answer, None) => return Ok(answer),
+                    (answer, Some(record)) => {
+                        let pending = self.queue.push(Some(record), now)?;
+                        shard.put_recent(pending.ticket, record);
+                        (answer, pending)
+                    }
+                }
+            };
+            return pending.durable(&self.queue).await.map(|()| answer);
+        }
+    }
+
+    /// Forgets what is due, portion by portion.
+    async fn forget_due(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let (mut forgotten, mut after) = (0_u64, 0);
+        loop {
+            let portion = move |database: &Database, index: &Index| database.forget(now, after, index);
+            let (count, next) = self.with_database("purge", portion).await?;
+            forgotten = forgotten.saturating_add(count);
+            match next {
+                Some(next) => after = next,
+                None if after == 0 => return Ok(0),
+                None => break,
+            }
+        }
+        self.with_database("fsync after a purge", |database, _| database.sync()).await?;
+        Ok(forgotten)
+    }
+
+    fn join(threads: Vec<JoinHandle<()>>) {
+        for thread in threads {
+            // A thread that panicked has poisoned the store on its way out.
+            let _ = thread.join();
+        }
+    }
+
+    fn take_threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Begins a branch in the file `path`, durably, and returns all that are known. A file that is damaged
+/// begins again: then whatever is remembered is doubted.
+fn begin_branch(path: &Path, from: u64) -> Result<Vec<Branch>, OpenError> {
+    let action = "begin its branch";
+    let mut branches: Vec<Branch> = match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(failed(action)(e)),
+    };
+    let name = Secret::random::<12>().map_err(failed(action))?.reveal().to_owned();
+    branches.push(Branch { name, from });
+    branches.drain(..branches.len().saturating_sub(BRANCHES));
+    let text = serde_json::to_vec(&branches).map_err(failed(action))?;
+    replace(path, &text).map_err(failed(action))?;
+    Ok(branches)
+}
+
+#[async_trait]
+impl UsedTokens for Engine {
+    async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
+        loop {
+            let claimed = {
+                let mut shard = self.index.shard(used.jti);
+                self.queue.check()?;
+                match shard.place(used.jti) {
+                    Place::Journal(record) => return Ok(Use::Replay(record)),
+                    Place::Block(block) => Err(block),
+                    Place::Nowhere => {
+                        // Under the shard's lock, so that journal and index agree on the order.
+                        let pending = self.queue.push(Some(used), used.marked_at)?;
+                        shard.put_recent(pending.ticket, used);
+                        Ok(pending)
+                    }
+                }
+            };
+            match claimed {
+                Ok(pending) => return pending.durable(&self.queue).await.map(|()| Use::First),
+                Err(block) => {
+                    if let Some(record) = self.read(used.jti, block).await? {
+                        return Ok(Use::Replay(record));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError> {
+        self.queue.check()?;
+        let place = self.index.shard(jti).place(jti);
+        match place {
+            Place::Nowhere => Ok(None),
+            Place::Journal(record) => Ok(Some(record)),
+            Place::Block(block) => self.read(jti, block).await,
+        }
+    }
+
+    async fn reserve(
+        &self,
+        jti: Jti,
+        bytes: u64,
+        most: u64,
+        now: Timestamp,
+    ) -> Result<Reservation, StoreError> {
+        self.replace(jti, now, |record| reserved(record, bytes, most, now)).await
+    }
+
+    async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
+        self.replace(jti, now, |record| ((), Some(revoked(jti, now, forget_at, record)))).await
+    }
+
+    /// The mark of time is durable before anything is forgotten: whatever the clock shows later,
+    /// no token that was forgotten here can be within its times again.
+    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.keep_time(now).await?;
+        if self.index.journal_holds_due(now) {
+            self.queue.settle().await?;
+        }
+        let forgotten = self.forget_due(now).await;
+        if let Err(e) = &forgotten
+            && !matches!(e, StoreError::Closed)
+        {
+            let failure = match e {
+                StoreError::Backend { source, .. } if is_full(source.as_ref()) => Failure::Full,
+                _ => Failure::Unknown,
+            };
+            error!(
+                error = e as &dyn std::error::Error,
+                "the used-token store cannot purge its database and stops serving: {}",
+                failure.remedy()
+            );
+            self.queue.poison(failure);
+        }
+        forgotten
+    }
+
+    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.queue.push(None, now)?.durable(&self.queue).await
+    }
+
+    fn fence(&self) -> Timestamp {
+        Timestamp::from_secs(self.fence.load(Ordering::Acquire))
+    }
+
+    fn opened_mark(&self) -> Timestamp {
+        self.opened_mark
+    }
+
+    async fn standing(&self, _now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        self.queue.check()?;
+        let number = |value: &AtomicU64| value.load(Ordering::Acquire);
+        let (epoch, position) = (number(&self.epoch), number(&self.position));
+        let branch = self.branches.last().map(|branch| branch.name.clone()).unwrap_or_default();
+        Ok(Some(Standing { id: self.id.clone(), epoch, branch, position }))
+    }
+
+    /// What tells of it is elsewhere: a disk that was put back below the file system, or the very files
+    /// of an earlier time, look from here like the latest ones.
+    async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
+        let here = self.standing(now).await?;
+        if !here.is_some_and(|here| here.was_put_back(&self.branches, remembered)) {
+            return Ok(false);
+        }
+        let fence = self.fence().max(recovery::next_second(now));
+        let epoch = self.epoch.load(Ordering::Acquire).max(remembered.epoch).saturating_add(1);
+        // At once, in case the disk is slow.
+        self.fence.store(fence.secs(), Ordering::Release);
+        let note = move |books: &mut Books| (books.fence, books.epoch) = (fence, epoch);
+        self.with_database("raise its fence", move |database, _| database.settle(Vec::new(), note)).await?;
+        self.epoch.store(epoch, Ordering::Release);
+        error!(
+            "the used-token store was put back from a backup: links issued before {fence} are refused, so that none \
+             works twice, and their owners need new ones"
+        );
+        Ok(true)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.queue.check()
+    }
+
+    async fn close(&self) {
+        self.queue.close(true);
+        let threads = self.take_threads();
+        // Joining waits for the disk. If the runtime is gone, dropping the handles is no harm.
+        let _ = tokio::task::spawn_blocking(move || Engine::join(threads)).await;
+        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = tokio::task::spawn_blocking(move || drop(open)).await;
+    }
+}
+
+/// Without [`UsedTokens::close`] the journal stays as it is, and the next start reads it.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.queue.close(false);
+        Engine::join(self.take_threads());
+    }
+}

@@ -1,0 +1,214 @@
+//! Where a store in an SQL database stands, and how it begins a new epoch: after it was put back from a
+//! backup, or after an operator has reset its time.
+//!
+//! Invariant: a process checks tokens against the fence of the epoch that it knows, and claims under no
+//! other one. So a new fence holds for every process from the commit on that sets it.
+
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Executor, Row};
+use tracing::error;
+
+use super::{SqlUsedTokens, backend, from_column, to_column};
+use crate::clock::Timestamp;
+use crate::standing::{BRANCHES, Branch, Standing};
+use crate::used_tokens::{StoreError, UsedTokens};
+
+impl SqlUsedTokens {
+    /// Resets the time of the store to `now`: forgets all later moments, and refuses all that was issued
+    /// before the next second. Returns the latest moment that it had.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reset_time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let failed = backend("reset its time");
+        let mut transaction = self.writer.begin().await.map_err(&failed)?;
+        let set = |name: &'static str, value: Timestamp| {
+            let update = "UPDATE used_tokens_state SET moment = $1 WHERE name = $2";
+            sqlx::query(update).bind(to_column(value)).bind(name)
+        };
+        // First of all, as everybody else who begins a new epoch does.
+        let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name IN ('epoch', 'position')";
+        transaction.execute(rise).await.map_err(&failed)?;
+        set("mark", now).execute(&mut *transaction).await.map_err(&failed)?;
+        set("fence", next_second(now)).execute(&mut *transaction).await.map_err(&failed)?;
+        for update in [
+            "UPDATE used_tokens SET marked_at = $1 WHERE marked_at > $1",
+            "UPDATE used_tokens SET active_at = $1 WHERE active_at > $1",
+        ] {
+            sqlx::query(update).bind(to_column(now)).execute(&mut *transaction).await.map_err(&failed)?;
+        }
+        transaction.commit().await.map_err(&failed)?;
+        self.refresh().await?;
+        Ok(self.opened_mark)
+    }
+
+    /// Takes up what the database has of fence, epoch and position. Returns whether it is behind what
+    /// this process knows: then it was put back.
+    async fn refresh(&self) -> Result<bool, StoreError> {
+        let failed = backend("look at its standing");
+        let state = State::read(&mut *self.reader.acquire().await.map_err(&failed)?).await.map_err(failed)?;
+        let known = (self.epoch.load(Ordering::Acquire), self.position.load(Ordering::Acquire));
+        if (state.epoch, state.position) < known {
+            return Ok(true);
+        }
+        if state.epoch > known.0 {
+            // The fence first: whoever claims under the new epoch has seen it.
+            self.fence.store(from_column(state.fence).secs(), Ordering::Release);
+            *self.time_reset.lock().unwrap_or_else(PoisonError::into_inner) = Some(from_column(state.mark));
+        }
+        *self.branch.lock().unwrap_or_else(PoisonError::into_inner) = state.branch;
+        self.epoch.store(state.epoch, Ordering::Release);
+        self.position.fetch_max(state.position, Ordering::AcqRel);
+        Ok(false)
+    }
+
+    fn known(&self) -> Standing {
+        let number = |value: &AtomicI64| u64::try_from(value.load(Ordering::Acquire)).unwrap_or(0);
+        let branch = self.branch.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Standing { id: self.id.clone(), epoch: number(&self.epoch), branch, position: number(&self.position) }
+    }
+
+    /// Where the store stands, after everything that was recorded so far by this process.
+    pub(super) async fn stand(&self, now: Timestamp) -> Result<Standing, StoreError> {
+        if self.moved.swap(false, Ordering::AcqRel) {
+            let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name = 'position'";
+            if let Err(error) = self.writer.execute(rise).await {
+                self.moved.store(true, Ordering::Release);
+                return Err(backend("move its position")(error));
+            }
+        }
+        self.look_again(now).await?;
+        Ok(self.known())
+    }
+
+    /// Takes up what other processes did, and what a backup that was put back has undone.
+    pub(super) async fn look_again(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.refresh().await? {
+            self.begin_epoch_after(&self.known(), now).await?;
+        }
+        Ok(())
+    }
+
+    /// Raises the fence if the database is behind `remembered`; returns whether it was.
+    pub(super) async fn begin_epoch_after(
+        &self,
+        remembered: &Standing,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let failed = backend("raise its fence");
+        let mut transaction = self.writer.begin().await.map_err(&failed)?;
+        // Makes others who would do the same wait, who then find it done.
+        transaction
+            .execute("UPDATE used_tokens_state SET moment = moment WHERE name = 'epoch'")
+            .await
+            .map_err(&failed)?;
+        let state = State::read(&mut transaction).await.map_err(&failed)?;
+        let (epoch, position) = (clamped(remembered.epoch), clamped(remembered.position));
+        let branches = read_branches(&mut transaction).await.map_err(&failed)?;
+        let here = Standing {
+            id: self.id.clone(),
+            epoch: state.epoch.unsigned_abs(),
+            branch: state.branch,
+            position: state.position.unsigned_abs(),
+        };
+        let behind = here.was_put_back(&branches, remembered);
+        if behind {
+            let fence = state.fence.max(to_column(next_second(now)));
+            let values = [
+                ("fence", fence),
+                ("epoch", state.epoch.max(epoch).saturating_add(1)),
+                ("position", state.position.max(position).saturating_add(1)),
+            ];
+            for (name, value) in values {
+                let update = sqlx::query("UPDATE used_tokens_state SET moment = $1 WHERE name = $2");
+                update.bind(value).bind(name).execute(&mut *transaction).await.map_err(&failed)?;
+            }
+        }
+        transaction.commit().await.map_err(&failed)?;
+        // What this process knew is settled by that; or another process has settled it.
+        self.refresh().await?;
+        if behind {
+            error!(
+                "the used-token store was put back from a backup: links issued before {} are refused, so that none \
+                 works twice, and their owners need new ones",
+                self.fence()
+            );
+        }
+        Ok(behind)
+    }
+}
+
+/// What stands in `used_tokens_state`.
+pub(super) struct State {
+    pub(super) store: i64,
+    pub(super) fence: i64,
+    mark: i64,
+    pub(super) epoch: i64,
+    pub(super) position: i64,
+    pub(super) branch: String,
+}
+
+impl State {
+    /// All of it at one moment.
+    pub(super) async fn read(connection: &mut AnyConnection) -> Result<State, sqlx::Error> {
+        let rows =
+            sqlx::query("SELECT name, moment FROM used_tokens_state").fetch_all(&mut *connection).await?;
+        let branch = String::new();
+        let mut state = State { store: 0, fence: i64::MAX, mark: 0, epoch: 0, position: 0, branch };
+        for row in &rows {
+            let value: i64 = row.try_get("moment")?;
+            match row.try_get::<String, _>("name")?.as_str() {
+                "store" => state.store = value,
+                "fence" => state.fence = value,
+                "mark" => state.mark = value,
+                "epoch" => state.epoch = value,
+                "position" => state.position = value,
+                _ => {}
+            }
+        }
+        // Read later: a position on a branch that was begun since is one of the branch before.
+        let branch = "SELECT name FROM used_tokens_branches ORDER BY from_position DESC LIMIT 1";
+        state.branch = sqlx::query_scalar(branch).fetch_optional(&mut *connection).await?.unwrap_or_default();
+        Ok(state)
+    }
+}
+
+/// Begins a branch: this opening goes on from what the store has now.
+pub(super) async fn begin_branch(connection: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
+    let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name = 'position'";
+    connection.execute(rise).await?;
+    let begin = "INSERT INTO used_tokens_branches (from_position, name) \
+                 SELECT moment, CAST($1 AS TEXT) FROM used_tokens_state WHERE name = 'position' \
+                 ON CONFLICT (from_position) DO UPDATE SET name = excluded.name";
+    sqlx::query(begin).bind(name).execute(&mut *connection).await?;
+    let forget = "DELETE FROM used_tokens_branches WHERE from_position NOT IN \
+                  (SELECT from_position FROM used_tokens_branches ORDER BY from_position DESC LIMIT $1)";
+    sqlx::query(forget).bind(BRANCHES as i64).execute(&mut *connection).await?;
+    Ok(())
+}
+
+async fn read_branches(connection: &mut AnyConnection) -> Result<Vec<Branch>, sqlx::Error> {
+    let rows = sqlx::query("SELECT from_position, name FROM used_tokens_branches ORDER BY from_position")
+        .fetch_all(&mut *connection)
+        .await?;
+    let branch = |row: &AnyRow| -> Result<Branch, sqlx::Error> {
+        Ok(Branch {
+            name: row.try_get("name")?,
+            from: row.try_get::<i64, _>("from_position")?.unsigned_abs(),
+        })
+    };
+    rows.iter().map(branch).collect()
+}
+
+/// So late that a token issued in this very second is refused.
+const fn next_second(now: Timestamp) -> Timestamp {
+    now.plus(Duration::from_secs(1))
+}
+
+fn clamped(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

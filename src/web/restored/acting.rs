@@ -1,0 +1,124 @@
+//! What follows when the database was put back: sessions end, links with a limited number of downloads
+//! wait, action links that were made before are dead. All in one transaction with its line in the audit
+//! log, and told in the log.
+
+use sqlx::Row;
+
+use super::{RestoredError, Standings, Within, with_branches};
+use crate::clock::Timestamp;
+use crate::standing::Standing;
+use crate::web::accounts::{from_column, to_column};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::{Database, QueryError};
+
+/// Further than any process can have counted changes of accounts since the backup: so each of them finds
+/// that it missed some, and trusts nothing that it cached.
+const BEYOND: i64 = 1_000_000;
+
+/// What was ended, for the log.
+struct Ended {
+    sessions: u64,
+    links: u64,
+    back_to: Timestamp,
+}
+
+impl Standings {
+    /// Ends what may not go on, and begins a new epoch. Without `remembered` it was put back for sure.
+    /// Returns whether this call did it: of several processes that notice it, one does.
+    pub(super) async fn act(&self, remembered: Option<&Standing>) -> Result<bool, RestoredError> {
+        let now = self.clock.now();
+        let mut transaction = self.db.begin().await?;
+        sqlx::query("UPDATE database_standing SET epoch = epoch").execute(&mut *transaction).await?;
+        let (here, branches) = with_branches(&mut transaction).await?;
+        if remembered.is_some_and(|remembered| !here.was_put_back(&branches, remembered)) {
+            return Ok(false);
+        }
+        let number = |own: u64, other: Option<u64>| {
+            i64::try_from(own.max(other.unwrap_or(0))).unwrap_or(i64::MAX).saturating_add(1)
+        };
+        let ended = self.end(&mut transaction, now).await?;
+        sqlx::query(
+            "UPDATE database_standing SET epoch = $1, position = $2, restored_at = $3, restored_to = $4",
+        )
+        .bind(number(here.epoch, remembered.map(|remembered| remembered.epoch)))
+        .bind(number(here.position, remembered.map(|remembered| remembered.position)))
+        .bind(to_column(now))
+        .bind(to_column(ended.back_to))
+        .execute(&mut *transaction)
+        .await?;
+        let Ended { sessions, links, back_to } = ended;
+        let subject = format!(
+            "as of {back_to}: {sessions} sessions ended, {links} links with limited downloads paused"
+        );
+        audit::append(&mut transaction, &Actor::system(), Deed::DatabaseRestored, &subject, now).await?;
+        self.db.commit(transaction).await?;
+        self.issued.revocations.wake();
+        // Takes up the fence that was raised beside all that.
+        self.used.standing(now).await?;
+        tracing::error!(
+            sessions,
+            links,
+            "the account database was put back from a backup: it is as of {back_to}, and what was done since is \
+             undone. Everybody is logged out; links with a limited number of downloads wait until their owners \
+             resume them, or `oncelink links resume --restored`, for their downloads since are not counted. \
+             Accounts that were disabled or deleted since, passwords that were changed, rights that were taken \
+             and links that were stopped are as they were then: look through `oncelink user list` and the log \
+             lines of `oncelink::audit`"
+        );
+        Ok(true)
+    }
+
+    async fn end(&self, transaction: Within<'_>, now: Timestamp) -> Result<Ended, QueryError> {
+        let last: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(at) FROM audit").fetch_one(&mut **transaction).await?;
+        let sessions = end_sessions(transaction).await?;
+        let open = "SELECT id FROM links WHERE uses IS NOT NULL AND paused = 0 AND withdrawn_at IS NULL";
+        let rows = sqlx::query(open).fetch_all(&mut **transaction).await?;
+        for row in &rows {
+            let link: String = row.try_get("id")?;
+            sqlx::query("UPDATE links SET paused = 1, paused_why = 'restored' WHERE id = $1")
+                .bind(&link)
+                .execute(&mut **transaction)
+                .await?;
+            self.issued.end_terms(transaction, &link, now).await?;
+        }
+        for (statement, value) in [
+            ("UPDATE used_tokens_state SET moment = moment + $1 WHERE name IN ('epoch', 'position')", 1),
+            ("UPDATE used_tokens_state SET moment = $1 WHERE name = 'fence' AND moment < $1", to_column(now)),
+        ] {
+            sqlx::query(statement).bind(value).execute(&mut **transaction).await?;
+        }
+        Ok(Ended { sessions, links: rows.len() as u64, back_to: from_column(last.unwrap_or(0)) })
+    }
+}
+
+/// Ends all sessions, in every process. Returns how many.
+pub(in crate::web) async fn end_sessions(transaction: Within<'_>) -> Result<u64, QueryError> {
+    let sessions = sqlx::query("DELETE FROM sessions").execute(&mut **transaction).await?.rows_affected();
+    sqlx::query("UPDATE generations SET number = number + $1 WHERE name = 'accounts'")
+        .bind(BEYOND)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(sessions)
+}
+
+/// Lets all links go on that wait since the database was put back. Returns how many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn resume_all(db: &Database, actor: &Actor, now: Timestamp) -> Result<u64, QueryError> {
+    let mut transaction = db.begin().await?;
+    let resumed = sqlx::query(
+        "UPDATE links SET paused = 0, paused_why = NULL WHERE paused_why = 'restored' AND paused = 1 \
+         AND withdrawn_at IS NULL",
+    )
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
+    if resumed > 0 {
+        let subject = format!("{resumed} links that were paused because the database was restored");
+        audit::append(&mut transaction, actor, Deed::LinkResumed, &subject, now).await?;
+        db.commit(transaction).await?;
+    }
+    Ok(resumed)
+}

@@ -1,0 +1,78 @@
+//! What the web app remembers of the download services' used-token stores.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::{RestoredError, Standings, standing_of};
+use crate::clock::Timestamp;
+use crate::standing::Standing;
+use crate::web::accounts::{from_column, to_column};
+
+/// A standing that only moved on is put down this seldom: each time is a write to the disk.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// Most branches that are remembered; those not heard of for longest go first.
+const REMEMBERED: i64 = 256;
+
+impl Standings {
+    /// Takes note of where a store stands, and returns what else is remembered of it: a later moment of
+    /// the same branch, or else the latest of another one. The store knows whether that is part of its own
+    /// history; if it is not, it was put back. With `news` something was redeemed just now.
+    ///
+    /// # Errors
+    /// See [`RestoredError`].
+    pub async fn remember(&self, standing: &Standing, news: bool) -> Result<Standing, RestoredError> {
+        let now = self.clock.now();
+        let rows = sqlx::query(
+            "SELECT id, branch, epoch, position, seen_at FROM store_standings WHERE id = $1 \
+             ORDER BY epoch DESC, seen_at DESC, position DESC",
+        )
+        .bind(&standing.id)
+        .fetch_all(self.db.reader())
+        .await?;
+        let (mut due, mut other) = (true, None);
+        for row in &rows {
+            let known = standing_of(row)?;
+            if known.branch != standing.branch {
+                other = other.or(Some(known));
+                continue;
+            }
+            if standing.is_behind(&known) {
+                return Ok(known);
+            }
+            let seen_at = from_column(row.try_get("seen_at")?);
+            let moved = known.is_behind(standing);
+            due = moved && (news || known.epoch != standing.epoch || seen_at.plus(AT_LEAST_EVERY) <= now);
+        }
+        if due {
+            self.put_down(standing, now).await?;
+        }
+        Ok(other.unwrap_or_else(|| standing.clone()))
+    }
+
+    async fn put_down(&self, standing: &Standing, now: Timestamp) -> Result<(), RestoredError> {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        sqlx::query(
+            "INSERT INTO store_standings (id, epoch, position, seen_at, branch) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (id, branch) DO UPDATE SET epoch = excluded.epoch, position = excluded.position, \
+             seen_at = excluded.seen_at WHERE store_standings.epoch < excluded.epoch \
+             OR (store_standings.epoch = excluded.epoch AND store_standings.position < excluded.position)",
+        )
+        .bind(&standing.id)
+        .bind(number(standing.epoch))
+        .bind(number(standing.position))
+        .bind(to_column(now))
+        .bind(&standing.branch)
+        .execute(self.db.notes())
+        .await?;
+        sqlx::query(
+            "DELETE FROM store_standings WHERE seen_at < \
+             (SELECT MIN(seen_at) FROM (SELECT seen_at FROM store_standings ORDER BY seen_at DESC LIMIT $1) AS kept)",
+        )
+        .bind(REMEMBERED)
+        .execute(self.db.notes())
+        .await?;
+        Ok(())
+    }
+}

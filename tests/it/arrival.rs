@@ -1,0 +1,55 @@
+//! Complete means that the client's kernel has acknowledged the last byte: at once, however long the
+//! connection stays.
+
+use oncelink::receipt::DeliveryState;
+
+use crate::support::client::{Client, Partial};
+use crate::support::deliveries::Services;
+use crate::support::pattern;
+
+const MIB: usize = 1024 * 1024;
+
+#[actix_web::test]
+async fn a_download_is_complete_while_its_connection_stays_open() {
+    let services = Services::start().await;
+    for size in [0, 4, 800_000, 24 * MIB] {
+        services.put("a.bin", &pattern(size));
+        for extra in ["", "Connection: close\r\n"] {
+            let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
+            let mut partial = Partial::open(1, &link, extra, size / 2).await;
+            assert_eq!(partial.read_to_end().await, size);
+            // The connection is still held, and nothing more is said on it.
+            let complete = services.desk.until_state(jti, DeliveryState::Complete).await;
+            assert_eq!((complete.bytes, complete.percent()), (size as u64, 100));
+            assert_eq!(Client::default().get(&link).await.slug(), "used-token");
+            drop(partial);
+        }
+    }
+    services.stop().await;
+}
+
+#[actix_web::test]
+async fn what_lies_unread_on_the_way_is_not_complete_and_not_counted_when_it_is_lost() {
+    let services = Services::start().await;
+    let content = pattern(6 * MIB);
+    services.put("a.bin", &content);
+    for _ in 0..5 {
+        let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
+        // More than the client's window, and less than what the kernel takes: all is written, and most
+        // of it never gets through.
+        let partial = Partial::open(1, &link, "", 10_000).await;
+        services.desk.until(jti, "what is written", |seen| seen.bytes > 0).await;
+        drop(partial);
+        let broken = services.desk.until_state(jti, DeliveryState::Broken).await;
+        assert!(broken.bytes < 2 * MIB as u64, "{broken:?}");
+        // So as often as it breaks, it may be asked for again from the start.
+        for _ in 0..4 {
+            let again = Partial::open(1, &link, "", 10_000).await;
+            assert_eq!(again.status(), 200);
+        }
+        assert!(Client::default().get(&link).await.body == content);
+        services.desk.until_state(jti, DeliveryState::Complete).await;
+        assert_eq!(Client::default().get(&link).await.slug(), "used-token");
+    }
+    services.stop().await;
+}

@@ -1,0 +1,122 @@
+//! The download tools that people use, behind real proxies and against the node itself.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::needs::has_program;
+use crate::support::client::{Client, Partial};
+use crate::support::programs::run;
+use crate::support::proxies::{Front, Kind};
+use crate::support::{Node, Setup, pattern};
+
+const MIB: usize = 1024 * 1024;
+
+async fn node() -> Node {
+    let mut setup = Setup::default();
+    setup.settings.download.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    setup.start().await
+}
+
+/// What `program` makes of a download of which `have` bytes are there already.
+async fn goes_on(program: &str, arguments: &[&str]) {
+    if !has_program(program) {
+        return;
+    }
+    let content = pattern(48 * MIB);
+    for kind in Kind::ALL {
+        let node = node().await;
+        let Some(front) = Front::start(kind, node.address) else { continue };
+        node.put("a.bin", &content);
+        let (link, home) = (front.link(&node.link("a.bin")), TempDir::new().unwrap());
+        let first = Partial::open(1, &link, "", 11 * MIB).await;
+        fs::write(home.path().join("a.bin"), &first.body).unwrap();
+        drop(first);
+        let done = run(home.path(), program, &[arguments, &[&link]].concat()).await;
+        assert_eq!(done.code, Some(0), "{kind:?}: {done:?}");
+        assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "{kind:?}");
+        assert_eq!(Client::default().get(&link).await.slug(), "used-token", "{kind:?}");
+        node.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn curl_goes_on_behind_every_proxy() {
+    goes_on("curl", &["-sSf", "-C", "-", "-o", "a.bin"]).await;
+}
+
+#[actix_web::test]
+async fn wget_goes_on_behind_every_proxy() {
+    goes_on("wget", &["-q", "-c", "-O", "a.bin"]).await;
+}
+
+#[actix_web::test]
+async fn a_resume_key_works_behind_every_proxy() {
+    let content = pattern(16 * MIB);
+    for kind in Kind::ALL {
+        let node = node().await;
+        let Some(front) = Front::start(kind, node.address) else { continue };
+        node.put("a.bin", &content);
+        let link = front.link(&node.link("a.bin"));
+        let first = Partial::open(1, &link, "", MIB).await;
+        let key = first.header("etag").unwrap().to_owned();
+        drop(first);
+        for field in ["if-range", "if-match"] {
+            let rest = Client::default().get_with(&link, &[("range", "bytes=1048576-"), (field, &key)]).await;
+            assert_eq!(rest.status, 206, "{kind:?} {field}");
+            assert!(rest.body == content[MIB..], "{kind:?} {field}");
+        }
+        node.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn aria2_with_sixteen_connections_gets_the_file_behind_every_proxy() {
+    if !has_program("aria2c") {
+        return;
+    }
+    let content = pattern(64 * MIB);
+    for kind in Kind::ALL {
+        let node = node().await;
+        let Some(front) = Front::start(kind, node.address) else { continue };
+        node.put("a.bin", &content);
+        for round in 1..=2 {
+            let (link, home) = (front.link(&node.link("a.bin")), TempDir::new().unwrap());
+            let arguments = [
+                "-x16",
+                "-s16",
+                "--min-split-size=1M",
+                "--file-allocation=none",
+                "--no-conf=true",
+                "--disable-ipv6=true",
+                "--console-log-level=warn",
+                "--summary-interval=0",
+                "--show-console-readout=false",
+                "--out=a.bin",
+                &link,
+            ];
+            let done = run(home.path(), "aria2c", &arguments).await;
+            assert_eq!(done.code, Some(0), "{kind:?} {round}: {done:?}");
+            assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "{kind:?} {round}");
+        }
+        node.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn axel_with_eight_connections_gets_the_file_ten_times_of_ten() {
+    if !has_program("axel") {
+        return;
+    }
+    let node = Node::start().await;
+    let content = pattern(64 * MIB);
+    node.put("a.bin", &content);
+    for round in 1..=10 {
+        let (link, home) = (node.link("a.bin"), TempDir::new().unwrap());
+        let done = run(home.path(), "axel", &["-q", "-n", "8", "-o", "a.bin", &link]).await;
+        assert_eq!(done.code, Some(0), "round {round}: {done:?}");
+        assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
+        assert_eq!(Client::default().get(&link).await.slug(), "used-token", "round {round}");
+    }
+    node.stop().await;
+}

@@ -1,0 +1,158 @@
+//! What proxies say and do with headers: who the client is, what they compress, the `Host` that they
+//! pass on or not.
+
+use std::time::Duration;
+
+use oncelink::config::ProxyHeader;
+use reqwest::Method;
+
+use crate::support::client::{Client, Partial};
+use crate::support::deliveries::Services;
+use crate::support::process::{Download, Site};
+use crate::support::proxies::{Front, Kind};
+use crate::support::{Node, Setup, pattern};
+
+const MIB: usize = 1024 * 1024;
+
+async fn node(change: impl FnOnce(&mut Setup)) -> Node {
+    let mut setup = Setup::default();
+    setup.settings.download.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    change(&mut setup);
+    setup.start().await
+}
+
+#[actix_web::test]
+async fn behind_a_proxy_that_compresses_a_file_comes_as_it_is_and_a_weakened_key_still_proves_its_client() {
+    let node = node(|_| {}).await;
+    let Some(front) = Front::start(Kind::NginxGzip, node.address) else { return };
+    let content = b"the same words again and again ".repeat(2 * MIB / 31);
+    node.put("a.txt", &content);
+    let link = front.link(&node.link("a.txt"));
+    let gzip = "Accept-Encoding: gzip\r\n";
+    let first = Partial::open(1, &link, gzip, 300_000).await;
+    assert_eq!(first.status(), 200);
+    let key = first.header("etag").unwrap().to_owned();
+    drop(first);
+    // nginx compresses whatever no-transform says, but never a part; and it weakens what it compressed.
+    let weak = if key.starts_with("W/") { key } else { format!("W/{key}") };
+    let whole = Client::default().get_with(&link, &[("if-range", &weak), ("range", "bytes=300000-")]).await;
+    assert_eq!(whole.status, 200);
+    assert!(whole.body == content);
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn a_forwarding_header_from_an_untrusted_peer_makes_its_client_unknown() {
+    let mut setup = Setup::default();
+    setup.settings.download.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
+    let node = setup.start().await;
+    let content = pattern(24 * MIB);
+    node.put("a.bin", &content);
+    for header in ["X-Forwarded-For: 203.0.113.1", "Forwarded: for=203.0.113.1", "X-Real-IP: 203.0.113.1"] {
+        let (name, _) = header.split_once(": ").unwrap();
+        let link = node.link("a.bin");
+        let first = Partial::open(1, &link, &format!("{header}\r\n"), MIB).await;
+        let key = first.header("etag").unwrap().to_owned();
+        drop(first);
+        // Neither another client of that proxy nor somebody who comes directly goes on without the key.
+        let range = ("range", "bytes=1048576-");
+        for other in [Some((name, "198.51.100.2")), Some((name, "203.0.113.1")), None] {
+            let fields: Vec<_> = [range].into_iter().chain(other).collect();
+            assert_eq!(Client::default().get_with(&link, &fields).await.slug(), "used-token", "{other:?}");
+        }
+        let fields = [range, (name, "203.0.113.1"), ("if-range", key.as_str())];
+        let rest = Client::default().get_with(&link, &fields).await;
+        assert_eq!(rest.status, 206, "{header}");
+        assert!(rest.body == content[MIB..]);
+    }
+    node.stop().await;
+}
+
+#[test]
+fn an_untrusted_proxy_is_told_of_once_in_the_log() {
+    let site = Site::new();
+    let process = site.start();
+    for _ in 0..3 {
+        let ticket = site.ticket("small.bin");
+        let extra = "X-Forwarded-For: 203.0.113.1\r\n";
+        let answer = Download::begin(site.address, &ticket.path, extra).unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    process.kill();
+    let log = site.log();
+    assert_eq!(log.matches("download.trusted_proxies").count(), 1, "{log}");
+}
+
+#[actix_web::test]
+async fn only_the_header_in_the_settings_names_the_client() {
+    for (header, name, value, other) in [
+        (ProxyHeader::XForwardedFor, "X-Forwarded-For", "203.0.113.1", "Forwarded: for=198.51.100.9"),
+        (ProxyHeader::Forwarded, "Forwarded", "for=203.0.113.1", "X-Forwarded-For: 198.51.100.9"),
+    ] {
+        let node = node(|setup| setup.settings.download.proxy_header = header).await;
+        node.put("a.bin", &pattern(24 * MIB));
+        let link = node.link("a.bin");
+        drop(Partial::open(1, &link, &format!("{name}: {value}\r\n{other}\r\n"), MIB).await);
+        let range = ("range", "bytes=1048576-");
+        let stranger = [range, (other.split_once(": ").unwrap().0, "198.51.100.9")];
+        assert_eq!(Client::default().get_with(&link, &stranger).await.slug(), "used-token");
+        assert_eq!(Client::default().get_with(&link, &[range, (name, value)]).await.status, 206, "{name}");
+        node.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn for_a_minute_after_all_of_it_a_trusted_proxys_client_gets_what_lay_in_buffers_and_no_more() {
+    let node = node(|_| {}).await;
+    let content = pattern(40 * MIB);
+    node.put("a.bin", &content);
+    let client = ("x-forwarded-for", "203.0.113.1");
+    let link = node.link("a.bin");
+    assert_eq!(Client::default().get_with(&link, &[client]).await.status, 200);
+    let late = format!("bytes={}-", 20 * MIB);
+    let rest = Client::default().get_with(&link, &[client, ("range", &late)]).await;
+    assert_eq!(rest.status, 206);
+    assert!(rest.body == content[20 * MIB..]);
+    for refused in [
+        vec![client],
+        vec![client, ("range", "bytes=0-")],
+        vec![("x-forwarded-for", "203.0.113.2"), ("range", "bytes=41000000-")],
+        // More than what is left of the 32 MiB.
+        vec![client, ("range", &late)],
+    ] {
+        assert_eq!(Client::default().get_with(&link, &refused).await.slug(), "used-token", "{refused:?}");
+    }
+    assert_eq!(Client::default().get_with(&link, &[client, ("range", "bytes=41943039-")]).await.status, 206);
+    node.pass(Duration::from_secs(60));
+    let after = Client::default().get_with(&link, &[client, ("range", "bytes=41943039-")]).await;
+    assert_eq!(after.slug(), "used-token");
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn a_client_without_a_proxy_gets_nothing_after_all_of_it() {
+    let node = Node::start().await;
+    node.put("a.bin", &pattern(MIB));
+    let link = node.link("a.bin");
+    assert_eq!(Client::default().get(&link).await.status, 200);
+    assert_eq!(Client::default().get_with(&link, &[("range", "bytes=1000-")]).await.slug(), "used-token");
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn a_form_that_comes_by_another_name_is_told_the_apps_own() {
+    let services = Services::start().await;
+    let base = &services.settings.web.public_url;
+    for (host, origin) in [("192.168.1.5:8080", Some("http://192.168.1.5:8080")), ("oncelink", None)] {
+        let mut fields = vec![("host", host), ("accept", "application/json")];
+        fields.extend(origin.map(|origin| ("origin", origin)));
+        let answer = Client::default().request(Method::POST, &format!("{base}/login"), &fields).await;
+        assert_eq!((answer.status.as_u16(), answer.slug().as_str()), (403, "other-address"), "{host}");
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(text.contains(base) && text.contains("proxy_set_header Host"), "{text}");
+    }
+    let foreign = [("origin", "https://evil.example"), ("accept", "application/json")];
+    let answer = Client::default().request(Method::POST, &format!("{base}/login"), &foreign).await;
+    assert_eq!(answer.slug(), "foreign-form");
+    services.stop().await;
+}

@@ -1,0 +1,220 @@
+//! A shared used-token store that is put back from a dump: whatever was redeemed since is refused, on
+//! every node, and nothing else is lost for it. The dump is a copy of the store's tables.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use oncelink::clock::Clock;
+use oncelink::used_tokens::UsedTokens;
+use oncelink::used_tokens::sql::SqlUsedTokens;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use crate::support::client::Client;
+use crate::support::{Node, Setup, T0, pattern, postgres};
+
+/// Longer than anything takes on a machine that isn't stuck.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A database for nodes to share, each with a data directory of its own.
+struct Shared {
+    database: String,
+    /// The nodes' share and keys.
+    first: Setup,
+}
+
+impl Shared {
+    async fn new() -> Option<Shared> {
+        let database = postgres::empty_schema().await?;
+        let mut first = Setup { clock: Clock::wall(), ..Setup::default() };
+        first.settings.download.used_tokens = database.clone().into();
+        first.settings.download.public_url = "http://files.example".to_owned();
+        Some(Shared { database, first })
+    }
+
+    /// A node that keeps its memory in the folder `data`.
+    async fn node(&self, data: &str) -> Node {
+        let mut setup = Setup { clock: Clock::wall(), dir: self.first.dir.clone(), ..Setup::default() };
+        setup.settings = self.first.settings.clone();
+        setup.settings.data_dir = self.first.dir.path().join(data);
+        setup.start().await
+    }
+
+    async fn execute(&self, statements: &[&str]) {
+        let mut connection = sqlx::AnyConnection::connect(&self.database).await.unwrap();
+        let mut transaction = connection.begin().await.unwrap();
+        for statement in statements {
+            transaction.execute(AssertSqlSafe((*statement).to_owned())).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    async fn dump(&self) {
+        self.execute(&[
+            "CREATE TABLE dumped_tokens AS TABLE used_tokens",
+            "CREATE TABLE dumped_state AS TABLE used_tokens_state",
+            "CREATE TABLE dumped_branches AS TABLE used_tokens_branches",
+        ])
+        .await;
+    }
+
+    async fn put_back(&self) {
+        self.execute(&[
+            "DELETE FROM used_tokens",
+            "DELETE FROM used_tokens_state",
+            "DELETE FROM used_tokens_branches",
+            "INSERT INTO used_tokens SELECT * FROM dumped_tokens",
+            "INSERT INTO used_tokens_state SELECT * FROM dumped_state",
+            "INSERT INTO used_tokens_branches SELECT * FROM dumped_branches",
+        ])
+        .await;
+    }
+}
+
+async fn status(node: &Node, path: &str) -> u16 {
+    Client::default().get(&node.url(path)).await.status.as_u16()
+}
+
+/// The path of a fresh token.
+fn fresh(node: &Node) -> String {
+    format!("/d/{}", node.issue("a.bin", |_| {}).token)
+}
+
+async fn redeem(node: &Node) -> String {
+    let path = fresh(node);
+    assert_eq!(status(node, &path).await, 200);
+    path
+}
+
+/// Asks until the answer is `wanted`; nothing but a refusal may come before.
+async fn refused_until(node: &Node, path: &str, wanted: u16) {
+    let asked = async {
+        loop {
+            let found = status(node, path).await;
+            if found == wanted {
+                return;
+            }
+            assert!([410, 503].contains(&found), "{found}");
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap();
+}
+
+/// Waits until what a node remembers is no longer `before`.
+async fn remembers_more(data: &Path, before: &str) -> String {
+    let path = data.join("download/remembered");
+    let looked = async {
+        loop {
+            match fs::read_to_string(&path) {
+                Ok(text) if text != before => return text,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, looked).await.unwrap()
+}
+
+#[actix_web::test]
+async fn a_store_put_back_from_a_dump_while_its_node_is_down_lets_nothing_in_twice() {
+    let Some(shared) = Shared::new().await else { return };
+    let mut node = shared.node("data").await;
+    node.put("a.bin", &pattern(5000));
+    shared.dump().await;
+    for _restored in ["once", "and once more, from the same dump"] {
+        let used = redeem(&node).await;
+        let unused = fresh(&node);
+        node.stop().await;
+        shared.put_back().await;
+        node = shared.node("data").await;
+        let reply = Client::default().get(&node.url(&used)).await;
+        assert_eq!((reply.status.as_u16(), reply.slug().as_str()), (410, "expired-token"));
+        assert_eq!(status(&node, &unused).await, 410, "lost, never given twice");
+        redeem(&node).await;
+    }
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn a_store_put_back_under_running_nodes_lets_nothing_in_twice() {
+    let Some(shared) = Shared::new().await else { return };
+    let (first, second) = (shared.node("data").await, shared.node("data of the second").await);
+    first.put("a.bin", &pattern(5000));
+    shared.dump().await;
+    let before = remembers_more(&shared.first.dir.path().join("data of the second"), "").await;
+    let used = redeem(&first).await;
+    remembers_more(&shared.first.dir.path().join("data of the second"), &before).await;
+    shared.put_back().await;
+    // The second node never saw that jti, and knows only that the store was further.
+    let reply = Client::default().get(&second.url(&used)).await;
+    assert!([410, 503].contains(&reply.status.as_u16()), "{reply:?}");
+    refused_until(&second, &used, 410).await;
+    refused_until(&first, &used, 410).await;
+    // Both have the new fence, and both go on.
+    for node in [&first, &second] {
+        let served = async { while status(node, &fresh(node)).await != 200 {} };
+        tokio::time::timeout(PATIENCE, served).await.unwrap();
+        assert_eq!(status(node, &used).await, 410);
+    }
+    first.stop().await;
+    second.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_that_comes_back_late_finds_out_a_store_that_went_on_after_it_was_put_back() {
+    let Some(shared) = Shared::new().await else { return };
+    let first = shared.node("data").await;
+    first.put("a.bin", &pattern(5000));
+    shared.dump().await;
+    let used = redeem(&first).await;
+    first.stop().await;
+    shared.put_back().await;
+    // Nobody who remembers is there, and the store goes on, further than it was before.
+    let second = shared.node("an empty disk").await;
+    for _ in 0..5 {
+        redeem(&second).await;
+    }
+    second.stop().await;
+    let first = shared.node("data").await;
+    assert_eq!(status(&first, &used).await, 410);
+    first.stop().await;
+}
+
+#[actix_web::test]
+async fn one_nodes_empty_disk_fences_nobody() {
+    let Some(shared) = Shared::new().await else { return };
+    let first = shared.node("data").await;
+    first.put("a.bin", &pattern(5000));
+    let used = redeem(&first).await;
+    let unused = fresh(&first);
+    let second = shared.node("an empty disk").await;
+    assert_eq!(status(&second, &used).await, 410);
+    assert_eq!(status(&second, &unused).await, 200);
+    assert_eq!(status(&first, &fresh(&first)).await, 200);
+    first.stop().await;
+    second.stop().await;
+}
+
+#[actix_web::test]
+async fn the_time_of_a_shared_store_is_reset_for_all_who_use_it() {
+    let Some(database) = postgres::empty_schema().await else { return };
+    let ahead = T0.plus(Duration::from_secs(400 * 86_400));
+    let clock = Clock::manual(ahead);
+    let running = SqlUsedTokens::connect(&database, &clock, Some(T0)).await.unwrap();
+    running.keep_time(ahead).await.unwrap();
+    let right = Clock::manual(T0);
+    let operator = SqlUsedTokens::connect(&database, &right, None).await.unwrap();
+    assert_eq!(right.now(), ahead, "the mark holds until it is reset");
+    assert_eq!(operator.reset_time(T0).await.unwrap(), ahead);
+    // The process that runs on writes its old mark no more, and learns of the new epoch.
+    running.keep_time(ahead.plus(Duration::from_secs(9))).await.unwrap();
+    running.standing(T0).await.unwrap();
+    assert_eq!((running.time_reset(), running.fence().secs()), (Some(T0), T0.secs() + 1));
+    assert_eq!(running.time_reset(), None);
+    let clock = Clock::manual(T0);
+    let next = SqlUsedTokens::connect(&database, &clock, None).await.unwrap();
+    assert_eq!((clock.now(), next.fence().secs()), (T0, T0.secs() + 1));
+    for store in [running, operator, next] {
+        store.close().await;
+    }
+}
