@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::files::FileVersion;
+use oncelink::files::identity::{Edges, Trace};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
 use oncelink::used_tokens::sled::SledUsedTokens;
@@ -71,6 +72,13 @@ fn used(now: Timestamp) -> UsedToken {
         resume_key: Digest::from_bytes(key),
         until: now.plus(Duration::from_secs(86_400)),
         version: FileVersion { len: 123_456_789, modified_ns: now.secs() * 1_000_000_000 + 123_456_789 },
+        trace: Some(Trace {
+            inode: 5_000_000,
+            changed_ns: now.secs() * 1_000_000_000 + 123_456_789,
+            edges: Edges::from_bytes(*jti.as_bytes().first_chunk().unwrap()),
+        }),
+        reserved: 0,
+        active_at: now,
     };
     let forget_at = now.plus(Duration::from_secs(90_010));
     UsedToken { jti, marked_at: now, forget_at, mark: Mark::Redeemed(Some(lease)) }

@@ -66,15 +66,20 @@ pub static LINKS_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("links.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/links.js"))
 });
 
-/// What keeps the list of a link's deliveries up to date.
+/// What keeps the pages of a link's owner up to date.
 pub static LIVE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("live.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/live.js"))
+});
+
+/// What keeps the public page of a link up to date.
+pub static PUBLIC_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("public.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/public.js"))
 });
 
 /// The asset at `/static/{hash}/{name}`, if there is one.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT]
+    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT]
         .into_iter()
         .map(|asset| &**asset)
         .find(|asset| asset.url == url)

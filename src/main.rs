@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use oncelink::cli::{self, Cli};
 use tikv_jemallocator::Jemalloc;
 
@@ -12,7 +11,7 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    let command_line = Cli::parse();
+    let command_line = Cli::of(std::env::args_os()).unwrap_or_else(|told| told.exit());
     let end = actix_web::rt::System::new().block_on(cli::run(command_line));
     end.unwrap_or_else(|error| cli::report(&error))
 }

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::Jti;
 
+/// The header in which a download service that is asked with a signed command whether it is ready
+/// shows that it holds its node key: [`crate::secret::Digest::prove`] of the key about the command's jti.
+pub const PROOF_HEADER: &str = "oncelink-node-proof";
+
 /// How far a delivery has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

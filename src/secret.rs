@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
@@ -79,6 +80,12 @@ impl Digest {
     /// A digest read back from a store.
     pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
+    }
+
+    /// Shows that whoever has this digest was asked `about` this: HMAC-SHA256 in base64url.
+    pub fn prove(&self, about: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        URL_SAFE_NO_PAD.encode(hmac::sign(&key, about.as_bytes()))
     }
 
     /// The 32 bytes, for storing them.

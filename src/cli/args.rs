@@ -1,5 +1,6 @@
 //! What may be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,13 +43,17 @@ pub enum Command {
     /// The keys that sign tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The download services: their keys, and which of them are ours
+    #[command(subcommand)]
+    Nodes(NodesCommand),
     /// Download addresses
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Make tokens useless, redeemed or not; asks the running download service
+    /// Make tokens useless, redeemed or not; asks the running download services
     Revoke {
-        /// The ids of the tokens, as `token inspect` and the log show them
-        #[arg(required = true, value_name = "JTI", value_parser = jti, allow_hyphen_values = true)]
+        /// The ids of the tokens, as `token inspect` and the log show them; after `--` where one begins
+        /// with two hyphens
+        #[arg(required = true, value_name = "JTI", value_parser = jti)]
         jtis: Vec<Jti>,
     },
     /// Look at settings, shares, keys, store and clock: what is wrong, and how to mend it
@@ -187,11 +192,48 @@ pub enum KeysCommand {
         #[arg(long, value_enum, default_value_t = KeyAlgorithm::EdDsa)]
         algorithm: KeyAlgorithm,
     },
+    /// Take a key out at once because others may have it: nothing that it signed is good any more
+    ///
+    /// Where that is the active key, a new one is made. Every download service refuses the key within a
+    /// minute; one that reads a file needs the new `oncelink keys export` in its place.
+    Remove {
+        /// The key's id, as `keys list` shows it; after `--` where it begins with a hyphen
+        #[arg(value_name = "KID", allow_hyphen_values = true)]
+        kid: String,
+    },
+    /// Go on with the keys that lie here where the database knows others, which are lost
+    Adopt,
     /// Print the public keys
     Export {
         /// As a JWKS (RFC 7517), which is the default and the only form
         #[arg(long)]
         jwks: bool,
+    },
+}
+
+/// `oncelink nodes …`
+#[derive(Debug, Subcommand)]
+pub enum NodesCommand {
+    /// Make the key of a node that the settings name, and print it once
+    Add {
+        /// Its `name` in `[[node]]`
+        name: String,
+    },
+    /// List the nodes and their states
+    List {
+        /// One JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a node out for good: no tokens, nothing that it tells is heard, nothing waits for it
+    Remove {
+        /// Its name as `nodes list` shows it
+        name: String,
+    },
+    /// Give a node another key, and print it once
+    Rekey {
+        /// Its `name` in `[[node]]`
+        name: String,
     },
 }
 
@@ -244,6 +286,27 @@ pub struct TokenMint {
     pub audience: Option<String>,
 }
 
+impl Cli {
+    /// What was typed. A jti may begin with a hyphen, and options may stand behind it all the same.
+    ///
+    /// # Errors
+    /// What is wrong with it; help and version, too, are told this way.
+    pub fn of(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let mut words: Vec<OsString> = words.into_iter().collect();
+        let is_jti = |word: &OsString| {
+            word.to_str().is_some_and(|word| word.starts_with('-') && word.parse::<Jti>().is_ok())
+        };
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        let (before, after) = words.split_at(end);
+        if before.iter().any(|word| word == "revoke") && before.iter().any(is_jti) {
+            let (jtis, rest): (Vec<OsString>, Vec<OsString>) = before.iter().cloned().partition(is_jti);
+            let after = after.iter().skip(1).cloned();
+            words = rest.into_iter().chain([OsString::from("--")]).chain(jtis).chain(after).collect();
+        }
+        Cli::try_parse_from(words)
+    }
+}
+
 fn jti(text: &str) -> Result<Jti, crate::id::InvalidJti> {
     text.parse()
 }
@@ -264,9 +327,42 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    fn typed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::of(line.split(' ').map(OsString::from))
+    }
+
     #[test]
     fn a_jti_may_begin_with_a_hyphen() {
-        let cli = Cli::try_parse_from(["oncelink", "revoke", "-AAAAAAAAAAAAAAAAAAAAA"]).unwrap();
-        assert!(matches!(cli.command, Some(Command::Revoke { jtis }) if jtis.len() == 1));
+        for line in [
+            "oncelink revoke -AAAAAAAAAAAAAAAAAAAAA",
+            "oncelink revoke --config f.toml -AAAAAAAAAAAAAAAAAAAAA",
+            "oncelink revoke -AAAAAAAAAAAAAAAAAAAAA --config f.toml",
+            "oncelink revoke -- -AAAAAAAAAAAAAAAAAAAAA",
+            "oncelink --config f.toml revoke --AAAAAAAAAAAAAAAAAAAA",
+        ] {
+            let cli = typed(line).unwrap();
+            assert_eq!(cli.config.is_some(), line.contains("f.toml"), "{line}");
+            assert!(matches!(cli.command, Some(Command::Revoke { jtis }) if jtis.len() == 1), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_option_behind_a_jti_is_one() {
+        let cli =
+            typed("oncelink revoke AAAAAAAAAAAAAAAAAAAAAA BAAAAAAAAAAAAAAAAAAAAA --config f.toml").unwrap();
+        assert!(cli.config.is_some());
+        assert!(matches!(cli.command, Some(Command::Revoke { jtis }) if jtis.len() == 2));
+        assert!(typed("oncelink revoke AAAAAAAAAAAAAAAAAAAAAA --unknown").is_err());
+    }
+
+    #[test]
+    fn a_key_id_may_begin_with_a_hyphen() {
+        for kid in ["-abc", "--abc", "abc"] {
+            let cli = typed(&format!("oncelink keys remove {kid} --config f.toml")).unwrap();
+            assert!(cli.config.is_some(), "{kid}");
+            assert!(
+                matches!(cli.command, Some(Command::Keys(KeysCommand::Remove { kid: found })) if found == kid)
+            );
+        }
     }
 }

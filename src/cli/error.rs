@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::cli::as_owner::NotTheOwner;
 use crate::config::SettingsError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -11,9 +12,12 @@ use crate::web::OpenError;
 use crate::web::accounts::AccountError;
 use crate::web::actions::ActionError;
 use crate::web::db::QueryError;
+use crate::web::instance::KeysError;
 use crate::web::issue::IssueError;
 use crate::web::mail::trial::TrialError;
+use crate::web::nodes::keys::NodeError;
 use crate::web::passwords::HashError;
+use crate::web::revocations::RevokeError;
 use crate::web::self_service::SelfServiceError;
 use crate::web::signer::SignerError;
 
@@ -36,6 +40,18 @@ pub enum CliError {
     /// The services can't run.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The command would leave files that the service can't read.
+    #[error(transparent)]
+    Owner(#[from] NotTheOwner),
+    /// What was wanted of a node can't be done.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A revocation was not delivered.
+    #[error(transparent)]
+    Revoke(#[from] RevokeError),
+    /// The keys are not those of the database.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The log can't be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -79,7 +95,9 @@ pub enum CliError {
         error: TokenError,
     },
     /// The download service did not answer.
-    #[error("cannot reach the download service at {at}; is it running, and is `download.public_url` right?")]
+    #[error(
+        "cannot reach the download service at {at}; is it running, and is `download.inner_url` right? It is told as soon as the web app reaches it"
+    )]
     Unreachable {
         /// The address that was asked.
         at: String,

@@ -6,14 +6,22 @@ use std::fmt::Write;
 use crate::cli::args::{KeyAlgorithm, KeysCommand};
 use crate::cli::error::CliError;
 use crate::cli::{print, remark};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::web::OpenError;
+use crate::web::administration::Administration;
+use crate::web::db::Database;
+use crate::web::instance;
+use crate::web::revocations::RevokeError;
 use crate::web::signer::{self, KeyType, ListedKey, Signer};
 
-pub(super) fn run(settings: &Settings, command: &KeysCommand, now: Timestamp) -> Result<(), CliError> {
+pub(super) async fn run(settings: &Settings, command: &KeysCommand, clock: Clock) -> Result<(), CliError> {
+    let now = clock.now();
     match command {
         KeysCommand::List { json } => list(settings, *json),
-        KeysCommand::Rotate { algorithm } => rotate(settings, *algorithm, now),
+        KeysCommand::Rotate { algorithm } => rotate(settings, *algorithm, now).await,
+        KeysCommand::Remove { kid } => remove(settings, kid, clock).await,
+        KeysCommand::Adopt => adopt(settings, now).await,
         KeysCommand::Export { .. } => export(settings, now),
     }
 }
@@ -43,20 +51,66 @@ fn line(key: &ListedKey) -> String {
     format!("{}  {}  made {}  {state}", key.kid, key.algorithm, key.made_at)
 }
 
-fn rotate(settings: &Settings, algorithm: KeyAlgorithm, now: Timestamp) -> Result<(), CliError> {
+async fn rotate(settings: &Settings, algorithm: KeyAlgorithm, now: Timestamp) -> Result<(), CliError> {
     let key_type = match algorithm {
         KeyAlgorithm::EdDsa => KeyType::Ed25519,
         KeyAlgorithm::Es256 => KeyType::P256,
     };
     let kid = signer::rotate(&settings.keys_dir(), key_type, now, settings.token.max_lifetime)?;
+    note_signer(settings, &kid).await;
     print(&format!("{kid}\n"))?;
     remark("this key signs from now on; the one before still verifies what it signed");
+    remark_on_files(settings);
+    Ok(())
+}
+
+fn remark_on_files(settings: &Settings) {
     if !settings.download.keys.contains("://") {
         remark(&format!(
             "download services that read {} need the new `oncelink keys export` first",
             settings.download.keys
         ));
     }
+}
+
+/// Remembers in the database which key signs now, so that a web app with other keys is known by it. The
+/// web app does so itself when it runs or starts; this counts where keys are changed often in between.
+async fn note_signer(settings: &Settings, kid: &str) {
+    let is_there = settings.web.database.is_postgres() || settings.database_file().exists();
+    if !is_there {
+        return;
+    }
+    let noted = async {
+        let db = Database::open(settings).await.map_err(OpenError::from)?;
+        instance::signs_now(&db, kid).await.map_err(CliError::from)
+    };
+    if let Err(error) = noted.await {
+        remark(&format!("the database does not know of it yet: {}", crate::telemetry::chain(&error)));
+    }
+}
+
+/// The key first: whatever fails afterwards, nothing that it signed is good any more.
+async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliError> {
+    let now = clock.now();
+    let active = signer::remove(&settings.keys_dir(), kid, now)?;
+    note_signer(settings, &active).await;
+    let desk = Administration::open(settings, clock).await?;
+    desk.end_key(kid, now).await?;
+    print(&format!("{active}\n"))?;
+    remark("this key signs from now on; every download service refuses the removed one within a minute");
+    remark_on_files(settings);
+    let revocations = &desk.issued.revocations;
+    revocations.tell_over_http(&desk.issuer).map_err(RevokeError::from)?;
+    if revocations.deliver(true, now).await.iter().any(|node| node.outcome.is_err()) {
+        remark("transfers that it began are cut as soon as the web app reaches the download services");
+    }
+    Ok(())
+}
+
+async fn adopt(settings: &Settings, now: Timestamp) -> Result<(), CliError> {
+    let db = Database::open(settings).await.map_err(OpenError::from)?;
+    instance::adopt(&db, settings, now).await?;
+    remark("these keys are the ones of this database from now on; every web app on it needs them");
     Ok(())
 }
 

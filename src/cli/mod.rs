@@ -13,18 +13,23 @@ use crate::server::{self, Role};
 use crate::telemetry;
 
 mod args;
+mod as_owner;
 mod audit;
 mod check;
 mod error;
 mod keys;
 mod mail;
+mod nodes;
 mod open_files;
 mod revoke;
 mod ring;
 mod token;
 mod user;
 
-pub use args::{AuditCommand, Cli, Command, KeysCommand, MailCommand, TokenCommand, UserCommand};
+pub use args::{
+    AuditCommand, Cli, Command, KeysCommand, MailCommand, NodesCommand, TokenCommand, UserCommand,
+};
+pub use as_owner::NotTheOwner;
 pub use error::{CliError, PublicKeysError};
 
 /// Does what the command line asks for.
@@ -38,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         command => command.unwrap_or(Command::Serve),
     };
     let settings = Settings::of_process(cli.config.as_deref())?;
+    as_owner::become_owner(&settings)?;
     let clock = Clock::wall();
     let now = clock.now();
     match command {
@@ -47,9 +53,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::User(command) => done(user::run(&settings, command, clock).await),
         Command::Audit(command) => audit::run(&settings, &command).await,
         Command::Mail(command) => done(mail::run(&settings, command, clock).await),
-        Command::Keys(command) => done(keys::run(&settings, &command, now)),
+        Command::Keys(command) => done(keys::run(&settings, &command, clock).await),
+        Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
-        Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),
+        Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
         Command::Check => check::run(&settings, &clock).await,
         Command::Completions { shell } => done(print(&args::completions(shell))),
     }

@@ -1,32 +1,48 @@
-//! `oncelink revoke …`: signs a command and hands it to the running download service, which alone
-//! may write its used-token store.
+//! `oncelink revoke …`: puts the revocations into the database and hands them to the running download
+//! services, which alone may write their used-token stores. What one of them does not take now, the web
+//! app goes on trying.
+
+use std::time::Duration;
 
 use crate::cli::error::CliError;
-use crate::cli::{print, ring, token};
-use crate::clock::Timestamp;
-use crate::config::Settings;
+use crate::cli::print;
+use crate::clock::Clock;
+use crate::config::{NodeSettings, Settings};
 use crate::id::Jti;
+use crate::web::administration::Administration;
+use crate::web::revocations::RevokeError;
 
-/// Jtis in one command, so that its token stays well below the longest that is read.
-const PER_COMMAND: usize = 64;
-
-pub(super) async fn run(settings: &Settings, jtis: &[Jti], now: Timestamp) -> Result<(), CliError> {
-    let service = &settings.download.public_url;
-    let at = format!("{service}/revocations");
-    let unreachable = |source| CliError::Unreachable { at: service.clone(), source };
-    let issuer = token::issuer(settings, service, now)?;
-    let client = ring::client(service).map_err(unreachable)?;
-    for part in jtis.chunks(PER_COMMAND) {
-        let command = issuer.issue_command(part, now)?;
-        let answer = client.post(&at).bearer_auth(&command.token).send().await.map_err(unreachable)?;
-        match answer.status().as_u16() {
-            204 => print(&part.iter().map(|jti| format!("revoked {jti}\n")).collect::<String>())?,
-            status => {
-                return Err(CliError::NotRevoked { at: service.clone(), status, remedy: remedy(status) });
-            }
+pub(super) async fn run(settings: &Settings, jtis: &[Jti], clock: Clock) -> Result<(), CliError> {
+    let desk = Administration::open(settings, clock).await?;
+    let now = desk.clock.now();
+    let revocations = &desk.issued.revocations;
+    revocations.tell_over_http(&desk.issuer).map_err(RevokeError::from)?;
+    let longest = settings.token.max_lifetime.max(settings.download.lease_max);
+    let forget_at = now.plus(longest).plus(settings.token.leeway * 2).plus(Duration::from_secs(3600));
+    let active: Vec<&NodeSettings> = desk.nodes.active().await?;
+    for jti in jtis {
+        // One that was not issued by the web app may be known to any node.
+        let audience = desk.issued.node_of(*jti).await?;
+        let audiences: Vec<&str> = match &audience {
+            Some(audience) => vec![audience],
+            None => active.iter().map(|node| node.public_url.as_str()).collect(),
+        };
+        revocations.mark(&[*jti], &audiences, forget_at, now).await?;
+    }
+    for delivered in revocations.deliver(true, now).await {
+        if let Err(error) = delivered.outcome {
+            return Err(refused(delivered.at, error));
         }
     }
-    Ok(())
+    print(&jtis.iter().map(|jti| format!("revoked {jti}\n")).collect::<String>())
+}
+
+fn refused(at: String, error: RevokeError) -> CliError {
+    match error {
+        RevokeError::Unreachable(source) => CliError::Unreachable { at, source },
+        RevokeError::Answer(status) => CliError::NotRevoked { at, status, remedy: remedy(status) },
+        other => CliError::Revoke(other),
+    }
 }
 
 const fn remedy(status: u16) -> &'static str {
@@ -36,7 +52,7 @@ const fn remedy(status: u16) -> &'static str {
              run this where the web app runs, with the same settings"
         }
         410 => "the command was too old when it arrived: set both machines' clocks",
-        404 | 405 => "something else answers at `download.public_url`",
+        404 | 405 => "something else answers at its inner address",
         429 | 503 => "try again in a moment, and look into its log if that does not help",
         _ => "look into its log",
     }

@@ -8,7 +8,7 @@ use crate::cli::{print, remark, ring};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::id::FilePath;
-use crate::token::{self, Rules};
+use crate::token::{self, Rules, TokenError};
 use crate::web::issue::{DownloadOrder, Issuer};
 use crate::web::signer::Signer;
 
@@ -42,7 +42,8 @@ fn address(settings: &Settings, mint: &TokenMint, now: Timestamp) -> Result<Stri
             mint.file.share().escape_debug()
         ));
     }
-    let audience = mint.audience.as_deref().unwrap_or(&settings.download.public_url);
+    let usual = usual_audience(settings);
+    let audience = mint.audience.as_deref().unwrap_or(&usual);
     let order = DownloadOrder {
         name: mint.name.as_deref(),
         confirm: mint.confirm,
@@ -50,6 +51,13 @@ fn address(settings: &Settings, mint: &TokenMint, now: Timestamp) -> Result<Stri
         ..DownloadOrder::new(OPERATOR, &mint.file)
     };
     Ok(issuer(settings, audience, now)?.issue_download(&order, now)?.address)
+}
+
+/// The download service that a token is for where nothing else is said: the first that may have new ones.
+fn usual_audience(settings: &Settings) -> String {
+    let mut services = settings.download_services().into_iter();
+    let first = services.find(|node| node.weight > 0);
+    first.map_or_else(|| settings.download.public_url.clone(), |node| node.public_url)
 }
 
 /// What the download service would refuse is refused here, where it can still be mended.
@@ -71,7 +79,8 @@ fn check_order(settings: &Settings, mint: &TokenMint) -> Result<(), CliError> {
         let problem = format!("`{}` is no name that a file could have", name.escape_debug());
         return usage("--name", problem, "choose 1 to 255 bytes without `/`, and not `.` or `..`".to_owned());
     }
-    let audience = mint.audience.as_deref().unwrap_or(&settings.download.public_url);
+    let usual = usual_audience(settings);
+    let audience = mint.audience.as_deref().unwrap_or(&usual);
     if !audience.starts_with("http://") && !audience.starts_with("https://") || audience.ends_with('/') {
         let problem = format!("`{}` is no download service's public address", audience.escape_debug());
         return usage(
@@ -98,14 +107,26 @@ fn inspect(text: &str) -> Result<(), CliError> {
 
 async fn verify(settings: &Settings, text: &str, now: Timestamp) -> Result<(), CliError> {
     let ring = ring::key_ring(settings, now).await?;
-    let rules = Rules {
-        issuer: settings.web.public_url.clone(),
-        audience: settings.download.public_url.clone(),
-        leeway: settings.token.leeway,
-        max_lifetime: settings.token.max_lifetime,
+    // It is good if it is for any of the download services; what is wrong with it is said of the first.
+    let verdicts = settings.download_services().into_iter().map(|node| {
+        let rules = Rules {
+            issuer: settings.web.public_url.clone(),
+            audience: node.public_url,
+            leeway: settings.token.leeway,
+            max_lifetime: settings.token.max_lifetime,
+        };
+        token::verify_download(token_in(text), &ring, &rules, now, Timestamp::EPOCH)
+    });
+    let better = |kept: Option<Result<_, TokenError>>, next: Result<_, TokenError>| match kept {
+        Some(kept)
+            if kept.is_ok() || next.as_ref().is_err_and(|error| *error == TokenError::WrongAudience) =>
+        {
+            Some(kept)
+        }
+        _ => Some(next),
     };
-    let grant = token::verify_download(token_in(text), &ring, &rules, now, Timestamp::EPOCH)
-        .map_err(|error| CliError::Refused { error })?;
+    let verdict = verdicts.fold(None, better).unwrap_or(Err(TokenError::WrongAudience));
+    let grant = verdict.map_err(|error| CliError::Refused { error })?;
     print(&format!(
         "good: {} until {}, jti {}\n",
         grant.file.as_str().escape_debug(),

@@ -21,7 +21,6 @@ use crate::web::actions::Purpose;
 use crate::web::administration::Administration;
 use crate::web::audit::{Actor, Deed};
 use crate::web::issue::IssueError;
-use crate::web::issued::OverHttp;
 use crate::web::passwords::{Asker, Password, StoredPassword};
 use crate::web::self_service::Changed;
 
@@ -126,17 +125,14 @@ async fn set_disabled(
     Ok(())
 }
 
-/// Tokens that the account has are revoked by whichever process reaches the download service first.
+/// Tokens that the account has are revoked by whichever process reaches the download services first.
 async fn revoke(administration: &Administration) {
-    let now = administration.clock.now();
-    let delivered = match OverHttp::new(administration.issuer.clone()) {
-        Ok(over_http) => {
-            administration.issued.revoke_by(std::sync::Arc::new(over_http));
-            administration.issued.deliver(now).await
-        }
-        Err(error) => Err(error.into()),
+    let (now, revocations) = (administration.clock.now(), &administration.issued.revocations);
+    let delivered = match revocations.tell_over_http(&administration.issuer) {
+        Ok(()) => revocations.deliver(true, now).await.iter().all(|node| node.outcome.is_ok()),
+        Err(_) => false,
     };
-    if delivered.is_err() {
+    if !delivered {
         remark("its download links are revoked as soon as the web app reaches the download service");
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    ConnectionLimits, DownloadSettings, JWKS_PATH, LinkSettings, LogFormat, LogSettings, MailSettings,
-    RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings,
-    WebSettings,
+    ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat, LogSettings,
+    MailSettings, RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress,
+    TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -20,6 +20,7 @@ impl Default for Settings {
             links: LinkSettings::default(),
             mail: MailSettings::default(),
             log: LogSettings::default(),
+            nodes: Vec::new(),
             shares: vec![ShareSettings {
                 name: "books".to_owned(),
                 path: "storage/books".into(),
@@ -27,6 +28,7 @@ impl Default for Settings {
                 write: vec!["staff".to_owned()],
                 manage: Vec::new(),
                 quota: 0,
+                identity: Identity::default(),
             }],
             connection_limits: ConnectionLimits::default(),
         }
@@ -69,6 +71,7 @@ impl Default for DownloadSettings {
         DownloadSettings {
             listen,
             public_url: format!("http://{listen}"),
+            inner_url: String::new(),
             keys: format!("http://{}{JWKS_PATH}", loopback(8080)),
             receipts: format!("http://{}{RECEIPTS_PATH}", loopback(8080)),
             node_key: PathBuf::new(),

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use super::known::{Kind, KnownKey, KnownKeys};
+use super::nodes::reachable;
 use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate};
 
 /// What the name of each of our environment variables starts with.
@@ -275,18 +276,6 @@ fn read(kind: Kind, text: &str) -> Result<Value, String> {
             .filter(Value::is_array)
             .ok_or_else(|| format!("`{text}` is no list; lists are written in TOML or JSON")),
     }
-}
-
-/// The address under which a listener can be reached from its own machine.
-fn reachable(mut listen: std::net::SocketAddr) -> String {
-    if listen.ip().is_unspecified() {
-        let loopback: std::net::IpAddr = match listen {
-            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        };
-        listen.set_ip(loopback);
-    }
-    format!("http://{listen}")
 }
 
 fn kind_of(value: &Value) -> &'static str {

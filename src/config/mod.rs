@@ -18,6 +18,7 @@ mod known;
 mod limits;
 mod load;
 mod network;
+mod nodes;
 mod size;
 mod validate;
 
@@ -26,6 +27,7 @@ pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{Origin, SettingsError};
 pub use limits::ConnectionLimits;
 pub use network::{InvalidNetwork, Network};
+pub use nodes::NodeSettings;
 pub use size::{InvalidSize, parse as parse_size};
 
 /// Where the web app shows its public keys, below its `public_url`.
@@ -52,6 +54,9 @@ pub struct Settings {
     pub mail: MailSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// The download services, where there are several; without any there is the one of `[download]`.
+    #[serde(rename = "node")]
+    pub nodes: Vec<NodeSettings>,
     /// The folders that are hosted, each under its own name.
     #[serde(rename = "share")]
     pub shares: Vec<ShareSettings>,
@@ -64,6 +69,11 @@ impl Settings {
     /// The folder of the private keys; only where the web app runs is there one.
     pub fn keys_dir(&self) -> PathBuf {
         self.data_dir.join("keys")
+    }
+
+    /// The file of accounts, links and receipts, where `web.database` is `sqlite`.
+    pub fn database_file(&self) -> PathBuf {
+        self.data_dir.join("web").join("oncelink.sqlite")
     }
 
     /// The file of the key by which a download service in another process shows the web app that it is
@@ -191,6 +201,8 @@ pub struct DownloadSettings {
     /// Scheme and host under which people reach it, without a trailing slash. Also the `aud` of
     /// tokens. Follows `listen` where it is not set.
     pub public_url: String,
+    /// Scheme, host and port under which the web app reaches it; empty where that follows `listen`.
+    pub inner_url: String,
     /// Where the public keys are: a JWKS file or an http(s) URL. Follows `web.public_url` where it
     /// is not set.
     pub keys: String,
@@ -371,6 +383,21 @@ pub struct ShareSettings {
     /// Most bytes that uploaded files may take up here; 0 = no limit.
     #[serde(default, deserialize_with = "size::deserialize")]
     pub quota: u64,
+    /// What tells one file from another of the same name.
+    #[serde(default)]
+    pub identity: Identity,
+}
+
+/// What tells one file of a share from another of the same name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Identity {
+    /// Inode, size, time of the last change of the content and of the inode.
+    #[default]
+    Inode,
+    /// Size and time of the last change of the content only, for file systems whose inode numbers don't
+    /// last (some in user space), and for nodes that serve copies of the share.
+    Time,
 }
 
 fn everyone() -> Vec<String> {

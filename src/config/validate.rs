@@ -22,6 +22,8 @@ const PASSWORD_MIN_RANGE: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Every form but the one for links fits into this.
 const FORM_LEAST: u64 = 16 * 1024;
+/// Shares of tokens are told apart by far smaller numbers.
+const MAX_WEIGHT: u32 = 1000;
 
 pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
     if settings.data_dir.as_os_str().is_empty() {
@@ -32,6 +34,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
     token(settings)?;
     mail(settings)?;
     log_level(&settings.log.level)?;
+    nodes(settings)?;
     shares(settings)
 }
 
@@ -86,6 +89,9 @@ fn download(settings: &Settings) -> Result<(), Fault> {
         return fault("download.listen", problem, "give each service its own port");
     }
     public_url("download.public_url", &download.public_url)?;
+    if !download.inner_url.is_empty() {
+        public_url("download.inner_url", &download.inner_url)?;
+    }
     keys(&download.keys)?;
     receipts(&download.receipts)?;
     if !download.used_tokens.is_postgres() {
@@ -94,6 +100,40 @@ fn download(settings: &Settings) -> Result<(), Fault> {
     positive("download.lease", download.lease)?;
     not_above("download.lease", download.lease, "download.lease_max", download.lease_max)?;
     connections("download.max_connections", download.max_connections)
+}
+
+fn nodes(settings: &Settings) -> Result<(), Fault> {
+    let (mut names, mut audiences) = (BTreeSet::new(), BTreeSet::new());
+    for (index, node) in settings.nodes.iter().enumerate() {
+        let key = |name: &str| format!("node[{index}].{name}");
+        let is_plain = (1..=64).contains(&node.name.len())
+            && node
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+        if !is_plain {
+            let problem = format!("`{}` is not a node's name", node.name.escape_debug());
+            return fault(&key("name"), problem, "choose up to 64 letters, digits, `-`, `_` and `.`");
+        }
+        if !names.insert(node.name.as_str()) {
+            let problem = format!("`{}` names an earlier node already", node.name);
+            return fault(&key("name"), problem, "give each node its own name");
+        }
+        public_url(&key("public_url"), &node.public_url)?;
+        if !audiences.insert(node.public_url.as_str()) {
+            let problem = format!("`{}` is an earlier node's already", node.public_url);
+            let remedy = "give each node its own public address: tokens are meant for one of them";
+            return fault(&key("public_url"), problem, remedy);
+        }
+        if !node.inner_url.is_empty() {
+            public_url(&key("inner_url"), &node.inner_url)?;
+        }
+        if node.weight > MAX_WEIGHT {
+            let problem = format!("{} is too much", node.weight);
+            return fault(&key("weight"), problem, format!("choose 0 (no new tokens) to {MAX_WEIGHT}"));
+        }
+    }
+    Ok(())
 }
 
 fn mail(settings: &Settings) -> Result<(), Fault> {

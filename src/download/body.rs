@@ -19,7 +19,7 @@ use tokio::time::Sleep;
 use crate::clock::Clock;
 use crate::download::ledger::{PATIENCE, Stream, Take};
 use crate::download::line::Line;
-use crate::files::OpenFile;
+use crate::files::{Glance, OpenFile};
 
 /// Bytes read and written at a time: small enough to stay in a core's cache on the way through.
 pub(crate) const PORTION: usize = 128 * 1024;
@@ -41,8 +41,8 @@ enum Step {
     /// A portion was handed on: once it is written, and other connections have had the worker, read
     /// the next.
     Handed,
-    /// The disk is being waited for.
-    Reading(JoinHandle<io::Result<Portion>>),
+    /// The disk is being waited for; `None` where the file is not what it was.
+    Reading(JoinHandle<io::Result<Option<Portion>>>),
     /// Other streams have sent what comes now; most clients hang up here.
     Pausing(Pin<Box<Sleep>>),
 }
@@ -100,7 +100,7 @@ impl FileBody {
         let mut portion = Portion::of(usize::try_from(count).unwrap_or(PORTION));
         let have = match self.file.read_cached(portion.as_mut(), offset).map_err(BodyError::Unreadable)? {
             Some(0) => return Err(BodyError::Changed),
-            Some(have) if have == portion.as_ref().len() => return self.checked(portion).map(Begun::Bytes),
+            Some(have) if have == portion.as_ref().len() => return self.checked(portion),
             Some(have) => have,
             None => 0,
         };
@@ -108,21 +108,25 @@ impl FileBody {
         self.step = Step::Reading(tokio::task::spawn_blocking(move || {
             let rest = portion.as_mut().get_mut(have..).unwrap_or_default();
             let wanted = rest.len();
-            match file.read(rest, offset + have as u64)? {
-                got if got == wanted => Ok(portion),
-                _ => Err(io::ErrorKind::UnexpectedEof.into()),
-            }
+            let whole = file.read(rest, offset + have as u64)? == wanted;
+            Ok((whole && file.is_the_same()?).then_some(portion))
         }));
         Ok(Begun::Waiting)
     }
 
     /// Bytes read from a file that has changed meanwhile are not handed on: the client would put
-    /// together two versions.
-    fn checked(&self, portion: Portion) -> Result<Bytes, BodyError> {
-        match self.file.unchanged() {
-            Ok(true) => Ok(portion.into()),
-            Ok(false) => Err(BodyError::Changed),
-            Err(e) => Err(BodyError::Unreadable(e)),
+    /// together two versions. One that only grew is looked at more closely.
+    fn checked(&mut self, portion: Portion) -> Result<Begun, BodyError> {
+        match self.file.glance().map_err(BodyError::Unreadable)? {
+            Glance::Unchanged => Ok(Begun::Bytes(portion.into())),
+            Glance::Changed => Err(BodyError::Changed),
+            Glance::Unclear => {
+                let file = self.file.clone();
+                self.step = Step::Reading(tokio::task::spawn_blocking(move || {
+                    Ok(file.is_the_same()?.then_some(portion))
+                }));
+                Ok(Begun::Waiting)
+            }
         }
     }
 
@@ -151,7 +155,8 @@ impl FileBody {
                         .map_err(|gone| BodyError::Unreadable(io::Error::other(gone)))?;
                     self.step = Step::Next;
                     return Poll::Ready(match read {
-                        Ok(portion) => self.checked(portion).map(Some),
+                        Ok(Some(portion)) => Ok(Some(portion.into())),
+                        Ok(None) => Err(BodyError::Changed),
                         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(BodyError::Changed),
                         Err(e) => Err(BodyError::Unreadable(e)),
                     });

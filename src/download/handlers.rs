@@ -14,9 +14,11 @@ use crate::download::conditions::Conditions;
 use crate::download::line::Line;
 use crate::download::pages::Confirm;
 use crate::download::problem::Refusal;
+use crate::download::readiness;
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
 use crate::download::response;
 use crate::download::state::DownloadState;
+use crate::download::very_file;
 use crate::token::{Grant, KeyRing, TokenError, verify_command, verify_download, verify_redeemed};
 use crate::used_tokens::Mark;
 
@@ -48,7 +50,7 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
         }
         "/revocations" => revocations(request, state).await,
         "/healthz" => probe(request, Ok(())),
-        "/readyz" => probe(request, state.ready().await),
+        "/readyz" => readiness::answer(request, state).await,
         "/robots.txt" => {
             probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
@@ -104,12 +106,11 @@ async fn download(
     }
     match redeem::redeem(state, &wanted).await? {
         Outcome::NotModified(version) => Ok(response::not_modified(version)),
-        Outcome::Stream { stream, file, part } => {
+        Outcome::Stream { stream, file, part, tag } => {
             let head = response::head(&wanted.grant, file.version(), &part);
-            let delivery = stream.delivery().clone();
             let line = request.conn_data::<Line>().cloned().unwrap_or_default();
             let body = FileBody::new(stream, file, state.clock.clone(), line);
-            Ok(response::file(head, delivery.resume_key.reveal(), body))
+            Ok(response::file(head, tag.reveal(), body))
         }
     }
 }
@@ -139,7 +140,7 @@ async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Optio
 }
 
 /// Verifies with the keys at hand, and once more if a token's key turns out to be a new one.
-async fn with_keys<T>(
+pub(super) async fn with_keys<T>(
     state: &DownloadState,
     verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
 ) -> Result<T, Refusal> {
@@ -159,15 +160,23 @@ async fn ask(
     state: &Arc<DownloadState>,
     grant: Grant,
 ) -> Result<HttpResponse, Refusal> {
-    match state.store.find(grant.jti).await?.map(|used| used.mark) {
+    let size = match state.store.find(grant.jti).await?.map(|used| used.mark) {
         Some(Mark::Revoked) => return Err(Refusal::Revoked),
+        // A continuation is asked for what was begun; any other token for what was not.
+        _ if grant.again => {
+            let address = address(request, &state.addresses);
+            redeem::size_to_go_on(
+                state,
+                &Request { grant: grant.clone(), ended: None, conditions: Conditions::default(), address },
+            )
+            .await?
+        }
         Some(Mark::Redeemed(_)) => return Err(Refusal::Used),
-        None => {}
-    }
-    let file = redeem::open(state, &grant).await?;
+        None => very_file::open(state, &grant).await?.version().len,
+    };
     let page = Confirm {
         file_name: grant.name.unwrap_or_else(|| grant.file.name().to_owned()),
-        size: file.version().len,
+        size,
         until: grant.expires_at,
         now: state.clock.now(),
         action: request.path().to_owned(),
@@ -196,7 +205,7 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
-fn probe(request: &HttpRequest, verdict: Result<(), String>) -> Result<HttpResponse, Refusal> {
+pub(super) fn probe(request: &HttpRequest, verdict: Result<(), String>) -> Result<HttpResponse, Refusal> {
     match (request.method(), verdict) {
         (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
         (&Method::GET | &Method::HEAD, Err(why)) => {
@@ -219,7 +228,7 @@ fn address(request: &HttpRequest, addresses: &ClientAddresses) -> std::net::IpAd
 }
 
 /// RFC 6750 section 2.1; the scheme in any case.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }

@@ -22,8 +22,9 @@ use crate::token::{KeyRing, KeyRingError, SharedSecret};
 /// Between two questions to the source because of an unknown kid.
 pub const REFETCH_AFTER: Duration = Duration::from_secs(10);
 
-/// Between two questions to the source in any case.
-pub const REFRESH_EVERY: Duration = Duration::from_secs(300);
+/// Between two questions to the source in any case: a key that was taken out because others have it is
+/// refused a minute later everywhere, caches on the way included.
+pub const REFRESH_EVERY: Duration = Duration::from_secs(20);
 
 /// A function that answers a JWKS at once, without waiting.
 pub type JwksProvider = Box<dyn Fn() -> String + Send + Sync>;
@@ -166,7 +167,7 @@ impl KeySource {
         (!Arc::ptr_eq(seen, &current)).then_some(current)
     }
 
-    /// Keeps the ring fresh for ever: every five minutes, or every ten seconds while there is none.
+    /// Keeps the ring fresh for ever: every twenty seconds, or every ten while there is none.
     pub async fn refresh_for_ever(&self, clock: &Clock) {
         let mut ticks = tokio::time::interval(REFETCH_AFTER);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,8 +1,8 @@
 //! The download service: checks a signed token with public keys only, puts its jti on record as
 //! used, durably, and streams the file. It knows no account, no session and no private key.
 //!
-//! `handlers` reads a request, `redeem` applies the rule, the `ledger` bounds what leaves, `body`
-//! sends it; `problem` is the edge where refusals become HTTP.
+//! `handlers` reads a request, `redeem` applies the rule, `very_file` holds the file against what was
+//! redeemed, the `ledger` and the `reservation` in the store bound what leaves, `body` sends it; `problem` is the edge where refusals become HTTP.
 
 mod body;
 mod conditions;
@@ -13,10 +13,14 @@ mod ledger;
 mod line;
 pub mod pages;
 mod problem;
+mod readiness;
 pub mod receipts;
 mod redeem;
+mod reservation;
 mod response;
+mod shared_store;
 mod state;
+mod very_file;
 
 pub use handlers::handle;
 pub use line::Line;

@@ -15,10 +15,12 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::config::Resume;
 use crate::download::conditions::{Conditions, Part, Precondition};
-use crate::download::ledger::{Delivery, Denied, Entered, Proof, Stream, Wish};
+use crate::download::ledger::{Delivery, Denied, Entered, Proof, Stream, Wish, second_key};
 use crate::download::problem::Refusal;
 use crate::download::receipts::Claim;
+use crate::download::reservation::reserve;
 use crate::download::state::DownloadState;
+use crate::download::very_file;
 use crate::files::{FileError, FileVersion, OpenFile};
 use crate::secret::{Digest, Secret};
 use crate::token::{Grant, TokenError};
@@ -38,8 +40,8 @@ pub(crate) struct Request {
 
 /// What a request gets.
 pub(crate) enum Outcome {
-    /// Bytes, and the right to send them.
-    Stream { stream: Stream, file: OpenFile, part: Part },
+    /// Bytes, the right to send them, and the tag to show with them.
+    Stream { stream: Stream, file: OpenFile, part: Part, tag: Secret },
     /// 304: the client has it already. Spends nothing.
     NotModified(FileVersion),
 }
@@ -58,7 +60,7 @@ pub(crate) enum HeadOutcome {
 /// Every refusal; none but a used-up or revoked token is final.
 pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Result<Outcome, Refusal> {
     let jti = request.grant.jti;
-    let file = open(state, &request.grant).await;
+    let file = very_file::open(state, &request.grant).await;
     loop {
         let now = state.clock.now();
         if let Some(delivery) = state.ledger.find(jti) {
@@ -67,6 +69,13 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
                 Err(Unserved::Refused(why)) => return Err(why),
                 Ok(outcome) => return Ok(outcome),
             }
+        }
+        if request.grant.again {
+            let used = state.store.find(jti).await?;
+            if state.ledger.find(jti).is_none() {
+                go_on(state, request, used, now)?;
+            }
+            continue;
         }
         // Whoever shows a tag may hold the resume key of a record; and a request that could not
         // redeem is answered by what is on record, if anything is.
@@ -102,7 +111,8 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         let until = now.plus(state.lease_max);
         let resume_key = Secret::random::<16>()?;
         let address = (state.resume == Resume::SameClient).then_some(request.address);
-        let make = || Delivery::new(jti, file.version(), address, resume_key, until, now);
+        let (file, trace) = very_file::trace(file).await?;
+        let make = || Delivery::new(jti, file.version(), address, resume_key, until, now).of(Some(trace));
         let delivery = match state.ledger.enter(jti, make) {
             Entered::Claiming(delivery) => delivery,
             Entered::Known => continue,
@@ -124,7 +134,8 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         match claim(state, delivery, receipt, &request.grant, range, now).await? {
             Claimed::First(stream) => {
                 tracing::info!(%jti, file = ?request.grant.file, address = %request.address, "redeemed");
-                return Ok(Outcome::Stream { stream, file: file.clone(), part });
+                let tag = stream.delivery().resume_key.clone();
+                return Ok(Outcome::Stream { stream, file, part, tag });
             }
             Claimed::Replay(used) => {
                 reopen(state, request, &used, now)?;
@@ -153,10 +164,12 @@ async fn wait_for_issue(state: &DownloadState, grant: &Grant, now: Timestamp) ->
 pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Result<HeadOutcome, Refusal> {
     let jti = request.grant.jti;
     let now = state.clock.now();
-    let file = open(state, &request.grant).await;
+    let file = very_file::open(state, &request.grant).await;
     let used = state.store.find(jti).await?;
     let delivery = match &used {
+        None if request.grant.again => return Err(request.ended.map_or(Refusal::Used, Refusal::from)),
         None => state.ledger.find(jti),
+        Some(used) if used.mark == Mark::Revoked => return Err(Refusal::Revoked),
         Some(used) => Some(match state.ledger.find(jti) {
             Some(delivery) => delivery,
             None => reopen(state, request, used, now)?,
@@ -166,7 +179,17 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
         return Err(ended.into());
     }
     let file = file?;
-    let current = delivery.as_ref().map(|delivery| delivery.resume_digest());
+    let file = match (&delivery, &used) {
+        (Some(delivery), Some(_)) => {
+            let who = proof(state, request, delivery)?;
+            if !who.is_keyed() && !delivery.is_for(request.address) {
+                return Err(Refusal::Used);
+            }
+            very_file::same(&file, delivery).await?
+        }
+        _ => file,
+    };
+    let current = delivery.as_ref().map(|delivery| delivery.tag_shown(&request.conditions).1);
     let prepared = prepare(&request.conditions, current, file.version());
     let part = match prepared {
         Prepared::Part(part) => part,
@@ -176,31 +199,20 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
     // A record without a delivery cannot be: reopen has made one. A delivery without a record is
     // a claim under way, which a HEAD neither waits for nor disturbs.
     if let (Some(delivery), Some(_)) = (&delivery, &used) {
-        let wish = wish(state, request, delivery, &part);
+        let wish = wish(proof(state, request, delivery)?, delivery, &part);
         delivery.would_admit(&wish, state.lease, now).map_err(denied)?;
-        if file.version() != delivery.version {
-            return Err(Refusal::FileChanged);
-        }
     }
     Ok(HeadOutcome::Headers { version: file.version(), part })
 }
 
-/// Opens the grant's file and holds it against the grant.
-pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFile, Refusal> {
-    let file = match state.shares.file_if_cached(&grant.file) {
-        Some(opened) => opened?,
-        None => {
-            let (shares, path) = (state.shares.clone(), grant.file.clone());
-            // The task can only be lost with the runtime itself.
-            tokio::task::spawn_blocking(move || shares.file(&path))
-                .await
-                .map_err(|gone| FileError::Unreadable(std::io::Error::other(gone)))??
-        }
-    };
-    let version = file.version();
-    let as_issued = grant.size.is_none_or(|size| size == version.len)
-        && grant.version.as_ref().is_none_or(|claimed| *claimed == version.to_string());
-    if as_issued { Ok(file) } else { Err(Refusal::FileChanged) }
+/// The size of the file that a continuation would go on with.
+///
+/// # Errors
+/// The refusal that a `GET` would meet.
+pub(crate) async fn size_to_go_on(state: &Arc<DownloadState>, request: &Request) -> Result<u64, Refusal> {
+    match head(state, request).await? {
+        HeadOutcome::Headers { version, .. } | HeadOutcome::NotModified(version) => Ok(version.len),
+    }
 }
 
 enum Prepared {
@@ -248,42 +260,66 @@ async fn resume(
     now: Timestamp,
 ) -> Result<Outcome, Unserved> {
     // Who it is comes first: a stranger learns nothing but that the token is used.
-    if proof(state, request, delivery) != Proof::Key && !delivery.is_for(request.address) {
+    let who = proof(state, request, delivery)?;
+    if !who.is_keyed() && !delivery.is_for(request.address) {
         return Err(Refusal::Used.into());
     }
+    if state.store.is_shared()
+        && state
+            .store
+            .find(delivery.jti)
+            .await
+            .map_err(Refusal::from)?
+            .is_some_and(|used| used.mark == Mark::Revoked)
+    {
+        state.revoked_elsewhere(delivery.jti);
+        return Err(Refusal::Revoked.into());
+    }
     let file = match file {
-        Ok(file) if file.version() == delivery.version => file,
-        Ok(_) => return Err(Refusal::FileChanged.into()),
+        Ok(file) => very_file::same(file, delivery).await?,
         Err(Refusal::FileChanged) => return Err(Refusal::FileChanged.into()),
         Err(Refusal::File(FileError::Unreadable(e))) => {
             return Err(Refusal::File(FileError::Unreadable(e.kind().into())).into());
         }
         Err(_) => return Err(Refusal::File(FileError::Missing).into()),
     };
-    let part = match prepare(&request.conditions, Some(delivery.resume_digest()), file.version()) {
+    let (shown, current) = delivery.tag_shown(&request.conditions);
+    let part = match prepare(&request.conditions, Some(current), file.version()) {
         Prepared::Part(part) => part,
         Prepared::NotModified(version) => return Ok(Outcome::NotModified(version)),
         Prepared::Refused(why) => return Err(why.into()),
     };
-    let wish = wish(state, request, delivery, &part);
+    let wish = wish(who, delivery, &part);
     let stream = delivery.admit(&state.ledger, &wish, state.lease, now).await.map_err(unserved)?;
+    if who.is_keyed() {
+        reserve(state, delivery, &stream, now).await?;
+    }
     if request.grant.link.is_some() {
         state.receipts.resumed(delivery).await;
     }
-    tracing::info!(jti = %delivery.jti, range = ?wish.range, by_key = wish.proof == Proof::Key, "resumed");
-    Ok(Outcome::Stream { stream, file: file.clone(), part })
+    tracing::info!(jti = %delivery.jti, range = ?wish.range, by = ?wish.proof, "resumed");
+    // Whoever asks by one tag is not shown the other.
+    let tag = shown.unwrap_or_else(|| delivery.resume_key.clone());
+    Ok(Outcome::Stream { stream, file, part, tag })
 }
 
-fn proof(state: &DownloadState, request: &Request, delivery: &Delivery) -> Proof {
-    match request.conditions.shown_key(delivery.resume_digest()) {
-        Some(_) if state.resume != Resume::Off => Proof::Key,
-        _ => Proof::Address(request.address),
+/// How a client shows that it is the one that redeemed.
+///
+/// # Errors
+/// A continuation that has ended begins nothing: what went on by it goes on by its tag.
+fn proof(state: &DownloadState, request: &Request, delivery: &Delivery) -> Result<Proof, Refusal> {
+    match (delivery.tag_shown(&request.conditions).0, request.ended) {
+        (Some(_), _) if state.resume != Resume::Off => Ok(Proof::Key),
+        (_, Some(ended)) if request.grant.again => Err(ended.into()),
+        (_, None) if request.grant.again && state.resume != Resume::Off => Ok(Proof::Continuation),
+        _ if request.grant.again => Err(Refusal::Used),
+        _ => Ok(Proof::Address(request.address)),
     }
 }
 
-fn wish(state: &DownloadState, request: &Request, delivery: &Delivery, part: &Part) -> Wish {
+fn wish(proof: Proof, delivery: &Delivery, part: &Part) -> Wish {
     let range = byte_range(part, delivery.version.len);
-    Wish { range, plain: matches!(part, Part::Whole), proof: proof(state, request, delivery) }
+    Wish { range, plain: matches!(part, Part::Whole), proof }
 }
 
 fn unserved(why: Denied) -> Unserved {
@@ -303,8 +339,22 @@ fn denied(why: Denied) -> Refusal {
     }
 }
 
-/// A jti that is on record but not open in the ledger: opened again for whoever shows its resume
-/// key while the lease lasts.
+/// A continuation of what is not open in the ledger.
+///
+/// # Errors
+/// When nothing was begun, or nothing is left of it to go on with: a continuation redeems nothing.
+fn go_on(
+    state: &DownloadState,
+    request: &Request,
+    used: Option<UsedToken>,
+    now: Timestamp,
+) -> Result<Arc<Delivery>, Refusal> {
+    let used = used.ok_or_else(|| request.ended.map_or(Refusal::Used, Refusal::from))?;
+    reopen(state, request, &used, now)
+}
+
+/// A jti that is on record but not open in the ledger: opened again for a client that shows a resume key
+/// or a continuation while the lease lasts.
 fn reopen(
     state: &DownloadState,
     request: &Request,
@@ -319,13 +369,25 @@ fn reopen(
     if state.resume == Resume::Off || lease.until <= now {
         return Err(Refusal::Used);
     }
-    let resume_key = request.conditions.shown_key(&lease.resume_key).ok_or(Refusal::Used)?;
-    // What the ledger does not know was sent before this process started: at the latest at the
-    // moment up to which the store had kept time then.
+    let conditions = &request.conditions;
+    let shown = conditions
+        .shown_key(&lease.resume_key)
+        .or_else(|| conditions.shown_key(&second_key(&lease.resume_key).digest()));
+    match (&shown, request.ended) {
+        (Some(_), _) => {}
+        (None, Some(ended)) if request.grant.again => return Err(ended.into()),
+        // This node knows that it went out whole: only a key opens that.
+        (None, None) if request.grant.again && !state.ledger.went_out_whole(used.jti) => {}
+        (None, _) => return Err(Refusal::Used),
+    }
+    // What the ledger does not know was sent by another node, or before this process started: at the
+    // latest at the moment up to which the store had kept time then. Bytes left when it was redeemed, and
+    // whenever the store was told since.
     let last_sent_before_start = state.store.opened_mark();
-    let unknown_may =
+    let sent_before_start =
         used.marked_at <= last_sent_before_start && last_sent_before_start.plus(state.lease) > now;
-    let make = || Delivery::recorded(used.jti, lease.version, resume_key, lease.until, now);
+    let unknown_may = sent_before_start || lease.active_at.max(used.marked_at).plus(state.lease) > now;
+    let make = || Delivery::recorded(used.jti, &lease, shown, now);
     state.ledger.reopen(used.jti, state.lease, now, unknown_may, make).ok_or(Refusal::Used)
 }
 
@@ -345,7 +407,14 @@ async fn claim(
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
     let until = now.plus(state.lease_max);
-    let lease = Lease { resume_key: *delivery.resume_digest(), until, version: delivery.version };
+    let lease = Lease {
+        resume_key: *delivery.resume_digest(),
+        until,
+        version: delivery.version,
+        trace: delivery.trace,
+        reserved: 0,
+        active_at: now,
+    };
     // Invariant: forget_at outlives every moment at which `verify` could still accept the token,
     // even on a node whose clock is a leeway behind ours. Otherwise purge would reopen the link.
     let forget_at = grant.expires_at.plus(state.rules.leeway * 2).plus(KEEP_LONGER).max(until);

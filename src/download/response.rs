@@ -20,6 +20,7 @@ use crate::download::conditions::{Part, http_date};
 use crate::download::content_disposition::attachment;
 use crate::download::pages;
 use crate::files::FileVersion;
+use crate::files::identity::ClaimedVersion;
 use crate::token::Grant;
 
 /// A file may neither run scripts nor load anything, should a browser show it after all.
@@ -84,7 +85,9 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part) -> HttpResp
         headers.insert(header::LAST_MODIFIED, modified);
     }
     // Of the whole file, whatever part of it is sent (RFC 9530 section 3).
-    let digest = grant.digest.as_ref().filter(|_| grant.version == Some(version.to_string()));
+    let claimed = grant.version.as_deref().and_then(|text| text.parse::<ClaimedVersion>().ok());
+    let digest =
+        grant.digest.as_ref().filter(|_| claimed.is_some_and(|claimed| claimed.version() == version));
     if let Some(value) = digest.and_then(|sha256| HeaderValue::from_str(&format!("sha-256=:{sha256}:")).ok())
     {
         headers.insert(REPR_DIGEST, value);

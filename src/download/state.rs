@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
 use crate::download::problem::Refusal;
 use crate::download::receipts::Receipts;
+use crate::download::shared_store;
 use crate::files::Shares;
 use crate::health::Health;
 use crate::id::Jti;
@@ -42,6 +44,8 @@ pub struct DownloadState {
     pub(crate) lease_max: Duration,
     pub(crate) max_lifetime: Duration,
     pub(crate) addresses: ClientAddresses,
+    /// The file of the key by which this node shows that it is one of the web app's.
+    pub(crate) node_key: PathBuf,
     /// Where a person gets a new link; shown on pages of refusal.
     pub(crate) web_url: String,
     invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
@@ -83,6 +87,7 @@ impl DownloadState {
             lease_max: settings.download.lease_max,
             max_lifetime: settings.token.max_lifetime,
             addresses: ClientAddresses::new(&settings.download.trusted_proxies),
+            node_key: settings.node_key_file(),
             web_url: settings.web.public_url.clone(),
             invalid,
             health: Health::default(),
@@ -126,8 +131,17 @@ impl DownloadState {
         DownloadState { health, ..self }
     }
 
-    /// Looks after the store, the ledger and the limiter until dropped.
+    /// Looks after the store, the ledger, the keys and the limiter until dropped.
     pub async fn look_after(self: Arc<DownloadState>) {
+        let shared_store = async {
+            if self.store.is_shared() {
+                shared_store::watch(&self).await;
+            }
+        };
+        tokio::join!(self.do_chores(), shared_store);
+    }
+
+    async fn do_chores(&self) {
         let mut keep_time = tokio::time::interval(KEEP_TIME_EVERY);
         let mut purge_ledger = tokio::time::interval(LEDGER_PURGE_EVERY);
         let mut purge_store = tokio::time::interval(PURGE_EVERY);
@@ -176,6 +190,13 @@ impl DownloadState {
             tracing::info!(%jti, "revoked");
         }
         Ok(())
+    }
+
+    /// Ends what is under way for a jti that the store has as revoked.
+    pub(crate) fn revoked_elsewhere(&self, jti: Jti) {
+        self.ledger.revoke(jti);
+        self.receipts.revoked(jti);
+        tracing::info!(%jti, "revoked elsewhere");
     }
 
     /// Until when a revocation of a token that may not even have been seen must be kept.

@@ -13,24 +13,27 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::clock::Timestamp;
-use crate::config::ShareSettings;
+use crate::config::{Identity, ShareSettings};
+use crate::files::identity::{ClaimedVersion, Edges};
 use crate::id::FilePath;
 
+pub mod identity;
 mod inherit;
 pub mod name;
 mod naming;
+mod renames;
 pub mod staging;
 pub mod trash;
 pub mod write;
 
-/// What tells one state of a file from another: its length and the moment of its last change.
-/// Its text form is the `version` claim.
+/// What tells one state of a file from another: its length and the moment of its last change. Two
+/// files may share it; [`identity`] tells them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileVersion {
     /// Bytes.
@@ -41,11 +44,7 @@ pub struct FileVersion {
 
 impl FileVersion {
     fn of(stat: &Stat) -> FileVersion {
-        let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
-        FileVersion {
-            len: u64::try_from(stat.st_size).unwrap_or(0),
-            modified_ns: seconds.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec),
-        }
+        Seen::of(stat).version()
     }
 
     /// The moment of the last change, in whole seconds (`Last-Modified`).
@@ -57,6 +56,41 @@ impl FileVersion {
 impl fmt::Display for FileVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}-{:x}", self.modified_ns, self.len)
+    }
+}
+
+/// What the file system says of a file at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    len: u64,
+    modified_ns: u64,
+    /// When the inode last changed: its content, its names or its rights.
+    changed_ns: u64,
+    inode: u64,
+    links: u64,
+    mode: u32,
+    /// User and group.
+    owner: (u32, u32),
+}
+
+impl Seen {
+    fn of(stat: &Stat) -> Seen {
+        let nanoseconds = |seconds: i64, rest: u64| {
+            u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(rest)
+        };
+        Seen {
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+            modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+            inode: stat.st_ino,
+            links: stat.st_nlink,
+            mode: stat.st_mode,
+            owner: (stat.st_uid, stat.st_gid),
+        }
+    }
+
+    const fn version(&self) -> FileVersion {
+        FileVersion { len: self.len, modified_ns: self.modified_ns }
     }
 }
 
@@ -123,6 +157,7 @@ struct Roots {
 struct Root {
     handle: OwnedFd,
     path: PathBuf,
+    identity: Identity,
 }
 
 impl Shares {
@@ -148,9 +183,18 @@ impl Shares {
             {
                 return Err(ShareError::NoConfinement(errno.into()));
             }
-            shares.insert(share.name.clone(), Root { handle: root, path: share.path.clone() });
+            let root = Root { handle: root, path: share.path.clone(), identity: share.identity };
+            shares.insert(share.name.clone(), root);
         }
         Ok(Shares(Arc::new(Roots { by_name: shares, naming: naming::Naming::default() })))
+    }
+
+    /// The `version` claim for the file that stands there now.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn claim(&self, path: &FilePath) -> Result<ClaimedVersion, FileError> {
+        self.file(path)?.claim().map_err(FileError::Unreadable)
     }
 
     /// Opens a regular file for reading.
@@ -212,6 +256,11 @@ impl Shares {
         Entry::new(path.clone(), &rustix::fs::fstat(&handle)?).ok_or(FileError::Missing)
     }
 
+    fn entry_seen(&self, path: &FilePath) -> Option<Seen> {
+        let handle = self.beneath(path, OFlags::PATH, ResolveFlags::empty()).ok()?;
+        Some(Seen::of(&rustix::fs::fstat(&handle).ok()?))
+    }
+
     fn entry_stat(&self, folder: &OwnedFd, name: &str, path: &FilePath) -> Option<Stat> {
         let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
@@ -226,11 +275,13 @@ impl Shares {
         let handle = self.beneath(path, OFlags::NONBLOCK | OFlags::NOCTTY, resolve)?;
         let stat = rustix::fs::fstat(&handle)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {
-                Ok(OpenFile { handle: Arc::new(handle), version: FileVersion::of(&stat) })
-            }
+            FileType::RegularFile => Ok(OpenFile::new(handle, Seen::of(&stat), self.clone(), path.clone())),
             _ => Err(FileError::Missing),
         }
+    }
+
+    fn identity(&self, path: &FilePath) -> Identity {
+        self.0.by_name.get(path.share()).map_or(Identity::default(), |root| root.identity)
     }
 
     fn beneath(&self, path: &FilePath, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, FileError> {
@@ -293,14 +344,62 @@ impl Entry {
 /// A regular file, opened for reading. Clones share the handle.
 #[derive(Clone)]
 pub struct OpenFile {
-    handle: Arc<OwnedFd>,
+    opened: Arc<Opened>,
     version: FileVersion,
+    /// The edges of what is served of it, where they are known.
+    edges: Option<Edges>,
+}
+
+struct Opened {
+    handle: OwnedFd,
+    shares: Shares,
+    path: FilePath,
+    /// What it was like when it was opened.
+    first: Seen,
+    /// What it was like when it was last found to be the same.
+    last: Mutex<Seen>,
+}
+
+/// What a quick look at a file that is being sent says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// It is as it was.
+    Unchanged,
+    /// Something changed; [`OpenFile::is_the_same`] tells whether that matters.
+    Unclear,
+    /// It is not what it was.
+    Changed,
 }
 
 impl OpenFile {
-    /// The version found when it was opened.
+    fn new(handle: OwnedFd, seen: Seen, shares: Shares, path: FilePath) -> OpenFile {
+        let opened = Opened { handle, shares, path, first: seen, last: Mutex::new(seen) };
+        OpenFile { opened: Arc::new(opened), version: seen.version(), edges: None }
+    }
+
+    /// The version that is served: the one found when it was opened, unless
+    /// [`OpenFile::served_as`] says otherwise.
     pub const fn version(&self) -> FileVersion {
         self.version
+    }
+
+    /// The same file as it was at `version`, with the edges that it had then. For a file that has grown
+    /// since: no byte beyond that length is served.
+    pub fn served_as(&self, version: FileVersion, edges: Edges) -> OpenFile {
+        OpenFile { opened: self.opened.clone(), version, edges: Some(edges) }
+    }
+
+    /// The inode number and the moment of the inode's last change, when it was opened.
+    pub fn origin(&self) -> (u64, u64) {
+        (self.opened.first.inode, self.opened.first.changed_ns)
+    }
+
+    fn seen(&self) -> &Seen {
+        &self.opened.first
+    }
+
+    fn identity(&self) -> Identity {
+        self.opened.shares.identity(&self.opened.path)
     }
 
     /// Fills `buffer` from `offset` on, from the page cache only; answers how many bytes came, or
@@ -310,7 +409,7 @@ impl OpenFile {
     /// When the read fails.
     pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
         let mut slices = [io::IoSliceMut::new(buffer)];
-        match rustix::io::preadv2(self.handle.as_fd(), &mut slices, offset, ReadWriteFlags::NOWAIT) {
+        match rustix::io::preadv2(self.opened.handle.as_fd(), &mut slices, offset, ReadWriteFlags::NOWAIT) {
             Ok(count) => Ok(Some(count)),
             // OPNOTSUPP: a file system without RWF_NOWAIT.
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => Ok(None),
@@ -326,7 +425,7 @@ impl OpenFile {
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pread(self.handle.as_fd(), rest, offset.saturating_add(filled as u64)) {
+            match rustix::io::pread(self.opened.handle.as_fd(), rest, offset.saturating_add(filled as u64)) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(Errno::INTR) => {}
@@ -336,11 +435,53 @@ impl OpenFile {
         Ok(filled)
     }
 
-    /// Whether the file is still as it was when it was opened. Does not wait for the disk.
+    /// Whether the file is still as it was when it was last looked at. Does not wait for the disk.
     ///
     /// # Errors
     /// When the file system does not answer.
-    pub fn unchanged(&self) -> io::Result<bool> {
-        Ok(FileVersion::of(&rustix::fs::fstat(&self.handle)?) == self.version)
+    pub fn glance(&self) -> io::Result<Glance> {
+        let (now, last) = (self.look()?, *self.last());
+        let same = match self.identity() {
+            Identity::Inode => now == last,
+            Identity::Time => now.version() == last.version(),
+        };
+        Ok(match same {
+            true => Glance::Unchanged,
+            false if now.len < self.version.len => Glance::Changed,
+            false => Glance::Unclear,
+        })
+    }
+
+    /// Whether a file of which something changed is still the same as far as it is served: it only
+    /// grew, was renamed or got other rights. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn is_the_same(&self) -> io::Result<bool> {
+        let (now, last) = (self.look()?, *self.last());
+        if now == last {
+            return Ok(true);
+        }
+        let moved = || {
+            let found = self.opened.shares.entry_seen(&self.opened.path);
+            found.is_none_or(|found| found.inode != now.inode)
+        };
+        let may = now.len >= self.version.len
+            && (identity::may_go_on(&last, &now, moved)
+                || (self.identity() == Identity::Time && now.version() == last.version()));
+        let same = may && self.edges == Some(self.edges(self.version.len)?);
+        if same {
+            *self.last() = now;
+        }
+        Ok(same)
+    }
+
+    fn look(&self) -> io::Result<Seen> {
+        Ok(Seen::of(&rustix::fs::fstat(&self.opened.handle)?))
+    }
+
+    // A poisoned lock means a panic elsewhere; what it guards is replaced as a whole.
+    fn last(&self) -> MutexGuard<'_, Seen> {
+        self.opened.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

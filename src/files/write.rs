@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::name::{FileName, look};
-use super::{FileError, Shares, open_beneath};
+use super::{FileError, Shares, open_beneath, renames};
 use crate::id::{FilePath, InvalidFilePath};
 
 /// Why nothing was changed.
@@ -270,6 +270,7 @@ pub(super) fn move_without_replacing(
     new: &OwnedFd,
     new_name: &str,
 ) -> Result<(), WriteError> {
+    let before = renames::look(old, old_name);
     match rustix::fs::renameat_with(old, old_name, new, new_name, RenameFlags::NOREPLACE) {
         Ok(()) => {}
         // A file system without NOREPLACE: a second name fails where it is taken, too, but folders
@@ -281,6 +282,7 @@ pub(super) fn move_without_replacing(
         }
         Err(errno) => return Err(taken(errno, new_name)),
     }
+    renames::remember(before, renames::look(new, new_name));
     rustix::fs::fsync(new)?;
     Ok(rustix::fs::fsync(old)?)
 }

@@ -42,7 +42,8 @@ use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
-use crate::web::issued::{RevokeError, RevokeTokens};
+use crate::web::node_ready::NodeReady;
+use crate::web::revocations::{RevokeError, RevokeTokens};
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,6 +331,7 @@ impl Running {
         let state = Arc::new(state.reporting(self.spawned.health().clone()));
         if let Some(app) = web_app {
             app.revoke_by(Arc::new(InProcess(state.clone())));
+            app.ready_by(Arc::new(InProcess(state.clone())));
         }
         let watched = receipts.clone();
         self.spawned.task("watching deliveries", move || {
@@ -433,6 +435,13 @@ struct InProcess(Arc<DownloadState>);
 impl RevokeTokens for InProcess {
     async fn revoke(&self, jtis: &[Jti], _: Timestamp) -> Result<(), RevokeError> {
         self.0.revoke(jtis).await.map_err(|error| RevokeError::Store(error.into()))
+    }
+}
+
+#[async_trait]
+impl NodeReady for InProcess {
+    async fn is_ready(&self) -> bool {
+        self.0.ready().await.is_ok()
     }
 }
 

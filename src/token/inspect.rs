@@ -35,6 +35,9 @@ pub fn inspect(unverified: &str) -> Result<Unverified, TokenError> {
 impl fmt::Display for Unverified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "NOT VERIFIED: anybody can write this")?;
+        if self.claims.get("again") == Some(&Value::Bool(true)) {
+            writeln!(f, "a continuation: it redeems nothing, and goes on with what its jti began")?;
+        }
         for shown in format!("header: {:#}\nclaims: {:#}", self.header, self.claims).chars() {
             match shown {
                 '\n' => f.write_char(shown)?,
@@ -55,6 +58,16 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
+
+    #[test]
+    fn a_continuation_is_called_one() {
+        let shown =
+            |claims: &str| inspect(&format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims))).unwrap().to_string();
+        assert!(shown(r#"{"again":true}"#).contains("a continuation: it redeems nothing"));
+        for claims in [r#"{"again":false}"#, r#"{"again":"true"}"#, "{}", "[]"] {
+            assert!(!shown(claims).contains("continuation"), "{claims}");
+        }
+    }
 
     #[test]
     fn what_a_token_says_cannot_steer_a_terminal() {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
-use crate::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
+use crate::used_tokens::{Mark, Reservation, StoreError, Use, UsedToken, UsedTokens};
 
 /// Used tokens in memory. Not durable: never for real downloads.
 pub struct MemoryUsedTokens {
@@ -51,6 +51,22 @@ impl UsedTokens for MemoryUsedTokens {
         Ok(self.open_state()?.records.get(&jti).copied())
     }
 
+    async fn reserve(
+        &self,
+        jti: Jti,
+        bytes: u64,
+        most: u64,
+        now: Timestamp,
+    ) -> Result<Reservation, StoreError> {
+        let mut state = self.open_state()?;
+        let record = state.records.get(&jti).copied();
+        let (found, reserving) = reserved(record, bytes, most, now);
+        if let Some(used) = reserving {
+            state.records.insert(jti, used);
+        }
+        Ok(found)
+    }
+
     async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
         let mut state = self.open_state()?;
         let record = state.records.get(&jti).copied();
@@ -83,6 +99,28 @@ impl UsedTokens for MemoryUsedTokens {
 
     async fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+    }
+}
+
+/// What a reservation finds where `record` stands, and the record that it leaves if it is granted.
+pub(super) fn reserved(
+    record: Option<UsedToken>,
+    bytes: u64,
+    most: u64,
+    now: Timestamp,
+) -> (Reservation, Option<UsedToken>) {
+    let Some((used, lease)) = record.and_then(|used| match used.mark {
+        Mark::Redeemed(Some(lease)) => Some((used, lease)),
+        Mark::Redeemed(None) | Mark::Revoked => None,
+    }) else {
+        return (Reservation::NoLease(record), None);
+    };
+    match lease.reserving(bytes, most, now) {
+        Some(lease) => {
+            let granted = Reservation::Granted { reserved: lease.reserved };
+            (granted, Some(UsedToken { mark: Mark::Redeemed(Some(lease)), ..used }))
+        }
+        None => (Reservation::Exceeded { reserved: lease.reserved }, None),
     }
 }
 

@@ -11,10 +11,12 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::files::FileVersion;
+use crate::files::identity::Trace;
 use crate::id::Jti;
 use crate::secret::Digest;
 
-/// The record of one jti. Small, and written once (a revocation may replace it).
+/// The record of one jti. Small, and written once: only a revocation or a [reservation](UsedTokens::reserve)
+/// replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsedToken {
     /// What was used up.
@@ -48,6 +50,38 @@ pub struct Lease {
     pub until: Timestamp,
     /// What the file was when it was redeemed; another version is not served.
     pub version: FileVersion,
+    /// What else is known of the very file; `None` in records of releases that did not know it.
+    pub trace: Option<Trace>,
+    /// How many bytes were reserved so far for streams that don't depend on what is in a node's memory.
+    pub reserved: u64,
+    /// When bytes last left, as far as the store was told.
+    pub active_at: Timestamp,
+}
+
+impl Lease {
+    /// Reserves `bytes` more, as [`UsedTokens::reserve`] has it; `None` where they would be too many.
+    #[must_use]
+    pub fn reserving(self, bytes: u64, most: u64, now: Timestamp) -> Option<Lease> {
+        let reserved = self.reserved.checked_add(bytes).filter(|reserved| *reserved <= most)?;
+        Some(Lease { reserved, active_at: self.active_at.max(now), ..self })
+    }
+}
+
+/// What [`UsedTokens::reserve`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reservation {
+    /// The bytes are reserved, durably; so many are in all.
+    Granted {
+        /// All that was reserved so far.
+        reserved: u64,
+    },
+    /// They would be too many.
+    Exceeded {
+        /// All that was reserved so far.
+        reserved: u64,
+    },
+    /// There is no lease; this is the record, if there is one.
+    NoLease(Option<UsedToken>),
 }
 
 /// What [`UsedTokens::claim`] found.
@@ -65,6 +99,9 @@ pub enum StoreError {
     /// An earlier write or fsync failed; what is on disk is unknown until the next start.
     #[error("the used-token store stopped serving after a failed write")]
     Poisoned,
+    /// The disk is full. The store opens again by itself once there is room, for nothing was lost.
+    #[error("the used-token store has no room on its disk")]
+    Full,
     /// The store is shutting down.
     #[error("the used-token store is closed")]
     Closed,
@@ -78,6 +115,9 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
+
+/// Most jtis in one question.
+pub const ASKED_AT_ONCE: usize = 500;
 
 /// Records which jtis were used. Implementations are shared by all workers of a process.
 ///
@@ -99,6 +139,49 @@ pub trait UsedTokens: Send + Sync {
     /// # Errors
     /// When the store can't tell.
     async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError>;
+
+    /// Reserves `bytes` more of the file of a redeemed jti, unless that makes more than `most` in all.
+    ///
+    /// Atomic: over all processes that share the store, no more than `most` is ever reserved by calls
+    /// with that bound. Durable like [`UsedTokens::claim`]. Nothing is ever given back.
+    ///
+    /// # Errors
+    /// When the reservation may or may not be durable: the caller must not serve.
+    async fn reserve(
+        &self,
+        jti: Jti,
+        bytes: u64,
+        most: u64,
+        now: Timestamp,
+    ) -> Result<Reservation, StoreError>;
+
+    /// Whether other processes may have this store open, so that what happens there must be asked for.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Which of these jtis are revoked; at most [`ASKED_AT_ONCE`].
+    ///
+    /// # Errors
+    /// When the store can't tell.
+    async fn revoked_among(&self, jtis: &[Jti]) -> Result<Vec<Jti>, StoreError> {
+        let mut revoked = Vec::new();
+        for jti in jtis {
+            if self.find(*jti).await?.is_some_and(|used| used.mark == Mark::Revoked) {
+                revoked.push(*jti);
+            }
+        }
+        Ok(revoked)
+    }
+
+    /// Notes that bytes of these jtis left until `now`, for the other processes that share the store; at
+    /// most [`ASKED_AT_ONCE`]. A store that is not shared need not keep it.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    async fn keep_open(&self, _jtis: &[Jti], _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Puts `jti` on record as [`Mark::Revoked`], replacing a record of its redemption; keeps the
     /// later `forget_at` of the two. Durable like [`UsedTokens::claim`], and may be repeated.

@@ -13,11 +13,12 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyPool, Connection, Executor, Row};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, QueryBuilder, Row};
 
-use super::{Lease, Mark, StoreError, Use, UsedToken, UsedTokens};
+use super::{Lease, Mark, Reservation, StoreError, Use, UsedToken, UsedTokens};
 use crate::clock::{Clock, Timestamp};
 use crate::files::FileVersion;
+use crate::files::identity::{Edges, Trace};
 use crate::id::Jti;
 use crate::secret::Digest;
 
@@ -39,13 +40,32 @@ const TABLES: &str = "
         resume_key        TEXT,
         lease_until       BIGINT,
         file_len          BIGINT,
-        file_modified_ns  BIGINT
+        file_modified_ns  BIGINT,
+        file_inode        BIGINT,
+        file_changed_ns   BIGINT,
+        file_edges        BIGINT,
+        reserved          BIGINT NOT NULL DEFAULT 0,
+        active_at         BIGINT
     );
     CREATE INDEX IF NOT EXISTS used_tokens_by_forget_at ON used_tokens (forget_at);
     CREATE TABLE IF NOT EXISTS used_tokens_state (
         name    TEXT   NOT NULL PRIMARY KEY,
         moment  BIGINT NOT NULL
     );";
+
+/// What tables of the first release lack.
+const LATER_COLUMNS: &str = "
+    ALTER TABLE used_tokens ADD COLUMN file_inode BIGINT;
+    ALTER TABLE used_tokens ADD COLUMN file_changed_ns BIGINT;
+    ALTER TABLE used_tokens ADD COLUMN file_edges BIGINT;
+    ALTER TABLE used_tokens ADD COLUMN reserved BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE used_tokens ADD COLUMN active_at BIGINT;";
+
+/// Whether it has them: looked up rather than tried, because a failure would end the transaction.
+const HAS_LATER_COLUMNS_SQLITE: &str =
+    "SELECT COUNT(*) FROM pragma_table_info('used_tokens') WHERE name = 'active_at'";
+const HAS_LATER_COLUMNS_POSTGRES: &str = "SELECT COUNT(*) FROM information_schema.columns \
+     WHERE table_schema = current_schema() AND table_name = 'used_tokens' AND column_name = 'active_at'";
 
 /// Used tokens in an SQL database.
 pub struct SqlUsedTokens {
@@ -83,6 +103,7 @@ impl SqlUsedTokens {
             transaction.execute(SCHEMA_LOCK).await.map_err(&failed)?;
         }
         transaction.execute(sqlx::raw_sql(TABLES)).await.map_err(&failed)?;
+        add_later_columns(&mut transaction, is_postgres).await.map_err(&failed)?;
         for (name, moment) in [("fence", fence), ("mark", clock.now())] {
             let insert =
                 "INSERT INTO used_tokens_state (name, moment) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
@@ -148,10 +169,12 @@ impl SqlUsedTokens {
             Mark::Redeemed(lease) => lease,
             Mark::Revoked => None,
         };
+        let trace = lease.and_then(|lease| lease.trace);
         let inserted = sqlx::query(
             "INSERT INTO used_tokens \
-             (jti, marked_at, forget_at, revoked, resume_key, lease_until, file_len, file_modified_ns) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (jti) DO NOTHING",
+             (jti, marked_at, forget_at, revoked, resume_key, lease_until, file_len, file_modified_ns, \
+              file_inode, file_changed_ns, file_edges, reserved, active_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (jti) DO NOTHING",
         )
         .bind(used.jti.to_string())
         .bind(to_column(used.marked_at))
@@ -162,6 +185,11 @@ impl SqlUsedTokens {
         // Bit for bit, so that any length and moment comes back as it was.
         .bind(lease.map(|lease| lease.version.len.cast_signed()))
         .bind(lease.map(|lease| lease.version.modified_ns.cast_signed()))
+        .bind(trace.map(|trace| trace.inode.cast_signed()))
+        .bind(trace.map(|trace| trace.changed_ns.cast_signed()))
+        .bind(trace.map(|trace| i64::from_be_bytes(*trace.edges.as_bytes())))
+        .bind(lease.map_or(0, |lease| i64::try_from(lease.reserved).unwrap_or(i64::MAX)))
+        .bind(lease.map(|lease| to_column(lease.active_at)))
         .execute(&self.writer)
         .await
         .map_err(backend("claim a token"))?;
@@ -190,11 +218,78 @@ impl UsedTokens for SqlUsedTokens {
         self.check_open()?;
         let failed = backend("find a token");
         let query = sqlx::query(
-            "SELECT marked_at, forget_at, revoked, resume_key, lease_until, file_len, file_modified_ns \
-             FROM used_tokens WHERE jti = $1",
+            "SELECT marked_at, forget_at, revoked, resume_key, lease_until, file_len, file_modified_ns, \
+             file_inode, file_changed_ns, file_edges, reserved, active_at FROM used_tokens WHERE jti = $1",
         );
         let row = query.bind(jti.to_string()).fetch_optional(&self.reader).await.map_err(&failed)?;
         row.map(|row| from_row(jti, &row)).transpose().map_err(failed)
+    }
+
+    /// The bound stands in the statement that reserves, so that no two can pass it together.
+    async fn reserve(
+        &self,
+        jti: Jti,
+        bytes: u64,
+        most: u64,
+        now: Timestamp,
+    ) -> Result<Reservation, StoreError> {
+        self.check_open()?;
+        let (bytes, most) =
+            (i64::try_from(bytes).unwrap_or(i64::MAX), i64::try_from(most).unwrap_or(i64::MAX));
+        let reserved: Option<i64> = sqlx::query_scalar(
+            "UPDATE used_tokens SET reserved = reserved + $1, \
+             active_at = CASE WHEN active_at > $2 THEN active_at ELSE $2 END \
+             WHERE jti = $3 AND revoked = 0 AND resume_key IS NOT NULL AND reserved <= $4 - $1 \
+             RETURNING reserved",
+        )
+        .bind(bytes)
+        .bind(to_column(now))
+        .bind(jti.to_string())
+        .bind(most)
+        .fetch_optional(&self.writer)
+        .await
+        .map_err(backend("reserve bytes"))?;
+        if let Some(reserved) = reserved {
+            return Ok(Reservation::Granted { reserved: reserved.cast_unsigned() });
+        }
+        let record = self.find(jti).await?;
+        Ok(match record.map(|used| used.mark) {
+            Some(Mark::Redeemed(Some(lease))) => Reservation::Exceeded { reserved: lease.reserved },
+            _ => Reservation::NoLease(record),
+        })
+    }
+
+    fn is_shared(&self) -> bool {
+        self.owned
+    }
+
+    async fn revoked_among(&self, jtis: &[Jti]) -> Result<Vec<Jti>, StoreError> {
+        self.check_open()?;
+        if jtis.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::<Any>::new("SELECT jti FROM used_tokens WHERE revoked = 1 AND jti IN ");
+        push_jtis(&mut query, jtis);
+        let failed = backend("ask for revocations");
+        let rows: Vec<String> = query.build_query_scalar().fetch_all(&self.reader).await.map_err(&failed)?;
+        let read = |row: String| row.parse().map_err(|e| failed(sqlx::Error::Decode(Box::new(e))));
+        rows.into_iter().map(read).collect()
+    }
+
+    async fn keep_open(&self, jtis: &[Jti], now: Timestamp) -> Result<(), StoreError> {
+        self.check_open()?;
+        if jtis.is_empty() {
+            return Ok(());
+        }
+        let mut query = QueryBuilder::<Any>::new("UPDATE used_tokens SET active_at = ");
+        query
+            .push_bind(to_column(now))
+            .push(" WHERE active_at < ")
+            .push_bind(to_column(now))
+            .push(" AND jti IN ");
+        push_jtis(&mut query, jtis);
+        query.build().execute(&self.writer).await.map_err(backend("note what is being sent"))?;
+        Ok(())
     }
 
     async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
@@ -204,7 +299,8 @@ impl UsedTokens for SqlUsedTokens {
              ON CONFLICT (jti) DO UPDATE SET revoked = 1, marked_at = excluded.marked_at, \
              forget_at = CASE WHEN used_tokens.forget_at > excluded.forget_at \
                               THEN used_tokens.forget_at ELSE excluded.forget_at END, \
-             resume_key = NULL, lease_until = NULL, file_len = NULL, file_modified_ns = NULL",
+             resume_key = NULL, lease_until = NULL, file_len = NULL, file_modified_ns = NULL, \
+             file_inode = NULL, file_changed_ns = NULL, file_edges = NULL, reserved = 0, active_at = NULL",
         )
         .bind(jti.to_string())
         .bind(to_column(now))
@@ -273,6 +369,24 @@ impl UsedTokens for SqlUsedTokens {
     }
 }
 
+async fn add_later_columns(connection: &mut AnyConnection, is_postgres: bool) -> Result<(), sqlx::Error> {
+    let question = if is_postgres { HAS_LATER_COLUMNS_POSTGRES } else { HAS_LATER_COLUMNS_SQLITE };
+    let found: i64 = sqlx::query_scalar(question).fetch_one(&mut *connection).await?;
+    if found == 0 {
+        connection.execute(sqlx::raw_sql(LATER_COLUMNS)).await?;
+    }
+    Ok(())
+}
+
+fn push_jtis(query: &mut QueryBuilder<Any>, jtis: &[Jti]) {
+    query.push("(");
+    let mut listed = query.separated(", ");
+    for jti in jtis {
+        listed.push_bind(jti.to_string());
+    }
+    query.push(")");
+}
+
 fn from_row(jti: Jti, row: &AnyRow) -> Result<UsedToken, sqlx::Error> {
     let revoked = row.try_get::<i64, _>("revoked")? != 0;
     let mark = if revoked { Mark::Revoked } else { Mark::Redeemed(lease_from_row(row)?) };
@@ -290,9 +404,24 @@ fn lease_from_row(row: &AnyRow) -> Result<Option<Lease>, sqlx::Error> {
     if !matches!(URL_SAFE_NO_PAD.decode_slice(key, &mut bytes), Ok(32)) {
         return Err(sqlx::Error::Decode("a resume key's digest is not 32 bytes of base64url".into()));
     }
+    let inode: Option<i64> = row.try_get("file_inode")?;
+    let active_at: Option<i64> = row.try_get("active_at")?;
+    let trace = |inode: i64| {
+        Ok::<Trace, sqlx::Error>(Trace {
+            inode: inode.cast_unsigned(),
+            changed_ns: row.try_get::<i64, _>("file_changed_ns")?.cast_unsigned(),
+            edges: Edges::from_bytes(row.try_get::<i64, _>("file_edges")?.to_be_bytes()),
+        })
+    };
     Ok(Some(Lease {
         resume_key: Digest::from_bytes(bytes),
         until: from_column(row.try_get("lease_until")?),
+        trace: inode.map(trace).transpose()?,
+        reserved: row.try_get::<i64, _>("reserved")?.cast_unsigned(),
+        active_at: from_column(match active_at {
+            Some(active_at) => active_at,
+            None => row.try_get("marked_at")?,
+        }),
         version: FileVersion {
             len: row.try_get::<i64, _>("file_len")?.cast_unsigned(),
             modified_ns: row.try_get::<i64, _>("file_modified_ns")?.cast_unsigned(),

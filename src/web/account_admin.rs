@@ -16,7 +16,7 @@ use crate::web::accounts::{Accounts, Added, end_sessions, insert, other_administ
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
 use crate::web::generation::Generations;
-use crate::web::issued::{self, Issued};
+use crate::web::issued::Issued;
 use crate::web::mail::queue::Queue;
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::self_service::{Changed, SelfServiceError};
@@ -109,19 +109,19 @@ impl AccountAdmin {
             .await?;
         if disabled {
             end_sessions(&mut transaction, &account.id).await?;
-            issued::mark(&mut transaction, &account.id).await?;
+            self.issued.review(&mut transaction, &account.id, now).await?;
         }
         if disabled && administers && nobody_else_administers(&mut transaction, &account.id).await? {
             return Ok(Changed::LastAdministrator);
         }
         audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
         self.generations.commit(transaction, &account.id).await?;
-        self.issued.wake();
+        self.issued.revocations.wake();
         Ok(Changed::Done)
     }
 
-    /// Gives the account these groups, and the administrator's role or not. The last administrator
-    /// keeps it.
+    /// Gives the account these groups, and the administrator's role or not, and revokes what it may not
+    /// read any more. The last administrator keeps the role.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -156,11 +156,13 @@ impl AccountAdmin {
         if administers && !admin && nobody_else_administers(&mut transaction, &account.id).await? {
             return Ok(Changed::LastAdministrator);
         }
+        self.issued.review(&mut transaction, &account.id, now).await?;
         let listed: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
         let role = if admin { "administrator" } else { "no administrator" };
         let subject = format!("{}: {role}, groups: {}", account.email, listed.join(" "));
         audit::append(&mut transaction, actor, Deed::RightsChanged, &subject, now).await?;
         self.generations.commit(transaction, &account.id).await?;
+        self.issued.revocations.wake();
         Ok(Changed::Done)
     }
 
@@ -182,7 +184,7 @@ impl AccountAdmin {
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        issued::mark(&mut transaction, &account.id).await?;
+        self.issued.review(&mut transaction, &account.id, now).await?;
         let details = Details { name: Some(account.name.as_str().to_owned()), ..Details::default() };
         self.mail(&mut transaction, Kind::AccountDeleted, &account.email, details, now).await?;
         if administers && nobody_else_administers(&mut transaction, &account.id).await? {
@@ -191,7 +193,7 @@ impl AccountAdmin {
         audit::append(&mut transaction, actor, Deed::AccountDeleted, account.email.as_str(), now).await?;
         self.generations.commit(transaction, &account.id).await?;
         self.queue.wake();
-        self.issued.wake();
+        self.issued.revocations.wake();
         Ok(Changed::Done)
     }
 

@@ -224,6 +224,36 @@ impl Accounts {
     }
 }
 
+/// The account with that id as it stands in this transaction.
+pub(super) async fn find(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<Option<Account>, sqlx::Error> {
+    let query = format!("SELECT {COLUMNS} FROM accounts WHERE id = $1");
+    let row =
+        sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.as_str()).fetch_optional(&mut **transaction).await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut account = from_row(&row)?;
+    let groups: Vec<String> = sqlx::query_scalar("SELECT name FROM account_groups WHERE account = $1")
+        .bind(id.as_str())
+        .fetch_all(&mut **transaction)
+        .await?;
+    account.groups = groups.into_iter().collect();
+    Ok(Some(account))
+}
+
+/// Takes the account's row, so that nobody else changes it before the end of the transaction.
+pub(super) async fn lock(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE accounts SET admin = admin WHERE id = $1")
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 async fn groups_of(db: &Database, id: &AccountId) -> Result<BTreeSet<String>, sqlx::Error> {
     let names: Vec<String> = sqlx::query_scalar("SELECT name FROM account_groups WHERE account = $1")
         .bind(id.as_str())

@@ -4,24 +4,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::OpenError;
 use crate::web::account_admin::AccountAdmin;
 use crate::web::accounts::Accounts;
 use crate::web::actions::{Actions, Lifetimes};
-use crate::web::db::Database;
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::{Database, QueryError};
 use crate::web::generation::Generations;
+use crate::web::instance;
 use crate::web::issue::Issuer;
 use crate::web::issued::Issued;
 use crate::web::links::Links;
-use crate::web::links::key::LinkKey;
+use crate::web::links::begun::LeaseRules;
 use crate::web::links::views::Views;
 use crate::web::mail::queue::Queue;
+use crate::web::nodes::Nodes;
 use crate::web::passwords::Passwords;
+use crate::web::revocations::{Revocations, RevokeError};
+use crate::web::rights::Rights;
 use crate::web::self_service::SelfService;
-use crate::web::signer::Signer;
 
 /// How long a request waits for the download service to put revocations on record.
 const REVOKING: Duration = Duration::from_secs(2);
@@ -47,6 +51,8 @@ pub struct Administration {
     pub actions: Actions,
     /// Mails that wait.
     pub queue: Queue,
+    /// The download services.
+    pub nodes: Nodes,
     /// Download tokens that may have to be revoked.
     pub issued: Issued,
     /// Links that people make for others.
@@ -66,8 +72,10 @@ impl Administration {
         let db = Database::open(settings).await?;
         let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
         let now = clock.now();
+        let (signer, link_key) = instance::open_keys(&db, settings, now).await?;
+        let nodes = Nodes::new(settings, db.clone());
         let issuer = Issuer {
-            signer: Arc::new(Signer::open(&settings.keys_dir(), now)?),
+            signer: Arc::new(signer),
             issuer: settings.web.public_url.clone(),
             audience: settings.download.public_url.clone(),
             download_url: settings.download.public_url.clone(),
@@ -76,13 +84,16 @@ impl Administration {
         let generations = Generations::new(db.clone());
         let queue = Queue::new(db.clone());
         let accounts = Accounts::new(db.clone(), generations.clone());
-        let issued = Issued::new(db.clone(), settings.token.leeway, settings.download.lease_max);
-        let key = LinkKey::open(&settings.keys_dir())?;
+        let rights = Arc::new(Rights::new(&settings.shares));
+        let revocations = Revocations::new(db.clone(), &nodes);
+        let (leeway, lease_max) = (settings.token.leeway, settings.download.lease_max);
+        let issued = Issued::new(db.clone(), leeway, lease_max, rights, revocations);
         let links = Links {
             db: db.clone(),
-            key: key.clone(),
+            key: link_key.clone(),
             issued: issued.clone(),
             queue: queue.clone(),
+            lease: LeaseRules::new(settings),
             views: Views::default(),
         };
         Ok(Administration {
@@ -95,8 +106,8 @@ impl Administration {
                 issued: issued.clone(),
             },
             accounts,
-            issued,
             db: db.clone(),
+            nodes,
             passwords: Passwords::default(),
             password_min: settings.web.password_min,
             actions: Actions::new(
@@ -104,10 +115,11 @@ impl Administration {
                 settings.token.leeway,
                 Lifetimes::new(settings),
                 db.clone(),
-                key,
+                link_key,
                 Arc::new(used),
             ),
-            self_service: SelfService::new(db.clone(), generations.clone(), queue.clone()),
+            self_service: SelfService::new(db.clone(), generations.clone(), queue.clone(), issued.clone()),
+            issued,
             generations,
             queue,
             issuer,
@@ -115,17 +127,43 @@ impl Administration {
         })
     }
 
+    /// Marks all that a signing key signed to be revoked, because the key was taken out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_key(&self, kid: &str, now: Timestamp) -> Result<(), QueryError> {
+        let mut transaction = self.db.begin().await?;
+        self.issued.end_key(&mut transaction, kid, now).await?;
+        audit::append(&mut transaction, &Actor::operator(), Deed::KeyRemoved, kid, now).await?;
+        self.db.commit(transaction).await?;
+        self.issued.revocations.wake();
+        Ok(())
+    }
+
     /// Has what was just marked revoked, if that goes quickly; what does not is tried again and again.
-    /// Answers whether the download service has it all on record.
+    /// Returns whether the download services have it all on record.
     pub async fn revoke_now(&self) -> bool {
-        let delivering = self.issued.deliver(self.clock.now());
-        match tokio::time::timeout(REVOKING, delivering).await {
-            Ok(Ok(_)) => return true,
-            Ok(Err(error)) => {
-                tracing::warn!(cause = crate::telemetry::chain(&error), "tokens wait to be revoked");
+        let delivering = self.issued.revocations.deliver(false, self.clock.now());
+        let Ok(delivered) = tokio::time::timeout(REVOKING, delivering).await else {
+            tracing::warn!("a download service is slow; tokens wait to be revoked");
+            return false;
+        };
+        let mut all = true;
+        for node in delivered {
+            match node.outcome {
+                Ok(_) => {}
+                // Those who deliver say so, once.
+                Err(RevokeError::Waiting) => all = false,
+                Err(error) => {
+                    all = false;
+                    tracing::warn!(
+                        node = node.node,
+                        cause = crate::telemetry::chain(&error),
+                        "tokens wait to be revoked"
+                    );
+                }
             }
-            Err(_) => tracing::warn!("the download service is slow; tokens wait to be revoked"),
         }
-        false
+        all
     }
 }

@@ -61,7 +61,7 @@ pub enum Deed {
     /// A link goes on.
     LinkResumed,
     /// A link is over for good.
-    LinkWithdrawn,
+    LinkRevoked,
     /// A file or folder got another name.
     FileRenamed,
     /// A file or folder was moved.
@@ -72,6 +72,16 @@ pub enum Deed {
     FileRestored,
     /// A file or folder is gone for good.
     FileForgotten,
+    /// A signing key is worth nothing any more.
+    KeyRemoved,
+    /// Other keys than those that were known are the web app's.
+    KeysAdopted,
+    /// A download service got its first key.
+    NodeAdded,
+    /// A download service got another key.
+    NodeRekeyed,
+    /// A download service is not one of ours any more.
+    NodeRemoved,
     /// A file was put in.
     FileUploaded,
     /// A folder was made.
@@ -106,12 +116,17 @@ impl Deed {
             Deed::LinkChanged => "link-changed",
             Deed::LinkPaused => "link-paused",
             Deed::LinkResumed => "link-resumed",
-            Deed::LinkWithdrawn => "link-withdrawn",
+            Deed::LinkRevoked => "link-revoked",
             Deed::FileRenamed => "file-renamed",
             Deed::FileMoved => "file-moved",
             Deed::FileTrashed => "file-trashed",
             Deed::FileRestored => "file-restored",
             Deed::FileForgotten => "file-forgotten",
+            Deed::KeyRemoved => "key-removed",
+            Deed::KeysAdopted => "keys-adopted",
+            Deed::NodeAdded => "node-added",
+            Deed::NodeRekeyed => "node-rekeyed",
+            Deed::NodeRemoved => "node-removed",
             Deed::FileUploaded => "file-uploaded",
             Deed::FolderMade => "folder-made",
             Deed::FirstAdministratorMade => "first-administrator-made",

@@ -172,7 +172,7 @@ impl Correspondent {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
-        if matches!(link.standing(now), Standing::Ended | Standing::Withdrawn) {
+        if matches!(link.standing(now), Standing::Ended | Standing::Revoked) {
             return Ok(None);
         }
         let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;

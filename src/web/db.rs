@@ -24,6 +24,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "links", include_str!("../../migrations/0003_links.sql")),
     (4, "receipts", include_str!("../../migrations/0004_receipts.sql")),
     (5, "uploads", include_str!("../../migrations/0005_uploads.sql")),
+    (7, "begun", include_str!("../../migrations/0007_begun.sql")),
+    (8, "nodes", include_str!("../../migrations/0008_nodes.sql")),
     (10, "deeds", include_str!("../../migrations/0010_deeds.sql")),
     (12, "mail delivery", include_str!("../../migrations/0012_mail_delivery.sql")),
     (13, "action codes", include_str!("../../migrations/0013_action_codes.sql")),
@@ -120,7 +122,7 @@ impl Database {
         sqlx::any::install_default_drivers();
         let address = settings.web.database.as_str();
         if address == "sqlite" {
-            Database::sqlite(&settings.data_dir.join("web").join("oncelink.sqlite")).await
+            Database::sqlite(&settings.database_file()).await
         } else if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             Database::postgres(address).await
         } else {

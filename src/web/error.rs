@@ -60,6 +60,9 @@ pub enum WebError {
     /// Something could not be put into a share, or changed there.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// No download service may be given a token now.
+    #[error("no download service may be given tokens")]
+    NoNode,
     /// Something that we need does not answer now.
     #[error("something that is needed does not answer")]
     Unavailable(#[source] Cause),
@@ -82,6 +85,7 @@ impl WebError {
             WebError::TooEarly(_) => "too-many-requests",
             WebError::LinkOver => "link-over",
             WebError::Storage(error) => error.slug(),
+            WebError::NoNode => "no-download-service",
             WebError::Unavailable(_) => "unavailable",
             WebError::Internal(_) => "internal-error",
         }
@@ -91,7 +95,7 @@ impl WebError {
     pub(super) fn wait(&self) -> Option<u64> {
         match self {
             WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
-            WebError::Unavailable(_) => Some(5),
+            WebError::NoNode | WebError::Unavailable(_) => Some(5),
             WebError::Storage(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
             _ => None,
         }
@@ -111,7 +115,7 @@ impl ResponseError for WebError {
             WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
             WebError::LinkOver => StatusCode::GONE,
             WebError::Storage(error) => error.status(),
-            WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            WebError::NoNode | WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -186,6 +186,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
     }
 }
 
+/// What proxies add to a request.
+const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
 /// The client's address, by which attempts are counted.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
@@ -204,6 +207,16 @@ pub fn client_address(state: &State, request: &HttpRequest) -> IpAddr {
     // Without a peer (a Unix socket) everybody counts as one.
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     state.addresses.of(peer, request.headers())
+}
+
+/// The client's own address, by which it may continue a download; `None` where it is not known. Somebody whom
+/// a proxy forwards that we don't trust, or that names nobody, is not known: all its clients have one address.
+pub fn own_address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let headers = request.headers();
+    let client = state.addresses.of(peer, headers);
+    let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
+    (client != peer || !is_forwarded).then_some(client)
 }
 
 impl FromRequest for Place {

@@ -180,6 +180,27 @@ impl Issuer {
         Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
     }
 
+    /// Issues the question whether the node is ready: a command about nothing but itself. Its jti is
+    /// what the answer has to prove something about.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_question(&self, now: Timestamp) -> Result<IssuedToken, IssueError> {
+        let jti = Jti::random()?;
+        let common = self.common(&self.audience, jti, self.lifetime, now);
+        let token = self.signer.sign(
+            TokenKind::Command,
+            &CommandClaims { common: common.clone(), revoke: &[jti] },
+            now,
+        )?;
+        Ok(IssuedToken { token, jti, address: String::new(), expires_at: common.exp })
+    }
+
+    /// The same issuer for the download service with that public address.
+    pub fn for_audience(&self, audience: &str) -> Issuer {
+        Issuer { audience: audience.to_owned(), download_url: audience.to_owned(), ..self.clone() }
+    }
+
     fn common<'a>(&'a self, audience: &'a str, jti: Jti, lifetime: Duration, now: Timestamp) -> Common<'a> {
         Common { iss: &self.issuer, aud: audience, jti, iat: now, exp: now.plus(lifetime) }
     }

@@ -1,101 +1,52 @@
-//! The download tokens that were issued and may still matter, so that disabling or deleting an
-//! account can revoke them. What is to be revoked stands in the database until the download service
-//! has it on record: nothing is lost when that is down, or when this process ends.
+//! The download tokens that were issued and may still matter, and the one place that decides whether
+//! one may still stand: its account is there and may read its file, and the link that it was given out
+//! through has the terms that it had then. Everything that can take a right away asks for a review in
+//! its own transaction; what does not stand is marked, and [`Revocations`] carries that to the nodes.
+//!
+//! Invariant: whoever issues a token has the account's row before it asks whether it may, and so has
+//! whoever changes what that depends on. One of the two comes first: there is no token, or it is found.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use sqlx::{Any, Row, Transaction};
-use tokio::sync::Notify;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
-use crate::token::claims::MAX_REVOKED;
-use crate::web::account::AccountId;
-use crate::web::accounts::to_column;
+use crate::id::{FilePath, Jti};
+use crate::web::account::{Account, AccountId};
+use crate::web::accounts::{self, to_column};
 use crate::web::db::{Database, QueryError};
-use crate::web::issue::{IssueError, Issuer};
+use crate::web::revocations::Revocations;
+use crate::web::rights::Rights;
 
-/// How often what is to be revoked is looked for where nobody calls: another process may have marked it.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Accounts that are looked at between two questions to the database.
+const PER_LOOK: i64 = 200;
 
-/// How long the download service may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Jtis in one command, so that its token stays well below the longest that is read.
-const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };
-
-/// The download service did not take a revocation.
-#[derive(Debug, thiserror::Error)]
-pub enum RevokeError {
-    /// The command could not be signed.
-    #[error(transparent)]
-    Issue(#[from] IssueError),
-    /// It can't be reached.
-    #[error("cannot reach the download service")]
-    Unreachable(#[from] reqwest::Error),
-    /// It answered something else than that it is done.
-    #[error("the download service answered {0}")]
-    Answer(u16),
-    /// Its used-token store failed.
-    #[error("the download service could not put it on record")]
-    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The database failed.
-    #[error(transparent)]
-    Query(#[from] QueryError),
+/// A token that is about to be given out.
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// Whose right it stands upon: who downloads, or who made the link.
+    pub account: &'a AccountId,
+    /// Its id.
+    pub jti: Jti,
+    /// The file that it is for.
+    pub file: &'a FilePath,
+    /// Its end.
+    pub expires_at: Timestamp,
+    /// What else it stands upon.
+    pub basis: Basis<'a>,
 }
 
-impl From<sqlx::Error> for RevokeError {
-    fn from(error: sqlx::Error) -> RevokeError {
-        QueryError::from(error).into()
-    }
-}
-
-/// Puts jtis on record as revoked at the download service.
-#[async_trait]
-pub trait RevokeTokens: Send + Sync {
-    /// All of them, durably; doing it twice changes nothing.
-    ///
-    /// # Errors
-    /// When it is not certain that all are on record; then it must be tried again.
-    async fn revoke(&self, jtis: &[Jti], now: Timestamp) -> Result<(), RevokeError>;
-}
-
-/// A download service in another process, told by signed commands.
-pub struct OverHttp {
-    /// Signs the commands.
-    pub issuer: Issuer,
-    /// Sends them; it must follow no redirect and use no proxy, for they are secrets.
-    pub client: reqwest::Client,
-}
-
-impl OverHttp {
-    /// Commands signed by `issuer` to the download service that it issues tokens for.
-    ///
-    /// # Errors
-    /// When TLS can't be set up.
-    pub fn new(issuer: Issuer) -> Result<OverHttp, reqwest::Error> {
-        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        let builder = builder.no_proxy().timeout(PATIENCE);
-        // A machine without the system's certificates can still talk plain http to its neighbour.
-        let plain = issuer.download_url.starts_with("http://");
-        let builder = if plain { builder.tls_certs_only([]) } else { builder };
-        Ok(OverHttp { issuer, client: builder.build()? })
-    }
-}
-
-#[async_trait]
-impl RevokeTokens for OverHttp {
-    async fn revoke(&self, jtis: &[Jti], now: Timestamp) -> Result<(), RevokeError> {
-        let command = self.issuer.issue_command(jtis, now)?;
-        let at = format!("{}/revocations", self.issuer.download_url);
-        let answer = self.client.post(at).bearer_auth(&command.token).send().await?;
-        match answer.status().as_u16() {
-            204 => Ok(()),
-            status => Err(RevokeError::Answer(status)),
-        }
-    }
+/// What a token stands upon beside its account's right.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis<'a> {
+    /// The audience: the node that redeems it.
+    pub node: &'a str,
+    /// The key that signs it.
+    pub kid: &'a str,
+    /// The link that it is given out through, and the number of its terms.
+    pub link: Option<(&'a str, i64)>,
 }
 
 /// The issued tokens. Clones are the same.
@@ -104,125 +55,184 @@ pub struct Issued {
     db: Database,
     /// How long a token may matter beyond its end: a transfer that began in time may go on.
     beyond: Duration,
-    marked: Arc<Notify>,
-    to: Arc<OnceLock<Arc<dyn RevokeTokens>>>,
+    rights: Arc<Rights>,
+    /// What is to be revoked, on its way.
+    pub revocations: Revocations,
 }
 
 impl Issued {
     /// Those in `db`; `lease_max` as the download service has it.
-    pub fn new(db: Database, leeway: Duration, lease_max: Duration) -> Issued {
-        Issued { db, beyond: leeway * 2 + lease_max, marked: Arc::default(), to: Arc::default() }
+    pub fn new(
+        db: Database,
+        leeway: Duration,
+        lease_max: Duration,
+        rights: Arc<Rights>,
+        revocations: Revocations,
+    ) -> Issued {
+        Issued { db, beyond: leeway * 2 + lease_max, rights, revocations }
     }
 
-    /// Says once and for all how revocations reach the download service.
-    pub fn revoke_by(&self, to: Arc<dyn RevokeTokens>) {
-        let _only_the_first_counts = self.to.set(to);
-    }
-
-    /// Whether somebody said so.
-    pub fn has_way(&self) -> bool {
-        self.to.get().is_some()
-    }
-
-    /// Puts a token down before anybody gets it. Answers whether the account may still have one: it
-    /// is disabled either before this, and there is no token, or after it, and finds this one.
+    /// Puts an account's own token down before anybody gets it. Returns whether the account may have it
+    /// now, whatever it could when it was asked first.
     ///
     /// # Errors
     /// When the database fails; then the token must not be given to anybody.
-    pub async fn record(
-        &self,
-        account: &AccountId,
-        jti: Jti,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, QueryError> {
+    pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, QueryError> {
         let mut transaction = self.db.begin().await?;
-        let may = sqlx::query("UPDATE accounts SET last_download_at = $1 WHERE id = $2 AND disabled = 0")
+        sqlx::query("UPDATE accounts SET last_download_at = $1 WHERE id = $2 AND disabled = 0")
             .bind(to_column(now))
-            .bind(account.as_str())
+            .bind(token.account.as_str())
             .execute(&mut *transaction)
             .await?;
-        if may.rows_affected() == 0 {
+        if !self.may_issue(&mut transaction, token.account, token.file).await? {
             return Ok(false);
         }
-        self.put_down(&mut transaction, account, jti, expires_at).await?;
-        transaction.commit().await?;
+        self.put_down(&mut transaction, token).await?;
+        self.db.commit(transaction).await?;
         Ok(true)
     }
 
-    /// Puts a token down in the transaction that decides whether it may be given out, which has the
-    /// account's row: disabling the account comes before that transaction, or finds the token.
-    pub(super) async fn put_down(
+    /// Whether a token for that file may be given out by the account's right, as it stands in this
+    /// transaction, which has the account's row.
+    pub(super) async fn may_issue(
         &self,
         transaction: &mut Transaction<'static, Any>,
         account: &AccountId,
-        jti: Jti,
-        expires_at: Timestamp,
+        file: &FilePath,
+    ) -> Result<bool, sqlx::Error> {
+        let holder = accounts::find(transaction, account).await?;
+        Ok(may_read(&self.rights, holder.as_ref(), file))
+    }
+
+    /// Puts a token down in the transaction that decides whether it may be given out.
+    pub(super) async fn put_down(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        token: &NewToken<'_>,
     ) -> Result<(), sqlx::Error> {
-        sqlx::query("INSERT INTO issued_tokens (jti, account, forget_at, revoke) VALUES ($1, $2, $3, 0)")
-            .bind(jti.to_string())
-            .bind(account.as_str())
-            .bind(to_column(expires_at.plus(self.beyond)))
-            .execute(&mut **transaction)
-            .await?;
+        let (link, terms) = token.basis.link.unwrap_or_default();
+        sqlx::query(
+            "INSERT INTO issued_tokens (jti, account, forget_at, revoke, node, path, link, terms, kid) \
+             VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)",
+        )
+        .bind(token.jti.to_string())
+        .bind(token.account.as_str())
+        .bind(to_column(token.expires_at.plus(self.beyond)))
+        .bind(token.basis.node)
+        .bind(token.file.as_str())
+        .bind(link)
+        .bind(terms)
+        .bind(token.basis.kid)
+        .execute(&mut **transaction)
+        .await?;
         Ok(())
     }
 
-    /// Has what was marked revoked now.
-    pub fn wake(&self) {
-        self.marked.notify_one();
+    /// Marks those tokens of an account to be revoked that may not stand any more, in the transaction
+    /// of the reason, after it changed what they stand upon.
+    pub(super) async fn review(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &AccountId,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let holder = accounts::find(transaction, account).await?;
+        if holder.as_ref().is_none_or(|holder| holder.disabled) {
+            return self.mark(transaction, "account = {1}", &[account.as_str()], now).await;
+        }
+        // Many tokens stand upon the same.
+        let rows = sqlx::query(
+            "SELECT DISTINCT issued_tokens.path, issued_tokens.link, issued_tokens.terms, \
+             links.terms AS now FROM issued_tokens LEFT JOIN links ON links.id = issued_tokens.link \
+             WHERE issued_tokens.account = $1 AND issued_tokens.revoke = 0",
+        )
+        .bind(account.as_str())
+        .fetch_all(&mut **transaction)
+        .await?;
+        for row in &rows {
+            let stands = Ground::read(row)?;
+            if !stands.holds(&self.rights, holder.as_ref()) {
+                self.mark(
+                    transaction,
+                    "account = {1} AND path = {2} AND link = {3} AND terms = CAST({4} AS BIGINT)",
+                    &[account.as_str(), &stands.path, &stands.link, &stands.terms.to_string()],
+                    now,
+                )
+                .await?;
+            }
+        }
+        Ok(())
     }
 
-    /// Delivers what is to be revoked, once, and answers how many jtis that were.
+    /// Gives a link the next number of terms, so that nothing that was given out through it before
+    /// stands any more, in the transaction of the reason, which has the owner's account.
+    pub(super) async fn end_terms(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        link: &str,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE links SET terms = terms + 1 WHERE id = $1")
+            .bind(link)
+            .execute(&mut **transaction)
+            .await?;
+        self.mark(transaction, "link = {1}", &[link], now).await
+    }
+
+    /// Marks all tokens that a key signed, in the transaction of the reason.
+    pub(super) async fn end_key(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        kid: &str,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        // Those from before it was put down which key signs may be this one's.
+        self.mark(transaction, "kid IN ({1}, '')", &[kid], now).await
+    }
+
+    /// Reviews the tokens of all accounts, each in a transaction of its own: what the settings give may
+    /// have changed. Nothing of it is lost when it breaks off, if it is begun again.
     ///
     /// # Errors
-    /// When the download service does not take it; it stays marked.
-    pub async fn deliver(&self, now: Timestamp) -> Result<usize, RevokeError> {
-        let Some(to) = self.to.get() else { return Ok(0) };
-        let mut delivered = 0;
+    /// When the database fails.
+    pub async fn review_all(&self, now: Timestamp) -> Result<(), QueryError> {
+        let mut last = String::new();
         loop {
-            let rows = sqlx::query("SELECT jti FROM issued_tokens WHERE revoke = 1 LIMIT $1")
-                .bind(PER_COMMAND)
-                .fetch_all(self.db.reader())
-                .await?;
-            let texts = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
-            let jtis: Vec<Jti> = texts.iter().filter_map(|jti| jti.parse().ok()).collect();
-            if texts.is_empty() {
-                return Ok(delivered);
+            let ids: Vec<String> = sqlx::query_scalar(
+                "SELECT DISTINCT account FROM issued_tokens WHERE revoke = 0 AND account > $1 \
+                 ORDER BY account LIMIT $2",
+            )
+            .bind(&last)
+            .bind(PER_LOOK)
+            .fetch_all(self.db.reader())
+            .await?;
+            let Some(newest) = ids.last() else { break };
+            last.clone_from(newest);
+            for id in &ids {
+                let account = AccountId::from_store(id);
+                let mut transaction = self.db.begin().await?;
+                accounts::lock(&mut transaction, &account).await?;
+                self.review(&mut transaction, &account, now).await?;
+                self.db.commit(transaction).await?;
             }
-            if !jtis.is_empty() {
-                to.revoke(&jtis, now).await?;
-            }
-            for jti in &texts {
-                sqlx::query("DELETE FROM issued_tokens WHERE jti = $1")
-                    .bind(jti)
-                    .execute(self.db.writer())
-                    .await?;
-            }
-            delivered += jtis.len();
         }
+        self.revocations.wake();
+        Ok(())
     }
 
-    /// Delivers what is marked, for ever. Ends when it is dropped.
-    pub async fn run(&self, now: impl Fn() -> Timestamp) {
-        let mut was_down = false;
-        loop {
-            let _woken_or_not = tokio::time::timeout(LOOK_EVERY, self.marked.notified()).await;
-            match self.deliver(now()).await {
-                Ok(0) => was_down = false,
-                Ok(count) => {
-                    was_down = false;
-                    tracing::info!(count, "tokens revoked");
-                }
-                // Once, not every two seconds.
-                Err(error) if !was_down => {
-                    was_down = true;
-                    let cause = crate::telemetry::chain(&error);
-                    tracing::warn!(cause, "tokens wait to be revoked; trying on");
-                }
-                Err(_) => {}
-            }
-        }
+    /// The audience of the node that a token was issued for, where the token may still matter.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn node_of(&self, jti: Jti) -> Result<Option<String>, QueryError> {
+        let node: Option<String> = sqlx::query_scalar("SELECT node FROM issued_tokens WHERE jti = $1")
+            .bind(jti.to_string())
+            .fetch_optional(self.db.reader())
+            .await?;
+        Ok(node.map(|node| match node.is_empty() {
+            true => self.revocations.own_audience().to_owned(),
+            false => node,
+        }))
     }
 
     /// Forgets tokens that can't matter any more.
@@ -234,34 +244,65 @@ impl Issued {
             .bind(to_column(now))
             .execute(self.db.writer())
             .await?;
+        self.revocations.prune(now).await
+    }
+
+    /// Marks the tokens for which `filter` holds; `{1}` and so on in it stand for `texts`.
+    async fn mark(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        filter: &'static str,
+        texts: &[&str],
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let numbered = |after: usize| {
+            (1..=texts.len()).fold(filter.to_owned(), |filter, number| {
+                filter.replace(&format!("{{{number}}}"), &format!("${}", number + after))
+            })
+        };
+        let wait = format!(
+            "INSERT INTO revocations (jti, node, marked_at, forget_at) \
+             SELECT jti, CASE WHEN node = '' THEN $1 ELSE node END, CAST($2 AS BIGINT), forget_at \
+             FROM issued_tokens WHERE revoke = 0 AND {} ON CONFLICT (jti, node) DO NOTHING",
+            numbered(2)
+        );
+        let wait =
+            sqlx::query(AssertSqlSafe(wait)).bind(self.revocations.own_audience()).bind(to_column(now));
+        texts.iter().fold(wait, |query, text| query.bind(*text)).execute(&mut **transaction).await?;
+        let mark = format!("UPDATE issued_tokens SET revoke = 1 WHERE revoke = 0 AND {}", numbered(0));
+        let mark = sqlx::query(AssertSqlSafe(mark));
+        texts.iter().fold(mark, |query, text| query.bind(*text)).execute(&mut **transaction).await?;
         Ok(())
     }
 }
 
-/// Marks all tokens of an account to be revoked, in the transaction of the reason.
-pub(super) async fn mark(
-    transaction: &mut Transaction<'static, Any>,
-    account: &AccountId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE issued_tokens SET revoke = 1 WHERE account = $1")
-        .bind(account.as_str())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
+/// What tokens stand upon, as it was and as it is now.
+struct Ground {
+    path: String,
+    link: String,
+    /// The number of the link's terms then, and now; `None` where the link is gone.
+    terms: i64,
+    now: Option<i64>,
 }
 
-/// Marks all tokens that were taken through a link to be revoked, in the transaction of the reason.
-pub(super) async fn mark_link(
-    transaction: &mut Transaction<'static, Any>,
-    link: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE issued_tokens SET revoke = 1 WHERE jti IN (SELECT link_tokens.jti FROM link_tokens \
-         JOIN link_uses ON link_uses.id = link_tokens.use_id \
-         JOIN recipients ON recipients.id = link_uses.recipient WHERE recipients.link = $1)",
-    )
-    .bind(link)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
+impl Ground {
+    fn read(row: &AnyRow) -> Result<Ground, sqlx::Error> {
+        Ok(Ground {
+            path: row.try_get("path")?,
+            link: row.try_get("link")?,
+            terms: row.try_get("terms")?,
+            now: row.try_get("now")?,
+        })
+    }
+
+    /// Whether tokens that stand upon this may go on.
+    fn holds(&self, rights: &Rights, holder: Option<&Account>) -> bool {
+        let link_holds = self.link.is_empty() || self.now == Some(self.terms);
+        // A token from before it was put down what each is for is not known to be allowed.
+        link_holds && self.path.parse().is_ok_and(|file| may_read(rights, holder, &file))
+    }
+}
+
+fn may_read(rights: &Rights, holder: Option<&Account>, file: &FilePath) -> bool {
+    holder.is_some_and(|holder| !holder.disabled && rights.readable(holder, file.clone()).is_some())
 }

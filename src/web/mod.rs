@@ -22,19 +22,21 @@ use crate::web::carried::Carried;
 use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
-use crate::web::issued::{OverHttp, RevokeTokens};
-use crate::web::links::key::LinkKeyError;
+use crate::web::instance::KeysError;
+use crate::web::links::patience::Patience;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
+use crate::web::node_ready::{NodeReady, Readiness};
+use crate::web::nodes::watch::Watch;
 use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
+use crate::web::revocations::RevokeTokens;
 use crate::web::rights::Rights;
 use crate::web::sent_forms::SentForms;
 use crate::web::sessions::{SessionEnds, Sessions};
-use crate::web::signer::SignerError;
 use crate::web::state::{SignupRules, State, Turns};
 use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
@@ -59,12 +61,15 @@ pub mod error;
 pub mod extract;
 pub mod generation;
 mod handlers;
+pub mod instance;
 pub mod issue;
 pub mod issued;
 pub mod links;
 pub mod local_path;
 pub mod mail;
 pub mod manage;
+pub mod node_ready;
+pub mod nodes;
 pub mod note;
 pub mod page_turns;
 pub mod pages;
@@ -72,6 +77,7 @@ pub mod passwords;
 pub mod problem;
 pub mod proof;
 pub mod receipts;
+pub mod revocations;
 pub mod rights;
 pub mod self_service;
 pub mod sent_forms;
@@ -98,6 +104,9 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// Uses of links that were released are forgotten after so long.
 const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// By what address a download was begun is forgotten so long after nothing can be continued.
+const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
+
 /// Searches that run at once.
 const SEARCHES_AT_ONCE: usize = 4;
 
@@ -107,15 +116,15 @@ pub enum OpenError {
     /// Its database can't be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The keys can't be used.
+    /// The keys can't be used, or are not those of the database.
     #[error(transparent)]
-    Keys(#[from] SignerError),
+    Keys(#[from] KeysError),
     /// The key of the download services can't be used.
     #[error(transparent)]
     NodeKey(#[from] NodeKeyError),
-    /// The key of links can't be used.
+    /// What was changed in the settings can't be carried out.
     #[error(transparent)]
-    LinkKey(#[from] LinkKeyError),
+    Query(#[from] QueryError),
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
@@ -154,22 +163,31 @@ impl App {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
-        let administration = Administration::open(settings, clock.clone()).await?;
+        let administration = Box::pin(Administration::open(settings, clock.clone())).await?;
         administration.passwords.prepare();
+        administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
+        administration.issued.revocations.name_nodes().await?;
+        let now = administration.clock.now();
+        instance::review_readers(&administration.db, settings, &administration.issued, now).await?;
         let ends = SessionEnds {
             idle: settings.web.session_idle,
             max: settings.web.session_max,
             remember: settings.web.session_remember,
         };
-        let download = csrf::origin_of(&settings.download.public_url);
+        let services = administration.nodes.services().iter();
+        let downloads: Vec<String> =
+            services.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
+        let downloads: Vec<&str> = downloads.iter().map(String::as_str).collect();
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
-        let policy = pages::content_security_policy(&[download]);
+        let policy = pages::content_security_policy(&downloads);
         let digests = Digests::new(administration.db.clone());
         let uploads = Uploads::new(settings, administration.db.clone(), shares.clone(), clock);
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
         let state = State {
             receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings),
-            node_key: NodeKey::open(&settings.node_key_file())?,
+            node: Readiness::default(),
+            patience: Patience::default(),
+            node_watch: Watch::default(),
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
             script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,
@@ -261,12 +279,14 @@ impl App {
 
     async fn upkeep(&self) {
         self.sweep_uploads().await;
+        let mut keys_differ = false;
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
             let now = self.state.administration.clock.now();
             if let Err(error) = self.state.administration.actions.keep_time(now).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep the time on disk");
             }
+            keys_differ = self.look_at_keys(keys_differ, now).await;
             if round.is_multiple_of(SWEEP_EACH) {
                 self.sweep_uploads().await;
             }
@@ -284,9 +304,40 @@ impl App {
         }
     }
 
-    /// Says how revocations reach the download service; without it they go over HTTP.
+    /// Whether another web app on this database signs with a key that is not among ours; says so once.
+    async fn look_at_keys(&self, knew: bool, now: Timestamp) -> bool {
+        let administration = &self.state.administration;
+        match instance::check_signer(&administration.db, &administration.issuer.signer, now).await {
+            Ok(()) => false,
+            Err(KeysError::Query(_)) => knew,
+            Err(error) => {
+                if !knew {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::error!(cause, "another web app on this database signs with other keys");
+                }
+                true
+            }
+        }
+    }
+
+    /// Says how revocations reach the download service of the same settings, which runs in this process;
+    /// others are told over HTTP.
     pub fn revoke_by(&self, to: Arc<dyn RevokeTokens>) {
-        self.state.administration.issued.revoke_by(to);
+        let nodes = &self.state.administration.nodes;
+        nodes.own_is_here();
+        if !nodes.services().iter().any(|node| nodes.runs_here(node)) {
+            let address = nodes.own_audience();
+            tracing::warn!(
+                address,
+                "no `[[node]]` has the public address of the download service here: it gets no tokens"
+            );
+        }
+        self.state.administration.issued.revocations.tell_own_by(to);
+    }
+
+    /// Says that the download service runs in this process, and how it is asked whether it is ready.
+    pub fn ready_by(&self, node: Arc<dyn NodeReady>) {
+        self.state.node.ask_in_process(node);
     }
 
     /// Takes receipts from a download service in the same process.
@@ -297,16 +348,11 @@ impl App {
     /// Delivers revocations, for ever. Ends when it is dropped.
     pub async fn revoke_tokens(&self) {
         let administration = &self.state.administration;
-        if !administration.issued.has_way() {
-            match OverHttp::new(administration.issuer.clone()) {
-                Ok(over_http) => administration.issued.revoke_by(Arc::new(over_http)),
-                Err(error) => {
-                    let cause = crate::telemetry::chain(&error);
-                    tracing::error!(cause, "cannot tell the download service of revocations");
-                }
-            }
+        if let Err(error) = administration.issued.revocations.tell_over_http(&administration.issuer) {
+            let cause = crate::telemetry::chain(&error);
+            tracing::error!(cause, "cannot tell the download services of revocations");
         }
-        administration.issued.run(|| administration.clock.now()).await;
+        administration.issued.revocations.run(|| administration.clock.now()).await;
     }
 
     /// Sends mails until [`App::finish_mails`] is called.
@@ -337,6 +383,21 @@ impl App {
         let released = Timestamp::from_secs(now.secs().saturating_sub(KEEP_RELEASED.as_secs()));
         if let Err(error) = links::uses::forget_released(&self.state.administration.db, released).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget released uses of links");
+        }
+        let links = &self.state.administration.links;
+        let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
+        if let Err(error) = links::uses::forget_clients(&links.db, over).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget clients of links");
+        }
+        match self.state.receipts.release_of_removed(&self.state.administration.nodes, now).await {
+            Ok(0) => {}
+            Ok(released) => tracing::info!(released, "uses of links are free again: their node was removed"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot release uses of removed nodes"
+                )
+            }
         }
         if let Err(error) = self.state.administration.issued.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old tokens");
@@ -425,7 +486,7 @@ impl App {
         if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
         }
-        self.flush_views().await;
+        Box::pin(self.flush_views()).await;
         self.state.administration.db.close().await;
     }
 }

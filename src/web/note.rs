@@ -30,12 +30,12 @@ pub enum Note {
     LinkMade,
     /// A link has other terms.
     LinkChanged,
-    /// A link waits.
+    /// A link is paused.
     LinkPaused,
-    /// A link goes on.
+    /// A link works again.
     LinkResumed,
-    /// A link is over.
-    LinkWithdrawn,
+    /// A link is revoked.
+    LinkRevoked,
     /// A link gives out nothing more, but the download service does not know yet.
     LinkClosedUnheard,
     /// A folder was made.
@@ -54,10 +54,12 @@ pub enum Note {
     Forgotten,
     /// Files have arrived.
     Uploaded,
+    /// A link was to be made, and nothing was chosen.
+    NothingChosen,
 }
 
 impl Note {
-    const ALL: [Note; 24] = [
+    const ALL: [Note; 25] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -72,7 +74,7 @@ impl Note {
         Note::LinkChanged,
         Note::LinkPaused,
         Note::LinkResumed,
-        Note::LinkWithdrawn,
+        Note::LinkRevoked,
         Note::LinkClosedUnheard,
         Note::FolderMade,
         Note::Renamed,
@@ -82,6 +84,7 @@ impl Note {
         Note::RestoredElsewhere,
         Note::Forgotten,
         Note::Uploaded,
+        Note::NothingChosen,
     ];
 
     /// The word in the cookie.
@@ -101,7 +104,7 @@ impl Note {
             Note::LinkChanged => "link-changed",
             Note::LinkPaused => "link-paused",
             Note::LinkResumed => "link-resumed",
-            Note::LinkWithdrawn => "link-withdrawn",
+            Note::LinkRevoked => "link-revoked",
             Note::LinkClosedUnheard => "link-closed-unheard",
             Note::FolderMade => "folder-made",
             Note::Renamed => "renamed",
@@ -111,6 +114,7 @@ impl Note {
             Note::RestoredElsewhere => "restored-elsewhere",
             Note::Forgotten => "forgotten",
             Note::Uploaded => "uploaded",
+            Note::NothingChosen => "nothing-chosen",
         }
     }
 
@@ -139,12 +143,14 @@ impl Note {
             Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
             Note::LinkMade => "Your link is ready.",
             Note::LinkChanged => "The link is changed.",
-            Note::LinkPaused => "The link is paused, and downloads that were under way are cut off.",
+            Note::LinkPaused => "The link is paused, and downloads that were in progress have been stopped.",
             Note::LinkResumed => "The link works again.",
-            Note::LinkWithdrawn => "The link is withdrawn, and downloads that were under way are cut off.",
+            Note::LinkRevoked => {
+                "The link no longer works, and downloads that were in progress have been stopped."
+            }
             Note::LinkClosedUnheard => {
-                "The link gives out nothing more. But the download service could not be reached: downloads that \
-                 have begun, and those whose button was pressed in the last minutes, are cut off only when it \
+                "The link no longer starts downloads. But the download service could not be reached: downloads \
+                 that are in progress, or were started in the last few minutes, will be stopped as soon as it \
                  can be."
             }
             Note::FolderMade => "The folder is made.",
@@ -157,7 +163,14 @@ impl Note {
             }
             Note::Forgotten => "It is gone for good.",
             Note::Uploaded => "The upload is complete.",
+            Note::NothingChosen => {
+                "Choose at least one file or folder first: tick the boxes in front of their names."
+            }
         };
-        Flash { kind: FlashKind::Done, text: text.to_owned() }
+        let kind = match self {
+            Note::NothingChosen => FlashKind::Failed,
+            _ => FlashKind::Done,
+        };
+        Flash { kind, text: text.to_owned() }
     }
 }

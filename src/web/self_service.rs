@@ -11,6 +11,7 @@ use crate::web::accounts::{AccountError, replace_password, to_column};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
 use crate::web::generation::Generations;
+use crate::web::issued::Issued;
 use crate::web::mail::queue::{Queue, QueueError};
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::passwords::StoredPassword;
@@ -72,12 +73,14 @@ pub struct SelfService {
     db: Database,
     generations: Generations,
     queue: Queue,
+    issued: Issued,
 }
 
 impl SelfService {
-    /// Changes in `db`, told to `generations`, with mails through `queue`.
-    pub const fn new(db: Database, generations: Generations, queue: Queue) -> SelfService {
-        SelfService { db, generations, queue }
+    /// Changes in `db`, told to `generations`, with mails through `queue`; what was given out by a right
+    /// that is lost is among `issued`.
+    pub const fn new(db: Database, generations: Generations, queue: Queue, issued: Issued) -> SelfService {
+        SelfService { db, generations, queue, issued }
     }
 
     /// Somebody asks for an account. What was asked for and not yet activated gives way to it; an
@@ -329,6 +332,8 @@ impl SelfService {
             return Ok(Changed::Overtaken);
         }
         drop_address_change(&mut transaction, &seen.id).await?;
+        // Shares may name people by their addresses.
+        self.issued.review(&mut transaction, &seen.id, now).await?;
         audit::append(&mut transaction, actor, Deed::AddressChanged, email.as_str(), now).await?;
         let details = Details {
             name: Some(seen.name.as_str().to_owned()),
@@ -338,6 +343,7 @@ impl SelfService {
         self.mail(&mut transaction, Kind::AddressChanged, &seen.email, details, now).await?;
         self.generations.commit(transaction, &seen.id).await?;
         self.queue.wake();
+        self.issued.revocations.wake();
         Ok(Changed::Done)
     }
 

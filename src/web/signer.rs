@@ -89,6 +89,9 @@ pub enum SignerError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no such key.
+    #[error("there is no key {0}; `oncelink keys list` shows which there are")]
+    NoSuchKey(String),
     /// The key library failed to make a key or a signature.
     #[error("cannot {0}")]
     Library(&'static str),
@@ -144,6 +147,11 @@ impl Signer {
         Ok(Signer { folder, made_now, current, looked_at: AtomicU64::new(now.secs()) })
     }
 
+    /// The keys folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Whether opening made the very first key, so that no token can have been signed before.
     pub const fn made_now(&self) -> bool {
         self.made_now
@@ -162,6 +170,17 @@ impl Signer {
         let keys = self.keys(now);
         let head = header_part(keys.active.algorithm(), keys.active.kid(), kind);
         assemble(head, claims, |message| keys.active.sign(message))
+    }
+
+    /// The id of the key that signs now.
+    pub fn active_kid(&self, now: Timestamp) -> String {
+        self.keys(now).active.kid().to_owned()
+    }
+
+    /// Whether a key is one of these, be it retired.
+    pub fn holds(&self, kid: &str, now: Timestamp) -> bool {
+        let keys = self.keys(now);
+        keys.active.kid() == kid || keys.retired.iter().any(|(key, _)| key.kid() == kid)
     }
 
     /// The public keys whose tokens may still be good, as a JWKS.
@@ -254,6 +273,32 @@ pub fn rotate(
         folder.delete_key(&lock, &key.kid)?;
     }
     Ok(made.kid().to_owned())
+}
+
+/// Takes a key out at once, so that nothing that it signed is good any more: it may be in other hands.
+/// Returns the id of the key that signs from now on. Where the active key is taken out, that is a new
+/// one. The key's own file need not be there.
+///
+/// # Errors
+/// When there is no such key, or the folder can't be read or written.
+pub fn remove(dir: &Path, kid: &str, now: Timestamp) -> Result<String, SignerError> {
+    let folder = Folder::open(dir)?;
+    let lock = folder.lock()?;
+    let mut keys = folder.index()?.unwrap_or_default().keys;
+    let at = keys.iter().position(|key| key.kid == kid);
+    let at = at.ok_or_else(|| SignerError::NoSuchKey(kid.to_owned()))?;
+    let removed = keys.remove(at);
+    if removed.retired_until.is_none() {
+        let key_type = folder.read_key(kid).map_or(KeyType::Ed25519, |key| key.key_type());
+        let made = PrivateKey::make(key_type)?;
+        folder.write_key(&lock, &made)?;
+        keys.insert(0, IndexKey::active(&made, now));
+    }
+    let active = keys.iter().find(|key| key.retired_until.is_none()).map(|key| key.kid.clone());
+    let active = active.ok_or_else(|| folder.damaged_index("names no active key"))?;
+    folder.write_index(&lock, &Index { keys })?;
+    folder.delete_key(&lock, kid)?;
+    Ok(active)
 }
 
 /// All keys, the active one first.

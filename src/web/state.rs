@@ -16,10 +16,12 @@ use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::carried::Carried;
 use crate::web::cookies::Cookies;
+use crate::web::links::patience::Patience;
 use crate::web::manage::Manage;
+use crate::web::node_ready::Readiness;
+use crate::web::nodes::watch::Watch;
 use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
-use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
 use crate::web::sent_forms::SentForms;
 use crate::web::sessions::Sessions;
@@ -77,8 +79,12 @@ pub struct State {
     pub cookies: Cookies,
     /// What became of tokens that were taken through links.
     pub receipts: Receipts,
-    /// What download services show.
-    pub node_key: NodeKey,
+    /// Whether a download service can serve.
+    pub node: Readiness,
+    /// Presses of links that wait for news.
+    pub patience: Patience,
+    /// How the download services are.
+    pub node_watch: Watch,
 }
 
 /// Who may make an account for himself.

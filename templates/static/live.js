@@ -1,46 +1,59 @@
-// Keeps the list of a link's deliveries up to date while somebody looks on. Without it the list is as
-// it was when the page was loaded.
+// Keeps the parts of a page that change up to date while somebody looks on. Without it they are as they were
+// when the page was loaded.
 (() => {
   "use strict";
 
-  const part = document.getElementById("deliveries");
-  if (!part || !part.dataset.live) return;
+  const place = document.querySelector("[data-live]");
+  if (!place) return;
 
-  const soon = 2000;
-  const later = 10000;
+  const soon = 1000;
+  const longest = 30000;
   // A page that nobody touches must not keep its session alive.
   const patience = 10 * 60 * 1000;
   let touched = Date.now();
-  let waiting = 0;
+  let timer = 0;
+  let wait = soon;
+  let known = "";
 
-  const look = async () => {
-    waiting = 0;
-    if (document.hidden || Date.now() - touched > patience) return;
-    try {
-      const answer = await fetch(part.dataset.live, { headers: { accept: "text/html" }, redirect: "error" });
-      if (answer.status === 404 || answer.status === 401) return;
-      if (answer.ok) {
-        const html = await answer.text();
-        if (html !== part.innerHTML) part.innerHTML = html;
-      }
-    } catch {
-      // The server or the network is away; the next look will show. A log-out ends this by a redirect.
+  const replace = (html) => {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    const parts = new Map([...fresh.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
+    for (const part of document.querySelectorAll("[data-part]")) {
+      const other = parts.get(part.dataset.part);
+      if (other && other.innerHTML !== part.innerHTML) part.innerHTML = other.innerHTML;
     }
-    wait();
   };
 
-  const wait = () => {
-    if (waiting) return;
-    const running = part.querySelector("[data-state=running], [data-state=broken]");
-    waiting = setTimeout(look, running ? soon : later);
+  const look = async () => {
+    timer = 0;
+    if (document.hidden || Date.now() - touched > patience) return;
+    try {
+      const headers = { accept: "text/html" };
+      if (known) headers["if-none-match"] = known;
+      const answer = await fetch(place.dataset.live, { headers, redirect: "error" });
+      if (answer.status === 404 || answer.status === 401) return;
+      if (answer.ok) {
+        known = answer.headers.get("etag") || "";
+        replace(await answer.text());
+      }
+      wait = answer.ok || answer.status === 304 ? soon : Math.min(wait * 2, longest);
+    } catch {
+      // The server or the network is away; the next look will show. A log-out ends this by a redirect.
+      wait = Math.min(wait * 2, longest);
+    }
+    next();
+  };
+
+  const next = () => {
+    if (!timer && !document.hidden) timer = setTimeout(look, wait);
   };
 
   const touch = () => {
     touched = Date.now();
-    wait();
+    next();
   };
   for (const sign of ["pointermove", "keydown", "scroll", "visibilitychange"]) {
     document.addEventListener(sign, touch, { passive: true });
   }
-  wait();
+  next();
 })();

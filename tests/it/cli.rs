@@ -17,6 +17,7 @@ use oncelink::id::Jti;
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
 use oncelink::web::administration::Administration;
+use oncelink::web::issued::{Basis, NewToken};
 
 /// A machine of its own: a working directory with a share, and no environment.
 struct Machine {
@@ -309,7 +310,7 @@ fn keys_rotate_and_the_older_still_verify() {
 #[test]
 fn revoke_asks_the_download_service_with_a_signed_command() {
     let (at, served) = serve(vec![answer("204 No Content", ""), answer("204 No Content", "")]);
-    let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", &at);
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__INNER_URL", &at);
     let jtis: Vec<String> = (0..65).map(|n: u8| URL_SAFE_NO_PAD.encode([n; 16])).collect();
     let out = machine.ask(["revoke".to_owned()].iter().chain(&jtis));
     assert_eq!(out.lines().count(), 65);
@@ -321,17 +322,36 @@ fn revoke_asks_the_download_service_with_a_signed_command() {
         let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&header).unwrap()["typ"], "cmd+jwt");
         let claims = claims_of(token);
-        assert_eq!(claims["aud"], at.as_str());
+        assert_eq!(
+            claims["aud"], "http://127.0.0.1:8081",
+            "for the node that clients know by its public address"
+        );
         revoked
             .extend(claims["revoke"].as_array().unwrap().iter().map(|jti| jti.as_str().unwrap().to_owned()));
     }
+    let mut jtis = jtis;
+    jtis.sort_unstable();
+    revoked.sort_unstable();
     assert_eq!(revoked, jtis);
+}
+
+#[test]
+fn a_jti_that_begins_with_a_hyphen_and_options_after_it_are_told_apart() {
+    let (at, served) = serve(vec![answer("204 No Content", "")]);
+    let machine = Machine::new();
+    fs::write(machine.path("other.toml"), format!("[download]\ninner_url = '{at}'\n")).unwrap();
+    let out =
+        machine.ask(["revoke", "-AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAA", "--config", "other.toml"]);
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert_eq!(served.join().unwrap().len(), 1);
+    let said = machine.run(["revoke", "AAAAAAAAAAAAAAAAAAAAAA", "--no-such-option"]);
+    assert_eq!(said.code, 2, "{}", said.err);
 }
 
 #[test]
 fn revoke_says_when_nothing_was_revoked() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", format!("http://{free}"));
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__INNER_URL", format!("http://{free}"));
     let said = machine.run(["revoke", "AAAAAAAAAAAAAAAAAAAAAA"]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
     assert!(said.err.contains(&free.to_string()) && said.err.contains("is it running"), "{}", said.err);
@@ -344,7 +364,7 @@ fn revoke_says_when_nothing_was_revoked() {
         ("307 Temporary Redirect", "look into its log"),
     ] {
         let (at, served) = serve(vec![answer(status, "")]);
-        let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", &at);
+        let machine = Machine::new().set("ONCELINK_DOWNLOAD__INNER_URL", &at);
         let said = machine.run(["revoke", "AAAAAAAAAAAAAAAAAAAAAA"]);
         served.join().unwrap();
         assert_eq!((said.code, said.out.as_str()), (1, ""), "{status}");
@@ -425,7 +445,7 @@ fn the_only_administrator_can_t_be_disabled_here_either() {
 #[actix_web::test]
 async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", format!("http://{free}"));
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__INNER_URL", format!("http://{free}"));
     machine.ask(words("user add bob@example.org"));
     machine.ask(words("user add eve@example.org"));
     let desk = desk(&machine).await;
@@ -434,22 +454,23 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
         let email = format!("{name}@example.org").parse().unwrap();
         let account = desk.accounts.by_email(&email).await.unwrap().unwrap();
         let (jti, now) = (Jti::random().unwrap(), desk.clock.now());
-        assert!(desk.issued.record(&account.id, jti, now, now).await.unwrap());
+        let (file, node) = ("/books/a.txt".parse().unwrap(), &desk.issuer.audience);
+        let basis = Basis { node, kid: "", link: None };
+        let token = NewToken { account: &account.id, jti, file: &file, expires_at: now, basis };
+        assert!(desk.issued.record(&token, now).await.unwrap());
         jtis.push(jti.to_string());
     }
     let said = machine.run(words("user disable bob@example.org"));
     assert_eq!(said.code, 0, "the account is disabled all the same: {}", said.err);
     assert!(said.err.contains("revoked as soon as"), "{}", said.err);
-    let waiting: String = sqlx::query_scalar("SELECT jti FROM issued_tokens WHERE revoke = 1")
-        .fetch_one(desk.db.reader())
-        .await
-        .unwrap();
+    let waiting: String =
+        sqlx::query_scalar("SELECT jti FROM revocations").fetch_one(desk.db.reader()).await.unwrap();
     assert_eq!(waiting, jtis[0]);
 
     let (at, served) = serve(vec![answer("204 No Content", "")]);
     // Plain http needs none of the system's certificates, and a small machine has none.
     let machine = machine.set("SSL_CERT_FILE", "/nonexistent").set("SSL_CERT_DIR", "/nonexistent");
-    let machine = machine.set("ONCELINK_DOWNLOAD__PUBLIC_URL", &at);
+    let machine = machine.set("ONCELINK_DOWNLOAD__INNER_URL", &at);
     let said = machine.run(words("user disable eve@example.org"));
     assert!(said.code == 0 && !said.err.contains("as soon as"), "{}", said.err);
     let asked = served.join().unwrap().remove(0);
@@ -461,9 +482,75 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
     jtis.sort_unstable();
     assert_eq!(revoked, jtis, "and what waited goes along");
     let left: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens").fetch_one(desk.db.reader()).await.unwrap();
+        sqlx::query_scalar("SELECT COUNT(*) FROM revocations").fetch_one(desk.db.reader()).await.unwrap();
     assert_eq!(left, 0);
     desk.db.close().await;
+}
+
+#[actix_web::test]
+async fn check_finds_that_the_keys_at_an_address_are_somebody_elses() {
+    use oncelink::server::{self, Role};
+    let folder = tempfile::tempdir().unwrap();
+    let settings = crate::support::deliveries::settings(&folder);
+    let other = server::start(settings, Role::Both, Clock::wall()).await.unwrap();
+    // Older keys than those of what runs there, as after a move of the data directory.
+    let machine = Machine::new();
+    machine.ask(words("user add ann@example.org"));
+    let ours: serde_json::Value = serde_json::from_str(&machine.ask(words("keys list --json"))).unwrap();
+    let public_url = other.settings.web.public_url.clone();
+    let machine = machine
+        .set("ONCELINK_WEB__PUBLIC_URL", &public_url)
+        .set("ONCELINK_WEB__LISTEN", other.web.unwrap().to_string())
+        .set("ONCELINK_DOWNLOAD__PUBLIC_URL", &other.settings.download.public_url)
+        .set("ONCELINK_DOWNLOAD__INNER_URL", &other.settings.download.public_url);
+    let said = tokio::task::spawn_blocking(move || machine.run(words("check"))).await.unwrap();
+    assert_eq!(said.code, 2, "{}", said.out);
+    let lack = format!("lack yours, {}", ours[0]["kid"].as_str().unwrap());
+    assert!(said.out.contains(&lack), "{}", said.out);
+    assert!(said.out.contains("refuses our commands"), "{}", said.out);
+    other.stop().await;
+}
+
+#[test]
+fn nodes_are_added_listed_rekeyed_and_removed() {
+    let nodes = r#"[{ name = "eu", public_url = "https://eu.example", inner_url = "http://10.0.0.7:8081" }]"#;
+    let machine = Machine::new().set("ONCELINK_NODE", nodes);
+    let state = |machine: &Machine| -> String {
+        let listed: serde_json::Value =
+            serde_json::from_str(&machine.ask(words("nodes list --json"))).unwrap();
+        assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+        assert_eq!((listed[0]["name"].as_str(), listed[0]["waiting"].as_i64()), (Some("eu"), Some(0)));
+        listed[0]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state(&machine), "no-key");
+    let first = machine.ask(words("nodes add eu"));
+    assert!(first.trim().len() >= 43 && first.lines().count() == 1, "the key alone");
+    assert_eq!(state(&machine), "active");
+    let again = machine.run(words("nodes add eu"));
+    assert!(again.code == 1 && again.out.is_empty() && again.err.contains("nodes rekey eu"), "{}", again.err);
+    assert_ne!(machine.ask(words("nodes rekey eu")), first);
+    machine.ask(words("nodes remove eu"));
+    assert_eq!(state(&machine), "removed");
+    for (command, why) in [
+        ("nodes remove eu", "no node `eu`"),
+        ("nodes rekey eu", "has no key"),
+        ("nodes add mars", "have no `[[node]]`"),
+        ("nodes rekey mars", "have no `[[node]]`"),
+    ] {
+        let said = machine.run(words(command));
+        assert!(said.code == 1 && said.err.contains(why), "{command}: {}", said.err);
+    }
+    machine.ask(words("nodes add eu"));
+    assert_eq!(state(&machine), "active");
+    let said = machine.ask(words("nodes list"));
+    assert!(said.contains("eu\thttps://eu.example\tactive"), "{said}");
+    let audit = machine.ask(words("audit list"));
+    for deed in ["node-added", "node-rekeyed", "node-removed"] {
+        assert!(audit.contains(deed), "{deed}: {audit}");
+    }
+    let database = fs::read(machine.path("data/web/oncelink.sqlite")).unwrap();
+    let key = first.trim().as_bytes();
+    assert!(!database.windows(key.len()).any(|found| found == key), "the key itself is stored nowhere");
 }
 
 #[test]

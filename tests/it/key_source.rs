@@ -199,15 +199,15 @@ async fn the_last_good_ring_outlives_a_restart_while_the_web_app_is_down() {
 }
 
 #[tokio::test]
-async fn the_ring_is_refreshed_every_five_minutes() {
+async fn the_ring_is_refreshed_every_twenty_seconds() {
     let app = WebApp::start().await;
     app.answers("200 OK", &jwks("one"));
     let source = KeySource::new(&app.url(), None, Vec::new()).unwrap();
     source.load(NOW).await.unwrap();
     let seen = source.current();
-    source.refresh_if_due(at(299)).await;
+    source.refresh_if_due(at(19)).await;
     assert_eq!(app.asked(), 1);
-    source.refresh_if_due(at(300)).await;
+    source.refresh_if_due(at(20)).await;
     assert_eq!(app.asked(), 2);
     assert!(Arc::ptr_eq(&seen, &source.current()), "an equal answer changes nothing");
 }

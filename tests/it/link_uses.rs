@@ -9,7 +9,9 @@ use oncelink::id::{FilePath, Jti};
 use oncelink::web::account::{AccountId, NewAccount};
 use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
-use oncelink::web::links::uses::{self, Press, Reserved};
+use oncelink::web::issued::Basis;
+use oncelink::web::links::begun::Visitor;
+use oncelink::web::links::uses::{self, Press, Reserved, TokensOf};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
@@ -19,16 +21,16 @@ use crate::support::web::START;
 const RECIPIENT: &str = "recipient";
 
 /// A database with one link for one recipient.
-struct Desk {
+pub(crate) struct Desk {
     /// Two processes on one database, or one twice.
-    desks: [Administration; 2],
-    owner: AccountId,
+    pub(crate) desks: [Administration; 2],
+    pub(crate) owner: AccountId,
     _folder: TempDir,
 }
 
 impl Desk {
     /// One on each engine that is there.
-    async fn all(uses: Option<i64>) -> Vec<Desk> {
+    pub(crate) async fn all(uses: Option<i64>) -> Vec<Desk> {
         let mut desks = vec![Desk::on("sqlite", uses).await];
         if let Some(postgres) = empty_schema().await {
             desks.push(Desk::on(&postgres, uses).await);
@@ -66,22 +68,26 @@ impl Desk {
         desk
     }
 
-    async fn sql(&self, statement: &str) {
+    pub(crate) async fn sql(&self, statement: &str) {
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(self.desks[0].db.writer()).await.unwrap();
     }
 
     async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> Reserved {
         let desk = &self.desks[process];
         let file: FilePath = file.parse().unwrap();
+        let visitor = Visitor { mark: visitor.map(str::to_owned), client: None };
         let press = Press {
             owner: &self.owner,
             recipient: RECIPIENT,
-            visitor,
+            named: false,
+            visitor: &visitor,
             file: &file,
             size: 7,
+            version: "v",
             expires_at: later(120),
+            basis: Basis { node: &desk.issuer.audience, kid: "", link: Some(("link", 0)) },
         };
-        uses::reserve(&desk.db, &desk.issued, &press, START).await.unwrap()
+        uses::reserve(&desk.db, &desk.issued, &desk.links.lease, &press, START).await.unwrap()
     }
 
     /// The jti of a press that must succeed.
@@ -105,14 +111,16 @@ impl Desk {
     }
 
     async fn release(&self, before: Timestamp) -> u64 {
-        uses::release_unredeemed(&self.desks[0].db, Timestamp::EPOCH, before, START).await.unwrap()
+        let desk = &self.desks[0];
+        let of = TokensOf { audience: &desk.issuer.audience, unnamed: true };
+        uses::release_unredeemed(&desk.db, of, Timestamp::EPOCH, before, START).await.unwrap()
     }
 
-    async fn number(&self, query: &'static str) -> i64 {
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(self.desks[0].db.reader()).await.unwrap()
     }
 
-    async fn taken(&self) -> i64 {
+    pub(crate) async fn taken(&self) -> i64 {
         self.number("SELECT taken FROM recipients").await
     }
 }
@@ -131,7 +139,7 @@ async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
             .filter_map(|press| match press {
                 Reserved::Token(jti) => Some(*jti),
                 Reserved::UsedUp => None,
-                Reserved::Again(..) => panic!("nobody pressed twice"),
+                Reserved::Again(..) | Reserved::Continue(_) => panic!("nobody pressed twice"),
                 Reserved::Closed => panic!("the link is open"),
             })
             .collect();
@@ -302,15 +310,20 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
         let jti = desk.take(Some("mark"), "/books/a.txt").await;
         let pressed_at = async |seconds: u64| {
             let file: FilePath = "/books/a.txt".parse().unwrap();
+            let visitor = Visitor { mark: Some("mark".to_owned()), client: None };
             let press = Press {
                 owner: &desk.owner,
                 recipient: RECIPIENT,
-                visitor: Some("mark"),
+                named: false,
+                visitor: &visitor,
                 file: &file,
                 size: 7,
+                version: "v",
                 expires_at: later(seconds + 120),
+                basis: Basis { node: &desk.desks[0].issuer.audience, kid: "", link: Some(("link", 0)) },
             };
-            uses::reserve(&desk.desks[0].db, &desk.desks[0].issued, &press, later(seconds)).await.unwrap()
+            let app = &desk.desks[0];
+            uses::reserve(&app.db, &app.issued, &app.links.lease, &press, later(seconds)).await.unwrap()
         };
         assert_eq!(pressed_at(60).await, Reserved::Again(jti, later(120)));
         assert_eq!(pressed_at(119).await, Reserved::Again(jti, later(120)));

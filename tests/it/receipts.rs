@@ -324,7 +324,7 @@ async fn a_report_counts_once(services: Services) {
         address: None,
     };
     let report = |receipts| oncelink::receipt::Report {
-        node: "http://elsewhere.example".to_owned(),
+        node: services.settings.download.public_url.clone(),
         told_since: now,
         told_until: now,
         receipts,
@@ -473,7 +473,7 @@ async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_
         page.contains("<strong>complete</strong>")
     })
     .await;
-    assert!(page.contains("1 of 1 taken;"), "{page}");
+    assert!(page.contains("1 of 1 download used;"), "{page}");
     assert!(page.contains("to 127.0.0.0/24") && page.contains("a.bin"), "{page}");
     assert_eq!(press().await.status, 410);
     services.stop().await;

@@ -23,8 +23,8 @@ const MIB: usize = 1024 * 1024;
 struct Apart {
     web: Option<Running>,
     download: Option<Running>,
-    web_settings: Settings,
-    download_settings: Settings,
+    web_settings: Box<Settings>,
+    download_settings: Box<Settings>,
     clock: Clock,
     desk: Desk,
     folder: TempDir,
@@ -32,12 +32,17 @@ struct Apart {
 
 impl Apart {
     async fn start() -> Apart {
+        Apart::start_for(None).await
+    }
+
+    /// The same, or the web app alone for a download service at `address` that runs elsewhere.
+    async fn start_for(elsewhere: Option<SocketAddr>) -> Apart {
         let folder = TempDir::new().unwrap();
         let mut both = settings(&folder);
         // Each has to know where the other will be.
         both.web.listen = free_address();
         both.web.public_url = format!("http://{}", both.web.listen);
-        both.download.listen = free_address();
+        both.download.listen = elsewhere.unwrap_or_else(free_address);
         both.download.public_url = format!("http://{}", both.download.listen);
         both.download.keys = format!("{}/.well-known/jwks.json", both.web.public_url);
         both.download.receipts = format!("{}/receipts", both.web.public_url);
@@ -46,18 +51,14 @@ impl Apart {
         download_settings.data_dir = folder.path().join("node");
         let clock = Clock::manual(T0);
         let web = server::start(both.clone(), Role::Web, clock.clone()).await.unwrap();
-        let download = start_download(&download_settings, &clock).await;
+        let download = match elsewhere {
+            Some(_) => None,
+            None => Some(start_download(&download_settings, &clock).await),
+        };
         let desk = Desk::open(&both, clock.clone()).await;
         desk.link(None, "never").await;
-        Apart {
-            web: Some(web),
-            download: Some(download),
-            web_settings: both,
-            download_settings,
-            clock,
-            desk,
-            folder,
-        }
+        let (web_settings, download_settings) = (Box::new(both), Box::new(download_settings));
+        Apart { web: Some(web), download, web_settings, download_settings, clock, desk, folder }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
@@ -69,12 +70,14 @@ impl Apart {
     }
 
     async fn web_up(&mut self) {
-        let started = server::start(self.web_settings.clone(), Role::Web, self.clock.clone()).await;
+        let started = server::start(Settings::clone(&self.web_settings), Role::Web, self.clock.clone()).await;
         self.web = Some(started.unwrap());
     }
 
     async fn stop(mut self) {
-        self.download.take().unwrap().stop().await;
+        if let Some(download) = self.download.take() {
+            download.stop().await;
+        }
         self.web.take().unwrap().stop().await;
         self.desk.db.db.close().await;
     }
@@ -187,12 +190,15 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
         resumed: 0,
         address: Some("2001:db8:1:2::3".parse().unwrap()),
     };
+    for number in 1..1000 {
+        desk.use_again(jti, receipt(number).jti).await;
+    }
     let bearer = format!("Bearer {}", apart.key());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for _ in 0..2 {
         for portion in 0..5 {
             let report = Report {
-                node: "http://elsewhere.example".to_owned(),
+                node: apart.web_settings.download.public_url.clone(),
                 told_since: now,
                 told_until: now,
                 receipts: (portion * 200..(portion + 1) * 200).map(receipt).collect(),
@@ -217,7 +223,9 @@ async fn nobody_without_the_node_key_is_heard() {
     let url = apart.receipts_url();
     let (good, client) = (format!("Bearer {}", apart.key()), reqwest::Client::builder().no_proxy().build());
     let client = client.unwrap();
-    let report = r#"{"node":"x","told_since":0,"told_until":99999999999,"receipts":[]}"#;
+    let own = apart.web_settings.download.public_url.clone();
+    let report = format!(r#"{{"node":"{own}","told_since":0,"told_until":99999999999,"receipts":[]}}"#);
+    let foreign = report.replace(&own, "http://elsewhere.example");
     let post = async |bearer: Option<&str>, body: String| {
         let mut request = client.post(&url).body(body);
         if let Some(bearer) = bearer {
@@ -234,10 +242,11 @@ async fn nobody_without_the_node_key_is_heard() {
         (Some(short), 403),
         (Some(good.as_str()), 204),
     ] {
-        assert_eq!(post(bearer, report.to_owned()).await, status, "{bearer:?}");
+        assert_eq!(post(bearer, report.clone()).await, status, "{bearer:?}");
     }
     let nodes = apart.desk.receipts.nodes().await.unwrap();
-    assert_eq!(nodes.iter().filter(|node| node.name == "x").count(), 1);
+    assert_eq!(nodes.iter().filter(|node| node.name == own).count(), 1);
+    assert_eq!(post(Some(good.as_str()), foreign).await, 403, "the key is that of one node");
     for (body, status) in [
         ("", 400),
         ("[]", 400),
@@ -289,8 +298,8 @@ async fn told_after_restart(site: &Site, web: &Apart) -> Vec<(String, String, i6
 
 #[actix_web::test]
 async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that_it_ended() {
-    let web = Apart::start().await;
     let site = Site::new();
+    let web = Apart::start_for(Some(site.address)).await;
     site.put("large.bin", &pattern(20 * MIB));
     let key = Path::new(&web.download_settings.download.node_key).display().to_string();
     site.write_settings(&format!("receipts = '{}'\nnode_key = '{key}'\n", web.receipts_url()));
@@ -298,6 +307,7 @@ async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that
     let mut begun = Vec::new();
     for number in 0..8 {
         let ticket = site.ticket_of_link("large.bin", LINK);
+        web.desk.reserve(ticket.jti, "/files/large.bin", T0).await;
         // Some are killed right after their first byte, before anybody looked at them.
         let download = Download::begin(site.address, &ticket.path, "").unwrap();
         assert_eq!(download.status(), 200);

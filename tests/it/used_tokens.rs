@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::files::FileVersion;
+use oncelink::files::identity::{Edges, Trace};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
 use oncelink::used_tokens::memory::MemoryUsedTokens;
 use oncelink::used_tokens::sled::{SledUsedTokens, Tuning};
-use oncelink::used_tokens::{Lease, Mark, StoreError, Use, UsedToken, UsedTokens};
+use oncelink::used_tokens::{
+    ASKED_AT_ONCE, Lease, Mark, Reservation, StoreError, Use, UsedToken, UsedTokens,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -69,6 +72,11 @@ macro_rules! contract {
             a_revoked_jti_cannot_be_claimed
             a_revocation_ends_a_redemption_and_keeps_the_later_end
             a_revocation_may_be_repeated
+            reservations_add_up_to_their_bound_and_no_further
+            of_64_simultaneous_reservations_no_more_are_granted_than_the_bound_has_room_for
+            nothing_is_reserved_where_there_is_no_lease
+            reservations_outlive_the_process
+            of_many_jtis_those_that_are_revoked_are_told
             purge_forgets_what_is_due_and_nothing_else
             a_forgotten_jti_can_be_claimed_again
             records_outlive_the_process
@@ -117,6 +125,13 @@ pub(crate) fn redeemed(jti: Jti, forget_at: Timestamp) -> UsedToken {
         resume_key: Digest::of(jti.as_bytes()),
         until: at(86_400),
         version: FileVersion { len: 5_000_000_000, modified_ns: 1_700_000_000_123_456_789 },
+        trace: Some(Trace {
+            inode: u64::MAX - 5,
+            changed_ns: 1_700_000_000_987_654_321,
+            edges: Edges::from_bytes(*jti.as_bytes().first_chunk().unwrap()),
+        }),
+        reserved: 0,
+        active_at: NOW,
     };
     UsedToken { jti, marked_at: NOW, forget_at, mark: Mark::Redeemed(Some(lease)) }
 }
@@ -212,6 +227,119 @@ async fn a_revocation_may_be_repeated<B: Backend>(place: &B) {
     }
     let record = store.find(jti).await.unwrap().unwrap();
     assert_eq!((record.forget_at, record.mark), (at(60), Mark::Revoked));
+    store.close().await;
+}
+
+fn with_reserved(used: UsedToken, reserved: u64, active_at: Timestamp) -> UsedToken {
+    let Mark::Redeemed(Some(lease)) = used.mark else { panic!("{used:?} has no lease") };
+    UsedToken { mark: Mark::Redeemed(Some(Lease { reserved, active_at, ..lease })), ..used }
+}
+
+async fn reservations_add_up_to_their_bound_and_no_further<B: Backend>(place: &B) {
+    let store = open(place).await;
+    let used = redeemed(jti(), at(9_000));
+    assert_eq!(store.claim(used).await.unwrap(), Use::First);
+    let granted = |reserved| Reservation::Granted { reserved };
+    let exceeded = |reserved| Reservation::Exceeded { reserved };
+    assert_eq!(store.reserve(used.jti, 40, 100, at(5)).await.unwrap(), granted(40));
+    assert_eq!(store.reserve(used.jti, 61, 100, at(6)).await.unwrap(), exceeded(40));
+    assert_eq!(store.reserve(used.jti, 60, 100, at(7)).await.unwrap(), granted(100));
+    assert_eq!(store.reserve(used.jti, 1, 100, at(8)).await.unwrap(), exceeded(100));
+    assert_eq!(store.reserve(used.jti, u64::MAX, u64::MAX, at(8)).await.unwrap(), exceeded(100));
+    assert_eq!(store.reserve(used.jti, 1, 50, at(8)).await.unwrap(), exceeded(100), "a lower bound");
+    assert_eq!(store.reserve(used.jti, 5, 105, at(3)).await.unwrap(), granted(105));
+    // The rest of the record is as it was, and an earlier moment does not take back a later one.
+    let record = with_reserved(used, 105, at(7));
+    assert_eq!(store.find(used.jti).await.unwrap(), Some(record));
+    assert_eq!(store.claim(used).await.unwrap(), Use::Replay(record));
+    store.close().await;
+}
+
+async fn of_64_simultaneous_reservations_no_more_are_granted_than_the_bound_has_room_for<B: Backend>(
+    place: &B,
+) {
+    let store = open(place).await;
+    for _ in 0..20 {
+        let used = redeemed(jti(), at(9_000));
+        assert_eq!(store.claim(used).await.unwrap(), Use::First);
+        let asked = (0..64).map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.reserve(used.jti, 10, 195, NOW).await.unwrap() })
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        let granted = answers.into_iter().filter(|answer| matches!(answer, Ok(Reservation::Granted { .. })));
+        assert_eq!(granted.count(), 19);
+        assert_eq!(store.find(used.jti).await.unwrap(), Some(with_reserved(used, 190, NOW)));
+    }
+    store.close().await;
+}
+
+async fn nothing_is_reserved_where_there_is_no_lease<B: Backend>(place: &B) {
+    let store = open(place).await;
+    let unknown = jti();
+    assert_eq!(store.reserve(unknown, 1, 9, NOW).await.unwrap(), Reservation::NoLease(None));
+    assert_eq!(store.find(unknown).await.unwrap(), None);
+    let bare = UsedToken { mark: Mark::Redeemed(None), ..redeemed(jti(), at(9_000)) };
+    assert_eq!(store.claim(bare).await.unwrap(), Use::First);
+    assert_eq!(store.reserve(bare.jti, 1, 9, NOW).await.unwrap(), Reservation::NoLease(Some(bare)));
+    let used = redeemed(jti(), at(9_000));
+    assert_eq!(store.claim(used).await.unwrap(), Use::First);
+    assert_eq!(store.reserve(used.jti, 1, 9, NOW).await.unwrap(), Reservation::Granted { reserved: 1 });
+    store.revoke(used.jti, at(3), at(9_000)).await.unwrap();
+    let record = revoked(used.jti, at(3), at(9_000));
+    assert_eq!(store.reserve(used.jti, 1, 9, NOW).await.unwrap(), Reservation::NoLease(Some(record)));
+    store.close().await;
+}
+
+async fn reservations_outlive_the_process<B: Backend>(place: &B) {
+    if !B::PERSISTS {
+        return;
+    }
+    let clock = Clock::manual(NOW);
+    let used = redeemed(jti(), at(9_000));
+    for round in 0..6_u64 {
+        let store = place.open(&clock, NOW).await;
+        assert_eq!(store.fence(), NOW, "a sound store keeps its fence");
+        let _first_or_not = store.claim(used).await.unwrap();
+        // Others settle the journal in between.
+        for _ in 0..5 {
+            assert_eq!(store.claim(redeemed(jti(), at(9_000))).await.unwrap(), Use::First);
+        }
+        let expected = if round < 5 {
+            Reservation::Granted { reserved: round * 10 + 10 }
+        } else {
+            Reservation::Exceeded { reserved: 50 }
+        };
+        assert_eq!(store.reserve(used.jti, 10, 55, at(round)).await.unwrap(), expected);
+        if round % 2 == 0 {
+            store.close().await;
+        }
+        drop(store);
+    }
+}
+
+async fn of_many_jtis_those_that_are_revoked_are_told<B: Backend>(place: &B) {
+    let store = open(place).await;
+    let mut revoked = Vec::new();
+    let mut jtis = Vec::new();
+    for n in 0..ASKED_AT_ONCE {
+        let jti = jti();
+        jtis.push(jti);
+        match n % 100 {
+            0 => {
+                store.revoke(jti, NOW, at(9_000)).await.unwrap();
+                revoked.push(jti);
+            }
+            1 => assert_eq!(store.claim(redeemed(jti, at(9_000))).await.unwrap(), Use::First),
+            _ => {}
+        }
+    }
+    let mut told = store.revoked_among(&jtis).await.unwrap();
+    told.sort_unstable();
+    revoked.sort_unstable();
+    assert_eq!(told, revoked);
+    assert_eq!(store.revoked_among(&[]).await.unwrap(), []);
+    store.keep_open(&jtis, at(70)).await.unwrap();
     store.close().await;
 }
 
@@ -311,6 +439,7 @@ async fn a_closed_store_answers_nothing<B: Backend>(place: &B) {
     assert!(matches!(store.claim(used).await, Err(StoreError::Closed)));
     assert!(matches!(store.find(used.jti).await, Err(StoreError::Closed)));
     assert!(matches!(store.revoke(used.jti, NOW, at(1)).await, Err(StoreError::Closed)));
+    assert!(matches!(store.reserve(used.jti, 1, 9, NOW).await, Err(StoreError::Closed)));
     assert!(matches!(store.purge(at(10)).await, Err(StoreError::Closed)));
     assert!(matches!(store.keep_time(at(10)).await, Err(StoreError::Closed)));
     assert!(matches!(store.ready().await, Err(StoreError::Closed)));
@@ -321,6 +450,7 @@ async fn a_closed_store_answers_nothing<B: Backend>(place: &B) {
 enum Step {
     Claim(usize, u64),
     Revoke(usize, u64),
+    Reserve(usize, u64),
     Find(usize),
     Purge(u64),
     KeepTime(u64),
@@ -331,6 +461,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..8_usize, 0..40_u64).prop_map(|(jti, forget)| Step::Claim(jti, forget)),
         2 => (0..8_usize, 0..40_u64).prop_map(|(jti, forget)| Step::Revoke(jti, forget)),
+        3 => (0..8_usize, 0..40_u64).prop_map(|(jti, bytes)| Step::Reserve(jti, bytes)),
         2 => (0..8_usize).prop_map(Step::Find),
         2 => (0..40_u64).prop_map(Step::Purge),
         1 => (0..40_u64).prop_map(Step::KeepTime),
@@ -368,6 +499,25 @@ async fn follow<B: Backend>(place: &B, clock: &Clock, jtis: &[Jti], steps: &[Ste
                 let until = model.get(&jtis[n]).map_or(at(forget), |record| record.forget_at.max(at(forget)));
                 model.insert(jtis[n], revoked(jtis[n], at(second), until));
                 store.revoke(jtis[n], at(second), at(forget)).await.unwrap();
+            }
+            Step::Reserve(n, bytes) => {
+                let expected = match model.get(&jtis[n]).copied() {
+                    Some(UsedToken { mark: Mark::Redeemed(Some(lease)), .. })
+                        if lease.reserved + bytes <= 100 =>
+                    {
+                        let reserved = lease.reserved + bytes;
+                        model
+                            .entry(jtis[n])
+                            .and_modify(|used| *used = with_reserved(*used, reserved, at(second)));
+                        Reservation::Granted { reserved }
+                    }
+                    Some(UsedToken { mark: Mark::Redeemed(Some(lease)), .. }) => {
+                        Reservation::Exceeded { reserved: lease.reserved }
+                    }
+                    other => Reservation::NoLease(other),
+                };
+                let found = store.reserve(jtis[n], bytes, 100, at(second)).await.unwrap();
+                assert_eq!(found, expected, "{second} {step:?} in {steps:?}");
             }
             Step::Find(n) => {
                 let found = store.find(jtis[n]).await.unwrap();

@@ -219,7 +219,7 @@ async fn a_byte_flipped_every_64_bytes_never_makes_a_jti_good_again() {
 async fn a_damaged_record_in_the_journal_raises_the_fence_and_spares_the_others() {
     let site = Site::used(false).await;
     let journal = site.path("journal.0");
-    flip(&journal, std::iter::once(4096 + 3 * 128 + 40));
+    flip(&journal, std::iter::once(4096 + 3 * 256 + 40));
     site.the_fence_rises("a record is damaged").await;
     let store = site.open();
     let mut kept = 0;
@@ -268,7 +268,7 @@ async fn a_store_that_is_gone_without_a_trace_is_a_new_one_with_a_fence() {
 
 #[tokio::test]
 async fn a_journal_of_another_length_raises_the_fence() {
-    for length in [0, 100, 4096, 4096 + 5 * 128, 4096 + 32 * 128 - 1, 4096 + 33 * 128] {
+    for length in [0, 100, 4096, 4096 + 5 * 256, 4096 + 32 * 256 - 1, 4096 + 33 * 256] {
         let site = Site::used(false).await;
         for name in ["journal.0", "journal.1"] {
             OpenOptions::new().write(true).open(site.path(name)).unwrap().set_len(length).unwrap();
@@ -338,6 +338,56 @@ async fn journal_files_that_changed_places_raise_the_fence() {
     fs::rename(site.path("journal.1"), site.path("journal.0")).unwrap();
     fs::rename(site.path("x"), site.path("journal.1")).unwrap();
     site.the_fence_rises("swapped").await;
+}
+
+/// Rewrites a journal as releases before this one wrote it: slots of half the length, and leases that know
+/// neither the very file nor what was reserved.
+fn to_first_format(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    let (header, slots) = bytes.split_at(4096);
+    let checksummed = |body: &[u8]| [&crc32fast::hash(body).to_le_bytes()[..], body].concat();
+    let mut first = b"OLJRNL01".to_vec();
+    first.extend_from_slice(&header[8..52]);
+    first.extend_from_slice(&crc32fast::hash(&first).to_le_bytes());
+    first.resize(4096, 0);
+    for slot in slots.chunks(256) {
+        let mut body = slot[4..128].to_vec();
+        if body[28] == 5 {
+            body[28] = 2;
+            body[117..].fill(0);
+        }
+        let is_empty = slot.iter().all(|byte| *byte == 0);
+        first.extend_from_slice(&if is_empty { vec![0; 128] } else { checksummed(&body) });
+    }
+    // In place: a journal is known by its inode.
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    FileExt::write_all_at(&file, &first, 0).unwrap();
+    file.set_len(first.len() as u64).unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_of_the_first_format_is_read_and_made_again() {
+    for made_again in [&[][..], &[0], &[1]] {
+        let site = Site::used(false).await;
+        for name in ["journal.0", "journal.1"] {
+            to_first_format(&site.path(name));
+        }
+        if let [number] = made_again {
+            // The start that makes them again was cut off between the two.
+            let old = [site.path("journal.0"), site.path("journal.1")];
+            let aside = [site.path("0"), site.path("1")];
+            for (old, aside) in old.iter().zip(&aside) {
+                fs::hard_link(old, aside).unwrap();
+            }
+            drop(site.open());
+            let old: usize = 1 - number;
+            fs::rename(&aside[old], site.path(&format!("journal.{old}"))).unwrap();
+        }
+        assert!(!site.nothing_works_twice(&format!("{made_again:?} made again")).await);
+        site.all_are_on_record().await;
+        let header = fs::read(site.path("journal.0")).unwrap();
+        assert!(header.starts_with(b"OLJRNL02"));
+    }
 }
 
 #[tokio::test]

@@ -15,8 +15,9 @@ use oncelink::web::accounts::Added;
 use oncelink::web::administration::Administration;
 use oncelink::web::audit::{self, Actor, Deed};
 use oncelink::web::chain::{self, Verdict};
-use oncelink::web::issued::{RevokeError, RevokeTokens};
+use oncelink::web::issued::{Basis, NewToken};
 use oncelink::web::passwords::StoredPassword;
+use oncelink::web::revocations::{RevokeError, RevokeTokens};
 use oncelink::web::self_service::Changed;
 use sqlx::{Any, Transaction};
 use tempfile::TempDir;
@@ -176,20 +177,25 @@ impl RevokeTokens for Noted {
 async fn no_token_escapes(desks: &Desks) {
     let actor = Actor::operator();
     let noted = Arc::new(Noted::default());
-    desks.here.issued.revoke_by(noted.clone());
+    desks.here.issued.revocations.tell_own_by(noted.clone());
+    let file = "/books/a.txt".parse().unwrap();
+    let basis = Basis { node: &desks.here.issuer.audience, kid: "", link: None };
     let ends = START.plus(Duration::from_secs(120));
     for round in 0..10 {
         let bob = desks.account(&format!("bob{round}@example.org"), false).await;
         let tokens = (0..16).map(|n| {
             let desk = if n % 2 == 0 { &desks.here } else { &desks.there };
-            let (jti, bob) = (Jti::random().unwrap(), &bob);
-            async move { desk.issued.record(&bob.id, jti, ends, START).await.unwrap().then_some(jti) }
+            let jti = Jti::random().unwrap();
+            let token = NewToken { account: &bob.id, jti, file: &file, expires_at: ends, basis };
+            async move { desk.issued.record(&token, START).await.unwrap().then_some(jti) }
         });
         let tokens = tokens.collect::<Vec<_>>();
         let disable = desks.there.account_admin.set_disabled(&bob, true, &actor, START);
         let (given, disabled) = tokio::join!(join_all(tokens), disable);
         assert_eq!(disabled.unwrap(), Changed::Done);
-        desks.here.issued.deliver(START).await.unwrap();
+        for delivered in desks.here.issued.revocations.deliver(true, START).await {
+            delivered.outcome.unwrap();
+        }
         let revoked = std::mem::take(&mut *noted.0.lock().unwrap());
         assert_eq!(revoked, given.into_iter().flatten().collect(), "all that were given, and no other");
     }

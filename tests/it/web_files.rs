@@ -139,7 +139,7 @@ async fn a_click_gives_a_token_that_verifies_for_exactly_that_file() {
     let token = address.strip_prefix("http://download.example/d/").unwrap().split('/').next().unwrap();
 
     let jwks = browser.get("/.well-known/jwks.json").await;
-    assert_eq!(jwks.header("cache-control"), "public, max-age=300");
+    assert_eq!(jwks.header("cache-control"), "public, max-age=20");
     assert_eq!(jwks.header("content-type"), "application/jwk-set+json");
     assert_eq!(jwks.body, web.app.jwks()());
     let ring = KeyRing::from_jwks(&jwks.body).unwrap();

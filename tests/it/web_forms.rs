@@ -46,7 +46,7 @@ const FORMS: [(&str, &[(&str, &str)]); 23] = [
     ),
     ("/links/any/pause", &[]),
     ("/links/any/resume", &[]),
-    ("/links/any/withdraw", &[]),
+    ("/links/any/revoke", &[]),
     (
         "/account/password",
         &[

@@ -57,7 +57,7 @@ async fn the_page_says_what_how_big_from_whom_until_when_and_how_many_are_left()
         "12 bytes",
         "file.txt",
         "<time data-local datetime=\"2027-01-16T08:00:00Z\">16 Jan 2027, 08:00 UTC</time>",
-        "<dd>3</dd>",
+        "<dd id=\"left\">3</dd>",
         ">Download",
     ] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
@@ -75,7 +75,7 @@ async fn the_page_says_what_how_big_from_whom_until_when_and_how_many_are_left()
 }
 
 #[actix_web::test]
-async fn opening_it_spends_nothing_and_the_owner_sees_looked_at_not_taken() {
+async fn opening_it_spends_nothing_and_the_owner_sees_viewed_not_downloaded() {
     let (web, mut browser) = ada().await;
     let made = make(&mut browser, &[]).await;
     let bots: [&[(&str, &str)]; 6] = [
@@ -95,7 +95,7 @@ async fn opening_it_spends_nothing_and_the_owner_sees_looked_at_not_taken() {
             assert!(method == Method::GET || answer.body.is_empty());
         }
     }
-    assert!(browser.get(&made.public[0]).await.body.contains("This is what the recipient sees"));
+    assert!(browser.get(&made.public[0]).await.body.contains("Preview: this is what recipients see"));
     let mut person = web.browser();
     person.headers = vec![("sec-fetch-dest", "document".to_owned())];
     for method in [Method::GET, Method::HEAD, Method::GET] {
@@ -103,11 +103,14 @@ async fn opening_it_spends_nothing_and_the_owner_sees_looked_at_not_taken() {
     }
     web.app.flush_views().await;
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("0 of 1 taken; looked at 2 times, not taken"), "only people are counted: {page}");
+    assert!(
+        page.contains("0 of 1 download used; viewed 2 times, not downloaded"),
+        "only people are counted: {page}"
+    );
     assert_eq!(facts(&web, &made).await["uses_left"], 1);
     assert!(is_token(&press(&mut web.browser(), &made.public[0], &[]).await), "the last use works");
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("1 of 1 taken, 1 of them not begun yet; looked at 2 times"), "{page}");
+    assert!(page.contains("1 of 1 download used, 1 not started yet; viewed 2 times"), "{page}");
     web.stop().await;
 }
 
@@ -185,14 +188,14 @@ async fn what_can_not_be_taken_says_why_with_the_right_status() {
     let made = make(&mut browser, &[]).await;
     browser.fill(&made.page, &format!("{}/pause", made.page), &[]).await;
     state(&made, 403, "link-paused", "This link is paused").await;
-    browser.fill(&made.page, &format!("{}/withdraw", made.page), &[]).await;
-    state(&made, 410, "link-withdrawn", "This link was withdrawn").await;
+    browser.fill(&made.page, &format!("{}/revoke", made.page), &[]).await;
+    state(&made, 410, "link-revoked", "The sender has stopped sharing").await;
     let made = make(&mut browser, &[]).await;
     assert!(is_token(&web.browser().post(&made.public[0], &[]).await));
-    state(&made, 410, "link-used-up", "free again within minutes").await;
+    state(&made, 410, "link-used-up", "available again within minutes").await;
     let made = make(&mut browser, &[("ends", "2027-01-15T08:01")]).await;
     web.pass(60);
-    state(&made, 410, "link-ended", "This link has ended").await;
+    state(&made, 410, "link-ended", "This link has expired").await;
     for unknown in
         ["/l/AAAAAAAAAAAAAAAAAAAAAA", "/l/x", "/l/%00", "/l/%ff", &format!("/l/{}", "x".repeat(3_000))]
     {
@@ -238,8 +241,8 @@ async fn a_wrong_password_costs_no_use_and_guessing_is_slowed_down() {
     let mut visitor = web.browser();
     for (typed, sentence) in [
         ("", "This link asks for a password."),
-        ("a wrong word", "This is not the password."),
-        ("the right word ", "This is not the password."),
+        ("a wrong word", "This password is not correct."),
+        ("the right word ", "This password is not correct."),
     ] {
         let answer = press(&mut visitor, public, &[("password", typed)]).await;
         assert_eq!(answer.status, 403, "{typed}");
@@ -283,7 +286,7 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
     );
     let answer = visitor.fill(public, &mail_me, &[]).await;
     assert_eq!(answer.location, Some(format!("{public}?mailed")));
-    assert!(visitor.get(&format!("{public}?mailed")).await.body.contains("on its way to b…@example.org"));
+    assert!(visitor.get(&format!("{public}?mailed")).await.body.contains("We sent a code to b…@example.org"));
     let mails = web.mails().await;
     let code = |mail: &crate::support::mail::Mail| {
         let line = mail.text.lines().find(|line| line.len() == 8 && line.bytes().all(|b| b.is_ascii_digit()));
@@ -329,7 +332,7 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
     let sent = web.mails().await.len() - before;
     assert!((1..=5).contains(&sent), "{sent} mails");
     let answer = facts(&web, &made).await;
-    assert_eq!(answer["uses_left"], 3, "only what was pressed with the right code counts");
+    assert_eq!(answer["uses_left"], 4, "only what was pressed with the right code counts, and once");
     web.stop().await;
 }
 
@@ -372,7 +375,7 @@ async fn of_several_files_a_browser_takes_each_once_per_use() {
     );
     let page = other.get(public).await;
     assert_eq!(page.status, 200, "who has begun still sees the page");
-    assert!(page.body.contains("none but what you have begun"), "{}", page.body);
+    assert!(page.body.contains("None, but you can finish yours"), "{}", page.body);
     assert_eq!(web.browser().post(public, &[("file", "0")]).await.status, 410);
     // The button pressed twice costs nothing more.
     assert!(is_token(&press(&mut other, public, &[("file", keys[2])]).await));
@@ -390,7 +393,7 @@ async fn a_file_that_is_missing_costs_nothing_and_a_folder_shows_what_is_there_n
     let path = web.share("open").join("file.txt");
     std::fs::rename(&path, web.share("open").join("away.txt")).unwrap();
     let page = web.browser().get(&made.public[0]).await;
-    assert!(page.status == 200 && page.body.contains("not there at the moment"), "{}", page.body);
+    assert!(page.status == 200 && page.body.contains("not available right now"), "{}", page.body);
     assert_eq!(web.browser().post(&made.public[0], &[]).await.status, 404);
     let refused = program(&web).post(&made.public[0], &[("file", "0")]).await;
     assert_eq!((refused.status, slug(&refused).as_str()), (404, "file-not-found"));

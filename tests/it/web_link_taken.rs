@@ -1,5 +1,5 @@
 //! Links that are taken through a real download service: exactly as often as they may be, with the
-//! programs that people use, and not a byte more once they are withdrawn.
+//! programs that people use, and not a byte more once they are revoked.
 
 use std::net::SocketAddr;
 
@@ -22,17 +22,22 @@ use crate::support::web::{Browser, PASSWORD, START};
 const MIB: usize = 1024 * 1024;
 
 /// Both services in one process, and Ada logged in.
-struct Stage {
-    running: Running,
-    desk: Administration,
-    clock: Clock,
-    base: String,
-    ada: Browser,
-    folder: TempDir,
+pub(crate) struct Stage {
+    pub(crate) running: Running,
+    pub(crate) desk: Administration,
+    pub(crate) clock: Clock,
+    pub(crate) base: String,
+    pub(crate) ada: Browser,
+    pub(crate) folder: TempDir,
 }
 
 impl Stage {
     async fn start() -> Stage {
+        Stage::start_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Stage {
         let folder = TempDir::new().unwrap();
         let share = folder.path().join("open");
         std::fs::create_dir_all(&share).unwrap();
@@ -51,6 +56,7 @@ impl Stage {
             read: vec!["everyone".to_owned()],
             ..ShareSettings::default()
         }];
+        change(&mut settings);
         let clock = Clock::manual(START);
         let running = server::start(settings, Role::Both, clock.clone()).await.unwrap();
         let desk = Administration::open(&running.settings, clock.clone()).await.unwrap();
@@ -70,7 +76,7 @@ impl Stage {
         Stage { running, desk, clock, base, ada, folder }
     }
 
-    async fn make(&mut self, changed: &[(&str, &str)]) -> Made {
+    pub(crate) async fn make(&mut self, changed: &[(&str, &str)]) -> Made {
         make(&mut self.ada, changed).await
     }
 
@@ -80,7 +86,7 @@ impl Stage {
         answer.location.unwrap_or_else(|| panic!("{} {}", answer.status, answer.body))
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.desk.db.close().await;
         self.running.stop().await;
     }
@@ -110,9 +116,9 @@ async fn a_hundred_people_at_once_on_ten_uses_are_ten_downloads() {
 }
 
 #[actix_web::test]
-async fn withdrawing_and_pausing_cut_a_running_transfer_and_its_lease() {
+async fn revoking_and_pausing_cut_a_running_transfer_and_its_lease() {
     let mut stage = Stage::start().await;
-    for deed in ["withdraw", "pause"] {
+    for deed in ["revoke", "pause"] {
         let made = stage.make(&[("files", "/open/big.bin"), ("uses", "5")]).await;
         let other = stage.make(&[("files", "/open/big.bin")]).await;
         let running = stage.press(&made.public[0]).await;
@@ -145,10 +151,10 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
     stage.desk.account_admin.set_disabled(&ada, true, &operator, START).await.unwrap();
     let gone = Browser::at(&stage.base).post(&made.public[0], &[]).await;
     assert_eq!(gone.status, 410);
-    // The services' own task looks every two seconds; nobody calls it here.
+    // The services' own task looks twice a second; nobody calls it here.
     let delivered = async {
         loop {
-            let query = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 1");
+            let query = sqlx::query_scalar("SELECT COUNT(*) FROM revocations");
             let left: i64 = query.fetch_one(stage.desk.db.reader()).await.unwrap();
             if left == 0 {
                 return;
@@ -163,7 +169,7 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
 /// The same with the download service on its own, told over HTTP; and with both started anew, for
 /// the counts are where they were.
 #[actix_web::test]
-async fn withdrawing_reaches_a_download_service_of_its_own_and_counts_outlive_a_restart() {
+async fn revoking_reaches_a_download_service_of_its_own_and_counts_outlive_a_restart() {
     let mut stage = Stage::start().await;
     let made = stage.make(&[("uses", "3"), ("files", "/open/big.bin")]).await;
     stage.press(&made.public[0]).await;
@@ -183,7 +189,7 @@ async fn withdrawing_reaches_a_download_service_of_its_own_and_counts_outlive_a_
     assert_eq!(press().await.status, 410, "one was taken before the restart, two after it");
     let mut transfer = Partial::open(1, &running, "", MIB).await;
     assert_eq!(transfer.status(), 200);
-    let answer = ada.fill(&made.page, &format!("{}/withdraw", made.page), &[]).await;
+    let answer = ada.fill(&made.page, &format!("{}/revoke", made.page), &[]).await;
     assert_eq!(answer.status, 303);
     assert!(transfer.read_to_end().await < 24 * MIB);
     assert_eq!(Client::at(1).get(&waiting).await.slug(), "revoked-token");

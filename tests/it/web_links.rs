@@ -32,7 +32,7 @@ async fn a_link_is_made_from_a_row_and_shows_its_address_and_its_code() {
     assert!(
         page.body.contains(&format!("value=\"{address}\"")) && page.body.contains("aria-label=\"QR code")
     );
-    assert!(page.body.contains("0 of 1 taken; not looked at"), "{}", page.body);
+    assert!(page.body.contains("0 of 1 download used; not viewed yet"), "{}", page.body);
     let picture =
         page.body.split("class=\"qr\" href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let picture = browser.get(&picture).await;
@@ -192,16 +192,39 @@ async fn each_recipient_gets_a_mail_with_his_own_link_and_the_note() {
     }
     let silent = make(&mut browser, &[("recipients", "bob@example.org")]).await;
     assert_eq!(web.mails().await.len(), 2, "without the tick nobody is told");
-    // A link that is withdrawn before its mail has left is not sent.
+    // A link that is revoked before its mail has left is not sent.
     let last = make(&mut browser, &[("recipients", "bob@example.org"), ("mail", "yes")]).await;
-    assert_eq!(browser.fill(&last.page, &format!("{}/withdraw", last.page), &[]).await.status, 303);
+    assert_eq!(browser.fill(&last.page, &format!("{}/revoke", last.page), &[]).await.status, 303);
     assert_eq!(web.mails().await.len(), 2);
     assert_ne!(silent.public, last.public);
     web.stop().await;
 }
 
 #[actix_web::test]
-async fn a_link_is_changed_paused_resumed_and_withdrawn_and_the_log_tells_of_it() {
+async fn a_link_to_nothing_is_asked_for_again_where_files_were_to_be_chosen() {
+    let (web, mut browser) = ada().await;
+    for (query, back) in [
+        ("", "/files/"),
+        ("?from=%2Ffiles%2Fopen", "/files/open"),
+        ("?from=%2Ffiles%2F%3Fq%3Dfile", "/files/?q=file"),
+        ("?from=https%3A%2F%2Fevil.example%2F", "/files/"),
+        ("?from=%2F%2Fevil.example", "/files/"),
+    ] {
+        let answer = browser.get(&format!("/links/new{query}")).await;
+        assert_eq!((answer.status, answer.location.as_deref()), (303, Some(back)), "{query}");
+        let page = browser.get(back).await.body;
+        assert!(page.contains("role=\"alert\">Choose at least one file or folder first"), "{query}: {page}");
+        assert!(!browser.get(back).await.body.contains("Choose at least one"), "it is said once");
+    }
+    let page = browser.get("/files/open").await.body;
+    assert!(page.contains("name=\"from\" value=\"/files/open\""), "{page}");
+    let chosen = browser.get("/links/new?from=%2Ffiles%2Fopen&file=%2Fopen%2Ffile.txt").await;
+    assert_eq!(chosen.status, 200);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() {
     let (web, mut browser) = ada().await;
     let made = make(&mut browser, &[("password", "a secret word"), ("uses", "2")]).await;
     let mut visitor = web.browser();
@@ -217,10 +240,10 @@ async fn a_link_is_changed_paused_resumed_and_withdrawn_and_the_log_tells_of_it(
     assert_eq!(browser.fill(&made.page, &made.page, &fields).await.status, 303);
     let page = browser.get(&made.page).await.body;
     assert!(page.contains("The link is changed.") && page.contains("Another title"), "{page}");
-    assert!(page.contains("a password"), "the password stays where none is typed: {page}");
+    assert!(page.contains("<dd>Password</dd>"), "the password stays where none is typed: {page}");
     let public = visitor.get(&made.public[0]).await.body;
     assert!(
-        public.contains("any number")
+        public.contains(">Unlimited<")
             && public.contains("Another title")
             && public.contains("name=\"password\"")
     );
@@ -229,15 +252,15 @@ async fn a_link_is_changed_paused_resumed_and_withdrawn_and_the_log_tells_of_it(
     assert!(!visitor.get(&made.public[0]).await.body.contains("name=\"password\""));
 
     for (deed, status, word) in
-        [("pause", 403, "paused"), ("resume", 200, "open"), ("withdraw", 410, "withdrawn")]
+        [("pause", 403, "paused"), ("resume", 200, "open"), ("revoke", 410, "no longer shared")]
     {
         let answer = browser.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;
         assert_eq!((answer.status, answer.location.as_ref()), (303, Some(&made.page)), "{deed}");
         assert_eq!(visitor.get(&made.public[0]).await.status, status, "{deed}");
         assert!(browser.get("/links").await.body.contains(&format!(">{word}<")), "{deed}");
     }
-    // What is withdrawn stays so.
-    for deed in ["pause", "resume", "withdraw"] {
+    // What is revoked stays so.
+    for deed in ["pause", "resume", "revoke"] {
         let answer = browser.fill("/account", &format!("{}/{deed}", made.page), &[]).await;
         assert_eq!(answer.status, 303);
     }
@@ -247,7 +270,7 @@ async fn a_link_is_changed_paused_resumed_and_withdrawn_and_the_log_tells_of_it(
     let (lines, _) = audit::list(&web.outside.db, "link", 0, 100).await.unwrap();
     let deeds: Vec<&str> = lines.iter().rev().map(|line| line.action.as_str()).collect();
     let expected =
-        ["link-made", "link-changed", "link-changed", "link-paused", "link-resumed", "link-withdrawn"];
+        ["link-made", "link-changed", "link-changed", "link-paused", "link-resumed", "link-revoked"];
     assert_eq!(deeds, expected);
     assert!(lines.iter().all(|line| line.who == "ada@example.org" && line.subject.contains("(link ")));
     assert!(lines[5].subject.contains("on /open/file.txt, for whoever has it"), "{:?}", lines[5]);
@@ -266,7 +289,7 @@ async fn a_link_is_its_owners_alone() {
     let mut eve = web.logged_in("eve@example.org").await;
     assert_eq!(eve.get(&made.page).await.status, 404);
     assert_eq!(eve.get(&picture).await.status, 404);
-    for deed in ["", "/pause", "/resume", "/withdraw"] {
+    for deed in ["", "/pause", "/resume", "/revoke"] {
         let fields = match deed {
             "" => {
                 fields(&[]).into_iter().filter(|(name, _)| !matches!(*name, "files" | "recipients")).collect()
@@ -331,23 +354,23 @@ async fn the_list_of_links_has_pages() {
 struct Unreachable;
 
 #[async_trait::async_trait]
-impl oncelink::web::issued::RevokeTokens for Unreachable {
+impl oncelink::web::revocations::RevokeTokens for Unreachable {
     async fn revoke(
         &self,
         _: &[oncelink::id::Jti],
         _: oncelink::clock::Timestamp,
-    ) -> Result<(), oncelink::web::issued::RevokeError> {
-        Err(oncelink::web::issued::RevokeError::Answer(503))
+    ) -> Result<(), oncelink::web::revocations::RevokeError> {
+        Err(oncelink::web::revocations::RevokeError::Answer(503))
     }
 }
 
 #[actix_web::test]
-async fn who_withdraws_a_link_while_the_download_service_is_down_is_told_so() {
+async fn who_stops_sharing_a_link_while_the_download_service_is_down_is_told_so() {
     let web = TestWeb::spawn().await;
     web.app.revoke_by(std::sync::Arc::new(Unreachable));
     web.account("ada@example.org", &[]).await;
     let mut browser = web.logged_in("ada@example.org").await;
-    for deed in ["pause", "withdraw"] {
+    for deed in ["pause", "revoke"] {
         let made = make(&mut browser, &[]).await;
         assert_eq!(web.browser().post(&made.public[0], &[]).await.status, 303);
         browser.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;

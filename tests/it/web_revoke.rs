@@ -84,11 +84,11 @@ async fn web_alone(settings: &Settings, clock: &Clock) -> Running {
     server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap()
 }
 
-/// The web app's own task looks every two seconds; nobody calls it here.
+/// The web app's own task looks twice a second; nobody calls it here.
 async fn until_nothing_waits(desk: &Administration) {
     let delivered = async {
         loop {
-            let query = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 1");
+            let query = sqlx::query_scalar("SELECT COUNT(*) FROM revocations");
             let waiting: i64 = query.fetch_one(desk.db.reader()).await.unwrap();
             if waiting == 0 {
                 return;
@@ -126,9 +126,9 @@ async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
 
     let web = web_alone(&settings, &clock).await;
     let desk = Administration::open(&settings, clock.clone()).await.unwrap();
-    let over_http = oncelink::web::issued::OverHttp::new(desk.issuer.clone()).unwrap();
-    desk.issued.revoke_by(std::sync::Arc::new(over_http));
-    assert!(desk.issued.deliver(clock.now()).await.is_err(), "it is down");
+    desk.issued.revocations.tell_over_http(&desk.issuer).unwrap();
+    let delivered = desk.issued.revocations.deliver(true, clock.now()).await;
+    assert!(delivered.iter().all(|node| node.outcome.is_err()), "it is down");
     let download = server::start(settings.clone(), Role::Download, clock.clone()).await.unwrap();
     until_nothing_waits(&desk).await;
     assert_eq!(Client::default().get(&open).await.slug(), "revoked-token");

@@ -18,7 +18,8 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     } else {
         findings.ok("keys", "none here yet; the web app makes the first when it starts");
     }
-    look_at_public_keys(&settings.download.keys, signs_here, findings).await;
+    let ours = signs_here.then(|| active_kid(settings)).flatten();
+    look_at_public_keys(&settings.download.keys, signs_here, ours, findings).await;
     look_at_node_key(settings, may_enter, signs_here, findings);
     for secret in &settings.token.shared_secrets {
         let subject = format!("shared secret `{}`", secret.kid);
@@ -73,9 +74,20 @@ fn look_at_node_key(settings: &Settings, may_enter: bool, signs_here: bool, find
     }
 }
 
-async fn look_at_public_keys(keys: &str, signs_here: bool, findings: &mut Findings) {
+/// The key that signs here.
+fn active_kid(settings: &Settings) -> Option<String> {
+    let keys = signer::list(&settings.keys_dir()).ok()?;
+    keys.into_iter().find(|key| key.retired_until.is_none()).map(|key| key.kid)
+}
+
+async fn look_at_public_keys(keys: &str, signs_here: bool, ours: Option<String>, findings: &mut Findings) {
     let subject = "download.keys";
     match ring::from_settings(keys).await {
+        Ok(ring) if ours.as_ref().is_some_and(|ours| !ring.kids().any(|kid| kid == ours)) => {
+            let text = format!("the keys at {keys} lack yours, {}", ours.unwrap_or_default());
+            let remedy = "let it be the address or the file of this web app's own keys";
+            findings.problem(subject, &text, remedy);
+        }
         Ok(ring) => findings.ok(subject, &format!("{} keys at {keys}", ring.kids().count())),
         // Where the web app is on the same machine, it need not run while this does.
         Err(_) if keys.contains("://") && (signs_here || is_local(keys)) => {

@@ -5,16 +5,20 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Timestamp;
+use crate::download::ledger::bound::Reserved;
+use crate::download::ledger::proof::{Proof, second_key};
 use crate::download::ledger::ranges::RangeSet;
 use crate::download::ledger::stream::Stream;
 use crate::download::ledger::{Ledger, Whole};
 use crate::files::FileVersion;
+use crate::files::identity::Trace;
 use crate::id::Jti;
 use crate::secret::{Digest, Secret};
+use crate::used_tokens::Lease;
 
 /// How many bytes may leave a second time for a client that shows no resume key. Enough for what
 /// lay in buffers when a connection broke.
@@ -38,15 +42,21 @@ pub(crate) struct Delivery {
     /// Bytes of the file.
     pub(super) size: u64,
     pub(crate) version: FileVersion,
+    /// What else is known of the very file.
+    pub(crate) trace: Option<Trace>,
     /// Who redeemed it; `None` when that is not known any more or does not count.
     address: Option<IpAddr>,
-    /// The strong ETag's content.
+    /// The content of the strong ETag that is shown: the resume key, or the second one where the first
+    /// is known by its digest only.
     pub(crate) resume_key: Secret,
-    resume_digest: Digest,
+    pub(super) resume_digest: Digest,
+    pub(super) second_digest: Digest,
     /// The latest end of the lease.
     pub(super) until: Timestamp,
     state: Mutex<State>,
     pub(super) changed: Notify,
+    /// One reservation at a time, so that what others reserved is told from what this node did.
+    pub(crate) reserving: Semaphore,
     /// Told of the same changes as those who wait; set where a receipt is kept of this delivery.
     teller: OnceLock<Arc<Notify>>,
 }
@@ -66,8 +76,9 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// Bytes that left at least once.
     pub(super) sent: RangeSet,
-    /// Bytes that left in all.
+    /// Bytes that left in all, or may have.
     pub(super) left: u64,
+    pub(super) reserved: Reserved,
     /// Bytes that left again without the key.
     pub(super) resent: u64,
     pub(super) streams: Vec<Running>,
@@ -103,6 +114,8 @@ pub(super) struct Running {
     pub(super) id: u64,
     pub(super) start: u64,
     pub(super) position: u64,
+    pub(super) end: u64,
+    pub(super) keyed: bool,
     /// How many of the bytes before the position are not known to be with the kernel.
     pub(super) under_way: u64,
 }
@@ -112,15 +125,6 @@ impl Running {
     pub(super) const fn handed(&self) -> Range<u64> {
         self.start..self.position - self.under_way
     }
-}
-
-/// How a client showed that it is the one that redeemed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
-    /// It knows the resume key.
-    Key,
-    /// It comes from the same address.
-    Address(IpAddr),
 }
 
 /// What a client asks for.
@@ -170,6 +174,7 @@ impl Delivery {
             phase: Phase::Claiming,
             sent: RangeSet::default(),
             left: 0,
+            reserved: Reserved::default(),
             resent: 0,
             streams: Vec::new(),
             tails: 0,
@@ -186,14 +191,22 @@ impl Delivery {
             jti,
             size: version.len,
             version,
+            trace: None,
             address,
             resume_digest: resume_key.digest(),
+            second_digest: second_key(&resume_key.digest()).digest(),
             resume_key,
             until,
             state: Mutex::new(state),
             changed: Notify::new(),
+            reserving: Semaphore::new(1),
             teller: OnceLock::new(),
         }
+    }
+
+    /// The same, with what else is known of the very file.
+    pub(crate) fn of(self, trace: Option<Trace>) -> Delivery {
+        Delivery { trace, ..self }
     }
 
     /// Has `teller` woken at every change that those who wait for this delivery are told of.
@@ -209,24 +222,35 @@ impl Delivery {
         }
     }
 
-    /// A delivery on record from earlier, known by its resume key only.
-    pub(crate) fn recorded(
-        jti: Jti,
-        version: FileVersion,
-        resume_key: Secret,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Delivery {
-        let delivery = Delivery::new(jti, version, None, resume_key, until, now);
-        delivery.state().phase = Phase::Open;
+    /// A delivery on record from earlier. `shown` is the tag by which its client proved itself, if it did
+    /// so by one.
+    pub(crate) fn recorded(jti: Jti, lease: &Lease, shown: Option<Secret>, now: Timestamp) -> Delivery {
+        let second = second_key(&lease.resume_key);
+        let shown = shown.unwrap_or_else(|| second.clone());
+        let delivery = Delivery {
+            resume_digest: lease.resume_key,
+            second_digest: second.digest(),
+            trace: lease.trace,
+            ..Delivery::new(jti, lease.version, None, shown, lease.until, now)
+        };
+        let mut state = delivery.state();
+        state.phase = Phase::Open;
+        state.reserved = Reserved::recorded(lease.reserved);
+        let unkeyed = delivery.most().saturating_sub(delivery.most_of_unknown());
+        state.left = unkeyed.saturating_add(lease.reserved);
+        drop(state);
         delivery
     }
 
+    /// The same of a file that this node knows to have gone out whole.
     pub(super) fn having_left(self, whole: Whole) -> Delivery {
         let mut state = self.state();
         state.sent.insert(0..self.size);
         state.opened_again = true;
-        state.left = self.most().saturating_sub(u64::from(whole.left_kib) * 1024);
+        // Too large a number was cut off: then nothing is known.
+        if whole.unkeyed_kib < u32::MAX {
+            state.left = (u64::from(whole.unkeyed_kib) * 1024).saturating_add(state.reserved.total);
+        }
         state.last_sent = Timestamp::from_secs(whole.last_sent.into());
         drop(state);
         self
@@ -321,7 +345,7 @@ impl Delivery {
         if state.streams.is_empty() {
             state.returned = state.returned.saturating_add(1);
         }
-        Ok(self.start(&mut state, ledger, wish.range.clone(), wish.proof == Proof::Key))
+        Ok(self.start(&mut state, ledger, wish.range.clone(), wish.proof.is_keyed()))
     }
 
     fn judge(&self, state: &State, wish: &Wish, lease: Duration, now: Timestamp) -> Result<(), Obstacle> {
@@ -334,18 +358,24 @@ impl Delivery {
         if self.lease_end(state, lease) <= now {
             return Err(Obstacle::Final(Denied::Used));
         }
-        if let Proof::Address(address) = wish.proof {
-            if self.address != Some(address) {
+        if let Proof::Address(address) = wish.proof
+            && self.address != Some(address)
+        {
+            return Err(Obstacle::Final(Denied::Used));
+        }
+        if wish.proof != Proof::Key && self.is_whole(state) {
+            // Bytes may lie in this process yet, or be lost on a connection that just breaks.
+            return Err(match (state.streams.is_empty(), state.tails) {
+                (true, 0) => Obstacle::Final(Denied::Used),
+                (true, _) => Obstacle::Fading(Denied::Used),
+                (false, _) => Obstacle::Passing(Denied::Used),
+            });
+        }
+        if wish.proof.is_keyed() {
+            if state.left.saturating_add(wish.range.end - wish.range.start) > self.most() {
                 return Err(Obstacle::Final(Denied::Used));
             }
-            if self.is_whole(state) {
-                // Bytes may lie in this process yet, or be lost on a connection that just breaks.
-                return Err(match (state.streams.is_empty(), state.tails) {
-                    (true, 0) => Obstacle::Final(Denied::Used),
-                    (true, _) => Obstacle::Fading(Denied::Used),
-                    (false, _) => Obstacle::Passing(Denied::Used),
-                });
-            }
+        } else {
             // A plain GET is a retry only when nothing runs any more; a range may be asked for
             // while others run (download managers do), but not where one of them is just sending.
             let in_the_way = |running: &Running| {
@@ -357,8 +387,6 @@ impl Delivery {
             if state.sent.overlap(&wish.range) > RESEND_ALLOWANCE.saturating_sub(state.resent) {
                 return Err(Obstacle::Final(Denied::Used));
             }
-        } else if state.left.saturating_add(wish.range.end - wish.range.start) > self.most() {
-            return Err(Obstacle::Final(Denied::Used));
         }
         if state.streams.len() >= MAX_STREAMS {
             return Err(Obstacle::Passing(Denied::Crowded));
@@ -375,7 +403,8 @@ impl Delivery {
     ) -> Stream {
         let id = state.next_stream;
         state.next_stream += 1;
-        state.streams.push(Running { id, start: range.start, position: range.start, under_way: 0 });
+        let (start, end) = (range.start, range.end);
+        state.streams.push(Running { id, start, position: start, end, keyed, under_way: 0 });
         Stream::new(self.clone(), ledger.clone(), id, range, keyed)
     }
 

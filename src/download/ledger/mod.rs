@@ -4,20 +4,25 @@
 //! never lost"), and it bounds what leaves: every portion is entered here *before* it is read and
 //! sent. It knows nothing of HTTP or of the disk, and asks nobody the time.
 
+mod bound;
 mod delivery;
 mod progress;
+mod proof;
 mod ranges;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 
-pub(crate) use self::delivery::{Delivery, Denied, PATIENCE, Proof, Wish};
+pub(crate) use self::bound::Shortfall;
+pub(crate) use self::delivery::{Delivery, Denied, PATIENCE, Wish};
 pub(crate) use self::progress::Progress;
+pub(crate) use self::proof::{Proof, second_key};
 pub(crate) use self::ranges::RangeSet;
 pub(crate) use self::stream::{Stream, Take};
 use crate::clock::Timestamp;
@@ -30,13 +35,15 @@ pub(crate) struct Ledger {
     open: DashMap<Jti, Arc<Delivery>>,
     /// Files that went out whole: only the resume key opens them, so little need be kept.
     whole: DashMap<Jti, Whole>,
+    /// Whether nothing is sent for the time being, because nobody knows what was revoked.
+    suspended: AtomicBool,
 }
 
 /// What is kept of a delivery that went out whole.
 #[derive(Clone, Copy)]
 struct Whole {
-    /// What may still leave, in KiB (rounded down; at most 4 TiB): small, for there may be a million.
-    left_kib: u32,
+    /// What left without the key, in KiB, rounded up: small, for there may be a million.
+    unkeyed_kib: u32,
     /// When the last byte left, in seconds since the epoch.
     last_sent: u32,
 }
@@ -67,6 +74,21 @@ impl Ledger {
     /// The delivery of `jti`, if one is open.
     pub(crate) fn find(&self, jti: Jti) -> Option<Arc<Delivery>> {
         self.open.get(&jti).map(|delivery| delivery.clone())
+    }
+
+    /// The jtis of which bytes are being sent.
+    pub(crate) fn sending(&self) -> Vec<Jti> {
+        let is_sending = |delivery: &Delivery| !delivery.state().streams.is_empty();
+        self.open.iter().filter(|entry| is_sending(entry.value())).map(|entry| *entry.key()).collect()
+    }
+
+    /// Has streams stop at their next portion, or lets new ones begin again.
+    pub(crate) fn suspend(&self, suspended: bool) {
+        self.suspended.store(suspended, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Relaxed)
     }
 
     /// Whether `jti` went out whole and nobody has it open again.
@@ -124,9 +146,8 @@ impl Ledger {
         if !(delivery.is_whole(&state) && state.is_idle() && state.phase == Phase::Open) {
             return;
         }
-        let left = delivery.most().saturating_sub(state.left);
         let whole = Whole {
-            left_kib: u32::try_from(left / 1024).unwrap_or(u32::MAX),
+            unkeyed_kib: u32::try_from(state.unkeyed().div_ceil(1024)).unwrap_or(u32::MAX),
             last_sent: u32::try_from(state.last_sent.secs()).unwrap_or(u32::MAX),
         };
         drop(state);

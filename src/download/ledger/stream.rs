@@ -79,12 +79,15 @@ impl Stream {
         }
         let delivery = self.delivery.clone();
         let mut state = delivery.state();
-        if state.phase != Phase::Open || delivery.until <= now {
+        if state.phase != Phase::Open || delivery.until <= now || self.ledger.is_suspended() {
             return Take::Stop;
         }
         let mut most = wish.min(delivery.most().saturating_sub(state.left));
         let mut again = 0;
-        if !self.keyed {
+        if self.keyed {
+            // Others may have used up what was reserved for this.
+            most = most.min(state.reserved.credit());
+        } else {
             let (run_end, sent_before) = state.sent.run_at(self.position);
             let run = run_end.map_or(u64::MAX, |end| end - self.position);
             most = most.min(run);
@@ -109,6 +112,9 @@ impl Stream {
         self.position = portion.end;
         state.sent.insert(portion);
         state.left += most;
+        if self.keyed {
+            state.reserved.spend(most);
+        }
         state.resent += again;
         state.last_sent = state.last_sent.max(now);
         state.first_sent.get_or_insert(now);

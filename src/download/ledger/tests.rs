@@ -3,12 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
+use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::delivery::{KEYED_FACTOR, MAX_STREAMS, Obstacle, RESEND_ALLOWANCE};
 use super::*;
 use crate::files::FileVersion;
 use crate::secret::Secret;
+use crate::used_tokens::memory::MemoryUsedTokens;
+use crate::used_tokens::{Lease, Mark, Reservation, UsedToken, UsedTokens};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const LEASE: Duration = Duration::from_secs(3600);
@@ -33,7 +36,26 @@ fn admit(
     proof: Proof,
 ) -> Result<Stream, Obstacle> {
     let plain = range == (0..delivery.size);
-    delivery.try_admit(ledger, &Wish { range, plain, proof }, LEASE, NOW)
+    let stream = delivery.try_admit(ledger, &Wish { range, plain, proof }, LEASE, NOW)?;
+    if let Shortfall::Reserve { bytes, .. } = delivery.shortfall(&stream)
+        && proof.is_keyed()
+    {
+        let total = delivery.state().reserved.total + bytes;
+        delivery.reserved(bytes, total);
+    }
+    Ok(stream)
+}
+
+/// A lease as the store has it, of which so much is reserved.
+fn lease(delivery: &Delivery, reserved: u64) -> Lease {
+    Lease {
+        resume_key: *delivery.resume_digest(),
+        until: NOW.plus(LEASE * 24),
+        version: delivery.version,
+        trace: None,
+        reserved,
+        active_at: NOW,
+    }
 }
 
 fn drain(stream: &mut Stream) -> u64 {
@@ -77,15 +99,8 @@ fn a_file_that_went_out_whole_opens_to_the_key_only() {
     arrive(stream);
     assert!(ledger.went_out_whole(delivery.jti));
     assert!(matches!(ledger.enter(delivery.jti, || unreachable!()), Entered::Whole));
-    let make = || {
-        Delivery::recorded(
-            delivery.jti,
-            delivery.version,
-            Secret::presented("key"),
-            NOW.plus(LEASE * 24),
-            NOW,
-        )
-    };
+    let lease = lease(&delivery, 0);
+    let make = || Delivery::recorded(delivery.jti, &lease, Some(Secret::presented("key")), NOW);
     let again = ledger.reopen(delivery.jti, LEASE, NOW, false, make).unwrap();
     assert!(matches!(
         admit(&again, &ledger, 0..10, Proof::Address(HOME)),
@@ -164,47 +179,175 @@ fn at_most_sixteen_connections_carry_one_jti() {
     assert!(admit(&delivery, &ledger, 50..51, Proof::Key).is_ok());
 }
 
+#[test]
+fn a_continuation_counts_as_the_key_until_the_file_has_gone_out_whole() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 20 * MIB, 0..20 * MIB);
+    assert_eq!(first.take(15 * MIB, NOW), Take::Send(15 * MIB));
+    assert!(admit(&delivery, &ledger, 0..20 * MIB, Proof::Continuation).is_ok(), "beside a running one");
+    drop(first);
+    let mut again = admit(&delivery, &ledger, 0..20 * MIB, Proof::Continuation).ok().unwrap();
+    assert_eq!(drain(&mut again), 20 * MIB);
+    assert!(matches!(
+        admit(&delivery, &ledger, 0..20 * MIB, Proof::Continuation),
+        Err(Obstacle::Passing(Denied::Used))
+    ));
+    arrive(again);
+    // The rule then looks there first.
+    assert!(ledger.went_out_whole(delivery.jti));
+}
+
+#[test]
+fn after_a_restart_what_was_reserved_counts_as_sent_and_the_rest_as_sent_without_the_key() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, first) = redeemed(&ledger, 10 * MIB, 0..10 * MIB);
+    drop(first);
+    for (reserved, left) in [(0, 2), (10, 1), (15, 0), (20, 0), (50, 0)] {
+        let ledger = Arc::new(Ledger::default());
+        let recorded = Delivery::recorded(delivery.jti, &lease(&delivery, reserved * MIB), None, NOW);
+        let recorded = Arc::new(recorded);
+        let whole = |_: &u32| {
+            admit(&recorded, &ledger, 0..10 * MIB, Proof::Continuation)
+                .is_ok_and(|mut s| drain(&mut s) == 10 * MIB)
+        };
+        assert_eq!((0..5).take_while(whole).count(), left, "{reserved} MiB were reserved");
+    }
+}
+
+#[test]
+fn what_was_reserved_and_not_sent_is_used_by_the_next_stream() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, first) = redeemed(&ledger, 10 * MIB, 0..10 * MIB);
+    drop(first);
+    for _ in 0..50 {
+        let mut broken = admit(&delivery, &ledger, 0..10 * MIB, Proof::Key).ok().unwrap();
+        assert_eq!(broken.take(1000, NOW), Take::Send(1000));
+    }
+    let reserved = delivery.state().reserved.total;
+    assert!(reserved < 10 * MIB + 51_000, "{reserved} bytes are reserved");
+}
+
+#[test]
+fn streams_by_key_that_run_together_may_ask_for_more_than_they_will_send() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, first) = redeemed(&ledger, 64 * MIB, 0..64 * MIB);
+    drop(first);
+    // Eight connections that each ask for all from somewhere on, as some download managers do.
+    let streams: Vec<_> =
+        (0..8).map(|n| admit(&delivery, &ledger, n * 8 * MIB..64 * MIB, Proof::Key).ok().unwrap()).collect();
+    let sent: u64 = streams
+        .into_iter()
+        .map(|mut stream| match stream.take(8 * MIB, NOW) {
+            Take::Send(count) => count,
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(sent, 64 * MIB);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
-    Admit { start: u64, len: u64, who: u8 },
+    Admit { node: usize, start: u64, len: u64, who: u8 },
     Take { stream: usize, wish: u64 },
     PressOn(usize),
     Drop(usize),
+    Restart(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        2 => (0u64..24, 0u64..25, 0u8..4).prop_map(|(start, len, who)| Step::Admit { start: start * MIB, len: len * MIB, who }),
-        6 => (0usize..20, 1u64..5 * MIB).prop_map(|(stream, wish)| Step::Take { stream, wish }),
+        4 => (0usize..2, 0u64..24, 0u64..25, 0u8..5).prop_map(|(node, start, len, who)| Step::Admit { node, start: start * MIB, len: len * MIB, who }),
+        8 => (0usize..20, 1u64..5 * MIB).prop_map(|(stream, wish)| Step::Take { stream, wish }),
         1 => (0usize..20).prop_map(Step::PressOn),
-        2 => (0usize..20).prop_map(Step::Drop),
+        3 => (0usize..20).prop_map(Step::Drop),
+        1 => (0usize..2).prop_map(Step::Restart),
     ];
     prop::collection::vec(step, 0..160)
 }
 
+/// Two nodes that share a store; the first one redeemed.
+struct World {
+    store: MemoryUsedTokens,
+    nodes: [Arc<Ledger>; 2],
+    jti: Jti,
+}
+
+impl World {
+    fn found(&self) -> Lease {
+        match self.store.find(self.jti).now_or_never().unwrap().unwrap().unwrap().mark {
+            Mark::Redeemed(Some(lease)) => lease,
+            mark => panic!("{mark:?}"),
+        }
+    }
+
+    /// A request at a node, as the rule treats it.
+    fn ask(&self, node: usize, range: Range<u64>, proof: Proof) -> Option<Stream> {
+        let ledger = &self.nodes[node];
+        let known = ledger.find(self.jti);
+        let delivery = match known {
+            Some(delivery) => delivery,
+            None if !proof.is_keyed() => return None,
+            None if proof == Proof::Continuation && ledger.went_out_whole(self.jti) => return None,
+            None => {
+                let lease = self.found();
+                ledger
+                    .reopen(self.jti, LEASE, NOW, true, || Delivery::recorded(self.jti, &lease, None, NOW))?
+            }
+        };
+        let plain = range == (0..delivery.size);
+        let stream = delivery.try_admit(ledger, &Wish { range, plain, proof }, LEASE, NOW).ok()?;
+        while proof.is_keyed() {
+            match delivery.shortfall(&stream) {
+                Shortfall::None => break,
+                Shortfall::TooMuch => return None,
+                Shortfall::Reserve { bytes, most } => {
+                    match self.store.reserve(self.jti, bytes, most, NOW).now_or_never().unwrap().unwrap() {
+                        Reservation::Granted { reserved } => delivery.reserved(bytes, reserved),
+                        Reservation::Exceeded { reserved } => delivery.heard_of(reserved),
+                        Reservation::NoLease(_) => return None,
+                    }
+                }
+            }
+        }
+        Some(stream)
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+    /// Presses, breaks, restarts, addresses and nodes, in any order.
     #[test]
-    fn whatever_clients_do_no_more_leaves_than_promised(size in 0u64..24 * MIB, steps in steps()) {
+    fn whatever_happens_no_more_leaves_than_promised(size in 0u64..24 * MIB, steps in steps()) {
         let ledger = Arc::new(Ledger::default());
         let (delivery, first) = redeemed(&ledger, size, 0..size);
-        let mut streams = vec![(first, false)];
-        let (mut unkeyed, mut all) = (0u64, 0u64);
+        let jti = delivery.jti;
+        let store = MemoryUsedTokens::new(NOW);
+        let mark = Mark::Redeemed(Some(lease(&delivery, 0)));
+        let used = UsedToken { jti, marked_at: NOW, forget_at: NOW.plus(LEASE * 48), mark };
+        store.claim(used).now_or_never().unwrap().unwrap();
+        let mut world = World { store, nodes: [ledger, Arc::default()], jti };
+        drop(delivery);
+        let mut streams = vec![(0, first, false)];
+        let (mut unkeyed, mut all, mut restarted) = (0u64, 0u64, false);
         for step in steps {
             match step {
-                Step::Admit { start, len, who } => {
+                Step::Admit { node, start, len, who } => {
                     let start = start.min(size);
                     let range = if len == 0 { 0..size } else { start..(start + len).min(size) };
-                    let proof = match who { 0 => Proof::Key, 1 => Proof::Address(ELSEWHERE), _ => Proof::Address(HOME) };
-                    let whole = delivery.is_whole(&delivery.state());
-                    if let Ok(stream) = admit(&delivery, &ledger, range, proof) {
+                    let proof = match who { 0 => Proof::Key, 1 => Proof::Continuation, 2 => Proof::Address(ELSEWHERE), _ => Proof::Address(HOME) };
+                    let known = world.nodes[node].find(jti);
+                    let whole = world.nodes[node].went_out_whole(jti) || known.is_some_and(|known| known.is_whole(&known.state()));
+                    if let Some(stream) = world.ask(node, range, proof) {
                         prop_assert!(proof != Proof::Address(ELSEWHERE));
+                        prop_assert!(proof.is_keyed() || (node == 0 && !restarted), "an address is known to the node that redeemed");
                         prop_assert!(proof == Proof::Key || !whole);
-                        streams.push((stream, proof == Proof::Key));
+                        streams.push((node, stream, proof.is_keyed()));
                     }
-                    prop_assert!(delivery.state().streams.len() <= MAX_STREAMS);
+                    if let Some(known) = world.nodes[node].find(jti) {
+                        prop_assert!(known.state().streams.len() <= MAX_STREAMS);
+                    }
                 }
-                Step::Take { stream, wish } => if let Some((stream, keyed)) = streams.get_mut(stream) {
+                Step::Take { stream, wish } => if let Some((_, stream, keyed)) = streams.get_mut(stream) {
                     let before = stream.position();
                     if let Take::Send(count) = stream.take(wish, NOW) {
                         prop_assert!(count > 0 && count <= wish && stream.position() == before + count && stream.position() <= size);
@@ -212,12 +355,17 @@ proptest! {
                         unkeyed += if *keyed { 0 } else { count };
                     }
                 },
-                Step::PressOn(stream) => if let Some((stream, _)) = streams.get_mut(stream) {
+                Step::PressOn(stream) => if let Some((_, stream, _)) = streams.get_mut(stream) {
                     stream.press_on();
                 },
                 Step::Drop(stream) => if stream < streams.len() {
                     streams.swap_remove(stream);
                 },
+                Step::Restart(node) => {
+                    streams.retain(|(of, ..)| *of != node);
+                    world.nodes[node] = Arc::default();
+                    restarted |= node == 0;
+                }
             }
             prop_assert!(unkeyed <= size + RESEND_ALLOWANCE);
             prop_assert!(all <= KEYED_FACTOR * size + RESEND_ALLOWANCE);

@@ -31,6 +31,7 @@ use crate::secret::{RandomError, Secret};
 use crate::used_tokens::{Mark, StoreError, UsedTokens};
 
 pub use self::outbox::OutboxError;
+pub(crate) use self::over_http::read_key as node_key;
 pub use self::over_http::{OverHttp, OverHttpError};
 
 /// How often running deliveries are looked at …

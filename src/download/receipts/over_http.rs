@@ -78,7 +78,7 @@ impl OverHttp {
 }
 
 /// The key without the line break at its end.
-fn read_key(path: &Path) -> io::Result<Zeroizing<String>> {
+pub(crate) fn read_key(path: &Path) -> io::Result<Zeroizing<String>> {
     use std::io::Read;
     let mut text = Zeroizing::new(String::new());
     std::fs::File::open(path)?.take(LONGEST_KEY).read_to_string(&mut text)?;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::download::ledger::{Entered, Ledger, Progress, Proof, RangeSet, Stream, Take, Wish};
+use crate::download::ledger::{Entered, Ledger, Progress, Proof, RangeSet, Shortfall, Stream, Take, Wish};
 use crate::files::FileVersion;
 use crate::receipt::{NotTaken, Receipt, Report};
 use crate::used_tokens::memory::MemoryUsedTokens;
@@ -40,15 +40,17 @@ impl Sending {
 
     /// The same file after a restart.
     fn restarted(size: u64) -> Sending {
-        let version = FileVersion { len: size, modified_ns: 1 };
-        let until = T0.plus(LEASE * 24);
-        let delivery = Delivery::recorded(jti(7), version, Secret::presented("key"), until, T0);
+        let delivery = Delivery::recorded(jti(7), &lease_on(size), Some(Secret::presented("key")), T0);
         Sending { ledger: Arc::new(Ledger::default()), delivery: Arc::new(delivery), size }
     }
 
     async fn resume(&self, range: Range<u64>) -> Stream {
         let wish = Wish { range, plain: false, proof: Proof::Key };
-        self.delivery.admit(&self.ledger, &wish, LEASE, T0).await.ok().unwrap()
+        let stream = self.delivery.admit(&self.ledger, &wish, LEASE, T0).await.ok().unwrap();
+        if let Shortfall::Reserve { bytes, .. } = self.delivery.shortfall(&stream) {
+            self.delivery.reserved(bytes, bytes);
+        }
+        stream
     }
 
     fn progress(&self) -> Progress {
@@ -332,10 +334,19 @@ impl Desk {
     }
 }
 
+fn lease_on(len: u64) -> Lease {
+    Lease {
+        resume_key: Secret::presented("key").digest(),
+        until: T0.plus(LEASE * 24),
+        version: FileVersion { len, modified_ns: 1 },
+        trace: None,
+        reserved: 0,
+        active_at: T0,
+    }
+}
+
 fn lease() -> Mark {
-    let version = FileVersion { len: 10, modified_ns: 1 };
-    let resume_key = Secret::presented("key").digest();
-    Mark::Redeemed(Some(Lease { resume_key, until: T0.plus(LEASE * 24), version }))
+    Mark::Redeemed(Some(lease_on(10)))
 }
 
 #[tokio::test]
@@ -399,13 +410,7 @@ async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     assert_eq!(desk.web.told_until(), T0);
     // Redeemed, and not put down how it stands yet.
     let (sending, stream) = Sending::redeemed(10, 0..10);
-    let delivery = Arc::new(Delivery::recorded(
-        jti(1),
-        FileVersion { len: 10, modified_ns: 1 },
-        Secret::presented("key"),
-        T0.plus(LEASE * 24),
-        T0,
-    ));
+    let delivery = Arc::new(Delivery::recorded(jti(1), &lease_on(10), Some(Secret::presented("key")), T0));
     drop((sending, stream));
     claim.redeemed(&delivery);
     receipts.tell(None).await.unwrap();

@@ -106,12 +106,17 @@ impl Found {
     fn continues(&self, books: &Books) -> bool {
         let settled = books.generation;
         let [even, odd] = &self.segments;
-        let (last, next) = if segment_of(settled) == 0 { (even, odd) } else { (odd, even) };
+        // A segment of the first format that a start has settled is about to be made again.
+        let generation = |segment: &FoundSegment| match segment.is_first_format {
+            true if segment.generation <= books.base => 0,
+            _ => segment.generation,
+        };
+        let (last, next) = (generation(even), generation(odd));
+        let (last, next) = if segment_of(settled) == 0 { (last, next) } else { (next, last) };
         let written = |generation: u64| if generation > books.base { generation } else { 0 };
         let after = settled.saturating_add(1);
-        let next_fits = [after, written(settled.saturating_sub(1))].contains(&next.generation);
-        let last_fits = last.generation == written(settled)
-            || (next.generation == after && last.generation == settled.saturating_add(2));
+        let next_fits = [after, written(settled.saturating_sub(1))].contains(&next);
+        let last_fits = last == written(settled) || (next == after && last == settled.saturating_add(2));
         next_fits && last_fits
     }
 

@@ -12,11 +12,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::used_tokens::sled::files::{Identity, sync_dir};
-use crate::used_tokens::sled::record::{FoundSlot, Reader, SLOT, Slot, StoreId};
+use crate::used_tokens::sled::record::{FIRST_SLOT, FoundSlot, Reader, SLOT, Slot, StoreId};
 
 /// Bytes before the first slot: a page, so that slots never share one with the header.
 const HEADER: usize = 4096;
-const MAGIC: [u8; 8] = *b"OLJRNL01";
+const MAGIC: [u8; 8] = *b"OLJRNL02";
+/// Of the first format, whose slots are shorter. Such a journal is read, settled and made again.
+const FIRST_MAGIC: [u8; 8] = *b"OLJRNL01";
 
 /// What a committer does to a segment. A trait, so that tests can count and fail the calls.
 pub trait JournalFile: Send {
@@ -68,7 +70,7 @@ pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &Stor
         return Err(e);
     }
     let mut file = OpenOptions::new().create_new(true).write(true).open(&fresh)?;
-    let mut bytes = header(number, slots, store, Identity::of(&file)?);
+    let mut bytes = header(MAGIC, number, slots, store, Identity::of(&file)?);
     bytes.resize(HEADER, 0);
     file.write_all(&bytes)?;
     // Written, not allocated: writing to allocated but unwritten blocks changes metadata, and
@@ -79,9 +81,9 @@ pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &Stor
     sync_dir(dir)
 }
 
-fn header(number: usize, slots: u32, store: &StoreId, file: Identity) -> Vec<u8> {
+fn header(magic: [u8; 8], number: usize, slots: u32, store: &StoreId, file: Identity) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER);
-    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&magic);
     bytes.extend_from_slice(store);
     bytes.extend_from_slice(&(number as u32).to_le_bytes());
     bytes.extend_from_slice(&slots.to_le_bytes());
@@ -116,6 +118,8 @@ pub(super) struct FoundSegment {
     pub(super) store: Option<StoreId>,
     /// How many slots it has.
     pub(super) slots: u32,
+    /// Whether it is of the first format.
+    pub(super) is_first_format: bool,
     /// The newest generation that wrote to it; 0 if none did.
     pub(super) generation: u64,
     /// Every record that could be read, older generations too, oldest first.
@@ -125,8 +129,14 @@ pub(super) struct FoundSegment {
 
 /// Reads segment `number` of the store in `dir`, as far as it can be read.
 pub(super) fn read_segment(dir: &Path, number: usize) -> io::Result<FoundSegment> {
-    let mut found =
-        FoundSegment { store: None, slots: 0, generation: 0, written: Vec::new(), doubts: Vec::new() };
+    let mut found = FoundSegment {
+        store: None,
+        slots: 0,
+        is_first_format: false,
+        generation: 0,
+        written: Vec::new(),
+        doubts: Vec::new(),
+    };
     let mut bytes = Vec::new();
     let identity = match File::open(segment_path(dir, number)) {
         Ok(mut file) => {
@@ -140,18 +150,19 @@ pub(super) fn read_segment(dir: &Path, number: usize) -> io::Result<FoundSegment
         Err(e) => return Err(e),
     };
     let (head, body) = bytes.split_at_checked(HEADER).unwrap_or((&bytes, &[]));
-    let Some((store, slots, written_as)) = parse_header(head, number) else {
+    let Some((magic, store, slots, written_as)) = parse_header(head, number) else {
         found.doubts.push(SegmentDoubt::Header);
         return Ok(found);
     };
-    (found.store, found.slots) = (Some(store), slots);
-    if body.len() as u64 != u64::from(slots) * SLOT as u64 {
+    (found.store, found.slots, found.is_first_format) = (Some(store), slots, magic == FIRST_MAGIC);
+    let slot = if found.is_first_format { FIRST_SLOT } else { SLOT };
+    if body.len() as u64 != u64::from(slots) * slot as u64 {
         found.doubts.push(SegmentDoubt::Length);
     }
     if written_as != identity {
         found.doubts.push(SegmentDoubt::Copied);
     }
-    let slots: Vec<FoundSlot> = body.chunks(SLOT).map(|bytes| Slot::read(&store, bytes)).collect();
+    let slots: Vec<FoundSlot> = body.chunks(slot).map(|bytes| Slot::read(&store, bytes)).collect();
     found.take(&slots);
     Ok(found)
 }
@@ -201,16 +212,17 @@ fn in_order(slots: &[FoundSlot], newest: u64) -> bool {
     true
 }
 
-fn parse_header(head: &[u8], number: usize) -> Option<(StoreId, u32, Identity)> {
+fn parse_header(head: &[u8], number: usize) -> Option<([u8; 8], StoreId, u32, Identity)> {
     let mut read = Reader(head);
     let magic: [u8; 8] = read.take()?;
     let store = read.take()?;
     let (found_number, slots) = (read.u32()?, read.u32()?);
     let (inode, born_secs, born_nanos) = (read.u64()?, i64::from_le_bytes(read.take()?), read.u32()?);
     let identity = Identity { inode, born_secs, born_nanos };
-    let written = header(number, slots, &store, identity);
+    let written = header(magic, number, slots, &store, identity);
     let whole = head.strip_prefix(written.as_slice())?.iter().all(|byte| *byte == 0);
-    (whole && magic == MAGIC && found_number == number as u32).then_some((store, slots, identity))
+    let known = [MAGIC, FIRST_MAGIC].contains(&magic);
+    (whole && known && found_number == number as u32).then_some((magic, store, slots, identity))
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ use self::recovery::{Recovered, recover};
 use self::settler::{Progress, Settler};
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
-use crate::used_tokens::memory::revoked;
-use crate::used_tokens::{StoreError, Use, UsedToken, UsedTokens};
+use crate::used_tokens::memory::{reserved, revoked};
+use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
 /// The store could not be opened. Nothing was served.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ fn failed<E: std::error::Error + Send + Sync + 'static>(action: &'static str) ->
 
 /// How the store is made; the defaults are what was measured to be good. For tests and benches.
 pub struct Tuning {
-    /// Slots of 128 bytes in each of the journal's two files, when they are made.
+    /// Slots of 256 bytes in each of the journal's two files, when they are made.
     pub slots: u32,
     /// What stands between the committer and a file of the journal.
     pub journal_file: Arc<dyn Fn(File) -> Box<dyn JournalFile> + Send + Sync>,
@@ -194,6 +194,41 @@ impl SledUsedTokens {
         self.with_database("look up a jti", move |database, index| database.find(jti, block, index)).await
     }
 
+    /// Replaces the record of `jti` by the one that `change` makes of it, durably; where it makes none,
+    /// nothing changes. What `change` says of the record that was replaced is the answer.
+    async fn replace<T: Send>(
+        &self,
+        jti: Jti,
+        now: Timestamp,
+        change: impl Fn(Option<UsedToken>) -> (T, Option<UsedToken>) + Send,
+    ) -> Result<T, StoreError> {
+        loop {
+            self.queue.check()?;
+            let place = self.index.shard(jti).place(jti);
+            let record = match place {
+                Place::Nowhere => None,
+                Place::Journal(record) => Some(record),
+                Place::Block(block) => self.read(jti, block).await?,
+            };
+            let (answer, pending) = {
+                let mut shard = self.index.shard(jti);
+                // Claimed, settled, replaced or forgotten meanwhile: look again.
+                if shard.place(jti) != place {
+                    continue;
+                }
+                match change(record) {
+                    (answer, None) => return Ok(answer),
+                    (answer, Some(record)) => {
+                        let pending = self.queue.push(Some(record), now)?;
+                        shard.put_recent(pending.ticket, record);
+                        (answer, pending)
+                    }
+                }
+            };
+            return pending.durable(&self.queue).await.map(|()| answer);
+        }
+    }
+
     /// Forgets what is due, portion by portion.
     async fn forget_due(&self, now: Timestamp) -> Result<u64, StoreError> {
         let (mut forgotten, mut after) = (0_u64, 0);
@@ -262,27 +297,18 @@ impl UsedTokens for SledUsedTokens {
         }
     }
 
+    async fn reserve(
+        &self,
+        jti: Jti,
+        bytes: u64,
+        most: u64,
+        now: Timestamp,
+    ) -> Result<Reservation, StoreError> {
+        self.replace(jti, now, |record| reserved(record, bytes, most, now)).await
+    }
+
     async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
-        loop {
-            let place = self.index.shard(jti).place(jti);
-            let record = match place {
-                Place::Nowhere => None,
-                Place::Journal(record) => Some(record),
-                Place::Block(block) => self.read(jti, block).await?,
-            };
-            let pending = {
-                let mut shard = self.index.shard(jti);
-                // Claimed, settled or forgotten meanwhile: look again.
-                if shard.place(jti) != place {
-                    continue;
-                }
-                let record = revoked(jti, now, forget_at, record);
-                let pending = self.queue.push(Some(record), now)?;
-                shard.put_recent(pending.ticket, record);
-                pending
-            };
-            return pending.durable(&self.queue).await;
-        }
+        self.replace(jti, now, |record| ((), Some(revoked(jti, now, forget_at, record)))).await
     }
 
     /// The mark of time is durable before anything is forgotten: whatever the clock shows later,

@@ -1,24 +1,30 @@
 //! How a record lies on disk: in a journal slot of fixed size, and packed in a block of the database.
 //!
+//! A slot of an older journal is half as long, and its leases know less of the file; both are read.
 //! Every slot and every block carries a CRC-32, so that a flipped byte is found and never read as
 //! another record. Integers are little-endian.
 
 use crate::clock::Timestamp;
 use crate::files::FileVersion;
+use crate::files::identity::{Edges, Trace};
 use crate::id::Jti;
 use crate::secret::Digest;
 use crate::used_tokens::{Lease, Mark, UsedToken};
 
 /// Bytes of a journal slot. It divides a disk's sector, so that no slot lies across two.
-pub(super) const SLOT: usize = 128;
+pub(super) const SLOT: usize = 256;
+/// Bytes of a slot in a journal of the first format.
+pub(super) const FIRST_SLOT: usize = 128;
 
 /// Random bytes that tell one store from another.
 pub(super) type StoreId = [u8; 16];
 
 const REDEEMED: u8 = 1;
-const LEASED: u8 = 2;
+/// A lease of the first format; only read.
+const FIRST_LEASED: u8 = 2;
 const REVOKED: u8 = 3;
 const TIME: u8 = 4;
+const LEASED: u8 = 5;
 
 /// One journal slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +71,14 @@ impl Slot {
                     write.put(&lease.until.secs().to_le_bytes());
                     write.put(&lease.version.len.to_le_bytes());
                     write.put(&lease.version.modified_ns.to_le_bytes());
+                    write.put(&lease.reserved.to_le_bytes());
+                    write.put(&lease.active_at.secs().to_le_bytes());
+                    write.put(&[u8::from(lease.trace.is_some())]);
+                    if let Some(trace) = &lease.trace {
+                        write.put(&trace.inode.to_le_bytes());
+                        write.put(&trace.changed_ns.to_le_bytes());
+                        write.put(trace.edges.as_bytes());
+                    }
                 }
             }
         }
@@ -72,7 +86,7 @@ impl Slot {
         bytes.extend_from_slice(&body);
     }
 
-    /// Reads the [`SLOT`] bytes of a slot.
+    /// Reads the bytes of a slot, of whichever format.
     pub(super) fn read(store: &StoreId, bytes: &[u8]) -> FoundSlot {
         if bytes.iter().all(|byte| *byte == 0) {
             return FoundSlot::Empty;
@@ -97,11 +111,20 @@ impl Slot {
                 let mark = match kind {
                     REDEEMED => Mark::Redeemed(None),
                     REVOKED => Mark::Revoked,
-                    LEASED => {
+                    FIRST_LEASED | LEASED => {
                         let resume_key = Digest::from_bytes(read.take()?);
                         let until = read.time()?;
                         let version = FileVersion { len: read.u64()?, modified_ns: read.u64()? };
-                        Mark::Redeemed(Some(Lease { resume_key, until, version }))
+                        let (mut reserved, mut active_at, mut trace) = (0, marked_at, None);
+                        if kind == LEASED {
+                            (reserved, active_at) = (read.u64()?, read.time()?);
+                            if read.flag()? {
+                                let (inode, changed_ns) = (read.u64()?, read.u64()?);
+                                trace = Some(Trace { inode, changed_ns, edges: read.edges()? });
+                            }
+                        }
+                        let lease = Lease { resume_key, until, version, trace, reserved, active_at };
+                        Mark::Redeemed(Some(lease))
                     }
                     _ => return None,
                 };
@@ -128,7 +151,7 @@ const fn kind(mark: Mark) -> u8 {
 /// Packs records into a block; `number` is its key, which the CRC covers too, so that a block
 /// found under another key is refused.
 pub(super) fn pack_block(number: u32, records: &[UsedToken]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(records.len().saturating_mul(80).saturating_add(8));
+    let mut bytes = Vec::with_capacity(records.len().saturating_mul(110).saturating_add(8));
     put_varint(&mut bytes, records.len() as u64);
     for used in records {
         bytes.push(kind(used.mark));
@@ -140,6 +163,14 @@ pub(super) fn pack_block(number: u32, records: &[UsedToken]) -> Vec<u8> {
             put_varint(&mut bytes, distance(used.marked_at, lease.until));
             put_varint(&mut bytes, lease.version.len);
             bytes.extend_from_slice(&lease.version.modified_ns.to_le_bytes());
+            put_varint(&mut bytes, lease.reserved);
+            put_varint(&mut bytes, distance(used.marked_at, lease.active_at));
+            bytes.push(u8::from(lease.trace.is_some()));
+            if let Some(trace) = &lease.trace {
+                put_varint(&mut bytes, trace.inode);
+                bytes.extend_from_slice(&trace.changed_ns.to_le_bytes());
+                bytes.extend_from_slice(trace.edges.as_bytes());
+            }
         }
     }
     let crc = block_crc(number, &bytes);
@@ -164,11 +195,20 @@ pub(super) fn unpack_block(number: u32, bytes: &[u8]) -> Option<Vec<UsedToken>> 
         let mark = match kind {
             REDEEMED => Mark::Redeemed(None),
             REVOKED => Mark::Revoked,
-            LEASED => {
+            FIRST_LEASED | LEASED => {
                 let resume_key = Digest::from_bytes(read.take()?);
                 let until = read.time_from(marked_at)?;
                 let version = FileVersion { len: read.varint()?, modified_ns: read.u64()? };
-                Mark::Redeemed(Some(Lease { resume_key, until, version }))
+                let (mut reserved, mut active_at, mut trace) = (0, marked_at, None);
+                if kind == LEASED {
+                    (reserved, active_at) = (read.varint()?, read.time_from(marked_at)?);
+                    if read.flag()? {
+                        let (inode, changed_ns) = (read.varint()?, read.u64()?);
+                        trace = Some(Trace { inode, changed_ns, edges: read.edges()? });
+                    }
+                }
+                let lease = Lease { resume_key, until, version, trace, reserved, active_at };
+                Mark::Redeemed(Some(lease))
             }
             _ => return None,
         };
@@ -232,6 +272,18 @@ impl Reader<'_> {
         self.u64().map(Timestamp::from_secs)
     }
 
+    fn flag(&mut self) -> Option<bool> {
+        match self.take()? {
+            [0] => Some(false),
+            [1] => Some(true),
+            _ => None,
+        }
+    }
+
+    fn edges(&mut self) -> Option<Edges> {
+        self.take().map(Edges::from_bytes)
+    }
+
     fn time_from(&mut self, from: Timestamp) -> Option<Timestamp> {
         let zigzag = self.varint()?;
         let difference = (zigzag >> 1) ^ 0_u64.wrapping_sub(zigzag & 1);
@@ -258,11 +310,17 @@ mod tests {
     use super::*;
 
     fn any_used() -> impl Strategy<Value = UsedToken> {
-        let lease = (any::<[u8; 32]>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
-            |(key, until, len, modified_ns)| Lease {
+        let trace = (any::<u64>(), any::<u64>(), any::<[u8; 8]>()).prop_map(|(inode, changed_ns, edges)| {
+            Trace { inode, changed_ns, edges: Edges::from_bytes(edges) }
+        });
+        let lease = (any::<[u8; 32]>(), any::<[u64; 5]>(), proptest::option::of(trace)).prop_map(
+            |(key, [until, len, modified_ns, reserved, active_at], trace)| Lease {
                 resume_key: Digest::from_bytes(key),
                 until: Timestamp::from_secs(until),
                 version: FileVersion { len, modified_ns },
+                trace,
+                reserved,
+                active_at: Timestamp::from_secs(active_at),
             },
         );
         let mark = prop_oneof![Just(Mark::Revoked), proptest::option::of(lease).prop_map(Mark::Redeemed),];
@@ -274,6 +332,36 @@ mod tests {
                 mark,
             }
         })
+    }
+
+    #[test]
+    fn a_block_of_the_first_format_is_read() {
+        let (jti, key) = ([3; 16], [4; 32]);
+        let mut bytes = vec![1, FIRST_LEASED];
+        bytes.extend_from_slice(&jti);
+        put_varint(&mut bytes, 1_000);
+        put_varint(&mut bytes, distance(Timestamp::from_secs(1_000), Timestamp::from_secs(5_000)));
+        bytes.extend_from_slice(&key);
+        put_varint(&mut bytes, distance(Timestamp::from_secs(1_000), Timestamp::from_secs(4_000)));
+        put_varint(&mut bytes, 77);
+        bytes.extend_from_slice(&123_u64.to_le_bytes());
+        let crc = block_crc(9, &bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        let lease = Lease {
+            resume_key: Digest::from_bytes(key),
+            until: Timestamp::from_secs(4_000),
+            version: FileVersion { len: 77, modified_ns: 123 },
+            trace: None,
+            reserved: 0,
+            active_at: Timestamp::from_secs(1_000),
+        };
+        let used = UsedToken {
+            jti: Jti::from_bytes(jti),
+            marked_at: Timestamp::from_secs(1_000),
+            forget_at: Timestamp::from_secs(5_000),
+            mark: Mark::Redeemed(Some(lease)),
+        };
+        assert_eq!(unpack_block(9, &bytes), Some(vec![used]));
     }
 
     proptest! {
@@ -290,6 +378,24 @@ mod tests {
             prop_assert_eq!(Slot::read(&[8; 16], &bytes), FoundSlot::Damaged);
             bytes[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(Slot::read(&store, &bytes), FoundSlot::Damaged);
+        }
+
+        /// A slot as the first format had it: half as long, and of a lease without what came later.
+        #[test]
+        fn a_slot_of_the_first_format_is_read(used in any_used(), generation: u64, group: u64) {
+            let store = [7; 16];
+            let mut slot = Slot { generation, group, mark: used.marked_at, used: Some(used) };
+            let mut bytes = Vec::new();
+            slot.append_to(&store, &mut bytes);
+            let mut body = bytes[4..FIRST_SLOT].to_vec();
+            if let Mark::Redeemed(Some(lease)) = used.mark {
+                body[28] = FIRST_LEASED;
+                body[117..].fill(0);
+                let lease = Lease { trace: None, reserved: 0, active_at: used.marked_at, ..lease };
+                slot.used = Some(UsedToken { mark: Mark::Redeemed(Some(lease)), ..used });
+            }
+            let bytes = [&crc32fast::hash(&body).to_le_bytes()[..], &body].concat();
+            prop_assert_eq!(Slot::read(&store, &bytes), FoundSlot::Written(slot));
         }
 
         #[test]

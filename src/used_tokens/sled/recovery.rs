@@ -101,6 +101,7 @@ impl Site<'_> {
     fn go_on(&self, found: Found, journal: &[Slot], mark: Timestamp) -> Result<Opened, OpenError> {
         let (last, [segment, _]) = (found.last_generation(), &found.segments);
         let slots = segment.slots;
+        let of_first_format = found.segments.iter().any(|segment| segment.is_first_format);
         let FoundDatabase::Whole(database, index) = found.database else {
             return Err(unusable(DatabaseError::Books));
         };
@@ -110,7 +111,17 @@ impl Site<'_> {
             books.starts = books.starts.saturating_add(1);
             books.generation = last;
             books.mark = mark;
+            if of_first_format {
+                books.base = last;
+            }
         })?;
+        if of_first_format {
+            // Everything in it is settled. Cut off between the two files, the next start does the same.
+            for number in [0, 1] {
+                create_segment(self.dir, number, slots, &database.books().store)
+                    .map_err(failed("make its journal"))?;
+            }
+        }
         self.write_witness(&database.books())?;
         Ok((*database, index, slots, tickets))
     }

@@ -7,10 +7,11 @@ use serde::Deserialize;
 
 use super::files::blocking;
 use super::{App, see_other};
-use crate::id::FilePath;
+use crate::id::{FilePath, Jti};
 use crate::web::error::WebError;
 use crate::web::extract::CsrfForm;
 use crate::web::issue::DownloadOrder;
+use crate::web::issued::{Basis, NewToken};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,22 +40,31 @@ pub(super) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpRes
     let wanted = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
     let shares = app.shares.clone();
     let path = wanted.path().clone();
-    let file = blocking(move || shares.file(&path)).await??;
-    let version = file.version().to_string();
-    let digest = app.digests.of(wanted.path(), &version).await?;
+    let claimed = blocking(move || shares.claim(&path)).await??;
+    let digest = app.digests.of(wanted.path(), &claimed.version().to_string()).await?;
+    let version = claimed.to_string();
     let order = DownloadOrder {
         digest: digest.as_deref(),
-        size: Some(file.version().len),
+        size: Some(claimed.version().len),
         version: Some(&version),
         ..DownloadOrder::new(who.account().id.as_str(), wanted.path())
     };
     let administration = &app.administration;
     let now = administration.clock.now();
-    let issued = administration.issuer.issue_download(&order, now)?;
-    // On record before anybody has it, so that disabling the account can't miss it.
-    if !administration.issued.record(&who.account().id, issued.jti, issued.expires_at, now).await? {
-        return Err(WebError::NotSignedIn);
+    let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let (jti, kid) = (Jti::random()?, administration.issuer.signer.active_kid(now));
+    let token = NewToken {
+        account: &who.account().id,
+        jti,
+        file: wanted.path(),
+        expires_at: now.plus(administration.issuer.lifetime),
+        basis: Basis { node: &node.public_url, kid: &kid, link: None },
+    };
+    // On record before anybody has it, so that taking the right away can't miss it.
+    if !administration.issued.record(&token, now).await? {
+        return Err(WebError::NotFound);
     }
+    let issued = administration.issuer.for_audience(&node.public_url).issue_download_as(jti, &order, now)?;
     tracing::info!(account = %who.account().id, jti = %issued.jti, file = ?wanted.path(), "token issued");
     let mut answer = see_other(&issued.address);
     // The page that is left need not be told to the download service.

@@ -40,29 +40,41 @@ pub(super) async fn browse(
     let sort = Sort::parse(view.sort.as_deref(), view.order.as_deref());
     let query: String = view.q.unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
     let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
+    let note = app.cookies.note(request.headers());
+    let mut answer = answer(&app, who, place, query, sort, note).await?;
+    if note.is_some() {
+        add_cookie(&mut answer, &app.cookies.clear_note())?;
+    }
+    Ok(answer)
+}
+
+async fn answer(
+    app: &State,
+    who: SignedIn,
+    place: Option<FilePath>,
+    query: String,
+    sort: Sort,
+    note: Option<Note>,
+) -> Result<HttpResponse, WebError> {
     match place {
         None if query.is_empty() => {
             let shares = app.rights.shares_of(who.account());
-            html(&Shares { chrome: who.chrome("Files", Section::Files), shares })
+            let chrome = Chrome { flash: note.map(Note::flash), ..who.chrome("Files", Section::Files) };
+            html(&Shares { chrome, shares })
         }
         None => {
             let roots = app.rights.shares_of(who.account()).into_iter();
             let roots = roots.filter_map(|share| format!("/{share}").parse().ok());
             let roots = roots.filter_map(|root| app.rights.readable(who.account(), root)).collect();
-            search(app, who, None, roots, query, sort).await
+            search(app, who, (None, roots), query, sort, note).await
         }
         Some(path) => {
             let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
             if query.is_empty() {
-                let note = app.cookies.note(request.headers());
-                let mut answer = folder(&app, who, place, sort, note).await?;
-                if note.is_some() {
-                    add_cookie(&mut answer, &app.cookies.clear_note())?;
-                }
-                Ok(answer)
+                folder(app, who, place, sort, note).await
             } else {
                 let within = Some(place.path().clone());
-                search(app, who, within, vec![place], query, sort).await
+                search(app, who, (within, vec![place]), query, sort, note).await
             }
         }
     }
@@ -106,13 +118,14 @@ async fn folder(
     }
 }
 
+/// Searches in `places`, which are all shares or what is within a folder.
 async fn search(
-    app: App,
+    app: &State,
     who: SignedIn,
-    within: Option<FilePath>,
-    places: Vec<Readable>,
+    (within, places): (Option<FilePath>, Vec<Readable>),
     query: String,
     sort: Sort,
+    note: Option<Note>,
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let words = query.clone();
@@ -124,7 +137,7 @@ async fn search(
     })
     .await?;
     html(&Search {
-        chrome: who.chrome("Search", Section::Files),
+        chrome: Chrome { flash: note.map(Note::flash), ..who.chrome("Search", Section::Files) },
         query,
         within,
         rows: found.rows,

@@ -17,15 +17,18 @@ mod admin;
 mod download;
 mod enter;
 mod files;
+mod link_state;
 mod links;
 mod login;
 mod manage;
 mod my_links;
 mod one_link;
 mod opened;
+mod press;
 mod public_link;
 mod receipts;
 mod reset;
+mod seen;
 mod service;
 mod sessions;
 mod signup;
@@ -112,14 +115,14 @@ fn link_routes(cfg: &mut ServiceConfig) {
     )
     .service(web::resource("/links/{id}/pause").route(web::post().to(one_link::pause)))
     .service(web::resource("/links/{id}/resume").route(web::post().to(one_link::resume)))
-    .service(web::resource("/links/{id}/withdraw").route(web::post().to(one_link::withdraw)))
+    .service(web::resource("/links/{id}/revoke").route(web::post().to(one_link::revoke)))
+    .service(web::resource("/links/{id}/live").route(read().to(one_link::live)))
     .service(web::resource("/links/{id}/qr/{recipient}").route(read().to(one_link::picture)))
     .service(
-        web::resource("/l/{code}")
-            .route(read().to(public_link::page))
-            .route(web::post().to(public_link::take)),
+        web::resource("/l/{code}").route(read().to(public_link::page)).route(web::post().to(press::take)),
     )
-    .service(web::resource("/l/{code}/code").route(web::post().to(public_link::mail_code)));
+    .service(web::resource("/l/{code}/state").route(read().to(link_state::state)))
+    .service(web::resource("/l/{code}/code").route(web::post().to(press::mail_code)));
 }
 
 /// GET, and HEAD, which gets the same headers.

@@ -3,11 +3,13 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::files::blocking;
 use super::login::add_cookie;
+use super::seen::{tag_of, tagged, unchanged};
 use super::{App, html_with_script, led_again, see_other};
 use crate::human;
 use crate::id::FilePath;
@@ -19,6 +21,7 @@ use crate::web::links::find::PER_PAGE;
 use crate::web::links::make::{Made, NewLink};
 use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::links::{Standing, moment};
+use crate::web::local_path::LocalPath;
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::link_form;
@@ -43,6 +46,7 @@ pub(super) struct View {
 /// `GET /links`
 pub(super) async fn list(
     app: App,
+    request: HttpRequest,
     who: SignedIn,
     view: Option<Query<View>>,
 ) -> Result<HttpResponse, WebError> {
@@ -58,7 +62,7 @@ pub(super) async fn list(
             Standing::Open => State::Open,
             Standing::Paused => State::Paused,
             Standing::Ended => State::Ended,
-            Standing::Withdrawn => State::Withdrawn,
+            Standing::Revoked => State::Revoked,
         };
         LinkRow {
             id: listed.link.id,
@@ -66,6 +70,7 @@ pub(super) async fn list(
             state,
             files: listed.files,
             recipients: listed.recipients,
+            named: listed.named,
             taken: listed.taken,
             uses,
             looks: listed.looks,
@@ -76,18 +81,26 @@ pub(super) async fn list(
     let page = MyLinks {
         rows: rows.collect(),
         chrome: who.chrome("Your links", Section::Links),
+        here: at(page),
         pager: ((page > 1).then(|| at(page - 1)), more.then(|| at(page + 1))),
     };
-    html_with_script(&app, &page)
+    // The script that refreshes the list asks again and again.
+    let tag = tag_of(page.render()?.as_bytes());
+    match unchanged(&request, &tag)? {
+        Some(unchanged) => Ok(unchanged),
+        None => tagged(html_with_script(&app, &page)?, &tag),
+    }
 }
 
 /// `GET /links/new?file=…`, with `file` or `file_encoded` for each file or folder.
 pub(super) async fn new(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
-    // Nothing was ticked: back to where it can be.
-    if request.query_string().is_empty() {
-        return Ok(see_other("/files/"));
+    let Wanted { from, files } = wanted(request.query_string()).ok_or(WebError::NotFound)?;
+    // Nothing was ticked: back to where it can be, and say so there.
+    if files.is_empty() {
+        let mut answer = see_other(from.as_str());
+        add_cookie(&mut answer, &app.cookies.set_note(Note::NothingChosen))?;
+        return Ok(answer);
     }
-    let files = wanted(request.query_string()).ok_or(WebError::NotFound)?;
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
     let now = app.administration.clock.now();
     let typed = Typed {
@@ -100,9 +113,17 @@ pub(super) async fn new(app: App, request: HttpRequest, who: SignedIn) -> Result
     html_with_script(&app, &page_of(&who, &files, typed, true, TermErrors::default()))
 }
 
-/// The file paths in a query.
-fn wanted(query: &str) -> Option<Vec<FilePath>> {
-    let mut files = Vec::new();
+/// What a query asks for.
+#[derive(Default)]
+struct Wanted {
+    /// The page on which files were chosen.
+    from: LocalPath,
+    files: Vec<FilePath>,
+}
+
+/// What is asked for: a link to files, or none where none was chosen.
+fn wanted(query: &str) -> Option<Wanted> {
+    let (mut from, mut files) = (LocalPath::default(), Vec::new());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=')?;
         let value = value.replace('+', " ");
@@ -110,13 +131,17 @@ fn wanted(query: &str) -> Option<Vec<FilePath>> {
         let path: FilePath = match name {
             "file" => value.parse().ok()?,
             "file_encoded" => percent_decode_str(&value).decode_utf8().ok()?.parse().ok()?,
+            "from" => {
+                from = LocalPath::parse(&value).unwrap_or_default();
+                continue;
+            }
             _ => return None,
         };
         if !files.contains(&path) {
             files.push(path);
         }
     }
-    (1..=MAX_FILES).contains(&files.len()).then_some(files)
+    (files.len() <= MAX_FILES).then_some(Wanted { from, files })
 }
 
 /// The files, if all are there and this person may read them.
@@ -296,11 +321,14 @@ mod tests {
     #[test]
     fn a_query_names_files_in_both_ways() {
         let files = |query: &str| {
-            wanted(query).map(|files| files.iter().map(ToString::to_string).collect::<Vec<_>>())
+            wanted(query).map(|wanted| wanted.files.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         let two = files("file=%2Fbooks%2Fa+b.txt&file_encoded=%2Fbooks%2Fa%250Ab&file=/books/a%20b.txt");
         assert_eq!(two, Some(vec!["/books/a b.txt".to_owned(), "/books/a\nb".to_owned()]));
-        for wrong in ["", "file=", "file=books", "file", "other=/books/a", "file=/books/..", "file=%ff"] {
+        assert_eq!(files("from=%2Ffiles%2Fbooks"), Some(Vec::new()), "nothing was chosen");
+        assert_eq!(wanted("from=%2Ffiles%2Fbooks").unwrap().from.as_str(), "/files/books");
+        assert_eq!(wanted("from=https%3A%2F%2Fevil.example%2F").unwrap().from.as_str(), "/files/");
+        for wrong in ["file=", "file=books", "file", "other=/books/a", "file=/books/..", "file=%ff"] {
             assert_eq!(files(wrong), None, "{wrong}");
         }
         assert_eq!(files_of("/books/a%20b /books/c").map(|files| files.len()), Some(2));

@@ -7,7 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use super::login::add_cookie;
-use super::{App, html_with_script, see_other};
+use super::seen::{tagged, unchanged};
+use super::{App, html, html_with_script, see_other};
 use crate::human;
 use crate::web::audit::Actor;
 use crate::web::error::WebError;
@@ -18,7 +19,7 @@ use crate::web::links::{Link, Recipient, Standing, moment, qr};
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::deliveries::DeliveriesPart;
-use crate::web::pages::my_links::{OneLink, RecipientRow, State};
+use crate::web::pages::my_links::{LinkLive, OneLink, RecipientRow, State};
 use crate::web::passwords::Asker;
 use crate::web::sessions::Place;
 
@@ -39,6 +40,24 @@ pub(super) async fn page(
         add_cookie(&mut answer, &app.cookies.clear_note())?;
     }
     Ok(answer)
+}
+
+/// `GET /links/{id}/live`: what changes of the page, for the script that refreshes it. Unchanged while nothing
+/// happened within the minute, in which times such as "2 minutes ago" hold.
+pub(super) async fn live(
+    app: App,
+    request: HttpRequest,
+    id: Path<String>,
+    who: SignedIn,
+) -> Result<HttpResponse, WebError> {
+    let now = app.administration.clock.now();
+    let stamp = app.administration.links.stamp(&who.account().id, &id).await?.ok_or(WebError::NotFound)?;
+    let tag = format!("\"{stamp}-{}-{}\"", who.session.account.groups.len(), now.secs() / 60);
+    if let Some(unchanged) = unchanged(&request, &tag)? {
+        return Ok(unchanged);
+    }
+    let link = own(&app, &who, &id).await?;
+    tagged(html(&live_of(&app, &who, &link).await?)?, &tag)
 }
 
 /// The link, if this person made it.
@@ -67,8 +86,29 @@ async fn page_of(
     typed: Typed,
     errors: TermErrors,
 ) -> Result<OneLink, WebError> {
+    let live = live_of(app, who, &link).await?;
+    let qr = match live.recipients.as_slice() {
+        [only] if only.email.is_none() => qr::of(&only.address),
+        _ => None,
+    };
+    Ok(OneLink {
+        chrome: who.chrome(link.title.clone(), Section::Links),
+        live,
+        id: link.id,
+        title: link.title,
+        files: link.files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
+        ends_at: link.ends_at,
+        created_at: link.created_at,
+        qr,
+        has_password: link.password.is_some(),
+        typed,
+        errors,
+    })
+}
+
+async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
     let administration = &app.administration;
-    let recipients = administration.links.recipients(&link).await?;
+    let recipients = administration.links.recipients(link).await?;
     let now = administration.clock.now();
     let row = |recipient: &Recipient| RecipientRow {
         id: recipient.id.clone(),
@@ -79,27 +119,12 @@ async fn page_of(
         looks: recipient.looks,
         looked_at: recipient.looked_at,
     };
-    let rows: Vec<RecipientRow> = recipients.iter().map(row).collect();
-    let qr = match rows.as_slice() {
-        [only] if only.email.is_none() => qr::of(&only.address),
-        _ => None,
-    };
     let deliveries = app.receipts.of_link(&link.owner, &link.id).await?.unwrap_or_default();
-    Ok(OneLink {
-        deliveries: DeliveriesPart { deliveries, now },
-        chrome: who.chrome(link.title.clone(), Section::Links),
-        state: state_of(app, who, &link, &recipients),
-        id: link.id,
-        title: link.title,
-        files: link.files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
+    Ok(LinkLive {
+        state: state_of(app, who, link, &recipients),
         uses: link.uses,
-        ends_at: link.ends_at,
-        created_at: link.created_at,
-        recipients: rows,
-        qr,
-        has_password: link.password.is_some(),
-        typed,
-        errors,
+        recipients: recipients.iter().map(row).collect(),
+        deliveries: DeliveriesPart { deliveries, now },
         now,
     })
 }
@@ -107,7 +132,7 @@ async fn page_of(
 fn state_of(app: &App, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> State {
     let readable = |file| app.rights.readable(who.account(), file).is_some();
     match link.standing(app.administration.clock.now()) {
-        Standing::Withdrawn => State::Withdrawn,
+        Standing::Revoked => State::Revoked,
         _ if !link.files.iter().cloned().any(readable) => State::Gone,
         Standing::Ended => State::Ended,
         Standing::Paused => State::Paused,
@@ -176,6 +201,7 @@ pub(super) async fn change(
     };
     let actor = Actor::account(who.account(), place.address);
     let changed = administration.links.edit(&link, &terms, password, &actor, now).await?;
+    administration.revoke_now().await;
     back(&app, &link, changed, Note::LinkChanged)
 }
 
@@ -223,8 +249,8 @@ async fn set_paused(
     Ok((link, changed))
 }
 
-/// `POST /links/{id}/withdraw`
-pub(super) async fn withdraw(
+/// `POST /links/{id}/revoke`: stops sharing for good.
+pub(super) async fn revoke(
     app: App,
     id: Path<String>,
     place: Place,
@@ -235,11 +261,11 @@ pub(super) async fn withdraw(
     let administration = &app.administration;
     let actor = Actor::account(who.account(), place.address);
     let now = administration.clock.now();
-    administration.links.withdraw(&link, &actor, now).await?;
+    administration.links.revoke(&link, &actor, now).await?;
     let heard = administration.revoke_now().await;
-    tracing::info!(account = %who.account().id, link = link.id, "link withdrawn");
-    // Withdrawn before is withdrawn.
-    back(&app, &link, true, if heard { Note::LinkWithdrawn } else { Note::LinkClosedUnheard })
+    tracing::info!(account = %who.account().id, link = link.id, "link revoked");
+    // One that was revoked before is revoked.
+    back(&app, &link, true, if heard { Note::LinkRevoked } else { Note::LinkClosedUnheard })
 }
 
 /// To the link's page, which says what was done, if it could be.

@@ -33,7 +33,7 @@ pub(super) async fn open(app: &App, code: &str) -> Result<Opened, WebError> {
         places = files.filter_map(|(place, file)| Some((place, app.rights.readable(owner, file)?))).collect();
     }
     let closed = match link.standing(administration.clock.now()) {
-        Standing::Withdrawn => Some(Closed::Withdrawn),
+        Standing::Revoked => Some(Closed::Revoked),
         // Whoever lost the right to read lost the right to give.
         _ if places.is_empty() => Some(Closed::Gone),
         Standing::Ended => Some(Closed::Ended),

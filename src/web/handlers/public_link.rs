@@ -1,35 +1,31 @@
-//! The public page of a link: opening it spends nothing, one button takes it. Works for programs, too:
-//! they get the facts as JSON, and the way to the file for a POST.
+//! The public page of a link: opening it spends nothing, and its buttons say what they would do for this
+//! visitor. Works for programs, too: they get the facts as JSON.
 
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use std::net::IpAddr;
+
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::App;
+use super::files::blocking;
 use super::links::with_form;
-use super::login::add_cookie;
 use super::opened::{Opened, open};
-use super::{App, see_other};
-use crate::files::FileError;
-use crate::id::FilePath;
+use crate::secret::Secret;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, OpenForm, session_of};
-use crate::web::issue::DownloadOrder;
-use crate::web::links::contents::{self, Contents};
-use crate::web::links::mailed_code::Tried;
-use crate::web::links::uses::{self, Press, Reserved};
-use crate::web::links::{Link, Recipient};
+use crate::web::extract::{own_address, session_of};
+use crate::web::links::Recipient;
+use crate::web::links::begun::Visitor;
+use crate::web::links::contents::{self, Contents, Item};
+use crate::web::links::offers::{Offer, Offers};
 use crate::web::pages::Chrome;
-use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink, Taken};
-use crate::web::passwords::{Asker, Password};
+use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink};
 use crate::web::problem::prefers_json;
 use crate::web::self_service::browser_mark;
-use crate::web::throttle::Cause;
-
-use super::files::blocking;
+use crate::web::state::State;
 
 /// `GET /l/{code}`
 pub(super) async fn page(
@@ -56,20 +52,29 @@ fn is_look(request: &HttpRequest) -> bool {
 
 /// How the page is to be shown.
 #[derive(Default)]
-struct Shown {
+pub(super) struct Shown {
     own: bool,
     mailed: bool,
     refused: Option<Refused>,
 }
 
-/// What was wrong with what somebody showed.
+impl Shown {
+    /// As the answer to a press that was refused.
+    pub(super) fn refused(why: Refused) -> Shown {
+        Shown { refused: Some(why), ..Shown::default() }
+    }
+}
+
+/// What was wrong with a press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     NoPassword,
     WrongPassword,
     NoCode,
     WrongCode,
     NoCodeNow,
+    NoFile,
+    UnknownFile,
 }
 
 impl Refused {
@@ -80,77 +85,119 @@ impl Refused {
             Refused::NoCode => "code-required",
             Refused::WrongCode => "wrong-code",
             Refused::NoCodeNow => "code-over",
+            Refused::NoFile => "invalid-request",
+            Refused::UnknownFile => "not-found",
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Refused::NoFile => StatusCode::BAD_REQUEST,
+            Refused::UnknownFile => StatusCode::NOT_FOUND,
+            _ => StatusCode::FORBIDDEN,
         }
     }
 
     const fn sentence(self) -> &'static str {
         match self {
             Refused::NoPassword => "This link asks for a password.",
-            Refused::WrongPassword => "This is not the password.",
-            Refused::NoCode => "This link asks for a code that is mailed to its recipient.",
-            Refused::WrongCode => "This is not the code in the newest mail.",
-            Refused::NoCodeNow => "No code counts now: have another one mailed.",
+            Refused::WrongPassword => "This password is not correct.",
+            Refused::NoCode => "This link asks for the code that we email to its recipient.",
+            Refused::WrongCode => "That code is wrong or has been replaced by a newer one.",
+            Refused::NoCodeNow => "That code is no longer valid. Request a new one.",
+            Refused::NoFile => "Choose which file to download.",
+            Refused::UnknownFile => "This link has no such file. Choose one of those below.",
         }
     }
 
-    const fn is_about_the_password(self) -> bool {
-        matches!(self, Refused::NoPassword | Refused::WrongPassword)
+    const fn field(self) -> Field {
+        match self {
+            Refused::NoPassword | Refused::WrongPassword => Field::Password,
+            Refused::NoCode | Refused::WrongCode | Refused::NoCodeNow => Field::Code,
+            Refused::NoFile | Refused::UnknownFile => Field::Files,
+        }
     }
 }
 
-async fn show(
+/// Where on the page a message stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Password,
+    Code,
+    Files,
+}
+
+/// Who asks of that recipient's link: a browser by its cookie, and who has none by their address.
+pub(super) fn visitor_of(
+    app: &State,
+    secret: Option<&Secret>,
+    address: Option<IpAddr>,
+    recipient: &Recipient,
+) -> Visitor {
+    let links = &app.administration.links;
+    let mark = secret.map(|secret| browser_mark(&secret.digest()));
+    Visitor::new(mark, address, &recipient.id, &links.key, &links.lease)
+}
+
+/// Shows the page to whoever asks, or why there is nothing to download.
+pub(super) async fn show(
     app: &App,
     request: &HttpRequest,
     code: &str,
     opened: Opened,
     shown: Shown,
 ) -> Result<HttpResponse, WebError> {
-    let visitor = app.cookies.form(request.headers()).map(|secret| browser_mark(&secret.digest()));
-    let taken = match &visitor {
-        Some(visitor) => app.administration.links.taken_by(&opened.recipient, visitor).await?,
-        None => Vec::new(),
+    let json = prefers_json(request.headers());
+    let secret = app.cookies.form(request.headers());
+    // A browser without our cookie gets one with this page, and is a new visitor with its first press. A
+    // program does not.
+    let is_program = json || request.method() == Method::HEAD;
+    let address = own_address(request, app).filter(|_| is_program);
+    let visitor = visitor_of(app, secret.as_ref(), address, &opened.recipient);
+    let links = &app.administration.links;
+    let now = app.administration.clock.now();
+    let offers = links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
+    let closed = match opened.closed {
+        Some(Closed::Ended) if offers.has_own() => None,
+        Some(why) => Some(why),
+        None => used_up(&opened, &offers),
     };
-    let closed = opened.closed.or_else(|| used_up(&opened, !taken.is_empty()));
     if let Some(why) = closed {
         return refuse(request, why);
     }
     let contents = contents_of(app, &opened).await?;
-    if prefers_json(request.headers()) {
+    let offer = |item: &Item| offers.of(item.path.as_str(), Some((item.size, &item.version)));
+    if json {
         return Ok(match shown.refused {
-            Some(refused) => problem(StatusCode::FORBIDDEN, refused.slug(), refused.sentence()),
-            None => HttpResponse::Ok().json(facts(app, &opened, &contents)),
+            Some(refused) => problem(refused.status(), refused.slug(), refused.sentence()),
+            None => HttpResponse::Ok().json(facts(app, &opened, &contents, offer)),
         });
     }
-    let (link, recipient) = (opened.link, opened.recipient);
-    let status = if shown.refused.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
-    let proof = |about_password: bool| Proof {
-        error: shown
-            .refused
-            .filter(|refused| refused.is_about_the_password() == about_password)
-            .map(|refused| refused.sentence().to_owned()),
-    };
-    let of_this_browser = |path: &FilePath| match taken.iter().find(|(file, _)| file == path.as_str()) {
-        Some((_, true)) => Taken::Done,
-        Some((_, false)) => Taken::Pressed,
-        None => Taken::NotYet,
-    };
     let items = contents.items.into_iter().map(|item| {
-        let taken = of_this_browser(&item.path);
-        (item, taken)
+        let offer = offer(&item);
+        (item, offer)
     });
     let items = items.collect();
+    let (link, recipient) = (opened.link, opened.recipient);
+    let status = shown.refused.map_or(StatusCode::OK, Refused::status);
+    let error =
+        |field: Field| shown.refused.filter(|refused| refused.field() == field).map(Refused::sentence);
+    let proof = |field: Field| Proof { error: error(field).map(str::to_owned) };
     let mut answer = with_form(request, &app.cookies, status, |csrf| PublicLink {
         chrome: Chrome::public(link.title.clone()),
         action: format!("/l/{code}"),
         csrf,
         left: recipient.left(link.uses),
+        named: recipient.email.is_some(),
         from: opened.from,
         items,
         more: contents.more,
         missing: contents.missing,
         ends_at: link.ends_at,
-        password: link.password.is_some().then(|| proof(true)),
-        code: link.mailed_code.then(|| proof(false)),
+        ended: link.ends_at.is_some_and(|end| now >= end),
+        password: link.password.is_some().then(|| proof(Field::Password)),
+        code: link.mailed_code.then(|| proof(Field::Code)),
+        problem: error(Field::Files),
         mailed_to: masked(&recipient),
         mailed: shown.mailed,
         own: shown.own,
@@ -161,26 +208,34 @@ async fn show(
     Ok(answer)
 }
 
-/// Whether nothing is left for this browser. One that has begun a use may still go on with it.
-fn used_up(opened: &Opened, has_begun: bool) -> Option<Closed> {
+/// Whether nothing is left for this visitor. One who has begun something may still see how it stands.
+pub(super) fn used_up(opened: &Opened, offers: &Offers) -> Option<Closed> {
     let none_left = opened.recipient.left(opened.link.uses) == Some(0);
-    (none_left && !has_begun).then_some(match opened.recipient.reserved {
+    (none_left && !offers.has_own()).then_some(match opened.recipient.reserved {
         0 => Closed::UsedUp,
         _ => Closed::UsedUpForNow,
     })
 }
 
 /// What a program wants to know.
-fn facts(app: &App, opened: &Opened, contents: &Contents) -> Value {
+fn facts(app: &App, opened: &Opened, contents: &Contents, offer: impl Fn(&Item) -> Offer) -> Value {
     let (link, recipient) = (&opened.link, &opened.recipient);
-    let files = contents.items.iter();
-    let files = files.map(|item| json!({ "file": item.key, "name": item.name, "size": item.size }));
+    let file = |item: &Item| {
+        let offer = offer(item);
+        let sent = match offer {
+            Offer::Running(sent) | Offer::Interrupted(sent) => Some(sent.bytes),
+            _ => None,
+        };
+        json!({
+            "file": item.key, "name": item.name, "size": item.size, "state": offer.word(), "sent": sent,
+        })
+    };
     json!({
         "title": link.title,
         "from": opened.from,
         "note": link.note,
         "address": app.administration.links.address(&app.public_url, recipient),
-        "files": files.collect::<Vec<_>>(),
+        "files": contents.items.iter().map(file).collect::<Vec<_>>(),
         "more": contents.more,
         "missing": contents.missing,
         "ends_at": link.ends_at.map(|end| end.to_string()),
@@ -202,13 +257,20 @@ fn masked(recipient: &Recipient) -> String {
     }
 }
 
-fn refuse(request: &HttpRequest, why: Closed) -> Result<HttpResponse, WebError> {
+/// Says why there is nothing to download.
+pub(super) fn refuse(request: &HttpRequest, why: Closed) -> Result<HttpResponse, WebError> {
     let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::GONE);
-    if prefers_json(request.headers()) {
-        return Ok(problem(status, why.slug(), why.sentence()));
+    let mut answer = match prefers_json(request.headers()) {
+        true => problem(status, why.slug(), why.sentence()),
+        false => {
+            let page = LinkClosed::new(why).render()?;
+            HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page)
+        }
+    };
+    if let Some(wait) = why.wait() {
+        answer.headers_mut().insert(RETRY_AFTER, wait.into());
     }
-    let page = LinkClosed::new(why).render()?;
-    Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page))
+    Ok(answer)
 }
 
 fn problem(status: StatusCode, slug: &str, sentence: &str) -> HttpResponse {
@@ -217,94 +279,8 @@ fn problem(status: StatusCode, slug: &str, sentence: &str) -> HttpResponse {
     HttpResponse::build(status).content_type("application/problem+json").body(body.to_string())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
-    /// Which file; may be left out where there is one.
-    file: Option<String>,
-    password: Option<String>,
-    code: Option<String>,
-}
-
-/// `POST /l/{code}`: 303 to the download service.
-pub(super) async fn take(
-    app: App,
-    request: HttpRequest,
-    code: Path<String>,
-    address: ClientAddress,
-    form: OpenForm<Wanted>,
-) -> Result<HttpResponse, WebError> {
-    let opened = open(&app, &code).await?;
-    app.throttle.press(&opened.link.id, address.0, app.administration.clock.now())?;
-    if let Some(why) = opened.closed {
-        return refuse(&request, why);
-    }
-    let visitor = form.secret.as_ref().map(|secret| browser_mark(&secret.digest()));
-    let wanted = form.fields;
-    let Some(file) = file_of(&app, &opened, wanted.file.as_deref()).await? else {
-        return refuse(&request, Closed::Missing);
-    };
-    if let Some(refused) =
-        proven(&app, &opened, wanted.password, wanted.code, address, visitor.as_deref()).await?
-    {
-        return show(&app, &request, &code, opened, Shown { refused: Some(refused), ..Shown::default() })
-            .await;
-    }
-    let shares = app.shares.clone();
-    let path = file.clone();
-    let version = match blocking(move || shares.file(&path)).await? {
-        Ok(found) => found.version(),
-        Err(FileError::Missing) => return refuse(&request, Closed::Missing),
-        Err(error) => return Err(error.into()),
-    };
-    let administration = &app.administration;
-    let now = administration.clock.now();
-    let link = &opened.link;
-    // What is given out ends with the link.
-    let lifetime = administration.issuer.lifetime;
-    let lifetime = link.ends_at.map_or(lifetime, |end| lifetime.min(end.since(now)));
-    let press = Press {
-        owner: &link.owner,
-        recipient: &opened.recipient.id,
-        visitor: visitor.as_deref(),
-        file: &file,
-        size: version.len,
-        expires_at: now.plus(lifetime),
-    };
-    let (jti, lifetime) = match uses::reserve(&administration.db, &administration.issued, &press, now).await?
-    {
-        Reserved::Token(jti) => (jti, lifetime),
-        Reserved::Again(jti, end) => (jti, end.since(now)),
-        Reserved::UsedUp | Reserved::Closed => {
-            // It changed since it was looked at, or all uses are taken: say what is true now.
-            let opened = open(&app, &code).await?;
-            let why = opened.closed.or_else(|| used_up(&opened, false)).unwrap_or(Closed::UsedUpForNow);
-            return refuse(&request, why);
-        }
-    };
-    let text = version.to_string();
-    let digest = app.digests.of(&file, &text).await?;
-    let order = DownloadOrder {
-        digest: digest.as_deref(),
-        link: Some(&link.id),
-        size: Some(version.len),
-        version: Some(&text),
-        lifetime: Some(lifetime),
-        ..DownloadOrder::new(link.owner.as_str(), &file)
-    };
-    let issued = administration.issuer.issue_download_as(jti, &order, now)?;
-    tracing::info!(link = link.id, recipient = opened.recipient.id, %jti, file = ?file, "token issued through a link");
-    let mut answer = see_other(&issued.address);
-    answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    let is_one_of_several = link.files.len() > 1 || link.files.first() != Some(&file);
-    if let Some(secret) = form.secret.as_ref().filter(|_| is_one_of_several) {
-        add_cookie(&mut answer, &app.cookies.keep_form(secret))?;
-    }
-    Ok(answer)
-}
-
 /// What the link is on now. A walk through folders is heavy; a few at once are enough.
-async fn contents_of(app: &App, opened: &Opened) -> Result<Contents, WebError> {
+pub(super) async fn contents_of(app: &App, opened: &Opened) -> Result<Contents, WebError> {
     let (shares, places) = (app.shares.clone(), opened.places.clone());
     let turn = app.searches.clone().acquire_owned().await;
     blocking(move || {
@@ -312,94 +288,4 @@ async fn contents_of(app: &App, opened: &Opened) -> Result<Contents, WebError> {
         contents::look_at(&shares, &places)
     })
     .await
-}
-
-/// The file that is wanted, if it is one that this link can give; `None` when there is nothing now.
-async fn file_of(app: &App, opened: &Opened, key: Option<&str>) -> Result<Option<FilePath>, WebError> {
-    if let Some(key) = key {
-        let (place, file) = contents::find(&opened.link.files, key).ok_or(WebError::NotFound)?;
-        let readable = opened.places.iter().any(|(readable, _)| *readable == place);
-        return if readable { Ok(Some(file)) } else { Err(WebError::NotFound) };
-    }
-    let mut items = contents_of(app, opened).await?.items.into_iter();
-    match (items.next(), items.next()) {
-        (Some(only), None) => Ok(Some(only.path)),
-        (None, _) => Ok(None),
-        (Some(_), Some(_)) => Err(WebError::Invalid("there are several files: say which")),
-    }
-}
-
-/// Whether somebody showed what the link asks for; what was wrong with it otherwise. Costs no use.
-async fn proven(
-    app: &App,
-    opened: &Opened,
-    password: Option<String>,
-    code: Option<String>,
-    ClientAddress(address): ClientAddress,
-    browser: Option<&str>,
-) -> Result<Option<Refused>, WebError> {
-    let (link, recipient): (&Link, &Recipient) = (&opened.link, &opened.recipient);
-    let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-    let (password, code) = (given(password), given(code));
-    if link.password.is_none() && !link.mailed_code {
-        return Ok(None);
-    }
-    if link.password.is_some() && password.is_none() {
-        return Ok(Some(Refused::NoPassword));
-    }
-    if link.mailed_code && code.is_none() {
-        return Ok(Some(Refused::NoCode));
-    }
-    let administration = &app.administration;
-    let now = administration.clock.now();
-    let of = (link.id.as_str(), recipient.id.as_str());
-    let attempt = app.throttle.guess(of, address, browser, now)?;
-    if let (Some(stored), Some(password)) = (&link.password, &password) {
-        let is_it = administration
-            .passwords
-            .verify(Asker::Visitor(address), Password::presented(password), Some(stored))
-            .await?;
-        if !is_it {
-            return Ok(Some(Refused::WrongPassword));
-        }
-    }
-    if let (true, Some(code)) = (link.mailed_code, &code) {
-        match administration.links.try_code(recipient, code, now).await? {
-            Tried::Right => {}
-            Tried::Wrong => return Ok(Some(Refused::WrongCode)),
-            Tried::Over => return Ok(Some(Refused::NoCodeNow)),
-        }
-    }
-    app.throttle.succeeded(attempt, now);
-    Ok(None)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
-
-/// `POST /l/{code}/code`: has a code mailed to the recipient.
-pub(super) async fn mail_code(
-    app: App,
-    request: HttpRequest,
-    code: Path<String>,
-    address: ClientAddress,
-    form: OpenForm<Nothing>,
-) -> Result<HttpResponse, WebError> {
-    let Nothing {} = form.fields;
-    let opened = open(&app, &code).await?;
-    if let Some(why) = opened.closed {
-        return refuse(&request, why);
-    }
-    if !opened.link.mailed_code {
-        return Err(WebError::NotFound);
-    }
-    let now = app.administration.clock.now();
-    app.throttle.request(address.0, now)?;
-    // Nobody's mailbox is filled by who presses again and again; the newest code goes on to count.
-    let mailbox = opened.recipient.email.as_ref().map(|email| email.key().to_owned());
-    if mailbox.is_some_and(|mailbox| app.throttle.mail(Cause::Code, &mailbox, now)) {
-        app.administration.links.mail_code(&opened.recipient, now).await?;
-    }
-    Ok(see_other(&format!("/l/{}?mailed", *code)))
 }

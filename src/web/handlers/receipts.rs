@@ -11,6 +11,7 @@ use crate::receipt::Report;
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::pages::deliveries::DeliveriesPart;
+use crate::web::receipts::taking::TakeError;
 
 /// Most bytes of a report; two hundred receipts have some 80 KiB.
 const MAX_REPORT: usize = 1024 * 1024;
@@ -18,25 +19,29 @@ const MAX_REPORT: usize = 1024 * 1024;
 /// How long a report may take to arrive.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `POST /receipts`: a report of a download service in another process, which shows the node key.
-/// Nothing of the body is read before that.
+/// `POST /receipts`: a report of a download service in another process, which shows its node key.
+/// Nothing of the body is read before that, and nothing believed that is another node's.
 pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
-    match bearer(request.headers()) {
-        Some(presented) if app.node_key.is(presented) => {}
-        Some(_) => return Ok(refused(HttpResponse::Forbidden())),
-        None => {
-            let mut answer = HttpResponse::Unauthorized();
-            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
-            return Ok(refused(answer));
-        }
-    }
+    let Some(presented) = bearer(request.headers()) else {
+        let mut answer = HttpResponse::Unauthorized();
+        answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        return Ok(refused(answer));
+    };
+    let Some(node) = app.administration.nodes.of_key(presented).await? else {
+        return Ok(refused(HttpResponse::Forbidden()));
+    };
     let reading = tokio::time::timeout(REPORT_TIMEOUT, body.to_bytes_limited(MAX_REPORT));
     let body = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_REPORT))?;
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
-    app.receipts.put_down(&report).await?;
-    Ok(HttpResponse::NoContent().finish())
+    match app.receipts.put_down(&report, &node.public_url).await {
+        Err(TakeError::Foreign) => Ok(refused(HttpResponse::Forbidden())),
+        taken => {
+            taken?;
+            Ok(HttpResponse::NoContent().finish())
+        }
+    }
 }
 
 fn refused(mut answer: actix_web::HttpResponseBuilder) -> HttpResponse {

@@ -28,17 +28,11 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// The app can do its work. A program asks, so it is told in plain text.
+/// The app can do its work. A program asks, so it is told in plain text. What is wrong with download
+/// services follows in the text: pages work without them, so a web app is not taken out of service for that.
 pub(super) async fn readyz(app: App) -> HttpResponse {
-    let verdict = match app.health.verdict() {
-        Ok(()) => app.administration.db.ready().await.map_err(|error| {
-            tracing::error!(cause = chain(&error), "the account database does not answer");
-            "the account database does not answer".to_owned()
-        }),
-        ill => ill,
-    };
-    let (mut answer, text) = match verdict {
-        Ok(()) => (HttpResponse::Ok(), "ready\n".to_owned()),
+    let (mut answer, text) = match readiness(&app).await {
+        Ok(text) => (HttpResponse::Ok(), text),
         Err(why) => {
             let mut answer = HttpResponse::ServiceUnavailable();
             answer.insert_header((RETRY_AFTER, "5"));
@@ -48,12 +42,35 @@ pub(super) async fn readyz(app: App) -> HttpResponse {
     answer.content_type("text/plain; charset=utf-8").body(text)
 }
 
-/// The public keys. May be kept for five minutes: a key is published for longer than that before
-/// anything relies on its absence, and an unknown one is asked for at once.
+async fn readiness(app: &App) -> Result<String, String> {
+    let unanswered = |cause: String| {
+        tracing::error!(cause, "the account database does not answer");
+        "the account database does not answer".to_owned()
+    };
+    app.health.verdict()?;
+    let administration = &app.administration;
+    administration.db.ready().await.map_err(|error| unanswered(chain(&error).to_string()))?;
+    let now = administration.clock.now();
+    let troubles = app.node_watch.troubles(&administration.nodes, &administration.issuer, now).await;
+    let troubles = troubles.map_err(|error| unanswered(chain(&error).to_string()))?;
+    let waiting = administration.issued.revocations.waiting().await;
+    let waiting: i64 = waiting.map_err(|error| unanswered(chain(&error).to_string()))?.values().sum();
+    let mut text = String::from("ready\n");
+    for trouble in troubles {
+        text += &format!("but {trouble}\n");
+    }
+    if waiting > 0 {
+        text += &format!("but {waiting} revocations wait to be delivered\n");
+    }
+    Ok(text)
+}
+
+/// The public keys. May be kept for twenty seconds: a key that is taken out must be refused everywhere
+/// within a minute, and download services ask every twenty.
 pub(super) async fn jwks(app: App) -> HttpResponse {
     let administration = &app.administration;
     HttpResponse::Ok()
         .content_type("application/jwk-set+json")
-        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .insert_header((CACHE_CONTROL, "public, max-age=20"))
         .body(administration.issuer.signer.jwks(administration.clock.now()))
 }

@@ -1,13 +1,13 @@
-//! Changing a link: other terms, pausing and resuming it, and withdrawing it for good. Each change is
+//! Changing a link: other terms, pausing and resuming it, and revoking it for good. Each change is
 //! one transaction with its line in the audit log, which has the owner's account before anything else:
 //! a press that is under way comes before it, and its token is found, or after it, and finds it.
 
-use sqlx::{Any, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::web::accounts::to_column;
 use crate::web::audit::{self, Actor, Deed};
-use crate::web::issued;
 use crate::web::links::terms::Terms;
 use crate::web::links::{Link, LinkError, Links};
 use crate::web::passwords::StoredPassword;
@@ -24,8 +24,8 @@ pub enum PasswordChange {
 }
 
 impl Links {
-    /// Gives a link other terms; its recipients stay. Answers whether it could: one that was withdrawn
-    /// can't be changed.
+    /// Gives a link other terms; its recipients stay. Terms that are stricter in anything end what was
+    /// given out under the ones before. Answers whether it could: one that was revoked can't be changed.
     ///
     /// # Errors
     /// See [`LinkError`].
@@ -37,12 +37,18 @@ impl Links {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<bool, LinkError> {
+        let sets_password = matches!(password, PasswordChange::Set(_));
         let (keep, password) = match &password {
             PasswordChange::Keep => (1_i64, None),
             PasswordChange::Remove => (0, None),
             PasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.begin(link).await?;
+        let before = sqlx::query("SELECT uses, ends_at, mailed_code FROM links WHERE id = $1")
+            .bind(&link.id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(before) = before.as_ref().map(Limits::read).transpose()? else { return Ok(false) };
         let changed = sqlx::query(
             // A password that is to stay is the one that is there now, not the one that was seen.
             "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, \
@@ -60,6 +66,9 @@ impl Links {
         .bind(&link.id)
         .execute(&mut *transaction)
         .await?;
+        if sets_password || is_stricter(&before, terms) {
+            self.issued.end_terms(&mut transaction, &link.id, now).await?;
+        }
         self.finish(transaction, changed.rows_affected() > 0, link, actor, Deed::LinkChanged, now).await
     }
 
@@ -81,18 +90,17 @@ impl Links {
             .execute(&mut *transaction)
             .await?;
         if paused {
-            issued::mark_link(&mut transaction, &link.id).await?;
+            self.issued.end_terms(&mut transaction, &link.id, now).await?;
         }
         let deed = if paused { Deed::LinkPaused } else { Deed::LinkResumed };
         self.finish(transaction, changed.rows_affected() > 0, link, actor, deed, now).await
     }
 
-    /// Withdraws a link for good, and revokes its live tokens. Answers whether it was there to be
-    /// withdrawn.
+    /// Revokes a link for good, and its live tokens. Returns whether it was there to be revoked.
     ///
     /// # Errors
     /// See [`LinkError`].
-    pub async fn withdraw(&self, link: &Link, actor: &Actor, now: Timestamp) -> Result<bool, LinkError> {
+    pub async fn revoke(&self, link: &Link, actor: &Actor, now: Timestamp) -> Result<bool, LinkError> {
         let mut transaction = self.begin(link).await?;
         let changed =
             sqlx::query("UPDATE links SET withdrawn_at = $1 WHERE id = $2 AND withdrawn_at IS NULL")
@@ -100,8 +108,8 @@ impl Links {
                 .bind(&link.id)
                 .execute(&mut *transaction)
                 .await?;
-        issued::mark_link(&mut transaction, &link.id).await?;
-        self.finish(transaction, changed.rows_affected() > 0, link, actor, Deed::LinkWithdrawn, now).await
+        self.issued.end_terms(&mut transaction, &link.id, now).await?;
+        self.finish(transaction, changed.rows_affected() > 0, link, actor, Deed::LinkRevoked, now).await
     }
 
     async fn begin(&self, link: &Link) -> Result<Transaction<'static, Any>, LinkError> {
@@ -123,8 +131,38 @@ impl Links {
             let subject = format!("{} (link {})", link.title, link.id);
             audit::append(&mut transaction, actor, deed, &subject, now).await?;
             self.db.commit(transaction).await?;
-            self.issued.wake();
+            self.issued.revocations.wake();
         }
         Ok(changed)
     }
+}
+
+/// What limits a link, as it was before a change.
+struct Limits {
+    uses: Option<i64>,
+    ends_at: Option<i64>,
+    mailed_code: bool,
+}
+
+impl Limits {
+    fn read(row: &AnyRow) -> Result<Limits, sqlx::Error> {
+        Ok(Limits {
+            uses: row.try_get("uses")?,
+            ends_at: row.try_get("ends_at")?,
+            mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
+        })
+    }
+}
+
+/// Whether these terms ask for more, or allow less, than the limits before; but for a password, which
+/// is stricter whenever it is set.
+fn is_stricter(before: &Limits, terms: &Terms) -> bool {
+    let less = |before: Option<i64>, now: Option<i64>| match (before, now) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(now)) => now < before,
+    };
+    less(before.uses, terms.uses.map(i64::from))
+        || less(before.ends_at, terms.ends_at.map(to_column))
+        || (terms.mailed_code && !before.mailed_code)
 }

@@ -30,6 +30,8 @@ pub struct Item {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
+    /// Its version.
+    pub version: String,
 }
 
 /// What a link is on.
@@ -52,7 +54,8 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)]) -> Contents {
         match shares.entry(path).map(|entry| entry.kind) {
             Ok(EntryKind::File(version)) => {
                 let (key, name) = (position.to_string(), path.name().to_owned());
-                contents.items.push(Item { key, path: path.clone(), name, size: version.len });
+                let (size, version) = (version.len, version.to_string());
+                contents.items.push(Item { key, path: path.clone(), name, size, version });
             }
             Ok(EntryKind::Folder) => walk(shares, *position, path, &mut visited, &mut contents),
             Err(_) => contents.missing += 1,
@@ -86,9 +89,10 @@ fn walk(shares: &Shares, position: usize, root: &FilePath, visited: &mut usize, 
             };
             let within = path.as_str().get(root.as_str().len() + 1..).unwrap_or_default();
             contents.items.push(Item {
-                key: format!("{position}/{}", utf8_percent_encode(within, WITHIN)),
+                key: key_within(position, within),
                 name: format!("{}/{within}", root.name()),
                 size: version.len,
+                version: version.to_string(),
                 path,
             });
         }
@@ -114,6 +118,22 @@ pub fn find(files: &[FilePath], key: &str) -> Option<(usize, FilePath)> {
     }
 }
 
+/// The key of the button for a file, among `files`, which a link is on; `None` where none leads to it. The
+/// opposite of [`find`].
+pub fn key_of(files: &[FilePath], path: &str) -> Option<String> {
+    files.iter().enumerate().find_map(|(position, file)| {
+        let rest = path.strip_prefix(file.as_str())?;
+        match rest.strip_prefix('/') {
+            Some(within) => Some(key_within(position, within)),
+            None => rest.is_empty().then(|| position.to_string()),
+        }
+    })
+}
+
+fn key_within(position: usize, within: &str) -> String {
+    format!("{position}/{}", utf8_percent_encode(within, WITHIN))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +148,12 @@ mod tests {
             ["", "2", "-1", "00", "+1", "1/", "1/../a.txt", "1/%2e%2e/a.txt", "1//x", "1/%ff", "1/%00", "x"]
         {
             assert_eq!(found(wrong), None, "{wrong}");
+        }
+        for key in ["0", "1/deep/b%0A%25.txt", "1/a.txt"] {
+            assert_eq!(key_of(&files, &found(key).unwrap()).as_deref(), Some(key));
+        }
+        for other in ["/books/a.txt2", "/books/mor", "/other/a.txt", "/books"] {
+            assert_eq!(key_of(&files, other), None, "{other}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Listed {
     pub files: u32,
     /// How many recipients it has.
     pub recipients: u32,
+    /// Whether they are named.
+    pub named: bool,
     /// Uses of all of them, reserved or used.
     pub taken: u32,
     /// How often their pages were opened.
@@ -111,6 +113,7 @@ impl Links {
         let rows = sqlx::query(
             "SELECT links.*, (SELECT COUNT(*) FROM link_files WHERE link_files.link = links.id) AS files, \
              (SELECT COUNT(*) FROM recipients WHERE recipients.link = links.id) AS recipients, \
+             (SELECT COUNT(*) FROM recipients WHERE recipients.link = links.id AND email IS NOT NULL) AS named, \
              (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE recipients.link = links.id) \
              AS taken, \
              (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE recipients.link = links.id) \
@@ -128,6 +131,7 @@ impl Links {
                 link: link_of(row)?,
                 files: count(row, "files")?,
                 recipients: count(row, "recipients")?,
+                named: count(row, "named")? > 0,
                 taken: count(row, "taken")?,
                 looks: count(row, "looks")?,
             })
@@ -136,33 +140,36 @@ impl Links {
         Ok((links, more))
     }
 
-    /// Somebody has opened the page of a recipient.
-    pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
-        self.views.count(&recipient.id, now);
-    }
-
-    /// The files that a browser has taken through a link, or holds a token for, in uses that count.
+    /// A text that changes with whatever the owner of a link sees of it, but for the time; `None` if `owner`
+    /// made no such link.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn taken_by(
-        &self,
-        recipient: &Recipient,
-        visitor: &str,
-    ) -> Result<Vec<(String, bool)>, QueryError> {
-        let rows = sqlx::query(
-            "SELECT link_tokens.path, link_tokens.state FROM link_tokens \
-             JOIN link_uses ON link_uses.id = link_tokens.use_id WHERE link_uses.recipient = $1 \
-             AND link_uses.visitor = $2 AND link_uses.state <> 'released' AND link_tokens.state <> 'released'",
+    pub async fn stamp(&self, owner: &AccountId, id: &str) -> Result<Option<String>, QueryError> {
+        let row = sqlx::query(
+            "SELECT paused, COALESCE(withdrawn_at, 0) AS revoked, COALESCE(uses, -1) AS uses, \
+             COALESCE(ends_at, 0) AS ends, \
+             (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS taken, \
+             (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS looks, \
+             (SELECT COUNT(*) FROM link_uses JOIN recipients ON recipients.id = link_uses.recipient \
+             WHERE recipients.link = links.id AND link_uses.state = 'reserved') AS reserved, \
+             (SELECT COUNT(*) FROM receipts WHERE receipts.link = links.id) AS receipts, \
+             (SELECT CAST(COALESCE(SUM(sequence), 0) AS BIGINT) FROM receipts WHERE receipts.link = links.id) \
+             AS told FROM links WHERE id = $1 AND account = $2",
         )
-        .bind(&recipient.id)
-        .bind(visitor)
-        .fetch_all(self.db.reader())
+        .bind(without_nul(id))
+        .bind(owner.as_str())
+        .fetch_optional(self.db.reader())
         .await?;
-        let taken = |row: &AnyRow| -> Result<(String, bool), sqlx::Error> {
-            Ok((row.try_get("path")?, row.try_get::<String, _>("state")? == "used"))
-        };
-        Ok(rows.iter().map(taken).collect::<Result<_, _>>()?)
+        let Some(row) = row else { return Ok(None) };
+        let columns = ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "told"];
+        let numbers = columns.iter().map(|column| Ok(row.try_get::<i64, _>(*column)?.to_string()));
+        Ok(Some(numbers.collect::<Result<Vec<String>, sqlx::Error>>()?.join("-")))
+    }
+
+    /// Somebody has opened the page of a recipient.
+    pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
+        self.views.count(&recipient.id, now);
     }
 }
 
@@ -184,7 +191,8 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
         notify: Notify::parse(&notify).unwrap_or_default(),
         paused: row.try_get::<i64, _>("paused")? != 0,
-        withdrawn_at: row.try_get::<Option<i64>, _>("withdrawn_at")?.map(from_column),
+        revoked_at: row.try_get::<Option<i64>, _>("withdrawn_at")?.map(from_column),
+        terms: row.try_get("terms")?,
         created_at: from_column(row.try_get("created_at")?),
         files: Vec::new(),
     })

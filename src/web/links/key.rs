@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -74,7 +75,7 @@ impl LinkKey {
     /// # Errors
     /// See [`LinkKeyError`].
     pub fn open(folder: &Path) -> Result<LinkKey, LinkKeyError> {
-        let path = folder.join(NAME);
+        let path = LinkKey::file(folder);
         match read(&path) {
             Err(LinkKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 make(folder, &path)?;
@@ -82,6 +83,16 @@ impl LinkKey {
             }
             answer => answer,
         }
+    }
+
+    /// Where the key lies in `folder`.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(NAME)
+    }
+
+    /// What tells this key from others, and opens nothing.
+    pub fn fingerprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, b"fingerprint").as_ref())
     }
 
     /// The code in the address of a recipient's link.
@@ -101,6 +112,15 @@ impl LinkKey {
         let code: Zeroizing<String> =
             Zeroizing::new(places.filter_map(|place| ACTION_CODE_ALPHABET.chars().nth(place)).collect());
         Secret::presented(&code)
+    }
+
+    /// What is kept of the address of a client of a recipient's link: enough to recognize it there, and
+    /// of no use with another link or without the key.
+    pub fn client(&self, recipient: &str, address: IpAddr) -> String {
+        let tag = hmac::sign(&self.0, format!("client\n{recipient}\n{}", address.to_canonical()).as_bytes());
+        let mut text = URL_SAFE_NO_PAD.encode(tag.as_ref());
+        text.truncate(CODE_LENGTH);
+        text
     }
 
     /// The eight digits that a mail with this jti brings to a recipient.

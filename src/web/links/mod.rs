@@ -10,11 +10,13 @@ use crate::secret::{RandomError, Secret};
 use crate::web::account::{AccountId, Email};
 use crate::web::db::{Database, QueryError};
 use crate::web::issued::Issued;
+use crate::web::links::begun::LeaseRules;
 use crate::web::links::key::LinkKey;
 use crate::web::links::views::Views;
 use crate::web::mail::queue::{Queue, QueueError};
 use crate::web::passwords::StoredPassword;
 
+pub mod begun;
 pub mod change;
 pub mod contents;
 pub mod find;
@@ -22,6 +24,8 @@ pub mod key;
 pub mod mailed_code;
 pub mod make;
 pub mod moment;
+pub mod offers;
+pub mod patience;
 pub mod qr;
 pub mod recipients;
 pub mod terms;
@@ -39,6 +43,8 @@ pub struct Links {
     pub issued: Issued,
     /// Mails that wait.
     pub queue: Queue,
+    /// For how long a download that was begun can be continued.
+    pub lease: LeaseRules,
     /// Views that are not in the database yet.
     pub views: Views,
 }
@@ -66,8 +72,10 @@ pub struct Link {
     pub notify: Notify,
     /// Whether it waits.
     pub paused: bool,
-    /// When it was withdrawn, for good.
-    pub withdrawn_at: Option<Timestamp>,
+    /// When its owner stopped sharing it, for good.
+    pub revoked_at: Option<Timestamp>,
+    /// The number of its terms: what was given out under an earlier one does not stand any more.
+    pub terms: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// What it is on.
@@ -140,15 +148,15 @@ pub enum Standing {
     Paused,
     /// Its time is over.
     Ended,
-    /// Its owner has withdrawn it.
-    Withdrawn,
+    /// Its owner has stopped sharing it.
+    Revoked,
 }
 
 impl Link {
     /// What it is good for at `now`.
     pub fn standing(&self, now: Timestamp) -> Standing {
-        if self.withdrawn_at.is_some() {
-            Standing::Withdrawn
+        if self.revoked_at.is_some() {
+            Standing::Revoked
         } else if self.ends_at.is_some_and(|end| now >= end) {
             Standing::Ended
         } else if self.paused {
@@ -215,13 +223,14 @@ mod tests {
             mailed_code: false,
             notify: Notify::Never,
             paused: true,
-            withdrawn_at: None,
+            revoked_at: None,
+            terms: 0,
             created_at: now,
             files: Vec::new(),
         };
         assert_eq!(link.standing(Timestamp::from_secs(now.secs() - 1)), Standing::Paused);
         assert_eq!(link.standing(now), Standing::Ended);
-        assert_eq!(Link { withdrawn_at: Some(now), ..link.clone() }.standing(now), Standing::Withdrawn);
+        assert_eq!(Link { revoked_at: Some(now), ..link.clone() }.standing(now), Standing::Revoked);
         assert_eq!(Link { ends_at: None, paused: false, ..link }.standing(now), Standing::Open);
     }
 }

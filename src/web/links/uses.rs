@@ -1,6 +1,7 @@
 //! Counting the uses of a link. A use is *reserved* when a token is issued, *used* when the first byte
 //! of one of its tokens left, *released* when all of its tokens ran out unredeemed or sent nothing.
 //! The counter of a recipient is raised in one step with the check, and never lowered but by a release.
+//! Whoever began a download and presses again continues it, which counts nothing.
 //!
 //! Invariant: a transaction takes the owner's account first, then the recipient, then the tokens and
 //! their uses. All that decides whether a link may be taken is changed by a transaction that has the
@@ -12,9 +13,10 @@ use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti};
 use crate::secret::{RandomError, Secret};
 use crate::web::account::AccountId;
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::to_column;
 use crate::web::db::{Database, QueryError};
-use crate::web::issued::Issued;
+use crate::web::issued::{Basis, Issued, NewToken};
+use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
 
 /// How many tokens are released between two looks at the database.
 const PER_LOOK: i64 = 100;
@@ -26,28 +28,48 @@ pub struct Press<'a> {
     pub owner: &'a AccountId,
     /// The recipient's id.
     pub recipient: &'a str,
-    /// The mark of the browser, by which it goes on with the use that it began; `None` for a program
-    /// that keeps no cookies.
-    pub visitor: Option<&'a str>,
+    /// Whether the recipient is named: then their uses belong to them, in whichever browser.
+    pub named: bool,
+    /// Who presses, by which they continue what they began.
+    pub visitor: &'a Visitor,
     /// The file that is wanted.
     pub file: &'a FilePath,
     /// Its size in bytes.
     pub size: u64,
-    /// When the token will end.
+    /// Its version.
+    pub version: &'a str,
+    /// When a new token will end.
     pub expires_at: Timestamp,
+    /// What it stands upon: the link's terms as they were asked for, among others.
+    pub basis: Basis<'a>,
 }
 
 /// What came of a press.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
     /// A token with this jti may be given out.
     Token(Jti),
     /// The token with this jti may be given out again, with the same end.
     Again(Jti, Timestamp),
+    /// A continuation of what was begun may be given out.
+    Continue(Continuation),
     /// All uses are taken.
     UsedUp,
-    /// The link is paused, withdrawn or over, or its owner may not have it any more.
+    /// The link is paused, revoked or over, or its owner may not have it any more.
     Closed,
+}
+
+/// A download that may be continued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuation {
+    /// The jti that was redeemed.
+    pub jti: Jti,
+    /// The file's size when it was begun, in bytes.
+    pub size: u64,
+    /// The file's version then; empty where that is not known.
+    pub version: String,
+    /// The moment up to which the download service keeps the lease.
+    pub until: Timestamp,
 }
 
 /// A use could not be reserved.
@@ -67,20 +89,36 @@ impl From<sqlx::Error> for UseError {
     }
 }
 
-/// Reserves a use, or goes on with one, and puts its token on record before anybody has it. Of any
-/// number of presses at once, in any number of processes, as many get a token as there are uses.
+/// Continues what the visitor began and did not get whole, or else reserves a use, or goes on with one for
+/// another file, and puts its token on record before anybody has it. Of any number of presses at once, in
+/// any number of processes, as many get a new token as there are uses.
 ///
 /// # Errors
 /// See [`UseError`].
 pub async fn reserve(
     db: &Database,
     issued: &Issued,
+    rules: &LeaseRules,
     press: &Press<'_>,
     now: Timestamp,
 ) -> Result<Reserved, UseError> {
     let mut transaction = db.begin().await?;
-    if !is_open(&mut transaction, press, now).await? {
+    let gate = gate(&mut transaction, press, now).await?;
+    if gate == Gate::Closed {
         return Ok(Reserved::Closed);
+    }
+    if !may_give(&mut transaction, issued, press).await? {
+        return Ok(Reserved::Closed);
+    }
+    let begun = begun::of(&mut *transaction, press.recipient, press.visitor, Some(press.file)).await?;
+    if let Some(continuation) = continuation(rules, press, &begun, now) {
+        return Ok(Reserved::Continue(continuation));
+    }
+    if gate == Gate::Ended {
+        return Ok(Reserved::Closed);
+    }
+    if let Some(waiting) = waiting(rules, press, &begun, now) {
+        return Ok(Reserved::Again(waiting.jti, waiting.expires_at));
     }
     let jti = Jti::random()?;
     if let Some(going_on) = unfinished(&mut transaction, press).await? {
@@ -93,58 +131,138 @@ pub async fn reserve(
         )
         .bind(id.reveal())
         .bind(press.recipient)
-        .bind(press.visitor.unwrap_or_default())
+        .bind(press.visitor.mark.as_deref().unwrap_or_default())
         .bind(to_column(now))
         .execute(&mut *transaction)
         .await?;
         add_token(&mut transaction, issued, press, jti, id.reveal(), now).await?;
     } else {
-        let again = waiting(&mut transaction, press, now).await?;
-        return Ok(again.map_or(Reserved::UsedUp, |(jti, end)| Reserved::Again(jti, end)));
+        return Ok(Reserved::UsedUp);
     }
     transaction.commit().await?;
     Ok(Reserved::Token(jti))
 }
 
-/// Takes the owner's account and the recipient, and answers whether the link may be taken now.
-async fn is_open(
+/// What a link lets somebody do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// Begin.
+    Open,
+    /// Finish what was begun: its end limits the start only.
+    Ended,
+    /// Nothing.
+    Closed,
+}
+
+/// Takes the owner's account and the recipient, and returns what the link is good for now.
+async fn gate(
     transaction: &mut Transaction<'static, Any>,
     press: &Press<'_>,
     now: Timestamp,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Gate, sqlx::Error> {
     let owner = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
         .bind(press.owner.as_str())
         .execute(&mut **transaction)
         .await?;
     if owner.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(Gate::Closed);
     }
     let open = sqlx::query(
         "UPDATE recipients SET taken = taken WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
          WHERE links.id = recipients.link AND links.account = $2 AND links.paused = 0 \
-         AND links.withdrawn_at IS NULL AND (links.ends_at IS NULL OR links.ends_at > $3))",
+         AND links.withdrawn_at IS NULL)",
     )
     .bind(press.recipient)
     .bind(press.owner.as_str())
-    .bind(to_column(now))
     .execute(&mut **transaction)
     .await?;
-    Ok(open.rows_affected() > 0)
+    if open.rows_affected() == 0 {
+        return Ok(Gate::Closed);
+    }
+    let ends_at: Option<i64> = sqlx::query_scalar(
+        "SELECT links.ends_at FROM links JOIN recipients ON recipients.link = links.id \
+         WHERE recipients.id = $1",
+    )
+    .bind(press.recipient)
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { Gate::Ended } else { Gate::Open })
 }
 
-/// The use that this browser began and of which it has not taken this file yet.
+/// Asks again, now that nobody can change the answer: whether the link still has the terms that were
+/// fulfilled, and its owner the right to read the file.
+async fn may_give(
+    transaction: &mut Transaction<'static, Any>,
+    issued: &Issued,
+    press: &Press<'_>,
+) -> Result<bool, sqlx::Error> {
+    if let Some((link, terms)) = press.basis.link {
+        let now: Option<i64> = sqlx::query_scalar("SELECT terms FROM links WHERE id = $1")
+            .bind(link)
+            .fetch_optional(&mut **transaction)
+            .await?;
+        if now != Some(terms) {
+            return Ok(false);
+        }
+    }
+    issued.may_issue(transaction, press.owner, press.file).await
+}
+
+/// What the visitor began of this file and may continue.
+fn continuation(
+    rules: &LeaseRules,
+    press: &Press<'_>,
+    begun: &[Begun],
+    now: Timestamp,
+) -> Option<Continuation> {
+    let begun = begun.iter().find(|begun| {
+        begun::may_continue(press.visitor, begun.progress(rules, now))
+            && !begun.is_of_another_file(press.size, press.version)
+    })?;
+    Some(Continuation {
+        jti: begun.jti,
+        size: begun.size,
+        version: begun.version.clone(),
+        until: begun.continues_until(rules)?,
+    })
+}
+
+/// A token for this file that this browser has and that is not known to be redeemed. Its button was pressed
+/// twice, or the answer was lost: the same jti again costs nothing, for it can be redeemed once only.
+///
+/// Invariant: its end stays what it was. A download service keeps a redeemed jti by the end that it saw;
+/// one that ended later would outlive its record there, and be redeemed twice.
+fn waiting<'b>(
+    rules: &LeaseRules,
+    press: &Press<'_>,
+    begun: &'b [Begun],
+    now: Timestamp,
+) -> Option<&'b Begun> {
+    press.visitor.mark.as_ref()?;
+    begun.iter().find(|begun| {
+        begun.progress(rules, now) == Progress::Unredeemed
+            && begun.size == press.size
+            && (begun.version.is_empty() || begun.version == press.version)
+    })
+}
+
+/// The use that this visitor goes on with: one of theirs that has no token for this file yet.
 async fn unfinished(
     transaction: &mut Transaction<'static, Any>,
     press: &Press<'_>,
 ) -> Result<Option<String>, sqlx::Error> {
-    let Some(visitor) = press.visitor else { return Ok(None) };
+    let mark = press.visitor.mark.as_deref().unwrap_or_default();
+    if mark.is_empty() && !press.named {
+        return Ok(None);
+    }
     sqlx::query_scalar(
-        "SELECT id FROM link_uses WHERE recipient = $1 AND visitor = $2 AND state <> 'released' \
-         AND NOT EXISTS (SELECT 1 FROM link_tokens WHERE use_id = link_uses.id AND path = $3 \
+        "SELECT id FROM link_uses WHERE recipient = $1 AND ($2 = 1 OR visitor = $3) AND state <> 'released' \
+         AND NOT EXISTS (SELECT 1 FROM link_tokens WHERE use_id = link_uses.id AND path = $4 \
          AND state <> 'released') ORDER BY made_at, id LIMIT 1",
     )
     .bind(press.recipient)
-    .bind(visitor)
+    .bind(i64::from(press.named))
+    .bind(mark)
     .bind(press.file.as_str())
     .fetch_optional(&mut **transaction)
     .await
@@ -165,37 +283,6 @@ async fn count_one(
     Ok(counted.rows_affected() > 0)
 }
 
-/// A token for this file that this browser has, and its end, where no byte of it is known to have left.
-/// Its button was pressed twice, or the answer was lost: the same jti again costs nothing, for it can be
-/// redeemed once only.
-///
-/// Invariant: its end stays what it was. A download service keeps a redeemed jti by the end that it saw;
-/// one that ended later would outlive its record there, and be redeemed twice.
-async fn waiting(
-    transaction: &mut Transaction<'static, Any>,
-    press: &Press<'_>,
-    now: Timestamp,
-) -> Result<Option<(Jti, Timestamp)>, sqlx::Error> {
-    let Some(visitor) = press.visitor else { return Ok(None) };
-    let row = sqlx::query(
-        "SELECT jti, expires_at FROM link_tokens WHERE path = $1 AND size = $2 AND state = 'reserved' \
-         AND expires_at > $3 \
-         AND use_id IN (SELECT id FROM link_uses WHERE recipient = $4 AND visitor = $5 AND state <> 'released') \
-         AND jti IN (SELECT jti FROM issued_tokens WHERE revoke = 0) ORDER BY issued_at LIMIT 1",
-    )
-    .bind(press.file.as_str())
-    .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
-    .bind(to_column(now))
-    .bind(press.recipient)
-    .bind(visitor)
-    .fetch_optional(&mut **transaction)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let jti = row.try_get::<String, _>("jti")?.parse().ok();
-    let end = from_column(row.try_get("expires_at")?);
-    Ok(jti.map(|jti| (jti, end)))
-}
-
 async fn add_token(
     transaction: &mut Transaction<'static, Any>,
     issued: &Issued,
@@ -205,8 +292,8 @@ async fn add_token(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at) \
-         VALUES ($1, $2, $3, $4, 'reserved', $5, $6)",
+        "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at, version, visitor, client, \
+         node) VALUES ($1, $2, $3, $4, 'reserved', $5, $6, $7, $8, $9, $10)",
     )
     .bind(jti.to_string())
     .bind(use_id)
@@ -214,9 +301,20 @@ async fn add_token(
     .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
     .bind(to_column(now))
     .bind(to_column(press.expires_at))
+    .bind(press.version)
+    .bind(press.visitor.mark.as_deref().unwrap_or_default())
+    .bind(press.visitor.client.as_deref().unwrap_or_default())
+    .bind(press.basis.node)
     .execute(&mut **transaction)
     .await?;
-    issued.put_down(transaction, press.owner, jti, press.expires_at).await
+    let token = NewToken {
+        account: press.owner,
+        jti,
+        file: press.file,
+        expires_at: press.expires_at,
+        basis: press.basis,
+    };
+    issued.put_down(transaction, &token).await
 }
 
 /// The first byte of this token left: it and its use are used. In the transaction that puts the
@@ -261,14 +359,24 @@ pub async fn unsent(
     Ok(())
 }
 
-/// Releases the tokens that were issued at `since` or later, ended before `before` and of which nothing
-/// was ever told. Answers how many that were. Every redemption of them must have been told by now:
+/// The tokens of one node.
+#[derive(Clone, Copy, Debug)]
+pub struct TokensOf<'a> {
+    /// The node's audience.
+    pub audience: &'a str,
+    /// Whether those are its too for which no node was put down.
+    pub unnamed: bool,
+}
+
+/// Releases the tokens of a node that were issued at `since` or later, ended before `before` and of which nothing
+/// was ever told but that they are over and sent nothing. Answers how many that were. Every redemption of them must have been told by now:
 /// `since` is when the download service's record begins, `before` its watermark less twice the leeway.
 ///
 /// # Errors
 /// When the database fails; what was released until then stays released.
 pub async fn release_unredeemed(
     db: &Database,
+    of: TokensOf<'_>,
     since: Timestamp,
     before: Timestamp,
     now: Timestamp,
@@ -277,12 +385,15 @@ pub async fn release_unredeemed(
     loop {
         let jtis: Vec<String> = sqlx::query_scalar(
             "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 \
-             AND issued_at >= $2 \
-             AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti) \
-             ORDER BY expires_at LIMIT $3",
+             AND issued_at >= $2 AND (node = $3 OR (node = '' AND $4 = 1)) \
+             AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+             AND (started_at IS NOT NULL OR receipts.state <> 'over')) \
+             ORDER BY expires_at LIMIT $5",
         )
         .bind(to_column(before))
         .bind(to_column(since))
+        .bind(of.audience)
+        .bind(i64::from(of.unnamed))
         .bind(PER_LOOK)
         .fetch_all(db.reader())
         .await?;
@@ -307,7 +418,8 @@ async fn release_if_unredeemed(
     let Some(found) = lock(&mut transaction, jti).await? else { return Ok(false) };
     let still: Option<i64> = sqlx::query_scalar(
         "SELECT expires_at FROM link_tokens WHERE jti = $1 AND state = 'reserved' AND expires_at < $2 \
-         AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti)",
+         AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+         AND (started_at IS NOT NULL OR receipts.state <> 'over'))",
     )
     .bind(jti.to_string())
     .bind(to_column(before))
@@ -321,6 +433,46 @@ async fn release_if_unredeemed(
     Ok(true)
 }
 
+/// Releases the uses whose tokens were for a node that was removed: those that nobody began, once their
+/// token ended before `before`, and those that nobody can finish any more.
+///
+/// # Errors
+/// When the database fails; what was released until then stays released.
+pub async fn release_of_removed(
+    db: &Database,
+    audience: &str,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, QueryError> {
+    let mut released = 0;
+    loop {
+        let jtis: Vec<String> = sqlx::query_scalar(
+            "SELECT jti FROM link_tokens WHERE node = $1 AND expires_at < $2 AND (state = 'reserved' \
+             OR (state = 'used' AND EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+             AND receipts.state IN ('running', 'broken')))) ORDER BY expires_at LIMIT $3",
+        )
+        .bind(audience)
+        .bind(to_column(before))
+        .bind(PER_LOOK)
+        .fetch_all(db.reader())
+        .await?;
+        if jtis.is_empty() {
+            return Ok(released);
+        }
+        for text in &jtis {
+            let mut transaction = db.begin().await?;
+            let jti: Option<Jti> = text.parse().ok();
+            if let Some(jti) = jti
+                && let Some(found) = lock(&mut transaction, jti).await?
+            {
+                release(&mut transaction, jti, &found, now).await?;
+            }
+            db.commit(transaction).await?;
+            released += 1;
+        }
+    }
+}
+
 /// Forgets uses that were released before `before`, and their tokens: nothing can come of them any more.
 ///
 /// # Errors
@@ -331,6 +483,19 @@ pub async fn forget_released(db: &Database, before: Timestamp) -> Result<u64, Qu
         .execute(db.writer())
         .await?;
     Ok(gone.rows_affected())
+}
+
+/// Forgets from which addresses tokens were asked for that ended before `before`: nothing can be continued
+/// by them any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_clients(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
+    let forgotten = sqlx::query("UPDATE link_tokens SET client = '' WHERE client <> '' AND expires_at < $1")
+        .bind(to_column(before))
+        .execute(db.writer())
+        .await?;
+    Ok(forgotten.rows_affected())
 }
 
 /// A token as it is, its recipient taken until the end of the transaction.

@@ -1,4 +1,4 @@
-//! What became of a link: the part of its page that a script refreshes while somebody looks on.
+//! The downloads of a link: the part of its page that changes while its owner looks on.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::receipt::DeliveryState;
+use crate::web::links::offers::Sent;
 use crate::web::receipts::deliveries::{Delivered, Deliveries, Looked};
 
 /// The downloads of a link, and who only looked.
@@ -39,17 +40,27 @@ impl DeliveriesPart {
         delivery.state == DeliveryState::Running
     }
 
-    /// Such as "63 %, broken off, resumed twice".
+    /// How far it has come, where a percentage says anything.
+    fn percent(&self, delivery: &Delivered) -> Option<u64> {
+        Sent { bytes: delivery.bytes, size: delivery.size }.percent()
+    }
+
+    /// Such as "interrupted at 63 %, resumed twice".
     fn what_happened(&self, delivery: &Delivered) -> String {
-        let percent = delivery.percent();
+        let at = |words: &str| match self.percent(delivery) {
+            Some(percent) => format!("{words} at {percent} %"),
+            None => words.to_owned(),
+        };
         let mut words = match (delivery.state, delivery.started_at) {
             (DeliveryState::Complete, _) => "complete".to_owned(),
             (DeliveryState::Over, None) => "not sent".to_owned(),
             (_, None) => "about to start".to_owned(),
-            (DeliveryState::Running, Some(_)) if percent == 0 => "started".to_owned(),
-            (DeliveryState::Running, Some(_)) => format!("{percent} %"),
-            (DeliveryState::Broken, Some(_)) => format!("{percent} %, broken off"),
-            (DeliveryState::Over, Some(_)) => format!("{percent} %, not finished"),
+            (DeliveryState::Running, Some(_)) => match self.percent(delivery) {
+                Some(percent) => format!("downloading, {percent} %"),
+                None => "downloading".to_owned(),
+            },
+            (DeliveryState::Broken, Some(_)) => at("interrupted"),
+            (DeliveryState::Over, Some(_)) => at("not finished, stopped"),
         };
         match delivery.resumed {
             0 => {}
@@ -62,11 +73,11 @@ impl DeliveriesPart {
 
     fn looked(&self, recipient: &Looked) -> String {
         let times = match recipient.looks {
-            1 => "looked at".to_owned(),
-            2 => "looked at twice".to_owned(),
-            times => format!("looked at {times} times"),
+            1 => "viewed once".to_owned(),
+            2 => "viewed twice".to_owned(),
+            times => format!("viewed {times} times"),
         };
-        format!("{times}, not taken")
+        format!("{times}, not downloaded")
     }
 
     fn file_name<'d>(&self, delivery: &'d Delivered) -> Cow<'d, str> {
@@ -111,6 +122,7 @@ impl DeliveriesPart {
         };
         let deliveries = vec![
             delivered(DeliveryState::Running, 630_000, 2, true),
+            Delivered { size: 4, ..delivered(DeliveryState::Running, 3, 0, true) },
             delivered(DeliveryState::Running, 0, 0, false),
             delivered(DeliveryState::Broken, 300_000, 0, true),
             delivered(DeliveryState::Complete, 1_000_000, 1, true),
@@ -130,20 +142,22 @@ mod tests {
     fn each_delivery_says_in_words_what_became_of_it() {
         let html = DeliveriesPart::sample().render().unwrap();
         for words in [
-            "63 %, resumed twice",
+            "downloading, 63 %, resumed twice",
+            "<strong>downloading</strong>",
             "about to start",
-            "30 %, broken off",
+            "interrupted at 30 %",
             "complete, resumed once",
-            "99 %, not finished, resumed 3 times",
+            "not finished, stopped at 99 %, resumed 3 times",
             "not sent",
-            "looked at twice, not taken",
-            "looked at, not taken",
+            "viewed twice, not downloaded",
+            "viewed once, not downloaded",
             "for <bdi>bob&#60;b&#62;@example.org</bdi>, to 192.0.2.0/24",
             "192.0.2.0/24",
         ] {
             assert!(html.contains(words), "{words} is not in {html}");
         }
+        assert!(!html.contains("75 %"), "a share of 4 bytes says nothing: {html}");
         assert!(!html.contains("<script>") && !html.contains("<b>"), "{html}");
-        assert!(DeliveriesPart::default().render().unwrap().contains("Nobody has taken anything"));
+        assert!(DeliveriesPart::default().render().unwrap().contains("No downloads yet."));
     }
 }

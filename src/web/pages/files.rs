@@ -75,6 +75,10 @@ pub struct Folder {
 }
 
 impl Folder {
+    fn here(&self) -> String {
+        address(&self.folder)
+    }
+
     fn name(&self) -> Cow<'_, str> {
         human::name(self.folder.name())
     }
@@ -189,6 +193,11 @@ pub struct Search {
 }
 
 impl Search {
+    fn here(&self) -> String {
+        let search = self.search();
+        format!("{}?q={}", search.action, utf8_percent_encode(&self.query, NON_ALPHANUMERIC))
+    }
+
     fn crumbs(&self) -> Vec<Crumb> {
         match &self.within {
             Some(folder) => crumbs(folder, true),

@@ -11,6 +11,7 @@
 pub mod account;
 pub mod address;
 pub mod admin;
+pub mod closed_link;
 pub mod deliveries;
 pub mod files;
 pub mod link_form;
@@ -142,6 +143,10 @@ impl Chrome {
         &assets::LIVE_SCRIPT.url
     }
 
+    fn public_script_url(&self) -> &'static str {
+        &assets::PUBLIC_SCRIPT.url
+    }
+
     fn upload_script_url(&self) -> &'static str {
         &assets::UPLOAD_SCRIPT.url
     }
@@ -176,6 +181,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     pages.extend(manage::samples()?);
     pages.extend(my_links::samples()?);
     pages.extend(profile::samples()?);
+    pages.extend(closed_link::samples()?);
     pages.extend(public_link::samples()?);
     pages.extend(reset::samples()?);
     pages.extend(sessions::samples()?);
@@ -219,7 +225,8 @@ mod tests {
 
     /// The page without the elements that load a script of ours and hold nothing.
     fn without_own_script(html: &str) -> String {
-        let own = [&assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT, &assets::LIVE_SCRIPT];
+        let own =
+            [&assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT, &assets::LIVE_SCRIPT, &assets::PUBLIC_SCRIPT];
         own.iter().fold(html.to_owned(), |html, script| {
             html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")
         })

@@ -1,4 +1,4 @@
-//! The pages on which somebody sees his links: the list, and each one.
+//! The pages on which people see their own links: the list, and each one.
 
 use askama::Template;
 
@@ -21,6 +21,8 @@ pub struct LinkRow {
     pub files: u32,
     /// How many recipients it has.
     pub recipients: u32,
+    /// Whether they are named; if not, it is for anyone who has it.
+    pub named: bool,
     /// Uses of all of them.
     pub taken: u32,
     /// How many uses all of them have together; `None` for any number.
@@ -34,16 +36,16 @@ pub struct LinkRow {
 /// What a link is good for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It can be taken.
+    /// It can be downloaded.
     Open,
-    /// It waits.
+    /// Its owner has paused it.
     Paused,
     /// All uses are taken.
     UsedUp,
-    /// Its time is over.
+    /// It has expired.
     Ended,
-    /// It was withdrawn.
-    Withdrawn,
+    /// Its owner has stopped sharing it.
+    Revoked,
     /// Its owner may not read any of its files any more.
     Gone,
 }
@@ -54,9 +56,9 @@ impl State {
             State::Open => "open",
             State::Paused => "paused",
             State::UsedUp => "used up",
-            State::Ended => "ended",
-            State::Withdrawn => "withdrawn",
-            State::Gone => "gone: you may not read its files any more",
+            State::Ended => "expired",
+            State::Revoked => "no longer shared",
+            State::Gone => "unavailable: you no longer have access to its files",
         }
     }
 }
@@ -64,7 +66,10 @@ impl State {
 impl LinkRow {
     fn what(&self) -> String {
         let items = human::counted(u64::from(self.files), "item");
-        format!("{items}, {}", human::counted(u64::from(self.recipients), "recipient"))
+        match self.named {
+            true => format!("{items}, {}", human::counted(u64::from(self.recipients), "recipient")),
+            false => format!("{items}, anyone with the link"),
+        }
     }
 
     fn count(&self) -> String {
@@ -86,9 +91,9 @@ impl LinkRow {
 
 fn looked_at(looks: u32) -> String {
     match looks {
-        0 => "not looked at".to_owned(),
-        1 => "looked at once".to_owned(),
-        looks => format!("looked at {} times", human::grouped(u64::from(looks))),
+        0 => "not viewed yet".to_owned(),
+        1 => "viewed once".to_owned(),
+        looks => format!("viewed {} times", human::grouped(u64::from(looks))),
     }
 }
 
@@ -98,8 +103,10 @@ fn looked_at(looks: u32) -> String {
 pub struct MyLinks {
     /// What surrounds the page; somebody is logged in.
     pub chrome: Chrome,
-    /// His links, the newest first.
+    /// Their links, the newest first.
     pub rows: Vec<LinkRow>,
+    /// Its own address.
+    pub here: String,
     /// The address of the page before, and of the one after.
     pub pager: (Option<String>, Option<String>),
 }
@@ -107,17 +114,17 @@ pub struct MyLinks {
 /// A recipient on the page of a link.
 #[derive(Clone, Debug)]
 pub struct RecipientRow {
-    /// His id.
+    /// Their id.
     pub id: String,
-    /// His address; `None` for whoever has the link.
+    /// Their address; `None` for anyone who has the link.
     pub email: Option<String>,
-    /// The address of his link.
+    /// The address of their link.
     pub address: String,
-    /// His uses, reserved or used.
+    /// Their uses, reserved or used.
     pub taken: u32,
     /// Those that are reserved.
     pub reserved: u32,
-    /// How often his page was opened.
+    /// How often their page was opened.
     pub looks: u32,
     /// When that was last.
     pub looked_at: Option<Timestamp>,
@@ -126,8 +133,8 @@ pub struct RecipientRow {
 impl RecipientRow {
     fn looked(&self) -> String {
         match (self.looks, self.taken) {
-            (0, _) => "not looked at".to_owned(),
-            (looks, 0) => format!("{}, not taken", looked_at(looks)),
+            (0, _) => looked_at(0),
+            (looks, 0) => format!("{}, not downloaded", looked_at(looks)),
             (looks, _) => looked_at(looks),
         }
     }
@@ -142,8 +149,49 @@ pub struct Qr {
     pub path: String,
 }
 
+/// What changes of a link while its owner looks on. Also rendered alone, for the script that refreshes it.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/links/live.html")]
+pub struct LinkLive {
+    /// What it is good for now.
+    pub state: State,
+    /// How many uses each recipient has.
+    pub uses: Option<u32>,
+    /// Whom it is for.
+    pub recipients: Vec<RecipientRow>,
+    /// Its downloads.
+    pub deliveries: DeliveriesPart,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl LinkLive {
+    fn count(&self, recipient: &RecipientRow) -> String {
+        let taken = u64::from(recipient.taken);
+        let count = match self.uses {
+            Some(uses) => {
+                format!("{} of {} used", human::grouped(taken), human::counted(u64::from(uses), "download"))
+            }
+            None => human::counted(taken, "download"),
+        };
+        match recipient.reserved {
+            0 => count,
+            reserved => format!("{count}, {reserved} not started yet"),
+        }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        human::ago(self.now, *at)
+    }
+
+    /// Whether it is for anyone who has it.
+    fn is_open_to_all(&self) -> bool {
+        self.recipients.iter().all(|recipient| recipient.email.is_none())
+    }
+}
+
 /// `GET /links/{id}`: a link as its owner sees it. Posts the fields of [`Typed`] to the same address,
-/// and a press to `/links/{id}/pause`, `resume` or `withdraw`.
+/// and a press to `/links/{id}/pause`, `resume` or `revoke`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/one.html")]
 pub struct OneLink {
@@ -153,20 +201,14 @@ pub struct OneLink {
     pub id: String,
     /// What its owner calls it.
     pub title: String,
-    /// What it is good for now.
-    pub state: State,
     /// What it is on, as shown.
     pub files: Vec<String>,
-    /// How many uses each recipient has.
-    pub uses: Option<u32>,
+    /// What changes while its owner looks on.
+    pub live: LinkLive,
     /// Its end.
     pub ends_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Whom it is for.
-    pub recipients: Vec<RecipientRow>,
-    /// What became of it.
-    pub deliveries: DeliveriesPart,
     /// The QR code of the address, where there is one address.
     pub qr: Option<Qr>,
     /// Whether it asks for a password.
@@ -175,38 +217,19 @@ pub struct OneLink {
     pub typed: Typed,
     /// What was wrong with them.
     pub errors: TermErrors,
-    /// The present moment.
-    pub now: Timestamp,
 }
 
 impl OneLink {
-    fn state_word(&self) -> &'static str {
-        self.state.word()
-    }
-
     fn can_change(&self) -> bool {
-        self.state != State::Withdrawn
+        self.live.state != State::Revoked
     }
 
     fn is_paused(&self) -> bool {
-        self.state == State::Paused
+        self.live.state == State::Paused
     }
 
-    /// Whether it is for whoever has it.
     fn is_open_to_all(&self) -> bool {
-        self.recipients.iter().all(|recipient| recipient.email.is_none())
-    }
-
-    fn count(&self, recipient: &RecipientRow) -> String {
-        let taken = human::grouped(u64::from(recipient.taken));
-        let count = match self.uses {
-            Some(uses) => format!("{taken} of {} taken", human::grouped(u64::from(uses))),
-            None => format!("{taken} taken"),
-        };
-        match recipient.reserved {
-            0 => count,
-            reserved => format!("{count}, {reserved} of them not begun yet"),
-        }
+        self.live.is_open_to_all()
     }
 
     fn ends(&self) -> String {
@@ -215,10 +238,6 @@ impl OneLink {
 
     fn created(&self) -> String {
         human::time(self.created_at)
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        human::ago(self.now, *at)
     }
 
     fn sample(named: bool) -> OneLink {
@@ -247,18 +266,20 @@ impl OneLink {
             chrome: Chrome::sample("Report <script>", Section::Links),
             id: "0123456789abcdefghijkl".to_owned(),
             title: "Report <script>alert(1)</script>".to_owned(),
-            state: State::Open,
             files: form.files,
-            uses: Some(3),
+            live: LinkLive {
+                state: State::Open,
+                uses: Some(3),
+                recipients,
+                deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
+                now,
+            },
             ends_at: Some(now),
             created_at: now,
-            recipients,
-            deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
             qr: (!named).then_some(qr),
             has_password: named,
             typed: form.typed,
             errors: form.errors,
-            now,
         }
     }
 }
@@ -270,6 +291,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         state,
         files: 1,
         recipients: 2,
+        named: true,
         taken: 3,
         uses,
         looks,
@@ -281,17 +303,20 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             row("Report <script>alert(1)</script>", State::Open, Some(10), 0),
             row("Photos", State::Paused, None, 1),
             row("Contract", State::UsedUp, Some(3), 2_000),
-            LinkRow { ends_at: None, ..row("Old", State::Withdrawn, None, 1) },
+            LinkRow { ends_at: None, ..row("Old", State::Revoked, None, 1) },
             row("Older", State::Ended, None, 1),
             row("Oldest", State::Gone, None, 1),
         ],
+        here: "/links?page=2".to_owned(),
         pager: (Some("/links?page=1".to_owned()), Some("/links?page=3".to_owned())),
     };
     let none = MyLinks { rows: Vec::new(), pager: (None, None), ..list.clone() };
     let (open, named) = (OneLink::sample(false), OneLink::sample(true));
     let right = OneLink { errors: TermErrors::default(), ..open.clone() };
-    let paused = OneLink { state: State::Paused, ends_at: None, uses: None, ..right.clone() };
-    let withdrawn = OneLink { state: State::Withdrawn, ..right.clone() };
+    let live = LinkLive { state: State::Paused, uses: None, ..right.live.clone() };
+    let paused = OneLink { live, ends_at: None, ..right.clone() };
+    let live = LinkLive { state: State::Revoked, ..right.live.clone() };
+    let revoked = OneLink { live, ..right.clone() };
     Ok(vec![
         ("links", list.render()?),
         ("links-none", none.render()?),
@@ -299,6 +324,6 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("link-errors", open.render()?),
         ("link-named", named.render()?),
         ("link-paused", paused.render()?),
-        ("link-withdrawn", withdrawn.render()?),
+        ("link-revoked", revoked.render()?),
     ])
 }

@@ -1,11 +1,14 @@
-//! The public page of a link: what is there, from whom, until when, and the button that takes it.
+//! The public page of a link: what is there, from whom, until when, and the buttons that download it.
 
 use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::links::contents::Item;
+use crate::web::links::offers::{Offer, Sent};
 use crate::web::pages::Chrome;
+
+pub use crate::web::pages::closed_link::{Closed, LinkClosed};
 
 /// `GET /l/{code}`; posts `file`, `password`, `code` and `csrf` to the same address.
 #[derive(Clone, Debug, Template)]
@@ -21,51 +24,105 @@ pub struct PublicLink {
     pub title: String,
     /// Who made it.
     pub from: String,
-    /// What he wants to say; may be empty.
+    /// What they want to say; may be empty.
     pub note: String,
-    /// The files, and for each whether this browser has taken it.
-    pub items: Vec<(Item, Taken)>,
+    /// The files, and for each what its button would do.
+    pub items: Vec<(Item, Offer)>,
     /// Whether there are more files than are listed.
     pub more: bool,
     /// How many are not there now.
     pub missing: usize,
     /// How many uses are left; `None` for any number.
     pub left: Option<u32>,
+    /// Whether the uses are those of a named recipient.
+    pub named: bool,
     /// Its end; `None` for never.
     pub ends_at: Option<Timestamp>,
+    /// Whether that has passed.
+    pub ended: bool,
     /// Whether it asks for a password, and what was wrong with the one given.
     pub password: Option<Proof>,
     /// The same of a mailed code.
     pub code: Option<Proof>,
+    /// What else was wrong with a press.
+    pub problem: Option<&'static str>,
     /// To whom codes are mailed, as far as a stranger may see it.
     pub mailed_to: String,
     /// Whether one was just asked for.
     pub mailed: bool,
-    /// Who looks: the owner himself.
+    /// Who looks: the owner.
     pub own: bool,
-}
-
-/// What this browser did with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// Nothing.
-    NotYet,
-    /// It pressed the button; nothing is known to have been sent.
-    Pressed,
-    /// It has taken it.
-    Done,
 }
 
 /// What somebody has to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// What was wrong with what he showed.
+    /// What was wrong with what they showed.
     pub error: Option<String>,
+}
+
+impl Offer {
+    /// Its word in the page and for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Offer::Download | Offer::LostAgain => "available",
+            Offer::Starting => "starting",
+            Offer::Running(_) => "running",
+            Offer::Interrupted(_) => "interrupted",
+            Offer::DoneAgain | Offer::Done => "downloaded",
+            Offer::Lost | Offer::Gone => "unavailable",
+        }
+    }
+
+    /// How the visitor stands to the file; empty where there is nothing to say.
+    pub fn status(self) -> String {
+        match self {
+            Offer::Download | Offer::Starting => String::new(),
+            Offer::Running(sent) => match sent.percent() {
+                Some(percent) => format!("Downloading, {percent} % so far"),
+                None => "Downloading".to_owned(),
+            },
+            Offer::Interrupted(_) => "Your download was interrupted".to_owned(),
+            Offer::DoneAgain | Offer::Done => "You have downloaded this file".to_owned(),
+            Offer::LostAgain | Offer::Lost => {
+                "Your download was not finished, and it is too late to continue it".to_owned()
+            }
+            Offer::Gone => "No longer available".to_owned(),
+        }
+    }
+
+    /// What its button says; `None` where it has none.
+    pub fn button(self) -> Option<String> {
+        let go_on = |sent: Sent| match sent.percent() {
+            Some(percent) => format!("Continue ({percent} % so far)"),
+            None => "Continue".to_owned(),
+        };
+        match self {
+            Offer::Download | Offer::Starting | Offer::LostAgain => Some("Download".to_owned()),
+            Offer::Running(sent) | Offer::Interrupted(sent) => Some(go_on(sent)),
+            Offer::DoneAgain => Some("Download again".to_owned()),
+            Offer::Done | Offer::Lost | Offer::Gone => None,
+        }
+    }
+
+    /// Whether pressing its button is what the visitor most likely came for.
+    const fn is_primary(self) -> bool {
+        !matches!(self, Offer::DoneAgain | Offer::Running(_))
+    }
 }
 
 impl PublicLink {
     fn is_single(&self) -> bool {
         self.items.len() == 1 && !self.more
+    }
+
+    fn has_button(&self) -> bool {
+        self.items.iter().any(|(_, offer)| offer.button().is_some())
+    }
+
+    /// Whether a browser without cookies pays for each file: then it should know before.
+    fn counts_each_file(&self) -> bool {
+        !self.is_single() && !self.named && self.left.is_some()
     }
 
     fn total(&self) -> String {
@@ -84,35 +141,47 @@ impl PublicLink {
 
     fn missing_words(&self) -> String {
         match self.missing {
-            1 => "One item of this link is not there at the moment.".to_owned(),
-            missing => format!("{missing} items of this link are not there at the moment."),
+            1 => "One item of this link is not available right now.".to_owned(),
+            missing => format!("{missing} items of this link are not available right now."),
         }
     }
 
-    fn left_words(&self) -> Option<String> {
-        let left = self.left?;
-        Some(match left {
-            0 => "none but what you have begun".to_owned(),
-            left => human::grouped(u64::from(left)),
-        })
+    fn left(&self) -> String {
+        PublicLink::left_words(self.left, self.has_button())
+    }
+
+    /// How many downloads are left, in words; `has_own` says that this visitor may still finish theirs.
+    pub fn left_words(left: Option<u32>, has_own: bool) -> String {
+        match left {
+            None => "Unlimited".to_owned(),
+            Some(0) if has_own => "None, but you can finish yours".to_owned(),
+            Some(0) => "None".to_owned(),
+            Some(left) => human::grouped(u64::from(left)),
+        }
     }
 
     fn sample(many: bool) -> PublicLink {
         let item = |key: &str, name: &str, size| -> Option<Item> {
-            Some(Item { key: key.to_owned(), path: "/books/a".parse().ok()?, name: name.to_owned(), size })
+            let (key, name, version) = (key.to_owned(), name.to_owned(), String::new());
+            Some(Item { key, path: "/books/a".parse().ok()?, name, size, version })
         };
-        let mut items: Vec<(Item, Taken)> = item("0", "我这一辈子 <script>alert(1)</script>.pdf", 48_213)
-            .map(|i| (i, Taken::NotYet))
-            .into_iter()
-            .collect();
+        let first = item("0", "我这一辈子 <script>alert(1)</script>.pdf", 48_213);
+        let mut items: Vec<(Item, Offer)> = first.map(|item| (item, Offer::Download)).into_iter().collect();
         if many {
+            let sent = Sent { bytes: 345_678, size: 3_456_789 };
             let more = [
-                (item("1/a%0Ab.txt", "Photos/a\nb.txt", 12), Taken::Done),
-                (item("1/deep/%22.jpg", "Photos/deep/\"\u{202e}gpj.exe", 3_456_789), Taken::Pressed),
+                (item("1/a%0Ab.txt", "Photos/a\nb.txt", 12), Offer::DoneAgain),
+                (item("1/deep/%22.jpg", "Photos/deep/\"\u{202e}gpj.exe", 3_456_789), Offer::Running(sent)),
+                (item("1/deep/1.jpg", "Photos/deep/1.jpg", 3_456_789), Offer::Interrupted(sent)),
+                (item("1/deep/2.jpg", "Photos/deep/2.jpg", 3_456_789), Offer::Starting),
+                (item("1/deep/3.jpg", "Photos/deep/3.jpg", 3_456_789), Offer::Done),
+                (item("1/deep/4.jpg", "Photos/deep/4.jpg", 3_456_789), Offer::LostAgain),
+                (item("1/deep/5.jpg", "Photos/deep/5.jpg", 3_456_789), Offer::Lost),
+                (item("1/deep/6.jpg", "Photos/deep/6.jpg", 3_456_789), Offer::Gone),
             ];
-            items.extend(more.into_iter().filter_map(|(item, taken)| Some((item?, taken))));
+            items.extend(more.into_iter().filter_map(|(item, offer)| Some((item?, offer))));
         }
-        let proof = || Some(Proof { error: Some("This is not the password.".to_owned()) });
+        let proof = || Some(Proof { error: Some("This password is not correct.".to_owned()) });
         PublicLink {
             chrome: Chrome::public("Report <script>"),
             action: "/l/0123456789abcdefghijkl".to_owned(),
@@ -124,113 +193,22 @@ impl PublicLink {
             more: many,
             missing: usize::from(many),
             left: Some(3),
+            named: false,
             ends_at: Some(Timestamp::from_secs(1_800_000_000)),
+            ended: false,
             password: if many { proof() } else { None },
             code: if many { proof() } else { None },
+            problem: many.then_some("Choose which file to download."),
             mailed_to: "a…@example.org".to_owned(),
             mailed: many,
             own: false,
         }
     }
-}
 
-/// Why a link can't be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// Its owner has paused it.
-    Paused,
-    /// Its time is over.
-    Ended,
-    /// Its owner has withdrawn it.
-    Withdrawn,
-    /// All uses are taken, and some of them may become free again.
-    UsedUpForNow,
-    /// All uses are taken.
-    UsedUp,
-    /// Its owner can't give it any more.
-    Gone,
-    /// Its files are not there now.
-    Missing,
-}
-
-impl Closed {
-    /// All reasons.
-    pub const ALL: [Closed; 7] = [
-        Closed::Paused,
-        Closed::Ended,
-        Closed::Withdrawn,
-        Closed::UsedUpForNow,
-        Closed::UsedUp,
-        Closed::Gone,
-        Closed::Missing,
-    ];
-
-    /// The `type` of the problem document.
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Closed::Paused => "link-paused",
-            Closed::Ended => "link-ended",
-            Closed::Withdrawn => "link-withdrawn",
-            Closed::UsedUpForNow | Closed::UsedUp => "link-used-up",
-            Closed::Gone => "link-gone",
-            Closed::Missing => "file-not-found",
-        }
-    }
-
-    /// The status: a pause ends, and files may come back; all else is for good.
-    pub const fn status(self) -> u16 {
-        match self {
-            Closed::Paused => 403,
-            Closed::Missing => 404,
-            _ => 410,
-        }
-    }
-
-    /// In a few words.
-    pub const fn headline(self) -> &'static str {
-        match self {
-            Closed::Paused => "This link is paused",
-            Closed::Ended => "This link has ended",
-            Closed::Withdrawn => "This link was withdrawn",
-            Closed::UsedUpForNow | Closed::UsedUp => "This link is used up",
-            Closed::Gone => "This link is gone",
-            Closed::Missing => "The file is not there at the moment",
-        }
-    }
-
-    /// In a sentence.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Closed::Paused => "Whoever made it has paused it. It may work again later.",
-            Closed::Ended => "Its time is over.",
-            Closed::Withdrawn => "Whoever made it has taken it back.",
-            Closed::UsedUpForNow => {
-                "All its downloads are taken, but not all of them have begun. One that never begins is free \
-                 again within minutes: come back then."
-            }
-            Closed::UsedUp => "All its downloads are taken.",
-            Closed::Gone => "Whoever made it can't give these files any more.",
-            Closed::Missing => {
-                "Nothing is lost: no download was counted. Try again later, or ask who sent you the link."
-            }
-        }
-    }
-}
-
-/// A link that can't be taken.
-#[derive(Clone, Debug, Template)]
-#[template(path = "web/links/closed.html")]
-pub struct LinkClosed {
-    /// What surrounds the page.
-    pub chrome: Chrome,
-    /// Why.
-    pub why: Closed,
-}
-
-impl LinkClosed {
-    /// The page for that reason.
-    pub fn new(why: Closed) -> LinkClosed {
-        LinkClosed { chrome: Chrome::public(why.headline()), why }
+    fn sample_of(offer: Offer) -> PublicLink {
+        let mut page = PublicLink { left: Some(0), ..PublicLink::sample(false) };
+        page.items.iter_mut().for_each(|(_, shown)| *shown = offer);
+        page
     }
 }
 
@@ -238,23 +216,42 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (one, many) = (PublicLink::sample(false), PublicLink::sample(true));
     let last = PublicLink { left: Some(0), own: true, ..many.clone() };
     let nothing = PublicLink { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
-    let mut pages = vec![
+    let sent = Sent { bytes: 9_000, size: 100_000 };
+    let ended = PublicLink { ended: true, ..PublicLink::sample_of(Offer::Interrupted(sent)) };
+    Ok(vec![
         ("public-link", one.render()?),
         ("public-link-many", many.render()?),
         ("public-link-last", last.render()?),
         ("public-link-nothing", nothing.render()?),
-    ];
-    for why in Closed::ALL {
-        let name = match why {
-            Closed::Paused => "public-link-paused",
-            Closed::Ended => "public-link-ended",
-            Closed::Withdrawn => "public-link-withdrawn",
-            Closed::UsedUpForNow => "public-link-used-up-for-now",
-            Closed::UsedUp => "public-link-used-up",
-            Closed::Gone => "public-link-gone",
-            Closed::Missing => "public-link-missing",
-        };
-        pages.push((name, LinkClosed::new(why).render()?));
+        ("public-link-running", PublicLink::sample_of(Offer::Running(sent)).render()?),
+        ("public-link-interrupted", PublicLink::sample_of(Offer::Interrupted(sent)).render()?),
+        ("public-link-ended-interrupted", ended.render()?),
+        ("public-link-done", PublicLink::sample_of(Offer::Done).render()?),
+        ("public-link-done-again", PublicLink::sample_of(Offer::DoneAgain).render()?),
+        ("public-link-lost", PublicLink::sample_of(Offer::Lost).render()?),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_a_file_has_its_words_and_its_button() {
+        let sent = Sent { bytes: 9_000, size: 100_000 };
+        let small = Sent { bytes: 3, size: 4 };
+        for (offer, status, button) in [
+            (Offer::Download, "", Some("Download")),
+            (Offer::Starting, "", Some("Download")),
+            (Offer::Running(sent), "Downloading, 9 % so far", Some("Continue (9 % so far)")),
+            (Offer::Running(small), "Downloading", Some("Continue")),
+            (Offer::Interrupted(sent), "Your download was interrupted", Some("Continue (9 % so far)")),
+            (Offer::Interrupted(small), "Your download was interrupted", Some("Continue")),
+            (Offer::DoneAgain, "You have downloaded this file", Some("Download again")),
+            (Offer::Done, "You have downloaded this file", None),
+            (Offer::Gone, "No longer available", None),
+        ] {
+            assert_eq!((offer.status().as_str(), offer.button().as_deref()), (status, button), "{offer:?}");
+        }
     }
-    Ok(pages)
 }

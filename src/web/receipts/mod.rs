@@ -29,8 +29,8 @@ pub struct Receipts {
     queue: Queue,
     clock: Clock,
     address: ReceiptAddress,
-    /// The download service that tokens are issued for.
-    audience: String,
+    /// The download service of the same settings, which may run in this process.
+    own_audience: String,
     leeway: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Receipts {
             queue,
             clock,
             address: settings.web.receipt_address,
-            audience: settings.download.public_url.clone(),
+            own_audience: settings.download.public_url.clone(),
             leeway: settings.token.leeway,
         }
     }
@@ -52,7 +52,7 @@ impl Receipts {
 #[async_trait]
 impl TakeReports for Receipts {
     async fn take(&self, report: Report) -> Result<(), NotTaken> {
-        self.put_down(&report).await.map_err(|error| NotTaken(error.into()))
+        self.put_down(&report, &self.own_audience).await.map_err(|error| NotTaken(error.into()))
     }
 }
 

@@ -55,9 +55,8 @@ impl NodeKey {
     /// See [`NodeKeyError`].
     pub fn open(path: &Path) -> Result<NodeKey, NodeKeyError> {
         let failed = |action, source| NodeKeyError::Io { action, path: path.to_owned(), source };
-        match read(path) {
-            Err(NodeKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            other => return other,
+        if let Some(key) = NodeKey::find(path)? {
+            return Ok(key);
         }
         let key = Secret::random::<32>()?;
         let suffix = Secret::random::<8>()?;
@@ -76,6 +75,22 @@ impl NodeKey {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", source)),
             _ => read(path),
         }
+    }
+
+    /// Reads the key in the file `path`; `None` if there is none.
+    ///
+    /// # Errors
+    /// See [`NodeKeyError`].
+    pub fn find(path: &Path) -> Result<Option<NodeKey>, NodeKeyError> {
+        match read(path) {
+            Err(NodeKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// What is known of the key.
+    pub const fn digest(&self) -> Digest {
+        self.0
     }
 
     /// Whether this is the key. Takes the same time whatever differs.

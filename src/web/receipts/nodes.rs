@@ -7,21 +7,25 @@ use crate::clock::Timestamp;
 use crate::receipt::Report;
 use crate::web::accounts::{from_column, to_column};
 use crate::web::db::QueryError;
-use crate::web::links::uses;
+use crate::web::links::uses::{self, TokensOf};
+use crate::web::nodes::Nodes;
 use crate::web::receipts::Receipts;
 
 /// Where nothing depends on it, a watermark is put down this seldom: each time is a write to the disk.
 const AT_LEAST_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Receipts {
-    /// Puts down up to which moment a node has told all, and releases what nobody redeemed.
+    /// Puts down up to which moment a node has told all, and releases what nobody redeemed. Only those
+    /// who may redeem the same tokens count: the processes that share an audience.
     pub(super) async fn told_by(&self, report: &Report, now: Timestamp) -> Result<(), QueryError> {
-        let (mut since, mut until) = (report.told_since, report.told_until);
+        let audience = audience_of(&report.node);
+        // Nobody can speak for what is still to come.
+        let (mut since, mut until) = (report.told_since, report.told_until.min(now));
         let mut written = None;
         for node in self.nodes().await? {
             if node.name == report.node {
                 written = Some(node);
-            } else if self.may_redeem(&node.name) {
+            } else if audience_of(&node.name) == audience && node.removed_at.is_none() {
                 // Whoever of them is silent holds the release up: nobody knows what it would tell.
                 since = since.max(node.told_since);
                 until = until.min(node.told_until);
@@ -30,12 +34,15 @@ impl Receipts {
         // Tokens are kept from being redeemed by the leeway after their end, on a node whose clock may
         // be as much behind.
         let before = until.minus(self.leeway * 2);
+        let unnamed = audience == self.own_audience;
         let waiting: Option<String> = sqlx::query_scalar(
             "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 AND issued_at >= $2 \
-             LIMIT 1",
+             AND (node = $3 OR (node = '' AND $4 = 1)) LIMIT 1",
         )
         .bind(to_column(before))
         .bind(to_column(since))
+        .bind(audience)
+        .bind(i64::from(unnamed))
         .fetch_optional(self.db.reader())
         .await?;
         let stale = written.is_none_or(|node| {
@@ -44,8 +51,9 @@ impl Receipts {
         if stale || waiting.is_some() {
             self.write(report, now).await?;
         }
-        if waiting.is_some() && self.may_redeem(&report.node) {
-            let released = uses::release_unredeemed(&self.db, since, before, now).await?;
+        if waiting.is_some() {
+            let of = TokensOf { audience, unnamed };
+            let released = uses::release_unredeemed(&self.db, of, since, before, now).await?;
             if released > 0 {
                 tracing::info!(released, "uses of links are free again: nobody redeemed their tokens");
             }
@@ -53,10 +61,31 @@ impl Receipts {
         Ok(())
     }
 
-    /// Whether tokens that are issued now are meant for that node: it has the address of the download
-    /// service, or shares it with others.
-    fn may_redeem(&self, node: &str) -> bool {
-        node.split('#').next() == Some(self.audience.as_str())
+    /// Releases what was begun, or reserved, at nodes that were removed, and returns how much that was.
+    /// Nobody but they could finish it, and nobody hears them any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release_of_removed(&self, nodes: &Nodes, now: Timestamp) -> Result<u64, QueryError> {
+        let before = now.minus(self.leeway * 2);
+        let active = nodes.active().await?;
+        let mut released = 0;
+        for node in nodes.keyed().await?.iter().filter(|node| node.removed_at.is_some()) {
+            if active.iter().all(|active| active.public_url != node.audience) {
+                released += uses::release_of_removed(&self.db, &node.audience, before, now).await?;
+            }
+        }
+        Ok(released)
+    }
+
+    /// Whether that download service was taken out.
+    pub(super) async fn is_removed(&self, name: &str) -> Result<bool, QueryError> {
+        let removed: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM nodes WHERE name = $1 AND removed_at IS NOT NULL")
+                .bind(name)
+                .fetch_one(self.db.reader())
+                .await?;
+        Ok(removed > 0)
     }
 
     async fn write(&self, report: &Report, now: Timestamp) -> Result<(), QueryError> {
@@ -79,15 +108,17 @@ impl Receipts {
     /// # Errors
     /// When the database fails.
     pub async fn nodes(&self) -> Result<Vec<Node>, QueryError> {
-        let rows = sqlx::query("SELECT name, told_since, told_until, seen_at FROM nodes ORDER BY name")
-            .fetch_all(self.db.reader())
-            .await?;
+        let rows =
+            sqlx::query("SELECT name, told_since, told_until, seen_at, removed_at FROM nodes ORDER BY name")
+                .fetch_all(self.db.reader())
+                .await?;
         let nodes = rows.iter().map(|row| {
             Ok(Node {
                 name: row.try_get("name")?,
                 told_since: from_column(row.try_get("told_since")?),
                 told_until: from_column(row.try_get("told_until")?),
                 seen_at: from_column(row.try_get("seen_at")?),
+                removed_at: row.try_get::<Option<i64>, _>("removed_at")?.map(from_column),
             })
         });
         Ok(nodes.collect::<Result<_, sqlx::Error>>()?)
@@ -105,4 +136,12 @@ pub struct Node {
     pub told_until: Timestamp,
     /// When it last said so and that was put down.
     pub seen_at: Timestamp,
+    /// When it was taken out; nothing that it tells is heard any more.
+    pub removed_at: Option<Timestamp>,
+}
+
+/// The audience of the tokens that a download service redeems: its name, but for what tells it from
+/// others that share its address.
+pub fn audience_of(name: &str) -> &str {
+    name.split_once('#').map_or(name, |(audience, _)| audience)
 }

@@ -13,6 +13,7 @@ use crate::web::links::uses;
 use crate::web::mail::queue::QueueError;
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::receipts::log::{self, Stood};
+use crate::web::receipts::nodes::audience_of;
 use crate::web::receipts::notices::{self, Gathered};
 use crate::web::receipts::{Receipts, shortened};
 
@@ -25,6 +26,9 @@ pub enum TakeError {
     /// A mail to an owner could not be queued.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// It is told in the name of another node than whoever tells it, or of one that was removed.
+    #[error("the report is another node's, or that of a node that was removed")]
+    Foreign,
 }
 
 impl From<sqlx::Error> for TakeError {
@@ -34,22 +38,37 @@ impl From<sqlx::Error> for TakeError {
 }
 
 impl Receipts {
-    /// Puts a report down, durably. Doing it twice changes nothing.
+    /// Puts a report of the node with that audience down, durably. Doing it twice changes nothing. Of
+    /// tokens that were not issued for that node nothing is believed.
     ///
     /// # Errors
     /// See [`TakeError`]; it must be told again then.
-    pub async fn put_down(&self, report: &Report) -> Result<(), TakeError> {
+    pub async fn put_down(&self, report: &Report, audience: &str) -> Result<(), TakeError> {
         let now = self.clock.now();
+        if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
+            return Err(TakeError::Foreign);
+        }
         if !report.receipts.is_empty() {
             let mut transaction = self.db.begin().await?;
             // Before anything else: two reports that touch the same recipients in another order would
             // wait for each other for ever.
             chain::lock::<log::Line>(&mut transaction).await?;
-            let mut mailed = false;
+            let (mut mailed, mut foreign) = (false, 0_usize);
             for receipt in &report.receipts {
-                mailed |= self.put_down_one(&mut transaction, &report.node, receipt, now).await?;
+                if self.is_of(&mut transaction, receipt, audience).await? {
+                    mailed |= self.put_down_one(&mut transaction, &report.node, receipt, now).await?;
+                } else {
+                    foreign += 1;
+                }
             }
             self.db.commit(transaction).await?;
+            if foreign > 0 {
+                tracing::warn!(
+                    node = report.node,
+                    count = foreign,
+                    "receipts of tokens that are not this node's"
+                );
+            }
             if mailed {
                 self.queue.wake();
             }
@@ -57,6 +76,37 @@ impl Receipts {
         // After the commit: its receipts are what the watermark relies on.
         self.told_by(report, now).await?;
         Ok(())
+    }
+
+    /// Whether a receipt is of a token that was issued for the node with that audience, through the link
+    /// that it names. A link that is gone is known by what was told before.
+    async fn is_of(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        receipt: &Receipt,
+        audience: &str,
+    ) -> Result<bool, sqlx::Error> {
+        let issued = sqlx::query(
+            "SELECT link_tokens.node, recipients.link FROM link_tokens \
+             JOIN link_uses ON link_uses.id = link_tokens.use_id \
+             JOIN recipients ON recipients.id = link_uses.recipient WHERE link_tokens.jti = $1",
+        )
+        .bind(receipt.jti.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?;
+        let known = match issued {
+            Some(row) => Some(row),
+            None => {
+                sqlx::query("SELECT node, link FROM receipts WHERE jti = $1")
+                    .bind(receipt.jti.to_string())
+                    .fetch_optional(&mut **transaction)
+                    .await?
+            }
+        };
+        let Some(known) = known else { return Ok(false) };
+        let (node, link): (String, String) = (known.try_get("node")?, known.try_get("link")?);
+        let node = if node.is_empty() { self.own_audience.as_str() } else { audience_of(&node) };
+        Ok(node == audience && link == receipt.link)
     }
 
     /// Answers whether a mail was queued.
@@ -74,6 +124,11 @@ impl Receipts {
         let mut before = None;
         if let Some(row) = known {
             if row.try_get::<i64, _>("sequence")?.cast_unsigned() >= receipt.sequence {
+                // That it began stays true, whatever was told with a higher number.
+                if receipt.started_at.is_some() {
+                    began(transaction, receipt).await?;
+                    uses::started(transaction, receipt.jti, now).await?;
+                }
                 return Ok(false);
             }
             before = Some(Stood {
@@ -87,7 +142,12 @@ impl Receipts {
         write(transaction, node, receipt, &address).await?;
         if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
             uses::started(transaction, receipt.jti, now).await?;
-        } else if receipt.started_at.is_none() && receipt.state == DeliveryState::Over {
+        } else if receipt.started_at.is_none()
+            && receipt.state == DeliveryState::Over
+            && has_ended(transaction, receipt, now.minus(self.leeway * 2)).await?
+        {
+            // One that is told earlier is released when its token has ended: see `told_by`. Until then a
+            // node could still redeem what it says is over.
             uses::unsent(transaction, receipt.jti, now).await?;
         }
         let steps = log::steps(before, Stood::of(receipt));
@@ -159,7 +219,7 @@ async fn write(
         "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, started_at, last_at, size, bytes, \
          state, resumed, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (jti) DO UPDATE SET node = excluded.node, sequence = excluded.sequence, \
-         started_at = excluded.started_at, last_at = excluded.last_at, size = excluded.size, \
+         started_at = COALESCE(receipts.started_at, excluded.started_at), last_at = excluded.last_at, size = excluded.size, \
          bytes = excluded.bytes, state = excluded.state, resumed = excluded.resumed, \
          address = excluded.address",
     )
@@ -178,4 +238,29 @@ async fn write(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Puts down that a delivery began which was told of before without that.
+async fn began(transaction: &mut Transaction<'static, Any>, receipt: &Receipt) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE receipts SET started_at = COALESCE(started_at, $1) WHERE jti = $2")
+        .bind(receipt.started_at.map(to_column))
+        .bind(receipt.jti.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Whether the token of a receipt ended before `before`.
+async fn has_ended(
+    transaction: &mut Transaction<'static, Any>,
+    receipt: &Receipt,
+    before: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let ended: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM link_tokens WHERE jti = $1 AND expires_at < $2")
+            .bind(receipt.jti.to_string())
+            .bind(to_column(before))
+            .fetch_one(&mut **transaction)
+            .await?;
+    Ok(ended > 0)
 }

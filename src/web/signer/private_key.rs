@@ -112,6 +112,13 @@ impl PrivateKey {
         self.public.algorithm()
     }
 
+    pub(super) const fn key_type(&self) -> KeyType {
+        match self.algorithm() {
+            Algorithm::Es256 => KeyType::P256,
+            _ => KeyType::Ed25519,
+        }
+    }
+
     /// The third part of a token that begins with `message`, or `None` if the library fails.
     pub(super) fn sign(&self, message: &[u8]) -> Option<String> {
         let algorithm = match self.algorithm() {

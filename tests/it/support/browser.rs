@@ -28,12 +28,21 @@ pub struct Browser {
 impl Browser {
     /// Starts one; `None`, loudly, where it is not installed.
     pub async fn start() -> Option<Browser> {
+        Browser::start_for(false).await
+    }
+
+    /// One that blocks all cookies.
+    pub async fn start_without_cookies() -> Option<Browser> {
+        Browser::start_for(true).await
+    }
+
+    async fn start_for(blocks_cookies: bool) -> Option<Browser> {
         if !has_program("chromium") || !has_program("chromedriver") {
             return None;
         }
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("downloads")).unwrap();
-        Some(Browser::start_in(Arc::new(home)).await)
+        Some(Browser::start_in(Arc::new(home), blocks_cookies).await)
     }
 
     /// Kills the browser as a crash would, once it has `word` among what pages store on the disk, and
@@ -48,10 +57,10 @@ impl Browser {
         };
         self.until(stored).await.unwrap_or_else(|| panic!("{word} is not stored"));
         drop(self);
-        Browser::start_in(home).await
+        Browser::start_in(home, false).await
     }
 
-    async fn start_in(home: Arc<TempDir>) -> Browser {
+    async fn start_in(home: Arc<TempDir>, blocks_cookies: bool) -> Browser {
         let mut chromedriver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -95,6 +104,8 @@ impl Browser {
         let preferences = json!({
             "download.default_directory": home.path().join("downloads"),
             "download.prompt_for_download": false,
+            // 1 allows, 2 blocks.
+            "profile.default_content_setting_values.cookies": if blocks_cookies { 2 } else { 1 },
         });
         wishes.add_experimental_option("prefs", preferences).unwrap();
         wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
@@ -157,7 +168,7 @@ impl Browser {
     /// The text of the page; while one page gives way to another, that of the other.
     pub async fn text(&self) -> String {
         let read = self.until(async || self.driver.find(By::Css("body")).await.ok()?.text().await.ok()).await;
-        read.expect("a page")
+        read.expect("the page has text")
     }
 
     /// Clicks on what the selector finds, and waits until the page has given way to another.
@@ -173,6 +184,19 @@ impl Browser {
         assert!(gone.await.is_some(), "still at {}", self.url().await);
     }
 
+    /// Waits until the page says this, and returns all that it says.
+    pub async fn says(&self, words: &str) -> String {
+        let text = async || {
+            let body = self.driver.find(By::Css("body")).await.ok()?;
+            body.text().await.ok().filter(|text| text.contains(words))
+        };
+        let said = self.until(text).await;
+        let Some(said) = said else {
+            panic!("no {words:?} at {}:\n{}", self.url().await, self.text().await);
+        };
+        said
+    }
+
     /// The addresses of all requests since this was last asked, redirections included.
     pub async fn requested(&self) -> Vec<String> {
         let log = self.driver.get_log("performance").await.unwrap();
@@ -181,6 +205,15 @@ impl Browser {
             .filter(|event| event["message"]["method"] == "Network.requestWillBeSent")
             .filter_map(|event| Some(event["message"]["params"]["request"]["url"].as_str()?.to_owned()))
             .collect()
+    }
+
+    /// Cancels the download that began last, as a person does in the browser's list of downloads.
+    pub async fn cancel_download(&self) {
+        let log = self.driver.get_log("performance").await.unwrap();
+        let events = log.iter().map(|entry| serde_json::from_str::<Value>(&entry.message).unwrap());
+        let began = events.filter(|event| event["message"]["method"] == "Page.downloadWillBegin").last();
+        let guid = began.expect("a download began")["message"]["params"]["guid"].clone();
+        self.devtools("Browser.cancelDownload", json!({ "guid": guid })).await;
     }
 
     /// Runs a script in the page.

@@ -166,8 +166,26 @@ impl Desk {
         let path: FilePath = format!("/files/{name}").parse().unwrap();
         let order = DownloadOrder { link: Some(LINK), ..DownloadOrder::new("somebody", &path) };
         let token = self.db.issuer.issue_download(&order, now).unwrap();
-        let (jti, path, ends) = (token.jti, path.as_str(), token.expires_at.secs());
-        let now = now.secs();
+        self.reserve_until(token.jti, path.as_str(), now, token.expires_at).await;
+        (token.jti, token.address)
+    }
+
+    /// Reserves a use of the link for a token that was issued elsewhere.
+    pub(crate) async fn reserve(&self, jti: Jti, path: &str, now: Timestamp) {
+        self.reserve_until(jti, path, now, now.plus(Duration::from_secs(3600))).await;
+    }
+
+    /// Puts another token of the use that `first` reserved on record.
+    pub(crate) async fn use_again(&self, first: Jti, jti: Jti) {
+        self.sql(&format!(
+            "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at) \
+             SELECT '{jti}', use_id, path, size, state, issued_at, expires_at FROM link_tokens WHERE jti = '{first}'"
+        ))
+        .await;
+    }
+
+    async fn reserve_until(&self, jti: Jti, path: &str, now: Timestamp, ends: Timestamp) {
+        let (now, ends) = (now.secs(), ends.secs());
         for statement in [
             format!(
                 "INSERT INTO link_uses (id, recipient, visitor, state, made_at, changed_at) \
@@ -181,7 +199,6 @@ impl Desk {
         ] {
             self.sql(&statement).await;
         }
-        (jti, token.address)
     }
 
     pub(crate) async fn use_of(&self, jti: Jti) -> Use {

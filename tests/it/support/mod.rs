@@ -27,7 +27,7 @@ use std::time::Duration;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::Shares;
-use oncelink::id::FilePath;
+use oncelink::id::{FilePath, Jti};
 use oncelink::server::{self, Role, Running};
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
@@ -129,6 +129,14 @@ impl Node {
         self.issue_at(&path(name), change)
     }
 
+    /// A token that goes on with what the token of `jti` began, its order changed by `change`.
+    pub fn continuation(&self, jti: Jti, name: &str, change: impl FnOnce(&mut DownloadOrder<'_>)) -> String {
+        let file = path(name);
+        let mut order = DownloadOrder { again: true, ..DownloadOrder::new("tester", &file) };
+        change(&mut order);
+        self.issuer.issue_download_as(jti, &order, self.clock.now()).unwrap().address
+    }
+
     /// The same for a path that outlives the order, as a version claim does.
     pub fn issue_at<'o>(
         &self,
@@ -152,7 +160,7 @@ impl Node {
     /// The version of a file, as the web app would claim it.
     pub fn version(&self, name: &str) -> String {
         let shares = Shares::open(&self.settings.shares).unwrap();
-        shares.file(&path(name)).unwrap().version().to_string()
+        shares.claim(&path(name)).unwrap().to_string()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -165,8 +173,14 @@ impl Node {
     }
 
     /// Stops the node and starts it again on the same folder and port.
-    pub async fn restart(mut self) -> Node {
+    pub async fn restart(self) -> Node {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn restart_with(mut self, change: impl FnOnce(&mut Settings)) -> Node {
         self.running.take().unwrap().stop().await;
+        change(&mut self.settings);
         self.settings.download.listen = self.address;
         self.settings.download.public_url = self.issuer.download_url.clone();
         let running = start(self.settings.clone(), self.clock.clone(), self.store.clone()).await;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use oncelink::clock::Timestamp;
 use oncelink::id::Jti;
 use oncelink::used_tokens::memory::MemoryUsedTokens;
-use oncelink::used_tokens::{StoreError, Use, UsedToken, UsedTokens};
+use oncelink::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
 /// A store in memory that gives no answer while it is told to fail.
 pub struct Failing {
@@ -40,6 +40,17 @@ impl UsedTokens for Failing {
     async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError> {
         self.check()?;
         self.inner.find(jti).await
+    }
+
+    async fn reserve(
+        &self,
+        jti: Jti,
+        bytes: u64,
+        most: u64,
+        now: Timestamp,
+    ) -> Result<Reservation, StoreError> {
+        self.check()?;
+        self.inner.reserve(jti, bytes, most, now).await
     }
 
     async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {

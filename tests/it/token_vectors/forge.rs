@@ -223,6 +223,10 @@ fn good(forge: &mut Forge) {
         &Claims::download().with("file", r#""/books/我这一辈子.pdf""#),
         "good",
     );
+    for raw in ["true", "false"] {
+        forge.claiming(format!("again is {raw}"), &Claims::download().with("again", raw), "good");
+    }
+    forge.claiming("again in capitals is an unknown claim", &Claims::download().and("Again", "1"), "good");
     forge.claiming("an unknown claim", &Claims::download().and("azp", r#"["x",null,-1.5e3]"#), "good");
     forge.claiming("an unknown claim of four levels", &Claims::download().and("x", "[[[1]]]"), "good");
     forge.claiming("a claim of another kind", &Claims::download().and("purpose", "5"), "good");

@@ -225,6 +225,7 @@ pub(super) async fn set_rights(
     let now = app.administration.clock.now();
     let changed =
         app.administration.account_admin.set_rights(&account, &groups, admin, &form.actor, now).await?;
+    app.administration.revoke_now().await;
     match changed {
         Changed::LastAdministrator => {
             let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };

@@ -23,6 +23,16 @@ pub(super) fn claims_as_json(forge: &mut Forge) {
         &plain.clone().and("confirm", "true").and("confirm", "false"),
         "claims-duplicate",
     );
+    forge.claiming(
+        "again twice",
+        &plain.clone().and("again", "false").and("again", "true"),
+        "claims-duplicate",
+    );
+    forge.claiming(
+        "again twice, one escaped",
+        &plain.clone().and("again", "false").and("\\u0061gain", "true"),
+        "claims-duplicate",
+    );
     forge.claiming("an unknown claim twice", &plain.clone().and("x", "1").and("x", "1"), "claims-duplicate");
     forge.claiming(
         "twice within an unknown claim",
@@ -113,12 +123,14 @@ pub(super) fn claims_by_type(forge: &mut Forge) {
             );
         }
     }
-    for raw in ["null", "1", "0", r#""true""#, "[]"] {
-        forge.claiming(
-            format!("confirm is {raw}"),
-            &Claims::download().with("confirm", raw),
-            "claim-type:confirm",
-        );
+    for claim in ["confirm", "again"] {
+        for raw in ["null", "1", "0", r#""true""#, "[]", "{}", "1.0"] {
+            forge.claiming(
+                format!("{claim} is {raw}"),
+                &Claims::download().with(claim, raw),
+                &format!("claim-type:{claim}"),
+            );
+        }
     }
     for jti in [
         "",

@@ -1,0 +1,48 @@
+//! Whoever runs a command as root would leave files that the service's own user can't read: the command
+//! becomes the owner of the data directory before it opens anything.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::config::Settings;
+
+/// The command could not become the owner of the data directory.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the data directory {} belongs to user {uid}, and this command can't become that user; run it as that user, \
+     as in `sudo -u '#{uid}' oncelink …`",
+    path.display()
+)]
+pub struct NotTheOwner {
+    path: PathBuf,
+    uid: u32,
+    #[source]
+    source: io::Error,
+}
+
+/// Starts this process over as the owner of the data directory where it runs as root and that is somebody
+/// else. Returns where nothing of that is needed: also where there is no data directory yet.
+///
+/// # Errors
+/// When that can't be done.
+pub(super) fn become_owner(settings: &Settings) -> Result<(), NotTheOwner> {
+    let path = &settings.data_dir;
+    let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
+    let (uid, gid) = (found.uid(), found.gid());
+    if !rustix::process::geteuid().is_root() || uid == 0 {
+        return Ok(());
+    }
+    let failed = |source| NotTheOwner { path: path.clone(), uid, source };
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut words = std::env::args_os();
+    let mut command = Command::new(program);
+    if let Some(name) = words.next() {
+        command.arg0(name);
+    }
+    // Standard input and output, the environment and the working directory stay; so does the process's
+    // id, and whoever started it waits for the right one.
+    Err(failed(command.args(words).gid(gid).uid(uid).exec()))
+}

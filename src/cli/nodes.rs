@@ -1,0 +1,172 @@
+//! `oncelink nodes …`: the download services that may be given tokens and are heard. Works while the
+//! services run: they look a key up whenever one is shown.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::cli::args::NodesCommand;
+use crate::cli::error::CliError;
+use crate::cli::{print, remark};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
+use crate::secret::Secret;
+use crate::web::administration::Administration;
+use crate::web::receipts::Receipts;
+use crate::web::receipts::nodes::audience_of;
+
+pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Clock) -> Result<(), CliError> {
+    let desk = Administration::open(settings, clock).await?;
+    let now = desk.clock.now();
+    match command {
+        NodesCommand::Add { name } => {
+            let key = desk.nodes.add(name, now).await?;
+            print_key(name, &key)?;
+            remark("it gets tokens from now on");
+            Ok(())
+        }
+        NodesCommand::Rekey { name } => {
+            let key = desk.nodes.rekey(name, now).await?;
+            print_key(name, &key)?;
+            remark("the key before is worth nothing any more");
+            Ok(())
+        }
+        NodesCommand::Remove { name } => remove(settings, &desk, name, now).await,
+        NodesCommand::List { json } => list(settings, &desk, *json).await,
+    }
+}
+
+/// The key alone on standard output, so that it can be put into a file.
+fn print_key(name: &str, key: &Secret) -> Result<(), CliError> {
+    print(&format!("{}\n", key.reveal()))?;
+    remark(&format!(
+        "this is the key of `{name}`, shown only now: put it into the file of its `download.node_key`"
+    ));
+    Ok(())
+}
+
+async fn remove(
+    settings: &Settings,
+    desk: &Administration,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), CliError> {
+    desk.nodes.remove(name, now).await?;
+    let receipts = Receipts::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
+    let released = receipts.release_of_removed(&desk.nodes, now).await?;
+    remark(&format!("`{name}` gets no tokens, and nothing that it tells is heard any more"));
+    if released > 0 {
+        remark(&format!("{released} downloads that were not finished there can be begun again elsewhere"));
+    }
+    Ok(())
+}
+
+/// A node in the list.
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    public_url: String,
+    inner_url: Option<String>,
+    weight: Option<u32>,
+    /// `active`, `no-key`, `removed` or `not-in-settings`.
+    state: &'static str,
+    key_made_at: Option<Timestamp>,
+    /// Revocations that wait to be delivered to it.
+    waiting: i64,
+    /// Those that told of deliveries from its address.
+    told_by: Vec<Told>,
+}
+
+#[derive(Clone, Serialize)]
+struct Told {
+    name: String,
+    told_until: Timestamp,
+    seen_at: Timestamp,
+    removed_at: Option<Timestamp>,
+}
+
+async fn list(settings: &Settings, desk: &Administration, json: bool) -> Result<(), CliError> {
+    let listed = gather(settings, desk).await?;
+    if json {
+        return print(&format!("{}\n", serde_json::json!(listed)));
+    }
+    let mut text = String::new();
+    for node in &listed {
+        let waiting = match node.waiting {
+            0 => String::new(),
+            count => format!("\t{count} revocations wait"),
+        };
+        let _ = writeln!(text, "{}\t{}\t{}{waiting}", node.name, node.public_url, node.state);
+        for told in &node.told_by {
+            let state = match told.removed_at {
+                Some(at) => format!("removed {at}"),
+                None => format!("told all until {}", told.told_until),
+            };
+            let _ = writeln!(text, "  {}\t{state}", told.name);
+        }
+    }
+    print(&text)
+}
+
+async fn gather(settings: &Settings, desk: &Administration) -> Result<Vec<Listed>, CliError> {
+    let waiting = desk.issued.revocations.waiting().await?;
+    let receipts = Receipts::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
+    let mut told: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    for node in receipts.nodes().await? {
+        let of = told.entry(audience_of(&node.name).to_owned()).or_default();
+        of.push(Told {
+            told_until: node.told_until,
+            seen_at: node.seen_at,
+            removed_at: node.removed_at,
+            name: node.name,
+        });
+    }
+    let keyed = desk.nodes.keyed().await?;
+    let mut listed = Vec::new();
+    for node in desk.nodes.services() {
+        let key = keyed.iter().find(|key| key.name == node.name);
+        let state = match key {
+            _ if !desk.nodes.are_listed() => "active",
+            Some(key) if key.removed_at.is_some() => "removed",
+            Some(_) => "active",
+            None => "no-key",
+        };
+        listed.push(Listed {
+            name: node.name.clone(),
+            public_url: node.public_url.clone(),
+            inner_url: Some(node.inner_url.clone()),
+            weight: Some(node.weight),
+            state,
+            key_made_at: key.filter(|key| key.removed_at.is_none()).map(|key| key.made_at),
+            waiting: waiting.get(&node.public_url).copied().unwrap_or_default(),
+            told_by: told.remove(&node.public_url).unwrap_or_default(),
+        });
+    }
+    for key in keyed.into_iter().filter(|key| desk.nodes.named(&key.name).is_none()) {
+        listed.push(Listed {
+            waiting: waiting.get(&key.audience).copied().unwrap_or_default(),
+            told_by: told.remove(&key.audience).unwrap_or_default(),
+            inner_url: None,
+            weight: None,
+            state: if key.removed_at.is_some() { "removed" } else { "not-in-settings" },
+            key_made_at: Some(key.made_at).filter(|_| key.removed_at.is_none()),
+            name: key.name,
+            public_url: key.audience,
+        });
+    }
+    for (audience, told_by) in told {
+        let removed = told_by.iter().all(|told| told.removed_at.is_some());
+        listed.push(Listed {
+            name: audience.clone(),
+            inner_url: None,
+            weight: None,
+            state: if removed { "removed" } else { "not-in-settings" },
+            key_made_at: None,
+            waiting: waiting.get(&audience).copied().unwrap_or_default(),
+            public_url: audience,
+            told_by,
+        });
+    }
+    Ok(listed)
+}

@@ -1,0 +1,110 @@
+//! Where download services are: the one of `[download]`, or each `[[node]]`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde::Deserialize;
+
+use super::{DownloadSettings, Settings};
+
+/// What the one of `[download]` is called where there is no `[[node]]`.
+const ONLY: &str = "download";
+
+/// `[[node]]`: a download service that the web app issues tokens for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSettings {
+    /// What commands and log lines call it.
+    pub name: String,
+    /// Scheme and host under which clients reach it. Also the `aud` of its tokens, so no two nodes
+    /// share one.
+    pub public_url: String,
+    /// Scheme, host and port under which the web app reaches it; empty where that is `public_url`.
+    #[serde(default)]
+    pub inner_url: String,
+    /// Its share of the tokens among nodes that are ready; 0 = no new ones.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Settings {
+    /// The download services that tokens are issued for, with their inner addresses filled in: each
+    /// `[[node]]`, or else the one of `[download]`.
+    pub fn download_services(&self) -> Vec<NodeSettings> {
+        if self.nodes.is_empty() {
+            return vec![NodeSettings {
+                name: ONLY.to_owned(),
+                public_url: self.download.public_url.clone(),
+                inner_url: self.download.inner_address(),
+                weight: 1,
+            }];
+        }
+        let filled = |node: &NodeSettings| match node.inner_url.is_empty() {
+            true => NodeSettings { inner_url: node.public_url.clone(), ..node.clone() },
+            false => node.clone(),
+        };
+        self.nodes.iter().map(filled).collect()
+    }
+}
+
+impl DownloadSettings {
+    /// The address under which the web app reaches this service.
+    pub fn inner_address(&self) -> String {
+        match (self.inner_url.is_empty(), self.listen.port()) {
+            (false, _) => self.inner_url.clone(),
+            // A free port was taken, and `public_url` names it.
+            (true, 0) => self.public_url.clone(),
+            (true, _) => reachable(self.listen),
+        }
+    }
+}
+
+/// The address under which a listener can be reached from its own machine.
+pub(super) fn reachable(mut listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        let loopback: IpAddr = match listen {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        listen.set_ip(loopback);
+    }
+    format!("http://{listen}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inner(listen: &str, inner_url: &str) -> String {
+        let mut settings = Settings::default();
+        settings.download.listen = listen.parse().unwrap();
+        settings.download.inner_url = inner_url.to_owned();
+        settings.download.public_url = "https://dl.example.org".to_owned();
+        settings.download_services()[0].inner_url.clone()
+    }
+
+    #[test]
+    fn the_inner_address_follows_the_listener() {
+        assert_eq!(inner("0.0.0.0:8081", ""), "http://127.0.0.1:8081");
+        assert_eq!(inner("[::]:8081", ""), "http://[::1]:8081");
+        assert_eq!(inner("10.0.0.7:9000", ""), "http://10.0.0.7:9000");
+        assert_eq!(inner("0.0.0.0:8081", "http://download:8081"), "http://download:8081");
+    }
+
+    #[test]
+    fn a_node_without_an_inner_address_is_reached_by_its_public_one() {
+        let node = NodeSettings {
+            name: "eu".to_owned(),
+            public_url: "https://eu.example.org".to_owned(),
+            inner_url: String::new(),
+            weight: 1,
+        };
+        let settings = Settings { nodes: vec![node], ..Settings::default() };
+        let services = settings.download_services();
+        assert_eq!(services.len(), 1);
+        assert_eq!(services[0].inner_url, "https://eu.example.org");
+    }
+}

@@ -1,0 +1,49 @@
+//! What a stream by key or continuation needs before its first byte: its length reserved in the store.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::download::ledger::{Delivery, Shortfall, Stream};
+use crate::download::problem::Refusal;
+use crate::download::state::DownloadState;
+use crate::used_tokens::{Mark, Reservation};
+
+/// How often a reservation is tried again with what other nodes have left of the bound.
+const TRIES: usize = 3;
+
+/// How long a request waits for those before it to be through with the store.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reserves, durably, what `stream` of `delivery` may send. When it fails, the stream must be dropped.
+///
+/// # Errors
+/// When more was sent than may be, the token was revoked, or the store gives no answer.
+pub(crate) async fn reserve(
+    state: &DownloadState,
+    delivery: &Delivery,
+    stream: &Stream,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let turn = tokio::time::timeout(PATIENCE, delivery.reserving.acquire()).await;
+    let Ok(Ok(_turn)) = turn else { return Err(Refusal::StoreSlow) };
+    for _ in 0..TRIES {
+        let (bytes, most) = match delivery.shortfall(stream) {
+            Shortfall::None => return Ok(()),
+            Shortfall::Reserve { bytes, most } => (bytes, most),
+            Shortfall::TooMuch => return Err(Refusal::Used),
+        };
+        match state.store.reserve(delivery.jti, bytes, most, now).await? {
+            Reservation::Granted { reserved } => {
+                delivery.reserved(bytes, reserved);
+                return Ok(());
+            }
+            Reservation::Exceeded { reserved } => delivery.heard_of(reserved),
+            Reservation::NoLease(Some(used)) if used.mark == Mark::Revoked => {
+                state.revoked_elsewhere(delivery.jti);
+                return Err(Refusal::Revoked);
+            }
+            Reservation::NoLease(_) => return Err(Refusal::Used),
+        }
+    }
+    Err(Refusal::Used)
+}

@@ -1,0 +1,90 @@
+//! The grant's file: opened, held against what the token claims and what was redeemed, and served as it
+//! was then, however much it has grown since.
+
+use crate::download::ledger::Delivery;
+use crate::download::problem::Refusal;
+use crate::download::state::DownloadState;
+use crate::files::identity::{ClaimedVersion, Edges, Likeness, Trace, likeness};
+use crate::files::{FileError, OpenFile};
+use crate::token::Grant;
+
+/// Opens the grant's file and holds it against the grant's claims. A continuation's file is held against
+/// what was redeemed instead, by [`same`].
+///
+/// # Errors
+/// When there is no such file now, or not the one that was meant.
+pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFile, Refusal> {
+    let file = match state.shares.file_if_cached(&grant.file) {
+        Some(opened) => opened?,
+        None => {
+            let (shares, path) = (state.shares.clone(), grant.file.clone());
+            blocking(move || shares.file(&path)).await??
+        }
+    };
+    if grant.again {
+        return Ok(file);
+    }
+    let file = match grant.version.as_deref().map(str::parse::<ClaimedVersion>) {
+        None => file,
+        Some(Err(_)) => return Err(Refusal::FileChanged),
+        Some(Ok(claimed)) => match claimed.likeness(&file) {
+            Likeness::Same => file,
+            Likeness::IfEdges(edges) if edges_of(&file, claimed.version().len).await? == edges => {
+                file.served_as(claimed.version(), edges)
+            }
+            Likeness::IfEdges(_) | Likeness::Other => return Err(Refusal::FileChanged),
+        },
+    };
+    match grant.size {
+        Some(size) if size != file.version().len => Err(Refusal::FileChanged),
+        _ => Ok(file),
+    }
+}
+
+/// What is to be known of a file that is about to be redeemed, and the file so that it is served by that.
+///
+/// # Errors
+/// When the file can't be read.
+pub(crate) async fn trace(file: &OpenFile) -> Result<(OpenFile, Trace), Refusal> {
+    let edges = edges_of(file, file.version().len).await?;
+    let (inode, changed_ns) = file.origin();
+    Ok((file.served_as(file.version(), edges), Trace { inode, changed_ns, edges }))
+}
+
+/// The file, if it is the very one of a delivery.
+///
+/// # Errors
+/// When it is another one or was changed.
+pub(crate) async fn same(file: &OpenFile, delivery: &Delivery) -> Result<OpenFile, Refusal> {
+    let version = delivery.version;
+    let edges = match (likeness(file, version, delivery.trace.as_ref()), delivery.trace) {
+        (Likeness::Other, _) => return Err(Refusal::FileChanged),
+        (Likeness::Same, Some(trace)) => trace.edges,
+        (Likeness::Same, None) => edges_of(file, version.len).await?,
+        (Likeness::IfEdges(edges), _) if edges_of(file, version.len).await? == edges => edges,
+        (Likeness::IfEdges(_), _) => return Err(Refusal::FileChanged),
+    };
+    Ok(file.served_as(version, edges))
+}
+
+async fn edges_of(file: &OpenFile, len: u64) -> Result<Edges, Refusal> {
+    let edges = match file.edges_if_cached(len) {
+        Ok(Some(edges)) => Ok(edges),
+        Err(e) => Err(e),
+        Ok(None) => {
+            let file = file.clone();
+            blocking(move || file.edges(len)).await?
+        }
+    };
+    edges.map_err(|e| match e.kind() {
+        // It is shorter by now.
+        std::io::ErrorKind::UnexpectedEof => Refusal::FileChanged,
+        _ => FileError::Unreadable(e).into(),
+    })
+}
+
+/// Runs what waits for the disk where it may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, FileError> {
+    // The task can only be lost with the runtime itself.
+    tokio::task::spawn_blocking(work).await.map_err(|gone| FileError::Unreadable(std::io::Error::other(gone)))
+}

@@ -1,0 +1,75 @@
+//! The renames of this process, so that a file which it moved is still known as the very file: a rename
+//! changes the moment of an inode's last change, as does content that was replaced with its time put back.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::AtFlags;
+
+use crate::files::Seen;
+
+/// Renames that are remembered; a file of which more than that were made since counts as changed.
+const REMEMBERED: usize = 1024;
+
+static RENAMES: Mutex<VecDeque<Renamed>> = Mutex::new(VecDeque::new());
+
+struct Renamed {
+    inode: u64,
+    before_ns: u64,
+    after_ns: u64,
+}
+
+/// What stands at `name`; `None` where nothing does.
+pub(super) fn look(folder: &OwnedFd, name: &str) -> Option<Seen> {
+    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| Seen::of(&stat))
+}
+
+/// Remembers that what was found as `before` was renamed and then looked like `after`.
+pub(super) fn remember(before: Option<Seen>, after: Option<Seen>) {
+    let (Some(before), Some(after)) = (before, after) else { return };
+    if before.inode == after.inode && before.version() == after.version() {
+        let mut renames = renames();
+        if renames.len() >= REMEMBERED {
+            renames.pop_front();
+        }
+        let (before_ns, after_ns) = (before.changed_ns, after.changed_ns);
+        renames.push_back(Renamed { inode: before.inode, before_ns, after_ns });
+    }
+}
+
+/// Whether nothing but renames of this process led an inode from one moment of its last change to the
+/// other.
+pub(super) fn lead_from(inode: u64, mut before_ns: u64, after_ns: u64) -> bool {
+    for renamed in renames().iter() {
+        if renamed.inode == inode && renamed.before_ns == before_ns {
+            before_ns = renamed.after_ns;
+        }
+    }
+    before_ns == after_ns
+}
+
+// A poisoned lock means a panic elsewhere; the list is whole after every step.
+fn renames() -> MutexGuard<'static, VecDeque<Renamed>> {
+    RENAMES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(inode: u64, changed_ns: u64) -> Option<Seen> {
+        Some(Seen { len: 1, modified_ns: 1, changed_ns, inode, links: 1, mode: 0, owner: (0, 0) })
+    }
+
+    #[test]
+    fn renames_are_followed_one_after_the_other_and_nothing_else_is() {
+        let inode = u64::MAX - 7;
+        remember(seen(inode, 1), seen(inode, 2));
+        remember(seen(inode, 2), seen(inode, 5));
+        remember(seen(inode, 6), seen(inode, 9));
+        assert!(lead_from(inode, 1, 5) && lead_from(inode, 2, 5) && lead_from(inode, 6, 9));
+        assert!(!lead_from(inode, 1, 6), "something else changed it between 5 and 6");
+        assert!(!lead_from(inode, 1, 9) && !lead_from(inode - 1, 1, 5));
+    }
+}

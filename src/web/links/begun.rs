@@ -1,0 +1,317 @@
+//! What somebody has begun of a link: the tokens that were given to them, and what the download
+//! services have told of each. Reads only. Whether a press continues a download is decided here, for
+//! the press itself and for the page that shows the button.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, Row};
+
+use crate::clock::Timestamp;
+use crate::config::{Resume, Settings};
+use crate::id::{FilePath, Jti};
+use crate::receipt::DeliveryState;
+use crate::web::accounts::from_column;
+use crate::web::links::key::LinkKey;
+
+/// Maximum number of tokens of one visitor that are looked at, the newest first.
+const MAX_LOOKED_AT: i64 = 2_000;
+
+/// For how long a continuation can be started, as the download services have it.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseRules {
+    /// The lease ends this long after the last byte …
+    pub lease: Duration,
+    /// … and at the latest this long after the redemption.
+    pub lease_max: Duration,
+    /// Who may come back for the rest.
+    pub resume: Resume,
+}
+
+impl LeaseRules {
+    /// Those of the settings.
+    pub fn new(settings: &Settings) -> LeaseRules {
+        let download = &settings.download;
+        LeaseRules { lease: download.lease, lease_max: download.lease_max, resume: download.resume }
+    }
+}
+
+/// Who presses the button of a link, as far as they can be recognized.
+///
+/// Invariant: somebody with a mark is recognized by the mark alone. The address counts only for a program
+/// or browser that keeps no cookies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visitor {
+    /// The mark of a browser with our cookie.
+    pub mark: Option<String>,
+    /// The keyed digest of the client's address; `None` where the address is not known or proves nothing.
+    pub client: Option<String>,
+}
+
+impl Visitor {
+    /// The visitor with that mark and address who presses the button of that recipient.
+    pub fn new(
+        mark: Option<String>,
+        address: Option<IpAddr>,
+        recipient: &str,
+        key: &LinkKey,
+        rules: &LeaseRules,
+    ) -> Visitor {
+        let counts = address.filter(|_| rules.resume == Resume::SameClient);
+        Visitor { mark, client: counts.map(|address| key.client(recipient, address)) }
+    }
+
+    /// Whether they are recognized by their address.
+    pub fn is_program(&self) -> bool {
+        self.mark.is_none() && self.client.is_some()
+    }
+}
+
+/// How far a token has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is not known to be redeemed, and still can be.
+    Unredeemed,
+    /// Bytes are on their way.
+    Running,
+    /// Nothing is on its way, the file is not whole, and the lease runs.
+    Interrupted,
+    /// The file went out whole.
+    Whole,
+    /// It can't be redeemed or continued any more.
+    Over,
+}
+
+/// A token that was given to somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its id.
+    pub jti: Jti,
+    /// The use that it belongs to.
+    pub use_id: String,
+    /// The file.
+    pub path: String,
+    /// The file's size at the press, in bytes.
+    pub size: u64,
+    /// The file's version at the press; empty where that is not known.
+    pub version: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// From when on it can't be redeemed.
+    pub expires_at: Timestamp,
+    /// Whether a first byte of it is known to have left.
+    pub used: bool,
+    /// Whether it may still be used: it was not revoked.
+    pub live: bool,
+    /// What the download service told of it last.
+    pub told: Option<Told>,
+}
+
+/// What a download service told of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// How far it has come.
+    pub state: DeliveryState,
+    /// Different bytes of the file that left.
+    pub bytes: u64,
+    /// When the token was redeemed.
+    pub redeemed_at: Timestamp,
+    /// When the last byte so far left.
+    pub last_at: Timestamp,
+}
+
+impl Begun {
+    /// How far it has come at `now`.
+    pub fn progress(&self, rules: &LeaseRules, now: Timestamp) -> Progress {
+        let Some(told) = &self.told else {
+            let can_be_redeemed = self.live && !self.used && now < self.expires_at;
+            return if can_be_redeemed { Progress::Unredeemed } else { Progress::Over };
+        };
+        if told.state == DeliveryState::Complete {
+            return Progress::Whole;
+        }
+        let idle_too_long = told.last_at.plus(rules.lease) <= now;
+        let kept_too_long = self.continues_until(rules).is_none_or(|end| end <= now);
+        match told.state {
+            _ if !self.live || kept_too_long || rules.resume == Resume::Off => Progress::Over,
+            DeliveryState::Running => Progress::Running,
+            DeliveryState::Broken if !idle_too_long => Progress::Interrupted,
+            DeliveryState::Broken | DeliveryState::Over | DeliveryState::Complete => Progress::Over,
+        }
+    }
+
+    /// The moment from which no continuation can be started, because the download service forgets the
+    /// lease then. `None` for what was not redeemed.
+    pub fn continues_until(&self, rules: &LeaseRules) -> Option<Timestamp> {
+        self.told.map(|told| told.redeemed_at.plus(rules.lease_max))
+    }
+
+    /// Whether the file is certainly not the one that was begun. One that is larger now may have grown,
+    /// which only the download service can tell.
+    pub fn is_of_another_file(&self, size: u64, version: &str) -> bool {
+        size < self.size || (size == self.size && !self.version.is_empty() && self.version != version)
+    }
+}
+
+/// Whether `visitor` may continue a download that has come that far by pressing again.
+pub fn may_continue(visitor: &Visitor, progress: Progress) -> bool {
+    match progress {
+        Progress::Interrupted => true,
+        // Somebody behind the same address may be the one to whom the bytes go.
+        Progress::Running => visitor.mark.is_some(),
+        Progress::Unredeemed | Progress::Whole | Progress::Over => false,
+    }
+}
+
+/// The tokens that `visitor` was given through the link of `recipient`, the newest first; those of one file
+/// where `file` names it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of<'e>(
+    database: impl Executor<'e, Database = Any>,
+    recipient: &str,
+    visitor: &Visitor,
+    file: Option<&FilePath>,
+) -> Result<Vec<Begun>, sqlx::Error> {
+    let (column, value) = match (&visitor.mark, &visitor.client) {
+        (Some(mark), _) => ("visitor", mark),
+        (None, Some(client)) => ("client", client),
+        (None, None) => return Ok(Vec::new()),
+    };
+    let query = format!(
+        "SELECT link_tokens.jti, link_tokens.use_id, link_tokens.path, link_tokens.size, link_tokens.version, \
+         link_tokens.issued_at, link_tokens.expires_at, link_tokens.state, receipts.state AS told, receipts.bytes, \
+         receipts.redeemed_at, receipts.last_at, (SELECT COUNT(*) FROM issued_tokens \
+         WHERE issued_tokens.jti = link_tokens.jti AND issued_tokens.revoke = 0) AS live \
+         FROM link_tokens JOIN link_uses ON link_uses.id = link_tokens.use_id \
+         LEFT JOIN receipts ON receipts.jti = link_tokens.jti \
+         WHERE link_tokens.{column} = $1 AND link_tokens.{column} <> '' AND link_uses.recipient = $2 \
+         AND link_tokens.state <> 'released' AND ($3 = '' OR link_tokens.path = $3) \
+         ORDER BY link_tokens.issued_at DESC, link_tokens.jti LIMIT $4"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(value)
+        .bind(recipient)
+        .bind(file.map(FilePath::as_str).unwrap_or_default())
+        .bind(MAX_LOOKED_AT)
+        .fetch_all(database)
+        .await?;
+    rows.iter().map(begun).collect()
+}
+
+fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
+    let bytes = |column: &str| -> Result<u64, sqlx::Error> {
+        Ok(u64::try_from(row.try_get::<Option<i64>, _>(column)?.unwrap_or(0)).unwrap_or(0))
+    };
+    let moment = |column: &str| -> Result<Timestamp, sqlx::Error> {
+        Ok(from_column(row.try_get::<Option<i64>, _>(column)?.unwrap_or(0)))
+    };
+    let state = row.try_get::<Option<String>, _>("told")?;
+    let told = match state.as_deref().map(DeliveryState::of_word) {
+        None => None,
+        Some(Some(state)) => Some(Told {
+            state,
+            bytes: bytes("bytes")?,
+            redeemed_at: moment("redeemed_at")?,
+            last_at: moment("last_at")?,
+        }),
+        Some(None) => return Err(sqlx::Error::Decode("unknown state of a delivery".into())),
+    };
+    let jti = row.try_get::<String, _>("jti")?;
+    Ok(Begun {
+        jti: jti.parse().map_err(|_| sqlx::Error::Decode("this is not a jti".into()))?,
+        use_id: row.try_get("use_id")?,
+        path: row.try_get("path")?,
+        size: bytes("size")?,
+        version: row.try_get("version")?,
+        issued_at: moment("issued_at")?,
+        expires_at: moment("expires_at")?,
+        used: row.try_get::<String, _>("state")? == "used",
+        live: row.try_get::<i64, _>("live")? > 0,
+        told,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn rules() -> LeaseRules {
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+        LeaseRules { lease: hours(1), lease_max: hours(24), resume: Resume::SameClient }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_secs(NOW.saturating_add_signed(seconds))
+    }
+
+    fn token(told: Option<(DeliveryState, i64, i64)>) -> Begun {
+        Begun {
+            jti: Jti::random().unwrap(),
+            use_id: "use".to_owned(),
+            path: "/books/a.txt".to_owned(),
+            size: 100,
+            version: "v".to_owned(),
+            issued_at: at(-10),
+            expires_at: at(110),
+            used: told.is_some(),
+            live: true,
+            told: told.map(|(state, redeemed, last)| Told {
+                state,
+                bytes: 9,
+                redeemed_at: at(redeemed),
+                last_at: at(last),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_token_has_come_as_far_as_was_told_and_its_lease_allows() {
+        use DeliveryState::{Broken, Complete, Over, Running};
+        let progress = |told| token(told).progress(&rules(), at(0));
+        assert_eq!(progress(None), Progress::Unredeemed);
+        assert_eq!(token(None).progress(&rules(), at(110)), Progress::Over, "its end has passed");
+        let receipt_forgotten = Begun { used: true, ..token(None) };
+        assert_eq!(receipt_forgotten.progress(&rules(), at(0)), Progress::Over);
+        assert_eq!(progress(Some((Running, -60, -1))), Progress::Running);
+        assert_eq!(progress(Some((Running, -24 * 3_600, -1))), Progress::Over, "24 h after the redemption");
+        assert_eq!(progress(Some((Broken, -60, -1))), Progress::Interrupted);
+        assert_eq!(progress(Some((Broken, -3_700, -3_599))), Progress::Interrupted);
+        assert_eq!(progress(Some((Broken, -3_700, -3_600))), Progress::Over, "1 h after the last byte");
+        assert_eq!(progress(Some((Over, -60, -1))), Progress::Over);
+        assert_eq!(progress(Some((Complete, -90_000, -90_000))), Progress::Whole, "for good");
+        let revoked = Begun { live: false, ..token(Some((Broken, -60, -1))) };
+        assert_eq!(revoked.progress(&rules(), at(0)), Progress::Over);
+        let off = LeaseRules { resume: Resume::Off, ..rules() };
+        assert_eq!(token(Some((Broken, -60, -1))).progress(&off, at(0)), Progress::Over);
+    }
+
+    #[test]
+    fn a_mark_may_continue_what_runs_and_an_address_only_what_was_interrupted() {
+        let browser = Visitor { mark: Some("m".to_owned()), client: Some("c".to_owned()) };
+        let program = Visitor { mark: None, client: Some("c".to_owned()) };
+        for (progress, by_mark, by_address) in [
+            (Progress::Unredeemed, false, false),
+            (Progress::Running, true, false),
+            (Progress::Interrupted, true, true),
+            (Progress::Whole, false, false),
+            (Progress::Over, false, false),
+        ] {
+            assert_eq!(may_continue(&browser, progress), by_mark, "{progress:?}");
+            assert_eq!(may_continue(&program, progress), by_address, "{progress:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_grew_may_be_the_same_and_one_that_shrank_or_was_replaced_is_not() {
+        let begun = token(None);
+        assert!(!begun.is_of_another_file(100, "v") && !begun.is_of_another_file(101, "w"));
+        assert!(begun.is_of_another_file(99, "v") && begun.is_of_another_file(100, "w"));
+        let unknown = Begun { version: String::new(), ..begun };
+        assert!(!unknown.is_of_another_file(100, "w"));
+    }
+}

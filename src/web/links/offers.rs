@@ -1,0 +1,221 @@
+//! What the page of a link offers to one visitor: for each file, what its button would do now.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::Row;
+
+use crate::clock::Timestamp;
+use crate::web::db::QueryError;
+use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
+use crate::web::links::{Link, Links, Recipient};
+
+/// Maximum number of rows that are read of the uses with which a visitor goes on.
+const MAX_ROWS: i64 = 20_000;
+
+/// A share of a file below this size says nothing: all of it lies in buffers at once.
+const SMALLEST_WITH_PERCENT: u64 = 64 * 1024;
+
+/// What the button of a file would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Begin a download.
+    Download,
+    /// Begin the one that was asked for already.
+    Starting,
+    /// A download is under way; its button continues it where it breaks off.
+    Running(Sent),
+    /// Continue what was interrupted.
+    Interrupted(Sent),
+    /// The visitor has the file, and may download it again.
+    DoneAgain,
+    /// The visitor has the file, and nothing is left.
+    Done,
+    /// The download can't be continued any more, but another one can begin.
+    LostAgain,
+    /// The download can't be continued any more, and nothing is left.
+    Lost,
+    /// Nothing is left.
+    Gone,
+}
+
+/// How much of a file was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Different bytes that left.
+    pub bytes: u64,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+impl Sent {
+    /// In whole percent, where that says anything; never 100, which only *whole* is.
+    pub fn percent(&self) -> Option<u64> {
+        let percent = u128::from(self.bytes) * 100 / u128::from(self.size.max(1));
+        (self.size >= SMALLEST_WITH_PERCENT).then(|| u64::try_from(percent.min(99)).unwrap_or(99))
+    }
+}
+
+/// The files of a link as one visitor stands to them.
+#[derive(Clone, Debug)]
+pub struct Offers {
+    begun: HashMap<String, Vec<Begun>>,
+    /// Of each use with which the visitor goes on, the files that it has.
+    uses: HashMap<String, HashSet<String>>,
+    /// Whether another use can begin.
+    has_left: bool,
+    is_program: bool,
+    rules: LeaseRules,
+    /// Whether the link has ended, so that nothing can begin.
+    ended: bool,
+    now: Timestamp,
+}
+
+impl Links {
+    /// What the link offers to that visitor at `now`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn offers(
+        &self,
+        link: &Link,
+        recipient: &Recipient,
+        visitor: &Visitor,
+        now: Timestamp,
+    ) -> Result<Offers, QueryError> {
+        let mut begun: HashMap<String, Vec<Begun>> = HashMap::new();
+        for one in begun::of(self.db.reader(), &recipient.id, visitor, None).await? {
+            begun.entry(one.path.clone()).or_default().push(one);
+        }
+        Ok(Offers {
+            begun,
+            uses: self.open_uses(recipient, visitor).await?,
+            has_left: recipient.left(link.uses) != Some(0),
+            is_program: visitor.is_program(),
+            rules: self.lease,
+            ended: link.ends_at.is_some_and(|end| now >= end),
+            now,
+        })
+    }
+
+    /// The uses with which the visitor goes on: those of their browser, or all of a named recipient.
+    async fn open_uses(
+        &self,
+        recipient: &Recipient,
+        visitor: &Visitor,
+    ) -> Result<HashMap<String, HashSet<String>>, QueryError> {
+        let named = recipient.email.is_some();
+        let mark = visitor.mark.as_deref().unwrap_or_default();
+        if mark.is_empty() && !named {
+            return Ok(HashMap::new());
+        }
+        let rows = sqlx::query(
+            "SELECT link_uses.id, link_tokens.path FROM link_uses JOIN link_tokens \
+             ON link_tokens.use_id = link_uses.id AND link_tokens.state <> 'released' \
+             WHERE link_uses.recipient = $1 AND ($2 = 1 OR link_uses.visitor = $3) \
+             AND link_uses.state <> 'released' LIMIT $4",
+        )
+        .bind(&recipient.id)
+        .bind(i64::from(named))
+        .bind(mark)
+        .bind(MAX_ROWS)
+        .fetch_all(self.db.reader())
+        .await?;
+        let mut uses: HashMap<String, HashSet<String>> = HashMap::new();
+        for row in rows {
+            uses.entry(row.try_get("id")?).or_default().insert(row.try_get("path")?);
+        }
+        Ok(uses)
+    }
+}
+
+impl Offers {
+    /// What the button of a file would do; `file` is its size and version now, where they were looked at.
+    pub fn of(&self, path: &str, file: Option<(u64, &str)>) -> Offer {
+        let can_begin = self.can_begin(path);
+        let mut best = if can_begin { Offer::Download } else { Offer::Gone };
+        for begun in self.begun.get(path).into_iter().flatten() {
+            let other = file.is_some_and(|(size, version)| begun.is_of_another_file(size, version));
+            let sent = Sent { bytes: begun.told.map_or(0, |told| told.bytes), size: begun.size };
+            let offer = match begun.progress(&self.rules, self.now) {
+                Progress::Running if !other => Offer::Running(sent),
+                Progress::Interrupted if !other => Offer::Interrupted(sent),
+                // A program gets another token with each press, as two programs behind one address do.
+                Progress::Unredeemed if !other && !self.ended && !self.is_program => Offer::Starting,
+                Progress::Unredeemed => continue,
+                Progress::Whole if can_begin => Offer::DoneAgain,
+                Progress::Whole => Offer::Done,
+                Progress::Running | Progress::Interrupted | Progress::Over if can_begin => Offer::LostAgain,
+                Progress::Running | Progress::Interrupted | Progress::Over => Offer::Lost,
+            };
+            if rank(offer) > rank(best) {
+                best = offer;
+            }
+        }
+        best
+    }
+
+    /// The files of which something was begun, or that a use has already: all others are alike.
+    pub fn special(&self) -> Vec<&str> {
+        let paths = self.begun.keys().chain(self.uses.values().flatten());
+        let mut paths: Vec<&str> = paths.map(String::as_str).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    /// Whether a file of which nothing was begun can be.
+    pub fn others(&self) -> Offer {
+        if !self.ended && (self.has_left || !self.uses.is_empty()) { Offer::Download } else { Offer::Gone }
+    }
+
+    /// Whether the link has something for this visitor although it has nothing for a new one.
+    pub fn has_own(&self) -> bool {
+        let has = |path: &str| {
+            let offer = self.of(path, None);
+            match offer {
+                Offer::Running(_) | Offer::Interrupted(_) | Offer::Starting => true,
+                Offer::Done | Offer::DoneAgain => !self.is_program,
+                Offer::Download | Offer::LostAgain => !self.has_left,
+                Offer::Lost | Offer::Gone => false,
+            }
+        };
+        let goes_on = !self.ended && !self.has_left && self.others() == Offer::Download;
+        self.begun.keys().any(|path| has(path)) || (goes_on && !self.is_program)
+    }
+
+    /// Whether this visitor has got a file of the link whole.
+    pub fn has_downloaded(&self) -> bool {
+        self.begun.values().flatten().any(|begun| begun.progress(&self.rules, self.now) == Progress::Whole)
+    }
+
+    fn can_begin(&self, path: &str) -> bool {
+        let goes_on = self.uses.values().any(|files| !files.contains(path));
+        !self.ended && (self.has_left || goes_on)
+    }
+}
+
+/// What counts where several downloads of one file were begun.
+fn rank(offer: Offer) -> u8 {
+    match offer {
+        Offer::Download | Offer::Gone => 0,
+        Offer::Lost | Offer::LostAgain => 1,
+        Offer::Done | Offer::DoneAgain => 2,
+        Offer::Starting => 3,
+        Offer::Running(_) => 4,
+        Offer::Interrupted(_) => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_never_whole_and_says_nothing_of_a_small_file() {
+        assert_eq!(Sent { bytes: 3, size: 4 }.percent(), None);
+        assert_eq!(Sent { bytes: 65_535, size: 65_536 }.percent(), Some(99));
+        assert_eq!(Sent { bytes: 100_000, size: 100_000 }.percent(), Some(99));
+        assert_eq!(Sent { bytes: 9_000, size: 100_000 }.percent(), Some(9));
+        assert_eq!(Sent { bytes: u64::MAX, size: u64::MAX }.percent(), Some(99));
+    }
+}

@@ -1,0 +1,217 @@
+//! The keys of nodes in the database: only what is needed to recognize one.
+
+use std::collections::BTreeSet;
+
+use sqlx::{Any, Row, Transaction};
+
+use super::{Nodes, stored};
+use crate::clock::Timestamp;
+use crate::secret::{RandomError, Secret};
+use crate::web::accounts::{from_column, to_column};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::{Database, QueryError};
+
+/// What an operator wanted of a node could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The database failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// No random bytes for a key.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The settings name no such node.
+    #[error("the settings have no `[[node]]` with the name `{0}`")]
+    Unknown(String),
+    /// It has a key already.
+    #[error("the node `{0}` has a key already; `oncelink nodes rekey {0}` gives it another")]
+    HasKey(String),
+    /// It has no key.
+    #[error("the node `{0}` has no key; `oncelink nodes add {0}` makes one")]
+    HasNoKey(String),
+    /// There is nothing to remove.
+    #[error("there is no node `{0}`; `oncelink nodes list` shows which there are")]
+    NotThere(String),
+}
+
+impl From<sqlx::Error> for NodeError {
+    fn from(error: sqlx::Error) -> NodeError {
+        QueryError::from(error).into()
+    }
+}
+
+/// A node that had a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedNode {
+    /// Its name.
+    pub name: String,
+    /// The audience of its tokens when it got the key.
+    pub audience: String,
+    /// When its key was made.
+    pub made_at: Timestamp,
+    /// When it was removed.
+    pub removed_at: Option<Timestamp>,
+}
+
+/// The names of all nodes with a key.
+pub(super) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError> {
+    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM node_keys WHERE removed_at IS NULL")
+        .fetch_all(db.reader())
+        .await?;
+    Ok(names.into_iter().collect())
+}
+
+/// Whose key has that digest.
+pub(super) async fn name_of(db: &Database, digest: &str) -> Result<Option<String>, QueryError> {
+    Ok(sqlx::query_scalar("SELECT name FROM node_keys WHERE digest = $1 AND removed_at IS NULL")
+        .bind(digest)
+        .fetch_optional(db.reader())
+        .await?)
+}
+
+/// The digest of a node's key.
+pub(super) async fn digest_of(db: &Database, name: &str) -> Result<Option<String>, QueryError> {
+    Ok(sqlx::query_scalar("SELECT digest FROM node_keys WHERE name = $1 AND removed_at IS NULL")
+        .bind(name)
+        .fetch_optional(db.reader())
+        .await?)
+}
+
+impl Nodes {
+    /// Gives a node of the settings its first key. The key is told once, here, and stored nowhere.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn add(&self, name: &str, now: Timestamp) -> Result<Secret, NodeError> {
+        let mut transaction = self.db.begin().await?;
+        if has_key(&mut transaction, name).await? {
+            return Err(NodeError::HasKey(name.to_owned()));
+        }
+        let key = self.set_key(&mut transaction, name, now).await?;
+        self.finish(transaction, Deed::NodeAdded, name, now).await?;
+        Ok(key)
+    }
+
+    /// Gives a node another key; the one before is worth nothing from now on.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn rekey(&self, name: &str, now: Timestamp) -> Result<Secret, NodeError> {
+        let mut transaction = self.db.begin().await?;
+        if self.named(name).is_some() && !has_key(&mut transaction, name).await? {
+            return Err(NodeError::HasNoKey(name.to_owned()));
+        }
+        let key = self.set_key(&mut transaction, name, now).await?;
+        self.finish(transaction, Deed::NodeRekeyed, name, now).await?;
+        Ok(key)
+    }
+
+    /// Takes a node out for good: it gets no tokens, nothing that it tells is heard, nothing waits for
+    /// it. `name` is a node's, or that of one of several processes that share a node's address.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn remove(&self, name: &str, now: Timestamp) -> Result<(), NodeError> {
+        let mut transaction = self.db.begin().await?;
+        let audience: Option<String> =
+            sqlx::query_scalar("SELECT audience FROM node_keys WHERE name = $1 AND removed_at IS NULL")
+                .bind(name)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let audience = match (audience, self.named(name)) {
+            (Some(_), Some(node)) => Some(node.public_url.clone()),
+            (audience, _) => audience,
+        };
+        match &audience {
+            Some(audience) => {
+                sqlx::query(
+                    "UPDATE node_keys SET digest = '', audience = $1, removed_at = $2 WHERE name = $3",
+                )
+                .bind(audience)
+                .bind(to_column(now))
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+                sqlx::query("DELETE FROM revocations WHERE node = $1")
+                    .bind(audience)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            // One of several that share an address, or of a time when there was no key for each.
+            None => {
+                let gone =
+                    sqlx::query("UPDATE nodes SET removed_at = $1 WHERE name = $2 AND removed_at IS NULL")
+                        .bind(to_column(now))
+                        .bind(name)
+                        .execute(&mut *transaction)
+                        .await?;
+                if gone.rows_affected() == 0 {
+                    return Err(NodeError::NotThere(name.to_owned()));
+                }
+            }
+        }
+        self.finish(transaction, Deed::NodeRemoved, name, now).await
+    }
+
+    /// All nodes that have, or had, a key, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keyed(&self) -> Result<Vec<KeyedNode>, QueryError> {
+        let rows = sqlx::query("SELECT name, audience, made_at, removed_at FROM node_keys ORDER BY name")
+            .fetch_all(self.db.reader())
+            .await?;
+        let keyed = rows.iter().map(|row| {
+            Ok(KeyedNode {
+                name: row.try_get("name")?,
+                audience: row.try_get("audience")?,
+                made_at: from_column(row.try_get("made_at")?),
+                removed_at: row.try_get::<Option<i64>, _>("removed_at")?.map(from_column),
+            })
+        });
+        Ok(keyed.collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    async fn set_key(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Secret, NodeError> {
+        let node = self.named(name).filter(|_| self.listed);
+        let node = node.ok_or_else(|| NodeError::Unknown(name.to_owned()))?;
+        let key = Secret::random::<32>()?;
+        sqlx::query(
+            "INSERT INTO node_keys (name, audience, digest, made_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (name) DO UPDATE SET audience = excluded.audience, digest = excluded.digest, \
+             made_at = excluded.made_at, removed_at = NULL",
+        )
+        .bind(name)
+        .bind(&node.public_url)
+        .bind(stored(&key.digest()))
+        .bind(to_column(now))
+        .execute(&mut **transaction)
+        .await?;
+        Ok(key)
+    }
+
+    async fn finish(
+        &self,
+        mut transaction: Transaction<'static, Any>,
+        deed: Deed,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<(), NodeError> {
+        audit::append(&mut transaction, &Actor::operator(), deed, name, now).await?;
+        Ok(self.db.commit(transaction).await?)
+    }
+}
+
+async fn has_key(transaction: &mut Transaction<'static, Any>, name: &str) -> Result<bool, sqlx::Error> {
+    let keys: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM node_keys WHERE name = $1 AND removed_at IS NULL")
+            .bind(name)
+            .fetch_one(&mut **transaction)
+            .await?;
+    Ok(keys > 0)
+}

@@ -1,0 +1,124 @@
+//! A download service in another process, spoken to at its inner address: told of revocations, and
+//! asked whether it is that node, holds our keys and can serve. Only signed commands go there.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::receipt::PROOF_HEADER;
+use crate::secret::Digest;
+use crate::web::issue::{IssueError, Issuer};
+use crate::web::revocations::{RevokeError, RevokeTokens};
+
+/// How long a node may take to put revocations on record …
+const PATIENCE: Duration = Duration::from_secs(10);
+/// … to be reached …
+const CONNECT: Duration = Duration::from_secs(3);
+/// … and to say whether it is ready.
+const ASKING: Duration = Duration::from_secs(3);
+
+/// Longest proof that is looked at.
+const LONGEST_PROOF: usize = 64;
+
+/// One node, reached over HTTP.
+pub struct OverHttp {
+    /// Signs the commands, for this node alone.
+    issuer: Issuer,
+    client: reqwest::Client,
+    inner_url: String,
+}
+
+/// What is wrong with a node.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Nobody answers.
+    #[error("cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// It does not take our commands.
+    #[error("refuses our commands: it holds other public keys than ours, or it is another node")]
+    Refuses,
+    /// Whoever answers does not show the node's key.
+    #[error(
+        "does not show its node key: another key lies in its `download.node_key`, or something else answers"
+    )]
+    WrongKey,
+    /// It is that node, but can't serve now.
+    #[error("is not ready")]
+    NotReady,
+    /// Something else answers.
+    #[error("answers {0}, as no download service does")]
+    Answer(u16),
+    /// It could not be asked.
+    #[error("could not be asked")]
+    Issue(#[from] IssueError),
+}
+
+impl Trouble {
+    /// What anybody may know of it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Trouble::Unreachable(_) => "cannot be reached",
+            Trouble::Refuses => "refuses our commands",
+            Trouble::WrongKey => "does not show its node key",
+            Trouble::NotReady => "is not ready",
+            Trouble::Answer(_) => "does not answer as a download service",
+            Trouble::Issue(_) => "could not be asked",
+        }
+    }
+}
+
+impl OverHttp {
+    /// The node at `inner_url`, which has the audience of `issuer`.
+    ///
+    /// # Errors
+    /// When TLS can't be set up.
+    pub fn new(issuer: Issuer, inner_url: &str) -> Result<OverHttp, reqwest::Error> {
+        // Commands are secrets: no redirect and no proxy may see them.
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let builder = builder.no_proxy().connect_timeout(CONNECT).timeout(PATIENCE);
+        // A machine without the system's certificates can still talk plain http to its neighbour.
+        let plain = inner_url.starts_with("http://");
+        let builder = if plain { builder.tls_certs_only([]) } else { builder };
+        Ok(OverHttp { issuer, client: builder.build()?, inner_url: inner_url.to_owned() })
+    }
+
+    /// Asks whether it is the node that has `key`, holds the public key of who asks, and can serve.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub async fn ask(&self, key: Option<&Digest>, now: Timestamp) -> Result<(), Trouble> {
+        let question = self.issuer.issue_question(now)?;
+        let at = format!("{}/readyz", self.inner_url);
+        let request = self.client.get(at).bearer_auth(&question.token).timeout(ASKING);
+        let answer = request.send().await.map_err(Trouble::Unreachable)?;
+        let status = answer.status().as_u16();
+        if !matches!(status, 200 | 503) {
+            return Err(if status == 403 { Trouble::Refuses } else { Trouble::Answer(status) });
+        }
+        let shown = answer.headers().get(PROOF_HEADER).and_then(|proof| proof.to_str().ok());
+        let proven =
+            key.zip(shown.filter(|shown| shown.len() <= LONGEST_PROOF)).is_some_and(|(key, shown)| {
+                Digest::of(shown.as_bytes()) == Digest::of(key.prove(&question.jti.to_string()).as_bytes())
+            });
+        match (proven, status) {
+            (false, _) => Err(Trouble::WrongKey),
+            (true, 503) => Err(Trouble::NotReady),
+            (true, _) => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl RevokeTokens for OverHttp {
+    async fn revoke(&self, jtis: &[Jti], now: Timestamp) -> Result<(), RevokeError> {
+        let command = self.issuer.issue_command(jtis, now)?;
+        let at = format!("{}/revocations", self.inner_url);
+        let answer = self.client.post(at).bearer_auth(&command.token).send().await?;
+        match answer.status().as_u16() {
+            204 => Ok(()),
+            status => Err(RevokeError::Answer(status)),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The way to one node: what waits for it is delivered in order and in bounded commands, and tried again
+//! with growing pauses while it fails.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use sqlx::Row;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use crate::clock::Timestamp;
+use crate::config::NodeSettings;
+use crate::id::Jti;
+use crate::telemetry::chain;
+use crate::token::claims::MAX_REVOKED;
+use crate::web::db::{Database, QueryError};
+use crate::web::revocations::{REMIND_EVERY, RevokeError, RevokeTokens};
+
+/// Jtis in one command, so that its token stays well below the longest that is read.
+const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };
+
+/// The pause after a failure doubles from the one …
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// … to the other. What is marked meanwhile is tried a second after the last attempt.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+
+/// One node's revocations.
+pub(super) struct Lane {
+    pub(super) node: NodeSettings,
+    way: OnceLock<Arc<dyn RevokeTokens>>,
+    /// Something was marked in this process.
+    marked: Notify,
+    /// Something waits, whoever marked it.
+    found: Notify,
+    /// Since it fails, if it does: when that was said last.
+    failing: Mutex<Option<Timestamp>>,
+}
+
+impl Lane {
+    pub(super) fn new(node: NodeSettings) -> Lane {
+        Lane {
+            node,
+            way: OnceLock::new(),
+            marked: Notify::new(),
+            found: Notify::new(),
+            failing: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn tell_by(&self, to: Arc<dyn RevokeTokens>) {
+        let _only_the_first_counts = self.way.set(to);
+    }
+
+    pub(super) fn has_way(&self) -> bool {
+        self.way.get().is_some()
+    }
+
+    pub(super) fn wake(&self) {
+        self.marked.notify_one();
+    }
+
+    pub(super) fn found(&self) {
+        self.found.notify_one();
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// How many wait for this node.
+    pub(super) async fn waiting(&self, db: &Database) -> Result<i64, QueryError> {
+        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM revocations WHERE node = $1")
+            .bind(&self.node.public_url)
+            .fetch_one(db.reader())
+            .await?)
+    }
+
+    /// Delivers all that waits, and returns how many that were.
+    pub(super) async fn deliver(&self, db: &Database, now: Timestamp) -> Result<usize, RevokeError> {
+        let Some(to) = self.way.get() else { return Ok(0) };
+        let mut delivered = 0;
+        loop {
+            let rows =
+                sqlx::query("SELECT jti FROM revocations WHERE node = $1 ORDER BY marked_at, jti LIMIT $2")
+                    .bind(&self.node.public_url)
+                    .bind(PER_COMMAND)
+                    .fetch_all(db.reader())
+                    .await?;
+            let texts = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+            let jtis: Vec<Jti> = texts.iter().filter_map(|jti| jti.parse().ok()).collect();
+            if texts.is_empty() {
+                return Ok(delivered);
+            }
+            if !jtis.is_empty() {
+                to.revoke(&jtis, now).await?;
+            }
+            let mut transaction = db.begin().await?;
+            for jti in &texts {
+                sqlx::query("DELETE FROM revocations WHERE jti = $1 AND node = $2")
+                    .bind(jti)
+                    .bind(&self.node.public_url)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            db.commit(transaction).await?;
+            delivered += jtis.len();
+        }
+    }
+
+    /// Delivers what is marked, for ever.
+    pub(super) async fn run(&self, db: &Database, now: impl Fn() -> Timestamp) {
+        let mut pause: Option<Duration> = None;
+        loop {
+            match pause {
+                None => {
+                    tokio::select! {
+                        () = self.marked.notified() => {}
+                        () = self.found.notified() => {}
+                    }
+                }
+                Some(pause) => {
+                    sleep(pause.min(BETWEEN_ATTEMPTS)).await;
+                    let rest = pause.saturating_sub(BETWEEN_ATTEMPTS);
+                    let _marked_or_not = timeout(rest, self.marked.notified()).await;
+                }
+            }
+            match self.deliver(db, now()).await {
+                Ok(count) => {
+                    pause = None;
+                    self.works_again();
+                    if count > 0 {
+                        tracing::info!(count, node = self.node.name, "tokens revoked");
+                    }
+                }
+                Err(error) => {
+                    let next = pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
+                    pause = Some(next);
+                    self.fails(&error, self.waiting(db).await.unwrap_or_default(), now());
+                }
+            }
+        }
+    }
+
+    fn works_again(&self) {
+        if self.failing.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            tracing::info!(node = self.node.name, "revocations reach the download service again");
+        }
+    }
+
+    /// Says it at once, and once an hour as long as it lasts.
+    fn fails(&self, error: &RevokeError, count: i64, now: Timestamp) {
+        let (node, cause) = (&self.node.name, chain(error));
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match *failing {
+            None => tracing::warn!(count, node, cause, "tokens wait to be revoked; trying on"),
+            Some(said) if now.since(said) >= REMIND_EVERY => {
+                tracing::error!(count, node, cause, "tokens still wait to be revoked; trying on");
+            }
+            Some(_) => return,
+        }
+        *failing = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_waits_is_told_at_once_and_then_once_an_hour() {
+        let lane = Lane::new(NodeSettings {
+            name: "eu".to_owned(),
+            public_url: "https://eu.example".to_owned(),
+            inner_url: "http://10.0.0.7:8081".to_owned(),
+            weight: 1,
+        });
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let at = |seconds: u64| Timestamp::from_secs(1_800_000_000 + seconds);
+        with_default(subscriber, || {
+            for seconds in [0, 10, 3599, 3600, 3700, 7200] {
+                lane.fails(&RevokeError::Answer(503), 2, at(seconds));
+            }
+            lane.works_again();
+            lane.fails(&RevokeError::Answer(503), 2, at(7201));
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let levels: Vec<&str> = text.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+        assert_eq!(levels, ["WARN", "ERROR", "ERROR", "INFO", "WARN"], "{text}");
+        assert!(text.lines().next().unwrap().contains("count=2") && text.contains("eu"), "{text}");
+        assert!(text.contains("the download service answered 503"), "{text}");
+    }
+}

@@ -1,0 +1,141 @@
+// Keeps the public page of a link true: what the buttons do, how far a download has come, and what was wrong
+// with the last press. Without it the page is as it was when it was loaded.
+(() => {
+  "use strict";
+
+  const form = document.getElementById("downloads");
+  if (!form) return;
+  const news = document.getElementById("news");
+  const left = document.getElementById("left");
+  // Password and code; `null` where none is asked for.
+  const proofs = document.getElementById("proofs");
+  const rows = [...form.querySelectorAll("li[data-file]")];
+
+  // Where each file counts without cookies, it is said before the first press.
+  const noCookies = document.getElementById("no-cookies");
+  const soon = 1000;
+  const longest = 30000;
+  // After a press somebody waits for the first sign of the download.
+  const patience = 60 * 1000;
+  let pressedAt = 0;
+  let pressed = "";
+  let wait = soon;
+  let timer = 0;
+  let known = "";
+  let busy = rows.some((row) => row.dataset.offer === "running");
+
+  const say = (words) => {
+    if (news.textContent === words) return;
+    news.textContent = words;
+    news.hidden = words === "";
+  };
+
+  const show = (row, state) => {
+    row.dataset.offer = state.state;
+    const status = row.querySelector(".how");
+    if (status.textContent !== state.status) status.textContent = state.status;
+    const button = row.querySelector("button");
+    const does = button.querySelector(".does");
+    const words = state.button || "";
+    if (does.textContent !== words) does.textContent = words;
+    button.hidden = words === "";
+    if (!button.classList.contains("small")) {
+      button.classList.toggle("primary", ["available", "starting", "interrupted"].includes(state.state));
+    }
+  };
+
+  const askIfNeeded = () => {
+    if (proofs) proofs.hidden = rows.every((row) => row.querySelector("button").hidden);
+  };
+
+  const apply = (state) => {
+    if (noCookies) noCookies.hidden = state.keeps_cookie;
+    if (state.closed) {
+      say(`${state.closed}.`);
+      left.textContent = "None";
+      for (const row of rows) row.querySelector("button").hidden = true;
+      askIfNeeded();
+      busy = false;
+      return;
+    }
+    left.textContent = state.left;
+    const files = new Map(state.files.map((file) => [file.file, file]));
+    busy = false;
+    for (const row of rows) {
+      const own = files.get(row.dataset.file) || state.others;
+      const before = row.dataset.offer;
+      show(row, own);
+      busy ||= own.state === "running";
+      if (row.dataset.file !== pressed) continue;
+      if (own.state === "running") say("Your download has started.");
+      else if (own.state === "interrupted" && before === "running") say("Your download was interrupted. You can continue it.");
+      else if (own.state === "downloaded") {
+        say("Your download is complete.");
+        pressedAt = 0;
+      }
+    }
+    askIfNeeded();
+  };
+
+  const look = async () => {
+    timer = 0;
+    if (document.hidden) return;
+    try {
+      const headers = known ? { "if-none-match": known } : {};
+      const answer = await fetch(form.dataset.state, { headers, redirect: "error" });
+      if (answer.status === 404) return;
+      if (answer.ok) {
+        known = answer.headers.get("etag") || "";
+        apply(await answer.json());
+        wait = soon;
+      } else if (answer.status === 304) {
+        // Nothing is new: a download that stands still is looked at less and less often.
+        wait = Math.min(wait * 1.1, 10000);
+      } else {
+        wait = Math.min(wait * 2, longest);
+      }
+    } catch {
+      // The server or the network is away; the next look will show.
+      wait = Math.min(wait * 2, longest);
+    }
+    next();
+  };
+
+  const next = () => {
+    const waits = pressedAt && Date.now() - pressedAt < patience;
+    if (!timer && !document.hidden && (busy || waits)) timer = setTimeout(look, wait);
+  };
+
+  const now = () => {
+    clearTimeout(timer);
+    wait = soon;
+    timer = setTimeout(look, 0);
+  };
+
+  form.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (!button || button.name !== "file") return;
+    pressed = button.value;
+    pressedAt = Date.now();
+    // What was wrong with the press before is past; if this one is wrong, another page says so.
+    for (const error of form.querySelectorAll(".field-error")) error.remove();
+    for (const field of form.querySelectorAll("[aria-invalid]")) {
+      const described = (field.getAttribute("aria-describedby") || "").split(" ");
+      field.removeAttribute("aria-invalid");
+      field.setAttribute("aria-describedby", described.filter((id) => document.getElementById(id)).join(" "));
+    }
+    for (const notice of document.querySelectorAll("main [role=alert]:not(#no-cookies)")) notice.remove();
+    say("Starting your download…");
+    // The form is sent with the button; a second press in a moment would be another request.
+    setTimeout(() => { button.disabled = true; }, 0);
+    setTimeout(() => { button.disabled = false; }, 3000);
+    clearTimeout(timer);
+    wait = soon;
+    timer = setTimeout(look, 300);
+  });
+
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) now(); });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) now(); });
+  if (noCookies) now();
+  next();
+})();

@@ -1,0 +1,129 @@
+//! The byte bound: no more than 3 × size + 8 MiB leave for one jti, however often the node restarts or is
+//! killed, and however many nodes share the store.
+
+use std::io;
+
+use crate::shared_store::two_nodes;
+use crate::support::client::{Client, Partial};
+use crate::support::process::{Download, Site};
+use crate::support::{Node, pattern};
+
+const MIB: usize = 1024 * 1024;
+
+/// Asks for the whole file by its key until that is refused; returns how many bytes came.
+async fn take_all(link: &str, key: &str) -> usize {
+    let mut got = 0;
+    loop {
+        let reply = Client::default().get_with(link, &[("if-match", key)]).await;
+        if reply.status != 200 {
+            assert_eq!(reply.slug(), "used-token");
+            return got;
+        }
+        got += reply.body.len();
+        assert!(got < 1000 * MIB, "no end of it");
+    }
+}
+
+#[actix_web::test]
+async fn restarts_do_not_start_the_count_anew() {
+    for size in [MIB, 3 * MIB] {
+        let mut node = Node::start().await;
+        node.put("a.bin", &pattern(size));
+        let link = node.link("a.bin");
+        let first = Client::default().get(&link).await;
+        let mut got = first.body.len() + take_all(&link, &first.etag()).await;
+        assert!(got > 3 * size, "as long as the node lives, all of the bound may be used");
+        for _ in 0..3 {
+            node = node.restart().await;
+            got += take_all(&link, &first.etag()).await;
+        }
+        assert!(got <= 3 * size + 8 * MIB, "{got} of {size}");
+        node.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn after_a_restart_twice_the_file_may_leave_by_key_in_however_many_starts() {
+    let mut node = Node::start().await;
+    let size = 6 * MIB;
+    node.put("a.bin", &pattern(size));
+    let link = node.link("a.bin");
+    let key = Partial::open(1, &link, "", 1000).await.header("etag").unwrap().to_owned();
+    let mut served = 0;
+    for _ in 0..5 {
+        node = node.restart().await;
+        served += usize::from(Client::default().get_with(&link, &[("if-match", &key)]).await.status == 200);
+    }
+    assert_eq!(served, 2);
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn what_breaks_again_and_again_in_one_start_is_counted_as_far_as_it_was_sent() {
+    let node = Node::start().await;
+    node.put("a.bin", &pattern(24 * MIB));
+    let link = node.link("a.bin");
+    let key = Partial::open(1, &link, "", 1000).await.header("etag").unwrap().to_owned();
+    let fields = format!("If-Match: {key}\r\n");
+    for _ in 0..12 {
+        assert_eq!(Partial::open(1, &link, &fields, 1000).await.status(), 200);
+    }
+    assert_eq!(Client::default().get_with(&link, &[("if-match", &key)]).await.status, 200);
+    node.stop().await;
+}
+
+#[test]
+fn kills_do_not_start_the_count_anew() {
+    let site = Site::new();
+    let size = 5 * MIB;
+    site.put("big.bin", &pattern(size));
+    let ticket = site.ticket("big.bin");
+    let mut node = site.start();
+    let first = Download::begin(site.address, &ticket.path, "").unwrap();
+    let fields = format!("If-Match: {}\r\n", first.header("etag").unwrap());
+    let mut got = first.finish().unwrap().body.len();
+    for round in 0..8 {
+        // One is read whole, one is under way when the node is killed: what was reserved for it is gone.
+        for whole in [true, false] {
+            let more = Download::begin(site.address, &ticket.path, &fields).unwrap();
+            assert!([200, 410].contains(&more.status()), "{}", more.head);
+            if more.status() == 410 {
+                continue;
+            }
+            match whole {
+                true => got += more.finish().unwrap().body.len(),
+                false => {
+                    node.kill();
+                    let cut: io::Result<_> = more.finish();
+                    got += cut.map_or(size, |answer| answer.body.len());
+                    node = site.start();
+                }
+            }
+        }
+        assert!(got <= 3 * size + 8 * MIB, "{got} after {round} rounds");
+    }
+    let refused = Download::begin(site.address, &ticket.path, &fields).unwrap();
+    assert_eq!(refused.status(), 410);
+    node.kill();
+}
+
+#[actix_web::test]
+async fn nodes_that_share_a_store_share_the_bound() {
+    let Some((first, mut second, _)) = two_nodes().await else { return };
+    let size = 3 * MIB;
+    first.put("a.bin", &pattern(size));
+    let path = format!("/d/{}", first.issue("a.bin", |_| {}).token);
+    let whole = Client::default().get(&first.url(&path)).await;
+    let mut got = whole.body.len();
+    let by_key = [("if-match", &*whole.etag())];
+    for _ in 0..6 {
+        for node in [&second, &first] {
+            let reply = Client::default().get_with(&node.url(&path), &by_key).await;
+            got += if reply.status == 200 { reply.body.len() } else { 0 };
+        }
+        second = second.restart().await;
+    }
+    assert!(got > 3 * size && got <= 3 * size + 8 * MIB, "{got}");
+    first.stop().await;
+    second.stop().await;
+}

@@ -1,0 +1,383 @@
+//! Several download services: which of them get tokens and are heard, and how revocations reach each.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use oncelink::clock::{Clock, Timestamp};
+use oncelink::config::{NodeSettings, Settings};
+use oncelink::id::Jti;
+use oncelink::receipt::{DeliveryState, Receipt, Report};
+use oncelink::server::{self, Role, Running};
+use oncelink::used_tokens::sled::SledUsedTokens;
+use tempfile::TempDir;
+
+use crate::support::T0;
+use crate::support::client::Client;
+use crate::support::deliveries::{Desk, LINK, eventually, settings};
+use crate::support::web::{Browser, PASSWORD};
+
+/// An address of this test's own.
+fn free_address() -> SocketAddr {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::atomic::{AtomicU8, Ordering};
+    static HOSTS: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, 96 + HOSTS.fetch_add(1, Ordering::Relaxed), high, low.max(1));
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A web app with two listed nodes, `one` and `two`, each on a data directory of its own. What clients
+/// call them leads nowhere: they are asked at their inner addresses.
+struct Site {
+    web: Option<Running>,
+    nodes: Vec<Option<Running>>,
+    settings: Settings,
+    desk: Desk,
+    clock: Clock,
+    folder: TempDir,
+}
+
+fn node(name: &str, at: SocketAddr) -> NodeSettings {
+    NodeSettings {
+        name: name.to_owned(),
+        public_url: format!("https://{name}.example.org"),
+        inner_url: format!("http://{at}"),
+        weight: 1,
+    }
+}
+
+impl Site {
+    async fn start() -> Site {
+        let folder = TempDir::new().unwrap();
+        let mut settings = settings(&folder);
+        settings.web.listen = free_address();
+        settings.web.public_url = format!("http://{}", settings.web.listen);
+        settings.download.receipts = format!("{}/receipts", settings.web.public_url);
+        settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
+        settings.nodes = vec![node("one", free_address()), node("two", free_address())];
+        let clock = Clock::manual(T0);
+        let web = server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap();
+        let desk = Desk::open(&settings, clock.clone()).await;
+        desk.link(None, "never").await;
+        Site { web: Some(web), nodes: vec![None, None], settings, desk, clock, folder }
+    }
+
+    /// Gives a node a key and starts it.
+    async fn add(&mut self, at: usize) {
+        let name = self.settings.nodes[at].name.clone();
+        let key = self.desk.db.nodes.add(&name, T0).await.unwrap();
+        std::fs::write(self.key_file(at), key.reveal()).unwrap();
+        self.start_node(at).await;
+    }
+
+    fn key_file(&self, at: usize) -> std::path::PathBuf {
+        self.folder.path().join(format!("key{at}"))
+    }
+
+    async fn start_node(&mut self, at: usize) {
+        let listed = &self.settings.nodes[at];
+        let mut own = self.settings.clone();
+        own.nodes.clear();
+        own.data_dir = self.folder.path().join(format!("node{at}"));
+        own.download.listen = listed.inner_url.strip_prefix("http://").unwrap().parse().unwrap();
+        own.download.public_url.clone_from(&listed.public_url);
+        own.download.node_key = self.key_file(at);
+        let path = own.used_tokens_dir();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let store = Arc::new(SledUsedTokens::open(&path, &self.clock, Some(T0)).unwrap());
+        let node = server::start_with(own, Role::Download, self.clock.clone(), Some(store)).await.unwrap();
+        self.nodes[at] = Some(node);
+    }
+
+    async fn stop_node(&mut self, at: usize) {
+        self.nodes[at].take().unwrap().stop().await;
+    }
+
+    fn put(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.folder.path().join("share").join(name), content).unwrap();
+    }
+
+    async fn browser(&self) -> Browser {
+        let mut browser = Browser::at(&self.settings.web.public_url);
+        assert_eq!(browser.log_in("ada@example.org", PASSWORD).await.status, 303);
+        browser
+    }
+
+    /// The address that Download leads to, and the same at the node's inner address.
+    async fn press(&self, browser: &mut Browser, file: &str) -> (String, String) {
+        let answer = browser.fill("/files/files", "/download", &[("file", file)]).await;
+        let public = answer.location.unwrap_or_else(|| panic!("{}", answer.body));
+        let node = self.settings.nodes.iter().find(|node| public.starts_with(&node.public_url));
+        let node = node.unwrap_or_else(|| panic!("{public} is no node's"));
+        (public.clone(), public.replace(&node.public_url, &node.inner_url))
+    }
+
+    async fn readyz(&self) -> String {
+        let answer = Client::default().get(&format!("{}/readyz", self.settings.web.public_url)).await;
+        assert_eq!(answer.status, 200);
+        String::from_utf8(answer.body).unwrap()
+    }
+
+    async fn waiting(&self, at: usize) -> i64 {
+        let waiting = self.desk.db.issued.revocations.waiting().await.unwrap();
+        waiting.get(&self.settings.nodes[at].public_url).copied().unwrap_or_default()
+    }
+
+    async fn stop(mut self) {
+        for node in self.nodes.iter_mut().filter_map(Option::take) {
+            node.stop().await;
+        }
+        self.web.take().unwrap().stop().await;
+        self.desk.db.db.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_node_without_a_key_gets_no_tokens_and_where_no_node_has_one_nothing_is_issued() {
+    let mut site = Site::start().await;
+    site.put("a.bin", b"content");
+    let mut browser = site.browser().await;
+    let refused = browser.fill("/files/files", "/download", &[("file", "/files/a.bin")]).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+    assert!(site.readyz().await.contains("no download service may be given tokens"));
+    let issued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens")
+        .fetch_one(site.desk.db.db.reader())
+        .await
+        .unwrap();
+    assert_eq!(issued, 0, "nothing is spent");
+    site.add(1).await;
+    let (public, inner) = site.press(&mut browser, "/files/a.bin").await;
+    assert!(public.starts_with("https://two.example.org/d/"), "the only one with a key: {public}");
+    assert_eq!(Client::default().get(&inner).await.body, b"content");
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobody() {
+    let mut site = Site::start().await;
+    site.put("a.bin", b"content");
+    site.add(0).await;
+    let mut browser = site.browser().await;
+    let (_, waits_on_one) = site.press(&mut browser, "/files/a.bin").await;
+    site.add(1).await;
+    site.stop_node(0).await;
+    let jti = |address: &str| claims(address)["jti"].as_str().unwrap().parse::<Jti>().unwrap();
+    let revocations = &site.desk.db.issued.revocations;
+    let second = Jti::from_bytes([7; 16]);
+    let both: Vec<&str> = site.settings.nodes.iter().map(|node| node.public_url.as_str()).collect();
+    let (later, now) = (T0.plus(std::time::Duration::from_secs(3600)), site.clock.now());
+    revocations.mark(&[second, jti(&waits_on_one)], &both, later, now).await.unwrap();
+    eventually("the node that is up has both", async || site.waiting(1).await == 0).await;
+    assert_eq!(site.waiting(0).await, 2, "they wait for the one that is down");
+    assert!(site.readyz().await.contains("2 revocations wait"));
+    assert!(site.readyz().await.contains("the download service `one` cannot be reached"));
+    site.start_node(0).await;
+    eventually("the node that was down has both", async || site.waiting(0).await == 0).await;
+    assert_eq!(Client::default().get(&waits_on_one).await.slug(), "revoked-token");
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
+    let mut site = Site::start().await;
+    site.add(0).await;
+    eventually("the first node is all right", async || site.readyz().await == "ready\n").await;
+    // Another key lies in its file: what it tells would not be heard.
+    let right = std::fs::read(site.key_file(0)).unwrap();
+    std::fs::write(site.key_file(0), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
+    let told = "the download service `one` does not show its node key";
+    eventually("the wrong key is told", async || site.readyz().await.contains(told)).await;
+    std::fs::write(site.key_file(0), right).unwrap();
+    // What listens where the second should be is the first: our commands are not meant for it.
+    site.desk.db.nodes.add("two", T0).await.unwrap();
+    let mut nodes = site.settings.nodes.clone();
+    nodes[1].inner_url = nodes[0].inner_url.clone();
+    let mixed = Settings { nodes, ..site.settings.clone() };
+    let desk = oncelink::web::administration::Administration::open(&mixed, site.clock.clone()).await.unwrap();
+    let asked = oncelink::web::nodes::watch::ask_all(&desk.nodes, &desk.issuer, T0).await.unwrap();
+    let told: Vec<(String, bool)> =
+        asked.iter().map(|(node, answer)| (node.name.clone(), answer.is_ok())).collect();
+    assert_eq!(told, [("one".to_owned(), true), ("two".to_owned(), false)]);
+    desk.db.close().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready() {
+    let mut site = Site::start().await;
+    site.add(0).await;
+    let url = format!("{}/readyz", site.settings.nodes[0].inner_url);
+    let plain = Client::default().get(&url).await;
+    assert_eq!((plain.status.as_u16(), plain.header("oncelink-node-proof")), (200, None));
+    let issuer = site.desk.db.issuer.for_audience(&site.settings.nodes[0].public_url);
+    let ask = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        Client::default().request(reqwest::Method::GET, &url, &[("authorization", &bearer)]).await
+    };
+    let question = issuer.issue_question(T0).unwrap();
+    assert!(ask(&question.token).await.header("oncelink-node-proof").is_some());
+    for wrong in [
+        "x".to_owned(),
+        issuer.issue_command(&[Jti::from_bytes([1; 16])], T0).unwrap().token,
+        site.desk.db.issuer.for_audience("https://two.example.org").issue_question(T0).unwrap().token,
+    ] {
+        let answer = ask(&wrong).await;
+        assert_eq!((answer.status.as_u16(), answer.header("oncelink-node-proof")), (403, None));
+    }
+    site.stop().await;
+}
+
+/// A receipt of a token as its node would tell it.
+fn receipt(jti: Jti, sequence: u64, started: bool, state: DeliveryState) -> Receipt {
+    Receipt {
+        jti,
+        link: LINK.to_owned(),
+        sequence,
+        redeemed_at: T0,
+        started_at: started.then_some(T0),
+        last_at: T0,
+        size: 10,
+        bytes: 0,
+        state,
+        resumed: 0,
+        address: None,
+    }
+}
+
+fn report(node: &str, until: Timestamp, receipts: Vec<Receipt>) -> Report {
+    Report { node: node.to_owned(), told_since: T0, told_until: until, receipts }
+}
+
+/// Posts a report with a key, and returns the status.
+async fn tell(site: &Site, key: &str, report: &Report) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.post(&site.settings.download.receipts).bearer_auth(key).json(report);
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[actix_web::test]
+async fn a_node_is_heard_only_about_its_own_tokens_and_no_more_once_it_is_removed() {
+    let site = Site::start().await;
+    let one = site.desk.db.nodes.add("one", T0).await.unwrap();
+    let two = site.desk.db.nodes.add("two", T0).await.unwrap();
+    let (jti, _) = site.desk.token("a.bin", T0).await;
+    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let begun = vec![receipt(jti, 3, true, DeliveryState::Running)];
+    let foreign = report("https://two.example.org", T0, begun.clone());
+    assert_eq!(tell(&site, two.reveal(), &foreign).await, 204, "heard, and not believed");
+    assert_eq!(site.desk.use_of(jti).await.states.0, "reserved");
+    assert_eq!(site.desk.delivery(jti).await, None);
+    let own = report("https://one.example.org", T0, begun);
+    assert_eq!(tell(&site, two.reveal(), &own).await, 403, "in another's name");
+    assert_eq!(tell(&site, one.reveal(), &own).await, 204);
+    assert_eq!(site.desk.use_of(jti).await.states.0, "used");
+    // The key of before is worth nothing, and so is that of a node that is removed.
+    let newer = site.desk.db.nodes.rekey("one", T0).await.unwrap();
+    assert_eq!(tell(&site, one.reveal(), &own).await, 403);
+    assert_eq!(tell(&site, newer.reveal(), &own).await, 204);
+    site.desk.db.nodes.remove("one", T0).await.unwrap();
+    assert_eq!(tell(&site, newer.reveal(), &own).await, 403);
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended() {
+    let site = Site::start().await;
+    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
+    let (jti, _) = site.desk.token("a.bin", T0).await;
+    let (silent, _) = site.desk.token("a.bin", T0).await;
+    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let far = T0.plus(std::time::Duration::from_secs(1 << 30));
+    let over = |sequence| vec![receipt(jti, sequence, false, DeliveryState::Over)];
+    let highest = u64::try_from(i64::MAX).unwrap();
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", far, over(highest))).await, 204);
+    assert_eq!(site.desk.use_of(jti).await.states.1, "reserved", "the token can still be redeemed");
+    assert_eq!(site.desk.use_of(silent).await.states.1, "reserved", "nobody speaks for what is to come");
+    // That it began counts, however high the number was that denied it.
+    let begun = vec![receipt(jti, 1, true, DeliveryState::Running)];
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, begun)).await, 204);
+    assert_eq!(site.desk.use_of(jti).await.states.1, "used");
+    site.clock.set(T0.plus(std::time::Duration::from_secs(600)));
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", far, Vec::new())).await, 204);
+    assert_eq!(site.desk.use_of(jti).await.states.1, "used");
+    assert_eq!(
+        site.desk.use_of(silent).await.states.1,
+        "released",
+        "its token has ended, and nothing was told"
+    );
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn an_unstarted_delivery_that_is_over_frees_its_use_once_its_token_has_ended() {
+    let site = Site::start().await;
+    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
+    let (jti, _) = site.desk.token("a.bin", T0).await;
+    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let over = vec![receipt(jti, 2, false, DeliveryState::Over)];
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, over)).await, 204);
+    assert_eq!(site.desk.use_of(jti).await.states.1, "reserved");
+    let later = T0.plus(std::time::Duration::from_secs(600));
+    site.clock.set(later);
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", later, Vec::new())).await, 204);
+    assert_eq!(site.desk.use_of(jti).await.states.1, "released");
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_process_that_is_gone_for_good_holds_nothing_back_once_it_is_removed() {
+    let site = Site::start().await;
+    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
+    let (jti, _) = site.desk.token("a.bin", T0).await;
+    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let (here, gone) = ("https://one.example.org#here", "https://one.example.org#gone");
+    assert_eq!(tell(&site, key.reveal(), &report(gone, T0, Vec::new())).await, 204);
+    let later = T0.plus(std::time::Duration::from_secs(600));
+    site.clock.set(later);
+    assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
+    assert_eq!(
+        site.desk.use_of(jti).await.states.1,
+        "reserved",
+        "nobody knows what the other one would tell"
+    );
+    site.desk.db.nodes.remove(gone, later).await.unwrap();
+    assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
+    assert_eq!(site.desk.use_of(jti).await.states.1, "released");
+    assert_eq!(tell(&site, key.reveal(), &report(gone, later, Vec::new())).await, 403);
+    assert!(site.desk.db.nodes.remove("nobody", later).await.is_err());
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn removing_a_node_frees_what_was_begun_there_and_not_what_was_had_whole() {
+    let site = Site::start().await;
+    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
+    let mut jtis = Vec::new();
+    for _ in 0..3 {
+        jtis.push(site.desk.token("a.bin", T0).await.0);
+    }
+    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let told = vec![
+        receipt(jtis[0], 2, true, DeliveryState::Broken),
+        receipt(jtis[1], 2, true, DeliveryState::Complete),
+    ];
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, told)).await, 204);
+    let later = T0.plus(std::time::Duration::from_secs(600));
+    site.clock.set(later);
+    assert_eq!(site.desk.receipts.release_of_removed(&site.desk.db.nodes, later).await.unwrap(), 0);
+    site.desk.db.nodes.remove("one", later).await.unwrap();
+    assert_eq!(site.desk.receipts.release_of_removed(&site.desk.db.nodes, later).await.unwrap(), 2);
+    let mut states = Vec::new();
+    for jti in &jtis {
+        states.push(site.desk.use_of(*jti).await.states.1);
+    }
+    assert_eq!(states, ["released", "used", "released"]);
+    site.stop().await;
+}
+
+/// The claims of the token in a download address.
+fn claims(address: &str) -> serde_json::Value {
+    use base64::Engine;
+    let part = address.split("/d/").nth(1).unwrap().split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
