@@ -135,7 +135,7 @@ pub enum ServeError {
 pub async fn run(settings: Settings, role: Role) -> Result<(), ServeError> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     let mut running = tokio::select! {
-        started = start(settings, role, Clock::wall()) => started?,
+        started = Box::pin(start(settings, role, Clock::wall())) => started?,
         () = signals.stop() => return Ok(()),
     };
     announce(&running);
@@ -144,7 +144,7 @@ pub async fn run(settings: Settings, role: Role) -> Result<(), ServeError> {
         failed = running.spawned.failed() => failed.map_err(ServeError::Server),
     };
     tracing::info!("stopping: transfers under way may finish");
-    running.stop_unless(signals.stop()).await;
+    Box::pin(running.stop_unless(signals.stop())).await;
     failed
 }
 

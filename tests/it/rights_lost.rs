@@ -15,7 +15,7 @@ use oncelink::web::administration::Administration;
 use oncelink::web::audit::Actor;
 use oncelink::web::issued::{Basis, NewToken};
 use oncelink::web::links::uses::{self, Press, Reserved};
-use oncelink::web::passwords::Password;
+use oncelink::web::passwords::{Asker, Password};
 use oncelink::web::signer;
 use tempfile::TempDir;
 
@@ -43,7 +43,9 @@ async fn account(desk: &Administration, email: &str, admin: bool, groups: &[&str
         name: "Somebody".parse().unwrap(),
         admin,
         groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
-        password: Some(desk.passwords.hash(Password::new(PASSWORD, 15).unwrap()).await.unwrap()),
+        password: Some(
+            desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap(),
+        ),
     };
     match desk.accounts.add(new, START).await.unwrap() {
         Added::New(account) => account,
