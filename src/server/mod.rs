@@ -146,7 +146,7 @@ pub async fn run(
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     make_default_shares(&settings);
     let mut running = tokio::select! {
-        started = start(settings, role, Clock::wall()) => started?,
+        started = Box::pin(start(settings, role, Clock::wall())) => started?,
         () = signals.stop() => return Ok(()),
     };
     announce(&running);
@@ -161,7 +161,7 @@ pub async fn run(
     };
     telling.abort();
     tracing::info!("stopping: transfers under way may finish");
-    running.stop_unless(signals.stop()).await;
+    Box::pin(running.stop_unless(signals.stop())).await;
     failed
 }
 
