@@ -145,6 +145,6 @@ impl Drop for Transport {
 }
 
 /// Asks the socket only where somebody waits for the answer.
-fn outstanding_if_used(line: &Line, stream: &TcpStream) -> u64 {
-    if line.awaits_acknowledgement() { outstanding(stream) } else { u64::MAX }
+fn outstanding_if_used(line: &Line, stream: &TcpStream) -> Option<u64> {
+    if line.awaits_acknowledgement() { outstanding(stream) } else { None }
 }

@@ -98,6 +98,8 @@ pub(super) struct State {
     pub(super) read: RangeSet,
     /// When the last byte left of a file that is whole.
     pub(super) whole_at: Option<Timestamp>,
+    /// Whether every byte had arrived at some moment, whatever came then.
+    pub(super) was_whole: bool,
     /// How often somebody came back when nothing was under way.
     pub(super) returned: u32,
     /// Whether this was opened again after it went out whole, so that `sent` is all of the file.
@@ -211,6 +213,7 @@ impl Delivery {
             empty_in_vain: false,
             read: RangeSet::default(),
             whole_at: None,
+            was_whole: false,
             next_stream: 0,
             last_sent: now,
             first_sent: None,

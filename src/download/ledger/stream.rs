@@ -220,7 +220,11 @@ impl Stream {
 
     /// The connection was reset when its peer had all bytes: perhaps nobody read them, so the file
     /// has not gone out whole.
+    /// A proxy resets connections that it is done with, so its reset says nothing.
     pub(crate) fn doubt(mut self) {
+        if self.delivery.proxied {
+            return;
+        }
         let delivery = self.delivery.clone();
         let mut state = delivery.state();
         self.end_in_vain(&mut state);
@@ -240,6 +244,7 @@ impl Stream {
     fn note_whole(&self, state: &mut State) {
         if state.whole_at.is_none() && self.delivery.is_whole(state) && state.is_idle() {
             state.whole_at = Some(state.last_sent);
+            state.was_whole = true;
         }
     }
 
