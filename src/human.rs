@@ -113,6 +113,13 @@ pub fn exact_time(at: Timestamp) -> String {
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
+/// When something ends, for a mail that leaves now: `in 7 days, on Friday 5 December, 18:00 UTC`.
+pub fn end(now: Timestamp, at: Timestamp) -> String {
+    let format = format_description!("[weekday] [day padding:none] [month repr:long], [hour]:[minute] UTC");
+    let day = moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string());
+    format!("in {}, on {day}", span(at.since(now).as_secs()))
+}
+
 fn moment(at: Timestamp) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(i64::try_from(at.secs()).ok()?).ok()
 }
@@ -129,6 +136,18 @@ pub fn name(name: &str) -> Cow<'_, str> {
 
 fn hides(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether nothing is to be seen of a character: format characters, those that turn the direction of text
+/// around, fillers and variation selectors.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// The icon for a file, chosen by the end of its name: the id of a symbol in `icons.svg`.

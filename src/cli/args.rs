@@ -36,6 +36,9 @@ pub enum Command {
     /// The audit log: who did what when, from where
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Mails that wait, and the mail server
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// The keys that sign tokens
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -134,6 +137,39 @@ pub struct UserAdd {
     /// Read the password from the first line of standard input
     #[arg(long)]
     pub password_stdin: bool,
+}
+
+/// `oncelink mail …`
+#[derive(Debug, Subcommand)]
+pub enum MailCommand {
+    /// Send a test mail now, and print what the mail server said
+    Test {
+        /// To whom
+        address: String,
+    },
+    /// List the mails that wait or were given up
+    List {
+        /// One JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a mail, or all of them, tried again
+    Retry {
+        /// The id of the mail, as `mail list` shows it
+        #[arg(required_unless_present = "all", allow_hyphen_values = true)]
+        id: Option<String>,
+        /// All that wait or were given up
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+    /// Take a mail out of the queue
+    Drop {
+        /// The id of the mail, as `mail list` shows it
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+    },
+    /// Read a bounce (RFC 3464) from standard input, and record that its mail could not be delivered
+    Bounced,
 }
 
 /// `oncelink keys …`

@@ -60,15 +60,17 @@ async fn verify<L: chain::Line>(
 }
 
 async fn list(db: &Database, words: &str, json: bool) -> Result<(), CliError> {
-    let mut offset = 0;
+    let (mut offset, mut last) = (0, i64::MAX);
     loop {
         let (lines, more) = audit::list(db, words, offset, PAGE).await?;
-        for line in &lines {
+        // Lines that were added meanwhile move those that were shown already onto this page.
+        for line in lines.iter().filter(|line| line.number < last) {
             print(&if json { as_json(line)? } else { as_text(line) })?;
         }
         if !more {
             return Ok(());
         }
+        last = lines.last().map_or(last, |line| line.number.min(last));
         offset += PAGE;
     }
 }

@@ -12,6 +12,7 @@ use crate::web::accounts::AccountError;
 use crate::web::actions::ActionError;
 use crate::web::db::QueryError;
 use crate::web::issue::IssueError;
+use crate::web::mail::trial::TrialError;
 use crate::web::passwords::HashError;
 use crate::web::self_service::SelfServiceError;
 use crate::web::signer::SignerError;
@@ -122,6 +123,15 @@ pub enum CliError {
     AccountChanged {
         /// The address.
         email: String,
+    },
+    /// No test mail could be sent.
+    #[error(transparent)]
+    MailTrial(#[from] TrialError),
+    /// There is no such mail.
+    #[error("there is no mail {id} that could be changed; `oncelink mail list` shows which there are")]
+    NoMail {
+        /// Its id.
+        id: String,
     },
     /// Standard input can't be read.
     #[error("cannot read standard input")]

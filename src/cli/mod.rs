@@ -17,13 +17,14 @@ mod audit;
 mod check;
 mod error;
 mod keys;
+mod mail;
 mod open_files;
 mod revoke;
 mod ring;
 mod token;
 mod user;
 
-pub use args::{AuditCommand, Cli, Command, KeysCommand, TokenCommand, UserCommand};
+pub use args::{AuditCommand, Cli, Command, KeysCommand, MailCommand, TokenCommand, UserCommand};
 pub use error::{CliError, PublicKeysError};
 
 /// Does what the command line asks for.
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Download => serve(settings, Role::Download).await,
         Command::User(command) => done(user::run(&settings, command, clock).await),
         Command::Audit(command) => audit::run(&settings, &command).await,
+        Command::Mail(command) => done(mail::run(&settings, command, clock).await),
         Command::Keys(command) => done(keys::run(&settings, &command, now)),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, now).await),

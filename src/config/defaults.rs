@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DownloadSettings, JWKS_PATH, LogFormat, LogSettings, MailSettings, ProxyHeader, RECEIPTS_PATH,
-    ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
+    DownloadSettings, JWKS_PATH, LinkSettings, LogFormat, LogSettings, MailSettings, ProxyHeader,
+    RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings, Signup, StoreAddress, TokenSettings,
+    WebSettings,
 };
 
 impl Default for Settings {
@@ -16,6 +17,7 @@ impl Default for Settings {
             web: WebSettings::default(),
             download: DownloadSettings::default(),
             token: TokenSettings::default(),
+            links: LinkSettings::default(),
             mail: MailSettings::default(),
             log: LogSettings::default(),
             shares: vec![ShareSettings {
@@ -93,6 +95,12 @@ impl Default for TokenSettings {
     }
 }
 
+impl Default for LinkSettings {
+    fn default() -> LinkSettings {
+        LinkSettings { presses: 30, presses_per_link: 600, mails: 3, password_guesses: 50 }
+    }
+}
+
 impl Default for MailSettings {
     fn default() -> MailSettings {
         MailSettings {
@@ -100,6 +108,10 @@ impl Default for MailSettings {
             from: "Oncelink <noreply@localhost>".to_owned(),
             credentials: PathBuf::new(),
             certificates: PathBuf::new(),
+            tls: None,
+            hello: String::new(),
+            per_second: 0,
+            bounces: String::new(),
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Settings {
     pub download: DownloadSettings,
     /// Tokens.
     pub token: TokenSettings,
+    /// Links that people make for others.
+    pub links: LinkSettings,
     /// Mail to people with an account.
     pub mail: MailSettings,
     /// Log lines.
@@ -265,6 +267,21 @@ pub struct SharedSecret {
     pub file: PathBuf,
 }
 
+/// `[links]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkSettings {
+    /// How often one address (IPv6: one /64) may press the button of one link in a minute; 0 = no limit.
+    pub presses: u32,
+    /// How often a link's button may be pressed in a minute by all together; 0 = no limit.
+    pub presses_per_link: u32,
+    /// How many links one account may have mailed to one mailbox in an hour; 0 = no limit.
+    pub mails: u32,
+    /// How many guesses at a link's password are taken in an hour from those who have not shown it
+    /// before; 0 = no limit.
+    pub password_guesses: u32,
+}
+
 /// `[mail]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -277,6 +294,47 @@ pub struct MailSettings {
     pub credentials: PathBuf,
     /// Certificates (PEM) to trust beside the public ones; empty when there are none.
     pub certificates: PathBuf,
+    /// Whether `smtp://` uses STARTTLS; where it is left out, `opportunistic` to this machine and `required`
+    /// to any other.
+    pub tls: Option<MailTls>,
+    /// What this server calls itself to the mail server; empty: the host of `web.public_url`.
+    pub hello: String,
+    /// The maximum number of mails a second; 0: no limit.
+    pub per_second: u32,
+    /// The envelope sender, where bounces go, with `{id}` for the mail's id; empty: the address in `from`.
+    pub bounces: String,
+}
+
+/// Whether a connection to a mail server is encrypted by STARTTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// Always, with a certificate that is valid.
+    Required,
+    /// Where the server offers it, with any certificate.
+    Opportunistic,
+    /// Never.
+    None,
+}
+
+impl MailSettings {
+    /// What holds for that server: the word in its address, else the setting, else by where it is.
+    pub fn tls_for(&self, url: &reqwest::Url) -> MailTls {
+        let in_address = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| match &*value {
+            "opportunistic" => MailTls::Opportunistic,
+            "none" => MailTls::None,
+            _ => MailTls::Required,
+        });
+        let is_here = MailSettings::is_this_machine(url);
+        let usual = if is_here { MailTls::Opportunistic } else { MailTls::Required };
+        in_address.or(self.tls).unwrap_or(usual)
+    }
+
+    /// Whether the server is on this machine.
+    pub fn is_this_machine(url: &reqwest::Url) -> bool {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
 }
 
 /// `[log]`

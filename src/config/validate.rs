@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Settings, StoreAddress};
+use super::{MailSettings, MailTls, Settings, StoreAddress};
 use crate::id::FilePath;
 
 /// What is wrong with which key, and how to mend it.
@@ -91,6 +91,25 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
         let remedy = "write a name and an address, as in `Oncelink <noreply@example.org>`";
         return fault("mail.from", format!("`{}` is no sender", mail.from.escape_debug()), remedy);
     }
+    if !mail.bounces.is_empty() {
+        let address = mail.bounces.replace("{id}", "0123456789abcdefghijkl");
+        if mail.bounces.matches("{id}").count() > 1 || address.parse::<lettre::Address>().is_err() {
+            let remedy = "write an address with `{id}` in it, as in `bounce+{id}@example.org`";
+            return fault(
+                "mail.bounces",
+                format!("`{}` is not a valid address", mail.bounces.escape_debug()),
+                remedy,
+            );
+        }
+    }
+    if mail.hello.contains(|c: char| !c.is_ascii_alphanumeric() && !"-.:[]".contains(c)) {
+        let remedy = "write a host name, as in `files.example.org`";
+        return fault(
+            "mail.hello",
+            format!("`{}` is not a valid host name", mail.hello.escape_debug()),
+            remedy,
+        );
+    }
     if mail.send.as_str() == "outbox" {
         return Ok(());
     }
@@ -105,13 +124,13 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
         return fault("mail.send", "it holds a user or a password".to_owned(), remedy);
     }
     let known = |(key, value): (Cow<'_, str>, Cow<'_, str>)| {
-        key == "tls" && matches!(&*value, "required" | "opportunistic")
+        key == "tls" && matches!(&*value, "required" | "opportunistic" | "none")
     };
     if !matches!(url.path(), "" | "/") || !url.query_pairs().all(known) {
         return fault("mail.send", format!("`{}` has more than a host, a port and `tls`", mail.send), remedy);
     }
-    let is_safe = url.scheme() == "smtps" || url.query_pairs().any(|(_, value)| value == "required");
-    let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let is_safe = url.scheme() == "smtps" || mail.tls_for(&url) == MailTls::Required;
+    let is_here = MailSettings::is_this_machine(&url);
     if !mail.credentials.as_os_str().is_empty() && !is_safe && !is_here {
         let problem = "the password could go over the network unencrypted".to_owned();
         return fault("mail.credentials", problem, "use `smtps://`, or add `?tls=required` to `mail.send`");

@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -22,7 +22,9 @@ use crate::clock::Timestamp;
 use crate::config::ShareSettings;
 use crate::id::FilePath;
 
+mod inherit;
 pub mod name;
+mod naming;
 pub mod staging;
 pub mod trash;
 pub mod write;
@@ -105,15 +107,16 @@ pub enum ShareError {
     NoConfinement(#[source] io::Error),
 }
 
+/// How many times an open is tried again because a rename raced with it.
+const RACES_MAX: u32 = 100;
+
 /// All shares, by name. Cheap to clone.
 #[derive(Clone)]
 pub struct Shares(Arc<Roots>);
 
 struct Roots {
     by_name: BTreeMap<String, Root>,
-    /// Held while a name is looked for and taken, so that of two names which look alike only one
-    /// gets in. That nothing is replaced does not depend on it.
-    naming: Mutex<()>,
+    naming: naming::Naming,
 }
 
 /// A share's folder: the handle through which everything is reached, and where it was found.
@@ -147,7 +150,7 @@ impl Shares {
             }
             shares.insert(share.name.clone(), Root { handle: root, path: share.path.clone() });
         }
-        Ok(Shares(Arc::new(Roots { by_name: shares, naming: Mutex::new(()) })))
+        Ok(Shares(Arc::new(Roots { by_name: shares, naming: naming::Naming::default() })))
     }
 
     /// Opens a regular file for reading.
@@ -243,11 +246,13 @@ impl Shares {
 fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     let resolve = resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut races = 0;
     loop {
-        // EAGAIN without CACHED: a rename raced with the walk; the kernel asks to try again.
+        // EAGAIN without CACHED: a rename raced with the walk; the kernel asks to try again. Somebody
+        // who renames without end must not hold a thread.
         match rustix::fs::openat2(root, OsStr::new(path), flags, Mode::empty(), resolve) {
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if !resolve.contains(ResolveFlags::CACHED) => {}
+            Err(Errno::AGAIN) if !resolve.contains(ResolveFlags::CACHED) && races < RACES_MAX => races += 1,
             answer => return answer,
         }
     }

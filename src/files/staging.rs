@@ -66,15 +66,17 @@ impl Shares {
         Ok(rustix::fs::openat(&folder, id, flags, Mode::empty())?)
     }
 
-    /// Gives a whole upload its place and name, in one step and without replacing anything. The
-    /// caller has put its bytes on the disk ([`Staged::sync`]).
+    /// Gives a whole upload its place and name, in one step and without replacing anything, with the
+    /// group and the access control list of what is made in that folder. The caller has put its bytes on
+    /// the disk ([`Staged::sync`]).
     ///
     /// # Errors
     /// [`WriteError::Taken`] where the name is taken; the upload stays then.
     pub fn publish(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
         let folder = own_folder(self.root(share)?, UPLOADS)?;
         let (place, name) = self.place(to)?;
-        let _turn = self.naming();
+        super::inherit::from_folder(&place, &folder, id)?;
+        let _turn = self.naming(&place)?;
         if let Some(by) = super::write::look_alike(&place, name, None)? {
             return Err(WriteError::Taken { by });
         }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::write::{WriteError, move_without_replacing, own_folder};
 use super::{Shares, open_beneath};
+use crate::clock::Timestamp;
 use crate::id::FilePath;
 
 /// The folder's name.
@@ -32,7 +33,7 @@ impl Shares {
     pub fn put_back(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
         let trash = own_folder(self.root(share)?, TRASH)?;
         let (place, name) = self.place(to)?;
-        let _turn = self.naming();
+        let _turn = self.naming(&place)?;
         if let Some(by) = super::write::look_alike(&place, name, None)? {
             return Err(WriteError::Taken { by });
         }
@@ -85,20 +86,27 @@ impl Shares {
         Ok(rustix::fs::fsync(&trash)?)
     }
 
-    /// The ids of all that lies in a share's trash. Makes nothing.
+    /// The names of all that lies in a share's trash, each with the moment at which it got there. Makes
+    /// nothing.
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn all_thrown(&self, share: &str) -> Result<Vec<String>, WriteError> {
+    pub fn all_thrown(&self, share: &str) -> Result<Vec<(String, Timestamp)>, WriteError> {
         let Some(trash) = self.trash_if_any(share)? else { return Ok(Vec::new()) };
-        let mut ids = Vec::new();
+        let mut all = Vec::new();
         for item in Dir::read_from(trash.as_fd())? {
             let item = item?;
-            ids.extend(
-                item.file_name().to_str().ok().filter(|id| !matches!(*id, "." | "..")).map(str::to_owned),
-            );
+            let Ok(name) = item.file_name().to_str() else { continue };
+            if matches!(name, "." | "..") {
+                continue;
+            }
+            // A rename changes an inode's change time, and nothing but a rename brings anything here.
+            if let Ok(stat) = rustix::fs::statat(&trash, name, AtFlags::SYMLINK_NOFOLLOW) {
+                let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
+                all.push((name.to_owned(), Timestamp::from_secs(seconds)));
+            }
         }
-        Ok(ids)
+        Ok(all)
     }
 
     /// Whether something of that id lies in the trash.

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::PoisonError;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -107,7 +106,7 @@ impl Shares {
     /// [`WriteError::Taken`] where something of that name, or one that looks alike, is there.
     pub fn make_folder(&self, path: &FilePath) -> Result<(), WriteError> {
         let (parent, name) = self.place(path)?;
-        let _turn = self.naming();
+        let _turn = self.naming(&parent)?;
         if let Some(by) = look_alike(&parent, name, None)? {
             return Err(WriteError::Taken { by });
         }
@@ -153,7 +152,7 @@ impl Shares {
         }
         let (old, old_name) = self.place(from)?;
         let (new, new_name) = self.place(to)?;
-        let _turn = self.naming();
+        let _turn = self.naming(&new)?;
         // Somebody who only changes the case of a name is not in his own way.
         let itself = (from.parent() == to.parent()).then_some(old_name);
         if let Some(by) = look_alike(&new, new_name, itself)? {
@@ -223,9 +222,28 @@ impl Shares {
         Ok((self.beneath(&parent, OFlags::DIRECTORY, ResolveFlags::empty())?, path.name()))
     }
 
-    pub(super) fn naming(&self) -> std::sync::MutexGuard<'_, ()> {
-        // It guards no data, so a panic elsewhere leaves nothing broken.
-        self.0.naming.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The turn to take a name in `folder`.
+    pub(super) fn naming(
+        &self,
+        folder: &OwnedFd,
+    ) -> Result<Option<std::sync::MutexGuard<'_, ()>>, WriteError> {
+        Ok(self.0.naming.of(folder)?)
+    }
+
+    /// Whether something stands at `path`, and which inode it has; `None` where nothing does. A symlink
+    /// counts by itself.
+    ///
+    /// # Errors
+    /// When the share or its disk does not answer.
+    pub fn inode(&self, path: &FilePath) -> Result<Option<u64>, WriteError> {
+        let found = self.place(path).and_then(|(place, name)| {
+            Ok(rustix::fs::statat(&place, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino)
+        });
+        match found {
+            Ok(inode) => Ok(Some(inode)),
+            Err(WriteError::Missing) if self.0.by_name.contains_key(path.share()) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

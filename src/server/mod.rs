@@ -342,7 +342,13 @@ impl Running {
         if let Some(state) = &self.download_state {
             state.begin_stop();
         }
-        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+        let listeners = futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true)));
+        let mails = async {
+            if let Some(app) = &self.web_app {
+                app.finish_mails().await;
+            }
+        };
+        tokio::join!(listeners, mails);
         for task in &self.tasks {
             task.abort();
         }

@@ -1,6 +1,7 @@
 //! All accounts: finding, adding and changing them. Knows nothing of HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
@@ -8,6 +9,7 @@ use sqlx::{Any, Row, Transaction};
 use crate::clock::Timestamp;
 use crate::secret::RandomError;
 use crate::web::account::{Account, AccountId, Email, NewAccount, PersonName};
+use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError, pattern};
 use crate::web::generation::Generations;
 use crate::web::passwords::StoredPassword;
@@ -70,13 +72,14 @@ impl Accounts {
         Ok(added)
     }
 
-    /// Adds an account that is an administrator, unless there is one.
+    /// Adds an account that is an administrator, unless there is one, for somebody at `address`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn add_first_administrator(
         &self,
         new: NewAccount,
+        address: IpAddr,
         now: Timestamp,
     ) -> Result<Added, AccountError> {
         let mut transaction = self.db.begin().await?;
@@ -89,7 +92,9 @@ impl Accounts {
             return Ok(Added::NotTheFirst);
         }
         let added = insert(&mut transaction, NewAccount { admin: true, ..new }, now).await?;
-        if let Added::New(_) = added {
+        if let Added::New(account) = &added {
+            let (actor, subject) = (Actor::account(account, address), account.email.as_str());
+            audit::append(&mut transaction, &actor, Deed::FirstAdministratorMade, subject, now).await?;
             transaction.commit().await?;
         }
         Ok(added)

@@ -17,8 +17,10 @@ use crate::secret::Digest;
 use crate::token::{Action, KeyRingError, Rules, TokenError, verify_action, verify_ended_action};
 use crate::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
 use crate::web::account::Account;
+use crate::web::action_codes::{ActionClaim, ActionCodes, code_in};
 use crate::web::db::{Database, QueryError};
 use crate::web::issue::{IssueError, Issuer};
+use crate::web::links::key::LinkKey;
 
 /// How much longer than it could be used an action link is remembered, as for any token.
 const REMEMBER: Duration = Duration::from_secs(60 * 60);
@@ -163,6 +165,9 @@ pub enum ActionError {
     /// Nothing could be signed.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// The store of spent links failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<sqlx::Error> for ActionError {
@@ -178,6 +183,7 @@ pub struct Actions {
     rules: Rules,
     lifetimes: Lifetimes,
     db: Database,
+    codes: ActionCodes,
     used: Arc<dyn UsedTokens>,
 }
 
@@ -188,6 +194,7 @@ impl Actions {
         leeway: Duration,
         lifetimes: Lifetimes,
         db: Database,
+        key: LinkKey,
         used: Arc<dyn UsedTokens>,
     ) -> Actions {
         let rules = Rules {
@@ -196,17 +203,18 @@ impl Actions {
             leeway,
             max_lifetime: lifetimes.longest(),
         };
-        Actions { issuer, rules, lifetimes, db, used }
+        let codes = ActionCodes::new(db.clone(), key);
+        Actions { issuer, rules, lifetimes, db, codes, used }
     }
 
     /// The address at which somebody can make the first administrator. Worth nothing once there
     /// is an administrator.
     ///
     /// # Errors
-    /// When nothing can be signed.
-    pub fn first_administrator(&self, now: Timestamp) -> Result<String, IssueError> {
-        let jti = Jti::random()?;
-        Ok(self.sign(Purpose::FirstAdministrator, NOBODY, NO_ADMINISTRATOR, jti, now)?.address)
+    /// When the database fails or there are no random bytes.
+    pub async fn first_administrator(&self, now: Timestamp) -> Result<String, ActionError> {
+        let jti = Jti::random().map_err(IssueError::from)?;
+        Ok(self.link(Purpose::FirstAdministrator, NOBODY, NO_ADMINISTRATOR, jti, now).await?.address)
     }
 
     /// A link for the owner of `account`. Ends every older one of the same purpose; with the same
@@ -224,7 +232,7 @@ impl Actions {
         now: Timestamp,
     ) -> Result<Link, ActionError> {
         let state = state_of(account, extra);
-        let link = self.sign(purpose, account.id.as_str(), &state, jti, now)?;
+        let link = self.link(purpose, account.id.as_str(), &state, jti, now).await?;
         sqlx::query(
             "INSERT INTO action_links (account, purpose, jti) VALUES ($1, $2, $3) \
              ON CONFLICT (account, purpose) DO UPDATE SET jti = excluded.jti",
@@ -237,25 +245,43 @@ impl Actions {
         Ok(link)
     }
 
-    fn sign(
+    async fn link(
         &self,
         purpose: Purpose,
         subject: &str,
         state: &str,
         jti: Jti,
         now: Timestamp,
-    ) -> Result<Link, IssueError> {
-        let lifetime = self.lifetimes.of(purpose);
-        let issued = self.issuer.issue_action(subject, purpose.word(), state, jti, lifetime, now)?;
-        let address = format!("{}/{}/{}", self.issuer.issuer, purpose.folder(), issued.token);
-        Ok(Link { address, until: issued.expires_at })
+    ) -> Result<Link, QueryError> {
+        let until = now.plus(self.lifetimes.of(purpose));
+        let claim = ActionClaim {
+            subject: subject.to_owned(),
+            purpose: purpose.word().to_owned(),
+            state: state.to_owned(),
+            jti,
+            issued_at: now,
+            expires_at: until,
+        };
+        let code = self.codes.add(&claim).await?;
+        let address = format!("{}/{}/{}", self.issuer.issuer, purpose.folder(), code.reveal());
+        Ok(Link { address, until })
     }
 
-    /// Checks a link without spending it.
+    /// Checks a link without spending it: the token that its code leads to, or a token itself.
     ///
     /// # Errors
     /// See [`ActionError`].
-    pub fn verify(&self, unverified: &str, now: Timestamp) -> Result<Presented, ActionError> {
+    pub async fn verify(&self, unverified: &str, now: Timestamp) -> Result<Presented, ActionError> {
+        match code_in(unverified) {
+            Some(code) => {
+                let claim = self.codes.find(&code).await?.ok_or(TokenError::PartCount)?;
+                self.verify_token(&self.issuer.issue_action_claim(&claim, now)?, now)
+            }
+            None => self.verify_token(unverified, now),
+        }
+    }
+
+    fn verify_token(&self, unverified: &str, now: Timestamp) -> Result<Presented, ActionError> {
         let ring = self.issuer.signer.ring(now)?;
         let (action, ended) = match verify_action(unverified, &ring, &self.rules, now, self.used.fence()) {
             Ok(action) => (action, false),
@@ -319,9 +345,10 @@ impl Actions {
     /// Forgets links whose time is over.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn prune(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.used.purge(now).await
+    /// When the store or the database fails.
+    pub async fn prune(&self, now: Timestamp) -> Result<u64, ActionError> {
+        self.codes.prune(now).await?;
+        Ok(self.used.purge(now).await?)
     }
 }
 

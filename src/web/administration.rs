@@ -17,6 +17,7 @@ use crate::web::issue::Issuer;
 use crate::web::issued::Issued;
 use crate::web::links::Links;
 use crate::web::links::key::LinkKey;
+use crate::web::links::views::Views;
 use crate::web::mail::queue::Queue;
 use crate::web::passwords::Passwords;
 use crate::web::self_service::SelfService;
@@ -76,11 +77,13 @@ impl Administration {
         let queue = Queue::new(db.clone());
         let accounts = Accounts::new(db.clone(), generations.clone());
         let issued = Issued::new(db.clone(), settings.token.leeway, settings.download.lease_max);
+        let key = LinkKey::open(&settings.keys_dir())?;
         let links = Links {
             db: db.clone(),
-            key: LinkKey::open(&settings.keys_dir())?,
+            key: key.clone(),
             issued: issued.clone(),
             queue: queue.clone(),
+            views: Views::default(),
         };
         Ok(Administration {
             links,
@@ -101,6 +104,7 @@ impl Administration {
                 settings.token.leeway,
                 Lifetimes::new(settings),
                 db.clone(),
+                key,
                 Arc::new(used),
             ),
             self_service: SelfService::new(db.clone(), generations.clone(), queue.clone()),

@@ -72,6 +72,12 @@ pub enum Deed {
     FileRestored,
     /// A file or folder is gone for good.
     FileForgotten,
+    /// A file was put in.
+    FileUploaded,
+    /// A folder was made.
+    FolderMade,
+    /// The first administrator was made, by the link that the first start prints.
+    FirstAdministratorMade,
 }
 
 impl Deed {
@@ -106,7 +112,23 @@ impl Deed {
             Deed::FileTrashed => "file-trashed",
             Deed::FileRestored => "file-restored",
             Deed::FileForgotten => "file-forgotten",
+            Deed::FileUploaded => "file-uploaded",
+            Deed::FolderMade => "folder-made",
+            Deed::FirstAdministratorMade => "first-administrator-made",
         }
+    }
+
+    /// The act on files that has this word.
+    pub(super) fn parse(word: &str) -> Option<Deed> {
+        let acts = [
+            Deed::FileRenamed,
+            Deed::FileMoved,
+            Deed::FileTrashed,
+            Deed::FileRestored,
+            Deed::FileForgotten,
+            Deed::FolderMade,
+        ];
+        acts.into_iter().find(|deed| deed.word() == word)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::web::actions::{Actions, Purpose};
 use crate::web::links::{Links, Standing};
 use crate::web::mail::Kind;
 use crate::web::mail::letters::Letter;
+use crate::web::mail::message::MailHeaders;
 use crate::web::mail::queue::Queued;
 use crate::web::mail::sender::{Addressed, Compose, ComposeError};
 use crate::web::receipts::Receipts;
@@ -37,14 +38,22 @@ impl Compose for Correspondent {
         let page = |path: &str| format!("{}{path}", self.public_url);
         let details = &mail.details;
         let name = details.name.clone().unwrap_or_default();
-        let as_queued = |letter| Some(Addressed { to: mail.recipient.clone(), letter });
+        let as_queued = |letter| Some(Addressed::new(mail.recipient.clone(), letter));
         Ok(match mail.kind {
             Kind::SignUp => match self.enabled(&mail.recipient).await? {
                 Some(account) if account.stage() == Stage::Active => {
+                    // It is the same mailbox: where somebody asks for an account, its owner can get into
+                    // the one that is there.
+                    let reset = self.actions.issue(Purpose::Reset, &account, "", mail.jti, now).await;
+                    let reset = reset.map_err(ComposeError::new)?;
                     let name = account.name.as_str().to_owned();
-                    let letter =
-                        Letter::AlreadyRegistered { name, login: page("/login"), forgot: page("/forgot") };
-                    Some(Addressed { to: account.email, letter })
+                    let letter = Letter::AlreadyRegistered {
+                        name,
+                        login: page("/login"),
+                        reset: reset.address,
+                        until: reset.until,
+                    };
+                    Some(Addressed::new(account.email, letter))
                 }
                 account => self.way_in(account, mail, now).await?,
             },
@@ -63,11 +72,21 @@ impl Compose for Correspondent {
                 let name = account.name.as_str().to_owned();
                 as_queued(Letter::PasswordChanged { name, forgot: page("/forgot") })
             }),
+            Kind::Test => as_queued(Letter::Test),
             Kind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
             Kind::Taken => self.taken(mail).await?,
-            Kind::Link => self.link(mail, now).await?.and_then(as_queued),
-            Kind::LinkCode => self.link_code(mail, now).await?.and_then(as_queued),
+            Kind::Link => self.link(mail, now).await?,
+            Kind::LinkCode => self.link_code(mail, now).await?,
         })
+    }
+
+    async fn accepted(&self, mail: &Queued, now: Timestamp) -> Result<(), ComposeError> {
+        match (mail.kind, &mail.details.recipient) {
+            (Kind::LinkCode, Some(recipient)) => {
+                self.links.code_left(recipient, mail.jti, now).await.map_err(ComposeError::new)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -87,6 +106,7 @@ impl Correspondent {
     async fn taken(&self, mail: &Queued) -> Result<Option<Addressed>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
         let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
         let letter = taken.map(|taken| Letter::Taken {
             name: account.name.as_str().to_owned(),
             page: format!("{}/links/{}", self.public_url, taken.link),
@@ -95,8 +115,9 @@ impl Correspondent {
             recipient: taken.recipient,
             at: taken.at,
             address: taken.address,
+            more: downloads.saturating_sub(1),
         });
-        Ok(letter.map(|letter| Addressed { to: account.email, letter }))
+        Ok(letter.map(|letter| Addressed::new(account.email, letter)))
     }
 
     /// The link that its owner needs in order to get into the account, as far as it has come.
@@ -116,14 +137,16 @@ impl Correspondent {
         let link = link.map_err(ComposeError::new)?;
         let (name, until) = (account.name.as_str().to_owned(), link.until);
         let letter = match account.stage() {
-            Stage::SignedUp => Letter::Activate { name, link: link.address, until },
+            // Nobody has shown yet that the mailbox is theirs: what somebody called themselves is not
+            // passed on to it.
+            Stage::SignedUp => Letter::Activate { link: link.address, until },
             Stage::Invited => {
                 let by = mail.details.by.clone().unwrap_or_default();
                 Letter::Invite { name, by, link: link.address, until }
             }
             Stage::Active => Letter::Reset { name, link: link.address, until },
         };
-        Ok(Some(Addressed { to: account.email, letter }))
+        Ok(Some(Addressed::new(account.email, letter)))
     }
 
     /// Nothing is sent to an address that another account has: it could not be confirmed, and its
@@ -140,13 +163,12 @@ impl Correspondent {
         }
         let link = self.actions.issue(Purpose::ConfirmAddress, &account, wanted.key(), mail.jti, now).await;
         let link = link.map_err(ComposeError::new)?;
-        let name = account.name.as_str().to_owned();
-        let letter = Letter::ConfirmAddress { name, link: link.address, until: link.until };
-        Ok(Some(Addressed { to: wanted, letter }))
+        let letter = Letter::ConfirmAddress { link: link.address, until: link.until };
+        Ok(Some(Addressed::new(wanted, letter)))
     }
 
     /// Nothing is sent of a link that is over before its mail left.
-    async fn link(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+    async fn link(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
@@ -155,8 +177,11 @@ impl Correspondent {
         }
         let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;
         let Some(owner) = owner.filter(|owner| !owner.disabled) else { return Ok(None) };
-        Ok(Some(Letter::Link {
+        let is_guarded = link.password.is_some() || link.mailed_code;
+        let names = link.files.iter().filter(|_| !is_guarded).map(|file| file.name().to_owned());
+        let letter = Letter::Link {
             by: owner.name.as_str().to_owned(),
+            files: names.collect(),
             address: self.links.address(&self.public_url, &recipient),
             title: link.title,
             note: link.note,
@@ -164,18 +189,27 @@ impl Correspondent {
             until: link.ends_at,
             asks_password: link.password.is_some(),
             asks_code: link.mailed_code,
+        };
+        Ok(Some(Addressed {
+            to: mail.recipient.clone(),
+            letter,
+            headers: MailHeaders {
+                via: Some(owner.name.as_str().to_owned()),
+                reply_to: Some(owner.email),
+                thread: Some(link.id),
+            },
         }))
     }
 
-    async fn link_code(&self, mail: &Queued, now: Timestamp) -> Result<Option<Letter>, ComposeError> {
+    async fn link_code(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
         let digits = self.links.mailed_digits(&recipient, mail.jti, now).await.map_err(ComposeError::new)?;
-        Ok(digits.map(|(code, until)| Letter::LinkCode {
-            title: link.title,
-            code: code.reveal().to_owned(),
-            until,
+        Ok(digits.map(|(code, until)| Addressed {
+            to: mail.recipient.clone(),
+            letter: Letter::LinkCode { title: link.title, code: code.reveal().to_owned(), until },
+            headers: MailHeaders { thread: Some(link.id), ..MailHeaders::default() },
         }))
     }
 }

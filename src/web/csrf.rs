@@ -10,15 +10,34 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::secret::{Digest, Secret};
 
+/// Characters of a one-time id.
+const ID_LENGTH: usize = 16;
+
 /// The token that forms carry for the browser which holds `cookie`.
 pub fn token_for(cookie: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(digest_for(cookie).as_bytes())
 }
 
-/// Whether `presented` is the token for `cookie`. Takes the same time whatever differs.
+/// A token with a one-time id, for a form that makes something: by it [`crate::web::sent_forms`] knows the
+/// form when it is sent again.
+pub fn with_id(token: &str) -> String {
+    match Secret::random::<12>() {
+        Ok(id) => format!("{token}.{}", id.reveal()),
+        // Without an id a form is taken each time it is sent.
+        Err(_) => token.to_owned(),
+    }
+}
+
+/// Whether `presented` is the token for `cookie`, with or without a one-time id. Takes the same time
+/// whatever differs.
 pub fn matches(cookie: &Secret, presented: &str) -> bool {
+    let token = match presented.split_once('.') {
+        Some((token, id)) if id.len() == ID_LENGTH => token,
+        Some(_) => return false,
+        None => presented,
+    };
     let mut bytes = [0; 32];
-    match URL_SAFE_NO_PAD.decode_slice(presented, &mut bytes) {
+    match URL_SAFE_NO_PAD.decode_slice(token, &mut bytes) {
         Ok(32) => Digest::from_bytes(bytes) == digest_for(cookie),
         _ => false,
     }
@@ -109,6 +128,12 @@ mod tests {
         let (one, other) = (Secret::presented("one"), Secret::presented("other"));
         assert!(matches(&one, &token_for(&one)));
         assert!(!matches(&other, &token_for(&one)));
+        let token = with_id(&token_for(&one));
+        assert!(matches(&one, &token) && !matches(&other, &token));
+        assert_ne!(token, with_id(&token_for(&one)), "each form has an id of its own");
+        for wrong in [format!("{token}A"), format!("{}.", token_for(&one)), format!("{token}.{token}")] {
+            assert!(!matches(&one, &wrong), "{wrong}");
+        }
         for wrong in ["", "AAAA", &URL_SAFE_NO_PAD.encode(one.digest().as_bytes())] {
             assert!(!matches(&one, wrong), "{wrong:?}");
         }

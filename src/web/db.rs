@@ -18,12 +18,15 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transa
 use crate::config::Settings;
 
 /// The steps that bring a database up to date. A step that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "self-service", include_str!("../../migrations/0002_self_service.sql")),
     (3, "links", include_str!("../../migrations/0003_links.sql")),
     (4, "receipts", include_str!("../../migrations/0004_receipts.sql")),
     (5, "uploads", include_str!("../../migrations/0005_uploads.sql")),
+    (10, "deeds", include_str!("../../migrations/0010_deeds.sql")),
+    (12, "mail delivery", include_str!("../../migrations/0012_mail_delivery.sql")),
+    (13, "action codes", include_str!("../../migrations/0013_action_codes.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that writes.
@@ -180,11 +183,10 @@ impl Database {
     }
 
     async fn migrate(&self) -> Result<(), DatabaseError> {
-        let steps = MIGRATIONS
-            .map(|(version, name, sql)| {
-                Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-            })
-            .to_vec();
+        let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
+            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        };
+        let steps = MIGRATIONS.iter().map(step).collect();
         Migrator::with_migrations(steps).run(&self.writer).await.map_err(|error| match error {
             MigrateError::VersionMissing(version) => DatabaseError::Newer(version),
             other => DatabaseError::Migrate(other),
@@ -212,6 +214,26 @@ impl Database {
             Engine::Postgres => "BEGIN",
         };
         Ok(self.writer.begin_with(statement).await?)
+    }
+
+    /// Takes an account until the end of the transaction: anyone else who takes it waits. Returns whether
+    /// there is such an account and it may log in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lock_account(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &str,
+    ) -> Result<bool, QueryError> {
+        // SQLite has one writer, which this transaction is.
+        let query = match self.engine {
+            Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
+            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
+        };
+        let disabled: Option<i64> =
+            sqlx::query_scalar(query).bind(account).fetch_optional(&mut **transaction).await?;
+        Ok(disabled == Some(0))
     }
 
     /// Commits a transaction.

@@ -219,7 +219,7 @@ impl From<ActionError> for WebError {
     fn from(error: ActionError) -> WebError {
         match error {
             ActionError::Refused(_) | ActionError::Purpose => WebError::NotFound,
-            ActionError::Query(_) => WebError::Unavailable(error.into()),
+            ActionError::Query(_) | ActionError::Store(_) => WebError::Unavailable(error.into()),
             ActionError::Keys(_) | ActionError::Issue(_) => WebError::Internal(error.into()),
         }
     }

@@ -19,6 +19,7 @@ use crate::web::account::Account;
 use crate::web::csrf::{self, SentFrom};
 use crate::web::error::WebError;
 use crate::web::pages::{Chrome, Section, User};
+use crate::web::sent_forms::SentForm;
 use crate::web::sessions::{Place, Session};
 use crate::web::state::State;
 
@@ -49,6 +50,12 @@ impl SignedIn {
         let name = account.name.as_str().to_owned();
         let user = User { name, csrf: self.csrf.clone(), admin: account.admin };
         Chrome::signed_in(title, section, user)
+    }
+
+    /// The same for a page with a form that makes something, however often it is sent.
+    pub fn form_chrome(&self, title: impl Into<String>, section: Section) -> Chrome {
+        let with_id = SignedIn { csrf: csrf::with_id(&self.csrf), session: self.session.clone() };
+        with_id.chrome(title, section)
     }
 }
 
@@ -90,6 +97,8 @@ pub struct CsrfForm<T, const MOST: usize = MAX_FORM> {
     pub who: SignedIn,
     /// What it says.
     pub fields: T,
+    /// By what it is known when it is sent again.
+    pub sent: Option<SentForm>,
 }
 
 impl<T: DeserializeOwned + 'static, const MOST: usize> FromRequest for CsrfForm<T, MOST> {
@@ -104,8 +113,8 @@ impl<T: DeserializeOwned + 'static, const MOST: usize> FromRequest for CsrfForm<
                 return Err(WebError::NotSignedIn);
             };
             let who = session_of(&request, &state).await?.ok_or(WebError::NotSignedIn)?;
-            let body = own_form(&request, payload, &state, &id, MOST).await?;
-            Ok(CsrfForm { who, fields: parse(&body)? })
+            let (body, sent) = own_form(&request, payload, &state, &id, MOST).await?;
+            Ok(CsrfForm { who, fields: parse(&body)?, sent })
         })
     }
 }
@@ -116,6 +125,8 @@ pub struct StrangerForm<T> {
     pub fields: T,
     /// The secret behind the browser's forms, for showing the form again.
     pub secret: Secret,
+    /// By what it is known when it is sent again.
+    pub sent: Option<SentForm>,
 }
 
 impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
@@ -129,8 +140,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
             // First of all: under another address the browser has no cookie of ours either.
             must_be_ours(&request, &state)?;
             let secret = state.cookies.form(request.headers()).ok_or(WebError::ForeignForm)?;
-            let body = own_form(&request, payload, &state, &secret, MAX_FORM).await?;
-            Ok(StrangerForm { fields: parse(&body)?, secret })
+            let (body, sent) = own_form(&request, payload, &state, &secret, MAX_FORM).await?;
+            Ok(StrangerForm { fields: parse(&body)?, secret, sent })
         })
     }
 }
@@ -179,12 +190,15 @@ impl FromRequest for ClientAddress {
     type Future = std::future::Ready<Result<ClientAddress, WebError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // Without a peer (a Unix socket) everybody counts as one.
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        std::future::ready(
-            state_of(request).map(|state| ClientAddress(state.addresses.of(peer, request.headers()))),
-        )
+        std::future::ready(state_of(request).map(|state| ClientAddress(client_address(&state, request))))
     }
+}
+
+/// The client's address of a request.
+pub fn client_address(state: &State, request: &HttpRequest) -> IpAddr {
+    // Without a peer (a Unix socket) everybody counts as one.
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    state.addresses.of(peer, request.headers())
 }
 
 impl FromRequest for Place {
@@ -220,14 +234,18 @@ async fn own_form(
     state: &State,
     secret: &Secret,
     most: usize,
-) -> Result<Bytes, WebError> {
+) -> Result<(Bytes, Option<SentForm>), WebError> {
     must_be_ours(request, state)?;
     if !is_form(request) {
         return Err(WebError::NoForm);
     }
     let body = in_time(payload, most).await?;
     let (presented, rest) = take_token(&body)?;
-    if csrf::matches(secret, &presented) { Ok(rest) } else { Err(WebError::ForeignForm) }
+    if !csrf::matches(secret, &presented) {
+        return Err(WebError::ForeignForm);
+    }
+    let sent = SentForm::new(request.path(), &presented, &rest);
+    Ok((rest, sent))
 }
 
 /// The CSRF token, and the form without it: what is left is exactly what the handler knows, so that

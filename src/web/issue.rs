@@ -10,6 +10,7 @@ use crate::id::{FilePath, Jti};
 use crate::secret::RandomError;
 use crate::token::TokenKind;
 use crate::token::claims::{ActionClaims, CommandClaims, Common, DownloadClaims, MAX_REVOKED};
+use crate::web::action_codes::ActionClaim;
 use crate::web::signer::{Signer, SignerError};
 
 /// All but the unreserved characters of RFC 3986, so that no name changes the address's meaning.
@@ -149,24 +150,20 @@ impl Issuer {
         Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
     }
 
-    /// Issues an action token; its audience is this web app itself. With the same jti twice, both
+    /// Signs an action token that says this; its audience is this web app itself. All tokens with one jti
     /// act once between them.
     ///
     /// # Errors
     /// See [`IssueError`].
-    pub fn issue_action(
-        &self,
-        subject: &str,
-        purpose: &str,
-        state: &str,
-        jti: Jti,
-        lifetime: Duration,
-        now: Timestamp,
-    ) -> Result<IssuedToken, IssueError> {
-        let common = self.common(&self.issuer, jti, lifetime, now);
-        let claims = ActionClaims { common: common.clone(), sub: subject, purpose, state };
-        let token = self.signer.sign(TokenKind::Action, &claims, now)?;
-        Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
+    pub fn issue_action_claim(&self, claim: &ActionClaim, now: Timestamp) -> Result<String, IssueError> {
+        let ActionClaim { subject, purpose, state, jti, issued_at, expires_at } = claim;
+        let (iss, aud) = (self.issuer.as_str(), self.issuer.as_str());
+        let common = Common { iss, aud, jti: *jti, iat: *issued_at, exp: *expires_at };
+        Ok(self.signer.sign(
+            TokenKind::Action,
+            &ActionClaims { common, sub: subject, purpose, state },
+            now,
+        )?)
     }
 
     /// Issues a command token that revokes these jtis.

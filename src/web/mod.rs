@@ -15,11 +15,12 @@ use crate::files::Shares;
 use crate::receipt::TakeReports;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::AccountError;
+use crate::web::actions::ActionError;
 use crate::web::administration::Administration;
+use crate::web::carried::Carried;
 use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
-use crate::web::issue::IssueError;
 use crate::web::issued::{OverHttp, RevokeTokens};
 use crate::web::links::key::LinkKeyError;
 use crate::web::mail::message::Envelope;
@@ -29,6 +30,7 @@ use crate::web::manage::Manage;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::rights::Rights;
+use crate::web::sent_forms::SentForms;
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::signer::SignerError;
 use crate::web::state::{SignupRules, State, Turns};
@@ -39,10 +41,12 @@ use crate::web::uploads::digests::Digests;
 pub mod account;
 pub mod account_admin;
 pub mod accounts;
+pub mod action_codes;
 pub mod actions;
 pub mod administration;
 pub mod audit;
 pub mod browse;
+pub mod carried;
 pub mod chain;
 pub mod cookies;
 pub mod correspondence;
@@ -67,6 +71,7 @@ pub mod proof;
 pub mod receipts;
 pub mod rights;
 pub mod self_service;
+pub mod sent_forms;
 pub mod sessions;
 pub mod signer;
 pub mod state;
@@ -78,6 +83,14 @@ pub mod uploads;
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
 /// … and each how manieth time what has ended is forgotten.
 const PRUNE_EACH: u64 = 6;
+/// … and what is left of uploads is looked for.
+const SWEEP_EACH: u64 = 360;
+
+/// How often views of links' pages are put into the database.
+const COUNT_VIEWS_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the end waits for requests whose clients have gone.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Uses of links that were released are forgotten after so long.
 const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -120,9 +133,9 @@ pub enum FirstAdminError {
     /// The database failed.
     #[error(transparent)]
     Accounts(#[from] AccountError),
-    /// Nothing could be signed.
+    /// No link could be made.
     #[error(transparent)]
-    Issue(#[from] IssueError),
+    Action(#[from] ActionError),
 }
 
 /// The web app, ready to answer. Cheap to clone.
@@ -138,7 +151,7 @@ impl App {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
-        let administration = Administration::open(settings, clock).await?;
+        let administration = Administration::open(settings, clock.clone()).await?;
         administration.passwords.prepare();
         let ends = SessionEnds {
             idle: settings.web.session_idle,
@@ -149,10 +162,10 @@ impl App {
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
         let policy = pages::content_security_policy(&[download]);
         let digests = Digests::new(administration.db.clone());
-        let uploads = Uploads::new(settings, administration.db.clone(), shares.clone());
+        let uploads = Uploads::new(settings, administration.db.clone(), shares.clone(), clock);
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
         let state = State {
-            receipts: Receipts::new(db, queue, administration.clock.clone(), settings),
+            receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings),
             node_key: NodeKey::open(&settings.node_key_file())?,
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
@@ -164,7 +177,8 @@ impl App {
                 ends,
             ),
             administration,
-            throttle: Throttle::default(),
+            throttle: Throttle::new(&settings.links),
+            sent_forms: SentForms::new(db.clone()),
             rights: Rights::new(&settings.shares),
             shares,
             turns: Turns::default(),
@@ -172,6 +186,7 @@ impl App {
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            carried: Carried::new(settings.web.max_connections),
             digests,
             uploads,
             manage,
@@ -179,7 +194,10 @@ impl App {
             cookies: Cookies::new(&settings.web.public_url),
         };
         let sender = sender(settings, &state.administration, &state.receipts)?;
-        Ok(App { state: Data::new(state), sender })
+        let app = App { state: Data::new(state), sender };
+        // Before anybody is let in: what a crash cut off is finished or undone.
+        Box::pin(app.settle(app.state.administration.clock.now())).await;
+        Ok(app)
     }
 
     /// A one-time address for making the first administrator; `None` when there is one already.
@@ -191,7 +209,7 @@ impl App {
         if administration.accounts.has_administrator().await? {
             return Ok(None);
         }
-        Ok(Some(administration.actions.first_administrator(administration.clock.now())?))
+        Ok(Some(administration.actions.first_administrator(administration.clock.now()).await?))
     }
 
     /// The public keys as a JWKS, for a download service in the same process. Ask again whenever
@@ -209,12 +227,27 @@ impl App {
 
     /// Adds the app's addresses to a server.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
-        cfg.app_data(self.state.clone())
-            .service(scope("").wrap(from_fn(problem::edge)).configure(handlers::routes));
+        cfg.app_data(self.state.clone()).service(
+            scope("")
+                .wrap(from_fn(carried::through))
+                .wrap(from_fn(problem::edge))
+                .configure(handlers::routes),
+        );
     }
 
-    /// Keeps the time and forgets what has ended by itself, for ever. Ends when it is dropped.
+    /// Keeps the time, counts views and forgets what has ended by itself. Runs until it is dropped.
     pub async fn tasks(&self) {
+        tokio::join!(self.upkeep(), self.count_views());
+    }
+
+    async fn count_views(&self) {
+        loop {
+            tokio::time::sleep(COUNT_VIEWS_EVERY).await;
+            self.flush_views().await;
+        }
+    }
+
+    async fn upkeep(&self) {
         self.sweep_uploads().await;
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
@@ -222,9 +255,20 @@ impl App {
             if let Err(error) = self.state.administration.actions.keep_time(now).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep the time on disk");
             }
+            if round.is_multiple_of(SWEEP_EACH) {
+                self.sweep_uploads().await;
+            }
             if round.is_multiple_of(PRUNE_EACH) {
                 self.prune().await;
             }
+        }
+    }
+
+    /// Puts views of links' pages that were counted in memory into the database.
+    pub async fn flush_views(&self) {
+        let links = &self.state.administration.links;
+        if let Err(error) = links.views.flush(&links.db).await {
+            tracing::warn!(cause = crate::telemetry::chain(&error), "cannot record views of links");
         }
     }
 
@@ -253,9 +297,14 @@ impl App {
         administration.issued.run(|| administration.clock.now()).await;
     }
 
-    /// Sends mails, for ever. Ends when it is dropped.
+    /// Sends mails until [`App::finish_mails`] is called.
     pub async fn send_mails(&self) {
         self.sender.run().await;
+    }
+
+    /// Ends the sending of mails: what is under way is finished or given back.
+    pub async fn finish_mails(&self) {
+        self.sender.finish().await;
     }
 
     /// Tries to send what is due now, once.
@@ -279,6 +328,9 @@ impl App {
         }
         if let Err(error) = self.state.administration.issued.prune(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old tokens");
+        }
+        if let Err(error) = self.state.sent_forms.prune(now).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget forms that were sent");
         }
         if let Err(error) = self.state.administration.generations.prune().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old changes");
@@ -315,7 +367,26 @@ impl App {
         }
     }
 
+    /// Finishes or undoes what was cut off between the disk and the database.
+    async fn settle(&self, now: Timestamp) {
+        match self.state.manage.settle(now).await {
+            Ok(0) => {}
+            Ok(settled) => tracing::info!(settled, "settled acts on files that were cut off"),
+            Err(error) => {
+                tracing::warn!(cause = crate::telemetry::chain(&error), "cannot settle acts on files");
+            }
+        }
+        match self.state.uploads.finish_left(now).await {
+            Ok(0) => {}
+            Ok(finished) => tracing::info!(finished, "finished uploads that were whole"),
+            Err(error) => {
+                tracing::warn!(cause = crate::telemetry::chain(&error), "cannot finish uploads");
+            }
+        }
+    }
+
     async fn prune_files(&self, now: Timestamp) {
+        Box::pin(self.settle(now)).await;
         match self.state.uploads.forget_expired(now).await {
             Ok(0) => {}
             Ok(gone) => tracing::info!(gone, "forgot uploads with which nobody went on"),
@@ -328,10 +399,21 @@ impl App {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the trash")
             }
         }
+        match self.state.manage.sweep_trash(now).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed what lay in the trash unknown to the database"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot sweep the trash");
+            }
+        }
     }
 
     /// Closes the database, after what is under way.
     pub async fn close(&self) {
+        if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
+            tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
+        }
+        self.flush_views().await;
         self.state.administration.db.close().await;
     }
 }
@@ -351,11 +433,13 @@ fn sender(
         links: administration.links.clone(),
         public_url,
     };
-    Ok(Sender {
-        queue: administration.queue.clone(),
-        compose: Arc::new(correspondent),
-        envelope: Envelope { from: settings.mail.from.parse().map_err(OpenError::Sender)?, host },
-        transport: Transport::open(settings)?,
-        clock: administration.clock.clone(),
-    })
+    let from = settings.mail.from.parse().map_err(OpenError::Sender)?;
+    Ok(Sender::new(
+        administration.queue.clone(),
+        Arc::new(correspondent),
+        Envelope { from, bounces: settings.mail.bounces.clone(), host },
+        Transport::open(settings)?,
+        administration.clock.clone(),
+        settings.mail.per_second,
+    ))
 }

@@ -100,7 +100,7 @@ impl People {
             match name.trim() {
                 "everyone" => people.everyone = true,
                 // A group's name never has an `@`.
-                account if account.contains('@') => people.accounts.push(account.to_lowercase()),
+                account if account.contains('@') => people.accounts.push(account.to_ascii_lowercase()),
                 group => people.groups.push(group.to_owned()),
             }
         }

@@ -13,11 +13,13 @@ use crate::files::Shares;
 use crate::id::Jti;
 use crate::web::account::Email;
 use crate::web::administration::Administration;
+use crate::web::carried::Carried;
 use crate::web::cookies::Cookies;
 use crate::web::manage::Manage;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::NodeKey;
 use crate::web::rights::Rights;
+use crate::web::sent_forms::SentForms;
 use crate::web::sessions::Sessions;
 use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
@@ -35,8 +37,10 @@ pub struct State {
     pub script_policy: HeaderValue,
     /// Sessions.
     pub sessions: Sessions,
-    /// Limits on guessing.
+    /// Limits on guessing, and on what may be written and mailed.
     pub throttle: Throttle,
+    /// Forms that made something.
+    pub sent_forms: SentForms,
     /// Who may read what.
     pub rights: Rights,
     /// The files.
@@ -51,6 +55,8 @@ pub struct State {
     pub turns: Turns,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
+    /// Requests that are carried to their end.
+    pub carried: Carried,
     /// Digests of files that were uploaded.
     pub digests: Digests,
     /// Files on their way in.
@@ -81,7 +87,7 @@ pub struct SignupRules {
 impl SignupRules {
     /// Those of the settings.
     pub fn new(settings: &Settings) -> SignupRules {
-        let domain = |domain: &String| domain.trim().trim_start_matches('@').to_lowercase();
+        let domain = |domain: &String| domain.trim().trim_start_matches('@').to_ascii_lowercase();
         SignupRules {
             mode: settings.web.signup,
             domains: settings.web.signup_domains.iter().map(domain).collect(),

@@ -234,7 +234,13 @@ fn unsafe_code_is_one_call() {
     for source in sources() {
         let is_home = source.path == "src/server/arrival.rs";
         for word in ["unsafe {", "expect(unsafe_code"] {
-            assert_eq!(source.code.matches(word).count(), usize::from(is_home), "{} in {}", word, source.path);
+            assert_eq!(
+                source.code.matches(word).count(),
+                usize::from(is_home),
+                "{} in {}",
+                word,
+                source.path
+            );
         }
         assert!(!source.code.contains("allow(unsafe_code"), "{}", source.path);
     }

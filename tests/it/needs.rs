@@ -1,8 +1,13 @@
-//! What a test needs of the machine beside the toolchain. Where it is missing the test says so
-//! aloud and does nothing; where CI is set that is a failure instead.
+//! What a test needs of the machine beside the toolchain. Where it is missing the test does nothing, and
+//! what is missing is said once; where CI is set that is a failure instead.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// What was found missing, and said.
+static MISSING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Whether `program` can be run. Where it can't, says that the test is skipped; panics under CI.
 pub(crate) fn has_program(program: &str) -> bool {
@@ -14,12 +19,16 @@ pub(crate) fn has_program(program: &str) -> bool {
     found || skip(&format!("the program `{program}`"))
 }
 
-/// Says that this test is skipped, and answers false; panics under CI, where nothing may be skipped.
+/// Skips this test for want of that, which is said once for all tests that want it, and returns false;
+/// panics under CI, where nothing may be skipped.
 pub(crate) fn skip(needed: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(variable("CI").is_none(), "{test} needs {needed}, and under CI nothing may be skipped");
-    // Written past the test harness, which hides what a passing test prints.
-    let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: it needs {needed}");
+    let is_new = MISSING.lock().unwrap_or_else(PoisonError::into_inner).insert(needed.to_owned());
+    if is_new {
+        // Written past the test harness, which hides what a passing test prints.
+        let _ = writeln!(std::io::stderr(), "\nSKIPPED: tests that need {needed}, which is not here");
+    }
     false
 }
 

@@ -11,6 +11,7 @@ use oncelink::id::FilePath;
 use oncelink::token::{
     KeyRing, Rules, SharedSecret, TokenError, TokenKind, verify_action, verify_command, verify_download,
 };
+use oncelink::web::action_codes::ActionClaim;
 use oncelink::web::issue::{DownloadOrder, IssueError, Issuer};
 use oncelink::web::signer::{KeyType, Signer, SignerError, list, rotate, sign_shared};
 
@@ -96,19 +97,17 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
     assert_eq!(issued.address, format!("https://dl.example/d/{}/a%20b.pdf", issued.token));
     assert!(!format!("{issued:?}").contains(&issued.token));
 
-    let issued = issuer
-        .issue_action(
-            "u1",
-            "activate",
-            "s1",
-            oncelink::id::Jti::random().unwrap(),
-            Duration::from_secs(600),
-            NOW,
-        )
-        .unwrap();
-    let action =
-        verify_action(&issued.token, &ring, &rules("https://app.example"), NOW, Timestamp::EPOCH).unwrap();
-    assert_eq!((action.jti, action.purpose.as_str(), action.state.as_str()), (issued.jti, "activate", "s1"));
+    let claim = ActionClaim {
+        subject: "u1".to_owned(),
+        purpose: "activate".to_owned(),
+        state: "s1".to_owned(),
+        jti: oncelink::id::Jti::random().unwrap(),
+        issued_at: NOW,
+        expires_at: later(600),
+    };
+    let token = issuer.issue_action_claim(&claim, NOW).unwrap();
+    let action = verify_action(&token, &ring, &rules("https://app.example"), NOW, Timestamp::EPOCH).unwrap();
+    assert_eq!((action.jti, action.purpose.as_str(), action.state.as_str()), (claim.jti, "activate", "s1"));
 
     let command = issuer.issue_command(&[grant.jti], NOW).unwrap();
     let command = verify_command(&command.token, &ring, &rules("https://dl.example"), NOW).unwrap();

@@ -139,3 +139,117 @@ async fn a_file_that_is_beyond_the_quota_near_its_end_is_refused_and_the_others_
     }
     web.stop().await;
 }
+
+#[actix_web::test]
+async fn a_form_without_its_end_says_what_is_there() {
+    let web = TestWeb::spawn_with(writable).await;
+    let ada = Uploader::ada(&web).await;
+    let parts: [Part<'_>; 4] = [
+        ("csrf", None, ada.csrf.as_bytes()),
+        ("folder", None, b"/open"),
+        ("file", Some("a.txt"), b"first"),
+        ("file", Some("b.txt"), b"second"),
+    ];
+    let whole = body(&parts);
+    let open = web.share("open").to_owned();
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    // Cut at every byte of what follows the first file: the answer and what is there agree.
+    let first_ends = whole.windows(5).position(|five| five == b"first").unwrap() + 5;
+    for cut in (first_ends..whole.len()).step_by(7).chain([whole.len() - 1, whole.len() - 3, whole.len() - 5])
+    {
+        let answer =
+            ada.bare("POST", "/files-upload", &[("content-type", &kind)], whole[..cut].to_vec()).await;
+        let mut there: Vec<String> = fs::read_dir(&open)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with(['a', 'b']))
+            .collect();
+        there.sort();
+        for name in ["a.txt", "b.txt"] {
+            let said = answer.status == 303
+                || answer.body.contains(&format!("<bdi>{name}</bdi></strong> has arrived"));
+            let is_there = there.iter().any(|there| there == name);
+            assert_eq!(
+                said,
+                is_there,
+                "cut at {cut} of {}: {there:?}, {} {}",
+                whole.len(),
+                answer.status,
+                answer.body
+            );
+        }
+        assert!(!answer.body.contains("What has arrived is kept"), "cut at {cut}: {}", answer.body);
+        for name in there {
+            fs::remove_file(open.join(name)).unwrap();
+        }
+        // Each one is another form: the page was loaded again.
+        sqlx::query("DELETE FROM sent_forms").execute(web.outside.db.writer()).await.unwrap();
+    }
+    assert_eq!(
+        fs::read_dir(open.join(".oncelink/uploads")).unwrap().count(),
+        0,
+        "nothing is left of what broke off"
+    );
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn an_upload_gets_what_its_folder_hands_down() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    if !rustix::process::getuid().is_root() {
+        return crate::support::process::say("only root may give a folder any group");
+    }
+    let web = TestWeb::spawn_with(writable).await;
+    let ada = Uploader::ada(&web).await;
+    let team = web.share("open").join("team");
+    fs::create_dir(&team).unwrap();
+    std::os::unix::fs::chown(&team, None, Some(12_345)).unwrap();
+    fs::set_permissions(&team, fs::Permissions::from_mode(0o2775)).unwrap();
+    let address = ada.begin("/open/team", "tus.txt", 3).await;
+    assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
+    let parts: [Part<'_>; 3] = [
+        ("csrf", None, ada.csrf.as_bytes()),
+        ("folder", None, b"/open/team"),
+        ("file", Some("form.txt"), b"abc"),
+    ];
+    assert_eq!(post(&ada, body(&parts)).await.status, 303);
+    fs::write(team.join("by-hand.txt"), "abc").unwrap();
+    for name in ["tus.txt", "form.txt", "by-hand.txt"] {
+        assert_eq!(fs::metadata(team.join(name)).unwrap().gid(), 12_345, "{name}");
+    }
+    // A folder that hands nothing down: the file's group is the service's own.
+    let address = ada.begin("/open", "plain.txt", 3).await;
+    assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
+    let own = rustix::process::getgid().as_raw();
+    assert_eq!(fs::metadata(web.share("open").join("plain.txt")).unwrap().gid(), own);
+    // A default access control list: owner rwx, user 12345 rwx, group r-x, mask rwx, others nothing.
+    let mut list = vec![2, 0, 0, 0];
+    for (tag, permissions, id) in
+        [(1_u16, 7_u16, u32::MAX), (2, 7, 12_345), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 0, u32::MAX)]
+    {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let listed = web.share("open").join("listed");
+    fs::create_dir(&listed).unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    match rustix::fs::setxattr(&listed, "system.posix_acl_default", &list, flags) {
+        Err(rustix::io::Errno::OPNOTSUPP) => crate::support::process::say("no access control lists here"),
+        set => {
+            set.unwrap();
+            let address = ada.begin("/open/listed", "tus.txt", 3).await;
+            assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
+            fs::write(listed.join("by-hand.txt"), "abc").unwrap();
+            let read = |name: &str| {
+                let mut found = vec![0; 256];
+                let length =
+                    rustix::fs::getxattr(listed.join(name), "system.posix_acl_access", found.as_mut_slice());
+                found.truncate(length.unwrap());
+                (found, fs::metadata(listed.join(name)).unwrap().permissions().mode() & 0o7777)
+            };
+            assert_eq!(read("tus.txt"), read("by-hand.txt"));
+        }
+    }
+    web.stop().await;
+}

@@ -6,6 +6,9 @@ use std::process::{Command, Output, Stdio};
 
 use reqwest::Method;
 
+use oncelink::clock::Timestamp;
+use oncelink::web::action_codes::ActionClaim;
+
 use crate::support::web::{Browser, PASSWORD, TestWeb};
 
 const FIELDS: [(&str, &str); 4] = [
@@ -116,7 +119,19 @@ async fn a_forged_link_or_one_of_another_kind_is_nothing() {
     let path = first_link(&web).await;
     let mut browser = web.browser();
     let csrf = browser.get(&path).await.csrf();
-    let (head, signature) = path.rsplit_once('.').unwrap();
+    // What stands behind the code: a token, which opens the same page by itself.
+    let claim = ActionClaim {
+        subject: "nobody".to_owned(),
+        purpose: "first-admin".to_owned(),
+        state: "no-administrator".to_owned(),
+        jti: oncelink::id::Jti::random().unwrap(),
+        issued_at: web.clock.now(),
+        expires_at: Timestamp::from_secs(web.clock.now().secs() + 600),
+    };
+    let token = web.outside.issuer.issue_action_claim(&claim, web.clock.now()).unwrap();
+    let long = format!("/activate/{token}");
+    assert_eq!(browser.get(&long).await.status, 200);
+    let (head, signature) = long.rsplit_once('.').unwrap();
     let flipped = if signature.starts_with('A') { "B" } else { "A" };
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -125,6 +140,8 @@ async fn a_forged_link_or_one_of_another_kind_is_nothing() {
     for path in [
         format!("{head}.{flipped}{}", &signature[1..]),
         format!("{head}."),
+        format!("{path}a"),
+        format!("/activate/{}", "a".repeat(26)),
         format!("/activate/{download}"),
         "/activate/%00".to_owned(),
         format!("/activate/{}", "a".repeat(5_000)),

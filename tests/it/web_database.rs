@@ -185,7 +185,11 @@ async fn accounts_behave(settings: &Settings) {
         let accounts = if n % 2 == 0 { desk.accounts.clone() } else { other.accounts.clone() };
         async move {
             accounts
-                .add_first_administrator(new(&format!("admin{n}@example.org"), false), START)
+                .add_first_administrator(
+                    new(&format!("admin{n}@example.org"), false),
+                    [192, 0, 2, 1].into(),
+                    START,
+                )
                 .await
                 .unwrap()
         }

@@ -78,8 +78,9 @@ async fn the_page_says_what_how_big_from_whom_until_when_and_how_many_are_left()
 async fn opening_it_spends_nothing_and_the_owner_sees_looked_at_not_taken() {
     let (web, mut browser) = ada().await;
     let made = make(&mut browser, &[]).await;
-    let bots: [&[(&str, &str)]; 5] = [
+    let bots: [&[(&str, &str)]; 6] = [
         &[],
+        &[("sec-fetch-dest", "empty"), ("sec-fetch-mode", "cors")],
         &[("user-agent", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)")],
         &[("user-agent", "WhatsApp/2.23.20.0"), ("range", "bytes=0-1023")],
         &[("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")],
@@ -95,12 +96,18 @@ async fn opening_it_spends_nothing_and_the_owner_sees_looked_at_not_taken() {
         }
     }
     assert!(browser.get(&made.public[0]).await.body.contains("This is what the recipient sees"));
+    let mut person = web.browser();
+    person.headers = vec![("sec-fetch-dest", "document".to_owned())];
+    for method in [Method::GET, Method::HEAD, Method::GET] {
+        assert_eq!(person.send(method, &made.public[0], None).await.status, 200);
+    }
+    web.app.flush_views().await;
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("0 of 1 taken; looked at 10 times, not taken"), "the owner is not counted: {page}");
+    assert!(page.contains("0 of 1 taken; looked at 2 times, not taken"), "only people are counted: {page}");
     assert_eq!(facts(&web, &made).await["uses_left"], 1);
     assert!(is_token(&press(&mut web.browser(), &made.public[0], &[]).await), "the last use works");
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("1 of 1 taken, 1 of them not begun yet; looked at 12 times"), "{page}");
+    assert!(page.contains("1 of 1 taken, 1 of them not begun yet; looked at 2 times"), "{page}");
     web.stop().await;
 }
 
@@ -406,7 +413,12 @@ async fn a_file_that_is_missing_costs_nothing_and_a_folder_shows_what_is_there_n
 #[actix_web::test]
 async fn two_web_processes_on_one_database_give_out_exactly_the_uses_there_are() {
     for database in [Some("sqlite".to_owned()), empty_schema().await].into_iter().flatten() {
-        let mut web = TestWeb::spawn_with(|settings| settings.web.database = database.as_str().into()).await;
+        let mut web = TestWeb::spawn_with(|settings| {
+            settings.web.database = database.as_str().into();
+            // Everybody presses from one address here.
+            settings.links.presses = 0;
+        })
+        .await;
         web.account("ada@example.org", &[]).await;
         let mut browser = web.logged_in("ada@example.org").await;
         let made = make(&mut browser, &[("uses", "10")]).await;

@@ -42,6 +42,11 @@ impl Desk {
         self.rights.writable(&self.ada, self::path(path)).unwrap()
     }
 
+    async fn new_folder(&self, folder: &str, name: &str) -> Result<FilePath, StorageError> {
+        let (folder, name) = (self.folder(folder), FileName::typed(name).unwrap());
+        self.manage.new_folder(&folder, &name, &Actor::operator(), self.web.clock.now()).await
+    }
+
     async fn rename(&self, from: &str, to: &str) -> Result<FilePath, StorageError> {
         let name = FileName::typed(to).unwrap();
         self.manage.rename(&self.what(from), &name, &Actor::operator(), self.web.clock.now()).await
@@ -79,11 +84,9 @@ fn path(text: &str) -> FilePath {
 #[actix_web::test]
 async fn folders_are_made_and_things_renamed_and_moved_but_nothing_is_replaced() {
     let desk = Desk::new().await;
-    let name = FileName::typed("Neuer Ordner").unwrap();
-    let made = desk.manage.new_folder(&desk.folder("/open"), &name).await.unwrap();
+    let made = desk.new_folder("/open", "Neuer Ordner").await.unwrap();
     assert_eq!(made.as_str(), "/open/Neuer Ordner");
-    let again = FileName::typed("neuer ordner").unwrap();
-    let refused = desk.manage.new_folder(&desk.folder("/open"), &again).await.unwrap_err();
+    let refused = desk.new_folder("/open", "neuer ordner").await.unwrap_err();
     assert!(refused.sentence().contains("“Neuer Ordner”"), "{}", refused.sentence());
     desk.put("b.txt", "b");
     for taken in ["file.txt", "FILE.txt"] {
@@ -125,8 +128,7 @@ async fn nothing_is_moved_out_of_the_shares_or_through_a_symlink_that_leads_out(
     symlink(outside.path(), desk.web.share("open").join("out")).unwrap();
     for folder in ["/open/out"] {
         assert!(desk.move_to("/open/file.txt", folder).await.is_err());
-        let name = FileName::typed("x").unwrap();
-        assert!(desk.manage.new_folder(&desk.folder(folder), &name).await.is_err());
+        assert!(desk.new_folder(folder, "x").await.is_err());
     }
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     fs::write(outside.path().join("kept"), "kept").unwrap();

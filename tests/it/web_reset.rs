@@ -127,7 +127,7 @@ async fn links_and_only_links_of_this_app_and_kind_are_taken() {
     for wrong in [
         format!("/activate/{token}"),
         format!("/confirm-address/{token}"),
-        format!("/reset/{}x", &token[..token.len() - 1]),
+        format!("/reset/{}{}", &token[..token.len() - 1], if token.ends_with('x') { 'y' } else { 'x' }),
         "/reset/nonsense".to_owned(),
         "/reset/a.b.c".to_owned(),
     ] {
@@ -144,16 +144,17 @@ async fn links_and_only_links_of_this_app_and_kind_are_taken() {
 async fn a_link_goes_to_the_address_of_the_account_however_it_was_spelled() {
     let web = TestWeb::spawn().await;
     web.account("kim@example.org", &[]).await;
-    // The second begins with a KELVIN SIGN, which is a `k` in lower case and may be another mailbox.
-    for spelled in ["KIM@EXAMPLE.ORG", "\u{212a}im@example.org"] {
-        forgot(&mut web.browser(), spelled).await;
+    // The second begins with a KELVIN SIGN, which is a `k` in lower case and may be another mailbox: it makes
+    // no address.
+    for (spelled, status) in [("KIM@EXAMPLE.ORG", 303), ("\u{212a}im@example.org", 422)] {
+        assert_eq!(forgot(&mut web.browser(), spelled).await.status, status);
         let wish = [("password", "eight calm badgers dig"), ("password_again", "eight calm badgers dig")];
         let wish = [[("email", spelled), ("name", "Eve")], wish].concat();
-        web.browser().fill("/signup", "/signup", &wish).await;
+        assert_eq!(web.browser().fill("/signup", "/signup", &wish).await.status, status);
     }
     let mails = web.mails().await;
     let recipients: Vec<String> = mails.iter().map(|mail| mail.header("to")).collect();
-    assert_eq!(recipients, ["kim@example.org"; 3], "the fourth is one too many within a second");
+    assert_eq!(recipients, ["kim@example.org"; 2]);
     web.stop().await;
 }
 

@@ -22,8 +22,11 @@ async fn who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in(
 
     let mails = web.mails().await;
     assert_eq!(mails.len(), 1);
-    assert_eq!(mails[0].header("to"), "Nia@Example.org");
+    assert_eq!(mails[0].header("to"), "Nia@example.org", "the domain is one in any case");
     let path = mails[0].path();
+    assert!(mails[0].link().len() <= 100, "{}", mails[0].link());
+    let code = path.strip_prefix("/activate/").unwrap();
+    assert!(code.bytes().all(|byte| byte.is_ascii_alphanumeric()), "no program breaks it: {code}");
     assert!(path.starts_with("/activate/") && mails[0].link().starts_with(&web.settings.web.public_url));
     let page = browser.get(&path).await;
     assert_eq!(page.status, 200);

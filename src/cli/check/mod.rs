@@ -3,6 +3,7 @@
 
 mod disk;
 mod keys;
+mod mail;
 mod settings;
 mod store;
 
@@ -65,6 +66,7 @@ pub(super) async fn run(settings: &Settings, clock: &Clock) -> Result<ExitCode, 
     let may_enter = disk::look_at_data_dir(settings, &mut findings);
     disk::look_at_shares(settings, &mut findings);
     keys::look(settings, may_enter, clock.now(), &mut findings).await;
+    mail::look(settings, &mut findings).await;
     store::look(settings, may_enter, clock, &mut findings).await;
     let text = findings.0.iter().fold(String::new(), |mut text, (level, line)| {
         let _ = writeln!(text, "{:8} {line}", level.word());

@@ -20,6 +20,7 @@ use crate::web::passwords::Password;
 use crate::web::self_service::Changed;
 use crate::web::sessions::Place;
 use crate::web::state::State;
+use crate::web::throttle::Cause;
 
 /// `GET /account`
 pub(super) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
@@ -109,7 +110,7 @@ pub(super) struct NameChange {
 
 /// `POST /account/name`
 pub(super) async fn change_name(app: App, form: CsrfForm<NameChange>) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
     match fields.name.parse::<PersonName>() {
         Ok(name) => {
             app.administration.self_service.rename(&who.account().id, &name).await?;
@@ -136,7 +137,7 @@ pub(super) async fn change_password(
     place: Place,
     form: CsrfForm<PasswordChange>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
     let administration = &app.administration;
     let mut errors = FieldErrors::default();
     let own = [who.account().email.as_str(), who.account().name.as_str()];
@@ -179,7 +180,7 @@ pub(super) async fn change_address(
     place: Place,
     form: CsrfForm<AddressChange>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
     let mut errors = FieldErrors::default();
     let email = fields.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
     if email.as_ref().is_some_and(|email| email.as_str() == who.account().email.as_str()) {
@@ -194,7 +195,7 @@ pub(super) async fn change_address(
         return again(&app, &who, AccountForm::Email, errors, typed).await;
     };
     let now = app.administration.clock.now();
-    let mail = app.throttle.mail(email.key(), now);
+    let mail = app.throttle.mail(Cause::Address, email.key(), now);
     let actor = Actor::account(&account, place.address);
     app.administration.self_service.request_address(&account, &email, mail, &actor, now).await?;
     noted(&app, Note::AddressRequested)
@@ -223,7 +224,7 @@ pub(super) async fn delete(
     place: Place,
     form: CsrfForm<Farewell>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
     let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
     if !is_own {
         let errors =

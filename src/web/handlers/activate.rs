@@ -86,7 +86,7 @@ pub(super) async fn act(
     form: StrangerForm<Filled>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
-    let jti = administration.actions.verify(&unverified, administration.clock.now())?.action.jti;
+    let jti = administration.actions.verify(&unverified, administration.clock.now()).await?.action.jti;
     let _turn = app.turns.of(jti).await;
     let (link, standing) = look_at(&app, "activate", &unverified).await?;
     let visit = Visit { app: &app, action: &link.action, place: &place, form: &form };
@@ -135,7 +135,7 @@ impl Visit<'_> {
         }
         let (admin, groups, password) = (true, BTreeSet::new(), Some(stored));
         let new = NewAccount { email, name, admin, groups, password };
-        match administration.accounts.add_first_administrator(new, now).await? {
+        match administration.accounts.add_first_administrator(new, self.place.address, now).await? {
             Added::New(account) => {
                 tracing::info!(account = %account.id, "the first administrator is made");
                 enter(self.app, &account, typed, self.place).await

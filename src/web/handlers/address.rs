@@ -64,7 +64,7 @@ pub(super) async fn act(
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
     let now = administration.clock.now();
-    let jti = administration.actions.verify(&unverified, now)?.action.jti;
+    let jti = administration.actions.verify(&unverified, now).await?.action.jti;
     let _turn = app.turns.of(jti).await;
     let (link, account, email) = match look_at(&app, "confirm-address", &unverified).await? {
         (link, Standing::Good(account, Some(email))) => (link, account, email),

@@ -33,8 +33,9 @@ impl Wanted {
 
 /// `POST /download`: 303 to the download service, with a token for the file as it is now.
 pub(super) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
     let path = fields.path().ok_or(WebError::NotFound)?;
+    app.throttle.download(&who.account().id, app.administration.clock.now())?;
     let wanted = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
     let shares = app.shares.clone();
     let path = wanted.path().clone();

@@ -81,8 +81,13 @@ async fn folder(
     let looked = blocking(move || browse::look_at(&shares, &place, sort)).await??;
     match looked {
         Place::Folder(listing) => {
+            // Only a page with the form for uploads makes something.
+            let chrome = match right >= Right::Write {
+                true => who.form_chrome(path.name(), Section::Files),
+                false => who.chrome(path.name(), Section::Files),
+            };
             let page = Folder {
-                chrome: Chrome { flash: note.map(Note::flash), ..who.chrome(path.name(), Section::Files) },
+                chrome: Chrome { flash: note.map(Note::flash), ..chrome },
                 folder: path,
                 rows: listing.rows,
                 sort,

@@ -18,6 +18,7 @@ use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, StrangerForm};
 use crate::web::pages::links::{Done, LinkDone, LinkOver, Over, RenewForm};
 use crate::web::state::State;
+use crate::web::throttle::Cause;
 
 /// What a link is good for now.
 pub(super) enum Standing {
@@ -38,7 +39,7 @@ pub(super) async fn look_at(
     unverified: &str,
 ) -> Result<(Presented, Standing), WebError> {
     let administration = &app.administration;
-    let link = administration.actions.verify(unverified, administration.clock.now())?;
+    let link = administration.actions.verify(unverified, administration.clock.now()).await?;
     if link.purpose.folder() != folder {
         return Err(WebError::NotFound);
     }
@@ -166,7 +167,7 @@ pub(super) async fn renew(
         Purpose::ConfirmAddress => service.requested_address(&account.id).await?,
         _ => Some(account.email.clone()),
     };
-    if let Some(email) = wanted.filter(|email| app.throttle.mail(email.key(), now)) {
+    if let Some(email) = wanted.filter(|email| app.throttle.mail(Cause::Renew, email.key(), now)) {
         match link.purpose {
             Purpose::ConfirmAddress => service.confirm_again(&account.id, &email, now).await?,
             _ => service.forgot(&email, now).await?,

@@ -108,6 +108,7 @@ pub(super) async fn log_in(
     let proof = Proof::by_password(account, Password::presented(&password), passwords).await?;
     let id = match &proof {
         Some(proof) => {
+            app.throttle.session(&proof.account().id, now)?;
             let new = NewSession { proof, remembered: remembered.is_some(), place: &place };
             app.sessions.start(&new, now).await?
         }

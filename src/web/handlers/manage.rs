@@ -12,15 +12,16 @@ use serde::Deserialize;
 
 use super::files::blocking;
 use super::login::add_cookie;
-use super::{App, html, see_other};
+use super::{App, html, led_again, see_other};
 use crate::files::EntryKind;
 use crate::files::name::FileName;
 use crate::id::FilePath;
+use crate::web::account::AccountId;
 use crate::web::audit::Actor;
 use crate::web::browse;
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, SignedIn};
-use crate::web::manage::Trashed;
+use crate::web::manage::trash::Trashed;
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::manage::{ManageEntry, ManageError, MoveTo, NewFolder, Trash, trash_address};
@@ -95,7 +96,7 @@ pub(super) async fn new_folder_page(
 
 fn new_folder(who: &SignedIn, folder: &Writable) -> NewFolder {
     NewFolder {
-        chrome: who.chrome("New folder", Section::Files),
+        chrome: who.form_chrome("New folder", Section::Files),
         folder: folder.path().clone(),
         typed_name: String::new(),
         error: None,
@@ -103,11 +104,26 @@ fn new_folder(who: &SignedIn, folder: &Writable) -> NewFolder {
 }
 
 /// `POST /manage/make-folder`
-pub(super) async fn make_folder(app: App, form: CsrfForm<NamedInFolder>) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+pub(super) async fn make_folder(
+    app: App,
+    place: Place,
+    form: CsrfForm<NamedInFolder>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields, sent } = form;
+    let once = app.sent_forms.begin(sent).await?;
+    if let Some(before) = once.before() {
+        return led_again(&app, before);
+    }
+    let now = app.administration.clock.now();
+    app.throttle.act(&who.account().id, now)?;
     let folder = writable(&app, &who, decoded(&fields.folder))?;
-    match made(&app, &folder, &fields.name).await {
-        Ok(_) => noted(&app, &address(folder.path()), Note::FolderMade),
+    let actor = Actor::account(who.account(), place.address);
+    match made(&app, &folder, &fields.name, &actor).await {
+        Ok(_) => {
+            let to = address(folder.path());
+            once.done(&to, Some(Note::FolderMade), now).await?;
+            noted(&app, &to, Note::FolderMade)
+        }
         Err(error) => {
             let (status, sentence) = shown(error)?;
             let fresh = new_folder(&who, &folder);
@@ -116,9 +132,12 @@ pub(super) async fn make_folder(app: App, form: CsrfForm<NamedInFolder>) -> Resu
     }
 }
 
-async fn made(app: &State, folder: &Writable, name: &str) -> Result<FilePath, StorageError> {
+async fn made(app: &State, folder: &Writable, name: &str, actor: &Actor) -> Result<FilePath, StorageError> {
     let name = FileName::typed(name)?;
-    app.manage.new_folder(folder, &name).await
+    let now = app.administration.clock.now();
+    let account = AccountId::from_store(&actor.id);
+    app.uploads.admits_folder(&account, folder.path().share(), now).await?;
+    app.manage.new_folder(folder, &name, actor, now).await
 }
 
 /// `GET /manage/entry`
@@ -151,7 +170,8 @@ async fn entry_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<Man
 
 /// `POST /manage/rename`
 pub(super) async fn rename(app: App, place: Place, form: CsrfForm<Named>) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
+    app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
     let entry = manageable(&app, &who, decoded(&fields.path))?;
     match renamed(&app, &entry, &fields.name, &actor).await {
@@ -180,7 +200,8 @@ async fn renamed(
 
 /// `POST /manage/delete`: into the trash.
 pub(super) async fn delete(app: App, place: Place, form: CsrfForm<Which>) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
+    app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
     let entry = manageable(&app, &who, decoded(&fields.path))?;
     let now = app.administration.clock.now();
@@ -239,7 +260,8 @@ pub(super) async fn move_to(
     place: Place,
     form: CsrfForm<Destination>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
+    app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
     let entry = manageable(&app, &who, decoded(&fields.path))?;
     let to = writable(&app, &who, decoded(&fields.to))?;
@@ -299,7 +321,8 @@ pub(super) async fn restore(
     place: Place,
     form: CsrfForm<Thrown>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
+    app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let (thrown, right) = thrown(&app, &who, &fields.id).await?;
     let actor = Actor::account(who.account(), place.address);
     let now = app.administration.clock.now();
@@ -312,7 +335,8 @@ pub(super) async fn restore(
 
 /// `POST /manage/forget`: gone for good.
 pub(super) async fn forget(app: App, place: Place, form: CsrfForm<Thrown>) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
+    app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let (thrown, right) = thrown(&app, &who, &fields.id).await?;
     let actor = Actor::account(who.account(), place.address);
     let now = app.administration.clock.now();

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, Route};
 use askama::Template;
 
 use crate::web::error::WebError;
+use crate::web::sent_forms::Before;
 use crate::web::state::State;
 
 mod account;
@@ -143,6 +144,14 @@ fn html_with_script(app: &State, page: &impl Template) -> Result<HttpResponse, W
 
 fn see_other(address: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header(("location", address)).finish()
+}
+
+/// The answer to a form that was sent before: what it made is there, and that is where it leads.
+fn led_again(app: &State, before: &Before) -> Result<HttpResponse, WebError> {
+    match before.note {
+        Some(note) => manage::noted(app, &before.location, note),
+        None => Ok(see_other(&before.location)),
+    }
 }
 
 type App = Data<State>;

@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::files::blocking;
 use super::login::add_cookie;
-use super::{App, html_with_script, see_other};
+use super::{App, html_with_script, led_again, see_other};
 use crate::human;
 use crate::id::FilePath;
+use crate::web::account::Email;
 use crate::web::audit::Actor;
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, SignedIn};
@@ -25,10 +26,14 @@ use crate::web::pages::my_links::{LinkRow, MyLinks, State};
 use crate::web::pages::row::encoded;
 use crate::web::rights::Readable;
 use crate::web::sessions::Place;
+use crate::web::storage::StorageError;
 
 /// Most bytes of the form: a list of a thousand long addresses, or a password that is far too long,
 /// is to be answered beside its field.
 pub(super) const MAX_LINK_FORM: usize = 4 << 20;
+
+/// Recipients that are named one by one in what is said of them.
+const NAMED_MAX: usize = 20;
 
 /// Most files and folders of one link.
 const MAX_FILES: usize = 100;
@@ -152,7 +157,7 @@ fn page_of(
     errors: TermErrors,
 ) -> link_form::NewLink {
     link_form::NewLink {
-        chrome: who.chrome("Make a link", Section::Links),
+        chrome: who.form_chrome("Make a link", Section::Links),
         files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
         files_field: files.iter().map(encoded).collect::<Vec<_>>().join(" "),
         typed,
@@ -184,7 +189,11 @@ pub(super) async fn make(
     place: Place,
     form: CsrfForm<Wish, MAX_LINK_FORM>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, sent } = form;
+    let once = app.sent_forms.begin(sent).await?;
+    if let Some(before) = once.before() {
+        return led_again(&app, before);
+    }
     let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
     let (mail, typed) = (fields.mail.is_some(), typed_in(fields));
     let now = app.administration.clock.now();
@@ -206,13 +215,23 @@ pub(super) async fn make(
         terms.title = title_of(&files);
     }
     let administration = &app.administration;
+    app.throttle.link(&who.account().id, now)?;
+    if mail && let Err(full) = app.throttle.link_mails(&who.account().id, &terms.recipients, now) {
+        return again(typed, TermErrors { recipients: too_many_mails(&full), ..TermErrors::default() });
+    }
     let password = match terms.password.clone() {
         Some(password) => Some(administration.passwords.hash(password).await?),
         None => None,
     };
     let actor = Actor::account(who.account(), place.address);
-    let new =
-        NewLink { owner: who.account(), files: &files, terms: &terms, password: password.as_ref(), mail };
+    let new = NewLink {
+        owner: who.account(),
+        files: &files,
+        terms: &terms,
+        password: password.as_ref(),
+        mail,
+        form: once.form(),
+    };
     match administration.links.make(&new, &actor, now).await? {
         Made::Link(id) => {
             tracing::info!(account = %who.account().id, link = id, "link made");
@@ -226,8 +245,28 @@ pub(super) async fn make(
                 "You can name at most 2,000 recipients within a day. Nothing was made: try again tomorrow.",
             ),
         ),
+        // Another process has made it since we looked.
+        Made::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
+            Some(before) => led_again(&app, before),
+            None => Err(StorageError::Busy.into()),
+        },
         Made::NotAllowed => Err(WebError::NotSignedIn),
     }
+}
+
+/// What to say of recipients whom this account has mailed too often.
+fn too_many_mails(full: &[&Email]) -> Vec<String> {
+    let named = full.iter().take(NAMED_MAX).map(|email| {
+        let sentence = "has had as many mails from you as one mailbox gets within an hour. Try again later, or \
+                        make the link without mails and pass it on yourself.";
+        format!("{email} {sentence}")
+    });
+    let mut sentences: Vec<String> = named.collect();
+    let more = full.len().saturating_sub(NAMED_MAX);
+    if more > 0 {
+        sentences.push(format!("{more} more recipients have had too many mails."));
+    }
+    sentences
 }
 
 fn typed_in(fields: Wish) -> Typed {

@@ -138,10 +138,11 @@ pub(super) async fn change(
     place: Place,
     form: CsrfForm<Change, MAX_LINK_FORM>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields } = form;
+    let CsrfForm { who, fields, .. } = form;
     let link = own(&app, &who, &id).await?;
     let administration = &app.administration;
     let now = administration.clock.now();
+    app.throttle.link(&who.account().id, now)?;
     let remove = fields.remove_password.is_some();
     let typed = Typed {
         title: fields.title,
@@ -211,9 +212,10 @@ async fn set_paused(
     form: CsrfForm<Nothing>,
     paused: bool,
 ) -> Result<(Link, bool), WebError> {
-    let CsrfForm { who, fields: Nothing {} } = form;
+    let CsrfForm { who, fields: Nothing {}, .. } = form;
     let link = own(app, &who, id).await?;
     let administration = &app.administration;
+    app.throttle.link(&who.account().id, administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
     let changed = administration.links.set_paused(&link, paused, &actor, administration.clock.now()).await?;
     Ok((link, changed))
@@ -226,7 +228,7 @@ pub(super) async fn withdraw(
     place: Place,
     form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields: Nothing {} } = form;
+    let CsrfForm { who, fields: Nothing {}, .. } = form;
     let link = own(&app, &who, &id).await?;
     let administration = &app.administration;
     let actor = Actor::account(who.account(), place.address);

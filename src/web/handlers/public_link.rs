@@ -1,8 +1,8 @@
 //! The public page of a link: opening it spends nothing, one button takes it. Works for programs, too:
 //! they get the facts as JSON, and the way to the file for a POST.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -27,6 +27,7 @@ use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink, Take
 use crate::web::passwords::Password;
 use crate::web::problem::prefers_json;
 use crate::web::self_service::browser_mark;
+use crate::web::throttle::Cause;
 
 use super::files::blocking;
 
@@ -39,12 +40,18 @@ pub(super) async fn page(
     let opened = open(&app, &code).await?;
     let session = session_of(&request, &app).await?;
     let own = session.is_some_and(|who| who.account().id == opened.link.owner);
-    if !own {
-        let now = app.administration.clock.now();
-        app.administration.links.looked_at(&opened.recipient, now).await?;
+    if !own && is_look(&request) {
+        app.administration.links.looked_at(&opened.recipient, app.administration.clock.now());
     }
     let mailed = request.query_string() == "mailed";
     show(&app, &request, &code, opened, Shown { own, mailed, ..Shown::default() }).await
+}
+
+/// Whether a person looks: browsers say so when a page is opened in a tab, and previews, scanners and
+/// programs don't.
+fn is_look(request: &HttpRequest) -> bool {
+    let destination = request.headers().get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    *request.method() == Method::GET && destination == Some(b"document")
 }
 
 /// How the page is to be shown.
@@ -228,14 +235,18 @@ pub(super) async fn take(
     form: OpenForm<Wanted>,
 ) -> Result<HttpResponse, WebError> {
     let opened = open(&app, &code).await?;
+    app.throttle.press(&opened.link.id, address.0, app.administration.clock.now())?;
     if let Some(why) = opened.closed {
         return refuse(&request, why);
     }
+    let visitor = form.secret.as_ref().map(|secret| browser_mark(&secret.digest()));
     let wanted = form.fields;
     let Some(file) = file_of(&app, &opened, wanted.file.as_deref()).await? else {
         return refuse(&request, Closed::Missing);
     };
-    if let Some(refused) = proven(&app, &opened, wanted.password, wanted.code, address).await? {
+    if let Some(refused) =
+        proven(&app, &opened, wanted.password, wanted.code, address, visitor.as_deref()).await?
+    {
         return show(&app, &request, &code, opened, Shown { refused: Some(refused), ..Shown::default() })
             .await;
     }
@@ -252,7 +263,6 @@ pub(super) async fn take(
     // What is given out ends with the link.
     let lifetime = administration.issuer.lifetime;
     let lifetime = link.ends_at.map_or(lifetime, |end| lifetime.min(end.since(now)));
-    let visitor = form.secret.as_ref().map(|secret| browser_mark(&secret.digest()));
     let press = Press {
         owner: &link.owner,
         recipient: &opened.recipient.id,
@@ -326,6 +336,7 @@ async fn proven(
     password: Option<String>,
     code: Option<String>,
     ClientAddress(address): ClientAddress,
+    browser: Option<&str>,
 ) -> Result<Option<Refused>, WebError> {
     let (link, recipient): (&Link, &Recipient) = (&opened.link, &opened.recipient);
     let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
@@ -341,7 +352,8 @@ async fn proven(
     }
     let administration = &app.administration;
     let now = administration.clock.now();
-    let attempt = app.throttle.attempt(&format!("link {}", recipient.id), address, now)?;
+    let of = (link.id.as_str(), recipient.id.as_str());
+    let attempt = app.throttle.guess(of, address, browser, now)?;
     if let (Some(stored), Some(password)) = (&link.password, &password) {
         let is_it = administration.passwords.verify(Password::presented(password), Some(stored)).await?;
         if !is_it {
@@ -383,7 +395,7 @@ pub(super) async fn mail_code(
     app.throttle.request(address.0, now)?;
     // Nobody's mailbox is filled by who presses again and again; the newest code goes on to count.
     let mailbox = opened.recipient.email.as_ref().map(|email| email.key().to_owned());
-    if mailbox.is_some_and(|mailbox| app.throttle.mail(&format!("code {mailbox}"), now)) {
+    if mailbox.is_some_and(|mailbox| app.throttle.mail(Cause::Code, &mailbox, now)) {
         app.administration.links.mail_code(&opened.recipient, now).await?;
     }
     Ok(see_other(&format!("/l/{}?mailed", *code)))

@@ -1,5 +1,7 @@
 //! What download services tell, and what an owner sees of it.
 
+use std::time::Duration;
+
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,6 +15,9 @@ use crate::web::pages::deliveries::DeliveriesPart;
 /// Most bytes of a report; two hundred receipts have some 80 KiB.
 const MAX_REPORT: usize = 1024 * 1024;
 
+/// How long a report may take to arrive.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// `POST /receipts`: a report of a download service in another process, which shows the node key.
 /// Nothing of the body is read before that.
 pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
@@ -25,7 +30,8 @@ pub(super) async fn take(app: App, request: HttpRequest, body: Payload) -> Resul
             return Ok(refused(answer));
         }
     }
-    let body = body.to_bytes_limited(MAX_REPORT).await.map_err(|_| WebError::TooLarge)?;
+    let reading = tokio::time::timeout(REPORT_TIMEOUT, body.to_bytes_limited(MAX_REPORT));
+    let body = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge)?;
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::account::{new_password, sentence};
 use super::links::{Standing, done, look_at, over, with_form};
 use super::login::add_cookie;
-use super::{App, see_other};
+use super::{App, led_again, see_other};
 use crate::web::account::Email;
 use crate::web::actions::Spent;
 use crate::web::audit::{Actor, Deed};
@@ -22,9 +22,12 @@ use crate::web::pages::links::Done;
 use crate::web::pages::reset::{Forgot, Reset};
 use crate::web::self_service::Changed;
 
+/// The page that says that a mail is on its way.
+const SENT: &str = "/mail-sent?for=forgot";
+
 /// `GET /forgot`
 pub(super) async fn forgot_page(app: App, request: HttpRequest) -> Result<HttpResponse, WebError> {
-    with_form(&request, &app.cookies, StatusCode::OK, Forgot::new)
+    with_form(&request, &app.cookies, StatusCode::OK, |csrf| Forgot::new(csrf::with_id(&csrf)))
 }
 
 #[derive(Deserialize)]
@@ -39,21 +42,26 @@ pub(super) async fn forgot(
     address: ClientAddress,
     form: StrangerForm<Whose>,
 ) -> Result<HttpResponse, WebError> {
+    let once = app.sent_forms.begin(form.sent).await?;
+    if let Some(before) = once.before() {
+        return led_again(&app, before);
+    }
     let email = match form.fields.email.parse::<Email>() {
         Ok(email) => email,
         Err(wrong) => {
             let errors = FieldErrors { email: Some(sentence(&wrong)), ..FieldErrors::default() };
-            let csrf = csrf::token_for(&form.secret);
+            let csrf = csrf::with_id(&csrf::token_for(&form.secret));
             let page = Forgot { email: form.fields.email, errors, ..Forgot::new(csrf) };
             return unprocessable(&page);
         }
     };
     let now = app.administration.clock.now();
     app.throttle.request(address.0, now)?;
-    if app.throttle.mail(email.key(), now) {
+    if app.throttle.forgot_mail(email.key(), address.0, now) {
         app.administration.self_service.forgot(&email, now).await?;
     }
-    Ok(see_other("/mail-sent?for=forgot"))
+    once.done(SENT, None, now).await?;
+    Ok(see_other(SENT))
 }
 
 /// `GET /reset/{token}`
@@ -88,7 +96,7 @@ pub(super) async fn act(
     form: StrangerForm<Choice>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
-    let jti = administration.actions.verify(&unverified, administration.clock.now())?.action.jti;
+    let jti = administration.actions.verify(&unverified, administration.clock.now()).await?.action.jti;
     let _turn = app.turns.of(jti).await;
     let (link, account) = match look_at(&app, "reset", &unverified).await? {
         (link, Standing::Good(account, _)) => (link, account),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::account::{new_password, sentence};
 use super::links::with_form;
-use super::{App, html, see_other};
+use super::{App, html, led_again, see_other};
 use crate::config::Signup;
 use crate::web::account::{Email, PersonName};
 use crate::web::audit::Actor;
@@ -19,6 +19,7 @@ use crate::web::pages::account::FieldErrors;
 use crate::web::pages::signup::{MailSent, SentKind, SignUp as SignUpPage, SignUpClosed};
 use crate::web::self_service::{SignUp, browser_mark};
 use crate::web::state::State;
+use crate::web::throttle::Cause;
 
 /// `GET /signup`
 pub(super) async fn page(app: App, request: HttpRequest) -> Result<HttpResponse, WebError> {
@@ -29,13 +30,16 @@ pub(super) async fn page(app: App, request: HttpRequest) -> Result<HttpResponse,
 }
 
 fn blank(app: &State, csrf: String) -> SignUpPage {
-    SignUpPage::new(app.administration.password_min, app.signup.domains.clone(), csrf)
+    SignUpPage::new(app.administration.password_min, app.signup.domains.clone(), csrf::with_id(&csrf))
 }
 
 fn closed(app: &State) -> Result<HttpResponse, WebError> {
     let page = SignUpClosed::new(app.signup.mode == Signup::Invite).render()?;
     Ok(HttpResponse::Forbidden().content_type("text/html; charset=utf-8").body(page))
 }
+
+/// The page that says that a mail is on its way.
+const SENT: &str = "/mail-sent?for=sign-up";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +58,10 @@ pub(super) async fn sign_up(
 ) -> Result<HttpResponse, WebError> {
     if app.signup.mode != Signup::Open {
         return closed(&app);
+    }
+    let once = app.sent_forms.begin(form.sent).await?;
+    if let Some(before) = once.before() {
+        return led_again(&app, before);
     }
     let administration = &app.administration;
     let wish = form.fields;
@@ -77,7 +85,7 @@ pub(super) async fn sign_up(
     app.throttle.request(address.0, now)?;
     let password = administration.passwords.hash(password).await?;
     // Without a mail the older request must stand, for its link is the one that arrived.
-    if app.throttle.mail(email.key(), now) {
+    if app.throttle.mail(Cause::SignUp, email.key(), now) {
         let new = SignUp {
             email,
             name,
@@ -87,7 +95,8 @@ pub(super) async fn sign_up(
         };
         administration.self_service.sign_up(&new, &Actor::stranger(address.0), now).await?;
     }
-    Ok(see_other("/mail-sent?for=sign-up"))
+    once.done(SENT, None, now).await?;
+    Ok(see_other(SENT))
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,9 @@ use super::tus_answer::{
 };
 use super::tus_order::{Concat, Order};
 use crate::clock::Timestamp;
-use crate::web::extract::{SignedIn, of_our_page, session_of};
+use crate::id::FilePath;
+use crate::web::audit::Actor;
+use crate::web::extract::{SignedIn, client_address, of_our_page, session_of};
 use crate::web::storage::StorageError;
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::intake::Incoming;
@@ -54,7 +56,10 @@ async fn serve(app: &App, request: &HttpRequest, body: Payload) -> Result<HttpRe
     let now = app.administration.clock.now();
     match (method.as_str(), request.match_info().get("id")) {
         ("POST", None) => create(app, request, &who, body, now).await,
-        ("HEAD", Some(id)) => Ok(state(&find(app, &who, id, now).await?)),
+        ("HEAD", Some(id)) => {
+            let id = id.parse().map_err(|_| StorageError::Missing)?;
+            Ok(state(&app.uploads.look(&who.account().id, &id).await?))
+        }
         ("PATCH", Some(id)) => {
             let upload = find(app, &who, id, now).await?;
             patch(app, request, &who, upload, body, now).await
@@ -83,14 +88,11 @@ async fn create(
     let headers = request.headers();
     let order = Order::read(headers).map_err(TusError::Header)?;
     let account = who.account();
+    app.throttle.act(&account.id, now).map_err(|early| TusError::TooEarly(early.wait))?;
+    let sender = Actor::account(account, client_address(app, request));
     if let Concat::Final { parts, header } = &order.concat {
         let new = order.file(&app.rights, account)?;
-        let (app, account, parts) = (app.clone(), account.id.clone(), parts.clone());
-        let header = header.clone();
-        // Goes on if the client does not wait for it.
-        let joining =
-            actix_web::rt::spawn(async move { app.uploads.join(&account, new, &parts, &header, now).await });
-        let upload = joining.await.map_err(|_| StorageError::Interrupted)??;
+        let upload = app.uploads.join(&sender, new, parts, header, now).await?;
         return Ok(created(&upload, true));
     }
     let size = order.size.map_err(TusError::Header)?;
@@ -105,7 +107,7 @@ async fn create(
         return Err(StorageError::Beyond.into());
     }
     let new = order.new_upload(&app.rights, account, size)?;
-    let upload = app.uploads.begin(&account.id, new, now).await?;
+    let upload = app.uploads.begin(&sender, new, now).await?;
     if !has_body || upload.stage == Stage::Done {
         return Ok(created(&upload, has_body));
     }
@@ -167,7 +169,7 @@ async fn patch(
     Ok(answer.finish())
 }
 
-/// Takes a body in. Goes on when the client hangs up in the middle: what has arrived is to be kept.
+/// Takes a body in.
 async fn append(
     app: &App,
     request: &HttpRequest,
@@ -177,18 +179,17 @@ async fn append(
     body: Payload,
     now: Timestamp,
 ) -> Result<Upload, StorageError> {
-    let (app, request) = (app.clone(), request.clone());
-    let appending = actix_web::rt::spawn(async move {
-        let may_go_on = async || match session_of(&request, &app).await {
-            Ok(who) => {
-                who.is_some_and(|who| app.rights.writable(who.account(), upload.folder.clone()).is_some())
-            }
-            // The database does not answer now: asked again soon.
-            Err(_) => true,
-        };
-        app.uploads.append(&upload, offset, Incoming { body, checksum, may_go_on }, now).await
-    });
-    appending.await.map_err(|_| StorageError::Interrupted)?
+    let may_go_on = async || may_go_on(app, request, &upload.folder).await;
+    app.uploads.append(&upload, offset, Incoming { body, checksum, may_go_on }, now).await
+}
+
+/// Whether the sender of an upload is still logged in and may still put it into this folder.
+pub(super) async fn may_go_on(app: &App, request: &HttpRequest, folder: &FilePath) -> bool {
+    match session_of(request, app).await {
+        Ok(who) => who.is_some_and(|who| app.rights.writable(who.account(), folder.clone()).is_some()),
+        // The database does not answer now: asked again soon.
+        Err(_) => true,
+    }
 }
 
 fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, TusError> {

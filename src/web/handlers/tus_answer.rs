@@ -36,6 +36,8 @@ pub(super) enum TusError {
     BodyType,
     /// A joined upload takes no bytes.
     Joined,
+    /// The account has done too much of late.
+    TooEarly(std::time::Duration),
     /// A header is missing or makes no sense.
     Header(&'static str),
 }
@@ -135,6 +137,11 @@ pub(super) fn refuse(request: &HttpRequest, error: &TusError) -> HttpResponse {
         TusError::Joined => {
             (StatusCode::FORBIDDEN, "joined", "An upload that was joined takes no more bytes.".to_owned())
         }
+        TusError::TooEarly(_) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "You have begun very many uploads. Go on a little later.".to_owned(),
+        ),
         TusError::Header(what) => (StatusCode::BAD_REQUEST, "invalid-request", format!("{what}.")),
     };
     let mut answer = HttpResponse::build(status);
@@ -143,6 +150,9 @@ pub(super) fn refuse(request: &HttpRequest, error: &TusError) -> HttpResponse {
         if let StorageError::Offset { is } = error {
             answer.insert_header(("upload-offset", *is));
         }
+    }
+    if let TusError::TooEarly(wait) = error {
+        answer.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.insert_header((RETRY_AFTER, 5));

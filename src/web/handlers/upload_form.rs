@@ -1,27 +1,31 @@
 //! The plain form for uploads, for browsers without scripts: `POST /files-upload`, `multipart/form-data`
 //! with the fields `csrf` and `folder` (percent-encoded) and then any number of `file`. Each file goes
-//! the way that all uploads go; what breaks off here can't be continued and leaves nothing.
+//! the way that all uploads go; what breaks off here can't be continued and leaves nothing. The page says
+//! which files are there, however the form ended.
 
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart};
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use futures_util::StreamExt;
 
 use super::App;
 use super::manage::{again, decoded, noted};
+use super::tus::may_go_on;
 use crate::files::name::FileName;
 use crate::id::FilePath;
+use crate::web::audit::Actor;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{SignedIn, must_be_ours, session_of};
+use crate::web::extract::{SignedIn, client_address, must_be_ours, session_of};
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::row::address;
 use crate::web::pages::upload::{Refused, Upload};
 use crate::web::rights::Writable;
+use crate::web::sent_forms::SentForm;
 use crate::web::storage::StorageError;
 use crate::web::uploads::intake::Incoming;
 use crate::web::uploads::{NewUpload, Purpose};
@@ -32,8 +36,8 @@ const MOST_TEXT: usize = 8 * 1024;
 /// How long such a field, or the head of the next one, may take to arrive.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Most files of one form.
-const MOST_FILES: usize = 1_000;
+/// Maximum number of files in one form.
+const FILES_MAX: usize = 1_000;
 
 /// How long the rest of a refused file may take to arrive, before those after it are given up.
 const REST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +49,8 @@ struct Outcome {
     refused: Vec<Refused>,
     /// The status of the first refusal.
     status: Option<StatusCode>,
+    /// Whether the form ended before its end.
+    broke_off: bool,
 }
 
 /// `POST /files-upload`: 303 to the folder when all files are there; otherwise a page that says which
@@ -53,18 +59,16 @@ pub(super) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
     must_be_ours(&request, &app)?;
     let form = Multipart::new(request.headers(), body);
-    // Goes on when the browser is gone, to clear away what did not arrive whole.
-    let (state, sender) = (app.clone(), who.clone());
-    let taking = actix_web::rt::spawn(async move { take(&state, &request, &sender, form).await });
-    let outcome = taking.await.map_err(|_| StorageError::Interrupted)??;
-    if outcome.refused.is_empty() && !outcome.arrived.is_empty() {
+    let outcome = take(&app, &request, &who, form).await?;
+    if outcome.refused.is_empty() && !outcome.arrived.is_empty() && outcome.status.is_none() {
         return noted(&app, &address(&outcome.folder), Note::Uploaded);
     }
     let page = Upload {
-        chrome: who.chrome("Upload", Section::Files),
+        chrome: who.form_chrome("Upload", Section::Files),
         folder: outcome.folder,
         arrived: outcome.arrived,
         refused: outcome.refused,
+        broke_off: outcome.broke_off,
     };
     again(outcome.status.unwrap_or(StatusCode::BAD_REQUEST), &page)
 }
@@ -84,18 +88,28 @@ async fn take(
     let folder = expect(&mut form, "folder").await?.ok_or(WebError::Invalid("the form lacks the folder"))?;
     let folder = app.rights.writable(who.account(), decoded(&folder).ok_or(StorageError::Missing)?);
     let folder = folder.ok_or(StorageError::Missing)?;
-    let (mut arrived, mut refused, mut status) = (Vec::new(), Vec::new(), None);
+    let (mut arrived, mut refused, mut status, mut broke_off) = (Vec::new(), Vec::new(), None, false);
     loop {
         let patience = if refused.is_empty() { TEXT_TIMEOUT } else { REST_TIMEOUT };
         let field = match next(&mut form, patience).await {
             Ok(Some(field)) => field,
             Ok(None) => break,
-            // What was refused is worth more to the person than that there was more to come.
-            Err(_) if !refused.is_empty() => break,
+            // What became of the files is worth more to the person than that there was more to come.
+            Err(error) if !(arrived.is_empty() && refused.is_empty()) => {
+                status.get_or_insert(error.status_code());
+                broke_off = true;
+                break;
+            }
             Err(error) => return Err(error),
         };
         if field.name() != Some("file") {
-            return Err(WebError::Invalid("the form has a field too many"));
+            let error = WebError::Invalid("the form has a field too many");
+            if arrived.is_empty() {
+                return Err(error);
+            }
+            status.get_or_insert(error.status_code());
+            broke_off = true;
+            break;
         }
         let name =
             field.content_disposition().and_then(|it| it.get_filename()).unwrap_or_default().to_owned();
@@ -103,19 +117,40 @@ async fn take(
         if name.is_empty() {
             continue;
         }
-        if arrived.len() + refused.len() >= MOST_FILES {
-            return Err(WebError::Invalid("the form has too many files"));
+        let number = arrived.len() + refused.len();
+        if number >= FILES_MAX {
+            status.get_or_insert(StatusCode::BAD_REQUEST);
+            broke_off = true;
+            break;
         }
-        match one(app, request, who, &folder, &name, field).await {
+        let of_form = (token.as_str(), number);
+        match one(app, request, who, &folder, &name, field, of_form).await {
             Ok(()) => arrived.push(name),
-            Err(error) if is_about_one_file(&error) => {
+            // Nothing is to be told of but that it failed.
+            Err(error) if error.status().is_server_error() && number == 0 => return Err(error.into()),
+            Err(error) => {
+                if error.status().is_server_error() {
+                    tracing::error!(cause = crate::telemetry::chain(&error), "an uploaded file failed");
+                }
                 status.get_or_insert(error.status());
-                refused.push(Refused { name, why: error.sentence() });
+                refused.push(Refused { name, why: sentence(&error) });
+                if !is_about_one_file(&error) {
+                    broke_off = true;
+                    break;
+                }
             }
-            Err(error) => return Err(error.into()),
         }
     }
-    Ok(Outcome { folder: folder.path().clone(), arrived, refused, status })
+    Ok(Outcome { folder: folder.path().clone(), arrived, refused, status, broke_off })
+}
+
+/// What to say of a file that did not arrive: nothing of it is kept here.
+fn sentence(error: &StorageError) -> String {
+    match error {
+        StorageError::BrokeOff => "The connection broke off before the file was whole.".to_owned(),
+        StorageError::SessionEnded => "You are not logged in any more.".to_owned(),
+        error => error.sentence(),
+    }
 }
 
 /// Whether the files after one that is refused so may still be taken.
@@ -138,18 +173,30 @@ async fn one(
     folder: &Writable,
     name: &str,
     field: Field,
+    (token, number): (&str, usize),
 ) -> Result<(), StorageError> {
     let purpose =
         Purpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
     let new = NewUpload { purpose, size: None, metadata: String::new() };
     let now = app.administration.clock.now();
-    let begun = app.uploads.begin(&who.account().id, new, now).await?;
-    let may_go_on = async || !matches!(session_of(request, app).await, Ok(None));
+    app.throttle.act(&who.account().id, now).map_err(|_| StorageError::TooMany)?;
+    let sender = Actor::account(who.account(), client_address(app, request));
+    let begun = app.uploads.begin(&sender, new, now).await?;
+    let may_go_on = async || may_go_on(app, request, folder.path()).await;
     let incoming = Incoming { body: field, checksum: None, may_go_on };
     let finishing = async {
         let upload = app.uploads.append(&begun, 0, incoming, now).await?;
+        // The same file of the same form once more, as after a double click, is there already.
+        let what = format!("{}\n{number}\n{name}\n{}", folder.path(), upload.offset);
+        let sent = SentForm::new(request.path(), token, what.as_bytes());
+        let once = app.sent_forms.begin(sent).await?;
+        if once.before().is_some() {
+            return app.uploads.abandon(&upload).await;
+        }
         let upload = app.uploads.set_size(&upload, upload.offset).await?;
-        app.uploads.find(&upload.account, &upload.id, now).await
+        let upload = app.uploads.find(&upload.account, &upload.id, now).await?;
+        let path = upload.path.as_ref().map(FilePath::as_str).unwrap_or_default();
+        Ok(once.done(path, None, now).await?)
     };
     if let Err(error) = finishing.await {
         app.uploads.abandon(&begun).await?;

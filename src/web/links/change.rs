@@ -37,20 +37,23 @@ impl Links {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<bool, LinkError> {
-        let password = match &password {
-            PasswordChange::Keep => link.password.as_ref(),
-            PasswordChange::Remove => None,
-            PasswordChange::Set(password) => Some(password),
+        let (keep, password) = match &password {
+            PasswordChange::Keep => (1_i64, None),
+            PasswordChange::Remove => (0, None),
+            PasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.begin(link).await?;
         let changed = sqlx::query(
-            "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, password = $5, \
-             mailed_code = $6, notify = $7 WHERE id = $8 AND withdrawn_at IS NULL",
+            // A password that is to stay is the one that is there now, not the one that was seen.
+            "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, \
+             password = CASE WHEN CAST($5 AS BIGINT) = 1 THEN password ELSE $6 END, \
+             mailed_code = $7, notify = $8 WHERE id = $9 AND withdrawn_at IS NULL",
         )
         .bind(&terms.title)
         .bind(&terms.note)
         .bind(terms.uses.map(i64::from))
         .bind(terms.ends_at.map(to_column))
+        .bind(keep)
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.mailed_code))
         .bind(terms.notify.word())
@@ -103,10 +106,7 @@ impl Links {
 
     async fn begin(&self, link: &Link) -> Result<Transaction<'static, Any>, LinkError> {
         let mut transaction = self.db.begin().await?;
-        sqlx::query("UPDATE accounts SET disabled = disabled WHERE id = $1")
-            .bind(link.owner.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        self.db.lock_account(&mut transaction, link.owner.as_str()).await?;
         Ok(transaction)
     }
 

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::account::{AccountId, Email};
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::from_column;
 use crate::web::db::QueryError;
 use crate::web::links::{Link, Links, Notify, Recipient, code_digest};
 use crate::web::passwords::StoredPassword;
@@ -137,16 +137,8 @@ impl Links {
     }
 
     /// Somebody has opened the page of a recipient.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn looked_at(&self, recipient: &Recipient, now: Timestamp) -> Result<(), QueryError> {
-        sqlx::query("UPDATE recipients SET looks = looks + 1, looked_at = $1 WHERE id = $2")
-            .bind(to_column(now))
-            .bind(&recipient.id)
-            .execute(self.db.writer())
-            .await?;
-        Ok(())
+    pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
+        self.views.count(&recipient.id, now);
     }
 
     /// The files that a browser has taken through a link, or holds a token for, in uses that count.

@@ -21,6 +21,12 @@ const NAME: &str = "link-key";
 /// Characters of a code, each of 6 bits: 132 bits can't be guessed.
 const CODE_LENGTH: usize = 22;
 
+/// Characters of an action link's code, each of 5 bits: 130 bits can't be guessed.
+pub const ACTION_CODE_LENGTH: usize = 26;
+
+/// Small letters and digits that nobody mistakes for one another, and at which no program breaks a link.
+pub const ACTION_CODE_ALPHABET: &str = "abcdefghijkmnpqrstuvwxyz23456789";
+
 /// The key of links can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkKeyError {
@@ -83,6 +89,18 @@ impl LinkKey {
         let tag = hmac::sign(&self.0, format!("code\n{recipient}").as_bytes());
         let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
         Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
+    }
+
+    /// The code in the address of the action link with that jti.
+    pub fn action_code(&self, jti: Jti) -> Secret {
+        let tag = hmac::sign(&self.0, format!("action\n{jti}").as_bytes());
+        let bits =
+            tag.as_ref().iter().flat_map(|byte| (0..8).rev().map(move |bit| usize::from(byte >> bit & 1)));
+        let bits: Vec<usize> = bits.take(ACTION_CODE_LENGTH * 5).collect();
+        let places = bits.chunks(5).map(|five| five.iter().fold(0, |place, bit| place << 1 | bit));
+        let code: Zeroizing<String> =
+            Zeroizing::new(places.filter_map(|place| ACTION_CODE_ALPHABET.chars().nth(place)).collect());
+        Secret::presented(&code)
     }
 
     /// The eight digits that a mail with this jti brings to a recipient.

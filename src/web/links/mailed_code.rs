@@ -7,13 +7,16 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::Secret;
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::to_column;
 use crate::web::db::QueryError;
 use crate::web::links::{LinkError, Links, Recipient};
 use crate::web::mail::{Details, Kind, NewMail};
 
-/// How long a code counts, from the moment at which it is asked for.
+/// How long a code counts, from the moment at which its mail was accepted.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// A code whose mail did not leave for this long is forgotten with it. Nobody knows it until then.
+const ON_ITS_WAY: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// How often a code can be tried before another one is needed.
 const TRIES: i64 = 10;
@@ -43,7 +46,7 @@ impl Links {
             "UPDATE recipients SET mailed_jti = $1, mailed_until = $2, mailed_tries = 0 WHERE id = $3",
         )
         .bind(jti.to_string())
-        .bind(to_column(now.plus(LIFETIME)))
+        .bind(to_column(now.plus(ON_ITS_WAY)))
         .bind(&recipient.id)
         .execute(&mut *transaction)
         .await?;
@@ -55,8 +58,22 @@ impl Links {
         Ok(())
     }
 
-    /// The digits of the mail with that jti, and until when they count; `None` when a newer mail has
-    /// others, or their time is over.
+    /// The mail with that jti was accepted: its code counts from now on, for its lifetime.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn code_left(&self, recipient: &str, mail: Jti, now: Timestamp) -> Result<(), QueryError> {
+        sqlx::query("UPDATE recipients SET mailed_until = $1 WHERE id = $2 AND mailed_jti = $3")
+            .bind(to_column(now.plus(LIFETIME)))
+            .bind(recipient)
+            .bind(mail.to_string())
+            .execute(self.db.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// The digits for the mail with that jti, and until when they count if it leaves now; `None` when a
+    /// newer mail has others, or their time is over.
     ///
     /// # Errors
     /// When the database fails.
@@ -66,15 +83,15 @@ impl Links {
         mail: Jti,
         now: Timestamp,
     ) -> Result<Option<(Secret, Timestamp)>, QueryError> {
-        let until: Option<i64> = sqlx::query_scalar(
-            "SELECT mailed_until FROM recipients WHERE id = $1 AND mailed_jti = $2 AND mailed_until > $3",
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM recipients WHERE id = $1 AND mailed_jti = $2 AND mailed_until > $3",
         )
         .bind(&recipient.id)
         .bind(mail.to_string())
         .bind(to_column(now))
         .fetch_optional(self.db.reader())
         .await?;
-        Ok(until.map(|until| (self.key.digits(&recipient.id, mail), from_column(until))))
+        Ok(found.map(|_| (self.key.digits(&recipient.id, mail), now.plus(LIFETIME))))
     }
 
     /// Tries a code. Each try counts before it is looked at; the right one can be used until its time

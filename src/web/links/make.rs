@@ -14,7 +14,9 @@ use crate::web::audit::{self, Actor, Deed};
 use crate::web::links::terms::Terms;
 use crate::web::links::{LinkError, Links, code_digest};
 use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::note::Note;
 use crate::web::passwords::StoredPassword;
+use crate::web::sent_forms::{self, SentForm};
 
 /// Most recipients that one account names within a day: more is a mailing list, or abuse.
 pub const NAMED_PER_DAY: i64 = 2_000;
@@ -28,6 +30,8 @@ pub enum Made {
     Link(String),
     /// The account has named too many recipients today.
     TooMany,
+    /// The same form has made one already.
+    Before,
     /// The account may not do that any more.
     NotAllowed,
 }
@@ -45,6 +49,8 @@ pub struct NewLink<'a> {
     pub password: Option<&'a StoredPassword>,
     /// Whether its recipients are told by mail.
     pub mail: bool,
+    /// The form that asks for it, which makes one link however often it is sent.
+    pub form: Option<&'a SentForm>,
 }
 
 impl Links {
@@ -53,15 +59,19 @@ impl Links {
     /// # Errors
     /// See [`LinkError`]; nothing is made then.
     pub async fn make(&self, new: &NewLink<'_>, actor: &Actor, now: Timestamp) -> Result<Made, LinkError> {
-        let NewLink { owner, files, terms, password, mail } = *new;
+        let NewLink { owner, files, terms, password, mail, form } = *new;
         let id = Secret::random::<16>()?.reveal().to_owned();
         let mut transaction = self.db.begin().await?;
-        let enabled = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
-            .bind(owner.id.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        if enabled.rows_affected() == 0 {
+        if !self.db.lock_account(&mut transaction, owner.id.as_str()).await? {
             return Ok(Made::NotAllowed);
+        }
+        if let Some(form) = form {
+            let location = format!("/links/{id}");
+            let is_new =
+                sent_forms::put(&mut transaction, form, &location, Some(Note::LinkMade), now).await?;
+            if !is_new {
+                return Ok(Made::Before);
+            }
         }
         if !terms.recipients.is_empty() {
             let named: i64 = sqlx::query_scalar(

@@ -11,6 +11,7 @@ use crate::web::account::{AccountId, Email};
 use crate::web::db::{Database, QueryError};
 use crate::web::issued::Issued;
 use crate::web::links::key::LinkKey;
+use crate::web::links::views::Views;
 use crate::web::mail::queue::{Queue, QueueError};
 use crate::web::passwords::StoredPassword;
 
@@ -22,8 +23,10 @@ pub mod mailed_code;
 pub mod make;
 pub mod moment;
 pub mod qr;
+pub mod recipients;
 pub mod terms;
 pub mod uses;
+pub mod views;
 
 /// All links. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +39,8 @@ pub struct Links {
     pub issued: Issued,
     /// Mails that wait.
     pub queue: Queue,
+    /// Views that are not in the database yet.
+    pub views: Views,
 }
 
 /// A link.

@@ -2,12 +2,11 @@
 //! beside its field, and nothing is done until all are right.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::account::Email;
-use crate::web::links::{Notify, moment};
+use crate::web::links::{Notify, moment, recipients};
 use crate::web::passwords::{Password, WeakPassword};
 
 /// Most characters of a title …
@@ -16,12 +15,8 @@ pub const MAX_TITLE: usize = 200;
 pub const MAX_NOTE: usize = 2_000;
 /// Most uses that can be counted out; more is unlimited.
 pub const MAX_USES: u32 = 1_000_000;
-/// Most recipients of one link.
-pub const MAX_RECIPIENTS: usize = 1_000;
 /// Fewest characters of a link's password: it is throttled, and the address has to be known as well.
 pub const PASSWORD_MIN: usize = 8;
-/// Most rows of a list of recipients that are named as wrong; the others are counted.
-const NAMED_ROWS: usize = 20;
 
 /// What somebody typed. Sent back to him as it is, but for the password.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +37,7 @@ pub struct Typed {
     pub mailed_code: bool,
     /// When the owner gets a mail.
     pub notify: String,
-    /// One address per line; empty for whoever has the link.
+    /// Addresses, as [`recipients::parse`] reads them; empty for anyone who has the link.
     pub recipients: String,
 }
 
@@ -144,7 +139,7 @@ impl Typed {
             },
         };
         let password = self.checked_password(&mut errors);
-        let recipients = match recipients(&self.recipients) {
+        let recipients = match recipients::parse(&self.recipients) {
             Ok(recipients) => recipients,
             Err(rows) => {
                 errors.recipients = rows;
@@ -195,41 +190,6 @@ impl Typed {
     }
 }
 
-/// The addresses in a pasted list, one per row: `name@example.org` or `Name <name@example.org>`.
-/// Empty rows don't count.
-fn recipients(list: &str) -> Result<Vec<Email>, Vec<String>> {
-    let rows = list.lines().enumerate().map(|(at, row)| (at + 1, row.trim()));
-    let rows: Vec<(usize, &str)> = rows.filter(|(_, row)| !row.is_empty()).collect();
-    if rows.len() > MAX_RECIPIENTS {
-        return Err(vec![format!("These are {} recipients; a link has at most 1,000.", rows.len())]);
-    }
-    let mut seen = BTreeMap::<String, usize>::new();
-    let (mut emails, mut bad) = (Vec::new(), Vec::new());
-    for (line, row) in rows {
-        let address = match (row.rfind('<'), row.strip_suffix('>')) {
-            (Some(start), Some(inner)) => inner.get(start + 1..).unwrap_or_default(),
-            _ => row,
-        };
-        let shown: String = row.chars().filter(|c| !c.is_control()).take(80).collect();
-        match address.parse::<Email>() {
-            Ok(email) => match seen.insert(email.key().to_owned(), line) {
-                None => emails.push(email),
-                Some(first) => bad.push(format!("Line {line}: {shown} stands in line {first} already.")),
-            },
-            Err(_) => bad.push(format!("Line {line}: “{shown}” is no e-mail address.")),
-        }
-    }
-    if bad.is_empty() {
-        return Ok(emails);
-    }
-    let more = bad.len().saturating_sub(NAMED_ROWS);
-    bad.truncate(NAMED_ROWS);
-    if more > 0 {
-        bad.push(format!("{more} more lines are wrong."));
-    }
-    Err(bad)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,35 +198,6 @@ mod tests {
 
     fn typed() -> Typed {
         Typed { notify: "never".to_owned(), ..Typed::default() }
-    }
-
-    #[test]
-    fn a_list_of_a_thousand_names_its_three_bad_rows_by_line() {
-        let mut rows: Vec<String> = (1..=1_000).map(|n| format!("person{n}@example.org")).collect();
-        let parsed = recipients(&rows.join("\r\n")).unwrap();
-        assert_eq!(parsed.len(), 1_000);
-        rows[6] = "nobody".to_owned();
-        rows[499] = "Person One <PERSON1@example.org>".to_owned();
-        rows[999] = "a b@example.org".to_owned();
-        let bad = recipients(&rows.join("\n")).unwrap_err();
-        assert_eq!(bad.len(), 3, "{bad:?}");
-        assert!(bad[0].starts_with("Line 7: “nobody”"), "{bad:?}");
-        assert!(bad[1].starts_with("Line 500: ") && bad[1].contains("line 1 already"), "{bad:?}");
-        assert!(bad[2].starts_with("Line 1000: "), "{bad:?}");
-        rows.push("one@too.many".to_owned());
-        assert_eq!(recipients(&rows.join("\n")).unwrap_err().len(), 1);
-        let all_bad = "x\n".repeat(500);
-        assert_eq!(recipients(&all_bad).unwrap_err().len(), NAMED_ROWS + 1);
-    }
-
-    #[test]
-    fn names_and_empty_rows_are_understood() {
-        let list = "\n  Ada Lovelace <ada@example.org>  \n\n\tbob@example.org\n";
-        let parsed = recipients(list).unwrap();
-        assert_eq!(
-            parsed.iter().map(Email::as_str).collect::<Vec<_>>(),
-            ["ada@example.org", "bob@example.org"]
-        );
     }
 
     #[test]

@@ -10,8 +10,6 @@ use crate::human;
 pub enum Letter {
     /// Asks somebody who signed up to activate the account.
     Activate {
-        /// What to call the recipient.
-        name: String,
         /// The action link.
         link: String,
         /// Its end.
@@ -23,8 +21,10 @@ pub enum Letter {
         name: String,
         /// The log-in page.
         login: String,
-        /// The page for a forgotten password.
-        forgot: String,
+        /// The action link for choosing another password.
+        reset: String,
+        /// Its end.
+        until: Timestamp,
     },
     /// Invites somebody for whom an account was made.
     Invite {
@@ -48,8 +48,6 @@ pub enum Letter {
     },
     /// Asks to confirm another address, at that address.
     ConfirmAddress {
-        /// What to call the recipient.
-        name: String,
         /// The action link.
         link: String,
         /// Its end.
@@ -88,6 +86,8 @@ pub enum Letter {
         at: Timestamp,
         /// To where, as far as that is kept.
         address: String,
+        /// How many more downloads it tells of, which were complete soon after.
+        more: u64,
         /// The link's page.
         page: String,
     },
@@ -99,6 +99,8 @@ pub enum Letter {
         title: String,
         /// What its owner wants to say; may be empty, or have several lines.
         note: String,
+        /// The names of its files; none where a password or a code guards them.
+        files: Vec<String>,
         /// Its address.
         address: String,
         /// How often it can be taken; `None` for as often as one likes.
@@ -119,6 +121,8 @@ pub enum Letter {
         /// Until when it counts.
         until: Timestamp,
     },
+    /// Shows that mails arrive.
+    Test,
 }
 
 /// A letter as it goes into a mail.
@@ -145,6 +149,10 @@ struct Words {
     address: String,
     title: String,
     note: String,
+    /// File names, one a line.
+    files: String,
+    /// How many more; empty for none.
+    more: String,
     /// The note as a terminal shows somebody else's words.
     quoted: String,
 }
@@ -197,33 +205,32 @@ letters! {
     taken: "mail/taken/subject.txt", "mail/taken/text.txt", "mail/taken/html.html";
     link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
     link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
+    test: "mail/test/subject.txt", "mail/test/text.txt", "mail/test/html.html";
 }
 
 impl Letter {
-    /// The letter in the name of the server that people reach as `host`.
+    /// The letter in the name of the server that people reach as `host`, as it leaves `now`.
     ///
     /// # Errors
     /// When a template fails.
-    pub fn render(&self, host: &str) -> Result<Rendered, askama::Error> {
+    pub fn render(&self, host: &str, now: Timestamp) -> Result<Rendered, askama::Error> {
         let words = |name: &str| Words { host: host.to_owned(), name: line(name), ..Words::default() };
         let linked = |name: &str, link: &str, until: &Timestamp| Words {
             link: link.to_owned(),
-            until: human::exact_time(*until),
+            until: human::end(now, *until),
             ..words(name)
         };
         match self {
-            Letter::Activate { name, link, until } => activate::render(&linked(name, link, until)),
-            Letter::AlreadyRegistered { name, login, forgot } => {
-                let words = Words { link: login.clone(), other: forgot.clone(), ..words(name) };
+            Letter::Activate { link, until } => activate::render(&linked("", link, until)),
+            Letter::AlreadyRegistered { name, login, reset, until } => {
+                let words = Words { other: reset.clone(), ..linked(name, login, until) };
                 already_registered::render(&words)
             }
             Letter::Invite { name, by, link, until } => {
                 invite::render(&Words { by: line(by), ..linked(name, link, until) })
             }
             Letter::Reset { name, link, until } => reset::render(&linked(name, link, until)),
-            Letter::ConfirmAddress { name, link, until } => {
-                confirm_address::render(&linked(name, link, until))
-            }
+            Letter::ConfirmAddress { link, until } => confirm_address::render(&linked("", link, until)),
             Letter::AddressChanged { name, new_address } => {
                 address_changed::render(&Words { other: line(new_address), ..words(name) })
             }
@@ -231,14 +238,22 @@ impl Letter {
                 password_changed::render(&Words { link: forgot.clone(), ..words(name) })
             }
             Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
-            Letter::Taken { name, title, file, recipient, at, address, page } => taken::render(&Words {
-                by: line(recipient),
-                other: line(title),
-                file: line(file),
-                address: line(address),
-                ..linked(name, page, at)
-            }),
-            Letter::Link { by, title, note, address, uses, until, asks_password, asks_code } => {
+            Letter::Taken { name, title, file, recipient, at, address, more, page } => {
+                taken::render(&Words {
+                    more: match more {
+                        0 => String::new(),
+                        more => human::counted(*more, "more download"),
+                    },
+                    by: line(recipient),
+                    other: line(title),
+                    file: line(file),
+                    address: line(address),
+                    until: human::time(*at),
+                    link: page.clone(),
+                    ..words(name)
+                })
+            }
+            Letter::Link { by, title, note, files, address, uses, until, asks_password, asks_code } => {
                 let note = plain(note);
                 link::render(&Words {
                     by: line(by),
@@ -246,16 +261,24 @@ impl Letter {
                     link: address.clone(),
                     quoted: quoted(&note),
                     note,
-                    other: terms(*uses, *until, *asks_password, *asks_code).join("\n"),
+                    files: listed(files),
+                    other: terms(
+                        by,
+                        *uses,
+                        until.map(|until| human::end(now, until)),
+                        *asks_password,
+                        *asks_code,
+                    ),
                     ..words("")
                 })
             }
             Letter::LinkCode { title, code, until } => link_code::render(&Words {
                 title: title_line(title),
                 other: code.clone(),
-                until: human::exact_time(*until),
+                until: human::end(now, *until),
                 ..words("")
             }),
+            Letter::Test => test::render(&words("")),
         }
     }
 
@@ -265,11 +288,16 @@ impl Letter {
         let link = "https://files.example/activate/a.b.c".to_owned();
         let until = Timestamp::from_secs(1_800_000_000);
         vec![
-            Letter::Activate { name: name.clone(), link: link.clone(), until },
-            Letter::AlreadyRegistered { name: name.clone(), login: link.clone(), forgot: link.clone() },
+            Letter::Activate { link: link.clone(), until },
+            Letter::AlreadyRegistered {
+                name: name.clone(),
+                login: "https://files.example/login".to_owned(),
+                reset: link.clone(),
+                until,
+            },
             Letter::Invite { name: name.clone(), by: name.clone(), link: link.clone(), until },
             Letter::Reset { name: name.clone(), link: link.clone(), until },
-            Letter::ConfirmAddress { name: name.clone(), link: link.clone(), until },
+            Letter::ConfirmAddress { link: link.clone(), until },
             Letter::AddressChanged { name: name.clone(), new_address: "new\"<b>@example.org".to_owned() },
             Letter::PasswordChanged { name: name.clone(), forgot: link.clone() },
             Letter::Taken {
@@ -279,12 +307,14 @@ impl Letter {
                 recipient: "bob<b>@example.org".to_owned(),
                 at: until,
                 address: "192.0.2.0/24".to_owned(),
+                more: 39,
                 page: link.clone(),
             },
             Letter::AccountDeleted { name: name.clone() },
             Letter::Link {
                 by: "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned(),
                 title: "Report <script>\u{202e}\r\nBcc: x@example.org".to_owned(),
+                files: vec!["a<script>\u{202e}b.pdf".to_owned(); 7],
                 note: format!("Dear <b>@all,\nBcc: x@example.org\r\n-- \n{}", "long ".repeat(100)),
                 address: "https://files.example/activate/a.b.c".to_owned(),
                 uses: Some(3),
@@ -293,6 +323,7 @@ impl Letter {
                 asks_code: true,
             },
             Letter::LinkCode { title: name, code: "12345678".to_owned(), until },
+            Letter::Test,
         ]
     }
 }
@@ -302,29 +333,48 @@ fn line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// A title on a line of its own, which fits a terminal.
+/// A title on a line of its own, which fits a terminal; a long one is cut, and says so.
 fn title_line(title: &str) -> String {
-    line(title).chars().take(150).collect()
+    const MAX: usize = 72;
+    let title = line(title);
+    if title.chars().count() <= MAX {
+        return title;
+    }
+    title.chars().take(MAX - 1).chain(['…']).collect()
+}
+
+/// The first few names, and how many more there are.
+fn listed(files: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut lines: Vec<String> =
+        files.iter().take(SHOWN).map(|name| title_line(&human::name(name))).collect();
+    match files.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => lines.push(format!("and {more} more")),
+    }
+    lines.join("\n")
 }
 
 /// What a link asks for, in sentences.
-fn terms(uses: Option<u32>, until: Option<Timestamp>, password: bool, code: bool) -> Vec<String> {
+fn terms(by: &str, uses: Option<u32>, until: Option<String>, password: bool, code: bool) -> String {
     let mut sentences = Vec::new();
+    let end = until.map(|until| format!(" It expires {until}.")).unwrap_or_default();
     match uses {
-        Some(1) => sentences.push("It can be taken once.".to_owned()),
-        Some(uses) => sentences.push(format!("It can be taken {} times.", human::grouped(u64::from(uses)))),
-        None => {}
-    }
-    if let Some(until) = until {
-        sentences.push(format!("It works until {}.", human::exact_time(until)));
+        Some(1) => sentences.push(format!("You can download it once.{end}")),
+        Some(2) => sentences.push(format!("You can download it twice.{end}")),
+        Some(uses) => {
+            sentences.push(format!("You can download it {} times.{end}", human::grouped(u64::from(uses))));
+        }
+        None => sentences.push(end.trim_start().to_owned()),
     }
     if password {
-        sentences.push("It asks for a password, which the sender tells you in another way.".to_owned());
+        sentences.push(format!("You'll need a password, which {} will give you separately.", line(by)));
     }
     if code {
-        sentences.push("It asks for a code, which another mail to this address brings.".to_owned());
+        sentences.push("We'll email you a code when you download.".to_owned());
     }
-    sentences
+    sentences.retain(|sentence| !sentence.is_empty());
+    sentences.join("\n")
 }
 
 /// What somebody typed, line by line, without what would turn a terminal around.
@@ -338,19 +388,12 @@ fn quoted(text: &str) -> String {
     for paragraph in text.lines() {
         let mut current = String::from(">");
         for word in paragraph.split(' ') {
-            let mut word = word.to_owned();
-            while current.chars().count() + word.chars().count() > 71 {
-                // A word of more than a line is cut.
-                if current == ">" {
-                    let rest = word.split_off(word.char_indices().nth(70).map_or(word.len(), |(at, _)| at));
-                    lines.push(format!("> {word}"));
-                    word = rest;
-                } else {
-                    lines.push(std::mem::replace(&mut current, ">".to_owned()));
-                }
+            // A word of more than a line, such as an address, stays whole on a line of its own.
+            if current != ">" && current.chars().count() + word.chars().count() > 71 {
+                lines.push(std::mem::replace(&mut current, ">".to_owned()));
             }
             current.push(' ');
-            current.push_str(&word);
+            current.push_str(word);
         }
         lines.push(current);
     }
@@ -364,7 +407,8 @@ mod tests {
     #[test]
     fn every_letter_renders_and_escapes_hostile_values() {
         for letter in Letter::samples() {
-            let Rendered { subject, text, html } = letter.render("files.example").unwrap();
+            let Rendered { subject, text, html } =
+                letter.render("files.example", Timestamp::from_secs(1_799_900_000)).unwrap();
             assert!(!subject.is_empty() && !subject.contains(['\r', '\n']), "{subject:?}");
             assert!(!html.contains("<script") && !html.contains("<b>@"), "{html}");
             assert!(html.starts_with("<!doctype html>") && html.contains("files.example"), "{html}");

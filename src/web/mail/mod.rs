@@ -9,11 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::id::Jti;
 use crate::web::account::{AccountId, Email};
 
+pub mod address;
+pub mod bounce;
+pub mod breaker;
+pub mod dialogue;
 pub mod letters;
 pub mod message;
 pub mod queue;
 pub mod sender;
 pub mod transport;
+pub mod trial;
+pub mod verdict;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +44,13 @@ pub enum Kind {
     Link,
     /// The code without which a link can't be taken.
     LinkCode,
+    /// An administrator tries whether mails arrive.
+    Test,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::SignUp,
         Kind::Forgot,
         Kind::Invite,
@@ -53,6 +61,7 @@ impl Kind {
         Kind::Taken,
         Kind::Link,
         Kind::LinkCode,
+        Kind::Test,
     ];
 
     /// The word in the database.
@@ -68,7 +77,18 @@ impl Kind {
             Kind::Taken => "taken",
             Kind::Link => "link",
             Kind::LinkCode => "link-code",
+            Kind::Test => "test",
         }
+    }
+
+    /// Whether somebody is waiting for it.
+    pub const fn is_urgent(self) -> bool {
+        !matches!(self, Kind::Taken | Kind::Link)
+    }
+
+    /// Whether only the newest mail of this kind to an address matters.
+    pub const fn replaces_older(self) -> bool {
+        matches!(self, Kind::SignUp | Kind::Forgot)
     }
 }
 

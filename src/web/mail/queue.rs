@@ -1,6 +1,7 @@
 //! The queue of mails in the database: what waits, what was sent, what was given up and why.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
@@ -13,15 +14,26 @@ use crate::secret::{RandomError, Secret};
 use crate::web::account::Email;
 use crate::web::accounts::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
+use crate::web::mail::address::ascii_domain;
+use crate::web::mail::verdict::Fault;
 use crate::web::mail::{Details, Kind, NewMail};
+
+/// A mail of an unknown kind is looked at again after this time.
+const PASSED_OVER: Duration = Duration::from_secs(60 * 60);
+/// A mail that waits for longer needs somebody's attention.
+const LONG: Duration = Duration::from_secs(60 * 60);
+/// Mails that were given up are pointed out for this time.
+const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Sent mails are shown for so long …
 const KEEP_SENT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// … and those that were given up.
 const KEEP_FAILED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-const COLUMNS: &str =
-    "id, kind, recipient, jti, details, state, attempts, queued_at, next_at, ended_at, problem";
+const COLUMNS: &str = "id, kind, recipient, jti, details, state, attempts, queued_at, next_at, ended_at, problem, refusals, answer";
+
+/// Not taken by anybody at the moment in `$2`.
+const FREE: &str = "(reserved_until IS NULL OR reserved_until <= $2)";
 
 /// A mail could not be queued.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +105,51 @@ pub struct Queued {
     pub ended_at: Option<Timestamp>,
     /// What went wrong last.
     pub problem: Option<String>,
+    /// How often the mail server refused this very mail.
+    pub refusals: u32,
+    /// What the mail server said when it took the mail.
+    pub answer: Option<String>,
+}
+
+impl Queued {
+    /// The domain of its recipient, in ASCII; the share of a domain is counted by it.
+    pub fn domain(&self) -> String {
+        domain_of(&self.recipient)
+    }
+}
+
+/// What is wanted of the queue.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Urgent mails, or the others.
+    pub is_urgent: bool,
+    /// Recipients that have a mail under way.
+    pub busy_recipients: Vec<String>,
+    /// Domains that have their share of connections.
+    pub busy_domains: Vec<String>,
+    /// The maximum number of mails.
+    pub limit: u32,
+}
+
+fn domain_of(recipient: &Email) -> String {
+    let domain = recipient.as_str().rsplit_once('@').map_or("", |(_, domain)| domain);
+    ascii_domain(domain).unwrap_or_else(|| domain.to_lowercase())
+}
+
+/// Mails that need somebody's help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stuck {
+    /// Given up in the last days.
+    pub given_up: u64,
+    /// Waiting for what the operator must mend, or for longer than an hour.
+    pub waiting: u64,
+}
+
+impl Stuck {
+    /// Whether there are any.
+    pub const fn is_any(self) -> bool {
+        self.given_up > 0 || self.waiting > 0
+    }
 }
 
 /// The queue. Clones are the same queue.
@@ -100,12 +157,14 @@ pub struct Queued {
 pub struct Queue {
     db: Database,
     waiting: Arc<Notify>,
+    /// Set when an administrator asks for an attempt.
+    try_now: Arc<AtomicBool>,
 }
 
 impl Queue {
     /// The queue in `db`.
     pub fn new(db: Database) -> Queue {
-        Queue { db, waiting: Arc::default() }
+        Queue { db, waiting: Arc::default(), try_now: Arc::default() }
     }
 
     /// Adds a mail in the transaction of what it tells of: both are there, or neither. Call
@@ -119,16 +178,42 @@ impl Queue {
         mail: &NewMail,
         now: Timestamp,
     ) -> Result<(), QueueError> {
+        let mut queued_at = now;
+        if mail.kind.replaces_older() {
+            // Only the newest link counts; it takes the place of one that has not left yet.
+            let older: Option<i64> = sqlx::query_scalar(
+                "SELECT MIN(queued_at) FROM mails WHERE state = 'waiting' AND kind = $1 AND recipient = $3 \
+                 AND (reserved_until IS NULL OR reserved_until <= $2)",
+            )
+            .bind(mail.kind.word())
+            .bind(to_column(now))
+            .bind(mail.recipient.as_str())
+            .fetch_one(&mut **transaction)
+            .await?;
+            queued_at = older.map_or(now, from_column);
+            sqlx::query(
+                "DELETE FROM mails WHERE state = 'waiting' AND kind = $1 AND recipient = $3 \
+                 AND (reserved_until IS NULL OR reserved_until <= $2)",
+            )
+            .bind(mail.kind.word())
+            .bind(to_column(now))
+            .bind(mail.recipient.as_str())
+            .execute(&mut **transaction)
+            .await?;
+        }
         sqlx::query(
-            "INSERT INTO mails (id, kind, recipient, jti, details, state, attempts, queued_at, next_at) \
-             VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6, $6)",
+            "INSERT INTO mails \
+             (id, kind, recipient, jti, details, state, attempts, queued_at, next_at, urgent, domain) \
+             VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6, $6, $7, $8)",
         )
         .bind(Secret::random::<16>()?.reveal())
         .bind(mail.kind.word())
         .bind(mail.recipient.as_str())
         .bind(mail.jti.to_string())
         .bind(serde_json::to_string(&mail.details)?)
-        .bind(to_column(now))
+        .bind(to_column(queued_at))
+        .bind(i64::from(mail.kind.is_urgent()))
+        .bind(domain_of(&mail.recipient))
         .execute(&mut **transaction)
         .await?;
         Ok(())
@@ -139,44 +224,63 @@ impl Queue {
         self.waiting.notify_one();
     }
 
+    /// Whether somebody asked for an attempt since the last call, however long the server's pause is.
+    pub(super) fn was_asked_to_try_now(&self) -> bool {
+        self.try_now.swap(false, Ordering::Relaxed)
+    }
+
     /// Ends when somebody calls [`Queue::wake`].
     pub(super) async fn woken(&self) {
         self.waiting.notified().await;
     }
 
-    /// Takes mails that are due, for `patience`: until then nobody else takes them, and if this
-    /// process ends before it says what came of one, it is due again.
+    /// Takes mails that are due, the oldest first, and reserves each for one attempt until
+    /// `reserved_until`: if this process ends before it says what came of one, it is due again then.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn take(
         &self,
-        most: u32,
-        patience: Duration,
+        wanted: &Selection,
+        reserved_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<Queued>, QueryError> {
-        let query = format!(
-            "SELECT {COLUMNS} FROM mails WHERE state = 'waiting' AND next_at <= $1 ORDER BY next_at LIMIT $2"
+        let mut query = format!(
+            "SELECT {COLUMNS} FROM mails WHERE state = 'waiting' AND urgent = $1 AND next_at <= $2 AND {FREE}"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(to_column(now))
-            .bind(i64::from(most))
-            .fetch_all(self.db.reader())
-            .await?;
+        let mut next = 3;
+        for (column, busy) in [("recipient", &wanted.busy_recipients), ("domain", &wanted.busy_domains)] {
+            if !busy.is_empty() {
+                let places: Vec<String> =
+                    (next..next + busy.len()).map(|place| format!("${place}")).collect();
+                query += &format!(" AND {column} NOT IN ({})", places.join(", "));
+                next += busy.len();
+            }
+        }
+        query += &format!(" ORDER BY next_at, queued_at LIMIT {}", wanted.limit);
+        let mut asked =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(i64::from(wanted.is_urgent)).bind(to_column(now));
+        for busy in wanted.busy_recipients.iter().chain(&wanted.busy_domains) {
+            asked = asked.bind(busy);
+        }
         let mut taken = Vec::new();
-        for row in rows {
-            let Some(mail) = from_row(&row)? else { continue };
+        for row in asked.fetch_all(self.db.reader()).await? {
+            let Some(mail) = from_row(&row)? else {
+                self.postpone(&row.try_get::<String, _>("id")?, now).await?;
+                continue;
+            };
             // Of two processes that saw the same row, one finds it as it saw it.
-            let moved = sqlx::query(
-                "UPDATE mails SET next_at = $1, attempts = attempts + 1 \
-                 WHERE id = $2 AND state = 'waiting' AND next_at = $3 AND attempts = $4",
-            )
-            .bind(to_column(now.plus(patience)))
-            .bind(&mail.id)
-            .bind(to_column(mail.next_at))
-            .bind(i64::from(mail.attempts))
-            .execute(self.db.writer())
-            .await?;
+            let update = format!(
+                "UPDATE mails SET reserved_until = $1, attempts = attempts + 1 \
+                 WHERE id = $3 AND state = 'waiting' AND attempts = $4 AND {FREE}"
+            );
+            let moved = sqlx::query(sqlx::AssertSqlSafe(update))
+                .bind(to_column(reserved_until))
+                .bind(to_column(now))
+                .bind(&mail.id)
+                .bind(i64::from(mail.attempts))
+                .execute(self.db.writer())
+                .await?;
             if moved.rows_affected() == 1 {
                 taken.push(Queued { attempts: mail.attempts.saturating_add(1), ..mail });
             }
@@ -184,36 +288,88 @@ impl Queue {
         Ok(taken)
     }
 
-    /// The mail is with the mail server.
+    /// A mail of a kind that only a newer release knows is passed over.
+    async fn postpone(&self, id: &str, now: Timestamp) -> Result<(), QueryError> {
+        tracing::warn!(mail = id, "a mail of an unknown kind waits for a newer release");
+        sqlx::query("UPDATE mails SET next_at = $1 WHERE id = $2")
+            .bind(to_column(now.plus(PASSED_OVER)))
+            .bind(id)
+            .execute(self.db.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps a mail reserved while an attempt goes on. Returns false when the attempt has lost it.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn sent(&self, id: &str, now: Timestamp) -> Result<(), QueryError> {
-        self.ended(id, State::Sent, None, now).await
+    pub async fn renew(&self, mail: &Queued, reserved_until: Timestamp) -> Result<bool, QueryError> {
+        let renewed = sqlx::query(
+            "UPDATE mails SET reserved_until = $1 WHERE id = $2 AND state = 'waiting' AND attempts = $3",
+        )
+        .bind(to_column(reserved_until))
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// Gives a mail back that was taken and not tried.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(&self, mail: &Queued) -> Result<(), QueryError> {
+        sqlx::query(
+            "UPDATE mails SET reserved_until = NULL, attempts = attempts - 1 \
+             WHERE id = $1 AND state = 'waiting' AND attempts = $2",
+        )
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// The mail is with the mail server, which said `answer`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sent(&self, mail: &Queued, answer: &str, now: Timestamp) -> Result<(), QueryError> {
+        sqlx::query(
+            "UPDATE mails SET state = 'sent', answer = $1, problem = NULL, fault = NULL, \
+             reserved_until = NULL, ended_at = $2 WHERE id = $3",
+        )
+        .bind(answer)
+        .bind(to_column(now))
+        .bind(&mail.id)
+        .execute(self.db.writer())
+        .await?;
+        Ok(())
     }
 
     /// The mail is given up.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn failed(&self, id: &str, problem: &str, now: Timestamp) -> Result<(), QueryError> {
-        self.ended(id, State::Failed, Some(problem), now).await
-    }
-
-    async fn ended(
+    pub async fn failed(
         &self,
-        id: &str,
-        state: State,
-        problem: Option<&str>,
+        mail: &Queued,
+        fault: Fault,
+        problem: &str,
         now: Timestamp,
     ) -> Result<(), QueryError> {
-        sqlx::query("UPDATE mails SET state = $1, problem = $2, ended_at = $3 WHERE id = $4")
-            .bind(state.word())
-            .bind(problem)
-            .bind(to_column(now))
-            .bind(id)
-            .execute(self.db.writer())
-            .await?;
+        sqlx::query(
+            "UPDATE mails SET state = 'failed', fault = $1, problem = $2, reserved_until = NULL, \
+             ended_at = $3 WHERE id = $4 AND attempts = $5",
+        )
+        .bind(fault.as_str())
+        .bind(problem)
+        .bind(to_column(now))
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
         Ok(())
     }
 
@@ -221,14 +377,54 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn again(&self, id: &str, problem: &str, next_at: Timestamp) -> Result<(), QueryError> {
-        sqlx::query("UPDATE mails SET problem = $1, next_at = $2 WHERE id = $3")
-            .bind(problem)
-            .bind(to_column(next_at))
-            .bind(id)
-            .execute(self.db.writer())
-            .await?;
+    pub async fn again(
+        &self,
+        mail: &Queued,
+        fault: Fault,
+        problem: &str,
+        next_at: Timestamp,
+    ) -> Result<(), QueryError> {
+        sqlx::query(
+            "UPDATE mails SET fault = $1, problem = $2, next_at = $3, reserved_until = NULL, refusals = $4 \
+             WHERE id = $5 AND attempts = $6",
+        )
+        .bind(fault.as_str())
+        .bind(problem)
+        .bind(to_column(next_at))
+        .bind(i64::from(mail.refusals))
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
         Ok(())
+    }
+
+    /// The server is back: what failed for want of it is due now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release(&self, now: Timestamp) -> Result<u64, QueryError> {
+        let due = sqlx::query(
+            "UPDATE mails SET next_at = $1 \
+             WHERE state = 'waiting' AND fault IN ('server', 'operator') AND next_at > $1",
+        )
+        .bind(to_column(now))
+        .execute(self.db.writer())
+        .await?;
+        Ok(due.rows_affected())
+    }
+
+    /// The next moment at which a mail is due, if any waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, QueryError> {
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT MIN(next_at) FROM mails WHERE state = 'waiting' AND reserved_until IS NULL",
+        )
+        .fetch_one(self.db.reader())
+        .await?;
+        Ok(next.map(from_column))
     }
 
     /// There is nothing to say any more.
@@ -238,6 +434,25 @@ impl Queue {
     pub async fn forget(&self, id: &str) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM mails WHERE id = $1").bind(id).execute(self.db.writer()).await?;
         Ok(())
+    }
+
+    /// Whether mail needs somebody's help: some was given up, or waits for what the operator must mend,
+    /// or has waited for long.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stuck(&self, now: Timestamp) -> Result<Stuck, QueryError> {
+        let row = sqlx::query(
+            "SELECT COUNT(CASE WHEN state = 'failed' AND ended_at > $1 THEN 1 END), \
+             COUNT(CASE WHEN state = 'waiting' AND (fault = 'operator' OR queued_at <= $2) THEN 1 END) \
+             FROM mails WHERE state IN ('waiting', 'failed')",
+        )
+        .bind(to_column(now.minus(SHOWN_AS_FAILED)))
+        .bind(to_column(now.minus(LONG)))
+        .fetch_one(self.db.reader())
+        .await?;
+        let count = |index| row.try_get::<i64, _>(index).map(|count| u64::try_from(count).unwrap_or(0));
+        Ok(Stuck { given_up: count(0)?, waiting: count(1)? })
     }
 
     /// An administrator has a mail tried again, now. Answers whether there is such a one.
@@ -251,14 +466,36 @@ impl Queue {
         now: Timestamp,
     ) -> Result<bool, QueryError> {
         let changed = sqlx::query(
-            "UPDATE mails SET state = 'waiting', next_at = $1, queued_at = $1, ended_at = NULL \
-             WHERE id = $2 AND state <> 'sent'",
+            "UPDATE mails SET state = 'waiting', next_at = $1, queued_at = $1, ended_at = NULL, attempts = 0, \
+             refusals = 0 WHERE id = $2 AND state <> 'sent' AND (reserved_until IS NULL OR reserved_until <= $1)",
         )
         .bind(to_column(now))
         .bind(id)
         .execute(&mut **transaction)
         .await?;
+        self.try_now.store(true, Ordering::Relaxed);
         Ok(changed.rows_affected() > 0)
+    }
+
+    /// A bounce came back for one of these mails. Returns how many of them are known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn bounced(&self, ids: &[String], reason: &str, now: Timestamp) -> Result<u64, QueryError> {
+        let mut known = 0;
+        for id in ids {
+            let changed = sqlx::query(
+                "UPDATE mails SET state = 'failed', fault = 'mailbox', problem = $1, ended_at = $2 \
+                 WHERE id = $3 AND state = 'sent'",
+            )
+            .bind(format!("bounced: {reason}"))
+            .bind(to_column(now))
+            .bind(id)
+            .execute(self.db.writer())
+            .await?;
+            known += changed.rows_affected();
+        }
+        Ok(known)
     }
 
     /// An administrator takes a mail out of the queue. Answers whether there was such a one.
@@ -339,5 +576,7 @@ fn from_row(row: &AnyRow) -> Result<Option<Queued>, sqlx::Error> {
         next_at: from_column(row.try_get("next_at")?),
         ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(from_column),
         problem: row.try_get("problem")?,
+        refusals: u32::try_from(row.try_get::<i64, _>("refusals")?).unwrap_or(u32::MAX),
+        answer: row.try_get("answer")?,
     }))
 }

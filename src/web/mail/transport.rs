@@ -1,32 +1,36 @@
-//! The ways that mails leave: into the outbox folder, or to a mail server.
+//! The ways that mails leave: into the outbox folder, or to a mail server over a few kept connections.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lettre::transport::smtp::PoolConfig;
+use lettre::Message;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use reqwest::Url;
+use tokio::time::Instant;
 
-use crate::config::Settings;
+use crate::config::{MailTls, Settings};
+use crate::web::mail::dialogue::{Dialogue, DialogueError, Endpoint, Limits, Security};
+use crate::web::mail::verdict::{Fault, Step};
 
-/// How long connecting to a mail server may take, and sending one mail in all: the client has no
-/// limit of its own for a server that falls silent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-const SEND_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Most connections to the mail server.
-const CONNECTIONS: u32 = 4;
+/// An idle connection is kept for so long; servers close theirs after some minutes.
+const KEEP_IDLE: Duration = Duration::from_secs(30);
+/// Mails over one connection, as many servers limit them.
+const MAILS_PER_CONNECTION: u32 = 100;
+/// Idle connections kept.
+const MAX_IDLE: usize = 8;
+/// The longest file of credentials that is read, in bytes.
+const CREDENTIALS_MAX: usize = 64 * 1024;
 
 /// No way to send mails can be opened. The message says which setting to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The address of the mail server is none.
+    /// The address of the mail server is not valid.
     #[error("`mail.send` is neither `outbox` nor the address of a mail server")]
     Address,
     /// A file that the settings name can't be read.
@@ -43,6 +47,9 @@ pub enum TransportError {
     /// The file of credentials has another form.
     #[error("{} (`mail.credentials`) must have two lines: user and password", .0.display())]
     Credentials(PathBuf),
+    /// The file of certificates has none in it.
+    #[error("{} (`mail.certificates`) has no certificate in PEM form", .0.display())]
+    NoCertificate(PathBuf),
     /// TLS can't be set up.
     #[error("cannot set up TLS for the mail server; check `mail.certificates`")]
     Tls(#[source] lettre::transport::smtp::Error),
@@ -54,29 +61,41 @@ pub enum SendError {
     /// The outbox can't be written.
     #[error("cannot write into the outbox")]
     Outbox(#[from] io::Error),
-    /// The mail server fell silent.
-    #[error("the mail server did not answer in time")]
-    Silent,
+    /// The credentials can't be read now.
+    #[error(transparent)]
+    Credentials(#[from] TransportError),
     /// The mail server did not take it.
-    #[error("the mail server did not take the mail")]
-    Smtp(#[from] lettre::transport::smtp::Error),
+    #[error("{server}, {error}")]
+    Smtp {
+        /// The server, as host and port.
+        server: String,
+        /// What happened, and at which step.
+        error: DialogueError,
+    },
 }
 
 impl SendError {
-    /// Whether trying again is pointless: the mail server knows no such recipient (RFC 5321,
-    /// section 4.2.3). Other permanent answers are about the sender or the server, and are mended there.
-    pub fn is_final(&self) -> bool {
-        let SendError::Smtp(error) = self else { return false };
-        error.status().is_some_and(|code| matches!(u16::from(code), 550 | 551 | 553 | 556))
+    /// Whose fault it is.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            SendError::Outbox(_) | SendError::Credentials(_) => Fault::Operator,
+            SendError::Smtp { error, .. } => error.fault,
+        }
     }
 
-    /// What an administrator reads: what the server said, never what was sent.
+    /// Whether it says of the server as a whole that it does not work.
+    pub fn is_about_the_server(&self) -> bool {
+        match self {
+            SendError::Outbox(_) | SendError::Credentials(_) => true,
+            SendError::Smtp { error, .. } => {
+                error.step <= Step::Sender && matches!(error.fault, Fault::Server | Fault::Operator)
+            }
+        }
+    }
+
+    /// What an administrator reads: where and what the server said, never what was sent.
     pub fn problem(&self) -> String {
-        let text = match self {
-            SendError::Silent => self.to_string(),
-            SendError::Outbox(error) => format!("cannot write into the outbox: {error}"),
-            SendError::Smtp(error) => crate::telemetry::chain(error).to_string(),
-        };
+        let text = crate::telemetry::chain(self).to_string();
         text.chars().filter(|c| !c.is_control()).take(300).collect()
     }
 }
@@ -87,94 +106,210 @@ pub enum Transport {
     /// Each mail becomes a file in this folder.
     Outbox(PathBuf),
     /// A mail server.
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    Smtp(Arc<MailServer>),
+}
+
+/// A mail server and the connections to it that wait for the next mail.
+pub struct MailServer {
+    endpoint: Endpoint,
+    credentials: PathBuf,
+    idle: Mutex<Vec<(Dialogue, Instant)>>,
 }
 
 impl Transport {
-    /// The way that the settings name. Does not connect yet.
+    /// The way that the settings name. Does not connect yet, but reads the files that the settings name.
     ///
     /// # Errors
     /// See [`TransportError`].
     pub fn open(settings: &Settings) -> Result<Transport, TransportError> {
+        Transport::with_limits(settings, Limits::default())
+    }
+
+    /// The same with other limits for each step of a dialogue.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub fn with_limits(settings: &Settings, limits: Limits) -> Result<Transport, TransportError> {
         let address = settings.mail.send.as_str();
         if address == "outbox" {
             return Ok(Transport::Outbox(settings.outbox_dir()));
         }
         let url = Url::parse(address).map_err(|_| TransportError::Address)?;
-        let host = url.host_str().ok_or(TransportError::Address)?.to_owned();
-        let tls = tls_parameters(settings, &host)?;
-        let (tls, usual_port) = match (url.scheme(), tls_wish(&url)) {
-            ("smtps", _) => (Tls::Wrapper(tls), 465),
-            ("smtp", Wish::Required) => (Tls::Required(tls), 587),
-            ("smtp", Wish::Opportunistic) => (Tls::Opportunistic(tls), 25),
-            _ => return Err(TransportError::Address),
+        let host = url.host_str().ok_or(TransportError::Address)?.trim_matches(['[', ']']).to_owned();
+        let security = security(settings, &url, &host)?;
+        let usual_port = match &security {
+            Security::Wrapped(_) => 465,
+            Security::Required(_) => 587,
+            Security::Opportunistic(_) | Security::Plain => 25,
         };
-        let own_name = Url::parse(&settings.web.public_url).ok();
-        let own_name = own_name.as_ref().and_then(Url::domain).unwrap_or("localhost").to_owned();
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(url.port().unwrap_or(usual_port))
-            .tls(tls)
-            .hello_name(ClientId::Domain(own_name))
-            .timeout(Some(CONNECT_TIMEOUT))
-            .pool_config(PoolConfig::new().max_size(CONNECTIONS));
-        if let Some(credentials) = credentials(&settings.mail.credentials)? {
-            builder = builder.credentials(credentials);
-        }
-        Ok(Transport::Smtp(builder.build()))
+        let credentials = settings.mail.credentials.clone();
+        // Read once at start, so that a mistake is told then, and again for each connection.
+        read_credentials(&credentials)?;
+        let endpoint = Endpoint {
+            port: url.port().unwrap_or(usual_port),
+            host,
+            security,
+            own_name: own_name(settings),
+            limits,
+        };
+        Ok(Transport::Smtp(Arc::new(MailServer { endpoint, credentials, idle: Mutex::default() })))
     }
 
-    /// Hands a mail over; for the outbox it is on disk afterwards.
+    /// Hands a mail over and returns what the server said; for the outbox it is on disk afterwards.
     ///
     /// # Errors
     /// See [`SendError`].
-    pub async fn send(&self, id: &str, message: Message) -> Result<(), SendError> {
+    pub async fn send(&self, file_name: &str, message: &Message) -> Result<String, SendError> {
         match self {
             Transport::Outbox(folder) => {
-                let path = folder.join(format!("{id}.eml"));
-                let shown = path.clone();
-                let folder = folder.clone();
-                let writing =
-                    tokio::task::spawn_blocking(move || write(&folder, &path, &message.formatted()));
+                let path = folder.join(format!("{file_name}.eml"));
+                let (shown, folder, bytes) = (path.clone(), folder.clone(), message.formatted());
+                let writing = tokio::task::spawn_blocking(move || write(&folder, &path, &bytes));
                 writing.await.map_err(io::Error::other)??;
                 tracing::info!("a mail is in the outbox: {}", shown.display());
-                Ok(())
+                Ok("written to the outbox".to_owned())
             }
+            Transport::Smtp(server) => server.send(message).await,
+        }
+    }
+
+    /// Tries the server as a mail would, up to the log-in, and sends nothing. Returns what was seen.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn try_out(&self) -> Result<String, SendError> {
+        match self {
+            Transport::Outbox(folder) => Ok(format!("mails are written to {}", folder.display())),
             Transport::Smtp(server) => {
-                let sending = tokio::time::timeout(SEND_TIMEOUT, server.send(message)).await;
-                sending.map_err(|_| SendError::Silent)??;
-                Ok(())
+                let dialogue = server.connect().await?;
+                let tls = if dialogue.is_encrypted() { "with TLS" } else { "without TLS" };
+                let log_in = if server.credentials.as_os_str().is_empty() { "" } else { ", logged in" };
+                dialogue.quit().await;
+                Ok(format!("{} answers {tls}{log_in}", server.name()))
             }
+        }
+    }
+
+    /// Closes connections that waited too long.
+    pub fn close_idle(&self) {
+        let Transport::Smtp(server) = self else { return };
+        let mut idle = server.idle();
+        while let Some(oldest) = idle.iter().position(|(_, since)| since.elapsed() > KEEP_IDLE) {
+            let (dialogue, _) = idle.swap_remove(oldest);
+            tokio::spawn(dialogue.quit());
         }
     }
 }
 
-/// What an address says of STARTTLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    Required,
-    Opportunistic,
-}
+impl MailServer {
+    fn name(&self) -> String {
+        format!("{}:{}", self.endpoint.host, self.endpoint.port)
+    }
 
-fn tls_wish(url: &Url) -> Wish {
-    match url.query_pairs().any(|(key, value)| key == "tls" && value == "required") {
-        true => Wish::Required,
-        false => Wish::Opportunistic,
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Dialogue, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, error: DialogueError) -> SendError {
+        SendError::Smtp { server: self.name(), error }
+    }
+
+    async fn connect(&self) -> Result<Dialogue, SendError> {
+        let path = self.credentials.clone();
+        let credentials = tokio::task::spawn_blocking(move || read_credentials(&path)).await;
+        let credentials = credentials.map_err(io::Error::other)??;
+        Dialogue::open(&self.endpoint, credentials.as_ref()).await.map_err(|error| self.error(error))
+    }
+
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        let envelope = message.envelope();
+        let unaddressed = || DialogueError::new(Step::Recipient, Fault::Mailbox, "the mail has no address");
+        let sender = envelope.from().ok_or_else(|| self.error(unaddressed()))?;
+        let recipient = envelope.to().first().ok_or_else(|| self.error(unaddressed()))?;
+        let bytes = message.formatted();
+        let kept = self.idle().pop().map(|(dialogue, _)| dialogue);
+        if let Some(mut dialogue) = kept {
+            match dialogue.send(sender, recipient, &bytes).await {
+                // It had been closed while it waited: nothing was sent over it.
+                Err(error) if error.step == Step::Sender && !error.was_answered => {}
+                outcome => return self.conclude(dialogue, outcome).await,
+            }
+        }
+        let mut dialogue = self.connect().await?;
+        let outcome = dialogue.send(sender, recipient, &bytes).await;
+        self.conclude(dialogue, outcome).await
+    }
+
+    /// Keeps the connection for the next mail, where the dialogue ended cleanly; closes it otherwise.
+    async fn conclude(
+        &self,
+        mut dialogue: Dialogue,
+        outcome: Result<String, DialogueError>,
+    ) -> Result<String, SendError> {
+        let is_usable = match &outcome {
+            Ok(_) => true,
+            Err(error) => error.is_reusable && dialogue.reset().await,
+        };
+        if is_usable && dialogue.mails < MAILS_PER_CONNECTION {
+            let mut idle = self.idle();
+            if idle.len() < MAX_IDLE {
+                idle.push((dialogue, Instant::now()));
+            }
+        }
+        outcome.map_err(|error| self.error(error))
     }
 }
 
-fn tls_parameters(settings: &Settings, host: &str) -> Result<TlsParameters, TransportError> {
+fn security(settings: &Settings, url: &Url, host: &str) -> Result<Security, TransportError> {
+    if url.scheme() == "smtps" {
+        return Ok(Security::Wrapped(tls_parameters(settings, host, false)?));
+    }
+    if url.scheme() != "smtp" {
+        return Err(TransportError::Address);
+    }
+    Ok(match settings.mail.tls_for(url) {
+        MailTls::Required => Security::Required(tls_parameters(settings, host, false)?),
+        MailTls::Opportunistic => Security::Opportunistic(tls_parameters(settings, host, true)?),
+        MailTls::None => Security::Plain,
+    })
+}
+
+fn tls_parameters(settings: &Settings, host: &str, any: bool) -> Result<TlsParameters, TransportError> {
     let mut builder = TlsParameters::builder(host.to_owned());
     let path = &settings.mail.certificates;
+    if any {
+        builder = builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
+    }
     if !path.as_os_str().is_empty() {
         let key = "mail.certificates";
         let pem =
             std::fs::read(path).map_err(|source| TransportError::File { key, path: path.clone(), source })?;
+        let begin = b"-----BEGIN CERTIFICATE-----";
+        if !pem.windows(begin.len()).any(|window| window == begin) {
+            return Err(TransportError::NoCertificate(path.clone()));
+        }
         builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(TransportError::Tls)?);
     }
     builder.build_rustls().map_err(TransportError::Tls)
 }
 
-fn credentials(path: &Path) -> Result<Option<Credentials>, TransportError> {
+/// What this server calls itself: `mail.hello`, else the host of `web.public_url`; an address in
+/// brackets where that has no name (RFC 5321 section 4.1.4).
+fn own_name(settings: &Settings) -> ClientId {
+    let public = Url::parse(&settings.web.public_url).ok();
+    let name = match settings.mail.hello.as_str() {
+        "" => public.as_ref().and_then(Url::host_str).unwrap_or("localhost"),
+        hello => hello,
+    };
+    match name.trim_matches(['[', ']']).parse() {
+        Ok(std::net::IpAddr::V4(address)) => ClientId::Ipv4(address),
+        Ok(std::net::IpAddr::V6(address)) => ClientId::Ipv6(address),
+        Err(_) => ClientId::Domain(name.to_owned()),
+    }
+}
+
+/// Reads the file anew each time, so that corrected credentials count at the next connection.
+fn read_credentials(path: &Path) -> Result<Option<Credentials>, TransportError> {
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
@@ -183,7 +318,12 @@ fn credentials(path: &Path) -> Result<Option<Credentials>, TransportError> {
         path: path.to_owned(),
         source,
     })?;
-    let mut lines = text.lines();
+    // Editors on Windows put a byte order mark in front.
+    let mut lines = text
+        .get(..text.len().min(CREDENTIALS_MAX))
+        .unwrap_or_default()
+        .trim_start_matches('\u{feff}')
+        .lines();
     match (lines.next(), lines.next(), lines.next()) {
         (Some(user), Some(password), None | Some("")) if !user.is_empty() && !password.is_empty() => {
             Ok(Some(Credentials::new(user.to_owned(), password.to_owned())))

@@ -11,7 +11,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
-use crate::web::manage::Trashed;
+use crate::web::manage::trash::Trashed;
 use crate::web::pages::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
 use crate::web::pages::{Chrome, Section};
 

@@ -32,6 +32,8 @@ pub struct Upload {
     pub arrived: Vec<String>,
     /// Those that did not.
     pub refused: Vec<Refused>,
+    /// Whether the form ended before its end, so that there may have been more.
+    pub broke_off: bool,
 }
 
 impl Upload {
@@ -57,6 +59,9 @@ impl Upload {
 
     fn error(&self) -> Option<&'static str> {
         match self.refused.len() {
+            _ if self.broke_off => {
+                Some("The form broke off. Files that are not named here did not arrive: choose them again.")
+            }
             0 if self.arrived.is_empty() => Some("No file was chosen. Choose at least one."),
             0 => None,
             1 => Some("One file did not arrive. Choose it again when the cause is gone."),
@@ -74,6 +79,7 @@ impl Upload {
                 name: "film\u{202e}\".mkv".to_owned(),
                 why: "The file is too large: at most 1.0 GB are allowed.".to_owned(),
             }],
+            broke_off: false,
         })
     }
 }
@@ -88,6 +94,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let mut pages = Vec::new();
     if let Some(page) = Upload::sample() {
         pages.push(("upload-refused", page.render()?));
+        pages.push(("upload-broke-off", Upload { broke_off: true, ..page.clone() }.render()?));
         pages.push(("upload-nothing", Upload { arrived: Vec::new(), refused: Vec::new(), ..page }.render()?));
     }
     Ok(pages)

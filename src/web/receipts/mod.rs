@@ -19,6 +19,7 @@ pub mod deliveries;
 pub mod log;
 pub mod node_key;
 pub mod nodes;
+mod notices;
 pub mod taking;
 
 /// The receipts. Clones are the same.

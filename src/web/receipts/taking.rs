@@ -13,6 +13,7 @@ use crate::web::links::uses;
 use crate::web::mail::queue::QueueError;
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::receipts::log::{self, Stood};
+use crate::web::receipts::notices::{self, Gathered};
 use crate::web::receipts::{Receipts, shortened};
 
 /// A report could not be put down.
@@ -115,20 +116,25 @@ impl Receipts {
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(owner) = owner else { return Ok(false) };
-        let others = "SELECT COUNT(*) FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2";
+        // Not counted: a link may have been downloaded very often.
+        let other = "SELECT 1 FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2 LIMIT 1";
         let wished = match owner.try_get::<String, _>("notify")?.as_str() {
             "every" => true,
             "first" => {
-                let others: i64 = sqlx::query_scalar(others)
+                let other: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(other))
                     .bind(&receipt.link)
                     .bind(receipt.jti.to_string())
-                    .fetch_one(&mut **transaction)
+                    .fetch_optional(&mut **transaction)
                     .await?;
-                others == 0
+                other.is_none()
             }
             _ => false,
         };
         if wished {
+            let next_at = match notices::gather(transaction, &receipt.link, receipt.jti, now).await? {
+                Gathered::IntoWaiting => return Ok(false),
+                Gathered::New { next_at } => next_at,
+            };
             let mail = NewMail {
                 kind: Kind::Taken,
                 recipient: Email::from_store(owner.try_get("email")?),
@@ -136,6 +142,7 @@ impl Receipts {
                 details: Details::of(&AccountId::from_store(&owner.try_get::<String, _>("id")?)),
             };
             self.queue.add(transaction, &mail, now).await?;
+            notices::not_before(transaction, receipt.jti, next_at).await?;
         }
         Ok(wished)
     }

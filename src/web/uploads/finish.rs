@@ -6,11 +6,15 @@ use crate::clock::Timestamp;
 use crate::files::staging::Staged;
 use crate::files::write::WriteError;
 use crate::id::FilePath;
+use crate::web::audit::{self, Deed};
 use crate::web::storage::{StorageError, on_disk};
 use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, quota, rows};
 
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 100;
+
+/// Uploads that are looked at in one round.
+const LEFT_AT_ONCE: i64 = 1_000;
 
 impl Uploads {
     /// Finishes an upload whose bytes are all there.
@@ -89,19 +93,60 @@ impl Uploads {
     /// An upload whose file is not where uploads are: it stands under its name already, if the process
     /// ended in between, or it is gone.
     pub(super) async fn settle(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
-        let published = match (upload.stage, upload.path.clone(), upload.version.clone()) {
+        if self.is_published(&upload).await {
+            return self.done(upload, now).await;
+        }
+        rows::delete(&self.db, &upload.id).await?;
+        Err(StorageError::Missing)
+    }
+
+    /// Whether the file stands under the name that it was about to get.
+    pub(super) async fn is_published(&self, upload: &Upload) -> bool {
+        match (upload.stage, upload.path.clone(), upload.version.clone()) {
             (Stage::Publishing, Some(path), Some(version)) => {
                 let shares = self.shares.clone();
                 let found = on_disk(move || shares.file(&path)).await;
                 found.is_ok_and(|file| file.version().to_string() == version)
             }
             _ => false,
-        };
-        if published {
-            return self.done(upload, now).await;
         }
-        rows::delete(&self.db, &upload.id).await?;
-        Err(StorageError::Missing)
+    }
+
+    /// Finishes uploads whose bytes are all there but which nobody finished, as when the process ended
+    /// or the disk was full; returns how many.
+    ///
+    /// # Errors
+    /// When the database fails. What can't be finished now is tried again.
+    pub async fn finish_left(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let mut finished = 0;
+        for upload in rows::unfinished(&self.db, LEFT_AT_ONCE).await? {
+            match self.finish_one_left(&upload, now).await {
+                Ok(true) => finished += 1,
+                // Somebody goes on with it right now, or it is gone.
+                Ok(false) | Err(StorageError::Busy | StorageError::Missing) => {}
+                Err(StorageError::Query(error)) => return Err(error.into()),
+                Err(error) => {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::warn!(upload = %upload.id, cause, "cannot finish an upload that is whole");
+                }
+            }
+        }
+        Ok(finished)
+    }
+
+    async fn finish_one_left(&self, upload: &Upload, now: Timestamp) -> Result<bool, StorageError> {
+        let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+        let len = on_disk(move || shares.staged_len(&share, id.as_str())).await;
+        let offset = match len {
+            Ok(len) => upload.unchecked_from.map_or(len, |from| from.min(len)),
+            Err(StorageError::Missing) if self.is_published(upload).await => upload.size.unwrap_or(0),
+            Err(error) => return Err(error),
+        };
+        let whole = Upload { offset, ..upload.clone() };
+        if !whole.is_whole() {
+            return Ok(false);
+        }
+        self.finish(&whole, now).await.map(|_| true)
     }
 
     async fn done(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
@@ -114,8 +159,19 @@ impl Uploads {
         let mut transaction = self.db.begin().await?;
         let account = &upload.account;
         quota::count(&mut transaction, path.as_str(), path.share(), version, sha256, account, size).await?;
-        rows::done(&mut transaction, &upload.id, expires_at).await?;
-        transaction.commit().await?;
+        if !rows::done(&mut transaction, &upload.id, expires_at).await? {
+            // Somebody else has said so.
+            return Ok(Upload {
+                stage: Stage::Done,
+                offset: size,
+                expires_at,
+                unchecked_from: None,
+                ..upload
+            });
+        }
+        let (sender, what) = (&upload.sender, path.as_str());
+        audit::append(&mut transaction, sender, Deed::FileUploaded, what, now).await?;
+        self.db.commit(transaction).await?;
         self.hashing.remove(&upload.id);
         tracing::info!(upload = %upload.id, account = %upload.account, file = ?path, size, "file uploaded");
         Ok(Upload { stage: Stage::Done, offset: size, expires_at, unchecked_from: None, ..upload })

@@ -16,7 +16,7 @@ use crate::files::write::WriteError;
 use crate::web::storage::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::digests::Hashing;
-use crate::web::uploads::quota::Limit;
+use crate::web::uploads::quota::{self, Limit};
 use crate::web::uploads::turn::Turn;
 use crate::web::uploads::{Upload, Uploads, rows};
 
@@ -29,8 +29,11 @@ const STANDS_STILL: Duration = Duration::from_secs(30);
 /// How often it is asked whether the sender may go on …
 const ASK_EVERY: Duration = Duration::from_secs(30);
 
-/// … and after how many bytes whether there is still room.
+/// … and after how many bytes whether there is still room on the disk.
 const LOOK_EVERY: u64 = 16 << 20;
+
+/// What is set aside at once for a file of unknown size.
+const PORTION: u64 = 16 << 20;
 
 /// The body of one request.
 pub struct Incoming<S, M> {
@@ -76,11 +79,11 @@ impl Uploads {
         if offset != is {
             return Err(StorageError::Offset { is });
         }
-        let limit = match upload.size {
-            Some(size) => Limit::exactly(size),
+        let mut room = match upload.size {
+            Some(size) => Room { uploads: self, upload, limit: Limit::exactly(size), is_fixed: true },
             None => {
-                let mut transaction = self.db.begin().await?;
-                self.quotas.most(&mut transaction, upload).await?
+                let limit = self.set_aside(upload, offset.saturating_add(PORTION)).await?;
+                Room { uploads: self, upload, limit, is_fixed: false }
             }
         };
         let unchecked_from = incoming.checksum.is_some().then_some(offset);
@@ -98,15 +101,17 @@ impl Uploads {
             hashed_before: hashing.clone(),
             hashing,
             checksum: incoming.checksum,
-            room_for: limit.bytes,
+            room_for: room.limit.bytes,
         });
-        let (writer, outcome) = receive(incoming.body, incoming.may_go_on, &turn, writer).await?;
+        let (writer, outcome) = receive(incoming.body, incoming.may_go_on, &turn, writer, &mut room).await?;
         let (writer, outcome) = on_disk(move || Ok::<_, StorageError>(writer.settle(outcome))).await?;
         let mut upload = Upload { offset: writer.offset, unchecked_from: None, ..upload.clone() };
-        let writer = self.count(&upload, writer).await?;
+        self.count(&upload).await?;
         if writer.hashing.upto() <= writer.offset {
             self.hashing_of(&upload.id, writer.hashing);
         }
+        // Later than it began: the bytes may have taken hours.
+        let now = self.clock.now().max(now);
         upload.expires_at = now.plus(self.keep);
         // One that is about to be finished needs no longer life.
         let ends_here = outcome.is_ok() && upload.is_whole() && upload.name.is_some();
@@ -114,7 +119,7 @@ impl Uploads {
             rows::touch(&self.db, &upload.id, None, upload.expires_at).await?;
         }
         match outcome {
-            Err(StorageError::Beyond) if upload.size.is_none() => return Err(limit.exceeded()),
+            Err(StorageError::Beyond) if upload.size.is_none() => return Err(room.limit.exceeded()),
             outcome => outcome?,
         }
         match ends_here {
@@ -125,21 +130,40 @@ impl Uploads {
 }
 
 impl Uploads {
-    /// Counts what came of a file of unknown size. What is beyond a quota is taken back.
-    async fn count(&self, upload: &Upload, mut writer: Box<Writer>) -> Result<Box<Writer>, StorageError> {
+    /// Counts what came of a file of unknown size, in place of what was set aside for it.
+    async fn count(&self, upload: &Upload) -> Result<(), StorageError> {
         if upload.size.is_some() {
-            return Ok(writer);
+            return Ok(());
         }
         let mut transaction = self.db.begin().await?;
-        match self.quotas.count_received(&mut transaction, upload).await {
-            Ok(()) => self.db.commit(transaction).await?,
-            Err(error) => {
-                drop(transaction);
-                on_disk(move || writer.take_back()).await?;
-                return Err(error);
-            }
+        quota::set_received(&mut transaction, upload, upload.offset).await?;
+        Ok(self.db.commit(transaction).await?)
+    }
+
+    async fn set_aside(&self, upload: &Upload, wanted: u64) -> Result<Limit, StorageError> {
+        let mut transaction = self.db.begin().await?;
+        let limit = self.quotas.set_aside(&mut transaction, upload, wanted).await?;
+        self.db.commit(transaction).await?;
+        Ok(limit)
+    }
+}
+
+/// The length that an upload may reach. Where its size is not known, room is set aside in portions while
+/// bytes come, so that many uploads at once can't take more than a quota together.
+struct Room<'u> {
+    uploads: &'u Uploads,
+    upload: &'u Upload,
+    limit: Limit,
+    is_fixed: bool,
+}
+
+impl Room<'_> {
+    /// Makes room for a file of `bytes`, if there is any; returns the length that it may reach.
+    async fn up_to(&mut self, bytes: u64) -> Result<u64, StorageError> {
+        if !self.is_fixed && bytes > self.limit.bytes {
+            self.limit = self.uploads.set_aside(self.upload, bytes.saturating_add(PORTION)).await?;
         }
-        Ok(writer)
+        Ok(self.limit.bytes)
     }
 }
 
@@ -235,6 +259,7 @@ async fn receive<S, E, M>(
     mut may_go_on: M,
     turn: &Turn,
     writer: Box<Writer>,
+    room: &mut Room<'_>,
 ) -> Result<(Box<Writer>, Result<(), StorageError>), StorageError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -250,7 +275,14 @@ where
                 gathered = Gathered::End(Err(StorageError::SessionEnded));
             }
         }
-        let (writer, written) = writing.over().await?;
+        let (mut writer, mut written) = writing.over().await?;
+        if written.is_ok() {
+            let bytes: u64 = batch.iter().map(|piece| piece.len() as u64).sum();
+            match room.up_to(writer.offset.saturating_add(bytes)).await {
+                Ok(length) => writer.room_for = length,
+                Err(error) => written = Err(error),
+            }
+        }
         if let Err(error) = written {
             // A body that has ended must not be asked for more.
             if matches!(gathered, Gathered::More) {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::files::write::WriteError;
 use crate::web::account::AccountId;
+use crate::web::audit::Actor;
 use crate::web::storage::{StorageError, on_disk};
 use crate::web::uploads::digests::Hashing;
 use crate::web::uploads::id::UploadId;
@@ -25,12 +26,13 @@ impl Uploads {
     /// as before.
     pub async fn join(
         &self,
-        account: &AccountId,
+        sender: &Actor,
         new: NewUpload,
         parts: &[UploadId],
         concat: &str,
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
+        let account = &AccountId::from_store(&sender.id);
         let Purpose::File { folder, below, name } = new.purpose else { return Err(StorageError::Parts) };
         if parts.is_empty() || parts.len() > MOST_PARTS {
             return Err(StorageError::Parts);
@@ -60,6 +62,7 @@ impl Uploads {
         let upload = Upload {
             id: UploadId::random()?,
             account: account.clone(),
+            sender: sender.clone(),
             share,
             folder: target,
             name: Some(name),
@@ -74,6 +77,7 @@ impl Uploads {
             version: None,
             sha256: None,
         };
+        let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
         // The parts are weighed as what they become: taken out, and put back as they are until the
         // file stands, so that a crash loses none of them.
@@ -81,7 +85,7 @@ impl Uploads {
             rows::delete_in(&mut transaction, &part.id).await?;
         }
         let wanted = Wanted { account, share: &upload.share, size };
-        self.quotas.admit(&mut transaction, &wanted).await?;
+        self.quotas.admit(&mut transaction, &wanted, disk).await?;
         rows::insert(&mut transaction, &upload, now).await?;
         for part in &found {
             rows::insert(&mut transaction, part, now).await?;

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::files::Shares;
 use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::account::AccountId;
+use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::rights::Writable;
 use crate::web::storage::{StorageError, on_disk};
@@ -28,6 +29,7 @@ use crate::web::uploads::turn::Turns;
 pub mod checksum;
 pub mod digests;
 pub mod finish;
+mod gone;
 pub mod id;
 pub mod intake;
 pub mod join;
@@ -47,6 +49,7 @@ const MOST_HASHING: usize = 10_000;
 pub struct Uploads {
     db: Database,
     shares: Shares,
+    clock: Clock,
     quotas: Quotas,
     keep: Duration,
     turns: Turns,
@@ -101,6 +104,8 @@ pub struct Upload {
     pub id: UploadId,
     /// Whose it is.
     pub account: AccountId,
+    /// Who sends it, from where, for the audit log.
+    pub sender: Actor,
     /// The share that holds its bytes.
     pub share: String,
     /// The folder that it goes to.
@@ -135,8 +140,9 @@ impl Upload {
 
 impl Uploads {
     /// Those in `db`, into `shares`, within the limits of the settings.
-    pub fn new(settings: &Settings, db: Database, shares: Shares) -> Uploads {
+    pub fn new(settings: &Settings, db: Database, shares: Shares, clock: Clock) -> Uploads {
         Uploads {
+            clock,
             quotas: Quotas::new(settings, shares.clone()),
             db,
             shares,
@@ -151,16 +157,18 @@ impl Uploads {
         self.quotas.file_max
     }
 
-    /// Begins an upload, if there is room for it. One of no bytes is whole at once.
+    /// Begins an upload of the account that is the sender, if there is room for it. One of no bytes is
+    /// whole at once.
     ///
     /// # Errors
     /// See [`StorageError`].
     pub async fn begin(
         &self,
-        account: &AccountId,
+        sender: &Actor,
         new: NewUpload,
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
+        let account = &AccountId::from_store(&sender.id);
         let (place, below, name, concat) = match new.purpose {
             Purpose::File { folder, below, name } => (folder, below, Some(name), ""),
             Purpose::Part { at } => (at, Vec::new(), None, "partial"),
@@ -180,6 +188,7 @@ impl Uploads {
         let upload = Upload {
             id: UploadId::random()?,
             account: account.clone(),
+            sender: sender.clone(),
             share,
             folder,
             name,
@@ -194,10 +203,12 @@ impl Uploads {
             version: None,
             sha256: None,
         };
+        let wanted = Wanted { account, share: &upload.share, size: upload.size.unwrap_or(0) };
+        self.quotas.look(&self.db, &wanted, now).await?;
+        let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
         self.quotas.admit_one_more(&mut transaction, account).await?;
-        let wanted = Wanted { account, share: &upload.share, size: upload.size.unwrap_or(0) };
-        self.quotas.admit(&mut transaction, &wanted).await?;
+        self.quotas.admit(&mut transaction, &wanted, disk).await?;
         rows::insert(&mut transaction, &upload, now).await?;
         transaction.commit().await?;
         if let Err(error) = self.stage(&upload).await {
@@ -234,6 +245,44 @@ impl Uploads {
             true => self.finish(&upload, now).await,
             false => Ok(upload),
         }
+    }
+
+    /// An upload of this account as it is now, without changing anything: one whose bytes are all there
+    /// is finished by the client that goes on with it, or by [`Uploads::finish_left`].
+    ///
+    /// # Errors
+    /// [`StorageError::Missing`] where there is none, or it is somebody else's.
+    pub async fn look(&self, account: &AccountId, id: &UploadId) -> Result<Upload, StorageError> {
+        let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
+        let mut upload = found.ok_or(StorageError::Missing)?;
+        if upload.stage == Stage::Done {
+            upload.offset = upload.size.unwrap_or(0);
+            return Ok(upload);
+        }
+        let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+        match on_disk(move || shares.staged_len(&share, id.as_str())).await {
+            // What waits for its checksum does not count.
+            Ok(len) => upload.offset = upload.unchecked_from.map_or(len, |from| from.min(len)),
+            // It has its name, and only the word that it has it is missing.
+            Err(StorageError::Missing) if self.is_published(&upload).await => {
+                upload.offset = upload.size.unwrap_or(0);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(upload)
+    }
+
+    /// Whether a quota has room for one more folder.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn admits_folder(
+        &self,
+        account: &AccountId,
+        share: &str,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.quotas.look(&self.db, &Wanted { account, share, size: 0 }, now).await
     }
 
     /// The uploads of this account that are not done, the oldest first.
@@ -278,11 +327,12 @@ impl Uploads {
         if size < upload.offset {
             return Err(StorageError::Offset { is: upload.offset });
         }
-        let mut transaction = self.db.begin().await?;
-        // From now on it counts by its size, no more by what came.
-        rows::forget_received(&mut transaction, &upload.id).await?;
         let wanted = Wanted { account: &upload.account, share: &upload.share, size };
-        self.quotas.admit(&mut transaction, &wanted).await?;
+        let disk = self.quotas.disk(&upload.share).await?;
+        let mut transaction = self.db.begin().await?;
+        // From now on it counts by its size, and no longer by what was set aside for it.
+        quota::set_received(&mut transaction, upload, 0).await?;
+        self.quotas.admit(&mut transaction, &wanted, disk).await?;
         rows::set_size(&mut transaction, &upload.id, size).await?;
         transaction.commit().await?;
         Ok(Upload { size: Some(size), ..upload.clone() })

@@ -1,20 +1,28 @@
 //! Whether there is room: by the limit on one file, by the quotas of account and share, and on the disk.
+//! The disk is looked at before the database is taken, never while others wait for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AnyConnection, Transaction};
 
+use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::files::Shares;
 use crate::web::account::AccountId;
-use crate::web::db::QueryError;
+use crate::web::db::{Database, QueryError};
 use crate::web::storage::{StorageError, on_disk};
-use crate::web::uploads::Upload;
+use crate::web::uploads::gone::Gone;
 use crate::web::uploads::rows::{bytes_from_column, bytes_to_column};
 
 /// Uploads that one account may have begun and not finished: a folder full of files, but no flood.
-const MOST_UNFINISHED: i64 = 1_000;
+const UNFINISHED_MAX: i64 = 1_000;
+
+/// What an entry of a folder takes up even if it is empty …
+const ENTRY: u64 = 4096;
+
+/// … and as many are allowed however small a quota is.
+const ENTRIES_MIN: u64 = 1_000;
 
 /// The limits. Cheap to clone.
 #[derive(Clone)]
@@ -24,9 +32,11 @@ pub(super) struct Quotas {
     account: u64,
     by_share: Arc<BTreeMap<String, u64>>,
     shares: Shares,
+    gone: Gone,
 }
 
 /// What somebody wants to put where.
+#[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) account: &'a AccountId,
     pub(super) share: &'a str,
@@ -34,11 +44,20 @@ pub(super) struct Wanted<'a> {
     pub(super) size: u64,
 }
 
-/// Bytes that uploads take up, or will: what is there, and what was announced.
+/// What the disk says, looked at before the database is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disk {
+    free: u64,
+    /// What uploads on their way have brought so far.
+    arrived: u64,
+}
+
+/// What uploads take up, or will: what is there, and what was announced.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     there: u64,
     announced: u64,
+    entries: u64,
 }
 
 impl Quotas {
@@ -48,8 +67,45 @@ impl Quotas {
             file_max: settings.web.upload_max,
             account: settings.web.account_quota,
             by_share: Arc::new(by_share),
+            gone: Gone::new(shares.clone()),
             shares,
         }
+    }
+
+    /// What the disk of a share says.
+    pub(super) async fn disk(&self, share: &str) -> Result<Disk, StorageError> {
+        let (shares, share) = (self.shares.clone(), share.to_owned());
+        on_disk(move || {
+            let (free, arrived) = (shares.room(&share)?.free, shares.staged_bytes(&share)?);
+            Ok::<_, StorageError>(Disk { free, arrived })
+        })
+        .await
+    }
+
+    /// Refuses what the quotas have no room for, before the database is taken; what counts and is gone
+    /// is forgotten first. Only [`Quotas::admit`] lets anything in.
+    pub(super) async fn look(
+        &self,
+        db: &Database,
+        wanted: &Wanted<'_>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        if self.file_max > 0 && wanted.size > self.file_max {
+            return Err(StorageError::TooLarge { max: self.file_max });
+        }
+        if self.account == 0 && self.share_quota(wanted.share) == 0 {
+            return Ok(());
+        }
+        let Err(refused) = self.glance(db, wanted).await else { return Ok(()) };
+        if !self.gone.forget(db, wanted.account, wanted.share, now).await? {
+            return Err(refused);
+        }
+        self.glance(db, wanted).await
+    }
+
+    async fn glance(&self, db: &Database, wanted: &Wanted<'_>) -> Result<(), StorageError> {
+        let mut connection = db.reader().acquire().await?;
+        self.within_quotas(&mut connection, wanted).await
     }
 
     /// Whether an account may begin one more upload, by how many it has not finished.
@@ -64,7 +120,7 @@ impl Quotas {
                 .bind(account.as_str())
                 .fetch_one(&mut **transaction)
                 .await?;
-        if unfinished < MOST_UNFINISHED { Ok(()) } else { Err(StorageError::TooMany) }
+        if unfinished < UNFINISHED_MAX { Ok(()) } else { Err(StorageError::TooMany) }
     }
 
     /// Lets an upload in, or says what is missing. Until the transaction's end no other gets in, so
@@ -73,26 +129,17 @@ impl Quotas {
         &self,
         transaction: &mut Transaction<'static, Any>,
         wanted: &Wanted<'_>,
+        disk: Disk,
     ) -> Result<(), StorageError> {
         if self.file_max > 0 && wanted.size > self.file_max {
             return Err(StorageError::TooLarge { max: self.file_max });
         }
         lock(transaction).await?;
-        if let Err(error) = self.within_quotas(transaction, wanted).await {
-            // Before anybody is refused: perhaps files that count are gone.
-            if !self.forget_gone(transaction, wanted).await? {
-                return Err(error);
-            }
-            self.within_quotas(transaction, wanted).await?;
-        }
-        let announced = taken(transaction, "share", wanted.share).await?.announced;
-        let (shares, share) = (self.shares.clone(), wanted.share.to_owned());
-        let (free, arrived) =
-            on_disk(move || Ok::<_, StorageError>((shares.room(&share)?.free, shares.staged_bytes(&share)?)))
-                .await?;
+        self.within_quotas(transaction, wanted).await?;
+        let announced = announced(transaction, "share", wanted.share).await?.0;
         // What others have announced and not yet sent will be missing later.
-        let spoken_for = announced.saturating_sub(arrived);
-        if wanted.size > free.saturating_sub(spoken_for) || free == 0 {
+        let spoken_for = announced.saturating_sub(disk.arrived);
+        if wanted.size > disk.free.saturating_sub(spoken_for) || disk.free == 0 {
             return Err(StorageError::NoRoom);
         }
         Ok(())
@@ -100,18 +147,18 @@ impl Quotas {
 
     async fn within_quotas(
         &self,
-        transaction: &mut Transaction<'static, Any>,
+        connection: &mut AnyConnection,
         wanted: &Wanted<'_>,
     ) -> Result<(), StorageError> {
         if self.account > 0 {
-            let left = self.left(transaction, "account", wanted.account.as_str(), self.account).await?;
+            let left = left(connection, "account", wanted.account.as_str(), self.account).await?;
             if wanted.size > left || left == 0 {
                 return Err(StorageError::AccountQuota { left });
             }
         }
         let share_quota = self.share_quota(wanted.share);
         if share_quota > 0 {
-            let left = self.left(transaction, "share", wanted.share, share_quota).await?;
+            let left = left(connection, "share", wanted.share, share_quota).await?;
             if wanted.size > left || left == 0 {
                 return Err(StorageError::ShareQuota { left });
             }
@@ -119,100 +166,53 @@ impl Quotas {
         Ok(())
     }
 
-    /// Counts what came of a file of unknown size, and says whether it is still within the quotas:
-    /// while it came, others may have taken the room.
-    pub(super) async fn count_received(
+    /// Sets room aside for a file of unknown size that is about to have `wanted` bytes, in place of what
+    /// was set aside for it before; returns the length that it may reach now. That is less than what it
+    /// wants where there is no more room.
+    pub(super) async fn set_aside(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        upload: &Upload,
-    ) -> Result<(), StorageError> {
-        lock(transaction).await?;
-        sqlx::query("UPDATE uploads SET received = $1 WHERE id = $2")
-            .bind(bytes_to_column(upload.offset))
-            .bind(upload.id.as_str())
-            .execute(&mut **transaction)
-            .await?;
-        for (column, value, quota, why) in [
-            ("account", upload.account.as_str(), self.account, Why::Account),
-            ("share", &upload.share, self.share_quota(&upload.share), Why::Share),
-        ] {
-            let used = taken(transaction, column, value).await?;
-            if quota > 0 && used.there.saturating_add(used.announced) > quota {
-                return Err(Limit { bytes: 0, why }.exceeded());
-            }
-        }
-        Ok(())
-    }
-
-    /// Most bytes that a file may have of which nothing else is known.
-    pub(super) async fn most(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        upload: &Upload,
+        upload: &super::Upload,
+        wanted: u64,
     ) -> Result<Limit, StorageError> {
-        let (account, share) = (&upload.account, upload.share.as_str());
+        lock(transaction).await?;
         let own = received(transaction, upload).await?;
         let mut limit = Limit { bytes: u64::MAX, why: Why::File };
         if self.file_max > 0 {
             limit.bytes = self.file_max;
         }
-        if self.account > 0 {
-            let left = self.left(transaction, "account", account.as_str(), self.account).await?;
-            limit = limit.min(Limit { bytes: left.saturating_add(own), why: Why::Account });
+        let share_quota = self.share_quota(&upload.share);
+        for (column, value, quota, why) in [
+            ("account", upload.account.as_str(), self.account, Why::Account),
+            ("share", upload.share.as_str(), share_quota, Why::Share),
+        ] {
+            if quota > 0 {
+                let left = left(transaction, column, value, quota).await?;
+                limit = limit.min(Limit { bytes: left.saturating_add(own), why });
+            }
         }
-        if self.share_quota(share) > 0 {
-            let left = self.left(transaction, "share", share, self.share_quota(share)).await?;
-            limit = limit.min(Limit { bytes: left.saturating_add(own), why: Why::Share });
-        }
-        Ok(limit)
+        let granted = Limit { bytes: limit.bytes.min(wanted), ..limit };
+        set_received(transaction, upload, granted.bytes).await?;
+        Ok(granted)
     }
 
     fn share_quota(&self, share: &str) -> u64 {
         self.by_share.get(share).copied().unwrap_or(0)
     }
+}
 
-    async fn left(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        column: &'static str,
-        value: &str,
-        quota: u64,
-    ) -> Result<u64, StorageError> {
-        let used = taken(transaction, column, value).await?;
-        Ok(quota.saturating_sub(used.there.saturating_add(used.announced)))
+/// How many bytes are left of a quota; none where there are too many files and folders for it.
+async fn left(
+    connection: &mut AnyConnection,
+    column: &'static str,
+    value: &str,
+    quota: u64,
+) -> Result<u64, StorageError> {
+    let used = taken(connection, column, value).await?;
+    if used.entries >= (quota / ENTRY).max(ENTRIES_MIN) {
+        return Ok(0);
     }
-
-    /// Forgets the digests of files that are gone, as when the operator removed them: they must not
-    /// count for ever. Answers whether any was.
-    async fn forget_gone(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        wanted: &Wanted<'_>,
-    ) -> Result<bool, StorageError> {
-        let rows = sqlx::query("SELECT path FROM file_digests WHERE account = $1 OR share = $2")
-            .bind(wanted.account.as_str())
-            .bind(wanted.share)
-            .fetch_all(&mut **transaction)
-            .await?;
-        let paths = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
-        let shares = self.shares.clone();
-        let gone = on_disk(move || {
-            // What lies in the trash has no file path, and is forgotten with it.
-            let is_gone = |path: &String| {
-                path.parse()
-                    .is_ok_and(|path| matches!(shares.entry(&path), Err(crate::files::FileError::Missing)))
-            };
-            Ok::<_, StorageError>(paths.into_iter().filter(is_gone).collect::<Vec<_>>())
-        })
-        .await?;
-        for path in &gone {
-            sqlx::query("DELETE FROM file_digests WHERE path = $1")
-                .bind(path)
-                .execute(&mut **transaction)
-                .await?;
-        }
-        Ok(!gone.is_empty())
-    }
+    Ok(quota.saturating_sub(used.there.saturating_add(used.announced)))
 }
 
 /// What limits a file of unknown size.
@@ -250,12 +250,29 @@ impl Limit {
 }
 
 /// What an upload of unknown size counts for already.
-async fn received(transaction: &mut Transaction<'static, Any>, upload: &Upload) -> Result<u64, StorageError> {
+async fn received(
+    transaction: &mut Transaction<'static, Any>,
+    upload: &super::Upload,
+) -> Result<u64, StorageError> {
     let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
         .bind(upload.id.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
     Ok(bytes.map_or(0, bytes_from_column))
+}
+
+/// What an upload of unknown size counts for from now on.
+pub(super) async fn set_received(
+    transaction: &mut Transaction<'static, Any>,
+    upload: &super::Upload,
+    bytes: u64,
+) -> Result<(), QueryError> {
+    sqlx::query("UPDATE uploads SET received = $1 WHERE id = $2")
+        .bind(bytes_to_column(bytes))
+        .bind(upload.id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 /// Until the transaction's end no other upload is let in.
@@ -267,24 +284,33 @@ async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryEr
 }
 
 async fn taken(
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     column: &'static str,
     value: &str,
 ) -> Result<Taken, StorageError> {
-    let there =
-        format!("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM file_digests WHERE {column} = $1");
-    let announced = format!(
-        "SELECT CAST(COALESCE(SUM(COALESCE(size, received)), 0) AS BIGINT) FROM uploads \
+    let (announced, unfinished) = announced(connection, column, value).await?;
+    let there = format!(
+        "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT), COUNT(*) FROM file_digests WHERE {column} = $1"
+    );
+    let (there, files): (i64, i64) =
+        sqlx::query_as(sqlx::AssertSqlSafe(there)).bind(value).fetch_one(&mut *connection).await?;
+    let entries = bytes_from_column(files).saturating_add(unfinished);
+    Ok(Taken { there: bytes_from_column(there), announced, entries })
+}
+
+/// The bytes that unfinished uploads count for, and how many those are.
+async fn announced(
+    connection: &mut AnyConnection,
+    column: &'static str,
+    value: &str,
+) -> Result<(u64, u64), StorageError> {
+    let query = format!(
+        "SELECT CAST(COALESCE(SUM(COALESCE(size, received)), 0) AS BIGINT), COUNT(*) FROM uploads \
          WHERE {column} = $1 AND state <> 'done'"
     );
-    let mut sums = [0, 0];
-    for (sum, query) in sums.iter_mut().zip([there, announced]) {
-        let bytes: i64 =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(value).fetch_one(&mut **transaction).await?;
-        *sum = bytes_from_column(bytes);
-    }
-    let [there, announced] = sums;
-    Ok(Taken { there, announced })
+    let (bytes, uploads): (i64, i64) =
+        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(value).fetch_one(&mut *connection).await?;
+    Ok((bytes_from_column(bytes), bytes_from_column(uploads)))
 }
 
 /// Counts a finished file, in place of whatever stood at its path before.
@@ -310,4 +336,17 @@ pub(super) async fn count(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Counts a folder: it has no bytes and no digest, but takes up room as every entry does.
+///
+/// # Errors
+/// When the database fails.
+pub(in crate::web) async fn count_folder(
+    transaction: &mut Transaction<'static, Any>,
+    path: &str,
+    share: &str,
+    account: &AccountId,
+) -> Result<(), QueryError> {
+    count(transaction, path, share, "", "", account, 0).await
 }

@@ -7,12 +7,13 @@ use crate::clock::Timestamp;
 use crate::files::name::FileName;
 use crate::web::account::AccountId;
 use crate::web::accounts::{from_column, to_column};
+use crate::web::audit::Actor;
 use crate::web::db::{Database, QueryError};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::{Stage, Upload};
 
 const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat, state, unchecked_from, path, \
-                       version, sha256, expires_at";
+                       version, sha256, expires_at, who, address";
 
 /// A number of bytes for a BIGINT column.
 pub(super) fn bytes_to_column(bytes: u64) -> i64 {
@@ -31,10 +32,10 @@ pub(super) async fn insert(
 ) -> Result<(), QueryError> {
     sqlx::query(
         "INSERT INTO uploads (id, account, share, folder, name, size, metadata, concat, state, created_at, \
-         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10)",
+         expires_at, who, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10, $11, $12)",
     )
     .bind(upload.id.as_str())
-    .bind(upload.account.as_str())
+    .bind(&upload.sender.id)
     .bind(&upload.share)
     .bind(upload.folder.as_str())
     .bind(upload.name.as_ref().map_or("", FileName::as_str))
@@ -43,6 +44,8 @@ pub(super) async fn insert(
     .bind(&upload.concat)
     .bind(to_column(now))
     .bind(to_column(upload.expires_at))
+    .bind(&upload.sender.who)
+    .bind(upload.sender.address.map(|address| address.to_string()).unwrap_or_default())
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -75,6 +78,17 @@ pub(super) async fn over(db: &Database, now: Timestamp, limit: i64) -> Result<Ve
     Ok(uploads.into_iter().flatten().collect())
 }
 
+/// Those that only lack their name, or the word that they have it; at most `limit`.
+pub(super) async fn unfinished(db: &Database, limit: i64) -> Result<Vec<Upload>, QueryError> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM uploads WHERE state <> 'done' AND name <> '' AND size IS NOT NULL \
+         ORDER BY state, RANDOM() LIMIT $1"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(limit).fetch_all(db.reader()).await?;
+    let uploads = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(uploads.into_iter().flatten().collect())
+}
+
 /// The ids of all uploads of a share.
 pub(super) async fn ids_in(db: &Database, share: &str) -> Result<Vec<String>, QueryError> {
     let ids = sqlx::query_scalar("SELECT id FROM uploads WHERE share = $1")
@@ -94,17 +108,6 @@ pub(super) async fn delete_in(
     id: &UploadId,
 ) -> Result<(), QueryError> {
     sqlx::query("DELETE FROM uploads WHERE id = $1").bind(id.as_str()).execute(&mut **transaction).await?;
-    Ok(())
-}
-
-pub(super) async fn forget_received(
-    transaction: &mut Transaction<'static, Any>,
-    id: &UploadId,
-) -> Result<(), QueryError> {
-    sqlx::query("UPDATE uploads SET received = 0 WHERE id = $1")
-        .bind(id.as_str())
-        .execute(&mut **transaction)
-        .await?;
     Ok(())
 }
 
@@ -158,17 +161,19 @@ pub(super) async fn publishing(
     Ok(())
 }
 
+/// The file stands under its name. Returns whether nobody has said so before.
 pub(super) async fn done(
     transaction: &mut Transaction<'static, Any>,
     id: &UploadId,
     expires_at: Timestamp,
-) -> Result<(), QueryError> {
-    sqlx::query("UPDATE uploads SET state = 'done', expires_at = $1 WHERE id = $2")
-        .bind(to_column(expires_at))
-        .bind(id.as_str())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
+) -> Result<bool, QueryError> {
+    let done =
+        sqlx::query("UPDATE uploads SET state = 'done', expires_at = $1 WHERE id = $2 AND state <> 'done'")
+            .bind(to_column(expires_at))
+            .bind(id.as_str())
+            .execute(&mut **transaction)
+            .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// `None` for a row that an older release, with other rules for names, has left.
@@ -192,9 +197,11 @@ fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
         "publishing" => Stage::Publishing,
         _ => Stage::Running,
     };
+    let account = text("account")?;
     Ok(Some(Upload {
         id,
-        account: AccountId::from_store(&text("account")?),
+        account: AccountId::from_store(&account),
+        sender: Actor { id: account, who: text("who")?, address: text("address")?.parse().ok() },
         share: text("share")?,
         folder,
         name,

@@ -154,9 +154,23 @@ impl Browser {
         assert!(arrived, "at {} instead:\n{}", self.url().await, self.driver.source().await.unwrap());
     }
 
-    /// The text of the page.
+    /// The text of the page; while one page gives way to another, that of the other.
     pub async fn text(&self) -> String {
-        self.find("body").await.text().await.unwrap()
+        let read = self.until(async || self.driver.find(By::Css("body")).await.ok()?.text().await.ok()).await;
+        read.expect("a page")
+    }
+
+    /// Clicks on what the selector finds, and waits until the page has given way to another.
+    pub async fn leave_by(&self, css: &str) {
+        const MARK: &str = "document.documentElement.dataset.left";
+        self.run(&format!("{MARK} = 'yes'")).await;
+        self.find(css).await.click().await.unwrap();
+        let is_gone = format!("return {MARK} === undefined");
+        let gone = self.until(async || {
+            let answer = self.driver.execute(&is_gone, Vec::new()).await.ok()?;
+            answer.json().as_bool()?.then_some(())
+        });
+        assert!(gone.await.is_some(), "still at {}", self.url().await);
     }
 
     /// The addresses of all requests since this was last asked, redirections included.

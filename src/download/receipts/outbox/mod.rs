@@ -15,6 +15,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Connection, Executor, Row};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
@@ -26,6 +27,9 @@ use crate::receipt::Receipt;
 
 /// Receipts in one report, at most: well below what the web app reads of a body.
 pub(super) const PER_REPORT: usize = 200;
+
+/// Commands that wait for the writer; who asks for more waits as well.
+const WAITING_MAX: usize = 4_096;
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS receipts (
@@ -116,7 +120,7 @@ pub(super) struct Batch {
 
 /// The outbox.
 pub(super) struct Outbox {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::Sender<Command>,
     /// Whether the last commit failed.
     failing: Arc<AtomicBool>,
     reader: SqlitePool,
@@ -151,7 +155,7 @@ impl Outbox {
         let opened = sqlx::query("DELETE FROM outbox WHERE name = 'closed'").execute(&mut writer).await?;
         let was_closed = opened.rows_affected() > 0;
         let reader = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
-        let (commands, queue) = mpsc::unbounded_channel();
+        let (commands, queue) = mpsc::channel(WAITING_MAX);
         let failing = Arc::new(AtomicBool::new(false));
         tokio::spawn(write(writer, options, queue, failing.clone()));
         Ok(Outbox { commands, failing, reader, made_at, id, was_closed })
@@ -193,7 +197,13 @@ impl Outbox {
         command: impl FnOnce(oneshot::Sender<Result<T, OutboxError>>) -> Command,
     ) -> Result<T, OutboxError> {
         let (done, answer) = oneshot::channel();
-        self.commands.send(command(done)).map_err(|_| OutboxError::Closed)?;
+        match self.commands.try_send(command(done)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(command)) => {
+                Box::pin(self.commands.send(command)).await.map_err(|_| OutboxError::Closed)?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(OutboxError::Closed),
+        }
         answer.await.map_err(|_| OutboxError::Closed)?
     }
 

@@ -28,7 +28,7 @@ pub(super) enum Command {
 pub(super) async fn write(
     connection: SqliteConnection,
     options: SqliteConnectOptions,
-    mut queue: mpsc::UnboundedReceiver<Command>,
+    mut queue: mpsc::Receiver<Command>,
     failing: Arc<AtomicBool>,
 ) {
     let mut connection = Some(connection);

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::super::account::sentence;
 use super::super::login::add_cookie;
 use super::super::sessions::row as session_row;
-use super::super::{App, html, see_other};
+use super::super::{App, html, led_again, see_other};
 use super::{AdminForm, Administrator, Nothing, PAGE, View, pager};
 use crate::web::account::{Account, Email, GroupName, NewAccount, PersonName, Stage};
 use crate::web::accounts::Added;
@@ -267,7 +267,7 @@ pub(super) async fn delete(
     form: AdminForm<Confirmed>,
 ) -> Result<HttpResponse, WebError> {
     let account = find(&app, &id).await?;
-    if form.fields.email.trim().to_lowercase() != account.email.key() {
+    if form.fields.email.trim().to_ascii_lowercase() != account.email.key() {
         let wrong = "This is not the address of the account.".to_owned();
         let errors = FieldErrors { email: Some(wrong), ..FieldErrors::default() };
         return again(&app, &form.who, &account, errors).await;
@@ -288,7 +288,7 @@ pub(super) async fn delete(
 
 /// `GET /admin/invite`
 pub(super) async fn invite_page(administrator: Administrator) -> Result<HttpResponse, WebError> {
-    html(&Invite::new(administrator.who.chrome("Invite somebody", Section::Admin)))
+    html(&Invite::new(administrator.who.form_chrome("Invite somebody", Section::Admin)))
 }
 
 #[derive(Deserialize)]
@@ -302,6 +302,10 @@ pub(super) struct Invitation {
 
 /// `POST /admin/invite`
 pub(super) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<HttpResponse, WebError> {
+    let once = app.sent_forms.begin(form.sent.clone()).await?;
+    if let Some(before) = once.before() {
+        return led_again(&app, before);
+    }
     let fields = &form.fields;
     let mut errors = FieldErrors::default();
     let email = fields.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
@@ -317,7 +321,11 @@ pub(super) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<Http
         let forget_at = now.plus(app.signup.unactivated_max);
         let by = form.account();
         match administration.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
-            Added::New(account) => return done(&app, account.id.as_str()),
+            Added::New(account) => {
+                let to = format!("/admin/accounts/{}", account.id);
+                once.done(&to, Some(Note::Saved), now).await?;
+                return done(&app, account.id.as_str());
+            }
             Added::EmailTaken | Added::NotTheFirst => {
                 errors.email = Some("There is an account with this address already.".to_owned());
             }
@@ -329,6 +337,6 @@ pub(super) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<Http
         groups: fields.groups.clone(),
         admin: fields.admin.is_some(),
         errors,
-        ..Invite::new(form.who.chrome("Invite somebody", Section::Admin))
+        ..Invite::new(form.who.form_chrome("Invite somebody", Section::Admin))
     })
 }

@@ -59,6 +59,7 @@ fn row(mail: Queued) -> MailRow {
         Kind::Taken => "notice of a complete download",
         Kind::Link => "link to a file",
         Kind::LinkCode => "code for a link",
+        Kind::Test => "test mail",
     };
     MailRow {
         id: mail.id,

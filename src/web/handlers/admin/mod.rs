@@ -13,6 +13,7 @@ use crate::web::audit::Actor;
 use crate::web::error::WebError;
 use crate::web::extract::{ClientAddress, CsrfForm, SignedIn};
 use crate::web::pages::admin::Pager;
+use crate::web::sent_forms::SentForm;
 
 mod accounts;
 mod audit;
@@ -71,6 +72,7 @@ pub(super) struct AdminForm<T> {
     who: SignedIn,
     actor: Actor,
     fields: T,
+    sent: Option<SentForm>,
 }
 
 impl<T> AdminForm<T> {
@@ -90,9 +92,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for AdminForm<T> {
         Box::pin(async move {
             // Before the form is looked at: what would be wrong with it tells that there is one.
             administrator.await?;
-            let CsrfForm { who, fields } = form.await?;
+            let CsrfForm { who, fields, sent } = form.await?;
             let actor = Actor::account(who.account(), address?.0);
-            Ok(AdminForm { who, actor, fields })
+            Ok(AdminForm { who, actor, fields, sent })
         })
     }
 }

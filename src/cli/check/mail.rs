@@ -1,0 +1,66 @@
+//! The way that mails leave: tried as far as a mail would go, without sending one.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::Findings;
+use crate::config::{MailSettings, MailTls, Settings};
+use crate::web::mail::trial;
+
+/// A mail server that takes longer to greet is a problem in itself.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+pub(super) async fn look(settings: &Settings, findings: &mut Findings) {
+    let mail = &settings.mail;
+    let is_public = !is_loopback(&settings.web.public_url);
+    if mail.send.as_str() == "outbox" {
+        let text = format!("mails are only written to {}", settings.outbox_dir().display());
+        if is_public {
+            let remedy = "nobody gets one: name a mail server in `mail.send`";
+            findings.warning("mail", &text, remedy);
+        } else {
+            findings.ok("mail", &text);
+        }
+        return;
+    }
+    look_at_settings(settings, findings);
+    match tokio::time::timeout(PATIENCE, trial::connect(settings)).await {
+        Ok(Ok(seen)) => findings.ok("mail", &seen),
+        Ok(Err(error)) => findings.error("mail", &error),
+        Err(_) => {
+            let text = format!("the mail server says nothing for {} s", PATIENCE.as_secs());
+            findings.problem("mail", &text, "check `mail.send`, and whether the server runs");
+        }
+    }
+}
+
+fn look_at_settings(settings: &Settings, findings: &mut Findings) {
+    let mail = &settings.mail;
+    if mail.from.contains("@localhost") {
+        let remedy = "other servers refuse it: write an address of yours in `mail.from`";
+        findings.warning("mail", &format!("the sender is {}", mail.from), remedy);
+    }
+    let url = Url::parse(&mail.send).ok().filter(|url| url.scheme() == "smtp");
+    if let Some(url) = url.filter(|url| !MailSettings::is_this_machine(url))
+        && mail.tls_for(&url) != MailTls::Required
+    {
+        let remedy = "require TLS: `tls = \"required\"`";
+        findings.warning(
+            "mail",
+            "mails, and the links in them, may go to another machine unencrypted",
+            remedy,
+        );
+    }
+    if let Ok(metadata) = std::fs::metadata(&mail.credentials)
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        let text = format!("others can read {}", mail.credentials.display());
+        findings.warning("mail", &text, "`chmod 600` it");
+    }
+}
+
+fn is_loopback(public_url: &str) -> bool {
+    Url::parse(public_url).is_ok_and(|url| MailSettings::is_this_machine(&url))
+}

@@ -1,0 +1,76 @@
+//! How often the pages of links were opened: counted in memory, for somebody who only looks must not make
+//! the database write; a background task takes it down now and then.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use crate::clock::Timestamp;
+use crate::web::accounts::to_column;
+use crate::web::db::{Database, QueryError};
+
+/// Recipients whose views are counted between two rounds; those of others are not.
+const RECIPIENTS_MAX: usize = 50_000;
+
+/// Recipients that one transaction takes down.
+const PER_TRANSACTION: usize = 500;
+
+/// Views of one recipient that are not in the database yet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    views: u32,
+    last_at: Timestamp,
+}
+
+/// Views that are not in the database yet, by recipient. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Views(Arc<DashMap<String, Seen>>);
+
+impl Views {
+    /// Counts a view of a recipient's page.
+    pub(super) fn count(&self, recipient: &str, now: Timestamp) {
+        if let Some(mut seen) = self.0.get_mut(recipient) {
+            seen.views = seen.views.saturating_add(1);
+            seen.last_at = seen.last_at.max(now);
+            return;
+        }
+        if self.0.len() < RECIPIENTS_MAX {
+            let mut seen = self.0.entry(recipient.to_owned()).or_default();
+            seen.views = seen.views.saturating_add(1);
+            seen.last_at = seen.last_at.max(now);
+        }
+    }
+
+    /// Puts what was counted into the database. What it does not take is counted again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn flush(&self, db: &Database) -> Result<(), QueryError> {
+        let recipients: Vec<String> = self.0.iter().map(|entry| entry.key().clone()).collect();
+        for some in recipients.chunks(PER_TRANSACTION) {
+            let counted: Vec<(String, Seen)> = some.iter().filter_map(|id| self.0.remove(id)).collect();
+            if let Err(error) = put(db, &counted).await {
+                for (recipient, seen) in counted {
+                    let mut again = self.0.entry(recipient).or_default();
+                    again.views = again.views.saturating_add(seen.views);
+                    again.last_at = again.last_at.max(seen.last_at);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn put(db: &Database, counted: &[(String, Seen)]) -> Result<(), QueryError> {
+    let mut transaction = db.begin().await?;
+    for (recipient, seen) in counted {
+        sqlx::query("UPDATE recipients SET looks = looks + $1, looked_at = $2 WHERE id = $3")
+            .bind(i64::from(seen.views))
+            .bind(to_column(seen.last_at))
+            .bind(recipient)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    db.commit(transaction).await
+}

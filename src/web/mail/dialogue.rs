@@ -1,0 +1,251 @@
+//! One dialogue with a mail server (RFC 5321), each step within its own limit. A dialogue that is
+//! given up closes its connection: an answer that comes late is never taken for the next mail's.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+
+use crate::web::mail::verdict::{Fault, Step, judge};
+
+/// How long each step may take. Those of RFC 5321, section 4.5.3.2, but for reaching the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Reaching the server, before it says anything.
+    pub connect: Duration,
+    /// The greeting and `EHLO`, starting TLS, and each of `AUTH`, `MAIL` and `RCPT`.
+    pub command: Duration,
+    /// `DATA`
+    pub data: Duration,
+    /// The mail, and the server's verdict on it.
+    pub content: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect: Duration::from_secs(30),
+            command: Duration::from_secs(5 * 60),
+            data: Duration::from_secs(2 * 60),
+            content: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone)]
+pub(super) enum Security {
+    /// TLS from the first byte (`smtps://`).
+    Wrapped(TlsParameters),
+    /// STARTTLS, or no mail.
+    Required(TlsParameters),
+    /// STARTTLS where the server offers it, with any certificate: without TLS there would be none.
+    Opportunistic(TlsParameters),
+    /// Plain text.
+    Plain,
+}
+
+/// Where the server is, and how to talk to it.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: Security,
+    pub(super) own_name: ClientId,
+    pub(super) limits: Limits,
+}
+
+/// A step failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {problem}")]
+pub struct DialogueError {
+    /// At which step.
+    pub step: Step,
+    /// Whose fault it is.
+    pub fault: Fault,
+    /// What the server said, or what went wrong on the way to it; never what was sent.
+    pub problem: String,
+    /// Whether the connection may be used for another mail.
+    pub(super) is_reusable: bool,
+    /// Whether the server said anything at all.
+    pub(super) was_answered: bool,
+}
+
+impl DialogueError {
+    fn of(step: Step, error: &SmtpError) -> DialogueError {
+        let code = error.status().map(u16::from);
+        let text = deepest(error);
+        let (fault, problem) = match code {
+            Some(code) => (judge(step, code, &text), format!("{code} {text}")),
+            None if error.is_tls() || text.contains("certificate") => (Fault::Operator, text),
+            None => (fault_of_silence(step), text),
+        };
+        DialogueError {
+            step,
+            fault,
+            problem,
+            is_reusable: code.is_some_and(|code| code != 421),
+            was_answered: code.is_some(),
+        }
+    }
+
+    pub(super) fn new(step: Step, fault: Fault, problem: impl Into<String>) -> DialogueError {
+        DialogueError { step, fault, problem: problem.into(), is_reusable: false, was_answered: true }
+    }
+
+    fn silent(step: Step, limit: Duration) -> DialogueError {
+        let problem = format!("no answer within {} s", limit.as_secs());
+        DialogueError { was_answered: false, ..DialogueError::new(step, fault_of_silence(step), problem) }
+    }
+}
+
+/// A server that falls silent once it knows the recipient may do so for this recipient only.
+const fn fault_of_silence(step: Step) -> Fault {
+    match step {
+        Step::Connect | Step::Tls | Step::LogIn | Step::Sender => Fault::Server,
+        Step::Recipient | Step::Data | Step::Content => Fault::Later,
+    }
+}
+
+/// The last cause, which says what happened; those above only repeat it.
+fn deepest(error: &SmtpError) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// An open connection, greeted, encrypted as wished and logged in.
+pub(super) struct Dialogue {
+    connection: AsyncSmtpConnection,
+    limits: Limits,
+    /// Mails that went over it.
+    pub(super) mails: u32,
+}
+
+impl Dialogue {
+    /// Connects, greets, starts TLS and logs in.
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        credentials: Option<&Credentials>,
+    ) -> Result<Dialogue, DialogueError> {
+        let limits = endpoint.limits;
+        let mut connection = match &endpoint.security {
+            Security::Wrapped(tls) => connect(endpoint, Some(tls)).await?,
+            _ => connect(endpoint, None).await?,
+        };
+        match &endpoint.security {
+            Security::Required(tls) => {
+                if !connection.can_starttls() {
+                    let problem = "the server does not offer STARTTLS, which `mail.tls` requires";
+                    return Err(DialogueError::new(Step::Tls, Fault::Operator, problem));
+                }
+                let starting = connection.starttls(tls.clone(), &endpoint.own_name);
+                within(Step::Tls, limits.command, starting).await?;
+            }
+            Security::Opportunistic(tls) if connection.can_starttls() => {
+                let starting = connection.starttls(tls.clone(), &endpoint.own_name);
+                if let Err(error) = within(Step::Tls, limits.command, starting).await {
+                    tracing::warn!(
+                        "the mail server offers TLS that does not work ({error}); sending without it"
+                    );
+                    connection = connect(endpoint, None).await?;
+                }
+            }
+            Security::Opportunistic(_) | Security::Wrapped(_) | Security::Plain => {}
+        }
+        if let Some(credentials) = credentials {
+            const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+            if connection.server_info().get_auth_mechanism(&MECHANISMS).is_none() {
+                let problem = "the server offers no way to log in with a password; check `mail.credentials`";
+                return Err(DialogueError::new(Step::LogIn, Fault::Operator, problem));
+            }
+            within(Step::LogIn, limits.command, connection.auth(&MECHANISMS, credentials)).await?;
+        }
+        Ok(Dialogue { connection, limits, mails: 0 })
+    }
+
+    /// Whether the connection is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.connection.is_encrypted()
+    }
+
+    /// Hands one mail over and returns what the server said. After an error the dialogue may go on only
+    /// if that says so, after [`Dialogue::reset`].
+    pub(super) async fn send(
+        &mut self,
+        sender: &Address,
+        recipient: &Address,
+        message: &[u8],
+    ) -> Result<String, DialogueError> {
+        let connection = &mut self.connection;
+        let mut parameters = Vec::new();
+        let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+        if !is_ascii(recipient) || !is_ascii(sender) {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                let problem = "the server can't deliver to an address with letters outside ASCII (SMTPUTF8)";
+                let error = DialogueError::new(Step::Sender, Fault::Mailbox, problem);
+                return Err(DialogueError { is_reusable: true, ..error });
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !message.is_ascii() && connection.server_info().supports_feature(Extension::EightBitMime) {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let limits = self.limits;
+        self.mails = self.mails.saturating_add(1);
+        let mail = connection.command(Mail::new(Some(sender.clone()), parameters));
+        within(Step::Sender, limits.command, mail).await?;
+        let recipient = connection.command(Rcpt::new(recipient.clone(), Vec::new()));
+        within(Step::Recipient, limits.command, recipient).await?;
+        within(Step::Data, limits.data, connection.command(Data)).await?;
+        let answer = within(Step::Content, limits.content, connection.message(message)).await?;
+        let lines = answer.message().collect::<Vec<_>>().join(" ");
+        Ok(format!("{} {lines}", u16::from(answer.code())))
+    }
+
+    /// Lets the server forget a mail that was begun; false when the connection can't be used further.
+    pub(super) async fn reset(&mut self) -> bool {
+        let limit = self.limits.command.min(Duration::from_secs(30));
+        within(Step::Connect, limit, self.connection.command(Rset)).await.is_ok()
+    }
+
+    /// Says goodbye, within a few seconds.
+    pub(super) async fn quit(mut self) {
+        let _closed_either_way = tokio::time::timeout(Duration::from_secs(3), self.connection.quit()).await;
+    }
+}
+
+async fn connect(
+    endpoint: &Endpoint,
+    tls: Option<&TlsParameters>,
+) -> Result<AsyncSmtpConnection, DialogueError> {
+    let server = (endpoint.host.as_str(), endpoint.port);
+    let limits = endpoint.limits;
+    let connecting = AsyncSmtpConnection::connect_tokio1(
+        server,
+        Some(limits.connect),
+        &endpoint.own_name,
+        tls.cloned(),
+        None::<IpAddr>,
+    );
+    within(Step::Connect, limits.connect + limits.command, connecting).await
+}
+
+async fn within<T>(
+    step: Step,
+    limit: Duration,
+    doing: impl Future<Output = Result<T, SmtpError>>,
+) -> Result<T, DialogueError> {
+    match tokio::time::timeout(limit, doing).await {
+        Ok(done) => done.map_err(|error| DialogueError::of(step, &error)),
+        Err(_) => Err(DialogueError::silent(step, limit)),
+    }
+}

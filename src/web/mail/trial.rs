@@ -1,0 +1,56 @@
+//! Tries the way that mails leave, for an operator who sets it up: nothing of the queue is touched.
+
+use crate::clock::Timestamp;
+use crate::config::Settings;
+use crate::secret::{RandomError, Secret};
+use crate::web::account::Email;
+use crate::web::mail::letters::Letter;
+use crate::web::mail::message::{Envelope, MailHeaders, MessageError};
+use crate::web::mail::transport::{SendError, Transport, TransportError};
+
+/// A test mail did not leave.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// The settings name no usable way.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// `mail.from` is not a valid mailbox.
+    #[error("`mail.from` is not a valid sender")]
+    Sender(#[from] lettre::address::AddressError),
+    /// The mail could not be written.
+    #[error("cannot write the test mail")]
+    Template(#[from] askama::Error),
+    /// The mail could not be put together.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// No random bytes for its id.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The server did not take it.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+/// Connects, greets, starts TLS and logs in, and returns what was seen. Sends nothing.
+///
+/// # Errors
+/// See [`TrialError`].
+pub async fn connect(settings: &Settings) -> Result<String, TrialError> {
+    Ok(Transport::open(settings)?.try_out().await?)
+}
+
+/// Sends a test mail to `to` at once, and returns what the server said.
+///
+/// # Errors
+/// See [`TrialError`].
+pub async fn send(settings: &Settings, to: &Email, now: Timestamp) -> Result<String, TrialError> {
+    let transport = Transport::open(settings)?;
+    let public_url = settings.web.public_url.as_str();
+    let host = public_url.split_once("://").map_or(public_url, |(_, host)| host).to_owned();
+    let rendered = Letter::Test.render(&host, now)?;
+    let envelope =
+        Envelope { from: settings.mail.from.parse()?, bounces: settings.mail.bounces.clone(), host };
+    let id = Secret::random::<16>()?;
+    let message = envelope.message(id.reveal(), to.as_str(), rendered, &MailHeaders::default(), now)?;
+    Ok(transport.send(&format!("test-{}", id.reveal()), &message).await?)
+}

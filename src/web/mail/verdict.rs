@@ -1,0 +1,213 @@
+//! Judges what a mail server answered: by the step of the dialogue, the reply code and the enhanced
+//! status code (RFC 5321 section 4.2, RFC 3463). Knows nothing of connections.
+
+use std::fmt;
+
+/// A step of the dialogue with a mail server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Finding and reaching the server, its greeting, and `EHLO`.
+    Connect,
+    /// Starting TLS.
+    Tls,
+    /// `AUTH`
+    LogIn,
+    /// `MAIL`
+    Sender,
+    /// `RCPT`
+    Recipient,
+    /// `DATA`, up to the server's go-ahead.
+    Data,
+    /// The mail itself, up to the server's verdict.
+    Content,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Step::Connect => "connecting",
+            Step::Tls => "starting TLS",
+            Step::LogIn => "logging in",
+            Step::Sender => "sender",
+            Step::Recipient => "recipient",
+            Step::Data => "data",
+            Step::Content => "content",
+        })
+    }
+}
+
+/// Whose fault it is that a mail did not leave, which decides what happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The mail server is down, busy or unreachable: all mail waits for it.
+    Server,
+    /// The server refuses us, which the operator must mend: mail is kept and the operator is told.
+    Operator,
+    /// The server asks to come back with this mail, or its mailbox is full.
+    Later,
+    /// The server refuses this mail: after three refusals it is given up.
+    Refused,
+    /// There is no such mailbox: trying again is pointless.
+    Mailbox,
+}
+
+impl Fault {
+    /// All faults.
+    pub const ALL: [Fault; 5] =
+        [Fault::Server, Fault::Operator, Fault::Later, Fault::Refused, Fault::Mailbox];
+
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Fault::Server => "server",
+            Fault::Operator => "operator",
+            Fault::Later => "later",
+            Fault::Refused => "refused",
+            Fault::Mailbox => "mailbox",
+        }
+    }
+}
+
+/// An enhanced status code (RFC 3463), such as 5.1.1.
+type Enhanced = (u16, u16, u16);
+
+/// Judges a negative reply.
+pub fn judge(step: Step, code: u16, text: &str) -> Fault {
+    let is_permanent = (500..600).contains(&code);
+    match step {
+        Step::Connect | Step::Tls => Fault::Server,
+        Step::LogIn | Step::Sender if is_permanent => Fault::Operator,
+        Step::LogIn | Step::Sender => Fault::Server,
+        Step::Recipient | Step::Data | Step::Content if !is_permanent => Fault::Later,
+        Step::Recipient => of_recipient(code, text),
+        Step::Data | Step::Content => of_content(code, text),
+    }
+}
+
+fn of_recipient(code: u16, text: &str) -> Fault {
+    match enhanced(text) {
+        // The sender's address is what is wrong.
+        Some((5, 1, 7 | 8)) => Fault::Operator,
+        Some((5, 1, _) | (5, 2, 1)) => Fault::Mailbox,
+        Some((5, 2, _)) => Fault::Later,
+        Some((5, 7, _)) => Fault::Operator,
+        Some((5, 5, _)) => Fault::Later,
+        Some(_) => Fault::Refused,
+        None => match code {
+            521 | 530 | 535 => Fault::Operator,
+            552 => Fault::Later,
+            500 | 502 | 503 | 504 => Fault::Later,
+            _ if is_about_us(text) => Fault::Operator,
+            550 | 551 | 553 | 556 if is_about_the_mailbox(text) => Fault::Mailbox,
+            _ => Fault::Refused,
+        },
+    }
+}
+
+fn of_content(code: u16, text: &str) -> Fault {
+    match (enhanced(text), code) {
+        (Some((5, 1, 7 | 8)), _) | (None, 521 | 530 | 535) => Fault::Operator,
+        (Some((5, 1, _) | (5, 2, 1)), _) => Fault::Mailbox,
+        (Some((5, 2 | 5, _)), _) | (None, 500 | 502 | 503 | 504 | 552) => Fault::Later,
+        _ => Fault::Refused,
+    }
+}
+
+/// The first word of a reply's text, if it is an enhanced status code.
+fn enhanced(text: &str) -> Option<Enhanced> {
+    let mut numbers = text.split_whitespace().next()?.split('.').map(|number| match number.len() {
+        1..=3 => number.parse::<u16>().ok(),
+        _ => None,
+    });
+    let code = (numbers.next()??, numbers.next()??, numbers.next()??);
+    numbers.next().is_none().then_some(code).filter(|(class, _, _)| matches!(class, 2 | 4 | 5))
+}
+
+/// Whether a reply without an enhanced code speaks of us, the server's client, and not of the mailbox.
+fn is_about_us(text: &str) -> bool {
+    const WORDS: [&str; 16] = [
+        "relay",
+        "authenti",
+        "not permitted",
+        "not allowed",
+        "denied",
+        "policy",
+        "spam",
+        "block",
+        "reputation",
+        "sender",
+        "helo",
+        "dns",
+        "spf",
+        "dkim",
+        "dmarc",
+        "log in",
+    ];
+    contains_any(text, &WORDS)
+}
+
+fn is_about_the_mailbox(text: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["mailbox", "user", "recipient", "account", "no such", "unknown", "not exist", "address", "inactive"];
+    contains_any(text, &WORDS)
+}
+
+fn contains_any(text: &str, words: &[&str]) -> bool {
+    let text = text.to_ascii_lowercase();
+    words.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_at_each_step_has_its_verdict() {
+        use Fault::{Later, Mailbox, Operator, Refused, Server};
+        use Step::{Connect, Content, Data, LogIn, Recipient, Sender, Tls};
+        for (step, code, text, expected) in [
+            (Connect, 421, "too many connections", Server),
+            (Connect, 554, "no SMTP service here", Server),
+            (Connect, 502, "command not implemented", Server),
+            (Tls, 454, "4.7.0 TLS not available", Server),
+            (LogIn, 535, "5.7.8 authentication failed", Operator),
+            (LogIn, 454, "4.7.0 temporary authentication failure", Server),
+            (Sender, 550, "5.7.1 Sender rejected", Operator),
+            (Sender, 530, "5.7.0 Must issue a STARTTLS command first", Operator),
+            (Sender, 451, "4.3.0 try again", Server),
+            (Sender, 452, "4.3.1 insufficient system storage", Server),
+            (Recipient, 550, "5.1.1 <a@b.example>: user unknown", Mailbox),
+            (Recipient, 550, "no such mailbox here", Mailbox),
+            (Recipient, 550, "5.2.1 mailbox disabled", Mailbox),
+            (Recipient, 553, "unknown recipient", Mailbox),
+            (Recipient, 550, "relay not permitted", Operator),
+            (Recipient, 554, "5.7.1 <a@b.example>: Relay access denied", Operator),
+            (Recipient, 550, "5.1.8 sender's address rejected", Operator),
+            (Recipient, 530, "authentication required", Operator),
+            (Recipient, 552, "5.2.2 mailbox full", Later),
+            (Recipient, 552, "quota exceeded", Later),
+            (Recipient, 503, "5.5.1 bad sequence of commands", Later),
+            (Recipient, 450, "4.2.0 greylisted", Later),
+            (Recipient, 421, "4.7.0 try again later", Later),
+            (Recipient, 550, "rejected", Refused),
+            (Recipient, 554, "5.4.1 Recipient address rejected", Refused),
+            (Data, 554, "no valid recipients", Refused),
+            (Data, 451, "local error", Later),
+            (Content, 554, "5.7.1 spam", Refused),
+            (Content, 550, "5.1.1 no such user", Mailbox),
+            (Content, 552, "5.2.2 over quota", Later),
+            (Content, 530, "authentication required", Operator),
+            (Content, 451, "4.7.1 come back later", Later),
+        ] {
+            assert_eq!(judge(step, code, text), expected, "{step} {code} {text}");
+        }
+    }
+
+    #[test]
+    fn only_a_first_word_of_three_numbers_is_an_enhanced_code() {
+        assert_eq!(enhanced("5.1.1 no such user"), Some((5, 1, 1)));
+        for text in ["", "no", "5.1 x", "5.1.1.1 x", "6.1.1 x", "5..1 x", "5.1.1111 x", "v5.1.1"] {
+            assert_eq!(enhanced(text), None, "{text:?}");
+        }
+    }
+}

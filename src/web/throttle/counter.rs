@@ -1,0 +1,152 @@
+//! The two ways in which something is counted: waits that grow with each attempt, and an allowance that
+//! comes back as time passes.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A counter that is left alone for so long begins again.
+pub(super) const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// It comes too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooEarly {
+    /// How long to wait; at least a second.
+    pub wait: Duration,
+}
+
+/// What a table of counters must know of one.
+pub(super) trait Aged {
+    /// When it was counted last; of two, the older one is worth less.
+    fn last_at(&self) -> Timestamp;
+
+    /// Whether it has no effect any more.
+    fn is_over(&self, now: Timestamp) -> bool;
+}
+
+/// How waits grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule {
+    /// Attempts that don't have to wait.
+    pub(super) free: u32,
+    /// The longest wait.
+    pub(super) longest: Duration,
+}
+
+/// Counts attempts: after the free ones, each has to wait longer than the one before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counter {
+    pub(super) attempts: u32,
+    pub(super) next_at: Timestamp,
+    pub(super) last_at: Timestamp,
+}
+
+impl Counter {
+    pub(super) fn count(&mut self, rule: Rule, now: Timestamp) -> Result<(), TooEarly> {
+        if self.is_over(now) {
+            *self = Counter::default();
+        }
+        if now < self.next_at {
+            return Err(TooEarly { wait: self.next_at.since(now).max(Duration::from_secs(1)) });
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        self.last_at = now;
+        if let Some(beyond) = self.attempts.checked_sub(rule.free) {
+            let seconds = 1_u64.checked_shl(beyond).unwrap_or(u64::MAX);
+            self.next_at = now.plus(Duration::from_secs(seconds).min(rule.longest));
+        }
+        Ok(())
+    }
+}
+
+impl Aged for Counter {
+    fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.next_at && now >= self.last_at.plus(FORGET_AFTER)
+    }
+}
+
+/// So many in so long; 0 = no limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    pub(super) count: u32,
+    pub(super) per: Duration,
+}
+
+impl Allowance {
+    pub(super) const fn per_minute(count: u32) -> Allowance {
+        Allowance { count, per: Duration::from_secs(60) }
+    }
+
+    pub(super) const fn per_hour(count: u32) -> Allowance {
+        Allowance { count, per: FORGET_AFTER }
+    }
+
+    /// The same, times `factor`.
+    pub(super) const fn times(self, factor: u32) -> Allowance {
+        Allowance { count: self.count.saturating_mul(factor), per: self.per }
+    }
+}
+
+/// What is left of an allowance. It comes back evenly: each use is made up for after its share of the
+/// time, so there is no moment at which all of it is there again at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bucket {
+    /// When all of it will be there again, in milliseconds.
+    full_at: u64,
+}
+
+impl Bucket {
+    /// Takes `uses` of them, or says how long to wait; then nothing is taken.
+    pub(super) fn take(&mut self, uses: u32, allowance: Allowance, now: Timestamp) -> Result<(), TooEarly> {
+        if allowance.count == 0 {
+            return Ok(());
+        }
+        let now = now.secs().saturating_mul(1_000);
+        let per = u64::try_from(allowance.per.as_millis()).unwrap_or(u64::MAX);
+        let share = per / u64::from(allowance.count);
+        let full_at = self.full_at.max(now).saturating_add(share.saturating_mul(u64::from(uses)));
+        let last = now.saturating_add(per);
+        if full_at > last {
+            let wait = Duration::from_millis(full_at - last);
+            return Err(TooEarly { wait: Duration::from_secs(wait.as_secs_f64().ceil() as u64) });
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+}
+
+impl Aged for Bucket {
+    fn last_at(&self) -> Timestamp {
+        Timestamp::from_secs(self.full_at / 1_000)
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.full_at <= now.secs().saturating_mul(1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allowance_is_used_up_and_comes_back_evenly() {
+        let at = |seconds: u64| Timestamp::from_secs(1_000_000 + seconds);
+        let (mut bucket, three) = (Bucket::default(), Allowance::per_minute(3));
+        for _ in 0..3 {
+            bucket.take(1, three, at(0)).unwrap();
+        }
+        assert_eq!(bucket.take(1, three, at(0)), Err(TooEarly { wait: Duration::from_secs(20) }));
+        bucket.take(1, three, at(20)).unwrap();
+        assert!(bucket.take(1, three, at(20)).is_err());
+        assert!(bucket.take(3, three, at(80)).is_ok(), "all of it is back");
+        assert!(bucket.is_over(at(200)) && !bucket.is_over(at(81)));
+        assert!(Bucket::default().take(4, three, at(0)).is_err(), "never more than all of it");
+        let none = Allowance::per_minute(0);
+        assert!((0..1_000).all(|_| bucket.take(1, none, at(80)).is_ok()), "0 is no limit");
+    }
+}

@@ -1,0 +1,105 @@
+//! Counters by what they count, of a bounded number: a flood of new ones puts out the oldest.
+
+use std::hash::Hash;
+
+use dashmap::DashMap;
+
+use super::counter::Aged;
+use crate::clock::Timestamp;
+
+/// Maximum number of counters of each kind in memory.
+const ENTRIES_MAX: usize = 100_000;
+
+/// A table of counters.
+pub(super) struct Table<K: Eq + Hash, V> {
+    entries: DashMap<K, V>,
+    most: usize,
+}
+
+impl<K: Eq + Hash, V> Default for Table<K, V> {
+    fn default() -> Table<K, V> {
+        Table { entries: DashMap::new(), most: ENTRIES_MAX }
+    }
+}
+
+impl<K: Eq + Hash, V: Aged + Default> Table<K, V> {
+    /// Does something with the counter of `key`, which begins at nothing.
+    pub(super) fn with<R>(&self, key: K, now: Timestamp, work: impl FnOnce(&mut V) -> R) -> R {
+        self.make_room(now);
+        work(&mut self.entries.entry(key).or_default())
+    }
+
+    /// Does something with the counter of `key`, if there is one.
+    pub(super) fn change(&self, key: &K, work: impl FnOnce(&mut V)) {
+        if let Some(mut value) = self.entries.get_mut(key) {
+            work(&mut value);
+        }
+    }
+
+    pub(super) fn remove(&self, key: &K) {
+        self.entries.remove(key);
+    }
+
+    pub(super) fn contains(&self, key: &K, now: Timestamp) -> bool {
+        self.entries.get(key).is_some_and(|value| !value.is_over(now))
+    }
+
+    /// Forgets what has no effect any more.
+    pub(super) fn prune(&self, now: Timestamp) {
+        self.entries.retain(|_, value| !value.is_over(now));
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// An eighth at a time, so that a flood of names costs one look through the table for each eighth.
+    fn make_room(&self, now: Timestamp) {
+        if self.entries.len() < self.most {
+            return;
+        }
+        self.prune(now);
+        if self.entries.len() < self.most {
+            return;
+        }
+        let mut ages: Vec<Timestamp> = self.entries.iter().map(|entry| entry.last_at()).collect();
+        let mut left = (ages.len() / 8).max(1);
+        if ages.len() < left {
+            return;
+        }
+        let (_, oldest, _) = ages.select_nth_unstable(left - 1);
+        let oldest = *oldest;
+        self.entries.retain(|_, value| {
+            let goes = left > 0 && value.last_at() <= oldest;
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counter::{Counter, Rule};
+    use super::*;
+
+    #[test]
+    fn a_full_table_forgets_the_oldest_and_nothing_else() {
+        let table = Table::<u32, Counter> { entries: DashMap::new(), most: 64 };
+        let rule = Rule { free: 100, longest: std::time::Duration::from_secs(60) };
+        let at = |n: u32| Timestamp::from_secs(1_000_000 + u64::from(n));
+        for n in 0..64 {
+            table.with(n, at(n), |counter| counter.count(rule, at(n))).unwrap();
+        }
+        table.with(64, at(64), |counter| counter.count(rule, at(64))).unwrap();
+        assert_eq!(table.len(), 57);
+        let is_there = |n: u32| table.contains(&n, at(64));
+        assert!((0..8).all(|n| !is_there(n)) && (8..=64).all(is_there));
+        // All of one age: a flood within a second doesn't clear the table either.
+        let table = Table::<u32, Counter> { entries: DashMap::new(), most: 64 };
+        for n in 0..65 {
+            table.with(n, at(0), |counter| counter.count(rule, at(0))).unwrap();
+        }
+        assert_eq!(table.len(), 57);
+    }
+}

@@ -1,0 +1,479 @@
+//! What strangers and accounts may have written or mailed, and that nothing is made twice.
+
+use oncelink::config::Settings;
+use oncelink::web::audit;
+use sqlx::Row;
+
+use crate::support::links::{fields, make, send};
+use crate::support::tus::{Uploader, metadata, writable};
+use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
+
+async fn ada_with(change: impl FnOnce(&mut Settings)) -> (TestWeb, Browser) {
+    let web = TestWeb::spawn_with(|settings| {
+        writable(settings);
+        change(settings);
+    })
+    .await;
+    web.account("ada@example.org", &[]).await;
+    let browser = web.logged_in("ada@example.org").await;
+    (web, browser)
+}
+
+/// From another address each time.
+fn from(browser: &Browser, address: &str) -> Browser {
+    let mut other = browser.clone();
+    other.headers.push(("x-forwarded-for", address.to_owned()));
+    other
+}
+
+fn behind_a_proxy(settings: &mut Settings) {
+    settings.web.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+}
+
+async fn actions(web: &TestWeb) -> Vec<String> {
+    let lines = audit::list(&web.outside.db, "", 0, 1_000).await.unwrap().0;
+    lines.into_iter().rev().map(|line| line.action).collect()
+}
+
+async fn count(web: &TestWeb, table: &'static str) -> i64 {
+    let query = format!("SELECT COUNT(*) FROM {table}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(web.outside.db.reader()).await.unwrap()
+}
+
+#[actix_web::test]
+async fn presses_of_one_link_from_one_address_are_bounded_and_others_go_on() {
+    let (web, mut browser) = ada_with(|settings| {
+        behind_a_proxy(settings);
+        settings.links.presses = 5;
+        settings.links.presses_per_link = 12;
+    })
+    .await;
+    let made = make(&mut browser, &[("uses", "")]).await;
+    let press = async |address: &str| from(&web.browser(), address).post(&made.public[0], &[]).await;
+    for _ in 0..5 {
+        assert_eq!(press("192.0.2.1").await.status, 303);
+    }
+    let refused = press("192.0.2.1").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "12"), "{refused:?}");
+    let uses = count(&web, "link_uses").await;
+    assert_eq!(uses, 5, "what is refused writes nothing");
+    assert_eq!(press("192.0.2.2").await.status, 303, "somebody else");
+    for n in 3..9 {
+        assert_eq!(press(&format!("192.0.2.{n}")).await.status, 303);
+    }
+    assert_eq!(press("192.0.2.99").await.status, 429, "all together");
+    web.pass(60);
+    assert_eq!(press("192.0.2.1").await.status, 303, "a minute later");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
+    let (web, mut browser) = ada_with(|_| {}).await;
+    let with_mail = |recipients| [("recipients", recipients), ("mail", "yes")];
+    for _ in 0..3 {
+        assert_eq!(send(&mut browser, &with_mail("Bob <r@example.org>")).await.status, 303);
+    }
+    let refused = send(&mut browser, &with_mail("s@example.org, R@example.org")).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("R@example.org has had as many mails"), "{}", refused.body);
+    assert!(!refused.body.contains("s@example.org has had"), "{}", refused.body);
+    assert_eq!(web.mails().await.len(), 3, "nobody of that list is mailed");
+    assert_eq!(send(&mut browser, &[("recipients", "r@example.org")]).await.status, 303, "without a mail");
+    assert_eq!(send(&mut browser, &with_mail("s@example.org")).await.status, 303);
+    web.pass(3600);
+    let mut browser = web.logged_in("ada@example.org").await;
+    assert_eq!(send(&mut browser, &with_mail("r@example.org")).await.status, 303, "an hour later");
+    assert_eq!(web.mails().await.len(), 5);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_form_that_is_sent_twice_makes_one_thing() {
+    let (web, mut browser) = ada_with(|_| {}).await;
+    let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
+    let wish = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
+    let (mut one, mut other) = (browser.clone(), browser.clone());
+    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
+    let again = browser.post("/links", &wish).await;
+    assert_eq!((first.status, second.status, again.status), (303, 303, 303));
+    assert_eq!((&first.location, &first.location), (&second.location, &again.location));
+    assert_eq!(first.set_cookies, again.set_cookies, "the same answer");
+    assert_eq!((count(&web, "links").await, web.mails().await.len()), (1, 1));
+    // Other content under the same page is another form, and so is the same content of a new page.
+    let changed = fields(&[("recipients", "s@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
+    assert_ne!(browser.post("/links", &changed).await.location, first.location);
+    assert_ne!(
+        send(&mut browser, &[("recipients", "r@example.org"), ("mail", "yes")]).await.location,
+        first.location
+    );
+    assert_eq!(count(&web, "links").await, 3);
+    // A folder.
+    let folder = [("folder", "/open"), ("name", "new"), ("csrf", csrf.as_str())];
+    let (first, second) = (
+        browser.post("/manage/make-folder", &folder).await,
+        browser.post("/manage/make-folder", &folder).await,
+    );
+    assert_eq!(
+        (first.status, second.status, &first.location),
+        (303, 303, &second.location),
+        "{}",
+        second.body
+    );
+    // A sign-up is one mail.
+    let mut stranger = web.browser();
+    let csrf = stranger.get("/signup").await.csrf();
+    let wish = [
+        ("email", "nia@example.org"),
+        ("name", "Nia"),
+        ("password", PASSWORD),
+        ("password_again", PASSWORD),
+        ("csrf", csrf.as_str()),
+    ];
+    for _ in 0..2 {
+        assert_eq!(stranger.post("/signup", &wish).await.location.as_deref(), Some("/mail-sent?for=sign-up"));
+    }
+    assert_eq!(web.mails().await.iter().filter(|mail| mail.header("to") == "nia@example.org").count(), 1);
+    // A day later nobody sends it again.
+    web.pass(24 * 3600);
+    web.app.prune().await;
+    assert_eq!(count(&web, "sent_forms").await, 0);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn two_processes_make_one_link_of_a_form_that_is_sent_to_both() {
+    let (mut web, mut browser) = ada_with(|_| {}).await;
+    let twin = web.twin().await;
+    let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
+    let wish = fields(&[("csrf", &csrf)]);
+    let (mut one, mut other) = (browser.clone(), browser.clone());
+    other.base = twin;
+    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
+    assert_eq!((first.status, second.status), (303, 303), "{} {}", first.body, second.body);
+    assert_eq!((first.location, count(&web, "links").await), (second.location, 1));
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_pasted_list_reaches_everybody_or_names_who_can_t_be_read() {
+    let (web, mut browser) = ada_with(|_| {}).await;
+    let list =
+        "Ann <a@example.org>, \"Lee, Bob\" <b@example.org>;\tc@example.org\r\nmailto:d@example.org,;\n";
+    let made = make(&mut browser, &[("recipients", list), ("mail", "yes")]).await;
+    assert_eq!(made.public.len(), 4);
+    let mut to: Vec<String> = web.mails().await.iter().map(|mail| mail.header("to")).collect();
+    to.sort();
+    assert_eq!(to, ["a@example.org", "b@example.org", "c@example.org", "d@example.org"]);
+    for (list, named) in [
+        ("Ann <a@example.org>, Bob", "“Bob” is not a valid e-mail address."),
+        ("a@example.org, bo\u{200b}b@example.org", "invisible character"),
+    ] {
+        let refused = send(&mut browser, &[("recipients", list), ("mail", "yes")]).await;
+        assert_eq!(refused.status, 422);
+        assert!(refused.body.contains(named), "{}", refused.body);
+    }
+    assert_eq!(count(&web, "links").await, 1);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn no_mailbox_gets_the_words_of_a_stranger() {
+    let web = TestWeb::spawn().await;
+    let sign_up = async |name: &str| {
+        let wish = [
+            ("email", "victim@example.org"),
+            ("name", name),
+            ("password", PASSWORD),
+            ("password_again", PASSWORD),
+        ];
+        web.browser().fill("/signup", "/signup", &wish).await
+    };
+    for name in ["your parcel: https://evil.example/pay", "see www.evil.example", "a\u{202e}b", "a\u{200b}b"]
+    {
+        assert_eq!(sign_up(name).await.status, 422, "{name:?}");
+    }
+    assert_eq!(sign_up("Your parcel waits at evil dot example").await.status, 303);
+    let mails = web.mails().await;
+    assert_eq!(mails.len(), 1);
+    assert!(!mails[0].text.contains("parcel") && !mails[0].html.contains("parcel"), "{}", mails[0].text);
+    assert!(mails[0].text.starts_with("Hello,"), "{}", mails[0].text);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn strangers_who_sign_up_for_somebody_don_t_keep_them_from_a_reset() {
+    let web = TestWeb::spawn_with(behind_a_proxy).await;
+    web.account("ada@example.org", &[]).await;
+    for n in 0..9 {
+        let wish = [
+            ("email", "ada@example.org"),
+            ("name", "Nobody"),
+            ("password", PASSWORD),
+            ("password_again", PASSWORD),
+        ];
+        let mut stranger = from(&web.browser(), &format!("192.0.2.{n}"));
+        assert_eq!(stranger.fill("/signup", "/signup", &wish).await.status, 303);
+    }
+    let mails = web.mails().await;
+    let told = mails.iter().filter(|mail| mail.header("subject").contains("You have an account")).count();
+    assert!((1..9).contains(&told), "{told}");
+    // That mail brings its owner into the account: it is the same mailbox.
+    let text = &mails.last().unwrap().text;
+    let reset = text.lines().find(|line| line.contains("/reset/")).unwrap_or_else(|| panic!("{text}"));
+    let path = reset[reset.find("/reset/").unwrap()..].to_owned();
+    let page = web.browser().get(&path).await;
+    assert!(page.status == 200 && page.body.contains("name=\"password\""), "{}", page.body);
+    // And the page for it has mails of its own.
+    let before = mails.len();
+    web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
+    let mails = web.mails().await;
+    assert_eq!(mails.len(), before + 1);
+    assert!(mails.last().unwrap().text.contains("/reset/"));
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_of_its_recipients() {
+    let (web, mut browser) = ada_with(|settings| {
+        behind_a_proxy(settings);
+        settings.links.password_guesses = 10;
+    })
+    .await;
+    let list: Vec<String> = (0..20).map(|n| format!("r{n}@example.org")).collect();
+    let made = make(&mut browser, &[("recipients", &list.join("\n")), ("password", "open sesame 7")]).await;
+    let guess = async |browser: &mut Browser, n: usize, password: &str| -> Answer {
+        browser.fill(&made.public[n], &made.public[n], &[("password", password)]).await
+    };
+    // Somebody who knows it …
+    let mut known = from(&web.browser(), "198.51.100.1");
+    assert_eq!(guess(&mut known, 19, "open sesame 7").await.status, 303);
+    // … and somebody who guesses, as another recipient and from another address each time.
+    let mut admitted = 0;
+    for n in 0..19 {
+        let mut guesser = from(&web.browser(), &format!("192.0.2.{n}"));
+        let answer = guess(&mut guesser, n, "a wrong guess").await;
+        assert!(matches!(answer.status, 403 | 429), "{answer:?}");
+        admitted += usize::from(answer.status == 403);
+    }
+    assert_eq!(admitted, 9, "ten guesses an hour, of which one was right");
+    // Their browser is known now, wherever it is.
+    known.headers = vec![("x-forwarded-for", "203.0.113.77".to_owned())];
+    assert_ne!(guess(&mut known, 19, "open sesame 7").await.status, 429);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_network_of_many_neighbourhoods_is_slowed_down_too() {
+    let web = TestWeb::spawn_with(behind_a_proxy).await;
+    let mut statuses = Vec::new();
+    for net in 0..100 {
+        let mut guesser = from(&web.browser(), &format!("2001:db8:7:{net:x}::1"));
+        let email = format!("nobody{net}@example.org");
+        statuses.push(guesser.log_in(&email, "a wrong password 1").await.status);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 403).count(), 80, "{statuses:?}");
+    assert_eq!(from(&web.browser(), "2001:db8:8::1").log_in("x@example.org", "wrong").await.status, 403);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn the_password_of_a_link_that_is_edited_twice_at_once_is_the_one_that_was_set() {
+    let (web, mut browser) = ada_with(|_| {}).await;
+    let made = make(&mut browser, &[("password", "open sesame 7")]).await;
+    let link = web.outside.links.by_recipient(&recipient(&web).await).await.unwrap().unwrap().0;
+    // Seen before another browser sets a new one.
+    let set = [
+        ("title", "T"),
+        ("note", ""),
+        ("uses", "1"),
+        ("ends", ""),
+        ("password", "another secret 8"),
+        ("notify", "never"),
+    ];
+    assert_eq!(browser.fill(&made.page, &made.page, &set).await.status, 303);
+    let actor = audit::Actor::operator();
+    let typed = oncelink::web::links::terms::Typed { notify: "never".to_owned(), ..Default::default() };
+    let terms = typed.check(Some(false), web.clock.now()).unwrap();
+    let keep = oncelink::web::links::change::PasswordChange::Keep;
+    assert!(web.outside.links.edit(&link, &terms, keep, &actor, web.clock.now()).await.unwrap());
+    let press = async |password: &str| {
+        web.browser().fill(&made.public[0], &made.public[0], &[("password", password)]).await.status
+    };
+    assert_eq!((press("open sesame 7").await, press("another secret 8").await), (403, 303));
+    web.stop().await;
+}
+
+async fn recipient(web: &TestWeb) -> String {
+    let row = sqlx::query("SELECT id FROM recipients").fetch_one(web.outside.db.reader()).await.unwrap();
+    row.try_get(0).unwrap()
+}
+
+#[actix_web::test]
+async fn uploads_of_unknown_size_can_t_take_more_than_a_quota_together() {
+    let web = TestWeb::spawn_with(|settings| {
+        writable(settings);
+        settings.web.account_quota = 10 << 20;
+    })
+    .await;
+    let ada = Uploader::ada(&web).await;
+    let begin = async |name: &str| {
+        let metadata = metadata(&[("folder", "/open"), ("filename", name)]);
+        ada.send(
+            "POST",
+            "/uploads",
+            &[("upload-defer-length", "1"), ("upload-metadata", &metadata)],
+            Vec::new(),
+        )
+        .await
+    };
+    let mut addresses = Vec::new();
+    for n in 0..4 {
+        let answer = begin(&format!("{n}.bin")).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        addresses.push(answer.header("location").unwrap().to_owned());
+    }
+    // All send at the same time, and none is asked before it ends what the others have.
+    let body = vec![b'x'; 9 << 20];
+    let sent = addresses.iter().map(|address| ada.patch(address, 0, &body));
+    let answers = futures_util::future::join_all(sent).await;
+    let taken: u64 = std::fs::read_dir(web.share("open").join(".oncelink/uploads"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(taken <= 10 << 20, "{taken} bytes lie there of 10 MiB");
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert!(statuses.iter().filter(|status| **status == 204).count() <= 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 204 | 413)), "{statuses:?}");
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn files_and_folders_without_bytes_are_bounded_by_a_quota_too() {
+    let web = TestWeb::spawn_with(|settings| {
+        writable(settings);
+        settings.web.account_quota = 1 << 20;
+    })
+    .await;
+    let ada = Uploader::ada(&web).await;
+    // As if they had been put in one by one.
+    let owner: String =
+        sqlx::query_scalar("SELECT id FROM accounts").fetch_one(web.outside.db.reader()).await.unwrap();
+    for n in 0..999 {
+        sqlx::query(
+            "INSERT INTO file_digests (path, share, version, sha256, account, size) \
+             VALUES ($1, 'open', '', '', $2, 0)",
+        )
+        .bind(format!("/open/file.txt/{n}"))
+        .bind(&owner)
+        .execute(web.outside.db.writer())
+        .await
+        .unwrap();
+    }
+    std::fs::remove_file(web.share("open").join("file.txt")).unwrap();
+    std::fs::create_dir(web.share("open").join("file.txt")).unwrap();
+    for n in 0..999 {
+        std::fs::write(web.share("open").join(format!("file.txt/{n}")), "").unwrap();
+    }
+    assert_eq!(ada.try_begin("/open", "empty-1.txt", 0).await.status, 201);
+    let refused = ada.try_begin("/open", "empty-2.txt", 0).await;
+    assert_eq!((refused.status, refused.problem().0.as_str()), (413, "account-quota"));
+    let mut browser = web.logged_in("ada@example.org").await;
+    let folder =
+        browser.fill("/account", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]).await;
+    assert_eq!(folder.status, 413, "{}", folder.body);
+    // Files that are gone no longer count.
+    for n in 0..500 {
+        std::fs::remove_file(web.share("open").join(format!("file.txt/{n}"))).unwrap();
+    }
+    web.pass(61);
+    assert_eq!(ada.try_begin("/open", "empty-2.txt", 0).await.status, 201);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn looking_at_an_upload_changes_nothing() {
+    let web = TestWeb::spawn_with(writable).await;
+    let ada = Uploader::ada(&web).await;
+    let address = ada.begin("/open", "a.bin", 4).await;
+    let id = address.rsplit('/').next().unwrap().to_owned();
+    // Its bytes are all there, and the process ended before it had its name.
+    std::fs::write(web.share("open").join(".oncelink/uploads").join(&id), "data").unwrap();
+    let before = actions(&web).await;
+    for _ in 0..2 {
+        let looked = ada.send("HEAD", &address, &[], Vec::new()).await;
+        assert_eq!((looked.status, looked.offset()), (200, Some(4)), "{looked:?}");
+        assert!(!web.share("open").join("a.bin").exists());
+    }
+    assert_eq!(actions(&web).await, before);
+    // The next round finishes it, and says who sent it.
+    web.app.prune().await;
+    assert_eq!(std::fs::read(web.share("open").join("a.bin")).unwrap(), b"data");
+    assert_eq!(actions(&web).await.last().unwrap(), "file-uploaded");
+    let line = audit::list(&web.outside.db, "", 0, 1).await.unwrap().0.remove(0);
+    assert_eq!(
+        (line.subject.as_str(), line.who.as_str(), line.address.as_str()),
+        ("/open/a.bin", "ada@example.org", "127.0.0.1")
+    );
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn what_people_put_in_stands_in_the_audit_log() {
+    let (web, mut browser) = ada_with(|_| {}).await;
+    browser.fill("/account", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]).await;
+    let ada = Uploader::of(browser.clone()).await;
+    let address = ada.begin("/open/new", "a.txt", 3).await;
+    assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
+    let lines = audit::list(&web.outside.db, "/open/new", 0, 10).await.unwrap().0;
+    let told: Vec<(&str, &str)> =
+        lines.iter().rev().map(|line| (line.action.as_str(), line.subject.as_str())).collect();
+    assert_eq!(told, [("folder-made", "/open/new"), ("file-uploaded", "/open/new/a.txt")]);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn making_the_first_administrator_is_the_first_line_of_the_audit_log() {
+    let web = TestWeb::spawn().await;
+    let link = web.app.first_admin_link().await.unwrap().unwrap();
+    let path = link.strip_prefix(&web.base).unwrap().to_owned();
+    let person = [
+        ("email", "root@example.org"),
+        ("name", "Root"),
+        ("password", PASSWORD),
+        ("password_again", PASSWORD),
+    ];
+    let done = web.browser().fill(&path, &path, &person).await;
+    assert_eq!(done.status, 303, "{}", done.body);
+    let first = audit::list(&web.outside.db, "", 0, 10).await.unwrap().0.pop().unwrap();
+    assert_eq!(
+        (first.action.as_str(), first.subject.as_str()),
+        ("first-administrator-made", "root@example.org")
+    );
+    assert_eq!((first.number, first.address.as_str()), (1, "127.0.0.1"));
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
+    let (web, mut browser) = ada_with(|settings| settings.web.account_quota = 1000).await;
+    let ada = Uploader::of(browser.clone()).await;
+    let begun = ada.begin("/open", "begun.bin", 400).await;
+    assert_eq!(ada.put("/open", "full.bin", &[1; 600]).await.status, 204);
+    let made = make(&mut browser, &[]).await;
+    let mut person = web.browser();
+    person.headers = vec![("sec-fetch-dest", "document".to_owned())];
+    // Somebody writes, and does not end: anything that wanted to write as well would get no answer.
+    let writing = web.outside.db.begin().await.unwrap();
+    let refused = ada.try_begin("/open", "one-more.bin", 1).await;
+    assert_eq!((refused.status, refused.problem().0.as_str()), (413, "account-quota"));
+    assert_eq!(person.get(&made.public[0]).await.status, 200, "the page of a link");
+    assert_eq!(ada.send("HEAD", &begun, &[], Vec::new()).await.status, 200, "an upload");
+    assert_eq!(browser.get("/links").await.status, 200);
+    drop(writing);
+    web.app.flush_views().await;
+    let looks: i64 =
+        sqlx::query_scalar("SELECT looks FROM recipients").fetch_one(web.outside.db.reader()).await.unwrap();
+    assert_eq!(looks, 1, "and the view counts all the same");
+    web.stop().await;
+}

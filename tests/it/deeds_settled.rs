@@ -1,0 +1,255 @@
+//! Acts on files that were cut off between the disk and the database, at each step: the next start
+//! finishes or undoes them, so that the disk, the database and the audit log agree.
+
+use std::fs;
+use std::path::PathBuf;
+
+use oncelink::web::audit;
+
+use crate::support::tus::writable;
+use crate::support::web::{START, TestWeb};
+
+/// An id as the trash gives them.
+const TRASHED: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+struct Act {
+    deed: &'static str,
+    source: &'static str,
+    target: &'static str,
+    /// Where the file is before the act, and where it leaves it; below the share, nowhere if empty.
+    before: &'static str,
+    after: &'static str,
+    /// Whether a row in the trash was written with the intent, or before it.
+    has_row: bool,
+    /// What the audit log says of it.
+    subject: &'static str,
+    /// Whether a look at the disk can only lead on.
+    is_always_finished: bool,
+}
+
+const IN_TRASH: &str = ".oncelink/trash/AAAAAAAAAAAAAAAAAAAAAA";
+
+const ACTS: [Act; 6] = [
+    Act {
+        deed: "file-renamed",
+        source: "/open/a.txt",
+        target: "/open/b.txt",
+        before: "a.txt",
+        after: "b.txt",
+        has_row: false,
+        subject: "/open/a.txt → /open/b.txt",
+        is_always_finished: false,
+    },
+    Act {
+        deed: "file-moved",
+        source: "/open/a.txt",
+        target: "/open/sub/a.txt",
+        before: "a.txt",
+        after: "sub/a.txt",
+        has_row: false,
+        subject: "/open/a.txt → /open/sub/a.txt",
+        is_always_finished: false,
+    },
+    Act {
+        deed: "file-trashed",
+        source: "/open/a.txt",
+        target: "",
+        before: "a.txt",
+        after: IN_TRASH,
+        has_row: true,
+        subject: "/open/a.txt",
+        is_always_finished: false,
+    },
+    Act {
+        deed: "file-restored",
+        source: "/open/a.txt",
+        target: "/open/a (2).txt",
+        before: IN_TRASH,
+        after: "a (2).txt",
+        has_row: true,
+        subject: "/open/a (2).txt",
+        is_always_finished: false,
+    },
+    Act {
+        deed: "file-forgotten",
+        source: "/open/a.txt",
+        target: "",
+        before: IN_TRASH,
+        after: "",
+        has_row: true,
+        subject: "/open/a.txt",
+        is_always_finished: true,
+    },
+    Act {
+        deed: "folder-made",
+        source: "/open/new",
+        target: "/open/new",
+        before: "",
+        after: "new",
+        has_row: false,
+        subject: "/open/new",
+        is_always_finished: false,
+    },
+];
+
+/// An app whose process ended after the intent of an act was on record: before the act, or after it.
+struct Cut {
+    web: TestWeb,
+    share: PathBuf,
+}
+
+impl Cut {
+    async fn at(act: &Act, is_done: bool) -> Cut {
+        let web = TestWeb::spawn_with(writable).await;
+        let share = web.share("open").to_owned();
+        for folder in ["sub", ".oncelink/trash"] {
+            fs::create_dir_all(share.join(folder)).unwrap();
+        }
+        let cut = Cut { web, share };
+        let mut inode = String::new();
+        if !act.before.is_empty() {
+            fs::write(cut.share.join(act.before), "content").unwrap();
+            use std::os::unix::fs::MetadataExt;
+            inode = fs::metadata(cut.share.join(act.before)).unwrap().ino().to_string();
+            cut.sql(&format!(
+                "INSERT INTO file_digests (path, share, version, sha256, account, size) \
+                 VALUES ('/open/{}', 'open', 'v', 'digest', 'ada', 7)",
+                act.before
+            ))
+            .await;
+        }
+        let trash = if act.has_row { TRASHED } else { "" };
+        if act.has_row {
+            cut.sql(&format!(
+                "INSERT INTO trash (id, share, path, is_folder, account, trashed_at, forget_at) \
+                 VALUES ('{TRASHED}', 'open', '{}', 0, 'ada', 1800000000, 1900000000)",
+                act.source
+            ))
+            .await;
+        }
+        cut.sql(&format!(
+            "INSERT INTO intents (id, deed, source, target, inode, trash, actor, who, address, at, undone) \
+             VALUES ('one', '{}', '{}', '{}', '{inode}', '{trash}', 'ada-id', 'ada@example.org', '192.0.2.7', \
+             1800000000, 0)",
+            act.deed, act.source, act.target
+        ))
+        .await;
+        if is_done {
+            match (act.before, act.after) {
+                ("", after) => fs::create_dir(cut.share.join(after)).unwrap(),
+                (before, "") => fs::remove_file(cut.share.join(before)).unwrap(),
+                (before, after) => fs::rename(cut.share.join(before), cut.share.join(after)).unwrap(),
+            }
+        }
+        cut
+    }
+
+    async fn sql(&self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        sqlx::query(statement).execute(self.web.outside.db.writer()).await.unwrap();
+    }
+
+    async fn texts(&self, query: &'static str) -> Vec<String> {
+        sqlx::query_scalar(query).fetch_all(self.web.outside.db.reader()).await.unwrap()
+    }
+}
+
+#[actix_web::test]
+async fn what_was_cut_off_is_finished_or_undone_by_the_next_start() {
+    for act in &ACTS {
+        for is_done in [false, true] {
+            let case = format!("{}, {is_done}", act.deed);
+            let mut cut = Cut::at(act, is_done).await;
+            // Another process starts on what this one left.
+            cut.web.twin().await;
+            let is_finished = is_done || act.is_always_finished;
+            let stands = if is_finished { act.after } else { act.before };
+            for place in [act.before, act.after].into_iter().filter(|place| !place.is_empty()) {
+                assert_eq!(cut.share.join(place).exists(), place == stands, "{case}: {place}");
+            }
+            let digests = cut.texts("SELECT path FROM file_digests").await;
+            let wanted: Vec<String> = Some(stands)
+                .filter(|place| !place.is_empty())
+                .map(|place| format!("/open/{place}"))
+                .into_iter()
+                .collect();
+            assert_eq!(digests, wanted, "{case}");
+            let lines = audit::list(&cut.web.outside.db, "", 0, 10).await.unwrap().0;
+            let told: Vec<_> = lines
+                .iter()
+                .map(|line| {
+                    (line.action.as_str(), line.subject.as_str(), line.who.as_str(), line.address.as_str())
+                })
+                .collect();
+            let line = (act.deed, act.subject, "ada@example.org", "192.0.2.7");
+            assert_eq!(told, if is_finished { vec![line] } else { Vec::new() }, "{case}");
+            let rows = cut.texts("SELECT id FROM trash").await;
+            let lies_there = stands == IN_TRASH;
+            assert_eq!(rows, if lies_there { vec![TRASHED.to_owned()] } else { Vec::new() }, "{case}");
+            assert!(cut.texts("SELECT id FROM intents WHERE undone = 0").await.is_empty(), "{case}");
+            // A third start has nothing left to do.
+            cut.web.twin().await;
+            assert_eq!(
+                audit::list(&cut.web.outside.db, "", 0, 10).await.unwrap().0.len(),
+                lines.len(),
+                "{case}"
+            );
+            cut.web.stop().await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
+    let act = &ACTS[0];
+    let mut cut = Cut::at(act, true).await;
+    let aside = cut.share.with_extension("aside");
+    fs::rename(&cut.share, &aside).unwrap();
+    fs::create_dir(&cut.share).unwrap();
+    // The share's folder that this process opened is not the one that is there now.
+    cut.web.app.prune().await;
+    assert_eq!(cut.texts("SELECT id FROM intents").await, ["one"]);
+    fs::remove_dir(&cut.share).unwrap();
+    fs::rename(&aside, &cut.share).unwrap();
+    cut.web.twin().await;
+    assert!(cut.texts("SELECT id FROM intents").await.is_empty());
+    assert_eq!(cut.texts("SELECT action FROM audit").await, ["file-renamed"]);
+    cut.web.stop().await;
+}
+
+#[actix_web::test]
+async fn the_trash_is_swept_of_what_has_no_row_but_not_before_its_time() {
+    // What lies there was thrown away at the true time, and the clock of tests stands later.
+    let real = oncelink::clock::Clock::wall().now();
+    let web = TestWeb::spawn_with(|settings| {
+        writable(settings);
+        settings.web.trash_keep = START.since(real) + std::time::Duration::from_secs(1000);
+    })
+    .await;
+    let trash = web.share("open").join(".oncelink/trash");
+    fs::create_dir_all(trash.join(TRASHED)).unwrap();
+    fs::write(trash.join(TRASHED).join("deep.txt"), "x").unwrap();
+    fs::write(trash.join(format!("{TRASHED}.1")), "x").unwrap();
+    fs::write(trash.join("somebody-elses"), "x").unwrap();
+    let known = "BBBBBBBBBBBBBBBBBBBBBB";
+    fs::write(trash.join(known), "x").unwrap();
+    let insert = format!(
+        "INSERT INTO trash (id, share, path, is_folder, account, trashed_at, forget_at) \
+         VALUES ('{known}', 'open', '/open/b.txt', 0, 'ada', 1800000000, 1900000000)"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(insert)).execute(web.outside.db.writer()).await.unwrap();
+    let names = || {
+        let mut names: Vec<String> = fs::read_dir(&trash)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    web.app.prune().await;
+    assert_eq!(names().len(), 4, "not before its time");
+    web.pass(2000);
+    web.app.prune().await;
+    assert_eq!(names(), [known, "somebody-elses"]);
+    web.stop().await;
+}

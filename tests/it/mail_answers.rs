@@ -1,0 +1,243 @@
+//! What each answer of a mail server, at each step, does to a mail: sent, waiting or given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncelink::web::mail::dialogue::Limits;
+use oncelink::web::mail::queue::{Queued, State};
+use oncelink::web::mail::transport::Transport;
+use oncelink::web::mail::verdict::{Fault, Step};
+use tokio::sync::Notify;
+
+use crate::support::scripted_smtp::{At, Does, ScriptedSmtp};
+use crate::support::web::TestWeb;
+
+async fn web(smtp: &ScriptedSmtp) -> TestWeb {
+    let address = format!("smtp://127.0.0.1:{}", smtp.port);
+    let web = TestWeb::spawn_with(|settings| settings.mail.send = address.into()).await;
+    web.account("ada@example.org", &[]).await;
+    web
+}
+
+async fn forgot(web: &TestWeb) {
+    let answer = web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
+    assert_eq!(answer.status, 303);
+}
+
+async fn only_mail(web: &TestWeb) -> Queued {
+    let mut all = Vec::new();
+    for state in State::ALL {
+        all.extend(web.outside.queue.list(state, 0, 10).await.unwrap());
+    }
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[actix_web::test]
+async fn each_answer_at_each_step_leads_where_it_belongs() {
+    use At::{Content, Data, Ehlo, Greeting, Mail, Rcpt};
+    use State::{Failed, Sent, Waiting};
+    let smtp = ScriptedSmtp::start(|_, _| None).await;
+    for (at, says, expected) in [
+        (Greeting, "421 busy", Waiting),
+        (Greeting, "554 no service", Waiting),
+        (Ehlo, "502 unknown", Waiting),
+        (Mail, "421 busy", Waiting),
+        (Mail, "451 4.3.0 later", Waiting),
+        (Mail, "550 5.7.1 Sender rejected", Waiting),
+        (Mail, "530 5.7.0 Must issue a STARTTLS command first", Waiting),
+        (Mail, "552 5.3.4 too big", Waiting),
+        (Rcpt, "421 4.7.0 busy", Waiting),
+        (Rcpt, "450 4.2.0 greylisted", Waiting),
+        (Rcpt, "452 4.2.2 full", Waiting),
+        (Rcpt, "503 bad sequence", Waiting),
+        (Rcpt, "521 does not accept mail", Waiting),
+        (Rcpt, "530 authentication required", Waiting),
+        (Rcpt, "550 relay not permitted", Waiting),
+        (Rcpt, "550 5.7.1 relaying denied", Waiting),
+        (Rcpt, "550 rejected", Waiting),
+        (Rcpt, "550 no such user here", Failed),
+        (Rcpt, "550-5.1.1 The account\r\n550 5.1.1 does not exist", Failed),
+        (Rcpt, "551 user not local", Failed),
+        (Rcpt, "552 5.2.2 mailbox full", Waiting),
+        (Rcpt, "553 5.1.3 invalid address", Failed),
+        (Rcpt, "554 5.7.1 blocked", Waiting),
+        (Rcpt, "556 5.1.10 recipient has null MX", Failed),
+        (Data, "451 local error", Waiting),
+        (Data, "554 no valid recipients", Waiting),
+        (Content, "250 fine", Sent),
+        (Content, "451 later", Waiting),
+        (Content, "552 5.2.2 full", Waiting),
+        (Content, "554 5.7.1 spam", Waiting),
+        (Content, "550 5.1.1 no such user", Failed),
+    ] {
+        let said = says.to_owned();
+        smtp.follow(move |step, _| (step == at).then(|| Does::Says(said.clone())));
+        let web = web(&smtp).await;
+        forgot(&web).await;
+        let before = smtp.seen().taken.len();
+        web.app.send_due_mails().await.unwrap();
+        let mail = only_mail(&web).await;
+        let problem = mail.problem.clone().unwrap_or_default();
+        assert_eq!(mail.state, expected, "{at:?} {says}: {problem}");
+        let taken = smtp.seen().taken.len() - before;
+        assert_eq!(taken, usize::from(expected == Sent), "{at:?} {says}");
+        if expected != Sent {
+            let code = says.get(..3).unwrap();
+            assert!(problem.contains(code), "{at:?} {says}: {problem}");
+            assert!(problem.contains(&format!("127.0.0.1:{}", smtp.port)), "it names the server: {problem}");
+            assert!(!problem.contains("/reset/"), "{problem}");
+        }
+        // Whatever it was, a server that takes it gets it, unless there is no such mailbox.
+        if expected == Waiting {
+            smtp.follow(|_, _| None);
+            web.pass(mail.next_at.since(web.clock.now()).as_secs());
+            web.app.send_due_mails().await.unwrap();
+            assert_eq!(only_mail(&web).await.state, Sent, "{at:?} {says}");
+        }
+        web.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_mail_that_is_refused_three_times_is_given_up_and_one_that_the_operator_can_mend_is_kept() {
+    let smtp = ScriptedSmtp::start(|_, _| None).await;
+    for (at, says, tries, expected) in [
+        (At::Content, "554 5.7.1 spam", 3, State::Failed),
+        (At::Rcpt, "550 rejected", 3, State::Failed),
+        (At::Rcpt, "550 relay not permitted", 8, State::Waiting),
+        (At::Mail, "550 5.7.1 Sender rejected", 8, State::Waiting),
+    ] {
+        smtp.follow(move |step, _| (step == at).then(|| Does::says(says)));
+        let web = web(&smtp).await;
+        forgot(&web).await;
+        for attempt in 1..=tries {
+            assert_eq!(only_mail(&web).await.state, State::Waiting, "{says}, before attempt {attempt}");
+            web.app.send_due_mails().await.unwrap();
+            let mail = only_mail(&web).await;
+            assert_eq!(mail.attempts, attempt, "{says}");
+            web.pass(mail.next_at.since(web.clock.now()).as_secs());
+        }
+        assert_eq!(only_mail(&web).await.state, expected, "{says}");
+        let stuck = web.outside.queue.stuck(web.clock.now()).await.unwrap();
+        assert!(stuck.is_any(), "administrators are told: {says}");
+        web.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_connection_that_is_cut_in_the_middle_loses_no_mail_and_brings_the_same_one_again() {
+    let smtp = ScriptedSmtp::start(|_, _| None).await;
+    for at in [At::Greeting, At::Ehlo, At::Mail, At::Rcpt, At::Data, At::Content] {
+        smtp.follow(move |step, _| (step == at).then_some(Does::Closes));
+        let web = web(&smtp).await;
+        forgot(&web).await;
+        web.app.send_due_mails().await.unwrap();
+        let mail = only_mail(&web).await;
+        assert_eq!(mail.state, State::Waiting, "{at:?}");
+        smtp.follow(|_, _| None);
+        web.pass(mail.next_at.since(web.clock.now()).as_secs());
+        web.app.send_due_mails().await.unwrap();
+        let sent = only_mail(&web).await;
+        assert_eq!(sent.state, State::Sent, "{at:?}");
+        assert_eq!(sent.answer.as_deref(), Some("250 2.0.0 queued as S1"));
+        let id = format!("Message-ID: <{}@127.0.0.1>", mail.id);
+        assert!(smtp.seen().mails.last().unwrap().contains(&id), "the same mail: {at:?}");
+        web.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn odd_answers_are_read_or_refused_and_lose_nothing() {
+    let smtp = ScriptedSmtp::start(|_, _| None).await;
+    let long = format!("250 {}", "x".repeat(1_000_000));
+    let endless: String = "250-more\r\n".repeat(20_000) + "250 done";
+    for (does, expected) in [
+        (Does::SaysInPieces("250 2.0.0 queued".to_owned()), State::Sent),
+        (Does::Says(long), State::Waiting),
+        (Does::Says(endless), State::Waiting),
+        (Does::says("250 ünangekündigt"), State::Sent),
+        (Does::says("what?"), State::Waiting),
+        (Does::says("999 what?"), State::Waiting),
+        (Does::SaysAndCloses("250 2.0.0 queued".to_owned()), State::Sent),
+    ] {
+        let shown = format!("{does:?}").chars().take(60).collect::<String>();
+        smtp.follow(move |step, _| (step == At::Content).then(|| does.clone()));
+        let web = web(&smtp).await;
+        forgot(&web).await;
+        web.app.send_due_mails().await.unwrap();
+        let mail = only_mail(&web).await;
+        assert_eq!(mail.state, expected, "{shown}: {:?}", mail.problem);
+        assert!(mail.problem.is_none_or(|problem| problem.len() < 1_000), "{shown}");
+        web.stop().await;
+    }
+}
+
+fn message(to: &str) -> lettre::Message {
+    lettre::Message::builder()
+        .from("noreply@example.org".parse().unwrap())
+        .to(to.parse().unwrap())
+        .body("text".to_owned())
+        .unwrap()
+}
+
+#[actix_web::test]
+async fn silence_at_each_step_ends_with_its_limit_and_closes_the_connection() {
+    let smtp = ScriptedSmtp::start(|_, _| None).await;
+    let settings = oncelink::config::Settings {
+        mail: oncelink::config::MailSettings {
+            send: format!("smtp://127.0.0.1:{}", smtp.port).into(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let short = Duration::from_millis(200);
+    let limits = Limits { connect: short, command: short, data: short, content: short };
+    let transport = Transport::with_limits(&settings, limits).unwrap();
+    let Transport::Smtp(_) = &transport else { panic!("a mail server") };
+    for (at, step, fault) in [
+        (At::Greeting, Step::Connect, Fault::Server),
+        (At::Ehlo, Step::Connect, Fault::Server),
+        (At::Mail, Step::Sender, Fault::Server),
+        (At::Rcpt, Step::Recipient, Fault::Later),
+        (At::Data, Step::Data, Fault::Later),
+        (At::Content, Step::Content, Fault::Later),
+    ] {
+        smtp.follow(move |asked, _| (asked == at).then_some(Does::Hangs));
+        let error = transport.send("x", &message("a@example.org")).await.unwrap_err();
+        assert_eq!(error.fault(), fault, "{at:?}: {error}");
+        assert!(error.to_string().contains(&step.to_string()), "{at:?}: {error}");
+        smtp.until("the connection is closed", |seen| seen.closed == seen.connections).await;
+    }
+    assert!(smtp.seen().taken.is_empty());
+}
+
+#[actix_web::test]
+async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail() {
+    let told = Arc::new(Notify::new());
+    let late = told.clone();
+    let smtp = ScriptedSmtp::start(move |at, recipient| match (at, recipient) {
+        (At::Content, "slow@example.org") => Some(Does::SaysWhen(late.clone(), "250 queued".to_owned())),
+        (At::Content, _) => Some(Does::says("554 5.7.1 refused")),
+        _ => None,
+    })
+    .await;
+    let settings = oncelink::config::Settings {
+        mail: oncelink::config::MailSettings {
+            send: format!("smtp://127.0.0.1:{}", smtp.port).into(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let limits = Limits { content: Duration::from_millis(300), ..Limits::default() };
+    let transport = Transport::with_limits(&settings, limits).unwrap();
+    let slow = transport.send("1", &message("slow@example.org")).await.unwrap_err();
+    assert_eq!(slow.fault(), Fault::Later);
+    told.notify_waiters();
+    told.notify_one();
+    for number in 2..6 {
+        let next = transport.send(&number.to_string(), &message("next@example.org")).await;
+        let error = next.expect_err("a mail that the server refused is never called sent");
+        assert!(error.to_string().contains("554"), "{error}");
+    }
+}
