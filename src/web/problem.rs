@@ -86,14 +86,18 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     if matches!(known, Some(WebError::NotSignedIn)) {
         return Some(to_login(request));
     }
-    Some(page(status, wait, sentence, surroundings(request, status).await))
+    let next = match known {
+        Some(WebError::OtherAddress(public_url)) => Some(format!("Open {public_url} instead.")),
+        _ => None,
+    };
+    Some(page(status, wait, sentence, next, surroundings(request, status).await))
 }
 
 /// What helps the person, and what helps the operator: the one can't know which of them it is.
 fn other_address(public_url: &str) -> String {
     format!(
-        "This app can only be used at its own address. Open {public_url} and try again there. \
-         (For the operator: the address is web.public_url in the settings. A proxy in front must pass on the \
+        "This app can only be used at its own address, {public_url}. \
+         (For the operator: it is web.public_url in the settings. A proxy in front must pass on the \
          Host header; in nginx: proxy_set_header Host $http_host;)"
     )
 }
@@ -157,6 +161,7 @@ fn page(
     status: StatusCode,
     wait: Option<u64>,
     sentence: Option<String>,
+    next: Option<String>,
     surroundings: Option<Chrome>,
 ) -> HttpResponse {
     let mut refusal = Refusal::of(status.as_u16());
@@ -165,6 +170,9 @@ fn page(
     }
     if let Some(sentence) = sentence {
         refusal.what = sentence;
+    }
+    if let Some(next) = next {
+        refusal.next = next;
     }
     let mut answer = HttpResponse::build(status);
     if let Some(wait) = wait {
