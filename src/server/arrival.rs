@@ -45,8 +45,10 @@ pub(super) struct Arrival {
 impl Arrival {
     /// Looks now, and from now on again soon.
     pub(super) fn look(&mut self, cx: &mut Context<'_>, line: &Line, socket: impl AsFd + Copy) {
-        line.acknowledged(outstanding(socket));
-        self.step = None;
+        if line.awaits_acknowledgement() {
+            line.acknowledged(outstanding(socket));
+            self.step = None;
+        }
         self.poll(cx, line, socket);
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Transport {
     stream: TcpStream,
     line: Line,
     arrival: Arrival,
+    /// Bytes were written since the last flush.
+    unflushed: bool,
     /// Runs while a write is blocked.
     window: Option<Pin<Box<Sleep>>>,
     written: u64,
@@ -43,7 +45,14 @@ impl Transport {
         if let Err(e) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT)) {
             tracing::debug!("cannot tune a socket: {e}");
         }
-        Transport { stream, line: Line::default(), arrival: Arrival::default(), window: None, written: 0 }
+        Transport {
+            stream,
+            line: Line::default(),
+            arrival: Arrival::default(),
+            unflushed: false,
+            window: None,
+            written: 0,
+        }
     }
 
     /// Tells the transfers on this connection how their bytes fare.
@@ -106,6 +115,7 @@ impl AsyncWrite for Transport {
             Poll::Ready(Ok(count)) => {
                 self.written = self.written.saturating_add(count as u64);
                 self.line.wrote(count as u64);
+                self.unflushed = true;
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(e)) => {
@@ -123,8 +133,11 @@ impl AsyncWrite for Transport {
             cx.waker().wake_by_ref();
         }
         let this = &mut *self;
-        if this.line.awaits_acknowledgement() {
+        // The dispatcher flushes at every turn, most of them with nothing new.
+        if std::mem::take(&mut this.unflushed) {
             this.arrival.look(cx, &this.line, &this.stream);
+        } else {
+            this.arrival.poll(cx, &this.line, &this.stream);
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
