@@ -87,7 +87,7 @@ pub(super) fn watch_closed(line: &Line, socket: impl AsFd) {
     let watched = Watched { socket, orphans: Some(orphans) };
     let places_left = WATCHED.fetch_add(1, Ordering::Relaxed) < MOST_WATCHED;
     if let (true, Ok(runtime)) = (places_left, Handle::try_current()) {
-        runtime.spawn(watched.to_its_end());
+        runtime.spawn(watched.watch());
     }
 }
 
@@ -109,7 +109,7 @@ enum End {
 }
 
 impl Watched {
-    async fn to_its_end(mut self) {
+    async fn watch(mut self) {
         let (mut step, mut left, mut since) = (FIRST_STEP, None, Instant::now());
         loop {
             let outstanding = outstanding(&self.socket);

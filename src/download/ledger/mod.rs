@@ -132,6 +132,7 @@ impl Ledger {
     fn settle(&self, delivery: &Arc<Delivery>) {
         let state = delivery.state();
         if delivery.proxied
+            || !state.unread.is_empty()
             || !(delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open)
         {
             return;
@@ -155,7 +156,7 @@ impl Ledger {
         self.open.retain(|jti, delivery| {
             let mut state = delivery.state();
             let is_whole = delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open;
-            if is_whole && !delivery.may_lie_in_a_proxy(&state, now) {
+            if is_whole && !delivery.may_be_unread(&state, now) {
                 self.whole.insert(*jti, Whole::of(delivery, &state));
                 state.phase = Phase::Dropped;
                 return false;

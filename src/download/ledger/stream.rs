@@ -233,6 +233,10 @@ impl Stream {
 
     /// Its last bytes may not have been read, unless they were on another connection.
     fn end_in_vain(&self, state: &mut State) {
+        // What its client had not read when it closed may be as much as may be sent again.
+        let unread = self.start.max(self.end.saturating_sub(self.delivery.allowance()))..self.end;
+        state.unread.insert(unread);
+        state.unread.subtract(&state.read);
         let last = self.end.saturating_sub(1)..self.end;
         if state.read.overlap(&last) == 0 {
             state.empty_in_vain |= self.delivery.size == 0;
