@@ -109,8 +109,10 @@ impl Line {
         self.0.tails.borrow().front().is_some_and(|tail| tail.end.is_some())
     }
 
-    /// All but the last `outstanding` bytes that were written are acknowledged.
-    pub fn acknowledged(&self, outstanding: u64) {
+    /// All but the last `outstanding` bytes that were written are acknowledged. Where that is not
+    /// known, nothing counts as arrived.
+    pub fn acknowledged(&self, outstanding: Option<u64>) {
+        let Some(outstanding) = outstanding else { return };
         let acknowledged = self.0.written.get().saturating_sub(outstanding);
         move_acknowledged(
             &mut self.0.tails.borrow_mut(),
@@ -124,10 +126,11 @@ impl Line {
         self.0.acknowledged.take();
     }
 
-    /// The connection broke when `outstanding` bytes were not acknowledged.
-    pub fn broke(&self, outstanding: u64) {
+    /// The connection broke when `outstanding` bytes were not acknowledged. Where that is not known,
+    /// none counts as lost for certain, and nothing as arrived.
+    pub fn broke(&self, outstanding: Option<u64>) {
         self.acknowledged(outstanding);
-        let acknowledged = self.0.written.get().saturating_sub(outstanding);
+        let acknowledged = self.0.written.get().saturating_sub(outstanding.unwrap_or(0));
         self.0.broke_at.set(Some(acknowledged));
         self.0.acknowledged.take().into_iter().for_each(Stream::doubt);
         for mut tail in self.0.tails.take() {
@@ -154,15 +157,17 @@ impl Line {
 
 impl Orphans {
     /// All but the last `outstanding` bytes are acknowledged. Returns whether all are.
-    pub fn acknowledged(&mut self, outstanding: u64) -> bool {
-        let acknowledged = self.written.saturating_sub(outstanding);
-        move_acknowledged(&mut self.tails, &mut self.acknowledged, acknowledged);
+    pub fn acknowledged(&mut self, outstanding: Option<u64>) -> bool {
+        if let Some(outstanding) = outstanding {
+            let acknowledged = self.written.saturating_sub(outstanding);
+            move_acknowledged(&mut self.tails, &mut self.acknowledged, acknowledged);
+        }
         self.tails.is_empty()
     }
 
     /// The connection broke when `outstanding` bytes were not acknowledged.
-    pub fn broke(mut self, outstanding: u64) {
-        let acknowledged = self.written.saturating_sub(outstanding);
+    pub fn broke(mut self, outstanding: Option<u64>) {
+        let acknowledged = self.written.saturating_sub(outstanding.unwrap_or(0));
         self.acknowledged(outstanding);
         self.acknowledged.drain(..).for_each(Stream::doubt);
         for mut tail in self.tails.drain(..) {

@@ -45,8 +45,10 @@ pub(super) struct Arrival {
 impl Arrival {
     /// Looks now, and from now on again soon.
     pub(super) fn look(&mut self, cx: &mut Context<'_>, line: &Line, socket: impl AsFd + Copy) {
-        line.acknowledged(outstanding(socket));
-        self.step = None;
+        if line.awaits_acknowledgement() {
+            line.acknowledged(outstanding(socket));
+            self.step = None;
+        }
         self.poll(cx, line, socket);
     }
 
@@ -71,14 +73,21 @@ impl Arrival {
 
 /// Goes on watching a connection that is being closed on this side, if anything is to be learnt.
 pub(super) fn watch_closed(line: &Line, socket: impl AsFd) {
-    let Some(orphans) = line.leave() else { return };
-    let Ok(socket) = socket.as_fd().try_clone_to_owned() else { return };
+    let Some(mut orphans) = line.leave() else { return };
+    let Ok(socket) = socket.as_fd().try_clone_to_owned() else {
+        // No descriptor is left to watch it by: judged as it stands.
+        let outstanding = outstanding(socket);
+        if !orphans.acknowledged(outstanding) {
+            orphans.broke(outstanding);
+        }
+        return;
+    };
     // What closing it would have done, had nobody else held it.
     let _gone_already = SockRef::from(&socket).shutdown(std::net::Shutdown::Write);
     let watched = Watched { socket, orphans: Some(orphans) };
     let places_left = WATCHED.fetch_add(1, Ordering::Relaxed) < MOST_WATCHED;
     if let (true, Ok(runtime)) = (places_left, Handle::try_current()) {
-        runtime.spawn(watched.to_its_end());
+        runtime.spawn(watched.watch());
     }
 }
 
@@ -100,8 +109,8 @@ enum End {
 }
 
 impl Watched {
-    async fn to_its_end(mut self) {
-        let (mut step, mut left, mut since) = (FIRST_STEP, u64::MAX, Instant::now());
+    async fn watch(mut self) {
+        let (mut step, mut left, mut since) = (FIRST_STEP, None, Instant::now());
         loop {
             let outstanding = outstanding(&self.socket);
             let all = self.orphans.as_mut().is_none_or(|orphans| orphans.acknowledged(outstanding));
@@ -112,7 +121,7 @@ impl Watched {
                 End::Orderly => {}
                 End::Broken => return self.broke(outstanding),
             }
-            if outstanding < left {
+            if left != outstanding {
                 (left, since) = (outstanding, Instant::now());
             } else if since.elapsed() > patience {
                 return;
@@ -122,7 +131,7 @@ impl Watched {
         }
     }
 
-    fn broke(mut self, outstanding: u64) {
+    fn broke(mut self, outstanding: Option<u64>) {
         if let Some(orphans) = self.orphans.take() {
             orphans.broke(outstanding);
         }
@@ -155,9 +164,9 @@ fn end_of(socket: &OwnedFd) -> End {
 }
 
 /// How many of the bytes that were written to a TCP socket its peer has not acknowledged, unsent
-/// ones included. A socket that can't be asked has everything outstanding: unsure means not arrived.
-pub(super) fn outstanding(socket: impl AsFd) -> u64 {
-    outstanding_now(socket).ok().and_then(|count| u64::try_from(count).ok()).unwrap_or(u64::MAX)
+/// ones included; `None` for a socket that can't be asked.
+pub(super) fn outstanding(socket: impl AsFd) -> Option<u64> {
+    outstanding_now(socket).ok().and_then(|count| u64::try_from(count).ok())
 }
 
 #[expect(unsafe_code, reason = "no crate has a safe wrapper of SIOCOUTQ; this is the only unsafe code")]

@@ -44,6 +44,8 @@ pub(crate) struct Transport {
     arrival: Arrival,
     /// Bytes that came after the refusal, once that was said.
     drained: Option<usize>,
+    /// Bytes were written since the last flush.
+    unflushed: bool,
     /// Runs while a write is blocked.
     window: Option<Pin<Box<Sleep>>>,
     written: u64,
@@ -68,6 +70,7 @@ impl Transport {
             connection,
             arrival: Arrival::default(),
             drained: None,
+            unflushed: false,
             window: None,
             written: 0,
         }
@@ -195,6 +198,7 @@ impl AsyncWrite for Transport {
                 self.written = self.written.saturating_add(count as u64);
                 self.connection.wrote();
                 self.line.wrote(count as u64);
+                self.unflushed = true;
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(e)) => {
@@ -216,8 +220,11 @@ impl AsyncWrite for Transport {
             cx.waker().wake_by_ref();
         }
         let this = &mut *self;
-        if this.line.awaits_acknowledgement() {
+        // The dispatcher flushes at every turn, most of them with nothing new.
+        if std::mem::take(&mut this.unflushed) {
             this.arrival.look(cx, &this.line, &this.stream);
+        } else {
+            this.arrival.poll(cx, &this.line, &this.stream);
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -242,6 +249,6 @@ impl Drop for Transport {
 }
 
 /// Asks the socket only where somebody waits for the answer.
-fn outstanding_if_used(line: &Line, stream: &TcpStream) -> u64 {
-    if line.awaits_acknowledgement() { outstanding(stream) } else { u64::MAX }
+fn outstanding_if_used(line: &Line, stream: &TcpStream) -> Option<u64> {
+    if line.awaits_acknowledgement() { outstanding(stream) } else { None }
 }

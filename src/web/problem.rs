@@ -119,9 +119,10 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
                 size(*most as u64)
             ),
         ),
-        Some(WebError::OtherAddress(public_url)) => {
-            Refusal::saying(status.as_u16(), other_address(public_url))
-        }
+        Some(WebError::OtherAddress(public_url)) => Refusal {
+            next: format!("Open {public_url} instead."),
+            ..Refusal::saying(status.as_u16(), other_address(public_url))
+        },
         Some(WebError::NoCookies) => Refusal::without_cookies(),
         _ => Refusal::of(status.as_u16()),
     };
@@ -139,8 +140,8 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
 /// What helps the person, and what helps the operator: the one can't know which of them it is.
 fn other_address(public_url: &str) -> String {
     format!(
-        "This app can only be used at its own address. Open {public_url} and try again there. \
-         (For the operator: the address is web.public_url in the settings. A proxy in front must pass on the \
+        "This app can only be used at its own address, {public_url}. \
+         (For the operator: it is web.public_url in the settings. A proxy in front must pass on the \
          Host header; in nginx: proxy_set_header Host $http_host;)"
     )
 }

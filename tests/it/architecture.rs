@@ -243,6 +243,25 @@ fn a_dangerous_call_stays_in_its_one_home() {
 }
 
 #[test]
+fn unsafe_code_is_one_call() {
+    let manifest = fs::read_to_string("Cargo.toml").unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+    for source in sources() {
+        let is_home = source.path == "src/server/arrival.rs";
+        for word in ["unsafe {", "expect(unsafe_code"] {
+            assert_eq!(
+                source.code.matches(word).count(),
+                usize::from(is_home),
+                "{} in {}",
+                word,
+                source.path
+            );
+        }
+        assert!(!source.code.contains("allow(unsafe_code"), "{}", source.path);
+    }
+}
+
+#[test]
 fn the_reader_of_imports_sees_every_form() {
     let code = "use crate::{id::{Jti, FilePath}, clock};\nlet x = crate::files::Shares::open();".to_owned();
     let source = Source { path: "src/a/b.rs".to_owned(), code };

@@ -646,8 +646,13 @@ fn check_says_what_is_wrong_and_how_to_mend_it() {
 
     let machine = Machine::new().set("ONCELINK_WEB__PUBLIC_URL", "http://files.example.org");
     let machine = machine.set("ONCELINK_DOWNLOAD__KEYS", "http://127.0.0.1:1/k");
+    let machine = machine.set("ONCELINK_WEB__TRUSTED_PROXIES", "[\"127.0.0.1\"]");
     let (line, code) = finding(&machine);
     assert!(code == 1 && line.starts_with("warning  web.public_url") && line.contains("https"), "{line}");
+
+    let machine = Machine::new().set("ONCELINK_DOWNLOAD__PUBLIC_URL", "https://get.example.org");
+    let (line, code) = finding(&machine);
+    assert!(code == 1 && line.starts_with("warning  download.trusted_proxies"), "{line}");
 
     let machine = Machine::new().set("ONCELINK_WEB__TRUSTED_PROXIES", "[\"0.0.0.0/0\"]");
     let (line, code) = finding(&machine);

@@ -25,17 +25,18 @@ async fn node(change: impl FnOnce(&mut Setup)) -> Node {
 async fn behind_a_proxy_that_compresses_a_file_comes_as_it_is_and_a_weakened_key_still_proves_its_client() {
     let node = node(|_| {}).await;
     let Some(front) = Front::start(Kind::NginxGzip, node.address) else { return };
-    let content = b"the same words again and again ".repeat(2 * MIB / 31);
+    // Half as long when it is compressed.
+    let content: Vec<u8> = pattern(MIB).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
     node.put("a.txt", &content);
     let link = front.link(&node.link("a.txt"));
     let gzip = "Accept-Encoding: gzip\r\n";
-    let first = Partial::open(1, &link, gzip, 300_000).await;
+    let first = Partial::open(1, &link, gzip, 100_000).await;
     assert_eq!(first.status(), 200);
     let key = first.header("etag").unwrap().to_owned();
     drop(first);
     // nginx compresses whatever no-transform says, but never a part; and it weakens what it compressed.
     let weak = if key.starts_with("W/") { key } else { format!("W/{key}") };
-    let whole = Client::default().get_with(&link, &[("if-range", &weak), ("range", "bytes=300000-")]).await;
+    let whole = Client::default().get_with(&link, &[("if-range", &weak), ("range", "bytes=100000-")]).await;
     assert_eq!(whole.status, 200);
     assert!(whole.body == content);
     node.stop().await;

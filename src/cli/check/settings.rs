@@ -106,3 +106,25 @@ fn has_a_proxy(listen: SocketAddr, public_url: &str) -> bool {
             .is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host));
     scheme == "https" || (listen.ip().is_loopback() && !is_own)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_seen_by_the_address_that_leads_to_it() {
+        let local: SocketAddr = "127.0.0.1:8081".parse().unwrap();
+        let open: SocketAddr = "0.0.0.0:8081".parse().unwrap();
+        for own in ["http://127.0.0.1:8081", "http://localhost:8081", "http://[::1]:8081"] {
+            assert!(!has_a_proxy(local, own), "{own}");
+        }
+        for other in
+            ["https://files.example", "http://files.example", "http://127.0.0.1:80", "http://localhost"]
+        {
+            assert!(has_a_proxy(local, other), "{other}");
+        }
+        assert!(
+            has_a_proxy(open, "https://files.example") && !has_a_proxy(open, "http://files.example:8081")
+        );
+    }
+}

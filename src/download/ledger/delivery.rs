@@ -33,8 +33,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a request that comes after the last byte waits for the news that the connection broke:
 /// a client that hung up and comes right back is often faster than that.
 const GRACE: Duration = Duration::from_millis(50);
-/// How long after the last byte a proxy may show that it has lost its client.
-const PROXY_PATIENCE: Duration = Duration::from_secs(60);
+/// How long after the last byte it may turn out that something was not read.
+const UNREAD_PATIENCE: Duration = Duration::from_secs(60);
 /// Sent bytes that a stream runs into are sent again without a pause if they are no more than this.
 pub(super) const SMALL_OVERLAP: u64 = 64 * 1024;
 
@@ -107,8 +107,13 @@ pub(super) struct State {
     pub(super) empty_in_vain: bool,
     /// Bytes of streams that ended without a sign that nobody read them.
     pub(super) read: RangeSet,
+    /// The ends of streams on connections that broke, which their clients may not have read. A download
+    /// manager closes a connection whose rest it asks for on others, piece by piece.
+    pub(super) unread: RangeSet,
     /// When the last byte left of a file that is whole.
     pub(super) whole_at: Option<Timestamp>,
+    /// Whether every byte had arrived at some moment, whatever came then.
+    pub(super) was_whole: bool,
     /// How often somebody came back when nothing was under way.
     pub(super) returned: u32,
     /// Whether this was opened again after it went out whole, so that `sent` is all of the file.
@@ -135,6 +140,7 @@ impl State {
     /// Nothing shows that these bytes were not read.
     pub(super) fn read(&mut self, range: Range<u64>) {
         self.in_vain.remove(&range);
+        self.unread.remove(&range);
         self.empty_in_vain = false;
         self.read.insert(range);
     }
@@ -213,7 +219,9 @@ impl Delivery {
             repeated: RangeSet::default(),
             empty_in_vain: false,
             read: RangeSet::default(),
+            unread: RangeSet::default(),
             whole_at: None,
+            was_whole: false,
             next_stream: 0,
             last_sent: now,
             first_sent: None,
@@ -413,7 +421,9 @@ impl Delivery {
         if wish.proof != Proof::Key && self.is_whole(state) {
             let from_within = !wish.plain && wish.range.start > 0;
             let by_address = !wish.proof.is_keyed();
-            if !(by_address && from_within && self.may_lie_in_a_proxy(state, now)) {
+            let is_unread =
+                self.proxied || state.unread.overlap(&wish.range) == wish.range.end - wish.range.start;
+            if !(by_address && from_within && is_unread && self.may_be_unread(state, now)) {
                 // Bytes may lie in this process yet, or be lost on a connection that just breaks. A
                 // client that splits what another of its connections was sent closes that one soon.
                 return Err(match (state.streams.is_empty(), state.is_settled()) {
@@ -446,9 +456,11 @@ impl Delivery {
         Ok(())
     }
 
-    /// Whether what was sent last may still lie in a proxy that lost its client.
-    pub(super) fn may_lie_in_a_proxy(&self, state: &State, now: Timestamp) -> bool {
-        self.proxied && state.whole_at.is_none_or(|at| now < at.plus(PROXY_PATIENCE))
+    /// Whether something of a file that is whole may lie unread in a proxy that lost its client, or
+    /// have lain so at a client that closed its connection.
+    pub(super) fn may_be_unread(&self, state: &State, now: Timestamp) -> bool {
+        let may = self.proxied || !state.unread.is_empty();
+        may && state.whole_at.is_none_or(|at| now < at.plus(UNREAD_PATIENCE))
     }
 
     fn start(

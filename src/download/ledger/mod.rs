@@ -153,6 +153,7 @@ impl Ledger {
     fn settle(&self, delivery: &Arc<Delivery>) {
         let state = delivery.state();
         if delivery.proxied
+            || !state.unread.is_empty()
             || !(delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open)
         {
             return;
@@ -176,7 +177,7 @@ impl Ledger {
         self.open.retain(|jti, delivery| {
             let mut state = delivery.state();
             let is_whole = delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open;
-            if is_whole && !delivery.may_lie_in_a_proxy(&state, now) {
+            if is_whole && !delivery.may_be_unread(&state, now) {
                 self.whole.insert(*jti, Whole::of(&state));
                 state.phase = Phase::Dropped;
                 return false;

@@ -25,6 +25,9 @@ pub(crate) struct Progress {
     pub(crate) returned: u32,
     /// Whether nothing is under way.
     pub(crate) idle: bool,
+    /// Whether every byte of the file has arrived, here and at once. A reset that comes later may still
+    /// open the file again; that all had arrived stays true.
+    pub(crate) arrived: bool,
     /// Whether no byte will leave any more.
     pub(crate) over: bool,
 }
@@ -60,6 +63,7 @@ impl Delivery {
             sent,
             returned: state.returned,
             idle,
+            arrived: state.was_whole && !state.opened_again,
             over: revoked || (idle && self.lease_end(&state, lease) <= now),
         }
     }

@@ -226,7 +226,11 @@ impl Stream {
 
     /// The connection was reset when its peer had all bytes: perhaps nobody read them, so the file
     /// has not gone out whole.
+    /// A proxy resets connections that it is done with, so its reset says nothing.
     pub(crate) fn doubt(mut self) {
+        if self.delivery.proxied {
+            return;
+        }
         let delivery = self.delivery.clone();
         let mut state = delivery.state();
         self.end_in_vain(&mut state);
@@ -235,6 +239,10 @@ impl Stream {
 
     /// Its last bytes may not have been read, unless they were on another connection.
     fn end_in_vain(&self, state: &mut State) {
+        // What its client had not read when it closed may be as much as may be sent again.
+        let unread = self.start.max(self.end.saturating_sub(self.delivery.allowance()))..self.end;
+        state.unread.insert(unread);
+        state.unread.subtract(&state.read);
         let last = self.end.saturating_sub(1)..self.end;
         if state.read.overlap(&last) == 0 {
             state.empty_in_vain |= self.delivery.size == 0;
@@ -246,6 +254,7 @@ impl Stream {
     fn note_whole(&self, state: &mut State) {
         if state.whole_at.is_none() && self.delivery.is_whole(state) && state.is_idle() {
             state.whole_at = Some(state.last_sent);
+            state.was_whole = true;
         }
     }
 

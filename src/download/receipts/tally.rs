@@ -45,6 +45,7 @@ impl Tally {
         sent.merge(&progress.sent);
         let state = match self.state {
             DeliveryState::Complete => DeliveryState::Complete,
+            _ if progress.arrived => DeliveryState::Complete,
             _ if progress.idle && sent.covers(size) => DeliveryState::Complete,
             _ if progress.over => DeliveryState::Over,
             _ if progress.idle => DeliveryState::Broken,
