@@ -150,7 +150,8 @@ pub struct Running {
 /// # Errors
 /// When something can't be opened or bound; nothing is left running then.
 pub async fn start(settings: Settings, role: Role, clock: Clock) -> Result<Running, ServeError> {
-    start_with(settings, role, clock, None).await
+    // The settings make it a large future.
+    Box::pin(start_with(settings, role, clock, None)).await
 }
 
 /// [`start`] with a used-token store that is open already.

@@ -105,7 +105,7 @@ impl Setup {
 }
 
 async fn start(settings: Settings, clock: Clock, store: Option<Arc<dyn UsedTokens>>) -> Running {
-    server::start_with(settings, Role::Download, clock, store).await.unwrap()
+    Box::pin(server::start_with(settings, Role::Download, clock, store)).await.unwrap()
 }
 
 impl Node {
