@@ -346,7 +346,7 @@ impl Running {
         let listeners = futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true)));
         let mails = async {
             if let Some(app) = &self.web_app {
-                app.finish_mails().await;
+                Box::pin(app.finish_mails()).await;
             }
         };
         tokio::join!(listeners, mails);
