@@ -209,7 +209,8 @@ pub struct Running {
 /// # Errors
 /// When something can't be opened or bound; nothing is left running then.
 pub async fn start(settings: Settings, role: Role, clock: Clock) -> Result<Running, ServeError> {
-    start_with(settings, role, clock, None).await
+    // The settings make it a large future.
+    Box::pin(start_with(settings, role, clock, None)).await
 }
 
 /// [`start`] with a used-token store that is open already.
@@ -468,7 +469,7 @@ impl Running {
         self.spawned.health().begin_stop();
         let mails = async {
             if let Some(app) = &self.web_app {
-                app.finish_mails().await;
+                Box::pin(app.finish_mails()).await;
             }
         };
         tokio::select! {

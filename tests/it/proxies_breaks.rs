@@ -78,27 +78,27 @@ async fn breaks_are_survived(kind: Kind) {
 
 #[actix_web::test]
 async fn breaks_behind_nginx_with_its_defaults_are_survived() {
-    breaks_are_survived(Kind::NginxDefaults).await;
+    Box::pin(breaks_are_survived(Kind::NginxDefaults)).await;
 }
 
 #[actix_web::test]
 async fn breaks_behind_nginx_are_survived() {
-    breaks_are_survived(Kind::Nginx).await;
+    Box::pin(breaks_are_survived(Kind::Nginx)).await;
 }
 
 #[actix_web::test]
 async fn breaks_behind_haproxy_are_survived() {
-    breaks_are_survived(Kind::Haproxy).await;
+    Box::pin(breaks_are_survived(Kind::Haproxy)).await;
 }
 
 #[actix_web::test]
 async fn breaks_behind_caddy_are_survived() {
-    breaks_are_survived(Kind::Caddy).await;
+    Box::pin(breaks_are_survived(Kind::Caddy)).await;
 }
 
 #[actix_web::test]
 async fn breaks_behind_apache_are_survived() {
-    breaks_are_survived(Kind::Apache).await;
+    Box::pin(breaks_are_survived(Kind::Apache)).await;
 }
 
 #[actix_web::test]

@@ -97,7 +97,7 @@ async fn start_download(settings: &Settings, clock: &Clock) -> Running {
     let path = settings.used_tokens_dir();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let store = std::sync::Arc::new(SledUsedTokens::open(&path, clock, Some(T0)).unwrap());
-    server::start_with(settings.clone(), Role::Download, clock.clone(), Some(store)).await.unwrap()
+    Box::pin(server::start_with(settings.clone(), Role::Download, clock.clone(), Some(store))).await.unwrap()
 }
 
 /// An address of this test's own: its port is not given to anybody else meanwhile, for others ask for
