@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{
     ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat, LogSettings,
-    MailSettings, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings, Signup,
-    StoreAddress, TokenSettings, WebSettings,
+    MailSettings, MailTls, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings,
+    Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -114,7 +114,7 @@ impl Default for MailSettings {
             from: "Oncelink <noreply@localhost>".to_owned(),
             credentials: PathBuf::new(),
             certificates: PathBuf::new(),
-            tls: None,
+            tls: MailTls::Auto,
             hello: String::new(),
             per_second: 0,
             bounces: String::new(),

@@ -320,9 +320,8 @@ pub struct MailSettings {
     pub credentials: PathBuf,
     /// Certificates (PEM) to trust beside the public ones; empty when there are none.
     pub certificates: PathBuf,
-    /// Whether `smtp://` uses STARTTLS; where it is left out, `opportunistic` to this machine and `required`
-    /// to any other.
-    pub tls: Option<MailTls>,
+    /// Whether `smtp://` uses STARTTLS.
+    pub tls: MailTls,
     /// What this server calls itself to the mail server; empty: the host of `web.public_url`.
     pub hello: String,
     /// The maximum number of mails a second; 0: no limit.
@@ -335,6 +334,8 @@ pub struct MailSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailTls {
+    /// Opportunistic to this machine, required to any other.
+    Auto,
     /// Always, with a certificate that is valid.
     Required,
     /// Where the server offers it, with any certificate.
@@ -353,7 +354,10 @@ impl MailSettings {
         });
         let is_here = MailSettings::is_this_machine(url);
         let usual = if is_here { MailTls::Opportunistic } else { MailTls::Required };
-        in_address.or(self.tls).unwrap_or(usual)
+        match in_address.unwrap_or(self.tls) {
+            MailTls::Auto => usual,
+            wanted => wanted,
+        }
     }
 
     /// Whether the server is on this machine.

@@ -250,7 +250,9 @@ pub async fn start_with(
         clock: clock.clone(),
         settings,
     };
-    match running.open(&clock, shares, store, began, web_listener, download_listener).await {
+    let opening = running.open(&clock, shares, store, began, web_listener, download_listener);
+    // Boxed, as what stops them is: futures of that size weigh on whoever holds them.
+    match Box::pin(opening).await {
         Ok(()) => {
             let leeway = running.settings.token.leeway;
             let watch = move || time::watch(data_dir.clone(), clock.clone(), leeway);
@@ -258,7 +260,7 @@ pub async fn start_with(
             Ok(running)
         }
         Err(error) => {
-            running.stop().await;
+            Box::pin(running.stop()).await;
             Err(error)
         }
     }
@@ -455,13 +457,13 @@ impl Running {
             () = stop => Ok(()),
             failed = self.spawned.failed() => failed.map_err(ServeError::Server),
         };
-        self.stop().await;
+        Box::pin(self.stop()).await;
         failed
     }
 
     /// Finishes the transfers under way (up to the limit), refuses new ones, closes the stores.
     pub async fn stop(self) {
-        self.stop_unless(std::future::pending()).await;
+        Box::pin(self.stop_unless(std::future::pending())).await;
     }
 
     /// [`Running::stop`], but what is under way is waited for only until `at_once` is ready.

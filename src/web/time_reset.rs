@@ -17,7 +17,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::restored::{RestoredError, end_sessions};
 
 /// Moments at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 32] = [
+pub const PAST: [(&str, &str); 37] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -26,6 +26,11 @@ pub const PAST: [(&str, &str); 32] = [
     ("mails", "queued_at"),
     ("mails", "next_at"),
     ("mails", "ended_at"),
+    ("mails", "reserved_until"),
+    ("action_codes", "issued_at"),
+    ("intents", "at"),
+    ("sent_forms", "at"),
+    ("owner_notices", "next_at"),
     ("links", "created_at"),
     ("links", "withdrawn_at"),
     ("recipients", "looked_at"),
@@ -53,7 +58,7 @@ pub const PAST: [(&str, &str); 32] = [
 ];
 
 /// Moments at which something ends, which can't be further away than that.
-fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 6] {
+fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 7] {
     let token = settings.token.max_lifetime;
     [
         ("accounts", "forget_at", settings.web.unactivated_max),
@@ -62,6 +67,7 @@ fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 6] {
         ("revocations", "forget_at", token.saturating_add(settings.download.lease_max)),
         ("uploads", "expires_at", settings.web.upload_keep),
         ("trash", "forget_at", settings.web.trash_keep),
+        ("action_codes", "expires_at", settings.web.invitation_lifetime),
     ]
 }
 

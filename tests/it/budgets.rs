@@ -216,7 +216,8 @@ async fn strangers_who_sign_up_for_somebody_don_t_keep_them_from_a_reset() {
         assert_eq!(stranger.fill("/signup", "/signup", &wish).await.status, 303);
     }
     let mails = web.mails().await;
-    let told = mails.iter().filter(|mail| mail.header("subject").contains("You have an account")).count();
+    let told =
+        mails.iter().filter(|mail| mail.header("subject").contains("You already have an account")).count();
     assert!((1..9).contains(&told), "{told}");
     // That mail brings its owner into the account: it is the same mailbox.
     let text = &mails.last().unwrap().text;

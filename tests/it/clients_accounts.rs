@@ -199,7 +199,7 @@ async fn an_administrator_invites_looks_around_and_disables() {
     assert!(browser.text().await.contains("kim@example.org"));
     browser.inspect("admin-mail").await;
     browser.goto(&detail).await;
-    stage.press(".confirm > summary", "/admin/accounts/").await;
+    browser.find(".confirm > summary").await.click().await.unwrap();
     stage.press("form[action$='/disable'] button", "/admin/accounts/").await;
     browser.find("form[action$='/enable']").await;
     browser.inspect("admin-account-disabled").await;

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod arrival;
+mod asvs;
 mod behaviour;
 mod budgets;
 mod byte_bound;

@@ -47,7 +47,8 @@ async fn a_backup_made_under_load_and_restored_gives_nothing_out_twice_and_loses
 
     let pressing = async {
         for (nth, link) in made.iter().take(ONCE).enumerate() {
-            taken.lock().unwrap().push(serving.take(&link.public[0]).await);
+            let answer = serving.take(&link.public[0]).await;
+            taken.lock().unwrap().push(answer);
             serving.take(&often.public[0]).await;
             if nth % 3 == 0 {
                 let address = serving.said(&["token", "mint", "/open/file.txt"]).trim().to_owned();
@@ -74,7 +75,8 @@ async fn a_backup_made_under_load_and_restored_gives_nothing_out_twice_and_loses
 
     // After the backup: the other links, each once; one of them is pressed and not taken yet.
     for link in &made[ONCE..ONCE * 2 - 1] {
-        taken.lock().unwrap().push(serving.take(&link.public[0]).await);
+        let answer = serving.take(&link.public[0]).await;
+        taken.lock().unwrap().push(answer);
     }
     assert!(serving.refused(&["restore", "backup", "--force"]).contains("services are running"));
     node.kill();

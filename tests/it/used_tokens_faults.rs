@@ -618,7 +618,8 @@ async fn an_fsync_that_finds_the_disk_full_is_a_failed_fsync() {
     site.claim(&store, 3).await;
     fsync_fails.store(true, Ordering::SeqCst);
     assert!(matches!(store.claim(redeemed(jti(), at(900))).await, Err(StoreError::Poisoned)));
-    (full.store(false, Ordering::SeqCst), fsync_fails.store(false, Ordering::SeqCst));
+    full.store(false, Ordering::SeqCst);
+    fsync_fails.store(false, Ordering::SeqCst);
     is_poisoned(&store).await;
     drop(store);
     assert!(!site.nothing_works_twice("restarted").await);

@@ -8,6 +8,7 @@ use crate::cli::ring;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::telemetry::chain;
+use crate::web::OpenError;
 use crate::web::administration::Administration;
 use crate::web::db::Database;
 use crate::web::instance;
@@ -33,6 +34,8 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     }
     let desk = match Administration::open(settings, clock.clone()).await {
         Ok(desk) => desk,
+        // What is wrong with the database itself is told by `database`.
+        Err(OpenError::Database(_)) => return,
         // The message says which keys are lost or others', and what that means.
         Err(error) => return findings.error("database", &error),
     };
@@ -51,7 +54,8 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
 async fn look_at_missing_keys(settings: &Settings, findings: &mut Findings) {
     let db = match Database::open(settings).await {
         Ok(db) => db,
-        Err(error) => return findings.error("database", &error),
+        // What is wrong with it is told by `database`.
+        Err(_) => return,
     };
     match instance::check_there(&db, &settings.keys_dir()).await {
         Ok(()) => findings.ok("database", "it opens, and knows no keys yet"),

@@ -268,7 +268,7 @@ fn security(settings: &Settings, url: &Url, host: &str) -> Result<Security, Tran
         return Err(TransportError::Address);
     }
     Ok(match settings.mail.tls_for(url) {
-        MailTls::Required => Security::Required(tls_parameters(settings, host, false)?),
+        MailTls::Required | MailTls::Auto => Security::Required(tls_parameters(settings, host, false)?),
         MailTls::Opportunistic => Security::Opportunistic(tls_parameters(settings, host, true)?),
         MailTls::None => Security::Plain,
     })

@@ -210,8 +210,8 @@ impl Browser {
     /// Cancels the download that began last, as a person does in the browser's list of downloads.
     pub async fn cancel_download(&self) {
         let log = self.driver.get_log("performance").await.unwrap();
-        let events = log.iter().map(|entry| serde_json::from_str::<Value>(&entry.message).unwrap());
-        let began = events.filter(|event| event["message"]["method"] == "Page.downloadWillBegin").last();
+        let mut events = log.iter().map(|entry| serde_json::from_str::<Value>(&entry.message).unwrap());
+        let began = events.rfind(|event| event["message"]["method"] == "Page.downloadWillBegin");
         let guid = began.expect("a download began")["message"]["params"]["guid"].clone();
         self.devtools("Browser.cancelDownload", json!({ "guid": guid })).await;
     }
