@@ -43,6 +43,15 @@ struct Tail {
     end: Option<u64>,
 }
 
+impl Tail {
+    /// Whether a trusted proxy has all of it, as far as can be told from a connection that it reset.
+    fn is_with_a_proxy(&self, left: Option<Undelivered>) -> bool {
+        self.end.is_some()
+            && self.stream.delivery().proxied
+            && left.is_some_and(Undelivered::is_a_proxys_silence)
+    }
+}
+
 /// The streams of a connection that is closed on this side, while its last bytes are on their way.
 pub struct Orphans {
     /// Bytes that had been written when the connection was closed.
@@ -50,6 +59,26 @@ pub struct Orphans {
     tails: VecDeque<Tail>,
     acknowledged: Vec<Stream>,
 }
+
+/// What lay in the kernel when a connection broke, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Not acknowledged, unsent ones included.
+    pub outstanding: u64,
+    /// Not sent at all.
+    pub unsent: u64,
+}
+
+impl Undelivered {
+    /// Whether it is no more than what a proxy that has read everything may not have acknowledged yet: it
+    /// resets connections that it is done with, and its kernel acknowledges two segments at a time.
+    const fn is_a_proxys_silence(self) -> bool {
+        self.unsent == 0 && self.outstanding <= SILENT_MAX
+    }
+}
+
+/// Two segments of the largest size that a machine's own network has.
+const SILENT_MAX: u64 = 128 * 1024;
 
 impl Line {
     /// A body begins.
@@ -126,14 +155,19 @@ impl Line {
         self.0.acknowledged.take();
     }
 
-    /// The connection broke when `outstanding` bytes were not acknowledged. Where that is not known,
-    /// none counts as lost for certain, and nothing as arrived.
-    pub fn broke(&self, outstanding: Option<u64>) {
+    /// The connection broke when that much was not delivered. Where that is not known, none counts as
+    /// lost for certain, and nothing as arrived.
+    pub fn broke(&self, left: Option<Undelivered>) {
+        let outstanding = left.map(|left| left.outstanding);
         self.acknowledged(outstanding);
         let acknowledged = self.0.written.get().saturating_sub(outstanding.unwrap_or(0));
         self.0.broke_at.set(Some(acknowledged));
         self.0.acknowledged.take().into_iter().for_each(Stream::doubt);
         for mut tail in self.0.tails.take() {
+            if tail.is_with_a_proxy(left) {
+                tail.stream.acknowledge();
+                continue;
+            }
             let end =
                 tail.end.unwrap_or_else(|| self.0.flushed.get().saturating_add(tail.stream.last_portion()));
             tail.stream.lose(end.saturating_sub(acknowledged));
@@ -165,12 +199,17 @@ impl Orphans {
         self.tails.is_empty()
     }
 
-    /// The connection broke when `outstanding` bytes were not acknowledged.
-    pub fn broke(mut self, outstanding: Option<u64>) {
+    /// The connection broke when that much was not delivered.
+    pub fn broke(mut self, left: Option<Undelivered>) {
+        let outstanding = left.map(|left| left.outstanding);
         let acknowledged = self.written.saturating_sub(outstanding.unwrap_or(0));
         self.acknowledged(outstanding);
         self.acknowledged.drain(..).for_each(Stream::doubt);
         for mut tail in self.tails.drain(..) {
+            if tail.is_with_a_proxy(left) {
+                tail.stream.acknowledge();
+                continue;
+            }
             tail.stream.lose(tail.end.unwrap_or(self.written).saturating_sub(acknowledged));
         }
     }

@@ -25,5 +25,5 @@ mod state;
 mod very_file;
 
 pub use handlers::handle;
-pub use line::{Line, Orphans};
+pub use line::{Line, Orphans, Undelivered};
 pub use state::DownloadState;

@@ -19,7 +19,7 @@ use socket2::SockRef;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
-use crate::download::{Line, Orphans};
+use crate::download::{Line, Orphans, Undelivered};
 
 /// The wait between two looks doubles from the one to the other.
 const FIRST_STEP: Duration = Duration::from_millis(2);
@@ -76,9 +76,9 @@ pub(super) fn watch_closed(line: &Line, socket: impl AsFd) {
     let Some(mut orphans) = line.leave() else { return };
     let Ok(socket) = socket.as_fd().try_clone_to_owned() else {
         // No descriptor is left to watch it by: judged as it stands.
-        let outstanding = outstanding(socket);
+        let outstanding = outstanding(&socket);
         if !orphans.acknowledged(outstanding) {
-            orphans.broke(outstanding);
+            orphans.broke(undelivered(&socket));
         }
         return;
     };
@@ -112,14 +112,14 @@ impl Watched {
     async fn watch(mut self) {
         let (mut step, mut left, mut since) = (FIRST_STEP, None, Instant::now());
         loop {
-            let outstanding = outstanding(&self.socket);
+            let outstanding = self.outstanding();
             let all = self.orphans.as_mut().is_none_or(|orphans| orphans.acknowledged(outstanding));
             let patience = if all { WATCH_READ } else { SILENCE };
             match end_of(&self.socket) {
                 End::Open => {}
                 End::Orderly if all => return,
                 End::Orderly => {}
-                End::Broken => return self.broke(outstanding),
+                End::Broken => return self.broke(),
             }
             if left != outstanding {
                 (left, since) = (outstanding, Instant::now());
@@ -131,9 +131,23 @@ impl Watched {
         }
     }
 
-    fn broke(mut self, outstanding: Option<u64>) {
+    /// The end of the stream, which was written after its bytes, counts as one of them until it is
+    /// acknowledged.
+    fn outstanding(&self) -> Option<u64> {
+        outstanding(&self.socket).map(|count| count.saturating_sub(1))
+    }
+
+    fn undelivered(&self) -> Option<Undelivered> {
+        undelivered(&self.socket).map(|left| Undelivered {
+            outstanding: left.outstanding.saturating_sub(1),
+            unsent: left.unsent.saturating_sub(1),
+        })
+    }
+
+    fn broke(mut self) {
+        let left = self.undelivered();
         if let Some(orphans) = self.orphans.take() {
-            orphans.broke(outstanding);
+            orphans.broke(left);
         }
     }
 }
@@ -142,10 +156,10 @@ impl Drop for Watched {
     fn drop(&mut self) {
         WATCHED.fetch_sub(1, Ordering::Relaxed);
         if let Some(mut orphans) = self.orphans.take() {
-            let outstanding = outstanding(&self.socket);
-            if !orphans.acknowledged(outstanding) {
+            if !orphans.acknowledged(self.outstanding()) {
+                let left = self.undelivered();
                 discard(&self.socket);
-                orphans.broke(outstanding);
+                orphans.broke(left);
             }
         }
     }
@@ -166,15 +180,23 @@ fn end_of(socket: &OwnedFd) -> End {
 /// How many of the bytes that were written to a TCP socket its peer has not acknowledged, unsent
 /// ones included; `None` for a socket that can't be asked.
 pub(super) fn outstanding(socket: impl AsFd) -> Option<u64> {
-    outstanding_now(socket).ok().and_then(|count| u64::try_from(count).ok())
+    /// `SIOCOUTQ` of tcp(7), which is the same number as `TIOCOUTQ`.
+    const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
+    ask::<SIOCOUTQ>(socket).ok().and_then(|count| u64::try_from(count).ok())
+}
+
+/// What lies in the kernel of a socket that broke; `None` for one that can't be asked.
+pub(super) fn undelivered(socket: impl AsFd + Copy) -> Option<Undelivered> {
+    /// `SIOCOUTQNSD` of linux/sockios.h: what was not sent yet.
+    const SIOCOUTQNSD: Opcode = 0x894b;
+    let unsent = ask::<SIOCOUTQNSD>(socket).ok().and_then(|count| u64::try_from(count).ok())?;
+    Some(Undelivered { outstanding: outstanding(socket)?, unsent })
 }
 
 #[expect(unsafe_code, reason = "no crate has a safe wrapper of SIOCOUTQ; this is the only unsafe code")]
-fn outstanding_now(socket: impl AsFd) -> io::Result<c_int> {
-    /// `SIOCOUTQ` of tcp(7), which is the same number as `TIOCOUTQ`.
-    const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
-    // SAFETY: SIOCOUTQ is a valid opcode that takes a pointer to a C int and writes exactly that; it
-    // changes nothing else, and on a descriptor that is no socket it fails.
-    let count = unsafe { rustix::ioctl::ioctl(socket, Getter::<SIOCOUTQ, c_int>::new()) }?;
+fn ask<const OPCODE: Opcode>(socket: impl AsFd) -> io::Result<c_int> {
+    // SAFETY: both opcodes above take a pointer to a C int and write exactly that; they change nothing
+    // else, and on a descriptor that is no socket they fail.
+    let count = unsafe { rustix::ioctl::ioctl(socket, Getter::<OPCODE, c_int>::new()) }?;
     Ok(count)
 }

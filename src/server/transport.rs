@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::connection::{Allowance, Connection, Refusal};
 use crate::download::Line;
-use crate::server::arrival::{self, Arrival, outstanding};
+use crate::server::arrival::{self, Arrival, outstanding, undelivered};
 use crate::server::refusal;
 
 /// A peer that says nothing is asked after this long whether it is still there …
@@ -96,7 +96,7 @@ impl Transport {
         });
         while window.as_mut().poll(cx).is_ready() {
             if *written < limits.least_per_window {
-                self.line.broke(outstanding(&self.stream));
+                self.line.broke(undelivered(&self.stream));
                 // What it has not read must not lie in the kernel's buffers for as long as it likes.
                 self.connection.close();
                 return Poll::Ready(Err(io::Error::new(
@@ -175,7 +175,7 @@ impl AsyncRead for Transport {
             // The client closed its side: what it was being sent ends here. Of what was sent to its end
             // the rest may arrive yet.
             Poll::Ready(Ok(())) if buffer.filled().len() == before && line.is_sending() => {
-                line.broke(outstanding(stream));
+                line.broke(undelivered(stream));
             }
             Poll::Ready(Ok(())) => {
                 if buffer.filled().len() > before {
@@ -184,7 +184,7 @@ impl AsyncRead for Transport {
                 line.acknowledged(outstanding_if_used(line, stream));
                 line.heard();
             }
-            Poll::Ready(Err(_)) => line.broke(outstanding(stream)),
+            Poll::Ready(Err(_)) => line.broke(undelivered(stream)),
             Poll::Pending => this.arrival.poll(cx, line, stream),
         }
         read
@@ -202,7 +202,7 @@ impl AsyncWrite for Transport {
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(e)) => {
-                self.line.broke(outstanding(&self.stream));
+                self.line.broke(undelivered(&self.stream));
                 Poll::Ready(Err(e))
             }
             Poll::Pending => {
@@ -238,7 +238,7 @@ impl Drop for Transport {
     fn drop(&mut self) {
         if self.connection.is_closing() {
             // Nobody waits for what may still lie in the kernel's buffers, and nobody should pay for it.
-            self.line.broke(outstanding(&self.stream));
+            self.line.broke(undelivered(&self.stream));
             let _kept = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         } else if self.line.is_broken() {
             arrival::discard(&self.stream);

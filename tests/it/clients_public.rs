@@ -194,7 +194,7 @@ async fn the_owners_pages_follow_as_a_whole() {
     let token = program.post(&big.public[0], &[]).await.location.unwrap();
     let _partial = Partial::open(1, &token, "", MIB).await;
     browser.find("ul.entries li:first-child .tag.off").await;
-    assert!(!browser.text().await.contains("0 of 1 download,"));
+    browser.no_longer_says("0 of 1 download,").await;
     assert_eq!(browser.run("return window.sameDocument === true").await, true);
     browser.quit().await;
     stage.stop().await;

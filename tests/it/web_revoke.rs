@@ -75,7 +75,8 @@ async fn a_link_of_an_account_that_is_disabled_is_revoked_before_the_answer() {
     assert_eq!(Client::default().get(&open).await.slug(), "revoked-token");
     assert_eq!(Client::default().get(&others).await.status, 200, "nobody else's link suffers");
     let refused = browser.post("/download", &[("file", "/books/a.txt")]).await;
-    assert_eq!((refused.status, refused.location.as_deref()), (303, Some("/login")));
+    let location = refused.location.unwrap_or_default();
+    assert!(refused.status == 303 && location.starts_with("/login"), "{} {location}", refused.status);
     desk.db.close().await;
     running.stop().await;
 }

@@ -62,7 +62,7 @@ pub(crate) struct Delivery {
     /// How many bytes may leave a second time for a client that shows no resume key.
     allowance: u64,
     /// Whether it was redeemed through a trusted proxy.
-    pub(super) proxied: bool,
+    pub(crate) proxied: bool,
     /// Told of the same changes as those who wait; set where a receipt is kept of this delivery.
     teller: OnceLock<Arc<Notify>>,
 }

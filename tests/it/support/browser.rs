@@ -197,6 +197,12 @@ impl Browser {
         said
     }
 
+    /// Waits until the page does not say this any more.
+    pub async fn no_longer_says(&self, words: &str) {
+        let gone = async || (!self.text().await.contains(words)).then_some(());
+        assert!(self.until(gone).await.is_some(), "still {words:?} at {}", self.url().await);
+    }
+
     /// The addresses of all requests since this was last asked, redirections included.
     pub async fn requested(&self) -> Vec<String> {
         let log = self.driver.get_log("performance").await.unwrap();
