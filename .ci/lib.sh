@@ -17,6 +17,7 @@ declare -A packages=(
     [psql]=postgresql-client
     [node]=nodejs
     [openssl]=openssl
+    [make]=make
     [setpriv]=util-linux
     [nginx]=nginx-light
     [haproxy]=haproxy
