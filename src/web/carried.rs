@@ -8,11 +8,14 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use tokio::sync::Semaphore;
 
 use crate::web::error::WebError;
+use crate::web::extract::ClientAddress;
+use crate::web::page_turns::{Busy, Turn};
 use crate::web::state::State;
 use crate::web::storage::StorageError;
 
@@ -47,14 +50,18 @@ impl Carried {
 /// # Errors
 /// Those of the handler; [`StorageError::Interrupted`] when it could not end.
 pub async fn through<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return next.call(request).await;
     }
-    let state = request.app_data::<Data<State>>();
-    let places = state.map(|state| Arc::clone(&state.carried.places));
+    let state = request.app_data::<Data<State>>().cloned();
+    let turn = match &state {
+        Some(state) => turn_of_form(&mut request, state).await?,
+        None => None,
+    };
+    let places = state.as_ref().map(|state| Arc::clone(&state.carried.places));
     let place = match places {
         Some(places) => match tokio::time::timeout(PATIENCE, places.acquire_owned()).await {
             Ok(place) => place.ok(),
@@ -65,8 +72,21 @@ pub async fn through<B: MessageBody + 'static>(
     let answering = next.call(request);
     let carried = actix_web::rt::spawn(async move {
         let answer = answering.await;
-        drop(place);
+        drop((place, turn));
         answer
     });
     carried.await.map_err(|_| WebError::from(StorageError::Interrupted))?
+}
+
+/// The turn of a form from somebody's session. Forms of strangers have limits of their own, which answer
+/// sooner; uploads take as long as they take.
+async fn turn_of_form(request: &mut ServiceRequest, state: &State) -> Result<Option<Turn>, actix_web::Error> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_form = kind.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
+    if !is_form || state.cookies.session(request.headers()).is_none() {
+        return Ok(None);
+    }
+    let ClientAddress(address) = request.extract::<ClientAddress>().await?;
+    let turn = state.form_turns.take(address).await.ok_or(WebError::Unavailable(Busy.into()))?;
+    Ok(Some(turn))
 }

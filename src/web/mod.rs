@@ -228,6 +228,7 @@ impl App {
             shares,
             turns: Turns::default(),
             page_turns: PageTurns::default(),
+            form_turns: PageTurns::default(),
             signup: SignupRules::new(settings),
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",

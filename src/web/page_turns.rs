@@ -1,5 +1,6 @@
-//! How many pages are put together at once for one client. A page with a thousand rows takes a megabyte or
-//! two while it is made; a client that asks for a thousand of them waits for itself.
+//! How many pages are put together at once for one client, and how many of its forms are worked on. A page
+//! with a thousand rows takes a megabyte or two while it is made; a form may hash a password and wait for
+//! the database. A client that sends a thousand of them waits for itself.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,23 +27,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Nobody's turn came in time.
 #[derive(Debug, thiserror::Error)]
-#[error("too many pages are asked for at once")]
-struct Busy;
+#[error("too much is asked for at once")]
+pub struct Busy;
 
-/// Turns by address (IPv6: by /64). Only those with a page under way have an entry.
-#[derive(Default)]
-pub struct PageTurns(DashMap<IpAddr, Arc<Semaphore>>);
+/// Turns by address (IPv6: by /64). Only those with something under way have an entry. Clones are the
+/// same.
+#[derive(Clone, Default)]
+pub struct PageTurns(Arc<DashMap<IpAddr, Arc<Semaphore>>>);
 
-struct Turn<'t> {
-    turns: &'t PageTurns,
+/// Held while it is one's turn.
+pub struct Turn {
+    turns: PageTurns,
     address: IpAddr,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl PageTurns {
-    async fn take(&self, address: IpAddr) -> Option<Turn<'_>> {
+    /// Waits for the turn of the client at `address`; `None` when that does not come in time.
+    pub async fn take(&self, address: IpAddr) -> Option<Turn> {
         let address = neighbourhood(address);
-        let mut turn = Turn { turns: self, address, permit: None };
+        let mut turn = Turn { turns: self.clone(), address, permit: None };
         let turns = {
             let entry = self.0.entry(address).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
             Arc::clone(&entry)
@@ -52,7 +56,7 @@ impl PageTurns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         self.permit = None;
         // Whoever waits has the semaphore, too.

@@ -61,6 +61,8 @@ pub struct State {
     pub turns: Turns,
     /// Held while a page is put together.
     pub page_turns: PageTurns,
+    /// Held while a form from a session is worked on.
+    pub form_turns: PageTurns,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
     /// Requests that are carried to their end.
