@@ -155,12 +155,12 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         WATCHED.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut orphans) = self.orphans.take() {
-            if !orphans.acknowledged(self.outstanding()) {
-                let left = self.undelivered();
-                discard(&self.socket);
-                orphans.broke(left);
-            }
+        if let Some(mut orphans) = self.orphans.take()
+            && !orphans.acknowledged(self.outstanding())
+        {
+            let left = self.undelivered();
+            discard(&self.socket);
+            orphans.broke(left);
         }
     }
 }
