@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::download::ledger::Stream;
+use crate::download::ledger::{Stream, TWO_SEGMENTS};
 
 /// One for each connection, shared by its transport and the body that is being sent. Lives on one
 /// worker.
@@ -73,12 +73,9 @@ impl Undelivered {
     /// Whether it is no more than what a proxy that has read everything may not have acknowledged yet: it
     /// resets connections that it is done with, and its kernel acknowledges two segments at a time.
     const fn is_a_proxys_silence(self) -> bool {
-        self.unsent == 0 && self.outstanding <= SILENT_MAX
+        self.unsent == 0 && self.outstanding <= TWO_SEGMENTS
     }
 }
-
-/// Two segments of the largest size that a machine's own network has.
-const SILENT_MAX: u64 = 128 * 1024;
 
 impl Line {
     /// A body begins.

@@ -35,6 +35,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(50);
 /// How long after the last byte it may turn out that something was not read.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(60);
+/// Two segments of the largest size that a machine's own network has. A kernel acknowledges two at a time, so
+/// a program may have read this much of which the acknowledgement never left.
+pub(crate) const TWO_SEGMENTS: u64 = 128 * 1024;
 /// Sent bytes that a stream runs into are sent again without a pause if they are no more than this.
 pub(super) const SMALL_OVERLAP: u64 = 64 * 1024;
 
@@ -110,6 +113,8 @@ pub(super) struct State {
     /// The ends of streams on connections that broke, which their clients may not have read. A download
     /// manager closes a connection whose rest it asks for on others, piece by piece.
     pub(super) unread: RangeSet,
+    /// What the stream that broke last sent and its peer did not acknowledge, two segments at most.
+    pub(super) unacknowledged: Option<Range<u64>>,
     /// When the last byte left of a file that is whole.
     pub(super) whole_at: Option<Timestamp>,
     /// Whether every byte had arrived at some moment, whatever came then.
@@ -135,6 +140,16 @@ impl State {
     pub(super) fn enter(&mut self, portion: Range<u64>) {
         self.repeated.merge(&self.sent.within(&portion));
         self.sent.insert(portion);
+    }
+
+    /// A client goes on at `start`. If that lies in what it never acknowledged, and nothing else runs, it
+    /// has what comes before. A download manager asks for pieces in any order, but on many connections.
+    fn resume_at(&mut self, start: u64) {
+        let Some(lost) = self.unacknowledged.take() else { return };
+        if self.streams.is_empty() && lost.start < start && start <= lost.end {
+            self.sent.insert(lost.start..start);
+            self.handed.insert(lost.start..start);
+        }
     }
 
     /// Nothing shows that these bytes were not read.
@@ -220,6 +235,7 @@ impl Delivery {
             empty_in_vain: false,
             read: RangeSet::default(),
             unread: RangeSet::default(),
+            unacknowledged: None,
             whole_at: None,
             was_whole: false,
             next_stream: 0,
@@ -397,6 +413,7 @@ impl Delivery {
     ) -> Result<Stream, Obstacle> {
         let mut state = self.state();
         self.judge(&state, wish, lease, now)?;
+        state.resume_at(wish.range.start);
         if state.streams.is_empty() {
             state.returned = state.returned.saturating_add(1);
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use dashmap::{DashMap, Entry};
 
 pub(crate) use self::bound::Shortfall;
-pub(crate) use self::delivery::{Delivery, Denied, PATIENCE, Wish};
+pub(crate) use self::delivery::{Delivery, Denied, PATIENCE, TWO_SEGMENTS, Wish};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::proof::{Proof, second_key};
 pub(crate) use self::ranges::RangeSet;

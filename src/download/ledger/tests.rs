@@ -157,6 +157,31 @@ fn ranges_ahead_of_a_running_stream_are_served_and_the_stream_stops_where_they_b
 }
 
 #[test]
+fn a_client_that_goes_on_within_what_it_never_acknowledged_has_what_comes_before() {
+    let goes_on_at = |start: u64, other_runs: bool| {
+        let ledger = Arc::new(Ledger::default());
+        let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
+        assert_eq!(first.take(2 * MIB, NOW), Take::Send(2 * MIB));
+        first.lose(MIB);
+        drop(first);
+        let other = other_runs
+            .then(|| admit(&delivery, &ledger, 3 * MIB..4 * MIB, Proof::Address(HOME)).ok().unwrap());
+        let mut rest = admit(&delivery, &ledger, start..4 * MIB, Proof::Address(HOME)).ok().unwrap();
+        assert_eq!(rest.take(4 * MIB, NOW), Take::Send(4 * MIB - start));
+        drop(other);
+        rest.finish();
+        rest.acknowledge();
+        drop(rest);
+        delivery.progress(LEASE, NOW).arrived
+    };
+    assert!(goes_on_at(MIB, false));
+    assert!(goes_on_at(MIB + 24_548, false));
+    assert!(goes_on_at(MIB + TWO_SEGMENTS, false));
+    assert!(!goes_on_at(MIB + TWO_SEGMENTS + 1, false), "more than can be read without being acknowledged");
+    assert!(!goes_on_at(MIB + 24_548, true), "a download manager may ask for it yet");
+}
+
+#[test]
 fn a_client_that_split_a_stream_and_closed_it_gets_each_piece_after_the_others_made_it_whole() {
     let ledger = Arc::new(Ledger::default());
     let (delivery, mut first) = redeemed(&ledger, 100, 0..100);
