@@ -165,7 +165,8 @@ async fn the_owners_pages_follow_as_a_whole() {
         fill(&browser, css, text).await;
     }
     click(&browser, "main button[type=submit]").await;
-    browser.at(|url| url.ends_with(&made.page)).await;
+    let own = format!("{}{}", stage.base, made.page);
+    browser.at(|url| url == own).await;
     let said = browser.text().await;
     assert!(
         said.contains("0 of 1 download used; not viewed yet") && said.contains("No downloads yet."),

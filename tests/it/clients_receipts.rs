@@ -22,7 +22,7 @@ async fn an_owner_watches_a_download_come_break_and_end() {
         browser.find(css).await.send_keys(text).await.unwrap();
     }
     browser.find("main button[type=submit]").await.click().await.unwrap();
-    browser.at(|url| url.ends_with(LINK)).await;
+    browser.at(|url| url.ends_with(&format!("/links/{LINK}"))).await;
     let part = async || {
         // Somebody is there: the script looks only as long as that is so.
         let text = "document.dispatchEvent(new Event('pointermove')); \
