@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -219,7 +219,7 @@ async fn a_client_that_hangs_up_at_any_address_of_the_web_app_breaks_nothing() {
         fs::write(site.share.join(format!("{name}.txt")), name).unwrap();
     }
     fs::create_dir(site.share.join("folder")).unwrap();
-    run(&site, &["user", "add", "boss@example.org", "--admin", "--password-stdin"]);
+    site.run(&["user", "add", "boss@example.org", "--admin", "--password-stdin"]);
     let app = site.start();
     let mut boss = crate::support::web::Browser::at(&format!("http://{}", site.address));
     assert_eq!(boss.log_in("boss@example.org", PASSWORD).await.status, 303);
@@ -262,19 +262,6 @@ async fn a_client_that_hangs_up_at_any_address_of_the_web_app_breaks_nothing() {
         Command::new(PROGRAM).args(["audit", "verify"]).current_dir(site.dir.path()).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
     app.kill();
-}
-
-fn run(site: &WebSite, arguments: &[&str]) {
-    let mut child = Command::new(PROGRAM)
-        .args(arguments)
-        .current_dir(site.dir.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -3,11 +3,10 @@
 //! download services remember.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::config::{Settings, ShareSettings};
+use oncelink::config::Settings;
 use oncelink::files::Shares;
 use oncelink::receipt::Report;
 use oncelink::server::{self, Role, Running};
@@ -24,6 +23,7 @@ use crate::support::client::Client;
 use crate::support::links::{Made, make};
 use crate::support::serving::put_in_place;
 use crate::support::web::{Browser, PASSWORD};
+use crate::support::{for_everyone, on_free_ports};
 
 /// Both services in one process on a folder and addresses that stay, with Ada's account.
 struct Stage {
@@ -38,17 +38,8 @@ impl Stage {
         let share = folder.path().join("open");
         fs::create_dir_all(&share).unwrap();
         fs::write(share.join("file.txt"), "this is open").unwrap();
-        let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
-        settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.web.public_url = "http://127.0.0.1:0".to_owned();
-        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.download.public_url = "http://127.0.0.1:0".to_owned();
-        settings.shares = vec![ShareSettings {
-            name: "open".to_owned(),
-            path: share,
-            read: vec!["everyone".to_owned()],
-            ..ShareSettings::default()
-        }];
+        let mut settings = on_free_ports(folder.path());
+        settings.shares = vec![for_everyone("open", share)];
         let mut stage = Stage { folder, settings, running: None };
         stage.run().await;
         let desk = stage.desk().await;

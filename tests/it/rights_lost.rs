@@ -2,7 +2,6 @@
 //! transfers under way and their leases, and what strangers took through the links of who lost it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use oncelink::clock::Clock;
@@ -22,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::support::client::{Client, Partial};
 use crate::support::links::make;
+use crate::support::on_free_ports;
 use crate::support::web::{Browser, PASSWORD, START};
 use crate::support::{pattern, postgres};
 
@@ -70,14 +70,10 @@ impl Stage {
 
     async fn start_on(database: Option<String>) -> Stage {
         let folder = TempDir::new().unwrap();
-        let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
+        let mut settings = on_free_ports(folder.path());
         if let Some(database) = database {
             settings.web.database = database.into();
         }
-        settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.web.public_url = "http://127.0.0.1:0".to_owned();
-        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.download.public_url = "http://127.0.0.1:0".to_owned();
         settings.download.stop_timeout = Duration::from_secs(1);
         let readers = [("bosses", "bosses"), ("ada", "ada@example.org"), ("open", "everyone")];
         settings.shares = readers

@@ -1,10 +1,8 @@
 //! Links that are taken through a real download service: exactly as often as they may be, with the
 //! programs that people use, and not a byte more once they are revoked.
 
-use std::net::SocketAddr;
-
 use oncelink::clock::Clock;
-use oncelink::config::{Settings, ShareSettings};
+use oncelink::config::Settings;
 use oncelink::server::{self, Role, Running};
 use oncelink::web::account::NewAccount;
 use oncelink::web::accounts::Added;
@@ -18,6 +16,7 @@ use crate::support::links::{Made, make};
 use crate::support::pattern;
 use crate::support::programs::run;
 use crate::support::web::{Browser, PASSWORD, START};
+use crate::support::{for_everyone, on_free_ports};
 
 const MIB: usize = 1024 * 1024;
 
@@ -43,19 +42,10 @@ impl Stage {
         std::fs::create_dir_all(&share).unwrap();
         std::fs::write(share.join("file.txt"), "this is open").unwrap();
         std::fs::write(share.join("big.bin"), pattern(24 * MIB)).unwrap();
-        let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
-        settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.web.public_url = "http://127.0.0.1:0".to_owned();
-        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.download.public_url = "http://127.0.0.1:0".to_owned();
+        let mut settings = on_free_ports(folder.path());
         // Everybody presses from one address here.
         settings.links.presses = 0;
-        settings.shares = vec![ShareSettings {
-            name: "open".to_owned(),
-            path: share,
-            read: vec!["everyone".to_owned()],
-            ..ShareSettings::default()
-        }];
+        settings.shares = vec![for_everyone("open", share)];
         change(&mut settings);
         let clock = Clock::manual(START);
         let running = server::start(settings, Role::Both, clock.clone()).await.unwrap();

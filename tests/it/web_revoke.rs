@@ -1,9 +1,7 @@
 //! Disabling or deleting an account revokes its download links, in one process and over HTTP.
 
-use std::net::SocketAddr;
-
 use oncelink::clock::Clock;
-use oncelink::config::{Settings, ShareSettings};
+use oncelink::config::Settings;
 use oncelink::server::{self, Role, Running};
 use oncelink::web::account::NewAccount;
 use oncelink::web::accounts::Added;
@@ -14,23 +12,15 @@ use tempfile::TempDir;
 
 use crate::support::client::Client;
 use crate::support::web::{Browser, PASSWORD, START};
+use crate::support::{for_everyone, on_free_ports};
 
 /// Settings of services on free ports, with one share.
 fn settings(folder: &TempDir) -> Settings {
     let share = folder.path().join("books");
     std::fs::create_dir_all(&share).unwrap();
     std::fs::write(share.join("a.txt"), "content").unwrap();
-    let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
-    settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.web.public_url = "http://127.0.0.1:0".to_owned();
-    settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.download.public_url = "http://127.0.0.1:0".to_owned();
-    settings.shares = vec![ShareSettings {
-        name: "books".to_owned(),
-        path: share,
-        read: vec!["everyone".to_owned()],
-        ..ShareSettings::default()
-    }];
+    let mut settings = on_free_ports(folder.path());
+    settings.shares = vec![for_everyone("books", share)];
     settings
 }
 

@@ -2,12 +2,11 @@
 //! services, in the same database.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::config::{Settings, ShareSettings};
+use oncelink::config::Settings;
 use oncelink::id::{FilePath, Jti};
 use oncelink::receipt::DeliveryState;
 use oncelink::server::{self, Role, Running};
@@ -23,6 +22,7 @@ use tempfile::TempDir;
 
 use super::T0;
 use super::web::PASSWORD;
+use super::{for_everyone, on_free_ports};
 
 /// Longer than anything takes on a machine that isn't stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,18 +34,9 @@ pub(crate) const LINK: &str = "the-link";
 pub(crate) fn settings(folder: &TempDir) -> Settings {
     let share = folder.path().join("share");
     std::fs::create_dir_all(&share).unwrap();
-    let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
-    settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.web.public_url = "http://127.0.0.1:0".to_owned();
-    settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.download.public_url = "http://127.0.0.1:0".to_owned();
+    let mut settings = on_free_ports(folder.path());
     settings.download.stop_timeout = Duration::from_secs(1);
-    settings.shares = vec![ShareSettings {
-        name: "files".to_owned(),
-        path: share,
-        read: vec!["everyone".to_owned()],
-        ..ShareSettings::default()
-    }];
+    settings.shares = vec![for_everyone("files", share)];
     settings
 }
 

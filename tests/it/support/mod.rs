@@ -22,7 +22,7 @@ pub mod web;
 pub mod web_process;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,6 +192,26 @@ impl Node {
 
     pub async fn stop(mut self) {
         Box::pin(self.running.take().unwrap().stop()).await;
+    }
+}
+
+/// Settings of both services on free ports, with their data in `folder`.
+pub fn on_free_ports(folder: &Path) -> Settings {
+    let mut settings = Settings { data_dir: folder.join("data"), ..Settings::default() };
+    settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.web.public_url = "http://127.0.0.1:0".to_owned();
+    settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.download.public_url = "http://127.0.0.1:0".to_owned();
+    settings
+}
+
+/// A share that anyone who is logged in may read.
+pub fn for_everyone(name: &str, path: PathBuf) -> ShareSettings {
+    ShareSettings {
+        name: name.to_owned(),
+        path,
+        read: vec!["everyone".to_owned()],
+        ..ShareSettings::default()
     }
 }
 

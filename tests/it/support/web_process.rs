@@ -42,9 +42,15 @@ impl WebSite {
         );
         fs::write(dir.path().join("oncelink.toml"), settings).unwrap();
         let site = WebSite { dir, share, address };
+        site.run(&["user", "add", "ada@example.org", "--password-stdin"]);
+        site
+    }
+
+    /// Runs a command that asks for a password.
+    pub fn run(&self, arguments: &[&str]) {
         let mut child = Command::new(PROGRAM)
-            .args(["user", "add", "ada@example.org", "--password-stdin"])
-            .current_dir(site.dir.path())
+            .args(arguments)
+            .current_dir(self.dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -52,7 +58,6 @@ impl WebSite {
             .unwrap();
         child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
         assert!(child.wait().unwrap().success());
-        site
     }
 
     /// Starts the app, and waits until it is ready.
