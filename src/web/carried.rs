@@ -8,14 +8,12 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use tokio::sync::Semaphore;
 
+use crate::web::client_turns;
 use crate::web::error::WebError;
-use crate::web::extract::ClientAddress;
-use crate::web::page_turns::{Busy, Turn};
 use crate::web::state::State;
 use crate::web::storage::StorageError;
 
@@ -58,7 +56,7 @@ pub async fn through<B: MessageBody + 'static>(
     }
     let state = request.app_data::<Data<State>>().cloned();
     let turn = match &state {
-        Some(state) => turn_of_form(&mut request, state).await?,
+        Some(state) => client_turns::of_form(&mut request, state).await?,
         None => None,
     };
     let places = state.as_ref().map(|state| Arc::clone(&state.carried.places));
@@ -76,17 +74,4 @@ pub async fn through<B: MessageBody + 'static>(
         answer
     });
     carried.await.map_err(|_| WebError::from(StorageError::Interrupted))?
-}
-
-/// The turn of a form from somebody's session. Forms of strangers have limits of their own, which answer
-/// sooner; uploads take as long as they take.
-async fn turn_of_form(request: &mut ServiceRequest, state: &State) -> Result<Option<Turn>, actix_web::Error> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_form = kind.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
-    if !is_form || state.cookies.session(request.headers()).is_none() {
-        return Ok(None);
-    }
-    let ClientAddress(address) = request.extract::<ClientAddress>().await?;
-    let turn = state.form_turns.take(address).await.ok_or(WebError::Unavailable(Busy.into()))?;
-    Ok(Some(turn))
 }

@@ -20,6 +20,7 @@ use crate::web::accounts::AccountError;
 use crate::web::actions::ActionError;
 use crate::web::administration::Administration;
 use crate::web::carried::Carried;
+use crate::web::client_turns::ClientTurns;
 use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
@@ -31,7 +32,6 @@ use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::manage::Manage;
 use crate::web::node_ready::{NodeReady, Readiness};
 use crate::web::nodes::watch::Watch;
-use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::restored::{RestoredError, Standings};
@@ -55,6 +55,7 @@ pub mod audit;
 pub mod browse;
 pub mod carried;
 pub mod chain;
+pub mod client_turns;
 pub mod cookies;
 pub mod correspondence;
 pub mod csrf;
@@ -75,7 +76,6 @@ pub mod manage;
 pub mod node_ready;
 pub mod nodes;
 pub mod note;
-pub mod page_turns;
 pub mod pages;
 pub mod passwords;
 pub mod problem;
@@ -227,8 +227,8 @@ impl App {
             rights: Rights::new(&settings.shares),
             shares,
             turns: Turns::default(),
-            page_turns: PageTurns::default(),
-            form_turns: PageTurns::default(),
+            page_turns: ClientTurns::default(),
+            form_turns: ClientTurns::default(),
             signup: SignupRules::new(settings),
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
@@ -284,7 +284,7 @@ impl App {
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(self.state.clone()).service(
             scope("")
-                .wrap(from_fn(page_turns::in_turn))
+                .wrap(from_fn(client_turns::in_turn))
                 .wrap(from_fn(carried::through))
                 .wrap(from_fn(problem::edge))
                 .configure(handlers::routes),

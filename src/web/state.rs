@@ -15,12 +15,12 @@ use crate::id::Jti;
 use crate::web::account::Email;
 use crate::web::administration::Administration;
 use crate::web::carried::Carried;
+use crate::web::client_turns::ClientTurns;
 use crate::web::cookies::Cookies;
 use crate::web::links::patience::Patience;
 use crate::web::manage::Manage;
 use crate::web::node_ready::Readiness;
 use crate::web::nodes::watch::Watch;
-use crate::web::page_turns::PageTurns;
 use crate::web::receipts::Receipts;
 use crate::web::restored::Standings;
 use crate::web::rights::Rights;
@@ -60,9 +60,9 @@ pub struct State {
     /// Held while an action link does its work.
     pub turns: Turns,
     /// Held while a page is put together.
-    pub page_turns: PageTurns,
+    pub page_turns: ClientTurns,
     /// Held while a form from a session is worked on.
-    pub form_turns: PageTurns,
+    pub form_turns: ClientTurns,
     /// Turns for searches, which are heavy.
     pub searches: Arc<Semaphore>,
     /// Requests that are carried to their end.

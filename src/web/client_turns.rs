@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use dashmap::DashMap;
@@ -19,32 +20,32 @@ use crate::web::error::WebError;
 use crate::web::extract::ClientAddress;
 use crate::web::state::State;
 
-/// As many as a browser asks for at once.
+/// As many requests as a browser makes at once.
 const AT_ONCE: usize = 6;
 
-/// How long one waits for one's turn.
+/// The maximum wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Nobody's turn came in time.
+/// The turn did not come in time.
 #[derive(Debug, thiserror::Error)]
 #[error("too much is asked for at once")]
-pub struct Busy;
+struct Busy;
 
 /// Turns by address (IPv6: by /64). Only those with something under way have an entry. Clones are the
 /// same.
 #[derive(Clone, Default)]
-pub struct PageTurns(Arc<DashMap<IpAddr, Arc<Semaphore>>>);
+pub struct ClientTurns(Arc<DashMap<IpAddr, Arc<Semaphore>>>);
 
-/// Held while it is one's turn.
+/// Held while the client's request is worked on; dropping it lets the next one in.
 pub struct Turn {
-    turns: PageTurns,
+    turns: ClientTurns,
     address: IpAddr,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl PageTurns {
+impl ClientTurns {
     /// Waits for the turn of the client at `address`; `None` when that does not come in time.
-    pub async fn take(&self, address: IpAddr) -> Option<Turn> {
+    async fn take(&self, address: IpAddr) -> Option<Turn> {
         let address = neighbourhood(address);
         let mut turn = Turn { turns: self.clone(), address, permit: None };
         let turns = {
@@ -83,6 +84,22 @@ pub async fn in_turn(
     next.call(request).await
 }
 
+/// The turn of a form from somebody's session; none for any other request. Strangers' forms have limits of
+/// their own, which answer sooner, and uploads take as long as they take.
+///
+/// # Errors
+/// When it does not come in time.
+pub async fn of_form(request: &mut ServiceRequest, state: &State) -> Result<Option<Turn>, actix_web::Error> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_form = kind.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
+    if !is_form || state.cookies.session(request.headers()).is_none() {
+        return Ok(None);
+    }
+    let ClientAddress(address) = request.extract::<ClientAddress>().await?;
+    let turn = state.form_turns.take(address).await.ok_or(WebError::Unavailable(Busy.into()))?;
+    Ok(Some(turn))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -93,7 +110,7 @@ mod tests {
 
     #[actix_web::test]
     async fn one_client_waits_for_itself_and_for_nobody_else() {
-        let turns = PageTurns::default();
+        let turns = ClientTurns::default();
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
         let mut taken = Vec::new();
         for _ in 0..AT_ONCE {
