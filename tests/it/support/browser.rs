@@ -268,12 +268,14 @@ impl Browser {
         }
     }
 
-    /// The downloads that are complete, by name.
+    /// The downloads that are complete and not empty, by name.
     pub fn downloads(&self) -> Vec<PathBuf> {
         let mut files: Vec<_> = fs::read_dir(self.home.path().join("downloads"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| !is_unfinished(path))
+            // Chromium takes the name with an empty file before it moves the download there.
+            .filter(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0))
             .collect();
         files.sort();
         files
