@@ -12,8 +12,11 @@ use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, pattern};
 
 const MIB: usize = 1024 * 1024;
-/// What may leave for one link of 64 MiB without the key, and a little for the heads of answers.
-const MOST: u64 = (64 + 8) * MIB as u64 + 200_000;
+
+/// What may leave for one link without the key, and a little for the heads of answers.
+fn most(content: &[u8]) -> u64 {
+    (content.len() + 8 * MIB + 200_000) as u64
+}
 
 async fn aria2(home: &TempDir, link: &str) -> Ended {
     let arguments = [
@@ -58,18 +61,20 @@ async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
         return;
     }
     let node = Node::start().await;
-    let content = pattern(64 * MIB);
+    let content = pattern(32 * MIB);
     node.put("a.bin", &content);
     for round in 1..=2 {
         let home = TempDir::new().unwrap();
         let link = node.link("a.bin");
-        let line = Line { speed: Some(MIB as u32), ..Line::default() };
+        // Slow enough that little lies unread before an aria2 that waits for a processor: what it
+        // leaves unread, where another connection went on, it fetches again.
+        let line = Line { speed: Some(384 * 1024), ..Line::default() };
         let proxy = Proxy::start(node.address, line).await;
         let done = aria2(&home, &proxy.link(&link)).await;
         assert_eq!(done.code, Some(0), "round {round}: {done:?}\n{:#?}", proxy.requests());
         assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
         assert_eq!(proxy.most_at_once(), 16, "round {round}");
-        assert!(proxy.carried() <= MOST, "round {round}: {}", proxy.carried());
+        assert!(proxy.carried() <= most(&content), "round {round}: {}", proxy.carried());
         assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     }
     node.stop().await;
@@ -91,7 +96,7 @@ async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
     assert_eq!(done.code, Some(0), "{done:?}\n{:#?}", proxy.requests());
     assert!(fs::read(home.path().join("a.bin")).unwrap() == content);
     assert_eq!(proxy.cuts(), 6);
-    assert!(proxy.carried() <= MOST, "{}", proxy.carried());
+    assert!(proxy.carried() <= most(&content), "{}", proxy.carried());
     assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     node.stop().await;
 }

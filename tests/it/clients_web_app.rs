@@ -135,6 +135,7 @@ async fn everything_can_be_done_with_the_keyboard_alone() {
     out.send_keys(Key::Enter).await.unwrap();
     browser.at(|url| url.ends_with("/login")).await;
     // The field for the address has the focus from the start.
+    browser.find("#email:focus").await;
     for text in ["ada@example.org", "\t", PASSWORD, "\n"] {
         press(&browser, text).await;
     }
