@@ -8,9 +8,10 @@ use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::server::{self, Role};
 use rustix::process::Signal;
-use sqlx::Connection;
+use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
+use crate::support::postgres::empty_schema;
 use crate::support::process::{Answer, Download, PROGRAM, Site, signal, wait_for};
 use crate::support::web::{FORM, form};
 use crate::support::web_process::WebSite;
@@ -191,14 +192,17 @@ fn an_address_that_another_program_has_is_said_at_once() {
 }
 
 #[actix_web::test]
-async fn a_stop_that_cuts_requests_off_panics_nowhere() {
-    let site = WebSite::new(None, "");
+async fn a_stop_that_cuts_requests_off_panics_nowhere_and_waits_for_no_database() {
+    let Some(database) = empty_schema().await else { return };
+    let site = WebSite::new(None, &format!("database = '{database}'"));
     let mut app = site.start();
     let ada = site.ada().await;
-    // Nobody can write into the database, so what is asked for holds its connection until the end.
-    let database = format!("sqlite://{}", site.dir.path().join("data/web/oncelink.sqlite").display());
-    let mut lock = sqlx::SqliteConnection::connect(&database).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut lock).await.unwrap();
+    // The database answers nobody any more, so what is asked for holds its connection until the end.
+    let mut lock = sqlx::AnyConnection::connect(&database).await.unwrap();
+    let tables = "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = current_schema()";
+    let tables: String = sqlx::query_scalar(tables).fetch_one(&mut lock).await.unwrap();
+    let hold = format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut lock).await.unwrap();
     let mut waiting = Vec::new();
     for n in 0..8 {
         let form = form(&[("folder", "/open"), ("name", &format!("folder {n}")), ("csrf", &ada.csrf)]);
@@ -214,13 +218,15 @@ async fn a_stop_that_cuts_requests_off_panics_nowhere() {
         .unwrap();
         waiting.push(stream);
     }
-    // Whatever was accepted before this is under way.
-    assert_eq!(app.readiness(), Some(200));
+    // By now they were accepted.
+    let health = Download::begin(site.address, "/healthz", "").and_then(Download::finish).unwrap();
+    assert_eq!(health.status, 200);
     signal(app.id(), Signal::TERM);
     wait_for("the end", || app.ended().is_some());
     drop(waiting);
     let log = site.log();
+    assert!(log.contains("requests are cut off by the end"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
     assert_eq!(app.ended().unwrap().code(), Some(0), "{log}");
-    drop(lock);
+    lock.close().await.unwrap();
 }
