@@ -19,6 +19,7 @@ pub mod receipt;
 pub mod secret;
 pub mod server;
 pub mod standing;
+mod tasks;
 pub mod telemetry;
 pub mod token;
 pub mod used_tokens;

@@ -61,7 +61,20 @@ const NO_WORKERS: &str = "actix_server=warn";
 pub fn start(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
     let (writer, guard) = writer();
     subscriber(settings, writer)?.try_init().map_err(TelemetryError::Twice)?;
+    tell_of_panics();
     Ok(guard)
+}
+
+/// Makes every panic an error in the log, beside what the program prints of it: whatever was under way
+/// there is not done, and where nobody waits for it nobody else would say so.
+fn tell_of_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        let (thread, place) = (std::thread::current(), panic.location());
+        let (file, line) = place.map_or(("", 0), |place| (place.file(), place.line()));
+        tracing::error!(thread = thread.name(), file, line, "a thread panicked: report this as a bug");
+    }));
 }
 
 fn writer() -> (NonBlocking, WorkerGuard) {
@@ -165,5 +178,15 @@ mod tests {
             source: EnvFilter::try_new("x=nonsense").unwrap_err(),
         };
         assert!(chain(&error).starts_with("`x=` is no log level: "), "{}", chain(&error));
+    }
+
+    #[test]
+    fn a_panic_is_an_error_in_the_log_and_does_not_quote_what_may_be_a_secret() {
+        tell_of_panics();
+        let line = written("info", LogFormat::Text, || {
+            assert!(std::panic::catch_unwind(|| std::panic::panic_any("eyJ")).is_err());
+        });
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(line.contains("ERROR") && line.contains("telemetry.rs") && !line.contains("eyJ"), "{line}");
     }
 }

@@ -19,10 +19,8 @@ use tokio::time::Sleep;
 use crate::clock::Clock;
 use crate::download::ledger::{PATIENCE, Stream, Take};
 use crate::download::line::Line;
+use crate::download::portions::{PORTION, Portions};
 use crate::files::{Glance, OpenFile};
-
-/// Bytes read and written at a time: small enough to stay in a core's cache on the way through.
-pub(crate) const PORTION: usize = 128 * 1024;
 
 /// Streams one range of a file.
 pub(crate) struct FileBody {
@@ -31,6 +29,7 @@ pub(crate) struct FileBody {
     file: OpenFile,
     clock: Clock,
     line: Line,
+    portions: Portions,
     size: u64,
     step: Step,
 }
@@ -67,8 +66,14 @@ pub(crate) enum BodyError {
 }
 
 impl FileBody {
-    /// The bytes of `stream`, sent over `line`.
-    pub(crate) fn new(stream: Stream, file: OpenFile, clock: Clock, line: Line) -> FileBody {
+    /// The bytes of `stream`, sent over `line` in `portions`.
+    pub(crate) fn new(
+        stream: Stream,
+        file: OpenFile,
+        clock: Clock,
+        line: Line,
+        portions: Portions,
+    ) -> FileBody {
         let size = stream.remaining();
         let stream = if size == 0 {
             // Nobody asks a body without bytes for them.
@@ -78,13 +83,14 @@ impl FileBody {
             line.begin();
             Some(stream)
         };
-        FileBody { size, stream, file, clock, line, step: Step::Next }
+        FileBody { size, stream, file, clock, line, portions, step: Step::Next }
     }
 
     /// Begins with the next portion; answers its bytes if they are at hand, or that all are sent.
     fn begin(&mut self) -> Result<Begun, BodyError> {
         let Some(stream) = &mut self.stream else { return Ok(Begun::End) };
-        match stream.take(PORTION as u64, self.clock.now()) {
+        let room = self.line.make_room(&self.portions, stream.remaining());
+        match stream.take(room, self.clock.now()) {
             Take::End => {
                 if let Some(stream) = self.stream.take() {
                     self.line.hand_over(stream);

@@ -125,7 +125,7 @@ async fn download(
         Outcome::Stream { stream, file, part, tag } => {
             let head = response::head(&wanted.grant, file.version(), &part, Agent::of(request.headers()));
             let line = request.conn_data::<Line>().cloned().unwrap_or_default();
-            let body = FileBody::new(stream, file, state.clock.clone(), line);
+            let body = FileBody::new(stream, file, state.clock.clone(), line, state.portions.clone());
             Ok(response::file(head, tag.reveal(), body))
         }
     }

@@ -12,6 +12,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::download::ledger::{Stream, TWO_SEGMENTS};
+use crate::download::portions::{PORTION, Portions};
+
+/// HTTP's dispatcher gathers what it writes in a buffer of this size …
+pub const WRITE_BUFFER: usize = 256 * 1024;
+/// … keeps it from answer to answer unless it grew larger, and begins with one of this size.
+const FIRST_BUFFER: usize = 8 * 1024;
+/// What the head of an answer takes of it.
+const HEAD: usize = 1024;
 
 /// One for each connection, shared by its transport and the body that is being sent. Lives on one
 /// worker.
@@ -34,6 +42,54 @@ struct State {
     tails: RefCell<VecDeque<Tail>>,
     /// Streams that were acknowledged since the client last said something.
     acknowledged: RefCell<Vec<Stream>>,
+    buffer: Buffer,
+}
+
+/// The dispatcher's buffer, which can't be asked: how large it has become, as buffers grow.
+#[derive(Default)]
+struct Buffer {
+    /// Beyond [`FIRST_BUFFER`].
+    grown: Cell<usize>,
+    /// Bytes in it, counted as long as they may be there.
+    filled: Cell<usize>,
+    /// Where `grown` is counted.
+    portions: RefCell<Option<Portions>>,
+}
+
+impl Buffer {
+    fn size(&self) -> usize {
+        FIRST_BUFFER + self.grown.get()
+    }
+
+    fn fill(&self, portions: &Portions, bytes: usize) {
+        let (size, filled) = (self.size(), self.filled.get().saturating_add(bytes));
+        self.filled.set(filled);
+        if filled > size {
+            let more = filled.max(size.saturating_mul(2)) - size;
+            portions.add(more);
+            self.grown.set(self.grown.get().saturating_add(more));
+            self.portions.borrow_mut().get_or_insert_with(|| portions.clone());
+        }
+    }
+
+    fn empty(&self) {
+        self.filled.set(0);
+        if self.size() > WRITE_BUFFER {
+            self.let_go();
+        }
+    }
+
+    fn let_go(&self) {
+        if let Some(portions) = &*self.portions.borrow() {
+            portions.remove(self.grown.take());
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.let_go();
+    }
 }
 
 /// A stream whose last byte was handed on.
@@ -88,6 +144,20 @@ impl Line {
         self.0.sending.get()
     }
 
+    /// Counts room for the next portion of `remaining` bytes in the connection's buffer, and returns how
+    /// large it may be: as large as the buffer is anyway, or as the budget has it.
+    pub(crate) fn make_room(&self, portions: &Portions, remaining: u64) -> u64 {
+        let buffer = &self.0.buffer;
+        if buffer.filled.get() == 0 {
+            buffer.fill(portions, HEAD);
+        }
+        let free = buffer.size().saturating_sub(buffer.filled.get());
+        let room = portions.size().max(free.min(PORTION));
+        let room = usize::try_from(remaining).map_or(room, |remaining| remaining.min(room));
+        buffer.fill(portions, room);
+        room as u64
+    }
+
     /// Bytes were handed on, and more are to come.
     pub(crate) fn fill(&self) {
         self.0.full.set(true);
@@ -123,6 +193,7 @@ impl Line {
     pub fn flushed(&self) -> bool {
         let written = self.0.written.get();
         self.0.flushed.set(written);
+        self.0.buffer.empty();
         for tail in self.0.tails.borrow_mut().iter_mut().filter(|tail| tail.end.is_none()) {
             tail.end = Some(written);
             tail.stream.finish();
@@ -216,5 +287,48 @@ fn move_acknowledged(tails: &mut VecDeque<Tail>, to: &mut Vec<Stream>, acknowled
     while let Some(mut tail) = tails.pop_front_if(|tail| tail.end.is_some_and(|end| end <= acknowledged)) {
         tail.stream.acknowledge();
         to.push(tail.stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: u64 = 1 << 30;
+
+    #[test]
+    fn a_thousand_connections_that_are_not_read_hold_little_more_than_the_budget() {
+        let portions = Portions::default();
+        let lines: Vec<Line> = std::iter::repeat_with(Line::default).take(4096).collect();
+        let sizes: Vec<u64> = lines.iter().map(|line| line.make_room(&portions, FILE)).collect();
+        assert_eq!(sizes.first(), Some(&(PORTION as u64)), "nobody else holds anything");
+        assert!(sizes.is_sorted_by(|a, b| a >= b));
+        assert_eq!(sizes.last(), Some(&(16 * 1024)));
+        assert!(portions.held() < (32 << 20) + 4096 * 17 * 1024, "{}", portions.held());
+        // Whoever has a large buffer goes on with it, and whoever comes gets a small one.
+        for line in &lines {
+            line.flushed();
+        }
+        let before = portions.held();
+        assert!(lines[0].make_room(&portions, FILE) >= PORTION as u64 - HEAD as u64);
+        assert_eq!(portions.held(), before);
+        drop(lines);
+        assert_eq!(portions.held(), 0);
+    }
+
+    #[test]
+    fn answers_that_follow_each_other_are_counted_together_and_a_large_buffer_is_given_back() {
+        let (portions, line) = (Portions::default(), Line::default());
+        assert_eq!(line.make_room(&portions, 100), 100);
+        assert_eq!(portions.held(), 0, "it fits into what every connection has");
+        for _ in 0..3 {
+            assert_eq!(line.make_room(&portions, FILE), PORTION as u64);
+        }
+        assert!(portions.held() > 3 * PORTION - FIRST_BUFFER);
+        line.flushed();
+        assert_eq!(portions.held(), 0, "the dispatcher lets go of what is larger than it keeps");
+        assert_eq!(line.make_room(&portions, FILE), PORTION as u64);
+        line.flushed();
+        assert!(portions.held() >= PORTION - FIRST_BUFFER, "and keeps what is not");
     }
 }

@@ -13,6 +13,7 @@ pub mod key_source;
 mod ledger;
 mod line;
 pub mod pages;
+mod portions;
 mod problem;
 mod readiness;
 pub mod receipts;
@@ -25,5 +26,5 @@ mod state;
 mod very_file;
 
 pub use handlers::handle;
-pub use line::{Line, Orphans, Undelivered};
+pub use line::{Line, Orphans, Undelivered, WRITE_BUFFER};
 pub use state::DownloadState;

@@ -15,7 +15,7 @@ use crate::client_address::Caller;
 use crate::clock::Timestamp;
 use crate::config::Resume;
 use crate::download::conditions::{Conditions, Part, Precondition};
-use crate::download::ledger::{Delivery, Denied, Entered, Proof, Stream, Wish, second_key};
+use crate::download::ledger::{Delivery, Denied, Entered, Ledger, Proof, Stream, Wish, second_key};
 use crate::download::problem::Refusal;
 use crate::download::receipts::Claim;
 use crate::download::reservation::reserve;
@@ -428,23 +428,36 @@ async fn claim(
     let used = UsedToken { jti: grant.jti, marked_at: now, forget_at, mark };
     let state = state.clone();
     let claim = async move {
+        let mut claiming = Claiming { ledger: &state.ledger, delivery: Some(delivery.clone()) };
         let answer = match receipt {
             None => state.store.claim(used).await,
             Some(receipt) => claim_with_receipt(&state, used, receipt, &delivery).await,
         };
         match answer {
-            Ok(Use::First) => Ok(Claimed::First(delivery.open(&state.ledger, range))),
-            Ok(Use::Replay(before)) => {
-                state.ledger.forget(&delivery);
-                Ok(Claimed::Replay(before))
+            Ok(Use::First) => {
+                claiming.delivery = None;
+                Ok(Claimed::First(delivery.open(&state.ledger, range)))
             }
-            Err(e) => {
-                state.ledger.forget(&delivery);
-                Err(e)
-            }
+            Ok(Use::Replay(before)) => Ok(Claimed::Replay(before)),
+            Err(e) => Err(e),
         }
     };
     CarriedThrough(Some(Box::pin(claim))).await
+}
+
+/// A delivery that is being claimed. If it was not redeemed when this is dropped, by a panic too, it is
+/// forgotten, so that nobody waits for it: the store tells the next one what came of it.
+struct Claiming<'a> {
+    ledger: &'a Ledger,
+    delivery: Option<Arc<Delivery>>,
+}
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        if let Some(delivery) = &self.delivery {
+            self.ledger.forget(delivery);
+        }
+    }
 }
 
 /// Claims a token of which a receipt is kept. Both records are made at once, and both are durable before

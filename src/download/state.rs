@@ -15,6 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{Resume, Settings};
 use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
+use crate::download::portions::Portions;
 use crate::download::problem::Refusal;
 use crate::download::receipts::Receipts;
 use crate::download::shared_store;
@@ -44,6 +45,8 @@ pub struct DownloadState {
     pub(crate) lease_max: Duration,
     pub(crate) max_lifetime: Duration,
     pub(crate) addresses: ClientAddresses,
+    /// How much of the files that are being sent lies in memory.
+    pub(crate) portions: Portions,
     /// What may be sent again without the resume key behind a trusted proxy.
     pub(crate) resend_proxied: u64,
     /// The file of the key by which this node shows that it is one of the web app's.
@@ -93,6 +96,7 @@ impl DownloadState {
                 settings.download.proxy_header,
                 "download",
             ),
+            portions: Portions::default(),
             resend_proxied: settings.download.resend_proxied,
             node_key: settings.node_key_file(),
             web_url: settings.web.public_url.clone(),

@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -80,6 +81,12 @@ impl DataDir {
         Ok(dir)
     }
 
+    /// Whether another process holds it now.
+    #[must_use]
+    pub fn is_held(path: &Path) -> bool {
+        path.exists() && matches!(DataDir::hold_alone(path), Err(DataDirError::InUse(_)))
+    }
+
     /// Makes it if there is none, and has it alone: no service runs on it meanwhile.
     ///
     /// # Errors
@@ -102,7 +109,7 @@ impl DataDir {
             .open(path.join("services.lock"))
             .map_err(failed)?;
         give_to_owner_of(path, &lock).map_err(failed)?;
-        match rustix::fs::flock(&lock, how) {
+        match flock_patiently(&lock, how) {
             Ok(()) => Ok(Some(DataDir { path: path.to_owned(), _lock: lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(failed(errno.into())),
@@ -159,6 +166,17 @@ pub fn restore_mark(data_dir: &Path) -> PathBuf {
 /// When that fails.
 pub fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A start may just be looking whether it is alone.
+fn flock_patiently(lock: &File, how: FlockOperation) -> Result<(), rustix::io::Errno> {
+    for _ in 0..10 {
+        match rustix::fs::flock(lock, how) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::park_timeout(Duration::from_millis(5)),
+            answer => return answer,
+        }
+    }
+    rustix::fs::flock(lock, how)
 }
 
 /// A lock that root made in somebody else's data directory is that somebody's, who could not open it

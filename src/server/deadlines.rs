@@ -11,10 +11,11 @@ use std::task::{Context, Poll};
 use tokio::time::{Instant, Sleep};
 
 use crate::connection::{Connection, Late, Place, Refusal};
+use crate::tasks::Within;
 
 /// One connection, served until it ends, is too late, or must make room.
 pub(super) struct Bounded<F> {
-    dispatcher: Pin<Box<F>>,
+    dispatcher: Within<F>,
     connection: Connection,
     timer: Option<Pin<Box<Sleep>>>,
     armed: bool,
@@ -24,7 +25,7 @@ pub(super) struct Bounded<F> {
 
 impl<F> Bounded<F> {
     pub(super) fn new(dispatcher: F, connection: Connection, place: Place) -> Bounded<F> {
-        Bounded { dispatcher: Box::pin(dispatcher), connection, timer: None, armed: false, _place: place }
+        Bounded { dispatcher: Within::here(dispatcher), connection, timer: None, armed: false, _place: place }
     }
 
     /// Waits for the end of the present phase; ready when that is past.
@@ -58,7 +59,7 @@ impl<E, F: Future<Output = Result<(), E>>> Future for Bounded<F> {
             return Poll::Ready(Ok(()));
         }
         loop {
-            if let Poll::Ready(ended) = this.dispatcher.as_mut().poll(cx) {
+            if let Poll::Ready(ended) = Pin::new(&mut this.dispatcher).poll(cx) {
                 return Poll::Ready(ended);
             }
             match this.poll_deadline(cx) {

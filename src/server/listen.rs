@@ -19,6 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ConnectionLimits;
 use crate::connection::{Connection, Connections, Place};
+use crate::download::WRITE_BUFFER;
 use crate::server::deadlines::Bounded;
 use crate::server::requests::{self, Answer};
 use crate::server::transport::Transport;
@@ -30,9 +31,6 @@ const BACKLOG: i32 = 4096;
 const GIVING_WAY: usize = 256;
 /// A peer that is told to go has this long to do so.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Responses are gathered up to this size before they are written. More than one portion of a file
-/// and its head, so that the dispatcher keeps the buffer instead of allocating it each time.
-const WRITE_BUFFER: usize = 256 * 1024;
 
 /// What an operator may set for a listener.
 #[derive(Clone)]
@@ -118,6 +116,8 @@ where
             // A client that closes its side has hung up: what runs for it ends at once, so that
             // its next connection finds the way clear.
             .h1_allow_half_closed(false)
+            // More than one portion of a file and its head, so that the dispatcher keeps the buffer
+            // instead of allocating it each time.
             .h1_write_buffer_size(WRITE_BUFFER)
             .local_addr(address)
             .on_connect_ext(|transport: &Transport, data| {

@@ -5,13 +5,13 @@ mod announce;
 mod arrival;
 pub mod data_dir;
 mod deadlines;
+mod door;
 mod host;
 mod listen;
 mod refusal;
 mod requests;
 mod signals;
 mod spawned;
-mod supervise;
 mod time;
 mod transport;
 
@@ -19,7 +19,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_server::Server;
 use actix_web::middleware::from_fn;
@@ -39,6 +39,7 @@ use crate::id::Jti;
 use crate::secret::RandomError;
 use crate::server::announce::announce;
 use crate::server::data_dir::{DataDir, DataDirError, make_private};
+use crate::server::door::Door;
 use crate::server::listen::Limits;
 use crate::server::signals::Signals;
 use crate::server::spawned::Spawned;
@@ -53,6 +54,11 @@ use crate::web::revocations::{RevokeError, RevokeTokens};
 
 /// How long a download service by itself waits at start for the web app's word.
 const GREETING: Duration = Duration::from_secs(1);
+
+/// What a stop may take beyond `download.stop_timeout`.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether another process has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +139,17 @@ pub enum ServeError {
     Server(#[source] io::Error),
 }
 
+impl ServeError {
+    /// Whether another process has what this one needs.
+    fn is_in_use(&self) -> bool {
+        match self {
+            ServeError::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+            ServeError::Store(error) => matches!(error, StoreOpenError::InUse { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// Serves until SIGINT or SIGTERM, or until a listener fails. Another of these signals ends the
 /// waiting for what is still under way. Once the services answer, the `warnings` are looked for and logged.
 ///
@@ -146,7 +163,7 @@ pub async fn run(
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     make_default_shares(&settings);
     let mut running = tokio::select! {
-        started = Box::pin(start(settings, role, Clock::wall())) => started?,
+        started = Box::pin(start_after_another(settings, role)) => started?,
         () = signals.stop() => return Ok(()),
     };
     announce(&running);
@@ -163,6 +180,28 @@ pub async fn run(
     tracing::info!("stopping: transfers under way may finish");
     Box::pin(running.stop_unless(signals.stop())).await;
     failed
+}
+
+/// Starts, and waits for another process on the same data directory that is about to end: it may have
+/// transfers to finish for as long as `download.stop_timeout`.
+async fn start_after_another(settings: Settings, role: Role) -> Result<Running, ServeError> {
+    let until = Instant::now() + settings.download.stop_timeout + STOP_PATIENCE;
+    let mut waiting = false;
+    loop {
+        let error = match Box::pin(start(settings.clone(), role, Clock::wall())).await {
+            Err(error) if error.is_in_use() && Instant::now() < until => error,
+            ended => return ended,
+        };
+        if !waiting {
+            // An address that some other program has is not given up for us.
+            if !DataDir::is_held(&settings.data_dir) {
+                return Err(error);
+            }
+            tracing::warn!(cause = chain(&error), "waiting for another process to end");
+            waiting = true;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Makes the folders of the shares that are there by default, so that the binary alone is all one needs.
@@ -322,8 +361,9 @@ impl Running {
     async fn serve_web(&mut self, listener: TcpListener, app: web::App) -> Result<(), ServeError> {
         self.web = listener.local_addr().ok();
         self.first_admin_link = app.first_admin_link().await?;
+        let door = Door::of(&listener).map_err(ServeError::Server)?;
         let server = web_server(listener, &app, &self.settings, &self.connections);
-        self.spawned.server(server.map_err(ServeError::Server)?);
+        self.spawned.server(server.map_err(ServeError::Server)?, door);
         let looked_after = app.clone();
         self.spawned.task("keeping the web app", move || {
             let app = looked_after.clone();
@@ -411,13 +451,14 @@ impl Running {
             stop_timeout: self.settings.download.stop_timeout,
         };
         let data = Data::from(state.clone());
+        let door = Door::of(&listener).map_err(ServeError::Server)?;
         let server = listen::serve(listener, limits, move || {
             App::new()
                 .wrap(from_fn(host::refuse_invalid))
                 .app_data(data.clone())
                 .default_service(routes::to(crate::download::handle))
         });
-        self.spawned.server(server.map_err(ServeError::Server)?);
+        self.spawned.server(server.map_err(ServeError::Server)?, door);
         let looked_after = state.clone();
         self.spawned.task("keeping the download service", move || looked_after.clone().look_after());
         self.download_state = Some(state);
@@ -436,6 +477,7 @@ impl Running {
             shared: download.used_tokens.is_postgres(),
             lease: download.lease,
             lease_max: download.lease_max,
+            health: self.spawned.health().clone(),
         };
         let receipts = Receipts::open(&self.settings.download_dir(), store, clock, rules).await?;
         match web_app {
@@ -469,6 +511,13 @@ impl Running {
     /// [`Running::stop`], but what is under way is waited for only until `at_once` is ready.
     async fn stop_unless(self, at_once: impl Future<Output = ()>) {
         self.spawned.health().begin_stop();
+        tokio::select! {
+            () = Box::pin(self.end(at_once)) => {}
+            () = self.spawned.attend_to_doors() => {}
+        }
+    }
+
+    async fn end(&self, at_once: impl Future<Output = ()>) {
         let mails = async {
             if let Some(app) = &self.web_app {
                 Box::pin(app.finish_mails()).await;

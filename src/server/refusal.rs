@@ -9,19 +9,27 @@ const HEAD_TOO_LARGE: &str = "The headers of this request are larger than 32 KiB
 const HEAD_TOO_SLOW: &str = "The request did not arrive in time. Try again.\n";
 /// What somebody reads who finds no place.
 pub(super) const CROWDED: &str = "The service is very busy. Try again in a few seconds.\n";
+/// What somebody reads who comes while the service stops.
+pub(super) const STOPPING: &str = "The service is restarting. Try again in a few seconds.\n";
 /// When it is worth trying again, in seconds.
 pub(super) const RETRY_AFTER: &str = "5";
 
 /// The whole response.
 pub(super) fn response(refusal: Refusal) -> String {
-    let (status, extra, text) = match refusal {
-        Refusal::HeadTooLarge => ("431 Request Header Fields Too Large", String::new(), HEAD_TOO_LARGE),
-        Refusal::HeadTooSlow => ("408 Request Timeout", String::new(), HEAD_TOO_SLOW),
-        Refusal::Crowded => ("503 Service Unavailable", format!("retry-after: {RETRY_AFTER}\r\n"), CROWDED),
-    };
+    match refusal {
+        Refusal::HeadTooLarge => plain("431 Request Header Fields Too Large", "", HEAD_TOO_LARGE),
+        Refusal::HeadTooSlow => plain("408 Request Timeout", "", HEAD_TOO_SLOW),
+        Refusal::Crowded => plain("503 Service Unavailable", RETRY_AFTER, CROWDED),
+    }
+}
+
+/// A response in plain text, after which the connection is closed; `retry_after` may be empty.
+pub(super) fn plain(status: &str, retry_after: &str, text: &str) -> String {
+    let retry =
+        if retry_after.is_empty() { String::new() } else { format!("retry-after: {retry_after}\r\n") };
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
-         cache-control: private, no-store\r\nx-content-type-options: nosniff\r\n{extra}connection: close\r\n\r\n{text}",
+         cache-control: private, no-store\r\nx-content-type-options: nosniff\r\n{retry}connection: close\r\n\r\n{text}",
         text.len(),
     )
 }

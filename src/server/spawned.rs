@@ -7,7 +7,8 @@ use actix_server::{Server, ServerHandle};
 use tokio::task::JoinHandle;
 
 use crate::health::Health;
-use crate::server::supervise::{Patience, supervise};
+use crate::server::door::Door;
+use crate::tasks::{Patience, Task};
 
 /// Servers and tasks. Dropped, it leaves nothing running.
 #[derive(Default)]
@@ -15,7 +16,8 @@ pub(super) struct Spawned {
     health: Health,
     servers: Vec<JoinHandle<io::Result<()>>>,
     handles: Vec<ServerHandle>,
-    tasks: Vec<JoinHandle<()>>,
+    doors: Vec<Door>,
+    tasks: Vec<Task>,
 }
 
 impl Spawned {
@@ -28,7 +30,9 @@ impl Spawned {
         self.health = health;
     }
 
-    pub(super) fn server(&mut self, server: Server) {
+    /// Runs a server; its `door` is attended to while it stops.
+    pub(super) fn server(&mut self, server: Server, door: Door) {
+        self.doors.push(door);
         self.handles.push(server.handle());
         self.servers.push(tokio::spawn(server));
     }
@@ -39,7 +43,7 @@ impl Spawned {
         F: Fn() -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        self.tasks.push(supervise(&self.health, Patience::default(), name, make));
+        self.tasks.push(Task::local(&self.health, Patience::default(), name, make));
     }
 
     /// Waits until a server ends by itself.
@@ -54,9 +58,15 @@ impl Spawned {
         futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
     }
 
+    /// Tells whoever comes that the services stop. Never ends.
+    pub(super) async fn attend_to_doors(&self) {
+        futures_util::future::join_all(self.doors.iter().map(Door::attend)).await;
+        std::future::pending().await
+    }
+
     pub(super) fn stop_tasks(&self) {
         for task in &self.tasks {
-            task.abort();
+            task.end();
         }
     }
 }

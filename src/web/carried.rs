@@ -12,6 +12,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use tokio::sync::Semaphore;
 
+use crate::tasks::Within;
 use crate::web::client_turns;
 use crate::web::error::WebError;
 use crate::web::state::State;
@@ -68,10 +69,10 @@ pub async fn through<B: MessageBody + 'static>(
         None => None,
     };
     let answering = next.call(request);
-    let carried = actix_web::rt::spawn(async move {
+    let carried = actix_web::rt::spawn(Within::here(async move {
         let answer = answering.await;
         drop((place, turn));
         answer
-    });
+    }));
     carried.await.map_err(|_| WebError::from(StorageError::Interrupted))?
 }

@@ -536,11 +536,17 @@ impl App {
         }
     }
 
-    /// Closes the database, after what is under way.
+    /// Closes the database, after what is under way. A database that does not answer is not waited for.
     pub async fn close(&self) {
         if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
         }
+        if tokio::time::timeout(CLOSE_PATIENCE, Box::pin(self.close_database())).await.is_err() {
+            tracing::warn!("the account database does not answer, and is left as it is");
+        }
+    }
+
+    async fn close_database(&self) {
         Box::pin(self.flush_views()).await;
         if let Err(error) = self.state.standings.advance().await {
             let cause = crate::telemetry::chain(&error);

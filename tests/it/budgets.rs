@@ -1,12 +1,16 @@
 //! What strangers and accounts may have written or mailed, and that nothing is made twice.
 
+use std::io::ErrorKind;
+
 use oncelink::config::Settings;
 use oncelink::web::audit;
 use sqlx::Row;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::links::{fields, make, send};
 use crate::support::tus::{Uploader, metadata, writable};
-use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
+use crate::support::web::{Answer, Browser, FORM, PASSWORD, TestWeb, form};
 
 async fn ada_with(change: impl FnOnce(&mut Settings)) -> (TestWeb, Browser) {
     let web = TestWeb::spawn_with(|settings| {
@@ -476,5 +480,78 @@ async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
     let looks: i64 =
         sqlx::query_scalar("SELECT looks FROM recipients").fetch_one(web.outside.db.reader()).await.unwrap();
     assert_eq!(looks, 1, "and the view counts all the same");
+    web.stop().await;
+}
+
+/// A form from Ada's browser at `address`, of which all is sent but the last bytes.
+struct Unfinished {
+    stream: TcpStream,
+    rest: Vec<u8>,
+}
+
+impl Unfinished {
+    async fn send(browser: &Browser, address: &str, csrf: &str, title: &str, missing: usize) -> Unfinished {
+        let host = browser.base.strip_prefix("http://").unwrap();
+        let body = form(&fields(&[("title", title), ("csrf", csrf)]));
+        let cookies: Vec<String> =
+            browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let head = format!(
+            "POST /links HTTP/1.1\r\nHost: {host}\r\nCookie: {}\r\nX-Forwarded-For: {address}\r\nContent-Type: {FORM}\r\n\
+             Content-Length: {}\r\n\r\n",
+            cookies.join("; "),
+            body.len()
+        );
+        let mut bytes = format!("{head}{body}").into_bytes();
+        let rest = bytes.split_off(bytes.len() - missing);
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        Unfinished { stream, rest }
+    }
+
+    /// Whether it was answered by now.
+    fn is_answered(&self) -> bool {
+        !matches!(self.stream.try_read(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock)
+    }
+
+    async fn finish(mut self) {
+        self.stream.write_all(&self.rest).await.unwrap();
+        let mut status = [0; 12];
+        self.stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(status, *b"HTTP/1.1 303");
+    }
+}
+
+#[actix_web::test]
+async fn the_forms_of_one_client_wait_for_each_other_and_nobody_else_waits_for_them() {
+    let (web, mut browser) = ada_with(behind_a_proxy).await;
+    let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
+    web.account("bob@example.org", &[]).await;
+    let mut bob = from(&web.logged_in("bob@example.org").await, "192.0.2.2");
+    let mut held = Vec::new();
+    for n in 0..6 {
+        held.push(Unfinished::send(&browser, "192.0.2.1", &csrf, &format!("held {n}"), 10).await);
+    }
+    // Those six may not all have been looked at yet: then one that is whole goes before them.
+    let mut passed = 0;
+    let waiting = loop {
+        let whole = Unfinished::send(&browser, "192.0.2.1", &csrf, &format!("whole {passed}"), 0).await;
+        for _ in 0..5 {
+            make(&mut bob, &[]).await;
+        }
+        if !whole.is_answered() {
+            break whole;
+        }
+        passed += 1;
+        assert!(passed < 10, "nothing waits for the six");
+    };
+    for _ in 0..5 {
+        make(&mut bob, &[]).await;
+    }
+    assert!(!waiting.is_answered(), "the seventh of this client waits, and so do none of somebody else's");
+    held.pop().unwrap().finish().await;
+    waiting.finish().await;
+    for held in held {
+        held.finish().await;
+    }
     web.stop().await;
 }

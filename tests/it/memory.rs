@@ -1,8 +1,11 @@
 //! What the process keeps when somebody has asked for much at once.
 
 use std::fs;
+use std::io::{Read, Write};
 
-use crate::support::process::{Process, wait_for};
+use socket2::{Domain, Socket, Type};
+
+use crate::support::process::{Process, Site, wait_for};
 use crate::support::web::Browser;
 use crate::support::web_process::WebSite;
 
@@ -35,4 +38,46 @@ async fn sixty_wrong_log_ins_at_once_take_the_memory_of_a_few() {
     assert!(after < before + 3 * 19 + 30, "{before} MiB before, {after} MiB after");
     wait_for("readiness", || app.readiness() == Some(200));
     app.kill();
+}
+
+#[test]
+fn downloads_that_nobody_reads_hold_little_more_than_their_budget() {
+    /// More than the budget divided by a whole portion.
+    const CLIENTS: usize = 800;
+    raise_open_files(CLIENTS as u64 + 500);
+    let site = Site::new();
+    site.put("large.bin", &vec![1; 8 << 20]);
+    let node = site.start();
+    site.redeem(3);
+    let before = resident(&node);
+    let clients: Vec<Socket> = (0..CLIENTS)
+        .map(|_| {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            // What the kernel takes is not what the process holds.
+            client.set_recv_buffer_size(4096).unwrap();
+            client.connect(&site.address.into()).unwrap();
+            let path = site.ticket("large.bin").path;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", site.address);
+            (&client).write_all(request.as_bytes()).unwrap();
+            // The first byte of the answer is there; the node goes on until it is blocked.
+            assert_eq!((&client).read(&mut [0]).unwrap(), 1);
+            client
+        })
+        .collect();
+    // Everybody else is served as ever, and by then each worker has gone on with all of its streams.
+    site.redeem(20);
+    let after = resident(&node);
+    // Whole portions would be 100 MiB and more. A connection takes some 40 KiB besides.
+    let budget = 32 + CLIENTS as u64 * (16 + 40) / 1024;
+    assert!(after < before + budget + 10, "{before} MiB before, {after} MiB after");
+    drop(clients);
+    node.kill();
+}
+
+/// Lets this process, and those that it starts, open that many files.
+fn raise_open_files(count: u64) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let current = limit.current.map(|current| current.max(count));
+    let raised = rustix::process::Rlimit { current, ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
 }

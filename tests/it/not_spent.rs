@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::support::client::Client;
 use crate::support::stores::Failing;
 use crate::support::{Node, Setup, path, pattern};
@@ -90,6 +93,29 @@ async fn a_store_without_an_answer_is_503_and_not_a_byte_leaves() {
     assert_eq!(Client::default().get(&node.url("/readyz")).await.status, 503);
     store.fail(false);
     assert_eq!(Client::default().get(&node.url("/readyz")).await.status, 200);
+    assert_eq!(Client::default().get(&link).await.body, pattern(1000));
+    node.stop().await;
+}
+
+#[actix_web::test]
+async fn a_claim_that_panics_keeps_nobody_waiting() {
+    let store = Arc::new(Failing::default());
+    let setup = Setup { store: Some(store.clone()), ..Setup::default() };
+    let node = setup.start().await;
+    node.put("a.bin", &pattern(1000));
+    let link = node.link("a.bin");
+    store.panic_once();
+    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    let path = link.strip_prefix(&node.url("")).unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", node.address).as_bytes())
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    // An end and a reset are both an end.
+    let _ended = stream.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"", "not a byte leaves");
+    // What is waited for where a claim gets no answer is answered with 503.
     assert_eq!(Client::default().get(&link).await.body, pattern(1000));
     node.stop().await;
 }

@@ -158,6 +158,44 @@ async fn a_use_is_free_again(services: Services) {
 }
 
 #[actix_web::test]
+async fn of_several_nodes_each_says_at_once_what_frees_a_use() {
+    for services in on_each_database().await {
+        Box::pin(several_nodes_free_a_use(services)).await;
+    }
+}
+
+async fn several_nodes_free_a_use(services: Services) {
+    let (desk, audience, since) = (&services.desk, "http://nodes.test", services.clock.now());
+    let tell = async |node: &str| {
+        let report = oncelink::receipt::Report {
+            node: format!("{audience}#{node}"),
+            told_since: since,
+            told_until: services.clock.now(),
+            receipts: Vec::new(),
+            store: None,
+            database: None,
+        };
+        desk.receipts.put_down(&report, audience).await.unwrap();
+    };
+    for node in ["a", "b", "c"] {
+        tell(node).await;
+    }
+    let (forgotten, _) = desk.token("a.bin", since).await;
+    let ends = since.secs() + 10;
+    desk.sql(&format!("UPDATE link_tokens SET node = '{audience}', expires_at = {ends}")).await;
+    // Twice the leeway after its end nobody can have redeemed it. That is less than the minute after
+    // which each node's word is written anyway.
+    services.pass(21);
+    for node in ["a", "b"] {
+        tell(node).await;
+        assert_eq!(desk.use_of(forgotten).await.states, strings(["reserved", "reserved"]));
+    }
+    tell("c").await;
+    assert_eq!(desk.use_of(forgotten).await.states.0, "released");
+    services.stop().await;
+}
+
+#[actix_web::test]
 async fn a_revocation_ends_a_delivery_that_is_under_way() {
     let services = Services::start().await;
     services.put("a.bin", &pattern(20 * MIB));

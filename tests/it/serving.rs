@@ -9,6 +9,7 @@ use oncelink::web::issue::DownloadOrder;
 use reqwest::Method;
 
 use crate::support::client::{Client, Partial};
+use crate::support::deliveries::eventually;
 use crate::support::{Node, Setup, path, pattern};
 
 #[actix_web::test]
@@ -61,12 +62,14 @@ async fn a_stop_lets_a_transfer_finish_and_takes_no_new_ones() {
     node.put("a.bin", &content);
     let link = node.link("a.bin");
     let mut running = Partial::open(1, &link, "", 10_000).await;
-    let address = node.address;
+    let (ready, later) = (node.url("/readyz"), node.link("a.bin"));
     let stopping = actix_web::rt::spawn(node.stop());
-    // The listener closes at once; until then a connection may still be taken.
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    eventually("the stop", async || Client::default().get(&ready).await.status == 503).await;
+    // Until the listener's end a connection may still be taken.
+    eventually("a refusal", async || {
+        Client::default().request(Method::HEAD, &later, &[]).await.status == 503
+    })
+    .await;
     assert_eq!(running.read_to_end().await, content.len());
     assert!(running.body == content);
     stopping.await.unwrap();

@@ -8,9 +8,12 @@ use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::server::{self, Role};
 use rustix::process::Signal;
+use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
-use crate::support::process::{Download, PROGRAM, Site, signal, wait_for};
+use crate::support::postgres::empty_schema;
+use crate::support::process::{Answer, Download, PROGRAM, Site, signal, wait_for};
+use crate::support::web::{FORM, form};
 use crate::support::web_process::WebSite;
 
 #[test]
@@ -141,4 +144,89 @@ fn a_signal_while_the_program_starts_ends_it_in_good_order() {
         "{}",
         std::fs::read_to_string(dir.path().join("log")).unwrap()
     );
+}
+
+/// What somebody gets at `path` who comes now.
+fn asked(site: &Site, path: &str) -> Answer {
+    Download::begin(site.address, path, "").and_then(Download::finish).unwrap()
+}
+
+#[test]
+fn while_it_stops_it_says_so_and_the_next_process_waits_for_its_end() {
+    let site = Site::new();
+    let settings = std::fs::read_to_string(site.path().join("oncelink.toml")).unwrap();
+    let patient = settings.replace("stop_timeout = '1s'", "stop_timeout = '10h'");
+    std::fs::write(site.path().join("oncelink.toml"), patient).unwrap();
+    site.put("big.bin", &vec![1; 64 << 20]);
+    let mut old = site.start();
+    let transfer = Download::begin(site.address, &site.ticket("big.bin").path, "").unwrap();
+    signal(old.id(), Signal::TERM);
+    wait_for("the stop", || old.readiness() == Some(503));
+    assert_eq!(asked(&site, "/readyz").body, b"stopping\n");
+    assert_eq!(asked(&site, "/healthz").status, 200);
+    let later = site.ticket("small.bin");
+    let refused = asked(&site, &later.path);
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.head.contains("retry-after: 5"), "{}", refused.head);
+    let mut new = site.launch(site.command(&[]));
+    wait_for("the new process", || site.log().contains("waiting for another process to end"));
+    assert!(new.ended().is_none() && old.ended().is_none(), "{}", site.log());
+    // The transfer ends, and with it the old process.
+    drop(transfer);
+    wait_for("the end", || old.ended().is_some());
+    assert_eq!(old.ended().unwrap().code(), Some(0), "{}", site.log());
+    new.wait_until_ready();
+    assert_eq!(site.get(&later).unwrap().status, 200, "it was not spent");
+    new.kill();
+}
+
+#[test]
+fn an_address_that_another_program_has_is_said_at_once() {
+    let site = Site::new();
+    let other = TcpListener::bind(site.address).unwrap();
+    let mut node = site.launch(site.command(&[]));
+    wait_for("the end", || node.ended().is_some());
+    assert_eq!(node.ended().unwrap().code(), Some(1), "{}", site.log());
+    assert!(!site.log().contains("waiting for another process"), "{}", site.log());
+    drop(other);
+}
+
+#[actix_web::test]
+async fn a_stop_that_cuts_requests_off_panics_nowhere_and_waits_for_no_database() {
+    let Some(database) = empty_schema().await else { return };
+    let site = WebSite::new(None, &format!("database = '{database}'"));
+    let mut app = site.start();
+    let ada = site.ada().await;
+    // The database answers nobody any more, so what is asked for holds its connection until the end.
+    let mut lock = sqlx::AnyConnection::connect(&database).await.unwrap();
+    let tables = "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = current_schema()";
+    let tables: String = sqlx::query_scalar(tables).fetch_one(&mut lock).await.unwrap();
+    let hold = format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut lock).await.unwrap();
+    let mut waiting = Vec::new();
+    for n in 0..8 {
+        let form = form(&[("folder", "/open"), ("name", &format!("folder {n}")), ("csrf", &ada.csrf)]);
+        let mut stream = std::net::TcpStream::connect(site.address).unwrap();
+        write!(
+            stream,
+            "POST /manage/make-folder HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\nContent-Type: {FORM}\r\n\
+             Content-Length: {}\r\n\r\n{form}",
+            site.address,
+            ada.cookie,
+            form.len()
+        )
+        .unwrap();
+        waiting.push(stream);
+    }
+    // By now they were accepted.
+    let health = Download::begin(site.address, "/healthz", "").and_then(Download::finish).unwrap();
+    assert_eq!(health.status, 200);
+    signal(app.id(), Signal::TERM);
+    wait_for("the end", || app.ended().is_some());
+    drop(waiting);
+    let log = site.log();
+    assert!(log.contains("requests are cut off by the end"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    assert_eq!(app.ended().unwrap().code(), Some(0), "{log}");
+    lock.close().await.unwrap();
 }

@@ -542,6 +542,32 @@ async fn after_a_failed_write_nothing_is_served_until_the_next_start() {
     store.close().await;
 }
 
+/// A journal that panics.
+struct Panicking;
+
+impl JournalFile for Panicking {
+    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        panic!("as a test asked")
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        unreachable!("nothing was written")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_panic_of_its_thread_nothing_is_served_until_the_next_start() {
+    let site = Site::new();
+    let journal_file = |_| -> Box<dyn JournalFile> { Box::new(Panicking) };
+    let store = site.try_open(&Tuning { slots: SLOTS, journal_file: Arc::new(journal_file) }).unwrap();
+    assert!(store.ready().await.is_ok());
+    let used = redeemed(jti(), at(900));
+    assert!(matches!(store.claim(used).await, Err(StoreError::Poisoned)));
+    is_poisoned(&store).await;
+    store.close().await;
+    assert_eq!(site.open().claim(used).await.unwrap(), Use::First);
+}
+
 /// A journal on a disk that can be full.
 struct Limited {
     file: File,

@@ -36,6 +36,7 @@ class Node:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="oncelink-floods-"))
         (self.dir / "books").mkdir()
         (self.dir / "books" / "small.bin").write_bytes(b"x" * 2000)
+        (self.dir / "books" / "large.bin").write_bytes(b"x" * (16 << 20))
         self.web, self.download = free_port(), free_port()
         web, download = f"127.0.0.1:{self.web}", f"127.0.0.1:{self.download}"
         (self.dir / "oncelink.toml").write_text(
@@ -68,8 +69,8 @@ class Node:
     def forget_peak(self):
         pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
-    def link(self):
-        return urllib.parse.urlsplit(self.run("token", "mint", "/books/small.bin", "--lifetime", "1h").split()[-1]).path
+    def link(self, file="small.bin"):
+        return urllib.parse.urlsplit(self.run("token", "mint", f"/books/{file}", "--lifetime", "1h").split()[-1]).path
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -313,6 +314,45 @@ def pages(node):
     tell(f"950 times 8 pages of {size >> 10} KiB", watched(node, flood), peak_mib=300, after_mib=130)
 
 
+def blocked(node):
+    """2,000 downloads of which nothing is read; somebody else downloads."""
+    links = [path_of(node, "large.bin") for _ in range(2000)]
+    small = [node.link() for _ in range(10)]
+    large = node.link("large.bin")
+    times = []
+
+    def dial(path, room):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        s.bind((FLOOD, 0))
+        s.connect(("127.0.0.1", node.download))
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return s
+
+    def flood():
+        sockets = [dial(path, 4096) for path in links]
+        time.sleep(8)
+        for path in small:
+            times.append(timed(lambda: expect(get(node.download, path))))
+        times.append(timed(lambda: expect(get(node.download, large))))
+        for s in sockets:
+            s.close()
+    figures = watched(node, flood)
+    tell("2,000 downloads that nobody reads", {**figures, "small_s": max(times[:-1]), "large_s": times[-1]},
+         peak_mib=200, after_mib=130, small_s=1, large_s=1)
+
+
+def path_of(node, file):
+    """A download address, as a press of the button gives it; faster than one command for each."""
+    if not hasattr(node, "presser"):
+        node.presser = Browser(node)
+        assert node.presser.log_in("bob@example.org") == 303
+    fields = {"file": f"/books/{file}", "csrf": node.presser.token("/account")}
+    status, body, location = node.presser.ask("POST", "/download", fields)
+    assert status == 303, body
+    return urllib.parse.urlsplit(location).path
+
+
 def hashing(node):
     """400 links with a password at once by one account; somebody else logs in."""
     ann = Browser(node, FLOOD)
@@ -339,7 +379,7 @@ def hashing(node):
     tell("400 links with a password at once", {"log_in_s": max(times), "made": made.count(303)}, log_in_s=1)
 
 
-ALL = {flood.__name__: flood for flood in (log_ins, hashing, forms, heads, pages, places)}
+ALL = {flood.__name__: flood for flood in (log_ins, hashing, forms, heads, pages, blocked, places)}
 
 
 def main():

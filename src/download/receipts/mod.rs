@@ -26,6 +26,7 @@ use crate::download::receipts::book::Book;
 use crate::download::receipts::outbox::{Kept, Outbox};
 use crate::download::receipts::tally::Tally;
 use crate::download::remembered::Remembered;
+use crate::health::Health;
 use crate::id::Jti;
 use crate::receipt::{DeliveryState, TakeReports};
 use crate::secret::{RandomError, Secret};
@@ -81,6 +82,8 @@ pub struct Rules {
     pub lease: Duration,
     /// And how long after the redemption at most.
     pub lease_max: Duration,
+    /// Told when what writes them is down.
+    pub health: Health,
 }
 
 /// The receipts of one download service.
@@ -118,7 +121,7 @@ impl Receipts {
         rules: Rules,
     ) -> Result<Receipts, OpenError> {
         let (now, id) = (clock.now(), Secret::random::<8>()?);
-        let outbox = Outbox::open(&folder.join(FILE), id.reveal(), now).await?;
+        let outbox = Outbox::open(&folder.join(FILE), id.reveal(), now, &rules.health).await?;
         let node = if rules.shared { format!("{}#{}", rules.node, outbox.id) } else { rules.node };
         let book = Book::new(rules.lease, now);
         let (mut left_behind, mut cancelled) = (Vec::new(), Vec::new());

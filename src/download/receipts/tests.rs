@@ -304,17 +304,24 @@ struct Desk {
     store: MemoryUsedTokens,
     clock: Clock,
     web: Arc<Web>,
+    health: Health,
 }
 
 impl Desk {
     fn new() -> Desk {
         let clock = Clock::manual(T0);
         let store = MemoryUsedTokens::new(T0);
-        Desk { folder: TempDir::new().unwrap(), store, clock, web: Arc::default() }
+        Desk { folder: TempDir::new().unwrap(), store, clock, web: Arc::default(), health: Health::default() }
     }
 
     async fn open(&self) -> Arc<Receipts> {
-        let rules = Rules { node: "node".to_owned(), shared: false, lease: LEASE, lease_max: LEASE * 24 };
+        let rules = Rules {
+            node: "node".to_owned(),
+            shared: false,
+            lease: LEASE,
+            lease_max: LEASE * 24,
+            health: self.health.clone(),
+        };
         let receipts = Receipts::open(self.folder.path(), &self.store, self.clock.clone(), rules).await;
         let receipts = Arc::new(receipts.unwrap());
         receipts.tell_by(self.web.clone());
@@ -464,6 +471,21 @@ async fn what_was_told_is_not_told_again_and_what_changed_is() {
     receipts.look().await;
     receipts.tell(Some(T0)).await.unwrap();
     assert_eq!(desk.web.receipts().len(), 3);
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_told_of_starts_again_and_what_it_left_undone_is_refused() {
+    let desk = Desk::new();
+    let receipts = desk.open().await;
+    assert_eq!(desk.health.verdict(), Ok(()));
+    receipts.outbox.panic().await;
+    let claim = receipts.begin(jti(1), "link", 10, Some(HOME));
+    // In one group with what panics: nobody knows whether it is on disk, so no byte may leave.
+    assert!(matches!(claim.intend().await, Err(OutboxError::Closed)));
+    assert!(claim.is_doubtful(), "the next one is put down before it is redeemed");
+    assert_eq!(desk.health.verdict(), Err("a background task is down: writing receipts".to_owned()));
+    assert!(claim.intend().await.unwrap(), "started again, it finds nothing of what it left undone");
+    assert!(!claim.is_doubtful());
 }
 
 #[tokio::test]

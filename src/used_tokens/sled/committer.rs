@@ -237,12 +237,31 @@ pub(super) const fn position(generation: u64, used_slots: u32) -> u64 {
     (generation << 32) | used_slots as u64
 }
 
-/// Poisons the store unless the thread came to its end.
-pub(super) struct Poisoner(pub(super) Option<Arc<Queue>>);
+/// Poisons the store unless the thread came to its end, and says so. Nothing is known then of what the
+/// thread left undone, so the store answers nothing more until the next start.
+pub(super) struct Poisoner {
+    queue: Option<Arc<Queue>>,
+    thread: &'static str,
+}
+
+impl Poisoner {
+    pub(super) fn of(queue: &Arc<Queue>, thread: &'static str) -> Poisoner {
+        Poisoner { queue: Some(Arc::clone(queue)), thread }
+    }
+
+    /// The thread came to its end.
+    pub(super) fn disarm(mut self) {
+        self.queue = None;
+    }
+}
 
 impl Drop for Poisoner {
     fn drop(&mut self) {
-        if let Some(queue) = self.0.take() {
+        if let Some(queue) = self.queue.take() {
+            error!(
+                thread = self.thread,
+                "a thread of the used-token store panicked and the store stops serving: restart"
+            );
             queue.poison(Failure::Unknown);
         }
     }
@@ -251,9 +270,9 @@ impl Drop for Poisoner {
 impl Committer {
     /// Commits until the store is closed or fails.
     pub(super) fn run(mut self) {
-        let mut poisoner = Poisoner(Some(Arc::clone(&self.queue)));
+        let poisoner = Poisoner::of(&self.queue, "used-tokens-commit");
         match self.commit_all() {
-            Ok(()) => poisoner.0 = None,
+            Ok(()) => poisoner.disarm(),
             Err(e) => {
                 // The settler says itself what ended it.
                 if !matches!(e, CommitError::Settler) {
@@ -264,7 +283,7 @@ impl Committer {
                     );
                 }
                 self.queue.poison(e.failure());
-                poisoner.0 = None;
+                poisoner.disarm();
             }
         }
     }
@@ -344,5 +363,50 @@ impl Committer {
         }
         // A settler that is gone has poisoned the store; the next wait for it tells.
         let _ = self.full.send(Full { generation, mark: self.mark, records, settlements });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tracing_subscriber::util::SubscriberInitExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_an_error_in_the_log_and_ends_the_store() {
+        let (queue, lines) = (Arc::new(Queue::new(1)), Lines::default());
+        for (panics, thread) in [(false, "one"), (true, "two")] {
+            assert!(queue.check().is_ok(), "{thread}");
+            let (queue, lines) = (Arc::clone(&queue), lines.clone());
+            let ended = std::thread::spawn(move || {
+                let subscriber =
+                    tracing_subscriber::fmt().with_ansi(false).with_writer(move || lines.clone());
+                let _here = subscriber.set_default();
+                let poisoner = Poisoner::of(&queue, thread);
+                assert!(!panics, "as a test asked");
+                poisoner.disarm();
+            });
+            assert_eq!(ended.join().is_err(), panics);
+        }
+        assert!(matches!(queue.check(), Err(StoreError::Poisoned)));
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let told: Vec<&str> = lines.lines().filter(|line| line.contains("stops serving")).collect();
+        assert_eq!(told.len(), 1, "{lines}");
+        assert!(told[0].contains("ERROR") && told[0].contains("\"two\""), "{lines}");
     }
 }

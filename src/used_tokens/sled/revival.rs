@@ -65,7 +65,11 @@ impl Revival {
         }
         let revival = Arc::clone(self);
         let thread = std::thread::Builder::new().name("used-tokens-revive".to_owned());
-        if thread.spawn(move || revival.attempt()).is_err() {
+        let attempt = move || {
+            let attempt = Attempt(&revival);
+            attempt.0.attempt();
+        };
+        if thread.spawn(attempt).is_err() {
             // No thread to be had now; the next call asks again.
             self.state().running = false;
         }
@@ -102,7 +106,6 @@ impl Revival {
                 }
             }
         }
-        self.state().running = false;
     }
 
     fn has_ended(&self) -> bool {
@@ -112,6 +115,18 @@ impl Revival {
     // A poisoned lock means a panic elsewhere; what it guards is whole after every step.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One attempt. When it is over, by a panic too, there may be another.
+struct Attempt<'a>(&'a Revival);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!("the attempt to open the used-token store again panicked; another one follows");
+        }
+        self.0.state().running = false;
     }
 }
 

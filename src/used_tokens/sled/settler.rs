@@ -65,10 +65,11 @@ pub(super) struct Settler {
 impl Settler {
     /// Settles until the committer ends or something fails.
     pub(super) fn run(self) {
-        let mut poisoner = Poisoner(Some(Arc::clone(&self.queue)));
-        let ended = Ended(Arc::clone(&self.progress));
+        // Dropped last: by then the store is poisoned.
+        let _ended = Ended(Arc::clone(&self.progress));
+        let poisoner = Poisoner::of(&self.queue, "used-tokens-settle");
         match self.settle_all() {
-            Ok(()) => poisoner.0 = None,
+            Ok(()) => poisoner.disarm(),
             Err(e) => {
                 let failure = if is_full(e.as_ref()) { Failure::Full } else { Failure::Unknown };
                 error!(
@@ -78,11 +79,9 @@ impl Settler {
                     failure.remedy()
                 );
                 self.queue.poison(failure);
-                poisoner.0 = None;
+                poisoner.disarm();
             }
         }
-        drop(poisoner);
-        drop(ended);
     }
 
     fn settle_all(&self) -> Result<(), Box<dyn std::error::Error>> {

@@ -1,6 +1,8 @@
 //! Download services that tell of deliveries, and up to which moment each has told all. What was not
 //! redeemed by then never will be: its use is released.
 
+use std::ops::Range;
+
 use sqlx::Row;
 
 use crate::clock::Timestamp;
@@ -20,7 +22,8 @@ impl Receipts {
     pub(super) async fn told_by(&self, report: &Report, now: Timestamp) -> Result<(), QueryError> {
         let audience = audience_of(&report.node);
         // Nobody can speak for what is still to come.
-        let (mut since, mut until) = (report.told_since, report.told_until.min(now));
+        let told_until = report.told_until.min(now);
+        let (mut since, mut until) = (report.told_since, told_until);
         let mut written = None;
         for node in self.nodes().await? {
             if node.name == report.node {
@@ -31,34 +34,47 @@ impl Receipts {
                 until = until.min(node.told_until);
             }
         }
+        let of = TokensOf { audience, unnamed: audience == self.own_audience };
         // Tokens are kept from being redeemed by the leeway after their end, on a node whose clock may
         // be as much behind.
-        let before = until.minus(self.leeway * 2);
-        let unnamed = audience == self.own_audience;
-        let waiting: Option<String> = sqlx::query_scalar(
-            "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 AND issued_at >= $2 \
-             AND (node = $3 OR (node = '' AND $4 = 1)) LIMIT 1",
-        )
-        .bind(to_column(before))
-        .bind(to_column(since))
-        .bind(audience)
-        .bind(i64::from(unnamed))
-        .fetch_optional(self.db.reader())
-        .await?;
-        let stale = written.is_none_or(|node| {
+        let ended_by = |told_until: Timestamp| told_until.minus(self.leeway * 2);
+        let stale = written.as_ref().is_none_or(|node| {
             node.told_since != report.told_since || node.told_until.plus(AT_LEAST_EVERY) <= report.told_until
         });
-        if stale || waiting.is_some() {
+        // What the others wait for is put down at once: each of them knows this watermark as it is written.
+        let said = written.map_or(Timestamp::EPOCH, |node| ended_by(node.told_until));
+        if stale || self.is_waited_for(of, report.told_since, said..ended_by(told_until)).await? {
             self.write(report, now).await?;
         }
-        if waiting.is_some() {
-            let of = TokensOf { audience, unnamed };
+        let before = ended_by(until);
+        if self.is_waited_for(of, since, Timestamp::EPOCH..before).await? {
             let released = uses::release_unredeemed(&self.db, of, since, before, now).await?;
             if released > 0 {
                 tracing::info!(released, "uses of links are free again: nobody redeemed their tokens");
             }
         }
         Ok(())
+    }
+
+    /// Whether a use is reserved by a token that was issued since `since` and ended within `ended`.
+    async fn is_waited_for(
+        &self,
+        of: TokensOf<'_>,
+        since: Timestamp,
+        ended: Range<Timestamp>,
+    ) -> Result<bool, QueryError> {
+        let waiting: Option<String> = sqlx::query_scalar(
+            "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at >= $1 AND expires_at < $2 \
+             AND issued_at >= $3 AND (node = $4 OR (node = '' AND $5 = 1)) LIMIT 1",
+        )
+        .bind(to_column(ended.start))
+        .bind(to_column(ended.end))
+        .bind(to_column(since))
+        .bind(of.audience)
+        .bind(i64::from(of.unnamed))
+        .fetch_optional(self.db.reader())
+        .await?;
+        Ok(waiting.is_some())
     }
 
     /// Releases what was begun, or reserved, at nodes that were removed, and returns how much that was.

@@ -12,17 +12,27 @@ use oncelink::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens}
 pub struct Failing {
     inner: MemoryUsedTokens,
     failing: AtomicBool,
+    panicking: AtomicBool,
 }
 
 impl Default for Failing {
     fn default() -> Failing {
-        Failing { inner: MemoryUsedTokens::new(super::T0), failing: AtomicBool::new(false) }
+        Failing {
+            inner: MemoryUsedTokens::new(super::T0),
+            failing: AtomicBool::new(false),
+            panicking: AtomicBool::new(false),
+        }
     }
 }
 
 impl Failing {
     pub fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// Panics at the next claim.
+    pub fn panic_once(&self) {
+        self.panicking.store(true, Ordering::SeqCst);
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -33,6 +43,7 @@ impl Failing {
 #[async_trait]
 impl UsedTokens for Failing {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
+        assert!(!self.panicking.swap(false, Ordering::SeqCst), "as a test asked");
         self.check()?;
         self.inner.claim(used).await
     }

@@ -18,20 +18,29 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::clock::Timestamp;
 use crate::download::receipts::outbox::rows::{from_column, from_row, to_column};
-use crate::download::receipts::outbox::writer::{Command, write};
+use crate::download::receipts::outbox::writer::{Command, Writer};
 use crate::download::receipts::tally::Tally;
+use crate::health::Health;
 use crate::id::Jti;
 use crate::receipt::Receipt;
+use crate::tasks::{Patience, Task};
 
 /// Receipts in one report, at most: well below what the web app reads of a body.
 pub(super) const PER_REPORT: usize = 200;
 
 /// Commands that wait for the writer; who asks for more waits as well.
 const WAITING_MAX: usize = 4_096;
+
+/// How soon the writer is started again: whoever asks meanwhile waits.
+const PATIENCE: Patience = Patience {
+    first: Duration::from_millis(100),
+    most: Duration::from_secs(2),
+    steady: Duration::from_secs(10),
+};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS receipts (
@@ -122,6 +131,8 @@ pub(super) struct Batch {
 
 /// The outbox.
 pub(super) struct Outbox {
+    /// Ends before the commands do.
+    _writer: Task,
     commands: mpsc::Sender<Command>,
     /// Whether the last commit failed.
     failing: Arc<AtomicBool>,
@@ -149,8 +160,13 @@ pub(super) async fn reset_time(path: &Path, now: Timestamp) -> Result<(), Outbox
 }
 
 impl Outbox {
-    /// Opens the file, or makes it.
-    pub(super) async fn open(path: &Path, id: &str, now: Timestamp) -> Result<Outbox, OutboxError> {
+    /// Opens the file, or makes it. `health` is told when the writer is down.
+    pub(super) async fn open(
+        path: &Path,
+        id: &str,
+        now: Timestamp,
+        health: &Health,
+    ) -> Result<Outbox, OutboxError> {
         // SQLite gives its -wal and -shm files the same mode.
         OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
@@ -174,8 +190,12 @@ impl Outbox {
         let reader = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let failing = Arc::new(AtomicBool::new(false));
-        tokio::spawn(write(writer, options, queue, failing.clone()));
-        Ok(Outbox { commands, failing, reader, made_at, id, was_closed })
+        let writer = Arc::new(Mutex::new(Writer::new(writer, options, queue, failing.clone())));
+        let writer = Task::anywhere(health, PATIENCE, "writing receipts", move || {
+            let writer = writer.clone();
+            async move { writer.lock().await.run().await }
+        });
+        Ok(Outbox { _writer: writer, commands, failing, reader, made_at, id, was_closed })
     }
 
     /// Whether what is asked for now will probably fail.
@@ -202,6 +222,12 @@ impl Outbox {
     /// Takes out what is told and can't change any more.
     pub(super) async fn forget(&self, now: Timestamp) -> Result<(), OutboxError> {
         self.ask(|done| Command::Forget(now, done)).await
+    }
+
+    /// Makes the writer panic.
+    #[cfg(test)]
+    pub(super) async fn panic(&self) {
+        self.commands.send(Command::Panic).await.unwrap();
     }
 
     /// Nothing leaves any more, and all is put down.

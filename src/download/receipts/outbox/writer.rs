@@ -18,53 +18,96 @@ const GROUP: usize = 512;
 /// What the writer is asked to do, and whom it tells of the outcome.
 pub(super) enum Command {
     Intend(Box<Kept>, oneshot::Sender<Result<bool, OutboxError>>),
-    Keep { kept: Vec<Kept>, cancelled: Vec<Jti>, done: oneshot::Sender<Result<(), OutboxError>> },
+    Keep {
+        kept: Vec<Kept>,
+        cancelled: Vec<Jti>,
+        done: oneshot::Sender<Result<(), OutboxError>>,
+    },
     Told(Vec<(Jti, u64)>, oneshot::Sender<Result<(), OutboxError>>),
     Forget(Timestamp, oneshot::Sender<Result<(), OutboxError>>),
     Close(oneshot::Sender<Result<(), OutboxError>>),
+    /// What no command does.
+    #[cfg(test)]
+    Panic,
 }
 
-/// Carries out commands until nobody can send any more.
-pub(super) async fn write(
-    connection: SqliteConnection,
+/// The writer's state. It outlives a panic, after which the next run goes on from the file.
+pub(super) struct Writer {
+    connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
-    mut queue: mpsc::Receiver<Command>,
+    queue: mpsc::Receiver<Command>,
     failing: Arc<AtomicBool>,
-) {
-    let mut connection = Some(connection);
-    let mut unreliable = false;
-    let mut group = Vec::with_capacity(GROUP);
-    while queue.recv_many(&mut group, GROUP).await > 0 {
-        let outcome = match unreliable {
+    /// Nobody knows what is on disk.
+    unreliable: bool,
+}
+
+impl Writer {
+    /// A writer on an open connection; `failing` tells others whether the last commit failed.
+    pub(super) const fn new(
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        queue: mpsc::Receiver<Command>,
+        failing: Arc<AtomicBool>,
+    ) -> Writer {
+        Writer { connection: Some(connection), options, queue, failing, unreliable: false }
+    }
+
+    /// Carries out commands until nobody can send any more.
+    pub(super) async fn run(&mut self) {
+        let mut group = Vec::with_capacity(GROUP);
+        while self.queue.recv_many(&mut group, GROUP).await > 0 {
+            let outcome = self.carry_out(&group).await;
+            let inserted = outcome.as_ref().map_or(Vec::new(), Clone::clone);
+            let mut inserted = inserted.into_iter();
+            for command in group.drain(..) {
+                // Whoever asked may be gone.
+                let _gone = match command {
+                    Command::Intend(_, done) => {
+                        let new = inserted.next().unwrap_or(false);
+                        done.send(outcome.clone().map(|_| new)).map_err(|_| ())
+                    }
+                    Command::Keep { done, .. }
+                    | Command::Told(_, done)
+                    | Command::Forget(_, done)
+                    | Command::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
+                    #[cfg(test)]
+                    Command::Panic => Ok(()),
+                };
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, group: &[Command]) -> Result<Vec<bool>, OutboxError> {
+        // Should this panic, whoever asked learns that nobody answers, and what comes next is doubtful.
+        let doubt = Doubt(&self.failing);
+        let outcome = match self.unreliable {
             true => Err(OutboxError::Unreliable),
-            false => commit_by(&mut connection, &options, &group).await.map_err(|error| {
+            false => commit_by(&mut self.connection, &self.options, group).await.map_err(|error| {
                 // After an error of reading or writing (SQLITE_IOERR), such as a failed fsync, nobody
                 // knows what is on disk.
-                unreliable = primary_code(&error) == Some(10);
+                self.unreliable = primary_code(&error) == Some(10);
                 OutboxError::from(error)
             }),
         };
-        let failed_before = failing.swap(outcome.is_err(), Ordering::Relaxed);
+        drop(doubt);
+        let failed_before = self.failing.swap(outcome.is_err(), Ordering::Relaxed);
         // Once, not at every attempt.
         if let Err(error) = &outcome
             && !failed_before
         {
             tracing::error!(cause = crate::telemetry::chain(error), "the receipts' outbox can't be written");
         }
-        let inserted = outcome.as_ref().map_or(Vec::new(), Clone::clone);
-        let mut inserted = inserted.into_iter();
-        for command in group.drain(..) {
-            // Whoever asked may be gone.
-            let _gone = match command {
-                Command::Intend(_, done) => {
-                    let new = inserted.next().unwrap_or(false);
-                    done.send(outcome.clone().map(|_| new)).map_err(|_| ())
-                }
-                Command::Keep { done, .. }
-                | Command::Told(_, done)
-                | Command::Forget(_, done)
-                | Command::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
-            };
+        outcome
+    }
+}
+
+/// Calls the outbox failing if it is dropped by a panic.
+struct Doubt<'a>(&'a AtomicBool);
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -117,6 +160,8 @@ async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<
                 let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
                 sqlx::query(closed).execute(&mut *transaction).await?;
             }
+            #[cfg(test)]
+            Command::Panic => std::panic::panic_any("as a test asked"),
             Command::Forget(now, _) => {
                 sqlx::query(
                     "DELETE FROM receipts WHERE told = sequence AND settled = 1 \

@@ -1,0 +1,125 @@
+//! What a listener answers while its service stops. The service takes no new connections then, but may
+//! have transfers to finish for as long as `download.stop_timeout`: whoever comes meanwhile hears that it
+//! stops, and is not just refused.
+
+use std::io;
+use std::net::{Shutdown, TcpListener};
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::connection::HEAD_MAX;
+use crate::server::refusal;
+
+/// Most connections at once; further ones wait.
+const AT_ONCE: usize = 64;
+/// How long one of them may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What is read of a request after its answer, so that the client reads that before it meets a reset.
+const DRAIN: u64 = 64 * 1024;
+/// The wait after the system gave no connection, as when it has no descriptors left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener's address, held until the service has stopped.
+pub(super) struct Door(TcpListener);
+
+impl Door {
+    /// Keeps the address of `listener` beyond the service that serves on it.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub(super) fn of(listener: &TcpListener) -> io::Result<Door> {
+        listener.try_clone().map(Door)
+    }
+
+    /// Answers whoever comes, until it is dropped.
+    pub(super) async fn attend(&self) {
+        let listener = self.0.try_clone().and_then(tokio::net::TcpListener::from_std);
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(cause) => {
+                tracing::warn!(%cause, "nobody is told that the service stops");
+                return std::future::pending().await;
+            }
+        };
+        let mut guests = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept(), if guests.len() < AT_ONCE => match accepted {
+                    Ok((stream, _)) => {
+                        guests.push(tokio::time::timeout(PATIENCE, tell(stream)).map(drop).boxed());
+                    }
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                },
+                Some(()) = guests.next() => {}
+            }
+        }
+    }
+}
+
+/// Reads a request's head, and says that the service stops.
+async fn tell(mut stream: TcpStream) -> io::Result<()> {
+    let (mut head, mut bytes) = (Vec::new(), [0; 4096]);
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        let count = stream.read(&mut bytes).await?;
+        if count == 0 || head.len() >= HEAD_MAX {
+            return Ok(());
+        }
+        head.extend_from_slice(bytes.get(..count).unwrap_or_default());
+    }
+    // Whoever would save any answer as the file gets none.
+    if let Some(answer) = answer(&String::from_utf8_lossy(&head)) {
+        stream.write_all(answer.as_bytes()).await?;
+        SockRef::from(&stream).shutdown(Shutdown::Write)?;
+        tokio::io::copy(&mut stream.take(DRAIN), &mut tokio::io::sink()).await?;
+    }
+    Ok(())
+}
+
+fn answer(head: &str) -> Option<String> {
+    let mut words = head.split_ascii_whitespace();
+    let (method, path) = (words.next()?, words.next()?);
+    let (status, text) = match path {
+        "/healthz" => ("200 OK", "ok\n"),
+        "/readyz" => ("503 Service Unavailable", "stopping\n"),
+        _ if saves_whatever_comes(head) => return None,
+        _ => ("503 Service Unavailable", refusal::STOPPING),
+    };
+    let retry = if status.starts_with("503") { refusal::RETRY_AFTER } else { "" };
+    Some(refusal::plain(status, retry, if method == "HEAD" { "" } else { text }))
+}
+
+/// As [`crate::download`] has it of a browser's download manager.
+fn saves_whatever_comes(head: &str) -> bool {
+    let says = |name: &str, expected: &str| {
+        let fields = head.lines().filter_map(|line| line.split_once(':'));
+        fields.into_iter().any(|(n, value)| n.eq_ignore_ascii_case(name) && value.trim() == expected)
+    };
+    says("sec-fetch-dest", "empty") && says("sec-fetch-mode", "no-cors") && says("sec-fetch-site", "none")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_and_readiness_are_told_and_everything_else_is_to_be_tried_again() {
+        let of = |line: &str| answer(&format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n")).unwrap();
+        assert!(of("GET /healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+        let ready = of("GET /readyz");
+        assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("\r\n\r\nstopping\n"), "{ready}");
+        for line in ["GET /d/x", "POST /login", "GET /healthz/../d"] {
+            let told = of(line);
+            assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("\r\nretry-after: 5\r\n"), "{told}");
+            assert!(told.ends_with(refusal::STOPPING), "{told}");
+        }
+        assert!(of("HEAD /").ends_with("\r\n\r\n"));
+        assert_eq!(answer("GET"), None);
+        let manager = "GET /d/x HTTP/1.1\r\nSec-Fetch-Dest: empty\r\nsec-fetch-mode: no-cors\r\nSec-Fetch-Site: none\r\n\r\n";
+        assert_eq!(answer(manager), None, "it would save the text as the file");
+    }
+}

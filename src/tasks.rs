@@ -1,0 +1,205 @@
+//! Background tasks, none of which may end unnoticed, and futures that end within their runtime.
+//!
+//! A task that ends or panics is an error in the log and makes the process unready until it has run
+//! again for a while.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::health::Health;
+
+/// How long to wait before a task is started again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// After its first end.
+    pub(crate) first: Duration,
+    /// At most; the wait doubles each time.
+    pub(crate) most: Duration,
+    /// A task that has run for so long counts as running again.
+    pub(crate) steady: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            first: Duration::from_secs(1),
+            most: Duration::from_secs(60),
+            steady: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A background task; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Task(JoinHandle<()>);
+
+impl Task {
+    /// Runs what `make` returns, on this thread, and again whenever it ends.
+    pub(crate) fn local<F, Fut>(health: &Health, patience: Patience, name: &'static str, make: F) -> Task
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        Task(actix_rt::spawn(Within::here(keep_running(health.clone(), patience, name, make))))
+    }
+
+    /// The same, on any thread of the runtime.
+    pub(crate) fn anywhere<F, Fut>(health: &Health, patience: Patience, name: &'static str, make: F) -> Task
+    where
+        F: Fn() -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Task(tokio::spawn(keep_running(health.clone(), patience, name, make)))
+    }
+
+    /// Ends it at its next step.
+    pub(crate) fn end(&self) {
+        self.0.abort();
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn keep_running<F, Fut>(health: Health, patience: Patience, task: &'static str, make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let mut wait = patience.first;
+    loop {
+        // What a panic leaves behind is what a crash would: each task begins from its store.
+        let mut running = pin!(AssertUnwindSafe(make()).catch_unwind());
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            () = tokio::time::sleep(patience.steady) => {
+                health.up(task);
+                wait = patience.first;
+                running.await
+            }
+        };
+        if health.is_stopping() && ended.is_ok() {
+            return;
+        }
+        health.down(task);
+        let how = if ended.is_err() { "panicked" } else { "ended" };
+        tracing::error!(task, seconds = wait.as_secs(), "a background task {how}; it is started again");
+        tokio::time::sleep(wait).await;
+        wait = wait.saturating_mul(2).min(patience.most);
+    }
+}
+
+/// A future that is dropped within the runtime in which it was made, even where that happens because the
+/// runtime's thread ends. A database connection, for one, is handed back by a task of its own, and
+/// panics where none can be had.
+pub(crate) struct Within<F> {
+    future: Option<Pin<Box<F>>>,
+    runtime: Option<Handle>,
+}
+
+impl<F> Within<F> {
+    /// A future that belongs to the present runtime.
+    pub(crate) fn here(future: F) -> Within<F> {
+        Within { future: Some(Box::pin(future)), runtime: Handle::try_current().ok() }
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match &mut self.future {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F> Drop for Within<F> {
+    fn drop(&mut self) {
+        let _within = self.runtime.as_ref().map(Handle::enter);
+        self.future = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const AT_ONCE: Patience =
+        Patience { first: Duration::ZERO, most: Duration::ZERO, steady: Duration::from_secs(3600) };
+
+    #[actix_web::test]
+    async fn a_task_that_panics_or_ends_is_started_again_and_meanwhile_the_process_is_not_ready() {
+        let health = Health::default();
+        let (told, mut runs) = mpsc::unbounded_channel();
+        let count = Rc::new(Cell::new(0));
+        let task = Task::local(&health, AT_ONCE, "a task", move || {
+            let (told, run) = (told.clone(), count.get());
+            count.set(run + 1);
+            async move {
+                told.send(run).unwrap();
+                match run {
+                    0 => panic!("the first run"),
+                    1 => {}
+                    _ => std::future::pending().await,
+                }
+            }
+        });
+        assert_eq!(health.verdict(), Ok(()));
+        for run in 0..3 {
+            assert_eq!(runs.recv().await, Some(run));
+        }
+        assert_eq!(health.verdict(), Err("a background task is down: a task".to_owned()));
+        drop(task);
+    }
+
+    #[actix_web::test]
+    async fn a_task_that_runs_again_for_a_while_makes_the_process_ready() {
+        let health = Health::default();
+        health.down("a task");
+        let steady = Patience { steady: Duration::ZERO, ..AT_ONCE };
+        let task = Task::local(&health, steady, "a task", std::future::pending::<()>);
+        while health.verdict().is_err() {
+            tokio::task::yield_now().await;
+        }
+        drop(task);
+    }
+
+    #[test]
+    fn what_a_runtime_leaves_behind_is_dropped_within_it() {
+        struct Asks(std::sync::mpsc::Sender<bool>);
+        impl Drop for Asks {
+            fn drop(&mut self) {
+                self.0.send(Handle::try_current().is_ok()).unwrap();
+            }
+        }
+        let (told, found) = std::sync::mpsc::channel();
+        let runtime = actix_rt::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let asks = Asks(told);
+            drop(actix_rt::spawn(Within::here(async move {
+                let _asks = asks;
+                std::future::pending::<()>().await;
+            })));
+            tokio::task::yield_now().await;
+        });
+        drop(runtime);
+        assert_eq!(found.recv(), Ok(true));
+    }
+}
