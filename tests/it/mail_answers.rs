@@ -154,6 +154,7 @@ async fn odd_answers_are_read_or_refused_and_lose_nothing() {
     let endless: String = "250-more\r\n".repeat(20_000) + "250 done";
     for (does, expected) in [
         (Does::SaysInPieces("250 2.0.0 queued".to_owned()), State::Sent),
+        (Does::SaysInPieces("250-2.0.0 queued\r\n250 2.0.0 as S1".to_owned()), State::Sent),
         (Does::Says(long), State::Waiting),
         (Does::Says(endless), State::Waiting),
         (Does::says("250 ünangekündigt"), State::Sent),
@@ -171,6 +172,59 @@ async fn odd_answers_are_read_or_refused_and_lose_nothing() {
         assert!(mail.problem.is_none_or(|problem| problem.len() < 1_000), "{shown}");
         web.stop().await;
     }
+}
+
+#[actix_web::test]
+async fn a_server_that_says_everything_in_pieces_gets_the_mail() {
+    let smtp = ScriptedSmtp::start(|at, _| {
+        let says = match at {
+            At::Greeting => "220-hello\r\n220 ready",
+            At::Ehlo => "250-script\r\n250-8BITMIME\r\n250 SIZE",
+            At::Data => "354 go on",
+            At::Mail | At::Rcpt | At::Content => "250 2.0.0 fine",
+        };
+        Some(Does::SaysInPieces(says.to_owned()))
+    })
+    .await;
+    let web = web(&smtp).await;
+    forgot(&web).await;
+    web.app.send_due_mails().await.unwrap();
+    assert_eq!(only_mail(&web).await.state, State::Sent);
+    assert_eq!(smtp.seen().taken, ["ada@example.org"]);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_server_that_puts_off_a_mail_for_ever_is_asked_less_and_less_and_the_mail_can_be_tried_again() {
+    let smtp = ScriptedSmtp::start(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 come back"))).await;
+    let web = web(&smtp).await;
+    forgot(&web).await;
+    let began = web.clock.now();
+    let mut pauses = Vec::new();
+    let given_up = loop {
+        web.app.send_due_mails().await.unwrap();
+        let mail = only_mail(&web).await;
+        if mail.state != State::Waiting {
+            break mail;
+        }
+        let pause = mail.next_at.since(web.clock.now()).as_secs();
+        pauses.push(pause);
+        web.pass(pause);
+    };
+    assert_eq!(given_up.state, State::Failed);
+    assert!(given_up.problem.as_deref().unwrap().contains("450 4.2.0 come back"), "{given_up:?}");
+    let took = web.clock.now().since(began).as_secs();
+    assert!((48 * 3600..52 * 3600).contains(&took), "two days: {took}");
+    assert!(pauses.is_sorted() && pauses.len() < 30, "{pauses:?}");
+    assert_eq!(smtp.seen().asked.len(), pauses.len() + 1, "asked once for each attempt");
+    smtp.follow(|_, _| None);
+    let queue = &web.outside.queue;
+    let mut transaction = web.outside.db.begin().await.unwrap();
+    assert!(queue.retry(&mut transaction, &given_up.id, web.clock.now()).await.unwrap());
+    web.outside.db.commit(transaction).await.unwrap();
+    web.app.send_due_mails().await.unwrap();
+    assert_eq!(only_mail(&web).await.state, State::Sent);
+    web.stop().await;
 }
 
 fn message(to: &str) -> lettre::Message {
