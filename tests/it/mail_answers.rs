@@ -55,6 +55,7 @@ async fn each_answer_at_each_step_leads_where_it_belongs() {
         (Rcpt, "530 authentication required", Waiting),
         (Rcpt, "550 relay not permitted", Waiting),
         (Rcpt, "550 5.7.1 relaying denied", Waiting),
+        (Rcpt, "454 4.7.1 Relay access denied", Waiting),
         (Rcpt, "550 rejected", Waiting),
         (Rcpt, "550 no such user here", Failed),
         (Rcpt, "550-5.1.1 The account\r\n550 5.1.1 does not exist", Failed),
@@ -106,6 +107,7 @@ async fn a_mail_that_is_refused_three_times_is_given_up_and_one_that_the_operato
         (At::Content, "554 5.7.1 spam", 3, State::Failed),
         (At::Rcpt, "550 rejected", 3, State::Failed),
         (At::Rcpt, "550 relay not permitted", 8, State::Waiting),
+        (At::Rcpt, "454 4.7.1 Relay access denied", 8, State::Waiting),
         (At::Mail, "550 5.7.1 Sender rejected", 8, State::Waiting),
     ] {
         smtp.follow(move |step, _| (step == at).then(|| Does::says(says)));

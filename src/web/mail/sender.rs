@@ -365,7 +365,7 @@ impl Sender {
         let problem = error.problem();
         if error.is_about_the_server() {
             let was_open = self.breaker.is_open();
-            let next_at = self.breaker.failed(self.clock.now());
+            let next_at = self.breaker.failed(error.fault(), self.clock.now());
             if !was_open {
                 tracing::error!("mails wait for the mail server: {problem}");
             }
