@@ -99,7 +99,11 @@ async fn sent_over(rounds: u64, end: End) -> usize {
     app.send_due_mails().await.unwrap();
     let queue = Administration::open(&settings, clock).await.unwrap().queue;
     let counts = [State::Waiting, State::Failed].map(|state| queue.count(state));
-    assert_eq!(futures_util::future::try_join_all(counts).await.unwrap(), [0, 0], "none waits or is given up");
+    assert_eq!(
+        futures_util::future::try_join_all(counts).await.unwrap(),
+        [0, 0],
+        "none waits or is given up"
+    );
     app.close().await;
 
     let arrived = arrived(&smtp.seen());

@@ -57,7 +57,8 @@ async fn sixty_mails_go_through_exim_as_smtp_to_this_machine() {
 async fn what_exim_does_not_relay_is_kept_and_told_and_leaves_when_that_is_mended() {
     let Some(exim) = Exim::start(LogIn::Plain) else { return };
     let web = web(|mail| mail.send = format!("smtp://{}", exim.address).into()).await;
-    let recipients = ["one@elsewhere.example", "two@elsewhere.example", "nobody@example.org", "ann@example.org"];
+    let recipients =
+        ["one@elsewhere.example", "two@elsewhere.example", "nobody@example.org", "ann@example.org"];
     mail_to(&web, &recipients.map(str::to_owned)).await;
     web.app.send_due_mails().await.unwrap();
     assert_eq!(exim.until(1).len(), 1);
@@ -124,7 +125,10 @@ async fn a_wrong_password_loses_no_mail_and_a_corrected_one_counts_without_a_res
     assert_eq!(waiting(&web).await.len(), 5);
     let kept = waiting(&web).await;
     let tried: Vec<_> = kept.iter().filter_map(|mail| mail.problem.as_deref()).collect();
-    assert!(!tried.is_empty() && tried.iter().all(|problem| problem.contains("logging in: 535")), "{tried:?}");
+    assert!(
+        !tried.is_empty() && tried.iter().all(|problem| problem.contains("logging in: 535")),
+        "{tried:?}"
+    );
     assert!(!tried.iter().any(|problem| problem.contains("secret")), "{tried:?}");
     assert!(web.outside.queue.stuck(web.clock.now()).await.unwrap().is_any(), "administrators are told");
     // As Windows writes it: with a byte order mark and its ends of lines.

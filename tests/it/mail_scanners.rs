@@ -125,8 +125,11 @@ async fn only_a_press_that_could_use_up_a_mailed_link_is_asked_for_twice() {
     ] {
         let made = make(&mut ada, &changed).await;
         let public = made.public[0].as_str();
-        let word: &[(&str, &str)] =
-            if changed.iter().any(|(name, _)| *name == "password") { &[("password", "the right word")] } else { &[] };
+        let word: &[(&str, &str)] = if changed.iter().any(|(name, _)| *name == "password") {
+            &[("password", "the right word")]
+        } else {
+            &[]
+        };
         let mut visitor = web.browser();
         let first = visitor.fill(public, public, word).await;
         assert_eq!((asks(&first), is_token(&first)), (is_asked, !is_asked), "{changed:?}: {first:?}");
@@ -166,7 +169,8 @@ async fn links_to_an_account_outlive_a_scanner() {
     assert_eq!(send(&mut ada, &code).await.status, 303);
     let mails = web.mails().await;
     let link = |to: &str| mails.iter().find(|mail| mail.header("to").contains(to)).unwrap();
-    for to in ["new@example.org", "nia@example.org", "boss@example.org", "ada@new.example", "kim@example.org"] {
+    for to in ["new@example.org", "nia@example.org", "boss@example.org", "ada@new.example", "kim@example.org"]
+    {
         if !scan(&link(to).link()).await {
             return;
         }

@@ -62,7 +62,8 @@ impl Exim {
         fs::write(&config, configuration(&program, root, host, log_in)).unwrap();
         // It does its work as a user of its own, who must get through to its folders.
         let owner = ["-R", "Debian-exim:Debian-exim"].map(str::to_owned);
-        let folders = ["", "spool", "log", "mail", "key.pem"].map(|name| root.join(name).display().to_string());
+        let folders =
+            ["", "spool", "log", "mail", "key.pem"].map(|name| root.join(name).display().to_string());
         assert!(Command::new("chown").args(owner).args(folders).status().unwrap().success());
         // What another user could have written is not taken for a configuration.
         assert!(Command::new("chown").arg("root:root").arg(&config).status().unwrap().success());
