@@ -157,6 +157,31 @@ async fn a_newer_request_takes_the_place_of_one_that_waits() {
 }
 
 #[actix_web::test]
+async fn a_newer_request_takes_the_place_of_one_that_was_under_way_and_did_not_leave() {
+    let let_go = std::sync::Arc::new(tokio::sync::Notify::new());
+    let held = let_go.clone();
+    let smtp = ScriptedSmtp::start(move |at, _| {
+        (at == At::Rcpt).then(|| Does::SaysWhen(held.clone(), "450 4.2.0 come back".to_owned()))
+    })
+    .await;
+    let web = web(&smtp).await;
+    forgot(&web, "ada@example.org").await;
+    let app = web.app.clone();
+    let sending = tokio::spawn(async move { app.send_due_mails().await });
+    smtp.until("the first is under way", |seen| !seen.asked.is_empty()).await;
+    for _ in 0..2 {
+        forgot(&web, "ada@example.org").await;
+    }
+    assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 2);
+    smtp.follow(|_, _| None);
+    let_go.notify_one();
+    sending.await.unwrap().unwrap();
+    assert_eq!(smtp.seen().taken.len(), 1, "one mail, whose link works");
+    assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 0);
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn a_limit_of_mails_a_second_spreads_them() {
     let smtp = ScriptedSmtp::start(|_, _| None).await;
     let address = format!("smtp://127.0.0.1:{}", smtp.port);
