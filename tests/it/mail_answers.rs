@@ -1,6 +1,7 @@
 //! What each answer of a mail server, at each step, does to a mail: sent, waiting or given up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oncelink::web::mail::dialogue::Limits;
@@ -296,4 +297,26 @@ async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail(
         let error = next.expect_err("a mail that the server refused is never called sent");
         assert!(error.to_string().contains("554"), "{error}");
     }
+}
+
+#[actix_web::test]
+async fn a_connection_that_the_server_closed_while_it_waited_costs_no_mail_a_pause() {
+    let (mails, closes) = (Arc::new(AtomicUsize::new(0)), Does::SaysAndCloses("421 4.4.2 idle".to_owned()));
+    // The second mail over each connection meets a server that has had enough of waiting.
+    let smtp = ScriptedSmtp::start(move |at, _| {
+        (at == At::Mail && mails.fetch_add(1, Ordering::Relaxed) % 2 == 1).then(|| closes.clone())
+    })
+    .await;
+    let settings = oncelink::config::Settings {
+        mail: oncelink::config::MailSettings {
+            send: format!("smtp://127.0.0.1:{}", smtp.port).into(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let transport = Transport::open(&settings).unwrap();
+    for number in 0..4 {
+        transport.send(&number.to_string(), &message("a@example.org")).await.unwrap();
+    }
+    assert_eq!((smtp.seen().taken.len(), smtp.seen().connections), (4, 4));
 }

@@ -52,6 +52,36 @@ async fn a_mailbox_that_hangs_holds_up_nobody_else() {
 }
 
 #[actix_web::test]
+async fn a_mail_that_was_put_off_is_tried_again_in_time_though_another_one_hangs() {
+    let smtp = ScriptedSmtp::start(|at, recipient| match (at, recipient) {
+        (At::Content, "hangs@example.org") => Some(Does::Hangs),
+        (At::Rcpt, "later@example.net") => Some(Does::says("450 4.2.0 greylisted")),
+        _ => None,
+    })
+    .await;
+    let web = web(&smtp).await;
+    bulk(&web, &["hangs@example.org".to_owned(), "later@example.net".to_owned()]).await;
+    let app = web.app.clone();
+    let sending = tokio::spawn(async move { app.send_mails().await });
+    let is_put_off = async || {
+        let waiting = web.outside.queue.list(State::Waiting, 0, 10).await.unwrap();
+        waiting.iter().any(|mail| mail.problem.is_some())
+    };
+    let put_off = async {
+        while !is_put_off().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), put_off).await.expect("the second is put off");
+    smtp.until("the first hangs", |seen| seen.asked.len() == 2).await;
+    smtp.follow(|_, _| None);
+    web.pass(10);
+    smtp.until("the second is tried again", |seen| seen.taken == ["later@example.net"]).await;
+    sending.abort();
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn what_somebody_waits_for_leaves_before_what_nobody_waits_for() {
     let thinks = Duration::from_millis(20);
     let smtp = ScriptedSmtp::start(move |at, _| {
