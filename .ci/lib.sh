@@ -133,3 +133,20 @@ fetch_upload_clients() {
     fi
     echo "tus-js-client and tuspy are there"
 }
+
+# Debian's Exim and its Postfix exclude each other as packages, and tests need both: this one is only unpacked.
+fetch_exim() {
+    local folder="$PWD/target/exim" part
+    if [ ! -x "$folder/usr/sbin/exim4" ]; then
+        mkdir -p "$work/exim" "$folder"
+        apt-get update -qq || return 1
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
+            libdb5.3 libgnutls-dane0 libidn12 libidn2-0 libnsl2 libpcre2-8-0 || return 1
+        (cd "$work/exim" && apt-get download -qq exim4-daemon-light) || return 1
+        for part in "$work"/exim/*.deb; do dpkg-deb --extract "$part" "$folder" || return 1; done
+    fi
+    # The user that it works as, by name.
+    getent passwd Debian-exim >/dev/null ||
+        useradd --system --no-create-home --shell /usr/sbin/nologin --user-group Debian-exim || return 1
+    echo "Exim is there"
+}

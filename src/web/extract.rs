@@ -164,6 +164,8 @@ pub struct OpenForm<T> {
     pub fields: T,
     /// The secret behind the browser's forms, if it has one.
     pub secret: Option<Secret>,
+    /// Whether it is a form of ours, as browsers send it, and not what a program made up.
+    pub is_of_a_page: bool,
 }
 
 impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
@@ -186,7 +188,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
             if !presented.is_empty() && !is_ours {
                 return Err(WebError::ForeignForm);
             }
-            Ok(OpenForm { fields: parse(&rest)?, secret })
+            Ok(OpenForm { fields: parse(&rest)?, secret, is_of_a_page: !presented.is_empty() })
         })
     }
 }

@@ -172,6 +172,9 @@ async fn a_pasted_list_reaches_everybody_or_names_who_can_t_be_read() {
     for (list, named) in [
         ("Ann <a@example.org>, Bob", "“Bob” is not a valid e-mail address."),
         ("a@example.org, bo\u{200b}b@example.org", "invisible character"),
+        // Exports of whole address books.
+        ("Name,E-mail\r\nAnn,a@example.org\r\n", "Line 2: “Ann” is not a valid e-mail address."),
+        ("BEGIN:VCARD\r\nFN:Ann\r\nEMAIL:a@example.org\r\nEND:VCARD\r\n", "Line 1: “BEGIN:VCARD”"),
     ] {
         let refused = send(&mut browser, &[("recipients", list), ("mail", "yes")]).await;
         assert_eq!(refused.status, 422);

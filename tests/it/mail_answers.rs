@@ -1,6 +1,7 @@
 //! What each answer of a mail server, at each step, does to a mail: sent, waiting or given up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oncelink::web::mail::dialogue::Limits;
@@ -55,6 +56,7 @@ async fn each_answer_at_each_step_leads_where_it_belongs() {
         (Rcpt, "530 authentication required", Waiting),
         (Rcpt, "550 relay not permitted", Waiting),
         (Rcpt, "550 5.7.1 relaying denied", Waiting),
+        (Rcpt, "454 4.7.1 Relay access denied", Waiting),
         (Rcpt, "550 rejected", Waiting),
         (Rcpt, "550 no such user here", Failed),
         (Rcpt, "550-5.1.1 The account\r\n550 5.1.1 does not exist", Failed),
@@ -106,6 +108,7 @@ async fn a_mail_that_is_refused_three_times_is_given_up_and_one_that_the_operato
         (At::Content, "554 5.7.1 spam", 3, State::Failed),
         (At::Rcpt, "550 rejected", 3, State::Failed),
         (At::Rcpt, "550 relay not permitted", 8, State::Waiting),
+        (At::Rcpt, "454 4.7.1 Relay access denied", 8, State::Waiting),
         (At::Mail, "550 5.7.1 Sender rejected", 8, State::Waiting),
     ] {
         smtp.follow(move |step, _| (step == at).then(|| Does::says(says)));
@@ -154,6 +157,7 @@ async fn odd_answers_are_read_or_refused_and_lose_nothing() {
     let endless: String = "250-more\r\n".repeat(20_000) + "250 done";
     for (does, expected) in [
         (Does::SaysInPieces("250 2.0.0 queued".to_owned()), State::Sent),
+        (Does::SaysInPieces("250-2.0.0 queued\r\n250 2.0.0 as S1".to_owned()), State::Sent),
         (Does::Says(long), State::Waiting),
         (Does::Says(endless), State::Waiting),
         (Does::says("250 ünangekündigt"), State::Sent),
@@ -171,6 +175,59 @@ async fn odd_answers_are_read_or_refused_and_lose_nothing() {
         assert!(mail.problem.is_none_or(|problem| problem.len() < 1_000), "{shown}");
         web.stop().await;
     }
+}
+
+#[actix_web::test]
+async fn a_server_that_says_everything_in_pieces_gets_the_mail() {
+    let smtp = ScriptedSmtp::start(|at, _| {
+        let says = match at {
+            At::Greeting => "220-hello\r\n220 ready",
+            At::Ehlo => "250-script\r\n250-8BITMIME\r\n250 SIZE",
+            At::Data => "354 go on",
+            At::Mail | At::Rcpt | At::Content => "250 2.0.0 fine",
+        };
+        Some(Does::SaysInPieces(says.to_owned()))
+    })
+    .await;
+    let web = web(&smtp).await;
+    forgot(&web).await;
+    web.app.send_due_mails().await.unwrap();
+    assert_eq!(only_mail(&web).await.state, State::Sent);
+    assert_eq!(smtp.seen().taken, ["ada@example.org"]);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_server_that_puts_off_a_mail_for_ever_is_asked_less_and_less_and_the_mail_can_be_tried_again() {
+    let smtp = ScriptedSmtp::start(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 come back"))).await;
+    let web = web(&smtp).await;
+    forgot(&web).await;
+    let began = web.clock.now();
+    let mut pauses = Vec::new();
+    let given_up = loop {
+        web.app.send_due_mails().await.unwrap();
+        let mail = only_mail(&web).await;
+        if mail.state != State::Waiting {
+            break mail;
+        }
+        let pause = mail.next_at.since(web.clock.now()).as_secs();
+        pauses.push(pause);
+        web.pass(pause);
+    };
+    assert_eq!(given_up.state, State::Failed);
+    assert!(given_up.problem.as_deref().unwrap().contains("450 4.2.0 come back"), "{given_up:?}");
+    let took = web.clock.now().since(began).as_secs();
+    assert!((48 * 3600..52 * 3600).contains(&took), "two days: {took}");
+    assert!(pauses.is_sorted() && pauses.len() < 30, "{pauses:?}");
+    assert_eq!(smtp.seen().asked.len(), pauses.len() + 1, "asked once for each attempt");
+    smtp.follow(|_, _| None);
+    let queue = &web.outside.queue;
+    let mut transaction = web.outside.db.begin().await.unwrap();
+    assert!(queue.retry(&mut transaction, &given_up.id, web.clock.now()).await.unwrap());
+    web.outside.db.commit(transaction).await.unwrap();
+    web.app.send_due_mails().await.unwrap();
+    assert_eq!(only_mail(&web).await.state, State::Sent);
+    web.stop().await;
 }
 
 fn message(to: &str) -> lettre::Message {
@@ -240,4 +297,26 @@ async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail(
         let error = next.expect_err("a mail that the server refused is never called sent");
         assert!(error.to_string().contains("554"), "{error}");
     }
+}
+
+#[actix_web::test]
+async fn a_connection_that_the_server_closed_while_it_waited_costs_no_mail_a_pause() {
+    let (mails, closes) = (Arc::new(AtomicUsize::new(0)), Does::SaysAndCloses("421 4.4.2 idle".to_owned()));
+    // The second mail over each connection meets a server that has had enough of waiting.
+    let smtp = ScriptedSmtp::start(move |at, _| {
+        (at == At::Mail && mails.fetch_add(1, Ordering::Relaxed) % 2 == 1).then(|| closes.clone())
+    })
+    .await;
+    let settings = oncelink::config::Settings {
+        mail: oncelink::config::MailSettings {
+            send: format!("smtp://127.0.0.1:{}", smtp.port).into(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let transport = Transport::open(&settings).unwrap();
+    for number in 0..4 {
+        transport.send(&number.to_string(), &message("a@example.org")).await.unwrap();
+    }
+    assert_eq!((smtp.seen().taken.len(), smtp.seen().connections), (4, 4));
 }

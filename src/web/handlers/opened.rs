@@ -20,6 +20,15 @@ pub(super) struct Opened {
     pub(super) closed: Option<Closed>,
 }
 
+impl Opened {
+    /// Whether a press on the page must be repeated before it counts: where the link is most likely in a
+    /// mail, whose scanners press buttons, too, and a press would cost a download and asks for nothing.
+    pub(super) fn needs_second_press(&self) -> bool {
+        let asks_for_something = self.link.password.is_some() || self.link.mailed_code;
+        self.recipient.email.is_some() && self.link.uses.is_some() && !asks_for_something
+    }
+}
+
 /// The link of that code; changes nothing.
 pub(super) async fn open(app: &App, code: &str) -> Result<Opened, WebError> {
     let administration = &app.administration;

@@ -25,6 +25,7 @@ use crate::web::links::uses::{self, Continuation, Press, Reserved};
 use crate::web::links::{Link, Recipient, begun, contents, patience};
 use crate::web::pages::public_link::Closed;
 use crate::web::passwords::{Asker, Password};
+use crate::web::problem::prefers_json;
 use crate::web::throttle::Cause;
 
 #[derive(Deserialize)]
@@ -34,6 +35,8 @@ pub(super) struct Wanted {
     file: Option<String>,
     password: Option<String>,
     code: Option<String>,
+    /// Stands there at the second press, where one is needed.
+    again: Option<String>,
 }
 
 /// `POST /l/{code}`: 303 to the download service.
@@ -62,6 +65,15 @@ pub(super) async fn take(
     let mark = visitor.mark.as_deref();
     if let Some(why) = proven(&app, &opened, wanted.password, wanted.code, address, mark).await? {
         return show(&app, &request, &code, opened, Shown::refused(why)).await;
+    }
+    let is_first = wanted.again.is_none() && form.is_of_a_page && !prefers_json(request.headers());
+    if is_first && opened.needs_second_press() {
+        let links = &app.administration.links;
+        let now = app.administration.clock.now();
+        let offers = links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
+        if !offers.has_begun() {
+            return show(&app, &request, &code, opened, Shown::once_more(wanted.file)).await;
+        }
     }
     let shares = app.shares.clone();
     let path = file.clone();

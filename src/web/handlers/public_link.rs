@@ -60,9 +60,16 @@ pub(super) struct Shown {
     own: bool,
     mailed: bool,
     refused: Option<Refused>,
+    /// The file whose button is to be pressed once more; empty where there is one file only.
+    once_more: Option<String>,
 }
 
 impl Shown {
+    /// As the answer to a first press that a second one must follow, for that file.
+    pub(super) fn once_more(file: Option<String>) -> Shown {
+        Shown { once_more: Some(file.unwrap_or_default()), ..Shown::default() }
+    }
+
     /// As the answer to a press that was refused.
     pub(super) fn refused(why: Refused) -> Shown {
         Shown { refused: Some(why), ..Shown::default() }
@@ -211,6 +218,7 @@ pub(super) async fn show(
         mailed_to: masked(&recipient),
         mailed: shown.mailed,
         own: shown.own,
+        once_more: shown.once_more,
         title: link.title,
         note: link.note,
     })?;

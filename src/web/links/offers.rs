@@ -183,6 +183,11 @@ impl Offers {
         self.begun.keys().any(|path| has(path)) || (goes_on && !self.is_program)
     }
 
+    /// Whether this visitor was given anything of the link before.
+    pub fn has_begun(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
     /// Whether this visitor has got a file of the link whole.
     pub fn has_downloaded(&self) -> bool {
         self.begun.values().flatten().any(|begun| begun.progress(&self.rules, self.now) == Progress::Whole)

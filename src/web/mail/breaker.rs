@@ -5,9 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::web::mail::verdict::Fault;
 
-/// How long to wait after each failure of the server in a row, in seconds; the last one repeats.
-const PAUSES: [u64; 5] = [10, 30, 60, 2 * 60, 5 * 60];
+/// How long to wait after each failure of the server in a row, in seconds; the last one repeats. A probe of a
+/// server that is down costs nobody anything, and what waits is to leave soon after it is back.
+const PAUSES: [u64; 3] = [5, 15, 30];
+/// The same where the server refuses us: many log-ins that fail in a row would lock us out.
+const PAUSES_AFTER_REFUSAL: [u64; 5] = [10, 30, 60, 2 * 60, 5 * 60];
 
 /// The state of the one mail server.
 #[derive(Debug, Default)]
@@ -46,15 +50,16 @@ impl Breaker {
         was_in_trouble
     }
 
-    /// The server failed; returns when it is tried next.
-    pub fn failed(&self, now: Timestamp) -> Timestamp {
+    /// The server failed, by that fault; returns when it is tried next.
+    pub fn failed(&self, fault: Fault, now: Timestamp) -> Timestamp {
         let mut trouble = self.trouble();
         trouble.is_probing = false;
         // Attempts that were under way side by side are one failure.
         if let Some(until) = trouble.until.filter(|until| *until > now) {
             return until;
         }
-        let pause = PAUSES.get(trouble.failures).or(PAUSES.last()).copied().unwrap_or(60);
+        let pauses = if fault == Fault::Operator { &PAUSES_AFTER_REFUSAL[..] } else { &PAUSES[..] };
+        let pause = pauses.get(trouble.failures).or(pauses.last()).copied().unwrap_or(60);
         trouble.failures = trouble.failures.saturating_add(1);
         let until = now.plus(Duration::from_secs(pause));
         trouble.until = Some(until);
@@ -95,11 +100,15 @@ mod tests {
     fn while_the_server_fails_one_probe_at_a_time_is_admitted() {
         let breaker = Breaker::default();
         assert!(breaker.admits(at(0)) && breaker.admits(at(0)));
-        assert_eq!(breaker.failed(at(0)), at(10));
-        assert_eq!(breaker.failed(at(1)), at(10), "what was under way beside it is the same failure");
-        assert!(!breaker.admits(at(9)));
-        assert!(breaker.admits(at(10)) && !breaker.admits(at(10)));
-        assert_eq!(breaker.failed(at(12)), at(42));
+        assert_eq!(breaker.failed(Fault::Server, at(0)), at(5));
+        assert_eq!(
+            breaker.failed(Fault::Server, at(1)),
+            at(5),
+            "what was under way beside it is the same failure"
+        );
+        assert!(!breaker.admits(at(4)));
+        assert!(breaker.admits(at(5)) && !breaker.admits(at(5)));
+        assert_eq!(breaker.failed(Fault::Operator, at(12)), at(42));
         assert!(breaker.admits(at(42)));
         breaker.undecided();
         assert!(breaker.admits(at(42)));

@@ -73,8 +73,6 @@ pub struct DialogueError {
     pub problem: String,
     /// Whether the connection may be used for another mail.
     pub(super) is_reusable: bool,
-    /// Whether the server said anything at all.
-    pub(super) was_answered: bool,
 }
 
 impl DialogueError {
@@ -86,22 +84,16 @@ impl DialogueError {
             None if error.is_tls() || text.contains("certificate") => (Fault::Operator, text),
             None => (fault_of_silence(step), text),
         };
-        DialogueError {
-            step,
-            fault,
-            problem,
-            is_reusable: code.is_some_and(|code| code != 421),
-            was_answered: code.is_some(),
-        }
+        DialogueError { step, fault, problem, is_reusable: code.is_some_and(|code| code != 421) }
     }
 
     pub(super) fn new(step: Step, fault: Fault, problem: impl Into<String>) -> DialogueError {
-        DialogueError { step, fault, problem: problem.into(), is_reusable: false, was_answered: true }
+        DialogueError { step, fault, problem: problem.into(), is_reusable: false }
     }
 
     fn silent(step: Step, limit: Duration) -> DialogueError {
         let problem = format!("no answer within {} s", limit.as_secs());
-        DialogueError { was_answered: false, ..DialogueError::new(step, fault_of_silence(step), problem) }
+        DialogueError::new(step, fault_of_silence(step), problem)
     }
 }
 

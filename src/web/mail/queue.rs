@@ -373,7 +373,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The mail is tried again at `next_at`.
+    /// The mail is tried again at `next_at`, unless a newer one took its place while it was under way.
     ///
     /// # Errors
     /// When the database fails.
@@ -384,6 +384,23 @@ impl Queue {
         problem: &str,
         next_at: Timestamp,
     ) -> Result<(), QueryError> {
+        // What was waiting when this one was added made room for it; what waits beside it came later.
+        if mail.kind.replaces_older() {
+            let replaced = sqlx::query(
+                "DELETE FROM mails WHERE id = $1 AND attempts = $2 AND EXISTS (SELECT 1 FROM mails newer \
+                 WHERE newer.state = 'waiting' AND newer.kind = $3 AND newer.recipient = $4 \
+                 AND newer.id <> $1 AND newer.reserved_until IS NULL)",
+            )
+            .bind(&mail.id)
+            .bind(i64::from(mail.attempts))
+            .bind(mail.kind.word())
+            .bind(mail.recipient.as_str())
+            .execute(self.db.writer())
+            .await?;
+            if replaced.rows_affected() > 0 {
+                return Ok(());
+            }
+        }
         sqlx::query(
             "UPDATE mails SET fault = $1, problem = $2, next_at = $3, reserved_until = NULL, refusals = $4 \
              WHERE id = $5 AND attempts = $6",

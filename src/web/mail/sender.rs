@@ -23,6 +23,12 @@ use crate::web::mail::verdict::Fault;
 /// How often the queue is looked at where nobody calls: another process may have added to it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How often it is looked at while mails are under way.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is tried to record that a mail has left, a second apart.
+const RECORD_TRIES: usize = 30;
+
 /// Mails under way at once; the rest is kept for urgent ones.
 const UNDER_WAY: usize = 6;
 /// Of these, mails that nobody is waiting for …
@@ -193,14 +199,21 @@ impl Sender {
         // Tasks of their own: an attempt that waits here with a database connection would block the next.
         let mut attempts = JoinSet::new();
         let mut under_way: Vec<UnderWay> = Vec::new();
-        let (mut count, mut is_stopping) = (0, false);
+        let (mut count, mut is_stopping, mut failure) = (0, false, None);
         let mut next_start = Instant::now();
         loop {
             while !is_stopping && attempts.len() < UNDER_WAY {
                 if self.pace > Duration::ZERO && next_start > Instant::now() {
                     break;
                 }
-                let Some(mail) = self.take_one(&under_way).await? else { break };
+                let mail = match self.take_one(&under_way).await {
+                    Ok(Some(mail)) => mail,
+                    Ok(None) => break,
+                    Err(error) => {
+                        (failure, is_stopping) = (Some(error), true);
+                        break;
+                    }
+                };
                 next_start = next_start.max(Instant::now()) + self.pace;
                 count += 1;
                 let domain = mail.domain();
@@ -210,8 +223,10 @@ impl Sender {
                 attempts.spawn(async move { sender.carry(mail).await });
             }
             if attempts.is_empty() && (is_stopping || next_start <= Instant::now()) {
-                return Ok(count);
+                return failure.map_or(Ok(count), Err);
             }
+            // What was put off may be due again before anything that is under way ends.
+            let look_again = self.until_next().await.max(LOOK_AGAIN);
             let stop = async {
                 match &mut stopping {
                     Some(stopping) if !is_stopping => {
@@ -224,14 +239,19 @@ impl Sender {
                 Some(ended) = attempts.join_next() => {
                     let Ok((recipient, is_urgent, outcome)) = ended else {
                         tracing::error!("an attempt to send a mail ended without a result");
-                        return Ok(count);
+                        is_stopping = true;
+                        continue;
                     };
                     let done = |other: &UnderWay| other.recipient == recipient && other.is_urgent == is_urgent;
                     if let Some(place) = under_way.iter().position(done) {
                         under_way.swap_remove(place);
                     }
-                    outcome?;
+                    // Those that are under way are not cut off: the server may have them already.
+                    if let Err(error) = outcome {
+                        (failure, is_stopping) = (Some(error), true);
+                    }
                 }
+                () = tokio::time::sleep(look_again), if !is_stopping => {}
                 () = tokio::time::sleep_until(next_start), if !is_stopping && next_start > Instant::now() => {}
                 () = self.queue.woken(), if !is_stopping => {}
                 () = stop => is_stopping = true,
@@ -342,7 +362,7 @@ impl Sender {
                 let now = self.clock.now();
                 let (kind, domain) = (mail.kind.word(), mail.domain());
                 tracing::info!(jti = %mail.jti, kind, domain, answer, "mail sent");
-                self.queue.sent(&mail, &answer, now).await?;
+                self.record(&mail, &answer, now).await?;
                 if let Err(error) = self.compose.accepted(&mail, now).await {
                     let cause = crate::telemetry::chain(&error);
                     tracing::warn!(jti = %mail.jti, cause, "cannot start the time of what a mail brings");
@@ -351,6 +371,21 @@ impl Sender {
             }
             Err(error) => self.failed(mail, &error).await,
         }
+    }
+
+    /// Records that a mail has left. What is not recorded would be sent again, so this is tried for a while.
+    async fn record(&self, mail: &Queued, answer: &str, now: Timestamp) -> Result<(), QueryError> {
+        for _ in 1..RECORD_TRIES {
+            match self.queue.sent(mail, answer, now).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::warn!(jti = %mail.jti, cause, "cannot record that a mail was sent; trying again");
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.queue.sent(mail, answer, now).await
     }
 
     async fn server_works(&self) -> Result<(), QueryError> {
@@ -365,7 +400,7 @@ impl Sender {
         let problem = error.problem();
         if error.is_about_the_server() {
             let was_open = self.breaker.is_open();
-            let next_at = self.breaker.failed(self.clock.now());
+            let next_at = self.breaker.failed(error.fault(), self.clock.now());
             if !was_open {
                 tracing::error!("mails wait for the mail server: {problem}");
             }

@@ -230,8 +230,8 @@ impl MailServer {
         let kept = self.idle().pop().map(|(dialogue, _)| dialogue);
         if let Some(mut dialogue) = kept {
             match dialogue.send(sender, recipient, &bytes).await {
-                // It had been closed while it waited: nothing was sent over it.
-                Err(error) if error.step == Step::Sender && !error.was_answered => {}
+                // It had been closed while it waited, perhaps with a 421: nothing was sent over it.
+                Err(error) if error.step == Step::Sender && !error.is_reusable => {}
                 outcome => return self.conclude(dialogue, outcome).await,
             }
         }

@@ -78,6 +78,8 @@ pub fn judge(step: Step, code: u16, text: &str) -> Fault {
         Step::Connect | Step::Tls => Fault::Server,
         Step::LogIn | Step::Sender if is_permanent => Fault::Operator,
         Step::LogIn | Step::Sender => Fault::Server,
+        // Postfix as Debian sets it up says "relay access denied" with a code that asks to come back.
+        Step::Recipient if !is_permanent && is_about_relaying(text) => Fault::Operator,
         Step::Recipient | Step::Data | Step::Content if !is_permanent => Fault::Later,
         Step::Recipient => of_recipient(code, text),
         Step::Data | Step::Content => of_content(code, text),
@@ -146,6 +148,10 @@ fn is_about_us(text: &str) -> bool {
     contains_any(text, &WORDS)
 }
 
+fn is_about_relaying(text: &str) -> bool {
+    contains_any(text, &["relay access denied", "relaying denied", "relay not permitted"])
+}
+
 fn is_about_the_mailbox(text: &str) -> bool {
     const WORDS: [&str; 9] =
         ["mailbox", "user", "recipient", "account", "no such", "unknown", "not exist", "address", "inactive"];
@@ -188,6 +194,7 @@ mod tests {
             (Recipient, 552, "quota exceeded", Later),
             (Recipient, 503, "5.5.1 bad sequence of commands", Later),
             (Recipient, 450, "4.2.0 greylisted", Later),
+            (Recipient, 454, "4.7.1 <a@b.example>: Relay access denied", Operator),
             (Recipient, 421, "4.7.0 try again later", Later),
             (Recipient, 550, "rejected", Refused),
             (Recipient, 554, "5.4.1 Recipient address rejected", Refused),

@@ -11,7 +11,7 @@ use crate::web::pages::Chrome;
 
 pub use crate::web::pages::closed_link::{Closed, LinkClosed};
 
-/// `GET /l/{code}`; posts `file`, `password`, `code` and `csrf` to the same address.
+/// `GET /l/{code}`; posts `file`, `password`, `code`, `again` and `csrf` to the same address.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/public.html")]
 pub struct PublicLink {
@@ -63,6 +63,8 @@ pub struct PublicLink {
     pub mailed: bool,
     /// Who looks: the owner.
     pub own: bool,
+    /// The file whose button must be pressed a second time; empty where there is only one.
+    pub once_more: Option<String>,
 }
 
 /// What somebody has to show.
@@ -125,6 +127,11 @@ impl Offer {
 impl PublicLink {
     fn is_single(&self) -> bool {
         self.items.len() == 1 && self.pages == 1 && self.query.is_empty() && !self.more
+    }
+
+    /// Whether that file waits for the second press.
+    fn awaits_press(&self, key: &str) -> bool {
+        self.once_more.as_deref().is_some_and(|wanted| wanted == key || self.is_single())
     }
 
     fn has_button(&self) -> bool {
@@ -253,6 +260,7 @@ impl PublicLink {
             mailed_to: "a…@example.org".to_owned(),
             mailed: many,
             own: false,
+            once_more: None,
         }
     }
 
@@ -265,6 +273,7 @@ impl PublicLink {
 
 pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (one, many) = (PublicLink::sample(false), PublicLink::sample(true));
+    let once_more = PublicLink { once_more: Some("0".to_owned()), ..one.clone() };
     let last = PublicLink { left: Some(0), own: true, ..many.clone() };
     let nothing = PublicLink { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
     let unfound = PublicLink { query: "zzz".to_owned(), ..nothing.clone() };
@@ -272,6 +281,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let ended = PublicLink { ended: true, ..PublicLink::sample_of(Offer::Interrupted(sent)) };
     Ok(vec![
         ("public-link", one.render()?),
+        ("public-link-once-more", once_more.render()?),
         ("public-link-many", many.render()?),
         ("public-link-last", last.render()?),
         ("public-link-nothing", nothing.render()?),

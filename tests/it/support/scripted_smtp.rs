@@ -1,6 +1,7 @@
 //! A mail server that answers as a test tells it to, step by step, for each recipient.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,6 +33,8 @@ pub enum Does {
     SaysAndCloses(String),
     /// Says this once the test lets it, or the client has closed the connection.
     SaysWhen(Arc<Notify>, String),
+    /// Says this after thinking about it for so long.
+    SaysAfter(Duration, String),
 }
 
 impl Does {
@@ -97,7 +100,7 @@ impl ScriptedSmtp {
     /// Waits until that is so, for 30 s at most.
     pub async fn until(&self, what: &str, is_so: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.clone();
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(30), seen.wait_for(is_so)).await;
+        let waited = tokio::time::timeout(Duration::from_secs(30), seen.wait_for(is_so)).await;
         match waited {
             Ok(seen) => seen.unwrap().clone(),
             Err(_) => panic!("{what}: {:?}", self.seen()),
@@ -150,9 +153,10 @@ async fn talk(
             }
             let reply = does(At::Content, &recipient, "250 2.0.0 queued as S1");
             let takes = match &reply {
-                Does::Says(text) | Does::SaysInPieces(text) | Does::SaysAndCloses(text) => {
-                    text.starts_with('2')
-                }
+                Does::Says(text)
+                | Does::SaysInPieces(text)
+                | Does::SaysAndCloses(text)
+                | Does::SaysAfter(_, text) => text.starts_with('2'),
                 _ => false,
             };
             if takes {
@@ -191,6 +195,10 @@ async fn answer(stream: &mut BufReader<TcpStream>, does: Does) -> std::io::Resul
         }
         Does::SaysWhen(told, text) => {
             told.notified().await;
+            stream.write_all(format!("{text}\r\n").as_bytes()).await
+        }
+        Does::SaysAfter(pause, text) => {
+            tokio::time::sleep(pause).await;
             stream.write_all(format!("{text}\r\n").as_bytes()).await
         }
     }
