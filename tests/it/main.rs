@@ -51,6 +51,7 @@ mod link_continue;
 mod link_uses;
 mod log_lines;
 mod mail_answers;
+mod mail_letters;
 mod mail_operator;
 mod mail_postfix;
 mod mail_smtp;

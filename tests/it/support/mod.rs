@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod client;
 pub mod deliveries;
+pub mod letters;
 pub mod links;
 pub mod mail;
 pub mod postfix;
