@@ -18,7 +18,7 @@ use crate::web::rights::{Readable, Rights};
 const FRESH: Duration = Duration::from_secs(60);
 
 /// Looks at the files of links. Clones share what was seen last.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Listings {
     shares: Shares,
     rights: Rights,

@@ -14,9 +14,8 @@ use crate::web::account::Email;
 use crate::web::mail::address::{Undeliverable, deliverable};
 use crate::web::mail::letters::Rendered;
 
-/// Bytes of text in one encoded word: 45 become 60 characters of base64, and with its frame the word stays
-/// below the 75 that RFC 2047, section 2, allows.
-const ENCODED_WORD: usize = 45;
+/// Characters of a quoted name that stay on the line of their header.
+const QUOTED_MAX: usize = 60;
 
 /// Characters of a person's name before "via".
 const NAME_MAX: usize = 60;
@@ -133,10 +132,10 @@ fn display_name(name: &str) -> String {
 fn from_header(name: &str, sender: &Address) -> HeaderValue {
     let header = HeaderName::new_from_ascii_str("From");
     let is_plain = name.chars().all(|c| c == ' ' || c.is_ascii_graphic()) && !name.contains("=?");
-    let shown = match is_plain && name.len() <= ENCODED_WORD {
+    let shown = match is_plain && name.len() <= QUOTED_MAX {
         _ if name.is_empty() => return HeaderValue::new(header, sender.to_string()),
         true => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
-        false => encoded_words(name),
+        false => encoded_words(name, "From: ".len()),
     };
     // What lettre reads to know that there is a sender; what it writes is the other.
     HeaderValue::dangerous_new_pre_encoded(header, sender.to_string(), format!("{shown}\r\n <{sender}>"))
@@ -145,22 +144,28 @@ fn from_header(name: &str, sender: &Address) -> HeaderValue {
 /// A header of free text. What looks like an encoded word (RFC 2047) is encoded itself, so that it is shown
 /// as it was typed.
 fn text_header(name: &str, text: String) -> Result<HeaderValue, MessageError> {
+    let before = name.len() + ": ".len();
     let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageError::Header)?;
     Ok(match text.contains("=?") {
         true => {
-            let encoded = encoded_words(&text);
+            let encoded = encoded_words(&text, before);
             HeaderValue::dangerous_new_pre_encoded(name, text, encoded)
         }
         false => HeaderValue::new(name, text),
     })
 }
 
-fn encoded_words(text: &str) -> String {
+/// A text as encoded words, one a line, after so many characters on the first: a line with an encoded word has at
+/// most 76 characters (RFC 2047 section 2).
+fn encoded_words(text: &str, before: usize) -> String {
+    const FRAME: usize = "=?utf-8?B??=".len();
+    let bytes_after = |before: usize| (76_usize.saturating_sub(FRAME + before)) / 4 * 3;
     let mut words = Vec::new();
-    let mut word = String::new();
+    let (mut word, mut room) = (String::new(), bytes_after(before));
     for letter in text.chars() {
-        if word.len() + letter.len_utf8() > ENCODED_WORD {
+        if word.len() + letter.len_utf8() > room {
             words.push(std::mem::take(&mut word));
+            room = bytes_after(1);
         }
         word.push(letter);
     }
@@ -239,7 +244,7 @@ mod tests {
         assert_eq!(header("Ann"), "\"Ann via Oncelink\"");
         assert_eq!(header("Ann \"A\\B\", Inc."), r#""Ann \"A\\B\", Inc. via Oncelink""#);
         assert_eq!(header("boss@bank.example <x>"), "\"bossbank.example x via Oncelink\"");
-        for odd in ["Jörg", "=?utf-8?q?evil?=", &"long ".repeat(11)] {
+        for odd in ["Jörg", "=?utf-8?q?evil?=", &"long word ".repeat(6)] {
             let encoded = header(odd);
             for word in encoded.split("\r\n ") {
                 assert!(word.starts_with("=?utf-8?B?") && word.len() <= 75, "{encoded}");

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::mail::asked::Asked;
 use crate::web::mail::letters::{Letter, Rendered};
-use crate::web::mail::wording::{line, listed, note_lines, quoted, title_line, wrapped};
+use crate::web::mail::wording::{file_line, line, listed, note_lines, quoted, title_line, wrapped};
 
 /// What the templates have words from.
 #[derive(Default)]
@@ -143,7 +143,7 @@ impl Letter {
                     },
                     by: line(recipient),
                     title: title_line(title),
-                    file: title_line(file),
+                    file: file_line(file),
                     address: line(address),
                     until: human::time(*at),
                     link: page.clone(),

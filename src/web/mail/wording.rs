@@ -35,14 +35,26 @@ pub(super) fn title_line(title: &str) -> String {
     isolated(&shortened(title, TITLE_MAX))
 }
 
+/// The name of a file; of a long one both ends, for the last letters say what it is.
+pub(super) fn file_line(name: &str) -> String {
+    const END: usize = 12;
+    let name = human::name(name);
+    let length = name.chars().count();
+    if length <= TITLE_MAX {
+        return isolated(&name);
+    }
+    let begin = name.chars().take(TITLE_MAX - END - 1);
+    isolated(&begin.chain(['…']).chain(name.chars().skip(length - END)).collect::<String>())
+}
+
 /// The first few files, each on a line of its own, and how many more there are.
 pub(super) fn listed(files: &[Named]) -> Vec<String> {
     let mut lines: Vec<String> = files
         .iter()
         .take(LISTED)
         .map(|file| match file.about.as_str() {
-            "" => title_line(&file.name),
-            about => format!("{} ({about})", title_line(&file.name)),
+            "" => file_line(&file.name),
+            about => format!("{} ({about})", file_line(&file.name)),
         })
         .collect();
     match files.len().saturating_sub(LISTED) {
@@ -203,5 +215,7 @@ mod tests {
         assert_eq!(line("Ann\u{202e}\nBcc: x"), "Ann\u{fffd}\u{fffd}Bcc: x");
         assert_eq!(title_line(&"t".repeat(200)).chars().count(), TITLE_MAX);
         assert!(title_line(&"t".repeat(200)).ends_with('…'));
+        let long = file_line(&format!("{}.pdf", "n".repeat(200)));
+        assert!(long.ends_with("n.pdf") && long.contains('…') && long.chars().count() == TITLE_MAX, "{long}");
     }
 }

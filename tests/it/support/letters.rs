@@ -67,6 +67,7 @@ pub(crate) async fn every_letter() -> Letters {
     let mut letters = Letters { folder: TempDir::new().unwrap(), files: Vec::new() };
     let web = TestWeb::spawn_with(|settings| {
         settings.mail.from = "Oncelink <noreply@files.example>".to_owned();
+        settings.web.public_url = "https://files.example".to_owned();
     })
     .await;
     web.account("ann@example.org", &["readers"]).await;
@@ -185,6 +186,7 @@ async fn of_the_end(web: &TestWeb, letters: &mut Letters) {
 async fn of_deliveries(letters: &mut Letters) {
     let services = Services::start_with(|settings| {
         settings.mail.from = "Oncelink <noreply@files.example>".to_owned();
+        settings.web.public_url = "https://files.example".to_owned();
     })
     .await;
     services.put("plan.pdf", b"a plan");

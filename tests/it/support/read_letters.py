@@ -22,7 +22,7 @@ ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=")
 ADDRESS = re.compile(r"https?://[^\s<>]+")
 MSG_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
 COLUMNS = 76
-BLOCKS = {"p", "div", "li", "ul", "table", "tr", "td", "br", "blockquote", "body", "html", "head", "title"}
+BLOCKS = {"p", "div", "li", "ul", "table", "tr", "td", "br", "blockquote", "body", "html"}
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
 
