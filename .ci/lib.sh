@@ -25,6 +25,8 @@ declare -A packages=(
     [apache2]=apache2
     [postfix]=postfix
     [ip]=iproute2
+    [spamassassin]=spamassassin
+    [w3m]=w3m
 )
 
 work="$(mktemp -d)"

@@ -6,7 +6,7 @@
 //! else such a header says that a proxy stands in between which nobody told us of: then the peer's
 //! address says nothing about who the client is.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -217,6 +217,21 @@ fn contains(network: &Network, address: IpAddr) -> bool {
             (network.to_bits() & mask) == (address.to_bits() & mask)
         }
         _ => false,
+    }
+}
+
+/// The network of an address, as much as is told of somebody who need not be known: an IPv4 /24, an
+/// IPv6 /48.
+pub fn network_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{}/24", Ipv4Addr::new(a, b, c, 0))
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            format!("{}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+        }
     }
 }
 

@@ -116,11 +116,35 @@ pub fn exact_time(at: Timestamp) -> String {
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
-/// When something ends, for a mail that leaves now: `in 7 days, on Friday 5 December, 18:00 UTC`.
+/// When something ends, for a mail that leaves now: `in 7 days, on Friday 5 December, 18:00 UTC`; in the next
+/// hours of the same day `in 30 minutes, at 18:30 UTC`; with the year where that is another one.
 pub fn end(now: Timestamp, at: Timestamp) -> String {
-    let format = format_description!("[weekday] [day padding:none] [month repr:long], [hour]:[minute] UTC");
-    let day = moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string());
-    format!("in {}, on {day}", span(at.since(now).as_secs()))
+    const HALF_A_DAY: u64 = 12 * HOUR;
+    let (seconds, today) = (at.since(now).as_secs(), moment(now).map(OffsetDateTime::date));
+    let length = until(seconds);
+    let Some(end) = moment(at) else { return format!("in {length}") };
+    let at_time = format_description!("[hour]:[minute] UTC");
+    let format = if today == Some(end.date()) && seconds < HALF_A_DAY {
+        format_description!("at ")
+    } else if today.is_some_and(|today| today.year() == end.year()) {
+        format_description!("on [weekday] [day padding:none] [month repr:long], ")
+    } else {
+        format_description!("on [weekday] [day padding:none] [month repr:long] [year], ")
+    };
+    match (end.format(format), end.format(at_time)) {
+        (Ok(day), Ok(time)) => format!("in {length}, {day}{time}"),
+        _ => format!("in {length}"),
+    }
+}
+
+/// A length of time that is still to come: nobody is told `1 hour` who has 45 minutes.
+fn until(seconds: u64) -> String {
+    let rounded = |unit: u64| (seconds + unit / 2) / unit;
+    match seconds {
+        _ if rounded(MINUTE) < 100 && rounded(MINUTE) != 60 => counted(rounded(MINUTE).max(1), "minute"),
+        _ if rounded(HOUR) < 48 => counted(rounded(HOUR), "hour"),
+        _ => counted(rounded(DAY), "day"),
+    }
 }
 
 fn moment(at: Timestamp) -> Option<OffsetDateTime> {
@@ -235,6 +259,23 @@ mod tests {
         assert_eq!(time(now), "22 Nov 2026, 09:34 UTC");
         assert_eq!(span(120), "2 minutes");
         assert_eq!(span(1), "1 second");
+    }
+
+    #[test]
+    fn an_end_is_told_from_now_and_by_the_calendar() {
+        let now = Timestamp::from_secs(1_795_340_096);
+        for (seconds, shown) in [
+            (20, "in 1 minute, at 09:35 UTC"),
+            (15 * MINUTE, "in 15 minutes, at 09:49 UTC"),
+            (45 * MINUTE, "in 45 minutes, at 10:19 UTC"),
+            (HOUR, "in 1 hour, at 10:34 UTC"),
+            (90 * MINUTE, "in 90 minutes, at 11:04 UTC"),
+            (DAY - 2, "in 24 hours, on Monday 23 November, 09:34 UTC"),
+            (7 * DAY - 2, "in 7 days, on Sunday 29 November, 09:34 UTC"),
+            (60 * DAY, "in 60 days, on Thursday 21 January 2027, 09:34 UTC"),
+        ] {
+            assert_eq!(end(now, Timestamp::from_secs(now.secs() + seconds)), shown, "{seconds}");
+        }
     }
 
     #[test]

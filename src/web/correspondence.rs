@@ -7,9 +7,10 @@ use crate::clock::Timestamp;
 use crate::web::account::{Account, AccountId, Email, Stage};
 use crate::web::accounts::Accounts;
 use crate::web::actions::{Actions, Purpose};
+use crate::web::links::listing::Listings;
 use crate::web::links::{Links, Standing};
 use crate::web::mail::Kind;
-use crate::web::mail::letters::Letter;
+use crate::web::mail::letters::{Letter, Listing};
 use crate::web::mail::message::MailHeaders;
 use crate::web::mail::queue::Queued;
 use crate::web::mail::sender::{Addressed, Compose, ComposeError};
@@ -28,6 +29,8 @@ pub struct Correspondent {
     pub receipts: Receipts,
     /// Links that people make for others.
     pub links: Links,
+    /// What these are on.
+    pub listings: Listings,
     /// Where people reach the app, without a trailing slash.
     pub public_url: String,
 }
@@ -52,6 +55,7 @@ impl Compose for Correspondent {
                         login: page("/login"),
                         reset: reset.address,
                         until: reset.until,
+                        asked: details.asked.clone(),
                     };
                     Some(Addressed::new(account.email, letter))
                 }
@@ -66,11 +70,13 @@ impl Compose for Correspondent {
             Kind::ConfirmAddress => self.confirmation(mail, now).await?,
             Kind::AddressChanged => {
                 let new_address = details.email.clone().unwrap_or_default();
-                as_queued(Letter::AddressChanged { name, new_address })
+                let asked = details.asked.clone();
+                as_queued(Letter::AddressChanged { name, new_address, asked })
             }
             Kind::PasswordChanged => self.of_details(mail).await?.and_then(|account| {
                 let name = account.name.as_str().to_owned();
-                as_queued(Letter::PasswordChanged { name, forgot: page("/forgot") })
+                let asked = details.asked.clone();
+                as_queued(Letter::PasswordChanged { name, forgot: page("/forgot"), asked })
             }),
             Kind::Test => as_queued(Letter::Test),
             Kind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
@@ -107,6 +113,8 @@ impl Correspondent {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
         let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
         let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
+        let headers =
+            MailHeaders { thread: taken.as_ref().map(|taken| taken.link.clone()), ..MailHeaders::default() };
         let letter = taken.map(|taken| Letter::Taken {
             name: account.name.as_str().to_owned(),
             page: format!("{}/links/{}", self.public_url, taken.link),
@@ -117,7 +125,7 @@ impl Correspondent {
             address: taken.address,
             more: downloads.saturating_sub(1),
         });
-        Ok(letter.map(|letter| Addressed::new(account.email, letter)))
+        Ok(letter.map(|letter| Addressed { to: account.email, letter, headers }))
     }
 
     /// The link that its owner needs in order to get into the account, as far as it has come.
@@ -144,7 +152,10 @@ impl Correspondent {
                 let by = mail.details.by.clone().unwrap_or_default();
                 Letter::Invite { name, by, link: link.address, until }
             }
-            Stage::Active => Letter::Reset { name, link: link.address, until },
+            Stage::Active => {
+                let by = mail.details.by.clone().unwrap_or_default();
+                Letter::Reset { name, by, link: link.address, until, asked: mail.details.asked.clone() }
+            }
         };
         Ok(Some(Addressed::new(account.email, letter)))
     }
@@ -178,10 +189,13 @@ impl Correspondent {
         let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;
         let Some(owner) = owner.filter(|owner| !owner.disabled) else { return Ok(None) };
         let is_guarded = link.password.is_some() || link.mailed_code;
-        let names = link.files.iter().filter(|_| !is_guarded).map(|file| file.name().to_owned());
+        let files = match is_guarded {
+            true => Listing { is_several: link.files.len() > 1, ..Listing::default() },
+            false => self.listings.of(&link, &owner, now).await,
+        };
         let letter = Letter::Link {
             by: owner.name.as_str().to_owned(),
-            files: names.collect(),
+            files,
             address: self.links.address(&self.public_url, &recipient),
             title: link.title,
             note: link.note,

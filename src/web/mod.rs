@@ -25,6 +25,7 @@ use crate::web::cookies::Cookies;
 use crate::web::correspondence::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
 use crate::web::instance::KeysError;
+use crate::web::links::listing::Listings;
 use crate::web::links::patience::Patience;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
@@ -243,7 +244,7 @@ impl App {
             cookies: Cookies::new(&settings.web.public_url),
             unsent: UnsentForms::default(),
         };
-        let sender = sender(settings, &state.administration, &state.receipts)?;
+        let sender = sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
         let app = App { state: Data::new(state), sender };
         // Before anybody is let in: what a crash cut off is finished or undone.
         Box::pin(app.settle(app.state.administration.clock.now())).await;
@@ -560,15 +561,18 @@ fn sender(
     settings: &Settings,
     administration: &Administration,
     receipts: &Receipts,
+    (shares, rights): (&Shares, &Rights),
 ) -> Result<Sender, OpenError> {
     let public_url = settings.web.public_url.clone();
     let host = csrf::origin_of(&public_url).split("://").last().unwrap_or_default().to_owned();
+    let listings = Listings::new(shares.clone(), rights.clone());
     let correspondent = Correspondent {
         accounts: administration.accounts.clone(),
         actions: administration.actions.clone(),
         self_service: administration.self_service.clone(),
         receipts: receipts.clone(),
         links: administration.links.clone(),
+        listings,
         public_url,
     };
     let from = settings.mail.from.parse().map_err(OpenError::Sender)?;

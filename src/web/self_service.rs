@@ -12,6 +12,7 @@ use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
 use crate::web::generation::Generations;
 use crate::web::issued::Issued;
+use crate::web::mail::asked::Asked;
 use crate::web::mail::queue::{Queue, QueueError};
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::passwords::StoredPassword;
@@ -52,6 +53,8 @@ pub struct SignUp {
     pub browser: String,
     /// When the account is forgotten unless it is activated before.
     pub forget_at: Timestamp,
+    /// From where he asks.
+    pub asked: Asked,
 }
 
 /// What came of a change.
@@ -111,7 +114,8 @@ impl SelfService {
         .execute(&mut *transaction)
         .await?;
         audit::append(&mut transaction, actor, Deed::SignedUp, new.email.as_str(), now).await?;
-        self.mail(&mut transaction, Kind::SignUp, &new.email, Details::default(), now).await?;
+        let details = Details { asked: Some(new.asked.clone()), ..Details::default() };
+        self.mail(&mut transaction, Kind::SignUp, &new.email, details, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
@@ -122,9 +126,10 @@ impl SelfService {
     ///
     /// # Errors
     /// See [`SelfServiceError`].
-    pub async fn forgot(&self, email: &Email, now: Timestamp) -> Result<(), SelfServiceError> {
+    pub async fn forgot(&self, email: &Email, asked: Asked, now: Timestamp) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        self.mail(&mut transaction, Kind::Forgot, email, Details::default(), now).await?;
+        let details = Details { asked: Some(asked), ..Details::default() };
+        self.mail(&mut transaction, Kind::Forgot, email, details, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
@@ -196,6 +201,7 @@ impl SelfService {
         password: &StoredPassword,
         actor: &Actor,
         deed: Deed,
+        asked: Asked,
         now: Timestamp,
     ) -> Result<Changed, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
@@ -204,7 +210,8 @@ impl SelfService {
         }
         drop_address_change(&mut transaction, &seen.id).await?;
         audit::append(&mut transaction, actor, deed, seen.email.as_str(), now).await?;
-        self.mail(&mut transaction, Kind::PasswordChanged, &seen.email, Details::of(&seen.id), now).await?;
+        let details = Details { asked: Some(asked), ..Details::of(&seen.id) };
+        self.mail(&mut transaction, Kind::PasswordChanged, &seen.email, details, now).await?;
         self.generations.commit(transaction, &seen.id).await?;
         self.queue.wake();
         Ok(Changed::Done)
@@ -305,6 +312,7 @@ impl SelfService {
         seen: &Account,
         email: &Email,
         actor: &Actor,
+        asked: Option<Asked>,
         now: Timestamp,
     ) -> Result<Changed, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
@@ -338,6 +346,7 @@ impl SelfService {
         let details = Details {
             name: Some(seen.name.as_str().to_owned()),
             email: Some(email.as_str().to_owned()),
+            asked,
             ..Details::default()
         };
         self.mail(&mut transaction, Kind::AddressChanged, &seen.email, details, now).await?;

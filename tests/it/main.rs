@@ -53,6 +53,7 @@ mod log_lines;
 mod mail_answers;
 mod mail_crashes;
 mod mail_exim;
+mod mail_letters;
 mod mail_operator;
 mod mail_postfix;
 mod mail_scanners;

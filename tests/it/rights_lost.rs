@@ -205,7 +205,7 @@ async fn who_changes_the_address_that_a_share_names_loses_what_it_gave() {
     let waiting = stage.own("/ada/file.txt").await;
     let elsewhere = stage.own("/open/file.txt").await;
     let (ada, other) = (stage.ada_now().await, "ada.new@example.org".parse().unwrap());
-    stage.desk.self_service.change_address(&ada, &other, &Actor::operator(), START).await.unwrap();
+    stage.desk.self_service.change_address(&ada, &other, &Actor::operator(), None, START).await.unwrap();
     crate::support::deliveries::eventually("the revocation", async || {
         stage.desk.issued.revocations.waiting().await.unwrap().is_empty()
     })

@@ -12,6 +12,7 @@ use crate::web::account::{Account, Email, PersonName};
 use crate::web::audit::{Actor, Deed};
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::mail::asked::Asked;
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::account::FieldErrors;
@@ -158,8 +159,9 @@ pub(super) async fn change_password(
     let now = administration.clock.now();
     let actor = Actor::account(&account, place.address);
     let service = &administration.self_service;
-    if service.change_password(&account, &stored, &actor, Deed::PasswordChanged, now).await? != Changed::Done
-    {
+    let asked = Asked::new(&place, now);
+    let changed = service.change_password(&account, &stored, &actor, Deed::PasswordChanged, asked, now).await?;
+    if changed != Changed::Done {
         return Err(WebError::NotSignedIn);
     }
     tracing::info!(account = %account.id, "password changed");

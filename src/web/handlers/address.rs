@@ -14,13 +14,15 @@ use crate::web::actions::Spent;
 use crate::web::audit::Actor;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, StrangerForm, session_of};
+use crate::web::extract::{StrangerForm, session_of};
+use crate::web::mail::asked::Asked;
 use crate::web::note::Note;
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::address::ConfirmAddress;
 use crate::web::pages::links::Done;
 use crate::web::passwords::{Asker, Password};
 use crate::web::self_service::Changed;
+use crate::web::sessions::Place;
 use crate::web::state::State;
 
 /// `GET /confirm-address/{token}`
@@ -59,7 +61,7 @@ pub(super) async fn act(
     app: App,
     request: HttpRequest,
     unverified: Path<String>,
-    address: ClientAddress,
+    place: Place,
     form: StrangerForm<Proof>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
@@ -75,9 +77,9 @@ pub(super) async fn act(
         (_, Standing::Good(_, None) | Standing::FirstAdministrator) => return Err(WebError::NotFound),
     };
     if !is_logged_in(&request, &app, &account).await? {
-        let attempt = app.throttle.attempt(account.email.key(), address.0, now)?;
+        let attempt = app.throttle.attempt(account.email.key(), place.address, now)?;
         let typed = Password::presented(&form.fields.password);
-        if !administration.passwords.verify(Asker::LogIn(address.0), typed, account.password.as_ref()).await?
+        if !administration.passwords.verify(Asker::LogIn(place.address), typed, account.password.as_ref()).await?
         {
             let wrong = Some("This is not the password of the account.".to_owned());
             let errors = FieldErrors { password: wrong, ..FieldErrors::default() };
@@ -88,8 +90,9 @@ pub(super) async fn act(
     if administration.actions.spend(&link.action, now).await? == Spent::Before {
         return done(Done::AddressChanged);
     }
-    let actor = Actor::account(&account, address.0);
-    match administration.self_service.change_address(&account, &email, &actor, now).await? {
+    let actor = Actor::account(&account, place.address);
+    let asked = Some(Asked::new(&place, now));
+    match administration.self_service.change_address(&account, &email, &actor, asked, now).await? {
         Changed::Done => {}
         _ => return Err(WebError::LinkOver),
     }

@@ -15,8 +15,10 @@ use crate::web::actions::{Presented, Purpose, fits};
 use crate::web::cookies::Cookies;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, StrangerForm};
+use crate::web::extract::StrangerForm;
+use crate::web::mail::asked::Asked;
 use crate::web::pages::links::{Done, LinkDone, LinkOver, Over, RenewForm};
+use crate::web::sessions::Place;
 use crate::web::state::State;
 use crate::web::throttle::Cause;
 
@@ -148,14 +150,14 @@ pub(super) struct Nothing {}
 /// `POST /{folder}/{token}/renew`: a new link for whoever has the old one, to the same mailbox.
 pub(super) async fn renew(
     app: App,
-    address: ClientAddress,
+    place: Place,
     path: Path<(String, String)>,
     form: StrangerForm<Nothing>,
 ) -> Result<HttpResponse, WebError> {
     let Nothing {} = form.fields;
     let (folder, unverified) = path.into_inner();
     let now = app.administration.clock.now();
-    app.throttle.request(address.0, now)?;
+    app.throttle.request(place.address, now)?;
     let (link, standing) = look_at(&app, &folder, &unverified).await?;
     let account = match standing {
         Standing::Done(what) => return done(what),
@@ -170,7 +172,7 @@ pub(super) async fn renew(
     if let Some(email) = wanted.filter(|email| app.throttle.mail(Cause::Renew, email.key(), now)) {
         match link.purpose {
             Purpose::ConfirmAddress => service.confirm_again(&account.id, &email, now).await?,
-            _ => service.forgot(&email, now).await?,
+            _ => service.forgot(&email, Asked::new(&place, now), now).await?,
         }
     }
     Ok(see_other("/mail-sent?for=link"))

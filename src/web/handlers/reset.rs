@@ -15,13 +15,15 @@ use crate::web::actions::Spent;
 use crate::web::audit::{Actor, Deed};
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, StrangerForm};
+use crate::web::extract::StrangerForm;
+use crate::web::mail::asked::Asked;
 use crate::web::note::Note;
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::links::Done;
 use crate::web::pages::reset::{Forgot, Reset};
 use crate::web::passwords::Asker;
 use crate::web::self_service::Changed;
+use crate::web::sessions::Place;
 
 /// The page that says that a mail is on its way.
 const SENT: &str = "/mail-sent?for=forgot";
@@ -40,7 +42,7 @@ pub(super) struct Whose {
 /// `POST /forgot`. Text and time of the answer are the same whether or not there is an account.
 pub(super) async fn forgot(
     app: App,
-    address: ClientAddress,
+    place: Place,
     form: StrangerForm<Whose>,
 ) -> Result<HttpResponse, WebError> {
     let once = app.sent_forms.begin(form.sent).await?;
@@ -57,9 +59,9 @@ pub(super) async fn forgot(
         }
     };
     let now = app.administration.clock.now();
-    app.throttle.request(address.0, now)?;
-    if app.throttle.forgot_mail(email.key(), address.0, now) {
-        app.administration.self_service.forgot(&email, now).await?;
+    app.throttle.request(place.address, now)?;
+    if app.throttle.forgot_mail(email.key(), place.address, now) {
+        app.administration.self_service.forgot(&email, Asked::new(&place, now), now).await?;
     }
     once.done(SENT, None, now).await?;
     Ok(see_other(SENT))
@@ -93,7 +95,7 @@ pub(super) async fn act(
     app: App,
     request: HttpRequest,
     unverified: Path<String>,
-    address: ClientAddress,
+    place: Place,
     form: StrangerForm<Choice>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
@@ -116,14 +118,16 @@ pub(super) async fn act(
         let csrf = csrf::token_for(&form.secret);
         return unprocessable(&Reset { errors, ..Reset::new(account.email.as_str(), least, csrf) });
     };
-    let stored = administration.passwords.hash(Asker::Visitor(address.0), password).await?;
+    let stored = administration.passwords.hash(Asker::Visitor(place.address), password).await?;
     let now = administration.clock.now();
     if administration.actions.spend(&link.action, now).await? == Spent::Before {
         return done(Done::PasswordChosen);
     }
-    let actor = Actor::account(&account, address.0);
+    let actor = Actor::account(&account, place.address);
     let service = &administration.self_service;
-    if service.change_password(&account, &stored, &actor, Deed::PasswordReset, now).await? != Changed::Done {
+    let asked = Asked::new(&place, now);
+    let changed = service.change_password(&account, &stored, &actor, Deed::PasswordReset, asked, now).await?;
+    if changed != Changed::Done {
         return Err(WebError::LinkOver);
     }
     tracing::info!(account = %account.id, "password reset by a mailed link");

@@ -14,11 +14,13 @@ use crate::web::account::{Email, PersonName};
 use crate::web::audit::Actor;
 use crate::web::csrf;
 use crate::web::error::WebError;
-use crate::web::extract::{ClientAddress, StrangerForm, session_of};
+use crate::web::extract::{StrangerForm, session_of};
+use crate::web::mail::asked::Asked;
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::signup::{MailSent, SentKind, SignUp as SignUpPage, SignUpClosed};
 use crate::web::passwords::Asker;
 use crate::web::self_service::{SignUp, browser_mark};
+use crate::web::sessions::Place;
 use crate::web::state::State;
 use crate::web::throttle::Cause;
 
@@ -57,7 +59,7 @@ pub(super) struct Wish {
 /// `POST /signup`. Text and time of the answer are the same whether or not there is an account.
 pub(super) async fn sign_up(
     app: App,
-    address: ClientAddress,
+    place: Place,
     form: StrangerForm<Wish>,
 ) -> Result<HttpResponse, WebError> {
     if app.signup.mode != Signup::Open {
@@ -86,8 +88,8 @@ pub(super) async fn sign_up(
             .body(page.render()?));
     };
     let now = administration.clock.now();
-    app.throttle.request(address.0, now)?;
-    let password = administration.passwords.hash(Asker::Visitor(address.0), password).await?;
+    app.throttle.request(place.address, now)?;
+    let password = administration.passwords.hash(Asker::Visitor(place.address), password).await?;
     // Without a mail the older request must stand, for its link is the one that arrived.
     if app.throttle.mail(Cause::SignUp, email.key(), now) {
         let new = SignUp {
@@ -96,8 +98,9 @@ pub(super) async fn sign_up(
             password,
             browser: browser_mark(&form.secret.digest()),
             forget_at: now.plus(app.signup.unactivated_max),
+            asked: Asked::new(&place, now),
         };
-        administration.self_service.sign_up(&new, &Actor::stranger(address.0), now).await?;
+        administration.self_service.sign_up(&new, &Actor::stranger(place.address), now).await?;
     }
     once.done(SENT, None, now).await?;
     Ok(see_other(SENT))

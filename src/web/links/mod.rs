@@ -21,6 +21,7 @@ pub mod change;
 pub mod contents;
 pub mod find;
 pub mod key;
+pub mod listing;
 pub mod mailed_code;
 pub mod make;
 pub mod moment;

@@ -14,9 +14,11 @@ use crate::web::account::Email;
 use crate::web::mail::address::{Undeliverable, deliverable};
 use crate::web::mail::letters::Rendered;
 
-/// Bytes of text in one encoded word: 45 become 60 characters of base64, and with its frame the word stays
-/// below the 75 that RFC 2047, section 2, allows.
-const ENCODED_WORD: usize = 45;
+/// Characters of a quoted name that stay on the line of their header.
+const QUOTED_MAX: usize = 60;
+
+/// Characters of a person's name before "via".
+const NAME_MAX: usize = 60;
 
 /// No mail could be made of a letter.
 #[derive(Debug, thiserror::Error)]
@@ -70,22 +72,22 @@ impl Envelope {
         headers: &MailHeaders,
         now: Timestamp,
     ) -> Result<Message, MessageError> {
-        let host = self.host.split(':').next().unwrap_or_default();
+        let host = id_host(&self.host);
         let recipient = deliverable(recipient)?;
         let sender = deliverable(self.from.email.as_ref()).map_err(MessageError::Sender)?;
-        let own_name = self.from.name.clone();
+        let own_name = self.from.name.as_deref();
         let name = match &headers.via {
-            Some(via) => {
-                Some(format!("{} via {}", display_name(via), own_name.as_deref().unwrap_or("Oncelink")))
-            }
-            None => own_name,
+            Some(via) => format!("{} via {}", display_name(via), own_name.unwrap_or("Oncelink")),
+            None => own_name.unwrap_or_default().to_owned(),
         };
-        let mut builder = Message::builder().from(Mailbox::new(name, sender.clone()));
+        let mut builder = Message::builder().raw_header(from_header(&name, &sender));
         if let Some(reply_to) = &headers.reply_to {
             builder = builder.reply_to(Mailbox::new(None, deliverable(reply_to.as_str())?));
         }
         if let Some(thread) = &headers.thread {
-            builder = builder.references(format!("<{thread}@{host}>"));
+            // The root of the thread is no mail: each recipient gets other ones of it.
+            let root = format!("<{thread}@{host}>");
+            builder = builder.in_reply_to(root.clone()).references(root);
         }
         let message = builder
             .to(Mailbox::new(None, recipient.clone()))
@@ -109,31 +111,61 @@ impl Envelope {
     }
 }
 
-/// A person's name as the name of a sender: without what a mail program could read as something else.
+/// What stands for this server in the ids of mails: its host without the port, an IPv6 address with its
+/// brackets (RFC 5322 section 3.6.4).
+fn id_host(host: &str) -> &str {
+    match host.split_once(']') {
+        Some((address, _)) => host.get(..=address.len()).unwrap_or(host),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// A person's name as the name of a sender: without what a mail program could read as an address.
 fn display_name(name: &str) -> String {
-    let name: String = name.chars().filter(|c| !c.is_control() && !"<>@\"".contains(*c)).take(60).collect();
-    name.replace("=?", "= ?").trim().to_owned()
+    let name: String =
+        name.chars().filter(|c| !c.is_control() && !"<>@".contains(*c)).take(NAME_MAX).collect();
+    name.trim().to_owned()
+}
+
+/// The sender with a name, quoted as RFC 5322 section 3.2.4 has it. One with other letters, one that is too
+/// long for a line, or one that looks like an encoded word, is encoded, so that it is shown as it is.
+fn from_header(name: &str, sender: &Address) -> HeaderValue {
+    let header = HeaderName::new_from_ascii_str("From");
+    let is_plain = name.chars().all(|c| c == ' ' || c.is_ascii_graphic()) && !name.contains("=?");
+    let shown = match is_plain && name.len() <= QUOTED_MAX {
+        _ if name.is_empty() => return HeaderValue::new(header, sender.to_string()),
+        true => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
+        false => encoded_words(name, "From: ".len()),
+    };
+    // What lettre reads to know that there is a sender; what it writes is the other.
+    HeaderValue::dangerous_new_pre_encoded(header, sender.to_string(), format!("{shown}\r\n <{sender}>"))
 }
 
 /// A header of free text. What looks like an encoded word (RFC 2047) is encoded itself, so that it is shown
 /// as it was typed.
 fn text_header(name: &str, text: String) -> Result<HeaderValue, MessageError> {
+    let before = name.len() + ": ".len();
     let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageError::Header)?;
     Ok(match text.contains("=?") {
         true => {
-            let encoded = encoded_words(&text);
+            let encoded = encoded_words(&text, before);
             HeaderValue::dangerous_new_pre_encoded(name, text, encoded)
         }
         false => HeaderValue::new(name, text),
     })
 }
 
-fn encoded_words(text: &str) -> String {
+/// A text as encoded words, one a line, after so many characters on the first: a line with an encoded word has at
+/// most 76 characters (RFC 2047 section 2).
+fn encoded_words(text: &str, before: usize) -> String {
+    const FRAME: usize = "=?utf-8?B??=".len();
+    let bytes_after = |before: usize| (76_usize.saturating_sub(FRAME + before)) / 4 * 3;
     let mut words = Vec::new();
-    let mut word = String::new();
+    let (mut word, mut room) = (String::new(), bytes_after(before));
     for letter in text.chars() {
-        if word.len() + letter.len_utf8() > ENCODED_WORD {
+        if word.len() + letter.len_utf8() > room {
             words.push(std::mem::take(&mut word));
+            room = bytes_after(1);
         }
         word.push(letter);
     }
@@ -185,6 +217,39 @@ mod tests {
             message.envelope().from().map(ToString::to_string).as_deref(),
             Some("bounce+id1@example.org")
         );
+    }
+
+    #[test]
+    fn an_id_names_the_host_without_its_port() {
+        for (host, expected) in [
+            ("files.example", "files.example"),
+            ("files.example:8080", "files.example"),
+            ("[2001:db8::1]:8080", "[2001:db8::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(id_host(host), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_is_quoted_or_encoded_and_never_an_address() {
+        let header = |via: &str| {
+            let headers = MailHeaders { via: Some(via.to_owned()), ..MailHeaders::default() };
+            let now = Timestamp::from_secs(1_800_000_000);
+            let mail = envelope("").message("id1", "a@example.org", letter("s"), &headers, now).unwrap();
+            let text = String::from_utf8(mail.formatted()).unwrap();
+            let (_, rest) = text.split_once("From: ").unwrap();
+            rest.split_once("\r\n <noreply@xn--bcher-kva.example>\r\n").unwrap().0.to_owned()
+        };
+        assert_eq!(header("Ann"), "\"Ann via Oncelink\"");
+        assert_eq!(header("Ann \"A\\B\", Inc."), r#""Ann \"A\\B\", Inc. via Oncelink""#);
+        assert_eq!(header("boss@bank.example <x>"), "\"bossbank.example x via Oncelink\"");
+        for odd in ["Jörg", "=?utf-8?q?evil?=", &"long word ".repeat(6)] {
+            let encoded = header(odd);
+            for word in encoded.split("\r\n ") {
+                assert!(word.starts_with("=?utf-8?B?") && word.len() <= 75, "{encoded}");
+            }
+        }
     }
 
     #[test]

@@ -8,18 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Jti;
 use crate::web::account::{AccountId, Email};
+use crate::web::mail::asked::Asked;
 
 pub mod address;
+pub mod asked;
 pub mod bounce;
 pub mod breaker;
 pub mod dialogue;
 pub mod letters;
 pub mod message;
 pub mod queue;
+mod render;
 pub mod sender;
 pub mod transport;
 pub mod trial;
 pub mod verdict;
+pub mod wording;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +129,9 @@ pub struct Details {
     /// The id of the recipient of a link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// From where it was asked for, where its owner is to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 impl Details {

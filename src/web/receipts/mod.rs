@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::client_address::network_of;
 use crate::clock::Clock;
 use crate::config::{ReceiptAddress, Settings};
 use crate::receipt::{NotTaken, Report, TakeReports, Taken};
@@ -72,14 +73,7 @@ fn shortened(address: Option<IpAddr>, keep: ReceiptAddress) -> String {
     match (keep, address) {
         (ReceiptAddress::None, _) => String::new(),
         (ReceiptAddress::Full, address) => address.to_string(),
-        (ReceiptAddress::Network, IpAddr::V4(v4)) => {
-            let [a, b, c, _] = v4.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        (ReceiptAddress::Network, IpAddr::V6(v6)) => {
-            let [a, b, c, ..] = v6.segments();
-            format!("{}/48", std::net::Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
-        }
+        (ReceiptAddress::Network, address) => network_of(address),
     }
 }
 

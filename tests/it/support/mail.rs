@@ -37,6 +37,11 @@ impl Mail {
         find(&self.headers, name)
     }
 
+    /// The text without its line breaks.
+    pub(crate) fn prose(&self) -> String {
+        self.text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// The one link in the text, which stands alone on its line.
     pub(crate) fn link(&self) -> String {
         let links: Vec<&str> = self.text.lines().map(str::trim).filter(|line| line.contains("://")).collect();

@@ -1,0 +1,45 @@
+//! Who asked for a change of an account, as its owner may know it: when, with what, and from which network.
+
+use serde::{Deserialize, Serialize};
+
+use crate::client_address::network_of;
+use crate::clock::Timestamp;
+use crate::web::device;
+use crate::web::sessions::Place;
+
+/// From where something was asked for. Holds nothing of the client's own words: the browser is one of a few
+/// words that we know, for anybody can write what he likes into `User-Agent`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// When.
+    pub at: Timestamp,
+    /// With what, such as `Firefox on Windows`.
+    pub browser: String,
+    /// The network, an IPv4 /24 or an IPv6 /48: who asks need not be the account's owner, who is told.
+    pub network: String,
+}
+
+impl Asked {
+    /// Asked at `now` from `place`.
+    pub fn new(place: &Place, now: Timestamp) -> Asked {
+        Asked { at: now, browser: device::describe(&place.agent), network: network_of(place.address) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_client_writes_is_passed_on() {
+        let place = Place {
+            address: "2001:db8:1:2:3:4:5:6".parse().unwrap(),
+            agent: "<b>Call +1 555 0100</b> Windows http://evil.example".to_owned(),
+        };
+        let asked = Asked::new(&place, Timestamp::EPOCH);
+        assert_eq!(
+            (asked.browser.as_str(), asked.network.as_str()),
+            ("Unknown browser on Windows", "2001:db8:1::/48")
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! Letters in words: subject, text and HTML of each, from one folder of templates per letter.
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::web::mail::asked::Asked;
+use crate::web::mail::letters::{Letter, Rendered};
+use crate::web::mail::wording::{file_line, line, listed, note_lines, quoted, title_line, wrapped};
+
+/// What the templates have words from.
+#[derive(Default)]
+struct Words {
+    host: String,
+    name: String,
+    by: String,
+    link: String,
+    other: String,
+    until: String,
+    file: String,
+    address: String,
+    title: String,
+    /// What a link asks for, sentence by sentence.
+    terms: Vec<String>,
+    /// The note, line by line.
+    note: Vec<String>,
+    /// The note as a terminal shows somebody else's words.
+    quoted: String,
+    /// Files, one a line.
+    files: Vec<String>,
+    /// How much these are in all; empty where that is not known.
+    total: String,
+    /// How many more; empty for none.
+    more: String,
+    /// When, with what and from where it was asked for; empty where that is not known.
+    when: String,
+    browser: String,
+    network: String,
+}
+
+impl Words {
+    fn asked(self, asked: Option<&Asked>) -> Words {
+        match asked {
+            None => self,
+            Some(Asked { at, browser, network }) => {
+                Words { when: human::time(*at), browser: line(browser), network: line(network), ..self }
+            }
+        }
+    }
+}
+
+macro_rules! letters {
+    ($($module:ident: $subject:literal, $text:literal, $html:literal;)*) => {
+        $(mod $module {
+            use super::{Rendered, Template, Words, wrapped};
+
+            #[derive(Template)]
+            #[template(path = $subject)]
+            struct Subject<'w> {
+                words: &'w Words,
+            }
+
+            #[derive(Template)]
+            #[template(path = $text)]
+            struct Text<'w> {
+                words: &'w Words,
+            }
+
+            #[derive(Template)]
+            #[template(path = $html)]
+            struct Html<'w> {
+                words: &'w Words,
+            }
+
+            pub(super) fn render(words: &Words) -> Result<Rendered, askama::Error> {
+                let subject = Subject { words }.render()?.trim().to_owned();
+                Ok(Rendered { subject, text: wrapped(&Text { words }.render()?), html: Html { words }.render()? })
+            }
+        })*
+    };
+}
+
+letters! {
+    activate: "mail/activate/subject.txt", "mail/activate/text.txt", "mail/activate/html.html";
+    already_registered: "mail/already-registered/subject.txt", "mail/already-registered/text.txt",
+        "mail/already-registered/html.html";
+    invite: "mail/invite/subject.txt", "mail/invite/text.txt", "mail/invite/html.html";
+    reset: "mail/reset/subject.txt", "mail/reset/text.txt", "mail/reset/html.html";
+    confirm_address: "mail/confirm-address/subject.txt", "mail/confirm-address/text.txt",
+        "mail/confirm-address/html.html";
+    address_changed: "mail/address-changed/subject.txt", "mail/address-changed/text.txt",
+        "mail/address-changed/html.html";
+    password_changed: "mail/password-changed/subject.txt", "mail/password-changed/text.txt",
+        "mail/password-changed/html.html";
+    account_deleted: "mail/account-deleted/subject.txt", "mail/account-deleted/text.txt",
+        "mail/account-deleted/html.html";
+    taken: "mail/taken/subject.txt", "mail/taken/text.txt", "mail/taken/html.html";
+    link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
+    link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
+    test: "mail/test/subject.txt", "mail/test/text.txt", "mail/test/html.html";
+}
+
+impl Letter {
+    /// The letter in the name of the server that people reach as `host`, as it leaves `now`.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub fn render(&self, host: &str, now: Timestamp) -> Result<Rendered, askama::Error> {
+        let words = |name: &str| Words { host: host.to_owned(), name: line(name), ..Words::default() };
+        let linked = |name: &str, link: &str, until: &Timestamp| Words {
+            link: link.to_owned(),
+            until: human::end(now, *until),
+            ..words(name)
+        };
+        match self {
+            Letter::Activate { link, until } => activate::render(&linked("", link, until)),
+            Letter::AlreadyRegistered { name, login, reset, until, asked } => {
+                let words = Words { other: reset.clone(), ..linked(name, login, until) };
+                already_registered::render(&words.asked(asked.as_ref()))
+            }
+            Letter::Invite { name, by, link, until } => {
+                invite::render(&Words { by: line(by), ..linked(name, link, until) })
+            }
+            Letter::Reset { name, by, link, until, asked } => {
+                let words = Words { by: line(by), ..linked(name, link, until) };
+                reset::render(&words.asked(asked.as_ref()))
+            }
+            Letter::ConfirmAddress { link, until } => confirm_address::render(&linked("", link, until)),
+            Letter::AddressChanged { name, new_address, asked } => {
+                let words = Words { other: line(new_address), ..words(name) };
+                address_changed::render(&words.asked(asked.as_ref()))
+            }
+            Letter::PasswordChanged { name, forgot, asked } => {
+                let words = Words { link: forgot.clone(), ..words(name) };
+                password_changed::render(&words.asked(asked.as_ref()))
+            }
+            Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
+            Letter::Taken { name, title, file, recipient, at, address, more, page } => {
+                taken::render(&Words {
+                    more: match more {
+                        0 => String::new(),
+                        more => human::counted(*more, "more download"),
+                    },
+                    by: line(recipient),
+                    title: title_line(title),
+                    file: file_line(file),
+                    address: line(address),
+                    until: human::time(*at),
+                    link: page.clone(),
+                    ..words(name)
+                })
+            }
+            Letter::Link { by, title, note, files, address, uses, until, asks_password, asks_code } => {
+                let note = note_lines(note);
+                let end = until.map(|until| human::end(now, until));
+                link::render(&Words {
+                    by: line(by),
+                    title: title_line(title),
+                    link: address.clone(),
+                    quoted: quoted(&note),
+                    note,
+                    files: listed(&files.names),
+                    total: files.total.clone(),
+                    terms: terms(by, files.is_several, *uses, end, *asks_password, *asks_code),
+                    ..words("")
+                })
+            }
+            Letter::LinkCode { title, code, until } => link_code::render(&Words {
+                title: title_line(title),
+                other: code.clone(),
+                until: human::end(now, *until),
+                ..words("")
+            }),
+            Letter::Test => test::render(&words("")),
+        }
+    }
+}
+
+/// What a link asks for, in sentences.
+fn terms(
+    by: &str,
+    is_several: bool,
+    uses: Option<u32>,
+    end: Option<String>,
+    password: bool,
+    code: bool,
+) -> Vec<String> {
+    let what = if is_several { "each file" } else { "it" };
+    let often = match uses {
+        Some(1) => format!("You can download {what} once."),
+        Some(2) => format!("You can download {what} twice."),
+        Some(uses) => format!("You can download {what} {} times.", human::grouped(u64::from(uses))),
+        None => format!("You can download {what} as often as you like."),
+    };
+    let mut sentences = vec![often];
+    sentences.extend(end.map(|end| format!("The link expires {end}.")));
+    if password {
+        sentences.push(format!("You'll need a password, which {} will give you separately.", line(by)));
+    }
+    if code {
+        sentences.push("We'll email you a code when you download.".to_owned());
+    }
+    sentences
+}

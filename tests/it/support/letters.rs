@@ -1,0 +1,201 @@
+//! Every letter that Oncelink sends, each as it left, for programs that read mails: people with awkward
+//! names, titles and files, and a browser that says who it is.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use oncelink::receipt::DeliveryState;
+use oncelink::web::audit::Actor;
+use oncelink::web::mail::trial;
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::deliveries::{Services, eventually};
+use super::links::make;
+use super::web::{Browser, PASSWORD, TestWeb};
+
+/// What browsers call themselves, one of them to deceive.
+pub(crate) const FIREFOX: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
+pub(crate) const HOSTILE: &str = "<a href=\"http://evil.example\">Call 555 0100</a> Android";
+
+/// The name of the one who makes the links.
+pub(crate) const OWNER: &str = "Ann \"Annie\" Ünal, Inc.";
+const NEW: &str = "an entirely new password";
+
+/// The letters in a folder of their own, in the order in which they left: `01-activate.eml` and so on.
+pub(crate) struct Letters {
+    folder: TempDir,
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Letters {
+    /// The file of the first letter of that name.
+    pub(crate) fn of(&self, name: &str) -> &Path {
+        let found = self.files.iter().find(|file| name_of(file) == name);
+        found.unwrap_or_else(|| panic!("no {name} in {:?}", self.files))
+    }
+
+    /// What the letters are called.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.files.iter().map(|file| name_of(file)).collect()
+    }
+
+    /// Takes what has come into the outbox since the last call.
+    fn take(&mut self, outbox: &Path, names: &[&str]) {
+        let mut new: Vec<PathBuf> =
+            std::fs::read_dir(outbox).unwrap().map(|file| file.unwrap().path()).collect();
+        new.retain(|file| file.extension().is_some_and(|kind| kind == "eml"));
+        new.sort_by_key(|file| std::fs::metadata(file).unwrap().modified().unwrap());
+        assert_eq!(new.len(), names.len(), "{names:?}: {new:?}");
+        for (file, name) in new.iter().zip(names) {
+            let place = self.folder.path().join(format!("{:02}-{name}.eml", self.files.len() + 1));
+            std::fs::rename(file, &place).unwrap();
+            self.files.push(place);
+        }
+    }
+}
+
+/// `activate` of `01-activate.eml`.
+pub(crate) fn name_of(file: &Path) -> String {
+    let stem = file.file_stem().unwrap().to_str().unwrap();
+    stem.split_once('-').unwrap().1.to_owned()
+}
+
+/// Has every letter sent.
+pub(crate) async fn every_letter() -> Letters {
+    let mut letters = Letters { folder: TempDir::new().unwrap(), files: Vec::new() };
+    let web = TestWeb::spawn_with(|settings| {
+        settings.mail.from = "Oncelink <noreply@files.example>".to_owned();
+        settings.web.public_url = "https://files.example".to_owned();
+    })
+    .await;
+    web.account("ann@example.org", &["readers"]).await;
+    of_accounts(&web, &mut letters).await;
+    Box::pin(of_links(&web, &mut letters)).await;
+    of_the_end(&web, &mut letters).await;
+    web.stop().await;
+    Box::pin(of_deliveries(&mut letters)).await;
+    letters
+}
+
+async fn sent(web: &TestWeb, letters: &mut Letters, names: &[&str]) {
+    web.app.send_due_mails().await.unwrap();
+    letters.take(&web.settings.outbox_dir(), names);
+}
+
+/// A browser that calls itself so.
+fn browser(web: &TestWeb, agent: &str) -> Browser {
+    let mut browser = web.browser();
+    browser.headers.push(("user-agent", agent.to_owned()));
+    browser
+}
+
+async fn fill(browser: &mut Browser, page: &str, fields: &[(&str, &str)]) {
+    let answer = browser.fill(page, page, fields).await;
+    assert_eq!(answer.status, 303, "{page}: {}", answer.body);
+}
+
+async fn of_accounts(web: &TestWeb, letters: &mut Letters) {
+    for (email, letter) in [("new@example.org", "activate"), ("ann@example.org", "already-registered")] {
+        let wish = [("email", email), ("name", "Nia Ö"), ("password", NEW), ("password_again", NEW)];
+        fill(&mut browser(web, FIREFOX), "/signup", &wish).await;
+        sent(web, letters, &[letter]).await;
+    }
+    let mut ann = browser(web, FIREFOX);
+    fill(&mut ann, "/forgot", &[("email", "ann@example.org")]).await;
+    sent(web, letters, &["reset"]).await;
+    let reset = super::mail::Mail::parse(&std::fs::read_to_string(letters.of("reset")).unwrap()).path();
+    let mut thief = browser(web, HOSTILE);
+    fill(&mut thief, &reset, &[("password", PASSWORD), ("password_again", PASSWORD)]).await;
+    sent(web, letters, &["password-changed"]).await;
+    let root = web.account("root@example.org", &[]).await;
+    let groups = BTreeSet::new();
+    web.outside
+        .account_admin
+        .set_rights(&root, &groups, true, &Actor::operator(), web.clock.now())
+        .await
+        .unwrap();
+    let mut root = web.logged_in("root@example.org").await;
+    let named = root.fill("/account", "/account/name", &[("name", "שרה לוי")]).await;
+    assert_eq!(named.status, 303);
+    let wish = [("email", "invited@bücher.example"), ("name", ""), ("groups", "")];
+    fill(&mut root, "/admin/invite", &wish).await;
+    sent(web, letters, &["invite"]).await;
+    let ann = web.outside.accounts.by_email(&"ann@example.org".parse().unwrap()).await.unwrap().unwrap();
+    let page = format!("/admin/accounts/{}", ann.id.as_str());
+    assert_eq!(root.fill(&page, &format!("{page}/link"), &[]).await.status, 303);
+    sent(web, letters, &["reset-by-administrator"]).await;
+    let to = "root@example.org".parse().unwrap();
+    trial::send(&web.settings, &to, web.clock.now()).await.unwrap();
+    letters.take(&web.settings.outbox_dir(), &["test"]);
+}
+
+async fn of_links(web: &TestWeb, letters: &mut Letters) {
+    let mut ann = web.logged_in("ann@example.org").await;
+    assert_eq!(ann.fill("/account", "/account/name", &[("name", OWNER)]).await.status, 303);
+    let open = web.share("open");
+    let long = format!("{}.pdf", "n".repeat(200));
+    std::fs::write(open.join(&long), vec![0; 2_345_678]).unwrap();
+    std::fs::create_dir(open.join("photos")).unwrap();
+    for number in 0..3 {
+        std::fs::write(open.join("photos").join(format!("{number}.jpg")), vec![0; 400_000]).unwrap();
+    }
+    let note = format!(
+        "Dear both,\r\n\r\nas we said; see https://example.org/{} and {}.\r\nBest\r\n-- \r\nAnn",
+        "p".repeat(140),
+        "w".repeat(200)
+    );
+    let files = format!("/open/file.txt /open/photos /open/{long}");
+    let title = "T".repeat(200);
+    let usual = [("recipients", "bob@example.org"), ("mail", "yes"), ("ends", "2027-01-22T08:00")];
+    let with = |more: &[(&'static str, &'static str)]| [&usual[..], more].concat();
+    make(&mut ann, &with(&[("title", "Plans for the new house")])).await;
+    sent(web, letters, &["link"]).await;
+    let several = [&usual[..], &[("files", files.as_str()), ("title", &title), ("note", &note)]].concat();
+    make(&mut ann, &several).await;
+    sent(web, letters, &["link-to-several"]).await;
+    make(&mut ann, &with(&[("title", "דוח שנתי 2026")])).await;
+    sent(web, letters, &["link-from-right-to-left"]).await;
+    make(&mut ann, &with(&[("title", "=?utf-8?b?4oCuZXhlLmdwag==?= and =?utf-8?q?evil?=")])).await;
+    sent(web, letters, &["link-that-looks-encoded"]).await;
+    make(&mut ann, &with(&[("password", "the right word")])).await;
+    sent(web, letters, &["link-with-password"]).await;
+    let coded = make(&mut ann, &with(&[("mailed_code", "yes"), ("title", "年度报告")])).await;
+    sent(web, letters, &["link-with-code"]).await;
+    let mut visitor = web.browser();
+    let public = &coded.public[0];
+    assert_eq!(visitor.fill(public, &format!("{public}/code"), &[]).await.status, 303);
+    sent(web, letters, &["link-code"]).await;
+}
+
+async fn of_the_end(web: &TestWeb, letters: &mut Letters) {
+    let mut ann = browser(web, FIREFOX);
+    assert_eq!(ann.log_in("ann@example.org", PASSWORD).await.status, 303);
+    let wish = [("email", "ann@new.example"), ("current_password", PASSWORD)];
+    assert_eq!(ann.fill("/account", "/account/email", &wish).await.status, 303);
+    sent(web, letters, &["confirm-address"]).await;
+    let mail = std::fs::read_to_string(letters.of("confirm-address")).unwrap();
+    fill(&mut ann, &super::mail::Mail::parse(&mail).path(), &[]).await;
+    sent(web, letters, &["address-changed"]).await;
+    let gone = ann.fill("/account", "/account/delete", &[("current_password", PASSWORD)]).await;
+    assert_eq!(gone.status, 303, "{}", gone.body);
+    sent(web, letters, &["account-deleted"]).await;
+}
+
+async fn of_deliveries(letters: &mut Letters) {
+    let services = Services::start_with(|settings| {
+        settings.mail.from = "Oncelink <noreply@files.example>".to_owned();
+        settings.web.public_url = "https://files.example".to_owned();
+    })
+    .await;
+    services.put("plan.pdf", b"a plan");
+    services.desk.link(Some("bob@example.org"), "first").await;
+    let (jti, link) = services.desk.token("plan.pdf", services.clock.now()).await;
+    assert_eq!(Client::default().get(&link).await.status, 200);
+    services.desk.until_state(jti, DeliveryState::Complete).await;
+    let outbox = services.settings.outbox_dir();
+    eventually("the mail", async || !super::mail::outbox(&outbox).is_empty()).await;
+    letters.take(&outbox, &["taken"]);
+    services.stop().await;
+}
