@@ -13,6 +13,7 @@ use crate::web::mail::letters::Letter;
 use crate::web::mail::message::MailHeaders;
 use crate::web::mail::queue::Queued;
 use crate::web::mail::sender::{Addressed, Compose, ComposeError};
+use crate::web::notices::Notices;
 use crate::web::receipts::Receipts;
 use crate::web::self_service::SelfService;
 
@@ -28,6 +29,8 @@ pub struct Correspondent {
     pub receipts: Receipts,
     /// Links that people make for others.
     pub links: Links,
+    /// Who wants which notices.
+    pub notices: Notices,
     /// Where people reach the app, without a trailing slash.
     pub public_url: String,
 }
@@ -85,6 +88,9 @@ impl Compose for Correspondent {
             (Kind::LinkCode, Some(recipient)) => {
                 self.links.code_left(recipient, mail.jti, now).await.map_err(ComposeError::new)
             }
+            (Kind::SignUp | Kind::Forgot | Kind::Invite | Kind::ConfirmAddress, _) => {
+                self.actions.left(mail.jti, now).await.map_err(ComposeError::new)
+            }
             _ => Ok(()),
         }
     }
@@ -105,6 +111,9 @@ impl Correspondent {
     /// What was taken through a link, told to who owns it still.
     async fn taken(&self, mail: &Queued) -> Result<Option<Addressed>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        if self.notices.are_off(&account.id, mail.kind).await.map_err(ComposeError::new)? {
+            return Ok(None);
+        }
         let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
         let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
         let letter = taken.map(|taken| Letter::Taken {
@@ -117,7 +126,12 @@ impl Correspondent {
             address: taken.address,
             more: downloads.saturating_sub(1),
         });
-        Ok(letter.map(|letter| Addressed::new(account.email, letter)))
+        let path = self.notices.path(&account.id, mail.kind);
+        let unsubscribe = Some(format!("{}{path}", self.public_url));
+        Ok(letter.map(|letter| Addressed {
+            headers: MailHeaders { unsubscribe, ..MailHeaders::default() },
+            ..Addressed::new(account.email, letter)
+        }))
     }
 
     /// The link that its owner needs in order to get into the account, as far as it has come.
@@ -197,6 +211,7 @@ impl Correspondent {
                 via: Some(owner.name.as_str().to_owned()),
                 reply_to: Some(owner.email),
                 thread: Some(link.id),
+                unsubscribe: None,
             },
         }))
     }

@@ -22,6 +22,7 @@ pub mod contents;
 pub mod find;
 pub mod key;
 pub mod mailed_code;
+pub mod mailing;
 pub mod make;
 pub mod moment;
 pub mod offers;
