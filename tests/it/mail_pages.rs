@@ -62,7 +62,8 @@ fn send_again(page: &Answer, email: &str) -> Option<(String, String)> {
 }
 
 async fn press(browser: &mut Browser, page: &str, (csrf, recipient): &(String, String)) -> Answer {
-    let answer = browser.post(&format!("{page}/send"), &[("csrf", csrf), ("recipient", recipient)]).await;
+    let fields = [("csrf", csrf.as_str()), ("recipient", recipient.as_str())];
+    let answer = browser.post(&format!("{page}/send"), &fields).await;
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some(page)), "{}", answer.body);
     browser.get(page).await
 }
@@ -184,9 +185,8 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
         let mut ada = web.logged_in("ada@example.org").await;
         let button = send_again(&ada.get(&made.page).await, "fine@x.org").unwrap();
         let other = make(&mut ada, &[("recipients", "kim@x.org")]).await;
-        let elsewhere =
-            ada.post(&format!("{}/send", other.page), &[("csrf", &button.0), ("recipient", &button.1)]);
-        assert_eq!(elsewhere.await.status, 404);
+        let fields = [("csrf", button.0.as_str()), ("recipient", button.1.as_str())];
+        assert_eq!(ada.post(&format!("{}/send", other.page), &fields).await.status, 404);
         web.account("bob@example.org", &[]).await;
         let mut bob = web.logged_in("bob@example.org").await;
         let csrf = bob.get("/account").await.csrf();

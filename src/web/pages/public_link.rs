@@ -257,6 +257,10 @@ impl PublicLink {
         }
     }
 
+    fn was_asked_for_a_code(&self) -> bool {
+        self.mailed != CodeMail::None
+    }
+
     /// How it stands with the code, below its field.
     fn code_hint(&self) -> String {
         let to = &self.mailed_to;

@@ -137,7 +137,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         MailState { word: "failed", label: "Given up", count: 0, shown: false },
     ];
     let page = MailList {
-        chrome: sample_chrome("Mails"),
+        chrome: sample_chrome("Emails"),
         states,
         rows: vec![row],
         shown: "waiting",
