@@ -183,8 +183,7 @@ impl Sender {
     /// # Errors
     /// When the database fails.
     pub async fn look_for_stuck(&self) -> Result<(), QueryError> {
-        self.queue.look_for_stuck(Some(self.breaker.is_open()), self.clock.now()).await?;
-        Ok(())
+        self.queue.look_for_stuck(Some(self.breaker.is_open()), self.clock.now()).await
     }
 
     async fn until_next(&self) -> Duration {

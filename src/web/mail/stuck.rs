@@ -15,7 +15,7 @@ use crate::web::mail::queue::Queue;
 const LONG: Duration = Duration::from_secs(60 * 60);
 /// … unless only its recipient's server puts it off: mailboxes are full for days.
 const LONG_FOR_ONE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Mails that were given up for want of our own server are pointed out for this time.
+/// Mails that were given up are pointed out for this time, unless they only lack a mailbox.
 const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Mails that need somebody's help.
@@ -23,7 +23,7 @@ const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 pub struct Stuck {
     /// Whether the mail server does not work, as far as this process knows.
     pub is_server_down: bool,
-    /// Given up in the last days, because the mail server did not take them.
+    /// Given up in the last days, not for want of a mailbox.
     pub given_up: u64,
     /// Waiting for what the operator must mend, or for longer than an hour.
     pub waiting: u64,
@@ -37,25 +37,19 @@ impl Stuck {
 }
 
 impl Queue {
-    /// Looks whether mail needs somebody's help, and keeps what it saw for [`Queue::known_stuck`]: some was
-    /// given up for want of the mail server, or waits for what the operator must mend, or has waited for long.
-    /// A mail that was never tried waits from when it was due. `is_server_down` is what the sender knows of
-    /// the server; `None` keeps what it said last.
+    /// Mails that need an administrator: some was given up, not for want of a mailbox; or waits for what the
+    /// operator must mend; or has waited for long. A mail that was never tried waits from when it was due.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn look_for_stuck(
-        &self,
-        is_server_down: Option<bool>,
-        now: Timestamp,
-    ) -> Result<Stuck, QueryError> {
+    pub async fn stuck(&self, now: Timestamp) -> Result<Stuck, QueryError> {
         let row = sqlx::query(
-            "SELECT COUNT(CASE WHEN state = 'failed' AND ended_at > $1 AND fault IN ('server', 'operator') \
-             THEN 1 END), \
+            "SELECT COUNT(CASE WHEN state = 'failed' AND ended_at > $1 \
+             AND fault NOT IN ('mailbox', 'bounced', 'later') THEN 1 END), \
              COUNT(CASE WHEN state = 'waiting' AND (fault = 'operator' \
-             OR (CASE WHEN attempts > 0 THEN queued_at ELSE next_at END) <= \
-             (CASE WHEN fault IN ('later', 'refused') THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END)) THEN 1 END) \
-             FROM mails WHERE state IN ('waiting', 'failed')",
+             OR (CASE WHEN attempts > 0 THEN queued_at ELSE next_at END) \
+             <= (CASE WHEN fault IN ('later', 'refused') THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END)) \
+             THEN 1 END) FROM mails WHERE state IN ('waiting', 'failed')",
         )
         .bind(to_column(now.minus(SHOWN_AS_FAILED)))
         .bind(to_column(now.minus(LONG_FOR_ONE)))
@@ -63,11 +57,25 @@ impl Queue {
         .fetch_one(self.db.reader())
         .await?;
         let count = |index| row.try_get::<i64, _>(index).map(|count| u64::try_from(count).unwrap_or(0));
-        let (given_up, waiting) = (count(0)?, count(1)?);
+        let is_server_down = self.known_stuck().is_server_down;
+        Ok(Stuck { is_server_down, given_up: count(0)?, waiting: count(1)? })
+    }
+
+    /// Looks whether mail is stuck, and keeps what it saw for [`Queue::known_stuck`]. `is_server_down` is what
+    /// the sender knows of the server; `None` keeps what it said last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look_for_stuck(
+        &self,
+        is_server_down: Option<bool>,
+        now: Timestamp,
+    ) -> Result<(), QueryError> {
+        let seen = self.stuck(now).await?;
         let mut known = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         let is_server_down = is_server_down.unwrap_or(known.is_server_down);
-        *known = Stuck { is_server_down, given_up, waiting };
-        Ok(*known)
+        *known = Stuck { is_server_down, ..seen };
+        Ok(())
     }
 
     /// What needed help at the last look. Costs no query, so that every page can say it.
