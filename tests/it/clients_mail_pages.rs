@@ -74,7 +74,7 @@ async fn an_owner_watches_mails_leave_and_sends_one_again() {
     assert_eq!(browser.run("return window.sameDocument === true").await, true, "no page was loaded anew");
     let shown = text().await;
     for words in
-        ["Email sent (", "asks us to try again later", "452 4.2.2 mailbox full", "Recipient address rejected"]
+        ["Email sent ", "asks us to try again later", "452 4.2.2 mailbox full", "Recipient address rejected"]
     {
         assert!(shown.contains(words), "{words} is not in {shown}");
     }

@@ -15,33 +15,34 @@ pub struct MailingPart {
 }
 
 impl MailingPart {
-    /// One sentence, before the moment.
-    pub(super) fn words(&self) -> &'static str {
+    /// What became of it, before the moment.
+    pub(super) const fn outcome(&self) -> &'static str {
         match &self.mailing {
             Mailing::Waiting { fault: None, .. } => "Email waiting to be sent",
-            Mailing::Waiting { fault: Some(Fault::Server | Fault::Operator), .. } => {
-                "Email waiting: our mail server has a problem. We’ll keep trying"
-            }
-            Mailing::Waiting { .. } => {
-                "Email waiting: the recipient’s mail server asks us to try again later"
-            }
+            Mailing::Waiting { .. } => "Email waiting",
             Mailing::Sent { .. } => "Email sent",
+            Mailing::Failed { .. } => "Email could not be delivered",
+            Mailing::Bounced { .. } => "Email bounced",
+            Mailing::Dropped => "Email not sent",
+        }
+    }
+
+    /// Why, or what to do.
+    pub(super) const fn reason(&self) -> &'static str {
+        match &self.mailing {
+            Mailing::Waiting { fault: None, .. } | Mailing::Sent { .. } => "",
+            Mailing::Waiting { fault: Some(Fault::Server | Fault::Operator), .. } => {
+                ": our mail server has a problem. We’ll keep trying"
+            }
+            Mailing::Waiting { .. } => ": the recipient’s mail server asks us to try again later",
             Mailing::Failed { fault, .. } => match fault {
-                Some(Fault::Mailbox) => {
-                    "Email could not be delivered: there is no such mailbox. Check the address"
-                }
-                Some(Fault::Refused) => {
-                    "Email could not be delivered: the recipient’s mail server refused it"
-                }
-                Some(Fault::Later) => {
-                    "Email could not be delivered: the recipient’s mailbox took no email for two days"
-                }
-                Some(Fault::Server | Fault::Operator) | None => {
-                    "Email could not be delivered: our mail server has had a problem"
-                }
+                Some(Fault::Mailbox) => ": there is no such mailbox. Check the address",
+                Some(Fault::Refused) => ": the recipient’s mail server refused it",
+                Some(Fault::Later) => ": the recipient’s mailbox took no email for two days",
+                Some(Fault::Server | Fault::Operator) | None => ": our mail server has had a problem",
             },
-            Mailing::Bounced { .. } => "Email bounced: it was sent, but came back as undeliverable",
-            Mailing::Dropped => "Email not sent: it was canceled before it left",
+            Mailing::Bounced { .. } => ": it was sent, but came back as undeliverable",
+            Mailing::Dropped => ": it was canceled before it left",
         }
     }
 
@@ -55,11 +56,11 @@ impl MailingPart {
         }
     }
 
-    /// When it was sent or given up.
+    /// When that was, where it was sent.
     pub(super) const fn at(&self) -> Option<Timestamp> {
         match self.mailing {
-            Mailing::Sent { at } | Mailing::Failed { at, .. } | Mailing::Bounced { at, .. } => Some(at),
-            Mailing::Waiting { .. } | Mailing::Dropped => None,
+            Mailing::Sent { at } | Mailing::Bounced { at, .. } => Some(at),
+            Mailing::Waiting { .. } | Mailing::Failed { .. } | Mailing::Dropped => None,
         }
     }
 
