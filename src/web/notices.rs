@@ -3,6 +3,7 @@
 //! the kind, under a mark by the link key. Mails about the account's safety can't be turned off.
 
 use crate::clock::Timestamp;
+use crate::secret::Secret;
 use crate::web::account::AccountId;
 use crate::web::accounts::to_column;
 use crate::web::db::{Database, QueryError};
@@ -44,8 +45,7 @@ impl Notices {
     pub fn read(&self, kind: &str, code: &str) -> Option<Subscription> {
         let kind = Kind::ALL.into_iter().find(|known| known.can_be_turned_off() && known.word() == kind)?;
         let (account, mark) = code.split_at_checked(ID_LENGTH)?;
-        let is_ours = self.key.unsubscribe(account, kind.word()).digest()
-            == crate::secret::Secret::presented(mark).digest();
+        let is_ours = self.key.unsubscribe(account, kind.word()).digest() == Secret::presented(mark).digest();
         is_ours.then(|| Subscription { account: AccountId::from_store(account), kind })
     }
 

@@ -47,8 +47,10 @@ impl Trial {
         Trial(Arc::new(settings.clone()))
     }
 
-    /// Sends a test mail to `to` at once. Returns what the server said, or what went wrong, in words for an
-    /// administrator.
+    /// Sends a test mail to `to` at once, and returns what the server said.
+    ///
+    /// # Errors
+    /// What went wrong, in words for an administrator.
     pub async fn send(&self, to: &Email, now: Timestamp) -> Result<String, String> {
         match tokio::time::timeout(PATIENCE, send(&self.0, to, now)).await {
             Ok(Ok(answer)) => Ok(answer),
