@@ -17,7 +17,7 @@ use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
 use crate::web::generation::Generations;
 use crate::web::issued::Issued;
-use crate::web::mail::queue::Queue;
+use crate::web::mail::queue::{Queue, State};
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::self_service::{Changed, SelfServiceError};
 
@@ -228,6 +228,42 @@ impl AccountAdmin {
         Ok(true)
     }
 
+    /// Has all mails of a state tried again now, but for those that have no mailbox. Returns how many.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn retry_mails(
+        &self,
+        state: State,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<u64, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let tried = self.queue.retry_all(&mut transaction, state, now).await?;
+        if tried > 0 {
+            let about = format!("{tried} mails ({})", state.word());
+            audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
+        }
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(tried)
+    }
+
+    /// Notes that an administrator sends a test mail.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_mail_test(
+        &self,
+        to: &Email,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        audit::append(&mut transaction, actor, Deed::MailTried, to.as_str(), now).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// Takes a mail out of the queue. Answers whether there was such a one.
     ///
     /// # Errors
@@ -269,7 +305,8 @@ impl AccountAdmin {
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
-        Ok(self.queue.add(transaction, &mail, now).await?)
+        self.queue.add(transaction, &mail, now).await?;
+        Ok(())
     }
 }
 

@@ -86,6 +86,24 @@ impl ActionCodes {
         }))
     }
 
+    /// What the code of the token with that jti is for, as its row says.
+    pub(super) async fn purpose_of(&self, jti: Jti) -> Result<Option<String>, QueryError> {
+        let digest = digest_of(self.key.action_code(jti).reveal());
+        let purpose = sqlx::query_scalar("SELECT purpose FROM action_codes WHERE digest = $1");
+        Ok(purpose.bind(digest).fetch_optional(self.db.reader()).await?)
+    }
+
+    /// The time of the token with that jti begins, and it has a later end.
+    pub(super) async fn begin(&self, jti: Jti, now: Timestamp, end: Timestamp) -> Result<(), QueryError> {
+        sqlx::query("UPDATE action_codes SET issued_at = $1, expires_at = $2 WHERE digest = $3")
+            .bind(to_column(now))
+            .bind(to_column(end))
+            .bind(digest_of(self.key.action_code(jti).reveal()))
+            .execute(self.db.writer())
+            .await?;
+        Ok(())
+    }
+
     /// Forgets codes that ended long ago.
     pub(super) async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM action_codes WHERE expires_at <= $1")

@@ -267,6 +267,17 @@ impl Actions {
         Ok(Link { address, until })
     }
 
+    /// The mail with the link of that jti was accepted: its time begins now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn left(&self, jti: Jti, now: Timestamp) -> Result<(), QueryError> {
+        let Some(purpose) = self.codes.purpose_of(jti).await? else { return Ok(()) };
+        let known = Purpose::ALL.into_iter().find(|known| known.word() == purpose);
+        let Some(known) = known else { return Ok(()) };
+        self.codes.begin(jti, now, now.plus(self.lifetimes.of(known))).await
+    }
+
     /// Checks a link without spending it: the token that its code leads to, or a token itself.
     ///
     /// # Errors

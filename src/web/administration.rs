@@ -23,6 +23,7 @@ use crate::web::links::begun::LeaseRules;
 use crate::web::links::views::Views;
 use crate::web::mail::queue::Queue;
 use crate::web::nodes::Nodes;
+use crate::web::notices::Notices;
 use crate::web::passwords::Passwords;
 use crate::web::revocations::{Revocations, RevokeError};
 use crate::web::rights::Rights;
@@ -62,6 +63,8 @@ pub struct Administration {
     pub issued: Issued,
     /// Links that people make for others.
     pub links: Links,
+    /// Who wants which notices.
+    pub notices: Notices,
     /// What administrators do with accounts.
     pub account_admin: AccountAdmin,
     /// What people do with their own accounts.
@@ -112,6 +115,7 @@ impl Administration {
                 issued: issued.clone(),
             },
             accounts,
+            notices: Notices::new(db.clone(), link_key.clone()),
             db: db.clone(),
             nodes,
             passwords: Passwords::default(),

@@ -62,6 +62,10 @@ pub enum Deed {
     LinkResumed,
     /// A link is over for good.
     LinkRevoked,
+    /// A link was mailed to a recipient once more.
+    LinkSentAgain,
+    /// An administrator tried whether mails leave.
+    MailTried,
     /// The database was put back from a backup, and that was noticed.
     DatabaseRestored,
     /// The time was reset by an operator.
@@ -121,6 +125,8 @@ impl Deed {
             Deed::LinkPaused => "link-paused",
             Deed::LinkResumed => "link-resumed",
             Deed::LinkRevoked => "link-revoked",
+            Deed::LinkSentAgain => "link-sent-again",
+            Deed::MailTried => "mail-tried",
             Deed::DatabaseRestored => "database-restored",
             Deed::TimeReset => "time-reset",
             Deed::FileRenamed => "file-renamed",

@@ -14,6 +14,7 @@ use crate::web::mail::letters::{Letter, Listing};
 use crate::web::mail::message::MailHeaders;
 use crate::web::mail::queue::Queued;
 use crate::web::mail::sender::{Addressed, Compose, ComposeError};
+use crate::web::notices::Notices;
 use crate::web::receipts::Receipts;
 use crate::web::self_service::SelfService;
 
@@ -31,6 +32,8 @@ pub struct Correspondent {
     pub links: Links,
     /// What these are on.
     pub listings: Listings,
+    /// Who wants which notices.
+    pub notices: Notices,
     /// Where people reach the app, without a trailing slash.
     pub public_url: String,
 }
@@ -91,6 +94,9 @@ impl Compose for Correspondent {
             (Kind::LinkCode, Some(recipient)) => {
                 self.links.code_left(recipient, mail.jti, now).await.map_err(ComposeError::new)
             }
+            (Kind::SignUp | Kind::Forgot | Kind::Invite | Kind::ConfirmAddress, _) => {
+                self.actions.left(mail.jti, now).await.map_err(ComposeError::new)
+            }
             _ => Ok(()),
         }
     }
@@ -111,6 +117,9 @@ impl Correspondent {
     /// What was taken through a link, told to who owns it still.
     async fn taken(&self, mail: &Queued) -> Result<Option<Addressed>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        if self.notices.are_off(&account.id, mail.kind).await.map_err(ComposeError::new)? {
+            return Ok(None);
+        }
         let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
         let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
         let headers =
@@ -125,6 +134,8 @@ impl Correspondent {
             address: taken.address,
             more: downloads.saturating_sub(1),
         });
+        let path = self.notices.path(&account.id, mail.kind);
+        let headers = MailHeaders { unsubscribe: Some(format!("{}{path}", self.public_url)), ..headers };
         Ok(letter.map(|letter| Addressed { to: account.email, letter, headers }))
     }
 
@@ -211,6 +222,7 @@ impl Correspondent {
                 via: Some(owner.name.as_str().to_owned()),
                 reply_to: Some(owner.email),
                 thread: Some(link.id),
+                unsubscribe: None,
             },
         }))
     }

@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "deeds", include_str!("../../migrations/0010_deeds.sql")),
     (12, "mail delivery", include_str!("../../migrations/0012_mail_delivery.sql")),
     (13, "action codes", include_str!("../../migrations/0013_action_codes.sql")),
+    (15, "mail pages", include_str!("../../migrations/0015_mail_pages.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that writes.

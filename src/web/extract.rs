@@ -21,6 +21,8 @@ use crate::secret::Secret;
 use crate::web::account::Account;
 use crate::web::csrf::{self, SentFrom};
 use crate::web::error::WebError;
+use crate::web::mail::stuck::Stuck;
+use crate::web::pages::admin::mail::words_for;
 use crate::web::pages::{Chrome, Section, User};
 use crate::web::sent_forms::SentForm;
 use crate::web::sessions::{Place, Session};
@@ -43,6 +45,8 @@ pub struct SignedIn {
     pub session: Session,
     /// What the session's forms carry.
     pub csrf: String,
+    /// Mails that wait for an administrator's help, for one who is.
+    pub stuck: Option<Stuck>,
 }
 
 impl SignedIn {
@@ -55,13 +59,14 @@ impl SignedIn {
     pub fn chrome(&self, title: impl Into<String>, section: Section) -> Chrome {
         let account = self.account();
         let name = account.name.as_str().to_owned();
-        let user = User { name, csrf: self.csrf.clone(), admin: account.admin };
+        let mail_trouble = self.stuck.map(words_for);
+        let user = User { name, csrf: self.csrf.clone(), admin: account.admin, mail_trouble };
         Chrome::signed_in(title, section, user)
     }
 
     /// The same for a page with a form that makes something, however often it is sent.
     pub fn form_chrome(&self, title: impl Into<String>, section: Section) -> Chrome {
-        let with_id = SignedIn { csrf: csrf::with_id(&self.csrf), session: self.session.clone() };
+        let with_id = SignedIn { csrf: csrf::with_id(&self.csrf), ..self.clone() };
         with_id.chrome(title, section)
     }
 }
@@ -73,7 +78,10 @@ impl SignedIn {
 pub async fn session_of(request: &HttpRequest, state: &State) -> Result<Option<SignedIn>, WebError> {
     let Some(id) = state.cookies.session(request.headers()) else { return Ok(None) };
     let session = state.sessions.find(&id, state.administration.clock.now()).await?;
-    Ok(session.map(|session| SignedIn { session, csrf: csrf::token_for(&id) }))
+    Ok(session.map(|session| {
+        let stuck = session.account.admin.then(|| state.administration.queue.known_stuck());
+        SignedIn { session, csrf: csrf::token_for(&id), stuck: stuck.filter(|stuck| stuck.is_any()) }
+    }))
 }
 
 /// Whether a request without a form was made by a page of ours: it carries the session's CSRF token in
@@ -334,7 +342,8 @@ fn is_form(request: &HttpRequest) -> bool {
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn in_time(request: &HttpRequest, payload: Payload, most: usize) -> Result<Bytes, WebError> {
+/// The body of a request, of at most `most` bytes, if it arrives in time.
+pub(super) async fn in_time(request: &HttpRequest, payload: Payload, most: usize) -> Result<Bytes, WebError> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let size = announced.unwrap_or(most);

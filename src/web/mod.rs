@@ -30,6 +30,7 @@ use crate::web::links::patience::Patience;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
+use crate::web::mail::trial::Trial;
 use crate::web::manage::Manage;
 use crate::web::node_ready::{NodeReady, Readiness};
 use crate::web::nodes::watch::Watch;
@@ -77,6 +78,7 @@ pub mod manage;
 pub mod node_ready;
 pub mod nodes;
 pub mod note;
+pub mod notices;
 pub mod pages;
 pub mod passwords;
 pub mod problem;
@@ -105,6 +107,9 @@ const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
 const PRUNE_EACH: u64 = 6;
 /// … and what is left of uploads is looked for.
 const SWEEP_EACH: u64 = 360;
+
+/// How often is looked whether mail is stuck.
+const LOOK_AT_MAIL_EVERY: Duration = Duration::from_secs(5);
 
 /// How often views of links' pages are put into the database.
 const COUNT_VIEWS_EVERY: Duration = Duration::from_secs(1);
@@ -233,6 +238,7 @@ impl App {
             signup: SignupRules::new(settings),
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
+            mail_trial: Trial::new(settings),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             carried: Carried::new(settings.web.max_connections),
             digests,
@@ -244,7 +250,8 @@ impl App {
             cookies: Cookies::new(&settings.web.public_url),
             unsent: UnsentForms::default(),
         };
-        let sender = sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
+        let sender =
+            sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
         let app = App { state: Data::new(state), sender };
         // Before anybody is let in: what a crash cut off is finished or undone.
         Box::pin(app.settle(app.state.administration.clock.now())).await;
@@ -294,7 +301,7 @@ impl App {
 
     /// Keeps the time, counts views, remembers where the database stands, and forgets what has ended by itself. Runs until it is dropped.
     pub async fn tasks(&self) {
-        tokio::join!(self.upkeep(), self.count_views(), self.watch_standing());
+        tokio::join!(self.upkeep(), self.count_views(), self.watch_standing(), self.watch_mail());
     }
 
     async fn count_views(&self) {
@@ -302,6 +309,30 @@ impl App {
             tokio::time::sleep(COUNT_VIEWS_EVERY).await;
             self.flush_views().await;
         }
+    }
+
+    async fn watch_mail(&self) {
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(LOOK_AT_MAIL_EVERY).await;
+            match self.look_at_mail().await {
+                Err(error) if !failing => {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::warn!(cause, "cannot look whether mail is stuck");
+                    failing = true;
+                }
+                Err(_) => {}
+                Ok(()) => failing = false,
+            }
+        }
+    }
+
+    /// Looks whether mail is stuck, for the mark on administrators' pages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look_at_mail(&self) -> Result<(), QueryError> {
+        self.sender.look_for_stuck().await
     }
 
     async fn watch_standing(&self) {
@@ -573,6 +604,7 @@ fn sender(
         receipts: receipts.clone(),
         links: administration.links.clone(),
         listings,
+        notices: administration.notices.clone(),
         public_url,
     };
     let from = settings.mail.from.parse().map_err(OpenError::Sender)?;

@@ -56,10 +56,22 @@ pub enum Note {
     Uploaded,
     /// A link was to be made, and nothing was chosen.
     NothingChosen,
+    /// A link's mail is sent again.
+    MailQueued,
+    /// A link's mail was to be sent again, and is on its way.
+    MailOnItsWay,
+    /// A link's mail was to be sent again, and its recipient has had many.
+    MailboxFull,
+    /// All mails of a state are tried again.
+    MailsRetried,
+    /// Notices are turned on.
+    NoticesOn,
+    /// Notices are turned off.
+    NoticesOff,
 }
 
 impl Note {
-    const ALL: [Note; 25] = [
+    const ALL: [Note; 31] = [
         Note::PasswordChanged,
         Note::PasswordReset,
         Note::Activated,
@@ -85,6 +97,12 @@ impl Note {
         Note::Forgotten,
         Note::Uploaded,
         Note::NothingChosen,
+        Note::MailQueued,
+        Note::MailOnItsWay,
+        Note::MailboxFull,
+        Note::MailsRetried,
+        Note::NoticesOn,
+        Note::NoticesOff,
     ];
 
     /// The word in the cookie.
@@ -115,6 +133,12 @@ impl Note {
             Note::Forgotten => "forgotten",
             Note::Uploaded => "uploaded",
             Note::NothingChosen => "nothing-chosen",
+            Note::MailQueued => "mail-queued",
+            Note::MailOnItsWay => "mail-on-its-way",
+            Note::MailboxFull => "mailbox-full",
+            Note::MailsRetried => "mails-retried",
+            Note::NoticesOn => "notices-on",
+            Note::NoticesOff => "notices-off",
         }
     }
 
@@ -166,9 +190,21 @@ impl Note {
             Note::NothingChosen => {
                 "Choose at least one file or folder first: tick the boxes in front of their names."
             }
+            Note::MailQueued => "We’re sending the link again.",
+            Note::MailOnItsWay => {
+                "We didn’t send the link again: that email is already on its way or was sent only a moment ago, \
+                 or the link can’t be used now."
+            }
+            Note::MailboxFull => {
+                "We didn’t send the link again: this recipient has had several emails from you within the last \
+                 hour. Try again later, or copy the link and send it yourself."
+            }
+            Note::MailsRetried => "We’re trying these emails again now.",
+            Note::NoticesOn => "You’ll get emails about downloads again.",
+            Note::NoticesOff => "You won’t get emails about downloads any more.",
         };
         let kind = match self {
-            Note::NothingChosen => FlashKind::Failed,
+            Note::NothingChosen | Note::MailOnItsWay | Note::MailboxFull => FlashKind::Failed,
             _ => FlashKind::Done,
         };
         Flash { kind, text: text.to_owned() }

@@ -377,7 +377,8 @@ impl SelfService {
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
-        Ok(self.queue.add(transaction, &mail, now).await?)
+        self.queue.add(transaction, &mail, now).await?;
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use crate::web::carried::Carried;
 use crate::web::client_turns::ClientTurns;
 use crate::web::cookies::Cookies;
 use crate::web::links::patience::Patience;
+use crate::web::mail::trial::Trial;
 use crate::web::manage::Manage;
 use crate::web::node_ready::Readiness;
 use crate::web::nodes::watch::Watch;
@@ -57,6 +58,8 @@ pub struct State {
     pub remember: Option<Duration>,
     /// Whether mails are only written down.
     pub outbox: bool,
+    /// Sends test mails.
+    pub mail_trial: Trial,
     /// Held while an action link does its work.
     pub turns: Turns,
     /// Held while a page is put together.

@@ -17,7 +17,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::restored::{RestoredError, end_sessions};
 
 /// Moments at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 37] = [
+pub const PAST: [(&str, &str); 39] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -35,6 +35,8 @@ pub const PAST: [(&str, &str); 37] = [
     ("links", "withdrawn_at"),
     ("recipients", "looked_at"),
     ("recipients", "mailed_until"),
+    ("recipients", "mail_ended_at"),
+    ("notices_off", "since"),
     ("link_uses", "made_at"),
     ("link_uses", "changed_at"),
     ("link_tokens", "issued_at"),

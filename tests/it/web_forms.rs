@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that takes a form, and fields with which it would do its work.
-const FORMS: [(&str, &[(&str, &str)]); 23] = [
+const FORMS: [(&str, &[(&str, &str)]); 25] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -17,6 +17,7 @@ const FORMS: [(&str, &[(&str, &str)]); 23] = [
     ("/account/email", &[("email", "other@example.org"), ("current_password", PASSWORD)]),
     ("/account/email/cancel", &[]),
     ("/account/delete", &[("current_password", PASSWORD)]),
+    ("/account/notices", &[]),
     ("/account/sessions/end", &[("name", "any")]),
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
@@ -45,6 +46,7 @@ const FORMS: [(&str, &[(&str, &str)]); 23] = [
         &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
     ),
     ("/links/any/pause", &[]),
+    ("/links/any/send", &[("recipient", "any")]),
     ("/links/any/resume", &[]),
     ("/links/any/revoke", &[]),
     (

@@ -286,8 +286,10 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
     );
     let answer = visitor.fill(public, &mail_me, &[]).await;
     assert_eq!(answer.location, Some(format!("{public}?mailed")));
-    assert!(visitor.get(&format!("{public}?mailed")).await.body.contains("We sent a code to b…@example.org"));
+    let mailed = format!("{public}?mailed");
+    assert!(visitor.get(&mailed).await.body.contains("We’re sending a code to b…@example.org"));
     let mails = web.mails().await;
+    assert!(visitor.get(&mailed).await.body.contains("We sent a code to b…@example.org"));
     let code = |mail: &crate::support::mail::Mail| {
         let line = mail.text.lines().find(|line| line.len() == 8 && line.bytes().all(|b| b.is_ascii_digit()));
         line.unwrap_or_else(|| panic!("{}", mail.text)).to_owned()

@@ -12,8 +12,10 @@ use crate::web::account::{Account, Email, PersonName};
 use crate::web::audit::{Actor, Deed};
 use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, SignedIn};
+use crate::web::mail::Kind;
 use crate::web::mail::asked::Asked;
 use crate::web::note::Note;
+use crate::web::notices::Subscription;
 use crate::web::pages::Section;
 use crate::web::pages::account::FieldErrors;
 use crate::web::pages::profile::{AccountForm, Profile};
@@ -50,6 +52,7 @@ async fn page_of(app: &State, who: &SignedIn) -> Result<Profile, WebError> {
         password_min: administration.password_min,
         pending_email: pending.map(|email| email.as_str().to_owned()),
         last_admin,
+        wants_notices: !administration.notices.are_off(&account.id, Kind::Taken).await?,
         typed_name: account.name.as_str().to_owned(),
         typed_email: String::new(),
         errors_for: AccountForm::None,
@@ -160,7 +163,8 @@ pub(super) async fn change_password(
     let actor = Actor::account(&account, place.address);
     let service = &administration.self_service;
     let asked = Asked::new(&place, now);
-    let changed = service.change_password(&account, &stored, &actor, Deed::PasswordChanged, asked, now).await?;
+    let changed =
+        service.change_password(&account, &stored, &actor, Deed::PasswordChanged, asked, now).await?;
     if changed != Changed::Done {
         return Err(WebError::NotSignedIn);
     }
@@ -215,6 +219,28 @@ pub(super) async fn keep_address(app: App, form: CsrfForm<Nothing>) -> Result<Ht
     let Nothing {} = form.fields;
     app.administration.self_service.keep_address(&form.who.account().id).await?;
     noted(&app, Note::AddressKept)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoticeChoice {
+    downloads: Option<String>,
+}
+
+/// `POST /account/notices`
+pub(super) async fn change_notices(app: App, form: CsrfForm<NoticeChoice>) -> Result<HttpResponse, WebError> {
+    let of = Subscription { account: form.who.account().id.clone(), kind: Kind::Taken };
+    let notices = &app.administration.notices;
+    match form.fields.downloads {
+        Some(_) => {
+            notices.turn_on(&of).await?;
+            noted(&app, Note::NoticesOn)
+        }
+        None => {
+            notices.turn_off(&of, app.administration.clock.now()).await?;
+            noted(&app, Note::NoticesOff)
+        }
+    }
 }
 
 #[derive(Deserialize)]

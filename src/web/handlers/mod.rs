@@ -17,6 +17,7 @@ mod admin;
 mod download;
 mod enter;
 mod files;
+mod link_mail;
 mod link_state;
 mod links;
 mod login;
@@ -36,6 +37,7 @@ mod tus;
 mod tus_answer;
 mod tus_order;
 mod unsent;
+mod unsubscribe;
 mod upload_form;
 
 /// All addresses.
@@ -51,6 +53,12 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/account/name").route(web::post().to(account::change_name)))
         .service(web::resource("/account/email").route(web::post().to(account::change_address)))
         .service(web::resource("/account/email/cancel").route(web::post().to(account::keep_address)))
+        .service(web::resource("/account/notices").route(web::post().to(account::change_notices)))
+        .service(
+            web::resource("/unsubscribe/{kind}/{code}")
+                .route(read().to(unsubscribe::page))
+                .route(web::post().to(unsubscribe::act)),
+        )
         .service(web::resource("/account/delete").route(web::post().to(account::delete)))
         .service(
             web::resource("/signup").route(read().to(signup::page)).route(web::post().to(signup::sign_up)),
@@ -121,6 +129,7 @@ fn link_routes(cfg: &mut ServiceConfig) {
     .service(web::resource("/links/{id}/pause").route(web::post().to(one_link::pause)))
     .service(web::resource("/links/{id}/resume").route(web::post().to(one_link::resume)))
     .service(web::resource("/links/{id}/revoke").route(web::post().to(one_link::revoke)))
+    .service(web::resource("/links/{id}/send").route(web::post().to(link_mail::send_again)))
     .service(web::resource("/links/{id}/live").route(read().to(one_link::live)))
     .service(web::resource("/links/{id}/qr/{recipient}").route(read().to(one_link::picture)))
     .service(

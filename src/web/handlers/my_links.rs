@@ -26,6 +26,7 @@ use crate::web::links::make::{Made, NewLink};
 use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::links::{Standing, moment};
 use crate::web::local_path::LocalPath;
+use crate::web::mail::Kind;
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::link_form;
@@ -211,6 +212,7 @@ async fn page_of(
         empty_folder,
         typed,
         mail,
+        notices_off: app.administration.notices.are_off(&who.account().id, Kind::Taken).await?,
         errors,
     })
 }

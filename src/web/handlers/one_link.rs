@@ -18,10 +18,12 @@ use crate::web::error::WebError;
 use crate::web::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::links::change::PasswordChange;
 use crate::web::links::terms::{TermErrors, Typed};
-use crate::web::links::{Link, Recipient, Standing, moment, qr};
+use crate::web::links::{Link, Links, Recipient, Standing, moment, qr};
+use crate::web::mail::Kind;
 use crate::web::note::Note;
 use crate::web::pages::Section;
 use crate::web::pages::deliveries::DeliveriesPart;
+use crate::web::pages::mailing::MailingPart;
 use crate::web::pages::my_links::{LinkLive, OneLink, RecipientRow, State};
 use crate::web::passwords::Asker;
 use crate::web::sessions::Place;
@@ -64,7 +66,7 @@ pub(super) async fn live(
 }
 
 /// The link, if this person made it.
-async fn own(app: &App, who: &SignedIn, id: &str) -> Result<Link, WebError> {
+pub(super) async fn own(app: &App, who: &SignedIn, id: &str) -> Result<Link, WebError> {
     let link = app.administration.links.of_owner(&who.account().id, id).await?;
     link.ok_or(WebError::NotFound)
 }
@@ -99,7 +101,7 @@ async fn page_of(
         _ => None,
     };
     Ok(OneLink {
-        chrome: who.chrome(link.title.clone(), Section::Links),
+        chrome: who.form_chrome(link.title.clone(), Section::Links),
         live,
         id: link.id,
         title: link.title,
@@ -109,6 +111,7 @@ async fn page_of(
         created_at: link.created_at,
         qr,
         has_password: link.password.is_some(),
+        notices_off: app.administration.notices.are_off(&who.account().id, Kind::Taken).await?,
         typed,
         errors,
     })
@@ -125,6 +128,13 @@ async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, Web
     let administration = &app.administration;
     let recipients = administration.links.recipients(link).await?;
     let now = administration.clock.now();
+    let mailings = administration.links.mailings(link).await?;
+    let state = state_of(app, who, link, &recipients);
+    let mailing = |recipient: &Recipient| {
+        let mailing = mailings.get(&recipient.id)?.clone();
+        let can_send_again = state == State::Open && Links::may_be_sent_again(link, recipient, &mailing, now);
+        Some(MailingPart { mailing, can_send_again })
+    };
     let row = |recipient: &Recipient| RecipientRow {
         id: recipient.id.clone(),
         email: recipient.email.as_ref().map(|email| email.as_str().to_owned()),
@@ -133,10 +143,11 @@ async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, Web
         reserved: recipient.reserved,
         looks: recipient.looks,
         looked_at: recipient.looked_at,
+        mailing: mailing(recipient),
     };
     let deliveries = app.receipts.of_link(&link.owner, &link.id).await?.unwrap_or_default();
     Ok(LinkLive {
-        state: state_of(app, who, link, &recipients),
+        state,
         uses: link.uses,
         recipients: recipients.iter().map(row).collect(),
         deliveries: DeliveriesPart { deliveries, now },
@@ -284,7 +295,7 @@ pub(super) async fn revoke(
 }
 
 /// To the link's page, which says what was done, if it could be.
-fn back(app: &App, link: &Link, done: bool, note: Note) -> Result<HttpResponse, WebError> {
+pub(super) fn back(app: &App, link: &Link, done: bool, note: Note) -> Result<HttpResponse, WebError> {
     let mut answer = see_other(&format!("/links/{}", link.id));
     if done {
         add_cookie(&mut answer, &app.cookies.set_note(note))?;

@@ -21,6 +21,7 @@ use crate::web::extract::{own_address, session_of};
 use crate::web::links::Recipient;
 use crate::web::links::begun::Visitor;
 use crate::web::links::contents::{self, Contents, Item, View};
+use crate::web::links::mailed_code::CodeMail;
 use crate::web::links::offers::{Offer, Offers};
 use crate::web::pages::Chrome;
 use crate::web::pages::public_link::{Closed, LinkClosed, Proof, PublicLink};
@@ -40,8 +41,7 @@ pub(super) async fn page(
     if !own && is_look(&request) {
         app.administration.links.looked_at(&opened.recipient, app.administration.clock.now());
     }
-    let mailed = request.query_string().split('&').any(|part| part == "mailed");
-    show(&app, &request, &code, opened, Shown { own, mailed, ..Shown::default() }).await
+    show(&app, &request, &code, opened, Shown { own, ..Shown::default() }).await
 }
 
 /// Most characters of a search.
@@ -58,7 +58,6 @@ fn is_look(request: &HttpRequest) -> bool {
 #[derive(Default)]
 pub(super) struct Shown {
     own: bool,
-    mailed: bool,
     refused: Option<Refused>,
     /// The file whose button is to be pressed once more; empty where there is one file only.
     once_more: Option<String>,
@@ -191,6 +190,10 @@ pub(super) async fn show(
     });
     let items = items.collect();
     let (link, recipient) = (opened.link, opened.recipient);
+    let mailed = match link.mailed_code {
+        true => links.code_mail(&recipient, now).await?,
+        false => CodeMail::None,
+    };
     let status = shown.refused.map_or(StatusCode::OK, Refused::status);
     let error =
         |field: Field| shown.refused.filter(|refused| refused.field() == field).map(Refused::sentence);
@@ -216,7 +219,7 @@ pub(super) async fn show(
         code: link.mailed_code.then(|| proof(Field::Code)),
         problem: error(Field::Files),
         mailed_to: masked(&recipient),
-        mailed: shown.mailed,
+        mailed,
         own: shown.own,
         once_more: shown.once_more,
         title: link.title,

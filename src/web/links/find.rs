@@ -155,14 +155,19 @@ impl Links {
              WHERE recipients.link = links.id AND link_uses.state = 'reserved') AS reserved, \
              (SELECT COUNT(*) FROM receipts WHERE receipts.link = links.id) AS receipts, \
              (SELECT CAST(COALESCE(SUM(sequence), 0) AS BIGINT) FROM receipts WHERE receipts.link = links.id) \
-             AS told FROM links WHERE id = $1 AND account = $2",
+             AS told, \
+             (SELECT CAST(COALESCE(SUM(COALESCE(mails.ended_at, 0) + mails.attempts * 4 \
+             + CASE mails.state WHEN 'waiting' THEN 1 WHEN 'sent' THEN 2 ELSE 3 END), 0) AS BIGINT) \
+             FROM recipients JOIN mails ON mails.id = recipients.mail WHERE recipients.link = links.id) \
+             AS mails FROM links WHERE id = $1 AND account = $2",
         )
         .bind(without_nul(id))
         .bind(owner.as_str())
         .fetch_optional(self.db.reader())
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let columns = ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "told"];
+        let columns =
+            ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "told", "mails"];
         let numbers = columns.iter().map(|column| Ok(row.try_get::<i64, _>(*column)?.to_string()));
         Ok(Some(numbers.collect::<Result<Vec<String>, sqlx::Error>>()?.join("-")))
     }

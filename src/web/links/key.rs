@@ -114,6 +114,13 @@ impl LinkKey {
         Secret::presented(&code)
     }
 
+    /// The end of the address at which the owner of an account turns off notices of a kind.
+    pub fn unsubscribe(&self, account: &str, kind: &str) -> Secret {
+        let tag = hmac::sign(&self.0, format!("unsubscribe\n{account}\n{kind}").as_bytes());
+        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
+        Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
+    }
+
     /// What is kept of the address of a client of a recipient's link: enough to recognize it there, and
     /// of no use with another link or without the key.
     pub fn client(&self, recipient: &str, address: IpAddr) -> String {

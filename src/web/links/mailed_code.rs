@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
+use sqlx::Row;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::Secret;
-use crate::web::accounts::to_column;
+use crate::web::accounts::{from_column, to_column};
 use crate::web::db::QueryError;
 use crate::web::links::{LinkError, Links, Recipient};
+use crate::web::mail::queue::State;
 use crate::web::mail::{Details, Kind, NewMail};
 
 /// How long a code counts, from the moment at which its mail was accepted.
@@ -34,7 +36,55 @@ pub enum Tried {
     Over,
 }
 
+/// How it stands with the code that was asked for last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodeMail {
+    /// None was asked for lately, or nothing is known of its mail any more.
+    #[default]
+    None,
+    /// Its mail is to be sent; whether that was tried in vain.
+    Waiting {
+        /// The mail server has not taken it at the first try.
+        is_late: bool,
+    },
+    /// It was sent and counts.
+    Valid {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// It was sent, and its time is over.
+    Expired,
+    /// Its mail could not be delivered.
+    Undelivered,
+}
+
 impl Links {
+    /// How it stands with the code that was asked for last for a recipient.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn code_mail(&self, recipient: &Recipient, now: Timestamp) -> Result<CodeMail, QueryError> {
+        let row = sqlx::query(
+            "SELECT recipients.mailed_until, mails.state, mails.attempts FROM recipients \
+             JOIN mails ON mails.jti = recipients.mailed_jti AND mails.kind = $2 WHERE recipients.id = $1",
+        )
+        .bind(&recipient.id)
+        .bind(Kind::LinkCode.word())
+        .fetch_optional(self.db.reader())
+        .await?;
+        let Some(row) = row else { return Ok(CodeMail::None) };
+        let state: String = row.try_get("state")?;
+        let until = from_column(row.try_get::<Option<i64>, _>("mailed_until")?.unwrap_or(0));
+        let is_late = row.try_get::<i64, _>("attempts")? > 0;
+        Ok(match State::ALL.into_iter().find(|known| known.word() == state) {
+            Some(State::Waiting) => CodeMail::Waiting { is_late },
+            Some(State::Sent) if now < until => CodeMail::Valid { until },
+            Some(State::Sent) => CodeMail::Expired,
+            Some(State::Failed) => CodeMail::Undelivered,
+            None => CodeMail::None,
+        })
+    }
+
     /// Has a new code mailed, which ends the one before. Nothing happens where there is nobody to mail
     /// to.
     ///

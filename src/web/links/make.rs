@@ -6,14 +6,13 @@ use std::time::Duration;
 use sqlx::{Any, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti};
+use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::account::{Account, Email};
 use crate::web::accounts::to_column;
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::links::terms::Terms;
 use crate::web::links::{LinkError, Links, code_digest};
-use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::note::Note;
 use crate::web::passwords::StoredPassword;
 use crate::web::sent_forms::{self, SentForm};
@@ -117,10 +116,7 @@ impl Links {
         for (position, email) in (0_i64..).zip(&terms.recipients) {
             let recipient = self.add_recipient(&mut transaction, &id, Some(email), position).await?;
             if mail {
-                let details = Details { recipient: Some(recipient), ..Details::default() };
-                let mail =
-                    NewMail { kind: Kind::Link, recipient: email.clone(), jti: Jti::random()?, details };
-                self.queue.add(&mut transaction, &mail, now).await?;
+                self.queue_mail(&mut transaction, &recipient, email, now).await?;
             }
         }
         let subject = about(&id, &terms.title, files, terms.recipients.len());

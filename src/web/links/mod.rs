@@ -23,6 +23,7 @@ pub mod find;
 pub mod key;
 pub mod listing;
 pub mod mailed_code;
+pub mod mailing;
 pub mod make;
 pub mod moment;
 pub mod offers;

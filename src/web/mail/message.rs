@@ -46,6 +46,8 @@ pub struct MailHeaders {
     pub reply_to: Option<Email>,
     /// What the mail belongs to, such as the id of a link: mail programs show such mails together.
     pub thread: Option<String>,
+    /// The address at which its reader turns off such mails.
+    pub unsubscribe: Option<String>,
 }
 
 /// Puts a mail together.
@@ -88,6 +90,14 @@ impl Envelope {
             // The root of the thread is no mail: each recipient gets other ones of it.
             let root = format!("<{thread}@{host}>");
             builder = builder.in_reply_to(root.clone()).references(root);
+        }
+        if let Some(address) = &headers.unsubscribe {
+            builder = builder.raw_header(text_header("List-Unsubscribe", format!("<{address}>"))?);
+            // One click without a page needs https (RFC 8058, section 3.1).
+            if address.starts_with("https://") {
+                let one_click = "List-Unsubscribe=One-Click".to_owned();
+                builder = builder.raw_header(text_header("List-Unsubscribe-Post", one_click)?);
+            }
         }
         let message = builder
             .to(Mailbox::new(None, recipient.clone()))

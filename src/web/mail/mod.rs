@@ -20,6 +20,7 @@ pub mod message;
 pub mod queue;
 mod render;
 pub mod sender;
+pub mod stuck;
 pub mod transport;
 pub mod trial;
 pub mod verdict;
@@ -88,6 +89,12 @@ impl Kind {
     /// Whether somebody is waiting for it.
     pub const fn is_urgent(self) -> bool {
         !matches!(self, Kind::Taken | Kind::Link)
+    }
+
+    /// Whether it is a notice that its reader can turn off. What somebody asked for, what brings a link or a
+    /// code, and what concerns the safety of an account is none.
+    pub const fn can_be_turned_off(self) -> bool {
+        matches!(self, Kind::Taken)
     }
 
     /// Whether only the newest mail of this kind to an address matters.

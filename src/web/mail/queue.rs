@@ -1,7 +1,7 @@
 //! The queue of mails in the database: what waits, what was sent, what was given up and why.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
@@ -15,22 +15,21 @@ use crate::web::account::Email;
 use crate::web::accounts::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::mail::address::ascii_domain;
+use crate::web::mail::stuck::Stuck;
 use crate::web::mail::verdict::Fault;
 use crate::web::mail::{Details, Kind, NewMail};
 
 /// A mail of an unknown kind is looked at again after this time.
 const PASSED_OVER: Duration = Duration::from_secs(60 * 60);
-/// A mail that waits for longer needs somebody's attention.
-const LONG: Duration = Duration::from_secs(60 * 60);
-/// Mails that were given up are pointed out for this time.
-const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-
 /// Sent mails are shown for so long …
 const KEEP_SENT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// … and those that were given up.
 const KEEP_FAILED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const COLUMNS: &str = "id, kind, recipient, jti, details, state, attempts, queued_at, next_at, ended_at, problem, refusals, answer";
+
+/// The word for why a mail failed that was sent and came back.
+pub const BOUNCED: &str = "bounced";
 
 /// Not taken by anybody at the moment in `$2`.
 const FREE: &str = "(reserved_until IS NULL OR reserved_until <= $2)";
@@ -136,38 +135,24 @@ fn domain_of(recipient: &Email) -> String {
     ascii_domain(domain).unwrap_or_else(|| domain.to_lowercase())
 }
 
-/// Mails that need somebody's help.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stuck {
-    /// Given up in the last days.
-    pub given_up: u64,
-    /// Waiting for what the operator must mend, or for longer than an hour.
-    pub waiting: u64,
-}
-
-impl Stuck {
-    /// Whether there are any.
-    pub const fn is_any(self) -> bool {
-        self.given_up > 0 || self.waiting > 0
-    }
-}
-
 /// The queue. Clones are the same queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    db: Database,
+    pub(super) db: Database,
     waiting: Arc<Notify>,
     /// Set when an administrator asks for an attempt.
     try_now: Arc<AtomicBool>,
+    /// What needs help, as of the last look.
+    pub(super) stuck: Arc<Mutex<Stuck>>,
 }
 
 impl Queue {
     /// The queue in `db`.
     pub fn new(db: Database) -> Queue {
-        Queue { db, waiting: Arc::default(), try_now: Arc::default() }
+        Queue { db, waiting: Arc::default(), try_now: Arc::default(), stuck: Arc::default() }
     }
 
-    /// Adds a mail in the transaction of what it tells of: both are there, or neither. Call
+    /// Adds a mail in the transaction of what it tells of: both are there, or neither. Returns its id. Call
     /// [`Queue::wake`] after the commit.
     ///
     /// # Errors
@@ -177,7 +162,8 @@ impl Queue {
         transaction: &mut Transaction<'static, Any>,
         mail: &NewMail,
         now: Timestamp,
-    ) -> Result<(), QueueError> {
+    ) -> Result<String, QueueError> {
+        let id = Secret::random::<16>()?.reveal().to_owned();
         let mut queued_at = now;
         if mail.kind.replaces_older() {
             // Only the newest link counts; it takes the place of one that has not left yet.
@@ -206,7 +192,7 @@ impl Queue {
              (id, kind, recipient, jti, details, state, attempts, queued_at, next_at, urgent, domain) \
              VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6, $6, $7, $8)",
         )
-        .bind(Secret::random::<16>()?.reveal())
+        .bind(&id)
         .bind(mail.kind.word())
         .bind(mail.recipient.as_str())
         .bind(mail.jti.to_string())
@@ -216,7 +202,7 @@ impl Queue {
         .bind(domain_of(&mail.recipient))
         .execute(&mut **transaction)
         .await?;
-        Ok(())
+        Ok(id)
     }
 
     /// Has what waits looked at now.
@@ -453,25 +439,6 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether mail needs somebody's help: some was given up, or waits for what the operator must mend,
-    /// or has waited for long.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn stuck(&self, now: Timestamp) -> Result<Stuck, QueryError> {
-        let row = sqlx::query(
-            "SELECT COUNT(CASE WHEN state = 'failed' AND ended_at > $1 THEN 1 END), \
-             COUNT(CASE WHEN state = 'waiting' AND (fault = 'operator' OR queued_at <= $2) THEN 1 END) \
-             FROM mails WHERE state IN ('waiting', 'failed')",
-        )
-        .bind(to_column(now.minus(SHOWN_AS_FAILED)))
-        .bind(to_column(now.minus(LONG)))
-        .fetch_one(self.db.reader())
-        .await?;
-        let count = |index| row.try_get::<i64, _>(index).map(|count| u64::try_from(count).unwrap_or(0));
-        Ok(Stuck { given_up: count(0)?, waiting: count(1)? })
-    }
-
     /// An administrator has a mail tried again, now. Answers whether there is such a one.
     ///
     /// # Errors
@@ -484,7 +451,8 @@ impl Queue {
     ) -> Result<bool, QueryError> {
         let changed = sqlx::query(
             "UPDATE mails SET state = 'waiting', next_at = $1, queued_at = $1, ended_at = NULL, attempts = 0, \
-             refusals = 0 WHERE id = $2 AND state <> 'sent' AND (reserved_until IS NULL OR reserved_until <= $1)",
+             refusals = 0, fault = NULL \
+             WHERE id = $2 AND state <> 'sent' AND (reserved_until IS NULL OR reserved_until <= $1)",
         )
         .bind(to_column(now))
         .bind(id)
@@ -492,6 +460,31 @@ impl Queue {
         .await?;
         self.try_now.store(true, Ordering::Relaxed);
         Ok(changed.rows_affected() > 0)
+    }
+
+    /// An administrator has all mails of a state tried again, now, but for those that have no mailbox.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn retry_all(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        state: State,
+        now: Timestamp,
+    ) -> Result<u64, QueryError> {
+        let changed = sqlx::query(
+            "UPDATE mails SET state = 'waiting', next_at = $1, queued_at = $1, ended_at = NULL, attempts = 0, \
+             refusals = 0, fault = NULL \
+             WHERE state = $2 AND state <> 'sent' AND (reserved_until IS NULL OR reserved_until <= $1) \
+             AND (state = 'waiting' OR fault IS NULL OR fault NOT IN ('mailbox', 'bounced'))",
+        )
+        .bind(to_column(now))
+        .bind(state.word())
+        .execute(&mut **transaction)
+        .await?;
+        self.try_now.store(true, Ordering::Relaxed);
+        Ok(changed.rows_affected())
     }
 
     /// A bounce came back for one of these mails. Returns how many of them are known.
@@ -502,12 +495,13 @@ impl Queue {
         let mut known = 0;
         for id in ids {
             let changed = sqlx::query(
-                "UPDATE mails SET state = 'failed', fault = 'mailbox', problem = $1, ended_at = $2 \
+                "UPDATE mails SET state = 'failed', fault = $4, problem = $1, ended_at = $2 \
                  WHERE id = $3 AND state = 'sent'",
             )
             .bind(format!("bounced: {reason}"))
             .bind(to_column(now))
             .bind(id)
+            .bind(BOUNCED)
             .execute(self.db.writer())
             .await?;
             known += changed.rows_affected();
@@ -563,14 +557,23 @@ impl Queue {
     /// # Errors
     /// When the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
-        sqlx::query(
-            "DELETE FROM mails WHERE (state = 'sent' AND ended_at <= $1) OR (state = 'failed' AND ended_at <= $2)",
-        )
-        .bind(to_column(now.minus(KEEP_SENT)))
-        .bind(to_column(now.minus(KEEP_FAILED)))
-        .execute(self.db.writer())
-        .await?;
-        Ok(())
+        const OVER: &str = "((state = 'sent' AND ended_at <= $1) OR (state = 'failed' AND ended_at <= $2))";
+        // The owner of a link goes on seeing what became of its mails.
+        let remember = format!(
+            "UPDATE recipients SET mail_state = (SELECT state FROM mails WHERE mails.id = recipients.mail), \
+             mail_fault = (SELECT fault FROM mails WHERE mails.id = recipients.mail), \
+             mail_ended_at = (SELECT ended_at FROM mails WHERE mails.id = recipients.mail) \
+             WHERE mail IN (SELECT id FROM mails WHERE kind = 'link' AND {OVER})"
+        );
+        let mut transaction = self.db.begin().await?;
+        for query in [remember, format!("DELETE FROM mails WHERE {OVER}")] {
+            sqlx::query(sqlx::AssertSqlSafe(query))
+                .bind(to_column(now.minus(KEEP_SENT)))
+                .bind(to_column(now.minus(KEEP_FAILED)))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        self.db.commit(transaction).await
     }
 }
 

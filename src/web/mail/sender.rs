@@ -184,6 +184,14 @@ impl Sender {
         self.send_due(None).await
     }
 
+    /// Looks whether mail is stuck, and keeps what it saw for the pages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look_for_stuck(&self) -> Result<(), QueryError> {
+        self.queue.look_for_stuck(Some(self.breaker.is_open()), self.clock.now()).await
+    }
+
     async fn until_next(&self) -> Duration {
         if self.breaker.is_open() {
             return Duration::from_secs(1);

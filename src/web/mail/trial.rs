@@ -1,5 +1,8 @@
 //! Tries the way that mails leave, for an operator who sets it up: nothing of the queue is touched.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::secret::{RandomError, Secret};
@@ -7,6 +10,9 @@ use crate::web::account::Email;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::message::{Envelope, MailHeaders, MessageError};
 use crate::web::mail::transport::{SendError, Transport, TransportError};
+
+/// How long somebody at a page waits for what the server says.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A test mail did not leave.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,29 @@ pub enum TrialError {
     /// The server did not take it.
     #[error(transparent)]
     Send(#[from] SendError),
+}
+
+/// The way that mails leave, for somebody who tries it while the web app runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Trial(Arc<Settings>);
+
+impl Trial {
+    /// That of the settings.
+    pub fn new(settings: &Settings) -> Trial {
+        Trial(Arc::new(settings.clone()))
+    }
+
+    /// Sends a test mail to `to` at once, and returns what the server said.
+    ///
+    /// # Errors
+    /// What went wrong, in words for an administrator.
+    pub async fn send(&self, to: &Email, now: Timestamp) -> Result<String, String> {
+        match tokio::time::timeout(PATIENCE, send(&self.0, to, now)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(crate::telemetry::chain(&error).to_string()),
+            Err(_) => Err(format!("the mail server gave no answer within {} seconds", PATIENCE.as_secs())),
+        }
+    }
 }
 
 /// Connects, greets, starts TLS and logs in, and returns what was seen. Sends nothing.

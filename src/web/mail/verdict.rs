@@ -66,6 +66,11 @@ impl Fault {
             Fault::Mailbox => "mailbox",
         }
     }
+
+    /// The one with that word.
+    pub fn parse(word: &str) -> Option<Fault> {
+        Fault::ALL.into_iter().find(|fault| fault.as_str() == word)
+    }
 }
 
 /// An enhanced status code (RFC 3463), such as 5.1.1.

@@ -23,6 +23,8 @@ pub struct NewLink {
     pub typed: Typed,
     /// Whether the recipients are to be told by mail.
     pub mail: bool,
+    /// Whether the owner has turned off emails about downloads.
+    pub notices_off: bool,
     /// What was wrong with it.
     pub errors: TermErrors,
 }
@@ -49,6 +51,7 @@ impl NewLink {
                 recipients: "ada@example.org\n</textarea><b>nobody".to_owned(),
             },
             mail: true,
+            notices_off: true,
             errors: TermErrors {
                 form: wrong("There is no such file any more."),
                 title: wrong("A title has at most 200 characters on one line."),

@@ -16,6 +16,7 @@ pub mod deliveries;
 pub mod files;
 pub mod link_form;
 pub mod links;
+pub mod mailing;
 pub mod manage;
 pub mod my_links;
 pub mod profile;
@@ -27,6 +28,7 @@ pub mod sessions;
 pub mod signup;
 pub mod sort;
 pub mod unsent;
+pub mod unsubscribe;
 pub mod upload;
 
 use crate::assets;
@@ -77,6 +79,8 @@ pub struct User {
     pub csrf: String,
     /// Whether the person may administer.
     pub admin: bool,
+    /// What keeps mail from leaving, for somebody who may administer.
+    pub mail_trouble: Option<String>,
 }
 
 /// An entry of the main navigation.
@@ -166,6 +170,7 @@ impl Chrome {
             name: "Lin <script>alert(1)</script> 😀".to_owned(),
             csrf: "csrf\"'<>".to_owned(),
             admin: section == Section::Admin,
+            mail_trouble: (section == Section::Admin).then(|| "Email is not being sent".to_owned()),
         };
         Chrome::signed_in(title, section, user)
     }
@@ -192,6 +197,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     pages.extend(sessions::samples()?);
     pages.extend(signup::samples()?);
     pages.extend(unsent::samples()?);
+    pages.extend(unsubscribe::samples()?);
     pages.extend(upload::samples()?);
     pages.extend(refusal::samples()?);
     Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())
@@ -224,7 +230,9 @@ mod tests {
             assert_eq!(ids.len(), count, "{name}: an id twice");
             for form in html.split("<form").skip(1).filter(|form| form.contains("method=\"post\"")) {
                 let form = form.split("</form>").next().unwrap();
-                assert!(form.contains("name=\"csrf\""), "{name}: a form without CSRF token");
+                // What mail programs post without a page before it needs no token.
+                let is_ours = form.contains("name=\"csrf\"") || form.contains("name=\"List-Unsubscribe\"");
+                assert!(is_ours, "{name}: a form without CSRF token");
             }
         }
     }

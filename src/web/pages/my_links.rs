@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::pages::deliveries::DeliveriesPart;
+use crate::web::pages::mailing::MailingPart;
 use crate::web::pages::{Chrome, Section};
 
 /// A link in the list.
@@ -130,6 +131,8 @@ pub struct RecipientRow {
     pub looks: u32,
     /// When that was last.
     pub looked_at: Option<Timestamp>,
+    /// The mail that brings them the link, if one was asked for.
+    pub mailing: Option<MailingPart>,
 }
 
 impl RecipientRow {
@@ -186,6 +189,12 @@ impl LinkLive {
         human::ago(self.now, *at)
     }
 
+    /// Recipients whom no mail has reached.
+    fn unreached(&self) -> usize {
+        let is_lost = |row: &&RecipientRow| row.mailing.as_ref().is_some_and(MailingPart::is_lost);
+        self.recipients.iter().filter(is_lost).count()
+    }
+
     /// Whether it is for anyone who has it.
     fn is_open_to_all(&self) -> bool {
         self.recipients.iter().all(|recipient| recipient.email.is_none())
@@ -217,6 +226,8 @@ pub struct OneLink {
     pub qr: Option<Qr>,
     /// Whether it asks for a password.
     pub has_password: bool,
+    /// Whether its owner has turned off emails about downloads.
+    pub notices_off: bool,
     /// The terms in the form.
     pub typed: Typed,
     /// What was wrong with them.
@@ -258,6 +269,7 @@ impl OneLink {
             reserved: taken / 2,
             looks,
             looked_at: (looks > 0).then_some(now),
+            mailing: None,
         };
         let recipients = if named {
             vec![
@@ -287,6 +299,7 @@ impl OneLink {
             created_at: now,
             qr: (!named).then_some(qr),
             has_password: named,
+            notices_off: named,
             typed: form.typed,
             errors: form.errors,
         }
@@ -322,6 +335,15 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     };
     let none = MyLinks { rows: Vec::new(), pager: (None, None), ..list.clone() };
     let (open, named) = (OneLink::sample(false), OneLink::sample(true));
+    let mut mailed = OneLink { errors: TermErrors::default(), ..named.clone() };
+    if let Some(first) = mailed.live.recipients.first().cloned() {
+        let row = |(number, mailing): (usize, MailingPart)| RecipientRow {
+            id: format!("m{number}"),
+            mailing: Some(mailing),
+            ..first.clone()
+        };
+        mailed.live.recipients = MailingPart::samples().into_iter().enumerate().map(row).collect();
+    }
     let right = OneLink { errors: TermErrors::default(), ..open.clone() };
     let live = LinkLive { state: State::Paused, uses: None, ..right.live.clone() };
     let paused = OneLink { live, ends_at: None, ..right.clone() };
@@ -334,6 +356,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("link", right.render()?),
         ("link-errors", open.render()?),
         ("link-named", named.render()?),
+        ("link-mailed", mailed.render()?),
         ("link-paused", paused.render()?),
         ("link-restored", restored.render()?),
         ("link-revoked", revoked.render()?),

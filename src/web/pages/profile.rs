@@ -44,6 +44,8 @@ pub struct Profile {
     pub password_min: usize,
     /// The address that waits for its confirmation.
     pub pending_email: Option<String>,
+    /// Whether they get emails when their links are downloaded.
+    pub wants_notices: bool,
     /// The name in its form.
     pub typed_name: String,
     /// The new address in its form.
@@ -94,6 +96,7 @@ impl Profile {
             created: Timestamp::from_secs(1_790_000_000),
             password_min: 15,
             pending_email: Some("lin@new.example\"><script>".to_owned()),
+            wants_notices: true,
             typed_name: "Lin Mei <script>".to_owned(),
             typed_email: String::new(),
             errors_for: AccountForm::Password,
@@ -125,6 +128,7 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         admin: false,
         last_admin: false,
         groups: Vec::new(),
+        wants_notices: false,
         pending_email: None,
         errors_for: AccountForm::None,
         ..account.clone()

@@ -6,6 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::links::contents::Item;
+use crate::web::links::mailed_code::CodeMail;
 use crate::web::links::offers::{Offer, Sent};
 use crate::web::pages::Chrome;
 
@@ -59,8 +60,8 @@ pub struct PublicLink {
     pub problem: Option<&'static str>,
     /// To whom codes are mailed, as far as a stranger may see it.
     pub mailed_to: String,
-    /// Whether one was just asked for.
-    pub mailed: bool,
+    /// How it stands with the code that was asked for last.
+    pub mailed: CodeMail,
     /// Who looks: the owner.
     pub own: bool,
     /// The file whose button must be pressed a second time; empty where there is only one.
@@ -258,9 +259,39 @@ impl PublicLink {
             code: if many { proof() } else { None },
             problem: many.then_some("Choose which file to download."),
             mailed_to: "a…@example.org".to_owned(),
-            mailed: many,
+            mailed: if many { CodeMail::Waiting { is_late: true } } else { CodeMail::None },
             own: false,
             once_more: None,
+        }
+    }
+
+    fn was_asked_for_a_code(&self) -> bool {
+        self.mailed != CodeMail::None
+    }
+
+    /// How it stands with the code, below its field.
+    fn code_hint(&self) -> String {
+        let to = &self.mailed_to;
+        match self.mailed {
+            CodeMail::None => format!("We email it to {to}."),
+            CodeMail::Waiting { is_late: false } => {
+                format!("We’re sending a code to {to}. It is valid for 15 minutes once it’s sent.")
+            }
+            CodeMail::Waiting { is_late: true } => format!(
+                "We’re sending a code to {to}, but that takes longer than usual: the mail server hasn’t taken \
+                 it yet. We keep trying, and the code is valid for 15 minutes once it’s sent."
+            ),
+            CodeMail::Valid { until } => format!(
+                "We sent a code to {to}. It is valid until {}. Nothing there? Check your spam folder or \
+                 request a new code.",
+                human::time(until)
+            ),
+            CodeMail::Expired => {
+                format!("The last code that we sent to {to} has expired. Request a new one.")
+            }
+            CodeMail::Undelivered => format!(
+                "We couldn’t deliver the code to {to}. Request a new one, or ask the sender to check the address."
+            ),
         }
     }
 
@@ -274,12 +305,23 @@ impl PublicLink {
 pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (one, many) = (PublicLink::sample(false), PublicLink::sample(true));
     let once_more = PublicLink { once_more: Some("0".to_owned()), ..one.clone() };
+    let until = Timestamp::from_secs(1_799_990_000);
+    let mut codes = Vec::new();
+    for (name, mailed) in [
+        ("public-link-code-waiting", CodeMail::Waiting { is_late: false }),
+        ("public-link-code-valid", CodeMail::Valid { until }),
+        ("public-link-code-expired", CodeMail::Expired),
+        ("public-link-code-undelivered", CodeMail::Undelivered),
+    ] {
+        let page = PublicLink { mailed, code: Some(Proof::default()), ..one.clone() };
+        codes.push((name, page.render()?));
+    }
     let last = PublicLink { left: Some(0), own: true, ..many.clone() };
     let nothing = PublicLink { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
     let unfound = PublicLink { query: "zzz".to_owned(), ..nothing.clone() };
     let sent = Sent { bytes: 9_000, size: 100_000 };
     let ended = PublicLink { ended: true, ..PublicLink::sample_of(Offer::Interrupted(sent)) };
-    Ok(vec![
+    codes.extend([
         ("public-link", one.render()?),
         ("public-link-once-more", once_more.render()?),
         ("public-link-many", many.render()?),
@@ -292,7 +334,8 @@ pub(super) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("public-link-done", PublicLink::sample_of(Offer::Done).render()?),
         ("public-link-done-again", PublicLink::sample_of(Offer::DoneAgain).render()?),
         ("public-link-lost", PublicLink::sample_of(Offer::Lost).render()?),
-    ])
+    ]);
+    Ok(codes)
 }
 
 #[cfg(test)]

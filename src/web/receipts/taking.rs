@@ -199,9 +199,11 @@ impl Receipts {
     ) -> Result<bool, TakeError> {
         let owner = sqlx::query(
             "SELECT accounts.id, accounts.email, links.notify FROM links \
-             JOIN accounts ON accounts.id = links.account WHERE links.id = $1 AND accounts.disabled = 0",
+             JOIN accounts ON accounts.id = links.account WHERE links.id = $1 AND accounts.disabled = 0 \
+             AND NOT EXISTS (SELECT 1 FROM notices_off WHERE notices_off.account = accounts.id AND kind = $2)",
         )
         .bind(&receipt.link)
+        .bind(Kind::Taken.word())
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(owner) = owner else { return Ok(false) };

@@ -61,6 +61,8 @@ pub enum Cause {
     Address,
     /// The code of a link.
     Code,
+    /// An administrator tries whether mails arrive.
+    Test,
 }
 
 impl Cause {
@@ -71,6 +73,7 @@ impl Cause {
             Cause::Renew => "renew",
             Cause::Address => "address",
             Cause::Code => "code",
+            Cause::Test => "test",
         }
     }
 }

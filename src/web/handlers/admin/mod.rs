@@ -41,6 +41,8 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/admin/accounts/{id}/delete").route(web::post().to(accounts::delete)))
         .service(web::resource("/admin/mail").route(read().to(mail::list)))
         .service(web::resource("/admin/mail/retry").route(web::post().to(mail::retry)))
+        .service(web::resource("/admin/mail/retry-all").route(web::post().to(mail::retry_all)))
+        .service(web::resource("/admin/mail/test").route(web::post().to(mail::test)))
         .service(web::resource("/admin/mail/discard").route(web::post().to(mail::discard)))
         .service(web::resource("/admin/audit").route(read().to(audit::list)));
 }

@@ -1,0 +1,219 @@
+//! The mails that bring recipients their link: what became of them, and sending one again. The queue forgets
+//! a mail after a while; what had become of it by then stays with its recipient.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::web::account::Email;
+use crate::web::accounts::from_column;
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::QueryError;
+use crate::web::links::{Link, LinkError, Links, Recipient, Standing};
+use crate::web::mail::queue::{BOUNCED, State};
+use crate::web::mail::verdict::Fault;
+use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::note::Note;
+use crate::web::sent_forms::{self, SentForm};
+
+/// A mail that arrived, as far as anybody knows, can be sent again after this time.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
+
+const MAILINGS: &str = "SELECT recipients.id, COALESCE(mails.state, recipients.mail_state) AS state, \
+    COALESCE(mails.fault, recipients.mail_fault) AS fault, \
+    COALESCE(mails.ended_at, recipients.mail_ended_at) AS ended_at, mails.problem \
+    FROM recipients LEFT JOIN mails ON mails.id = recipients.mail WHERE recipients.mail IS NOT NULL";
+
+/// What became of the mail that is to bring a recipient the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mailing {
+    /// It is to be sent.
+    Waiting {
+        /// Why it did not leave yet, if it was tried.
+        fault: Option<Fault>,
+        /// What the recipient's mail server said.
+        said: Option<String>,
+    },
+    /// The mail server took it.
+    Sent {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was given up.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        fault: Option<Fault>,
+        /// What the recipient's mail server said.
+        said: Option<String>,
+    },
+    /// It was sent and came back.
+    Bounced {
+        /// When.
+        at: Timestamp,
+        /// What the recipient's mail server said.
+        said: Option<String>,
+    },
+    /// It was taken out of the queue, or there was nothing to send any more.
+    Dropped,
+}
+
+impl Mailing {
+    /// Whether sending it again makes sense: it did not arrive, or that is long ago.
+    pub fn is_worth_repeating(&self, now: Timestamp) -> bool {
+        match self {
+            Mailing::Waiting { .. } => false,
+            Mailing::Sent { at } => now >= at.plus(AGAIN_AFTER),
+            Mailing::Failed { .. } | Mailing::Bounced { .. } | Mailing::Dropped => true,
+        }
+    }
+}
+
+/// What came of sending a link again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentAgain {
+    /// A mail waits to be sent.
+    Queued,
+    /// One waits already, or was sent just now, or the link can't be used.
+    NotNeeded,
+    /// The same form has done it already.
+    Before,
+    /// The account may not do that any more.
+    NotAllowed,
+}
+
+impl Links {
+    /// What became of the mails of a link, by recipient; those for whom none was asked are not there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mailings(&self, link: &Link) -> Result<BTreeMap<String, Mailing>, QueryError> {
+        let query = AssertSqlSafe(format!("{MAILINGS} AND recipients.link = $1"));
+        let rows = sqlx::query(query).bind(&link.id).fetch_all(self.db.reader()).await?;
+        let mailing = |row: &AnyRow| Ok((row.try_get("id")?, mailing_of(row)?));
+        Ok(rows.iter().map(mailing).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Whether the link may be sent to that recipient again.
+    pub fn may_be_sent_again(link: &Link, recipient: &Recipient, mailing: &Mailing, now: Timestamp) -> bool {
+        link.standing(now) == Standing::Open
+            && recipient.email.is_some()
+            && recipient.left(link.uses) != Some(0)
+            && mailing.is_worth_repeating(now)
+    }
+
+    /// Queues the mail that brings a recipient the link, in the transaction of what it belongs to.
+    pub(super) async fn queue_mail(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        recipient: &str,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<(), LinkError> {
+        let details = Details { recipient: Some(recipient.to_owned()), ..Details::default() };
+        let mail = NewMail { kind: Kind::Link, recipient: email.clone(), jti: Jti::random()?, details };
+        let id = self.queue.add(transaction, &mail, now).await?;
+        sqlx::query(
+            "UPDATE recipients SET mail = $1, mail_state = NULL, mail_fault = NULL, mail_ended_at = NULL \
+             WHERE id = $2",
+        )
+        .bind(id)
+        .bind(recipient)
+        .execute(&mut **transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Sends the link to a recipient again, in a mail of its own. One that was given up before makes way.
+    ///
+    /// # Errors
+    /// See [`LinkError`]; nothing is sent then.
+    pub async fn send_again(
+        &self,
+        link: &Link,
+        recipient: &Recipient,
+        form: Option<&SentForm>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<SentAgain, LinkError> {
+        let Some(email) = &recipient.email else { return Ok(SentAgain::NotNeeded) };
+        let mut transaction = self.db.begin().await?;
+        if !self.db.lock_account(&mut transaction, link.owner.as_str()).await? {
+            return Ok(SentAgain::NotAllowed);
+        }
+        if let Some(form) = form {
+            let location = format!("/links/{}", link.id);
+            if !sent_forms::put(&mut transaction, form, &location, Some(Note::MailQueued), now).await? {
+                return Ok(SentAgain::Before);
+            }
+        }
+        let query = AssertSqlSafe(format!("{MAILINGS} AND recipients.id = $1"));
+        let row = sqlx::query(query).bind(&recipient.id).fetch_optional(&mut *transaction).await?;
+        let mailing = row.map(|row| mailing_of(&row)).transpose()?;
+        if !mailing.is_some_and(|mailing| Links::may_be_sent_again(link, recipient, &mailing, now)) {
+            return Ok(SentAgain::NotNeeded);
+        }
+        sqlx::query(
+            "DELETE FROM mails WHERE state = 'failed' AND id = (SELECT mail FROM recipients WHERE id = $1)",
+        )
+        .bind(&recipient.id)
+        .execute(&mut *transaction)
+        .await?;
+        self.queue_mail(&mut transaction, &recipient.id, email, now).await?;
+        let subject = format!("{} (link {}) to {email}", link.title, link.id);
+        audit::append(&mut transaction, actor, Deed::LinkSentAgain, &subject, now).await?;
+        self.db.commit(transaction).await?;
+        self.queue.wake();
+        Ok(SentAgain::Queued)
+    }
+}
+
+fn mailing_of(row: &AnyRow) -> Result<Mailing, sqlx::Error> {
+    let state: Option<String> = row.try_get("state")?;
+    let word: Option<String> = row.try_get("fault")?;
+    let at = row.try_get::<Option<i64>, _>("ended_at")?.map(from_column).unwrap_or_default();
+    let problem: Option<String> = row.try_get("problem")?;
+    let fault = word.as_deref().and_then(Fault::parse);
+    // What our own server says concerns administrators, who have a page for it.
+    let is_theirs = matches!(fault, Some(Fault::Later | Fault::Refused | Fault::Mailbox));
+    let said = problem.as_deref().filter(|_| is_theirs).and_then(answer_in).map(str::to_owned);
+    let state = State::ALL.into_iter().find(|known| Some(known.word()) == state.as_deref());
+    Ok(match state {
+        Some(State::Waiting) => Mailing::Waiting { fault, said },
+        Some(State::Sent) => Mailing::Sent { at },
+        Some(State::Failed) if word.as_deref() == Some(BOUNCED) => {
+            let said = problem.as_deref().and_then(|problem| problem.strip_prefix("bounced: "));
+            Mailing::Bounced { at, said: said.filter(|said| !said.is_empty()).map(str::to_owned) }
+        }
+        Some(State::Failed) => Mailing::Failed { at, fault, said },
+        None => Mailing::Dropped,
+    })
+}
+
+/// What the server answered, without which server that was and at which step.
+fn answer_in(problem: &str) -> Option<&str> {
+    let (_, answer) = problem.split_once(", ")?.1.split_once(": ")?;
+    Some(answer.trim()).filter(|answer| answer.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_is_quoted() {
+        let of = |problem| answer_in(problem);
+        assert_eq!(
+            of("mail.example:25, recipient: 550 5.1.1 no, really: none"),
+            Some("550 5.1.1 no, really: none")
+        );
+        assert_eq!(of("[::1]:25, content: 552 full"), Some("552 full"));
+        assert_eq!(of("mail.example:25, content: no answer within 10 minutes"), None);
+        assert_eq!(of("the letter could not be written"), None);
+    }
+}
