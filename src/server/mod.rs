@@ -6,6 +6,7 @@ mod arrival;
 pub mod data_dir;
 mod deadlines;
 mod host;
+mod lengthless;
 mod listen;
 mod refusal;
 mod requests;
