@@ -29,6 +29,9 @@ declare -A packages=(
     [w3m]=w3m
 )
 
+# Where Debian keeps servers, which only root has in the path.
+export PATH="$PATH:/usr/sbin:/sbin"
+
 work="$(mktemp -d)"
 summary="$work/summary"
 started=$SECONDS
@@ -66,7 +69,7 @@ step() {
 install_packages() {
     local missing=() program
     for program in "${!packages[@]}"; do
-        PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("${packages[$program]}")
+        command -v "$program" >/dev/null || missing+=("${packages[$program]}")
     done
     # No program but a module of Debian's own Python: the mail server of the tests.
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)

@@ -7,6 +7,7 @@ pub mod data_dir;
 mod deadlines;
 mod door;
 mod host;
+mod lengthless;
 mod listen;
 mod refusal;
 mod requests;

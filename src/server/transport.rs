@@ -5,7 +5,8 @@
 //! lying in the kernel's send buffer, too. The transfers on the connection learn here how far their
 //! bytes have come: see [`arrival`].
 //!
-//! It is also where a request's head is held to its size, for the dispatcher's own limit is larger.
+//! It is also where a request's head is held to its size, for the dispatcher's own limit is larger, and
+//! where a post without a length is given one: see [`lengthless`].
 
 use std::io;
 use std::net::Shutdown;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 use crate::connection::{Allowance, Connection, Refusal};
 use crate::download::Line;
 use crate::server::arrival::{self, Arrival, outstanding, undelivered};
-use crate::server::refusal;
+use crate::server::{lengthless, refusal};
 
 /// A peer that says nothing is asked after this long whether it is still there …
 const PROBE_AFTER: Duration = Duration::from_secs(60);
@@ -44,6 +45,8 @@ pub(crate) struct Transport {
     arrival: Arrival,
     /// Bytes that came after the refusal, once that was said.
     drained: Option<usize>,
+    /// No byte has come yet.
+    fresh: bool,
     /// Bytes were written since the last flush.
     unflushed: bool,
     /// Runs while a write is blocked.
@@ -70,6 +73,7 @@ impl Transport {
             connection,
             arrival: Arrival::default(),
             drained: None,
+            fresh: true,
             unflushed: false,
             window: None,
             written: 0,
@@ -170,12 +174,15 @@ impl AsyncRead for Transport {
             Allowance::Later => Poll::Pending,
         };
         let this = &mut *self;
+        if buffer.filled().len() > before && std::mem::take(&mut this.fresh) {
+            lengthless::mend(buffer, before);
+        }
         let (line, stream) = (&this.line, &this.stream);
         match &read {
             // The client closed its side: what it was being sent ends here. Of what was sent to its end
             // the rest may arrive yet.
             Poll::Ready(Ok(())) if buffer.filled().len() == before && line.is_sending() => {
-                line.broke(undelivered(stream));
+                line.closed(undelivered(stream));
             }
             Poll::Ready(Ok(())) => {
                 if buffer.filled().len() > before {

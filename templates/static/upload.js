@@ -13,6 +13,9 @@
   const AT_ONCE = 3;
   // A request never takes so long that the session could end during it.
   const PORTION = 16 * 1024 * 1024;
+  // What every proxy lets through: the strictest limits that are usual begin at 1 MiB.
+  const SMALL_PORTION = 512 * 1024;
+  let portion = PORTION;
   // Seconds before each new attempt; then it is the person's turn.
   const WAITS = [1, 2, 4, 8, 15, 30, 30, 30];
   // A line on which nothing moved for so long is broken, even if nobody says so.
@@ -32,9 +35,9 @@
 
   /** Why an upload does not go on. Passing troubles are worth another attempt. */
   class Trouble extends Error {
-    constructor(message, { passing = false, gone = false, wait = 0 } = {}) {
+    constructor(message, { passing = false, broken = false, gone = false, wait = 0 } = {}) {
       super(message);
-      Object.assign(this, { passing, gone, wait });
+      Object.assign(this, { passing, broken, gone, wait });
     }
   }
 
@@ -88,7 +91,7 @@
         clearTimeout(stalled);
         stalled = setTimeout(() => request.abort(), STALLED_MS);
       };
-      const broken = () => reject(new Trouble("The connection is broken.", { passing: true }));
+      const broken = () => reject(new Trouble("The connection is broken.", { passing: true, broken: true }));
       request.upload.onprogress = (event) => {
         alive();
         progress(event.loaded);
@@ -200,6 +203,8 @@
           fruitless = this.held > best ? 1 : fruitless + 1;
           best = this.held;
           this.sent = this.held;
+          // Some proxies don't answer what is too large for them but hang up.
+          if (trouble.broken && fruitless > 1) portion = SMALL_PORTION;
           const wait = trouble.wait || WAITS[fruitless - 1];
           if (!trouble.passing || !wait) {
             this.become("failed", trouble.message);
@@ -251,12 +256,20 @@
 
     async sendPortion(turn) {
       const start = this.sent;
+      const piece = this.file.slice(start, start + portion);
       if (this.samples.length === 0) this.samples.push([performance.now(), start]);
       const answer = await this.ask(turn, "PATCH", this.url, {
         headers: { "Upload-Offset": String(start), "Content-Type": "application/offset+octet-stream" },
-        body: this.file.slice(start, start + PORTION),
+        body: piece,
         progress: (loaded) => this.turn === turn && this.advance(start + loaded),
       });
+      // A proxy in between limits bodies. Where it is the app that refuses, it says why.
+      const isOurs = answer.getResponseHeader("Content-Type")?.startsWith("application/problem+json");
+      if (answer.status === 413 && !isOurs && piece.size > SMALL_PORTION) {
+        portion = SMALL_PORTION;
+        this.advance(start);
+        return;
+      }
       if (answer.status !== 204) throw await refused(answer);
       this.arrived(answer);
       this.held = Number(answer.getResponseHeader("Upload-Offset"));

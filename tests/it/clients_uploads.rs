@@ -11,6 +11,7 @@ use thirtyfour::Key;
 
 use crate::support::browser::Browser;
 use crate::support::pattern;
+use crate::support::proxies::{Front, Kind};
 use crate::support::proxy::{Line, Proxy, Uplink};
 use crate::support::web::{PASSWORD, TestWeb};
 
@@ -26,8 +27,16 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Option<Stage> {
+        Stage::start_for("").await
+    }
+
+    /// The same with a public address of its own, unless that is empty.
+    async fn start_for(public_url: &str) -> Option<Stage> {
         let browser = Browser::start().await?;
         let web = TestWeb::spawn_with(|settings| {
+            if !public_url.is_empty() {
+                public_url.clone_into(&mut settings.web.public_url);
+            }
             for share in &mut settings.shares {
                 if share.name == "open" {
                     share.write = vec!["everyone".to_owned()];
@@ -178,6 +187,25 @@ async fn a_folder_arrives_with_all_its_folders() {
         assert_eq!(stage.there(name), name.as_bytes());
     }
     stage.browser.find("#listing a[href='/files/open/trip']").await;
+    stage.end().await;
+}
+
+#[actix_web::test]
+async fn files_larger_than_what_a_proxy_lets_through_arrive_in_smaller_pieces() {
+    let address = Front::free();
+    let Some(mut stage) = Stage::start_for(&format!("http://{address}")).await else { return };
+    let app = stage.web.base.strip_prefix("http://").unwrap().parse().unwrap();
+    let Some(_front) = Front::start_at(Kind::NginxDefaults, address, app) else { return };
+    stage.base = format!("http://{address}");
+    let contents = [17_000_000, 3_000_000, 1_100_000, 40_000, 2_000_000].map(pattern);
+    let files: Vec<PathBuf> =
+        contents.iter().enumerate().map(|(n, content)| stage.file(&format!("{n}.bin"), content)).collect();
+    stage.open("/files/open").await;
+    stage.pick("#pick-files", &files.iter().map(PathBuf::as_path).collect::<Vec<_>>()).await;
+    stage.until("done", files.len()).await;
+    for (n, content) in contents.iter().enumerate() {
+        assert!(stage.there(&format!("{n}.bin")) == *content, "file {n}");
+    }
     stage.end().await;
 }
 

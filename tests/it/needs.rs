@@ -2,6 +2,7 @@
 //! what is missing is said once; where CI is set that is a failure instead.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +12,7 @@ static MISSING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Whether `program` can be run. Where it can't, says that the test is skipped; panics under CI.
 pub(crate) fn has_program(program: &str) -> bool {
+    note(program);
     let found = Command::new("sh")
         .args(["-c", "command -v \"$0\"", program])
         .stdout(Stdio::null())
@@ -22,7 +24,8 @@ pub(crate) fn has_program(program: &str) -> bool {
 /// Skips this test for want of that, which is said once for all tests that want it, and returns false;
 /// panics under CI, where nothing may be skipped.
 pub(crate) fn skip(needed: &str) -> bool {
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    note(needed);
+    let test = this_test();
     assert!(variable("CI").is_none(), "{test} needs {needed}, and under CI nothing may be skipped");
     let is_new = MISSING.lock().unwrap_or_else(PoisonError::into_inner).insert(needed.to_owned());
     if is_new {
@@ -30,6 +33,19 @@ pub(crate) fn skip(needed: &str) -> bool {
         let _ = writeln!(std::io::stderr(), "\nSKIPPED: tests that need {needed}, which is not here");
     }
     false
+}
+
+/// Notes which test wants what, where somebody asks for that: `tests/long/missing.py`.
+fn note(needed: &str) {
+    if let Some(file) = variable("ONCELINK_TEST_NEEDS") {
+        let mut file = File::options().append(true).create(true).open(file).unwrap();
+        // One write, so that tests side by side don't mix their lines.
+        file.write_all(format!("{}\t{needed}\n", this_test()).as_bytes()).unwrap();
+    }
+}
+
+fn this_test() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
 }
 
 /// An environment variable that steers the tests, such as `ONCELINK_TEST_POSTGRES`; an empty one

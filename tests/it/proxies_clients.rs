@@ -1,13 +1,15 @@
 //! The download tools that people use, behind real proxies and against the node itself.
 
 use std::fs;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::needs::has_program;
 use crate::support::client::{Client, Partial};
-use crate::support::programs::run;
+use crate::support::programs::{Ended, run};
 use crate::support::proxies::{Front, Kind};
+use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, Setup, pattern};
 
 const MIB: usize = 1024 * 1024;
@@ -70,6 +72,58 @@ async fn a_resume_key_works_behind_every_proxy() {
     }
 }
 
+async fn aria2(home: &TempDir, link: &str) -> Ended {
+    let arguments = [
+        "-x16",
+        "-s16",
+        "--min-split-size=1M",
+        "--file-allocation=none",
+        "--no-conf=true",
+        "--disable-ipv6=true",
+        "--console-log-level=warn",
+        "--summary-interval=0",
+        "--show-console-readout=false",
+        "--out=a.bin",
+        link,
+    ];
+    run(home.path(), "aria2c", &arguments).await
+}
+
+#[actix_web::test]
+async fn aria2_all_whose_connections_are_cut_at_once_three_times_gets_the_file_behind_every_proxy() {
+    if !has_program("aria2c") {
+        return;
+    }
+    let content = pattern(64 * MIB);
+    for kind in [None].into_iter().chain(Kind::ALL.map(Some)) {
+        let node = node().await;
+        let front = match kind.map(|kind| Front::start(kind, node.address)) {
+            Some(None) => continue,
+            front => front.flatten(),
+        };
+        node.put("a.bin", &content);
+        let (link, home) = (node.link("a.bin"), TempDir::new().unwrap());
+        let line = Line { speed: Some(MIB as u32), ..Line::default() };
+        let to = front.as_ref().map_or(node.address, |front| front.address);
+        let line = Proxy::start_with_small_segments(to, line).await;
+        let cutting = async {
+            for cut in 1..=3 {
+                while line.carried() < cut * 12 * MIB as u64 {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                line.cut_all();
+            }
+        };
+        let link = line.link(&link);
+        let downloading = aria2(&home, &link);
+        let (done, cut) = tokio::join!(downloading, tokio::time::timeout(Duration::from_secs(60), cutting));
+        assert!(cut.is_ok(), "{kind:?}: {done:?}");
+        assert_eq!(done.code, Some(0), "{kind:?}: {done:?}");
+        assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "{kind:?}");
+        node.stop().await;
+    }
+}
+
 #[actix_web::test]
 async fn aria2_with_sixteen_connections_gets_the_file_behind_every_proxy() {
     if !has_program("aria2c") {
@@ -82,20 +136,7 @@ async fn aria2_with_sixteen_connections_gets_the_file_behind_every_proxy() {
         node.put("a.bin", &content);
         for round in 1..=2 {
             let (link, home) = (front.link(&node.link("a.bin")), TempDir::new().unwrap());
-            let arguments = [
-                "-x16",
-                "-s16",
-                "--min-split-size=1M",
-                "--file-allocation=none",
-                "--no-conf=true",
-                "--disable-ipv6=true",
-                "--console-log-level=warn",
-                "--summary-interval=0",
-                "--show-console-readout=false",
-                "--out=a.bin",
-                &link,
-            ];
-            let done = run(home.path(), "aria2c", &arguments).await;
+            let done = aria2(&home, &link).await;
             assert_eq!(done.code, Some(0), "{kind:?} {round}: {done:?}");
             assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "{kind:?} {round}");
         }

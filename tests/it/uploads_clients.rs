@@ -16,6 +16,7 @@ use crate::needs::{has_program, skip};
 use crate::support::pattern;
 use crate::support::process::wait_for;
 use crate::support::programs::{self, Ended};
+use crate::support::proxies::{Front, Kind};
 use crate::support::tus::Uploader;
 use crate::support::web_process::WebSite;
 
@@ -159,6 +160,21 @@ async fn tuspy_uploads_over_a_line_that_breaks() {
 #[actix_web::test]
 async fn tuspy_uploads_with_checksums_over_a_line_that_breaks() {
     over_a_breaking_line(Client::Python, json!({ "checksum": true })).await;
+}
+
+#[actix_web::test]
+async fn tus_js_client_uploads_pieces_of_a_mebibyte_through_nginx_with_its_defaults() {
+    if !Client::Js.is_there() {
+        return;
+    }
+    let site = WebSite::new(None, "trusted_proxies = ['127.0.0.1']");
+    let server = site.start();
+    let Some(front) = Front::start(Kind::NginxDefaults, site.address) else { return };
+    let ada = site.ada().await;
+    let content = source(&site, 5 * MIB + 4711);
+    let ended = Client::Js.upload(&site, &ada, front.address, json!({})).await;
+    assert_arrived(&site, &ended, &content);
+    server.kill();
 }
 
 /// The server is killed three times in the middle, at some moment; what a client was told stays.

@@ -57,14 +57,18 @@ class Marionette:
         return self.command("WebDriver:ExecuteAsyncScript", script=script, args=list(arguments), sandbox="oncelink", newSandbox=False)["value"]
 
 
-def relay(to, speed):
-    """A slow line to a port; answers its own port."""
+def relay(to, speed, cut=None):
+    """A slow line to a port, that breaks after `cut` bytes of an answer; answers its own port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pump(a, b, limit):
+        carried = 0
         try:
             while data := a.recv(65536):
                 b.sendall(data)
+                carried += len(data)
+                if limit and cut and carried >= cut:
+                    break
                 if limit:
                     time.sleep(len(data) / limit)
         except OSError:
@@ -74,6 +78,7 @@ def relay(to, speed):
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+            s.close()
 
     def serve():
         while True:

@@ -121,6 +121,8 @@ pub(super) struct State {
     pub(super) was_whole: bool,
     /// How often somebody came back when nothing was under way.
     pub(super) returned: u32,
+    /// Whether somebody ever came while another stream ran, as a download manager does.
+    pub(super) is_split: bool,
     /// Whether this was opened again after it went out whole, so that `sent` is all of the file.
     pub(super) opened_again: bool,
 }
@@ -150,6 +152,17 @@ impl State {
             self.sent.insert(lost.start..start);
             self.handed.insert(lost.start..start);
         }
+    }
+
+    /// Of these bytes, which a client hung up on, the last `most` may not have been read. That they arrived
+    /// is beyond doubt all the same: a download manager hangs up where it has the rest from elsewhere.
+    pub(super) fn read_in_part(&mut self, range: Range<u64>, most: u64) {
+        let doubtful = range.start.max(range.end.saturating_sub(most))..range.end;
+        self.in_vain.remove(&range);
+        self.empty_in_vain = false;
+        self.read(range.start..doubtful.start);
+        self.unread.insert(doubtful);
+        self.unread.subtract(&self.read);
     }
 
     /// Nothing shows that these bytes were not read.
@@ -244,6 +257,7 @@ impl Delivery {
             handed: RangeSet::default(),
             in_vain: RangeSet::default(),
             returned: 0,
+            is_split: false,
             opened_again: false,
         };
         Delivery {
@@ -416,6 +430,8 @@ impl Delivery {
         state.resume_at(wish.range.start);
         if state.streams.is_empty() {
             state.returned = state.returned.saturating_add(1);
+        } else {
+            state.is_split = true;
         }
         Ok(self.start(&mut state, ledger, wish.range.clone(), wish.proof.is_keyed()))
     }

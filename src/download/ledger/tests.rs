@@ -93,6 +93,65 @@ fn a_file_whose_last_bytes_may_be_lost_is_not_whole_until_they_arrive() {
     assert!(ledger.went_out_whole(delivery.jti));
 }
 
+/// A download manager gives the rest of a connection to another, and closes the one when it has come there:
+/// what the other asks for may have arrived on the first, where nobody read it.
+#[test]
+fn what_was_left_unread_on_a_connection_that_was_given_up_is_served_once_more_when_all_has_left() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 10 * MIB, 0..6 * MIB);
+    let ask = |range: Range<u64>, who| admit(&delivery, &ledger, range, Proof::Address(who));
+    for _ in 0..5 {
+        assert_eq!(first.take(MIB, NOW), Take::Send(MIB));
+    }
+    let mut other = ask(6 * MIB..10 * MIB, HOME).ok().unwrap();
+    first.note_reset();
+    drop(first);
+    // A second one takes what is left of it from 4 MiB on; all arrives, but it is read to 4.5 MiB only.
+    let mut second = ask(4 * MIB..6 * MIB, HOME).ok().unwrap();
+    assert_eq!(drain(&mut second), 2 * MIB);
+    second.finish();
+    second.acknowledge();
+    second.doubt();
+    let mut third = ask(5 * MIB..6 * MIB, HOME).ok().unwrap();
+    assert_eq!((drain(&mut third), drain(&mut other)), (MIB, 4 * MIB));
+    arrive(third);
+    arrive(other);
+    assert!(ask(9 * MIB / 2..5 * MIB, ELSEWHERE).is_err());
+    assert!(ask(0..10 * MIB, HOME).is_err(), "the whole is not asked for again");
+    assert!(ask(5 * MIB..6 * MIB, HOME).is_err(), "that was read");
+    assert!(ask(6 * MIB..7 * MIB, HOME).is_err(), "and that");
+    let mut rest = ask(9 * MIB / 2..5 * MIB, HOME).ok().unwrap();
+    assert_eq!(drain(&mut rest), MIB / 2);
+    arrive(rest);
+    assert!(ask(9 * MIB / 2..5 * MIB, HOME).is_err(), "once");
+}
+
+/// The usual break: one connection, which is reset, and another that goes on.
+#[test]
+fn a_client_with_one_connection_at_a_time_gets_nothing_after_all_of_it() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
+    assert_eq!(first.take(MIB, NOW), Take::Send(MIB));
+    first.note_reset();
+    drop(first);
+    let mut rest = admit(&delivery, &ledger, MIB / 2..4 * MIB, Proof::Address(HOME)).ok().unwrap();
+    assert_eq!(drain(&mut rest), 7 * MIB / 2);
+    arrive(rest);
+    assert!(ledger.went_out_whole(delivery.jti));
+}
+
+#[test]
+fn a_client_that_closes_in_good_order_in_the_midst_has_read_what_it_got() {
+    let ledger = Arc::new(Ledger::default());
+    let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
+    assert_eq!(first.take(MIB, NOW), Take::Send(MIB));
+    drop(first);
+    let mut rest = admit(&delivery, &ledger, MIB..4 * MIB, Proof::Address(HOME)).ok().unwrap();
+    assert_eq!(drain(&mut rest), 3 * MIB);
+    arrive(rest);
+    assert!(ledger.went_out_whole(delivery.jti));
+}
+
 #[test]
 fn a_file_that_went_out_whole_opens_to_the_key_only() {
     let ledger = Arc::new(Ledger::default());
@@ -432,6 +491,9 @@ proptest! {
                     let delivery = stream.delivery().clone();
                     let before = stream.position();
                     stream.lose(count);
+                    if count % 2 == 0 {
+                        stream.note_reset();
+                    }
                     let lost = before - stream.position();
                     all -= lost;
                     unkeyed -= if keyed { 0 } else { lost };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -141,6 +142,35 @@ impl Partial {
             match self.stream.read(&mut chunk).await {
                 Ok(0) | Err(_) => break,
                 Ok(more) => count += more as u64,
+            }
+        }
+        count
+    }
+
+    /// Reads until there are `count` bytes of the body, or until its end or that of the connection.
+    pub async fn read_at_most(&mut self, count: usize) {
+        let mut chunk = vec![0; 64 * 1024];
+        while self.body.len() < count {
+            let wanted = chunk.len().min(count - self.body.len());
+            match self.stream.read(&mut chunk[..wanted]).await {
+                Ok(0) | Err(_) => break,
+                Ok(more) => self.body.extend_from_slice(&chunk[..more]),
+            }
+        }
+    }
+
+    /// Reads to the end of the body or of the connection, at most `pace` bytes a second, and keeps
+    /// nothing; shows each piece with its place in the body. Returns how many bytes came in all.
+    pub async fn read_through(&mut self, pace: Option<u64>, mut seen: impl FnMut(u64, &[u8])) -> u64 {
+        let expected: u64 = self.header("content-length").unwrap().parse().unwrap();
+        seen(0, &self.body);
+        let (mut count, mut chunk) = (self.body.len() as u64, vec![0; 256 * 1024]);
+        while count < expected {
+            let Ok(more @ 1..) = self.stream.read(&mut chunk).await else { break };
+            seen(count, &chunk[..more]);
+            count += more as u64;
+            if let Some(pace) = pace {
+                tokio::time::sleep(Duration::from_secs_f64(more as f64 / pace as f64)).await;
             }
         }
         count

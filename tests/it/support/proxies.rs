@@ -17,21 +17,30 @@ pub enum Kind {
     NginxDefaults,
     Nginx,
     NginxGzip,
+    /// Passes on the name of its upstream in place of the one that the client asked for.
+    NginxNoHost,
     Haproxy,
+    HaproxyGzip,
     Caddy,
+    CaddyGzip,
     Apache,
+    ApacheGzip,
 }
 
 impl Kind {
     /// Those that downloads should go well behind.
     pub const ALL: [Kind; 5] = [Kind::NginxDefaults, Kind::Nginx, Kind::Haproxy, Kind::Caddy, Kind::Apache];
 
+    /// Those that compress what they pass on.
+    pub const COMPRESSING: [Kind; 4] =
+        [Kind::NginxGzip, Kind::HaproxyGzip, Kind::CaddyGzip, Kind::ApacheGzip];
+
     const fn program(self) -> &'static str {
         match self {
-            Kind::NginxDefaults | Kind::Nginx | Kind::NginxGzip => "nginx",
-            Kind::Haproxy => "haproxy",
-            Kind::Caddy => "caddy",
-            Kind::Apache => "apache2",
+            Kind::NginxDefaults | Kind::Nginx | Kind::NginxGzip | Kind::NginxNoHost => "nginx",
+            Kind::Haproxy | Kind::HaproxyGzip => "haproxy",
+            Kind::Caddy | Kind::CaddyGzip => "caddy",
+            Kind::Apache | Kind::ApacheGzip => "apache2",
         }
     }
 
@@ -39,10 +48,28 @@ impl Kind {
         match self {
             Kind::NginxDefaults => include_str!("proxies/nginx-defaults.conf"),
             Kind::Nginx => include_str!("proxies/nginx.conf"),
+            Kind::NginxNoHost => include_str!("proxies/nginx-no-host.conf"),
             Kind::NginxGzip => include_str!("proxies/nginx-gzip.conf"),
             Kind::Haproxy => include_str!("proxies/haproxy.cfg"),
-            Kind::Caddy => include_str!("proxies/Caddyfile"),
+            Kind::HaproxyGzip => concat!(
+                include_str!("proxies/haproxy.cfg"),
+                "    filter compression\n    compression algo gzip\n"
+            ),
+            Kind::Caddy | Kind::CaddyGzip => include_str!("proxies/Caddyfile"),
             Kind::Apache => include_str!("proxies/apache.conf"),
+            Kind::ApacheGzip => {
+                concat!(include_str!("proxies/apache.conf"), include_str!("proxies/deflate.conf"))
+            }
+        }
+    }
+
+    /// What the template says of compression.
+    const fn encoding(self) -> &'static str {
+        match self {
+            Kind::CaddyGzip => {
+                "encode {\n\t\tgzip\n\t\tminimum_length 1\n\t\tmatch {\n\t\t\theader Content-Type *\n\t\t}\n\t}"
+            }
+            _ => "",
         }
     }
 
@@ -53,20 +80,20 @@ impl Kind {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", folder);
         match self {
-            Kind::NginxDefaults | Kind::Nginx | Kind::NginxGzip => {
+            Kind::NginxDefaults | Kind::Nginx | Kind::NginxGzip | Kind::NginxNoHost => {
                 command.arg("-p").arg(folder).arg("-c").arg(config);
                 // Workers of another user could not enter the temporary folder.
                 if rustix::process::getuid().is_root() {
                     command.args(["-g", "user root;"]);
                 }
             }
-            Kind::Haproxy => {
+            Kind::Haproxy | Kind::HaproxyGzip => {
                 command.arg("-db").arg("-f").arg(config);
             }
-            Kind::Caddy => {
+            Kind::Caddy | Kind::CaddyGzip => {
                 command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config);
             }
-            Kind::Apache => {
+            Kind::Apache | Kind::ApacheGzip => {
                 command.arg("-DFOREGROUND").arg("-f").arg(config);
             }
         }
@@ -84,17 +111,27 @@ pub struct Front {
 impl Front {
     /// Starts it in front of `upstream`; `None` where this machine has no such program.
     pub fn start(kind: Kind, upstream: SocketAddr) -> Option<Front> {
+        Front::start_at(kind, Front::free(), upstream)
+    }
+
+    /// An address for [`Front::start_at`], for settings that must name it before it runs.
+    pub fn free() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    /// The same at an address that [`Front::free`] gave.
+    pub fn start_at(kind: Kind, address: SocketAddr, upstream: SocketAddr) -> Option<Front> {
         if !has_program(kind.program()) {
             return None;
         }
         let folder = TempDir::new().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = folder.path().join("config");
         let text = kind
             .template()
             .replace("@DIR@", &folder.path().display().to_string())
             .replace("@PORT@", &address.port().to_string())
-            .replace("@UPSTREAM@", &upstream.to_string());
+            .replace("@UPSTREAM@", &upstream.to_string())
+            .replace("@ENCODING@", kind.encoding());
         fs::write(&config, text).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let mut command = kind.command(&config, folder.path());
@@ -109,6 +146,11 @@ impl Front {
             TcpStream::connect(address).is_ok()
         });
         Some(Front { child, address, _folder: folder })
+    }
+
+    /// Where it is reached.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// The same address, by way of the proxy.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
 
 /// What is wrong with the line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,9 +40,11 @@ pub struct Proxy {
 struct State {
     line: Line,
     up: Uplink,
+    small_segments: bool,
     cuts_left: AtomicUsize,
     cuts_up_left: AtomicUsize,
     hurried: AtomicBool,
+    cut: Notify,
     running: AtomicUsize,
     most_running: AtomicUsize,
     carried: AtomicU64,
@@ -55,13 +58,25 @@ impl Proxy {
 
     /// The same with something wrong with the way up, too.
     pub async fn start_with(node: SocketAddr, line: Line, up: Uplink) -> Proxy {
+        Proxy::start_as(node, line, up, false).await
+    }
+
+    /// One towards the node with segments as small as Ethernet's. A kernel's buffers grow with them: with those
+    /// of the loopback a proxy takes megabytes ahead of any reader, however slow.
+    pub async fn start_with_small_segments(node: SocketAddr, line: Line) -> Proxy {
+        Proxy::start_as(node, line, Uplink::default(), true).await
+    }
+
+    async fn start_as(node: SocketAddr, line: Line, up: Uplink, small_segments: bool) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let state = Arc::new(State {
             line,
             up,
+            small_segments,
             cuts_left: AtomicUsize::new(line.cuts),
             cuts_up_left: AtomicUsize::new(up.cuts),
             hurried: AtomicBool::new(false),
+            cut: Notify::new(),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
             carried: AtomicU64::new(0),
@@ -98,6 +113,11 @@ impl Proxy {
         self.state.hurried.store(true, Ordering::SeqCst);
     }
 
+    /// Cuts every connection that is open now.
+    pub fn cut_all(&self) {
+        self.state.cut.notify_waiters();
+    }
+
     /// How many connections were cut on the way up.
     pub fn cuts_up(&self) -> usize {
         self.state.up.cuts - self.state.cuts_up_left.load(Ordering::SeqCst)
@@ -124,15 +144,20 @@ async fn carry(client: TcpStream, node: SocketAddr, state: Arc<State>) {
     let socket = TcpSocket::new_v4().unwrap();
     // A small window, so that the node cannot run far ahead of what the client has.
     socket.set_recv_buffer_size(64 * 1024).unwrap();
+    if state.small_segments {
+        socket2::SockRef::from(&socket).set_tcp_mss(1448).unwrap();
+    }
     let Ok(server) = socket.connect(node).await else { return };
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
+    let cut = state.cut.notified();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     // Whichever side ends first ends the connection, as a broken line would.
     tokio::select! {
         () = requests(from_client, to_server, &state) => {}
         () = answers(from_server, to_client, &state) => {}
+        () = cut => {}
     }
 }
 

@@ -25,13 +25,16 @@ pub(crate) enum Talk {
 }
 
 impl Smtp {
-    /// Starts one; `None` where Python's aiosmtpd is missing, which is said.
+    /// Starts one; `None` where Python's aiosmtpd or, for TLS, openssl is missing, which is said.
     pub(crate) fn start(talk: Talk, password: Option<&str>) -> Option<Smtp> {
         // Debian's, whatever other Python stands first in the path.
         let python = "/usr/bin/python3";
         let there = Command::new(python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
         if !there.is_ok_and(|status| status.success()) {
             needs::skip("Python's aiosmtpd (Debian package python3-aiosmtpd)");
+            return None;
+        }
+        if talk != Talk::Plain && !needs::has_program("openssl") {
             return None;
         }
         let folder = TempDir::new().unwrap();
