@@ -3,6 +3,8 @@
 use oncelink::config::Settings;
 use oncelink::receipt::DeliveryState;
 use oncelink::web::mail::Kind;
+use oncelink::web::mail::asked::Asked;
+use oncelink::web::sessions::Place;
 use reqwest::Method;
 
 use crate::support::client::Client;
@@ -170,7 +172,8 @@ async fn links_codes_and_what_concerns_the_safety_of_an_account_can_t_be_turned_
     }
     // Each of these goes out, and has no such header.
     let service = &web.outside.self_service;
-    service.forgot(&ada.email, now).await.unwrap();
+    let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
+    service.forgot(&ada.email, Asked::new(&place, now), now).await.unwrap();
     let mail = |kind: Kind| oncelink::web::mail::NewMail {
         kind,
         recipient: ada.email.clone(),
