@@ -8,6 +8,7 @@ a limit is passed. Standard library only; needs `ulimit -n` of some 25,000, whic
 Addresses are those of the loopback network, so no proxy has to be trusted."""
 
 import asyncio
+import concurrent.futures
 import http.client
 import multiprocessing
 import pathlib
@@ -316,7 +317,8 @@ def pages(node):
 
 def blocked(node):
     """2,000 downloads of which nothing is read; somebody else downloads."""
-    links = [path_of(node, "large.bin") for _ in range(2000)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        links = list(pool.map(lambda _: node.link("large.bin"), range(2000)))
     small = [node.link() for _ in range(10)]
     large = node.link("large.bin")
     times = []
@@ -340,17 +342,6 @@ def blocked(node):
     figures = watched(node, flood)
     tell("2,000 downloads that nobody reads", {**figures, "small_s": max(times[:-1]), "large_s": times[-1]},
          peak_mib=200, after_mib=130, small_s=1, large_s=1)
-
-
-def path_of(node, file):
-    """A download address, as a press of the button gives it; faster than one command for each."""
-    if not hasattr(node, "presser"):
-        node.presser = Browser(node)
-        assert node.presser.log_in("bob@example.org") == 303
-    fields = {"file": f"/books/{file}", "csrf": node.presser.token("/account")}
-    status, body, location = node.presser.ask("POST", "/download", fields)
-    assert status == 303, body
-    return urllib.parse.urlsplit(location).path
 
 
 def hashing(node):
