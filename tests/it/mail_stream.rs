@@ -53,10 +53,10 @@ async fn a_mailbox_that_hangs_holds_up_nobody_else() {
 
 #[actix_web::test]
 async fn a_mail_that_was_put_off_is_tried_again_in_time_though_another_one_hangs() {
-    let smtp = ScriptedSmtp::start(|at, recipient| match (at, recipient) {
-        (At::Content, "hangs@example.org") => Some(Does::Hangs),
+    let hangs = |at: At, to: &str| (at == At::Content && to == "hangs@example.org").then_some(Does::Hangs);
+    let smtp = ScriptedSmtp::start(move |at, recipient| match (at, recipient) {
         (At::Rcpt, "later@example.net") => Some(Does::says("450 4.2.0 greylisted")),
-        _ => None,
+        _ => hangs(at, recipient),
     })
     .await;
     let web = web(&smtp).await;
@@ -73,8 +73,8 @@ async fn a_mail_that_was_put_off_is_tried_again_in_time_though_another_one_hangs
         }
     };
     tokio::time::timeout(Duration::from_secs(60), put_off).await.expect("the second is put off");
-    smtp.until("the first hangs", |seen| seen.asked.len() == 2).await;
-    smtp.follow(|_, _| None);
+    smtp.until("both are tried", |seen| seen.asked.len() == 2).await;
+    smtp.follow(hangs);
     web.pass(10);
     smtp.until("the second is tried again", |seen| seen.taken == ["later@example.net"]).await;
     sending.abort();
