@@ -82,7 +82,8 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
         let told =
             own.flat_map(str::split_whitespace).filter(|word| word.contains(|c: char| c.is_ascii_digit()));
         for word in told {
-            assert!(letter.html_text.contains(word), "{name}: {word} is not in {}", letter.html_text);
+            let is_address = word.contains("://");
+            assert!(is_address || letter.html_text.contains(word), "{name}: {word}: {}", letter.html_text);
         }
     }
     assert_eq!(
