@@ -244,7 +244,8 @@ impl App {
             cookies: Cookies::new(&settings.web.public_url),
             unsent: UnsentForms::default(),
         };
-        let sender = sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
+        let sender =
+            sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
         let app = App { state: Data::new(state), sender };
         // Before anybody is let in: what a crash cut off is finished or undone.
         Box::pin(app.settle(app.state.administration.clock.now())).await;

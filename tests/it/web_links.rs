@@ -183,7 +183,8 @@ async fn each_recipient_gets_a_mail_with_his_own_link_and_the_note() {
         assert!(mail.header("subject").contains("Report"), "{:?}", mail.headers);
         assert!(mail.text.contains("> here it <b>is</b>."), "{}", mail.text);
         assert!(mail.html.contains("here it &#60;b&#62;is") && !mail.html.contains("<b>is"), "{}", mail.html);
-        let end = "You can download it twice. The link expires in 5 days, on Wednesday 20 January, 12:00 UTC.";
+        let end =
+            "You can download it twice. The link expires in 5 days, on Wednesday 20 January, 12:00 UTC.";
         assert!(mail.prose().contains(end) && mail.html.contains(end), "{}", mail.text);
         assert!(mail.text.contains("file.txt"), "it names the file: {}", mail.text);
         assert!(mail.header("from").ends_with(" <noreply@localhost>"), "{:?}", mail.headers);

@@ -160,7 +160,8 @@ pub(super) async fn change_password(
     let actor = Actor::account(&account, place.address);
     let service = &administration.self_service;
     let asked = Asked::new(&place, now);
-    let changed = service.change_password(&account, &stored, &actor, Deed::PasswordChanged, asked, now).await?;
+    let changed =
+        service.change_password(&account, &stored, &actor, Deed::PasswordChanged, asked, now).await?;
     if changed != Changed::Done {
         return Err(WebError::NotSignedIn);
     }

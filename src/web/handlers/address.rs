@@ -79,7 +79,10 @@ pub(super) async fn act(
     if !is_logged_in(&request, &app, &account).await? {
         let attempt = app.throttle.attempt(account.email.key(), place.address, now)?;
         let typed = Password::presented(&form.fields.password);
-        if !administration.passwords.verify(Asker::LogIn(place.address), typed, account.password.as_ref()).await?
+        if !administration
+            .passwords
+            .verify(Asker::LogIn(place.address), typed, account.password.as_ref())
+            .await?
         {
             let wrong = Some("This is not the password of the account.".to_owned());
             let errors = FieldErrors { password: wrong, ..FieldErrors::default() };

@@ -185,7 +185,7 @@ mod tests {
         let address = format!("https://files.example/l/{}", "a".repeat(90));
         let mailbox = format!("{}@{}.example", "a".repeat(60), "b".repeat(60));
         let text = format!(
-            "Some words before it, so that the line is a long one: {address}\n\n{mailbox} sent {}\n- {} (2 kB)\n\n\n\n-- \nend\n\n",
+            "Some words before it, so that the line is a long one: {address}\n\n{mailbox} sent {}\n- {} (2kB)\n\n\n\n-- \nend\n\n",
             "x".repeat(200),
             "文".repeat(72),
         );
@@ -199,7 +199,7 @@ mod tests {
         assert!(wrapped.ends_with("\n\n-- \nend\n"), "{wrapped}");
         let list: Vec<_> = wrapped.lines().skip_while(|line| !line.starts_with("- ")).collect();
         assert!(list[0].starts_with("- 文") && list[1].starts_with("  文"), "{list:?}");
-        assert_eq!(list[2], "  (2 kB)");
+        assert_eq!(list[2], "  (2kB)");
     }
 
     #[test]
