@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::needs;
-use crate::support::letters::{Letters, OWNER, every_letter, name_of};
+use crate::support::letters::{LOOKS_ENCODED, Letters, OWNER, every_letter, name_of};
 use crate::support::links::make;
 use crate::support::mail::Mail;
 use crate::support::scripted_smtp::{At, Does, ScriptedSmtp};
@@ -82,7 +82,8 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
         let told =
             own.flat_map(str::split_whitespace).filter(|word| word.contains(|c: char| c.is_ascii_digit()));
         for word in told {
-            assert!(letter.html_text.contains(word), "{name}: {word} is not in {}", letter.html_text);
+            let is_address = word.contains("://");
+            assert!(is_address || letter.html_text.contains(word), "{name}: {word}: {}", letter.html_text);
         }
     }
     assert_eq!(
@@ -90,10 +91,7 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
         format!("{OWNER} sent you files: \u{2068}דוח שנתי 2026\u{2069}")
     );
     let looks = &read["link-that-looks-encoded"];
-    assert!(
-        looks.header("Subject").ends_with(": =?utf-8?b?4oCuZXhlLmdwag==?= and =?utf-8?q?evil?="),
-        "{looks:?}"
-    );
+    assert!(looks.header("Subject").ends_with(&format!(": {LOOKS_ENCODED}")), "{looks:?}");
     assert_eq!(read["invite"].header("To"), "invited@xn--bcher-kva.example");
 }
 
@@ -230,11 +228,12 @@ async fn spam_filters_have_nothing_against_any_letter() {
     let output = String::from_utf8_lossy(&output.stdout);
     let verdicts: Vec<&str> = output.split("X-Spam-Status: ").skip(1).collect();
     assert_eq!(verdicts.len(), letters.files.len(), "{output}");
-    for (verdict, file) in verdicts.iter().zip(&letters.files) {
-        let status =
-            verdict.split("autolearn").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    for verdict in verdicts {
+        let (status, rest) = verdict.split_once("autolearn").unwrap();
+        let subject = rest.split("\nSubject: ").nth(1).unwrap_or_default().lines().next().unwrap_or_default();
+        let status = status.split_whitespace().collect::<Vec<_>>().join(" ");
         let score = status.split("score=").nth(1).unwrap().split(' ').next().unwrap();
-        assert!(score.parse::<f64>().unwrap() <= 0.0, "{}: {status}", name_of(file));
+        assert!(score.parse::<f64>().unwrap() <= 0.0, "{subject}: {status}");
     }
 }
 

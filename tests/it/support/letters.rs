@@ -21,6 +21,8 @@ pub(crate) const HOSTILE: &str = "<a href=\"http://evil.example\">Call 555 0100<
 
 /// The name of the one who makes the links.
 pub(crate) const OWNER: &str = "Ann \"Annie\" Ünal, Inc.";
+/// A title that would show something else if it went out as it is.
+pub(crate) const LOOKS_ENCODED: &str = "=?utf-8?b?4oCuZXhlLmdwag==?= and =?utf-8?q?evil?=";
 const NEW: &str = "an entirely new password";
 
 /// The letters in a folder of their own, in the order in which they left: `01-activate.eml` and so on.
@@ -148,20 +150,22 @@ async fn of_links(web: &TestWeb, letters: &mut Letters) {
     );
     let files = format!("/open/file.txt /open/photos /open/{long}");
     let title = "T".repeat(200);
-    let usual = [("recipients", "bob@example.org"), ("mail", "yes"), ("ends", "2027-01-22T08:00")];
-    let with = |more: &[(&'static str, &'static str)]| [&usual[..], more].concat();
-    make(&mut ann, &with(&[("title", "Plans for the new house")])).await;
-    sent(web, letters, &["link"]).await;
-    let several = [&usual[..], &[("files", files.as_str()), ("title", &title), ("note", &note)]].concat();
-    make(&mut ann, &several).await;
-    sent(web, letters, &["link-to-several"]).await;
-    make(&mut ann, &with(&[("title", "דוח שנתי 2026")])).await;
-    sent(web, letters, &["link-from-right-to-left"]).await;
-    make(&mut ann, &with(&[("title", "=?utf-8?b?4oCuZXhlLmdwag==?= and =?utf-8?q?evil?=")])).await;
-    sent(web, letters, &["link-that-looks-encoded"]).await;
-    make(&mut ann, &with(&[("password", "the right word")])).await;
-    sent(web, letters, &["link-with-password"]).await;
-    let coded = make(&mut ann, &with(&[("mailed_code", "yes"), ("title", "年度报告")])).await;
+    let usual = [("mail", "yes"), ("ends", "2027-01-22T08:00")];
+    // Each to somebody else: one mailbox gets three links an hour.
+    let several: [(&str, &str); 4] =
+        [("recipients", "two@example.org"), ("files", &files), ("title", &title), ("note", &note)];
+    for (letter, changed) in [
+        ("link", [("recipients", "one@example.org"), ("title", "Plans for the new house")].as_slice()),
+        ("link-to-several", &several),
+        ("link-from-right-to-left", &[("recipients", "three@example.org"), ("title", "דוח שנתי 2026")]),
+        ("link-that-looks-encoded", &[("recipients", "four@example.org"), ("title", LOOKS_ENCODED)]),
+        ("link-with-password", &[("recipients", "five@example.org"), ("password", "the right word")]),
+    ] {
+        make(&mut ann, &[&usual[..], changed].concat()).await;
+        sent(web, letters, &[letter]).await;
+    }
+    let changed = [("recipients", "six@example.org"), ("mailed_code", "yes"), ("title", "年度报告")];
+    let coded = make(&mut ann, &[&usual[..], &changed].concat()).await;
     sent(web, letters, &["link-with-code"]).await;
     let mut visitor = web.browser();
     let public = &coded.public[0];
