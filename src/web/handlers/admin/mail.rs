@@ -10,7 +10,7 @@ use super::super::login::add_cookie;
 use super::super::manage::noted;
 use super::super::{App, html, see_other};
 use super::{AdminForm, Administrator, PAGE, View, pager};
-use crate::web::account::{Email, InvalidEmail};
+use crate::web::account::Email;
 use crate::web::error::WebError;
 use crate::web::extract::SignedIn;
 use crate::web::mail::Kind;
@@ -172,7 +172,7 @@ pub(super) async fn test(app: App, form: AdminForm<TestMail>) -> Result<HttpResp
     };
     let to: Email = match fields.address.trim().parse() {
         Ok(to) => to,
-        Err(wrong) => return refused(page, sentence(&(wrong as InvalidEmail))),
+        Err(wrong) => return refused(page, sentence(&wrong)),
     };
     if !app.throttle.mail(Cause::Test, to.key(), now) {
         let why = "This address has just had several test emails. Wait a moment, then try again.";
