@@ -38,8 +38,6 @@ struct State {
     flushed: Cell<u64>,
     /// How many bytes the peer had acknowledged when the connection broke.
     broke_at: Cell<Option<u64>>,
-    /// The client closed its side in good order: it has read what arrived.
-    closed: Cell<bool>,
     /// Streams whose last byte was handed on and is not acknowledged yet, oldest first.
     tails: RefCell<VecDeque<Tail>>,
     /// Streams that were acknowledged since the client last said something.
@@ -182,9 +180,6 @@ impl Line {
         if let Some(acknowledged) = self.0.broke_at.get() {
             let pending = if self.is_full() { stream.last_portion() } else { 0 };
             stream.lose(pending.saturating_add(self.0.flushed.get()).saturating_sub(acknowledged));
-            if !self.0.closed.get() {
-                stream.note_reset();
-            }
         }
     }
 
@@ -245,12 +240,6 @@ impl Line {
                 tail.end.unwrap_or_else(|| self.0.flushed.get().saturating_add(tail.stream.last_portion()));
             tail.stream.lose(end.saturating_sub(acknowledged));
         }
-    }
-
-    /// The client closed its side when that much was not delivered: what it was being sent ends here.
-    pub fn closed(&self, left: Option<Undelivered>) {
-        self.0.closed.set(true);
-        self.broke(left);
     }
 
     /// Whether the connection is known to be broken.

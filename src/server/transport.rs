@@ -182,7 +182,7 @@ impl AsyncRead for Transport {
             // The client closed its side: what it was being sent ends here. Of what was sent to its end
             // the rest may arrive yet.
             Poll::Ready(Ok(())) if buffer.filled().len() == before && line.is_sending() => {
-                line.closed(undelivered(stream));
+                line.broke(undelivered(stream));
             }
             Poll::Ready(Ok(())) => {
                 if buffer.filled().len() > before {

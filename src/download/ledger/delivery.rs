@@ -121,7 +121,9 @@ pub(super) struct State {
     pub(super) was_whole: bool,
     /// How often somebody came back when nothing was under way.
     pub(super) returned: u32,
-    /// Whether somebody ever came while another stream ran, as a download manager does.
+    /// Whether somebody without the key ever came while another stream ran, as a download manager does. Such
+    /// a client gives the rest of one connection to another and closes the one: what it read there, and threw
+    /// away, nobody can tell.
     pub(super) is_split: bool,
     /// Whether this was opened again after it went out whole, so that `sent` is all of the file.
     pub(super) opened_again: bool,
@@ -152,17 +154,6 @@ impl State {
             self.sent.insert(lost.start..start);
             self.handed.insert(lost.start..start);
         }
-    }
-
-    /// Of these bytes, which a client hung up on, the last `most` may not have been read. That they arrived
-    /// is beyond doubt all the same: a download manager hangs up where it has the rest from elsewhere.
-    pub(super) fn read_in_part(&mut self, range: Range<u64>, most: u64) {
-        let doubtful = range.start.max(range.end.saturating_sub(most))..range.end;
-        self.in_vain.remove(&range);
-        self.empty_in_vain = false;
-        self.read(range.start..doubtful.start);
-        self.unread.insert(doubtful);
-        self.unread.subtract(&self.read);
     }
 
     /// Nothing shows that these bytes were not read.
@@ -430,7 +421,7 @@ impl Delivery {
         state.resume_at(wish.range.start);
         if state.streams.is_empty() {
             state.returned = state.returned.saturating_add(1);
-        } else {
+        } else if !wish.proof.is_keyed() {
             state.is_split = true;
         }
         Ok(self.start(&mut state, ledger, wish.range.clone(), wish.proof.is_keyed()))
@@ -451,11 +442,13 @@ impl Delivery {
             Proof::Address(address) if self.is_for(Some(address)) => {}
             Proof::Address(_) | Proof::None => return Err(Obstacle::Final(Denied::Used)),
         }
-        if wish.proof != Proof::Key && self.is_whole(state) {
+        // One that went out whole stays so, however a client that has it again by its key fares.
+        if wish.proof != Proof::Key && (state.opened_again || self.is_whole(state)) {
             let from_within = !wish.plain && wish.range.start > 0;
             let by_address = !wish.proof.is_keyed();
-            let is_unread =
-                self.proxied || state.unread.overlap(&wish.range) == wish.range.end - wish.range.start;
+            let is_unread = self.proxied
+                || state.is_split
+                || state.unread.overlap(&wish.range) == wish.range.end - wish.range.start;
             if !(by_address && from_within && is_unread && self.may_be_unread(state, now)) {
                 // Bytes may lie in this process yet, or be lost on a connection that just breaks. A
                 // client that splits what another of its connections was sent closes that one soon.
@@ -490,9 +483,9 @@ impl Delivery {
     }
 
     /// Whether something of a file that is whole may lie unread in a proxy that lost its client, or
-    /// have lain so at a client that closed its connection.
+    /// have lain so at a client that closed its connection, or one of several.
     pub(super) fn may_be_unread(&self, state: &State, now: Timestamp) -> bool {
-        let may = self.proxied || !state.unread.is_empty();
+        let may = self.proxied || state.is_split || !state.unread.is_empty();
         may && state.whole_at.is_none_or(|at| now < at.plus(UNREAD_PATIENCE))
     }
 

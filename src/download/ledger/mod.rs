@@ -153,6 +153,7 @@ impl Ledger {
     fn settle(&self, delivery: &Arc<Delivery>) {
         let state = delivery.state();
         if delivery.proxied
+            || state.is_split
             || !state.unread.is_empty()
             || !(delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open)
         {

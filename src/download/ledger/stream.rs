@@ -49,8 +49,6 @@ pub(crate) struct Stream {
     /// Which of its bytes were counted as sent again.
     again: RangeSet,
     progress: Progress,
-    /// Whether its connection was reset in its midst.
-    reset: bool,
     /// Whether bytes that were sent before may be sent again here without a pause: at the start of
     /// a stream, and after it paused.
     repeating: bool,
@@ -75,7 +73,6 @@ impl Stream {
             last_portion: 0,
             again: RangeSet::default(),
             progress: Progress::Running,
-            reset: false,
             repeating: true,
         }
     }
@@ -271,13 +268,6 @@ impl Stream {
         }
     }
 
-    /// The connection was reset while this stream had more to send. A client that has read all that came
-    /// closes it in good order, so of the last bytes that arrived it may have read none. Where it has other
-    /// connections, it may ask for those on one of them when all else has left.
-    pub(crate) fn note_reset(&mut self) {
-        self.reset = true;
-    }
-
     /// The client did not hang up during the pause: it wants these bytes again.
     pub(crate) fn press_on(&mut self) {
         self.repeating = true;
@@ -293,8 +283,6 @@ impl Drop for Stream {
                 // Dropped with its last bytes still in this process.
                 if self.position == self.end {
                     self.end_in_vain(&mut state);
-                } else if self.reset && state.is_split {
-                    state.read_in_part(self.start..self.position, self.delivery.allowance());
                 } else {
                     // Its client hung up in the middle, as one does that has the rest from elsewhere.
                     state.read(self.start..self.position);

@@ -40,7 +40,6 @@ pub struct Proxy {
 struct State {
     line: Line,
     up: Uplink,
-    small_segments: bool,
     cuts_left: AtomicUsize,
     cuts_up_left: AtomicUsize,
     hurried: AtomicBool,
@@ -58,21 +57,10 @@ impl Proxy {
 
     /// The same with something wrong with the way up, too.
     pub async fn start_with(node: SocketAddr, line: Line, up: Uplink) -> Proxy {
-        Proxy::start_as(node, line, up, false).await
-    }
-
-    /// One towards the node with segments as small as Ethernet's. A kernel's buffers grow with them: with those
-    /// of the loopback a proxy takes megabytes ahead of any reader, however slow.
-    pub async fn start_with_small_segments(node: SocketAddr, line: Line) -> Proxy {
-        Proxy::start_as(node, line, Uplink::default(), true).await
-    }
-
-    async fn start_as(node: SocketAddr, line: Line, up: Uplink, small_segments: bool) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let state = Arc::new(State {
             line,
             up,
-            small_segments,
             cuts_left: AtomicUsize::new(line.cuts),
             cuts_up_left: AtomicUsize::new(up.cuts),
             hurried: AtomicBool::new(false),
@@ -144,9 +132,6 @@ async fn carry(client: TcpStream, node: SocketAddr, state: Arc<State>) {
     let socket = TcpSocket::new_v4().unwrap();
     // A small window, so that the node cannot run far ahead of what the client has.
     socket.set_recv_buffer_size(64 * 1024).unwrap();
-    if state.small_segments {
-        socket2::SockRef::from(&socket).set_tcp_mss(1448).unwrap();
-    }
     let Ok(server) = socket.connect(node).await else { return };
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
