@@ -20,6 +20,8 @@ SAID_AS = {
 }
 FOLDERS = "/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin".split()
 LIMIT = 45 * 60
+# Where cargo runs tests.
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def path_without(missing, home):
@@ -40,7 +42,7 @@ def run(binary, tests, missing, home):
     environment = {key: value for key, value in os.environ.items() if key != "CI" and key not in missing}
     environment |= {"PATH": path_without(missing, home), "ONCELINK_TEST_NEEDS": str(notes), "RUST_BACKTRACE": "0"}
     command = [binary, *(["--exact", *tests] if tests else [])]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT)
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("SKIPPED: ")]
     skipped = [line.removeprefix("SKIPPED: tests that need ").removesuffix(", which is not here") for line in said]
     asked = {}
