@@ -2,12 +2,12 @@
 //! every node, and nothing else is lost for it. The dump is a copy of the store's tables.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use oncelink::clock::Clock;
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sql::SqlUsedTokens;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::support::client::Client;
@@ -59,6 +59,28 @@ impl Shared {
         .await;
     }
 
+    /// Waits until a node remembers the store as further than the dump.
+    async fn is_remembered_by(&self, data: &str) {
+        let mut connection = sqlx::AnyConnection::connect(&self.database).await.unwrap();
+        let position = "SELECT moment FROM dumped_state WHERE name = 'position'";
+        let dumped: i64 = sqlx::query_scalar(position).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let path = self.first.dir.path().join(data).join("download/remembered");
+        let looked = async {
+            loop {
+                let memory: Value = fs::read(&path)
+                    .ok()
+                    .and_then(|text| serde_json::from_slice(&text).ok())
+                    .unwrap_or_default();
+                if memory["stores"][0]["position"].as_i64() > Some(dumped) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looked).await.unwrap();
+    }
+
     async fn put_back(&self) {
         self.execute(&[
             "DELETE FROM used_tokens",
@@ -101,20 +123,6 @@ async fn refused_until(node: &Node, path: &str, wanted: u16) {
     tokio::time::timeout(PATIENCE, asked).await.unwrap();
 }
 
-/// Waits until what a node remembers is no longer `before`.
-async fn remembers_more(data: &Path, before: &str) -> String {
-    let path = data.join("download/remembered");
-    let looked = async {
-        loop {
-            match fs::read_to_string(&path) {
-                Ok(text) if text != before => return text,
-                _ => tokio::task::yield_now().await,
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, looked).await.unwrap()
-}
-
 #[actix_web::test]
 async fn a_store_put_back_from_a_dump_while_its_node_is_down_lets_nothing_in_twice() {
     let Some(shared) = Shared::new().await else { return };
@@ -141,9 +149,8 @@ async fn a_store_put_back_under_running_nodes_lets_nothing_in_twice() {
     let (first, second) = (shared.node("data").await, shared.node("data of the second").await);
     first.put("a.bin", &pattern(5000));
     shared.dump().await;
-    let before = remembers_more(&shared.first.dir.path().join("data of the second"), "").await;
     let used = redeem(&first).await;
-    remembers_more(&shared.first.dir.path().join("data of the second"), &before).await;
+    shared.is_remembered_by("data of the second").await;
     shared.put_back().await;
     // The second node never saw that jti, and knows only that the store was further.
     let reply = Client::default().get(&second.url(&used)).await;
