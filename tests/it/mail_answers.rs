@@ -230,6 +230,30 @@ async fn a_server_that_puts_off_a_mail_for_ever_is_asked_less_and_less_and_the_m
     web.stop().await;
 }
 
+#[actix_web::test]
+async fn a_server_whose_answers_can_t_be_read_gets_a_mail_three_times_and_no_more() {
+    let answers =
+        [Does::says("what?"), Does::says("999 what?"), Does::SaysBytes(b"250 angenommen f\xfcr\r\n")];
+    for does in answers {
+        let shown = format!("{does:?}");
+        let smtp = ScriptedSmtp::start(move |at, _| (at == At::Content).then(|| does.clone())).await;
+        let web = web(&smtp).await;
+        forgot(&web).await;
+        let given_up = loop {
+            web.app.send_due_mails().await.unwrap();
+            let mail = only_mail(&web).await;
+            if mail.state != State::Waiting {
+                break mail;
+            }
+            web.pass(mail.next_at.since(web.clock.now()).as_secs());
+        };
+        assert_eq!(given_up.state, State::Failed, "{shown}: {given_up:?}");
+        assert!(given_up.problem.as_deref().unwrap().contains("can't be read"), "{given_up:?}");
+        assert_eq!(smtp.seen().asked.len(), 3, "{shown}");
+        web.stop().await;
+    }
+}
+
 fn message(to: &str) -> lettre::Message {
     lettre::Message::builder()
         .from("noreply@example.org".parse().unwrap())

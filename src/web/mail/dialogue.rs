@@ -1,7 +1,9 @@
 //! One dialogue with a mail server (RFC 5321), each step within its own limit. A dialogue that is
 //! given up closes its connection: an answer that comes late is never taken for the next mail's.
 
+use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -82,6 +84,10 @@ impl DialogueError {
         let (fault, problem) = match code {
             Some(code) => (judge(step, code, &text), format!("{code} {text}")),
             None if error.is_tls() || text.contains("certificate") => (Fault::Operator, text),
+            None if step == Step::Content && is_unreadable(error) => {
+                // Perhaps it has the mail: a few tries may bring it several times, days of them must not.
+                (Fault::Refused, format!("the answer can't be read; perhaps the email was taken ({text})"))
+            }
             None => (fault_of_silence(step), text),
         };
         DialogueError { step, fault, problem, is_reusable: code.is_some_and(|code| code != 421) }
@@ -105,9 +111,19 @@ const fn fault_of_silence(step: Step) -> Fault {
     }
 }
 
+/// Whether the server answered something that is no reply (RFC 5321, section 4.2), or in no UTF-8.
+fn is_unreadable(error: &SmtpError) -> bool {
+    let is_cut_off = || deepest(error).contains("incomplete response");
+    let mut causes = std::iter::successors(error.source(), |cause| cause.source());
+    let is_no_text = causes.any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::InvalidData)
+    });
+    is_no_text || (error.is_response() && !is_cut_off())
+}
+
 /// The last cause, which says what happened; those above only repeat it.
 fn deepest(error: &SmtpError) -> String {
-    let mut cause: &dyn std::error::Error = error;
+    let mut cause: &dyn Error = error;
     while let Some(next) = cause.source() {
         cause = next;
     }

@@ -25,6 +25,8 @@ pub enum Does {
     Says(String),
     /// Says this in single bytes, each in a packet of its own.
     SaysInPieces(String),
+    /// Says this, which need not be text, and goes on.
+    SaysBytes(&'static [u8]),
     /// Says nothing, and keeps the connection.
     Hangs,
     /// Closes the connection.
@@ -174,6 +176,7 @@ async fn answer(stream: &mut BufReader<TcpStream>, does: Does) -> std::io::Resul
     let closed = || std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
     match does {
         Does::Says(text) => stream.write_all(format!("{text}\r\n").as_bytes()).await,
+        Does::SaysBytes(bytes) => stream.write_all(bytes).await,
         Does::SaysInPieces(text) => {
             for byte in format!("{text}\r\n").into_bytes() {
                 stream.write_all(&[byte]).await?;
