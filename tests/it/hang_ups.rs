@@ -40,6 +40,9 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
         &[("email", "other@example.org"), ("current_password", PASSWORD)],
     ),
     ("/account/email/cancel", "POST", "/account/email/cancel", &[]),
+    ("/account/notices", "POST", "/account/notices", &[]),
+    ("/unsubscribe/{kind}/{code}", "GET", "/unsubscribe/taken/any", &[]),
+    ("/unsubscribe/{kind}/{code}", "POST", "/unsubscribe/taken/any", &[("List-Unsubscribe", "One-Click")]),
     ("/account/delete", "POST", "/account/delete", &[("current_password", "wrong")]),
     ("/signup", "GET", "/signup", &[]),
     (
@@ -83,6 +86,7 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ),
     ("/links/{id}/pause", "POST", "/links/any/pause", &[]),
     ("/links/{id}/resume", "POST", "/links/any/resume", &[]),
+    ("/links/{id}/send", "POST", "/links/any/send", &[("recipient", "any")]),
     ("/links/{id}/revoke", "POST", "/links/any/revoke", &[]),
     ("/links/{id}/qr/{recipient}", "GET", "/links/any/qr/any", &[]),
     ("/links/{link}/deliveries", "GET", "/links/any/deliveries", &[]),
@@ -130,6 +134,8 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/admin/mail", "GET", "/admin/mail", &[]),
     ("/admin/mail/discard", "POST", "/admin/mail/discard", &[("id", "1")]),
     ("/admin/mail/retry", "POST", "/admin/mail/retry", &[("id", "1")]),
+    ("/admin/mail/retry-all", "POST", "/admin/mail/retry-all", &[("state", "waiting")]),
+    ("/admin/mail/test", "POST", "/admin/mail/test", &[("address", "boss@example.org")]),
     // The last one, for it ends the session.
     ("/logout", "POST", "/logout", &[]),
 ];

@@ -113,12 +113,11 @@ const fn fault_of_silence(step: Step) -> Fault {
 
 /// Whether the server answered something that is no reply (RFC 5321, section 4.2), or in no UTF-8.
 fn is_unreadable(error: &SmtpError) -> bool {
-    let is_cut_off = || deepest(error).contains("incomplete response");
-    let mut causes = std::iter::successors(error.source(), |cause| cause.source());
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
     let is_no_text = causes.any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::InvalidData)
     });
-    is_no_text || (error.is_response() && !is_cut_off())
+    is_no_text || (error.is_response() && !deepest(error).contains("incomplete response"))
 }
 
 /// The last cause, which says what happened; those above only repeat it.
