@@ -131,7 +131,8 @@ async fn a_program_continues_from_its_own_address_and_strangers_get_nothing() {
     facts.headers.push(("accept", "application/json".to_owned()));
     let known: Value = serde_json::from_str(&facts.get(&made.public[0]).await.body).unwrap();
     assert_eq!(known["files"][0]["state"], "interrupted");
-    assert!(known["files"][0]["sent"].as_u64() >= Some(2 * MIB as u64), "{known}");
+    // Less what its kernel had not acknowledged when it reset the connection: two segments of loopback.
+    assert!(known["files"][0]["sent"].as_u64() >= Some((2 * MIB - 128 * 1024) as u64), "{known}");
     let mut stranger = visitor(&stage, "192.0.2.2");
     stranger.headers.push(("accept", "application/json".to_owned()));
     assert_eq!(slug(&stranger.get(&made.public[0]).await), used_up);

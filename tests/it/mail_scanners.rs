@@ -186,6 +186,6 @@ async fn links_to_an_account_outlive_a_scanner() {
     let confirm = path("ada@new.example");
     assert_eq!(ada.fill(&confirm, &confirm, &[]).await.status, 303);
     let public = path("kim@example.org");
-    assert!(web.browser().get(&public).await.body.contains("Email me the code"));
+    assert!(web.browser().get(&public).await.body.contains("Email a new code"));
     web.stop().await;
 }
