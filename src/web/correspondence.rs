@@ -124,6 +124,7 @@ impl Correspondent {
         let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
         let headers =
             MailHeaders { thread: taken.as_ref().map(|taken| taken.link.clone()), ..MailHeaders::default() };
+        let unsubscribe = format!("{}{}", self.public_url, self.notices.path(&account.id, mail.kind));
         let letter = taken.map(|taken| Letter::Taken {
             name: account.name.as_str().to_owned(),
             page: format!("{}/links/{}", self.public_url, taken.link),
@@ -133,9 +134,9 @@ impl Correspondent {
             at: taken.at,
             address: taken.address,
             more: downloads.saturating_sub(1),
+            unsubscribe: unsubscribe.clone(),
         });
-        let path = self.notices.path(&account.id, mail.kind);
-        let headers = MailHeaders { unsubscribe: Some(format!("{}{path}", self.public_url)), ..headers };
+        let headers = MailHeaders { unsubscribe: Some(unsubscribe), ..headers };
         Ok(letter.map(|letter| Addressed { to: account.email, letter, headers }))
     }
 

@@ -254,7 +254,8 @@ async fn a_reader_in_a_terminal_shows_the_whole_address_and_the_sense() {
         );
         for address in &letter.addresses {
             // Beside the button, which w3m shows as a link, the way back in is a link in a sentence.
-            let is_in_a_sentence = name == "already-registered" && address.contains("/reset/");
+            let is_in_a_sentence = (name == "already-registered" && address.contains("/reset/"))
+                || address.contains("/unsubscribe/");
             assert!(is_in_a_sentence || w3m.contains(address), "{name}: {w3m}");
         }
         let first = letter.prose().split('.').next().unwrap_or_default().to_owned();

@@ -66,6 +66,7 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
         let notice = mails().remove(0);
         assert_eq!(notice.header("list-unsubscribe-post"), ONE_CLICK);
         let path = address(&notice);
+        assert!(notice.text.lines().any(|line| line == format!("{}{path}", public())), "{}", notice.text);
         let base = format!("http://{}", services.running.as_ref().unwrap().web.unwrap());
         let stranger = || Browser::at(&base);
         // What scanners do changes nothing.

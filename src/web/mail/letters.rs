@@ -97,6 +97,8 @@ pub enum Letter {
         address: String,
         /// How many more downloads it tells of, which were complete soon after.
         more: u64,
+        /// The address at which such mails are turned off.
+        unsubscribe: String,
         /// The link's page.
         page: String,
     },
@@ -199,6 +201,7 @@ impl Letter {
                 at: until,
                 address: "192.0.2.0/24".to_owned(),
                 more: 39,
+                unsubscribe: "https://files.example/unsubscribe/taken/x".to_owned(),
                 page: link.clone(),
             },
             Letter::AccountDeleted { name: name.clone() },

@@ -135,7 +135,7 @@ impl Letter {
                 password_changed::render(&words.asked(asked.as_ref()))
             }
             Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
-            Letter::Taken { name, title, file, recipient, at, address, more, page } => {
+            Letter::Taken { name, title, file, recipient, at, address, more, page, unsubscribe } => {
                 taken::render(&Words {
                     more: match more {
                         0 => String::new(),
@@ -147,6 +147,7 @@ impl Letter {
                     address: line(address),
                     until: human::time(*at),
                     link: page.clone(),
+                    other: unsubscribe.clone(),
                     ..words(name)
                 })
             }
