@@ -237,8 +237,9 @@ impl SqlUsedTokens {
         .execute(&self.writer)
         .await
         .map_err(backend("claim a token"))?;
-        self.moved.store(true, Ordering::Release);
-        Ok(inserted.rows_affected() == 1)
+        let is_new = inserted.rows_affected() == 1;
+        self.moved.fetch_or(is_new, Ordering::AcqRel);
+        Ok(is_new)
     }
 }
 
@@ -303,8 +304,8 @@ impl UsedTokens for SqlUsedTokens {
         .fetch_optional(&self.writer)
         .await
         .map_err(backend("reserve bytes"))?;
-        self.moved.store(true, Ordering::Release);
         if let Some(reserved) = reserved {
+            self.moved.store(true, Ordering::Release);
             return Ok(Reservation::Granted { reserved: reserved.cast_unsigned() });
         }
         let record = self.find(jti).await?;

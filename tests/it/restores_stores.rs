@@ -5,13 +5,15 @@ use std::fs;
 use std::time::Duration;
 
 use oncelink::clock::Clock;
-use oncelink::used_tokens::UsedTokens;
+use oncelink::id::Jti;
 use oncelink::used_tokens::sql::SqlUsedTokens;
+use oncelink::used_tokens::{Use, UsedTokens};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::support::client::Client;
 use crate::support::{Node, Setup, T0, pattern, postgres};
+use crate::used_tokens::redeemed;
 
 /// Longer than anything takes on a machine that isn't stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -165,6 +167,30 @@ async fn a_store_put_back_under_running_nodes_lets_nothing_in_twice() {
     }
     first.stop().await;
     second.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_recorded_in_a_store_put_back_does_not_hide_that() {
+    let Some(shared) = Shared::new().await else { return };
+    let clock = Clock::manual(T0);
+    let open = async || SqlUsedTokens::connect(&shared.database, &clock, Some(T0)).await.unwrap();
+    let (first, second) = (open().await, open().await);
+    shared.dump().await;
+    let later = T0.plus(Duration::from_secs(600));
+    let used = redeemed(Jti::random().unwrap(), later);
+    assert!(matches!(first.claim(used).await, Ok(Use::First)));
+    for node in [&first, &second] {
+        node.standing(T0).await.unwrap();
+    }
+    shared.put_back().await;
+    // A revocation is taken in any case, and moves the store on, as far as it was before.
+    let before = second.fence();
+    second.revoke(Jti::random().unwrap(), T0, later).await.unwrap();
+    second.standing(T0).await.unwrap();
+    assert!(second.fence() > before, "noticed by the node that recorded something");
+    assert!(first.claim(used).await.is_err(), "and nothing is claimed under the fence of before");
+    first.close().await;
+    second.close().await;
 }
 
 #[actix_web::test]

@@ -75,11 +75,16 @@ impl SqlUsedTokens {
     /// Where the store stands, after everything that was recorded so far by this process.
     pub(super) async fn stand(&self, now: Timestamp) -> Result<Standing, StoreError> {
         if self.moved.swap(false, Ordering::AcqRel) {
-            let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name = 'position'";
-            if let Err(error) = self.writer.execute(rise).await {
+            // Never up to what this process knows: a database that was put back would look as if it had
+            // not been.
+            let rise = "UPDATE used_tokens_state SET moment = moment + 1 \
+                        WHERE name = 'position' AND moment >= $1";
+            let rise = sqlx::query(rise).bind(self.position.load(Ordering::Acquire));
+            let risen = rise.execute(&self.writer).await.map_err(backend("move its position"));
+            if !risen.as_ref().is_ok_and(|done| done.rows_affected() == 1) {
                 self.moved.store(true, Ordering::Release);
-                return Err(backend("move its position")(error));
             }
+            risen?;
         }
         self.look_again(now).await?;
         Ok(self.known())
