@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
@@ -11,20 +10,15 @@ use oncelink::web::db::Database;
 use oncelink::web::time_reset::{PAST, ends_looked_after};
 use sqlx::Row;
 
-use crate::needs::has_program;
 use crate::support::client::Client;
+use crate::support::faketime;
 use crate::support::links::make;
 use crate::support::process::wait_for;
 use crate::support::serving::Serving;
 
 /// Both services with a clock that the test sets.
 fn cheated() -> Option<Serving> {
-    if !has_program("faketime") {
-        return None;
-    }
-    let output = Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"]).output();
-    let library = String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned();
-    assert!(library.contains("faketime"), "{library}");
+    let library = faketime::library()?;
     let mut serving = Serving::new();
     let file = serving.path("wall").display().to_string();
     serving.environment = vec![

@@ -2,12 +2,11 @@
 //! stays refused, though the record was purged in between.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use oncelink::clock::Clock;
 
-use crate::needs::has_program;
+use crate::support::faketime;
 use crate::support::process::{Process, Site, wait_for};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -20,12 +19,9 @@ struct Cheated {
 }
 
 impl Cheated {
-    fn new() -> Cheated {
-        let output =
-            Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"]).output();
-        let library = String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned();
-        assert!(library.contains("faketime"), "{library}");
-        Cheated { site: Site::new(), library }
+    fn new() -> Option<Cheated> {
+        let library = faketime::library()?;
+        Some(Cheated { site: Site::new(), library })
     }
 
     /// Sets the clock to an offset from the right time, such as `+2d`; a running node follows.
@@ -52,10 +48,7 @@ impl Cheated {
 
 #[test]
 fn a_clock_set_back_makes_nothing_good_again() {
-    if !has_program("faketime") {
-        return;
-    }
-    let cheated = Cheated::new();
+    let Some(cheated) = Cheated::new() else { return };
     let site = &cheated.site;
     let refused = ["used-token", "expired-token"];
     cheated.set("+0s");

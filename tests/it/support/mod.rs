@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod deliveries;
 pub mod exim;
+pub mod faketime;
 pub mod letters;
 pub mod links;
 pub mod mail;
