@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::enter::enter_at;
 use super::login::add_cookie;
-use super::{App, html, see_other};
+use super::{App, html, see_other, without_note};
 use crate::web::account::{Account, Email, PersonName};
 use crate::web::audit::{Actor, Deed};
 use crate::web::error::WebError;
@@ -30,11 +30,8 @@ pub(super) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Resul
     let mut page = page_of(&app, &who).await?;
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
-    let mut answer = html(&page)?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    let answer = html(&page)?;
+    without_note(&app, note, answer)
 }
 
 async fn page_of(app: &State, who: &SignedIn) -> Result<Profile, WebError> {

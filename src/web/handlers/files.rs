@@ -9,8 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::login::add_cookie;
-use super::{App, html_with_script, see_other};
+use super::{App, html_with_script, see_other, without_note};
 use crate::id::FilePath;
 use crate::web::browse::{self, Place};
 use crate::web::error::WebError;
@@ -50,11 +49,8 @@ pub(super) async fn browse(
     let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
     let note = app.cookies.note(request.headers());
     let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
-    let mut answer = answer(&app, who, place, query, (sort, page), note).await?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    let answer = answer(&app, who, place, query, (sort, page), note).await?;
+    without_note(&app, note, answer)
 }
 
 async fn answer(

@@ -8,7 +8,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::links::with_form;
-use super::{App, see_other};
+use super::{App, see_other, without_note};
 use crate::config::Signup;
 use crate::human;
 use crate::web::account::Email;
@@ -43,17 +43,14 @@ pub(super) async fn page(
         return Ok(see_other(next.as_str()));
     }
     let note = app.cookies.note(request.headers());
-    let mut answer = with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
+    let answer = with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
         let mut page = blank(&app, &next, csrf);
         // A form that came too late says more than any note from before.
         page.came_from_form = next.as_str().starts_with("/unsent/");
         page.chrome.flash = note.filter(|_| !page.came_from_form).map(Note::flash);
         page
     })?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    without_note(&app, note, answer)
 }
 
 fn blank(app: &State, next: &LocalPath, csrf: String) -> Login {

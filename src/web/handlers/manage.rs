@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::files::blocking;
 use super::login::add_cookie;
-use super::{App, html, led_again, see_other};
+use super::{App, html, led_again, see_other, without_note};
 use crate::files::EntryKind;
 use crate::files::name::FileName;
 use crate::id::FilePath;
@@ -290,11 +290,8 @@ pub(super) async fn trash_page(
     let mut page = trash_of(&app, &who, share).await?;
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
-    let mut answer = html(&page)?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    let answer = html(&page)?;
+    without_note(&app, note, answer)
 }
 
 async fn trash_of(app: &State, who: &SignedIn, share: FilePath) -> Result<Trash, WebError> {

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, Route};
 use askama::Template;
 
 use crate::web::error::WebError;
+use crate::web::note::Note;
 use crate::web::sent_forms::Before;
 use crate::web::state::State;
 
@@ -156,6 +157,14 @@ fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
 fn html_with_script(app: &State, page: &impl Template) -> Result<HttpResponse, WebError> {
     let mut answer = html(page)?;
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, app.script_policy.clone());
+    Ok(answer)
+}
+
+/// An answer whose page shows the note, if there was one, for the last time.
+fn without_note(app: &State, note: Option<Note>, mut answer: HttpResponse) -> Result<HttpResponse, WebError> {
+    if note.is_some() {
+        login::add_cookie(&mut answer, &app.cookies.clear_note())?;
+    }
     Ok(answer)
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::files::blocking;
 use super::login::add_cookie;
 use super::seen::{tagged, unchanged};
-use super::{App, html, html_with_script, see_other};
+use super::{App, html, html_with_script, see_other, without_note};
 use crate::files::FileError;
 use crate::human;
 use crate::id::FilePath;
@@ -40,11 +40,8 @@ pub(super) async fn page(
     let mut page = page_of(&app, &who, link, typed, TermErrors::default()).await?;
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
-    let mut answer = html_with_script(&app, &page)?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    let answer = html_with_script(&app, &page)?;
+    without_note(&app, note, answer)
 }
 
 /// `GET /links/{id}/live`: what changes of the page, for the script that refreshes it. Unchanged while nothing

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::login::add_cookie;
-use super::{App, html, see_other};
+use super::{App, html, see_other, without_note};
 use crate::web::audit::Actor;
 use crate::web::device;
 use crate::web::error::WebError;
@@ -38,11 +38,8 @@ pub(super) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Resul
     let mut chrome = who.chrome("Where you are logged in", Section::Account);
     let note = app.cookies.note(request.headers());
     chrome.flash = note.map(Note::flash);
-    let mut answer = html(&Sessions { chrome, rows, now })?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    let answer = html(&Sessions { chrome, rows, now })?;
+    without_note(&app, note, answer)
 }
 
 #[derive(Deserialize)]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::super::account::sentence;
 use super::super::login::add_cookie;
 use super::super::sessions::row as session_row;
-use super::super::{App, html, led_again, see_other};
+use super::super::{App, html, led_again, see_other, without_note};
 use super::{AdminForm, Administrator, Nothing, PAGE, View, pager};
 use crate::web::account::{Account, Email, GroupName, NewAccount, PersonName, Stage};
 use crate::web::accounts::Added;
@@ -41,7 +41,7 @@ pub(super) async fn list(
     let note = app.cookies.note(request.headers());
     let mut chrome = administrator.who.chrome("Accounts", Section::Admin);
     chrome.flash = note.map(Note::flash);
-    let mut answer = html(&AccountList {
+    let answer = html(&AccountList {
         chrome,
         count,
         rows: accounts.iter().map(row).collect(),
@@ -49,10 +49,7 @@ pub(super) async fn list(
         now: app.administration.clock.now(),
         query: view.q,
     })?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    without_note(&app, note, answer)
 }
 
 fn row(account: &Account) -> AccountRow {
@@ -84,11 +81,8 @@ pub(super) async fn detail(
     let mut page = page_of(&app, &administrator.who, &account).await?;
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
-    let mut answer = html(&page)?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    let answer = html(&page)?;
+    without_note(&app, note, answer)
 }
 
 async fn find(app: &App, id: &str) -> Result<Account, WebError> {

@@ -6,9 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use super::super::account::sentence;
-use super::super::login::add_cookie;
 use super::super::manage::noted;
-use super::super::{App, html, see_other};
+use super::super::{App, html, see_other, without_note};
 use super::{AdminForm, Administrator, PAGE, View, pager};
 use crate::web::account::Email;
 use crate::web::error::WebError;
@@ -30,11 +29,8 @@ pub(super) async fn list(
     let mut page = page_of(&app, &administrator.who, view.map(Query::into_inner).unwrap_or_default()).await?;
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
-    let mut answer = html(&page)?;
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
-    }
-    Ok(answer)
+    let answer = html(&page)?;
+    without_note(&app, note, answer)
 }
 
 async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebError> {
