@@ -4,7 +4,7 @@
 First with everything missing that a test may want, all tests; then with one thing missing after the other,
 the tests that want it. Each time the suite is green, and what is missing is said once. $CI is not set.
 """
-import os, pathlib, subprocess, sys, tempfile, time
+import os, pathlib, shutil, subprocess, sys, tempfile, time
 
 PROGRAMS = """curl wget aria2c axel chromium chromedriver strace faketime mkfs.ext4 losetup node npm psql openssl
 make setpriv nginx haproxy caddy apache2 postfix ip ps""".split()
@@ -19,6 +19,8 @@ SAID_AS = {
     "ONCELINK_TEST_AXE": "axe-core (ONCELINK_TEST_AXE, the path of axe.min.js); all else is done",
 }
 FOLDERS = "/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin".split()
+# Whoever runs tests has it, and tests ask it what the crate is built of.
+FOLDERS.append(str(pathlib.Path(shutil.which("cargo")).parent))
 LIMIT = 45 * 60
 # Where cargo runs tests.
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -48,6 +48,9 @@ impl Exim {
             needs::skip("root, for an Exim of its own");
             return None;
         }
+        if !needs::has_program("openssl") {
+            return None;
+        }
         let folder = TempDir::new().unwrap();
         let root = folder.path();
         // An address of its own, so that nobody else's port is in the way.
