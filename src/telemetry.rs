@@ -110,32 +110,18 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::io::Seek;
+    use std::sync::Arc;
 
     use super::*;
 
-    /// Keeps what is written.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn written(level: &str, format: LogFormat, say: impl FnOnce()) -> String {
-        let lines = Lines::default();
+        let lines = Arc::new(tempfile::tempfile().unwrap());
         let settings = LogSettings { level: level.to_owned(), format };
-        let writer = lines.clone();
-        let subscriber = subscriber(&settings, move || writer.clone()).unwrap();
+        let subscriber = subscriber(&settings, lines.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, say);
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        (&*lines).rewind().unwrap();
+        io::read_to_string(&*lines).unwrap()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::needs::has_program;
 use crate::support::client::Client;
-use crate::support::programs::{Ended, run};
+use crate::support::programs::aria2;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, pattern};
 
@@ -16,23 +16,6 @@ const MIB: usize = 1024 * 1024;
 /// What may leave for one link without the key, and a little for the heads of answers.
 fn most(content: &[u8]) -> u64 {
     (content.len() + 8 * MIB + 200_000) as u64
-}
-
-async fn aria2(home: &TempDir, link: &str) -> Ended {
-    let arguments = [
-        "-x16",
-        "-s16",
-        "--min-split-size=1M",
-        "--file-allocation=none",
-        "--no-conf=true",
-        "--disable-ipv6=true",
-        "--console-log-level=warn",
-        "--summary-interval=0",
-        "--show-console-readout=false",
-        "--out=a.bin",
-        link,
-    ];
-    run(home.path(), "aria2c", &arguments).await
 }
 
 #[actix_web::test]
@@ -47,7 +30,7 @@ async fn aria2_with_sixteen_connections_gets_the_file_and_then_the_link_is_gone(
     for round in 1..=5 {
         let home = TempDir::new().unwrap();
         let link = node.link("a.bin");
-        let done = aria2(&home, &link).await;
+        let done = aria2(home.path(), &link).await;
         assert_eq!(done.code, Some(0), "round {round}: {done:?}");
         assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
         assert_eq!(Client::default().get(&link).await.slug(), "used-token");
@@ -70,7 +53,7 @@ async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
         // leaves unread, where another connection went on, it fetches again.
         let line = Line { speed: Some(384 * 1024), ..Line::default() };
         let proxy = Proxy::start(node.address, line).await;
-        let done = aria2(&home, &proxy.link(&link)).await;
+        let done = aria2(home.path(), &proxy.link(&link)).await;
         assert_eq!(done.code, Some(0), "round {round}: {done:?}\n{:#?}", proxy.requests());
         assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
         assert_eq!(proxy.most_at_once(), 16, "round {round}");
@@ -92,7 +75,7 @@ async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
     let link = node.link("a.bin");
     let line = Line { cuts: 6, cut_after: 2 * MIB, speed: Some(4 * MIB as u32) };
     let proxy = Proxy::start(node.address, line).await;
-    let done = aria2(&home, &proxy.link(&link)).await;
+    let done = aria2(home.path(), &proxy.link(&link)).await;
     assert_eq!(done.code, Some(0), "{done:?}\n{:#?}", proxy.requests());
     assert!(fs::read(home.path().join("a.bin")).unwrap() == content);
     assert_eq!(proxy.cuts(), 6);

@@ -254,6 +254,13 @@ async fn a_server_whose_answers_can_t_be_read_gets_a_mail_three_times_and_no_mor
     }
 }
 
+/// Settings by which mails go to that server.
+fn sending_to(smtp: &ScriptedSmtp) -> oncelink::config::Settings {
+    let send = format!("smtp://127.0.0.1:{}", smtp.port).into();
+    let mail = oncelink::config::MailSettings { send, ..Default::default() };
+    oncelink::config::Settings { mail, ..Default::default() }
+}
+
 fn message(to: &str) -> lettre::Message {
     lettre::Message::builder()
         .from("noreply@example.org".parse().unwrap())
@@ -265,13 +272,7 @@ fn message(to: &str) -> lettre::Message {
 #[actix_web::test]
 async fn silence_at_each_step_ends_with_its_limit_and_closes_the_connection() {
     let smtp = ScriptedSmtp::start(|_, _| None).await;
-    let settings = oncelink::config::Settings {
-        mail: oncelink::config::MailSettings {
-            send: format!("smtp://127.0.0.1:{}", smtp.port).into(),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
+    let settings = sending_to(&smtp);
     let short = Duration::from_millis(200);
     let limits = Limits { connect: short, command: short, data: short, content: short };
     let transport = Transport::with_limits(&settings, limits).unwrap();
@@ -303,13 +304,7 @@ async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail(
         _ => None,
     })
     .await;
-    let settings = oncelink::config::Settings {
-        mail: oncelink::config::MailSettings {
-            send: format!("smtp://127.0.0.1:{}", smtp.port).into(),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
+    let settings = sending_to(&smtp);
     let limits = Limits { content: Duration::from_millis(300), ..Limits::default() };
     let transport = Transport::with_limits(&settings, limits).unwrap();
     let slow = transport.send("1", &message("slow@example.org")).await.unwrap_err();
@@ -331,13 +326,7 @@ async fn a_connection_that_the_server_closed_while_it_waited_costs_no_mail_a_pau
         (at == At::Mail && mails.fetch_add(1, Ordering::Relaxed) % 2 == 1).then(|| closes.clone())
     })
     .await;
-    let settings = oncelink::config::Settings {
-        mail: oncelink::config::MailSettings {
-            send: format!("smtp://127.0.0.1:{}", smtp.port).into(),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
+    let settings = sending_to(&smtp);
     let transport = Transport::open(&settings).unwrap();
     for number in 0..4 {
         transport.send(&number.to_string(), &message("a@example.org")).await.unwrap();

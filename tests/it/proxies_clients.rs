@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::needs::has_program;
 use crate::support::client::{Client, Partial};
-use crate::support::programs::{Ended, run};
+use crate::support::programs::{aria2, run};
 use crate::support::proxies::{Front, Kind};
 use crate::support::proxy::{Line, Proxy};
 use crate::support::{Node, Setup, pattern};
@@ -72,23 +72,6 @@ async fn a_resume_key_works_behind_every_proxy() {
     }
 }
 
-async fn aria2(home: &TempDir, link: &str) -> Ended {
-    let arguments = [
-        "-x16",
-        "-s16",
-        "--min-split-size=1M",
-        "--file-allocation=none",
-        "--no-conf=true",
-        "--disable-ipv6=true",
-        "--console-log-level=warn",
-        "--summary-interval=0",
-        "--show-console-readout=false",
-        "--out=a.bin",
-        link,
-    ];
-    run(home.path(), "aria2c", &arguments).await
-}
-
 #[actix_web::test]
 async fn aria2_all_whose_connections_are_cut_at_once_three_times_gets_the_file_behind_every_proxy() {
     if !has_program("aria2c") {
@@ -119,7 +102,7 @@ async fn aria2_all_whose_connections_are_cut_at_once_three_times_gets_the_file_b
             }
         };
         let link = line.link(&link);
-        let downloading = aria2(&home, &link);
+        let downloading = aria2(home.path(), &link);
         let (done, cut) = tokio::join!(downloading, tokio::time::timeout(Duration::from_secs(60), cutting));
         assert!(cut.is_ok(), "{kind:?}: {done:?}");
         assert_eq!(done.code, Some(0), "{kind:?}: {done:?}");
@@ -140,7 +123,7 @@ async fn aria2_with_sixteen_connections_gets_the_file_behind_every_proxy() {
         node.put("a.bin", &content);
         for round in 1..=2 {
             let (link, home) = (front.link(&node.link("a.bin")), TempDir::new().unwrap());
-            let done = aria2(&home, &link).await;
+            let done = aria2(home.path(), &link).await;
             assert_eq!(done.code, Some(0), "{kind:?} {round}: {done:?}");
             assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "{kind:?} {round}");
         }

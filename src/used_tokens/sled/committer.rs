@@ -368,34 +368,20 @@ impl Committer {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::Seek;
 
     use tracing_subscriber::util::SubscriberInitExt as _;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_thread_that_panics_is_an_error_in_the_log_and_ends_the_store() {
-        let (queue, lines) = (Arc::new(Queue::new(1)), Lines::default());
+        let (queue, lines) = (Arc::new(Queue::new(1)), Arc::new(tempfile::tempfile().unwrap()));
         for (panics, thread) in [(false, "one"), (true, "two")] {
             assert!(queue.check().is_ok(), "{thread}");
             let (queue, lines) = (Arc::clone(&queue), lines.clone());
             let ended = std::thread::spawn(move || {
-                let subscriber =
-                    tracing_subscriber::fmt().with_ansi(false).with_writer(move || lines.clone());
+                let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines);
                 let _here = subscriber.set_default();
                 let poisoner = Poisoner::of(&queue, thread);
                 assert!(!panics, "as a test asked");
@@ -404,7 +390,8 @@ mod tests {
             assert_eq!(ended.join().is_err(), panics);
         }
         assert!(matches!(queue.check(), Err(StoreError::Poisoned)));
-        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        (&*lines).rewind().unwrap();
+        let lines = io::read_to_string(&*lines).unwrap();
         let told: Vec<&str> = lines.lines().filter(|line| line.contains("stops serving")).collect();
         assert_eq!(told.len(), 1, "{lines}");
         assert!(told[0].contains("ERROR") && told[0].contains("\"two\""), "{lines}");

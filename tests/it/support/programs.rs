@@ -28,3 +28,21 @@ pub async fn run(folder: &Path, program: &str, arguments: &[&str]) -> Ended {
     let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     Ended { code: status.code(), said }
 }
+
+/// aria2 with sixteen connections, which leaves the file in `folder` as `a.bin`.
+pub async fn aria2(folder: &Path, link: &str) -> Ended {
+    let arguments = [
+        "-x16",
+        "-s16",
+        "--min-split-size=1M",
+        "--file-allocation=none",
+        "--no-conf=true",
+        "--disable-ipv6=true",
+        "--console-log-level=warn",
+        "--summary-interval=0",
+        "--show-console-readout=false",
+        "--out=a.bin",
+        link,
+    ];
+    run(folder, "aria2c", &arguments).await
+}
