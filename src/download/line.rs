@@ -305,7 +305,7 @@ mod tests {
         assert!(sizes.is_sorted_by(|a, b| a >= b));
         assert_eq!(sizes.last(), Some(&(16 * 1024)));
         assert!(portions.held() < (32 << 20) + 4096 * 17 * 1024, "{}", portions.held());
-        // Whoever has a large buffer goes on with it, and whoever comes gets a small one.
+        // Connections with a large buffer keep it; new ones get a small one.
         for line in &lines {
             line.flushed();
         }

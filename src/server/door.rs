@@ -1,6 +1,6 @@
 //! What a listener answers while its service stops. The service takes no new connections then, but may
-//! have transfers to finish for as long as `download.stop_timeout`: whoever comes meanwhile hears that it
-//! stops, and is not just refused.
+//! have transfers to finish for as long as `download.stop_timeout`. Until then clients are told that it is
+//! stopping, instead of being refused a connection.
 
 use std::io;
 use std::net::{Shutdown, TcpListener};
@@ -36,7 +36,7 @@ impl Door {
         listener.try_clone().map(Door)
     }
 
-    /// Answers whoever comes, until it is dropped.
+    /// Answers each new connection, until it is dropped.
     pub(super) async fn attend(&self) {
         let listener = self.0.try_clone().and_then(tokio::net::TcpListener::from_std);
         let listener = match listener {

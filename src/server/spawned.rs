@@ -58,7 +58,7 @@ impl Spawned {
         futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
     }
 
-    /// Tells whoever comes that the services stop. Never ends.
+    /// Tells new clients that the services are stopping. Never ends.
     pub(super) async fn attend_to_doors(&self) {
         futures_util::future::join_all(self.doors.iter().map(Door::attend)).await;
         std::future::pending().await

@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_millis(50);
 /// How long after the last byte it may turn out that something was not read.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(60);
 /// Two segments of the largest size that a machine's own network has. A kernel acknowledges two at a time, so
-/// a program may have read this much of which the acknowledgement never left.
+/// a program may have read this much before any of it was acknowledged.
 pub(crate) const TWO_SEGMENTS: u64 = 128 * 1024;
 /// Sent bytes that a stream runs into are sent again without a pause if they are no more than this.
 pub(super) const SMALL_OVERLAP: u64 = 64 * 1024;

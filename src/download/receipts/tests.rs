@@ -482,7 +482,7 @@ async fn a_writer_that_panics_is_told_of_starts_again_and_what_it_left_undone_is
     let claim = receipts.begin(jti(1), "link", 10, Some(HOME));
     // In one group with what panics: nobody knows whether it is on disk, so no byte may leave.
     assert!(matches!(claim.intend().await, Err(OutboxError::Closed)));
-    assert!(claim.is_doubtful(), "the next one is put down before it is redeemed");
+    assert!(claim.is_doubtful(), "the next intention is written before its token is redeemed");
     assert_eq!(desk.health.verdict(), Err("a background task is down: writing receipts".to_owned()));
     assert!(claim.intend().await.unwrap(), "started again, it finds nothing of what it left undone");
     assert!(!claim.is_doubtful());

@@ -35,7 +35,7 @@ pub(super) const PER_REPORT: usize = 200;
 /// Commands that wait for the writer; who asks for more waits as well.
 const WAITING_MAX: usize = 4_096;
 
-/// How soon the writer is started again: whoever asks meanwhile waits.
+/// How soon the writer is restarted; requests wait in the meantime.
 const PATIENCE: Patience = Patience {
     first: Duration::from_millis(100),
     most: Duration::from_secs(2),

@@ -60,7 +60,7 @@ impl Writer {
             let inserted = outcome.as_ref().map_or(Vec::new(), Clone::clone);
             let mut inserted = inserted.into_iter();
             for command in group.drain(..) {
-                // Whoever asked may be gone.
+                // The caller may have given up.
                 let _gone = match command {
                     Command::Intend(_, done) => {
                         let new = inserted.next().unwrap_or(false);
@@ -78,7 +78,7 @@ impl Writer {
     }
 
     async fn carry_out(&mut self, group: &[Command]) -> Result<Vec<bool>, OutboxError> {
-        // Should this panic, whoever asked learns that nobody answers, and what comes next is doubtful.
+        // After a panic, callers get an error, and the next commit counts as doubtful.
         let doubt = Doubt(&self.failing);
         let outcome = match self.unreliable {
             true => Err(OutboxError::Unreliable),
