@@ -101,6 +101,25 @@ fn a_store_with_a_part_deleted_lets_nothing_in_twice() {
     }
 }
 
+#[test]
+fn a_snapshot_that_a_kill_cut_off_at_the_start_costs_nothing() {
+    let site = Site::new();
+    let node = site.start();
+    let (used, unused) = (site.redeem(3), site.ticket("small.bin"));
+    node.kill();
+    let snapshot = site.store().join("sled/snap.0000000000FFFFFF.generating");
+    for cut_off in [&b""[..], b"twelve bytes", b"all but its checksum, and of another length"] {
+        fs::write(&snapshot, cut_off).unwrap();
+        let node = site.start();
+        site.assert_used(&used);
+        node.kill();
+    }
+    let node = site.start();
+    assert_eq!(site.get(&unused).unwrap().status, 200, "and no fence was raised");
+    assert!(!site.log().contains(DOUBT), "{}", site.log());
+    node.kill();
+}
+
 /// Puts a copy that was made on another day back, by `copy` and `put_back`, after more was redeemed.
 fn put_back(copy: impl FnOnce(&Site), put_back: impl FnOnce(&Site)) -> String {
     let site = Site::new();

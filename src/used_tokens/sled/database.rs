@@ -10,7 +10,7 @@
 //! keep count of blocks and records, written in the same atomic batch as the blocks themselves.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -124,6 +124,7 @@ impl Database {
     }
 
     fn attach(dir: &Path, books: Books) -> Result<Database, DatabaseError> {
+        remove_unfinished_snapshots(dir)?;
         let config = ::sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None);
         let sled = patiently(|| match config.open() {
             // sled has no other way to say that its own lock is held.
@@ -325,6 +326,24 @@ impl Database {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes snapshots that a kill has cut off while sled wrote them, at a start. The one before is there until
+/// the new one has its own name, but sled takes the unfinished one for the latest, and for damage.
+fn remove_unfinished_snapshots(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(b"snap.") && name.ends_with(b".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn block_key(number: u32) -> [u8; 5] {
