@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Timestamp;
 use crate::download::ledger::bound::Reserved;
+use crate::download::ledger::breaks::{Breaks, Resumption};
 use crate::download::ledger::proof::{Proof, second_key};
 use crate::download::ledger::ranges::RangeSet;
 use crate::download::ledger::stream::Stream;
@@ -113,8 +114,7 @@ pub(super) struct State {
     /// The ends of streams on connections that broke, which their clients may not have read. A download
     /// manager closes a connection whose rest it asks for on others, piece by piece.
     pub(super) unread: RangeSet,
-    /// What the stream that broke last sent and its peer did not acknowledge, two segments at most.
-    pub(super) unacknowledged: Option<Range<u64>>,
+    pub(super) breaks: Breaks,
     /// When the last byte left of a file that is whole.
     pub(super) whole_at: Option<Timestamp>,
     /// Whether every byte had arrived at some moment, whatever came then.
@@ -146,13 +146,18 @@ impl State {
         self.sent.insert(portion);
     }
 
-    /// A client goes on at `start`. If that lies in what it never acknowledged, and nothing else runs, it
-    /// has what comes before. A download manager asks for pieces in any order, but on many connections.
+    /// The next stream is to begin at `start`: whatever its client has by that is sent.
     fn resume_at(&mut self, start: u64) {
-        let Some(lost) = self.unacknowledged.take() else { return };
-        if self.streams.is_empty() && lost.start < start && start <= lost.end {
-            self.sent.insert(lost.start..start);
-            self.handed.insert(lost.start..start);
+        let mut unkeyed = self.streams.iter().filter(|running| !running.keyed).map(|running| running.id);
+        let (beside, more) = (unkeyed.next(), unkeyed.next().is_some());
+        if more {
+            return;
+        }
+        let follows_sent = self.sent.overlap(&(start.saturating_sub(1)..start)) > 0;
+        let at = Resumption { id: self.next_stream, start, follows_sent, beside };
+        if let Some(had) = self.breaks.resumed(at) {
+            self.sent.insert(had.clone());
+            self.handed.insert(had);
         }
     }
 
@@ -239,7 +244,7 @@ impl Delivery {
             empty_in_vain: false,
             read: RangeSet::default(),
             unread: RangeSet::default(),
-            unacknowledged: None,
+            breaks: Breaks::default(),
             whole_at: None,
             was_whole: false,
             next_stream: 0,

@@ -5,6 +5,7 @@
 //! sent. It knows nothing of HTTP or of the disk, and asks nobody the time.
 
 mod bound;
+mod breaks;
 mod delivery;
 mod progress;
 mod proof;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::Ledger;
-use crate::download::ledger::delivery::{Delivery, Phase, SMALL_OVERLAP, State, TWO_SEGMENTS};
+use crate::download::ledger::delivery::{Delivery, Phase, SMALL_OVERLAP, State};
 use crate::download::ledger::ranges::RangeSet;
 
 /// What [`Stream::take`] allows.
@@ -206,13 +206,16 @@ impl Stream {
         if lost.is_empty() {
             return;
         }
-        let silent = lost.start..lost.end.min(lost.start.saturating_add(TWO_SEGMENTS));
-        state.unacknowledged = (self.progress == Progress::Running).then_some(silent);
         state.resent = state.resent.saturating_sub(self.again.overlap(&lost));
         self.again.remove(&lost);
         let mut never_sent = RangeSet::default();
         never_sent.insert(lost.clone());
         never_sent.subtract(&state.repeated);
+        if self.progress == Progress::Running
+            && let Some(had) = state.breaks.broke(&lost, self.id)
+        {
+            never_sent.remove(&had);
+        }
         state.sent.subtract(&never_sent);
         state.handed.subtract(&never_sent);
         let last = lost.end - 1..lost.end;

@@ -182,6 +182,27 @@ fn a_client_that_goes_on_within_what_it_never_acknowledged_has_what_comes_before
 }
 
 #[test]
+fn a_client_that_goes_on_before_the_break_is_noticed_has_what_comes_before() {
+    let goes_on_at = |start: u64| {
+        let ledger = Arc::new(Ledger::default());
+        let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
+        assert_eq!(first.take(2 * MIB, NOW), Take::Send(2 * MIB));
+        let mut rest = admit(&delivery, &ledger, start..4 * MIB, Proof::Continuation).ok().unwrap();
+        assert_eq!(drain(&mut rest), 4 * MIB - start);
+        rest.finish();
+        rest.acknowledge();
+        drop(rest);
+        first.lose(MIB);
+        drop(first);
+        delivery.progress(LEASE, NOW).arrived
+    };
+    assert!(goes_on_at(MIB));
+    assert!(goes_on_at(MIB + 24_548));
+    assert!(!goes_on_at(MIB + TWO_SEGMENTS + 1), "more than can be read without being acknowledged");
+    assert!(!goes_on_at(3 * MIB), "what comes before was never sent");
+}
+
+#[test]
 fn a_client_that_split_a_stream_and_closed_it_gets_each_piece_after_the_others_made_it_whole() {
     let ledger = Arc::new(Ledger::default());
     let (delivery, mut first) = redeemed(&ledger, 100, 0..100);
