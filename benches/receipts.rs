@@ -17,8 +17,8 @@ use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::id::FilePath;
 use oncelink::server::{self, Role};
-use oncelink::web::administration::Administration;
-use oncelink::web::issue::DownloadOrder;
+use oncelink::web::services::Administration;
+use oncelink::web::tokens::issuer::DownloadOrder;
 use tempfile::TempDir;
 
 const ROUNDS: usize = 24;

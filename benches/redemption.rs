@@ -30,8 +30,8 @@ use oncelink::token::{Algorithm, SharedSecret, TokenKind};
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::memory::MemoryUsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
-use oncelink::web::issue::{DownloadOrder, Issuer};
-use oncelink::web::signer::{Signer, sign_shared};
+use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
+use oncelink::web::tokens::signer::{Signer, sign_shared};
 use tempfile::TempDir;
 
 /// As in the server.

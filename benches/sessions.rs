@@ -19,11 +19,11 @@ use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::Shares;
 use oncelink::secret::Secret;
 use oncelink::web::App;
-use oncelink::web::account::NewAccount;
-use oncelink::web::accounts::Added;
-use oncelink::web::administration::Administration;
-use oncelink::web::passwords::{Asker, Password};
-use oncelink::web::proof::Proof;
+use oncelink::web::identity::NewAccount;
+use oncelink::web::accounts::store::Added;
+use oncelink::web::services::Administration;
+use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::accounts::proof::Proof;
 use oncelink::web::sessions::{NewSession, Place, SessionEnds, Sessions};
 
 const LIVE: usize = 100_000;

@@ -15,7 +15,7 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::id::{FilePath, Jti};
 use oncelink::token::claims::{Common, DownloadClaims};
 use oncelink::token::{KeyRing, Rules, SharedSecret, TokenKind, verify_download};
-use oncelink::web::signer::{KeyType, Signer, rotate, sign_shared};
+use oncelink::web::tokens::signer::{KeyType, Signer, rotate, sign_shared};
 use serde_json::Value;
 
 const ISSUER: &str = "https://app.example";

@@ -11,8 +11,8 @@ use oncelink::clock::Clock;
 use oncelink::id::{FilePath, Jti};
 use oncelink::token::claims::{Common, DownloadClaims};
 use oncelink::token::{Algorithm, SharedSecret, TokenKind};
-use oncelink::web::issue::{DownloadOrder, Issuer};
-use oncelink::web::signer::{Signer, sign_shared};
+use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
+use oncelink::web::tokens::signer::{Signer, sign_shared};
 
 use crate::load;
 use crate::process::{Server, free_port};

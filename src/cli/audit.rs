@@ -7,10 +7,12 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::config::Settings;
 use crate::web::OpenError;
-use crate::web::audit::{self, Line};
-use crate::web::chain::{self, Verdict};
+use crate::web::audit;
+use crate::web::audit::Line;
+use crate::web::audit::chain;
+use crate::web::audit::chain::Verdict;
 use crate::web::db::Database;
-use crate::web::receipts::log;
+use crate::web::deliveries::log;
 
 /// Lines that are read at once.
 const PAGE: u32 = 500;

@@ -10,17 +10,17 @@ use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
 use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
 use crate::web::OpenError;
-use crate::web::accounts::AccountError;
-use crate::web::actions::ActionError;
+use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
+use crate::web::identity::passwords::HashError;
 use crate::web::instance::KeysError;
-use crate::web::issue::IssueError;
 use crate::web::mail::trial::TrialError;
+use crate::web::membership::action_links::ActionError;
+use crate::web::membership::self_service::SelfServiceError;
 use crate::web::nodes::keys::NodeError;
-use crate::web::passwords::HashError;
 use crate::web::revocations::RevokeError;
-use crate::web::self_service::SelfServiceError;
-use crate::web::signer::SignerError;
+use crate::web::tokens::issuer::IssueError;
+use crate::web::tokens::signer::SignerError;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]

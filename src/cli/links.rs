@@ -5,9 +5,9 @@ use crate::cli::remark;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::human::counted;
-use crate::web::administration::Administration;
 use crate::web::audit::Actor;
 use crate::web::restored;
+use crate::web::services::Administration;
 
 /// Lets all links go on that wait because the database was put back from a backup.
 pub(super) async fn resume_restored(settings: &Settings, clock: Clock) -> Result<(), CliError> {

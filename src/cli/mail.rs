@@ -10,11 +10,11 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::web::account::{Email, InvalidEmail};
-use crate::web::administration::Administration;
 use crate::web::audit::Actor;
+use crate::web::identity::{Email, InvalidEmail};
 use crate::web::mail::queue::{Queued, State};
 use crate::web::mail::{bounce, trial};
+use crate::web::services::Administration;
 
 /// Mails listed at most.
 const LISTED: u32 = 1_000;

@@ -12,9 +12,9 @@ use crate::cli::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::secret::Secret;
-use crate::web::administration::Administration;
-use crate::web::receipts::Receipts;
-use crate::web::receipts::nodes::audience_of;
+use crate::web::deliveries::Receipts;
+use crate::web::deliveries::nodes::audience_of;
+use crate::web::services::Administration;
 
 pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Clock) -> Result<(), CliError> {
     let desk = Administration::open(settings, clock).await?;

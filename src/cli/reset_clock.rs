@@ -15,7 +15,9 @@ use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::SledUsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::db::Database;
-use crate::web::{OpenError, instance, signer, time_reset};
+use crate::web::restored::time_reset;
+use crate::web::tokens::signer;
+use crate::web::{OpenError, instance};
 
 /// Where the time is wrong.
 struct Found {

@@ -9,8 +9,8 @@ use crate::cli::print;
 use crate::clock::Clock;
 use crate::config::{NodeSettings, Settings};
 use crate::id::Jti;
-use crate::web::administration::Administration;
 use crate::web::revocations::RevokeError;
+use crate::web::services::Administration;
 
 pub(super) async fn run(settings: &Settings, jtis: &[Jti], clock: Clock) -> Result<(), CliError> {
     let desk = Administration::open(settings, clock).await?;

@@ -7,7 +7,7 @@ use crate::cli::error::{CliError, PublicKeysError};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::token::{KeyRing, MAX_JWKS, SharedSecret};
-use crate::web::signer::Signer;
+use crate::web::tokens::signer::Signer;
 
 /// How long the other side may take to answer a command.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::id::FilePath;
 use crate::token::{self, Rules, TokenError};
-use crate::web::issue::{DownloadOrder, Issuer};
-use crate::web::signer::Signer;
+use crate::web::tokens::issuer::{DownloadOrder, Issuer};
+use crate::web::tokens::signer::Signer;
 
 /// The `sub` of tokens that the command line issues: no account, but whoever runs the machine.
 const OPERATOR: &str = "operator";

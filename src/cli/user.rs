@@ -14,17 +14,17 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::human;
 use crate::id::Jti;
-use crate::web::account::{
+use crate::web::accounts::store::Added;
+use crate::web::audit::{Actor, Deed};
+use crate::web::identity::passwords::{Asker, Password, StoredPassword};
+use crate::web::identity::{
     Account, Email, GroupName, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName, Stage,
 };
-use crate::web::accounts::Added;
-use crate::web::actions::Purpose;
-use crate::web::administration::Administration;
-use crate::web::audit::{Actor, Deed};
-use crate::web::issue::IssueError;
-use crate::web::passwords::{Asker, Password, StoredPassword};
-use crate::web::rights::Rights;
-use crate::web::self_service::Changed;
+use crate::web::membership::action_links::Purpose;
+use crate::web::membership::self_service::Changed;
+use crate::web::services::Administration;
+use crate::web::shares::rights::Rights;
+use crate::web::tokens::issuer::IssueError;
 
 pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock) -> Result<(), CliError> {
     match command {

@@ -50,7 +50,7 @@ use crate::used_tokens::sled::{OpenError as StoreOpenError, SledUsedTokens};
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
-use crate::web::node_ready::NodeReady;
+use crate::web::nodes::ready::NodeReady;
 use crate::web::revocations::{RevokeError, RevokeTokens};
 
 /// How long a download service by itself waits at start for the web app's word.

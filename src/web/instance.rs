@@ -10,11 +10,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::secret::Digest;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
 use crate::web::db::{Database, QueryError};
-use crate::web::issued::Issued;
-use crate::web::links::key::{LinkKey, LinkKeyError};
-use crate::web::signer::{Signer, SignerError};
+use crate::web::revocations::issued::Issued;
+use crate::web::tokens::link_key::{LinkKey, LinkKeyError};
+use crate::web::tokens::signer::{Signer, SignerError};
 
 const LINK_KEY: &str = "link-key";
 const SIGNING_KEY: &str = "signing-key";

@@ -16,14 +16,17 @@ use crate::files::Shares;
 use crate::health::Health;
 use crate::receipt::TakeReports;
 use crate::used_tokens::StoreError;
-use crate::web::accounts::AccountError;
-use crate::web::actions::ActionError;
-use crate::web::administration::Administration;
-use crate::web::carried::Carried;
-use crate::web::client_turns::ClientTurns;
-use crate::web::cookies::Cookies;
-use crate::web::correspondence::Correspondent;
+use crate::web::accounts::store::AccountError;
+use crate::web::composer::Correspondent;
 use crate::web::db::{DatabaseError, QueryError};
+use crate::web::deliveries::Receipts;
+use crate::web::forms::sent::SentForms;
+use crate::web::forms::unsent::UnsentForms;
+use crate::web::http::carried::Carried;
+use crate::web::http::client_turns::ClientTurns;
+use crate::web::http::cookies::Cookies;
+use crate::web::http::{carried, client_turns, csrf, layout, problem};
+use crate::web::http::state::{SignupRules, State, Turns};
 use crate::web::instance::KeysError;
 use crate::web::links::listing::Listings;
 use crate::web::links::patience::Patience;
@@ -31,71 +34,40 @@ use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
 use crate::web::mail::transport::{Transport, TransportError};
 use crate::web::mail::trial::Trial;
-use crate::web::manage::Manage;
-use crate::web::node_ready::{NodeReady, Readiness};
+use crate::web::membership::action_links::ActionError;
+use crate::web::nodes::node_key::{NodeKey, NodeKeyError};
+use crate::web::nodes::ready::{NodeReady, Readiness};
 use crate::web::nodes::watch::Watch;
-use crate::web::receipts::Receipts;
-use crate::web::receipts::node_key::{NodeKey, NodeKeyError};
 use crate::web::restored::{RestoredError, Standings};
 use crate::web::revocations::RevokeTokens;
-use crate::web::rights::Rights;
-use crate::web::sent_forms::SentForms;
+use crate::web::services::Administration;
 use crate::web::sessions::{SessionEnds, Sessions};
-use crate::web::state::{SignupRules, State, Turns};
+use crate::web::shares::digests::Digests;
+use crate::web::shares::editor::Manage;
+use crate::web::shares::rights::Rights;
 use crate::web::throttle::Throttle;
-use crate::web::unsent::UnsentForms;
 use crate::web::uploads::Uploads;
-use crate::web::uploads::digests::Digests;
 
-pub mod account;
-pub mod account_admin;
 pub mod accounts;
-pub mod action_codes;
-pub mod actions;
-pub mod administration;
 pub mod audit;
-pub mod browse;
-pub mod carried;
-pub mod chain;
-pub mod client_turns;
-pub mod cookies;
-pub mod correspondence;
-pub mod csrf;
+pub mod composer;
 pub mod db;
-pub mod device;
-pub mod error;
-pub mod extract;
-pub mod folding;
-pub mod generation;
-mod handlers;
+pub mod deliveries;
+pub mod forms;
+pub mod http;
+pub mod identity;
 pub mod instance;
-pub mod issue;
-pub mod issued;
 pub mod links;
-pub mod local_path;
 pub mod mail;
-pub mod manage;
-pub mod node_ready;
+pub mod membership;
 pub mod nodes;
-pub mod note;
-pub mod notices;
-pub mod pages;
-pub mod passwords;
-pub mod problem;
-pub mod proof;
-pub mod receipts;
 pub mod restored;
 pub mod revocations;
-pub mod rights;
-pub mod self_service;
-pub mod sent_forms;
+pub mod services;
 pub mod sessions;
-pub mod signer;
-pub mod state;
-pub mod storage;
+pub mod shares;
 pub mod throttle;
-pub mod time_reset;
-pub mod unsent;
+pub mod tokens;
 pub mod uploads;
 
 /// How often the database is held against what is known of it.
@@ -207,7 +179,7 @@ impl App {
             services.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
         let downloads: Vec<&str> = downloads.iter().map(String::as_str).collect();
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
-        let policy = pages::content_security_policy(&downloads);
+        let policy = layout::content_security_policy(&downloads);
         let digests = Digests::new(administration.db.clone());
         let uploads = Uploads::new(settings, administration.db.clone(), shares.clone(), clock);
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
@@ -220,7 +192,7 @@ impl App {
             node_watch: Watch::default(),
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
-            script_policy: HeaderValue::from_str(&pages::with_script(&policy)).map_err(OpenError::Address)?,
+            script_policy: HeaderValue::from_str(&layout::with_script(&policy)).map_err(OpenError::Address)?,
             sessions: Sessions::new(
                 administration.db.clone(),
                 administration.accounts.clone(),
@@ -295,7 +267,7 @@ impl App {
                 .wrap(from_fn(client_turns::in_turn))
                 .wrap(from_fn(carried::through))
                 .wrap(from_fn(problem::edge))
-                .configure(handlers::routes),
+                .configure(http::routes),
         );
     }
 

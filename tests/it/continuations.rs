@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oncelink::config::Resume;
 use oncelink::receipt::DeliveryState;
-use oncelink::web::issue::DownloadOrder;
+use oncelink::web::tokens::issuer::DownloadOrder;
 use reqwest::Method;
 
 use crate::support::client::{Client, Partial};

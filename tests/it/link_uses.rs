@@ -6,12 +6,13 @@ use futures_util::future::join_all;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::id::{FilePath, Jti};
-use oncelink::web::account::{AccountId, NewAccount};
-use oncelink::web::accounts::Added;
-use oncelink::web::administration::Administration;
-use oncelink::web::issued::Basis;
+use oncelink::web::identity::{AccountId, NewAccount};
+use oncelink::web::accounts::store::Added;
+use oncelink::web::services::Administration;
+use oncelink::web::revocations::issued::Basis;
 use oncelink::web::links::begun::Visitor;
-use oncelink::web::links::uses::{self, Press, Reserved, TokensOf};
+use oncelink::web::links::uses;
+use oncelink::web::links::uses::{Press, Reserved, TokensOf};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 

@@ -11,7 +11,7 @@ use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::files::Shares;
 use oncelink::web::App;
-use oncelink::web::administration::Administration;
+use oncelink::web::services::Administration;
 use oncelink::web::mail::queue::State;
 use rustix::process::Signal;
 

@@ -202,7 +202,7 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
     }
 }
 
-async fn owner(web: &TestWeb) -> oncelink::web::account::AccountId {
+async fn owner(web: &TestWeb) -> oncelink::web::identity::AccountId {
     web.outside.accounts.by_email(&"ada@example.org".parse().unwrap()).await.unwrap().unwrap().id
 }
 

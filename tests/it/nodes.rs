@@ -194,7 +194,7 @@ async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
     let mut nodes = site.settings.nodes.clone();
     nodes[1].inner_url = nodes[0].inner_url.clone();
     let mixed = Settings { nodes, ..site.settings.clone() };
-    let desk = oncelink::web::administration::Administration::open(&mixed, site.clock.clone()).await.unwrap();
+    let desk = oncelink::web::services::Administration::open(&mixed, site.clock.clone()).await.unwrap();
     let asked = oncelink::web::nodes::watch::ask_all(&desk.nodes, &desk.issuer, T0).await.unwrap();
     let told: Vec<(String, bool)> =
         asked.iter().map(|(node, answer)| (node.name.clone(), answer.is_ok())).collect();

@@ -3,8 +3,9 @@
 
 use oncelink::config::Settings;
 use oncelink::receipt::{DeliveryState, TakeReports};
-use oncelink::web::chain::{self, Verdict};
-use oncelink::web::receipts::log;
+use oncelink::web::audit::chain;
+use oncelink::web::audit::chain::Verdict;
+use oncelink::web::deliveries::log;
 use reqwest::Method;
 use sqlx::AssertSqlSafe;
 
@@ -430,7 +431,7 @@ async fn a_download_of_no_link_has_no_receipt() {
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     let path = "/files/a.bin".parse().unwrap();
-    let order = oncelink::web::issue::DownloadOrder::new("somebody", &path);
+    let order = oncelink::web::tokens::issuer::DownloadOrder::new("somebody", &path);
     let plain = desk.db.issuer.issue_download(&order, services.clock.now()).unwrap();
     assert_eq!(Client::default().get(&plain.address).await.status, 200);
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -464,7 +465,7 @@ async fn only_the_owner_sees_what_became_of_a_link() {
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200);
     desk.until_state(jti, DeliveryState::Complete).await;
-    let stranger = oncelink::web::account::AccountId::from_store("somebody-else");
+    let stranger = oncelink::web::identity::AccountId::from_store("somebody-else");
     let id = crate::support::deliveries::LINK;
     assert_eq!(desk.receipts.of_link(&stranger, id).await.unwrap(), None);
     let mut ada = crate::support::web::Browser::at(&services.settings.web.public_url);

@@ -11,11 +11,12 @@ use oncelink::files::Shares;
 use oncelink::receipt::Report;
 use oncelink::server::{self, Role, Running};
 use oncelink::web::App;
-use oncelink::web::account::NewAccount;
-use oncelink::web::accounts::Added;
-use oncelink::web::administration::Administration;
-use oncelink::web::audit::{self, Actor};
-use oncelink::web::passwords::{Asker, Password};
+use oncelink::web::identity::NewAccount;
+use oncelink::web::accounts::store::Added;
+use oncelink::web::services::Administration;
+use oncelink::web::audit;
+use oncelink::web::audit::Actor;
+use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::restored;
 use tempfile::TempDir;
 

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use reqwest::Method;
 
 use oncelink::clock::Timestamp;
-use oncelink::web::action_codes::ActionClaim;
+use oncelink::web::membership::action_codes::ActionClaim;
 
 use crate::support::web::{Browser, PASSWORD, TestWeb};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use oncelink::web::audit::Actor;
-use oncelink::web::self_service::Changed;
+use oncelink::web::membership::self_service::Changed;
 use reqwest::Method;
 
 use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
@@ -206,7 +206,7 @@ async fn long_lists_have_pages_and_searching_takes_words_as_they_are() {
         web.outside
             .accounts
             .add(
-                oncelink::web::account::NewAccount {
+                oncelink::web::identity::NewAccount {
                     email: format!("person{n:02}@example.org").parse().unwrap(),
                     name: "100% _real_".parse().unwrap(),
                     admin: false,
@@ -227,7 +227,7 @@ async fn long_lists_have_pages_and_searching_takes_words_as_they_are() {
         let plural = if count == 1 { "" } else { "s" };
         assert!(found.contains(&format!("{count} account{plural}<")), "{words}: {found}");
     }
-    let new = oncelink::web::account::NewAccount {
+    let new = oncelink::web::identity::NewAccount {
         email: "ivan@example.org".parse().unwrap(),
         name: "Иван Élan".parse().unwrap(),
         admin: false,

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
-use oncelink::web::administration::Administration;
+use oncelink::web::services::Administration;
 use tempfile::TempDir;
 
 use crate::support::postgres;

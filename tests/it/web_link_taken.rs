@@ -4,10 +4,10 @@
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::server::{self, Role, Running};
-use oncelink::web::account::NewAccount;
-use oncelink::web::accounts::Added;
-use oncelink::web::administration::Administration;
-use oncelink::web::passwords::{Asker, Password};
+use oncelink::web::identity::NewAccount;
+use oncelink::web::accounts::store::Added;
+use oncelink::web::services::Administration;
+use oncelink::web::identity::passwords::{Asker, Password};
 use tempfile::TempDir;
 
 use crate::needs::has_program;

@@ -1,7 +1,8 @@
 //! Links as their owners see them: making, looking at, changing and ending them.
 
 use oncelink::web::audit;
-use oncelink::web::chain::{self, Verdict};
+use oncelink::web::audit::chain;
+use oncelink::web::audit::chain::Verdict;
 use reqwest::Method;
 
 use crate::support::links::{fields, make, send};

@@ -1,6 +1,6 @@
 //! Logging in and out: `GET/POST /login`, `POST /logout`.
 
-use oncelink::web::administration::Administration;
+use oncelink::web::services::Administration;
 use oncelink::web::audit::Actor;
 use reqwest::Method;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::AtomicBool;
 
-use oncelink::web::browse;
-use oncelink::web::pages::sort::Sort;
-use oncelink::web::rights::Rights;
+use oncelink::web::http::files::listing as browse;
+use oncelink::web::http::files::sort::Sort;
+use oncelink::web::shares::rights::Rights;
 
 use crate::support::links::make;
 use crate::support::web::{Browser, TestWeb};

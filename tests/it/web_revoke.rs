@@ -3,11 +3,11 @@
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::server::{self, Role, Running};
-use oncelink::web::account::NewAccount;
-use oncelink::web::accounts::Added;
-use oncelink::web::administration::Administration;
+use oncelink::web::identity::NewAccount;
+use oncelink::web::accounts::store::Added;
+use oncelink::web::services::Administration;
 use oncelink::web::audit::Actor;
-use oncelink::web::passwords::{Asker, Password};
+use oncelink::web::identity::passwords::{Asker, Password};
 use tempfile::TempDir;
 
 use crate::support::client::Client;
@@ -24,7 +24,7 @@ fn settings(folder: &TempDir) -> Settings {
     settings
 }
 
-async fn account(desk: &Administration, email: &str, admin: bool) -> oncelink::web::account::Account {
+async fn account(desk: &Administration, email: &str, admin: bool) -> oncelink::web::identity::Account {
     let password = desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap();
     let new = NewAccount {
         email: email.parse().unwrap(),

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::Findings;
 use crate::config::Settings;
 use crate::telemetry::chain;
-use crate::web::account::Account;
-use crate::web::accounts::Accounts;
+use crate::web::accounts::changes::Generations;
+use crate::web::accounts::store::Accounts;
 use crate::web::db::Database;
-use crate::web::generation::Generations;
+use crate::web::identity::Account;
 
 const SUBJECT: &str = "web.database";
 

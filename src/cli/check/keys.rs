@@ -9,7 +9,7 @@ use crate::cli::ring;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::token::SharedSecret;
-use crate::web::signer;
+use crate::web::tokens::signer;
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
     let signs_here = may_enter && settings.keys_dir().is_dir();

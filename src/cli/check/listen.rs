@@ -8,7 +8,7 @@ use super::Findings;
 use crate::cli::open_files;
 use crate::config::Settings;
 use crate::token::KeyRing;
-use crate::web::signer::Signer;
+use crate::web::tokens::signer::Signer;
 
 /// How long the process that has the port may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -12,8 +12,8 @@ use crate::clock::Timestamp;
 use crate::config::{Resume, Settings};
 use crate::id::{FilePath, Jti};
 use crate::receipt::DeliveryState;
-use crate::web::accounts::from_column;
-use crate::web::links::key::LinkKey;
+use crate::web::accounts::store::from_column;
+use crate::web::tokens::link_key::LinkKey;
 
 /// Maximum number of tokens of one visitor that are looked at, the newest first.
 const MAX_LOOKED_AT: i64 = 2_000;

@@ -6,11 +6,12 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::web::accounts::to_column;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::accounts::store::to_column;
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
+use crate::web::identity::passwords::StoredPassword;
 use crate::web::links::terms::Terms;
 use crate::web::links::{Link, LinkError, Links};
-use crate::web::passwords::StoredPassword;
 
 /// What becomes of a link's password.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::files::{EntryKind, Shares};
 use crate::id::FilePath;
-use crate::web::folding::{Query, fold, natural};
-use crate::web::rights::Readable;
+use crate::web::shares::folding::{Query, fold, natural};
+use crate::web::shares::rights::Readable;
 
 /// Files on a page.
 const PER_PAGE: usize = 1_000;

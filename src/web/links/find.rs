@@ -6,11 +6,11 @@ use sqlx::any::AnyRow;
 use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::secret::Secret;
-use crate::web::account::{AccountId, Email};
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::store::{from_column, to_column};
 use crate::web::db::QueryError;
+use crate::web::identity::passwords::StoredPassword;
+use crate::web::identity::{AccountId, Email};
 use crate::web::links::{Link, Links, Notify, Recipient, code_digest};
-use crate::web::passwords::StoredPassword;
 
 /// A link in its owner's list.
 #[derive(Clone, Debug)]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::files::{EntryKind, Shares};
 use crate::human;
-use crate::web::account::Account;
+use crate::web::identity::Account;
 use crate::web::links::Link;
-use crate::web::links::contents::{self, Contents, View};
+use crate::web::links::contents;
+use crate::web::links::contents::{Contents, View};
 use crate::web::mail::letters::Listing;
 use crate::web::mail::wording::{LISTED, Named};
-use crate::web::rights::{Readable, Rights};
+use crate::web::shares::rights::{Readable, Rights};
 
 /// A listing serves the letters of one link that leave within this time: a folder is not walked through once
 /// for each of a thousand recipients.

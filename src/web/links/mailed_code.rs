@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::Secret;
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::store::{from_column, to_column};
 use crate::web::db::QueryError;
 use crate::web::links::{LinkError, Links, Recipient};
 use crate::web::mail::queue::State;

@@ -9,16 +9,18 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
-use crate::web::account::Email;
-use crate::web::accounts::from_column;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::accounts::store::from_column;
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
 use crate::web::db::QueryError;
+use crate::web::forms::sent as sent_forms;
+use crate::web::forms::sent::SentForm;
+use crate::web::http::flash::Note;
+use crate::web::identity::Email;
 use crate::web::links::{Link, LinkError, Links, Recipient, Standing};
 use crate::web::mail::queue::{BOUNCED, State};
 use crate::web::mail::verdict::Fault;
 use crate::web::mail::{Details, Kind, NewMail};
-use crate::web::note::Note;
-use crate::web::sent_forms::{self, SentForm};
 
 /// A mail that arrived, as far as anybody knows, can be sent again after this time.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -108,7 +110,7 @@ impl Links {
     }
 
     /// Queues the mail that brings a recipient the link, in the transaction of what it belongs to.
-    pub(super) async fn queue_mail(
+    pub(crate) async fn queue_mail(
         &self,
         transaction: &mut Transaction<'static, Any>,
         recipient: &str,

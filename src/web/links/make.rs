@@ -8,14 +8,16 @@ use sqlx::{Any, Transaction};
 use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::secret::Secret;
-use crate::web::account::{Account, Email};
-use crate::web::accounts::to_column;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::accounts::store::to_column;
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
+use crate::web::forms::sent as sent_forms;
+use crate::web::forms::sent::SentForm;
+use crate::web::http::flash::Note;
+use crate::web::identity::passwords::StoredPassword;
+use crate::web::identity::{Account, Email};
 use crate::web::links::terms::Terms;
 use crate::web::links::{LinkError, Links, code_digest};
-use crate::web::note::Note;
-use crate::web::passwords::StoredPassword;
-use crate::web::sent_forms::{self, SentForm};
 
 /// Most recipients that one account names within a day: more is a mailing list, or abuse.
 pub const NAMED_PER_DAY: i64 = 2_000;

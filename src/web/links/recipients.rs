@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use percent_encoding::percent_decode_str;
 
 use crate::human;
-use crate::web::account::{Email, InvalidEmail};
+use crate::web::identity::{Email, InvalidEmail};
 
 /// Maximum number of recipients of one link.
 pub const RECIPIENTS_MAX: usize = 1_000;

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::account::Email;
+use crate::web::identity::Email;
+use crate::web::identity::passwords::{Password, WeakPassword};
 use crate::web::links::{Notify, moment, recipients};
-use crate::web::passwords::{Password, WeakPassword};
 
 /// Most characters of a title …
 pub const MAX_TITLE: usize = 200;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use crate::clock::Timestamp;
-use crate::web::accounts::to_column;
+use crate::web::accounts::store::to_column;
 use crate::web::db::{Database, QueryError};
 
 /// Recipients whose views are counted between two rounds; those of others are not.
@@ -28,7 +28,7 @@ pub struct Views(Arc<DashMap<String, Seen>>);
 
 impl Views {
     /// Counts a view of a recipient's page.
-    pub(super) fn count(&self, recipient: &str, now: Timestamp) {
+    pub(crate) fn count(&self, recipient: &str, now: Timestamp) {
         if let Some(mut seen) = self.0.get_mut(recipient) {
             seen.views = seen.views.saturating_add(1);
             seen.last_at = seen.last_at.max(now);

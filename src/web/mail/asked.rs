@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client_address::network_of;
 use crate::clock::Timestamp;
-use crate::web::device;
+use crate::web::identity::device;
 use crate::web::sessions::Place;
 
 /// From where something was asked for. Holds nothing of the client's own words: the browser is one of a few

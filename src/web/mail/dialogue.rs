@@ -42,7 +42,7 @@ impl Default for Limits {
 
 /// Whether a connection is encrypted.
 #[derive(Clone)]
-pub(super) enum Security {
+pub(crate) enum Security {
     /// TLS from the first byte (`smtps://`).
     Wrapped(TlsParameters),
     /// STARTTLS, or no mail.
@@ -55,12 +55,12 @@ pub(super) enum Security {
 
 /// Where the server is, and how to talk to it.
 #[derive(Clone)]
-pub(super) struct Endpoint {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) security: Security,
-    pub(super) own_name: ClientId,
-    pub(super) limits: Limits,
+pub(crate) struct Endpoint {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) security: Security,
+    pub(crate) own_name: ClientId,
+    pub(crate) limits: Limits,
 }
 
 /// A step failed.
@@ -74,7 +74,7 @@ pub struct DialogueError {
     /// What the server said, or what went wrong on the way to it; never what was sent.
     pub problem: String,
     /// Whether the connection may be used for another mail.
-    pub(super) is_reusable: bool,
+    pub(crate) is_reusable: bool,
 }
 
 impl DialogueError {
@@ -93,7 +93,7 @@ impl DialogueError {
         DialogueError { step, fault, problem, is_reusable: code.is_some_and(|code| code != 421) }
     }
 
-    pub(super) fn new(step: Step, fault: Fault, problem: impl Into<String>) -> DialogueError {
+    pub(crate) fn new(step: Step, fault: Fault, problem: impl Into<String>) -> DialogueError {
         DialogueError { step, fault, problem: problem.into(), is_reusable: false }
     }
 
@@ -130,16 +130,16 @@ fn deepest(error: &SmtpError) -> String {
 }
 
 /// An open connection, greeted, encrypted as wished and logged in.
-pub(super) struct Dialogue {
+pub(crate) struct Dialogue {
     connection: AsyncSmtpConnection,
     limits: Limits,
     /// Mails that went over it.
-    pub(super) mails: u32,
+    pub(crate) mails: u32,
 }
 
 impl Dialogue {
     /// Connects, greets, starts TLS and logs in.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         endpoint: &Endpoint,
         credentials: Option<&Credentials>,
     ) -> Result<Dialogue, DialogueError> {
@@ -180,13 +180,13 @@ impl Dialogue {
     }
 
     /// Whether the connection is encrypted.
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         self.connection.is_encrypted()
     }
 
     /// Hands one mail over and returns what the server said. After an error the dialogue may go on only
     /// if that says so, after [`Dialogue::reset`].
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         sender: &Address,
         recipient: &Address,
@@ -219,13 +219,13 @@ impl Dialogue {
     }
 
     /// Lets the server forget a mail that was begun; false when the connection can't be used further.
-    pub(super) async fn reset(&mut self) -> bool {
+    pub(crate) async fn reset(&mut self) -> bool {
         let limit = self.limits.command.min(Duration::from_secs(30));
         within(Step::Connect, limit, self.connection.command(Rset)).await.is_ok()
     }
 
     /// Says goodbye, within a few seconds.
-    pub(super) async fn quit(mut self) {
+    pub(crate) async fn quit(mut self) {
         let _closed_either_way = tokio::time::timeout(Duration::from_secs(3), self.connection.quit()).await;
     }
 }

@@ -10,8 +10,8 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
 use crate::clock::Timestamp;
-use crate::web::account::Email;
-use crate::web::mail::address::{Undeliverable, deliverable};
+use crate::web::identity::Email;
+use crate::web::identity::address::{Undeliverable, deliverable};
 use crate::web::mail::letters::Rendered;
 
 /// Characters of a quoted name that stay on the line of their header.

@@ -7,10 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::Jti;
-use crate::web::account::{AccountId, Email};
+use crate::web::identity::{AccountId, Email};
 use crate::web::mail::asked::Asked;
 
-pub mod address;
 pub mod asked;
 pub mod bounce;
 pub mod breaker;

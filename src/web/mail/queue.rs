@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::{RandomError, Secret};
-use crate::web::account::Email;
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::store::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
-use crate::web::mail::address::ascii_domain;
+use crate::web::identity::Email;
+use crate::web::identity::address::ascii_domain;
 use crate::web::mail::stuck::Stuck;
 use crate::web::mail::verdict::Fault;
 use crate::web::mail::{Details, Kind, NewMail};
@@ -138,12 +138,12 @@ fn domain_of(recipient: &Email) -> String {
 /// The queue. Clones are the same queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    pub(super) db: Database,
+    pub(crate) db: Database,
     waiting: Arc<Notify>,
     /// Set when an administrator asks for an attempt.
     try_now: Arc<AtomicBool>,
     /// What needs help, as of the last look.
-    pub(super) stuck: Arc<Mutex<Stuck>>,
+    pub(crate) stuck: Arc<Mutex<Stuck>>,
 }
 
 impl Queue {
@@ -211,12 +211,12 @@ impl Queue {
     }
 
     /// Whether somebody asked for an attempt since the last call, however long the server's pause is.
-    pub(super) fn was_asked_to_try_now(&self) -> bool {
+    pub(crate) fn was_asked_to_try_now(&self) -> bool {
         self.try_now.swap(false, Ordering::Relaxed)
     }
 
     /// Ends when somebody calls [`Queue::wake`].
-    pub(super) async fn woken(&self) {
+    pub(crate) async fn woken(&self) {
         self.waiting.notified().await;
     }
 

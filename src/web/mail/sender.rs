@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
-use crate::web::account::Email;
 use crate::web::db::QueryError;
+use crate::web::identity::Email;
 use crate::web::mail::breaker::Breaker;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::message::{Envelope, MailHeaders};

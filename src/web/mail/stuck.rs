@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
-use crate::web::accounts::to_column;
+use crate::web::accounts::store::to_column;
 use crate::web::db::QueryError;
 use crate::web::mail::queue::Queue;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::secret::{RandomError, Secret};
-use crate::web::account::Email;
+use crate::web::identity::Email;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::message::{Envelope, MailHeaders, MessageError};
 use crate::web::mail::transport::{SendError, Transport, TransportError};

@@ -26,17 +26,17 @@ pub struct Named {
 }
 
 /// What somebody typed, on one line and without what would turn a terminal or a header around.
-pub(super) fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     isolated(&shortened(text, NAME_MAX))
 }
 
 /// A title on a line of its own.
-pub(super) fn title_line(title: &str) -> String {
+pub(crate) fn title_line(title: &str) -> String {
     isolated(&shortened(title, TITLE_MAX))
 }
 
 /// The name of a file; of a long one both ends, for the last letters say what it is.
-pub(super) fn file_line(name: &str) -> String {
+pub(crate) fn file_line(name: &str) -> String {
     const END: usize = 12;
     let name = human::name(name);
     let length = name.chars().count();
@@ -48,7 +48,7 @@ pub(super) fn file_line(name: &str) -> String {
 }
 
 /// The first few files, each on a line of its own, and how many more there are.
-pub(super) fn listed(files: &[Named]) -> Vec<String> {
+pub(crate) fn listed(files: &[Named]) -> Vec<String> {
     let mut lines: Vec<String> = files
         .iter()
         .take(LISTED)
@@ -65,12 +65,12 @@ pub(super) fn listed(files: &[Named]) -> Vec<String> {
 }
 
 /// What somebody typed on several lines, each without what would turn a terminal around.
-pub(super) fn note_lines(note: &str) -> Vec<String> {
+pub(crate) fn note_lines(note: &str) -> Vec<String> {
     note.trim().lines().map(|line| isolated(&human::name(line.replace('\t', " ").trim_end()))).collect()
 }
 
 /// The same for a terminal, marked as somebody else's words.
-pub(super) fn quoted(lines: &[String]) -> String {
+pub(crate) fn quoted(lines: &[String]) -> String {
     let mut quoted = Vec::new();
     for line in lines {
         let mut wrapped = Vec::new();
@@ -81,7 +81,7 @@ pub(super) fn quoted(lines: &[String]) -> String {
 }
 
 /// A letter as its template has it, with each paragraph on a line of its own, in lines that fit a terminal.
-pub(super) fn wrapped(text: &str) -> String {
+pub(crate) fn wrapped(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.trim().lines() {
         // What a letter does not say leaves no gap.

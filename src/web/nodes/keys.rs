@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use sqlx::{Any, Row, Transaction};
 
-use super::{Nodes, stored};
 use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
-use crate::web::accounts::{from_column, to_column};
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
 use crate::web::db::{Database, QueryError};
+use crate::web::nodes::{Nodes, stored};
 
 /// What an operator wanted of a node could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +55,7 @@ pub struct KeyedNode {
 }
 
 /// The names of all nodes with a key.
-pub(super) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError> {
+pub(crate) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError> {
     let names: Vec<String> = sqlx::query_scalar("SELECT name FROM node_keys WHERE removed_at IS NULL")
         .fetch_all(db.reader())
         .await?;
@@ -62,7 +63,7 @@ pub(super) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError>
 }
 
 /// Whose key has that digest.
-pub(super) async fn name_of(db: &Database, digest: &str) -> Result<Option<String>, QueryError> {
+pub(crate) async fn name_of(db: &Database, digest: &str) -> Result<Option<String>, QueryError> {
     Ok(sqlx::query_scalar("SELECT name FROM node_keys WHERE digest = $1 AND removed_at IS NULL")
         .bind(digest)
         .fetch_optional(db.reader())
@@ -70,7 +71,7 @@ pub(super) async fn name_of(db: &Database, digest: &str) -> Result<Option<String
 }
 
 /// The digest of a node's key.
-pub(super) async fn digest_of(db: &Database, name: &str) -> Result<Option<String>, QueryError> {
+pub(crate) async fn digest_of(db: &Database, name: &str) -> Result<Option<String>, QueryError> {
     Ok(sqlx::query_scalar("SELECT digest FROM node_keys WHERE name = $1 AND removed_at IS NULL")
         .bind(name)
         .fetch_optional(db.reader())

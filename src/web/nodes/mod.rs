@@ -4,10 +4,6 @@
 //! Addresses stand in the settings, keys in the database: only their digests, and only where there are
 //! several nodes. The one of `[download]` shows the key in `keys/node-key`.
 
-pub mod keys;
-pub mod over_http;
-pub mod watch;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +14,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::config::{NodeSettings, Settings};
 use crate::secret::{Digest, Secret};
 use crate::web::db::{Database, QueryError};
-use crate::web::receipts::node_key::NodeKey;
+use crate::web::nodes::node_key::NodeKey;
+
+pub mod keys;
+pub mod node_key;
+pub mod over_http;
+pub mod ready;
+pub mod watch;
 
 /// The download services. Clones are the same.
 #[derive(Clone)]

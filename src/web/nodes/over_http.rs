@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::receipt::PROOF_HEADER;
 use crate::secret::Digest;
-use crate::web::issue::{IssueError, Issuer};
 use crate::web::revocations::{RevokeError, RevokeTokens};
+use crate::web::tokens::issuer::{IssueError, Issuer};
 
 /// How long a node may take to put revocations on record …
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Nodes;
-use super::over_http::{OverHttp, Trouble};
 use crate::clock::Timestamp;
 use crate::config::NodeSettings;
 use crate::web::db::QueryError;
-use crate::web::issue::Issuer;
+use crate::web::nodes::Nodes;
+use crate::web::nodes::over_http::{OverHttp, Trouble};
+use crate::web::tokens::issuer::Issuer;
 
 /// How old an answer may be.
 const TRUSTED_FOR: Duration = Duration::from_secs(2);

@@ -4,12 +4,13 @@
 
 use sqlx::Row;
 
-use super::{RestoredError, Standings, Within, with_branches};
 use crate::clock::Timestamp;
 use crate::standing::Standing;
-use crate::web::accounts::{from_column, to_column};
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
 use crate::web::db::{Database, QueryError};
+use crate::web::restored::{RestoredError, Standings, Within, with_branches};
 
 /// Further than any process can have counted changes of accounts since the backup: so each of them finds
 /// that it missed some, and trusts nothing that it cached.
@@ -25,7 +26,7 @@ struct Ended {
 impl Standings {
     /// Ends what may not go on, and begins a new epoch. Without `remembered` it was put back for sure.
     /// Returns whether this call did it: of several processes that notice it, one does.
-    pub(super) async fn act(&self, remembered: Option<&Standing>) -> Result<bool, RestoredError> {
+    pub(crate) async fn act(&self, remembered: Option<&Standing>) -> Result<bool, RestoredError> {
         let now = self.clock.now();
         let mut transaction = self.db.begin().await?;
         sqlx::query("UPDATE database_standing SET epoch = epoch").execute(&mut *transaction).await?;

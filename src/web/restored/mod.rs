@@ -17,16 +17,17 @@ use crate::secret::{RandomError, Secret};
 use crate::standing::{BRANCHES, Branch, Memory, Standing};
 use crate::telemetry::chain;
 use crate::used_tokens::{StoreError, UsedTokens};
-use crate::web::accounts::from_column;
+use crate::web::accounts::store::from_column;
 use crate::web::db::{Database, QueryError};
-use crate::web::issued::Issued;
-use crate::web::links::key::LinkKey;
+use crate::web::revocations::issued::Issued;
+use crate::web::tokens::link_key::LinkKey;
+
+pub(super) use crate::web::restored::acting::end_sessions;
+pub use crate::web::restored::acting::resume_all;
 
 mod acting;
 mod stores;
-
-pub(super) use self::acting::end_sessions;
-pub use self::acting::resume_all;
+pub mod time_reset;
 
 /// The file in the database's folder that says that `oncelink restore` put it there.
 pub const RESTORED_MARK: &str = "restored";

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use super::{RestoredError, Standings, standing_of};
 use crate::clock::Timestamp;
 use crate::standing::Standing;
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::restored::{RestoredError, Standings, standing_of};
 
 /// A standing that only moved on is put down this seldom: each time is a write to the disk.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(60);

@@ -26,8 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// One node's revocations.
-pub(super) struct Lane {
-    pub(super) node: NodeSettings,
+pub(crate) struct Lane {
+    pub(crate) node: NodeSettings,
     way: OnceLock<Arc<dyn RevokeTokens>>,
     /// Something was marked in this process.
     marked: Notify,
@@ -38,7 +38,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(node: NodeSettings) -> Lane {
+    pub(crate) fn new(node: NodeSettings) -> Lane {
         Lane {
             node,
             way: OnceLock::new(),
@@ -48,28 +48,28 @@ impl Lane {
         }
     }
 
-    pub(super) fn tell_by(&self, to: Arc<dyn RevokeTokens>) {
+    pub(crate) fn tell_by(&self, to: Arc<dyn RevokeTokens>) {
         let _only_the_first_counts = self.way.set(to);
     }
 
-    pub(super) fn has_way(&self) -> bool {
+    pub(crate) fn has_way(&self) -> bool {
         self.way.get().is_some()
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.marked.notify_one();
     }
 
-    pub(super) fn found(&self) {
+    pub(crate) fn found(&self) {
         self.found.notify_one();
     }
 
-    pub(super) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// How many wait for this node.
-    pub(super) async fn waiting(&self, db: &Database) -> Result<i64, QueryError> {
+    pub(crate) async fn waiting(&self, db: &Database) -> Result<i64, QueryError> {
         Ok(sqlx::query_scalar("SELECT COUNT(*) FROM revocations WHERE node = $1")
             .bind(&self.node.public_url)
             .fetch_one(db.reader())
@@ -77,7 +77,7 @@ impl Lane {
     }
 
     /// Delivers all that waits, and returns how many that were.
-    pub(super) async fn deliver(&self, db: &Database, now: Timestamp) -> Result<usize, RevokeError> {
+    pub(crate) async fn deliver(&self, db: &Database, now: Timestamp) -> Result<usize, RevokeError> {
         let Some(to) = self.way.get() else { return Ok(0) };
         let mut delivered = 0;
         loop {
@@ -109,7 +109,7 @@ impl Lane {
     }
 
     /// Delivers what is marked, for ever.
-    pub(super) async fn run(&self, db: &Database, now: impl Fn() -> Timestamp) {
+    pub(crate) async fn run(&self, db: &Database, now: impl Fn() -> Timestamp) {
         let mut pause: Option<Duration> = None;
         loop {
             match pause {

@@ -2,8 +2,6 @@
 //! once for each node that may know the token, until that node has it on record: nothing is lost when a
 //! node is down, or when this process ends, and a node that is down keeps nobody else waiting.
 
-mod lane;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,12 +11,15 @@ use sqlx::Row;
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
-use crate::web::accounts::to_column;
+use crate::web::accounts::store::to_column;
 use crate::web::db::{Database, QueryError};
-use crate::web::issue::{IssueError, Issuer};
 use crate::web::nodes::Nodes;
 use crate::web::nodes::over_http::OverHttp;
 use crate::web::revocations::lane::Lane;
+use crate::web::tokens::issuer::{IssueError, Issuer};
+
+pub mod issued;
+mod lane;
 
 /// How often what waits is looked for where nobody calls: another process may have marked it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 
 /// A counter that is left alone for so long begins again.
-pub(super) const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
+pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// It comes too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct TooEarly {
 }
 
 /// What a table of counters must know of one.
-pub(super) trait Aged {
+pub(crate) trait Aged {
     /// When it was counted last; of two, the older one is worth less.
     fn last_at(&self) -> Timestamp;
 
@@ -26,23 +26,23 @@ pub(super) trait Aged {
 
 /// How waits grow.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     /// Attempts that don't have to wait.
-    pub(super) free: u32,
+    pub(crate) free: u32,
     /// The longest wait.
-    pub(super) longest: Duration,
+    pub(crate) longest: Duration,
 }
 
 /// Counts attempts: after the free ones, each has to wait longer than the one before.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counter {
-    pub(super) attempts: u32,
-    pub(super) next_at: Timestamp,
-    pub(super) last_at: Timestamp,
+pub(crate) struct Counter {
+    pub(crate) attempts: u32,
+    pub(crate) next_at: Timestamp,
+    pub(crate) last_at: Timestamp,
 }
 
 impl Counter {
-    pub(super) fn count(&mut self, rule: Rule, now: Timestamp) -> Result<(), TooEarly> {
+    pub(crate) fn count(&mut self, rule: Rule, now: Timestamp) -> Result<(), TooEarly> {
         if self.is_over(now) {
             *self = Counter::default();
         }
@@ -71,22 +71,22 @@ impl Aged for Counter {
 
 /// So many in so long; 0 = no limit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
-    pub(super) count: u32,
-    pub(super) per: Duration,
+pub(crate) struct Allowance {
+    pub(crate) count: u32,
+    pub(crate) per: Duration,
 }
 
 impl Allowance {
-    pub(super) const fn per_minute(count: u32) -> Allowance {
+    pub(crate) const fn per_minute(count: u32) -> Allowance {
         Allowance { count, per: Duration::from_secs(60) }
     }
 
-    pub(super) const fn per_hour(count: u32) -> Allowance {
+    pub(crate) const fn per_hour(count: u32) -> Allowance {
         Allowance { count, per: FORGET_AFTER }
     }
 
     /// The same, times `factor`.
-    pub(super) const fn times(self, factor: u32) -> Allowance {
+    pub(crate) const fn times(self, factor: u32) -> Allowance {
         Allowance { count: self.count.saturating_mul(factor), per: self.per }
     }
 }
@@ -94,14 +94,14 @@ impl Allowance {
 /// What is left of an allowance. It comes back evenly: each use is made up for after its share of the
 /// time, so there is no moment at which all of it is there again at once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// When all of it will be there again, in milliseconds.
     full_at: u64,
 }
 
 impl Bucket {
     /// Takes `uses` of them, or says how long to wait; then nothing is taken.
-    pub(super) fn take(&mut self, uses: u32, allowance: Allowance, now: Timestamp) -> Result<(), TooEarly> {
+    pub(crate) fn take(&mut self, uses: u32, allowance: Allowance, now: Timestamp) -> Result<(), TooEarly> {
         if allowance.count == 0 {
             return Ok(());
         }

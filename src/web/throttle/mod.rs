@@ -12,7 +12,7 @@ use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
 use crate::config::LinkSettings;
 use crate::secret::Digest;
-use crate::web::account::{AccountId, Email};
+use crate::web::identity::{AccountId, Email};
 pub use crate::web::throttle::counter::TooEarly;
 use crate::web::throttle::counter::{Aged, Allowance, Bucket, Counter, Rule};
 use crate::web::throttle::table::Table;

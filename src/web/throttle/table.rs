@@ -4,14 +4,14 @@ use std::hash::Hash;
 
 use dashmap::DashMap;
 
-use super::counter::Aged;
 use crate::clock::Timestamp;
+use crate::web::throttle::counter::Aged;
 
 /// Maximum number of counters of each kind in memory.
 const ENTRIES_MAX: usize = 100_000;
 
 /// A table of counters.
-pub(super) struct Table<K: Eq + Hash, V> {
+pub(crate) struct Table<K: Eq + Hash, V> {
     entries: DashMap<K, V>,
     most: usize,
 }
@@ -24,33 +24,33 @@ impl<K: Eq + Hash, V> Default for Table<K, V> {
 
 impl<K: Eq + Hash, V: Aged + Default> Table<K, V> {
     /// Does something with the counter of `key`, which begins at nothing.
-    pub(super) fn with<R>(&self, key: K, now: Timestamp, work: impl FnOnce(&mut V) -> R) -> R {
+    pub(crate) fn with<R>(&self, key: K, now: Timestamp, work: impl FnOnce(&mut V) -> R) -> R {
         self.make_room(now);
         work(&mut self.entries.entry(key).or_default())
     }
 
     /// Does something with the counter of `key`, if there is one.
-    pub(super) fn change(&self, key: &K, work: impl FnOnce(&mut V)) {
+    pub(crate) fn change(&self, key: &K, work: impl FnOnce(&mut V)) {
         if let Some(mut value) = self.entries.get_mut(key) {
             work(&mut value);
         }
     }
 
-    pub(super) fn remove(&self, key: &K) {
+    pub(crate) fn remove(&self, key: &K) {
         self.entries.remove(key);
     }
 
-    pub(super) fn contains(&self, key: &K, now: Timestamp) -> bool {
+    pub(crate) fn contains(&self, key: &K, now: Timestamp) -> bool {
         self.entries.get(key).is_some_and(|value| !value.is_over(now))
     }
 
     /// Forgets what has no effect any more.
-    pub(super) fn prune(&self, now: Timestamp) {
+    pub(crate) fn prune(&self, now: Timestamp) {
         self.entries.retain(|_, value| !value.is_over(now));
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 

@@ -6,8 +6,9 @@ use crate::clock::Timestamp;
 use crate::files::staging::Staged;
 use crate::files::write::WriteError;
 use crate::id::FilePath;
-use crate::web::audit::{self, Deed};
-use crate::web::storage::{StorageError, on_disk};
+use crate::web::audit;
+use crate::web::audit::Deed;
+use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, quota, rows};
 
 /// How often another name is tried when one is taken between looking and taking.
@@ -21,7 +22,7 @@ impl Uploads {
     ///
     /// # Errors
     /// [`StorageError::Busy`] while somebody writes to it. After any failure it is as whole as before.
-    pub(super) async fn finish(&self, upload: &Upload, now: Timestamp) -> Result<Upload, StorageError> {
+    pub(crate) async fn finish(&self, upload: &Upload, now: Timestamp) -> Result<Upload, StorageError> {
         let _turn = self.turns.take(&upload.id).await?;
         let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
         match on_disk(move || shares.staged(&share, id.as_str())).await {
@@ -39,7 +40,7 @@ impl Uploads {
     }
 
     /// The same for an upload whose file is held.
-    pub(super) async fn finish_held(
+    pub(crate) async fn finish_held(
         &self,
         upload: &Upload,
         file: Staged,
@@ -50,7 +51,7 @@ impl Uploads {
         let mut hashing = self.hashing.remove(&upload.id).map(|(_, hashing)| hashing).unwrap_or_default();
         let (file, hashing, version) = on_disk(move || {
             if hashing.upto() > size {
-                hashing = super::digests::Hashing::default();
+                hashing = crate::web::shares::digests::Hashing::default();
             }
             hashing.catch_up(&file, size)?;
             file.sync()?;
@@ -92,7 +93,7 @@ impl Uploads {
 
     /// An upload whose file is not where uploads are: it stands under its name already, if the process
     /// ended in between, or it is gone.
-    pub(super) async fn settle(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
+    pub(crate) async fn settle(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
         if self.is_published(&upload).await {
             return self.done(upload, now).await;
         }
@@ -101,7 +102,7 @@ impl Uploads {
     }
 
     /// Whether the file stands under the name that it was about to get.
-    pub(super) async fn is_published(&self, upload: &Upload) -> bool {
+    pub(crate) async fn is_published(&self, upload: &Upload) -> bool {
         match (upload.stage, upload.path.clone(), upload.version.clone()) {
             (Stage::Publishing, Some(path), Some(version)) => {
                 let shares = self.shares.clone();

@@ -11,9 +11,9 @@ use sqlx::Row;
 
 use crate::clock::Timestamp;
 use crate::files::{FileError, Shares};
-use crate::web::account::AccountId;
 use crate::web::db::Database;
-use crate::web::storage::{StorageError, on_disk};
+use crate::web::identity::AccountId;
+use crate::web::shares::error::{StorageError, on_disk};
 
 /// For so long a look holds.
 const LOOK_HOLDS: Duration = Duration::from_secs(60);
@@ -39,18 +39,18 @@ struct Look {
 
 /// Looks for files that are gone. Clones share what they remember.
 #[derive(Clone)]
-pub(super) struct Gone {
+pub(crate) struct Gone {
     shares: Shares,
     looks: Arc<DashMap<(String, String), Look>>,
 }
 
 impl Gone {
-    pub(super) fn new(shares: Shares) -> Gone {
+    pub(crate) fn new(shares: Shares) -> Gone {
         Gone { shares, looks: Arc::default() }
     }
 
     /// Forgets the digests of files of the account or share that are gone; returns whether any was.
-    pub(super) async fn forget(
+    pub(crate) async fn forget(
         &self,
         db: &Database,
         account: &AccountId,

@@ -15,10 +15,11 @@ use crate::clock::Timestamp;
 use crate::files::Shares;
 use crate::files::staging::Staged;
 use crate::files::write::WriteError;
-use crate::web::storage::{StorageError, on_disk};
+use crate::web::shares::digests::Hashing;
+use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
-use crate::web::uploads::digests::Hashing;
-use crate::web::uploads::quota::{self, Limit};
+use crate::web::uploads::quota;
+use crate::web::uploads::quota::Limit;
 use crate::web::uploads::turn::Turn;
 use crate::web::uploads::{Upload, Uploads, rows};
 

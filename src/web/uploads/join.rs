@@ -4,10 +4,10 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::files::write::WriteError;
-use crate::web::account::AccountId;
 use crate::web::audit::Actor;
-use crate::web::storage::{StorageError, on_disk};
-use crate::web::uploads::digests::Hashing;
+use crate::web::identity::AccountId;
+use crate::web::shares::digests::Hashing;
+use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::quota::Wanted;
 use crate::web::uploads::{NewUpload, Purpose, Stage, Upload, Uploads, rows};

@@ -9,9 +9,9 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::files::Shares;
-use crate::web::account::AccountId;
 use crate::web::db::{Database, QueryError};
-use crate::web::storage::{StorageError, on_disk};
+use crate::web::identity::AccountId;
+use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::gone::Gone;
 use crate::web::uploads::rows::{bytes_from_column, bytes_to_column};
 
@@ -26,9 +26,9 @@ const ENTRIES_MIN: u64 = 1_000;
 
 /// The limits. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Quotas {
+pub(crate) struct Quotas {
     /// Most bytes of one file; 0 = no limit.
-    pub(super) file_max: u64,
+    pub(crate) file_max: u64,
     account: u64,
     by_share: Arc<BTreeMap<String, u64>>,
     shares: Shares,
@@ -37,16 +37,16 @@ pub(super) struct Quotas {
 
 /// What somebody wants to put where.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) account: &'a AccountId,
-    pub(super) share: &'a str,
+pub(crate) struct Wanted<'a> {
+    pub(crate) account: &'a AccountId,
+    pub(crate) share: &'a str,
     /// Bytes; 0 where they are not known yet.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// What the disk says, looked at before the database is taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     free: u64,
     /// What uploads on their way have brought so far.
     arrived: u64,
@@ -61,7 +61,7 @@ struct Taken {
 }
 
 impl Quotas {
-    pub(super) fn new(settings: &Settings, shares: Shares) -> Quotas {
+    pub(crate) fn new(settings: &Settings, shares: Shares) -> Quotas {
         let by_share = settings.shares.iter().map(|share| (share.name.clone(), share.quota)).collect();
         Quotas {
             file_max: settings.web.upload_max,
@@ -73,7 +73,7 @@ impl Quotas {
     }
 
     /// What the disk of a share says.
-    pub(super) async fn disk(&self, share: &str) -> Result<Disk, StorageError> {
+    pub(crate) async fn disk(&self, share: &str) -> Result<Disk, StorageError> {
         let (shares, share) = (self.shares.clone(), share.to_owned());
         on_disk(move || {
             let (free, arrived) = (shares.room(&share)?.free, shares.staged_bytes(&share)?);
@@ -84,7 +84,7 @@ impl Quotas {
 
     /// Refuses what the quotas have no room for, before the database is taken; what counts and is gone
     /// is forgotten first. Only [`Quotas::admit`] lets anything in.
-    pub(super) async fn look(
+    pub(crate) async fn look(
         &self,
         db: &Database,
         wanted: &Wanted<'_>,
@@ -109,7 +109,7 @@ impl Quotas {
     }
 
     /// Whether an account may begin one more upload, by how many it has not finished.
-    pub(super) async fn admit_one_more(
+    pub(crate) async fn admit_one_more(
         &self,
         transaction: &mut Transaction<'static, Any>,
         account: &AccountId,
@@ -125,7 +125,7 @@ impl Quotas {
 
     /// Lets an upload in, or says what is missing. Until the transaction's end no other gets in, so
     /// that two don't share the last room.
-    pub(super) async fn admit(
+    pub(crate) async fn admit(
         &self,
         transaction: &mut Transaction<'static, Any>,
         wanted: &Wanted<'_>,
@@ -169,10 +169,10 @@ impl Quotas {
     /// Sets room aside for a file of unknown size that is about to have `wanted` bytes, in place of what
     /// was set aside for it before; returns the length that it may reach now. That is less than what it
     /// wants where there is no more room.
-    pub(super) async fn set_aside(
+    pub(crate) async fn set_aside(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        upload: &super::Upload,
+        upload: &crate::web::uploads::Upload,
         wanted: u64,
     ) -> Result<Limit, StorageError> {
         lock(transaction).await?;
@@ -217,8 +217,8 @@ async fn left(
 
 /// What limits a file of unknown size.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    pub(super) bytes: u64,
+pub(crate) struct Limit {
+    pub(crate) bytes: u64,
     why: Why,
 }
 
@@ -231,7 +231,7 @@ enum Why {
 
 impl Limit {
     /// The size itself, where it is known.
-    pub(super) const fn exactly(bytes: u64) -> Limit {
+    pub(crate) const fn exactly(bytes: u64) -> Limit {
         Limit { bytes, why: Why::File }
     }
 
@@ -240,7 +240,7 @@ impl Limit {
     }
 
     /// What to say of a file that has more.
-    pub(super) const fn exceeded(self) -> StorageError {
+    pub(crate) const fn exceeded(self) -> StorageError {
         match self.why {
             Why::File => StorageError::TooLarge { max: self.bytes },
             Why::Account => StorageError::AccountQuota { left: self.bytes },
@@ -252,7 +252,7 @@ impl Limit {
 /// What an upload of unknown size counts for already.
 async fn received(
     transaction: &mut Transaction<'static, Any>,
-    upload: &super::Upload,
+    upload: &crate::web::uploads::Upload,
 ) -> Result<u64, StorageError> {
     let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
         .bind(upload.id.as_str())
@@ -262,9 +262,9 @@ async fn received(
 }
 
 /// What an upload of unknown size counts for from now on.
-pub(super) async fn set_received(
+pub(crate) async fn set_received(
     transaction: &mut Transaction<'static, Any>,
-    upload: &super::Upload,
+    upload: &crate::web::uploads::Upload,
     bytes: u64,
 ) -> Result<(), QueryError> {
     sqlx::query("UPDATE uploads SET received = $1 WHERE id = $2")
@@ -314,7 +314,7 @@ async fn announced(
 }
 
 /// Counts a finished file, in place of whatever stood at its path before.
-pub(super) async fn count(
+pub(crate) async fn count(
     transaction: &mut Transaction<'static, Any>,
     path: &str,
     share: &str,

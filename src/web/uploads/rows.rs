@@ -5,10 +5,10 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::files::name::FileName;
-use crate::web::account::AccountId;
-use crate::web::accounts::{from_column, to_column};
+use crate::web::accounts::store::{from_column, to_column};
 use crate::web::audit::Actor;
 use crate::web::db::{Database, QueryError};
+use crate::web::identity::AccountId;
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::{Stage, Upload};
 
@@ -16,16 +16,16 @@ const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat,
                        version, sha256, expires_at, who, address";
 
 /// A number of bytes for a BIGINT column.
-pub(super) fn bytes_to_column(bytes: u64) -> i64 {
+pub(crate) fn bytes_to_column(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// A number of bytes from a BIGINT column.
-pub(super) fn bytes_from_column(bytes: i64) -> u64 {
+pub(crate) fn bytes_from_column(bytes: i64) -> u64 {
     u64::try_from(bytes).unwrap_or(0)
 }
 
-pub(super) async fn insert(
+pub(crate) async fn insert(
     transaction: &mut Transaction<'static, Any>,
     upload: &Upload,
     now: Timestamp,
@@ -51,7 +51,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-pub(super) async fn find(db: &Database, id: &UploadId) -> Result<Option<Upload>, QueryError> {
+pub(crate) async fn find(db: &Database, id: &UploadId) -> Result<Option<Upload>, QueryError> {
     let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM uploads WHERE id = $1")))
         .bind(id.as_str())
         .fetch_optional(db.reader())
@@ -59,7 +59,7 @@ pub(super) async fn find(db: &Database, id: &UploadId) -> Result<Option<Upload>,
     Ok(row.as_ref().map(read).transpose()?.flatten())
 }
 
-pub(super) async fn of_account(db: &Database, account: &AccountId) -> Result<Vec<Upload>, QueryError> {
+pub(crate) async fn of_account(db: &Database, account: &AccountId) -> Result<Vec<Upload>, QueryError> {
     let query = format!("SELECT {COLUMNS} FROM uploads WHERE account = $1 ORDER BY created_at, id");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(account.as_str()).fetch_all(db.reader()).await?;
     let uploads = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -67,7 +67,7 @@ pub(super) async fn of_account(db: &Database, account: &AccountId) -> Result<Vec
 }
 
 /// Those whose time is over, at most `limit`.
-pub(super) async fn over(db: &Database, now: Timestamp, limit: i64) -> Result<Vec<Upload>, QueryError> {
+pub(crate) async fn over(db: &Database, now: Timestamp, limit: i64) -> Result<Vec<Upload>, QueryError> {
     let query = format!("SELECT {COLUMNS} FROM uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(to_column(now))
@@ -79,7 +79,7 @@ pub(super) async fn over(db: &Database, now: Timestamp, limit: i64) -> Result<Ve
 }
 
 /// Those that only lack their name, or the word that they have it; at most `limit`.
-pub(super) async fn unfinished(db: &Database, limit: i64) -> Result<Vec<Upload>, QueryError> {
+pub(crate) async fn unfinished(db: &Database, limit: i64) -> Result<Vec<Upload>, QueryError> {
     let query = format!(
         "SELECT {COLUMNS} FROM uploads WHERE state <> 'done' AND name <> '' AND size IS NOT NULL \
          ORDER BY state, RANDOM() LIMIT $1"
@@ -90,7 +90,7 @@ pub(super) async fn unfinished(db: &Database, limit: i64) -> Result<Vec<Upload>,
 }
 
 /// The ids of all uploads of a share.
-pub(super) async fn ids_in(db: &Database, share: &str) -> Result<Vec<String>, QueryError> {
+pub(crate) async fn ids_in(db: &Database, share: &str) -> Result<Vec<String>, QueryError> {
     let ids = sqlx::query_scalar("SELECT id FROM uploads WHERE share = $1")
         .bind(share)
         .fetch_all(db.reader())
@@ -98,12 +98,12 @@ pub(super) async fn ids_in(db: &Database, share: &str) -> Result<Vec<String>, Qu
     Ok(ids)
 }
 
-pub(super) async fn delete(db: &Database, id: &UploadId) -> Result<(), QueryError> {
+pub(crate) async fn delete(db: &Database, id: &UploadId) -> Result<(), QueryError> {
     sqlx::query("DELETE FROM uploads WHERE id = $1").bind(id.as_str()).execute(db.writer()).await?;
     Ok(())
 }
 
-pub(super) async fn delete_in(
+pub(crate) async fn delete_in(
     transaction: &mut Transaction<'static, Any>,
     id: &UploadId,
 ) -> Result<(), QueryError> {
@@ -111,7 +111,7 @@ pub(super) async fn delete_in(
     Ok(())
 }
 
-pub(super) async fn set_size(
+pub(crate) async fn set_size(
     transaction: &mut Transaction<'static, Any>,
     id: &UploadId,
     size: u64,
@@ -126,7 +126,7 @@ pub(super) async fn set_size(
 
 /// Bytes came, or are about to: the upload is kept for longer, and those from `unchecked_from` on count
 /// only when that is taken back.
-pub(super) async fn touch(
+pub(crate) async fn touch(
     db: &Database,
     id: &UploadId,
     unchecked_from: Option<u64>,
@@ -142,7 +142,7 @@ pub(super) async fn touch(
 }
 
 /// The file is about to get this path: whoever comes after a crash must look there.
-pub(super) async fn publishing(
+pub(crate) async fn publishing(
     db: &Database,
     id: &UploadId,
     path: &str,
@@ -162,7 +162,7 @@ pub(super) async fn publishing(
 }
 
 /// The file stands under its name. Returns whether nobody has said so before.
-pub(super) async fn done(
+pub(crate) async fn done(
     transaction: &mut Transaction<'static, Any>,
     id: &UploadId,
     expires_at: Timestamp,

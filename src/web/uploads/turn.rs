@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::web::storage::StorageError;
+use crate::web::shares::error::StorageError;
 use crate::web::uploads::id::UploadId;
 
 /// Whoever gets no byte for so long lets go when somebody else asks.

@@ -36,8 +36,8 @@ use oncelink::id::{FilePath, Jti};
 use oncelink::server::{self, Role, Running};
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
-use oncelink::web::issue::{DownloadOrder, IssuedToken, Issuer};
-use oncelink::web::signer::Signer;
+use oncelink::web::tokens::issuer::{DownloadOrder, IssuedToken, Issuer};
+use oncelink::web::tokens::signer::Signer;
 use tempfile::TempDir;
 
 /// The moment at which tests with a manual clock begin.

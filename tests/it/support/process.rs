@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::id::{FilePath, Jti};
-use oncelink::web::issue::{DownloadOrder, Issuer};
-use oncelink::web::signer::Signer;
+use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
+use oncelink::web::tokens::signer::Signer;
 use tempfile::TempDir;
 
 /// The program under test.

@@ -1,0 +1,242 @@
+//! What a queued mail says, decided when it is sent: by then an account may be active, disabled or
+//! gone, and whoever asked learnt nothing of it. Links are made here, so that their time begins now.
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::web::accounts::store::Accounts;
+use crate::web::deliveries::Receipts;
+use crate::web::identity::{Account, AccountId, Email, Stage};
+use crate::web::links::listing::Listings;
+use crate::web::links::{Links, Standing};
+use crate::web::mail::Kind;
+use crate::web::mail::letters::{Letter, Listing};
+use crate::web::mail::message::MailHeaders;
+use crate::web::mail::queue::Queued;
+use crate::web::mail::sender::{Addressed, Compose, ComposeError};
+use crate::web::membership::action_links::{Actions, Purpose};
+use crate::web::membership::notices::Notices;
+use crate::web::membership::self_service::SelfService;
+
+/// Turns queued mails into letters.
+pub struct Correspondent {
+    /// Accounts.
+    pub accounts: Accounts,
+    /// Links.
+    pub actions: Actions,
+    /// Addresses that wait for their confirmation.
+    pub self_service: SelfService,
+    /// What was delivered.
+    pub receipts: Receipts,
+    /// Links that people make for others.
+    pub links: Links,
+    /// What these are on.
+    pub listings: Listings,
+    /// Who wants which notices.
+    pub notices: Notices,
+    /// Where people reach the app, without a trailing slash.
+    pub public_url: String,
+}
+
+#[async_trait]
+impl Compose for Correspondent {
+    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+        let page = |path: &str| format!("{}{path}", self.public_url);
+        let details = &mail.details;
+        let name = details.name.clone().unwrap_or_default();
+        let as_queued = |letter| Some(Addressed::new(mail.recipient.clone(), letter));
+        Ok(match mail.kind {
+            Kind::SignUp => match self.enabled(&mail.recipient).await? {
+                Some(account) if account.stage() == Stage::Active => {
+                    // It is the same mailbox: where somebody asks for an account, its owner can get into
+                    // the one that is there.
+                    let reset = self.actions.issue(Purpose::Reset, &account, "", mail.jti, now).await;
+                    let reset = reset.map_err(ComposeError::new)?;
+                    let name = account.name.as_str().to_owned();
+                    let letter = Letter::AlreadyRegistered {
+                        name,
+                        login: page("/login"),
+                        reset: reset.address,
+                        until: reset.until,
+                        asked: details.asked.clone(),
+                    };
+                    Some(Addressed::new(account.email, letter))
+                }
+                account => self.way_in(account, mail, now).await?,
+            },
+            Kind::Forgot => self.way_in(self.enabled(&mail.recipient).await?, mail, now).await?,
+            Kind::Invite => {
+                let account = self.enabled(&mail.recipient).await?;
+                let invited = account.filter(|account| account.stage() == Stage::Invited);
+                self.way_in(invited, mail, now).await?
+            }
+            Kind::ConfirmAddress => self.confirmation(mail, now).await?,
+            Kind::AddressChanged => {
+                let new_address = details.email.clone().unwrap_or_default();
+                let asked = details.asked.clone();
+                as_queued(Letter::AddressChanged { name, new_address, asked })
+            }
+            Kind::PasswordChanged => self.of_details(mail).await?.and_then(|account| {
+                let name = account.name.as_str().to_owned();
+                let asked = details.asked.clone();
+                as_queued(Letter::PasswordChanged { name, forgot: page("/forgot"), asked })
+            }),
+            Kind::Test => as_queued(Letter::Test),
+            Kind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
+            Kind::Taken => self.taken(mail).await?,
+            Kind::Link => self.link(mail, now).await?,
+            Kind::LinkCode => self.link_code(mail, now).await?,
+        })
+    }
+
+    async fn accepted(&self, mail: &Queued, now: Timestamp) -> Result<(), ComposeError> {
+        match (mail.kind, &mail.details.recipient) {
+            (Kind::LinkCode, Some(recipient)) => {
+                self.links.code_left(recipient, mail.jti, now).await.map_err(ComposeError::new)
+            }
+            (Kind::SignUp | Kind::Forgot | Kind::Invite | Kind::ConfirmAddress, _) => {
+                self.actions.left(mail.jti, now).await.map_err(ComposeError::new)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Correspondent {
+    async fn enabled(&self, email: &Email) -> Result<Option<Account>, ComposeError> {
+        let account = self.accounts.by_email(email).await.map_err(ComposeError::new)?;
+        Ok(account.filter(|account| !account.disabled))
+    }
+
+    async fn of_details(&self, mail: &Queued) -> Result<Option<Account>, ComposeError> {
+        let Some(id) = &mail.details.account else { return Ok(None) };
+        let account = self.accounts.by_id(&AccountId::from_store(id)).await.map_err(ComposeError::new)?;
+        Ok(account.filter(|account| !account.disabled))
+    }
+
+    /// What was taken through a link, told to who owns it still.
+    async fn taken(&self, mail: &Queued) -> Result<Option<Addressed>, ComposeError> {
+        let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        if self.notices.are_off(&account.id, mail.kind).await.map_err(ComposeError::new)? {
+            return Ok(None);
+        }
+        let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
+        let headers =
+            MailHeaders { thread: taken.as_ref().map(|taken| taken.link.clone()), ..MailHeaders::default() };
+        let unsubscribe = format!("{}{}", self.public_url, self.notices.path(&account.id, mail.kind));
+        let letter = taken.map(|taken| Letter::Taken {
+            name: account.name.as_str().to_owned(),
+            page: format!("{}/links/{}", self.public_url, taken.link),
+            title: taken.title,
+            file: taken.file,
+            recipient: taken.recipient,
+            at: taken.at,
+            address: taken.address,
+            more: downloads.saturating_sub(1),
+            unsubscribe: unsubscribe.clone(),
+        });
+        let headers = MailHeaders { unsubscribe: Some(unsubscribe), ..headers };
+        Ok(letter.map(|letter| Addressed { to: account.email, letter, headers }))
+    }
+
+    /// The link that its owner needs in order to get into the account, as far as it has come.
+    async fn way_in(
+        &self,
+        account: Option<Account>,
+        mail: &Queued,
+        now: Timestamp,
+    ) -> Result<Option<Addressed>, ComposeError> {
+        let Some(account) = account else { return Ok(None) };
+        let purpose = match account.stage() {
+            Stage::SignedUp => Purpose::Activate,
+            Stage::Invited => Purpose::Invite,
+            Stage::Active => Purpose::Reset,
+        };
+        let link = self.actions.issue(purpose, &account, "", mail.jti, now).await;
+        let link = link.map_err(ComposeError::new)?;
+        let (name, until) = (account.name.as_str().to_owned(), link.until);
+        let letter = match account.stage() {
+            // Nobody has shown yet that the mailbox is theirs: what somebody called themselves is not
+            // passed on to it.
+            Stage::SignedUp => Letter::Activate { link: link.address, until },
+            Stage::Invited => {
+                let by = mail.details.by.clone().unwrap_or_default();
+                Letter::Invite { name, by, link: link.address, until }
+            }
+            Stage::Active => {
+                let by = mail.details.by.clone().unwrap_or_default();
+                Letter::Reset { name, by, link: link.address, until, asked: mail.details.asked.clone() }
+            }
+        };
+        Ok(Some(Addressed::new(account.email, letter)))
+    }
+
+    /// Nothing is sent to an address that another account has: it could not be confirmed, and its
+    /// owner did not ask.
+    async fn confirmation(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+        let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        let wanted = self.self_service.requested_address(&account.id).await.map_err(ComposeError::new)?;
+        let Some(wanted) = wanted.filter(|wanted| wanted.key() == mail.recipient.key()) else {
+            return Ok(None);
+        };
+        let holder = self.accounts.by_email(&wanted).await.map_err(ComposeError::new)?;
+        if holder.is_some_and(|holder| holder.id != account.id) {
+            return Ok(None);
+        }
+        let link = self.actions.issue(Purpose::ConfirmAddress, &account, wanted.key(), mail.jti, now).await;
+        let link = link.map_err(ComposeError::new)?;
+        let letter = Letter::ConfirmAddress { link: link.address, until: link.until };
+        Ok(Some(Addressed::new(wanted, letter)))
+    }
+
+    /// Nothing is sent of a link that is over before its mail left.
+    async fn link(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+        let Some(id) = &mail.details.recipient else { return Ok(None) };
+        let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
+        let Some((link, recipient)) = found else { return Ok(None) };
+        if matches!(link.standing(now), Standing::Ended | Standing::Revoked) {
+            return Ok(None);
+        }
+        let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;
+        let Some(owner) = owner.filter(|owner| !owner.disabled) else { return Ok(None) };
+        let is_guarded = link.password.is_some() || link.mailed_code;
+        let files = match is_guarded {
+            true => Listing { is_several: link.files.len() > 1, ..Listing::default() },
+            false => self.listings.of(&link, &owner, now).await,
+        };
+        let letter = Letter::Link {
+            by: owner.name.as_str().to_owned(),
+            files,
+            address: self.links.address(&self.public_url, &recipient),
+            title: link.title,
+            note: link.note,
+            uses: link.uses,
+            until: link.ends_at,
+            asks_password: link.password.is_some(),
+            asks_code: link.mailed_code,
+        };
+        Ok(Some(Addressed {
+            to: mail.recipient.clone(),
+            letter,
+            headers: MailHeaders {
+                via: Some(owner.name.as_str().to_owned()),
+                reply_to: Some(owner.email),
+                thread: Some(link.id),
+                unsubscribe: None,
+            },
+        }))
+    }
+
+    async fn link_code(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+        let Some(id) = &mail.details.recipient else { return Ok(None) };
+        let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
+        let Some((link, recipient)) = found else { return Ok(None) };
+        let digits = self.links.mailed_digits(&recipient, mail.jti, now).await.map_err(ComposeError::new)?;
+        Ok(digits.map(|(code, until)| Addressed {
+            to: mail.recipient.clone(),
+            letter: Letter::LinkCode { title: link.title, code: code.reveal().to_owned(), until },
+            headers: MailHeaders { thread: Some(link.id), ..MailHeaders::default() },
+        }))
+    }
+}

@@ -1,0 +1,343 @@
+//! The web app's database: SQLite in a file of its own, or PostgreSQL. Opens it, brings its schema
+//! up to date, and says plainly what is wrong when that fails.
+//!
+//! Queries are written once for both engines (`sqlx::Any`, `$1` placeholders, BIGINT and TEXT).
+//! Where the two differ, the difference is here.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
+
+use crate::config::Settings;
+
+/// The steps that bring a database up to date. A step that was released is never edited.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "accounts", include_str!("../../../migrations/0001_accounts.sql")),
+    (2, "self-service", include_str!("../../../migrations/0002_self_service.sql")),
+    (3, "links", include_str!("../../../migrations/0003_links.sql")),
+    (4, "receipts", include_str!("../../../migrations/0004_receipts.sql")),
+    (5, "uploads", include_str!("../../../migrations/0005_uploads.sql")),
+    (7, "begun", include_str!("../../../migrations/0007_begun.sql")),
+    (8, "nodes", include_str!("../../../migrations/0008_nodes.sql")),
+    (9, "restored", include_str!("../../../migrations/0009_restored.sql")),
+    (10, "deeds", include_str!("../../../migrations/0010_deeds.sql")),
+    (12, "mail delivery", include_str!("../../../migrations/0012_mail_delivery.sql")),
+    (13, "action codes", include_str!("../../../migrations/0013_action_codes.sql")),
+    (15, "mail pages", include_str!("../../../migrations/0015_mail_pages.sql")),
+];
+
+/// How long a query waits for a connection, or for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every connection to SQLite begins with. Anything less than `synchronous = FULL` loses the
+/// last commits with the power in WAL mode.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA foreign_keys = ON;";
+
+/// SQLite files up to this size are checked for damage at start; larger ones take too long.
+const CHECKED_AT_START: u64 = 64 << 20;
+
+/// The database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Database {
+    engine: Engine,
+    reader: AnyPool,
+    writer: AnyPool,
+    /// How often somebody was about to write.
+    writes: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// The database cannot be used. The message says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The setting names no engine we know.
+    #[error("web.database is neither `sqlite` nor a postgres:// address")]
+    Address,
+    /// Its folder or file can't be made.
+    #[error("cannot create the account database {}; check that data_dir is writable", path.display())]
+    Create {
+        /// Folder or file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no database, or its content is torn.
+    #[error(
+        "the account database {} is damaged; put back a backup of it, or move it away (with its -wal and \
+         -shm files) to start without accounts",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file is there but can't be opened.
+    #[error(
+        "cannot open the account database {}; check who owns it and that the disk is not full",
+        path.display()
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server does not answer. The address is not shown, because it may hold a password.
+    #[error("cannot reach the PostgreSQL server that web.database names; check the address and that it runs")]
+    Connect(#[source] sqlx::Error),
+    /// A newer release has already changed the schema.
+    #[error("the account database was made by a newer release of oncelink (step {0}); start that one")]
+    Newer(i64),
+    /// A step of bringing it up to date failed.
+    #[error("cannot bring the account database up to date")]
+    Migrate(#[source] MigrateError),
+}
+
+/// A query failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the account database failed")]
+pub struct QueryError(#[from] sqlx::Error);
+
+impl Database {
+    /// Opens the database that the settings name, makes it if there is none, and brings it up to
+    /// date.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn open(settings: &Settings) -> Result<Database, DatabaseError> {
+        sqlx::any::install_default_drivers();
+        let address = settings.web.database.as_str();
+        if address == "sqlite" {
+            Database::sqlite(&settings.database_file()).await
+        } else if address.starts_with("postgres://") || address.starts_with("postgresql://") {
+            Database::postgres(address).await
+        } else {
+            Err(DatabaseError::Address)
+        }
+    }
+
+    /// The step up to which this release knows the schema.
+    pub fn newest_step() -> i64 {
+        MIGRATIONS.iter().map(|(step, ..)| *step).max().unwrap_or(0)
+    }
+
+    async fn sqlite(path: &Path) -> Result<Database, DatabaseError> {
+        let size =
+            create_private(path).map_err(|source| DatabaseError::Create { path: path.to_owned(), source })?;
+        let failed = |source: sqlx::Error| sqlite_failure(path, source);
+        let options = sqlite_options(path).map_err(failed)?;
+        // A pool would try again and again and say at last that it took too long; one connection
+        // says what is wrong.
+        let mut first = AnyConnection::connect_with(&options).await.map_err(failed)?;
+        first.execute(sqlx::raw_sql(PRAGMAS)).await.map_err(failed)?;
+        if size <= CHECKED_AT_START {
+            let found: String =
+                sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut first).await.map_err(failed)?;
+            if found != "ok" {
+                let source = sqlx::Error::Protocol(found);
+                return Err(DatabaseError::Damaged { path: path.to_owned(), source });
+            }
+        }
+        first.close().await.map_err(failed)?;
+        // SQLite has one writer at a time: one connection for writes means that those of this process
+        // queue up here, in order, instead of polling the file's lock.
+        let writer = sqlite_pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        let reader = sqlite_pool(4).connect_lazy_with(options);
+        let database = Database { engine: Engine::Sqlite, reader, writer, writes: Arc::default() };
+        database.migrate().await.map_err(|error| match error {
+            DatabaseError::Migrate(MigrateError::Execute(source)) => sqlite_failure(path, source),
+            other => other,
+        })?;
+        Ok(database)
+    }
+
+    async fn postgres(address: &str) -> Result<Database, DatabaseError> {
+        let options = address.parse::<AnyConnectOptions>().map_err(DatabaseError::Connect)?;
+        // For the sake of its error, as above.
+        let first = tokio::time::timeout(PATIENCE, AnyConnection::connect_with(&options)).await;
+        let first = first.map_err(|_| DatabaseError::Connect(sqlx::Error::PoolTimedOut))?;
+        first.map_err(DatabaseError::Connect)?.close().await.map_err(DatabaseError::Connect)?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // Whatever the server's default is: what was answered must not be lost.
+                    connection.execute("SET synchronous_commit = on").await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(DatabaseError::Connect)?;
+        let database =
+            Database { engine: Engine::Postgres, reader: pool.clone(), writer: pool, writes: Arc::default() };
+        database.migrate().await?;
+        Ok(database)
+    }
+
+    async fn migrate(&self) -> Result<(), DatabaseError> {
+        let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
+            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        };
+        let steps = MIGRATIONS.iter().map(step).collect();
+        Migrator::with_migrations(steps).run(&self.writer).await.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => DatabaseError::Newer(version),
+            other => DatabaseError::Migrate(other),
+        })
+    }
+
+    /// Where single statements that only read go.
+    pub const fn reader(&self) -> &AnyPool {
+        &self.reader
+    }
+
+    /// Where single statements that write go.
+    pub fn writer(&self) -> &AnyPool {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        &self.writer
+    }
+
+    /// How often somebody in this process was about to write. Where the number is the same, nothing was
+    /// written in between.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Where statements go that note what was written, and are no write themselves.
+    pub(super) const fn notes(&self) -> &AnyPool {
+        &self.writer
+    }
+
+    /// A transaction that is going to write. On SQLite it takes the write lock at once, because one
+    /// that reads first and writes later is refused when another wrote in between.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, QueryError> {
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        };
+        Ok(self.writer().begin_with(statement).await?)
+    }
+
+    /// Takes an account until the end of the transaction: anyone else who takes it waits. Returns whether
+    /// there is such an account and it may log in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lock_account(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &str,
+    ) -> Result<bool, QueryError> {
+        // SQLite has one writer, which this transaction is.
+        let query = match self.engine {
+            Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
+            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
+        };
+        let disabled: Option<i64> =
+            sqlx::query_scalar(query).bind(account).fetch_optional(&mut **transaction).await?;
+        Ok(disabled == Some(0))
+    }
+
+    /// Commits a transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer; nothing has changed then, or everything has.
+    pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
+        Ok(transaction.commit().await?)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ready(&self) -> Result<(), QueryError> {
+        sqlx::query("SELECT 1").fetch_one(&self.reader).await?;
+        Ok(())
+    }
+
+    /// Ends all connections, after what is under way.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// What `LIKE … ESCAPE '!'` finds `words` with, wherever they stand. `LOWER` knows the letters of
+/// ASCII alone on some databases, so compare lower case with lower case, and what is there with what
+/// was typed.
+pub(super) fn pattern(words: &str) -> String {
+    let mut pattern = String::from("%");
+    // PostgreSQL fails at a NUL, and nothing that is stored has one.
+    for letter in words.chars().filter(|letter| *letter != '\0') {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
+fn sqlite_options(path: &Path) -> Result<AnyConnectOptions, sqlx::Error> {
+    let path = percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
+    format!("sqlite://{path}?mode=rw").parse()
+}
+
+fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
+                Ok(())
+            })
+        })
+}
+
+fn sqlite_failure(path: &Path, source: sqlx::Error) -> DatabaseError {
+    let path = path.to_owned();
+    // SQLITE_CORRUPT and SQLITE_NOTADB; extended codes keep the primary one in the low byte.
+    let code = source.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<u32>().ok());
+    match code.map(|code| code & 0xff) {
+        Some(11 | 26) => DatabaseError::Damaged { path, source },
+        _ => DatabaseError::Open { path, source },
+    }
+}
+
+/// Makes the file, readable by its owner only, if it is missing; SQLite gives its -wal and -shm
+/// files the same mode. Answers its size.
+fn create_private(path: &Path) -> io::Result<u64> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    Ok(file.metadata()?.len())
+}

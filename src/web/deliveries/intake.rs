@@ -1,0 +1,299 @@
+//! Puts a report down: receipts, their log, the uses they settle and the mails to owners, in one
+//! transaction; then what nobody redeemed is released.
+
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::receipt::{DeliveryState, Receipt, Report, Taken};
+use crate::web::accounts::store::to_column;
+use crate::web::audit::chain;
+use crate::web::db::QueryError;
+use crate::web::deliveries::log;
+use crate::web::deliveries::log::Stood;
+use crate::web::deliveries::nodes::audience_of;
+use crate::web::deliveries::notices;
+use crate::web::deliveries::notices::Gathered;
+use crate::web::deliveries::{Receipts, shortened};
+use crate::web::identity::{AccountId, Email};
+use crate::web::links::uses;
+use crate::web::mail::queue::QueueError;
+use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::restored::RestoredError;
+
+/// A report could not be put down.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The database failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A mail to an owner could not be queued.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// What was put back from a backup could not be ended.
+    #[error(transparent)]
+    Restored(#[from] RestoredError),
+    /// It is told in the name of another node than whoever tells it, or of one that was removed.
+    #[error("the report is another node's, or that of a node that was removed")]
+    Foreign,
+}
+
+impl From<sqlx::Error> for TakeError {
+    fn from(error: sqlx::Error) -> TakeError {
+        QueryError::from(error).into()
+    }
+}
+
+impl Receipts {
+    /// Takes a report: notices first what was put back from a backup, then puts the receipts down.
+    /// Returns what the download service is to remember.
+    ///
+    /// # Errors
+    /// When it must be told again.
+    pub async fn take_in(&self, report: &Report, audience: &str) -> Result<Taken, TakeError> {
+        // Of a stranger nothing is believed, not even what it remembers.
+        if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
+            return Err(TakeError::Foreign);
+        }
+        let Some(standings) = &self.standings else {
+            self.put_down(report, audience).await?;
+            return Ok(Taken::default());
+        };
+        if let Some(word) = &report.database {
+            standings.hear(word).await?;
+        }
+        let store = match &report.store {
+            Some(store) => Some(standings.remember(store, !report.receipts.is_empty()).await?),
+            None => None,
+        };
+        self.put_down(report, audience).await?;
+        Ok(Taken { store, database: Some(standings.word().await?) })
+    }
+
+    /// Puts a report of the node with that audience down, durably. Doing it twice changes nothing. Of
+    /// tokens that were not issued for that node nothing is believed.
+    ///
+    /// # Errors
+    /// See [`TakeError`]; it must be told again then.
+    pub async fn put_down(&self, report: &Report, audience: &str) -> Result<(), TakeError> {
+        let now = self.clock.now();
+        if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
+            return Err(TakeError::Foreign);
+        }
+        if !report.receipts.is_empty() {
+            let mut transaction = self.db.begin().await?;
+            // Before anything else: two reports that touch the same recipients in another order would
+            // wait for each other for ever.
+            chain::lock::<log::Line>(&mut transaction).await?;
+            let (mut mailed, mut foreign) = (false, 0_usize);
+            for receipt in &report.receipts {
+                if self.is_of(&mut transaction, receipt, audience).await? {
+                    mailed |= self.put_down_one(&mut transaction, &report.node, receipt, now).await?;
+                } else {
+                    foreign += 1;
+                }
+            }
+            self.db.commit(transaction).await?;
+            if foreign > 0 {
+                tracing::warn!(
+                    node = report.node,
+                    count = foreign,
+                    "receipts of tokens that are not this node's"
+                );
+            }
+            if mailed {
+                self.queue.wake();
+            }
+        }
+        // After the commit: its receipts are what the watermark relies on.
+        self.told_by(report, now).await?;
+        Ok(())
+    }
+
+    /// Whether a receipt is of a token that was issued for the node with that audience, through the link
+    /// that it names. A link that is gone is known by what was told before.
+    async fn is_of(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        receipt: &Receipt,
+        audience: &str,
+    ) -> Result<bool, sqlx::Error> {
+        let issued = sqlx::query(
+            "SELECT link_tokens.node, recipients.link FROM link_tokens \
+             JOIN link_uses ON link_uses.id = link_tokens.use_id \
+             JOIN recipients ON recipients.id = link_uses.recipient WHERE link_tokens.jti = $1",
+        )
+        .bind(receipt.jti.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?;
+        let known = match issued {
+            Some(row) => Some(row),
+            None => {
+                sqlx::query("SELECT node, link FROM receipts WHERE jti = $1")
+                    .bind(receipt.jti.to_string())
+                    .fetch_optional(&mut **transaction)
+                    .await?
+            }
+        };
+        let Some(known) = known else { return Ok(false) };
+        let (node, link): (String, String) = (known.try_get("node")?, known.try_get("link")?);
+        let node = if node.is_empty() { self.own_audience.as_str() } else { audience_of(&node) };
+        Ok(node == audience && link == receipt.link)
+    }
+
+    /// Answers whether a mail was queued.
+    async fn put_down_one(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        node: &str,
+        receipt: &Receipt,
+        now: Timestamp,
+    ) -> Result<bool, TakeError> {
+        let known = sqlx::query("SELECT sequence, started_at, state, resumed FROM receipts WHERE jti = $1")
+            .bind(receipt.jti.to_string())
+            .fetch_optional(&mut **transaction)
+            .await?;
+        let mut before = None;
+        if let Some(row) = known {
+            if row.try_get::<i64, _>("sequence")?.cast_unsigned() >= receipt.sequence {
+                // That it began stays true, whatever was told with a higher number.
+                if receipt.started_at.is_some() {
+                    began(transaction, receipt).await?;
+                    uses::started(transaction, receipt.jti, now).await?;
+                }
+                return Ok(false);
+            }
+            before = Some(Stood {
+                started: row.try_get::<Option<i64>, _>("started_at")?.is_some(),
+                state: DeliveryState::of_word(&row.try_get::<String, _>("state")?)
+                    .unwrap_or(DeliveryState::Broken),
+                resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
+            });
+        }
+        let address = shortened(receipt.address, self.address);
+        write(transaction, node, receipt, &address).await?;
+        if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
+            uses::started(transaction, receipt.jti, now).await?;
+        } else if receipt.started_at.is_none()
+            && receipt.state == DeliveryState::Over
+            && has_ended(transaction, receipt, now.minus(self.leeway * 2)).await?
+        {
+            // One that is told earlier is released when its token has ended: see `told_by`. Until then a
+            // node could still redeem what it says is over.
+            uses::unsent(transaction, receipt.jti, now).await?;
+        }
+        let steps = log::steps(before, Stood::of(receipt));
+        for event in &steps {
+            log::append(transaction, receipt, *event, &address, now).await?;
+        }
+        match steps.contains(&log::Event::Complete) {
+            true => self.tell_owner(transaction, receipt, now).await,
+            false => Ok(false),
+        }
+    }
+
+    /// Queues the mail that the owner of a link wishes when a download is complete. Answers whether
+    /// there is one.
+    async fn tell_owner(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        receipt: &Receipt,
+        now: Timestamp,
+    ) -> Result<bool, TakeError> {
+        let owner = sqlx::query(
+            "SELECT accounts.id, accounts.email, links.notify FROM links \
+             JOIN accounts ON accounts.id = links.account WHERE links.id = $1 AND accounts.disabled = 0 \
+             AND NOT EXISTS (SELECT 1 FROM notices_off WHERE notices_off.account = accounts.id AND kind = $2)",
+        )
+        .bind(&receipt.link)
+        .bind(Kind::Taken.word())
+        .fetch_optional(&mut **transaction)
+        .await?;
+        let Some(owner) = owner else { return Ok(false) };
+        // Not counted: a link may have been downloaded very often.
+        let other = "SELECT 1 FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2 LIMIT 1";
+        let wished = match owner.try_get::<String, _>("notify")?.as_str() {
+            "every" => true,
+            "first" => {
+                let other: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(other))
+                    .bind(&receipt.link)
+                    .bind(receipt.jti.to_string())
+                    .fetch_optional(&mut **transaction)
+                    .await?;
+                other.is_none()
+            }
+            _ => false,
+        };
+        if wished {
+            let next_at = match notices::gather(transaction, &receipt.link, receipt.jti, now).await? {
+                Gathered::IntoWaiting => return Ok(false),
+                Gathered::New { next_at } => next_at,
+            };
+            let mail = NewMail {
+                kind: Kind::Taken,
+                recipient: Email::from_store(owner.try_get("email")?),
+                jti: receipt.jti,
+                details: Details::of(&AccountId::from_store(&owner.try_get::<String, _>("id")?)),
+            };
+            self.queue.add(transaction, &mail, now).await?;
+            notices::not_before(transaction, receipt.jti, next_at).await?;
+        }
+        Ok(wished)
+    }
+}
+
+async fn write(
+    transaction: &mut Transaction<'static, Any>,
+    node: &str,
+    receipt: &Receipt,
+    address: &str,
+) -> Result<(), sqlx::Error> {
+    let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    sqlx::query(
+        "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, started_at, last_at, size, bytes, \
+         state, resumed, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         ON CONFLICT (jti) DO UPDATE SET node = excluded.node, sequence = excluded.sequence, \
+         started_at = COALESCE(receipts.started_at, excluded.started_at), last_at = excluded.last_at, size = excluded.size, \
+         bytes = excluded.bytes, state = excluded.state, resumed = excluded.resumed, \
+         address = excluded.address",
+    )
+    .bind(receipt.jti.to_string())
+    .bind(&receipt.link)
+    .bind(node)
+    .bind(receipt.sequence.cast_signed())
+    .bind(to_column(receipt.redeemed_at))
+    .bind(receipt.started_at.map(to_column))
+    .bind(to_column(receipt.last_at))
+    .bind(bytes(receipt.size))
+    .bind(bytes(receipt.bytes))
+    .bind(receipt.state.word())
+    .bind(i64::from(receipt.resumed))
+    .bind(address)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Puts down that a delivery began which was told of before without that.
+async fn began(transaction: &mut Transaction<'static, Any>, receipt: &Receipt) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE receipts SET started_at = COALESCE(started_at, $1) WHERE jti = $2")
+        .bind(receipt.started_at.map(to_column))
+        .bind(receipt.jti.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Whether the token of a receipt ended before `before`.
+async fn has_ended(
+    transaction: &mut Transaction<'static, Any>,
+    receipt: &Receipt,
+    before: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let ended: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM link_tokens WHERE jti = $1 AND expires_at < $2")
+            .bind(receipt.jti.to_string())
+            .bind(to_column(before))
+            .fetch_one(&mut **transaction)
+            .await?;
+    Ok(ended > 0)
+}

@@ -1,0 +1,202 @@
+//! The log of deliveries: each step of each, chained like the audit log.
+
+use serde_json::Value;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::receipt::{DeliveryState, Receipt};
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::audit::chain;
+use crate::web::db::QueryError;
+
+/// A step of a delivery. The words are kept for ever; a released one never changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The first byte left, or was about to.
+    Started,
+    /// The client came back.
+    Resumed,
+    /// Nothing is under way, and the file has not gone out whole.
+    Broken,
+    /// The file went out whole.
+    Complete,
+    /// The file has not gone out whole, and no byte will leave any more.
+    Over,
+}
+
+impl Event {
+    /// The word in the log.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Event::Started => "started",
+            Event::Resumed => "resumed",
+            Event::Broken => "broken",
+            Event::Complete => "complete",
+            Event::Over => "over",
+        }
+    }
+}
+
+/// How a delivery stood: what a step is told from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stood {
+    /// Whether the first byte had left.
+    pub started: bool,
+    /// How far it had come.
+    pub state: DeliveryState,
+    /// How often the client had come back.
+    pub resumed: u32,
+}
+
+impl Stood {
+    /// How a receipt says that it stands.
+    pub const fn of(receipt: &Receipt) -> Stood {
+        Stood { started: receipt.started_at.is_some(), state: receipt.state, resumed: receipt.resumed }
+    }
+}
+
+/// The steps from how it stood, if anything was known of it, to how it stands, in their order.
+pub fn steps(before: Option<Stood>, now: Stood) -> Vec<Event> {
+    let mut steps = Vec::new();
+    if now.started && !before.is_some_and(|before| before.started) {
+        steps.push(Event::Started);
+    }
+    if now.resumed > before.map_or(0, |before| before.resumed) {
+        steps.push(Event::Resumed);
+    }
+    if before.map(|before| before.state) != Some(now.state) {
+        match now.state {
+            DeliveryState::Running => {}
+            DeliveryState::Broken if !now.started => {}
+            DeliveryState::Broken => steps.push(Event::Broken),
+            DeliveryState::Complete => steps.push(Event::Complete),
+            DeliveryState::Over => steps.push(Event::Over),
+        }
+    }
+    steps
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Line {
+    /// Its number; the first one is 1.
+    pub number: i64,
+    /// When it was put down.
+    pub at: Timestamp,
+    /// The token.
+    pub jti: String,
+    /// Its link.
+    pub link: String,
+    /// The step.
+    pub event: String,
+    /// How many different bytes had left.
+    pub bytes: i64,
+    /// To where, shortened.
+    pub address: String,
+    /// Covers this line and the digest of the one before.
+    pub digest: String,
+}
+
+impl chain::Line for Line {
+    const TABLE: &'static str = "receipt_log";
+    const COLUMNS: &'static str = "number, at, jti, link, event, bytes, address, digest";
+    const COUNTER: &'static str = "receipts";
+
+    fn number(&self) -> i64 {
+        self.number
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn content(&self) -> Vec<Value> {
+        let text = |text: &String| Value::from(text.as_str());
+        vec![
+            self.number.into(),
+            to_column(self.at).into(),
+            text(&self.jti),
+            text(&self.link),
+            text(&self.event),
+            self.bytes.into(),
+            text(&self.address),
+        ]
+    }
+
+    fn from_row(row: &AnyRow) -> Result<Line, sqlx::Error> {
+        Ok(Line {
+            number: row.try_get("number")?,
+            at: from_column(row.try_get("at")?),
+            jti: row.try_get("jti")?,
+            link: row.try_get("link")?,
+            event: row.try_get("event")?,
+            bytes: row.try_get("bytes")?,
+            address: row.try_get("address")?,
+            digest: row.try_get("digest")?,
+        })
+    }
+}
+
+/// Adds a line in the transaction that puts the receipt down.
+pub(crate) async fn append(
+    transaction: &mut Transaction<'static, Any>,
+    receipt: &Receipt,
+    event: Event,
+    address: &str,
+    now: Timestamp,
+) -> Result<(), QueryError> {
+    let (number, before) = chain::next::<Line>(transaction).await?;
+    let mut line = Line {
+        number,
+        at: now,
+        jti: receipt.jti.to_string(),
+        link: receipt.link.clone(),
+        event: event.word().to_owned(),
+        bytes: i64::try_from(receipt.bytes).unwrap_or(i64::MAX),
+        address: address.to_owned(),
+        digest: String::new(),
+    };
+    line.digest = chain::digest_after(&line, &before);
+    sqlx::query(
+        "INSERT INTO receipt_log (number, at, jti, link, event, bytes, address, digest) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(number)
+    .bind(to_column(now))
+    .bind(&line.jti)
+    .bind(&line.link)
+    .bind(event.word())
+    .bind(line.bytes)
+    .bind(address)
+    .bind(&line.digest)
+    .execute(&mut **transaction)
+    .await?;
+    // As with the audit log: whoever keeps the log stream can tell what this log once ended with.
+    let digest = &line.digest;
+    tracing::info!(target: "oncelink::receipts", number, digest, event = event.word(), "receipt line {number}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_told_once_however_much_was_missed() {
+        let stood = |started, state, resumed| Stood { started, state, resumed };
+        let (fresh, running) =
+            (stood(false, DeliveryState::Running, 0), stood(true, DeliveryState::Running, 0));
+        assert_eq!(steps(None, fresh), []);
+        assert_eq!(steps(None, running), [Event::Started]);
+        assert_eq!(steps(Some(fresh), running), [Event::Started]);
+        assert_eq!(steps(Some(running), running), []);
+        let broken = stood(true, DeliveryState::Broken, 0);
+        assert_eq!(steps(Some(running), broken), [Event::Broken]);
+        let complete = stood(true, DeliveryState::Complete, 2);
+        assert_eq!(steps(Some(broken), complete), [Event::Resumed, Event::Complete]);
+        assert_eq!(steps(None, complete), [Event::Started, Event::Resumed, Event::Complete]);
+        assert_eq!(steps(None, stood(false, DeliveryState::Over, 0)), [Event::Over]);
+        assert_eq!(steps(None, stood(false, DeliveryState::Broken, 0)), [], "nothing left, nothing broke");
+    }
+}

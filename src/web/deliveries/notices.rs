@@ -1,0 +1,95 @@
+//! Notices to the owners of links are gathered: one in ten minutes for each link, which says how many
+//! downloads it tells of. Nobody fills a mailbox by downloading often.
+
+use std::time::Duration;
+
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::db::QueryError;
+use crate::web::deliveries::Receipts;
+use crate::web::mail::Kind;
+
+/// Between two notices of one link.
+const PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// What becomes of one more download of which the owner is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    /// A notice that waits already tells of it, too.
+    IntoWaiting,
+    /// It needs a notice of its own, not sent before this moment.
+    New {
+        /// The moment.
+        next_at: Timestamp,
+    },
+}
+
+/// Counts a download of which the owner is to be told. A new notice is the one with `jti`.
+pub(crate) async fn gather(
+    transaction: &mut Transaction<'static, Any>,
+    link: &str,
+    jti: Jti,
+    now: Timestamp,
+) -> Result<Gathered, QueryError> {
+    let waiting = sqlx::query(
+        "UPDATE owner_notices SET downloads = downloads + 1 WHERE link = $1 AND EXISTS (SELECT 1 FROM mails \
+         WHERE mails.jti = owner_notices.mail AND mails.kind = $2 AND mails.state = 'waiting' \
+         AND mails.attempts = 0)",
+    )
+    .bind(link)
+    .bind(Kind::Taken.word())
+    .execute(&mut **transaction)
+    .await?;
+    if waiting.rows_affected() > 0 {
+        return Ok(Gathered::IntoWaiting);
+    }
+    let row = sqlx::query("SELECT next_at FROM owner_notices WHERE link = $1")
+        .bind(link)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let last = row.map(|row| row.try_get("next_at")).transpose()?.map(from_column);
+    let next_at = last.map_or(now, |last| last.plus(PAUSE).max(now));
+    sqlx::query(
+        "INSERT INTO owner_notices (link, mail, downloads, next_at) VALUES ($1, $2, 1, $3) \
+         ON CONFLICT (link) DO UPDATE SET mail = excluded.mail, downloads = 1, next_at = excluded.next_at",
+    )
+    .bind(link)
+    .bind(jti.to_string())
+    .bind(to_column(next_at))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(Gathered::New { next_at })
+}
+
+/// The notice with that jti is not sent before `next_at`.
+pub(crate) async fn not_before(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    next_at: Timestamp,
+) -> Result<(), QueryError> {
+    sqlx::query("UPDATE mails SET next_at = $1 WHERE jti = $2 AND kind = $3 AND state = 'waiting'")
+        .bind(to_column(next_at))
+        .bind(jti.to_string())
+        .bind(Kind::Taken.word())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+impl Receipts {
+    /// Of how many downloads the notice with that jti tells.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn gathered(&self, mail: Jti) -> Result<u64, QueryError> {
+        let downloads: Option<i64> =
+            sqlx::query_scalar("SELECT downloads FROM owner_notices WHERE mail = $1")
+                .bind(mail.to_string())
+                .fetch_optional(self.db.reader())
+                .await?;
+        Ok(downloads.and_then(|downloads| u64::try_from(downloads).ok()).unwrap_or(1).max(1))
+    }
+}

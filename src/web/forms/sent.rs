@@ -1,0 +1,182 @@
+//! Forms that are sent twice, as by a double click on a slow line or a reload: what was made is made
+//! once, and the second sender is led to the same place. A page gives its forms a one-time id, which
+//! stands in their token; the same form with other content is another form.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sqlx::{Any, Row, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::clock::Timestamp;
+use crate::secret::Digest;
+use crate::web::accounts::store::to_column;
+use crate::web::db::{Database, QueryError};
+use crate::web::http::flash::Note;
+use crate::web::shares::error::StorageError;
+
+/// What was made of a form is remembered for so long …
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// … but of no more forms than these: the oldest go first.
+const FORMS_MAX: i64 = 200_000;
+
+/// Enough that two forms rarely share a turn; two that do only wait for each other.
+const TURNS: usize = 64;
+
+/// How long the second of two waits for the first.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A form that came from a page of ours, by the digest of all that it says with its one-time id. Only
+/// reading a form makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentForm(String);
+
+impl SentForm {
+    /// The form that was sent to `address` with this token and these fields; `None` where its token has
+    /// no one-time id, so that nothing tells it from another one.
+    pub(crate) fn new(address: &str, token: &str, fields: &[u8]) -> Option<SentForm> {
+        token.contains('.').then(|| {
+            let mut text = format!("{address}\n{token}\n").into_bytes();
+            text.extend_from_slice(fields);
+            SentForm(URL_SAFE_NO_PAD.encode(Digest::of(&text).as_bytes()))
+        })
+    }
+}
+
+/// Forms that made something. Clones are the same.
+#[derive(Clone)]
+pub struct SentForms {
+    db: Database,
+    turns: Arc<Vec<Arc<Mutex<()>>>>,
+}
+
+/// The turn to make what a form asks for, as long as it lives.
+pub struct Once {
+    db: Database,
+    form: Option<SentForm>,
+    before: Option<Before>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// Where the sender of a form was led.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// The address.
+    pub location: String,
+    /// What the page there says.
+    pub note: Option<Note>,
+}
+
+impl SentForms {
+    /// Those in `db`.
+    pub fn new(db: Database) -> SentForms {
+        let turns = std::iter::repeat_with(Arc::default).take(TURNS).collect();
+        SentForms { db, turns: Arc::new(turns) }
+    }
+
+    /// Waits for the turn to make what a form asks for. A form without a one-time id waits for nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::Busy`] while the same form is at work for very long.
+    pub async fn begin(&self, form: Option<SentForm>) -> Result<Once, StorageError> {
+        let db = self.db.clone();
+        let Some(form) = form else { return Ok(Once { db, form: None, before: None, _turn: None }) };
+        let mut hasher = DefaultHasher::new();
+        form.0.hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
+        let turn = match self.turns.get(at) {
+            Some(turn) => {
+                let waiting = tokio::time::timeout(PATIENCE, Arc::clone(turn).lock_owned());
+                Some(waiting.await.map_err(|_| StorageError::Busy)?)
+            }
+            None => None,
+        };
+        let row = sqlx::query("SELECT location, note FROM sent_forms WHERE digest = $1")
+            .bind(&form.0)
+            .fetch_optional(self.db.reader())
+            .await?;
+        let before = match row {
+            Some(row) => {
+                let note: String = row.try_get("note")?;
+                Some(Before { location: row.try_get("location")?, note: Note::parse(&note) })
+            }
+            None => None,
+        };
+        Ok(Once { db, form: Some(form), before, _turn: turn })
+    }
+
+    /// Forgets forms that nobody sends again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
+        sqlx::query("DELETE FROM sent_forms WHERE at <= $1")
+            .bind(to_column(now.minus(KEPT)))
+            .execute(self.db.writer())
+            .await?;
+        sqlx::query(
+            "DELETE FROM sent_forms WHERE at < (SELECT at FROM sent_forms ORDER BY at DESC LIMIT 1 OFFSET $1)",
+        )
+        .bind(FORMS_MAX)
+        .execute(self.db.writer())
+        .await?;
+        Ok(())
+    }
+}
+
+impl Once {
+    /// Where the form led when it was sent before; `None` where it was not.
+    pub const fn before(&self) -> Option<&Before> {
+        self.before.as_ref()
+    }
+
+    /// The form's digest, to be put on record with what is made.
+    pub fn form(&self) -> Option<&SentForm> {
+        self.form.as_ref()
+    }
+
+    /// The form, for another turn.
+    pub fn into_form(self) -> Option<SentForm> {
+        self.form.clone()
+    }
+
+    /// The form made something, and its sender is led to `location`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn done(self, location: &str, note: Option<Note>, now: Timestamp) -> Result<(), QueryError> {
+        let Some(form) = &self.form else { return Ok(()) };
+        let mut transaction = self.db.begin().await?;
+        put(&mut transaction, form, location, note, now).await?;
+        self.db.commit(transaction).await
+    }
+}
+
+/// Puts a form on record in the transaction of what it makes. Returns whether it was not there before: of
+/// two at once, in any number of processes, one makes something.
+///
+/// # Errors
+/// When the database fails.
+pub async fn put(
+    transaction: &mut Transaction<'static, Any>,
+    form: &SentForm,
+    location: &str,
+    note: Option<Note>,
+    now: Timestamp,
+) -> Result<bool, QueryError> {
+    let new = sqlx::query(
+        "INSERT INTO sent_forms (digest, location, note, at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (digest) DO NOTHING",
+    )
+    .bind(&form.0)
+    .bind(location)
+    .bind(note.map_or("", Note::word))
+    .bind(to_column(now))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(new.rows_affected() > 0)
+}

@@ -1,0 +1,51 @@
+//! Logging in whoever has just chosen or shown a password in another form than the log-in page's.
+
+use actix_web::HttpResponse;
+
+use crate::web::accounts::proof::Proof;
+use crate::web::http::account::login::add_cookie;
+use crate::web::http::error::WebError;
+use crate::web::http::see_other;
+use crate::web::http::state::State;
+use crate::web::identity::Account;
+use crate::web::identity::passwords::{Asker, Password};
+use crate::web::sessions::{NewSession, Place};
+
+/// To the files, with a session.
+pub(crate) async fn enter(
+    app: &State,
+    account: &Account,
+    typed: Password,
+    place: &Place,
+) -> Result<HttpResponse, WebError> {
+    enter_at(app, account, typed, place, "/files/").await
+}
+
+/// To `destination`, with a session; to the log-in page if the account has changed since.
+pub(crate) async fn enter_at(
+    app: &State,
+    account: &Account,
+    typed: Password,
+    place: &Place,
+    destination: &str,
+) -> Result<HttpResponse, WebError> {
+    let now = app.administration.clock.now();
+    let passwords = &app.administration.passwords;
+    let started =
+        match Proof::by_password(Some(account.clone()), typed, passwords, Asker::LogIn(place.address)).await?
+        {
+            Some(proof) => {
+                let new = NewSession { proof: &proof, remembered: false, place };
+                app.sessions.start(&new, now).await?
+            }
+            None => None,
+        };
+    match started {
+        Some(id) => {
+            let mut answer = see_other(destination);
+            add_cookie(&mut answer, &app.cookies.set_session(&id, None))?;
+            Ok(answer)
+        }
+        None => Ok(see_other("/login")),
+    }
+}

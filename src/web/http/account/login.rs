@@ -1,0 +1,173 @@
+//! Logging in and out.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::config::Signup;
+use crate::human;
+use crate::web::accounts::proof::Proof;
+use crate::web::audit::Actor;
+use crate::web::http::account::action_link::with_form;
+use crate::web::http::account::login_page::Login;
+use crate::web::http::csrf;
+use crate::web::http::error::WebError;
+use crate::web::http::extract::{ClientAddress, CsrfForm, StrangerForm, session_of};
+use crate::web::http::flash::Note;
+use crate::web::http::local_path::LocalPath;
+use crate::web::http::state::State;
+use crate::web::http::{App, see_other, without_note};
+use crate::web::identity::Email;
+use crate::web::identity::passwords::{Asker, Password};
+use crate::web::sessions::{NewSession, Place};
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+#[derive(Deserialize)]
+pub(crate) struct Destination {
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /login`
+pub(crate) async fn page(
+    app: App,
+    request: HttpRequest,
+    query: Option<Query<Destination>>,
+) -> Result<HttpResponse, WebError> {
+    let next = query.and_then(|query| LocalPath::parse(&query.next)).unwrap_or_default();
+    if session_of(&request, &app).await?.is_some() {
+        return Ok(see_other(next.as_str()));
+    }
+    let note = app.cookies.note(request.headers());
+    let answer = with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
+        let mut page = blank(&app, &next, csrf);
+        // A form that came too late says more than any note from before.
+        page.came_from_form = next.as_str().starts_with("/unsent/");
+        page.chrome.flash = note.filter(|_| !page.came_from_form).map(Note::flash);
+        page
+    })?;
+    without_note(&app, note, answer)
+}
+
+fn blank(app: &State, next: &LocalPath, csrf: String) -> Login {
+    Login {
+        open: app.signup.mode == Signup::Open,
+        remember: app.remember.map(|kept| human::span(kept.as_secs())),
+        ..Login::new(next.as_str(), csrf)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credentials {
+    email: String,
+    password: String,
+    #[serde(default)]
+    next: String,
+    /// There when the box is ticked.
+    remember: Option<String>,
+}
+
+/// `POST /login`. Text and time of the answer are the same whether or not the account exists.
+pub(crate) async fn log_in(
+    app: App,
+    request: HttpRequest,
+    place: Place,
+    form: StrangerForm<Credentials>,
+) -> Result<HttpResponse, WebError> {
+    let Credentials { email, password, next, remember } = form.fields;
+    let next = LocalPath::parse(&next).unwrap_or_default();
+    let remembered = app.remember.filter(|_| remember.is_some());
+    let again = Login {
+        email: email.clone(),
+        remembered: remember.is_some(),
+        ..blank(&app, &next, csrf::token_for(&form.secret))
+    };
+    let now = app.administration.clock.now();
+    let parsed = email.parse::<Email>().ok();
+    let key = parsed.as_ref().map_or(email.as_str(), Email::key);
+    let attempt = match app.throttle.attempt(key, place.address, now) {
+        Ok(attempt) => attempt,
+        Err(early) => {
+            tracing::warn!(address = %place.address, wait = early.wait.as_secs(), "log-in slowed down");
+            return refused(
+                &Login { wait_seconds: Some(early.wait.as_secs()), ..again },
+                Some(early.wait.as_secs()),
+            );
+        }
+    };
+    let account = match &parsed {
+        Some(email) => app.administration.accounts.by_email(email).await?.filter(|account| !account.disabled),
+        None => None,
+    };
+    let passwords = &app.administration.passwords;
+    // A second step would stand here: between the proof and the session that begins with it.
+    let proof =
+        Proof::by_password(account, Password::presented(&password), passwords, Asker::LogIn(place.address))
+            .await?;
+    let id = match &proof {
+        Some(proof) => {
+            app.throttle.session(&proof.account().id, now)?;
+            let new = NewSession { proof, remembered: remembered.is_some(), place: &place };
+            app.sessions.start(&new, now).await?
+        }
+        None => None,
+    };
+    let (Some(proof), Some(id)) = (proof, id) else {
+        tracing::info!(address = %place.address, "log-in refused");
+        let error = Some("Incorrect email address or password.".to_owned());
+        return refused(&Login { error, ..again }, None);
+    };
+    app.throttle.succeeded(attempt, now);
+    // What the browser held before, perhaps planted by somebody else, ends here.
+    if let Some(before) = app.cookies.session(request.headers()) {
+        app.sessions.end(&before.digest()).await?;
+    }
+    tracing::info!(account = %proof.account().id, address = %place.address, "logged in");
+    let mut answer = see_other(next.as_str());
+    add_cookie(&mut answer, &app.cookies.set_session(&id, remembered))?;
+    Ok(answer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// `POST /logout`
+pub(crate) async fn log_out(
+    app: App,
+    address: ClientAddress,
+    form: CsrfForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    let Nothing {} = form.fields;
+    let actor = Actor::account(form.who.account(), address.0);
+    app.sessions.log_out(&form.who.session, &actor, app.administration.clock.now()).await?;
+    tracing::info!(account = %form.who.account().id, "logged out");
+    let mut answer = see_other("/login");
+    add_cookie(&mut answer, &app.cookies.clear_session())?;
+    // Some browsers show pages from before again for Back, whatever their `Cache-Control` says.
+    answer.headers_mut().insert(CLEAR_SITE_DATA.clone(), HeaderValue::from_static("\"cache\""));
+    Ok(answer)
+}
+
+/// The page again, with why.
+fn refused(page: &Login, wait: Option<u64>) -> Result<HttpResponse, WebError> {
+    let status = if wait.is_some() { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };
+    let mut answer = HttpResponse::build(status);
+    if let Some(wait) = wait {
+        answer.insert_header((RETRY_AFTER, wait));
+    }
+    Ok(answer.content_type("text/html; charset=utf-8").body(page.render()?))
+}
+
+/// Sends a cookie along.
+pub(crate) fn add_cookie(
+    answer: &mut HttpResponse,
+    cookie: &actix_web::cookie::Cookie<'_>,
+) -> Result<(), WebError> {
+    answer.add_cookie(cookie).map_err(|error| WebError::Internal(error.to_string().into()))
+}

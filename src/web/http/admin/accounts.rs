@@ -1,0 +1,342 @@
+//! `/admin/accounts` and `/admin/invite`.
+
+use std::collections::BTreeSet;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::web::accounts::store::Added;
+use crate::web::http::account::login::add_cookie;
+use crate::web::http::account::login_page::FieldErrors;
+use crate::web::http::account::profile::sentence;
+use crate::web::http::account::sessions::row as session_row;
+use crate::web::http::admin::accounts_page::{AccountDetail, AccountList, AccountRow, Invite};
+use crate::web::http::admin::{AdminForm, Administrator, Nothing, PAGE, View, pager};
+use crate::web::http::error::WebError;
+use crate::web::http::extract::SignedIn;
+use crate::web::http::flash::Note;
+use crate::web::http::layout::Section;
+use crate::web::http::{App, html, led_again, see_other, without_note};
+use crate::web::identity::{Account, Email, GroupName, NewAccount, PersonName, Stage};
+use crate::web::membership::self_service::Changed;
+use crate::web::sessions::Which;
+
+const ONLY_ADMINISTRATOR: &str = "This is the only administrator: make somebody else one first.";
+
+/// `GET /admin/accounts`
+pub(crate) async fn list(
+    app: App,
+    request: HttpRequest,
+    administrator: Administrator,
+    view: Option<Query<View>>,
+) -> Result<HttpResponse, WebError> {
+    let view = view.map(Query::into_inner).unwrap_or_default();
+    let (accounts, count) = app.administration.accounts.search(view.q.trim(), view.offset(), PAGE).await?;
+    let seen = u64::from(view.offset()) + accounts.len() as u64;
+    let address = format!("/admin/accounts?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));
+    let note = app.cookies.note(request.headers());
+    let mut chrome = administrator.who.chrome("Accounts", Section::Admin);
+    chrome.flash = note.map(Note::flash);
+    let answer = html(&AccountList {
+        chrome,
+        count,
+        rows: accounts.iter().map(row).collect(),
+        pager: pager(&address, view.page, seen < count),
+        now: app.administration.clock.now(),
+        query: view.q,
+    })?;
+    without_note(&app, note, answer)
+}
+
+fn row(account: &Account) -> AccountRow {
+    let state = match (account.disabled, account.stage()) {
+        (true, _) => "disabled",
+        (false, Stage::Active) => "active",
+        (false, Stage::Invited) => "invited",
+        (false, Stage::SignedUp) => "not activated yet",
+    };
+    AccountRow {
+        id: account.id.as_str().to_owned(),
+        email: account.email.as_str().to_owned(),
+        name: account.name.as_str().to_owned(),
+        state,
+        admin: account.admin,
+        groups: account.groups.iter().cloned().collect(),
+        last_login: account.last_login_at,
+    }
+}
+
+/// `GET /admin/accounts/{id}`
+pub(crate) async fn detail(
+    app: App,
+    request: HttpRequest,
+    administrator: Administrator,
+    id: Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let account = find(&app, &id).await?;
+    let mut page = page_of(&app, &administrator.who, &account).await?;
+    let note = app.cookies.note(request.headers());
+    page.chrome.flash = note.map(Note::flash);
+    let answer = html(&page)?;
+    without_note(&app, note, answer)
+}
+
+async fn find(app: &App, id: &str) -> Result<Account, WebError> {
+    app.administration.account_admin.find(id).await?.ok_or(WebError::NotFound)
+}
+
+async fn page_of(app: &App, who: &SignedIn, account: &Account) -> Result<AccountDetail, WebError> {
+    let now = app.administration.clock.now();
+    let sessions = app.sessions.of(&account.id, now).await?;
+    let row = row(account);
+    Ok(AccountDetail {
+        chrome: who.chrome(account.email.as_str(), Section::Admin),
+        disabled: account.disabled,
+        active: account.stage() == Stage::Active,
+        created: account.created_at,
+        groups: row.groups.join(" "),
+        known_groups: known_groups(app),
+        admin: account.admin,
+        sessions: sessions.into_iter().map(|listed| session_row(listed, None)).collect(),
+        errors: FieldErrors::default(),
+        now,
+        row,
+    })
+}
+
+fn known_groups(app: &App) -> Vec<String> {
+    app.rights.groups().into_iter().map(str::to_owned).collect()
+}
+
+/// Back to the account's page, which says that it is done.
+fn done(app: &App, id: &str) -> Result<HttpResponse, WebError> {
+    let mut answer = see_other(&format!("/admin/accounts/{id}"));
+    add_cookie(&mut answer, &app.cookies.set_note(Note::Saved))?;
+    Ok(answer)
+}
+
+/// The account's page, with why nothing was done.
+async fn again(
+    app: &App,
+    who: &SignedIn,
+    account: &Account,
+    errors: FieldErrors,
+) -> Result<HttpResponse, WebError> {
+    let page = AccountDetail { errors, ..page_of(app, who, account).await? };
+    unprocessable(&page)
+}
+
+fn unprocessable(page: &impl Template) -> Result<HttpResponse, WebError> {
+    Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
+        .content_type("text/html; charset=utf-8")
+        .body(page.render()?))
+}
+
+/// What came of a change, as an answer.
+async fn after<T>(
+    app: &App,
+    form: &AdminForm<T>,
+    account: &Account,
+    changed: Changed,
+) -> Result<HttpResponse, WebError> {
+    match changed {
+        Changed::Done => done(app, account.id.as_str()),
+        Changed::Overtaken | Changed::EmailTaken => Err(WebError::NotFound),
+        Changed::LastAdministrator => {
+            let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
+            again(app, &form.who, account, errors).await
+        }
+    }
+}
+
+/// `POST /admin/accounts/{id}/link`
+pub(crate) async fn send_link(
+    app: App,
+    id: Path<String>,
+    form: AdminForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    let Nothing {} = form.fields;
+    let account = find(&app, &id).await?;
+    let now = app.administration.clock.now();
+    app.administration.account_admin.send_link(&account, form.account(), &form.actor, now).await?;
+    done(&app, &id)
+}
+
+/// `POST /admin/accounts/{id}/disable`
+pub(crate) async fn disable(
+    app: App,
+    id: Path<String>,
+    form: AdminForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    set_disabled(&app, &id, &form, true).await
+}
+
+/// `POST /admin/accounts/{id}/enable`
+pub(crate) async fn enable(
+    app: App,
+    id: Path<String>,
+    form: AdminForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    set_disabled(&app, &id, &form, false).await
+}
+
+async fn set_disabled(
+    app: &App,
+    id: &str,
+    form: &AdminForm<Nothing>,
+    disabled: bool,
+) -> Result<HttpResponse, WebError> {
+    let Nothing {} = form.fields;
+    let account = find(app, id).await?;
+    let administration = &app.administration;
+    let now = administration.clock.now();
+    let changed = administration.account_admin.set_disabled(&account, disabled, &form.actor, now).await?;
+    administration.revoke_now().await;
+    after(app, form, &account, changed).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rights {
+    groups: String,
+    admin: Option<String>,
+}
+
+/// `POST /admin/accounts/{id}/rights`
+pub(crate) async fn set_rights(
+    app: App,
+    id: Path<String>,
+    form: AdminForm<Rights>,
+) -> Result<HttpResponse, WebError> {
+    let account = find(&app, &id).await?;
+    let mut errors = FieldErrors::default();
+    let admin = form.fields.admin.is_some();
+    let Some(groups) = groups(&form.fields.groups, &mut errors) else {
+        let typed = form.fields.groups.clone();
+        let page =
+            AccountDetail { errors, groups: typed, admin, ..page_of(&app, &form.who, &account).await? };
+        return unprocessable(&page);
+    };
+    let now = app.administration.clock.now();
+    let changed =
+        app.administration.account_admin.set_rights(&account, &groups, admin, &form.actor, now).await?;
+    app.administration.revoke_now().await;
+    match changed {
+        Changed::LastAdministrator => {
+            let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
+            let groups = form.fields.groups.clone();
+            let page = AccountDetail { errors, groups, admin, ..page_of(&app, &form.who, &account).await? };
+            unprocessable(&page)
+        }
+        changed => after(&app, &form, &account, changed).await,
+    }
+}
+
+fn groups(text: &str, errors: &mut FieldErrors) -> Option<BTreeSet<GroupName>> {
+    let groups = text.split_whitespace().map(str::parse).collect::<Result<BTreeSet<GroupName>, _>>();
+    groups.map_err(|wrong| errors.groups = Some(sentence(&wrong))).ok()
+}
+
+/// `POST /admin/accounts/{id}/end-sessions`
+pub(crate) async fn end_sessions(
+    app: App,
+    id: Path<String>,
+    form: AdminForm<Nothing>,
+) -> Result<HttpResponse, WebError> {
+    let Nothing {} = form.fields;
+    let account = find(&app, &id).await?;
+    let now = app.administration.clock.now();
+    app.sessions.end_some(&account, Which::All, &form.actor, now).await?;
+    done(&app, &id)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Confirmed {
+    email: String,
+}
+
+/// `POST /admin/accounts/{id}/delete`
+pub(crate) async fn delete(
+    app: App,
+    id: Path<String>,
+    form: AdminForm<Confirmed>,
+) -> Result<HttpResponse, WebError> {
+    let account = find(&app, &id).await?;
+    if form.fields.email.trim().to_ascii_lowercase() != account.email.key() {
+        let wrong = "This is not the address of the account.".to_owned();
+        let errors = FieldErrors { email: Some(wrong), ..FieldErrors::default() };
+        return again(&app, &form.who, &account, errors).await;
+    }
+    let administration = &app.administration;
+    let changed =
+        administration.account_admin.delete(&account, &form.actor, administration.clock.now()).await?;
+    administration.revoke_now().await;
+    match changed {
+        Changed::Done => {
+            let mut answer = see_other("/admin/accounts");
+            add_cookie(&mut answer, &app.cookies.set_note(Note::Saved))?;
+            Ok(answer)
+        }
+        other => after(&app, &form, &account, other).await,
+    }
+}
+
+/// `GET /admin/invite`
+pub(crate) async fn invite_page(app: App, administrator: Administrator) -> Result<HttpResponse, WebError> {
+    html(&Invite::new(administrator.who.form_chrome("Invite somebody", Section::Admin), known_groups(&app)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Invitation {
+    email: String,
+    name: String,
+    groups: String,
+    admin: Option<String>,
+}
+
+/// `POST /admin/invite`
+pub(crate) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<HttpResponse, WebError> {
+    let once = app.sent_forms.begin(form.sent.clone()).await?;
+    if let Some(before) = once.before() {
+        return led_again(&app, before);
+    }
+    let fields = &form.fields;
+    let mut errors = FieldErrors::default();
+    let email = fields.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
+    let name = match fields.name.trim() {
+        "" => email.as_ref().map(PersonName::from_email),
+        name => name.parse::<PersonName>().map_err(|wrong| errors.name = Some(sentence(&wrong))).ok(),
+    };
+    let groups = groups(&fields.groups, &mut errors);
+    if let (Some(email), Some(name), Some(groups)) = (email, name, groups) {
+        let administration = &app.administration;
+        let now = administration.clock.now();
+        let new = NewAccount { email, name, admin: fields.admin.is_some(), groups, password: None };
+        let forget_at = now.plus(app.signup.unactivated_max);
+        let by = form.account();
+        match administration.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
+            Added::New(account) => {
+                let to = format!("/admin/accounts/{}", account.id);
+                once.done(&to, Some(Note::Saved), now).await?;
+                return done(&app, account.id.as_str());
+            }
+            Added::EmailTaken | Added::NotTheFirst => {
+                errors.email = Some("There is an account with this address already.".to_owned());
+            }
+        }
+    }
+    unprocessable(&Invite {
+        email: fields.email.clone(),
+        name: fields.name.clone(),
+        groups: fields.groups.clone(),
+        admin: fields.admin.is_some(),
+        errors,
+        ..Invite::new(form.who.form_chrome("Invite somebody", Section::Admin), known_groups(&app))
+    })
+}

@@ -1,0 +1,211 @@
+//! Accounts, as administrators see them.
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::web::http::account::login_page::FieldErrors;
+use crate::web::http::account::sessions_page::SessionRow;
+use crate::web::http::admin::pager::{Pager, sample_chrome};
+use crate::web::http::layout::Chrome;
+
+/// One account in the list.
+#[derive(Clone, Debug)]
+pub struct AccountRow {
+    /// Its id, part of its page's address.
+    pub id: String,
+    /// Its address.
+    pub email: String,
+    /// Its owner's name.
+    pub name: String,
+    /// How it is: active, invited …
+    pub state: &'static str,
+    /// Whether it may administer.
+    pub admin: bool,
+    /// Its groups.
+    pub groups: Vec<String>,
+    /// When somebody last logged in.
+    pub last_login: Option<Timestamp>,
+}
+
+impl AccountRow {
+    fn seen(&self, now: Timestamp) -> String {
+        self.last_login.map_or_else(|| "never".to_owned(), |at| human::ago(now, at))
+    }
+
+    pub(crate) fn sample() -> AccountRow {
+        AccountRow {
+            id: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+            email: "lin@example.org\"><script>".to_owned(),
+            name: "Lin <b>Mei</b>".to_owned(),
+            state: "active",
+            admin: true,
+            groups: vec!["staff".to_owned(), "<i>readers</i>".to_owned()],
+            last_login: Some(Timestamp::from_secs(1_790_000_000)),
+        }
+    }
+}
+
+/// `GET /admin/accounts`
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/admin/accounts.html")]
+pub struct AccountList {
+    /// What surrounds the page.
+    pub chrome: Chrome,
+    /// What was searched for.
+    pub query: String,
+    /// How many accounts there are with it.
+    pub count: u64,
+    /// Those of this page.
+    pub rows: Vec<AccountRow>,
+    /// To the other pages.
+    pub pager: Pager,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl AccountList {
+    fn counted(&self) -> String {
+        human::counted(self.count, "account")
+    }
+}
+
+/// `GET /admin/accounts/{id}`
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/admin/account.html")]
+pub struct AccountDetail {
+    /// What surrounds the page.
+    pub chrome: Chrome,
+    /// The account.
+    pub row: AccountRow,
+    /// Whether it is disabled.
+    pub disabled: bool,
+    /// Whether its owner has a password.
+    pub active: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The groups in the form.
+    pub groups: String,
+    /// The groups that the shares name.
+    pub known_groups: Vec<String>,
+    /// Whether the box of the role is ticked.
+    pub admin: bool,
+    /// Its sessions.
+    pub sessions: Vec<SessionRow>,
+    /// What was wrong with the form.
+    pub errors: FieldErrors,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl AccountDetail {
+    fn created_date(&self) -> String {
+        human::date(self.created)
+    }
+
+    fn known(&self) -> String {
+        self.known_groups.join(", ")
+    }
+
+    /// The account's groups that open no share.
+    fn idle_groups(&self) -> Option<String> {
+        let idle = self.row.groups.iter().filter(|group| !self.known_groups.contains(group));
+        let idle: Vec<String> = idle.map(|group| format!("“{}”", human::name(group))).collect();
+        (!idle.is_empty()).then(|| idle.join(", "))
+    }
+}
+
+/// `GET /admin/invite`; posts `email`, `name`, `groups`, `admin`.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/admin/invite.html")]
+pub struct Invite {
+    /// What surrounds the page.
+    pub chrome: Chrome,
+    /// The address typed before.
+    pub email: String,
+    /// The name typed before.
+    pub name: String,
+    /// The groups typed before.
+    pub groups: String,
+    /// The groups that the shares name.
+    pub known_groups: Vec<String>,
+    /// Whether the box of the role was ticked.
+    pub admin: bool,
+    /// What was wrong.
+    pub errors: FieldErrors,
+}
+
+impl Invite {
+    /// The page before anything was typed.
+    pub fn new(chrome: Chrome, known_groups: Vec<String>) -> Invite {
+        Invite {
+            chrome,
+            email: String::new(),
+            name: String::new(),
+            groups: String::new(),
+            known_groups,
+            admin: false,
+            errors: FieldErrors::default(),
+        }
+    }
+
+    fn known(&self) -> String {
+        self.known_groups.join(", ")
+    }
+}
+
+pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let now = Timestamp::from_secs(1_790_000_900);
+    let invited = AccountRow { state: "invited", admin: false, last_login: None, ..AccountRow::sample() };
+    let list = AccountList {
+        chrome: sample_chrome("Accounts"),
+        query: "li\"n".to_owned(),
+        count: 2,
+        rows: vec![AccountRow::sample(), invited.clone()],
+        pager: Pager { newer: None, older: Some("/admin/accounts?page=1".to_owned()) },
+        now,
+    };
+    let detail = AccountDetail {
+        chrome: sample_chrome("lin@example.org"),
+        row: AccountRow::sample(),
+        disabled: false,
+        active: true,
+        created: Timestamp::from_secs(1_790_000_000),
+        groups: "staff <i>".to_owned(),
+        known_groups: vec!["staff".to_owned()],
+        admin: true,
+        sessions: vec![SessionRow::sample(false)],
+        errors: FieldErrors {
+            form: Some("This is the only administrator.".to_owned()),
+            groups: Some("A group's name has no spaces.".to_owned()),
+            email: Some("Type the address of the account.".to_owned()),
+            ..FieldErrors::default()
+        },
+        now,
+    };
+    let calm = AccountDetail {
+        row: invited,
+        disabled: true,
+        active: false,
+        sessions: Vec::new(),
+        errors: FieldErrors::default(),
+        ..detail.clone()
+    };
+    let invite = Invite {
+        email: "x\"><script>".to_owned(),
+        errors: FieldErrors {
+            email: Some("There is an account with this address already.".to_owned()),
+            name: Some("A name has 1 to 100 characters on one line.".to_owned()),
+            groups: Some("A group's name has no spaces.".to_owned()),
+            ..FieldErrors::default()
+        },
+        ..Invite::new(sample_chrome("Invite somebody"), vec!["staff".to_owned()])
+    };
+    Ok(vec![
+        ("admin-accounts", list.render()?),
+        ("admin-account", detail.render()?),
+        ("admin-account-disabled", calm.render()?),
+        ("admin-invite", Invite::new(sample_chrome("Invite somebody"), Vec::new()).render()?),
+        ("admin-invite-errors", invite.render()?),
+    ])
+}

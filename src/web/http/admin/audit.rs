@@ -1,0 +1,72 @@
+//! `/admin/audit`: who did what when, from where.
+
+use actix_web::HttpResponse;
+use actix_web::web::Query;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::web::audit;
+use crate::web::audit::Line;
+use crate::web::audit::chain;
+use crate::web::audit::chain::Verdict;
+use crate::web::deliveries::log::Line as Step;
+use crate::web::http::admin::audit_page::{AuditLog, AuditRow, Check};
+use crate::web::http::admin::{Administrator, PAGE, View, pager};
+use crate::web::http::error::WebError;
+use crate::web::http::layout::Section;
+use crate::web::http::{App, html};
+use crate::web::identity::device;
+
+/// `GET /admin/audit`; `check` looks through the whole log, and that of deliveries.
+pub(crate) async fn list(
+    app: App,
+    administrator: Administrator,
+    view: Option<Query<View>>,
+) -> Result<HttpResponse, WebError> {
+    let view = view.map(Query::into_inner).unwrap_or_default();
+    let db = &app.administration.db;
+    let checks = match view.check.is_empty() {
+        true => Vec::new(),
+        false => vec![
+            words_of("Audit log", &chain::verify::<Line>(db).await?),
+            words_of("Deliveries", &chain::verify::<Step>(db).await?),
+        ],
+    };
+    let (lines, more) = audit::list(db, view.q.trim(), view.offset(), PAGE).await?;
+    let address = format!("/admin/audit?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));
+    html(&AuditLog {
+        chrome: administrator.who.chrome("Audit log", Section::Admin),
+        rows: lines.into_iter().map(row).collect(),
+        pager: pager(&address, view.page, more),
+        checks,
+        query: view.q,
+    })
+}
+
+fn words_of(log: &str, verdict: &Verdict) -> Check {
+    let (whole, words) = match verdict {
+        Verdict::Whole { lines: 0, .. } => (true, "nothing is recorded yet.".to_owned()),
+        Verdict::Whole { lines, digest } => {
+            let lines = crate::human::counted(u64::try_from(*lines).unwrap_or(0), "line");
+            (true, format!("intact, {lines}. Keep this digest to prove it later: {digest}"))
+        }
+        Verdict::Altered(number) => (false, format!("line {number} was altered, or put there by hand.")),
+        Verdict::Missing(number) => (false, format!("line {number} is missing.")),
+    };
+    Check { whole, words: format!("{log}: {words}") }
+}
+
+fn row(line: Line) -> AuditRow {
+    let subject = match line.action.as_str() {
+        "logged-in" => device::describe(&line.subject),
+        _ if line.subject == line.who => String::new(),
+        _ => line.subject,
+    };
+    AuditRow {
+        number: line.number,
+        at: line.at,
+        who: if line.who.is_empty() { line.actor } else { line.who },
+        deed: line.action.replace('-', " "),
+        subject,
+        address: line.address,
+    }
+}

@@ -1,0 +1,77 @@
+//! The audit log.
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::web::http::admin::pager::{Pager, sample_chrome};
+use crate::web::http::layout::Chrome;
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct AuditRow {
+    /// Its number.
+    pub number: i64,
+    /// When it was.
+    pub at: Timestamp,
+    /// Who did it.
+    pub who: String,
+    /// What was done, in words.
+    pub deed: String,
+    /// To what.
+    pub subject: String,
+    /// From where.
+    pub address: String,
+}
+
+impl AuditRow {
+    fn exact(&self) -> String {
+        human::exact_time(self.at)
+    }
+}
+
+/// Whether a log is whole.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Whether it is.
+    pub whole: bool,
+    /// In words.
+    pub words: String,
+}
+
+/// `GET /admin/audit`
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/admin/audit.html")]
+pub struct AuditLog {
+    /// What surrounds the page.
+    pub chrome: Chrome,
+    /// What was searched for.
+    pub query: String,
+    /// The lines, the newest first.
+    pub rows: Vec<AuditRow>,
+    /// To the other pages.
+    pub pager: Pager,
+    /// What a check found of each log, if one was asked for.
+    pub checks: Vec<Check>,
+}
+
+pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let row = AuditRow {
+        number: 7,
+        at: Timestamp::from_secs(1_790_000_000),
+        who: "lin@example.org<script>".to_owned(),
+        deed: "logged in".to_owned(),
+        subject: "Firefox <b>".to_owned(),
+        address: "2001:db8::1".to_owned(),
+    };
+    let page = AuditLog {
+        chrome: sample_chrome("Audit log"),
+        query: "li\"n".to_owned(),
+        rows: vec![row],
+        pager: Pager { newer: Some("/admin/audit".to_owned()), older: None },
+        checks: vec![Check { whole: true, words: "Every line is there.".to_owned() }],
+    };
+    let broken = Check { whole: false, words: "Line 3 is missing.".to_owned() };
+    let bad = AuditLog { rows: Vec::new(), checks: vec![broken], ..page.clone() };
+    Ok(vec![("admin-audit", page.render()?), ("admin-audit-broken", bad.render()?)])
+}

@@ -1,0 +1,187 @@
+//! `/admin/mail`: what waits, was sent or was given up, and a test mail.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+use crate::web::http::account::profile::sentence;
+use crate::web::http::admin::mail_page::{MailList, MailRow, MailState, Tested};
+use crate::web::http::admin::{AdminForm, Administrator, PAGE, View, pager};
+use crate::web::http::error::WebError;
+use crate::web::http::extract::SignedIn;
+use crate::web::http::files::edit::noted;
+use crate::web::http::flash::Note;
+use crate::web::http::layout::Section;
+use crate::web::http::{App, html, see_other, without_note};
+use crate::web::identity::Email;
+use crate::web::mail::Kind;
+use crate::web::mail::queue::{Queued, State};
+use crate::web::throttle::Cause;
+
+/// `GET /admin/mail`
+pub(crate) async fn list(
+    app: App,
+    request: HttpRequest,
+    administrator: Administrator,
+    view: Option<Query<View>>,
+) -> Result<HttpResponse, WebError> {
+    let mut page = page_of(&app, &administrator.who, view.map(Query::into_inner).unwrap_or_default()).await?;
+    let note = app.cookies.note(request.headers());
+    page.chrome.flash = note.map(Note::flash);
+    let answer = html(&page)?;
+    without_note(&app, note, answer)
+}
+
+async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebError> {
+    let queue = &app.administration.queue;
+    let shown = State::ALL.into_iter().find(|state| state.word() == view.state).unwrap_or(State::Waiting);
+    let mut states = Vec::new();
+    for state in State::ALL {
+        let label = match state {
+            State::Waiting => "Waiting",
+            State::Sent => "Sent",
+            State::Failed => "Given up",
+        };
+        states.push(MailState {
+            word: state.word(),
+            label,
+            count: queue.count(state).await?,
+            shown: state == shown,
+        });
+    }
+    let mut mails = queue.list(shown, view.offset(), PAGE + 1).await?;
+    let more = mails.len() > PAGE as usize;
+    mails.truncate(PAGE as usize);
+    Ok(MailList {
+        chrome: who.form_chrome("Emails", Section::Admin),
+        states,
+        rows: mails.into_iter().map(row).collect(),
+        shown: shown.word(),
+        can_retry: shown != State::Sent,
+        test_address: who.account().email.as_str().to_owned(),
+        test_error: None,
+        tested: None,
+        pager: pager(&format!("/admin/mail?state={}", shown.word()), view.page, more),
+        now: app.administration.clock.now(),
+    })
+}
+
+fn row(mail: Queued) -> MailRow {
+    let about = match mail.kind {
+        Kind::SignUp => "sign-up",
+        Kind::Forgot => "link into the account",
+        Kind::Invite => "invitation",
+        Kind::ConfirmAddress => "confirmation of an address",
+        Kind::AddressChanged => "notice of another address",
+        Kind::PasswordChanged => "notice of another password",
+        Kind::AccountDeleted => "notice of a deleted account",
+        Kind::Taken => "notice of a complete download",
+        Kind::Link => "link to a file",
+        Kind::LinkCode => "code for a link",
+        Kind::Test => "test mail",
+    };
+    MailRow {
+        id: mail.id,
+        about,
+        recipient: mail.recipient.as_str().to_owned(),
+        attempts: mail.attempts,
+        queued: mail.queued_at,
+        next: (mail.state == State::Waiting).then_some(mail.next_at),
+        problem: mail.problem,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chosen {
+    id: String,
+}
+
+/// `POST /admin/mail/retry`
+pub(crate) async fn retry(app: App, form: AdminForm<Chosen>) -> Result<HttpResponse, WebError> {
+    let (administration, id) = (&app.administration, &form.fields.id);
+    let now = administration.clock.now();
+    let found = administration.account_admin.retry_mail(id, &form.actor, now).await?;
+    after(&app, found).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChosenState {
+    state: String,
+}
+
+/// `POST /admin/mail/retry-all`
+pub(crate) async fn retry_all(app: App, form: AdminForm<ChosenState>) -> Result<HttpResponse, WebError> {
+    let word = form.fields.state.as_str();
+    let state = [State::Waiting, State::Failed].into_iter().find(|state| state.word() == word);
+    let state = state.ok_or(WebError::Invalid("there are no such mails"))?;
+    let administration = &app.administration;
+    let now = administration.clock.now();
+    let tried = administration.account_admin.retry_mails(state, &form.actor, now).await?;
+    tracing::info!(account = %form.account().id, tried, "mails are tried again");
+    administration.queue.look_for_stuck(None, now).await?;
+    noted(&app, "/admin/mail", Note::MailsRetried)
+}
+
+/// `POST /admin/mail/discard`
+pub(crate) async fn discard(app: App, form: AdminForm<Chosen>) -> Result<HttpResponse, WebError> {
+    let (administration, id) = (&app.administration, &form.fields.id);
+    let now = administration.clock.now();
+    let found = administration.account_admin.discard_mail(id, &form.actor, now).await?;
+    after(&app, found).await
+}
+
+/// Back to the list, with a mark on the page that knows of what was just done.
+async fn after(app: &App, found: bool) -> Result<HttpResponse, WebError> {
+    if !found {
+        return Err(WebError::NotFound);
+    }
+    app.administration.queue.look_for_stuck(None, app.administration.clock.now()).await?;
+    Ok(see_other("/admin/mail"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestMail {
+    address: String,
+}
+
+/// `POST /admin/mail/test`: sends a test mail at once and shows what the server said, as
+/// `oncelink mail test` does.
+pub(crate) async fn test(app: App, form: AdminForm<TestMail>) -> Result<HttpResponse, WebError> {
+    let AdminForm { who, actor, fields, sent } = form;
+    let administration = &app.administration;
+    let once = app.sent_forms.begin(sent).await?;
+    if once.before().is_some() {
+        return Ok(see_other("/admin/mail"));
+    }
+    let now = administration.clock.now();
+    let mut page = page_of(&app, &who, View::default()).await?;
+    let refused = |mut page: MailList, why: String| {
+        page.test_error = Some(why);
+        page.test_address.clone_from(&fields.address);
+        let mut answer = html(&page)?;
+        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        Ok(answer)
+    };
+    let to: Email = match fields.address.trim().parse() {
+        Ok(to) => to,
+        Err(wrong) => return refused(page, sentence(&wrong)),
+    };
+    if !app.throttle.mail(Cause::Test, to.key(), now) {
+        let why = "This address has just had several test emails. Wait a moment, then try again.";
+        return refused(page, why.to_owned());
+    }
+    administration.account_admin.note_mail_test(&to, &actor, now).await?;
+    let answer = app.mail_trial.send(&to, now).await;
+    once.done("/admin/mail", None, now).await?;
+    match &answer {
+        Ok(said) => tracing::info!(said, "a test mail was sent"),
+        Err(problem) => tracing::warn!("a test mail was not sent: {problem}"),
+    }
+    page.test_address.clone_from(&fields.address);
+    page.tested = Some(Tested { to: to.as_str().to_owned(), answer });
+    html(&page)
+}

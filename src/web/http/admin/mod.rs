@@ -1,0 +1,137 @@
+//! Administration. A handler that takes an [`Administrator`] or an [`AdminForm`] is reached by
+//! administrators only; to everybody else there is nothing here.
+
+use actix_web::dev::Payload;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+
+use crate::web::audit::Actor;
+use crate::web::forms::sent::SentForm;
+use crate::web::http::admin::pager::Pager;
+use crate::web::http::error::WebError;
+use crate::web::http::extract::{ClientAddress, CsrfForm, SignedIn};
+use crate::web::http::{read, see_other};
+use crate::web::identity::Account;
+
+pub(crate) mod accounts;
+pub mod accounts_page;
+pub(crate) mod audit;
+pub mod audit_page;
+pub(crate) mod mail;
+pub mod mail_page;
+pub mod pager;
+
+/// Entries of a list on one page.
+const PAGE: u32 = 50;
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/admin").route(read().to(home)))
+        .service(web::resource("/admin/accounts").route(read().to(accounts::list)))
+        .service(
+            web::resource("/admin/invite")
+                .route(read().to(accounts::invite_page))
+                .route(web::post().to(accounts::invite)),
+        )
+        .service(web::resource("/admin/accounts/{id}").route(read().to(accounts::detail)))
+        .service(web::resource("/admin/accounts/{id}/link").route(web::post().to(accounts::send_link)))
+        .service(web::resource("/admin/accounts/{id}/disable").route(web::post().to(accounts::disable)))
+        .service(web::resource("/admin/accounts/{id}/enable").route(web::post().to(accounts::enable)))
+        .service(web::resource("/admin/accounts/{id}/rights").route(web::post().to(accounts::set_rights)))
+        .service(
+            web::resource("/admin/accounts/{id}/end-sessions").route(web::post().to(accounts::end_sessions)),
+        )
+        .service(web::resource("/admin/accounts/{id}/delete").route(web::post().to(accounts::delete)))
+        .service(web::resource("/admin/mail").route(read().to(mail::list)))
+        .service(web::resource("/admin/mail/retry").route(web::post().to(mail::retry)))
+        .service(web::resource("/admin/mail/retry-all").route(web::post().to(mail::retry_all)))
+        .service(web::resource("/admin/mail/test").route(web::post().to(mail::test)))
+        .service(web::resource("/admin/mail/discard").route(web::post().to(mail::discard)))
+        .service(web::resource("/admin/audit").route(read().to(audit::list)));
+}
+
+async fn home(_: Administrator) -> actix_web::HttpResponse {
+    see_other("/admin/accounts")
+}
+
+/// An administrator who is logged in.
+pub(crate) struct Administrator {
+    who: SignedIn,
+}
+
+impl FromRequest for Administrator {
+    type Error = WebError;
+    type Future = LocalBoxFuture<'static, Result<Administrator, WebError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let who = SignedIn::from_request(request, payload);
+        Box::pin(async move {
+            let who = who.await?;
+            if who.account().admin { Ok(Administrator { who }) } else { Err(WebError::NotFound) }
+        })
+    }
+}
+
+/// A form that an administrator sent from a page of ours.
+pub(crate) struct AdminForm<T> {
+    who: SignedIn,
+    actor: Actor,
+    fields: T,
+    sent: Option<SentForm>,
+}
+
+impl<T> AdminForm<T> {
+    fn account(&self) -> &Account {
+        self.who.account()
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for AdminForm<T> {
+    type Error = WebError;
+    type Future = LocalBoxFuture<'static, Result<AdminForm<T>, WebError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let administrator = Administrator::from_request(request, payload);
+        let form = CsrfForm::<T>::from_request(request, payload);
+        let address = ClientAddress::from_request(request, payload).into_inner();
+        Box::pin(async move {
+            // Before the form is looked at: what would be wrong with it tells that there is one.
+            administrator.await?;
+            let CsrfForm { who, fields, sent } = form.await?;
+            let actor = Actor::account(who.account(), address?.0);
+            Ok(AdminForm { who, actor, fields, sent })
+        })
+    }
+}
+
+/// To the pages before and after number `page` of the list at `address`.
+fn pager(address: &str, page: u32, more: bool) -> Pager {
+    let joint = if address.contains('?') { '&' } else { '?' };
+    let to = |page: u32| format!("{address}{joint}page={page}");
+    Pager { newer: page.checked_sub(1).map(to), older: more.then(|| to(page.saturating_add(1))) }
+}
+
+/// Nothing but the token.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// A list's page as its address names it.
+#[derive(Default, serde::Deserialize)]
+pub(crate) struct View {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    page: u32,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    check: String,
+}
+
+impl View {
+    fn offset(&self) -> u32 {
+        self.page.saturating_mul(PAGE)
+    }
+}

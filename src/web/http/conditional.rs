@@ -1,0 +1,32 @@
+//! Answers that their reader may have already: an entity tag over what is shown, and 304 for who has it.
+
+use actix_web::http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use actix_web::{HttpRequest, HttpResponse};
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::web::http::error::WebError;
+
+/// The entity tag of that content.
+pub(crate) fn tag_of(content: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, content);
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest.as_ref()))
+}
+
+/// 304, if the reader has what has this tag.
+pub(crate) fn unchanged(request: &HttpRequest, tag: &str) -> Result<Option<HttpResponse>, WebError> {
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let has_it = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
+    match has_it {
+        true => tagged(HttpResponse::NotModified().finish(), tag).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// The answer with its tag.
+pub(crate) fn tagged(mut answer: HttpResponse, tag: &str) -> Result<HttpResponse, WebError> {
+    let tag = HeaderValue::from_str(tag).map_err(|error| WebError::Internal(error.into()))?;
+    answer.headers_mut().insert(ETAG, tag);
+    Ok(answer)
+}

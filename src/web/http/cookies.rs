@@ -1,0 +1,153 @@
+//! The cookies of the web app: the session's id, the secret behind forms of people who are not
+//! logged in, and a note that is shown once.
+
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::{COOKIE, HeaderMap};
+
+use crate::secret::{RandomError, Secret};
+use crate::web::http::flash::Note;
+
+/// Characters of 32 bytes in base64url.
+const SECRET_LENGTH: usize = 43;
+
+/// Reads and makes cookies. Names are neutral; over https they carry the `__Host-` prefix, which
+/// makes browsers refuse them from any other host and from http.
+#[derive(Clone, Debug)]
+pub struct Cookies {
+    secure: bool,
+}
+
+impl Cookies {
+    /// For an app that people reach at `public_url`.
+    pub fn new(public_url: &str) -> Cookies {
+        Cookies { secure: public_url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) }
+    }
+
+    /// The session id that the browser presents.
+    pub fn session(&self, headers: &HeaderMap) -> Option<Secret> {
+        self.secret(headers, "sid")
+    }
+
+    /// The secret behind forms that the browser presents.
+    pub fn form(&self, headers: &HeaderMap) -> Option<Secret> {
+        self.secret(headers, "form")
+    }
+
+    /// The note that is to be shown.
+    pub fn note(&self, headers: &HeaderMap) -> Option<Note> {
+        let word = self.value(headers, "note")?;
+        Note::parse(word)
+    }
+
+    /// Hands the session's id to its browser. The cookie goes when the browser closes, unless it is
+    /// to be kept for `remembered`; how long the session lives is not its business.
+    pub fn set_session(&self, id: &Secret, remembered: Option<std::time::Duration>) -> Cookie<'static> {
+        let mut cookie = self.cookie("sid", id.reveal().to_owned());
+        let seconds = remembered.and_then(|kept| i64::try_from(kept.as_secs()).ok());
+        if let Some(seconds) = seconds {
+            cookie.set_max_age(Duration::seconds(seconds));
+        }
+        cookie
+    }
+
+    /// Takes the session's id out of the browser.
+    pub fn clear_session(&self) -> Cookie<'static> {
+        self.removal("sid")
+    }
+
+    /// A fresh secret behind forms, and its cookie.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn new_form(&self) -> Result<(Secret, Cookie<'static>), RandomError> {
+        let secret = Secret::random::<32>()?;
+        let cookie = self.cookie("form", secret.reveal().to_owned());
+        Ok((secret, cookie))
+    }
+
+    /// The secret behind forms again, kept when the browser closes: by it a browser goes on with a link
+    /// of which it has taken something.
+    pub fn keep_form(&self, secret: &Secret) -> Cookie<'static> {
+        let mut cookie = self.cookie("form", secret.reveal().to_owned());
+        cookie.set_max_age(Duration::days(30));
+        cookie
+    }
+
+    /// Leaves a note for the next page.
+    pub fn set_note(&self, note: Note) -> Cookie<'static> {
+        let mut cookie = self.cookie("note", note.word().to_owned());
+        cookie.set_max_age(Duration::seconds(60));
+        cookie
+    }
+
+    /// Takes the note away.
+    pub fn clear_note(&self) -> Cookie<'static> {
+        self.removal("note")
+    }
+
+    fn removal(&self, name: &str) -> Cookie<'static> {
+        let mut cookie = self.cookie(name, String::new());
+        cookie.make_removal();
+        cookie
+    }
+
+    fn cookie(&self, name: &str, value: String) -> Cookie<'static> {
+        Cookie::build(self.full_name(name), value)
+            .path("/")
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(SameSite::Lax)
+            .finish()
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        if self.secure { format!("__Host-{name}") } else { name.to_owned() }
+    }
+
+    fn secret(&self, headers: &HeaderMap, name: &str) -> Option<Secret> {
+        self.value(headers, name).filter(|value| value.len() == SECRET_LENGTH).map(Secret::presented)
+    }
+
+    /// Read by hand: one cookie that another app on this host set badly must not hide ours.
+    fn value<'h>(&self, headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+        let name = self.full_name(name);
+        let pairs =
+            headers.get_all(COOKIE).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
+        pairs
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn over_https_cookies_are_bound_to_the_host() {
+        let id = Secret::random::<32>().unwrap();
+        let cookie = Cookies::new("https://files.example").set_session(&id, None).to_string();
+        assert!(cookie.starts_with("__Host-sid="), "{cookie}");
+        for part in ["; HttpOnly", "; SameSite=Lax", "; Secure", "; Path=/"] {
+            assert!(cookie.contains(part), "{cookie} lacks {part}");
+        }
+        assert!(!cookie.contains("Domain"));
+        let plain = Cookies::new("http://127.0.0.1:8080").set_session(&id, None).to_string();
+        assert!(plain.starts_with("sid=") && !plain.contains("Secure"), "{plain}");
+    }
+
+    #[test]
+    fn ours_is_found_among_foreign_cookies() {
+        let mut headers = HeaderMap::new();
+        let id = "A".repeat(43);
+        let line = format!("broken; =x; a=%zz\"; xsid=1; sid={id}; sid=other");
+        headers.insert(COOKIE, HeaderValue::from_str(&line).unwrap());
+        assert_eq!(Cookies::new("http://x").session(&headers).unwrap().reveal(), id);
+        assert!(Cookies::new("https://x").session(&headers).is_none());
+        assert!(Cookies::new("http://x").form(&headers).is_none());
+    }
+}

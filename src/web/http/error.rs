@@ -1,0 +1,260 @@
+//! Why the web app refuses a request, and which status that is. How it is said to whom is
+//! [`crate::web::http::problem`]'s business.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+
+use crate::connection::Full;
+use crate::files::FileError;
+use crate::secret::RandomError;
+use crate::used_tokens::StoreError;
+use crate::web::accounts::store::AccountError;
+use crate::web::db::QueryError;
+use crate::web::deliveries::intake::TakeError;
+use crate::web::identity::passwords::HashError;
+use crate::web::links::LinkError;
+use crate::web::links::uses::UseError;
+use crate::web::mail::queue::QueueError;
+use crate::web::membership::action_links::ActionError;
+use crate::web::membership::self_service::SelfServiceError;
+use crate::web::sessions::SessionError;
+use crate::web::shares::error::StorageError;
+use crate::web::throttle::TooEarly;
+use crate::web::tokens::issuer::IssueError;
+use crate::web::tokens::signer::SignerError;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// Nobody is logged in.
+    #[error("nobody is logged in")]
+    NotSignedIn,
+    /// There is nothing there, or this person may not know of it.
+    #[error("there is nothing here")]
+    NotFound,
+    /// The form was not sent from a page of ours that is still valid.
+    #[error("the form is not one of ours")]
+    ForeignForm,
+    /// The browser does not send our cookies back.
+    #[error("the browser keeps no cookies")]
+    NoCookies,
+    /// The form was sent to an address that isn't the app's own, which this is.
+    #[error("the form was sent to another address than {0}")]
+    OtherAddress(String),
+    /// The request can't be understood.
+    #[error("the request makes no sense: {0}")]
+    Invalid(&'static str),
+    /// The body is larger than any form of ours.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body did not arrive in time.
+    #[error("the body came too slowly")]
+    Slow,
+    /// The body is no form.
+    #[error("the body is no form")]
+    NoForm,
+    /// There were too many attempts.
+    #[error("too many attempts; the next in {} s", .0.as_secs())]
+    TooEarly(Duration),
+    /// The action link's time is over, or what it was for has changed.
+    #[error("the action link does not hold any more")]
+    LinkOver,
+    /// Something could not be put into a share, or changed there.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// No download service may be given a token now.
+    #[error("no download service may be given tokens")]
+    NoNode,
+    /// Something that we need does not answer now.
+    #[error("something that is needed does not answer")]
+    Unavailable(#[source] Cause),
+    /// A fault of ours.
+    #[error("a fault of ours")]
+    Internal(#[source] Cause),
+}
+
+impl WebError {
+    /// A stable name, the `type` of the problem document.
+    pub(crate) fn slug(&self) -> &'static str {
+        match self {
+            WebError::NotSignedIn => "not-signed-in",
+            WebError::NotFound => "not-found",
+            WebError::ForeignForm => "foreign-form",
+            WebError::NoCookies => "cookies-needed",
+            WebError::OtherAddress(_) => "other-address",
+            WebError::Invalid(_) => "invalid-request",
+            WebError::TooLarge(_) => "too-large",
+            WebError::Slow => "too-slow",
+            WebError::NoForm => "no-form",
+            WebError::TooEarly(_) => "too-many-requests",
+            WebError::LinkOver => "link-over",
+            WebError::Storage(error) => error.slug(),
+            WebError::NoNode => "no-download-service",
+            WebError::Unavailable(_) => "unavailable",
+            WebError::Internal(_) => "internal-error",
+        }
+    }
+
+    /// Seconds after which it is worth trying again.
+    pub(crate) fn wait(&self) -> Option<u64> {
+        match self {
+            WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
+            WebError::NoNode | WebError::Unavailable(_) => Some(5),
+            WebError::Storage(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            _ => None,
+        }
+    }
+}
+
+impl ResponseError for WebError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            WebError::NotSignedIn => StatusCode::UNAUTHORIZED,
+            WebError::NotFound => StatusCode::NOT_FOUND,
+            WebError::ForeignForm | WebError::NoCookies | WebError::OtherAddress(_) => StatusCode::FORBIDDEN,
+            WebError::Invalid(_) => StatusCode::BAD_REQUEST,
+            WebError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            WebError::Slow => StatusCode::REQUEST_TIMEOUT,
+            WebError::NoForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
+            WebError::LinkOver => StatusCode::GONE,
+            WebError::Storage(error) => error.status(),
+            WebError::NoNode | WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            WebError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Only the status; [`crate::web::http::problem::edge`] knows what the reader prefers and writes the rest.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<AccountError> for WebError {
+    fn from(error: AccountError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<TakeError> for WebError {
+    fn from(error: TakeError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<SessionError> for WebError {
+    fn from(error: SessionError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<QueryError> for WebError {
+    fn from(error: QueryError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<HashError> for WebError {
+    fn from(error: HashError) -> WebError {
+        match error {
+            HashError::Busy | HashError::Interrupted => WebError::Unavailable(error.into()),
+            HashError::Random(_) | HashError::Failed(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<Full> for WebError {
+    fn from(full: Full) -> WebError {
+        WebError::Unavailable(full.into())
+    }
+}
+
+impl From<RandomError> for WebError {
+    fn from(error: RandomError) -> WebError {
+        WebError::Internal(error.into())
+    }
+}
+
+impl From<askama::Error> for WebError {
+    fn from(error: askama::Error) -> WebError {
+        WebError::Internal(error.into())
+    }
+}
+
+impl From<FileError> for WebError {
+    fn from(error: FileError) -> WebError {
+        match error {
+            FileError::Missing => WebError::NotFound,
+            FileError::ShareGone => StorageError::ShareGone.into(),
+            FileError::Unreadable(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+                StorageError::Unreadable(cause).into()
+            }
+            FileError::Unreadable(cause) => StorageError::Failed(cause).into(),
+        }
+    }
+}
+
+impl From<SelfServiceError> for WebError {
+    fn from(error: SelfServiceError) -> WebError {
+        match error {
+            SelfServiceError::Query(_) | SelfServiceError::Account(_) => WebError::Unavailable(error.into()),
+            SelfServiceError::Queue(QueueError::Query(_)) => WebError::Unavailable(error.into()),
+            SelfServiceError::Queue(_) | SelfServiceError::Random(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<LinkError> for WebError {
+    fn from(error: LinkError) -> WebError {
+        match error {
+            LinkError::Query(_) | LinkError::Queue(QueueError::Query(_)) => {
+                WebError::Unavailable(error.into())
+            }
+            LinkError::Random(_) | LinkError::Queue(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<UseError> for WebError {
+    fn from(error: UseError) -> WebError {
+        match error {
+            UseError::Query(_) => WebError::Unavailable(error.into()),
+            UseError::Random(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<StoreError> for WebError {
+    fn from(error: StoreError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<ActionError> for WebError {
+    fn from(error: ActionError) -> WebError {
+        match error {
+            ActionError::Refused(_) | ActionError::Purpose => WebError::NotFound,
+            ActionError::Query(_) | ActionError::Store(_) => WebError::Unavailable(error.into()),
+            ActionError::Keys(_) | ActionError::Issue(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<IssueError> for WebError {
+    fn from(error: IssueError) -> WebError {
+        match error {
+            IssueError::Signer(SignerError::TooLong) => StorageError::Unlinkable.into(),
+            other => WebError::Internal(other.into()),
+        }
+    }
+}
+
+impl From<TooEarly> for WebError {
+    fn from(early: TooEarly) -> WebError {
+        WebError::TooEarly(early.wait)
+    }
+}

@@ -1,0 +1,246 @@
+//! Browsing the shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::id::FilePath;
+use crate::web::http::error::WebError;
+use crate::web::http::extract::SignedIn;
+use crate::web::http::files::browse_page::{Folder, Search, Shares};
+use crate::web::http::files::listing as browse;
+use crate::web::http::files::listing::Place;
+use crate::web::http::files::row::{Row, address};
+use crate::web::http::files::sort::Sort;
+use crate::web::http::flash::Note;
+use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::state::State;
+use crate::web::http::{App, html_with_script, see_other, without_note};
+use crate::web::shares::rights::{Readable, Right};
+
+/// Most characters of a search; the page's field takes no more.
+const MAX_QUERY: usize = 200;
+
+/// How long a search may take. Then it shows what it has found, and says that there is more to look at.
+const SEARCH_TIME: Duration = Duration::from_secs(8);
+
+#[derive(Default, Deserialize)]
+pub(crate) struct View {
+    q: Option<String>,
+    sort: Option<String>,
+    order: Option<String>,
+    page: Option<String>,
+}
+
+/// `GET /files/` and `GET /files/{share}/{path}`, each with `q` for a search.
+pub(crate) async fn browse(
+    app: App,
+    request: HttpRequest,
+    who: SignedIn,
+    view: Option<Query<View>>,
+) -> Result<HttpResponse, WebError> {
+    let view = view.map(Query::into_inner).unwrap_or_default();
+    let sort = Sort::parse(view.sort.as_deref(), view.order.as_deref());
+    let query: String = view.q.unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
+    let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
+    let note = app.cookies.note(request.headers());
+    let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
+    let answer = answer(&app, who, place, query, (sort, page), note).await?;
+    without_note(&app, note, answer)
+}
+
+async fn answer(
+    app: &State,
+    who: SignedIn,
+    place: Option<FilePath>,
+    query: String,
+    (sort, page): (Sort, usize),
+    note: Option<Note>,
+) -> Result<HttpResponse, WebError> {
+    match place {
+        None if query.is_empty() => {
+            let names = app.rights.shares_of(who.account());
+            let roots = app.shares.clone();
+            let shares = blocking(move || {
+                let with_state = |name: String| {
+                    let available = roots.is_available(&name);
+                    (name, available)
+                };
+                names.into_iter().map(with_state).collect()
+            })
+            .await?;
+            let chrome = Chrome { flash: note.map(Note::flash), ..who.chrome("Files", Section::Files) };
+            html_with_script(app, &Shares { chrome, shares })
+        }
+        None => {
+            let roots = app.rights.shares_of(who.account()).into_iter();
+            let roots = roots.filter_map(|share| format!("/{share}").parse().ok());
+            let roots = roots.filter_map(|root| app.rights.readable(who.account(), root)).collect();
+            search(app, who, (None, roots), query, sort, note).await
+        }
+        Some(path) => {
+            let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
+            if query.is_empty() {
+                folder(app, who, place, (sort, page), note).await
+            } else {
+                let within = Some(place.path().clone());
+                search(app, who, (within, vec![place]), query, sort, note).await
+            }
+        }
+    }
+}
+
+async fn folder(
+    app: &State,
+    who: SignedIn,
+    place: Readable,
+    (sort, page): (Sort, usize),
+    note: Option<Note>,
+) -> Result<HttpResponse, WebError> {
+    let shares = app.shares.clone();
+    let path = place.path().clone();
+    let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
+    let looked = blocking(move || browse::look_at(&shares, &place, sort, page)).await??;
+    match looked {
+        Place::Folder(mut listing) => {
+            mark_too_long(app, &mut listing.rows);
+            // Only a page with the form for uploads makes something.
+            let chrome = match right >= Right::Write {
+                true => who.form_chrome(path.name(), Section::Files),
+                false => who.chrome(path.name(), Section::Files),
+            };
+            let page = Folder {
+                chrome: Chrome { flash: note.map(Note::flash), ..chrome },
+                folder: path,
+                rows: listing.rows,
+                sort,
+                right,
+                total: listing.total,
+                page: listing.page,
+                pages: listing.pages,
+                now: app.administration.clock.now(),
+            };
+            html_with_script(app, &page)
+        }
+        // A file has no page of its own; it is shown where it can be downloaded.
+        Place::File => {
+            let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);
+            let folder = path.parent().ok_or(WebError::NotFound)?;
+            Ok(see_other(&format!("{}?q={name}", address(&folder))))
+        }
+    }
+}
+
+/// Searches in `places`, which are all shares or what is within a folder.
+async fn search(
+    app: &State,
+    who: SignedIn,
+    (within, places): (Option<FilePath>, Vec<Readable>),
+    query: String,
+    sort: Sort,
+    note: Option<Note>,
+) -> Result<HttpResponse, WebError> {
+    let shares = app.shares.clone();
+    let words = query.clone();
+    // A walk is heavy; a few at once are enough, the others wait for their turn.
+    let turn = app.searches.clone().acquire_owned().await;
+    // Set when the time is over, and when the person has gone.
+    let stop = Arc::new(AtomicBool::new(false));
+    let _gone = StopOnDrop(Arc::clone(&stop));
+    let told = Arc::clone(&stop);
+    let searching = blocking(move || {
+        let _turn = turn;
+        browse::search(&shares, &places, &words, sort, &told)
+    });
+    tokio::pin!(searching);
+    let mut found = tokio::select! {
+        found = &mut searching => found?,
+        () = tokio::time::sleep(SEARCH_TIME) => {
+            stop.store(true, Ordering::Relaxed);
+            searching.await?
+        }
+    };
+    mark_too_long(app, &mut found.rows);
+    let page = Search {
+        chrome: Chrome { flash: note.map(Note::flash), ..who.chrome("Search", Section::Files) },
+        query,
+        within,
+        rows: found.rows,
+        sort,
+        too_many: found.too_many,
+        stopped_after: found.stopped_after,
+        now: app.administration.clock.now(),
+    };
+    html_with_script(app, &page)
+}
+
+/// Marks the files that no token can name, before anybody presses a button for them in vain.
+fn mark_too_long(app: &State, rows: &mut [Row]) {
+    let now = app.administration.clock.now();
+    for row in rows.iter_mut().filter(|row| row.size.is_some()) {
+        row.too_long = !app.administration.issuer.can_issue(&row.path, now);
+    }
+}
+
+/// Ends a search that nobody waits for any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The file path in an address: `Some(None)` for the list of shares, `None` for what can't be one.
+/// Decoded here and once, because the router keeps some characters encoded.
+fn place_of(address: &str) -> Option<Option<FilePath>> {
+    let encoded = address.strip_prefix("/files")?;
+    let encoded = encoded.strip_suffix('/').unwrap_or(encoded);
+    if encoded.is_empty() {
+        return Some(None);
+    }
+    // A slash within a name can't be; encoded or not it would mean another place.
+    if encoded.split('/').any(|part| percent_decode_str(part).any(|byte| byte == b'/')) {
+        return None;
+    }
+    let path = percent_decode_str(encoded).decode_utf8().ok()?;
+    path.parse().ok().map(Some)
+}
+
+/// Runs what waits for the disk where that stops nobody else.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, WebError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| WebError::Unavailable(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_decoded_once() {
+        let path = |address: &str| place_of(address).map(|place| place.map(|path| path.to_string()));
+        assert_eq!(path("/files/"), Some(None));
+        assert_eq!(path("/files/books"), Some(Some("/books".to_owned())));
+        assert_eq!(path("/files/books/%E6%88%91/"), Some(Some("/books/我".to_owned())));
+        assert_eq!(path("/files/books/100%2525"), Some(Some("/books/100%25".to_owned())));
+        for wrong in [
+            "/files/books/..%2Fetc",
+            "/files/books/..",
+            "/files/books/%2e%2e/x",
+            "/files//",
+            "/files/books//x",
+            "/files/books/%ff",
+            "/files/books/a%00b",
+            "/files/books/a%2Fb",
+        ] {
+            assert_eq!(path(wrong), None, "{wrong}");
+        }
+    }
+}

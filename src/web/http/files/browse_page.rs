@@ -1,0 +1,302 @@
+//! Pages for browsing: the list of shares, a folder, and what a search found.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::id::FilePath;
+use crate::web::http::files::edit_page::{new_folder_address, trash_address};
+use crate::web::http::files::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
+use crate::web::http::files::sort::{Heading, Sort, SortBy, headings};
+use crate::web::http::layout::{Chrome, Section};
+use crate::web::shares::rights::Right;
+
+/// `GET /files/`: the shares that a person may read.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/shares.html")]
+pub struct Shares {
+    /// What surrounds the page; somebody is logged in.
+    pub chrome: Chrome,
+    /// The names of the shares that the person may read, in the order to show, and whether each is
+    /// available now.
+    pub shares: Vec<(String, bool)>,
+}
+
+impl Shares {
+    /// Address and shown name of each share, and whether it is available.
+    fn entries(&self) -> impl Iterator<Item = (String, String, bool)> + '_ {
+        self.shares.iter().map(|(name, available)| {
+            let href = format!("/files/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+            (href, human::name(name).into_owned(), *available)
+        })
+    }
+
+    fn search(&self) -> SearchBox {
+        SearchBox { action: "/files/".to_owned(), query: String::new(), place: "all shares".to_owned() }
+    }
+
+    /// A page with three shares.
+    pub fn sample() -> Shares {
+        let shares = ["books", "Holiday photos 2026", "<script>alert(1)</script>"];
+        Shares {
+            chrome: Chrome::sample("Files", Section::Files),
+            shares: shares.into_iter().map(|name| (name.to_owned(), name != "books")).collect(),
+        }
+    }
+}
+
+/// The search form of a page: `GET` with `q`.
+struct SearchBox {
+    action: String,
+    query: String,
+    place: String,
+}
+
+/// `GET /files/{share}/{path}`: a folder.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/folder.html")]
+pub struct Folder {
+    /// What surrounds the page; somebody is logged in.
+    pub chrome: Chrome,
+    /// The folder.
+    pub folder: FilePath,
+    /// What is in it, in the order to show (see [`Sort::apply`]).
+    pub rows: Vec<Row>,
+    /// The order of the rows.
+    pub sort: Sort,
+    /// What the person may do here.
+    pub right: Right,
+    /// How many entries the folder has on all its pages.
+    pub total: usize,
+    /// Which page this is, counted from 1.
+    pub page: usize,
+    /// How many pages there are.
+    pub pages: usize,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Folder {
+    fn here(&self) -> String {
+        address(&self.folder)
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        human::name(self.folder.name())
+    }
+
+    fn crumbs(&self) -> Vec<Crumb> {
+        crumbs(&self.folder, false)
+    }
+
+    fn may_write(&self) -> bool {
+        self.right >= Right::Write
+    }
+
+    fn may_manage(&self) -> bool {
+        self.right >= Right::Manage
+    }
+
+    fn tools(&self) -> Tools {
+        Tools {
+            encoded: encoded(&self.folder),
+            new_folder: new_folder_address(&self.folder),
+            trash: self.may_manage().then(|| trash_address(&self.folder)),
+        }
+    }
+
+    fn parent(&self) -> String {
+        self.folder.parent().map_or_else(|| "/files/".to_owned(), |parent| address(&parent))
+    }
+
+    fn headings(&self) -> Vec<Heading> {
+        headings(self.sort, None)
+    }
+
+    fn summary(&self) -> String {
+        let shown = summary(&self.rows);
+        if self.pages == 1 {
+            return shown;
+        }
+        let number = |count: usize| human::grouped(u64::try_from(count).unwrap_or(u64::MAX));
+        let (page, pages, total) = (number(self.page), number(self.pages), number(self.total));
+        format!("Page {page} of {pages}: {shown}. {total} entries in this folder.")
+    }
+
+    fn pager(&self) -> (Option<String>, Option<String>) {
+        let Sort { by, descending } = self.sort;
+        let order = if descending { "desc" } else { "asc" };
+        let at = |page: usize| format!("?sort={}&order={order}&page={page}", by.word());
+        let before = (self.page > 1).then(|| at(self.page - 1));
+        (before, (self.page < self.pages).then(|| at(self.page + 1)))
+    }
+
+    fn search(&self) -> SearchBox {
+        SearchBox { action: address(&self.folder), query: String::new(), place: self.name().into_owned() }
+    }
+
+    /// A folder with names of every kind.
+    pub fn sample(now: Timestamp) -> Option<Folder> {
+        let folder: FilePath = "/books/Novels & <b>more".parse().ok()?;
+        let sort = Sort::default();
+        let mut rows = sample_rows(&folder, now);
+        sort.apply(&mut rows);
+        Some(Folder {
+            chrome: Chrome::sample("Novels & <script>", Section::Files),
+            folder,
+            rows,
+            sort,
+            right: Right::Manage,
+            total: 19,
+            page: 1,
+            pages: 1,
+            now,
+        })
+    }
+}
+
+/// What stands above the list of who may write.
+struct Tools {
+    /// The folder, as forms carry it.
+    encoded: String,
+    new_folder: String,
+    trash: Option<String>,
+}
+
+/// `3 folders, 12 files, 45.6 MB`.
+fn summary(rows: &[Row]) -> String {
+    let folders = rows.iter().filter(|row| row.is_folder()).count();
+    let files = rows.len() - folders;
+    let bytes = rows.iter().filter_map(|row| row.size).fold(0, u64::saturating_add);
+    let mut parts = Vec::new();
+    if folders > 0 {
+        parts.push(counted(folders, "folder"));
+    }
+    if files > 0 {
+        parts.push(counted(files, "file"));
+        parts.push(human::size(bytes));
+    }
+    parts.join(", ")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    human::counted(u64::try_from(count).unwrap_or(u64::MAX), what)
+}
+
+/// `GET /files/…?q=`: what a search by name found.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/search.html")]
+pub struct Search {
+    /// What surrounds the page; somebody is logged in.
+    pub chrome: Chrome,
+    /// What was searched for.
+    pub query: String,
+    /// The folder beneath which was searched; `None` for all shares.
+    pub within: Option<FilePath>,
+    /// What was found, in the order to show.
+    pub rows: Vec<Row>,
+    /// The order of the rows.
+    pub sort: Sort,
+    /// Whether there are more hits than these.
+    pub too_many: bool,
+    /// After how many names the search stopped, if it did before it had seen all of them.
+    pub stopped_after: Option<usize>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Search {
+    fn here(&self) -> String {
+        let search = self.search();
+        format!("{}?q={}", search.action, utf8_percent_encode(&self.query, NON_ALPHANUMERIC))
+    }
+
+    fn crumbs(&self) -> Vec<Crumb> {
+        match &self.within {
+            Some(folder) => crumbs(folder, true),
+            None => vec![Crumb { name: "Files".to_owned(), href: "/files/".to_owned() }],
+        }
+    }
+
+    fn headings(&self) -> Vec<Heading> {
+        headings(self.sort, Some(&self.query))
+    }
+
+    fn shown_query(&self) -> Cow<'_, str> {
+        human::name(&self.query)
+    }
+
+    fn place(&self) -> String {
+        self.within.as_ref().map_or_else(|| "all shares".to_owned(), |f| human::name(f.name()).into_owned())
+    }
+
+    fn found(&self) -> String {
+        if self.too_many {
+            format!("The first {}", counted(self.rows.len(), "hit"))
+        } else {
+            counted(self.rows.len(), "hit")
+        }
+    }
+
+    fn stopped_after(&self) -> Option<String> {
+        self.stopped_after.map(|count| counted(count, "name"))
+    }
+
+    fn search(&self) -> SearchBox {
+        SearchBox {
+            action: self.within.as_ref().map_or_else(|| "/files/".to_owned(), address),
+            query: self.query.clone(),
+            place: self.place(),
+        }
+    }
+
+    /// Hits in several folders, more than are shown.
+    pub fn sample(now: Timestamp) -> Search {
+        let rows = ["/books", "/books/Novels & <b>more", "/music/2026/live"]
+            .iter()
+            .filter_map(|folder| folder.parse().ok())
+            .flat_map(|folder| sample_rows(&folder, now).into_iter().take(4))
+            .collect();
+        Search {
+            chrome: Chrome::sample("Search", Section::Files),
+            query: "我 <script>alert(1)</script>".to_owned(),
+            within: None,
+            rows,
+            sort: Sort { by: SortBy::Modified, descending: true },
+            too_many: true,
+            stopped_after: None,
+            now,
+        }
+    }
+}
+
+pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let now = Timestamp::from_secs(1_795_340_096);
+    let shares = Shares::sample();
+    let search = Search::sample(now);
+    let mut pages = vec![
+        ("shares", shares.render()?),
+        ("shares-none", Shares { shares: Vec::new(), ..shares }.render()?),
+        ("search", search.render()?),
+        ("search-nothing", Search { rows: Vec::new(), too_many: false, ..search.clone() }.render()?),
+        (
+            "search-stopped",
+            Search { rows: Vec::new(), too_many: false, stopped_after: Some(812_345), ..search }.render()?,
+        ),
+    ];
+    if let Some(folder) = Folder::sample(now) {
+        pages.push(("folder", folder.render()?));
+        let by_size = Sort { by: SortBy::Size, descending: true };
+        let read = Folder { right: Right::Read, ..folder.clone() };
+        pages.push((
+            "folder-more",
+            Folder { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }.render()?,
+        ));
+        pages.push(("folder-empty", Folder { rows: Vec::new(), ..read }.render()?));
+        pages.push(("folder-empty-write", Folder { rows: Vec::new(), ..folder }.render()?));
+    }
+    Ok(pages)
+}

@@ -1,0 +1,75 @@
+//! The Download button: one click, one token, one file.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::REFERRER_POLICY;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use crate::id::{FilePath, Jti};
+use crate::web::http::error::WebError;
+use crate::web::http::extract::CsrfForm;
+use crate::web::http::files::browse::blocking;
+use crate::web::http::{App, see_other};
+use crate::web::revocations::issued::{Basis, NewToken};
+use crate::web::tokens::issuer::DownloadOrder;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// The file path.
+    file: Option<String>,
+    /// The same, percent-encoded, for a path that a form would alter.
+    file_encoded: Option<String>,
+}
+
+impl Wanted {
+    fn path(self) -> Option<FilePath> {
+        match (self.file, self.file_encoded) {
+            (Some(path), None) => path.parse().ok(),
+            (None, Some(encoded)) => percent_decode_str(&encoded).decode_utf8().ok()?.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// `POST /download`: 303 to the download service, with a token for the file as it is now.
+pub(crate) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields, .. } = form;
+    let path = fields.path().ok_or(WebError::NotFound)?;
+    app.throttle.download(&who.account().id, app.administration.clock.now())?;
+    let wanted = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
+    let shares = app.shares.clone();
+    let path = wanted.path().clone();
+    let claimed = blocking(move || shares.claim(&path)).await??;
+    let digest = app.digests.of(wanted.path(), &claimed.version().to_string()).await?;
+    let version = claimed.to_string();
+    let order = DownloadOrder {
+        digest: digest.as_deref(),
+        size: Some(claimed.version().len),
+        version: Some(&version),
+        ..DownloadOrder::new(who.account().id.as_str(), wanted.path())
+    };
+    let administration = &app.administration;
+    let now = administration.clock.now();
+    let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let (jti, kid) = (Jti::random()?, administration.issuer.signer.active_kid(now));
+    let token = NewToken {
+        account: &who.account().id,
+        jti,
+        file: wanted.path(),
+        expires_at: now.plus(administration.issuer.lifetime),
+        basis: Basis { node: &node.public_url, kid: &kid, link: None },
+    };
+    // On record before anybody has it, so that taking the right away can't miss it.
+    if !administration.issued.record(&token, now).await? {
+        return Err(WebError::NotFound);
+    }
+    let issued = administration.issuer.for_audience(&node.public_url).issue_download_as(jti, &order, now)?;
+    tracing::info!(account = %who.account().id, jti = %issued.jti, file = ?wanted.path(), "token issued");
+    let mut answer = see_other(&issued.address);
+    // The page that is left need not be told to the download service.
+    answer
+        .headers_mut()
+        .insert(REFERRER_POLICY, actix_web::http::header::HeaderValue::from_static("no-referrer"));
+    Ok(answer)
+}

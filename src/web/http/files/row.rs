@@ -1,0 +1,181 @@
+//! A file or folder in a list, the addresses of folders, and the way to them.
+//!
+//! A Download button posts to `/download` with `csrf` and the field `file`, which holds the file
+//! path. A form would alter a line break within it, so a path with a character that is not shown
+//! as it is (see [`human::name`]) is sent percent-encoded, in the field `file_encoded` instead.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock::Timestamp;
+use crate::files::{Entry, EntryKind};
+use crate::human;
+use crate::id::FilePath;
+use crate::web::http::files::edit_page::manage_address;
+
+/// Everything but RFC 3986's unreserved characters and the slash between components.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The address of a folder's page: `/files/{share}/{path}`.
+pub fn address(folder: &FilePath) -> String {
+    format!("/files{}", utf8_percent_encode(folder.as_str(), PATH))
+}
+
+/// A path as addresses and the fields of forms carry it.
+pub fn encoded(path: &FilePath) -> String {
+    utf8_percent_encode(path.as_str(), PATH).to_string()
+}
+
+/// A file or folder in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where it is.
+    pub path: FilePath,
+    /// Its size in bytes; `None` for a folder.
+    pub size: Option<u64>,
+    /// When it last changed.
+    pub modified: Timestamp,
+    /// Whether its path is too long for a token, so that it can't be downloaded.
+    pub too_long: bool,
+}
+
+impl Row {
+    /// The row of an entry.
+    pub fn of(entry: Entry) -> Row {
+        let size = match entry.kind {
+            EntryKind::Folder => None,
+            EntryKind::File(version) => Some(version.len),
+        };
+        Row { path: entry.path, size, modified: entry.modified, too_long: false }
+    }
+
+    pub(crate) fn is_folder(&self) -> bool {
+        self.size.is_none()
+    }
+
+    pub(crate) fn shown_name(&self) -> Cow<'_, str> {
+        human::name(self.path.name())
+    }
+
+    pub(crate) fn icon(&self) -> &'static str {
+        if self.is_folder() { "folder" } else { human::icon(self.path.name()) }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        address(&self.path)
+    }
+
+    /// The address of the page on which it is renamed, moved and deleted.
+    pub(crate) fn manage_address(&self) -> String {
+        manage_address(&self.path)
+    }
+
+    /// The address of the page on which a link to it is made.
+    pub(crate) fn link_address(&self) -> String {
+        let (field, value) = self.field();
+        format!("/links/new?{field}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+    }
+
+    /// The name and value of the field that says which file to download.
+    pub(crate) fn field(&self) -> (&'static str, String) {
+        let path = self.path.as_str();
+        match human::name(path) {
+            Cow::Borrowed(path) => ("file", path.to_owned()),
+            Cow::Owned(_) => ("file_encoded", utf8_percent_encode(path, PATH).to_string()),
+        }
+    }
+
+    /// Its size as shown, and exactly.
+    pub(crate) fn shown_size(&self) -> Option<(String, String)> {
+        self.size.map(|bytes| (human::size(bytes), human::exact_size(bytes)))
+    }
+
+    pub(crate) fn exact_time(&self) -> String {
+        human::exact_time(self.modified)
+    }
+
+    pub(crate) fn ago(&self, now: Timestamp) -> String {
+        human::ago(now, self.modified)
+    }
+
+    /// The folder that holds it: its address and how it is shown.
+    pub(crate) fn folder(&self) -> Option<(String, String)> {
+        let folder = self.path.parent()?;
+        let shown = folder.components().map(human::name).collect::<Vec<_>>().join(" / ");
+        Some((address(&folder), shown))
+    }
+}
+
+/// A step of the way to a folder.
+pub(crate) struct Crumb {
+    pub(crate) name: String,
+    pub(crate) href: String,
+}
+
+/// The steps above `folder`, the list of shares first; and `folder` itself last where asked.
+pub(crate) fn crumbs(folder: &FilePath, itself: bool) -> Vec<Crumb> {
+    let mut steps = Vec::new();
+    let mut step = if itself { Some(folder.clone()) } else { folder.parent() };
+    while let Some(path) = step {
+        steps.push(Crumb { name: human::name(path.name()).into_owned(), href: address(&path) });
+        step = path.parent();
+    }
+    steps.push(Crumb { name: "Files".to_owned(), href: "/files/".to_owned() });
+    steps.reverse();
+    steps
+}
+
+pub(crate) fn sample_rows(folder: &FilePath, now: Timestamp) -> Vec<Row> {
+    let long = format!("{}.txt", "a-very-long-name-without-any-space-".repeat(7));
+    let files: &[(&str, Option<u64>, u64)] = &[
+        ("我这一辈子.pdf", Some(48_213), 12),
+        ("Archive", None, 400_000),
+        ("Résumé & notes.docx", Some(1_234_567), 200),
+        ("كتاب الألف ليلة.epub", Some(2_400_000), 8_000),
+        ("\u{202e}gnp.exe", Some(73_802), 90_000),
+        ("<script>alert(1)<script><img src=x onerror=alert(1)>.html", Some(512), 250_000),
+        ("chapter 10.md", Some(9_101), 2_000_000),
+        ("chapter 2.md", Some(8_300), 2_000_000),
+        ("🎉 party 👩‍👩‍👧.jpg", Some(3_456_789), 5_000_000),
+        ("line\nbreak.csv", Some(1), 60_000_000),
+        ("\"quoted\" 'name'.mp3", Some(7_654_321), 70_000_000),
+        ("film.mkv", Some(8_123_456_789), 1_000_000),
+        ("backup.tar.zst", Some(912_345_678), 1_100_000),
+        ("budget.xlsx", Some(45_000), 1_200_000),
+        ("talk.pptx", Some(5_100_000), 1_300_000),
+        ("main.rs", Some(0), 1_400_000),
+        ("LICENSE", Some(1_070), 40_000_000),
+        (&long, Some(65_536), 700_000),
+        ("Photos 2026", None, 3_000),
+    ];
+    files
+        .iter()
+        .filter_map(|(name, size, age)| {
+            let modified = Timestamp::from_secs(now.secs().saturating_sub(*age));
+            let too_long = name.len() > 200;
+            Some(Row { path: folder.join(name).ok()?, size: *size, modified, too_long })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_encoded_and_keep_their_slashes() {
+        let path: FilePath = "/books/50% ?#é\n".parse().unwrap();
+        assert_eq!(address(&path), "/files/books/50%25%20%3F%23%C3%A9%0A");
+    }
+
+    #[test]
+    fn a_form_never_carries_a_bare_line_break() {
+        assert_eq!(row("/b/a\nb").field(), ("file_encoded", "/b/a%0Ab".to_owned()));
+        assert_eq!(row("/b/50%").field(), ("file", "/b/50%".to_owned()));
+    }
+
+    fn row(path: &str) -> Row {
+        Row { path: path.parse().unwrap(), size: Some(1), modified: Timestamp::EPOCH, too_long: false }
+    }
+}

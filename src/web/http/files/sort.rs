@@ -1,0 +1,153 @@
+//! The order of a list, and the headings that change it.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::web::http::files::row::Row;
+use crate::web::shares::folding::{fold, natural};
+
+/// By what a list is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortBy {
+    /// The name, as people count: `part 2` before `part 10`.
+    #[default]
+    Name,
+    /// The size; folders have none.
+    Size,
+    /// The moment of the last change.
+    Modified,
+}
+
+impl SortBy {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            SortBy::Name => "name",
+            SortBy::Size => "size",
+            SortBy::Modified => "modified",
+        }
+    }
+}
+
+/// The order of a list: query parameters `sort` and `order`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sort {
+    /// By what.
+    pub by: SortBy,
+    /// Whether the largest comes first.
+    pub descending: bool,
+}
+
+impl Sort {
+    /// Reads `sort` (`name`, `size`, `modified`) and `order` (`asc`, `desc`); anything else means
+    /// the default, by name.
+    pub fn parse(sort: Option<&str>, order: Option<&str>) -> Sort {
+        let by = match sort {
+            Some("size") => SortBy::Size,
+            Some("modified") => SortBy::Modified,
+            _ => SortBy::Name,
+        };
+        Sort { by, descending: order == Some("desc") }
+    }
+
+    /// Puts `rows` into this order; folders always come first.
+    pub fn apply(self, rows: &mut Vec<Row>) {
+        let mut named: Vec<(String, Row)> = rows.drain(..).map(|row| (fold(row.path.name()), row)).collect();
+        named.sort_by(|(a_name, a), (b_name, b)| {
+            // Names that differ only in case, accents or leading zeros still have one order.
+            let by_name = || natural(a_name, b_name).then_with(|| a.path.cmp(&b.path));
+            let order = match self.by {
+                SortBy::Name => by_name(),
+                SortBy::Size => a.size.cmp(&b.size),
+                SortBy::Modified => a.modified.cmp(&b.modified),
+            };
+            let order = if self.descending { order.reverse() } else { order };
+            // Ties by name, so that the order does not change from one visit to the next.
+            b.is_folder().cmp(&a.is_folder()).then(order).then_with(by_name)
+        });
+        rows.extend(named.into_iter().map(|(_, row)| row));
+    }
+
+    /// What a click on the heading of `by` asks for: the other direction, or the one that people
+    /// look for first (names from A, but largest and newest first).
+    fn clicked(self, by: SortBy) -> Sort {
+        let descending = if self.by == by { !self.descending } else { by != SortBy::Name };
+        Sort { by, descending }
+    }
+}
+
+/// A heading by which a list can be sorted.
+pub(crate) struct Heading {
+    pub(crate) label: &'static str,
+    pub(crate) class: &'static str,
+    pub(crate) href: String,
+    /// The value of `aria-sort`, on the heading that the list is sorted by.
+    pub(crate) aria_sort: Option<&'static str>,
+}
+
+pub(crate) fn headings(sort: Sort, query: Option<&str>) -> Vec<Heading> {
+    [(SortBy::Name, "Name"), (SortBy::Size, "Size"), (SortBy::Modified, "Modified")]
+        .into_iter()
+        .map(|(by, label)| {
+            let next = sort.clicked(by);
+            let order = if next.descending { "desc" } else { "asc" };
+            let query = query
+                .map(|query| format!("q={}&", utf8_percent_encode(query, NON_ALPHANUMERIC)))
+                .unwrap_or_default();
+            let aria_sort = match (sort.by == by, sort.descending) {
+                (false, _) => None,
+                (true, false) => Some("ascending"),
+                (true, true) => Some("descending"),
+            };
+            Heading {
+                label,
+                class: by.word(),
+                href: format!("?{query}sort={}&order={order}", by.word()),
+                aria_sort,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn folders_come_first_and_numbers_count() {
+        let mut rows = vec![
+            row("/b/part 10", Some(1), 3),
+            row("/b/Part 2", Some(5), 2),
+            row("/b/part 02", Some(2), 1),
+            row("/b/zoo", None, 9),
+            row("/b/Äpfel", None, 0),
+        ];
+        Sort::default().apply(&mut rows);
+        assert_eq!(names(&rows), ["Äpfel", "zoo", "Part 2", "part 02", "part 10"]);
+        Sort::parse(Some("size"), Some("desc")).apply(&mut rows);
+        assert_eq!(names(&rows), ["Äpfel", "zoo", "Part 2", "part 02", "part 10"]);
+        Sort::parse(Some("modified"), None).apply(&mut rows);
+        assert_eq!(names(&rows), ["Äpfel", "zoo", "part 02", "Part 2", "part 10"]);
+    }
+
+    #[test]
+    fn a_heading_turns_its_own_order_around() {
+        let headings = headings(Sort::parse(Some("size"), Some("desc")), Some("a&b"));
+        let hrefs: Vec<_> = headings.iter().map(|h| (h.href.as_str(), h.aria_sort)).collect();
+        assert_eq!(
+            hrefs,
+            [
+                ("?q=a%26b&sort=name&order=asc", None),
+                ("?q=a%26b&sort=size&order=asc", Some("descending")),
+                ("?q=a%26b&sort=modified&order=desc", None),
+            ]
+        );
+    }
+
+    fn row(path: &str, size: Option<u64>, modified: u64) -> Row {
+        Row { path: path.parse().unwrap(), size, modified: Timestamp::from_secs(modified), too_long: false }
+    }
+
+    fn names(rows: &[Row]) -> Vec<&str> {
+        rows.iter().map(|row| row.path.name()).collect()
+    }
+}

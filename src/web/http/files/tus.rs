@@ -1,0 +1,221 @@
+//! Uploads over the resumable protocol tus 1.0, at `/uploads` and `/uploads/{id}`.
+//!
+//! Whoever sends is logged in, and proves with the header `X-CSRF-Token` that a page of ours, or a
+//! program that was given the session, asks. Answers are short: a program reads them.
+
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::clock::Timestamp;
+use crate::id::FilePath;
+use crate::web::audit::Actor;
+use crate::web::http::App;
+use crate::web::http::extract::{SignedIn, client_address, of_our_page, session_of};
+use crate::web::http::files::tus_answer::{
+    BYTES, TusError, VERSION, capabilities, created, progress, refuse, state, unavailable,
+};
+use crate::web::http::files::tus_order::{Concat, Order};
+use crate::web::shares::error::StorageError;
+use crate::web::uploads::checksum::Checksum;
+use crate::web::uploads::intake::Incoming;
+use crate::web::uploads::{Stage, Upload};
+
+/// Everything below `/uploads`.
+pub(crate) async fn handle(app: App, request: HttpRequest, body: Payload) -> HttpResponse {
+    let mut answer = match serve(&app, &request, body).await {
+        Ok(answer) => answer,
+        Err(error) => refuse(&request, &error),
+    };
+    let version = HeaderValue::from_static(VERSION);
+    answer.headers_mut().insert(HeaderName::from_static("tus-resumable"), version);
+    answer
+}
+
+async fn serve(app: &App, request: &HttpRequest, body: Payload) -> Result<HttpResponse, TusError> {
+    let headers = request.headers();
+    // For clients behind what lets only GET and POST through.
+    let method = match text(headers, "x-http-method-override") {
+        Some(name) if *request.method() == Method::POST => {
+            Method::from_bytes(name.as_bytes()).map_err(|_| TusError::Method)?
+        }
+        _ => request.method().clone(),
+    };
+    if method == Method::OPTIONS {
+        return Ok(capabilities(app));
+    }
+    if text(headers, "tus-resumable") != Some(VERSION) {
+        return Err(TusError::Version);
+    }
+    let signed_in = session_of(request, app).await.map_err(unavailable)?;
+    let who = signed_in.ok_or(TusError::NotSignedIn)?;
+    if method != Method::HEAD && !of_our_page(request, app) {
+        return Err(TusError::Foreign);
+    }
+    let now = app.administration.clock.now();
+    match (method.as_str(), request.match_info().get("id")) {
+        ("POST", None) => create(app, request, &who, body, now).await,
+        ("HEAD", Some(id)) => {
+            let id = id.parse().map_err(|_| StorageError::Missing)?;
+            Ok(state(&app.uploads.look(&who.account().id, &id).await?))
+        }
+        ("PATCH", Some(id)) => {
+            let upload = find(app, &who, id, now).await?;
+            patch(app, request, &who, upload, body, now).await
+        }
+        ("DELETE", Some(id)) => {
+            let upload = find(app, &who, id, now).await?;
+            app.uploads.abandon(&upload).await?;
+            Ok(HttpResponse::NoContent().finish())
+        }
+        _ => Err(TusError::Method),
+    }
+}
+
+async fn find(app: &App, who: &SignedIn, id: &str, now: Timestamp) -> Result<Upload, TusError> {
+    let id = id.parse().map_err(|_| StorageError::Missing)?;
+    Ok(app.uploads.find(&who.account().id, &id, now).await?)
+}
+
+async fn create(
+    app: &App,
+    request: &HttpRequest,
+    who: &SignedIn,
+    body: Payload,
+    now: Timestamp,
+) -> Result<HttpResponse, TusError> {
+    let headers = request.headers();
+    let order = Order::read(headers).map_err(TusError::Header)?;
+    let account = who.account();
+    app.throttle.act(&account.id, now).map_err(|early| TusError::TooEarly(early.wait))?;
+    let sender = Actor::account(account, client_address(app, request));
+    if let Concat::Final { parts, header } = &order.concat {
+        let new = order.file(&app.rights, account)?;
+        let upload = app.uploads.join(&sender, new, parts, header, now).await?;
+        return Ok(created(&upload, true));
+    }
+    let size = order.size.map_err(TusError::Header)?;
+    let has_body = has_bytes(headers);
+    if !has_body && text(headers, CONTENT_LENGTH.as_str()).is_some_and(|length| length != "0") {
+        return Err(TusError::BodyType);
+    }
+    let checksum = checksum(headers)?;
+    if let (Some(size), Some(coming)) = (size, content_length(headers))
+        && coming > size
+    {
+        return Err(StorageError::Beyond.into());
+    }
+    let new = order.new_upload(&app.rights, account, size)?;
+    let upload = app.uploads.begin(&sender, new, now).await?;
+    if !has_body || upload.stage == Stage::Done {
+        return Ok(created(&upload, has_body));
+    }
+    match append(app, request, upload.clone(), 0, checksum, body, now).await {
+        Ok(upload) => Ok(created(&upload, true)),
+        // The client could not know where to go on, for it never got the address.
+        Err(error @ (StorageError::Checksum | StorageError::Beyond | StorageError::TooLarge { .. })) => {
+            app.uploads.abandon(&upload).await?;
+            Err(error.into())
+        }
+        // It learns from the offset that not all of it was taken, and why when it goes on.
+        Err(_) => {
+            let upload = app.uploads.find(&account.id, &upload.id, now).await?;
+            Ok(created(&upload, true))
+        }
+    }
+}
+
+/// Whether the body is said to be bytes of an upload. Some clients add a `charset`, which says nothing.
+fn has_bytes(headers: &HeaderMap) -> bool {
+    let kind = text(headers, CONTENT_TYPE.as_str()).and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(BYTES))
+}
+
+async fn patch(
+    app: &App,
+    request: &HttpRequest,
+    who: &SignedIn,
+    mut upload: Upload,
+    body: Payload,
+    now: Timestamp,
+) -> Result<HttpResponse, TusError> {
+    let headers = request.headers();
+    if !has_bytes(headers) {
+        return Err(TusError::BodyType);
+    }
+    if upload.concat.starts_with("final") {
+        return Err(TusError::Joined);
+    }
+    // The right may have been taken away since the upload was begun.
+    app.rights.writable(who.account(), upload.folder.clone()).ok_or(StorageError::Missing)?;
+    let offset = number(headers, "upload-offset").map_err(TusError::Header)?;
+    let offset = offset.ok_or(TusError::Header("Upload-Offset is missing"))?;
+    let checksum = checksum(headers)?;
+    if offset != upload.offset {
+        return Err(StorageError::Offset { is: upload.offset }.into());
+    }
+    if let Some(size) = number(headers, "upload-length").map_err(TusError::Header)? {
+        match upload.size {
+            None => upload = app.uploads.set_size(&upload, size).await?,
+            Some(known) if known == size => {}
+            Some(_) => return Err(TusError::Header("Upload-Length cannot change")),
+        }
+    }
+    if let (Some(size), Some(coming)) = (upload.size, content_length(headers))
+        && coming > size.saturating_sub(offset)
+    {
+        return Err(StorageError::Beyond.into());
+    }
+    if upload.stage != Stage::Done {
+        upload = append(app, request, upload, offset, checksum, body, now).await?;
+    }
+    let mut answer = HttpResponse::NoContent();
+    progress(&mut answer, &upload);
+    Ok(answer.finish())
+}
+
+/// Takes a body in.
+async fn append(
+    app: &App,
+    request: &HttpRequest,
+    upload: Upload,
+    offset: u64,
+    checksum: Option<Checksum>,
+    body: Payload,
+    now: Timestamp,
+) -> Result<Upload, StorageError> {
+    let may_go_on = async || may_go_on(app, request, &upload.folder).await;
+    app.uploads.append(&upload, offset, Incoming { body, checksum, may_go_on }, now).await
+}
+
+/// Whether the sender of an upload is still logged in and may still put it into this folder.
+pub(crate) async fn may_go_on(app: &App, request: &HttpRequest, folder: &FilePath) -> bool {
+    match session_of(request, app).await {
+        Ok(who) => who.is_some_and(|who| app.rights.writable(who.account(), folder.clone()).is_some()),
+        // The database does not answer now: asked again soon.
+        Err(_) => true,
+    }
+}
+
+fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, TusError> {
+    let header = text(headers, "upload-checksum").map(Checksum::parse).transpose();
+    header.map_err(|_| TusError::Header("Upload-Checksum is none of sha1 and sha256"))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, CONTENT_LENGTH.as_str())?.parse().ok()
+}
+
+pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A number of bytes in a header.
+pub(crate) fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, &'static str> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    // 2^60 bytes are more than any disk holds, and leave room for sums of them.
+    let number = digits.and_then(|digits| digits.parse::<u64>().ok()).filter(|number| *number <= 1 << 60);
+    number.map(Some).ok_or("a header that should be a number of bytes is none")
+}

@@ -1,0 +1,153 @@
+//! What a client that begins an upload says of it: its `Upload-Metadata`, `Upload-Length` and
+//! `Upload-Concat`.
+//!
+//! The metadata that count: `filename` (or `name`), `folder` (the file path of the folder that it goes
+//! to) and `relativePath` (for a file of a folder that is uploaded whole). Others are kept and repeated.
+
+use actix_web::http::header::HeaderMap;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::files::name::FileName;
+use crate::id::FilePath;
+use crate::web::http::files::tus::{number, text};
+use crate::web::identity::Account;
+use crate::web::shares::error::StorageError;
+use crate::web::shares::rights::{Right, Rights, Writable};
+use crate::web::uploads::id::UploadId;
+use crate::web::uploads::join::MOST_PARTS;
+use crate::web::uploads::{NewUpload, Purpose};
+
+/// Most bytes of the metadata; a path of the longest kind fits, encoded.
+const MOST_METADATA: usize = 16 * 1024;
+
+/// What somebody wants to upload.
+pub(crate) struct Order {
+    metadata: String,
+    filename: Option<String>,
+    folder: Option<String>,
+    relative: Option<String>,
+    /// Its size, `None` where it will be said later; what is wrong with the header otherwise.
+    pub(crate) size: Result<Option<u64>, &'static str>,
+    pub(crate) concat: Concat,
+}
+
+/// Whether it is joined from parts, or a part.
+pub(crate) enum Concat {
+    None,
+    Partial,
+    Final {
+        parts: Vec<UploadId>,
+        /// The header as it came.
+        header: String,
+    },
+}
+
+impl Order {
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Order, &'static str> {
+        let metadata = match headers.get("upload-metadata") {
+            None => "",
+            Some(value) => value.to_str().map_err(|_| "Upload-Metadata is not ASCII")?,
+        };
+        let mut order = Order {
+            metadata: metadata.to_owned(),
+            filename: None,
+            folder: None,
+            relative: None,
+            size: size(headers),
+            concat: concat(headers)?,
+        };
+        if metadata.len() > MOST_METADATA {
+            return Err("Upload-Metadata is too long");
+        }
+        let mut seen = Vec::new();
+        let mut name = None;
+        for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (key, encoded) = pair.split_once(' ').unwrap_or((pair, ""));
+            if seen.contains(&key) {
+                return Err("Upload-Metadata has a key twice");
+            }
+            seen.push(key);
+            let slot = match key {
+                "filename" => &mut order.filename,
+                "name" => &mut name,
+                "folder" => &mut order.folder,
+                "relativePath" => &mut order.relative,
+                _ => continue,
+            };
+            let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "Upload-Metadata is not base64")?;
+            *slot = Some(String::from_utf8(bytes).map_err(|_| "a name in Upload-Metadata is not UTF-8")?);
+        }
+        order.filename = order.filename.or(name);
+        Ok(order)
+    }
+
+    /// What it is to become, if the account may put it there.
+    pub(crate) fn new_upload(
+        self,
+        rights: &Rights,
+        account: &Account,
+        size: Option<u64>,
+    ) -> Result<NewUpload, StorageError> {
+        match self.concat {
+            Concat::Partial => Ok(NewUpload {
+                purpose: Purpose::Part { at: self.place(rights, account)? },
+                size,
+                metadata: self.metadata,
+            }),
+            _ => Ok(NewUpload { size, ..self.file(rights, account)? }),
+        }
+    }
+
+    /// The same for one that becomes a file.
+    pub(crate) fn file(&self, rights: &Rights, account: &Account) -> Result<NewUpload, StorageError> {
+        let folder = self.place(rights, account)?;
+        let relative = self.relative.as_deref().unwrap_or_default();
+        // Some clients write `null` where there is none; a path of one part has no folder either way.
+        let mut below: Vec<&str> = relative.trim_start_matches('/').split('/').collect();
+        let last = below.pop().unwrap_or_default();
+        let below = below.into_iter().map(FileName::uploaded).collect::<Result<Vec<_>, _>>()?;
+        let name = self.filename.as_deref().unwrap_or(if below.is_empty() { "" } else { last });
+        let purpose = Purpose::File { folder, below, name: FileName::uploaded(name)? };
+        Ok(NewUpload { purpose, size: None, metadata: self.metadata.clone() })
+    }
+
+    /// The folder; where none is named, the only share that the account may write to, and for a part,
+    /// any.
+    fn place(&self, rights: &Rights, account: &Account) -> Result<Writable, StorageError> {
+        let named = match &self.folder {
+            // `team` and `/team/` are what people write for `/team`.
+            Some(folder) => format!("/{}", folder.trim_matches('/')).parse().ok(),
+            None => {
+                let mut shares = rights.shares_with(account, Right::Write).into_iter();
+                let first = shares.next();
+                let is_clear = matches!(self.concat, Concat::Partial) || shares.next().is_none();
+                first.filter(|_| is_clear).and_then(|share| format!("/{share}").parse().ok())
+            }
+        };
+        let path: FilePath = named.ok_or(StorageError::Missing)?;
+        rights.writable(account, path).ok_or(StorageError::Missing)
+    }
+}
+
+fn size(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
+    match (number(headers, "upload-length")?, text(headers, "upload-defer-length")) {
+        (Some(size), None) => Ok(Some(size)),
+        (None, Some("1")) => Ok(None),
+        _ => Err("send either Upload-Length or Upload-Defer-Length: 1"),
+    }
+}
+
+fn concat(headers: &HeaderMap) -> Result<Concat, &'static str> {
+    let Some(value) = headers.get("upload-concat") else { return Ok(Concat::None) };
+    let header = value.to_str().unwrap_or_default().trim();
+    if header == "partial" {
+        return Ok(Concat::Partial);
+    }
+    let list = header.strip_prefix("final;").ok_or("Upload-Concat is neither partial nor final")?;
+    let id = |address: &str| address.rsplit('/').next().and_then(|id| id.parse().ok());
+    let parts: Option<Vec<UploadId>> = list.split_whitespace().map(id).collect();
+    let parts = parts.filter(|parts| (1..=MOST_PARTS).contains(&parts.len()));
+    let parts = parts.ok_or("Upload-Concat does not name 1 to 1,000 uploads")?;
+    Ok(Concat::Final { parts, header: header.to_owned() })
+}

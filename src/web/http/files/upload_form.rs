@@ -1,0 +1,254 @@
+//! The plain form for uploads, for browsers without scripts: `POST /files-upload`, `multipart/form-data`
+//! with the fields `csrf` and `folder` (percent-encoded) and then any number of `file`. Each file goes
+//! the way that all uploads go; what breaks off here can't be continued and leaves nothing. The page says
+//! which files are there, however the form ended.
+
+use std::time::Duration;
+
+use actix_multipart::{Field, Multipart};
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use futures_util::StreamExt;
+
+use crate::files::name::FileName;
+use crate::id::FilePath;
+use crate::web::audit::Actor;
+use crate::web::forms::sent::SentForm;
+use crate::web::http::App;
+use crate::web::http::csrf;
+use crate::web::http::error::WebError;
+use crate::web::http::extract::{SignedIn, client_address, must_be_ours, session_of};
+use crate::web::http::files::edit::{again, decoded, noted};
+use crate::web::http::files::row::address;
+use crate::web::http::files::tus::may_go_on;
+use crate::web::http::files::upload_page::{Arrived, Refused, Upload};
+use crate::web::http::flash::Note;
+use crate::web::http::layout::Section;
+use crate::web::http::problem::prefers_json;
+use crate::web::shares::error::StorageError;
+use crate::web::shares::rights::Writable;
+use crate::web::uploads::intake::Incoming;
+use crate::web::uploads::{NewUpload, Purpose};
+
+/// Most bytes of a field that is no file.
+const MOST_TEXT: usize = 8 * 1024;
+
+/// How long such a field, or the head of the next one, may take to arrive.
+const TEXT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Maximum number of files in one form.
+const FILES_MAX: usize = 1_000;
+
+/// How long the rest of a refused file may take to arrive, before those after it are given up.
+const REST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What became of a form's files.
+struct Outcome {
+    folder: FilePath,
+    arrived: Vec<Arrived>,
+    refused: Vec<Refused>,
+    /// The status of the first refusal.
+    status: Option<StatusCode>,
+    /// Whether the form ended before its end.
+    broke_off: bool,
+}
+
+/// `POST /files-upload`: 303 to the folder when all files are there under their own names; otherwise a
+/// page that says which are not, and why, and what others are called now.
+pub(crate) async fn upload(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
+    let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
+    must_be_ours(&request, &app)?;
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(WebError::NoForm);
+    }
+    let form = Multipart::new(request.headers(), body);
+    // A program looks for itself what is in the folder now.
+    let reads_pages = !prefers_json(request.headers());
+    let outcome = take(&app, &request, &who, form).await?;
+    let as_named = !reads_pages || outcome.arrived.iter().all(|file| file.renamed.is_none());
+    let is_whole = outcome.refused.is_empty() && outcome.status.is_none();
+    if is_whole && !outcome.arrived.is_empty() && as_named {
+        return noted(&app, &address(&outcome.folder), Note::Uploaded);
+    }
+    let page = Upload {
+        chrome: who.form_chrome("Upload", Section::Files),
+        folder: outcome.folder,
+        arrived: outcome.arrived,
+        refused: outcome.refused,
+        broke_off: outcome.broke_off,
+    };
+    let nothing = if page.arrived.is_empty() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    again(outcome.status.unwrap_or(nothing), &page)
+}
+
+async fn take(
+    app: &App,
+    request: &HttpRequest,
+    who: &SignedIn,
+    mut form: Multipart,
+) -> Result<Outcome, WebError> {
+    let Some(id) = app.cookies.session(request.headers()) else { return Err(WebError::NotSignedIn) };
+    // Before anything else of the form is looked at.
+    let token = expect(&mut form, "csrf").await?.ok_or(WebError::ForeignForm)?;
+    if !csrf::matches(&id, &token) {
+        return Err(WebError::ForeignForm);
+    }
+    let folder = expect(&mut form, "folder").await?.ok_or(WebError::Invalid("the form lacks the folder"))?;
+    let folder = app.rights.writable(who.account(), decoded(&folder).ok_or(StorageError::Missing)?);
+    let folder = folder.ok_or(StorageError::Missing)?;
+    let (mut arrived, mut refused, mut status, mut broke_off) = (Vec::new(), Vec::new(), None, false);
+    loop {
+        let patience = if refused.is_empty() { TEXT_TIMEOUT } else { REST_TIMEOUT };
+        let field = match next(&mut form, patience).await {
+            Ok(Some(field)) => field,
+            Ok(None) => break,
+            // What became of the files is worth more to the person than that there was more to come.
+            Err(error) if !(arrived.is_empty() && refused.is_empty()) => {
+                status.get_or_insert(error.status_code());
+                broke_off = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        if field.name() != Some("file") {
+            let error = WebError::Invalid("the form has a field too many");
+            if arrived.is_empty() {
+                return Err(error);
+            }
+            status.get_or_insert(error.status_code());
+            broke_off = true;
+            break;
+        }
+        let name =
+            field.content_disposition().and_then(|it| it.get_filename()).unwrap_or_default().to_owned();
+        // What a browser sends where no file was chosen.
+        if name.is_empty() {
+            continue;
+        }
+        let number = arrived.len() + refused.len();
+        if number >= FILES_MAX {
+            status.get_or_insert(StatusCode::BAD_REQUEST);
+            broke_off = true;
+            break;
+        }
+        let of_form = (token.as_str(), number);
+        match one(app, request, who, &folder, &name, field, of_form).await {
+            Ok(stored) => {
+                let renamed = Some(stored).filter(|stored| *stored != name);
+                arrived.push(Arrived { name, renamed });
+            }
+            // Nothing is to be told of but that it failed.
+            Err(error) if error.status().is_server_error() && number == 0 => return Err(error.into()),
+            Err(error) => {
+                if error.status().is_server_error() {
+                    tracing::error!(cause = crate::telemetry::chain(&error), "an uploaded file failed");
+                }
+                status.get_or_insert(error.status());
+                refused.push(Refused { name, why: sentence(&error) });
+                if !is_about_one_file(&error) {
+                    broke_off = true;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(Outcome { folder: folder.path().clone(), arrived, refused, status, broke_off })
+}
+
+/// What to say of a file that did not arrive: nothing of it is kept here.
+fn sentence(error: &StorageError) -> String {
+    match error {
+        StorageError::BrokeOff => "The connection broke off before the file was whole.".to_owned(),
+        StorageError::SessionEnded => "You are not logged in any more.".to_owned(),
+        error => error.sentence(),
+    }
+}
+
+/// Whether the files after one that is refused so may still be taken.
+const fn is_about_one_file(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::Name(_)
+            | StorageError::TooLong
+            | StorageError::TooLarge { .. }
+            | StorageError::AccountQuota { .. }
+            | StorageError::ShareQuota { .. }
+            | StorageError::NoRoom
+    )
+}
+
+/// Stores a file; returns the name that it got, which is another one where its own was taken.
+async fn one(
+    app: &App,
+    request: &HttpRequest,
+    who: &SignedIn,
+    folder: &Writable,
+    name: &str,
+    field: Field,
+    (token, number): (&str, usize),
+) -> Result<String, StorageError> {
+    let purpose =
+        Purpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
+    let new = NewUpload { purpose, size: None, metadata: String::new() };
+    let now = app.administration.clock.now();
+    app.throttle.act(&who.account().id, now).map_err(|_| StorageError::TooMany)?;
+    let sender = Actor::account(who.account(), client_address(app, request));
+    let begun = app.uploads.begin(&sender, new, now).await?;
+    let may_go_on = async || may_go_on(app, request, folder.path()).await;
+    let incoming = Incoming { body: field, checksum: None, may_go_on };
+    let finishing = async {
+        let upload = app.uploads.append(&begun, 0, incoming, now).await?;
+        // The same file of the same form once more, as after a double click, is there already.
+        let what = format!("{}\n{number}\n{name}\n{}", folder.path(), upload.offset);
+        let sent = SentForm::new(request.path(), token, what.as_bytes());
+        let once = app.sent_forms.begin(sent).await?;
+        if let Some(before) = once.before() {
+            let stored = before.location.rsplit('/').next().unwrap_or(name).to_owned();
+            app.uploads.abandon(&upload).await?;
+            return Ok(stored);
+        }
+        let upload = app.uploads.set_size(&upload, upload.offset).await?;
+        let upload = app.uploads.find(&upload.account, &upload.id, now).await?;
+        let stored = upload.path.as_ref().map_or(name, FilePath::name).to_owned();
+        let path = upload.path.as_ref().map(FilePath::as_str).unwrap_or_default();
+        once.done(path, None, now).await?;
+        Ok(stored)
+    };
+    match finishing.await {
+        Ok(stored) => Ok(stored),
+        Err(error) => {
+            app.uploads.abandon(&begun).await?;
+            Err(error)
+        }
+    }
+}
+
+/// The text of the next field, which must have this name; `None` where it has another.
+async fn expect(form: &mut Multipart, name: &str) -> Result<Option<String>, WebError> {
+    let Some(mut field) = next(form, TEXT_TIMEOUT).await? else { return Ok(None) };
+    if field.name() != Some(name) {
+        return Ok(None);
+    }
+    let reading = tokio::time::timeout(TEXT_TIMEOUT, field.bytes(MOST_TEXT));
+    let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MOST_TEXT))?;
+    let bytes = bytes.map_err(|_| WebError::Invalid("the form broke off"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
+    Ok(Some(text.to_owned()))
+}
+
+async fn next(form: &mut Multipart, patience: Duration) -> Result<Option<Field>, WebError> {
+    match tokio::time::timeout(patience, form.next()).await {
+        Ok(Some(Ok(field))) => Ok(Some(field)),
+        Ok(Some(Err(
+            actix_multipart::MultipartError::ContentTypeMissing
+            | actix_multipart::MultipartError::ContentTypeParse
+            | actix_multipart::MultipartError::ContentTypeIncompatible,
+        ))) => Err(WebError::NoForm),
+        Ok(Some(Err(_))) => Err(WebError::Invalid("the form cannot be read")),
+        Ok(None) => Ok(None),
+        Err(_) => Err(WebError::Slow),
+    }
+}

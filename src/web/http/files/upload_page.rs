@@ -1,0 +1,114 @@
+//! Uploading by a plain form, for who has no script: what arrived, what did not and why, and the form
+//! again.
+
+use std::borrow::Cow;
+
+use askama::Template;
+
+use crate::human;
+use crate::id::FilePath;
+use crate::web::http::files::row::{Crumb, address, crumbs, encoded};
+use crate::web::http::layout::{Chrome, Section};
+
+/// A file that did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name, as it came.
+    pub name: String,
+    /// A sentence that says why.
+    pub why: String,
+}
+
+/// A file that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Its name, as it came.
+    pub name: String,
+    /// The name that it got instead, where its own was taken.
+    pub renamed: Option<String>,
+}
+
+/// The answer to a form of `POST /files-upload` of which not all was done; posts `folder` and `file`
+/// there.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/upload.html")]
+pub struct Upload {
+    /// What surrounds the page; somebody is logged in.
+    pub chrome: Chrome,
+    /// The folder.
+    pub folder: FilePath,
+    /// The files that arrived.
+    pub arrived: Vec<Arrived>,
+    /// Those that did not.
+    pub refused: Vec<Refused>,
+    /// Whether the form ended before its end, so that there may have been more.
+    pub broke_off: bool,
+}
+
+impl Upload {
+    fn crumbs(&self) -> Vec<Crumb> {
+        crumbs(&self.folder, true)
+    }
+
+    fn place(&self) -> Cow<'_, str> {
+        human::name(self.folder.name())
+    }
+
+    fn encoded(&self) -> String {
+        encoded(&self.folder)
+    }
+
+    fn back(&self) -> String {
+        address(&self.folder)
+    }
+
+    fn arrived_shown(&self) -> Vec<(Cow<'_, str>, Option<Cow<'_, str>>)> {
+        let names = self.arrived.iter().map(|file| (&file.name, file.renamed.as_deref()));
+        names.map(|(name, renamed)| (human::name(name), renamed.map(human::name))).collect()
+    }
+
+    fn error(&self) -> Option<&'static str> {
+        match self.refused.len() {
+            _ if self.broke_off => {
+                Some("The form broke off. Files that are not named here did not arrive: choose them again.")
+            }
+            0 if self.arrived.is_empty() => Some("No file was chosen. Choose at least one."),
+            0 => None,
+            1 => Some("One file did not arrive. Choose it again when the cause is gone."),
+            _ => Some("Some files did not arrive. Choose them again when the cause is gone."),
+        }
+    }
+
+    /// Two files of which one did not arrive.
+    pub fn sample() -> Option<Upload> {
+        Some(Upload {
+            chrome: Chrome::sample("Upload", Section::Files),
+            folder: "/books/Novels & <b>more".parse().ok()?,
+            arrived: vec![Arrived {
+                name: "<script>alert(1)</script>.txt".to_owned(),
+                renamed: Some("<script>alert(1)</script> (2).txt".to_owned()),
+            }],
+            refused: vec![Refused {
+                name: "film\u{202e}\".mkv".to_owned(),
+                why: "The file is too large: at most 1.0 GB are allowed.".to_owned(),
+            }],
+            broke_off: false,
+        })
+    }
+}
+
+impl Refused {
+    fn shown(&self) -> Cow<'_, str> {
+        human::name(&self.name)
+    }
+}
+
+pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let mut pages = Vec::new();
+    if let Some(page) = Upload::sample() {
+        pages.push(("upload-refused", page.render()?));
+        pages.push(("upload-broke-off", Upload { broke_off: true, ..page.clone() }.render()?));
+        pages.push(("upload-nothing", Upload { arrived: Vec::new(), refused: Vec::new(), ..page }.render()?));
+    }
+    Ok(pages)
+}

@@ -1,0 +1,163 @@
+//! The downloads of a link: the part of its page that changes while its owner looks on.
+
+use std::borrow::Cow;
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::receipt::DeliveryState;
+use crate::web::deliveries::history::{Delivered, Deliveries, Looked};
+use crate::web::links::offers::Sent;
+
+/// The downloads of a link, and who only looked.
+#[derive(Clone, Debug, Default, Template)]
+#[template(path = "web/deliveries.html")]
+pub struct DeliveriesPart {
+    /// What is known.
+    pub deliveries: Deliveries,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl DeliveriesPart {
+    fn is_empty(&self) -> bool {
+        self.deliveries.deliveries.is_empty() && self.only_looked().next().is_none()
+    }
+
+    /// Recipients who looked and to whom nothing was delivered.
+    fn only_looked(&self) -> impl Iterator<Item = &Looked> {
+        let taken = |email: &Option<String>| {
+            self.deliveries.deliveries.iter().any(|delivery| delivery.email == *email)
+        };
+        self.deliveries
+            .recipients
+            .iter()
+            .filter(move |recipient| recipient.looks > 0 && !taken(&recipient.email))
+    }
+
+    fn is_running(&self, delivery: &Delivered) -> bool {
+        delivery.state == DeliveryState::Running
+    }
+
+    /// How far it has come, where a percentage says anything.
+    fn percent(&self, delivery: &Delivered) -> Option<u64> {
+        Sent { bytes: delivery.bytes, size: delivery.size }.percent()
+    }
+
+    /// Such as "interrupted at 63 %, resumed twice".
+    fn what_happened(&self, delivery: &Delivered) -> String {
+        let at = |words: &str| match self.percent(delivery) {
+            Some(percent) => format!("{words} at {percent} %"),
+            None => words.to_owned(),
+        };
+        let mut words = match (delivery.state, delivery.started_at) {
+            (DeliveryState::Complete, _) => "complete".to_owned(),
+            (DeliveryState::Over, None) => "not sent".to_owned(),
+            (_, None) => "about to start".to_owned(),
+            (DeliveryState::Running, Some(_)) => match self.percent(delivery) {
+                Some(percent) => format!("downloading, {percent} %"),
+                None => "downloading".to_owned(),
+            },
+            (DeliveryState::Broken, Some(_)) => at("interrupted"),
+            (DeliveryState::Over, Some(_)) => at("not finished, stopped"),
+        };
+        match delivery.resumed {
+            0 => {}
+            1 => words += ", resumed once",
+            2 => words += ", resumed twice",
+            times => words += &format!(", resumed {times} times"),
+        }
+        words
+    }
+
+    fn looked(&self, recipient: &Looked) -> String {
+        let times = match recipient.looks {
+            1 => "viewed once".to_owned(),
+            2 => "viewed twice".to_owned(),
+            times => format!("viewed {times} times"),
+        };
+        format!("{times}, not downloaded")
+    }
+
+    fn file_name<'d>(&self, delivery: &'d Delivered) -> Cow<'d, str> {
+        let path = delivery.file.as_deref().unwrap_or_default();
+        human::name(path.rsplit('/').next().unwrap_or_default())
+    }
+
+    fn size(&self, bytes: &u64) -> String {
+        human::size(*bytes)
+    }
+
+    fn ago(&self, then: &Timestamp) -> String {
+        human::ago(self.now, *then)
+    }
+
+    fn exact(&self, at: &Timestamp) -> String {
+        human::exact_time(*at)
+    }
+
+    /// One of each kind, for tests.
+    pub fn sample() -> DeliveriesPart {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let ago = |seconds| now.minus(std::time::Duration::from_secs(seconds));
+        let delivered = |state, bytes, resumed, started: bool| Delivered {
+            jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+            email: Some("bob<b>@example.org".to_owned()),
+            file: Some("/books/<script>.pdf".to_owned()),
+            redeemed_at: ago(600),
+            started_at: started.then(|| ago(600)),
+            last_at: ago(60),
+            size: 1_000_000,
+            bytes,
+            state,
+            resumed,
+            address: "192.0.2.0/24".to_owned(),
+        };
+        let looked = |email: Option<&str>, looks| Looked {
+            email: email.map(str::to_owned),
+            looks,
+            looked_at: Some(ago(30)),
+            taken: 0,
+        };
+        let deliveries = vec![
+            delivered(DeliveryState::Running, 630_000, 2, true),
+            Delivered { size: 4, ..delivered(DeliveryState::Running, 3, 0, true) },
+            delivered(DeliveryState::Running, 0, 0, false),
+            delivered(DeliveryState::Broken, 300_000, 0, true),
+            delivered(DeliveryState::Complete, 1_000_000, 1, true),
+            delivered(DeliveryState::Over, 999_999, 3, true),
+            delivered(DeliveryState::Over, 0, 0, false),
+        ];
+        let recipients = vec![looked(Some("eve@example.org"), 2), looked(None, 1)];
+        DeliveriesPart { deliveries: Deliveries { recipients, deliveries }, now }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_delivery_says_in_words_what_became_of_it() {
+        let html = DeliveriesPart::sample().render().unwrap();
+        for words in [
+            "downloading, 63 %, resumed twice",
+            "<strong>downloading</strong>",
+            "about to start",
+            "interrupted at 30 %",
+            "complete, resumed once",
+            "not finished, stopped at 99 %, resumed 3 times",
+            "not sent",
+            "viewed twice, not downloaded",
+            "viewed once, not downloaded",
+            "for <bdi>bob&#60;b&#62;@example.org</bdi>, to 192.0.2.0/24",
+            "192.0.2.0/24",
+        ] {
+            assert!(html.contains(words), "{words} is not in {html}");
+        }
+        assert!(!html.contains("75 %"), "a share of 4 bytes says nothing: {html}");
+        assert!(!html.contains("<script>") && !html.contains("<b>"), "{html}");
+        assert!(DeliveriesPart::default().render().unwrap().contains("No downloads yet."));
+    }
+}

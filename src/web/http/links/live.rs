@@ -1,0 +1,85 @@
+//! What the button of a public link would do for this visitor now, for the script on the page: small, and
+//! without a look at the disk.
+
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use crate::web::http::App;
+use crate::web::http::conditional::{tag_of, tagged, unchanged};
+use crate::web::http::error::WebError;
+use crate::web::http::extract::own_address;
+use crate::web::http::links::opened::open;
+use crate::web::http::links::public_link::visitor_of;
+use crate::web::http::links::public_link_page::{Closed, PublicLink};
+use crate::web::links::contents;
+use crate::web::links::offers::Offer;
+
+/// How the visitor stands to the link.
+#[derive(Serialize)]
+struct LinkState {
+    /// Why nothing can be downloaded, if so.
+    closed: Option<&'static str>,
+    /// Whether this browser keeps our cookie.
+    keeps_cookie: bool,
+    /// How many downloads are left, in words.
+    left: String,
+    /// The files of which something was begun.
+    files: Vec<FileState>,
+    /// All others.
+    others: FileState,
+}
+
+/// How the visitor stands to a file.
+#[derive(Serialize)]
+struct FileState {
+    /// Its key; empty for all others.
+    file: String,
+    state: &'static str,
+    status: String,
+    button: Option<String>,
+}
+
+impl FileState {
+    fn of(file: String, offer: Offer) -> FileState {
+        FileState { file, state: offer.word(), status: offer.status(), button: offer.button() }
+    }
+}
+
+/// `GET /l/{code}/state`. No look counts for it.
+pub(crate) async fn state(
+    app: App,
+    request: HttpRequest,
+    code: Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let opened = open(&app, &code).await?;
+    let administration = &app.administration;
+    let secret = app.cookies.form(request.headers());
+    let visitor = visitor_of(&app, secret.as_ref(), own_address(&request, &app), &opened.recipient);
+    let now = administration.clock.now();
+    let offers = administration.links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
+    let closed = opened.closed.filter(|why| *why != Closed::Ended || !offers.has_own());
+    let others = offers.others();
+    let files = offers.special().into_iter().filter_map(|path| {
+        let key = contents::key_of(&opened.link.files, path)?;
+        Some(FileState::of(key, offers.of(path, None)))
+    });
+    let files: Vec<FileState> = files.collect();
+    // A link on one file has no others; one on a folder has no button of this key.
+    let is_one_file = opened.link.files.len() == 1 && files.iter().any(|file| file.file == "0");
+    let has_own =
+        files.iter().any(|file| file.button.is_some()) || (!is_one_file && others.button().is_some());
+    let state = LinkState {
+        closed: closed.map(Closed::headline),
+        keeps_cookie: secret.is_some(),
+        left: PublicLink::left_words(opened.recipient.left(opened.link.uses), has_own),
+        files,
+        others: FileState::of(String::new(), others),
+    };
+    let body = serde_json::to_vec(&state).map_err(|error| WebError::Internal(error.into()))?;
+    let tag = tag_of(&body);
+    if let Some(unchanged) = unchanged(&request, &tag)? {
+        return Ok(unchanged);
+    }
+    tagged(HttpResponse::Ok().content_type("application/json").body(body), &tag)
+}

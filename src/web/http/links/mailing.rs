@@ -1,0 +1,65 @@
+//! Sending a link to one of its recipients again.
+
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use serde::Deserialize;
+
+use crate::web::audit::Actor;
+use crate::web::http::error::WebError;
+use crate::web::http::extract::CsrfForm;
+use crate::web::http::flash::Note;
+use crate::web::http::links::one_link::{back, own};
+use crate::web::http::{App, led_again};
+use crate::web::links::Links;
+use crate::web::links::mailing::SentAgain;
+use crate::web::sessions::Place;
+use crate::web::shares::error::StorageError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chosen {
+    recipient: String,
+}
+
+/// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or not for long.
+pub(crate) async fn send_again(
+    app: App,
+    id: Path<String>,
+    place: Place,
+    form: CsrfForm<Chosen>,
+) -> Result<HttpResponse, WebError> {
+    let CsrfForm { who, fields, sent } = form;
+    let link = own(&app, &who, &id).await?;
+    let once = app.sent_forms.begin(sent).await?;
+    if let Some(before) = once.before() {
+        return led_again(&app, before);
+    }
+    let (links, now) = (&app.administration.links, app.administration.clock.now());
+    let found = links.by_recipient(&fields.recipient).await?;
+    let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;
+    let mailing = links.mailings(&link).await?.remove(&recipient.id);
+    let is_needed = mailing.is_some_and(|it| Links::may_be_sent_again(&link, &recipient, &it, now));
+    let readable = |file| app.rights.readable(who.account(), file).is_some();
+    let (Some(email), true) = (&recipient.email, is_needed && link.files.iter().cloned().any(readable))
+    else {
+        return back(&app, &link, true, Note::MailOnItsWay);
+    };
+    app.throttle.link(&who.account().id, now)?;
+    if app.throttle.link_mails(&who.account().id, std::slice::from_ref(email), now).is_err() {
+        return back(&app, &link, true, Note::MailboxFull);
+    }
+    let actor = Actor::account(who.account(), place.address);
+    match links.send_again(&link, &recipient, once.form(), &actor, now).await? {
+        SentAgain::Queued => {
+            tracing::info!(account = %who.account().id, link = link.id, "link sent again");
+            back(&app, &link, true, Note::MailQueued)
+        }
+        SentAgain::NotNeeded => back(&app, &link, true, Note::MailOnItsWay),
+        // Another process has done it since we looked.
+        SentAgain::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
+            Some(before) => led_again(&app, before),
+            None => Err(StorageError::Busy.into()),
+        },
+        SentAgain::NotAllowed => Err(WebError::NotSignedIn),
+    }
+}

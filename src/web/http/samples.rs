@@ -1,0 +1,87 @@
+//! A sample of every page, to be looked at and tested.
+
+use crate::web::http::account::{
+    action_link_page, address_page, login_page, profile_page, reset_page, sessions_page, signup_page,
+    unsent_page, unsubscribe_page,
+};
+use crate::web::http::admin::pager;
+use crate::web::http::files::{browse_page, edit_page, upload_page};
+use crate::web::http::links::{closed_link_page, form_page, my_links_page, public_link_page};
+use crate::web::http::refusal_page;
+
+/// A rendered sample of every page under a name that is also a file name; for looking at them and
+/// for the test below.
+///
+/// # Errors
+/// When a template fails to render.
+pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
+    let mut pages = login_page::samples()?;
+    pages.extend(address_page::samples()?);
+    pages.extend(pager::samples()?);
+    pages.extend(browse_page::samples()?);
+    pages.extend(form_page::samples()?);
+    pages.extend(action_link_page::samples()?);
+    pages.extend(edit_page::samples()?);
+    pages.extend(my_links_page::samples()?);
+    pages.extend(profile_page::samples()?);
+    pages.extend(closed_link_page::samples()?);
+    pages.extend(public_link_page::samples()?);
+    pages.extend(reset_page::samples()?);
+    pages.extend(sessions_page::samples()?);
+    pages.extend(signup_page::samples()?);
+    pages.extend(unsent_page::samples()?);
+    pages.extend(unsubscribe_page::samples()?);
+    pages.extend(upload_page::samples()?);
+    pages.extend(refusal_page::samples()?);
+    Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assets;
+
+    #[test]
+    fn every_page_renders_and_escapes_hostile_values() {
+        let pages = samples().unwrap();
+        assert!(pages.len() > 50, "the list of samples lost pages");
+        for (name, html) in pages {
+            assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{name}: doctype or language");
+            assert_eq!(html.matches("<h1").count(), 1, "{name}: exactly one h1");
+            assert_eq!(html.matches("<title>").count(), 1, "{name}: one title");
+            assert!(!html.contains("<title> "), "{name}: empty title");
+            assert_eq!(html.matches("<main").count(), 1, "{name}: one main landmark");
+            let lower = without_own_script(&html).to_lowercase();
+            for forbidden in ["<script", "<img", " onerror=\"", "javascript:", "style=\"", "<style"] {
+                assert!(!lower.contains(forbidden), "{name}: has {forbidden}");
+            }
+            assert!(!html.contains('\u{202e}'), "{name}: a name turns the text around");
+            let mut ids: Vec<_> =
+                html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            ids.sort_unstable();
+            let count = ids.len();
+            ids.dedup();
+            assert_eq!(ids.len(), count, "{name}: an id twice");
+            for form in html.split("<form").skip(1).filter(|form| form.contains("method=\"post\"")) {
+                let form = form.split("</form>").next().unwrap();
+                // What mail programs post without a page before it needs no token.
+                let is_ours = form.contains("name=\"csrf\"") || form.contains("name=\"List-Unsubscribe\"");
+                assert!(is_ours, "{name}: a form without CSRF token");
+            }
+        }
+    }
+
+    /// The page without the elements that load a script of ours and hold nothing.
+    fn without_own_script(html: &str) -> String {
+        let own = [
+            &assets::DROP_SCRIPT,
+            &assets::UPLOAD_SCRIPT,
+            &assets::LINKS_SCRIPT,
+            &assets::LIVE_SCRIPT,
+            &assets::PUBLIC_SCRIPT,
+        ];
+        own.iter().fold(html.to_owned(), |html, script| {
+            html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")
+        })
+    }
+}

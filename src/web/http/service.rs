@@ -1,0 +1,98 @@
+//! What is not about people: the way in, the look of the pages, and whether the app works.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER};
+use actix_web::web::Path;
+
+use crate::assets;
+use crate::clock::WrongClock;
+use crate::telemetry::chain;
+use crate::web::http::error::WebError;
+use crate::web::http::{App, see_other};
+
+pub(crate) async fn home() -> HttpResponse {
+    see_other("/files/")
+}
+
+pub(crate) async fn asset(path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
+    let (hash, name) = path.into_inner();
+    let asset = assets::find(&hash, &name).ok_or(WebError::NotFound)?;
+    Ok(HttpResponse::Ok()
+        .content_type(asset.content_type)
+        .insert_header((CACHE_CONTROL, assets::CACHE_FOR_EVER))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .body(asset.bytes))
+}
+
+/// Where programs look for the picture that belongs to a page without asking the page.
+pub(crate) async fn favicon() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(assets::FAVICON.content_type)
+        .insert_header((CACHE_CONTROL, "public, max-age=86400"))
+        .body(assets::FAVICON.bytes)
+}
+
+/// Nothing here is for search engines.
+pub(crate) async fn robots() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("User-agent: *\nDisallow: /\n")
+}
+
+/// Where password managers send people (W3C, A Well-Known URL for Changing Passwords).
+pub(crate) async fn change_password() -> HttpResponse {
+    see_other("/account")
+}
+
+/// The process is up.
+pub(crate) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+/// The app can do its work. A program asks, so it is told in plain text. What is wrong with download
+/// services follows in the text: pages work without them, so a web app is not taken out of service for that.
+pub(crate) async fn readyz(app: App) -> HttpResponse {
+    let (mut answer, text) = match readiness(&app).await {
+        Ok(text) => (HttpResponse::Ok(), text),
+        Err(why) => {
+            let mut answer = HttpResponse::ServiceUnavailable();
+            answer.insert_header((RETRY_AFTER, "5"));
+            (answer, format!("{why}\n"))
+        }
+    };
+    answer.content_type("text/plain; charset=utf-8").body(text)
+}
+
+async fn readiness(app: &App) -> Result<String, String> {
+    let unanswered = |cause: String| {
+        tracing::error!(cause, "the account database does not answer");
+        "the account database does not answer".to_owned()
+    };
+    app.health.verdict()?;
+    let administration = &app.administration;
+    administration.db.ready().await.map_err(|error| unanswered(chain(&error).to_string()))?;
+    let now = administration.clock.now();
+    let troubles = app.node_watch.troubles(&administration.nodes, &administration.issuer, now).await;
+    let troubles = troubles.map_err(|error| unanswered(chain(&error).to_string()))?;
+    let waiting = administration.issued.revocations.waiting().await;
+    let waiting: i64 = waiting.map_err(|error| unanswered(chain(&error).to_string()))?.values().sum();
+    let mut text = String::from("ready\n");
+    if let Some(wrong) = administration.clock.wrong(administration.leeway) {
+        text += &format!("but {wrong}; {}\n", WrongClock::REMEDY);
+    }
+    for trouble in troubles {
+        text += &format!("but {trouble}\n");
+    }
+    if waiting > 0 {
+        text += &format!("but {waiting} revocations wait to be delivered\n");
+    }
+    Ok(text)
+}
+
+/// The public keys. May be kept for twenty seconds: a key that is taken out must be refused everywhere
+/// within a minute, and download services ask every twenty.
+pub(crate) async fn jwks(app: App) -> HttpResponse {
+    let administration = &app.administration;
+    HttpResponse::Ok()
+        .content_type("application/jwk-set+json")
+        .insert_header((CACHE_CONTROL, "public, max-age=20"))
+        .body(administration.issuer.signer.jwks(administration.clock.now()))
+}

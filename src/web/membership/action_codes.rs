@@ -1,0 +1,148 @@
+//! Short codes for action links: what a mail carries in place of a token of 500 characters. A code is
+//! derived from the token's jti and a key that is not in the database, so that each attempt to send a mail
+//! brings the same one; the database has its digest and what the token says.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::secret::Secret;
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::db::{Database, QueryError};
+use crate::web::tokens::link_key::{ACTION_CODE_ALPHABET, ACTION_CODE_LENGTH, LinkKey};
+
+/// A code is known for this long after its end, so that its page can say that it is over.
+const KEEP_ENDED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What the token behind a code says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionClaim {
+    /// The account's id.
+    pub subject: String,
+    /// What it is for.
+    pub purpose: String,
+    /// The account's state at that time.
+    pub state: String,
+    /// The token's id.
+    pub jti: Jti,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Its end.
+    pub expires_at: Timestamp,
+}
+
+/// The codes. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct ActionCodes {
+    db: Database,
+    key: LinkKey,
+}
+
+impl ActionCodes {
+    pub(crate) const fn new(db: Database, key: LinkKey) -> ActionCodes {
+        ActionCodes { db, key }
+    }
+
+    /// The code for a token, which from now on leads to it. With the same jti once more it is the same code
+    /// with a later end.
+    pub(crate) async fn add(&self, claim: &ActionClaim) -> Result<Secret, QueryError> {
+        let code = self.key.action_code(claim.jti);
+        sqlx::query(
+            "INSERT INTO action_codes (digest, subject, purpose, state, jti, issued_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO UPDATE SET state = excluded.state, \
+             issued_at = excluded.issued_at, expires_at = excluded.expires_at",
+        )
+        .bind(digest_of(code.reveal()))
+        .bind(&claim.subject)
+        .bind(&claim.purpose)
+        .bind(&claim.state)
+        .bind(claim.jti.to_string())
+        .bind(to_column(claim.issued_at))
+        .bind(to_column(claim.expires_at))
+        .execute(self.db.writer())
+        .await?;
+        Ok(code)
+    }
+
+    /// What the token behind a code says; `None` for a code that is not known.
+    pub(crate) async fn find(&self, code: &str) -> Result<Option<ActionClaim>, QueryError> {
+        let row = sqlx::query(
+            "SELECT subject, purpose, state, jti, issued_at, expires_at FROM action_codes WHERE digest = $1",
+        )
+        .bind(digest_of(code))
+        .fetch_optional(self.db.reader())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let Ok(jti) = row.try_get::<String, _>("jti")?.parse() else { return Ok(None) };
+        Ok(Some(ActionClaim {
+            subject: row.try_get("subject")?,
+            purpose: row.try_get("purpose")?,
+            state: row.try_get("state")?,
+            jti,
+            issued_at: from_column(row.try_get("issued_at")?),
+            expires_at: from_column(row.try_get("expires_at")?),
+        }))
+    }
+
+    /// What the code of the token with that jti is for, as its row says.
+    pub(crate) async fn purpose_of(&self, jti: Jti) -> Result<Option<String>, QueryError> {
+        let digest = digest_of(self.key.action_code(jti).reveal());
+        let purpose = sqlx::query_scalar("SELECT purpose FROM action_codes WHERE digest = $1");
+        Ok(purpose.bind(digest).fetch_optional(self.db.reader()).await?)
+    }
+
+    /// The time of the token with that jti begins, and it has a later end.
+    pub(crate) async fn begin(&self, jti: Jti, now: Timestamp, end: Timestamp) -> Result<(), QueryError> {
+        sqlx::query("UPDATE action_codes SET issued_at = $1, expires_at = $2 WHERE digest = $3")
+            .bind(to_column(now))
+            .bind(to_column(end))
+            .bind(digest_of(self.key.action_code(jti).reveal()))
+            .execute(self.db.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets codes that ended long ago.
+    pub(crate) async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
+        sqlx::query("DELETE FROM action_codes WHERE expires_at <= $1")
+            .bind(to_column(now.minus(KEEP_ENDED)))
+            .execute(self.db.writer())
+            .await?;
+        Ok(())
+    }
+}
+
+/// The code in the last component of an address, without what mail programs add to the end of a link;
+/// `None` where it holds none, as that of a whole token.
+pub(crate) fn code_in(text: &str) -> Option<String> {
+    let code: String = text.chars().take(ACTION_CODE_LENGTH).map(|c| c.to_ascii_lowercase()).collect();
+    let is_code = code.len() == ACTION_CODE_LENGTH && code.chars().all(|c| ACTION_CODE_ALPHABET.contains(c));
+    let rest = text.get(ACTION_CODE_LENGTH..)?;
+    (is_code && !rest.contains(char::is_alphanumeric)).then_some(code)
+}
+
+fn digest_of(code: &str) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    URL_SAFE_NO_PAD.encode(Secret::presented(code).digest().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_found_whatever_a_mail_program_made_of_the_link() {
+        let code = "abcdefghijkmnpqrstuvwxyz23";
+        for end in ["", "/", ".", ",", ")", ">", "%20", "\u{200b}"] {
+            let end = if end == "%20" { " " } else { end };
+            assert_eq!(code_in(&format!("{code}{end}")).as_deref(), Some(code), "{end:?}");
+        }
+        assert_eq!(code_in(&code.to_uppercase()).as_deref(), Some(code));
+        for other in ["", "abc", "a.b.c", &format!("{code}x"), &code.replace('a', "0"), &code[1..]] {
+            assert_eq!(code_in(other), None, "{other}");
+        }
+    }
+}

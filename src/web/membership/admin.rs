@@ -1,0 +1,353 @@
+//! What administrators do with other people's accounts. Each change is one transaction with its line
+//! in the audit log, and ends at once what it takes away.
+//!
+//! Invariant: a transaction takes the account's row first, then what belongs to the account, then the
+//! audit log, which all share, and at last the number of the change. Log-ins and changes of passwords
+//! keep the same order, so on PostgreSQL they wait for each other, but never in a ring.
+
+use std::collections::BTreeSet;
+
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::web::accounts::changes::Generations;
+use crate::web::accounts::store::{Accounts, Added, end_sessions, insert, other_administrators, to_column};
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
+use crate::web::db::{Database, QueryError};
+use crate::web::identity::{Account, AccountId, Email, GroupName, NewAccount};
+use crate::web::mail::queue::{Queue, State};
+use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::membership::self_service::{Changed, SelfServiceError};
+use crate::web::revocations::issued::Issued;
+
+/// Accounts as administrators see them. Cheap to clone.
+#[derive(Clone)]
+pub struct AccountAdmin {
+    /// The database.
+    pub db: Database,
+    /// Accounts.
+    pub accounts: Accounts,
+    /// What cached accounts are checked against.
+    pub generations: Generations,
+    /// Mails that wait.
+    pub queue: Queue,
+    /// Tokens that may have to be revoked.
+    pub issued: Issued,
+}
+
+impl AccountAdmin {
+    /// Makes an account for somebody and invites him; `Added::EmailTaken` when there is one.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn invite(
+        &self,
+        new: NewAccount,
+        by: &Account,
+        actor: &Actor,
+        forget_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Added, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let added = insert(&mut transaction, new, now).await?;
+        let Added::New(account) = &added else { return Ok(added) };
+        sqlx::query("UPDATE accounts SET forget_at = $1 WHERE id = $2")
+            .bind(to_column(forget_at))
+            .bind(account.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        audit::append(&mut transaction, actor, Deed::Invited, account.email.as_str(), now).await?;
+        let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
+        self.mail(&mut transaction, Kind::Invite, &account.email, details, now).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(added)
+    }
+
+    /// Sends the link that the owner of an account needs to get into it.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn send_link(
+        &self,
+        account: &Account,
+        by: &Account,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
+        self.mail(&mut transaction, Kind::Forgot, &account.email, details, now).await?;
+        audit::append(&mut transaction, actor, Deed::ResetSent, account.email.as_str(), now).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    /// Lets the account log in, or not. Not letting it ends its sessions and revokes its live tokens.
+    /// The last administrator can't be disabled.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn set_disabled(
+        &self,
+        account: &Account,
+        disabled: bool,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Changed, SelfServiceError> {
+        let deed = if disabled { Deed::Disabled } else { Deed::Enabled };
+        let mut transaction = self.db.begin().await?;
+        let Some(administers) = lock(&mut transaction, &account.id).await? else {
+            return Ok(Changed::Overtaken);
+        };
+        sqlx::query("UPDATE accounts SET disabled = $1 WHERE id = $2")
+            .bind(i64::from(disabled))
+            .bind(account.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        if disabled {
+            end_sessions(&mut transaction, &account.id).await?;
+            self.issued.review(&mut transaction, &account.id, now).await?;
+        }
+        if disabled && administers && nobody_else_administers(&mut transaction, &account.id).await? {
+            return Ok(Changed::LastAdministrator);
+        }
+        audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
+        self.generations.commit(transaction, &account.id).await?;
+        self.issued.revocations.wake();
+        Ok(Changed::Done)
+    }
+
+    /// Gives the account these groups, and the administrator's role or not, and revokes what it may not
+    /// read any more. The last administrator keeps the role.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn set_rights(
+        &self,
+        account: &Account,
+        groups: &BTreeSet<GroupName>,
+        admin: bool,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Changed, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let Some(administers) = lock(&mut transaction, &account.id).await? else {
+            return Ok(Changed::Overtaken);
+        };
+        sqlx::query("UPDATE accounts SET admin = $1 WHERE id = $2")
+            .bind(i64::from(admin))
+            .bind(account.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM account_groups WHERE account = $1")
+            .bind(account.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        for group in groups {
+            sqlx::query("INSERT INTO account_groups (account, name) VALUES ($1, $2)")
+                .bind(account.id.as_str())
+                .bind(group.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        if administers && !admin && nobody_else_administers(&mut transaction, &account.id).await? {
+            return Ok(Changed::LastAdministrator);
+        }
+        self.issued.review(&mut transaction, &account.id, now).await?;
+        let listed: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
+        let role = if admin { "administrator" } else { "no administrator" };
+        let subject = format!("{}: {role}, groups: {}", account.email, listed.join(" "));
+        audit::append(&mut transaction, actor, Deed::RightsChanged, &subject, now).await?;
+        self.generations.commit(transaction, &account.id).await?;
+        self.issued.revocations.wake();
+        Ok(Changed::Done)
+    }
+
+    /// Deletes an account, with its sessions, links and live tokens. The last administrator stays.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn delete(
+        &self,
+        account: &Account,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Changed, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let Some(administers) = lock(&mut transaction, &account.id).await? else {
+            return Ok(Changed::Overtaken);
+        };
+        sqlx::query("DELETE FROM accounts WHERE id = $1")
+            .bind(account.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        self.issued.review(&mut transaction, &account.id, now).await?;
+        let details = Details { name: Some(account.name.as_str().to_owned()), ..Details::default() };
+        self.mail(&mut transaction, Kind::AccountDeleted, &account.email, details, now).await?;
+        if administers && nobody_else_administers(&mut transaction, &account.id).await? {
+            return Ok(Changed::LastAdministrator);
+        }
+        audit::append(&mut transaction, actor, Deed::AccountDeleted, account.email.as_str(), now).await?;
+        self.generations.commit(transaction, &account.id).await?;
+        self.queue.wake();
+        self.issued.revocations.wake();
+        Ok(Changed::Done)
+    }
+
+    /// Writes down what an operator did at the command line to the account with that address.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn note(&self, deed: Deed, email: &Email, now: Timestamp) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        audit::append(&mut transaction, &Actor::operator(), deed, email.as_str(), now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Has a mail tried again now. Answers whether there is such a one.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn retry_mail(
+        &self,
+        id: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<bool, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let about = about_mail(&mut transaction, id).await?;
+        if !self.queue.retry(&mut transaction, id, now).await? {
+            return Ok(false);
+        }
+        audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(true)
+    }
+
+    /// Has all mails of a state tried again now, but for those that have no mailbox. Returns how many.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn retry_mails(
+        &self,
+        state: State,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<u64, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let tried = self.queue.retry_all(&mut transaction, state, now).await?;
+        if tried > 0 {
+            let about = format!("{tried} mails ({})", state.word());
+            audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
+        }
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(tried)
+    }
+
+    /// Notes that an administrator sends a test mail.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_mail_test(
+        &self,
+        to: &Email,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        audit::append(&mut transaction, actor, Deed::MailTried, to.as_str(), now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes a mail out of the queue. Answers whether there was such a one.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn discard_mail(
+        &self,
+        id: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<bool, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let about = about_mail(&mut transaction, id).await?;
+        if !self.queue.discard(&mut transaction, id).await? {
+            return Ok(false);
+        }
+        audit::append(&mut transaction, actor, Deed::MailDiscarded, &about, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The account with that id, which may be any text.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find(&self, id: &str) -> Result<Option<Account>, SelfServiceError> {
+        // PostgreSQL fails at a NUL instead of finding nothing.
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        Ok(self.accounts.by_id(&AccountId::from_store(id)).await?)
+    }
+
+    async fn mail(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        kind: Kind,
+        recipient: &Email,
+        details: Details,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
+        let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
+        self.queue.add(transaction, &mail, now).await?;
+        Ok(())
+    }
+}
+
+/// Takes the account's row, so that nobody else changes it before the end of the transaction, and
+/// answers whether its owner can administer now; `None` when it is gone.
+async fn lock(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<Option<bool>, sqlx::Error> {
+    sqlx::query("UPDATE accounts SET admin = admin WHERE id = $1")
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    let administers: Option<i64> = sqlx::query_scalar(
+        "SELECT CASE WHEN admin = 1 AND disabled = 0 AND activated_at IS NOT NULL THEN 1 ELSE 0 END \
+         FROM accounts WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(administers.map(|administers| administers == 1))
+}
+
+/// Whether that account is the only one that can administer, until the end of the transaction: two
+/// who take each other's role ask this one after the other, because only one has the audit log.
+async fn nobody_else_administers(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<bool, QueryError> {
+    audit::lock(transaction).await?;
+    Ok(other_administrators(transaction, id).await? == 0)
+}
+
+/// What the audit log calls a mail, in words that outlive it.
+async fn about_mail(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<String, sqlx::Error> {
+    let row = sqlx::query("SELECT kind, recipient FROM mails WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(row) = row else { return Ok(String::new()) };
+    let (kind, recipient): (String, String) = (row.try_get("kind")?, row.try_get("recipient")?);
+    Ok(format!("{recipient} ({kind})"))
+}

@@ -1,0 +1,405 @@
+//! What people do with accounts of their own: sign up, activate, change, delete. Each change is one
+//! transaction with its line in the audit log and the mails that tell of it. Knows nothing of HTTP.
+
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::secret::{Digest, RandomError};
+use crate::web::accounts::changes::Generations;
+use crate::web::accounts::store::{AccountError, replace_password, to_column};
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
+use crate::web::db::{Database, QueryError};
+use crate::web::identity::passwords::StoredPassword;
+use crate::web::identity::{Account, AccountId, Email, PersonName};
+use crate::web::mail::asked::Asked;
+use crate::web::mail::queue::{Queue, QueueError};
+use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::revocations::issued::Issued;
+
+/// A change could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfServiceError {
+    /// The database failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A mail could not be queued.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// An account could not be read or stored.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+impl From<sqlx::Error> for SelfServiceError {
+    fn from(error: sqlx::Error) -> SelfServiceError {
+        QueryError::from(error).into()
+    }
+}
+
+/// What somebody who signs up gives.
+#[derive(Clone, Debug)]
+pub struct SignUp {
+    /// His address.
+    pub email: Email,
+    /// His name.
+    pub name: PersonName,
+    /// His password.
+    pub password: StoredPassword,
+    /// Digest of the secret behind his browser's forms.
+    pub browser: String,
+    /// When the account is forgotten unless it is activated before.
+    pub forget_at: Timestamp,
+    /// From where he asks.
+    pub asked: Asked,
+}
+
+/// What came of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is made.
+    Done,
+    /// The account is not any more as it was seen; nothing was changed.
+    Overtaken,
+    /// Somebody else has the address; nothing was changed.
+    EmailTaken,
+    /// Nobody would be left who can administer; nothing was changed.
+    LastAdministrator,
+}
+
+/// Changes that people make to their own accounts. Cheap to clone.
+#[derive(Clone)]
+pub struct SelfService {
+    db: Database,
+    generations: Generations,
+    queue: Queue,
+    issued: Issued,
+}
+
+impl SelfService {
+    /// Changes in `db`, told to `generations`, with mails through `queue`; what was given out by a right
+    /// that is lost is among `issued`.
+    pub const fn new(db: Database, generations: Generations, queue: Queue, issued: Issued) -> SelfService {
+        SelfService { db, generations, queue, issued }
+    }
+
+    /// Somebody asks for an account. What was asked for and not yet activated gives way to it; an
+    /// account that is active, or that an administrator made, stays as it is. Either way the same
+    /// work is done, and the same mail queued, which says at its sending what there is.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn sign_up(&self, new: &SignUp, actor: &Actor, now: Timestamp) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        sqlx::query(
+            "INSERT INTO accounts (id, email, email_key, name, admin, disabled, password, created_at, \
+             forget_at, signup_browser) VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7, $8) \
+             ON CONFLICT (email_key) DO UPDATE SET email = excluded.email, name = excluded.name, \
+             password = excluded.password, created_at = excluded.created_at, \
+             forget_at = excluded.forget_at, signup_browser = excluded.signup_browser \
+             WHERE accounts.activated_at IS NULL AND accounts.signup_browser IS NOT NULL \
+             AND accounts.disabled = 0",
+        )
+        .bind(AccountId::random()?.as_str())
+        .bind(new.email.as_str())
+        .bind(new.email.key())
+        .bind(new.name.as_str())
+        .bind(new.password.as_str())
+        .bind(to_column(now))
+        .bind(to_column(new.forget_at))
+        .bind(&new.browser)
+        .execute(&mut *transaction)
+        .await?;
+        audit::append(&mut transaction, actor, Deed::SignedUp, new.email.as_str(), now).await?;
+        let details = Details { asked: Some(new.asked.clone()), ..Details::default() };
+        self.mail(&mut transaction, Kind::SignUp, &new.email, details, now).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    /// Somebody forgot his password, or wants a link once more. Whether there is an account decides
+    /// nothing but what the mail says, or whether it is sent, later.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn forgot(&self, email: &Email, asked: Asked, now: Timestamp) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let details = Details { asked: Some(asked), ..Details::default() };
+        self.mail(&mut transaction, Kind::Forgot, email, details, now).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    /// The owner of the address showed that mail reaches him.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn activate(
+        &self,
+        seen: &Account,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Changed, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        let changed = sqlx::query(
+            "UPDATE accounts SET activated_at = $1, forget_at = NULL, signup_browser = NULL \
+             WHERE id = $2 AND activated_at IS NULL AND disabled = 0 AND COALESCE(password, '') = $3 \
+             AND email_key = $4",
+        )
+        .bind(to_column(now))
+        .bind(seen.id.as_str())
+        .bind(password_of(seen))
+        .bind(seen.email.key())
+        .execute(&mut *transaction)
+        .await?;
+        if changed.rows_affected() == 0 {
+            return Ok(Changed::Overtaken);
+        }
+        audit::append(&mut transaction, actor, Deed::Activated, seen.email.as_str(), now).await?;
+        self.generations.commit(transaction, &seen.id).await?;
+        Ok(Changed::Done)
+    }
+
+    /// Somebody who was invited says how he is called and chooses his first password.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn accept_invitation(
+        &self,
+        seen: &Account,
+        name: &PersonName,
+        password: &StoredPassword,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Changed, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        if !replace_password(&mut transaction, seen, password).await? {
+            return Ok(Changed::Overtaken);
+        }
+        sqlx::query("UPDATE accounts SET name = $1 WHERE id = $2")
+            .bind(name.as_str())
+            .bind(seen.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        audit::append(&mut transaction, actor, Deed::Activated, seen.email.as_str(), now).await?;
+        self.generations.commit(transaction, &seen.id).await?;
+        Ok(Changed::Done)
+    }
+
+    /// The account gets another password, all its sessions end, and its owner is told by mail.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn change_password(
+        &self,
+        seen: &Account,
+        password: &StoredPassword,
+        actor: &Actor,
+        deed: Deed,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Result<Changed, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        if !replace_password(&mut transaction, seen, password).await? {
+            return Ok(Changed::Overtaken);
+        }
+        drop_address_change(&mut transaction, &seen.id).await?;
+        audit::append(&mut transaction, actor, deed, seen.email.as_str(), now).await?;
+        let details = Details { asked: Some(asked), ..Details::of(&seen.id) };
+        self.mail(&mut transaction, Kind::PasswordChanged, &seen.email, details, now).await?;
+        self.generations.commit(transaction, &seen.id).await?;
+        self.queue.wake();
+        Ok(Changed::Done)
+    }
+
+    /// The owner wants to be called otherwise.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn rename(&self, id: &AccountId, name: &PersonName) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        sqlx::query("UPDATE accounts SET name = $1 WHERE id = $2")
+            .bind(name.as_str())
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        Ok(self.generations.commit(transaction, id).await?)
+    }
+
+    /// The owner wants another address; it counts once somebody there confirms it. `mail` says
+    /// whether a mail may go there now.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn request_address(
+        &self,
+        account: &Account,
+        email: &Email,
+        mail: bool,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        sqlx::query(
+            "INSERT INTO address_changes (account, email, requested_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (account) DO UPDATE SET email = excluded.email, requested_at = excluded.requested_at",
+        )
+        .bind(account.id.as_str())
+        .bind(email.as_str())
+        .bind(to_column(now))
+        .execute(&mut *transaction)
+        .await?;
+        audit::append(&mut transaction, actor, Deed::AddressChangeRequested, email.as_str(), now).await?;
+        if mail {
+            let details = Details::of(&account.id);
+            self.mail(&mut transaction, Kind::ConfirmAddress, email, details, now).await?;
+        }
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    /// The mail that asks to confirm the address goes out once more.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn confirm_again(
+        &self,
+        id: &AccountId,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        self.mail(&mut transaction, Kind::ConfirmAddress, email, Details::of(id), now).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    /// The address that the account is to have, if its owner asked for one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn requested_address(&self, id: &AccountId) -> Result<Option<Email>, QueryError> {
+        let row = sqlx::query("SELECT email FROM address_changes WHERE account = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.db.reader())
+            .await?;
+        Ok(row.map(|row| row.try_get("email")).transpose()?.map(Email::from_store))
+    }
+
+    /// The owner keeps the address that he has.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keep_address(&self, id: &AccountId) -> Result<(), QueryError> {
+        let mut transaction = self.db.begin().await?;
+        drop_address_change(&mut transaction, id).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The account gets the address that was confirmed; the old one is told by mail.
+    ///
+    /// # Errors
+    /// See [`SelfServiceError`].
+    pub async fn change_address(
+        &self,
+        seen: &Account,
+        email: &Email,
+        actor: &Actor,
+        asked: Option<Asked>,
+        now: Timestamp,
+    ) -> Result<Changed, SelfServiceError> {
+        let mut transaction = self.db.begin().await?;
+        // Asked first: a violated constraint would end the transaction on PostgreSQL, and its message
+        // differs between the engines. Whoever comes in between makes the update fail, not succeed.
+        let taken: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM accounts WHERE email_key = $1 AND id <> $2")
+                .bind(email.key())
+                .bind(seen.id.as_str())
+                .fetch_one(&mut *transaction)
+                .await?;
+        if taken > 0 {
+            return Ok(Changed::EmailTaken);
+        }
+        let changed = sqlx::query(
+            "UPDATE accounts SET email = $1, email_key = $2 WHERE id = $3 AND email_key = $4 AND disabled = 0",
+        )
+        .bind(email.as_str())
+        .bind(email.key())
+        .bind(seen.id.as_str())
+        .bind(seen.email.key())
+        .execute(&mut *transaction)
+        .await?;
+        if changed.rows_affected() == 0 {
+            return Ok(Changed::Overtaken);
+        }
+        drop_address_change(&mut transaction, &seen.id).await?;
+        // Shares may name people by their addresses.
+        self.issued.review(&mut transaction, &seen.id, now).await?;
+        audit::append(&mut transaction, actor, Deed::AddressChanged, email.as_str(), now).await?;
+        let details = Details {
+            name: Some(seen.name.as_str().to_owned()),
+            email: Some(email.as_str().to_owned()),
+            asked,
+            ..Details::default()
+        };
+        self.mail(&mut transaction, Kind::AddressChanged, &seen.email, details, now).await?;
+        self.generations.commit(transaction, &seen.id).await?;
+        self.queue.wake();
+        self.issued.revocations.wake();
+        Ok(Changed::Done)
+    }
+
+    /// Forgets accounts that nobody activated in time, and answers how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_unactivated(&self, now: Timestamp) -> Result<u64, QueryError> {
+        let gone = sqlx::query("DELETE FROM accounts WHERE activated_at IS NULL AND forget_at <= $1")
+            .bind(to_column(now))
+            .execute(self.db.writer())
+            .await?;
+        Ok(gone.rows_affected())
+    }
+
+    async fn mail(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        kind: Kind,
+        recipient: &Email,
+        details: Details,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
+        let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
+        self.queue.add(transaction, &mail, now).await?;
+        Ok(())
+    }
+}
+
+/// How the browser that signs up is remembered: by the digest of the secret behind its forms.
+pub fn browser_mark(secret: &Digest) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret.as_bytes())
+}
+
+async fn drop_address_change(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM address_changes WHERE account = $1")
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn password_of(account: &Account) -> &str {
+    account.password.as_ref().map_or("", StoredPassword::as_str)
+}

@@ -1,0 +1,57 @@
+//! Whether a download service can serve now. Asked before a continuation is given out: it is of no use
+//! anywhere but at the download service that began, so it is better kept than sent to a closed door.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::web::db::QueryError;
+use crate::web::nodes::Nodes;
+use crate::web::nodes::over_http::OverHttp;
+use crate::web::tokens::issuer::Issuer;
+
+/// A download service in the same process, which can be asked directly.
+#[async_trait]
+pub trait NodeReady: Send + Sync {
+    /// Whether it can serve now.
+    async fn is_ready(&self) -> bool;
+}
+
+/// Asks a download service whether it is ready.
+#[derive(Default)]
+pub struct Readiness {
+    in_process: OnceLock<Arc<dyn NodeReady>>,
+}
+
+impl Readiness {
+    /// Says once and for all how the download service in this process is asked.
+    pub fn ask_in_process(&self, node: Arc<dyn NodeReady>) {
+        let _only_the_first_counts = self.in_process.set(node);
+    }
+
+    /// Whether the download service with that audience can serve now. No answer is no.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn of(
+        &self,
+        audience: &str,
+        nodes: &Nodes,
+        issuer: &Issuer,
+        now: Timestamp,
+    ) -> Result<bool, QueryError> {
+        let active = nodes.active().await?;
+        let Some(node) = active.into_iter().find(|node| node.public_url == audience) else {
+            return Ok(false);
+        };
+        if let Some(here) = self.in_process.get().filter(|_| nodes.runs_here(node)) {
+            return Ok(here.is_ready().await);
+        }
+        let key = nodes.key_of(node).await?;
+        Ok(match OverHttp::new(issuer.for_audience(audience), &node.inner_url) {
+            Ok(way) => way.ask(key.as_ref(), now).await.is_ok(),
+            Err(_) => false,
+        })
+    }
+}

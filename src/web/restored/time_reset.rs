@@ -1,0 +1,133 @@
+//! Resets the time of the web app's database, after a clock that was ahead for a while: what "happened"
+//! later than now happened now, what was to end by the wrong clock ends as if it had begun now, and all
+//! sessions and action links are over. The logs keep what they say: their lines can't be altered.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::clock::{Clock, Timestamp, WrongClock};
+use crate::config::Settings;
+use crate::used_tokens::UsedTokens;
+use crate::used_tokens::sql::SqlUsedTokens;
+use crate::web::OpenError;
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
+use crate::web::db::{Database, QueryError};
+use crate::web::restored::{RestoredError, end_sessions};
+
+/// Moments at which something happened, or from which on something is due.
+pub const PAST: [(&str, &str); 39] = [
+    ("accounts", "created_at"),
+    ("accounts", "last_login_at"),
+    ("accounts", "activated_at"),
+    ("accounts", "last_download_at"),
+    ("address_changes", "requested_at"),
+    ("mails", "queued_at"),
+    ("mails", "next_at"),
+    ("mails", "ended_at"),
+    ("mails", "reserved_until"),
+    ("action_codes", "issued_at"),
+    ("intents", "at"),
+    ("sent_forms", "at"),
+    ("owner_notices", "next_at"),
+    ("links", "created_at"),
+    ("links", "withdrawn_at"),
+    ("recipients", "looked_at"),
+    ("recipients", "mailed_until"),
+    ("recipients", "mail_ended_at"),
+    ("notices_off", "since"),
+    ("link_uses", "made_at"),
+    ("link_uses", "changed_at"),
+    ("link_tokens", "issued_at"),
+    ("receipts", "redeemed_at"),
+    ("receipts", "started_at"),
+    ("receipts", "last_at"),
+    ("nodes", "told_since"),
+    ("nodes", "told_until"),
+    ("nodes", "seen_at"),
+    ("nodes", "removed_at"),
+    ("node_keys", "made_at"),
+    ("node_keys", "removed_at"),
+    ("revocations", "marked_at"),
+    ("uploads", "created_at"),
+    ("trash", "trashed_at"),
+    ("database_standing", "restored_at"),
+    ("database_standing", "restored_to"),
+    ("store_standings", "seen_at"),
+    ("sessions", "created_at"),
+    ("sessions", "last_seen_at"),
+];
+
+/// Moments at which something ends, which can't be further away than that.
+fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 7] {
+    let token = settings.token.max_lifetime;
+    [
+        ("accounts", "forget_at", settings.web.unactivated_max),
+        ("link_tokens", "expires_at", token),
+        ("issued_tokens", "forget_at", token.saturating_add(settings.download.lease_max)),
+        ("revocations", "forget_at", token.saturating_add(settings.download.lease_max)),
+        ("uploads", "expires_at", settings.web.upload_keep),
+        ("trash", "forget_at", settings.web.trash_keep),
+        ("action_codes", "expires_at", settings.web.invitation_lifetime),
+    ]
+}
+
+/// The latest moment that the database kept, if it is too far ahead of `now`; `None` where there is no
+/// database yet.
+///
+/// # Errors
+/// When the database can't be opened.
+pub async fn wrong(settings: &Settings, now: Timestamp) -> Result<Option<WrongClock>, OpenError> {
+    let Some((db, used)) = open(settings, now).await? else { return Ok(None) };
+    db.close().await;
+    Ok(WrongClock::judge(now, used.opened_mark(), settings.token.leeway))
+}
+
+/// Resets the time of the database to `now`. Returns how many sessions ended.
+///
+/// # Errors
+/// When the database fails; nothing has changed then, or everything has but for spent action links.
+pub async fn reset(settings: &Settings, now: Timestamp) -> Result<u64, OpenError> {
+    let Some((db, used)) = open(settings, now).await? else { return Ok(0) };
+    let sessions = reset_rows(&db, settings, now).await.map_err(RestoredError::from)?;
+    // Last: as long as its mark is ahead, the next attempt does all of it again.
+    used.reset_time(now).await?;
+    db.close().await;
+    Ok(sessions)
+}
+
+async fn open(settings: &Settings, now: Timestamp) -> Result<Option<(Database, SqlUsedTokens)>, OpenError> {
+    let is_postgres = settings.web.database.is_postgres();
+    if !is_postgres && !settings.database_file().exists() {
+        return Ok(None);
+    }
+    let db = Database::open(settings).await?;
+    // A clock of its own: the mark that is found must not become anybody's time.
+    let clock = Clock::manual(now);
+    let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
+    Ok(Some((db, used)))
+}
+
+async fn reset_rows(db: &Database, settings: &Settings, now: Timestamp) -> Result<u64, QueryError> {
+    let mut transaction = db.begin().await?;
+    let sessions = end_sessions(&mut transaction).await?;
+    let past = PAST.map(|(table, column)| (table, column, Duration::ZERO));
+    for (table, column, longest) in past.into_iter().chain(ends(settings)) {
+        let update = format!("UPDATE {table} SET {column} = $1 WHERE {column} > $1");
+        let latest = to_column(now.plus(longest));
+        sqlx::query(AssertSqlSafe(update)).bind(latest).execute(&mut *transaction).await?;
+    }
+    let last = sqlx::query("SELECT MAX(at) AS last FROM audit").fetch_one(&mut *transaction).await?;
+    let last = from_column(last.try_get::<Option<i64>, _>("last")?.unwrap_or(0));
+    let subject = format!("to {now}; the latest line before is of {last}");
+    audit::append(&mut transaction, &Actor::operator(), Deed::TimeReset, &subject, now).await?;
+    db.commit(transaction).await?;
+    Ok(sessions)
+}
+
+/// The ends that [`reset`] looks after, for whoever looks for those that it forgot.
+pub fn ends_looked_after() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ends(&Settings::default()).into_iter().map(|(table, column, _)| (table, column))
+}

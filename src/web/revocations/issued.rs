@@ -1,0 +1,309 @@
+//! The download tokens that were issued and may still matter, and the one place that decides whether
+//! one may still stand: its account is there and may read its file, and the link that it was given out
+//! through has the terms that it had then. Everything that can take a right away asks for a review in
+//! its own transaction; what does not stand is marked, and [`Revocations`] carries that to the nodes.
+//!
+//! Invariant: whoever issues a token has the account's row before it asks whether it may, and so has
+//! whoever changes what that depends on. One of the two comes first: there is no token, or it is found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti};
+use crate::web::accounts::store as accounts;
+use crate::web::accounts::store::to_column;
+use crate::web::db::{Database, QueryError};
+use crate::web::identity::{Account, AccountId};
+use crate::web::revocations::Revocations;
+use crate::web::shares::rights::Rights;
+
+/// Accounts that are looked at between two questions to the database.
+const PER_LOOK: i64 = 200;
+
+/// A token that is about to be given out.
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// Whose right it stands upon: who downloads, or who made the link.
+    pub account: &'a AccountId,
+    /// Its id.
+    pub jti: Jti,
+    /// The file that it is for.
+    pub file: &'a FilePath,
+    /// Its end.
+    pub expires_at: Timestamp,
+    /// What else it stands upon.
+    pub basis: Basis<'a>,
+}
+
+/// What a token stands upon beside its account's right.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis<'a> {
+    /// The audience: the node that redeems it.
+    pub node: &'a str,
+    /// The key that signs it.
+    pub kid: &'a str,
+    /// The link that it is given out through, and the number of its terms.
+    pub link: Option<(&'a str, i64)>,
+}
+
+/// The issued tokens. Clones are the same.
+#[derive(Clone)]
+pub struct Issued {
+    db: Database,
+    /// How long a token may matter beyond its end: a transfer that began in time may go on.
+    beyond: Duration,
+    rights: Arc<Rights>,
+    /// What is to be revoked, on its way.
+    pub revocations: Revocations,
+}
+
+impl Issued {
+    /// Those in `db`; `lease_max` as the download service has it.
+    pub fn new(
+        db: Database,
+        leeway: Duration,
+        lease_max: Duration,
+        rights: Arc<Rights>,
+        revocations: Revocations,
+    ) -> Issued {
+        Issued { db, beyond: leeway * 2 + lease_max, rights, revocations }
+    }
+
+    /// Puts an account's own token down before anybody gets it. Returns whether the account may have it
+    /// now, whatever it could when it was asked first.
+    ///
+    /// # Errors
+    /// When the database fails; then the token must not be given to anybody.
+    pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, QueryError> {
+        let mut transaction = self.db.begin().await?;
+        sqlx::query("UPDATE accounts SET last_download_at = $1 WHERE id = $2 AND disabled = 0")
+            .bind(to_column(now))
+            .bind(token.account.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        if !self.may_issue(&mut transaction, token.account, token.file).await? {
+            return Ok(false);
+        }
+        self.put_down(&mut transaction, token).await?;
+        self.db.commit(transaction).await?;
+        Ok(true)
+    }
+
+    /// Whether a token for that file may be given out by the account's right, as it stands in this
+    /// transaction, which has the account's row.
+    pub(crate) async fn may_issue(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &AccountId,
+        file: &FilePath,
+    ) -> Result<bool, sqlx::Error> {
+        let holder = accounts::find(transaction, account).await?;
+        Ok(may_read(&self.rights, holder.as_ref(), file))
+    }
+
+    /// Puts a token down in the transaction that decides whether it may be given out.
+    pub(crate) async fn put_down(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        token: &NewToken<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let (link, terms) = token.basis.link.unwrap_or_default();
+        sqlx::query(
+            "INSERT INTO issued_tokens (jti, account, forget_at, revoke, node, path, link, terms, kid) \
+             VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)",
+        )
+        .bind(token.jti.to_string())
+        .bind(token.account.as_str())
+        .bind(to_column(token.expires_at.plus(self.beyond)))
+        .bind(token.basis.node)
+        .bind(token.file.as_str())
+        .bind(link)
+        .bind(terms)
+        .bind(token.basis.kid)
+        .execute(&mut **transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Marks those tokens of an account to be revoked that may not stand any more, in the transaction
+    /// of the reason, after it changed what they stand upon.
+    pub(crate) async fn review(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        account: &AccountId,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let holder = accounts::find(transaction, account).await?;
+        if holder.as_ref().is_none_or(|holder| holder.disabled) {
+            return self.mark(transaction, "account = {1}", &[account.as_str()], now).await;
+        }
+        // Many tokens stand upon the same.
+        let rows = sqlx::query(
+            "SELECT DISTINCT issued_tokens.path, issued_tokens.link, issued_tokens.terms, \
+             links.terms AS now FROM issued_tokens LEFT JOIN links ON links.id = issued_tokens.link \
+             WHERE issued_tokens.account = $1 AND issued_tokens.revoke = 0",
+        )
+        .bind(account.as_str())
+        .fetch_all(&mut **transaction)
+        .await?;
+        for row in &rows {
+            let stands = Ground::read(row)?;
+            if !stands.holds(&self.rights, holder.as_ref()) {
+                self.mark(
+                    transaction,
+                    "account = {1} AND path = {2} AND link = {3} AND terms = CAST({4} AS BIGINT)",
+                    &[account.as_str(), &stands.path, &stands.link, &stands.terms.to_string()],
+                    now,
+                )
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a link the next number of terms, so that nothing that was given out through it before
+    /// stands any more, in the transaction of the reason, which has the owner's account.
+    pub(crate) async fn end_terms(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        link: &str,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE links SET terms = terms + 1 WHERE id = $1")
+            .bind(link)
+            .execute(&mut **transaction)
+            .await?;
+        self.mark(transaction, "link = {1}", &[link], now).await
+    }
+
+    /// Marks all tokens that a key signed, in the transaction of the reason.
+    pub(crate) async fn end_key(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        kid: &str,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        // Those from before it was put down which key signs may be this one's.
+        self.mark(transaction, "kid IN ({1}, '')", &[kid], now).await
+    }
+
+    /// Reviews the tokens of all accounts, each in a transaction of its own: what the settings give may
+    /// have changed. Nothing of it is lost when it breaks off, if it is begun again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn review_all(&self, now: Timestamp) -> Result<(), QueryError> {
+        let mut last = String::new();
+        loop {
+            let ids: Vec<String> = sqlx::query_scalar(
+                "SELECT DISTINCT account FROM issued_tokens WHERE revoke = 0 AND account > $1 \
+                 ORDER BY account LIMIT $2",
+            )
+            .bind(&last)
+            .bind(PER_LOOK)
+            .fetch_all(self.db.reader())
+            .await?;
+            let Some(newest) = ids.last() else { break };
+            last.clone_from(newest);
+            for id in &ids {
+                let account = AccountId::from_store(id);
+                let mut transaction = self.db.begin().await?;
+                accounts::lock(&mut transaction, &account).await?;
+                self.review(&mut transaction, &account, now).await?;
+                self.db.commit(transaction).await?;
+            }
+        }
+        self.revocations.wake();
+        Ok(())
+    }
+
+    /// The audience of the node that a token was issued for, where the token may still matter.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn node_of(&self, jti: Jti) -> Result<Option<String>, QueryError> {
+        let node: Option<String> = sqlx::query_scalar("SELECT node FROM issued_tokens WHERE jti = $1")
+            .bind(jti.to_string())
+            .fetch_optional(self.db.reader())
+            .await?;
+        Ok(node.map(|node| match node.is_empty() {
+            true => self.revocations.own_audience().to_owned(),
+            false => node,
+        }))
+    }
+
+    /// Forgets tokens that can't matter any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
+        sqlx::query("DELETE FROM issued_tokens WHERE forget_at <= $1")
+            .bind(to_column(now))
+            .execute(self.db.writer())
+            .await?;
+        self.revocations.prune(now).await
+    }
+
+    /// Marks the tokens for which `filter` holds; `{1}` and so on in it stand for `texts`.
+    async fn mark(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        filter: &'static str,
+        texts: &[&str],
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let numbered = |after: usize| {
+            (1..=texts.len()).fold(filter.to_owned(), |filter, number| {
+                filter.replace(&format!("{{{number}}}"), &format!("${}", number + after))
+            })
+        };
+        let wait = format!(
+            "INSERT INTO revocations (jti, node, marked_at, forget_at) \
+             SELECT jti, CASE WHEN node = '' THEN $1 ELSE node END, CAST($2 AS BIGINT), forget_at \
+             FROM issued_tokens WHERE revoke = 0 AND {} ON CONFLICT (jti, node) DO NOTHING",
+            numbered(2)
+        );
+        let wait =
+            sqlx::query(AssertSqlSafe(wait)).bind(self.revocations.own_audience()).bind(to_column(now));
+        texts.iter().fold(wait, |query, text| query.bind(*text)).execute(&mut **transaction).await?;
+        let mark = format!("UPDATE issued_tokens SET revoke = 1 WHERE revoke = 0 AND {}", numbered(0));
+        let mark = sqlx::query(AssertSqlSafe(mark));
+        texts.iter().fold(mark, |query, text| query.bind(*text)).execute(&mut **transaction).await?;
+        Ok(())
+    }
+}
+
+/// What tokens stand upon, as it was and as it is now.
+struct Ground {
+    path: String,
+    link: String,
+    /// The number of the link's terms then, and now; `None` where the link is gone.
+    terms: i64,
+    now: Option<i64>,
+}
+
+impl Ground {
+    fn read(row: &AnyRow) -> Result<Ground, sqlx::Error> {
+        Ok(Ground {
+            path: row.try_get("path")?,
+            link: row.try_get("link")?,
+            terms: row.try_get("terms")?,
+            now: row.try_get("now")?,
+        })
+    }
+
+    /// Whether tokens that stand upon this may go on.
+    fn holds(&self, rights: &Rights, holder: Option<&Account>) -> bool {
+        let link_holds = self.link.is_empty() || self.now == Some(self.terms);
+        // A token from before it was put down what each is for is not known to be allowed.
+        link_holds && self.path.parse().is_ok_and(|file| may_read(rights, holder, &file))
+    }
+}
+
+fn may_read(rights: &Rights, holder: Option<&Account>, file: &FilePath) -> bool {
+    holder.is_some_and(|holder| !holder.disabled && rights.readable(holder, file.clone()).is_some())
+}

@@ -1,0 +1,182 @@
+//! Accounts with all that managing them takes, without a server: what the command line works with
+//! while the services run, and what the web app is built upon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
+use crate::used_tokens::UsedTokens;
+use crate::used_tokens::sql::SqlUsedTokens;
+use crate::web::OpenError;
+use crate::web::accounts::changes::Generations;
+use crate::web::accounts::store::Accounts;
+use crate::web::audit;
+use crate::web::audit::{Actor, Deed};
+use crate::web::db::{Database, QueryError};
+use crate::web::identity::passwords::Passwords;
+use crate::web::instance;
+use crate::web::links::Links;
+use crate::web::links::begun::LeaseRules;
+use crate::web::links::views::Views;
+use crate::web::mail::queue::Queue;
+use crate::web::membership::action_links::{Actions, Lifetimes};
+use crate::web::membership::admin::AccountAdmin;
+use crate::web::membership::notices::Notices;
+use crate::web::membership::self_service::SelfService;
+use crate::web::nodes::Nodes;
+use crate::web::revocations::issued::Issued;
+use crate::web::revocations::{Revocations, RevokeError};
+use crate::web::shares::rights::Rights;
+use crate::web::tokens::issuer::Issuer;
+
+/// How long a request waits for the download service to put revocations on record.
+const REVOKING: Duration = Duration::from_secs(2);
+
+/// Accounts, their passwords and the links by which people choose them. Cheap to clone.
+#[derive(Clone)]
+pub struct Administration {
+    /// The present moment.
+    pub clock: Clock,
+    /// The clock skew that tokens are allowed.
+    pub leeway: Duration,
+    /// The database.
+    pub db: Database,
+    /// What cached accounts are checked against.
+    pub generations: Generations,
+    /// Accounts.
+    pub accounts: Accounts,
+    /// Hashing of passwords.
+    pub passwords: Passwords,
+    /// Fewest characters of a password.
+    pub password_min: usize,
+    /// Issues tokens.
+    pub issuer: Issuer,
+    /// Action links.
+    pub actions: Actions,
+    /// Those that were spent.
+    pub used: Arc<dyn UsedTokens>,
+    /// Mails that wait.
+    pub queue: Queue,
+    /// The download services.
+    pub nodes: Nodes,
+    /// Download tokens that may have to be revoked.
+    pub issued: Issued,
+    /// Links that people make for others.
+    pub links: Links,
+    /// Who wants which notices.
+    pub notices: Notices,
+    /// What administrators do with accounts.
+    pub account_admin: AccountAdmin,
+    /// What people do with their own accounts.
+    pub self_service: SelfService,
+}
+
+impl Administration {
+    /// Opens the database and the keys that the settings name; makes what is missing.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Administration, OpenError> {
+        let db = Database::open(settings).await?;
+        let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
+        let used: Arc<dyn UsedTokens> = Arc::new(used);
+        let now = clock.now();
+        let (signer, link_key) = instance::open_keys(&db, settings, now).await?;
+        let nodes = Nodes::new(settings, db.clone());
+        let issuer = Issuer {
+            signer: Arc::new(signer),
+            issuer: settings.web.public_url.clone(),
+            audience: settings.download.public_url.clone(),
+            download_url: settings.download.public_url.clone(),
+            lifetime: settings.token.lifetime,
+        };
+        let generations = Generations::new(db.clone());
+        let queue = Queue::new(db.clone());
+        let accounts = Accounts::new(db.clone(), generations.clone());
+        let rights = Arc::new(Rights::new(&settings.shares));
+        let revocations = Revocations::new(db.clone(), &nodes);
+        let (leeway, lease_max) = (settings.token.leeway, settings.download.lease_max);
+        let issued = Issued::new(db.clone(), leeway, lease_max, rights, revocations);
+        let links = Links {
+            db: db.clone(),
+            key: link_key.clone(),
+            issued: issued.clone(),
+            queue: queue.clone(),
+            lease: LeaseRules::new(settings),
+            views: Views::default(),
+        };
+        Ok(Administration {
+            links,
+            account_admin: AccountAdmin {
+                db: db.clone(),
+                accounts: accounts.clone(),
+                generations: generations.clone(),
+                queue: queue.clone(),
+                issued: issued.clone(),
+            },
+            accounts,
+            notices: Notices::new(db.clone(), link_key.clone()),
+            db: db.clone(),
+            nodes,
+            passwords: Passwords::default(),
+            password_min: settings.web.password_min,
+            actions: Actions::new(
+                issuer.clone(),
+                settings.token.leeway,
+                Lifetimes::new(settings),
+                db.clone(),
+                link_key,
+                Arc::clone(&used),
+            ),
+            used,
+            self_service: SelfService::new(db.clone(), generations.clone(), queue.clone(), issued.clone()),
+            issued,
+            generations,
+            queue,
+            issuer,
+            leeway: settings.token.leeway,
+            clock,
+        })
+    }
+
+    /// Marks all that a signing key signed to be revoked, because the key was taken out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_key(&self, kid: &str, now: Timestamp) -> Result<(), QueryError> {
+        let mut transaction = self.db.begin().await?;
+        self.issued.end_key(&mut transaction, kid, now).await?;
+        audit::append(&mut transaction, &Actor::operator(), Deed::KeyRemoved, kid, now).await?;
+        self.db.commit(transaction).await?;
+        self.issued.revocations.wake();
+        Ok(())
+    }
+
+    /// Has what was just marked revoked, if that goes quickly; what does not is tried again and again.
+    /// Returns whether the download services have it all on record.
+    pub async fn revoke_now(&self) -> bool {
+        let delivering = self.issued.revocations.deliver(false, self.clock.now());
+        let Ok(delivered) = tokio::time::timeout(REVOKING, delivering).await else {
+            tracing::warn!("a download service is slow; tokens wait to be revoked");
+            return false;
+        };
+        let mut all = true;
+        for node in delivered {
+            match node.outcome {
+                Ok(_) => {}
+                // Those who deliver say so, once.
+                Err(RevokeError::Waiting) => all = false,
+                Err(error) => {
+                    all = false;
+                    tracing::warn!(
+                        node = node.node,
+                        cause = crate::telemetry::chain(&error),
+                        "tokens wait to be revoked"
+                    );
+                }
+            }
+        }
+        all
+    }
+}

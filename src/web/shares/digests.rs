@@ -1,0 +1,139 @@
+//! The SHA-256 of files: taken while they come in, kept as long as the file is the one it was taken of.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use sqlx::{Any, Row, Transaction};
+
+use crate::files::staging::Staged;
+use crate::files::write::WriteError;
+use crate::id::FilePath;
+use crate::web::db::{Database, QueryError, pattern};
+
+/// How much is read at once where a digest must catch up.
+const READ_AT_ONCE: usize = 1 << 20;
+
+/// A digest of the first bytes of a file.
+#[derive(Clone)]
+pub(crate) struct Hashing {
+    context: Context,
+    upto: u64,
+}
+
+impl Default for Hashing {
+    fn default() -> Hashing {
+        Hashing { context: Context::new(&SHA256), upto: 0 }
+    }
+}
+
+impl Hashing {
+    /// How many bytes it covers.
+    pub(crate) const fn upto(&self) -> u64 {
+        self.upto
+    }
+
+    /// Takes the bytes that follow.
+    pub(crate) fn update(&mut self, pieces: &[Bytes]) {
+        for piece in pieces {
+            self.context.update(piece);
+            self.upto += piece.len() as u64;
+        }
+    }
+
+    /// Reads what it has not seen, up to `len` bytes of the file.
+    pub(crate) fn catch_up(&mut self, file: &Staged, len: u64) -> Result<(), WriteError> {
+        let mut buffer = vec![0; READ_AT_ONCE];
+        while self.upto < len {
+            let left = usize::try_from(len - self.upto).unwrap_or(READ_AT_ONCE).min(READ_AT_ONCE);
+            let Some(part) = buffer.get_mut(..left) else { break };
+            let count = file.read(part, self.upto)?;
+            let Some(read) = part.get(..count).filter(|read| !read.is_empty()) else {
+                return Err(WriteError::Missing);
+            };
+            self.context.update(read);
+            self.upto += count as u64;
+        }
+        Ok(())
+    }
+
+    /// The digest in base64, as `Repr-Digest` has it.
+    pub(crate) fn finish(self) -> String {
+        STANDARD.encode(self.context.finish())
+    }
+}
+
+/// What is known of the digests of files. Cheap to clone.
+#[derive(Clone)]
+pub struct Digests {
+    db: Database,
+}
+
+impl Digests {
+    /// Those in `db`.
+    pub const fn new(db: Database) -> Digests {
+        Digests { db }
+    }
+
+    /// The SHA-256 of a file in base64, if it is known for this version of it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn of(&self, path: &FilePath, version: &str) -> Result<Option<String>, QueryError> {
+        let row = sqlx::query("SELECT sha256 FROM file_digests WHERE path = $1 AND version = $2")
+            .bind(path.as_str())
+            .bind(version)
+            .fetch_optional(self.db.reader())
+            .await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+}
+
+/// What was at `from`, and below, is now at `to`.
+///
+/// # Errors
+/// When the database fails.
+pub(in crate::web) async fn moved(
+    transaction: &mut Transaction<'static, Any>,
+    from: &str,
+    to: &str,
+    share: &str,
+) -> Result<(), QueryError> {
+    forget(transaction, to).await?;
+    let after = i64::try_from(from.chars().count()).unwrap_or(i64::MAX).saturating_add(1);
+    sqlx::query(
+        "UPDATE file_digests SET path = $1 || SUBSTR(path, CAST($2 AS INTEGER)), share = $3 \
+         WHERE path = $4 OR path LIKE $5 ESCAPE '!'",
+    )
+    .bind(to)
+    .bind(after)
+    .bind(share)
+    .bind(from)
+    .bind(below(from))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// What was at `path`, and below, is gone.
+///
+/// # Errors
+/// When the database fails.
+pub(in crate::web) async fn forget(
+    transaction: &mut Transaction<'static, Any>,
+    path: &str,
+) -> Result<(), QueryError> {
+    sqlx::query("DELETE FROM file_digests WHERE path = $1 OR path LIKE $2 ESCAPE '!'")
+        .bind(path)
+        .bind(below(path))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// What `LIKE … ESCAPE '!'` finds everything below `path` with.
+fn below(path: &str) -> String {
+    let words = pattern(path);
+    let words = words.strip_prefix('%').unwrap_or(&words);
+    format!("{}/%", words.strip_suffix('%').unwrap_or(words))
+}

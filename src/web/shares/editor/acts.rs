@@ -1,0 +1,208 @@
+//! Carries an act on files to its end, in this order, so that a crash between any two steps leaves
+//! nothing that the next start can't settle: the intent is on record; the disk is changed in one step;
+//! what the database says of it is changed, with the line in the audit log, and the intent is gone.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::files::Shares;
+use crate::files::write::WriteError;
+use crate::id::{FilePath, InvalidFilePath};
+use crate::telemetry::chain;
+use crate::web::audit;
+use crate::web::audit::Deed;
+use crate::web::shares::digests;
+use crate::web::shares::editor::intents;
+use crate::web::shares::editor::intents::Intent;
+use crate::web::shares::editor::trash;
+use crate::web::shares::editor::trash::Trashed;
+use crate::web::shares::editor::{Manage, trash_place};
+use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::uploads::quota;
+
+/// An intent that was found undone stays for so long: its process may still live, and do it.
+const UNDONE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a look at the disk says of an act that may have been cut off.
+enum Found {
+    Done,
+    NotDone,
+}
+
+impl Manage {
+    /// Carries an act out. `row` is what the trash is to say of it.
+    pub(crate) async fn carry_out(
+        &self,
+        intent: &Intent,
+        row: Option<&Trashed>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let _running = self.intents.run(intent);
+        let mut transaction = self.db.begin().await?;
+        intents::insert(&mut transaction, intent).await?;
+        if let Some(thrown) = row {
+            // What lies in the trash without a row could never be had back.
+            trash::insert(&mut transaction, thrown).await?;
+        }
+        self.db.commit(transaction).await?;
+        let (shares, act) = (self.shares.clone(), intent.clone());
+        match on_disk(move || perform(&shares, &act)).await {
+            Ok(()) => self.record(intent, now).await,
+            Err(error) => {
+                // It may have been done all the same, as when only the folder could not be put on disk.
+                match self.look(intent, false).await? {
+                    Found::Done => self.record(intent, now).await?,
+                    Found::NotDone => self.take_back(intent).await?,
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Finishes or undoes what was cut off; returns how much that was. What can't be settled now, as
+    /// when a share is not there, is tried again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settle(&self, now: Timestamp) -> Result<usize, StorageError> {
+        self.intents.prune(now.minus(UNDONE_KEPT)).await?;
+        let mut settled = 0;
+        for intent in self.intents.left().await? {
+            match self.settle_one(&intent, now).await {
+                Ok(()) => settled += 1,
+                Err(StorageError::Query(error)) => return Err(error.into()),
+                Err(error) => {
+                    let cause = chain(&error);
+                    tracing::warn!(act = intent.deed.word(), cause, "an act on files waits to be settled");
+                }
+            }
+        }
+        Ok(settled)
+    }
+
+    async fn settle_one(&self, intent: &Intent, now: Timestamp) -> Result<(), StorageError> {
+        if intent.deed == Deed::FileForgotten {
+            // Half of it may be gone: it can only be finished.
+            let (shares, act) = (self.shares.clone(), intent.clone());
+            on_disk(move || perform(&shares, &act)).await?;
+            return self.record(intent, now).await;
+        }
+        match self.look(intent, true).await? {
+            Found::Done => self.record(intent, now).await,
+            Found::NotDone => {
+                let mut transaction = self.db.begin().await?;
+                if intent.deed == Deed::FileTrashed {
+                    trash::delete(&mut transaction, &intent.trash).await?;
+                }
+                intents::undone(&mut transaction, &intent.id).await?;
+                Ok(self.db.commit(transaction).await?)
+            }
+        }
+    }
+
+    /// Whether the act was done. One that was `cut_off` some time ago may have been followed by others.
+    async fn look(&self, intent: &Intent, cut_off: bool) -> Result<Found, StorageError> {
+        let (shares, act) = (self.shares.clone(), intent.clone());
+        on_disk(move || {
+            let is_done = is_done(&shares, &act, cut_off)?;
+            Ok::<_, WriteError>(if is_done { Found::Done } else { Found::NotDone })
+        })
+        .await
+    }
+
+    /// Nothing was done: nothing is to be seen of the intent either.
+    async fn take_back(&self, intent: &Intent) -> Result<(), StorageError> {
+        let mut transaction = self.db.begin().await?;
+        if intent.deed == Deed::FileTrashed {
+            trash::delete(&mut transaction, &intent.trash).await?;
+        }
+        intents::close(&mut transaction, &intent.id).await?;
+        Ok(self.db.commit(transaction).await?)
+    }
+
+    /// Records what was done to the disk, once.
+    async fn record(&self, intent: &Intent, now: Timestamp) -> Result<(), StorageError> {
+        let (source, target) = (intent.source.as_str(), intent.target.as_str());
+        let in_trash = trash_place(share_of(source), &intent.trash);
+        let mut transaction = self.db.begin().await?;
+        if !intents::close(&mut transaction, &intent.id).await? {
+            return Ok(());
+        }
+        let subject = match intent.deed {
+            Deed::FileRenamed | Deed::FileMoved => {
+                digests::moved(&mut transaction, source, target, share_of(target)).await?;
+                format!("{source} → {target}")
+            }
+            Deed::FileTrashed => {
+                digests::moved(&mut transaction, source, &in_trash, share_of(source)).await?;
+                source.to_owned()
+            }
+            Deed::FileRestored => {
+                digests::moved(&mut transaction, &in_trash, target, share_of(target)).await?;
+                trash::delete(&mut transaction, &intent.trash).await?;
+                target.to_owned()
+            }
+            Deed::FolderMade => {
+                let maker = crate::web::identity::AccountId::from_store(&intent.actor.id);
+                quota::count_folder(&mut transaction, target, share_of(target), &maker).await?;
+                target.to_owned()
+            }
+            _ => {
+                digests::forget(&mut transaction, &in_trash).await?;
+                if !trash::delete(&mut transaction, &intent.trash).await? {
+                    // Pressed twice: it is told of once.
+                    return Ok(self.db.commit(transaction).await?);
+                }
+                source.to_owned()
+            }
+        };
+        audit::append(&mut transaction, &intent.actor, intent.deed, &subject, now).await?;
+        Ok(self.db.commit(transaction).await?)
+    }
+}
+
+/// Does to the disk what the intent says.
+fn perform(shares: &Shares, act: &Intent) -> Result<(), WriteError> {
+    match act.deed {
+        Deed::FileRenamed | Deed::FileMoved => shares.rename(&path(&act.source)?, &path(&act.target)?),
+        Deed::FileTrashed => shares.throw_away(&path(&act.source)?, &act.trash),
+        Deed::FileRestored => shares.put_back(share_of(&act.source), &act.trash, &path(&act.target)?),
+        Deed::FolderMade => shares.make_folder(&path(&act.target)?),
+        Deed::FileForgotten => match shares.remove_thrown(share_of(&act.source), &act.trash) {
+            // A share that is not served any more took its trash with it.
+            Err(WriteError::Missing) => Ok(()),
+            removed => removed,
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Whether the disk is as the act would leave it.
+fn is_done(shares: &Shares, act: &Intent, cut_off: bool) -> Result<bool, WriteError> {
+    let share = share_of(&act.source);
+    match act.deed {
+        Deed::FileRenamed | Deed::FileMoved => {
+            let (there, here) = (shares.inode(&path(&act.target)?)?, shares.inode(&path(&act.source)?)?);
+            // What is no longer where it was has been moved, even if somebody has moved it on since.
+            Ok((act.inode.is_some() && there == act.inode) || (cut_off && here.is_none()))
+        }
+        Deed::FileTrashed => shares.is_thrown(share, &act.trash),
+        Deed::FileRestored => {
+            Ok(!shares.is_thrown(share, &act.trash)? && shares.inode(&path(&act.target)?)?.is_some())
+        }
+        Deed::FolderMade => match shares.is_folder(&path(&act.target)?) {
+            Err(WriteError::Missing) => Ok(false),
+            answer => answer,
+        },
+        _ => Ok(false),
+    }
+}
+
+fn path(text: &str) -> Result<FilePath, InvalidFilePath> {
+    text.parse()
+}
+
+/// The share of a file path in text form.
+fn share_of(path: &str) -> &str {
+    path.trim_start_matches('/').split('/').next().unwrap_or_default()
+}

@@ -1,0 +1,225 @@
+//! What was thrown away: what it says of itself, and how it ends.
+
+use std::collections::BTreeSet;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::files::write::WriteError;
+use crate::id::FilePath;
+use crate::telemetry::chain;
+use crate::web::accounts::store::{from_column, to_column};
+use crate::web::db::QueryError;
+use crate::web::shares::digests;
+use crate::web::shares::editor::{Manage, trash_place};
+use crate::web::shares::error::{StorageError, on_disk};
+
+/// Maximum number of lines of a trash that are shown.
+const SHOWN_MAX: i64 = 1_000;
+
+/// What is forgotten in one round.
+const AT_ONCE: i64 = 200;
+
+/// Things without a row that are removed from one trash in one round.
+const SWEPT_AT_ONCE: usize = 200;
+
+const COLUMNS: &str = "id, path, is_folder, account, trashed_at, forget_at";
+
+/// Something that was thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trashed {
+    /// Its id.
+    pub id: String,
+    /// Where it was.
+    pub path: FilePath,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// The id of the account that threw it away.
+    pub account: String,
+    /// When it was thrown away.
+    pub trashed_at: Timestamp,
+    /// When it will be gone for good.
+    pub forget_at: Timestamp,
+}
+
+impl Trashed {
+    /// The share it belongs to.
+    pub fn share(&self) -> &str {
+        self.path.share()
+    }
+}
+
+impl Manage {
+    /// What lies in the trashes of these shares, the latest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn trashed(&self, shares: &[String]) -> Result<Vec<Trashed>, StorageError> {
+        let mut all = Vec::new();
+        for share in shares {
+            let query =
+                format!("SELECT {COLUMNS} FROM trash WHERE share = $1 ORDER BY trashed_at DESC, id LIMIT $2");
+            let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+                .bind(share)
+                .bind(SHOWN_MAX)
+                .fetch_all(self.db.reader())
+                .await?;
+            for row in &rows {
+                all.extend(read(row)?);
+            }
+        }
+        let files = self.shares.clone();
+        let mut all = on_disk(move || {
+            // Somebody may have removed it by hand.
+            all.retain(|thrown: &Trashed| files.is_thrown(thrown.share(), &thrown.id).unwrap_or(false));
+            Ok::<_, WriteError>(all)
+        })
+        .await?;
+        all.sort_by(|one, other| other.trashed_at.cmp(&one.trashed_at).then_with(|| one.id.cmp(&other.id)));
+        Ok(all)
+    }
+
+    /// Something in the trash, by its id. Whether the person may manage its share is for the caller to
+    /// ask: `rights.manageable(account, thrown.path)`.
+    ///
+    /// # Errors
+    /// [`StorageError::Missing`] where there is nothing of that id.
+    pub async fn thrown(&self, id: &str) -> Result<Trashed, StorageError> {
+        let query = format!("SELECT {COLUMNS} FROM trash WHERE id = $1");
+        // PostgreSQL fails at a NUL instead of finding nothing.
+        let id = if id.contains('\0') { "" } else { id };
+        let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(self.db.reader()).await?;
+        row.as_ref().map(read).transpose()?.flatten().ok_or(StorageError::Missing)
+    }
+
+    /// Removes what was thrown away and whose time is over; returns how much that was.
+    ///
+    /// # Errors
+    /// When the database fails. A share that fails is logged and tried again.
+    pub async fn forget_expired(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let query = format!("SELECT {COLUMNS} FROM trash WHERE forget_at <= $1 ORDER BY forget_at LIMIT $2");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(to_column(now))
+            .bind(AT_ONCE)
+            .fetch_all(self.db.reader())
+            .await?;
+        let mut gone = 0;
+        for row in &rows {
+            let Some(thrown) = read(row)? else { continue };
+            match self.remove(&thrown).await {
+                Ok(()) => gone += 1,
+                Err(StorageError::Query(error)) => return Err(error.into()),
+                Err(error) => {
+                    let cause = chain(&error);
+                    let (trash, share) = (&thrown.id, thrown.share());
+                    tracing::warn!(trash, share, cause, "cannot empty the trash");
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The disk first: should the rest be cut off, the row is found again.
+    async fn remove(&self, thrown: &Trashed) -> Result<(), StorageError> {
+        let (shares, share, id) = (self.shares.clone(), thrown.share().to_owned(), thrown.id.clone());
+        match on_disk(move || shares.remove_thrown(&share, &id)).await {
+            // A share that is not served any more.
+            Ok(()) | Err(StorageError::Missing) => {}
+            Err(error) => return Err(error),
+        }
+        let mut transaction = self.db.begin().await?;
+        digests::forget(&mut transaction, &trash_place(thrown.share(), &thrown.id)).await?;
+        delete(&mut transaction, &thrown.id).await?;
+        Ok(self.db.commit(transaction).await?)
+    }
+
+    /// Removes what lies in the trash without a row, as when the database was put back from a backup;
+    /// returns how much that was. Nothing goes before it would have gone anyway.
+    ///
+    /// # Errors
+    /// When the database fails. A share that fails is logged and tried again.
+    pub async fn sweep_trash(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let mut removed = 0;
+        let names: Vec<String> = self.shares.names().map(str::to_owned).collect();
+        for share in names {
+            let (shares, name) = (self.shares.clone(), share.clone());
+            // Looked for before the rows are: what is thrown away in between has a row.
+            let thrown = match on_disk(move || shares.all_thrown(&name)).await {
+                Ok(thrown) if thrown.is_empty() => continue,
+                Ok(thrown) => thrown,
+                Err(error) => {
+                    tracing::warn!(share, cause = chain(&error), "cannot look into the trash");
+                    continue;
+                }
+            };
+            let known: Vec<String> = sqlx::query_scalar("SELECT id FROM trash WHERE share = $1")
+                .bind(&share)
+                .fetch_all(self.db.reader())
+                .await?;
+            let known: BTreeSet<String> = known.into_iter().collect();
+            let is_orphan = |(name, at): &(String, Timestamp)| {
+                // A tree that is being removed lies beside its id as `{id}.{number}`.
+                let id = name.split('.').next().unwrap_or_default();
+                is_id(id) && !known.contains(id) && at.plus(self.keep) <= now
+            };
+            for (name, _) in thrown.into_iter().filter(is_orphan).take(SWEPT_AT_ONCE) {
+                let (shares, of, id) = (self.shares.clone(), share.clone(), name.clone());
+                match on_disk(move || shares.remove_thrown(&of, &id)).await {
+                    Ok(()) => removed += 1,
+                    Err(error) => {
+                        let cause = chain(&error);
+                        tracing::warn!(share, trash = name, cause, "cannot remove what is left in the trash");
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Whether a name is one that we give: what has another one is somebody else's.
+fn is_id(name: &str) -> bool {
+    name.len() == 22 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+pub(crate) async fn insert(
+    transaction: &mut Transaction<'static, Any>,
+    thrown: &Trashed,
+) -> Result<(), QueryError> {
+    sqlx::query(
+        "INSERT INTO trash (id, share, path, is_folder, account, trashed_at, forget_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(&thrown.id)
+    .bind(thrown.share())
+    .bind(thrown.path.as_str())
+    .bind(i64::from(thrown.is_folder))
+    .bind(&thrown.account)
+    .bind(to_column(thrown.trashed_at))
+    .bind(to_column(thrown.forget_at))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Removes the row; returns whether it was there.
+pub(crate) async fn delete(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+) -> Result<bool, QueryError> {
+    let gone = sqlx::query("DELETE FROM trash WHERE id = $1").bind(id).execute(&mut **transaction).await?;
+    Ok(gone.rows_affected() > 0)
+}
+
+fn read(row: &AnyRow) -> Result<Option<Trashed>, sqlx::Error> {
+    let Ok(path) = row.try_get::<String, _>("path")?.parse() else { return Ok(None) };
+    Ok(Some(Trashed {
+        id: row.try_get("id")?,
+        path,
+        is_folder: row.try_get::<i64, _>("is_folder")? != 0,
+        account: row.try_get("account")?,
+        trashed_at: from_column(row.try_get("trashed_at")?),
+        forget_at: from_column(row.try_get("forget_at")?),
+    }))
+}

@@ -1,0 +1,234 @@
+//! Issues tokens: puts claims together, signs them, makes the address that people get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti};
+use crate::secret::RandomError;
+use crate::token::TokenKind;
+use crate::token::claims::{ActionClaims, CommandClaims, Common, DownloadClaims, MAX_REVOKED};
+use crate::web::membership::action_codes::ActionClaim;
+use crate::web::tokens::signer::{Signer, SignerError};
+
+/// All but the unreserved characters of RFC 3986, so that no name changes the address's meaning.
+const NAME_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Issues tokens of this web app for one download service.
+#[derive(Clone)]
+pub struct Issuer {
+    /// Holds the private key.
+    pub signer: Arc<Signer>,
+    /// The `iss` of all tokens.
+    pub issuer: String,
+    /// The `aud` of download and command tokens.
+    pub audience: String,
+    /// The download service's public address, without a trailing slash.
+    pub download_url: String,
+    /// How long a download can be started, where the order says nothing else.
+    pub lifetime: Duration,
+}
+
+/// A path of fewer bytes fits into any token.
+const SURELY_SHORT: usize = 350;
+
+/// The largest number that every reader of JSON takes as it is (RFC 8259 section 6).
+const MOST_SIZE: u64 = (1 << 53) - 1;
+
+/// What a download token is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct DownloadOrder<'a> {
+    /// The opaque id of the account.
+    pub subject: &'a str,
+    /// What may be downloaded.
+    pub file: &'a FilePath,
+    /// The file name to save as, where it is not the file's own.
+    pub name: Option<&'a str>,
+    /// Whether a page with a button comes first.
+    pub confirm: bool,
+    /// Whether it is a continuation of what its jti began.
+    pub again: bool,
+    /// The id of the link that it comes from.
+    pub link: Option<&'a str>,
+    /// The size that the file must have, in bytes.
+    pub size: Option<u64>,
+    /// The version that the file must have.
+    pub version: Option<&'a str>,
+    /// The SHA-256 of that version in base64, as [`crate::web::shares::digests::Digests::of`] knows it.
+    pub digest: Option<&'a str>,
+    /// Another lifetime than usual.
+    pub lifetime: Option<Duration>,
+}
+
+impl<'a> DownloadOrder<'a> {
+    /// An order for a file and nothing special.
+    pub const fn new(subject: &'a str, file: &'a FilePath) -> DownloadOrder<'a> {
+        DownloadOrder {
+            subject,
+            file,
+            name: None,
+            confirm: false,
+            again: false,
+            link: None,
+            size: None,
+            version: None,
+            digest: None,
+            lifetime: None,
+        }
+    }
+}
+
+/// A token that was just signed. Whoever has it may use it: `Debug` shows the jti only.
+#[derive(Clone)]
+pub struct IssuedToken {
+    /// The token itself.
+    pub token: String,
+    /// Its unique id.
+    pub jti: Jti,
+    /// The download address; empty for tokens that are not for downloads.
+    pub address: String,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IssuedToken({}, ..)", self.jti)
+    }
+}
+
+/// Why no token was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// No jti could be made.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// Nothing could be signed.
+    #[error("cannot sign the token")]
+    Signer(#[from] SignerError),
+    /// Too many jtis for one command.
+    #[error("one command revokes 1 to {MAX_REVOKED} tokens")]
+    RevokedCount,
+}
+
+impl Issuer {
+    /// Issues a download token.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_download(
+        &self,
+        order: &DownloadOrder<'_>,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        self.issue_download_as(Jti::random()?, order, now)
+    }
+
+    /// Issues a download token with this jti, which was put on record before. With the same jti twice,
+    /// both are redeemed once between them.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_download_as(
+        &self,
+        jti: Jti,
+        order: &DownloadOrder<'_>,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        let common = self.common(&self.audience, jti, order.lifetime.unwrap_or(self.lifetime), now);
+        let claims = DownloadClaims {
+            common: common.clone(),
+            sub: order.subject,
+            file: order.file,
+            name: order.name,
+            confirm: order.confirm,
+            again: order.again,
+            link: order.link,
+            // A larger number is none in JSON; the version holds the size, too.
+            size: order.size.filter(|size| *size <= MOST_SIZE),
+            version: order.version,
+            digest: order.digest,
+        };
+        let token = self.signer.sign(TokenKind::Download, &claims, now)?;
+        let name = utf8_percent_encode(order.name.unwrap_or(order.file.name()), NAME_IN_PATH);
+        let address = format!("{}/d/{token}/{name}", self.download_url);
+        Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
+    }
+
+    /// Whether a token for the file, with all that one may say of it, fits into the longest that a
+    /// download service reads.
+    pub fn can_issue(&self, file: &FilePath, now: Timestamp) -> bool {
+        // A control character takes six bytes in a token.
+        if file.as_str().len() < SURELY_SHORT {
+            return true;
+        }
+        let (digest, link) = ("0".repeat(44), "0".repeat(32));
+        let order = DownloadOrder {
+            again: true,
+            confirm: true,
+            digest: Some(&digest),
+            link: Some(&link),
+            size: Some(MOST_SIZE),
+            version: Some("ffffffffffffffff-ffffffffffffffff"),
+            ..DownloadOrder::new(&link, file)
+        };
+        self.issue_download(&order, now).is_ok()
+    }
+
+    /// Signs an action token that says this; its audience is this web app itself. All tokens with one jti
+    /// act once between them.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_action_claim(&self, claim: &ActionClaim, now: Timestamp) -> Result<String, IssueError> {
+        let ActionClaim { subject, purpose, state, jti, issued_at, expires_at } = claim;
+        let (iss, aud) = (self.issuer.as_str(), self.issuer.as_str());
+        let common = Common { iss, aud, jti: *jti, iat: *issued_at, exp: *expires_at };
+        Ok(self.signer.sign(
+            TokenKind::Action,
+            &ActionClaims { common, sub: subject, purpose, state },
+            now,
+        )?)
+    }
+
+    /// Issues a command token that revokes these jtis.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_command(&self, revoke: &[Jti], now: Timestamp) -> Result<IssuedToken, IssueError> {
+        if !(1..=MAX_REVOKED).contains(&revoke.len()) {
+            return Err(IssueError::RevokedCount);
+        }
+        let common = self.common(&self.audience, Jti::random()?, self.lifetime, now);
+        let token =
+            self.signer.sign(TokenKind::Command, &CommandClaims { common: common.clone(), revoke }, now)?;
+        Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
+    }
+
+    /// Issues the question whether the node is ready: a command about nothing but itself. Its jti is
+    /// what the answer has to prove something about.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_question(&self, now: Timestamp) -> Result<IssuedToken, IssueError> {
+        let jti = Jti::random()?;
+        let common = self.common(&self.audience, jti, self.lifetime, now);
+        let token = self.signer.sign(
+            TokenKind::Command,
+            &CommandClaims { common: common.clone(), revoke: &[jti] },
+            now,
+        )?;
+        Ok(IssuedToken { token, jti, address: String::new(), expires_at: common.exp })
+    }
+
+    /// The same issuer for the download service with that public address.
+    pub fn for_audience(&self, audience: &str) -> Issuer {
+        Issuer { audience: audience.to_owned(), download_url: audience.to_owned(), ..self.clone() }
+    }
+
+    fn common<'a>(&'a self, audience: &'a str, jti: Jti, lifetime: Duration, now: Timestamp) -> Common<'a> {
+        Common { iss: &self.issuer, aud: audience, jti, iat: now, exp: now.plus(lifetime) }
+    }
+}

@@ -1,0 +1,194 @@
+//! The keys folder on disk: who may read it, one writer at a time, atomic and durable changes.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::web::tokens::signer::SignerError;
+use crate::web::tokens::signer::private_key::PrivateKey;
+
+/// Longest file that is read as a key or an index, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// The folder of the private keys; only its owner can reach into it.
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+/// Held while the folder is changed; other processes wait.
+pub(crate) struct Lock(File);
+
+/// `keys.json`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Index {
+    pub(crate) keys: Vec<IndexKey>,
+}
+
+/// One key in `keys.json`. Exactly one has no `retired_until`: the active one.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IndexKey {
+    pub(crate) kid: String,
+    pub(crate) made_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retired_until: Option<Timestamp>,
+}
+
+impl IndexKey {
+    pub(crate) fn active(key: &PrivateKey, now: Timestamp) -> IndexKey {
+        IndexKey { kid: key.kid().to_owned(), made_at: now, retired_until: None }
+    }
+}
+
+/// Tells one state of `keys.json` from the next: each replacement is a new inode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Folder {
+    pub(crate) fn open(path: &Path) -> Result<Folder, SignerError> {
+        let folder = Folder { path: path.to_owned() };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|source| folder.io("make the folder", path, source))?;
+        // Whoever may write here could put his own key in place of ours.
+        let mode = fs::metadata(path).map_err(|source| folder.io("read", path, source))?.mode();
+        if mode & 0o022 != 0 {
+            return Err(SignerError::Exposed { path: path.to_owned() });
+        }
+        Ok(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn lock(&self) -> Result<Lock, SignerError> {
+        let handle = File::open(&self.path).map_err(|source| self.io("open", &self.path, source))?;
+        handle.lock().map_err(|source| self.io("lock", &self.path, source))?;
+        Ok(Lock(handle))
+    }
+
+    pub(crate) fn stamp(&self) -> Result<Stamp, SignerError> {
+        let path = self.index_path();
+        let found = fs::metadata(&path).map_err(|source| self.io("read", &path, source))?;
+        Ok(Stamp { inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
+    }
+
+    pub(crate) fn index(&self) -> Result<Option<Index>, SignerError> {
+        let path = self.index_path();
+        let text = match self.read(&path) {
+            Ok(text) => text,
+            Err(SignerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let index: Index =
+            serde_json::from_str(&text).map_err(|_| self.damaged_index("is not a list of keys"))?;
+        // Key ids are thumbprints; nothing else may become a part of a path.
+        let is_thumbprint = |kid: &str| {
+            kid.len() == 43 && kid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        if !index.keys.iter().all(|key| is_thumbprint(&key.kid)) {
+            return Err(self.damaged_index("has a key id that is no thumbprint"));
+        }
+        if index.keys.iter().filter(|key| key.retired_until.is_none()).count() != 1 {
+            return Err(self.damaged_index("does not name exactly one active key"));
+        }
+        Ok(Some(index))
+    }
+
+    pub(crate) fn damaged_index(&self, problem: &'static str) -> SignerError {
+        SignerError::Damaged { path: self.index_path(), problem }
+    }
+
+    /// The ids of all keys that lie in the folder, whether `keys.json` names them or not.
+    pub(crate) fn kids(&self) -> Result<Vec<String>, SignerError> {
+        let failed = |source| self.io("read", &self.path, source);
+        let mut kids = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            kids.extend(name.to_str().and_then(|name| name.strip_suffix(".pem")).map(str::to_owned));
+        }
+        Ok(kids)
+    }
+
+    pub(crate) fn read_key(&self, kid: &str) -> Result<PrivateKey, SignerError> {
+        let path = self.key_path(kid);
+        let key = PrivateKey::from_pem(&self.read(&path)?).ok_or_else(|| SignerError::Damaged {
+            path: path.clone(),
+            problem: "is not the PKCS#8 PEM of an Ed25519 or P-256 key",
+        })?;
+        if key.kid() != kid {
+            return Err(SignerError::Damaged { path, problem: "holds another key than its name says" });
+        }
+        Ok(key)
+    }
+
+    pub(crate) fn write_key(&self, lock: &Lock, key: &PrivateKey) -> Result<(), SignerError> {
+        self.replace(lock, &self.key_path(key.kid()), key.to_pem().as_bytes())
+    }
+
+    pub(crate) fn write_index(&self, lock: &Lock, index: &Index) -> Result<(), SignerError> {
+        let text = serde_json::to_vec_pretty(index).map_err(SignerError::Claims)?;
+        self.replace(lock, &self.index_path(), &text)
+    }
+
+    pub(crate) fn delete_key(&self, _lock: &Lock, kid: &str) -> Result<(), SignerError> {
+        let path = self.key_path(kid);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.io("delete", &path, source)),
+            _ => Ok(()),
+        }
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.path.join("keys.json")
+    }
+
+    fn key_path(&self, kid: &str) -> PathBuf {
+        self.path.join(format!("{kid}.pem"))
+    }
+
+    fn read(&self, path: &Path) -> Result<Zeroizing<String>, SignerError> {
+        let failed = |source| self.io("read", path, source);
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
+            return Err(SignerError::Exposed { path: path.to_owned() });
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
+        Ok(text)
+    }
+
+    /// Puts a file in place whole or not at all, and durably: a token signed with a key that is
+    /// lost would be worth nothing.
+    fn replace(&self, Lock(handle): &Lock, path: &Path, content: &[u8]) -> Result<(), SignerError> {
+        let failed = |source| self.io("write", path, source);
+        let new = path.with_extension("new");
+        // A file left by a crash may have any mode; make it anew.
+        match fs::remove_file(&new) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(source)),
+            _ => {}
+        }
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
+        file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
+        fs::rename(&new, path).and_then(|()| handle.sync_all()).map_err(failed)
+    }
+
+    fn io(&self, action: &'static str, path: &Path, source: io::Error) -> SignerError {
+        SignerError::Io { action, path: path.to_owned(), source }
+    }
+}
