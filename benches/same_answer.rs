@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::web::identity::NewAccount;
-use oncelink::web::services::Administration;
 use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::services::Administration;
 
 const ROUNDS: usize = 200;
 /// Between two requests, so that the mail of one is written before the next is timed.

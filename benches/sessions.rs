@@ -19,12 +19,13 @@ use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::Shares;
 use oncelink::secret::Secret;
 use oncelink::web::App;
-use oncelink::web::identity::NewAccount;
-use oncelink::web::accounts::store::Added;
-use oncelink::web::services::Administration;
-use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::accounts::proof::Proof;
-use oncelink::web::sessions::{NewSession, Place, SessionEnds, Sessions};
+use oncelink::web::accounts::store::Added;
+use oncelink::web::identity::NewAccount;
+use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::identity::place::Place;
+use oncelink::web::services::Administration;
+use oncelink::web::sessions::{NewSession, SessionEnds, Sessions};
 
 const LIVE: usize = 100_000;
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::create_dir_all(path.parent().ok_or("an asset has no folder")?)?;
         std::fs::write(path, asset.bytes)?;
     }
-    for (service, pages) in [("web", web::http::samples::samples()?), ("download", download::pages::samples()?)] {
+    for (service, pages) in
+        [("web", web::http::samples::samples()?), ("download", download::pages::samples()?)]
+    {
         for (name, html) in pages {
             std::fs::write(folder.join(format!("{service}-{name}.html")), html)?;
         }

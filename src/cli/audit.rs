@@ -6,13 +6,11 @@ use crate::cli::args::AuditCommand;
 use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::config::Settings;
-use crate::web::OpenError;
-use crate::web::audit;
-use crate::web::audit::Line;
-use crate::web::audit::chain;
-use crate::web::audit::chain::Verdict;
+use crate::web::audit::chain::{self, Verdict};
+use crate::web::audit::{self, Line};
 use crate::web::db::Database;
 use crate::web::deliveries::log;
+use crate::web::services::OpenError;
 
 /// Lines that are read at once.
 const PAGE: u32 = 500;

@@ -9,7 +9,6 @@ use crate::config::SettingsError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
 use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
-use crate::web::OpenError;
 use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
 use crate::web::identity::passwords::HashError;
@@ -18,7 +17,8 @@ use crate::web::mail::trial::TrialError;
 use crate::web::membership::action_links::ActionError;
 use crate::web::membership::self_service::SelfServiceError;
 use crate::web::nodes::keys::NodeError;
-use crate::web::revocations::RevokeError;
+use crate::web::nodes::revoke::RevokeError;
+use crate::web::services::OpenError;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
 

@@ -8,13 +8,11 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
-use crate::web::OpenError;
 use crate::web::db::Database;
 use crate::web::instance;
-use crate::web::revocations::RevokeError;
-use crate::web::services::Administration;
-use crate::web::tokens::signer;
-use crate::web::tokens::signer::{KeyType, ListedKey, Signer};
+use crate::web::nodes::revoke::RevokeError;
+use crate::web::services::{Administration, OpenError};
+use crate::web::tokens::signer::{self, KeyType, ListedKey, Signer};
 
 pub(super) async fn run(settings: &Settings, command: &KeysCommand, clock: Clock) -> Result<(), CliError> {
     let now = clock.now();

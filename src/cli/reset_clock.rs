@@ -15,9 +15,10 @@ use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::SledUsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::db::Database;
-use crate::web::restored::time_reset;
+use crate::web::instance;
+use crate::web::services::OpenError;
+use crate::web::time_reset;
 use crate::web::tokens::signer;
-use crate::web::{OpenError, instance};
 
 /// Where the time is wrong.
 struct Found {

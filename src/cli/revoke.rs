@@ -9,7 +9,7 @@ use crate::cli::print;
 use crate::clock::Clock;
 use crate::config::{NodeSettings, Settings};
 use crate::id::Jti;
-use crate::web::revocations::RevokeError;
+use crate::web::nodes::revoke::RevokeError;
 use crate::web::services::Administration;
 
 pub(super) async fn run(settings: &Settings, jtis: &[Jti], clock: Clock) -> Result<(), CliError> {

@@ -51,7 +51,7 @@ use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web;
 use crate::web::nodes::ready::NodeReady;
-use crate::web::revocations::{RevokeError, RevokeTokens};
+use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
 
 /// How long a download service by itself waits at start for the web app's word.
 const GREETING: Duration = Duration::from_secs(1);
@@ -104,7 +104,7 @@ pub enum ServeError {
     Share(#[from] ShareError),
     /// The web app can't be opened.
     #[error(transparent)]
-    Web(#[from] web::OpenError),
+    Web(#[from] web::services::OpenError),
     /// The first administrator's link can't be made.
     #[error(transparent)]
     FirstAdministrator(#[from] web::FirstAdminError),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
+use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, scope};
 use tokio::sync::Semaphore;
@@ -15,32 +15,31 @@ use crate::config::Settings;
 use crate::files::Shares;
 use crate::health::Health;
 use crate::receipt::TakeReports;
-use crate::used_tokens::StoreError;
 use crate::web::accounts::store::AccountError;
 use crate::web::composer::Correspondent;
-use crate::web::db::{DatabaseError, QueryError};
+use crate::web::db::QueryError;
 use crate::web::deliveries::Receipts;
 use crate::web::forms::sent::SentForms;
 use crate::web::forms::unsent::UnsentForms;
-use crate::web::http::carried::Carried;
-use crate::web::http::client_turns::ClientTurns;
+use crate::web::http::carried::{self, Carried};
+use crate::web::http::client_turns::{self, ClientTurns};
 use crate::web::http::cookies::Cookies;
-use crate::web::http::{carried, client_turns, csrf, layout, problem};
 use crate::web::http::state::{SignupRules, State, Turns};
+use crate::web::http::{csrf, layout, problem, routes};
 use crate::web::instance::KeysError;
 use crate::web::links::listing::Listings;
 use crate::web::links::patience::Patience;
 use crate::web::mail::message::Envelope;
 use crate::web::mail::sender::Sender;
-use crate::web::mail::transport::{Transport, TransportError};
+use crate::web::mail::transport::Transport;
 use crate::web::mail::trial::Trial;
 use crate::web::membership::action_links::ActionError;
-use crate::web::nodes::node_key::{NodeKey, NodeKeyError};
+use crate::web::nodes::node_key::NodeKey;
 use crate::web::nodes::ready::{NodeReady, Readiness};
+use crate::web::nodes::revoke::RevokeTokens;
 use crate::web::nodes::watch::Watch;
-use crate::web::restored::{RestoredError, Standings};
-use crate::web::revocations::RevokeTokens;
-use crate::web::services::Administration;
+use crate::web::restored::Standings;
+use crate::web::services::{Administration, OpenError};
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::shares::digests::Digests;
 use crate::web::shares::editor::Manage;
@@ -67,6 +66,7 @@ pub mod services;
 pub mod sessions;
 pub mod shares;
 pub mod throttle;
+pub mod time_reset;
 pub mod tokens;
 pub mod uploads;
 
@@ -97,38 +97,6 @@ const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
 
 /// Searches that run at once.
 const SEARCHES_AT_ONCE: usize = 4;
-
-/// The web app can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its database can't be used.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The keys can't be used, or are not those of the database.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// The key of the download services can't be used.
-    #[error(transparent)]
-    NodeKey(#[from] NodeKeyError),
-    /// What was changed in the settings can't be carried out.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// It can't be held against what is remembered of it.
-    #[error(transparent)]
-    Restored(#[from] RestoredError),
-    /// The record of spent action links can't be used.
-    #[error("the account database can't keep used action links")]
-    UsedTokens(#[from] StoreError),
-    /// Mails can't be sent.
-    #[error(transparent)]
-    Mail(#[from] TransportError),
-    /// The sender of mails is none.
-    #[error("`mail.from` is no sender; write it as in `Oncelink <noreply@example.org>`")]
-    Sender(#[source] lettre::address::AddressError),
-    /// An address in the settings can't stand in a header.
-    #[error("download.public_url has characters that an address can't have")]
-    Address(#[source] InvalidHeaderValue),
-}
 
 /// No link for the first administrator can be made.
 #[derive(Debug, thiserror::Error)]
@@ -191,8 +159,9 @@ impl App {
             patience: Patience::default(),
             node_watch: Watch::default(),
             public_url: settings.web.public_url.clone(),
-            policy: HeaderValue::from_str(&policy).map_err(OpenError::Address)?,
-            script_policy: HeaderValue::from_str(&layout::with_script(&policy)).map_err(OpenError::Address)?,
+            policy: HeaderValue::from_str(&policy).map_err(|error| OpenError::Address(error.into()))?,
+            script_policy: HeaderValue::from_str(&layout::with_script(&policy))
+                .map_err(|error| OpenError::Address(error.into()))?,
             sessions: Sessions::new(
                 administration.db.clone(),
                 administration.accounts.clone(),
@@ -267,7 +236,7 @@ impl App {
                 .wrap(from_fn(client_turns::in_turn))
                 .wrap(from_fn(carried::through))
                 .wrap(from_fn(problem::edge))
-                .configure(http::routes),
+                .configure(routes),
         );
     }
 

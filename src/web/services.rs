@@ -6,32 +6,66 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
-use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
-use crate::web::OpenError;
+use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web::accounts::changes::Generations;
 use crate::web::accounts::store::Accounts;
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
-use crate::web::db::{Database, QueryError};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::{Database, DatabaseError, QueryError};
 use crate::web::identity::passwords::Passwords;
-use crate::web::instance;
+use crate::web::instance::{self, KeysError};
 use crate::web::links::Links;
 use crate::web::links::begun::LeaseRules;
 use crate::web::links::views::Views;
 use crate::web::mail::queue::Queue;
+use crate::web::mail::transport::TransportError;
 use crate::web::membership::action_links::{Actions, Lifetimes};
 use crate::web::membership::admin::AccountAdmin;
 use crate::web::membership::notices::Notices;
 use crate::web::membership::self_service::SelfService;
 use crate::web::nodes::Nodes;
+use crate::web::nodes::node_key::NodeKeyError;
+use crate::web::nodes::revoke::RevokeError;
+use crate::web::restored::RestoredError;
+use crate::web::revocations::Revocations;
 use crate::web::revocations::issued::Issued;
-use crate::web::revocations::{Revocations, RevokeError};
 use crate::web::shares::rights::Rights;
 use crate::web::tokens::issuer::Issuer;
 
 /// How long a request waits for the download service to put revocations on record.
 const REVOKING: Duration = Duration::from_secs(2);
+
+/// The web app can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its database can't be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The keys can't be used, or are not those of the database.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The key of the download services can't be used.
+    #[error(transparent)]
+    NodeKey(#[from] NodeKeyError),
+    /// What was changed in the settings can't be carried out.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// It can't be held against what is remembered of it.
+    #[error(transparent)]
+    Restored(#[from] RestoredError),
+    /// The record of spent action links can't be used.
+    #[error("the account database can't keep used action links")]
+    UsedTokens(#[from] StoreError),
+    /// Mails can't be sent.
+    #[error(transparent)]
+    Mail(#[from] TransportError),
+    /// The sender of mails is none.
+    #[error("`mail.from` is no sender; write it as in `Oncelink <noreply@example.org>`")]
+    Sender(#[source] lettre::address::AddressError),
+    /// An address in the settings can't stand in a header.
+    #[error("download.public_url has characters that an address can't have")]
+    Address(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// Accounts, their passwords and the links by which people choose them. Cheap to clone.
 #[derive(Clone)]

@@ -75,9 +75,9 @@ const DANGEROUS_HOMES: [(&str, &str); 3] = [
 ];
 
 /// A source file: its path from the repository's root, and its code without comments.
-struct Source {
-    path: String,
-    code: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) code: String,
 }
 
 impl Source {
@@ -103,7 +103,7 @@ impl Source {
     }
 
     /// Whether `word` stands in the code as a word of its own.
-    fn names(&self, word: &str) -> bool {
+    pub(crate) fn names(&self, word: &str) -> bool {
         self.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|found| found == word)
     }
 }
@@ -135,7 +135,7 @@ fn first_names(group: &str) -> Vec<String> {
     names
 }
 
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
     collect(Path::new("src"), &mut paths);
     assert!(paths.len() > 15, "only {} sources found", paths.len());

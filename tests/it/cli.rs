@@ -16,8 +16,8 @@ use oncelink::config::Settings;
 use oncelink::id::Jti;
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
-use oncelink::web::services::Administration;
 use oncelink::web::revocations::issued::{Basis, NewToken};
+use oncelink::web::services::Administration;
 
 /// A machine of its own: a working directory with a share, and no environment.
 struct Machine {

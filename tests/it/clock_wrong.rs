@@ -7,7 +7,7 @@ use std::fs;
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::web::db::Database;
-use oncelink::web::restored::time_reset::{PAST, ends_looked_after};
+use oncelink::web::time_reset::{PAST, ends_looked_after};
 use sqlx::Row;
 
 use crate::support::client::Client;

@@ -6,13 +6,12 @@ use futures_util::future::join_all;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::id::{FilePath, Jti};
-use oncelink::web::identity::{AccountId, NewAccount};
 use oncelink::web::accounts::store::Added;
-use oncelink::web::services::Administration;
-use oncelink::web::revocations::issued::Basis;
+use oncelink::web::identity::{AccountId, NewAccount};
 use oncelink::web::links::begun::Visitor;
-use oncelink::web::links::uses;
-use oncelink::web::links::uses::{Press, Reserved, TokensOf};
+use oncelink::web::links::uses::{self, Press, Reserved, TokensOf};
+use oncelink::web::revocations::issued::Basis;
+use oncelink::web::services::Administration;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 

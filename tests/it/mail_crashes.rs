@@ -11,8 +11,8 @@ use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::files::Shares;
 use oncelink::web::App;
-use oncelink::web::services::Administration;
 use oncelink::web::mail::queue::State;
+use oncelink::web::services::Administration;
 use rustix::process::Signal;
 
 use crate::needs::variable;

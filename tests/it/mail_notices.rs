@@ -2,9 +2,9 @@
 
 use oncelink::config::Settings;
 use oncelink::receipt::DeliveryState;
+use oncelink::web::identity::place::Place;
 use oncelink::web::mail::Kind;
 use oncelink::web::mail::asked::Asked;
-use oncelink::web::sessions::Place;
 use reqwest::Method;
 
 use crate::support::client::Client;

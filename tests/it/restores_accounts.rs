@@ -10,14 +10,12 @@ use oncelink::config::Settings;
 use oncelink::files::Shares;
 use oncelink::receipt::Report;
 use oncelink::server::{self, Role, Running};
-use oncelink::web::App;
-use oncelink::web::identity::NewAccount;
 use oncelink::web::accounts::store::Added;
-use oncelink::web::services::Administration;
-use oncelink::web::audit;
-use oncelink::web::audit::Actor;
+use oncelink::web::audit::{self, Actor};
+use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::restored;
+use oncelink::web::services::Administration;
+use oncelink::web::{App, restored};
 use tempfile::TempDir;
 
 use crate::support::client::Client;

@@ -8,23 +8,21 @@ use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::id::{FilePath, Jti};
 use oncelink::server::{self, Role, Running};
-use oncelink::web::identity::{Account, NewAccount};
 use oncelink::web::accounts::store::Added;
-use oncelink::web::services::Administration;
 use oncelink::web::audit::Actor;
-use oncelink::web::revocations::issued::{Basis, NewToken};
-use oncelink::web::links::begun::Visitor;
-use oncelink::web::links::uses;
-use oncelink::web::links::uses::{Press, Reserved};
 use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::identity::{Account, NewAccount};
+use oncelink::web::links::begun::Visitor;
+use oncelink::web::links::uses::{self, Press, Reserved};
+use oncelink::web::revocations::issued::{Basis, NewToken};
+use oncelink::web::services::Administration;
 use oncelink::web::tokens::signer;
 use tempfile::TempDir;
 
 use crate::support::client::{Client, Partial};
 use crate::support::links::make;
-use crate::support::on_free_ports;
 use crate::support::web::{Browser, PASSWORD, START};
-use crate::support::{pattern, postgres};
+use crate::support::{on_free_ports, pattern, postgres};
 
 const MIB: usize = 1024 * 1024;
 

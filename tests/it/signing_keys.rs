@@ -11,8 +11,7 @@ use oncelink::id::FilePath;
 use oncelink::token::{
     KeyRing, Rules, SharedSecret, TokenError, TokenKind, verify_action, verify_command, verify_download,
 };
-use oncelink::web::membership::action_codes::ActionClaim;
-use oncelink::web::tokens::issuer::{DownloadOrder, IssueError, Issuer};
+use oncelink::web::tokens::issuer::{ActionClaim, DownloadOrder, IssueError, Issuer};
 use oncelink::web::tokens::signer::{KeyType, Signer, SignerError, list, rotate, sign_shared};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

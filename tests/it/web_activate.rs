@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use reqwest::Method;
 
 use oncelink::clock::Timestamp;
-use oncelink::web::membership::action_codes::ActionClaim;
+use oncelink::web::tokens::issuer::ActionClaim;
 
 use crate::support::web::{Browser, PASSWORD, TestWeb};
 

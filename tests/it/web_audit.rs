@@ -4,11 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
+use oncelink::web::audit::chain::{self, Verdict};
+use oncelink::web::audit::{self, Actor, Deed};
 use oncelink::web::services::Administration;
-use oncelink::web::audit;
-use oncelink::web::audit::{Actor, Deed};
-use oncelink::web::audit::chain;
-use oncelink::web::audit::chain::Verdict;
 
 use crate::support::postgres::empty_schema;
 use crate::support::web::{PASSWORD, START, TestWeb};

@@ -4,19 +4,18 @@
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::server::{self, Role, Running};
-use oncelink::web::identity::NewAccount;
 use oncelink::web::accounts::store::Added;
-use oncelink::web::services::Administration;
+use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::services::Administration;
 use tempfile::TempDir;
 
 use crate::needs::has_program;
 use crate::support::client::{Client, Partial};
 use crate::support::links::{Made, make};
-use crate::support::pattern;
 use crate::support::programs::run;
 use crate::support::web::{Browser, PASSWORD, START};
-use crate::support::{for_everyone, on_free_ports};
+use crate::support::{for_everyone, on_free_ports, pattern};
 
 const MIB: usize = 1024 * 1024;
 

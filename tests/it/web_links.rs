@@ -1,8 +1,7 @@
 //! Links as their owners see them: making, looking at, changing and ending them.
 
-use oncelink::web::audit;
-use oncelink::web::audit::chain;
-use oncelink::web::audit::chain::Verdict;
+use oncelink::web::audit::chain::{self, Verdict};
+use oncelink::web::audit::{self};
 use reqwest::Method;
 
 use crate::support::links::{fields, make, send};
@@ -356,13 +355,13 @@ async fn the_list_of_links_has_pages() {
 struct Unreachable;
 
 #[async_trait::async_trait]
-impl oncelink::web::revocations::RevokeTokens for Unreachable {
+impl oncelink::web::nodes::revoke::RevokeTokens for Unreachable {
     async fn revoke(
         &self,
         _: &[oncelink::id::Jti],
         _: oncelink::clock::Timestamp,
-    ) -> Result<(), oncelink::web::revocations::RevokeError> {
-        Err(oncelink::web::revocations::RevokeError::Answer(503))
+    ) -> Result<(), oncelink::web::nodes::revoke::RevokeError> {
+        Err(oncelink::web::nodes::revoke::RevokeError::Answer(503))
     }
 }
 

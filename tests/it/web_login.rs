@@ -1,7 +1,7 @@
 //! Logging in and out: `GET/POST /login`, `POST /logout`.
 
-use oncelink::web::services::Administration;
 use oncelink::web::audit::Actor;
+use oncelink::web::services::Administration;
 use reqwest::Method;
 
 use crate::support::web::{PASSWORD, TestWeb};

@@ -7,11 +7,11 @@ use std::time::Duration;
 use oncelink::files::Shares;
 use oncelink::files::name::FileName;
 use oncelink::id::FilePath;
-use oncelink::web::identity::Account;
 use oncelink::web::audit::Actor;
+use oncelink::web::identity::Account;
 use oncelink::web::shares::editor::Manage;
-use oncelink::web::shares::rights::{Manageable, Right, Rights, Writable};
 use oncelink::web::shares::error::StorageError;
+use oncelink::web::shares::rights::{Manageable, Right, Rights, Writable};
 
 use crate::support::tus::{Uploader, writable};
 use crate::support::web::TestWeb;

@@ -3,11 +3,11 @@
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::server::{self, Role, Running};
-use oncelink::web::identity::NewAccount;
 use oncelink::web::accounts::store::Added;
-use oncelink::web::services::Administration;
 use oncelink::web::audit::Actor;
+use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::services::Administration;
 use tempfile::TempDir;
 
 use crate::support::client::Client;

@@ -8,14 +8,13 @@ use crate::cli::ring;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::telemetry::chain;
-use crate::web::OpenError;
 use crate::web::db::Database;
 use crate::web::deliveries::Receipts;
 use crate::web::instance;
 use crate::web::nodes::node_key::NodeKey;
 use crate::web::nodes::over_http::Trouble;
 use crate::web::nodes::watch::ask_all;
-use crate::web::services::Administration;
+use crate::web::services::{Administration, OpenError};
 
 /// A node that has told nothing for so long is gone, or its way to the web app is.
 const SILENT: Duration = Duration::from_secs(15 * 60);

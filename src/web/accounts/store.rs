@@ -9,9 +9,9 @@ use sqlx::{Any, Row, Transaction};
 use crate::clock::Timestamp;
 use crate::secret::RandomError;
 use crate::web::accounts::changes::Generations;
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
-use crate::web::db::{Database, QueryError, pattern};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::columns::{from_column, pattern, to_column};
+use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, AccountId, Email, NewAccount, PersonName};
 
@@ -377,14 +377,4 @@ fn from_row(row: &AnyRow) -> Result<Account, sqlx::Error> {
         forget_at: row.try_get::<Option<i64>, _>("forget_at")?.map(from_column),
         signup_browser: row.try_get("signup_browser")?,
     })
-}
-
-/// A moment as a BIGINT column holds it.
-pub(crate) fn to_column(moment: Timestamp) -> i64 {
-    i64::try_from(moment.secs()).unwrap_or(i64::MAX)
-}
-
-/// A moment from a BIGINT column.
-pub(crate) fn from_column(seconds: i64) -> Timestamp {
-    Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0))
 }

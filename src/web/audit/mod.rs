@@ -8,9 +8,9 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::web::accounts::store::{from_column, to_column};
 use crate::web::audit::chain::Line as _;
-use crate::web::db::{Database, QueryError, pattern};
+use crate::web::db::columns::{from_column, pattern, to_column};
+use crate::web::db::{Database, QueryError};
 use crate::web::identity::Account;
 
 pub mod chain;

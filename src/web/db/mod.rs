@@ -19,6 +19,8 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transa
 
 use crate::config::Settings;
 
+pub(crate) mod columns;
+
 /// The steps that bring a database up to date. A step that was released is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../../migrations/0001_accounts.sql")),
@@ -284,22 +286,6 @@ impl Database {
         self.reader.close().await;
         self.writer.close().await;
     }
-}
-
-/// What `LIKE … ESCAPE '!'` finds `words` with, wherever they stand. `LOWER` knows the letters of
-/// ASCII alone on some databases, so compare lower case with lower case, and what is there with what
-/// was typed.
-pub(super) fn pattern(words: &str) -> String {
-    let mut pattern = String::from("%");
-    // PostgreSQL fails at a NUL, and nothing that is stored has one.
-    for letter in words.chars().filter(|letter| *letter != '\0') {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
 }
 
 fn sqlite_options(path: &Path) -> Result<AnyConnectOptions, sqlx::Error> {

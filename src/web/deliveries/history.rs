@@ -7,8 +7,8 @@ use sqlx::any::AnyRow;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::receipt::DeliveryState;
-use crate::web::accounts::store::from_column;
 use crate::web::db::QueryError;
+use crate::web::db::columns::from_column;
 use crate::web::deliveries::Receipts;
 use crate::web::identity::AccountId;
 

@@ -5,14 +5,12 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::receipt::{DeliveryState, Receipt, Report, Taken};
-use crate::web::accounts::store::to_column;
 use crate::web::audit::chain;
 use crate::web::db::QueryError;
-use crate::web::deliveries::log;
-use crate::web::deliveries::log::Stood;
+use crate::web::db::columns::to_column;
+use crate::web::deliveries::log::{self, Stood};
 use crate::web::deliveries::nodes::audience_of;
-use crate::web::deliveries::notices;
-use crate::web::deliveries::notices::Gathered;
+use crate::web::deliveries::notices::{self, Gathered};
 use crate::web::deliveries::{Receipts, shortened};
 use crate::web::identity::{AccountId, Email};
 use crate::web::links::uses;

@@ -6,9 +6,9 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::receipt::{DeliveryState, Receipt};
-use crate::web::accounts::store::{from_column, to_column};
 use crate::web::audit::chain;
 use crate::web::db::QueryError;
+use crate::web::db::columns::{from_column, to_column};
 
 /// A step of a delivery. The words are kept for ever; a released one never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

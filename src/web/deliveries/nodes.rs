@@ -7,11 +7,10 @@ use sqlx::Row;
 
 use crate::clock::Timestamp;
 use crate::receipt::Report;
-use crate::web::accounts::store::{from_column, to_column};
 use crate::web::db::QueryError;
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::deliveries::Receipts;
-use crate::web::links::uses;
-use crate::web::links::uses::TokensOf;
+use crate::web::links::uses::{self, TokensOf};
 use crate::web::nodes::Nodes;
 
 /// Where nothing depends on it, a watermark is put down this seldom: each time is a write to the disk.

@@ -7,8 +7,8 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
-use crate::web::accounts::store::{from_column, to_column};
 use crate::web::db::QueryError;
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::deliveries::Receipts;
 use crate::web::mail::Kind;
 

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::clock::Timestamp;
 use crate::secret::Digest;
-use crate::web::accounts::store::to_column;
+use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
-use crate::web::http::flash::Note;
-use crate::web::shares::error::StorageError;
 
 /// What was made of a form is remembered for so long …
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -67,8 +66,33 @@ pub struct Once {
 pub struct Before {
     /// The address.
     pub location: String,
-    /// What the page there says.
-    pub note: Option<Note>,
+    /// The word for what the page there says.
+    pub note: Option<String>,
+}
+
+/// A form that is to be put on record, and the word for what the page that it leads to says.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    form: &'a SentForm,
+    note: &'static str,
+}
+
+/// Why the turn for a form does not come.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// The same form has been at work for very long.
+    #[error("the same form is at work")]
+    Busy,
+    /// The database failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+impl Before {
+    fn read(row: &AnyRow) -> Result<Before, sqlx::Error> {
+        let note: String = row.try_get("note")?;
+        Ok(Before { location: row.try_get("location")?, note: Some(note).filter(|note| !note.is_empty()) })
+    }
 }
 
 impl SentForms {
@@ -81,8 +105,8 @@ impl SentForms {
     /// Waits for the turn to make what a form asks for. A form without a one-time id waits for nothing.
     ///
     /// # Errors
-    /// [`StorageError::Busy`] while the same form is at work for very long.
-    pub async fn begin(&self, form: Option<SentForm>) -> Result<Once, StorageError> {
+    /// See [`BeginError`].
+    pub async fn begin(&self, form: Option<SentForm>) -> Result<Once, BeginError> {
         let db = self.db.clone();
         let Some(form) = form else { return Ok(Once { db, form: None, before: None, _turn: None }) };
         let mut hasher = DefaultHasher::new();
@@ -91,19 +115,17 @@ impl SentForms {
         let turn = match self.turns.get(at) {
             Some(turn) => {
                 let waiting = tokio::time::timeout(PATIENCE, Arc::clone(turn).lock_owned());
-                Some(waiting.await.map_err(|_| StorageError::Busy)?)
+                Some(waiting.await.map_err(|_| BeginError::Busy)?)
             }
             None => None,
         };
         let row = sqlx::query("SELECT location, note FROM sent_forms WHERE digest = $1")
             .bind(&form.0)
             .fetch_optional(self.db.reader())
-            .await?;
+            .await
+            .map_err(QueryError::from)?;
         let before = match row {
-            Some(row) => {
-                let note: String = row.try_get("note")?;
-                Some(Before { location: row.try_get("location")?, note: Note::parse(&note) })
-            }
+            Some(row) => Some(Before::read(&row).map_err(QueryError::from)?),
             None => None,
         };
         Ok(Once { db, form: Some(form), before, _turn: turn })
@@ -134,9 +156,9 @@ impl Once {
         self.before.as_ref()
     }
 
-    /// The form's digest, to be put on record with what is made.
-    pub fn form(&self) -> Option<&SentForm> {
-        self.form.as_ref()
+    /// The form, to be put on record with what is made; the page that it leads to says what `note` stands for.
+    pub fn record(&self, note: &'static str) -> Option<Record<'_>> {
+        self.form.as_ref().map(|form| Record { form, note })
     }
 
     /// The form, for another turn.
@@ -144,14 +166,15 @@ impl Once {
         self.form.clone()
     }
 
-    /// The form made something, and its sender is led to `location`.
+    /// The form made something, and its sender is led to `location`, whose page says what `note` stands for;
+    /// an empty one stands for nothing.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn done(self, location: &str, note: Option<Note>, now: Timestamp) -> Result<(), QueryError> {
-        let Some(form) = &self.form else { return Ok(()) };
+    pub async fn done(self, location: &str, note: &'static str, now: Timestamp) -> Result<(), QueryError> {
+        let Some(record) = self.record(note) else { return Ok(()) };
         let mut transaction = self.db.begin().await?;
-        put(&mut transaction, form, location, note, now).await?;
+        put(&mut transaction, record, location, now).await?;
         self.db.commit(transaction).await
     }
 }
@@ -163,18 +186,17 @@ impl Once {
 /// When the database fails.
 pub async fn put(
     transaction: &mut Transaction<'static, Any>,
-    form: &SentForm,
+    record: Record<'_>,
     location: &str,
-    note: Option<Note>,
     now: Timestamp,
 ) -> Result<bool, QueryError> {
     let new = sqlx::query(
         "INSERT INTO sent_forms (digest, location, note, at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (digest) DO NOTHING",
     )
-    .bind(&form.0)
+    .bind(&record.form.0)
     .bind(location)
-    .bind(note.map_or("", Note::word))
+    .bind(record.note)
     .bind(to_column(now))
     .execute(&mut **transaction)
     .await?;

@@ -13,6 +13,7 @@ use crate::used_tokens::StoreError;
 use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
 use crate::web::deliveries::intake::TakeError;
+use crate::web::forms::sent::BeginError;
 use crate::web::identity::passwords::HashError;
 use crate::web::links::LinkError;
 use crate::web::links::uses::UseError;
@@ -195,6 +196,12 @@ impl From<FileError> for WebError {
             }
             FileError::Unreadable(cause) => StorageError::Failed(cause).into(),
         }
+    }
+}
+
+impl From<BeginError> for WebError {
+    fn from(error: BeginError) -> WebError {
+        WebError::Storage(error.into())
     }
 }
 

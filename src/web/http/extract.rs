@@ -19,17 +19,15 @@ use zeroize::Zeroizing;
 use crate::connection::Connection;
 use crate::secret::Secret;
 use crate::web::forms::sent::SentForm;
-use crate::web::forms::unsent;
-use crate::web::forms::unsent::UnsentForm;
-use crate::web::http::admin::mail_page::words_for;
-use crate::web::http::csrf;
-use crate::web::http::csrf::SentFrom;
+use crate::web::forms::unsent::{self, UnsentForm};
+use crate::web::http::csrf::{self, SentFrom};
 use crate::web::http::error::WebError;
-use crate::web::http::layout::{Chrome, Section, User};
+use crate::web::http::layout::{Chrome, Section, User, mail_trouble};
 use crate::web::http::state::State;
 use crate::web::identity::Account;
+use crate::web::identity::place::Place;
 use crate::web::mail::stuck::Stuck;
-use crate::web::sessions::{Place, Session};
+use crate::web::sessions::Session;
 
 /// Most bytes of a form; nearly all of ours are far smaller.
 const MAX_FORM: usize = 64 * 1024;
@@ -61,7 +59,7 @@ impl SignedIn {
     pub fn chrome(&self, title: impl Into<String>, section: Section) -> Chrome {
         let account = self.account();
         let name = account.name.as_str().to_owned();
-        let mail_trouble = self.stuck.map(words_for);
+        let mail_trouble = self.stuck.map(mail_trouble);
         let user = User { name, csrf: self.csrf.clone(), admin: account.admin, mail_trouble };
         Chrome::signed_in(title, section, user)
     }

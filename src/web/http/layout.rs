@@ -8,7 +8,8 @@
 //! meant to be served under [`CONTENT_SECURITY_POLICY`]; the few that a script makes more
 //! comfortable are served under [`with_script`].
 
-use crate::assets;
+use crate::web::mail::stuck::Stuck;
+use crate::{assets, human};
 
 /// The strict policy for pages: no script, style and pictures from this origin only.
 ///
@@ -150,6 +151,19 @@ impl Chrome {
             mail_trouble: (section == Section::Admin).then(|| "Email is not being sent".to_owned()),
         };
         Chrome::signed_in(title, section, user)
+    }
+}
+
+/// What keeps mail from leaving, in one sentence.
+pub fn mail_trouble(stuck: Stuck) -> String {
+    let mails = |count: u64| human::counted(count, "email");
+    match stuck {
+        Stuck { is_server_down: true, waiting: 0, .. } => "The mail server isn’t taking email.".to_owned(),
+        Stuck { is_server_down: true, waiting, .. } => {
+            format!("The mail server isn’t taking email. {} can’t be sent.", mails(waiting))
+        }
+        Stuck { waiting: 0, given_up, .. } => format!("{} could not be sent.", mails(given_up)),
+        Stuck { waiting, .. } => format!("{} can’t be sent at the moment.", mails(waiting)),
     }
 }
 

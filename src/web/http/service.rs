@@ -8,7 +8,7 @@ use crate::assets;
 use crate::clock::WrongClock;
 use crate::telemetry::chain;
 use crate::web::http::error::WebError;
-use crate::web::http::{App, see_other};
+use crate::web::http::respond::{App, see_other};
 
 pub(crate) async fn home() -> HttpResponse {
     see_other("/files/")

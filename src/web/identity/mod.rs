@@ -15,6 +15,7 @@ use crate::web::identity::passwords::StoredPassword;
 pub mod address;
 pub mod device;
 pub mod passwords;
+pub mod place;
 
 /// An account's opaque id: 128 random bits in base64url. The `sub` of its tokens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::config::{Resume, Settings};
 use crate::id::{FilePath, Jti};
 use crate::receipt::DeliveryState;
-use crate::web::accounts::store::from_column;
+use crate::web::db::columns::from_column;
 use crate::web::tokens::link_key::LinkKey;
 
 /// Maximum number of tokens of one visitor that are looked at, the newest first.

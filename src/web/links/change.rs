@@ -6,9 +6,8 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::web::accounts::store::to_column;
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::columns::to_column;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::links::terms::Terms;
 use crate::web::links::{Link, LinkError, Links};

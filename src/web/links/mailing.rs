@@ -9,13 +9,11 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::Jti;
-use crate::web::accounts::store::from_column;
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::QueryError;
-use crate::web::forms::sent as sent_forms;
-use crate::web::forms::sent::SentForm;
-use crate::web::http::flash::Note;
+use crate::web::db::columns::from_column;
+use crate::web::forms::sent;
+use crate::web::forms::sent::Record;
 use crate::web::identity::Email;
 use crate::web::links::{Link, LinkError, Links, Recipient, Standing};
 use crate::web::mail::queue::{BOUNCED, State};
@@ -139,7 +137,7 @@ impl Links {
         &self,
         link: &Link,
         recipient: &Recipient,
-        form: Option<&SentForm>,
+        form: Option<Record<'_>>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<SentAgain, LinkError> {
@@ -150,7 +148,7 @@ impl Links {
         }
         if let Some(form) = form {
             let location = format!("/links/{}", link.id);
-            if !sent_forms::put(&mut transaction, form, &location, Some(Note::MailQueued), now).await? {
+            if !sent::put(&mut transaction, form, &location, now).await? {
                 return Ok(SentAgain::Before);
             }
         }

@@ -8,12 +8,10 @@ use sqlx::{Any, Transaction};
 use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::secret::Secret;
-use crate::web::accounts::store::to_column;
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
-use crate::web::forms::sent as sent_forms;
-use crate::web::forms::sent::SentForm;
-use crate::web::http::flash::Note;
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::columns::to_column;
+use crate::web::forms::sent;
+use crate::web::forms::sent::Record;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, Email};
 use crate::web::links::terms::Terms;
@@ -51,7 +49,7 @@ pub struct NewLink<'a> {
     /// Whether its recipients are told by mail.
     pub mail: bool,
     /// The form that asks for it, which makes one link however often it is sent.
-    pub form: Option<&'a SentForm>,
+    pub form: Option<Record<'a>>,
 }
 
 impl Links {
@@ -68,9 +66,7 @@ impl Links {
         }
         if let Some(form) = form {
             let location = format!("/links/{id}");
-            let is_new =
-                sent_forms::put(&mut transaction, form, &location, Some(Note::LinkMade), now).await?;
-            if !is_new {
+            if !sent::put(&mut transaction, form, &location, now).await? {
                 return Ok(Made::Before);
             }
         }

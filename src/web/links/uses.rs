@@ -12,11 +12,10 @@ use sqlx::{Any, Row, Transaction};
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti};
 use crate::secret::{RandomError, Secret};
-use crate::web::accounts::store::to_column;
+use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
-use crate::web::links::begun;
-use crate::web::links::begun::{Begun, LeaseRules, Progress, Visitor};
+use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
 use crate::web::revocations::issued::{Basis, Issued, NewToken};
 
 /// How many tokens are released between two looks at the database.

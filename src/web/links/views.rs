@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use crate::clock::Timestamp;
-use crate::web::accounts::store::to_column;
+use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 
 /// Recipients whose views are counted between two rounds; those of others are not.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::client_address::network_of;
 use crate::clock::Timestamp;
 use crate::web::identity::device;
-use crate::web::sessions::Place;
+use crate::web::identity::place::Place;
 
 /// From where something was asked for. Holds nothing of the client's own words: the browser is one of a few
 /// words that we know, for anybody can write what he likes into `User-Agent`.

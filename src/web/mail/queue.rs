@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::{RandomError, Secret};
-use crate::web::accounts::store::{from_column, to_column};
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::Email;
 use crate::web::identity::address::ascii_domain;

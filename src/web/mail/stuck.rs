@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
-use crate::web::accounts::store::to_column;
 use crate::web::db::QueryError;
+use crate::web::db::columns::to_column;
 use crate::web::mail::queue::Queue;
 
 /// A mail that waits for longer needs somebody's attention …

@@ -9,29 +9,13 @@ use sqlx::Row;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::Secret;
-use crate::web::accounts::store::{from_column, to_column};
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
+use crate::web::tokens::issuer::ActionClaim;
 use crate::web::tokens::link_key::{ACTION_CODE_ALPHABET, ACTION_CODE_LENGTH, LinkKey};
 
 /// A code is known for this long after its end, so that its page can say that it is over.
 const KEEP_ENDED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// What the token behind a code says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActionClaim {
-    /// The account's id.
-    pub subject: String,
-    /// What it is for.
-    pub purpose: String,
-    /// The account's state at that time.
-    pub state: String,
-    /// The token's id.
-    pub jti: Jti,
-    /// When it was issued.
-    pub issued_at: Timestamp,
-    /// Its end.
-    pub expires_at: Timestamp,
-}
 
 /// The codes. Clones are the same.
 #[derive(Clone)]

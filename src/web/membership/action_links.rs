@@ -18,8 +18,8 @@ use crate::token::{Action, KeyRingError, Rules, TokenError, verify_action, verif
 use crate::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::Account;
-use crate::web::membership::action_codes::{ActionClaim, ActionCodes, code_in};
-use crate::web::tokens::issuer::{IssueError, Issuer};
+use crate::web::membership::action_codes::{ActionCodes, code_in};
+use crate::web::tokens::issuer::{ActionClaim, IssueError, Issuer};
 use crate::web::tokens::link_key::LinkKey;
 
 /// How much longer than it could be used an action link is remembered, as for any token.

@@ -4,7 +4,7 @@
 
 use crate::clock::Timestamp;
 use crate::secret::Secret;
-use crate::web::accounts::store::to_column;
+use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::mail::Kind;

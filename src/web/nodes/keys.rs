@@ -6,9 +6,8 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
-use crate::web::accounts::store::{from_column, to_column};
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::nodes::{Nodes, stored};
 

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod node_key;
 pub mod over_http;
 pub mod ready;
+pub mod revoke;
 pub mod watch;
 
 /// The download services. Clones are the same.

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::receipt::PROOF_HEADER;
 use crate::secret::Digest;
-use crate::web::revocations::{RevokeError, RevokeTokens};
+use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
 use crate::web::tokens::issuer::{IssueError, Issuer};
 
 /// How long a node may take to put revocations on record …

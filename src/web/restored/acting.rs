@@ -6,9 +6,8 @@ use sqlx::Row;
 
 use crate::clock::Timestamp;
 use crate::standing::Standing;
-use crate::web::accounts::store::{from_column, to_column};
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::restored::{RestoredError, Standings, Within, with_branches};
 
@@ -94,7 +93,7 @@ impl Standings {
 }
 
 /// Ends all sessions, in every process. Returns how many.
-pub(in crate::web) async fn end_sessions(transaction: Within<'_>) -> Result<u64, QueryError> {
+pub(crate) async fn end_sessions(transaction: Within<'_>) -> Result<u64, QueryError> {
     let sessions = sqlx::query("DELETE FROM sessions").execute(&mut **transaction).await?.rows_affected();
     sqlx::query("UPDATE generations SET number = number + $1 WHERE name = 'accounts'")
         .bind(BEYOND)

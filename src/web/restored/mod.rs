@@ -17,7 +17,7 @@ use crate::secret::{RandomError, Secret};
 use crate::standing::{BRANCHES, Branch, Memory, Standing};
 use crate::telemetry::chain;
 use crate::used_tokens::{StoreError, UsedTokens};
-use crate::web::accounts::store::from_column;
+use crate::web::db::columns::from_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::revocations::issued::Issued;
 use crate::web::tokens::link_key::LinkKey;
@@ -27,7 +27,6 @@ pub use crate::web::restored::acting::resume_all;
 
 mod acting;
 mod stores;
-pub mod time_reset;
 
 /// The file in the database's folder that says that `oncelink restore` put it there.
 pub const RESTORED_MARK: &str = "restored";

@@ -18,10 +18,11 @@ use crate::clock::Timestamp;
 use crate::secret::{Digest, RandomError, Secret};
 use crate::web::accounts::changes::{Generation, Generations};
 use crate::web::accounts::proof::Proof;
-use crate::web::accounts::store::{AccountError, Accounts, from_column, to_column};
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
+use crate::web::accounts::store::{AccountError, Accounts};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
+use crate::web::identity::place::Place;
 use crate::web::identity::{Account, AccountId};
 
 /// How exactly the moment of last use is kept on disk; a session may end that much too early in
@@ -90,15 +91,6 @@ pub struct SessionEnds {
     pub max: Duration,
     /// On a device to remember, this long after the log-in, used or not.
     pub remember: Duration,
-}
-
-/// Where a session is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The client's address.
-    pub address: IpAddr,
-    /// The browser in its own words (`User-Agent`), cut to what the database keeps.
-    pub agent: String,
 }
 
 /// What a session begins with.

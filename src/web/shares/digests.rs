@@ -9,7 +9,9 @@ use sqlx::{Any, Row, Transaction};
 use crate::files::staging::Staged;
 use crate::files::write::WriteError;
 use crate::id::FilePath;
-use crate::web::db::{Database, QueryError, pattern};
+use crate::web::db::columns::{bytes_to_column, pattern};
+use crate::web::db::{Database, QueryError};
+use crate::web::identity::AccountId;
 
 /// How much is read at once where a digest must catch up.
 const READ_AT_ONCE: usize = 1 << 20;
@@ -93,7 +95,7 @@ impl Digests {
 ///
 /// # Errors
 /// When the database fails.
-pub(in crate::web) async fn moved(
+pub(crate) async fn moved(
     transaction: &mut Transaction<'static, Any>,
     from: &str,
     to: &str,
@@ -119,7 +121,7 @@ pub(in crate::web) async fn moved(
 ///
 /// # Errors
 /// When the database fails.
-pub(in crate::web) async fn forget(
+pub(crate) async fn forget(
     transaction: &mut Transaction<'static, Any>,
     path: &str,
 ) -> Result<(), QueryError> {
@@ -136,4 +138,42 @@ fn below(path: &str) -> String {
     let words = pattern(path);
     let words = words.strip_prefix('%').unwrap_or(&words);
     format!("{}/%", words.strip_suffix('%').unwrap_or(words))
+}
+
+/// Counts a finished file, in place of whatever stood at its path before.
+pub(crate) async fn count(
+    transaction: &mut Transaction<'static, Any>,
+    path: &str,
+    share: &str,
+    version: &str,
+    sha256: &str,
+    account: &AccountId,
+    size: u64,
+) -> Result<(), QueryError> {
+    sqlx::query("DELETE FROM file_digests WHERE path = $1").bind(path).execute(&mut **transaction).await?;
+    sqlx::query(
+        "INSERT INTO file_digests (path, share, version, sha256, account, size) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(path)
+    .bind(share)
+    .bind(version)
+    .bind(sha256)
+    .bind(account.as_str())
+    .bind(bytes_to_column(size))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Counts a folder: it has no bytes and no digest, but takes up room as every entry does.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn count_folder(
+    transaction: &mut Transaction<'static, Any>,
+    path: &str,
+    share: &str,
+    account: &AccountId,
+) -> Result<(), QueryError> {
+    count(transaction, path, share, "", "", account, 0).await
 }

@@ -10,8 +10,24 @@ use crate::id::{FilePath, Jti};
 use crate::secret::RandomError;
 use crate::token::TokenKind;
 use crate::token::claims::{ActionClaims, CommandClaims, Common, DownloadClaims, MAX_REVOKED};
-use crate::web::membership::action_codes::ActionClaim;
 use crate::web::tokens::signer::{Signer, SignerError};
+
+/// What the token behind a code says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionClaim {
+    /// The account's id.
+    pub subject: String,
+    /// What it is for.
+    pub purpose: String,
+    /// The account's state at that time.
+    pub state: String,
+    /// The token's id.
+    pub jti: Jti,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Its end.
+    pub expires_at: Timestamp,
+}
 
 /// All but the unreserved characters of RFC 3986, so that no name changes the address's meaning.
 const NAME_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -6,10 +6,10 @@ use crate::clock::Timestamp;
 use crate::files::staging::Staged;
 use crate::files::write::WriteError;
 use crate::id::FilePath;
-use crate::web::audit;
-use crate::web::audit::Deed;
+use crate::web::audit::{self, Deed};
+use crate::web::shares::digests;
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, quota, rows};
+use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, rows};
 
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 100;
@@ -51,7 +51,7 @@ impl Uploads {
         let mut hashing = self.hashing.remove(&upload.id).map(|(_, hashing)| hashing).unwrap_or_default();
         let (file, hashing, version) = on_disk(move || {
             if hashing.upto() > size {
-                hashing = crate::web::shares::digests::Hashing::default();
+                hashing = digests::Hashing::default();
             }
             hashing.catch_up(&file, size)?;
             file.sync()?;
@@ -159,7 +159,7 @@ impl Uploads {
         let expires_at = now.plus(DONE_KEPT);
         let mut transaction = self.db.begin().await?;
         let account = &upload.account;
-        quota::count(&mut transaction, path.as_str(), path.share(), version, sha256, account, size).await?;
+        digests::count(&mut transaction, path.as_str(), path.share(), version, sha256, account, size).await?;
         if !rows::done(&mut transaction, &upload.id, expires_at).await? {
             // Somebody else has said so.
             return Ok(Upload {

@@ -18,8 +18,7 @@ use crate::files::write::WriteError;
 use crate::web::shares::digests::Hashing;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
-use crate::web::uploads::quota;
-use crate::web::uploads::quota::Limit;
+use crate::web::uploads::quota::{self, Limit};
 use crate::web::uploads::turn::Turn;
 use crate::web::uploads::{Upload, Uploads, rows};
 

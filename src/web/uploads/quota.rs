@@ -9,11 +9,11 @@ use sqlx::{Any, AnyConnection, Transaction};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::files::Shares;
+use crate::web::db::columns::{bytes_from_column, bytes_to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::gone::Gone;
-use crate::web::uploads::rows::{bytes_from_column, bytes_to_column};
 
 /// Uploads that one account may have begun and not finished: a folder full of files, but no flood.
 const UNFINISHED_MAX: i64 = 1_000;
@@ -311,42 +311,4 @@ async fn announced(
     let (bytes, uploads): (i64, i64) =
         sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(value).fetch_one(&mut *connection).await?;
     Ok((bytes_from_column(bytes), bytes_from_column(uploads)))
-}
-
-/// Counts a finished file, in place of whatever stood at its path before.
-pub(crate) async fn count(
-    transaction: &mut Transaction<'static, Any>,
-    path: &str,
-    share: &str,
-    version: &str,
-    sha256: &str,
-    account: &AccountId,
-    size: u64,
-) -> Result<(), QueryError> {
-    sqlx::query("DELETE FROM file_digests WHERE path = $1").bind(path).execute(&mut **transaction).await?;
-    sqlx::query(
-        "INSERT INTO file_digests (path, share, version, sha256, account, size) VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(path)
-    .bind(share)
-    .bind(version)
-    .bind(sha256)
-    .bind(account.as_str())
-    .bind(bytes_to_column(size))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-/// Counts a folder: it has no bytes and no digest, but takes up room as every entry does.
-///
-/// # Errors
-/// When the database fails.
-pub(in crate::web) async fn count_folder(
-    transaction: &mut Transaction<'static, Any>,
-    path: &str,
-    share: &str,
-    account: &AccountId,
-) -> Result<(), QueryError> {
-    count(transaction, path, share, "", "", account, 0).await
 }

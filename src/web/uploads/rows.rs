@@ -5,8 +5,8 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::files::name::FileName;
-use crate::web::accounts::store::{from_column, to_column};
 use crate::web::audit::Actor;
+use crate::web::db::columns::{bytes_from_column, bytes_to_column, from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::uploads::id::UploadId;
@@ -14,16 +14,6 @@ use crate::web::uploads::{Stage, Upload};
 
 const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat, state, unchecked_from, path, \
                        version, sha256, expires_at, who, address";
-
-/// A number of bytes for a BIGINT column.
-pub(crate) fn bytes_to_column(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-/// A number of bytes from a BIGINT column.
-pub(crate) fn bytes_from_column(bytes: i64) -> u64 {
-    u64::try_from(bytes).unwrap_or(0)
-}
 
 pub(crate) async fn insert(
     transaction: &mut Transaction<'static, Any>,

@@ -10,19 +10,18 @@ use oncelink::config::Settings;
 use oncelink::id::{FilePath, Jti};
 use oncelink::receipt::DeliveryState;
 use oncelink::server::{self, Role, Running};
-use oncelink::web::identity::{Account, NewAccount};
 use oncelink::web::accounts::store::Added;
-use oncelink::web::services::Administration;
-use oncelink::web::tokens::issuer::DownloadOrder;
-use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::deliveries::Receipts;
 use oncelink::web::deliveries::history::Delivered;
+use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::identity::{Account, NewAccount};
+use oncelink::web::services::Administration;
+use oncelink::web::tokens::issuer::DownloadOrder;
 use sqlx::{AssertSqlSafe, Row};
 use tempfile::TempDir;
 
-use super::T0;
 use super::web::PASSWORD;
-use super::{for_everyone, on_free_ports};
+use super::{T0, for_everyone, on_free_ports};
 
 /// Longer than anything takes on a machine that isn't stuck.
 const PATIENCE: Duration = Duration::from_secs(60);

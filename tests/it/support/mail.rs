@@ -60,10 +60,11 @@ impl Mail {
 /// The mails in an outbox, oldest first.
 pub(crate) fn outbox(folder: &Path) -> Vec<Mail> {
     let Ok(files) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<_> = files.map(|file| file.unwrap()).collect();
-    files.sort_by_key(|file| file.metadata().unwrap().modified().unwrap());
-    let eml = files.iter().filter(|file| file.path().extension().is_some_and(|kind| kind == "eml"));
-    eml.map(|file| Mail::parse(&std::fs::read_to_string(file.path()).unwrap())).collect()
+    // What is being written has another name, and may lose it at any moment.
+    let whole = files.map(|file| file.unwrap().path());
+    let mut whole: Vec<_> = whole.filter(|path| path.extension().is_some_and(|kind| kind == "eml")).collect();
+    whole.sort_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    whole.iter().map(|path| Mail::parse(&std::fs::read_to_string(path).unwrap())).collect()
 }
 
 fn part(raw: &str) -> (Vec<(String, String)>, String) {

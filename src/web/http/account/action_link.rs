@@ -1,25 +1,19 @@
 //! What action links have in common: what one is good for now, and a new one for who asks.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::REFERRER_POLICY;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use serde::Deserialize;
 
-use crate::secret::Secret;
 use crate::web::http::account::action_link_page::{Done, LinkDone, LinkOver, Over, RenewForm};
-use crate::web::http::account::login::add_cookie;
-use crate::web::http::cookies::Cookies;
-use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::StrangerForm;
+use crate::web::http::respond::{App, see_other, with_form};
 use crate::web::http::state::State;
-use crate::web::http::{App, see_other};
+use crate::web::identity::place::Place;
 use crate::web::identity::{Account, AccountId, Email, Stage};
 use crate::web::mail::asked::Asked;
 use crate::web::membership::action_links::{Presented, Purpose, fits};
-use crate::web::sessions::Place;
 use crate::web::throttle::Cause;
 
 /// What a link is good for now.
@@ -107,40 +101,7 @@ pub(crate) fn over(
 
 /// The page for a link that has done its work.
 pub(crate) fn done(what: Done) -> Result<HttpResponse, WebError> {
-    crate::web::http::html(&LinkDone::new(what))
-}
-
-/// A page with a form for somebody who need not be logged in: sees to the secret behind it. The
-/// address of the page may hold a link, which is nobody else's business.
-pub(crate) fn with_form<P: Template>(
-    request: &HttpRequest,
-    cookies: &Cookies,
-    status: StatusCode,
-    page: impl FnOnce(String) -> P,
-) -> Result<HttpResponse, WebError> {
-    let (secret, cookie) = form_secret(request, cookies)?;
-    let page = page(csrf::token_for(&secret)).render()?;
-    let mut answer = HttpResponse::build(status)
-        .content_type("text/html; charset=utf-8")
-        .insert_header((REFERRER_POLICY, "same-origin"))
-        .body(page);
-    if let Some(cookie) = cookie {
-        add_cookie(&mut answer, &cookie)?;
-    }
-    Ok(answer)
-}
-
-fn form_secret(
-    request: &HttpRequest,
-    cookies: &Cookies,
-) -> Result<(Secret, Option<actix_web::cookie::Cookie<'static>>), WebError> {
-    Ok(match cookies.form(request.headers()) {
-        Some(secret) => (secret, None),
-        None => {
-            let (secret, cookie) = cookies.new_form()?;
-            (secret, Some(cookie))
-        }
-    })
+    crate::web::http::respond::html(&LinkDone::new(what))
 }
 
 #[derive(Deserialize)]

@@ -13,23 +13,23 @@ use crate::secret::Secret;
 use crate::token::Action;
 use crate::web::accounts::store::Added;
 use crate::web::audit::Actor;
-use crate::web::http::account::action_link::{Standing, done, look_at, over, with_form};
+use crate::web::http::account::action_link::{Standing, done, look_at, over};
 use crate::web::http::account::action_link_page::Done;
 use crate::web::http::account::enter::enter;
-use crate::web::http::account::login::add_cookie;
-use crate::web::http::account::login_page::{Activate, Activation, FieldErrors};
-use crate::web::http::account::profile::{new_password, sentence};
+use crate::web::http::account::login_page::{Activate, Activation};
+use crate::web::http::account::profile::new_password;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::StrangerForm;
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::flash::Note;
+use crate::web::http::respond::{App, add_cookie, see_other, sentence, with_form};
 use crate::web::http::state::State;
-use crate::web::http::{App, see_other};
 use crate::web::identity::passwords::{Asker, Password};
+use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email, NewAccount, PersonName, Stage};
 use crate::web::membership::action_links::Spent;
 use crate::web::membership::self_service::{Changed, browser_mark};
-use crate::web::sessions::Place;
 
 /// `GET /activate/{token}`
 pub(crate) async fn page(

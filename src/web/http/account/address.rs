@@ -7,23 +7,22 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::web::audit::Actor;
-use crate::web::http::account::action_link::{Standing, done, look_at, over, with_form};
+use crate::web::http::account::action_link::{Standing, done, look_at, over};
 use crate::web::http::account::action_link_page::Done;
 use crate::web::http::account::address_page::ConfirmAddress;
-use crate::web::http::account::login::add_cookie;
-use crate::web::http::account::login_page::FieldErrors;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{StrangerForm, session_of};
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::flash::Note;
+use crate::web::http::respond::{App, add_cookie, see_other, with_form};
 use crate::web::http::state::State;
-use crate::web::http::{App, see_other};
 use crate::web::identity::passwords::{Asker, Password};
+use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email};
 use crate::web::mail::asked::Asked;
 use crate::web::membership::action_links::Spent;
 use crate::web::membership::self_service::Changed;
-use crate::web::sessions::Place;
 
 /// `GET /confirm-address/{token}`
 pub(crate) async fn page(

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::web::http::account::login_page::FieldErrors;
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::layout::Chrome;
 
 /// `GET /confirm-address/{token}`; posts `password`, if it is asked for, and `csrf` back to the same

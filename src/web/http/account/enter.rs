@@ -3,13 +3,13 @@
 use actix_web::HttpResponse;
 
 use crate::web::accounts::proof::Proof;
-use crate::web::http::account::login::add_cookie;
 use crate::web::http::error::WebError;
-use crate::web::http::see_other;
+use crate::web::http::respond::{add_cookie, see_other};
 use crate::web::http::state::State;
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::sessions::{NewSession, Place};
+use crate::web::identity::place::Place;
+use crate::web::sessions::NewSession;
 
 /// To the files, with a session.
 pub(crate) async fn enter(

@@ -11,18 +11,18 @@ use crate::config::Signup;
 use crate::human;
 use crate::web::accounts::proof::Proof;
 use crate::web::audit::Actor;
-use crate::web::http::account::action_link::with_form;
 use crate::web::http::account::login_page::Login;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{ClientAddress, CsrfForm, StrangerForm, session_of};
 use crate::web::http::flash::Note;
 use crate::web::http::local_path::LocalPath;
+use crate::web::http::respond::{App, add_cookie, see_other, with_form, without_flash};
 use crate::web::http::state::State;
-use crate::web::http::{App, see_other, without_note};
 use crate::web::identity::Email;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::sessions::{NewSession, Place};
+use crate::web::identity::place::Place;
+use crate::web::sessions::NewSession;
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -50,7 +50,7 @@ pub(crate) async fn page(
         page.chrome.flash = note.filter(|_| !page.came_from_form).map(Note::flash);
         page
     })?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 fn blank(app: &State, next: &LocalPath, csrf: String) -> Login {
@@ -162,12 +162,4 @@ fn refused(page: &Login, wait: Option<u64>) -> Result<HttpResponse, WebError> {
         answer.insert_header((RETRY_AFTER, wait));
     }
     Ok(answer.content_type("text/html; charset=utf-8").body(page.render()?))
-}
-
-/// Sends a cookie along.
-pub(crate) fn add_cookie(
-    answer: &mut HttpResponse,
-    cookie: &actix_web::cookie::Cookie<'_>,
-) -> Result<(), WebError> {
-    answer.add_cookie(cookie).map_err(|error| WebError::Internal(error.to_string().into()))
 }

@@ -7,22 +7,21 @@ use serde::Deserialize;
 
 use crate::web::audit::{Actor, Deed};
 use crate::web::http::account::enter::enter_at;
-use crate::web::http::account::login::add_cookie;
-use crate::web::http::account::login_page::FieldErrors;
 use crate::web::http::account::profile_page::{AccountForm, Profile};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
+use crate::web::http::respond::{App, add_cookie, html, see_other, sentence, without_flash};
 use crate::web::http::state::State;
-use crate::web::http::{App, html, see_other, without_note};
 use crate::web::identity::passwords::{Asker, Password};
+use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email, PersonName};
 use crate::web::mail::Kind;
 use crate::web::mail::asked::Asked;
 use crate::web::membership::notices::Subscription;
 use crate::web::membership::self_service::Changed;
-use crate::web::sessions::Place;
 use crate::web::throttle::Cause;
 
 /// `GET /account`
@@ -31,7 +30,7 @@ pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Resul
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
     let answer = html(&page)?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 async fn page_of(app: &State, who: &SignedIn) -> Result<Profile, WebError> {
@@ -297,12 +296,4 @@ pub(crate) fn new_password(
             None
         }
     }
-}
-
-/// An error's message as a sentence for the page.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }

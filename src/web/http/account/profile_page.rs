@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::account::login_page::FieldErrors;
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::layout::{Chrome, Flash, FlashKind, Section, User};
 
 /// The forms of the page.

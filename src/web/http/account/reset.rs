@@ -7,23 +7,22 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::web::audit::{Actor, Deed};
-use crate::web::http::account::action_link::{Standing, done, look_at, over, with_form};
+use crate::web::http::account::action_link::{Standing, done, look_at, over};
 use crate::web::http::account::action_link_page::Done;
-use crate::web::http::account::login::add_cookie;
-use crate::web::http::account::login_page::FieldErrors;
-use crate::web::http::account::profile::{new_password, sentence};
+use crate::web::http::account::profile::new_password;
 use crate::web::http::account::reset_page::{Forgot, Reset};
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::StrangerForm;
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::flash::Note;
-use crate::web::http::{App, led_again, see_other};
+use crate::web::http::respond::{App, add_cookie, redirect_again, see_other, sentence, with_form};
 use crate::web::identity::Email;
 use crate::web::identity::passwords::Asker;
+use crate::web::identity::place::Place;
 use crate::web::mail::asked::Asked;
 use crate::web::membership::action_links::Spent;
 use crate::web::membership::self_service::Changed;
-use crate::web::sessions::Place;
 
 /// The page that says that a mail is on its way.
 const SENT: &str = "/mail-sent?for=forgot";
@@ -47,7 +46,7 @@ pub(crate) async fn forgot(
 ) -> Result<HttpResponse, WebError> {
     let once = app.sent_forms.begin(form.sent).await?;
     if let Some(before) = once.before() {
-        return led_again(&app, before);
+        return redirect_again(&app, before);
     }
     let email = match form.fields.email.parse::<Email>() {
         Ok(email) => email,
@@ -63,7 +62,7 @@ pub(crate) async fn forgot(
     if app.throttle.forgot_mail(email.key(), place.address, now) {
         app.administration.self_service.forgot(&email, Asked::new(&place, now), now).await?;
     }
-    once.done(SENT, None, now).await?;
+    once.done(SENT, "", now).await?;
     Ok(see_other(SENT))
 }
 

@@ -6,40 +6,26 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use crate::web::audit::Actor;
-use crate::web::http::account::login::add_cookie;
-use crate::web::http::account::sessions_page::{SessionRow, Sessions};
+use crate::web::http::account::sessions_page::Sessions;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{ClientAddress, CsrfForm, SignedIn};
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
-use crate::web::http::{App, html, see_other, without_note};
-use crate::web::identity::device;
-use crate::web::sessions::{ListedSession, Which};
-
-/// A session as a row of a list; `own` is the digest of the one that looks at it.
-pub(crate) fn row(listed: ListedSession, own: Option<&str>) -> SessionRow {
-    SessionRow {
-        own: own == Some(listed.digest.as_str()),
-        name: listed.name,
-        device: device::describe(&listed.place.agent),
-        address: listed.place.address.to_string(),
-        created: listed.created_at,
-        last_seen: listed.last_seen_at,
-        remembered: listed.remembered,
-    }
-}
+use crate::web::http::respond::{App, add_cookie, html, see_other, without_flash};
+use crate::web::http::session_row::session_row;
+use crate::web::sessions::Which;
 
 /// `GET /account/sessions`
 pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
     let now = app.administration.clock.now();
     let own = URL_SAFE_NO_PAD.encode(who.session.digest.as_bytes());
     let listed = app.sessions.of(&who.account().id, now).await?;
-    let rows = listed.into_iter().map(|listed| row(listed, Some(&own))).collect();
+    let rows = listed.into_iter().map(|listed| session_row(listed, Some(&own))).collect();
     let mut chrome = who.chrome("Where you are logged in", Section::Account);
     let note = app.cookies.note(request.headers());
     chrome.flash = note.map(Note::flash);
     let answer = html(&Sessions { chrome, rows, now })?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 #[derive(Deserialize)]

@@ -3,51 +3,8 @@
 use askama::Template;
 
 use crate::clock::Timestamp;
-use crate::human;
 use crate::web::http::layout::{Chrome, Section};
-
-/// One session in the list.
-#[derive(Clone, Debug)]
-pub struct SessionRow {
-    /// What it is called by in the form.
-    pub name: String,
-    /// Browser and system in words.
-    pub device: String,
-    /// Where it was last used.
-    pub address: String,
-    /// When the log-in was.
-    pub created: Timestamp,
-    /// When it was last used.
-    pub last_seen: Timestamp,
-    /// Whether the device is remembered.
-    pub remembered: bool,
-    /// Whether it is the one that looks at the page.
-    pub own: bool,
-}
-
-impl SessionRow {
-    /// How long ago something was, and when exactly.
-    pub(crate) fn ago(&self, now: Timestamp, then: Timestamp) -> String {
-        human::ago(now, then)
-    }
-
-    fn exact(&self, then: Timestamp) -> String {
-        human::exact_time(then)
-    }
-
-    /// One with values that somebody hostile might send.
-    pub fn sample(own: bool) -> SessionRow {
-        SessionRow {
-            name: "n\"<ame".to_owned(),
-            device: "Firefox on <b>Linux</b>".to_owned(),
-            address: "2001:db8::1".to_owned(),
-            created: Timestamp::from_secs(1_790_000_000),
-            last_seen: Timestamp::from_secs(1_790_000_300),
-            remembered: !own,
-            own,
-        }
-    }
-}
+use crate::web::http::session_row::SessionRow;
 
 /// `GET /account/sessions`; posts `name` to `/account/sessions/end`, and nothing more to
 /// `/account/sessions/end-others`.

@@ -8,20 +8,19 @@ use serde::Deserialize;
 
 use crate::config::Signup;
 use crate::web::audit::Actor;
-use crate::web::http::account::action_link::with_form;
-use crate::web::http::account::login_page::FieldErrors;
-use crate::web::http::account::profile::{new_password, sentence};
+use crate::web::http::account::profile::new_password;
 use crate::web::http::account::signup_page::{MailSent, SentKind, SignUp as SignUpPage, SignUpClosed};
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{StrangerForm, session_of};
+use crate::web::http::fields::FieldErrors;
+use crate::web::http::respond::{App, html, redirect_again, see_other, sentence, with_form};
 use crate::web::http::state::State;
-use crate::web::http::{App, html, led_again, see_other};
 use crate::web::identity::passwords::Asker;
+use crate::web::identity::place::Place;
 use crate::web::identity::{Email, PersonName};
 use crate::web::mail::asked::Asked;
 use crate::web::membership::self_service::{SignUp, browser_mark};
-use crate::web::sessions::Place;
 use crate::web::throttle::Cause;
 
 /// `GET /signup`
@@ -67,7 +66,7 @@ pub(crate) async fn sign_up(
     }
     let once = app.sent_forms.begin(form.sent).await?;
     if let Some(before) = once.before() {
-        return led_again(&app, before);
+        return redirect_again(&app, before);
     }
     let administration = &app.administration;
     let wish = form.fields;
@@ -102,7 +101,7 @@ pub(crate) async fn sign_up(
         };
         administration.self_service.sign_up(&new, &Actor::stranger(place.address), now).await?;
     }
-    once.done(SENT, None, now).await?;
+    once.done(SENT, "", now).await?;
     Ok(see_other(SENT))
 }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::web::http::account::login_page::FieldErrors;
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::layout::Chrome;
 
 /// `GET /signup`; posts `email`, `name`, `password`, `password_again` and `csrf` to `/signup`.

@@ -7,7 +7,7 @@ use crate::web::http::account::unsent_page::Unsent;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::layout::Section;
-use crate::web::http::{App, html};
+use crate::web::http::respond::{App, html};
 
 /// `GET /unsent/{id}`: what was typed, and a button that sends it.
 pub(crate) async fn page(

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::web::http::account::unsubscribe_page::Unsubscribe;
 use crate::web::http::error::WebError;
 use crate::web::http::extract;
-use crate::web::http::{App, html};
+use crate::web::http::respond::{App, html};
 use crate::web::membership::notices::Subscription;
 
 /// Most bytes of the one field that is sent.

@@ -10,17 +10,15 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::web::accounts::store::Added;
-use crate::web::http::account::login::add_cookie;
-use crate::web::http::account::login_page::FieldErrors;
-use crate::web::http::account::profile::sentence;
-use crate::web::http::account::sessions::row as session_row;
 use crate::web::http::admin::accounts_page::{AccountDetail, AccountList, AccountRow, Invite};
 use crate::web::http::admin::{AdminForm, Administrator, Nothing, PAGE, View, pager};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
-use crate::web::http::{App, html, led_again, see_other, without_note};
+use crate::web::http::respond::{App, add_cookie, html, redirect_again, see_other, sentence, without_flash};
+use crate::web::http::session_row::session_row;
 use crate::web::identity::{Account, Email, GroupName, NewAccount, PersonName, Stage};
 use crate::web::membership::self_service::Changed;
 use crate::web::sessions::Which;
@@ -44,15 +42,15 @@ pub(crate) async fn list(
     let answer = html(&AccountList {
         chrome,
         count,
-        rows: accounts.iter().map(row).collect(),
+        rows: accounts.iter().map(account_row).collect(),
         pager: pager(&address, view.page, seen < count),
         now: app.administration.clock.now(),
         query: view.q,
     })?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
-fn row(account: &Account) -> AccountRow {
+fn account_row(account: &Account) -> AccountRow {
     let state = match (account.disabled, account.stage()) {
         (true, _) => "disabled",
         (false, Stage::Active) => "active",
@@ -82,7 +80,7 @@ pub(crate) async fn detail(
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
     let answer = html(&page)?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 async fn find(app: &App, id: &str) -> Result<Account, WebError> {
@@ -92,7 +90,7 @@ async fn find(app: &App, id: &str) -> Result<Account, WebError> {
 async fn page_of(app: &App, who: &SignedIn, account: &Account) -> Result<AccountDetail, WebError> {
     let now = app.administration.clock.now();
     let sessions = app.sessions.of(&account.id, now).await?;
-    let row = row(account);
+    let row = account_row(account);
     Ok(AccountDetail {
         chrome: who.chrome(account.email.as_str(), Section::Admin),
         disabled: account.disabled,
@@ -304,7 +302,7 @@ pub(crate) struct Invitation {
 pub(crate) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<HttpResponse, WebError> {
     let once = app.sent_forms.begin(form.sent.clone()).await?;
     if let Some(before) = once.before() {
-        return led_again(&app, before);
+        return redirect_again(&app, before);
     }
     let fields = &form.fields;
     let mut errors = FieldErrors::default();
@@ -323,7 +321,7 @@ pub(crate) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<Http
         match administration.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
             Added::New(account) => {
                 let to = format!("/admin/accounts/{}", account.id);
-                once.done(&to, Some(Note::Saved), now).await?;
+                once.done(&to, Note::Saved.word(), now).await?;
                 return done(&app, account.id.as_str());
             }
             Added::EmailTaken | Added::NotTheFirst => {

@@ -4,10 +4,10 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::account::login_page::FieldErrors;
-use crate::web::http::account::sessions_page::SessionRow;
 use crate::web::http::admin::pager::{Pager, sample_chrome};
+use crate::web::http::fields::FieldErrors;
 use crate::web::http::layout::Chrome;
+use crate::web::http::session_row::SessionRow;
 
 /// One account in the list.
 #[derive(Clone, Debug)]

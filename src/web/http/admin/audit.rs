@@ -4,16 +4,14 @@ use actix_web::HttpResponse;
 use actix_web::web::Query;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::web::audit;
-use crate::web::audit::Line;
-use crate::web::audit::chain;
-use crate::web::audit::chain::Verdict;
+use crate::web::audit::chain::{self, Verdict};
+use crate::web::audit::{self, Line};
 use crate::web::deliveries::log::Line as Step;
 use crate::web::http::admin::audit_page::{AuditLog, AuditRow, Check};
 use crate::web::http::admin::{Administrator, PAGE, View, pager};
 use crate::web::http::error::WebError;
 use crate::web::http::layout::Section;
-use crate::web::http::{App, html};
+use crate::web::http::respond::{App, html};
 use crate::web::identity::device;
 
 /// `GET /admin/audit`; `check` looks through the whole log, and that of deliveries.

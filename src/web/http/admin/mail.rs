@@ -5,15 +5,13 @@ use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::web::http::account::profile::sentence;
 use crate::web::http::admin::mail_page::{MailList, MailRow, MailState, Tested};
 use crate::web::http::admin::{AdminForm, Administrator, PAGE, View, pager};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
-use crate::web::http::files::edit::noted;
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
-use crate::web::http::{App, html, see_other, without_note};
+use crate::web::http::respond::{App, html, redirect_with_flash, see_other, sentence, without_flash};
 use crate::web::identity::Email;
 use crate::web::mail::Kind;
 use crate::web::mail::queue::{Queued, State};
@@ -30,7 +28,7 @@ pub(crate) async fn list(
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
     let answer = html(&page)?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebError> {
@@ -122,7 +120,7 @@ pub(crate) async fn retry_all(app: App, form: AdminForm<ChosenState>) -> Result<
     let tried = administration.account_admin.retry_mails(state, &form.actor, now).await?;
     tracing::info!(account = %form.account().id, tried, "mails are tried again");
     administration.queue.look_for_stuck(None, now).await?;
-    noted(&app, "/admin/mail", Note::MailsRetried)
+    redirect_with_flash(&app, "/admin/mail", Note::MailsRetried)
 }
 
 /// `POST /admin/mail/discard`
@@ -176,7 +174,7 @@ pub(crate) async fn test(app: App, form: AdminForm<TestMail>) -> Result<HttpResp
     }
     administration.account_admin.note_mail_test(&to, &actor, now).await?;
     let answer = app.mail_trial.send(&to, now).await;
-    once.done("/admin/mail", None, now).await?;
+    once.done("/admin/mail", "", now).await?;
     match &answer {
         Ok(said) => tracing::info!(said, "a test mail was sent"),
         Err(problem) => tracing::warn!("a test mail was not sent: {problem}"),

@@ -6,7 +6,6 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::admin::pager::{Pager, sample_chrome};
 use crate::web::http::layout::Chrome;
-use crate::web::mail::stuck::Stuck;
 
 /// One mail.
 #[derive(Clone, Debug)]
@@ -101,19 +100,6 @@ pub struct Tested {
     pub to: String,
     /// What the server said, or what went wrong.
     pub answer: Result<String, String>,
-}
-
-/// What keeps mail from leaving, in one sentence.
-pub fn words_for(stuck: Stuck) -> String {
-    let mails = |count: u64| human::counted(count, "email");
-    match stuck {
-        Stuck { is_server_down: true, waiting: 0, .. } => "The mail server isn’t taking email.".to_owned(),
-        Stuck { is_server_down: true, waiting, .. } => {
-            format!("The mail server isn’t taking email. {} can’t be sent.", mails(waiting))
-        }
-        Stuck { waiting: 0, given_up, .. } => format!("{} could not be sent.", mails(given_up)),
-        Stuck { waiting, .. } => format!("{} can’t be sent at the moment.", mails(waiting)),
-    }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {

@@ -12,7 +12,7 @@ use crate::web::forms::sent::SentForm;
 use crate::web::http::admin::pager::Pager;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{ClientAddress, CsrfForm, SignedIn};
-use crate::web::http::{read, see_other};
+use crate::web::http::respond::{get_or_head, see_other};
 use crate::web::identity::Account;
 
 pub(crate) mod accounts;
@@ -27,14 +27,14 @@ pub mod pager;
 const PAGE: u32 = 50;
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(web::resource("/admin").route(read().to(home)))
-        .service(web::resource("/admin/accounts").route(read().to(accounts::list)))
+    cfg.service(web::resource("/admin").route(get_or_head().to(home)))
+        .service(web::resource("/admin/accounts").route(get_or_head().to(accounts::list)))
         .service(
             web::resource("/admin/invite")
-                .route(read().to(accounts::invite_page))
+                .route(get_or_head().to(accounts::invite_page))
                 .route(web::post().to(accounts::invite)),
         )
-        .service(web::resource("/admin/accounts/{id}").route(read().to(accounts::detail)))
+        .service(web::resource("/admin/accounts/{id}").route(get_or_head().to(accounts::detail)))
         .service(web::resource("/admin/accounts/{id}/link").route(web::post().to(accounts::send_link)))
         .service(web::resource("/admin/accounts/{id}/disable").route(web::post().to(accounts::disable)))
         .service(web::resource("/admin/accounts/{id}/enable").route(web::post().to(accounts::enable)))
@@ -43,12 +43,12 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             web::resource("/admin/accounts/{id}/end-sessions").route(web::post().to(accounts::end_sessions)),
         )
         .service(web::resource("/admin/accounts/{id}/delete").route(web::post().to(accounts::delete)))
-        .service(web::resource("/admin/mail").route(read().to(mail::list)))
+        .service(web::resource("/admin/mail").route(get_or_head().to(mail::list)))
         .service(web::resource("/admin/mail/retry").route(web::post().to(mail::retry)))
         .service(web::resource("/admin/mail/retry-all").route(web::post().to(mail::retry_all)))
         .service(web::resource("/admin/mail/test").route(web::post().to(mail::test)))
         .service(web::resource("/admin/mail/discard").route(web::post().to(mail::discard)))
-        .service(web::resource("/admin/audit").route(read().to(audit::list)));
+        .service(web::resource("/admin/audit").route(get_or_head().to(audit::list)));
 }
 
 async fn home(_: Administrator) -> actix_web::HttpResponse {

@@ -13,14 +13,15 @@ use crate::id::FilePath;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::files::browse_page::{Folder, Search, Shares};
-use crate::web::http::files::listing as browse;
+use crate::web::http::files::listing;
 use crate::web::http::files::listing::Place;
-use crate::web::http::files::row::{Row, address};
+use crate::web::http::files::row::Row;
 use crate::web::http::files::sort::Sort;
 use crate::web::http::flash::Note;
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::paths::folder_address;
+use crate::web::http::respond::{App, blocking, html_with_script, see_other, without_flash};
 use crate::web::http::state::State;
-use crate::web::http::{App, html_with_script, see_other, without_note};
 use crate::web::shares::rights::{Readable, Right};
 
 /// Most characters of a search; the page's field takes no more.
@@ -51,7 +52,7 @@ pub(crate) async fn browse(
     let note = app.cookies.note(request.headers());
     let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
     let answer = answer(&app, who, place, query, (sort, page), note).await?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 async fn answer(
@@ -105,7 +106,7 @@ async fn folder(
     let shares = app.shares.clone();
     let path = place.path().clone();
     let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
-    let looked = blocking(move || browse::look_at(&shares, &place, sort, page)).await??;
+    let looked = blocking(move || listing::look_at(&shares, &place, sort, page)).await??;
     match looked {
         Place::Folder(mut listing) => {
             mark_too_long(app, &mut listing.rows);
@@ -131,7 +132,7 @@ async fn folder(
         Place::File => {
             let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);
             let folder = path.parent().ok_or(WebError::NotFound)?;
-            Ok(see_other(&format!("{}?q={name}", address(&folder))))
+            Ok(see_other(&format!("{}?q={name}", folder_address(&folder))))
         }
     }
 }
@@ -155,7 +156,7 @@ async fn search(
     let told = Arc::clone(&stop);
     let searching = blocking(move || {
         let _turn = turn;
-        browse::search(&shares, &places, &words, sort, &told)
+        listing::search(&shares, &places, &words, sort, &told)
     });
     tokio::pin!(searching);
     let mut found = tokio::select! {
@@ -210,13 +211,6 @@ fn place_of(address: &str) -> Option<Option<FilePath>> {
     }
     let path = percent_decode_str(encoded).decode_utf8().ok()?;
     path.parse().ok().map(Some)
-}
-
-/// Runs what waits for the disk where that stops nobody else.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, WebError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| WebError::Unavailable(error.into()))
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
 use crate::web::http::files::edit_page::{new_folder_address, trash_address};
-use crate::web::http::files::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
+use crate::web::http::files::row::{Crumb, Row, crumbs, sample_rows};
 use crate::web::http::files::sort::{Heading, Sort, SortBy, headings};
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::paths::{encoded_path, folder_address};
 use crate::web::shares::rights::Right;
 
 /// `GET /files/`: the shares that a person may read.
@@ -81,7 +82,7 @@ pub struct Folder {
 
 impl Folder {
     fn here(&self) -> String {
-        address(&self.folder)
+        folder_address(&self.folder)
     }
 
     fn name(&self) -> Cow<'_, str> {
@@ -102,14 +103,14 @@ impl Folder {
 
     fn tools(&self) -> Tools {
         Tools {
-            encoded: encoded(&self.folder),
+            encoded: encoded_path(&self.folder),
             new_folder: new_folder_address(&self.folder),
             trash: self.may_manage().then(|| trash_address(&self.folder)),
         }
     }
 
     fn parent(&self) -> String {
-        self.folder.parent().map_or_else(|| "/files/".to_owned(), |parent| address(&parent))
+        self.folder.parent().map_or_else(|| "/files/".to_owned(), |parent| folder_address(&parent))
     }
 
     fn headings(&self) -> Vec<Heading> {
@@ -135,7 +136,11 @@ impl Folder {
     }
 
     fn search(&self) -> SearchBox {
-        SearchBox { action: address(&self.folder), query: String::new(), place: self.name().into_owned() }
+        SearchBox {
+            action: folder_address(&self.folder),
+            query: String::new(),
+            place: self.name().into_owned(),
+        }
     }
 
     /// A folder with names of every kind.
@@ -247,7 +252,7 @@ impl Search {
 
     fn search(&self) -> SearchBox {
         SearchBox {
-            action: self.within.as_ref().map_or_else(|| "/files/".to_owned(), address),
+            action: self.within.as_ref().map_or_else(|| "/files/".to_owned(), folder_address),
             query: self.query.clone(),
             place: self.place(),
         }

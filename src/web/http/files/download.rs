@@ -8,8 +8,7 @@ use serde::Deserialize;
 use crate::id::{FilePath, Jti};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
-use crate::web::http::files::browse::blocking;
-use crate::web::http::{App, see_other};
+use crate::web::http::respond::{App, blocking, see_other};
 use crate::web::revocations::issued::{Basis, NewToken};
 use crate::web::tokens::issuer::DownloadOrder;
 

@@ -6,27 +6,26 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::files::EntryKind;
 use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
-use crate::web::http::account::login::add_cookie;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
-use crate::web::http::files::browse::blocking;
 use crate::web::http::files::edit_page::{ManageEntry, ManageError, MoveTo, NewFolder, Trash, trash_address};
-use crate::web::http::files::listing as browse;
-use crate::web::http::files::row::{Row, address};
+use crate::web::http::files::listing;
+use crate::web::http::files::row::Row;
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
+use crate::web::http::paths::{decoded_path, folder_address};
+use crate::web::http::respond::{
+    App, blocking, html, redirect_again, redirect_with_flash, rerender, without_flash,
+};
 use crate::web::http::state::State;
-use crate::web::http::{App, html, led_again, see_other, without_note};
 use crate::web::identity::AccountId;
-use crate::web::sessions::Place;
+use crate::web::identity::place::Place;
 use crate::web::shares::editor::trash::Trashed;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::{Manageable, Right, Writable};
@@ -112,22 +111,22 @@ pub(crate) async fn make_folder(
     let CsrfForm { who, fields, sent } = form;
     let once = app.sent_forms.begin(sent).await?;
     if let Some(before) = once.before() {
-        return led_again(&app, before);
+        return redirect_again(&app, before);
     }
     let now = app.administration.clock.now();
     app.throttle.act(&who.account().id, now)?;
-    let folder = writable(&app, &who, decoded(&fields.folder))?;
+    let folder = writable(&app, &who, decoded_path(&fields.folder))?;
     let actor = Actor::account(who.account(), place.address);
     match made(&app, &folder, &fields.name, &actor).await {
         Ok(_) => {
-            let to = address(folder.path());
-            once.done(&to, Some(Note::FolderMade), now).await?;
-            noted(&app, &to, Note::FolderMade)
+            let to = folder_address(folder.path());
+            once.done(&to, Note::FolderMade.word(), now).await?;
+            redirect_with_flash(&app, &to, Note::FolderMade)
         }
         Err(error) => {
             let (status, sentence) = shown(error)?;
             let fresh = new_folder(&who, &folder);
-            again(status, &NewFolder { typed_name: fields.name, error: Some(sentence), ..fresh })
+            rerender(status, &NewFolder { typed_name: fields.name, error: Some(sentence), ..fresh })
         }
     }
 }
@@ -176,9 +175,9 @@ pub(crate) async fn rename(app: App, place: Place, form: CsrfForm<Named>) -> Res
     let CsrfForm { who, fields, .. } = form;
     app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
-    let entry = manageable(&app, &who, decoded(&fields.path))?;
+    let entry = manageable(&app, &who, decoded_path(&fields.path))?;
     match renamed(&app, &entry, &fields.name, &actor).await {
-        Ok(_) => noted(&app, &holder(entry.path()), Note::Renamed),
+        Ok(_) => redirect_with_flash(&app, &holder(entry.path()), Note::Renamed),
         Err(error) => {
             let (status, sentence) = shown(error)?;
             let page = ManageEntry {
@@ -186,7 +185,7 @@ pub(crate) async fn rename(app: App, place: Place, form: CsrfForm<Named>) -> Res
                 error: Some(ManageError::Rename(sentence)),
                 ..entry_of(&app, &who, &entry).await?
             };
-            again(status, &page)
+            rerender(status, &page)
         }
     }
 }
@@ -206,14 +205,14 @@ pub(crate) async fn delete(app: App, place: Place, form: CsrfForm<Which>) -> Res
     let CsrfForm { who, fields, .. } = form;
     app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
-    let entry = manageable(&app, &who, decoded(&fields.path))?;
+    let entry = manageable(&app, &who, decoded_path(&fields.path))?;
     let now = app.administration.clock.now();
     match app.manage.trash(&entry, who.account(), &actor, now).await {
-        Ok(_) => noted(&app, &holder(entry.path()), Note::Trashed),
+        Ok(_) => redirect_with_flash(&app, &holder(entry.path()), Note::Trashed),
         Err(error) => {
             let (status, sentence) = shown(error)?;
             let page = entry_of(&app, &who, &entry).await?;
-            again(status, &ManageEntry { error: Some(ManageError::Delete(sentence)), ..page })
+            rerender(status, &ManageEntry { error: Some(ManageError::Delete(sentence)), ..page })
         }
     }
 }
@@ -239,7 +238,7 @@ async fn move_of(app: &State, who: &SignedIn, entry: &Manageable, to: &Writable)
     let moved = entry.path().clone();
     let looked = blocking(move || {
         shares.entry(&moved)?;
-        browse::folders(&shares, &readable)
+        listing::folders(&shares, &readable)
     });
     let mut folders: Vec<FilePath> = looked.await??;
     // Nothing goes into itself.
@@ -266,15 +265,15 @@ pub(crate) async fn move_to(
     let CsrfForm { who, fields, .. } = form;
     app.throttle.act(&who.account().id, app.administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
-    let entry = manageable(&app, &who, decoded(&fields.path))?;
-    let to = writable(&app, &who, decoded(&fields.to))?;
+    let entry = manageable(&app, &who, decoded_path(&fields.path))?;
+    let to = writable(&app, &who, decoded_path(&fields.to))?;
     let now = app.administration.clock.now();
     match app.manage.move_to(&entry, &to, &actor, now).await {
-        Ok(_) => noted(&app, &address(to.path()), Note::Moved),
+        Ok(_) => redirect_with_flash(&app, &folder_address(to.path()), Note::Moved),
         Err(error) => {
             let (status, sentence) = shown(error)?;
             let page = move_of(&app, &who, &entry, &to).await?;
-            again(status, &MoveTo { error: Some(sentence), ..page })
+            rerender(status, &MoveTo { error: Some(sentence), ..page })
         }
     }
 }
@@ -291,7 +290,7 @@ pub(crate) async fn trash_page(
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
     let answer = html(&page)?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 async fn trash_of(app: &State, who: &SignedIn, share: FilePath) -> Result<Trash, WebError> {
@@ -327,8 +326,8 @@ pub(crate) async fn restore(
     let actor = Actor::account(who.account(), place.address);
     let now = app.administration.clock.now();
     match app.manage.restore(&thrown, &right, &actor, now).await {
-        Ok(back) if back == thrown.path => noted(&app, &holder(&back), Note::Restored),
-        Ok(back) => noted(&app, &holder(&back), Note::RestoredElsewhere),
+        Ok(back) if back == thrown.path => redirect_with_flash(&app, &holder(&back), Note::Restored),
+        Ok(back) => redirect_with_flash(&app, &holder(&back), Note::RestoredElsewhere),
         Err(error) => stays(&app, &who, &thrown, error).await,
     }
 }
@@ -341,7 +340,7 @@ pub(crate) async fn forget(app: App, place: Place, form: CsrfForm<Thrown>) -> Re
     let actor = Actor::account(who.account(), place.address);
     let now = app.administration.clock.now();
     match app.manage.forget(&thrown, &right, &actor, now).await {
-        Ok(()) => noted(&app, &trash_address(&thrown.path), Note::Forgotten),
+        Ok(()) => redirect_with_flash(&app, &trash_address(&thrown.path), Note::Forgotten),
         Err(error) => stays(&app, &who, &thrown, error).await,
     }
 }
@@ -356,12 +355,7 @@ async fn stays(
     let (status, sentence) = shown(error)?;
     let share = format!("/{}", thrown.share()).parse().map_err(|_| WebError::NotFound)?;
     let page = trash_of(app, who, share).await?;
-    again(status, &Trash { error: Some((thrown.id.clone(), sentence)), ..page })
-}
-
-/// What a form says, percent-decoded, if it can be a path.
-pub(crate) fn decoded(text: &str) -> Option<FilePath> {
-    percent_decode_str(text).decode_utf8().ok()?.parse().ok()
+    rerender(status, &Trash { error: Some((thrown.id.clone(), sentence)), ..page })
 }
 
 fn writable(app: &State, who: &SignedIn, folder: Option<FilePath>) -> Result<Writable, WebError> {
@@ -374,7 +368,7 @@ fn manageable(app: &State, who: &SignedIn, path: Option<FilePath>) -> Result<Man
 
 /// The address of the folder that holds `path`.
 fn holder(path: &FilePath) -> String {
-    path.parent().map_or_else(|| "/files/".to_owned(), |folder| address(&folder))
+    path.parent().map_or_else(|| "/files/".to_owned(), |folder| folder_address(&folder))
 }
 
 /// The status and the sentence of what a person can mend; anything else is the edge's business.
@@ -387,16 +381,4 @@ fn shown(error: StorageError) -> Result<(StatusCode, String), WebError> {
         | StorageError::Interrupted => Err(error.into()),
         error => Ok((error.status(), error.sentence())),
     }
-}
-
-/// The page once more, with what was typed and what is wrong with it.
-pub(crate) fn again(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
-    Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page.render()?))
-}
-
-/// On to a page that says what was done.
-pub(crate) fn noted(app: &State, to: &str, note: Note) -> Result<HttpResponse, WebError> {
-    let mut answer = see_other(to);
-    add_cookie(&mut answer, &app.cookies.set_note(note))?;
-    Ok(answer)
 }

@@ -11,8 +11,9 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
-use crate::web::http::files::row::{Crumb, Row, address, crumbs, encoded, sample_rows};
+use crate::web::http::files::row::{Crumb, Row, crumbs, manage_address, sample_rows};
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::paths::{encoded_path, folder_address};
 use crate::web::shares::editor::trash::Trashed;
 
 /// `GET /manage/new-folder`; posts `folder` and `name` to `/manage/make-folder`.
@@ -39,11 +40,11 @@ impl NewFolder {
     }
 
     fn encoded(&self) -> String {
-        encoded(&self.folder)
+        encoded_path(&self.folder)
     }
 
     fn back(&self) -> String {
-        address(&self.folder)
+        folder_address(&self.folder)
     }
 
     /// A form that was sent back.
@@ -101,11 +102,11 @@ impl ManageEntry {
     }
 
     fn encoded(&self) -> String {
-        encoded(&self.entry.path)
+        encoded_path(&self.entry.path)
     }
 
     fn back(&self) -> String {
-        self.entry.path.parent().map_or_else(|| "/files/".to_owned(), |folder| address(&folder))
+        self.entry.path.parent().map_or_else(|| "/files/".to_owned(), |folder| folder_address(&folder))
     }
 
     fn move_address(&self) -> String {
@@ -167,8 +168,8 @@ impl ManageEntry {
 
 /// The address of the page that asks where to move `path`, with `to` proposed.
 fn move_address(path: &FilePath, to: Option<&FilePath>) -> String {
-    let to = to.map(|to| format!("&to={}", encoded(to))).unwrap_or_default();
-    format!("/manage/to?path={}{to}", encoded(path))
+    let to = to.map(|to| format!("&to={}", encoded_path(to))).unwrap_or_default();
+    format!("/manage/to?path={}{to}", encoded_path(path))
 }
 
 /// `GET /manage/to`: where to move something; posts `path` and `to` to `/manage/move`.
@@ -205,11 +206,11 @@ impl MoveTo {
     }
 
     fn encoded(&self) -> String {
-        encoded(&self.path)
+        encoded_path(&self.path)
     }
 
     fn to_encoded(&self) -> String {
-        encoded(&self.to)
+        encoded_path(&self.to)
     }
 
     /// The way to the folder that is looked at; each step can be looked at instead.
@@ -299,7 +300,7 @@ impl Trash {
     }
 
     fn back(&self) -> String {
-        address(&self.share)
+        folder_address(&self.share)
     }
 
     fn rows(&self) -> impl Iterator<Item = TrashRow<'_>> {
@@ -366,21 +367,15 @@ impl TrashRow<'_> {
         human::time(self.entry.forget_at)
     }
 }
-
-/// The address of the page of an entry.
-pub(crate) fn manage_address(path: &FilePath) -> String {
-    format!("/manage/entry?path={}", encoded(path))
-}
-
 /// The address of the form for a new folder in `folder`.
 pub(crate) fn new_folder_address(folder: &FilePath) -> String {
-    format!("/manage/new-folder?folder={}", encoded(folder))
+    format!("/manage/new-folder?folder={}", encoded_path(folder))
 }
 
 /// The address of a share's trash.
 pub fn trash_address(path: &FilePath) -> String {
     let root = format!("/{}", path.share()).parse::<FilePath>();
-    format!("/manage/trash?share={}", root.map(|root| encoded(&root)).unwrap_or_default())
+    format!("/manage/trash?share={}", root.map(|root| encoded_path(&root)).unwrap_or_default())
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {

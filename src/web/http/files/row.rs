@@ -6,25 +6,17 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 use crate::files::{Entry, EntryKind};
 use crate::human;
 use crate::id::FilePath;
-use crate::web::http::files::edit_page::manage_address;
+use crate::web::http::paths::{PATH, encoded_path, folder_address};
 
-/// Everything but RFC 3986's unreserved characters and the slash between components.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
-
-/// The address of a folder's page: `/files/{share}/{path}`.
-pub fn address(folder: &FilePath) -> String {
-    format!("/files{}", utf8_percent_encode(folder.as_str(), PATH))
-}
-
-/// A path as addresses and the fields of forms carry it.
-pub fn encoded(path: &FilePath) -> String {
-    utf8_percent_encode(path.as_str(), PATH).to_string()
+/// The address of the page of an entry.
+pub(crate) fn manage_address(path: &FilePath) -> String {
+    format!("/manage/entry?path={}", encoded_path(path))
 }
 
 /// A file or folder in a list.
@@ -63,7 +55,7 @@ impl Row {
     }
 
     pub(crate) fn address(&self) -> String {
-        address(&self.path)
+        folder_address(&self.path)
     }
 
     /// The address of the page on which it is renamed, moved and deleted.
@@ -103,7 +95,7 @@ impl Row {
     pub(crate) fn folder(&self) -> Option<(String, String)> {
         let folder = self.path.parent()?;
         let shown = folder.components().map(human::name).collect::<Vec<_>>().join(" / ");
-        Some((address(&folder), shown))
+        Some((folder_address(&folder), shown))
     }
 }
 
@@ -118,7 +110,7 @@ pub(crate) fn crumbs(folder: &FilePath, itself: bool) -> Vec<Crumb> {
     let mut steps = Vec::new();
     let mut step = if itself { Some(folder.clone()) } else { folder.parent() };
     while let Some(path) = step {
-        steps.push(Crumb { name: human::name(path.name()).into_owned(), href: address(&path) });
+        steps.push(Crumb { name: human::name(path.name()).into_owned(), href: folder_address(&path) });
         step = path.parent();
     }
     steps.push(Crumb { name: "Files".to_owned(), href: "/files/".to_owned() });
@@ -166,7 +158,7 @@ mod tests {
     #[test]
     fn addresses_are_encoded_and_keep_their_slashes() {
         let path: FilePath = "/books/50% ?#é\n".parse().unwrap();
-        assert_eq!(address(&path), "/files/books/50%25%20%3F%23%C3%A9%0A");
+        assert_eq!(folder_address(&path), "/files/books/50%25%20%3F%23%C3%A9%0A");
     }
 
     #[test]

@@ -11,12 +11,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
-use crate::web::http::App;
 use crate::web::http::extract::{SignedIn, client_address, of_our_page, session_of};
 use crate::web::http::files::tus_answer::{
     BYTES, TusError, VERSION, capabilities, created, progress, refuse, state, unavailable,
 };
 use crate::web::http::files::tus_order::{Concat, Order};
+use crate::web::http::respond::App;
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::intake::Incoming;

@@ -5,9 +5,9 @@ use actix_web::http::header::{CONTENT_LOCATION, LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
-use crate::web::http::App;
 use crate::web::http::error::WebError;
-use crate::web::http::files::row::address;
+use crate::web::http::paths::folder_address;
+use crate::web::http::respond::App;
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::ALGORITHMS;
 use crate::web::uploads::{Stage, Upload};
@@ -94,7 +94,7 @@ pub(crate) fn progress(answer: &mut HttpResponseBuilder, upload: &Upload) {
 fn place(answer: &mut HttpResponseBuilder, upload: &Upload) {
     match &upload.path {
         Some(path) if upload.stage == Stage::Done => {
-            answer.insert_header((CONTENT_LOCATION, address(path)));
+            answer.insert_header((CONTENT_LOCATION, folder_address(path)));
         }
         _ => {
             let expires = std::time::UNIX_EPOCH

@@ -16,17 +16,16 @@ use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::forms::sent::SentForm;
-use crate::web::http::App;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{SignedIn, client_address, must_be_ours, session_of};
-use crate::web::http::files::edit::{again, decoded, noted};
-use crate::web::http::files::row::address;
 use crate::web::http::files::tus::may_go_on;
 use crate::web::http::files::upload_page::{Arrived, Refused, Upload};
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
+use crate::web::http::paths::{decoded_path, folder_address};
 use crate::web::http::problem::prefers_json;
+use crate::web::http::respond::{App, redirect_with_flash, rerender};
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::intake::Incoming;
@@ -71,7 +70,7 @@ pub(crate) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
     let as_named = !reads_pages || outcome.arrived.iter().all(|file| file.renamed.is_none());
     let is_whole = outcome.refused.is_empty() && outcome.status.is_none();
     if is_whole && !outcome.arrived.is_empty() && as_named {
-        return noted(&app, &address(&outcome.folder), Note::Uploaded);
+        return redirect_with_flash(&app, &folder_address(&outcome.folder), Note::Uploaded);
     }
     let page = Upload {
         chrome: who.form_chrome("Upload", Section::Files),
@@ -81,7 +80,7 @@ pub(crate) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
         broke_off: outcome.broke_off,
     };
     let nothing = if page.arrived.is_empty() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    again(outcome.status.unwrap_or(nothing), &page)
+    rerender(outcome.status.unwrap_or(nothing), &page)
 }
 
 async fn take(
@@ -97,7 +96,7 @@ async fn take(
         return Err(WebError::ForeignForm);
     }
     let folder = expect(&mut form, "folder").await?.ok_or(WebError::Invalid("the form lacks the folder"))?;
-    let folder = app.rights.writable(who.account(), decoded(&folder).ok_or(StorageError::Missing)?);
+    let folder = app.rights.writable(who.account(), decoded_path(&folder).ok_or(StorageError::Missing)?);
     let folder = folder.ok_or(StorageError::Missing)?;
     let (mut arrived, mut refused, mut status, mut broke_off) = (Vec::new(), Vec::new(), None, false);
     loop {
@@ -214,7 +213,7 @@ async fn one(
         let upload = app.uploads.find(&upload.account, &upload.id, now).await?;
         let stored = upload.path.as_ref().map_or(name, FilePath::name).to_owned();
         let path = upload.path.as_ref().map(FilePath::as_str).unwrap_or_default();
-        once.done(path, None, now).await?;
+        once.done(path, "", now).await?;
         Ok(stored)
     };
     match finishing.await {

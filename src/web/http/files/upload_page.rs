@@ -7,8 +7,9 @@ use askama::Template;
 
 use crate::human;
 use crate::id::FilePath;
-use crate::web::http::files::row::{Crumb, address, crumbs, encoded};
+use crate::web::http::files::row::{Crumb, crumbs};
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::paths::{encoded_path, folder_address};
 
 /// A file that did not arrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +56,11 @@ impl Upload {
     }
 
     fn encoded(&self) -> String {
-        encoded(&self.folder)
+        encoded_path(&self.folder)
     }
 
     fn back(&self) -> String {
-        address(&self.folder)
+        folder_address(&self.folder)
     }
 
     fn arrived_shown(&self) -> Vec<(Cow<'_, str>, Option<Cow<'_, str>>)> {

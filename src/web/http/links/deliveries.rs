@@ -11,7 +11,7 @@ use crate::web::deliveries::intake::TakeError;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::links::deliveries_page::DeliveriesPart;
-use crate::web::http::{App, html};
+use crate::web::http::respond::{App, html};
 
 /// Most bytes of a report; two hundred receipts have some 80 KiB.
 const MAX_REPORT: usize = 1024 * 1024;

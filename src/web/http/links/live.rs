@@ -5,13 +5,13 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use crate::web::http::App;
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::own_address;
 use crate::web::http::links::opened::open;
 use crate::web::http::links::public_link::visitor_of;
 use crate::web::http::links::public_link_page::{Closed, PublicLink};
+use crate::web::http::respond::App;
 use crate::web::links::contents;
 use crate::web::links::offers::Offer;
 

@@ -9,10 +9,10 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
 use crate::web::http::flash::Note;
 use crate::web::http::links::one_link::{back, own};
-use crate::web::http::{App, led_again};
+use crate::web::http::respond::{App, redirect_again};
+use crate::web::identity::place::Place;
 use crate::web::links::Links;
 use crate::web::links::mailing::SentAgain;
-use crate::web::sessions::Place;
 use crate::web::shares::error::StorageError;
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ pub(crate) async fn send_again(
     let link = own(&app, &who, &id).await?;
     let once = app.sent_forms.begin(sent).await?;
     if let Some(before) = once.before() {
-        return led_again(&app, before);
+        return redirect_again(&app, before);
     }
     let (links, now) = (&app.administration.links, app.administration.clock.now());
     let found = links.by_recipient(&fields.recipient).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn send_again(
         return back(&app, &link, true, Note::MailboxFull);
     }
     let actor = Actor::account(who.account(), place.address);
-    match links.send_again(&link, &recipient, once.form(), &actor, now).await? {
+    match links.send_again(&link, &recipient, once.record(Note::MailQueued.word()), &actor, now).await? {
         SentAgain::Queued => {
             tracing::info!(account = %who.account().id, link = link.id, "link sent again");
             back(&app, &link, true, Note::MailQueued)
@@ -57,7 +57,7 @@ pub(crate) async fn send_again(
         SentAgain::NotNeeded => back(&app, &link, true, Note::MailOnItsWay),
         // Another process has done it since we looked.
         SentAgain::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
-            Some(before) => led_again(&app, before),
+            Some(before) => redirect_again(&app, before),
             None => Err(StorageError::Busy.into()),
         },
         SentAgain::NotAllowed => Err(WebError::NotSignedIn),

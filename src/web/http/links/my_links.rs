@@ -13,27 +13,25 @@ use crate::files::{EntryKind, FileError, Shares};
 use crate::human;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
-use crate::web::http::account::login::add_cookie;
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
-use crate::web::http::files::browse::blocking;
-use crate::web::http::files::row::encoded;
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
-use crate::web::http::links::form_page as link_form;
+use crate::web::http::links::form_page;
 use crate::web::http::links::my_links_page::{LinkRow, MyLinks, State};
 use crate::web::http::links::one_link::missing_of;
 use crate::web::http::local_path::LocalPath;
-use crate::web::http::{App, html_with_script, led_again, see_other};
+use crate::web::http::paths::encoded_path;
+use crate::web::http::respond::{App, add_cookie, blocking, html_with_script, redirect_again, see_other};
 use crate::web::identity::Email;
 use crate::web::identity::passwords::Asker;
+use crate::web::identity::place::Place;
 use crate::web::links::find::PER_PAGE;
 use crate::web::links::make::{Made, NewLink};
 use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::links::{Standing, moment};
 use crate::web::mail::Kind;
-use crate::web::sessions::Place;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::Readable;
 
@@ -201,13 +199,13 @@ async fn page_of(
     typed: Typed,
     mail: bool,
     errors: TermErrors,
-) -> Result<link_form::NewLink, WebError> {
+) -> Result<form_page::NewLink, WebError> {
     let (shares, looked) = (app.shares.clone(), files.to_vec());
     let (has_folders, empty_folder) = blocking(move || look_at_folders(&shares, &looked)).await?;
-    Ok(link_form::NewLink {
+    Ok(form_page::NewLink {
         chrome: who.form_chrome("Make a link", Section::Links),
         files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
-        files_field: files.iter().map(encoded).collect::<Vec<_>>().join(" "),
+        files_field: files.iter().map(encoded_path).collect::<Vec<_>>().join(" "),
         has_folders,
         empty_folder,
         typed,
@@ -254,7 +252,7 @@ pub(crate) async fn make(
     let CsrfForm { who, fields, sent } = form;
     let once = app.sent_forms.begin(sent).await?;
     if let Some(before) = once.before() {
-        return led_again(&app, before);
+        return redirect_again(&app, before);
     }
     let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
     let (mail, typed) = (fields.mail.is_some(), typed_in(fields));
@@ -294,7 +292,7 @@ pub(crate) async fn make(
         terms: &terms,
         password: password.as_ref(),
         mail,
-        form: once.form(),
+        form: once.record(Note::LinkMade.word()),
     };
     match administration.links.make(&new, &actor, now).await? {
         Made::Link(id) => {
@@ -312,7 +310,7 @@ pub(crate) async fn make(
         .await,
         // Another process has made it since we looked.
         Made::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
-            Some(before) => led_again(&app, before),
+            Some(before) => redirect_again(&app, before),
             None => Err(StorageError::Busy.into()),
         },
         Made::NotAllowed => Err(WebError::NotSignedIn),

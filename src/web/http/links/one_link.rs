@@ -10,24 +10,24 @@ use crate::files::FileError;
 use crate::human;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
-use crate::web::http::account::login::add_cookie;
 use crate::web::http::conditional::{tagged, unchanged};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
-use crate::web::http::files::browse::blocking;
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
 use crate::web::http::links::deliveries_page::DeliveriesPart;
 use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::my_links_page::{LinkLive, OneLink, RecipientRow, State};
 use crate::web::http::links::qr;
-use crate::web::http::{App, html, html_with_script, see_other, without_note};
+use crate::web::http::respond::{
+    App, add_cookie, blocking, html, html_with_script, see_other, without_flash,
+};
 use crate::web::identity::passwords::Asker;
+use crate::web::identity::place::Place;
 use crate::web::links::change::PasswordChange;
 use crate::web::links::terms::{TermErrors, Typed};
 use crate::web::links::{Link, Links, Recipient, Standing, moment};
 use crate::web::mail::Kind;
-use crate::web::sessions::Place;
 
 /// `GET /links/{id}`
 pub(crate) async fn page(
@@ -42,7 +42,7 @@ pub(crate) async fn page(
     let note = app.cookies.note(request.headers());
     page.chrome.flash = note.map(Note::flash);
     let answer = html_with_script(&app, &page)?;
-    without_note(&app, note, answer)
+    without_flash(&app, note, answer)
 }
 
 /// `GET /links/{id}/live`: what changes of the page, for the script that refreshes it. Unchanged while nothing

@@ -1,8 +1,8 @@
 //! The link behind an address, with what its owner may give of it now.
 
-use crate::web::http::App;
 use crate::web::http::error::WebError;
 use crate::web::http::links::public_link_page::Closed;
+use crate::web::http::respond::App;
 use crate::web::links::{Link, Recipient, Standing};
 use crate::web::shares::rights::Readable;
 

@@ -9,16 +9,12 @@ use crate::files::Shares;
 use crate::files::write::WriteError;
 use crate::id::{FilePath, InvalidFilePath};
 use crate::telemetry::chain;
-use crate::web::audit;
-use crate::web::audit::Deed;
+use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
-use crate::web::shares::editor::intents;
-use crate::web::shares::editor::intents::Intent;
-use crate::web::shares::editor::trash;
-use crate::web::shares::editor::trash::Trashed;
+use crate::web::shares::editor::intents::{self, Intent};
+use crate::web::shares::editor::trash::{self, Trashed};
 use crate::web::shares::editor::{Manage, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::uploads::quota;
 
 /// An intent that was found undone stays for so long: its process may still live, and do it.
 const UNDONE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -144,7 +140,7 @@ impl Manage {
             }
             Deed::FolderMade => {
                 let maker = crate::web::identity::AccountId::from_store(&intent.actor.id);
-                quota::count_folder(&mut transaction, target, share_of(target), &maker).await?;
+                digests::count_folder(&mut transaction, target, share_of(target), &maker).await?;
                 target.to_owned()
             }
             _ => {

@@ -9,8 +9,8 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
-use crate::web::accounts::store::{from_column, to_column};
 use crate::web::audit::{Actor, Deed};
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 
 /// Intents that are settled in one round.

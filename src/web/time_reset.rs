@@ -10,12 +10,11 @@ use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::config::Settings;
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
-use crate::web::OpenError;
-use crate::web::accounts::store::{from_column, to_column};
-use crate::web::audit;
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::restored::{RestoredError, end_sessions};
+use crate::web::services::OpenError;
 
 /// Moments at which something happened, or from which on something is due.
 pub const PAST: [(&str, &str); 39] = [

@@ -1,0 +1,336 @@
+//! The rooms of the web app: which of them may import which, in one table, and where HTTP, pages and SQL
+//! have their place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::architecture::{Source, sources};
+
+/// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file that lies beside
+/// the folders; `http` has four wings, and what lies beside them is theirs in common. The addresses
+/// (`http/mod.rs`), the samples and `web/mod.rs` put all of it together, and nothing imports them.
+const TABLE: [(&str, &[&str]); 28] = [
+    ("identity", &[]),
+    ("db", &[]),
+    ("tokens", &[]),
+    ("throttle", &["identity"]),
+    ("audit", &["db", "identity"]),
+    ("mail", &["db", "identity"]),
+    ("forms", &["db"]),
+    ("accounts", &["audit", "db", "identity"]),
+    ("shares", &["audit", "db", "identity"]),
+    ("nodes", &["audit", "db", "tokens"]),
+    ("sessions", &["accounts", "audit", "db", "identity"]),
+    ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
+    ("uploads", &["audit", "db", "identity", "shares"]),
+    ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "tokens"]),
+    ("links", &["audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("restored", &["audit", "db", "revocations", "tokens"]),
+    ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored"]),
+    ("instance", &["audit", "db", "revocations", "tokens"]),
+    (
+        "services",
+        &[
+            "accounts",
+            "audit",
+            "db",
+            "identity",
+            "instance",
+            "links",
+            "mail",
+            "membership",
+            "nodes",
+            "restored",
+            "revocations",
+            "shares",
+            "tokens",
+        ],
+    ),
+    ("time_reset", &["audit", "db", "restored", "services"]),
+    ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership"]),
+    (
+        "http",
+        &[
+            "accounts",
+            "db",
+            "deliveries",
+            "forms",
+            "identity",
+            "links",
+            "mail",
+            "membership",
+            "nodes",
+            "restored",
+            "services",
+            "sessions",
+            "shares",
+            "throttle",
+            "tokens",
+            "uploads",
+        ],
+    ),
+    (
+        "http/account",
+        &["accounts", "audit", "http", "identity", "mail", "membership", "sessions", "throttle"],
+    ),
+    (
+        "http/admin",
+        &[
+            "accounts",
+            "audit",
+            "deliveries",
+            "forms",
+            "http",
+            "identity",
+            "mail",
+            "membership",
+            "sessions",
+            "throttle",
+        ],
+    ),
+    ("http/files", &["audit", "forms", "http", "identity", "revocations", "shares", "tokens", "uploads"]),
+    (
+        "http/links",
+        &[
+            "audit",
+            "db",
+            "deliveries",
+            "http",
+            "identity",
+            "links",
+            "mail",
+            "membership",
+            "revocations",
+            "shares",
+            "throttle",
+            "tokens",
+        ],
+    ),
+    ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links"]),
+    (
+        "mod.rs",
+        &[
+            "accounts",
+            "composer",
+            "db",
+            "deliveries",
+            "forms",
+            "http",
+            "http/mod.rs",
+            "instance",
+            "links",
+            "mail",
+            "membership",
+            "nodes",
+            "restored",
+            "services",
+            "sessions",
+            "shares",
+            "throttle",
+            "uploads",
+        ],
+    ),
+];
+
+/// The wings of `http`.
+const WINGS: [&str; 4] = ["account", "admin", "files", "links"];
+
+/// What lies where in `src/web/`, by the names of its modules below `web`.
+struct Room(String);
+
+impl Room {
+    /// The room of the module `path`, which may be longer than the module's: an item's.
+    fn of(path: &[String]) -> Room {
+        let name = |at: usize| path.get(at).map_or("", String::as_str);
+        Room(match (name(0), name(1)) {
+            ("", _) => "mod.rs".to_owned(),
+            ("http", "" | "routes" | "samples") => "http/mod.rs".to_owned(),
+            ("http", wing) if WINGS.contains(&wing) => format!("http/{wing}"),
+            (room, _) if room.starts_with(|first: char| first.is_lowercase()) => room.to_owned(),
+            _ => "mod.rs".to_owned(),
+        })
+    }
+}
+
+/// The modules that a file is in, below `web`; none for a file elsewhere.
+fn module_of(source: &Source) -> Option<Vec<String>> {
+    let path = source.path.strip_prefix("src/web/")?.strip_suffix(".rs")?;
+    let mut names: Vec<String> = path.split('/').map(str::to_owned).collect();
+    names.pop_if(|last| last == "mod");
+    Some(names)
+}
+
+/// The code without its tests.
+fn shipped(source: &Source) -> &str {
+    source.code.split("#[cfg(test)]\nmod tests").next().unwrap()
+}
+
+/// All paths of the code that lead into `web`, as names below it.
+fn paths_within(source: &Source, module: &[String]) -> Vec<Vec<String>> {
+    let code = shipped(source);
+    let mut found = Vec::new();
+    for (start, root) in [("crate::web", Some(Vec::new())), ("super", None), ("self", None)] {
+        for (at, _) in code.match_indices(start) {
+            let (before, mut rest) = (&code[..at], &code[at + start.len()..]);
+            if before.ends_with(|c: char| c.is_alphanumeric() || "_:".contains(c)) {
+                continue;
+            }
+            let mut base = match (&root, start) {
+                (Some(root), _) => root.clone(),
+                (None, "self") => module.to_vec(),
+                (None, _) => module[..module.len().saturating_sub(1)].to_vec(),
+            };
+            while let Some(further) = rest.strip_prefix("::super") {
+                base.pop();
+                rest = further;
+            }
+            // `self` as a receiver, or `pub(super)`: no path.
+            let Some(rest) = rest.strip_prefix("::") else { continue };
+            for tail in tails(rest) {
+                found.push([base.clone(), tail].concat());
+            }
+        }
+    }
+    found
+}
+
+/// `a::b`, or each of `{a::B, c::{D, E}}`, as names.
+fn tails(text: &str) -> Vec<Vec<String>> {
+    let text = text.trim_start();
+    let Some(group) = text.strip_prefix('{') else {
+        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        let further = rest.strip_prefix("::").map_or_else(Vec::new, tails);
+        if name.is_empty() {
+            return vec![Vec::new()];
+        }
+        if further.is_empty() {
+            return vec![vec![name.to_owned()]];
+        }
+        return further.into_iter().map(|tail| [vec![name.to_owned()], tail].concat()).collect();
+    };
+    let (mut depth, mut start, mut all) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                all.extend(tails(&group[start..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                all.extend(tails(&group[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Each arrow between rooms, and a file that has it.
+fn arrows() -> BTreeMap<(String, String), String> {
+    let mut arrows = BTreeMap::new();
+    for source in sources() {
+        let Some(module) = module_of(&source) else { continue };
+        let Room(from) = Room::of(&module);
+        for path in paths_within(&source, &module) {
+            let Room(to) = Room::of(&path);
+            if to != from {
+                arrows.entry((from.clone(), to)).or_insert_with(|| source.path.clone());
+            }
+        }
+    }
+    arrows
+}
+
+#[test]
+fn a_room_imports_what_the_table_says_and_nothing_else() {
+    let table: BTreeMap<&str, BTreeSet<&str>> =
+        TABLE.iter().map(|(room, imports)| (*room, imports.iter().copied().collect())).collect();
+    assert_eq!(table.len(), TABLE.len(), "a room twice");
+    let arrows = arrows();
+    for ((from, to), path) in &arrows {
+        let row = table.get(from.as_str()).unwrap_or_else(|| panic!("{path}: `{from}` has no row"));
+        assert!(table.contains_key(to.as_str()), "{path}: `{to}` has no row");
+        assert!(
+            row.contains(to.as_str()),
+            "{path} imports `{to}`; the table does not allow that to `{from}`"
+        );
+    }
+    for (from, row) in &table {
+        for to in row {
+            let arrow = ((*from).to_owned(), (*to).to_owned());
+            assert!(
+                arrows.contains_key(&arrow),
+                "`{from}` no longer imports `{to}`: take it out of the table"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_folder_has_a_row() {
+    let rooms: BTreeSet<&str> = TABLE.iter().map(|(room, _)| *room).collect();
+    for source in sources() {
+        let Some(module) = module_of(&source) else { continue };
+        let Room(room) = Room::of(&module);
+        assert!(rooms.contains(room.as_str()), "{}: `{room}` has no row", source.path);
+    }
+}
+
+#[test]
+fn rooms_form_no_ring() {
+    let mut settled: BTreeSet<&str> = BTreeSet::new();
+    while settled.len() < TABLE.len() {
+        let next = TABLE.iter().find(|(room, imports)| {
+            !settled.contains(room) && imports.iter().all(|import| settled.contains(import))
+        });
+        settled.insert(next.expect("a ring of rooms in the table").0);
+    }
+}
+
+#[test]
+fn the_wings_of_http_do_not_know_each_other() {
+    for (room, imports) in TABLE {
+        if room.starts_with("http/") && room != "http/mod.rs" {
+            assert!(imports.iter().all(|import| !import.starts_with("http/")), "`{room}`");
+        }
+    }
+}
+
+#[test]
+fn http_and_pages_live_under_http_and_sql_lives_elsewhere() {
+    for source in sources() {
+        let Some(module) = module_of(&source) else { continue };
+        let is_http = module.first().is_none_or(|room| room == "http");
+        let source = Source { code: shipped(&source).to_owned(), ..source };
+        for word in ["actix_web", "HttpRequest", "HttpResponse", "StatusCode"] {
+            assert!(is_http || !source.names(word), "{} names `{word}`", source.path);
+        }
+        let is_mail = module.first().is_some_and(|room| room == "mail");
+        assert!(is_http || is_mail || !source.names("askama"), "{} has a template", source.path);
+        assert!(!is_http || !source.names("sqlx"), "{} speaks SQL", source.path);
+    }
+}
+
+#[test]
+fn paths_are_seen_in_every_form() {
+    let code = "use crate::web::{db::{Database, columns::to_column}, audit};\nuse super::super::mail::Kind;\n\
+                use self::inner::Thing;\nfn f(&self) { super::helper(self.x, crate::web::App::new) }";
+    let source = Source { path: "src/web/http/files/edit.rs".to_owned(), code: code.to_owned() };
+    let module = module_of(&source).unwrap();
+    let seen: BTreeSet<String> = paths_within(&source, &module).iter().map(|path| path.join("::")).collect();
+    let wanted = [
+        "db::Database",
+        "db::columns::to_column",
+        "audit",
+        "http::mail::Kind",
+        "http::files::edit::inner::Thing",
+        "http::files::helper",
+        "App::new",
+    ];
+    assert_eq!(seen, wanted.map(str::to_owned).into());
+    let rooms: BTreeSet<String> =
+        paths_within(&source, &module).iter().map(|path| Room::of(path).0).collect();
+    assert_eq!(rooms, ["audit", "db", "http", "http/files", "mod.rs"].map(str::to_owned).into());
+}
