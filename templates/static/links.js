@@ -47,7 +47,7 @@
         await navigator.clipboard.writeText(button.dataset.copy);
         button.textContent = "Copied";
       } catch {
-        button.textContent = "Copying is not allowed here";
+        button.textContent = "Copying isn’t allowed here";
       }
       setTimeout(() => { button.textContent = label; }, 3000);
     });

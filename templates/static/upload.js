@@ -91,7 +91,7 @@
         clearTimeout(stalled);
         stalled = setTimeout(() => request.abort(), STALLED_MS);
       };
-      const broken = () => reject(new Trouble("The connection is broken.", { passing: true, broken: true }));
+      const broken = () => reject(new Trouble("The connection was lost.", { passing: true, broken: true }));
       request.upload.onprogress = (event) => {
         alive();
         progress(event.loaded);
@@ -123,9 +123,9 @@
     }
     const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
     // What an earlier request had sent was still arriving.
-    if (problem.type === "wrong-offset") return new Trouble("The server is still busy with it.", { passing: true });
+    if (problem.type === "wrong-offset") return new Trouble("The server is still processing the last part.", { passing: true });
     const passing = [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
-    return new Trouble(problem.detail || `The server refused it (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
+    return new Trouble(problem.detail || `The server refused the upload (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
   }
 
   /** The folder's page as it is now. */
@@ -208,7 +208,7 @@
           const wait = trouble.wait || WAITS[fruitless - 1];
           if (!trouble.passing || !wait) {
             this.become("failed", trouble.message);
-            say(`${shown(this.place)} is not uploaded: ${trouble.message}`);
+            say(`${shown(this.place)} was not uploaded: ${trouble.message}`);
             return;
           }
           await this.rest(wait, trouble.message, turn);
@@ -317,7 +317,7 @@
     finish() {
       memory.forget(this);
       this.become("done");
-      say(`${shown(this.place)} is uploaded.`);
+      say(`${shown(this.place)} was uploaded.`);
       if (uploads.some((upload) => upload.moving)) showSoon();
     }
 
@@ -354,7 +354,7 @@
       const focused = this.row.contains(document.activeElement);
       this.row.remove();
       if (focused) (next?.querySelector("button:not([hidden])") ?? document.getElementById("content")).focus();
-      say(`The upload of ${shown(this.place)} is cancelled.`);
+      say(`The upload of ${shown(this.place)} was canceled.`);
       queue();
     }
 
@@ -380,7 +380,7 @@
     words() {
       const { state, size, sent, speed, note, got } = this;
       const done = `${bytes(sent)} of ${bytes(size)}`;
-      if (state === "waiting") return `${bytes(size)} · waiting for its turn`;
+      if (state === "waiting") return `${bytes(size)} · waiting`;
       if (state === "paused") return `${done} · paused`;
       if (state === "done") {
         const renamed = got && got !== this.place.split("/").at(-1);
@@ -388,10 +388,10 @@
       }
       if (state === "failed") return note;
       if (state === "unfinished") {
-        return `${sent ? `${done} uploaded` : `${bytes(size)} · hardly begun`}. Choose the same file again to resume.`;
+        return `${sent ? `${done} uploaded` : `${bytes(size)} · just started`}. Choose the same file again to resume.`;
       }
       if (note) return `${done} · ${note}`;
-      if (sent >= size) return `${bytes(size)} · being saved`;
+      if (sent >= size) return `${bytes(size)} · saving`;
       if (!speed) return done;
       return `${done} · ${bytes(speed)}/s · ${span((size - sent) / speed)} left`;
     }
@@ -575,7 +575,7 @@
       list.append(upload.row);
       upload.show();
       summarise();
-      say("Uploads that were not finished are listed. Choose or drop the same files again to continue.");
+      say("Unfinished uploads are listed. Choose or drop the same files again to continue.");
     }
   })();
 })();
