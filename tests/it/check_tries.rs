@@ -98,9 +98,9 @@ fn a_group_that_nobody_is_in_is_told_with_those_that_there_are() {
     let (lines, code) = place.check();
     assert_eq!(code, 1, "{lines}");
     for part in [
-        "`everybody`, in which nobody is; did you mean `everyone`?",
+        "`everybody`, but nobody is in it; did you mean `everyone`?",
         "did you mean `staff`?",
-        "bob@example.org, who has no account",
+        "bob@example.org, but there is no such account",
     ] {
         assert!(lines.contains(part), "{part}: {lines}");
     }

@@ -132,9 +132,9 @@ fn what_is_no_whole_backup_of_ours_is_refused_and_nothing_is_touched() {
     serving.add("ada@example.org");
     serving.said(&["backup", "good"]);
     assert!(serving.refused(&["backup", "good"]).contains("is not empty"));
-    assert!(serving.refused(&["backup", "share/inside"]).contains("lies in the share"));
+    assert!(serving.refused(&["backup", "share/inside"]).contains("is in the share"));
     assert!(!serving.path("share/inside").exists());
-    assert!(serving.refused(&["restore", "nowhere"]).contains("is no backup"));
+    assert!(serving.refused(&["restore", "nowhere"]).contains("is not a backup"));
 
     let before = fs::read(serving.path("data/web/oncelink.sqlite")).unwrap();
     let (good, bad) = (serving.path("good"), serving.path("bad"));

@@ -160,5 +160,5 @@ async fn a_file_that_the_service_may_not_read_is_told_as_such_and_named_in_the_l
     words.extend([PROGRAM, "check"]);
     let checked = Command::new(words[0]).args(&words[1..]).current_dir(site.dir.path()).output().unwrap();
     let said = String::from_utf8(checked.stdout).unwrap();
-    assert!(said.contains("this user may not read /open/secret.txt"), "{said}");
+    assert!(said.contains("this user cannot read /open/secret.txt"), "{said}");
 }
