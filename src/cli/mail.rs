@@ -92,7 +92,8 @@ async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -
     if tried == 0 && !all {
         return Err(CliError::NoMail { id: id.unwrap_or_default().to_owned() });
     }
-    remark(&format!("the running web app will retry {tried}"));
+    let mails = crate::human::counted(u64::from(tried), "email");
+    remark(&format!("the running web app will retry {mails}"));
     Ok(())
 }
 

@@ -114,7 +114,7 @@ fn a_mistake_in_the_command_names_the_argument_and_the_remedy_and_ends_with_2() 
     for (line, argument, remedy) in [
         ("frobnicate", "frobnicate", "--help"),
         ("--confg x", "--confg", "--config"),
-        ("token mint books/x.pdf", "<FILE>", "starts with a slash"),
+        ("token mint books/x.pdf", "<FILE>", "must start with a slash"),
         ("token mint /books/../x", "<FILE>", "`..`"),
         ("token mint /books", "FILE", "/share/path"),
         ("token mint /books/x --lifetime 5", "--lifetime", "`30s`"),
