@@ -116,8 +116,8 @@ pub fn exact_time(at: Timestamp) -> String {
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
-/// When something expires, for an email that is sent now: `in 7 days, on Friday 5 December, 18:00 UTC`; later on
-/// the same day `in 30 minutes, at 18:30 UTC`; with the year if it is another one.
+/// When something expires, for an email that is sent now: `in 7 days, on Friday 5 December, 18:00 UTC`; later
+/// on the same day `in 30 minutes, at 18:30 UTC`; with the year if it is another one.
 pub fn end(now: Timestamp, at: Timestamp) -> String {
     const HALF_A_DAY: u64 = 12 * HOUR;
     let (seconds, today) = (at.since(now).as_secs(), moment(now).map(OffsetDateTime::date));
@@ -151,9 +151,9 @@ fn moment(at: Timestamp) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(i64::try_from(at.secs()).ok()?).ok()
 }
 
-/// A name that is safe to show on a page. Characters that can disguise a name are shown as `�`: line breaks and
-/// other control characters, and those that reverse the direction of text, which turn `exe.png` into `gnp.exe`.
-/// Letters of any script stay as they are.
+/// A name that is safe to show on a page. Characters that can disguise a name are shown as `�`: line breaks
+/// and other control characters, and those that reverse the direction of text, which turn `exe.png` into
+/// `gnp.exe`. Letters of any script stay as they are.
 pub fn name(name: &str) -> Cow<'_, str> {
     if !name.contains(hides) {
         return Cow::Borrowed(name);
@@ -165,8 +165,8 @@ fn hides(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns whether a character is invisible: format characters, those that change the direction of text, fillers
-/// and variation selectors.
+/// Returns whether a character is invisible: format characters, those that change the direction of text,
+/// fillers and variation selectors.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

@@ -81,8 +81,8 @@ impl<'de> Deserialize<'de> for Jti {
 /// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim.
 /// Compared byte by byte, without normalization, because file systems normalize differently.
 ///
-/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_ours`] component, and no NUL. Each
-/// component has at most 255 bytes, the whole path at most 4,096.
+/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_ours`] component, and no NUL.
+/// Each component has at most 255 bytes, the whole path at most 4,096.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(Box<str>);
 
@@ -195,8 +195,8 @@ impl fmt::Display for FilePath {
     }
 }
 
-/// Escaped, so that a name with line breaks can't forge a log line; without quotes, because a JSON log line adds
-/// them anyway.
+/// Escaped, so that a name with line breaks can't forge a log line; without quotes, because a JSON log line
+/// adds them anyway.
 impl fmt::Debug for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.escape_debug())

@@ -1,4 +1,5 @@
-//! The `oncelink` command: parses the arguments, runs the command, prints an error once, returns an exit code.
+//! The `oncelink` command: parses the arguments, runs the command, prints an error once, returns an exit
+//! code.
 
 use std::process::ExitCode;
 

@@ -12,8 +12,8 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::standing::Standing;
 
-/// The header in which a download service proves that it has its node key when a signed command asks whether it is
-/// ready: [`crate::secret::Digest::prove`] of the key for the command's jti.
+/// The header in which a download service proves that it has its node key when a signed command asks whether
+/// it is ready: [`crate::secret::Digest::prove`] of the key for the command's jti.
 pub const PROOF_HEADER: &str = "oncelink-node-proof";
 
 /// How far a delivery has come.
@@ -26,7 +26,8 @@ pub enum DeliveryState {
     Broken,
     /// The peer acknowledged the last byte.
     Complete,
-    /// The file is incomplete, and the lease has ended or the token was revoked, so no more bytes will be sent.
+    /// The file is incomplete, and the lease has ended or the token was revoked, so no more bytes will be
+    /// sent.
     Over,
 }
 

@@ -1,9 +1,9 @@
-//! The standing of a store or database: how far it has come. A restore from a backup is noticed because the store
-//! is then behind what others remember of it.
+//! The standing of a store or database: how far it has come. A restore from a backup is noticed because the
+//! store is then behind what others remember of it.
 //!
 //! Only standings of the same store are compared. A missing store was not restored; one that is older than
-//! remembered was. A restored store continues until it is ahead of what is remembered, so each opening begins a
-//! *branch* with a random name: a remembered standing must belong to one of the store's branches.
+//! remembered was. A restored store continues until it is ahead of what is remembered, so each opening begins
+//! a *branch* with a random name: a remembered standing must belong to one of the store's branches.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -12,7 +12,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of stores remembered in one file; those not heard of for the longest time are dropped first.
+/// Maximum number of stores remembered in one file; those not heard of for the longest time are dropped
+/// first.
 const REMEMBERED: usize = 16;
 
 /// How far a store has come.
@@ -46,8 +47,8 @@ impl Standing {
         self.id == other.id && (self.epoch, self.position) < (other.epoch, other.position)
     }
 
-    /// Returns whether this store, with these branches in order, was restored to a state before `remembered`, or
-    /// to another history.
+    /// Returns whether this store, with these branches in order, was restored to a state before `remembered`,
+    /// or to another history.
     pub fn was_put_back(&self, branches: &[Branch], remembered: &Standing) -> bool {
         if self.id != remembered.id {
             return false;

@@ -99,9 +99,9 @@ where
     }
 }
 
-/// A future that is dropped within the runtime in which it was created, even if it is dropped because the runtime's
-/// thread ends. A database connection, for example, is returned to its pool by a task, and panics if no task
-/// can be spawned.
+/// A future that is dropped within the runtime in which it was created, even if it is dropped because the
+/// runtime's thread ends. A database connection, for example, is returned to its pool by a task, and panics
+/// if no task can be spawned.
 pub(crate) struct Within<F> {
     future: Option<Pin<Box<F>>>,
     runtime: Option<Handle>,

@@ -44,8 +44,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// dropped, so that downloads aren't delayed.
 const BUFFERED_LINES: usize = 16_384;
 
-/// The HTTP library logs an error for each invalid request, which anyone can send, although nobody has to act on it.
-/// To see these errors, name `actix_http` in the level.
+/// The HTTP library logs an error for each invalid request, which anyone can send, although nobody has to act
+/// on it. To see these errors, name `actix_http` in the level.
 const STRANGERS: &str = "actix_http";
 const NO_STRANGERS: &str = "actix_http::h1::dispatcher=off";
 
@@ -64,8 +64,8 @@ pub fn start(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
     Ok(guard)
 }
 
-/// Logs every panic as an error, in addition to the default output. Nobody else would report a panic in a task
-/// that nobody waits for.
+/// Logs every panic as an error, in addition to the default output. Nobody else would report a panic in a
+/// task that nobody waits for.
 fn tell_of_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

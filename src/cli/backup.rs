@@ -62,9 +62,7 @@ pub enum BackupError {
         source: io::Error,
     },
     /// The database can't be copied.
-    #[error(
-        "cannot copy the account database (is the disk full?); the unfinished backup is removed"
-    )]
+    #[error("cannot copy the account database (is the disk full?); the unfinished backup is removed")]
     Database(#[source] sqlx::Error),
 }
 
@@ -170,8 +168,9 @@ impl Backup<'_> {
         let default = Path::new(crate::config::DEFAULT_FILE);
         match config.or_else(|| default.exists().then_some(default)) {
             Some(config) => self.copy(config, Path::new(crate::config::DEFAULT_FILE))?,
-            None => left_out
-                .push("settings: there is no settings file; save your environment variables yourself".to_owned()),
+            None => left_out.push(
+                "settings: there is no settings file; save your environment variables yourself".to_owned(),
+            ),
         }
         let manifest = Manifest {
             format: FORMAT,

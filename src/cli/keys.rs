@@ -46,8 +46,7 @@ fn list(settings: &Settings, json: bool) -> Result<(), CliError> {
 }
 
 fn line(key: &ListedKey) -> String {
-    let state =
-        key.retired_until.map_or_else(|| "active".to_owned(), |until| format!("valid until {until}"));
+    let state = key.retired_until.map_or_else(|| "active".to_owned(), |until| format!("valid until {until}"));
     format!("{}  {}  created {}  {state}", key.kid, key.algorithm, key.made_at)
 }
 
@@ -73,8 +72,8 @@ fn remark_on_files(settings: &Settings) {
     }
 }
 
-/// Records the signing key in the database, so that a web app with other keys is noticed. The web app does this
-/// itself when it runs or starts; this matters if keys change several times in between.
+/// Records the signing key in the database, so that a web app with other keys is noticed. The web app does
+/// this itself when it runs or starts; this matters if keys change several times in between.
 async fn note_signer(settings: &Settings, kid: &str) {
     let is_there = settings.web.database.is_postgres() || settings.database_file().exists();
     if !is_there {
@@ -97,7 +96,9 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
     let desk = Administration::open(settings, clock).await?;
     desk.end_key(kid, now).await?;
     print(&format!("{active}\n"))?;
-    remark("new tokens are signed with this key; every download service refuses the removed one within a minute");
+    remark(
+        "new tokens are signed with this key; every download service refuses the removed one within a minute",
+    );
     remark_on_files(settings);
     let revocations = &desk.issued.revocations;
     revocations.tell_over_http(&desk.issuer).map_err(RevokeError::from)?;

@@ -1,6 +1,6 @@
-//! `oncelink clock reset`: starts over with the clock's current time after it was ahead for a while. Everything
-//! issued before is refused from then on, so nothing works twice. The signing keys are replaced, so that tokens
-//! signed with a future date don't become valid when that date comes.
+//! `oncelink clock reset`: starts over with the clock's current time after it was ahead for a while.
+//! Everything issued before is refused from then on, so nothing works twice. The signing keys are replaced,
+//! so that tokens signed with a future date don't become valid when that date comes.
 
 use std::path::Path;
 

@@ -93,8 +93,8 @@ pub(super) fn run(settings: &Settings, backup: &Path, force: bool, now: Timestam
     Ok(())
 }
 
-/// Returns the new owner of the restored files, if this user may change owners. Refuses a backup whose owner is
-/// neither this user nor the owner of the data.
+/// Returns the new owner of the restored files, if this user may change owners. Refuses a backup whose owner
+/// is neither this user nor the owner of the data.
 fn whose(backup: &Path, data_dir: &Path) -> Result<Option<(u32, u32)>, RestoreError> {
     let failed = |path: &Path, source| RestoreError::Io { action: "access", path: path.to_owned(), source };
     let found = fs::metadata(backup).map_err(|source| failed(backup, source))?;

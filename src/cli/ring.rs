@@ -55,8 +55,8 @@ async fn fetch(address: &str) -> Result<String, PublicKeysError> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Returns a client for the other service. It uses no proxy and follows no redirect, which could see a token or
-/// give us wrong keys.
+/// Returns a client for the other service. It uses no proxy and follows no redirect, which could see a token
+/// or give us wrong keys.
 pub(super) fn client(address: &str) -> Result<reqwest::Client, reqwest::Error> {
     let client =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);

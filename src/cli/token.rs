@@ -93,7 +93,8 @@ fn check_order(settings: &Settings, mint: &TokenMint) -> Result<(), CliError> {
     let usual = usual_audience(settings);
     let audience = mint.audience.as_deref().unwrap_or(&usual);
     if !audience.starts_with("http://") && !audience.starts_with("https://") || audience.ends_with('/') {
-        let problem = format!("`{}` is not a valid public address of a download service", audience.escape_debug());
+        let problem =
+            format!("`{}` is not a valid public address of a download service", audience.escape_debug());
         return usage(
             "--audience",
             problem,

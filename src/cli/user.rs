@@ -1,5 +1,5 @@
-//! `oncelink user …`: manages accounts. Works while the web app runs, because both use the database, and the web
-//! app notices changes within a second.
+//! `oncelink user …`: manages accounts. Works while the web app runs, because both use the database, and the
+//! web app notices changes within a second.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -42,9 +42,9 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     // All arguments are checked before anything is opened or created.
     let email = email_of(&user.email)?;
     let name = match &user.name {
-        Some(name) => {
-            name.parse().map_err(|wrong: InvalidName| usage("--name", &wrong, "choose another name, or omit it"))?
-        }
+        Some(name) => name
+            .parse()
+            .map_err(|wrong: InvalidName| usage("--name", &wrong, "choose another name, or omit it"))?,
         None => PersonName::from_email(&email),
     };
     let groups = user
@@ -63,8 +63,11 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     let known = Rights::new(&settings.shares);
     for group in groups.iter().map(GroupName::as_str).filter(|group| !known.groups().contains(group)) {
         let known = known.groups().into_iter().collect::<Vec<_>>().join(", ");
-        let there =
-            if known.is_empty() { "no share names a group".to_owned() } else { format!("known groups: {known}") };
+        let there = if known.is_empty() {
+            "no share names a group".to_owned()
+        } else {
+            format!("known groups: {known}")
+        };
         remark(&format!("warning: no share names the group `{group}`, so it gives no access; {there}"));
     }
     let new = NewAccount { email, name, admin: user.admin, groups, password };

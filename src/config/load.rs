@@ -111,8 +111,10 @@ impl Draft {
         let near =
             self.keys.nearest(key, |known| (known.section.as_deref() == section).then(|| known.name.clone()));
         let meant = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-        let remedy =
-            format!("{meant}remove it or correct its name; the keys {place} are {}", self.keys.names_in(section));
+        let remedy = format!(
+            "{meant}remove it or correct its name; the keys {place} are {}",
+            self.keys.names_in(section)
+        );
         self.wrong(&full_name, "there is no such setting".to_owned(), remedy)
     }
 

@@ -342,7 +342,8 @@ pub enum MailTls {
 }
 
 impl MailSettings {
-    /// Returns the mode for a server: from its address, otherwise from the setting, otherwise by its location.
+    /// Returns the mode for a server: from its address, otherwise from the setting, otherwise by its
+    /// location.
     pub fn tls_for(&self, url: &reqwest::Url) -> MailTls {
         let in_address = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| match &*value {
             "opportunistic" => MailTls::Opportunistic,

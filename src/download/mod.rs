@@ -2,7 +2,8 @@
 //! used, durably, and streams the file. It knows no account, no session and no private key.
 //!
 //! `handlers` reads a request, `redeem` applies the rule, `very_file` holds the file against what was
-//! redeemed, the `ledger` and the `reservation` in the store bound what leaves, `body` sends it; `problem` is the edge where refusals become HTTP.
+//! redeemed, the `ledger` and the `reservation` in the store bound what leaves, `body` sends it; `problem` is
+//! the edge where refusals become HTTP.
 
 mod body;
 mod browser;

@@ -82,7 +82,7 @@ fn a_disk_is_unmounted_and_mounted_again_while_the_service_runs() {
     assert_eq!(shares.file(&file()).unwrap().version().len, 11);
     run("umount", &[at]);
     assert!(is_away(&shares));
-    assert!(shares.why_unavailable("nas").unwrap().contains("not mounted"));
+    assert!(shares.why_unavailable("nas").unwrap().contains("no longer mounted"));
     assert!(shares.make_folder(&"/nas/new".parse().unwrap()).is_err());
     assert!(!path.join("new").exists(), "nothing is put below the disk");
     run("mount", &["-t", "tmpfs", "oncelink-test", at]);

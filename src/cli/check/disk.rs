@@ -98,7 +98,11 @@ fn look_at_space(path: &Path, findings: &mut Findings) {
 
 pub(super) fn look_at_shares(settings: &Settings, findings: &mut Findings) {
     if settings.shares.is_empty() {
-        findings.warning("share", "no share is configured, so there is nothing to download", "add a `[[share]]`");
+        findings.warning(
+            "share",
+            "no share is configured, so there is nothing to download",
+            "add a `[[share]]`",
+        );
     }
     for share in &settings.shares {
         look_at_share(share, &settings.data_dir, findings);

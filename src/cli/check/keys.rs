@@ -71,7 +71,11 @@ fn look_at_node_key(settings: &Settings, may_enter: bool, signs_here: bool, find
     // Where the web app runs, or nothing has run yet, the next start creates it.
     if may_enter && !signs_here && settings.download_dir().join("receipts.sqlite").exists() {
         let text = format!("{shown} does not exist, so link owners don't see what was downloaded");
-        findings.warning(subject, &text, "copy the web app's node key there, and make it readable by this user only");
+        findings.warning(
+            subject,
+            &text,
+            "copy the web app's node key there, and make it readable by this user only",
+        );
     }
 }
 

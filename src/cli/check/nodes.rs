@@ -98,7 +98,10 @@ async fn look_at_answers(settings: &Settings, desk: &Administration, findings: &
         let subject = format!("node `{}`", node.name);
         let at = &node.inner_url;
         match answer {
-            Ok(()) => findings.ok(&subject, &format!("it answers at {at}, has our public keys and presents the right node key")),
+            Ok(()) => findings.ok(
+                &subject,
+                &format!("it answers at {at}, has our public keys and presents the right node key"),
+            ),
             // If no service is running at all, this isn't a problem.
             Err(Trouble::Unreachable(_)) if !web_runs && is_local(at) => {
                 findings.ok(
@@ -149,8 +152,9 @@ async fn look_at_silence(settings: &Settings, desk: &Administration, findings: &
     for node in nodes.into_iter().filter(|node| web_runs && node.removed_at.is_none()) {
         if now.since(node.seen_at) > SILENT {
             let (name, since) = (&node.name, node.seen_at);
-            let text =
-                format!("{name} has not reported since {since}, so downloads reserved there are not released");
+            let text = format!(
+                "{name} has not reported since {since}, so downloads reserved there are not released"
+            );
             let remedy = format!("start it, or run `oncelink nodes remove '{name}'` if it is gone");
             findings.warning("nodes", &text, &remedy);
         }

@@ -65,8 +65,7 @@ fn look_at_fence(fence: Timestamp, wall: Timestamp, findings: &mut Findings) {
             "no action is needed, except for issuing new links; check the disk",
         );
     } else {
-        findings
-            .ok("used tokens", &format!("the store opens and knows all tokens issued since {fence}"));
+        findings.ok("used tokens", &format!("the store opens and knows all tokens issued since {fence}"));
     }
 }
 
