@@ -1,8 +1,8 @@
-//! The ledger: which bytes of a redeemed file have left, in memory, on the node that sends them.
+//! The ledger: which bytes of a redeemed file were sent, in memory, on the node that sends them.
 //!
-//! It decides who may have which bytes once a jti is redeemed (the rule "once, and only once, and
-//! never lost"), and it bounds what leaves: every portion is entered here *before* it is read and
-//! sent. It knows nothing of HTTP or of the disk, and asks nobody the time.
+//! It decides who may get which bytes after a jti is redeemed (the rule "once, only once, and never lost"),
+//! and it limits what is sent: every portion is recorded here *before* it is read and sent. It knows nothing
+//! about HTTP or the disk, and never reads the time.
 
 mod bound;
 mod delivery;

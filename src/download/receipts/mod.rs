@@ -1,9 +1,9 @@
-//! Receipts: what became of the tokens that were taken through links, told to the web app.
+//! Receipts: reports the outcome of links' tokens to the web app.
 //!
-//! Before the first byte of such a token leaves, the intention to redeem it is durable in the
-//! [`outbox`]; so whatever happens then, a delivery that may have begun is told of, and the watermark
-//! `told_until` never passes one that is not told. How far a delivery has come is read from the ledger
-//! by a ticker, never reported by the portions themselves. Tokens of no link cost nothing here.
+//! Before the first byte of such a token is sent, the intention to redeem it is durable in the [`outbox`]. So
+//! whatever happens, a delivery that may have begun is reported, and the watermark `told_until` never passes
+//! an unreported one. A ticker reads the progress of deliveries from the ledger; portions don't report
+//! anything. Tokens without a link cost nothing here.
 
 mod book;
 mod outbox;

@@ -1,4 +1,4 @@
-//! The one writer of the outbox: carries out in one commit whatever came while the last one ran.
+//! The single writer of the outbox: executes all commands that arrived during the last commit in one commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use crate::download::receipts::outbox::rows::{CHANGE, to_column, upsert};
 use crate::download::receipts::outbox::{Kept, OutboxError};
 use crate::id::Jti;
 
-/// Commands in one commit, at most.
+/// Maximum number of commands in one commit.
 const GROUP: usize = 512;
 
-/// What the writer is asked to do, and whom it tells of the outcome.
+/// A command for the writer, and where to send the result.
 pub(super) enum Command {
     Intend(Box<Kept>, oneshot::Sender<Result<bool, OutboxError>>),
     Keep {
@@ -26,7 +26,7 @@ pub(super) enum Command {
     Told(Vec<(Jti, u64)>, oneshot::Sender<Result<(), OutboxError>>),
     Forget(Timestamp, oneshot::Sender<Result<(), OutboxError>>),
     Close(oneshot::Sender<Result<(), OutboxError>>),
-    /// What no command does.
+    /// A no-op.
     #[cfg(test)]
     Panic,
 }
