@@ -179,10 +179,10 @@ fn the_program_alone_in_an_empty_folder_makes_what_it_needs() {
     process.wait_until_ready();
     assert!(dir.path().join("storage/books").is_dir());
     let read = || fs::read_to_string(&log).unwrap();
-    crate::support::process::wait_for("the addresses", || read().contains("it works once:"));
+    crate::support::process::wait_for("the addresses", || read().contains("which works once:"));
     let said = read();
     assert!(
-        said.contains("Make the first one with this link") && !said.contains("starting 2 workers"),
+        said.contains("Create the first one with this link") && !said.contains("starting 2 workers"),
         "{said}"
     );
     process.kill();

@@ -238,7 +238,7 @@ fn a_data_directory_that_others_may_change_is_not_served_from() {
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(data.join("web"), fs::Permissions::from_mode(0o755)).unwrap();
     let node = serving.start();
-    assert!(serving.log().contains("others may look into the data directory"), "{}", serving.log());
+    assert!(serving.log().contains("other users can read the data directory"), "{}", serving.log());
     signal(node.id(), rustix::process::Signal::KILL);
     for (path, mode) in [
         ("web", 0o700),
