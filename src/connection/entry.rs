@@ -89,7 +89,7 @@ impl Entry {
 
 #[cfg(test)]
 impl Entry {
-    /// The same connection, if it had been made at another moment.
+    /// Returns the same connection as if it had been opened at another time.
     pub(super) fn begun(began: Instant, entry: &Entry) -> Entry {
         let mut aged = Entry::new(entry.id, entry.listener, entry.near, entry.wide);
         aged.began = began;

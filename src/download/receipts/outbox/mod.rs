@@ -230,7 +230,7 @@ impl Outbox {
         self.commands.send(Command::Panic).await.unwrap();
     }
 
-    /// Nothing leaves any more, and all is put down.
+    /// Records that nothing more is sent and everything is recorded.
     pub(super) async fn close(&self) -> Result<(), OutboxError> {
         self.ask(Command::Close).await
     }
@@ -250,19 +250,19 @@ impl Outbox {
         answer.await.map_err(|_| OutboxError::Closed)?
     }
 
-    /// The delivery of a jti, if it is here.
+    /// Returns the delivery of a jti, if it is here.
     pub(super) async fn find(&self, jti: Jti) -> Result<Option<Kept>, OutboxError> {
         let query = sqlx::query("SELECT * FROM receipts WHERE jti = $1").bind(jti.to_string());
         Ok(query.fetch_optional(&self.reader).await?.as_ref().map(from_row).transpose()?)
     }
 
-    /// All that may change yet.
+    /// Returns all deliveries that can still change.
     pub(super) async fn open_ones(&self) -> Result<Vec<Kept>, OutboxError> {
         let query = sqlx::query("SELECT * FROM receipts WHERE settled = 0 OR state IN ('running', 'broken')");
         Ok(query.fetch_all(&self.reader).await?.iter().map(from_row).collect::<Result<_, _>>()?)
     }
 
-    /// What is to be told next; the deliveries of which nothing was told come first.
+    /// Returns the next report; deliveries that weren't reported yet come first.
     pub(super) async fn batch(&self) -> Result<Batch, OutboxError> {
         let rows = sqlx::query(
             "SELECT * FROM receipts WHERE sequence > told AND settled = 1 \
@@ -273,7 +273,7 @@ impl Outbox {
         .await?;
         let receipts: Vec<Receipt> =
             rows.iter().map(|row| from_row(row).map(|kept| kept.receipt())).collect::<Result<_, _>>()?;
-        // One more than a batch holds: the first that is not among them is the oldest.
+        // One more than fits in a report: the first one left out is the oldest.
         let rows = sqlx::query(
             "SELECT jti, redeemed_at FROM receipts WHERE sequence > told AND told = 0 \
              ORDER BY redeemed_at LIMIT $1",
