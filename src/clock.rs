@@ -97,8 +97,8 @@ impl fmt::Display for WrongClock {
 
 impl WrongClock {
     /// How to fix it.
-    pub const REMEDY: &str = "set the clock right, by NTP if possible; if it is right now and was wrong before, \
-                              stop the services and run `oncelink clock reset`";
+    pub const REMEDY: &str = "correct the clock, preferably with NTP; if it is right now and was wrong before, \
+                                  stop the services and run `oncelink clock reset`";
 
     /// Returns an error if `wall` is so far behind `mark` that one of them must be wrong, given the tokens'
     /// leeway.

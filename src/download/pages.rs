@@ -176,8 +176,8 @@ impl Reason {
             ),
             Reason::UsedToken => (
                 "This link was already used",
-                "A link works once: somebody, perhaps you, has already downloaded the file with this one. \
-                 If you did, look among your browser's downloads.",
+                "A link works once, and someone has already downloaded the file with this one. \
+                 If it was you, check your browser's downloads.",
                 "To get a new one, click Download again in your files, or ask the person who sent you this link. If it wasn't you who used it, let them know.",
             ),
             Reason::RevokedToken => (
@@ -207,8 +207,8 @@ impl Reason {
             ),
             Reason::StoreUnavailable => (
                 "Downloads are paused for a moment",
-                "We can't make sure right now that this link is used only once, so we don't hand out the file. \
-                 The link is not used up.",
+                "We can't check right now whether this link was already used, so we can't send the file. \
+                 The link wasn't used up.",
                 "Wait a moment, then open the same link again.",
             ),
             Reason::TooManyRequests => (

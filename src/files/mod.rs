@@ -163,8 +163,8 @@ impl From<Errno> for FileError {
 pub enum ShareError {
     /// The kernel, or a sandbox around this process, can't confine a path.
     #[error(
-        "this system does not allow openat2(2), without which files cannot be served safely; use Linux 5.6 or \
-         newer, and let the container's or sandbox's seccomp profile allow the call"
+        "this system does not allow openat2(2), which is required for serving files safely; use Linux 5.6 or \
+         later, and allow the call in the seccomp profile of the container or sandbox"
     )]
     NoConfinement(#[source] io::Error),
 }

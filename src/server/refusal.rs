@@ -4,8 +4,8 @@
 use crate::connection::Refusal;
 
 /// The text for a person, which the browser shows unchanged.
-const HEAD_TOO_LARGE: &str = "The headers of this request are larger than 32 KiB. Most often that is \
-    because of cookies: delete the cookies of this site and try again.\n";
+const HEAD_TOO_LARGE: &str = "The headers of this request are larger than 32 KiB. This is usually \
+                              caused by cookies: delete the cookies of this site and try again.\n";
 const HEAD_TOO_SLOW: &str = "The request did not arrive in time. Try again.\n";
 /// The text if there is no free place.
 pub(super) const CROWDED: &str = "The service is very busy. Try again in a few seconds.\n";

@@ -78,7 +78,7 @@ fn a_clock_set_back_makes_nothing_good_again() {
     wait_for("the purge", || site.log().contains("purged used tokens"));
     site.assert_refused([&used, &unused], &["expired-token"]);
     site.assert_used([&of_then]);
-    assert!(site.log().contains("set the clock right"), "{}", site.log());
+    assert!(site.log().contains("correct the clock"), "{}", site.log());
 
     // Further back, and once more.
     node.kill();

@@ -344,8 +344,8 @@ impl UsedTokens for Engine {
         self.with_database("raise its fence", move |database, _| database.settle(Vec::new(), note)).await?;
         self.epoch.store(epoch, Ordering::Release);
         error!(
-            "the used-token store was put back from a backup: links issued before {fence} are refused, so that none \
-             works twice, and their owners need new ones"
+            "the used-token store was restored from a backup: links issued before {fence} are refused, so that none \
+             works twice; issue new links"
         );
         Ok(true)
     }

@@ -159,7 +159,7 @@ impl Site<'_> {
         error!(
             dir = %self.dir.display(),
             "the used-token store cannot be trusted ({}): links issued before {fence} are refused, so that none \
-             works twice, and their owners need new ones; damaged files are kept beside it with `.damaged-` in \
+             works twice; issue new links; damaged files are kept next to it with `.damaged-` in \
              their names; check the disk, and never restore this folder from a backup",
             doubts.join("; ")
         );

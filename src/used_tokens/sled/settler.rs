@@ -74,8 +74,8 @@ impl Settler {
                 let failure = if is_full(e.as_ref()) { Failure::Full } else { Failure::Unknown };
                 error!(
                     error = e.as_ref(),
-                    "the used-token store cannot move its journal into its database and stops serving: {}; no \
-                     record is lost, they are all in the journal",
+                    "the used-token store cannot move its journal to its database and stops serving; {}; no \
+                     record is lost, because all of them are in the journal",
                     failure.remedy()
                 );
                 self.queue.poison(failure);

@@ -137,8 +137,8 @@ impl SqlUsedTokens {
         self.refresh().await?;
         if behind {
             error!(
-                "the used-token store was put back from a backup: links issued before {} are refused, so that none \
-                 works twice, and their owners need new ones",
+                "the used-token store was restored from a backup: links issued before {} are refused, so that none \
+                 works twice; issue new links",
                 self.fence()
             );
         }
