@@ -69,7 +69,7 @@ async fn check_warns_where_mails_only_go_to_a_folder_though_the_address_is_publi
     assert!(checked(&web).await.starts_with("ok"));
     web.settings.web.public_url = "https://files.example".to_owned();
     let line = checked(&web).await;
-    assert!(line.starts_with("warning  mail: mails are only written to"), "{line}");
+    assert!(line.starts_with("warning  mail: emails are only written to"), "{line}");
     web.stop().await;
 }
 

@@ -30,7 +30,7 @@ fn a_hang_up_and_the_users_signals_end_nothing() {
     site.put("big.bin", &vec![1; 64 << 20]);
     let waiting = Download::begin(site.address, &site.ticket("big.bin").path, "").unwrap();
     signal(node.id(), Signal::TERM);
-    wait_for("the stop", || site.log().contains("stopping: "));
+    wait_for("the stop", || site.log().contains("stopping; "));
     signal(node.id(), Signal::HUP);
     drop(waiting);
     wait_for("the end", || node.ended().is_some());
@@ -52,7 +52,7 @@ fn a_second_signal_ends_the_waiting_for_transfers() {
         let ticket = site.ticket("big.bin");
         let transfer = Download::begin(site.address, &ticket.path, "").unwrap();
         signal(node.id(), first);
-        wait_for("the stop", || site.log().contains("stopping: "));
+        wait_for("the stop", || site.log().contains("stopping; "));
         assert!(node.ended().is_none(), "a transfer is under way");
         signal(node.id(), second);
         wait_for("the end", || node.ended().is_some());

@@ -149,11 +149,11 @@ async fn a_name_that_cannot_be_is_sent_back_with_what_was_typed() {
         ("Taken", 409, "There is already something called “Taken”"),
         ("tAKEN", 409, "There is already something called “Taken”"),
         ("  ", 422, "The name is empty."),
-        ("..", 422, "A name is not just dots."),
+        ("..", 422, "A name can&#39;t consist of dots only."),
         ("a/b", 422, "A name can"),
         ("a\\b", 422, "A name can"),
-        ("a\u{202e}b", 422, "cannot be seen"),
-        (".oncelink", 422, "taken by the service itself"),
+        ("a\u{202e}b", 422, "invisible characters"),
+        (".oncelink", 422, "is reserved"),
         (long.as_str(), 422, "The name is too long"),
     ] {
         for (path, field, value) in
