@@ -14,10 +14,10 @@ use crate::id::{FilePath, Jti};
 #[derive(Debug, Parser)]
 #[command(name = "oncelink", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
-    /// The settings file [default: `oncelink.toml` in the working directory, if it exists]
+    /// The settings file (default: `oncelink.toml` in the working directory, if it exists)
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// What to do [default: `serve`]
+    /// What to do (default: `serve`)
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -318,7 +318,7 @@ pub enum TokenCommand {
 pub struct TokenMint {
     /// The file, as `/share/path`; it doesn't have to exist yet
     pub file: FilePath,
-    /// How long the link can be redeemed, such as `90s` or `7d` [default: the setting `token.lifetime`]
+    /// How long the link can be redeemed, such as `90s` or `7d` (default: the setting `token.lifetime`)
     #[arg(long, value_parser = parse_duration)]
     pub lifetime: Option<Duration>,
     /// Show a page with a button first, so that previews and mail scanners can't use up the link
@@ -327,7 +327,7 @@ pub struct TokenMint {
     /// The file name to save as
     #[arg(long)]
     pub name: Option<String>,
-    /// The public address of the download service [default: the setting `download.public_url`]
+    /// The public address of the download service (default: the setting `download.public_url`)
     #[arg(long)]
     pub audience: Option<String>,
 }
