@@ -1,17 +1,17 @@
 # One image for both services: `docker run … oncelink web`, `docker run … oncelink download`.
-# docker-compose.yml shows how they are kept apart.
+# docker-compose.yml shows how to run them separately.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 COPY . .
-# The caches outlive a build, so that a change in src/ does not build the dependencies again.
+# The caches outlive a build, so that a change in src/ doesn't rebuild the dependencies.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bin oncelink \
     && install -D target/release/oncelink /out/oncelink
 
 FROM debian:bookworm-slim
-# The certificates let the download service fetch its public keys over https.
+# The download service needs the certificates to fetch its public keys over HTTPS.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
@@ -19,7 +19,7 @@ RUN apt-get update \
     && install -d -o oncelink -g oncelink -m 0700 /data /node-key
 COPY --from=build /out/oncelink /usr/local/bin/oncelink
 USER 10001:10001
-# A new volume here takes over the folder's owner and mode.
+# A new volume mounted here inherits the folder's owner and mode.
 VOLUME /data
 WORKDIR /data
 ENV ONCELINK_DATA_DIR=/data \
@@ -27,7 +27,7 @@ ENV ONCELINK_DATA_DIR=/data \
     ONCELINK_DOWNLOAD__LISTEN=0.0.0.0:8081 \
     ONCELINK_LOG__FORMAT=json
 EXPOSE 8080 8081
-# SIGTERM finishes the transfers under way, for at most `download.stop_timeout`.
+# On SIGTERM, running transfers may finish for at most `download.stop_timeout`.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/oncelink"]
 CMD ["serve"]

@@ -1,6 +1,6 @@
-# What `.ci/run` and `.ci/long` share: the programs they need, servers of their own, and a summary.
+# Shared by `.ci/run` and `.ci/long`: installing programs, starting servers, and the summary.
 
-# Programs that the tests drive, and the Debian packages that bring them.
+# Programs that the tests use, and the Debian packages that contain them.
 declare -A packages=(
     [curl]=curl
     [wget]=wget
@@ -29,7 +29,7 @@ declare -A packages=(
     [w3m]=w3m
 )
 
-# Where Debian keeps servers, which only root has in the path.
+# Debian keeps servers here; only root has it in the path.
 export PATH="$PATH:/usr/sbin:/sbin"
 
 work="$(mktemp -d)"
@@ -51,8 +51,8 @@ finish() {
 }
 trap finish EXIT
 
-# step NAME COMMAND…: runs it, says so, and notes how it went and how long it took. What fails does
-# not stop the rest: one run tells all.
+# step NAME COMMAND…: runs the command and records its result and duration. A failure doesn't stop the
+# other steps, so that one run shows all failures.
 step() {
     local name="$1" begun=$SECONDS
     shift
@@ -71,12 +71,12 @@ install_packages() {
     for program in "${!packages[@]}"; do
         command -v "$program" >/dev/null || missing+=("${packages[$program]}")
     done
-    # No program but a module of Debian's own Python: the mail server of the tests.
+    # A module of Debian's Python rather than a program: the mail server of the tests.
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
     /usr/bin/python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
     [ -n "${ONCELINK_TEST_POSTGRES:-}" ] || [ -n "$(postgres_folder)" ] || missing+=(postgresql)
     if [ "${#missing[@]}" -eq 0 ]; then
-        echo "all programs are there"
+        echo "all programs are installed"
         return
     fi
     if [ "$(id -u)" -ne 0 ]; then
@@ -88,7 +88,7 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}"
 }
 
-# The folder of the newest PostgreSQL server that is installed; nothing where there is none.
+# Prints the folder of the newest installed PostgreSQL server, or nothing.
 postgres_folder() {
     find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -type d 2>/dev/null | sort -V | tail -n 1
 }
@@ -97,12 +97,12 @@ as_postgres() {
     setpriv --reuid postgres --regid postgres --init-groups "$@"
 }
 
-# A PostgreSQL of this run's own, unless $ONCELINK_TEST_POSTGRES names another.
+# Starts a PostgreSQL server for this run, unless $ONCELINK_TEST_POSTGRES names one.
 start_postgres() {
     if [ -z "${ONCELINK_TEST_POSTGRES:-}" ]; then
         postgres="$(postgres_folder)"
         local port=15432
-        # The server's own user must get through to its folder.
+        # The server's user needs access to its folder.
         chmod 755 "$work"
         install -d -o postgres -g postgres -m 0700 "$work/postgres"
         as_postgres "$postgres/bin/initdb" -D "$work/postgres/data" -A trust -U root >/dev/null || return 1
@@ -116,15 +116,15 @@ start_postgres() {
     echo "PostgreSQL answers"
 }
 
-# What looks for faults of accessibility in the pages. Its licence (MPL-2.0) is not ours, so it is
-# fetched and never becomes part of the repository.
+# axe-core finds accessibility problems in the pages. Its license (MPL-2.0) differs from ours, so it is
+# downloaded and never becomes part of the repository.
 fetch_axe() {
     local folder="$PWD/target/axe"
     mkdir -p "$folder"
     npm install --prefix "$folder" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error axe-core@4.14.1
 }
 
-# The clients of others that upload in the tests.
+# Third-party upload clients for the tests.
 fetch_upload_clients() {
     local folder="$PWD/target"
     mkdir -p "$folder/tus"
@@ -136,10 +136,10 @@ fetch_upload_clients() {
             --root-user-action ignore --target "$folder/tuspy" tuspy==1.1.0 || return 1
         echo 1.1.0 >"$folder/tuspy/.version"
     fi
-    echo "tus-js-client and tuspy are there"
+    echo "tus-js-client and tuspy are installed"
 }
 
-# Debian's Exim and its Postfix exclude each other as packages, and tests need both: this one is only unpacked.
+# The tests need both Exim and Postfix, but Debian's packages conflict. So Exim is only unpacked.
 fetch_exim() {
     local folder="$PWD/target/exim" part
     if [ ! -x "$folder/usr/sbin/exim4" ]; then
@@ -150,8 +150,8 @@ fetch_exim() {
         (cd "$work/exim" && apt-get download -qq exim4-daemon-light) || return 1
         for part in "$work"/exim/*.deb; do dpkg-deb --extract "$part" "$folder" || return 1; done
     fi
-    # The user that it works as, by name.
+    # The name of the user that Exim runs as.
     getent passwd Debian-exim >/dev/null ||
         useradd --system --no-create-home --shell /usr/sbin/nologin --user-group Debian-exim || return 1
-    echo "Exim is there"
+    echo "Exim is unpacked"
 }

@@ -1,9 +1,8 @@
-//! The style sheets, pictures and scripts of the pages, embedded in the binary.
+//! The style sheets, images and scripts of the pages, embedded in the binary.
 //!
-//! The web app serves them under an address that holds a hash of their content, so that a browser
-//! may keep them for ever; the download service, which lives on another origin, puts its style
-//! into the page itself and allows it by its hash. The parts of the look that both share stand
-//! once, in `base.css`.
+//! The web app serves them at addresses that contain a hash of their content, so that browsers can
+//! cache them indefinitely. The download service has another origin; it inlines its style and allows
+//! it by its hash. Styles that both share are in `base.css`.
 
 use std::sync::LazyLock;
 
@@ -11,10 +10,10 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-/// What an [`Asset`] may be kept for, as a `Cache-Control` value: its address changes with it.
+/// The `Cache-Control` value of an [`Asset`]: its address changes with its content.
 pub const CACHE_FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// A file that is part of a page's look.
+/// A static file of the pages.
 #[derive(Debug)]
 pub struct Asset {
     /// Its file name, the last part of its address.
@@ -23,15 +22,14 @@ pub struct Asset {
     pub content_type: &'static str,
     /// Its content.
     pub bytes: &'static [u8],
-    /// The path under which the web app serves it, `/static/{hash}/{name}`; it changes whenever the
-    /// content does.
+    /// The path at which the web app serves it, `/static/{hash}/{name}`. It changes with the content.
     pub url: String,
 }
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
         let digest = digest::digest(&digest::SHA256, bytes);
-        // 96 bits tell versions of one file apart; the rest would only lengthen every page.
+        // 96 bits are enough to distinguish versions of a file; more would only lengthen every page.
         let hash: String = URL_SAFE_NO_PAD.encode(digest.as_ref()).chars().take(16).collect();
         Asset { name, content_type, bytes, url: address(&hash, name) }
     }
@@ -40,48 +38,48 @@ impl Asset {
 const ICONS_SVG: &str = include_str!("../templates/static/icons.svg");
 const BASE_CSS: &str = include_str!("../templates/static/base.css");
 
-/// Style of the web app's pages.
+/// The style sheet of the web app's pages.
 pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
     let css =
         concat!(include_str!("../templates/static/base.css"), include_str!("../templates/static/web.css"));
     Asset::new("oncelink.css", "text/css; charset=utf-8", css.as_bytes())
 });
 
-/// The pictures for file types, as symbols of one SVG file.
+/// The icons for file types, as symbols in one SVG file.
 pub static ICONS: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icons.svg", "image/svg+xml", ICONS_SVG.as_bytes()));
 
-/// The picture that browsers show in a tab.
+/// The icon that browsers show in a tab.
 pub static FAVICON: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("favicon.svg", "image/svg+xml", include_bytes!("../templates/static/favicon.svg"))
 });
 
-/// What uploads files from a folder's page.
+/// The script that uploads files from a folder's page.
 pub static UPLOAD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("upload.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/upload.js"))
 });
 
-/// What shows moments in the viewer's own time zone, on the pages of links.
+/// The script that shows times in the viewer's time zone, on the pages of links.
 pub static LINKS_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("links.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/links.js"))
 });
 
-/// What keeps the pages of a link's owner up to date.
+/// The script that updates the pages of a link's owner.
 pub static LIVE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("live.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/live.js"))
 });
 
-/// What keeps the public page of a link up to date.
+/// The script that updates the public page of a link.
 pub static PUBLIC_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("public.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/public.js"))
 });
 
-/// What keeps a dropped file from taking the place of a page that takes none.
+/// The script that keeps a dropped file from replacing a page that accepts no files.
 pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("drop.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/drop.js"))
 });
 
-/// The asset at `/static/{hash}/{name}`, if there is one.
+/// Returns the asset at `/static/{hash}/{name}`, if it exists.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
     [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT]
@@ -94,8 +92,8 @@ fn address(hash: &str, name: &str) -> String {
     format!("/static/{hash}/{name}")
 }
 
-/// A picture of [`ICONS`] by its id, as an element that may stand in a page without any other file.
-/// An unknown id gives the empty text.
+/// Returns an icon from [`ICONS`] by its id, as an element that needs no other file. Returns the empty
+/// string for an unknown id.
 pub fn inline_icon(id: &str) -> String {
     let symbol = ICONS_SVG.split_once(&format!("<symbol id=\"{id}\"")).map_or("", |(_, rest)| rest);
     match symbol.split_once("</symbol>") {
@@ -104,11 +102,11 @@ pub fn inline_icon(id: &str) -> String {
     }
 }
 
-/// [`FAVICON`] as an address that holds the picture itself.
+/// [`FAVICON`] as a `data:` URL.
 pub static FAVICON_DATA: LazyLock<String> =
     LazyLock::new(|| format!("data:image/svg+xml;base64,{}", STANDARD.encode(FAVICON.bytes)));
 
-/// Style that the download service puts into its pages.
+/// The style that the download service inlines into its pages.
 pub fn inline_style() -> &'static str {
     BASE_CSS
 }

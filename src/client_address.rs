@@ -1,10 +1,9 @@
-//! The client's address as this node sees it: the connection's peer or, behind a trusted proxy,
-//! the last hop that is not itself a trusted proxy.
+//! The client's address as this node sees it: the peer of the connection or, behind trusted proxies, the last
+//! hop that is not a trusted proxy.
 //!
-//! A header is only believed when the connection comes from a trusted proxy, and only as far to
-//! the left as trusted proxies wrote it: what stands further left, anybody can write. From anybody
-//! else such a header says that a proxy stands in between which nobody told us of: then the peer's
-//! address says nothing about who the client is.
+//! A header is believed only on connections from a trusted proxy, and only as far to the left as trusted
+//! proxies wrote it, because anyone can write the parts further left. From any other peer, such a header
+//! means that there is an unknown proxy in between. Then the peer's address says nothing about the client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::config::{Network, ProxyHeader};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What proxies, and nobody else, add to a request.
+/// Headers that only proxies add to a request.
 static ADDED_BY_PROXIES: [HeaderName; 5] = [
     FORWARDED,
     HeaderName::from_static("x-forwarded-for"),
@@ -25,27 +24,27 @@ static ADDED_BY_PROXIES: [HeaderName; 5] = [
     VIA,
 ];
 
-/// Most hops that are looked at. A chain of more proxies than that is no real one.
+/// Maximum number of hops that are examined. No real chain of proxies is longer.
 const MAX_HOPS: usize = 32;
 
-/// Finds out who asks. Cheap to clone.
+/// Determines the client of a request. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ClientAddresses {
     trusted: Vec<Network>,
     header: ProxyHeader,
-    /// The section of the settings, for the log.
+    /// The section of the settings, for log messages.
     service: &'static str,
     warned: Arc<AtomicBool>,
 }
 
-/// Who sent a request, as far as its connection and headers tell.
+/// The client of a request, as far as its connection and headers show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The client's own address; `None` where it is not known.
+    /// The client's own address; `None` if unknown.
     pub address: Option<IpAddr>,
-    /// By which limits are counted. Always known, but perhaps shared by many.
+    /// The address for rate limits. Always known, but possibly shared by many clients.
     pub counted_as: IpAddr,
-    /// Whether a trusted proxy stands in between.
+    /// Whether the request came through a trusted proxy.
     pub proxied: bool,
 }
 
@@ -60,9 +59,9 @@ impl ClientAddresses {
         }
     }
 
-    /// Who sent `headers` over a connection from `peer`. An IPv4-mapped IPv6 address is returned as
-    /// IPv4. Of the headers that name a client only the one in the settings is read: a proxy that
-    /// writes one may let the client's own pass in another.
+    /// Returns who sent `headers` over a connection from `peer`. An IPv4-mapped IPv6 address is returned as
+    /// IPv4. Only the header in the settings is read, because a proxy that writes one header may pass on the
+    /// client's own in another.
     pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> Caller {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -77,7 +76,7 @@ impl ClientAddresses {
             ProxyHeader::Forwarded => lines(headers, &FORWARDED).map(|hops| (hops, forwarded_for as Read)),
         };
         match hops {
-            // The proxy's own request, or that of a proxy that names nobody.
+            // A request of the proxy itself, or from a proxy that names no client.
             None => Caller { address: Some(peer), counted_as: peer, proxied: true },
             Some((hops, read)) => {
                 let (counted_as, is_client) = self.last_untrusted(peer, &hops, read);
@@ -86,7 +85,7 @@ impl ClientAddresses {
         }
     }
 
-    /// The address by which limits are counted.
+    /// Returns the address for rate limits.
     pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         self.caller(peer, headers).counted_as
     }
@@ -96,16 +95,16 @@ impl ClientAddresses {
             tracing::warn!(
                 %peer,
                 header = %name,
-                "a proxy that is not in `{}.trusted_proxies` forwards requests, or somebody pretends to be one: \
-                 its clients can't be told apart, so that they share its limits and resume only with the resume key; \
-                 list the proxy's address if it is yours",
+                "a proxy that is not in `{}.trusted_proxies` forwards requests, or someone pretends to be one: \
+                 its clients can't be told apart, so they share rate limits and resume only with the resume key; \
+                 if the proxy is yours, list its address",
                 self.service
             );
         }
     }
 
-    /// Walks the hops from the right, and returns the last one and whether it is the client. A hop
-    /// that can't be read ends the walk: then it is the proxy that wrote it.
+    /// Walks the hops from the right, and returns the last one and whether it is the client. A hop that can't
+    /// be parsed ends the walk; the result is then the proxy that wrote it.
     fn last_untrusted(&self, peer: IpAddr, hops: &str, read: Read) -> (IpAddr, bool) {
         let mut client = peer;
         for hop in split_unquoted(hops, ',').into_iter().rev().take(MAX_HOPS) {
@@ -125,8 +124,8 @@ impl ClientAddresses {
     }
 }
 
-/// The part of an address that one customer of a network usually has: the whole of an IPv4
-/// address, the first 64 bits of an IPv6 address. Limits count by this.
+/// The part of an address that usually belongs to one customer: a whole IPv4 address, or the first 64 bits of
+/// an IPv6 address. Rate limits count by this.
 pub fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -134,8 +133,8 @@ pub fn neighbourhood(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The part of an address that one organisation usually has: the whole of an IPv4 address, the
-/// first 48 bits of an IPv6 address.
+/// The part of an address that usually belongs to one organization: a whole IPv4 address, or the first 48
+/// bits of an IPv6 address.
 pub fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -143,11 +142,11 @@ pub fn site(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Reads one hop.
+/// Parses one hop.
 type Read = fn(&str) -> Option<IpAddr>;
 
-/// All lines of a header as one list; `None` when it is absent or empty. A line that is not text
-/// counts as a hop that can't be read.
+/// Returns all lines of a header as one list; `None` if it is absent or empty. A line that isn't text counts
+/// as a hop that can't be parsed.
 fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let lines: Vec<&str> = headers.get_all(name).map(|value| value.to_str().unwrap_or("?")).collect();
     lines.iter().any(|line| !line.trim().is_empty()).then(|| lines.join(","))
@@ -161,8 +160,8 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     })
 }
 
-/// One node (RFC 7239 section 6): an address with or without a port, an IPv6 address in brackets
-/// or, in `X-Forwarded-For`, bare. `unknown` and obfuscated names are no address.
+/// One node (RFC 7239 section 6): an address with or without a port, an IPv6 address in brackets or, in
+/// `X-Forwarded-For`, bare. `unknown` and obfuscated names aren't addresses.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let text = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
@@ -177,7 +176,7 @@ fn node(text: &str) -> Option<IpAddr> {
     host.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// The parts of `text` between separators that stand outside quotes.
+/// Splits `text` at separators outside quotes.
 fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {
@@ -220,8 +219,7 @@ fn contains(network: &Network, address: IpAddr) -> bool {
     }
 }
 
-/// The network of an address, as much as is told of somebody who need not be known: an IPv4 /24, an
-/// IPv6 /48.
+/// The network of an address, for use where the client should stay anonymous: an IPv4 /24 or an IPv6 /48.
 pub fn network_of(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => {

@@ -1,9 +1,9 @@
 //! The only place that reads the wall clock.
 //!
-//! Rules take a [`Timestamp`] as an argument; they never ask for the time themselves. A [`Clock`]
-//! never runs backwards: it answers the later of the wall clock and the highest moment it has
-//! answered or was told of (see [`Clock::raise_to`]), so that a wall clock that is set back
-//! cannot make an expired token good again.
+//! Rules take a [`Timestamp`] as an argument and never read the time themselves. A [`Clock`] never runs
+//! backwards: it returns the later of the wall clock and the latest time that it has returned or was
+//! raised to (see [`Clock::raise_to`]), so setting the wall clock back cannot make an expired token
+//! valid again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// A moment in whole seconds since 1970-01-01T00:00:00Z (RFC 7519's NumericDate).
+/// A time in whole seconds since 1970-01-01T00:00:00Z (RFC 7519's NumericDate).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The first moment there is; every real moment is later.
+    /// The earliest time; every real time is later.
     pub const EPOCH: Timestamp = Timestamp(0);
 
-    /// A moment given in seconds since the epoch.
+    /// Creates a time from seconds since the epoch.
     pub const fn from_secs(seconds: u64) -> Timestamp {
         Timestamp(seconds)
     }
@@ -31,17 +31,17 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment moved later by the whole seconds in `by`; stays at the end of time.
+    /// Returns the time that is later by the whole seconds in `by`, saturating at the maximum.
     pub const fn plus(self, by: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(by.as_secs()))
     }
 
-    /// This moment moved earlier by the whole seconds in `by`; stays at the epoch.
+    /// Returns the time that is earlier by the whole seconds in `by`, saturating at the epoch.
     pub const fn minus(self, by: Duration) -> Timestamp {
         Timestamp(self.0.saturating_sub(by.as_secs()))
     }
 
-    /// How long after `earlier` this moment is; zero if it is not later.
+    /// Returns how long after `earlier` this is; zero if it isn't later.
     pub const fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
@@ -66,8 +66,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// How far time may be ahead of the wall clock, beside the leeway of tokens, before the clock counts
-/// as wrong. The steps by which NTP corrects a clock are smaller.
+/// How far time may be ahead of the wall clock, in addition to the tokens' leeway, before the clock counts
+/// as wrong. NTP corrects a clock in smaller steps.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// Tells the time. Clones share one high-water mark.
@@ -78,30 +78,30 @@ pub struct Clock {
     high_water: Arc<AtomicU64>,
 }
 
-/// Time is ahead of the wall clock: the wall clock is wrong now, or it was wrong before.
+/// Time is ahead of the wall clock: the wall clock is wrong now, or was wrong before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongClock {
-    /// What the wall clock shows.
+    /// The wall clock's time.
     pub wall: Timestamp,
-    /// The latest moment that was told or kept.
+    /// The latest time that was returned or recorded.
     pub mark: Timestamp,
 }
 
-/// What is wrong, without the remedy.
+/// Describes the problem without the remedy.
 impl fmt::Display for WrongClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let WrongClock { wall, mark } = self;
-        write!(f, "the clock shows {wall}, but it was {mark} here already, so time stands still")
+        write!(f, "the clock shows {wall}, but it was already {mark} here, so time stands still")
     }
 }
 
 impl WrongClock {
-    /// How to mend it.
-    pub const REMEDY: &str = "set the clock right, by NTP if possible; if it is right now and was wrong before, \
-                              stop the services and run `oncelink clock reset`";
+    /// How to fix it.
+    pub const REMEDY: &str = "correct the clock, preferably with NTP; if it is right now and was wrong before, \
+                                  stop the services and run `oncelink clock reset`";
 
-    /// Whether `wall` is so far behind `mark` that one of the two must be wrong, where tokens have
-    /// that leeway.
+    /// Returns an error if `wall` is so far behind `mark` that one of them must be wrong, given the tokens'
+    /// leeway.
     pub fn judge(wall: Timestamp, mark: Timestamp, leeway: Duration) -> Option<WrongClock> {
         (mark > wall.plus(leeway.saturating_add(TOLERANCE))).then_some(WrongClock { wall, mark })
     }
@@ -124,22 +124,22 @@ impl Clock {
         Clock { source: Source::Manual(Arc::new(AtomicU64::new(at.0))), high_water: Arc::default() }
     }
 
-    /// Sets what a manual clock's source shows, backwards too; the high-water mark still holds.
-    /// Does nothing to a wall clock.
+    /// Sets the time of a manual clock's source, which may go backwards; the high-water mark still
+    /// applies. Does nothing to a wall clock.
     pub fn set(&self, to: Timestamp) {
         if let Source::Manual(at) = &self.source {
             at.store(to.0, Ordering::SeqCst);
         }
     }
 
-    /// The later of the source's time and the high-water mark.
+    /// Returns the later of the source's time and the high-water mark.
     pub fn now(&self) -> Timestamp {
         let read = self.unguarded_now().0;
         Timestamp(self.high_water.fetch_max(read, Ordering::AcqRel).max(read))
     }
 
-    /// What the source shows, even if that is earlier than before. Only for telling the operator
-    /// that his clock is wrong; no rule may use it.
+    /// Returns the source's time, even if it is earlier than before. Only for warning the operator of a
+    /// wrong clock; no rule may use it.
     pub fn unguarded_now(&self) -> Timestamp {
         match &self.source {
             Source::Wall => Timestamp(wall_seconds()),
@@ -147,21 +147,21 @@ impl Clock {
         }
     }
 
-    /// Makes sure that [`Clock::now`] never again answers a moment before `mark`. Called at start
-    /// with the mark that the used-token store kept on disk.
+    /// Ensures that [`Clock::now`] never again returns a time before `mark`. Called at start with the mark
+    /// that the used-token store keeps on disk.
     pub fn raise_to(&self, mark: Timestamp) {
         self.high_water.fetch_max(mark.0, Ordering::AcqRel);
     }
 
-    /// Whether time is so far ahead of the source that the source is wrong, or was; `leeway` is that of
-    /// tokens.
+    /// Returns an error if time is so far ahead of the source that the source is or was wrong. `leeway` is
+    /// that of tokens.
     pub fn wrong(&self, leeway: Duration) -> Option<WrongClock> {
         let wall = self.unguarded_now();
         WrongClock::judge(wall, self.now(), leeway)
     }
 
-    /// Forgets all moments after `to`. Only for a store whose time an operator has reset
-    /// (`oncelink clock reset`), which refuses all that was issued before.
+    /// Forgets all times after `to`. Only for a store whose time an operator has reset (`oncelink clock
+    /// reset`), which refuses everything issued before.
     pub fn reset(&self, to: Timestamp) {
         self.high_water.store(to.0, Ordering::Release);
     }
@@ -169,7 +169,7 @@ impl Clock {
 
 #[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
 fn wall_seconds() -> u64 {
-    // A clock before 1970 reads as the epoch: every token is then "not yet valid", which refuses.
+    // A clock before 1970 reads as the epoch. Every token is then refused as not yet valid.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -1,9 +1,9 @@
-//! Whether this process does all that it should: its background tasks run, and no stop is under way.
+//! The health of this process: whether its background tasks run, and whether it is stopping.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What `/readyz` asks beside the stores. Clones share it.
+/// The part of the state behind `/readyz` other than the stores. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<Ills>>);
 
@@ -14,30 +14,30 @@ struct Ills {
 }
 
 impl Health {
-    /// A background task ended, and doesn't run now.
+    /// Records that a background task has ended.
     pub fn down(&self, task: &'static str) {
         self.lock().down.insert(task);
     }
 
-    /// A background task runs again.
+    /// Records that a background task runs again.
     pub fn up(&self, task: &'static str) {
         self.lock().down.remove(task);
     }
 
-    /// The process stops: no new clients should be sent here.
+    /// Records that the process is stopping and should get no new clients.
     pub fn begin_stop(&self) {
         self.lock().stopping = true;
     }
 
-    /// Whether a stop is under way.
+    /// Returns whether the process is stopping.
     pub fn is_stopping(&self) -> bool {
         self.lock().stopping
     }
 
-    /// Whether all is well, or else what isn't, for the operator.
+    /// Returns whether everything works.
     ///
     /// # Errors
-    /// What is wrong, in a few words.
+    /// A short description of the problem, for the operator.
     pub fn verdict(&self) -> Result<(), String> {
         let ills = self.lock();
         if ills.stopping {
@@ -49,7 +49,7 @@ impl Health {
         }
     }
 
-    // Invariant: nothing that is done under the lock can panic halfway.
+    // Invariant: nothing under the lock can panic halfway.
     fn lock(&self) -> MutexGuard<'_, Ills> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

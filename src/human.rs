@@ -1,4 +1,4 @@
-//! How sizes, times and names are shown to people.
+//! Formats sizes, times and names for people.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// A size in decimal units as a disk's maker or a browser counts them: `12.3 MB`.
+/// A size in decimal units, as disk vendors and browsers use them: `12.3 MB`.
 pub fn size(bytes: u64) -> String {
     match bytes {
         1 => return "1 byte".to_owned(),
@@ -41,7 +41,7 @@ pub fn exact_size(bytes: u64) -> String {
     counted(bytes, "byte")
 }
 
-/// A number with its thousands set apart: `12,345,678`.
+/// A number with thousands separators: `12,345,678`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -54,9 +54,9 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// How long ago `then` was: `3 minutes ago`; the date once that says more.
+/// How long ago `then` was, such as `3 minutes ago`, or the date if it was long ago.
 pub fn ago(now: Timestamp, then: Timestamp) -> String {
-    // Servers' clocks differ a little: a file from a few seconds ahead was made just now.
+    // Clocks differ a little, so a file from a few seconds in the future counts as new.
     if then > now && then.since(now).as_secs() > MINUTE {
         return date(then);
     }
@@ -67,7 +67,7 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
     }
 }
 
-/// A length of time in its largest fitting unit, rounded: `1 minute`, `3 days`.
+/// A duration in its largest suitable unit, rounded: `1 minute`, `3 days`.
 pub fn span(seconds: u64) -> String {
     let (unit, name) = match seconds {
         0..45 => (1, "second"),
@@ -78,7 +78,7 @@ pub fn span(seconds: u64) -> String {
     counted((seconds + unit / 2) / unit, name)
 }
 
-/// How long to wait, rounded up so that nobody comes too early: `40 seconds`, `2 minutes`.
+/// A waiting time, rounded up so that nobody comes back too early: `40 seconds`, `2 minutes`.
 pub fn wait(seconds: u64) -> String {
     let (unit, name) = match seconds {
         0..=60 => (1, "second"),
@@ -103,21 +103,21 @@ pub fn date(at: Timestamp) -> String {
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
-/// A moment to the minute: `22 Nov 2026, 08:14 UTC`.
+/// A time to the minute: `22 Nov 2026, 08:14 UTC`.
 pub fn time(at: Timestamp) -> String {
     let format = format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute] UTC");
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
-/// A moment to the second: `22 November 2026, 09:34:56 UTC`.
+/// A time to the second: `22 November 2026, 09:34:56 UTC`.
 pub fn exact_time(at: Timestamp) -> String {
     let format =
         format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute]:[second] UTC");
     moment(at).and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.to_string())
 }
 
-/// When something ends, for a mail that leaves now: `in 7 days, on Friday 5 December, 18:00 UTC`; in the next
-/// hours of the same day `in 30 minutes, at 18:30 UTC`; with the year where that is another one.
+/// When something expires, for an email that is sent now: `in 7 days, on Friday 5 December, 18:00 UTC`; later
+/// on the same day `in 30 minutes, at 18:30 UTC`; with the year if it is another one.
 pub fn end(now: Timestamp, at: Timestamp) -> String {
     const HALF_A_DAY: u64 = 12 * HOUR;
     let (seconds, today) = (at.since(now).as_secs(), moment(now).map(OffsetDateTime::date));
@@ -137,7 +137,7 @@ pub fn end(now: Timestamp, at: Timestamp) -> String {
     }
 }
 
-/// A length of time that is still to come: nobody is told `1 hour` who has 45 minutes.
+/// A remaining duration, rounded so that 45 minutes don't become `1 hour`.
 fn until(seconds: u64) -> String {
     let rounded = |unit: u64| (seconds + unit / 2) / unit;
     match seconds {
@@ -151,9 +151,9 @@ fn moment(at: Timestamp) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(i64::try_from(at.secs()).ok()?).ok()
 }
 
-/// A name as it may stand in a page. Characters that would hide what a name really is (line breaks
-/// and other control characters, and those that turn the direction of text around, which make
-/// `gnp.exe` out of `exe.png`) are shown as `�`; letters of any script stay as they are.
+/// A name that is safe to show on a page. Characters that can disguise a name are shown as `�`: line breaks
+/// and other control characters, and those that reverse the direction of text, which turn `exe.png` into
+/// `gnp.exe`. Letters of any script stay as they are.
 pub fn name(name: &str) -> Cow<'_, str> {
     if !name.contains(hides) {
         return Cow::Borrowed(name);
@@ -165,8 +165,8 @@ fn hides(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether nothing is to be seen of a character: format characters, those that turn the direction of text
-/// around, fillers and variation selectors.
+/// Returns whether a character is invisible: format characters, those that change the direction of text,
+/// fillers and variation selectors.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -177,10 +177,10 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// The icon for a file, chosen by the end of its name: the id of a symbol in `icons.svg`.
+/// The icon for a file, chosen by its extension: the id of a symbol in `icons.svg`.
 pub fn icon(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    // Longer than any extension below: an ordinary name with a dot in it.
+    // Longer than any extension below: just a name with a dot.
     if extension.len() > 10 {
         return "file";
     }

@@ -1,5 +1,5 @@
-//! Names of things: [`Jti`] for tokens, [`FilePath`] for files. Both are parsed once, at the edge,
-//! and cannot be wrong afterwards.
+//! Identifiers: [`Jti`] for tokens, [`FilePath`] for files. Both are parsed once, at the edge, and are always
+//! valid afterwards.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::secret::{RandomError, random_bytes};
 
-/// A token's unique id (RFC 7519 section 4.1.7): 128 random bits, written as 22 characters of
-/// base64url. It is what is used up.
+/// A token's unique id (RFC 7519 section 4.1.7): 128 random bits, written as 22 characters of base64url. It
+/// can be used once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Jti([u8; 16]);
 
@@ -21,15 +21,15 @@ pub struct Jti([u8; 16]);
 pub struct InvalidJti;
 
 impl Jti {
-    /// A fresh random id.
+    /// Creates a random id.
     ///
     /// # Errors
-    /// When the operating system gives no random bytes.
+    /// If the operating system provides no random bytes.
     pub fn random() -> Result<Jti, RandomError> {
         Ok(Jti(random_bytes()?))
     }
 
-    /// An id read back from a store.
+    /// Creates an id that was read from a store.
     pub const fn from_bytes(bytes: [u8; 16]) -> Jti {
         Jti(bytes)
     }
@@ -45,7 +45,7 @@ impl FromStr for Jti {
 
     fn from_str(text: &str) -> Result<Jti, InvalidJti> {
         let mut bytes = [0; 16];
-        // The engine refuses padding and spare bits, so one jti has one spelling.
+        // The engine refuses padding and spare bits, so each jti has only one encoding.
         match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
             Ok(16) => Ok(Jti(bytes)),
             _ => Err(InvalidJti),
@@ -78,43 +78,42 @@ impl<'de> Deserialize<'de> for Jti {
     }
 }
 
-/// A file or folder that the operator hosts: `/{share}/{path}` in UTF-8, the `file` claim.
-/// Compared byte by byte; nothing is normalised, because file systems don't agree on how.
+/// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim.
+/// Compared byte by byte, without normalization, because file systems normalize differently.
 ///
-/// Invariant: starts with `/`, has a share name and no empty, `.`, `..` or [`is_ours`] component and no
-/// NUL; each component has at most 255 bytes and the whole at most 4,096.
+/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_ours`] component, and no NUL.
+/// Each component has at most 255 bytes, the whole path at most 4,096.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(Box<str>);
 
-/// Why a text is no [`FilePath`].
+/// The text is not a valid [`FilePath`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFilePath {
-    /// It does not begin with a slash.
-    #[error("a file path starts with a slash")]
+    /// It doesn't start with a slash.
+    #[error("a file path must start with a slash")]
     Relative,
     /// A component is empty, `.` or `..`, or the path ends with a slash.
-    #[error("a file path has no empty, `.` or `..` part")]
+    #[error("a file path can't have an empty, `.` or `..` component")]
     Component,
-    /// Longer than a file system allows.
-    #[error("a file path has at most 4096 bytes, a part of it at most 255")]
+    /// It is longer than file systems allow.
+    #[error("a file path can have at most 4096 bytes, and each component at most 255")]
     Length,
-    /// It has a NUL character.
-    #[error("a file path has no NUL")]
+    /// It contains a NUL character.
+    #[error("a file path can't contain NUL")]
     Nul,
-    /// A component is the name of a folder that the service keeps for itself.
-    #[error("a file path never leads into `.oncelink`")]
+    /// A component is the name of a folder that is reserved for the service.
+    #[error("a file path can't contain `.oncelink`")]
     Ours,
 }
 
-/// Whether a file system might take `name` for the folder `.oncelink`, where the service keeps uploads
-/// on their way and what was thrown away: some ignore case, letters that can't be seen, or dots and
-/// spaces at the end.
+/// Returns whether a file system might take `name` for `.oncelink`, the folder for unfinished uploads and the
+/// trash. Some file systems ignore case, invisible characters, or trailing dots and spaces.
 pub fn is_ours(name: &str) -> bool {
     let seen = name.trim_end_matches(['.', ' ']).chars().filter(|c| c.is_ascii() || c.is_alphanumeric());
     seen.flat_map(char::to_lowercase).eq(".oncelink".chars())
 }
 
-/// Longest path (Linux's PATH_MAX) and longest name of a file (NAME_MAX), in bytes.
+/// Maximum length of a path (Linux's PATH_MAX) and of a file name (NAME_MAX), in bytes.
 const PATH_MAX: usize = 4096;
 const NAME_MAX: usize = 255;
 
@@ -124,12 +123,12 @@ impl FilePath {
         self.components().next().unwrap_or_default()
     }
 
-    /// What follows the share's name, without a leading slash; empty for the share's root.
+    /// The part after the share's name, without a leading slash; empty for the share's root.
     pub fn within_share(&self) -> &str {
         self.0.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(_, rest)| rest)
     }
 
-    /// The last component: a file's own name (or the share's name for its root).
+    /// The last component: the file's name (or the share's name for its root).
     pub fn name(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(_, name)| name)
     }
@@ -144,16 +143,16 @@ impl FilePath {
         &self.0
     }
 
-    /// The folder that holds this; `None` for a share's root.
+    /// The parent folder; `None` for a share's root.
     pub fn parent(&self) -> Option<FilePath> {
         let (parent, _) = self.0.rsplit_once('/')?;
         (!parent.is_empty()).then(|| FilePath(parent.into()))
     }
 
-    /// The entry `name` in this folder.
+    /// Returns the path of the entry `name` in this folder.
     ///
     /// # Errors
-    /// When `name` is not a single, allowed component.
+    /// If `name` isn't a single, valid component.
     pub fn join(&self, name: &str) -> Result<FilePath, InvalidFilePath> {
         if name.contains('/') {
             return Err(InvalidFilePath::Component);
@@ -196,8 +195,8 @@ impl fmt::Display for FilePath {
     }
 }
 
-/// Escaped, so that a name with line breaks cannot forge a log line; without quotes, which a log line in
-/// JSON puts around it anyway.
+/// Escaped, so that a name with line breaks can't forge a log line; without quotes, because a JSON log line
+/// adds them anyway.
 impl fmt::Debug for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.escape_debug())

@@ -1,8 +1,8 @@
-//! Oncelink hands out download links that work once, and only once, and are never lost.
+//! Oncelink serves download links that work once, only once, and are never lost.
 //!
-//! A small kernel ([`clock`], [`secret`], [`id`], [`files`], [`token`], [`used_tokens`]) carries
-//! two services that never import each other: [`download`] and [`web`]. [`server`] wires them;
-//! [`cli`] is how an operator starts and asks them.
+//! Two services that never import each other, [`download`] and [`web`], are built on a small kernel
+//! ([`clock`], [`secret`], [`id`], [`files`], [`token`], [`used_tokens`]). [`server`] wires them, and
+//! [`cli`] is the operator's interface.
 
 pub mod assets;
 pub mod cli;

@@ -1,12 +1,13 @@
-//! The `oncelink` command: parse, act, print what went wrong once, answer with an exit code.
+//! The `oncelink` command: parses the arguments, runs the command, prints an error once, returns an exit
+//! code.
 
 use std::process::ExitCode;
 
 use oncelink::cli::{self, Cli};
 use tikv_jemallocator::Jemalloc;
 
-// glibc keeps what a flood took: its arenas give back only what lies at their ends. This one gives
-// back whatever was not used for ten seconds.
+// After a flood, glibc keeps the memory, because its arenas release it only at their ends. This allocator
+// releases memory that was unused for ten seconds.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

@@ -1,7 +1,7 @@
-//! What became of a token: the words in which the download service tells the web app.
+//! Receipts: how the download service reports deliveries to the web app.
 //!
-//! A receipt is the newest state of one jti, not an event: it may be told any number of times, and
-//! of two the one with the higher sequence number counts.
+//! A receipt is the latest state of one jti, not an event. It can be delivered any number of times; of two
+//! receipts, the one with the higher sequence number counts.
 
 use std::net::IpAddr;
 
@@ -12,22 +12,22 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::standing::Standing;
 
-/// The header in which a download service that is asked with a signed command whether it is ready
-/// shows that it holds its node key: [`crate::secret::Digest::prove`] of the key about the command's jti.
+/// The header in which a download service proves that it has its node key when a signed command asks whether
+/// it is ready: [`crate::secret::Digest::prove`] of the key for the command's jti.
 pub const PROOF_HEADER: &str = "oncelink-node-proof";
 
 /// How far a delivery has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryState {
-    /// Bytes are on their way, or the first of them is about to be.
+    /// Bytes are being sent, or are about to be.
     Running,
-    /// Nothing is under way, and the file has not gone out whole; the client may come back.
+    /// No transfer is running, and the file is incomplete; the client may resume.
     Broken,
-    /// The last byte was handed over, and the connection did not break.
+    /// The peer acknowledged the last byte.
     Complete,
-    /// The file has not gone out whole, and the lease has ended or the token was revoked: no byte
-    /// will leave any more.
+    /// The file is incomplete, and the lease has ended or the token was revoked, so no more bytes will be
+    /// sent.
     Over,
 }
 
@@ -36,7 +36,7 @@ impl DeliveryState {
     pub const ALL: [DeliveryState; 4] =
         [DeliveryState::Running, DeliveryState::Broken, DeliveryState::Complete, DeliveryState::Over];
 
-    /// The word in databases.
+    /// Returns the name used in databases.
     pub const fn word(self) -> &'static str {
         match self {
             DeliveryState::Running => "running",
@@ -46,7 +46,7 @@ impl DeliveryState {
         }
     }
 
-    /// The state of that word.
+    /// Returns the state with this name.
     pub fn of_word(word: &str) -> Option<DeliveryState> {
         DeliveryState::ALL.into_iter().find(|state| state.word() == word)
     }
@@ -58,76 +58,75 @@ impl DeliveryState {
 pub struct Receipt {
     /// The token's id.
     pub jti: Jti,
-    /// The id of the link that it came from.
+    /// The id of its link.
     pub link: String,
-    /// Rises with each change.
+    /// Increases with each change.
     pub sequence: u64,
     /// When the token was redeemed.
     pub redeemed_at: Timestamp,
-    /// When the first byte left; `None` while none has.
+    /// When the first byte was sent, if any.
     pub started_at: Option<Timestamp>,
-    /// When the last byte so far left.
+    /// When the latest byte was sent.
     pub last_at: Timestamp,
     /// The file's size in bytes.
     pub size: u64,
-    /// How many different bytes of the file have left.
+    /// How many different bytes of the file were sent.
     pub bytes: u64,
     /// How far it has come.
     pub state: DeliveryState,
-    /// How often the client came back for more.
+    /// How often the client resumed.
     pub resumed: u32,
-    /// The client's address; `None` where that is not known any more.
+    /// The client's address; `None` if it is no longer known.
     pub address: Option<IpAddr>,
 }
 
-/// What one download service tells at a time.
+/// One report of a download service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// The download service: its `download.public_url`, and what tells it from others of that address
-    /// where several share one.
+    /// The download service: its `download.public_url`, plus an id if several processes share that address.
     pub node: String,
-    /// It can't speak for tokens that were issued before this moment: its record begins here.
+    /// The start of its records: it knows nothing about tokens issued before.
     pub told_since: Timestamp,
-    /// Every redemption before this moment has been told, here or earlier: a token that ended before
-    /// it and of which nothing was told was not redeemed.
+    /// Every redemption before this time has been reported, here or earlier: a token that expired before it
+    /// without a report was not redeemed.
     pub told_until: Timestamp,
     /// The receipts.
     pub receipts: Vec<Receipt>,
-    /// Where its used-token store stands, for the web app to remember.
+    /// The standing of its used-token store, for the web app to remember.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Standing>,
-    /// What the web app said last of its own database, word for word.
+    /// The standing of the web app's database that the web app reported last, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
 }
 
-/// The header of the web app's answer that carries a [`Taken`] as JSON.
+/// The header of the web app's response that contains a [`Taken`] as JSON.
 pub const TAKEN_HEADER: &str = "oncelink-remembers";
 
-/// What the web app says when it has taken a report.
+/// The web app's answer to a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
-    /// The latest standing that it remembers of the download service's used-token store.
+    /// The latest standing of the download service's used-token store that it remembers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Standing>,
-    /// Where its own database stands, for the download service to remember: a word that only the web
-    /// app can make and read, visible ASCII.
+    /// The standing of its own database, for the download service to remember: visible ASCII that only the
+    /// web app can create and read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
 }
 
-/// The other side did not take a report, or perhaps it did: it must be told again.
+/// It isn't certain that the other side accepted a report, so it must be sent again.
 #[derive(Debug, thiserror::Error)]
-#[error("the web app did not take the receipts")]
+#[error("the web app did not accept the receipts")]
 pub struct NotTaken(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Takes what a download service tells.
+/// Receives the reports of a download service.
 #[async_trait]
 pub trait TakeReports: Send + Sync {
-    /// Takes a report, durably; taking it twice changes nothing.
+    /// Records a report durably. Recording it twice changes nothing.
     ///
     /// # Errors
-    /// When it is not certain that all of it is on record.
+    /// If it isn't certain that the whole report was recorded.
     async fn take(&self, report: Report) -> Result<Taken, NotTaken>;
 }

@@ -1,7 +1,7 @@
-//! The only place that makes random bytes, and the types of secret values.
+//! The only place that generates random bytes, and the types of secret values.
 //!
-//! A [`Secret`] never prints itself; what is stored of it is its [`Digest`], and the two are
-//! compared in constant time.
+//! A [`Secret`] never prints itself. Only its [`Digest`] is stored, and the two are compared in constant
+//! time.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The machine's random source gave no bytes. Nothing secret can be made then.
+/// The system's random source failed, so no secret can be created.
 #[derive(Debug, thiserror::Error)]
 #[error("the system's random source failed")]
 pub struct RandomError(#[source] getrandom::Error);
@@ -19,7 +19,7 @@ pub struct RandomError(#[source] getrandom::Error);
 /// Fills an array with bytes from the operating system's random source.
 ///
 /// # Errors
-/// When the operating system gives none.
+/// If the operating system provides none.
 #[expect(clippy::disallowed_methods, reason = "the one maker of random bytes")]
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
@@ -32,26 +32,26 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// A fresh secret of `N` random bytes.
+    /// Creates a secret of `N` random bytes.
     ///
     /// # Errors
-    /// When the operating system gives no random bytes.
+    /// If the operating system provides no random bytes.
     pub fn random<const N: usize>() -> Result<Secret, RandomError> {
         let bytes = Zeroizing::new(random_bytes::<N>()?);
         Ok(Secret(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
     }
 
-    /// A secret that somebody presented; any text.
+    /// Creates a secret from text that a client presented.
     pub fn presented(text: &str) -> Secret {
         Secret(Zeroizing::new(text.to_owned()))
     }
 
-    /// The secret itself, for the one place that hands it to its owner.
+    /// Returns the secret itself, for the one place that gives it to its owner.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What may be stored.
+    /// Returns the digest, which may be stored.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
@@ -63,12 +63,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// SHA-256 of a secret (FIPS 180-4). Equality takes the same time whatever differs.
+/// The SHA-256 of a secret (FIPS 180-4), compared in constant time.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The SHA-256 of `bytes`.
+    /// Returns the SHA-256 of `bytes`.
     pub fn of(bytes: &[u8]) -> Digest {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
         let mut digest = [0; 32];
@@ -77,18 +77,18 @@ impl Digest {
         Digest(digest)
     }
 
-    /// A digest read back from a store.
+    /// Creates a digest that was read from a store.
     pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
     }
 
-    /// Shows that whoever has this digest was asked `about` this: HMAC-SHA256 in base64url.
+    /// Proves knowledge of this digest in response to the challenge `about`: HMAC-SHA256 in base64url.
     pub fn prove(&self, about: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         URL_SAFE_NO_PAD.encode(hmac::sign(&key, about.as_bytes()))
     }
 
-    /// The 32 bytes, for storing them.
+    /// Returns the 32 bytes, for storage.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

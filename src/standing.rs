@@ -1,10 +1,9 @@
-//! Where a store or a database stands, so that one that was put back from a backup is noticed: it
-//! stands behind what somebody else remembers of it.
+//! The standing of a store or database: how far it has come. A restore from a backup is noticed because the
+//! store is then behind what others remember of it.
 //!
-//! A standing is compared with others of the same identity alone. What is only missing was not put
-//! back; what is older than somebody remembers was. And because a store that was put back goes on, until
-//! it is further than what is remembered, each opening begins a *branch* with a name of its own: a
-//! standing that is remembered must be a moment of one of the branches that the store has.
+//! Only standings of the same store are compared. A missing store was not restored; one that is older than
+//! remembered was. A restored store continues until it is ahead of what is remembered, so each opening begins
+//! a *branch* with a random name: a remembered standing must belong to one of the store's branches.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -13,48 +12,49 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Most stores that are remembered in one file; those not heard of for longest go first.
+/// Maximum number of stores remembered in one file; those not heard of for the longest time are dropped
+/// first.
 const REMEMBERED: usize = 16;
 
 /// How far a store has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Tells this store from any other; made with it.
+    /// Identifies this store; created with it.
     pub id: String,
-    /// Rises whenever the store begins again with a new fence: then whatever it forgot can't matter.
+    /// Increases when the store starts over with a new fence, so that forgotten records no longer matter.
     pub epoch: u64,
-    /// The name of the branch that it is on.
+    /// The name of its current branch.
     pub branch: String,
-    /// Rises with what is recorded, but not with every record.
+    /// Increases as records are added, but not with every record.
     pub position: u64,
 }
 
-/// What was recorded between two openings of a store.
+/// The records between two openings of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
-    /// Random, so that no other history has it.
+    /// A random name, unique to this history.
     pub name: String,
     /// Its first position.
     pub from: u64,
 }
 
-/// How many branches of a store are kept; what is remembered from before says nothing.
+/// How many branches of a store are kept; standings from earlier ones can't be compared.
 pub const BRANCHES: usize = 4096;
 
 impl Standing {
-    /// Whether this is the same store at an earlier moment than `other`.
+    /// Returns whether this is the same store at an earlier time than `other`.
     pub fn is_behind(&self, other: &Standing) -> bool {
         self.id == other.id && (self.epoch, self.position) < (other.epoch, other.position)
     }
 
-    /// Whether this store, with these branches in their order, was put back to before `remembered`, or to
-    /// another history than that.
+    /// Returns whether this store, with these branches in order, was restored to a state before `remembered`,
+    /// or to another history.
     pub fn was_put_back(&self, branches: &[Branch], remembered: &Standing) -> bool {
         if self.id != remembered.id {
             return false;
         }
         if self.epoch != remembered.epoch {
-            // In a later epoch nothing counts that was issued before it began.
+            // In a later epoch, nothing issued before it began is valid.
             return self.epoch < remembered.epoch;
         }
         match branches.iter().position(|branch| branch.name == remembered.branch) {
@@ -68,22 +68,22 @@ impl Standing {
     }
 }
 
-/// What is remembered of states that live elsewhere: a file of its own, outside of what it speaks of.
+/// The remembered standings of other stores, in a file that is separate from those stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// The latest standing of each store, the one heard of last at the end.
+    /// The latest standing of each store; the most recently reported one is last.
     #[serde(default)]
     stores: Vec<Standing>,
-    /// What the web app said of its database, in its own words.
+    /// The standing of the web app's database, as the web app reported it.
     #[serde(default)]
     database: Option<String>,
 }
 
 impl Memory {
-    /// What is in the file `path`; nothing when there is none.
+    /// Reads the file `path`; empty if it doesn't exist.
     ///
     /// # Errors
-    /// When the file can't be read or is damaged.
+    /// If the file can't be read or is damaged.
     pub fn read(path: &Path) -> io::Result<Memory> {
         match fs::read(path) {
             Ok(bytes) => {
@@ -94,20 +94,20 @@ impl Memory {
         }
     }
 
-    /// Replaces the file `path` by this, durably.
+    /// Replaces the file `path` with this, durably.
     ///
     /// # Errors
-    /// When the disk fails; the file is then as it was, or new.
+    /// If the disk fails; the file then has its old or its new content.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         replace(path, &serde_json::to_vec(self)?)
     }
 
-    /// The latest standing of the store with that id.
+    /// Returns the latest standing of the store with this id.
     pub fn of(&self, id: &str) -> Option<&Standing> {
         self.stores.iter().find(|known| known.id == id)
     }
 
-    /// Remembers a standing in place of the one before, against which the store was held already. Returns
+    /// Remembers a standing instead of the previous one, with which the store was already compared. Returns
     /// whether that changed anything.
     pub fn note(&mut self, standing: &Standing) -> bool {
         if self.of(&standing.id) == Some(standing) {
@@ -120,12 +120,12 @@ impl Memory {
         true
     }
 
-    /// What the web app said last of its database.
+    /// Returns the latest standing of the web app's database.
     pub fn database(&self) -> Option<&str> {
         self.database.as_deref()
     }
 
-    /// Remembers what the web app says of its database. Returns whether that changed anything.
+    /// Remembers the standing of the web app's database. Returns whether that changed anything.
     pub fn note_database(&mut self, word: &str) -> bool {
         let changed = self.database.as_deref() != Some(word);
         self.database = Some(word.to_owned());
@@ -133,15 +133,15 @@ impl Memory {
     }
 }
 
-/// Puts a small file in place, readable by its owner only, whole or not at all, and durably.
+/// Writes a small file atomically and durably, readable by its owner only.
 ///
 /// # Errors
-/// When the disk fails; the file is then as it was, or new.
+/// If the disk fails; the file then has its old or its new content.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
     let fresh = Path::new(&fresh);
-    // One that a crash left may have any mode.
+    // A file left by a crash may have any mode.
     match fs::remove_file(fresh) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -156,7 +156,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Makes the name of `path` durable.
 ///
 /// # Errors
-/// When its folder can't be synced.
+/// If its folder can't be synced.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()

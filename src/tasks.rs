@@ -1,7 +1,7 @@
-//! Background tasks, none of which may end unnoticed, and futures that end within their runtime.
+//! Supervised background tasks, and futures that are dropped within their runtime.
 //!
-//! A task that ends or panics is an error in the log and makes the process unready until it has run
-//! again for a while.
+//! A task that ends or panics is logged as an error and restarted, and the process isn't ready until the task
+//! has run for a while.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -15,14 +15,14 @@ use tokio::task::JoinHandle;
 
 use crate::health::Health;
 
-/// How long to wait before a task is started again.
+/// How long to wait before a task is restarted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// After its first end.
+    /// After it ended for the first time.
     pub(crate) first: Duration,
-    /// At most; the wait doubles each time.
+    /// Maximum wait; it doubles each time.
     pub(crate) most: Duration,
-    /// A task that has run for so long counts as running again.
+    /// After this time, a restarted task counts as running.
     pub(crate) steady: Duration,
 }
 
@@ -36,12 +36,12 @@ impl Default for Patience {
     }
 }
 
-/// A background task; it ends when this is dropped.
+/// A background task that ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Task(JoinHandle<()>);
 
 impl Task {
-    /// Runs what `make` returns, on this thread, and again whenever it ends.
+    /// Runs the future that `make` returns on this thread, and restarts it whenever it ends.
     pub(crate) fn local<F, Fut>(health: &Health, patience: Patience, name: &'static str, make: F) -> Task
     where
         F: Fn() -> Fut + 'static,
@@ -59,7 +59,7 @@ impl Task {
         Task(tokio::spawn(keep_running(health.clone(), patience, name, make)))
     }
 
-    /// Ends it at its next step.
+    /// Ends the task at its next await.
     pub(crate) fn end(&self) {
         self.0.abort();
     }
@@ -78,7 +78,7 @@ where
 {
     let mut wait = patience.first;
     loop {
-        // What a panic leaves behind is what a crash would: each task begins from its store.
+        // A panic leaves the same state as a crash, and each task starts from its store.
         let mut running = pin!(AssertUnwindSafe(make()).catch_unwind());
         let ended = tokio::select! {
             ended = &mut running => ended,
@@ -93,22 +93,22 @@ where
         }
         health.down(task);
         let how = if ended.is_err() { "panicked" } else { "ended" };
-        tracing::error!(task, seconds = wait.as_secs(), "a background task {how}; it is started again");
+        tracing::error!(task, seconds = wait.as_secs(), "a background task {how} and will be restarted");
         tokio::time::sleep(wait).await;
         wait = wait.saturating_mul(2).min(patience.most);
     }
 }
 
-/// A future that is dropped within the runtime in which it was made, even where that happens because the
-/// runtime's thread ends. A database connection, for one, is handed back by a task of its own, and
-/// panics where none can be had.
+/// A future that is dropped within the runtime in which it was created, even if it is dropped because the
+/// runtime's thread ends. A database connection, for example, is returned to its pool by a task, and panics
+/// if no task can be spawned.
 pub(crate) struct Within<F> {
     future: Option<Pin<Box<F>>>,
     runtime: Option<Handle>,
 }
 
 impl<F> Within<F> {
-    /// A future that belongs to the present runtime.
+    /// Wraps a future in the current runtime.
     pub(crate) fn here(future: F) -> Within<F> {
         Within { future: Some(Box::pin(future)), runtime: Handle::try_current().ok() }
     }

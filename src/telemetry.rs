@@ -1,5 +1,4 @@
-//! Log lines: where they go and what they look like. What they say is each module's affair; a
-//! token, a resume key or a password never stands in one.
+//! Sets up logging: where log lines go and how they look. Tokens, resume keys and passwords are never logged.
 
 use std::io;
 
@@ -13,22 +12,22 @@ use crate::config::{LogFormat, LogSettings};
 /// The log can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The level is no filter; the settings check it, so this needs another caller to happen.
-    #[error("`{level}` is no log level")]
+    /// The level is not a valid filter. The settings check it, so only other callers can cause this.
+    #[error("`{level}` is not a valid log level")]
     Level {
-        /// As given.
+        /// The level.
         level: String,
-        /// What the parser says.
+        /// The parser's message.
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
-    /// Something set up a log before.
-    #[error("the log is set up already")]
+    /// The log was set up before.
+    #[error("the log is already set up")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// An error and its causes, each after a colon: one line for the log or the terminal, never for a
-/// stranger. A cause that the error before it has quoted already is not said twice.
+/// Formats an error and its causes, separated by colons: one line for the log or the terminal, never for a
+/// client. A cause that the error before it already quotes isn't repeated.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |error| error.source()) {
@@ -41,20 +40,20 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Lines that wait to be written, at most; when the reader of standard error hangs for longer,
-/// lines are dropped rather than downloads.
+/// Maximum number of log lines waiting to be written. If the reader of standard error hangs, log lines are
+/// dropped, so that downloads aren't delayed.
 const BUFFERED_LINES: usize = 16_384;
 
-/// Where the HTTP library logs an error for each request that is none, which any stranger can send:
-/// nobody must act on that. Whoever wants it names `actix_http` in the level.
+/// The HTTP library logs an error for each invalid request, which anyone can send, although nobody has to act
+/// on it. To see these errors, name `actix_http` in the level.
 const STRANGERS: &str = "actix_http";
 const NO_STRANGERS: &str = "actix_http::h1::dispatcher=off";
 
-/// Tells at each start how many workers it has, which helps nobody who did not ask.
+/// Logs at each start how many workers it has, which is rarely useful.
 const NO_WORKERS: &str = "actix_server=warn";
 
-/// Sends this process's log lines to standard error. Writing happens on a thread of its own, so
-/// that a slow terminal never holds up a transfer; the guard writes what is left when it goes.
+/// Sends log lines to standard error. A separate thread writes them, so that a slow terminal never delays a
+/// transfer. Dropping the guard writes the remaining lines.
 ///
 /// # Errors
 /// See [`TelemetryError`].
@@ -65,15 +64,15 @@ pub fn start(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
     Ok(guard)
 }
 
-/// Makes every panic an error in the log, beside what the program prints of it: whatever was under way
-/// there is not done, and where nobody waits for it nobody else would say so.
+/// Logs every panic as an error, in addition to the default output. Nobody else would report a panic in a
+/// task that nobody waits for.
 fn tell_of_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
         let (thread, place) = (std::thread::current(), panic.location());
         let (file, line) = place.map_or(("", 0), |place| (place.file(), place.line()));
-        tracing::error!(thread = thread.name(), file, line, "a thread panicked: report this as a bug");
+        tracing::error!(thread = thread.name(), file, line, "a thread panicked; please report this bug");
     }));
 }
 
@@ -81,10 +80,10 @@ fn writer() -> (NonBlocking, WorkerGuard) {
     NonBlockingBuilder::default().buffered_lines_limit(BUFFERED_LINES).thread_name("log").finish(io::stderr())
 }
 
-/// The subscriber that the settings ask for, writing to `writer`; a test gives one of its own.
+/// Returns the subscriber for the settings, writing to `writer`; tests use their own.
 ///
 /// # Errors
-/// When the level is no filter.
+/// If the level is not a valid filter.
 pub fn subscriber<W>(
     settings: &LogSettings,
     writer: W,
@@ -102,7 +101,7 @@ where
     }
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match settings.format {
-        // Colours are for a terminal; behind the appender nobody knows whether there is one.
+        // Colors are for terminals, and behind the appender it is unknown whether there is one.
         LogFormat::Text => Box::new(lines.with_ansi(false).finish()),
         LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
     })

@@ -1,4 +1,4 @@
-//! What may be typed.
+//! The command-line arguments.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,83 +10,83 @@ use clap_complete::Shell;
 use crate::config::parse_duration;
 use crate::id::{FilePath, Jti};
 
-/// One-time download links: a link works once, and only once, and is never lost.
+/// A server for one-time download links: each works once, only once, and is never lost.
 #[derive(Debug, Parser)]
 #[command(name = "oncelink", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
-    /// The settings file; without it `oncelink.toml` in the working directory, if there is one
+    /// The settings file (default: `oncelink.toml` in the working directory, if it exists)
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// What to do; without a command, `serve`
+    /// What to do (default: `serve`)
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the web app and the download service in one process (the default)
     Serve,
-    /// Run the web app alone
+    /// Run only the web app
     Web,
-    /// Run the download service alone; it needs neither accounts nor the private key
+    /// Run only the download service, which needs neither accounts nor the private key
     Download,
-    /// Accounts
+    /// Manage accounts
     #[command(subcommand)]
     User(UserCommand),
-    /// The audit log: who did what when, from where
+    /// Verify or show the audit log: who did what, when and from where
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Mails that wait, and the mail server
+    /// Manage the email queue and test the mail server
     #[command(subcommand)]
     Mail(MailCommand),
-    /// The keys that sign tokens
+    /// Manage the keys that sign tokens
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// The download services: their keys, and which of them are ours
+    /// Manage download services and their keys
     #[command(subcommand)]
     Nodes(NodesCommand),
-    /// Download addresses
+    /// Create, inspect and verify download links
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Make tokens useless, redeemed or not; asks the running download services
+    /// Revoke tokens, redeemed or not, at the running download services
     Revoke {
-        /// The ids of the tokens, as `token inspect` and the log show them; after `--` where one begins
-        /// with two hyphens
+        /// The ids of the tokens, as shown by `token inspect` and the log; put `--` first if one begins with
+        /// two hyphens
         #[arg(required = true, value_name = "JTI", value_parser = jti)]
         jtis: Vec<Jti>,
     },
-    /// Links that people made
+    /// Manage links that people created
     #[command(subcommand)]
     Links(LinksCommand),
-    /// Copy accounts, links and keys into an empty folder, while the services run
+    /// Back up accounts, links and keys to an empty folder while the services run
     ///
-    /// Never the record of used tokens: a copy of it that is put back could only refuse.
+    /// The record of used tokens isn't included: after a restore it would only refuse every link.
     Backup {
-        /// The folder; made if it is missing
+        /// The folder; created if it doesn't exist
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         folder: PathBuf,
     },
-    /// Put a backup in place; no service may be running
+    /// Restore a backup while no service is running
     ///
-    /// Everybody is logged out then, and links with a limited number of downloads wait until their owners
-    /// resume them: what was downloaded since the backup is not counted in it.
+    /// Everyone is logged out, and links with a limited number of downloads are paused until their owners
+    /// resume them, because downloads since the backup are not counted in it.
     Restore {
-        /// The folder that `oncelink backup` made
+        /// A folder created by `oncelink backup`
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         folder: PathBuf,
-        /// Move accounts and keys that are there aside, into folders with `before-restore` in their names
+        /// Move existing accounts and keys to folders with `before-restore` in their names
         #[arg(long)]
         force: bool,
     },
-    /// The time that Oncelink keeps
+    /// Manage the time that Oncelink keeps
     #[command(subcommand)]
     Clock(ClockCommand),
-    /// Look at settings, shares, keys, store and clock: what is wrong, and how to mend it
+    /// Check settings, shares, keys, store and clock, and say how to fix problems
     ///
-    /// Exits with 0 when all is well, 1 after warnings, 2 after problems.
+    /// Exit code: 0 if everything is fine, 1 after warnings, 2 after problems.
     Check,
-    /// Print a script that completes commands in your shell
+    /// Print a completion script for your shell
     Completions {
         /// The shell
         #[arg(value_enum)]
@@ -97,9 +97,9 @@ pub enum Command {
 /// `oncelink links …`
 #[derive(Debug, Subcommand)]
 pub enum LinksCommand {
-    /// Let links go on
+    /// Resume links
     Resume {
-        /// All that wait because the accounts were put back from a backup
+        /// All links that were paused by a restore from a backup
         #[arg(long, required = true)]
         restored: bool,
     },
@@ -108,10 +108,9 @@ pub enum LinksCommand {
 /// `oncelink clock …`
 #[derive(Debug, Subcommand)]
 pub enum ClockCommand {
-    /// Begin again with the time that the clock shows, after it was ahead for a while
+    /// Start over with the clock's current time after the clock was ahead for a while
     ///
-    /// All links to files that were given out before are dead, and everybody is logged out. No service may
-    /// be running.
+    /// Every link issued before is refused, and everyone is logged out. No service may be running.
     Reset,
 }
 
@@ -120,22 +119,22 @@ pub enum ClockCommand {
 pub enum AuditCommand {
     /// Look for lines that were altered or are missing
     ///
-    /// Prints how many lines there are and the digest of the last one, for the audit log and for the log
-    /// of deliveries. Exits with 0 when all is well, 2 when a line was altered or is missing.
+    /// Prints the number of lines and the digest of the last one, for the audit log and for the delivery
+    /// log. Exit code: 0 if both logs are intact, 2 if a line was altered or is missing.
     Verify {
-        /// What an earlier run printed: the line of that number must have that digest
+        /// Output of an earlier run: the line with this number must have this digest
         #[arg(long, value_name = "NUMBER:DIGEST")]
         expect: Option<String>,
-        /// The same for the log of deliveries
+        /// The same for the delivery log
         #[arg(long, value_name = "NUMBER:DIGEST")]
         expect_receipts: Option<String>,
     },
-    /// Show the lines, the newest first
+    /// Show the log, newest lines first
     List {
-        /// Only lines with this in them
+        /// Only lines that contain this text
         #[arg(default_value = "")]
         words: String,
-        /// One JSON object a line, for programs
+        /// One JSON object per line, for programs
         #[arg(long)]
         json: bool,
     },
@@ -144,27 +143,27 @@ pub enum AuditCommand {
 /// `oncelink user …`
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Make an account
+    /// Create an account
     Add(UserAdd),
-    /// List the accounts
+    /// List accounts
     List {
-        /// One JSON array, for programs
+        /// Print a JSON array, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Close an account and log it out everywhere
+    /// Disable an account and log it out everywhere
     Disable {
-        /// Its e-mail address
+        /// The account's email address
         email: String,
     },
-    /// Open a closed account again
+    /// Enable a disabled account
     Enable {
-        /// Its e-mail address
+        /// The account's email address
         email: String,
     },
-    /// Give an account a new password and log it out everywhere
+    /// Set a new password for an account and log it out everywhere
     Passwd {
-        /// Its e-mail address
+        /// The account's email address
         email: String,
         /// Read the password from the first line of standard input
         #[arg(long)]
@@ -175,15 +174,15 @@ pub enum UserCommand {
 /// `oncelink user add …`
 #[derive(Debug, Args)]
 pub struct UserAdd {
-    /// The e-mail address, which is also the name to log in with
+    /// The email address, which is also the login name
     pub email: String,
-    /// What the pages call this person
+    /// The person's name
     #[arg(long)]
     pub name: Option<String>,
-    /// A group to be in; may be given several times
+    /// A group to add the account to; can be repeated
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
-    /// May administer
+    /// Make the account an administrator
     #[arg(long)]
     pub admin: bool,
     /// Read the password from the first line of standard input
@@ -194,33 +193,33 @@ pub struct UserAdd {
 /// `oncelink mail …`
 #[derive(Debug, Subcommand)]
 pub enum MailCommand {
-    /// Send a test mail now, and print what the mail server said
+    /// Send a test email now and print the mail server's answer
     Test {
-        /// To whom
+        /// The recipient's address
         address: String,
     },
-    /// List the mails that wait or were given up
+    /// List emails that are waiting or failed
     List {
-        /// One JSON array, for programs
+        /// Print a JSON array, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Have a mail, or all of them, tried again
+    /// Retry one email, or all
     Retry {
-        /// The id of the mail, as `mail list` shows it
+        /// The email's id, as shown by `mail list`
         #[arg(required_unless_present = "all", allow_hyphen_values = true)]
         id: Option<String>,
-        /// All that wait or were given up
+        /// All that are waiting or failed
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
-    /// Take a mail out of the queue
+    /// Remove an email from the queue
     Drop {
-        /// The id of the mail, as `mail list` shows it
+        /// The email's id, as shown by `mail list`
         #[arg(allow_hyphen_values = true)]
         id: String,
     },
-    /// Read a bounce (RFC 3464) from standard input, and record that its mail could not be delivered
+    /// Read a bounce (RFC 3464) from standard input and record that its email could not be delivered
     Bounced,
 }
 
@@ -229,30 +228,30 @@ pub enum MailCommand {
 pub enum KeysCommand {
     /// List the keys and their states
     List {
-        /// One JSON array, for programs
+        /// Print a JSON array, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Make a new key and sign with it; the old one still verifies what it signed
+    /// Create a new signing key; what the old one signed stays valid
     Rotate {
-        /// How the new key signs
+        /// The algorithm of the new key
         #[arg(long, value_enum, default_value_t = KeyAlgorithm::EdDsa)]
         algorithm: KeyAlgorithm,
     },
-    /// Take a key out at once because others may have it: nothing that it signed is good any more
+    /// Remove a leaked key at once; nothing that it signed stays valid
     ///
-    /// Where that is the active key, a new one is made. Every download service refuses the key within a
-    /// minute; one that reads a file needs the new `oncelink keys export` in its place.
+    /// If it is the active key, a new one is created. Every download service refuses the key within a
+    /// minute. One that reads its keys from a file needs a new `oncelink keys export`.
     Remove {
-        /// The key's id, as `keys list` shows it; after `--` where it begins with a hyphen
+        /// The key's id, as shown by `keys list`; put `--` first if it begins with a hyphen
         #[arg(value_name = "KID", allow_hyphen_values = true)]
         kid: String,
     },
-    /// Go on with the keys that lie here where the database knows others, which are lost
+    /// Continue with the keys in the data directory although the database knows others, which are lost
     Adopt,
     /// Print the public keys
     Export {
-        /// As a JWKS (RFC 7517), which is the default and the only form
+        /// As a JWKS (RFC 7517); this is the default and the only format
         #[arg(long)]
         jwks: bool,
     },
@@ -261,30 +260,30 @@ pub enum KeysCommand {
 /// `oncelink nodes …`
 #[derive(Debug, Subcommand)]
 pub enum NodesCommand {
-    /// Make the key of a node that the settings name, and print it once
+    /// Create the key of a node in the settings, and print it once
     Add {
-        /// Its `name` in `[[node]]`
+        /// The node's `name` in `[[node]]`
         name: String,
     },
     /// List the nodes and their states
     List {
-        /// One JSON array, for programs
+        /// Print a JSON array, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Take a node out for good: no tokens, nothing that it tells is heard, nothing waits for it
+    /// Remove a node for good: it gets no tokens, its reports are refused, and nothing waits for it
     Remove {
-        /// Its name as `nodes list` shows it
+        /// The node's name, as shown by `nodes list`
         name: String,
     },
-    /// Give a node another key, and print it once
+    /// Replace a node's key, and print the new one once
     Rekey {
-        /// Its `name` in `[[node]]`
+        /// The node's `name` in `[[node]]`
         name: String,
     },
 }
 
-/// How a key signs.
+/// The algorithm of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyAlgorithm {
     /// Ed25519 (RFC 8037)
@@ -298,17 +297,17 @@ pub enum KeyAlgorithm {
 /// `oncelink token …`
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token and print its download address
+    /// Create a token and print its download link
     Mint(TokenMint),
-    /// Show what a token says, without saying whether it is true
+    /// Show the content of a token without verifying it
     Inspect {
-        /// The token, or the address that holds it
+        /// The token, or a download link that contains it
         #[arg(value_name = "TOKEN")]
         text: String,
     },
-    /// Check a token as the download service would; exits with 0, or with 1 and the reason
+    /// Verify a token as the download service would; exits with 0, or with 1 and the reason
     Verify {
-        /// The token, or the address that holds it
+        /// The token, or a download link that contains it
         #[arg(value_name = "TOKEN")]
         text: String,
     },
@@ -317,27 +316,27 @@ pub enum TokenCommand {
 /// `oncelink token mint …`
 #[derive(Debug, Args)]
 pub struct TokenMint {
-    /// The file, as `/share/path`; it need not exist yet
+    /// The file, as `/share/path`; it doesn't have to exist yet
     pub file: FilePath,
-    /// How long it can be redeemed, such as `90s` or `7d`; without it, the setting `token.lifetime`
+    /// How long the link can be redeemed, such as `90s` or `7d` (default: the setting `token.lifetime`)
     #[arg(long, value_parser = parse_duration)]
     pub lifetime: Option<Duration>,
-    /// Show a page with a button first, so that previews and mail scanners can't spend it
+    /// Show a page with a button first, so that previews and mail scanners can't use up the link
     #[arg(long)]
     pub confirm: bool,
     /// The file name to save as
     #[arg(long)]
     pub name: Option<String>,
-    /// The download service it is for; without it, the setting `download.public_url`
+    /// The public address of the download service (default: the setting `download.public_url`)
     #[arg(long)]
     pub audience: Option<String>,
 }
 
 impl Cli {
-    /// What was typed. A jti may begin with a hyphen, and options may stand behind it all the same.
+    /// Parses the arguments. A jti may begin with a hyphen, and options may follow it.
     ///
     /// # Errors
-    /// What is wrong with it; help and version, too, are told this way.
+    /// If the arguments are invalid, and for `--help` and `--version`.
     pub fn of(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
         let mut words: Vec<OsString> = words.into_iter().collect();
         let is_jti = |word: &OsString| {
@@ -358,7 +357,7 @@ fn jti(text: &str) -> Result<Jti, crate::id::InvalidJti> {
     text.parse()
 }
 
-/// The completion script for a shell.
+/// Returns the completion script for a shell.
 pub(super) fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "oncelink", &mut script);

@@ -1,5 +1,5 @@
-//! Whoever runs a command as root would leave files that the service's own user can't read: the command
-//! becomes the owner of the data directory before it opens anything.
+//! Switches a command that root runs to the owner of the data directory before it opens anything, so that it
+//! leaves no files that the service's user can't read.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -23,11 +23,11 @@ pub struct NotTheOwner {
     source: io::Error,
 }
 
-/// Starts this process over as the owner of the data directory where it runs as root and that is somebody
-/// else. Returns where nothing of that is needed: also where there is no data directory yet.
+/// Restarts this process as the owner of the data directory if it runs as root and the owner is another user.
+/// Returns if that isn't necessary, or if there is no data directory yet.
 ///
 /// # Errors
-/// When that can't be done.
+/// If the process can't become that user.
 pub(super) fn become_owner(settings: &Settings) -> Result<(), NotTheOwner> {
     let path = &settings.data_dir;
     let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
@@ -42,7 +42,7 @@ pub(super) fn become_owner(settings: &Settings) -> Result<(), NotTheOwner> {
     if let Some(name) = words.next() {
         command.arg0(name);
     }
-    // Standard input and output, the environment and the working directory stay; so does the process's
-    // id, and whoever started it waits for the right one.
+    // Standard input and output, the environment and the working directory stay the same. So does the
+    // process id, so the parent process waits for the right one.
     Err(failed(command.args(words).gid(gid).uid(uid).exec()))
 }

@@ -1,4 +1,4 @@
-//! `oncelink audit …`: the audit log and the log of deliveries, looked through while the services run.
+//! `oncelink audit …`: verifies and shows the audit log and the delivery log while the services run.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::web::db::Database;
 use crate::web::deliveries::log;
 use crate::web::services::OpenError;
 
-/// Lines that are read at once.
+/// How many lines are read at once.
 const PAGE: u32 = 500;
 
 pub(super) async fn run(settings: &Settings, command: &AuditCommand) -> Result<ExitCode, CliError> {
@@ -33,7 +33,7 @@ pub(super) async fn run(settings: &Settings, command: &AuditCommand) -> Result<E
     }
 }
 
-/// Looks through one log, and says what is wrong with it; answers what proves its end if nothing is.
+/// Verifies one log. Returns the digest that proves its end if it is intact; otherwise says what is wrong.
 async fn verify<L: chain::Line>(
     db: &Database,
     log: &str,
@@ -48,10 +48,10 @@ async fn verify<L: chain::Line>(
             if was_so {
                 return Ok(Some(format!("{log}{lines}:{digest}\n")));
             }
-            format!("the {log}log is whole in itself, but it is not the one that ended so")
+            format!("the {log}log is consistent, but does not contain the expected line")
         }
         Verdict::Altered(number) => {
-            format!("{log}line {number} was altered, or it was put there by hand")
+            format!("{log}line {number} was altered, or was inserted by hand")
         }
         Verdict::Missing(number) => format!("{log}line {number} is missing"),
     };
@@ -63,7 +63,7 @@ async fn list(db: &Database, words: &str, json: bool) -> Result<(), CliError> {
     let (mut offset, mut last) = (0, i64::MAX);
     loop {
         let (lines, more) = audit::list(db, words, offset, PAGE).await?;
-        // Lines that were added meanwhile move those that were shown already onto this page.
+        // Lines added in the meantime push lines that were already shown onto this page.
         for line in lines.iter().filter(|line| line.number < last) {
             print(&if json { as_json(line)? } else { as_text(line) })?;
         }

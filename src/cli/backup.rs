@@ -1,5 +1,5 @@
-//! `oncelink backup DIR`: copies what can't be had again into an empty folder, while the services run.
-//! The manifest comes last, so that a backup without one was not finished.
+//! `oncelink backup DIR`: copies irreplaceable data to an empty folder while the services run. The manifest
+//! is written last, so a backup without one is unfinished.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -20,30 +20,30 @@ use crate::config::Settings;
 use crate::server::data_dir::make_private;
 use crate::standing::sync_folder_of;
 
-/// How long the database is waited for while another process writes.
+/// How long to wait for the database while another process writes.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longest key or settings file that is copied, in bytes.
+/// Maximum size of a key or settings file, in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// No backup was made.
+/// Creating the backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// There is nothing yet.
-    #[error("{} holds neither accounts nor keys; is `data_dir` right?", .0.display())]
+    /// There is no data yet.
+    #[error("{} contains neither accounts nor keys; is `data_dir` right?", .0.display())]
     Nothing(PathBuf),
     /// Something would be overwritten.
-    #[error("{} is not empty; name another folder, which is then made", .0.display())]
+    #[error("{} is not empty; choose another folder, which will be created", .0.display())]
     NotEmpty(PathBuf),
-    /// Somebody else could read or change it.
-    #[error("{} belongs to user {owner}, who could then use the keys; name a folder of your own", path.display())]
+    /// Another user could read or change it.
+    #[error("{} belongs to user {owner}, who could then use the keys; choose a folder of your own", path.display())]
     Foreign {
         /// The folder.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
     },
     /// Its files could be downloaded.
-    #[error("{} lies in the share `{share}`, so that the keys could be downloaded; name a folder elsewhere", path.display())]
+    #[error("{} is in the share `{share}`, so the keys could be downloaded; choose a folder elsewhere", path.display())]
     Shared {
         /// The folder.
         path: PathBuf,
@@ -51,20 +51,18 @@ pub enum BackupError {
         share: String,
     },
     /// A file can't be read or written.
-    #[error("cannot {action} {}; what was written of the backup is removed", path.display())]
+    #[error("cannot {action} {}; the unfinished backup is removed", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The database can't be copied.
-    #[error(
-        "cannot copy the account database (is the disk full?); what was written of the backup is removed"
-    )]
+    #[error("cannot copy the account database (is the disk full?); the unfinished backup is removed")]
     Database(#[source] sqlx::Error),
 }
 
@@ -101,11 +99,11 @@ pub(super) async fn run(
     }
 }
 
-/// Makes the folder or checks that it may be used; returns whether it was made.
+/// Creates the folder, or checks that it can be used. Returns whether it was created.
 fn prepare(settings: &Settings, folder: &Path, data_owner: u32) -> Result<bool, BackupError> {
     let failed = |action, source| BackupError::Io { action, path: folder.to_owned(), source };
     let made = !folder.exists();
-    make_private(folder).map_err(|source| failed("make the folder", source))?;
+    make_private(folder).map_err(|source| failed("create the folder", source))?;
     let real = fs::canonicalize(folder).map_err(|source| failed("look at", source))?;
     for share in &settings.shares {
         if fs::canonicalize(&share.path).is_ok_and(|share| real.starts_with(share)) {
@@ -128,17 +126,17 @@ fn prepare(settings: &Settings, folder: &Path, data_owner: u32) -> Result<bool, 
         return Err(BackupError::NotEmpty(folder.to_owned()));
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-        .map_err(|source| failed("close to others", source))?;
+        .map_err(|source| failed("restrict access to", source))?;
     Ok(false)
 }
 
-/// A backup under way.
+/// A backup in progress.
 struct Backup<'a> {
     folder: &'a Path,
-    /// Whose the files are to be, where this user may give them away.
+    /// The new owner of the files, if this user may change owners.
     owner: Option<(u32, u32)>,
     files: Vec<BackedUpFile>,
-    /// What was made, in its order.
+    /// What was created, in order.
     made: Vec<PathBuf>,
 }
 
@@ -151,27 +149,28 @@ impl Backup<'_> {
     ) -> Result<Manifest, BackupError> {
         self.give(self.folder)?;
         let mut left_out = vec![
-            "files in the shares, uploads under way and the trash".to_owned(),
-            "the record of used tokens, which must never be put back".to_owned(),
+            "files in the shares, unfinished uploads and the trash".to_owned(),
+            "the record of used tokens, which must never be restored".to_owned(),
         ];
         let database = match settings.web.database.is_postgres() {
             true => {
                 left_out.push(
-                    "accounts and links: they are in PostgreSQL; use `pg_dump` of the database that \
-                     `web.database` names"
+                    "accounts and links: they are in PostgreSQL; use `pg_dump` for the database in \
+                     `web.database`"
                         .to_owned(),
                 );
                 BackedUpDatabase::Postgres
             }
             false => self.copy_database(&settings.database_file()).await?,
         };
-        // After the database: whatever it was written with is there, then.
+        // Copied after the database, so that it includes every key that the database refers to.
         self.copy_keys(&settings.keys_dir())?;
         let default = Path::new(crate::config::DEFAULT_FILE);
         match config.or_else(|| default.exists().then_some(default)) {
             Some(config) => self.copy(config, Path::new(crate::config::DEFAULT_FILE))?,
-            None => left_out
-                .push("settings: there is no settings file; note your environment variables".to_owned()),
+            None => left_out.push(
+                "settings: there is no settings file; save your environment variables yourself".to_owned(),
+            ),
         }
         let manifest = Manifest {
             format: FORMAT,
@@ -191,11 +190,11 @@ impl Backup<'_> {
         Ok(manifest)
     }
 
-    /// A snapshot of one moment, however much is written meanwhile.
+    /// Takes a consistent snapshot, however much is written in the meantime.
     async fn copy_database(&mut self, from: &Path) -> Result<BackedUpDatabase, BackupError> {
         let name = Path::new("web/oncelink.sqlite");
         self.make_folder(Path::new("web"))?;
-        // Made first, for its permissions; SQLite takes an empty file.
+        // Created first to set its permissions; SQLite accepts an empty file.
         let to = self.create(name)?.0;
         let options = SqliteConnectOptions::new().filename(from).busy_timeout(PATIENCE);
         let mut source = SqliteConnection::connect_with(&options).await.map_err(BackupError::Database)?;
@@ -220,7 +219,7 @@ impl Backup<'_> {
 
     fn copy_keys(&mut self, keys: &Path) -> Result<(), BackupError> {
         let failed = |action, source| BackupError::Io { action, path: keys.to_owned(), source };
-        // Held while keys are rotated: what is copied belongs together.
+        // Key rotation holds this lock, so the copied keys are consistent.
         let handle = File::open(keys).map_err(|source| failed("open", source))?;
         handle.lock_shared().map_err(|source| failed("lock", source))?;
         self.make_folder(Path::new("keys"))?;
@@ -229,7 +228,7 @@ impl Backup<'_> {
             let entry = entry.map_err(|source| failed("look into", source))?;
             let is_file = entry.file_type().map_err(|source| failed("look into", source))?.is_file();
             let name = entry.file_name();
-            // What ends like this was cut off while it was written.
+            // Files with this extension were interrupted while they were written.
             if is_file && Path::new(&name).extension().is_none_or(|extension| extension != "new") {
                 names.push(name);
             }
@@ -270,7 +269,7 @@ impl Backup<'_> {
         Ok((path, file))
     }
 
-    /// Makes a file durable and notes it for the manifest.
+    /// Makes a file durable and adds it to the manifest.
     fn finish(&mut self, name: &Path, path: &Path) -> Result<(), BackupError> {
         let finish = || -> io::Result<(u64, String)> {
             let file = File::open(path)?;
@@ -290,11 +289,11 @@ impl Backup<'_> {
         self.give(&path)
     }
 
-    /// A backup belongs to whoever the data belongs to, not to the administrator who made it.
+    /// Gives the backup to the owner of the data instead of the administrator who created it.
     fn give(&self, path: &Path) -> Result<(), BackupError> {
         let Some((user, group)) = self.owner else { return Ok(()) };
         chown(path, Some(user), Some(group)).map_err(|source| BackupError::Io {
-            action: "give away",
+            action: "change the owner of",
             path: path.to_owned(),
             source,
         })
@@ -304,7 +303,7 @@ impl Backup<'_> {
         BackupError::Io { action, path: self.folder.join(name), source }
     }
 
-    /// Removes what was made, and nothing else. What can't be removed has no manifest.
+    /// Removes what was created, and nothing else. Anything that can't be removed has no manifest.
     fn remove(self, made_folder: bool) {
         for path in self.made.iter().rev() {
             let _left_behind = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };

@@ -1,4 +1,4 @@
-//! Why a command was not done, and with which exit code that ends.
+//! The errors of commands, and their exit codes.
 
 use std::io;
 use std::process::ExitCode;
@@ -22,20 +22,20 @@ use crate::web::services::OpenError;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
 
-/// Why a command was not done.
+/// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// What was typed can't be meant.
+    /// An argument is invalid.
     #[error("{argument}: {problem}; {remedy}")]
     Usage {
-        /// Which argument or option.
+        /// The argument or option.
         argument: &'static str,
         /// What is wrong with it.
         problem: String,
-        /// How to mend it.
+        /// How to fix it.
         remedy: String,
     },
     /// The services can't run.
@@ -44,19 +44,19 @@ pub enum CliError {
     /// The command would leave files that the service can't read.
     #[error(transparent)]
     Owner(#[from] NotTheOwner),
-    /// What was wanted of a node can't be done.
+    /// A command about a node failed.
     #[error(transparent)]
     Node(#[from] NodeError),
     /// A revocation was not delivered.
     #[error(transparent)]
     Revoke(#[from] RevokeError),
-    /// The keys are not those of the database.
+    /// The keys don't match the database.
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// The log can't be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// The private keys can't be used.
+    /// The private keys are unusable.
     #[error(transparent)]
     Signer(#[from] SignerError),
     /// No token could be issued.
@@ -65,31 +65,31 @@ pub enum CliError {
     /// A query failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Nobody would be left who can administer.
-    #[error("{email} is the only administrator; make somebody else one first")]
+    /// There would be no administrator left.
+    #[error("{email} is the only administrator; make someone else an administrator first")]
     LastAdministrator {
         /// The address.
         email: String,
     },
-    /// A change of an account failed.
+    /// Changing an account failed.
     #[error(transparent)]
     SelfService(#[from] SelfServiceError),
-    /// No action link could be made.
+    /// Creating an action link failed.
     #[error(transparent)]
     Action(#[from] ActionError),
-    /// The public keys can't be had.
+    /// The public keys can't be loaded.
     #[error("cannot read the public keys from {from}")]
     PublicKeys {
         /// The file or address.
         from: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: PublicKeysError,
     },
-    /// A shared secret can't be had.
+    /// A shared secret can't be loaded.
     #[error(transparent)]
     SharedSecret(#[from] SecretFileError),
-    /// `token verify` says no.
+    /// `token verify` refused the token.
     #[error("refused: {error} ({})", error.reason())]
     Refused {
         /// The check that failed.
@@ -97,26 +97,26 @@ pub enum CliError {
     },
     /// The download service did not answer.
     #[error(
-        "cannot reach the download service at {at}; is it running, and is `download.inner_url` right? It is told as soon as the web app reaches it"
+        "cannot reach the download service at {at}; is it running, and is `download.inner_url` right? The web app delivers the revocation as soon as it can reach it"
     )]
     Unreachable {
         /// The address that was asked.
         at: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: reqwest::Error,
     },
-    /// The download service answered something else than "done".
+    /// The download service refused the revocation.
     #[error("the download service at {at} refused to revoke (status {status}); {remedy}")]
     NotRevoked {
         /// The address that was asked.
         at: String,
-        /// What it answered.
+        /// Its answer.
         status: u16,
-        /// How to mend it.
+        /// How to fix it.
         remedy: &'static str,
     },
-    /// The accounts can't be used.
+    /// The accounts are unusable.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// An account can't be read or stored.
@@ -125,37 +125,37 @@ pub enum CliError {
     /// A password can't be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
-    /// The address has an account.
-    #[error("{email} has an account already; `oncelink user passwd` gives it another password")]
+    /// The address already has an account.
+    #[error("{email} already has an account; use `oncelink user passwd` to change its password")]
     AccountExists {
         /// The address.
         email: String,
     },
     /// The address has no account.
-    #[error("{email} has no account; `oncelink user list` shows which there are")]
+    #[error("{email} has no account; run `oncelink user list` to see all accounts")]
     NoAccount {
         /// The address.
         email: String,
     },
-    /// Somebody else changed the account at the same moment.
-    #[error("the password of {email} was changed by somebody else at the same moment; look and try again")]
+    /// Someone else changed the account at the same time.
+    #[error("someone else changed the password of {email} at the same time; check and try again")]
     AccountChanged {
         /// The address.
         email: String,
     },
-    /// No test mail could be sent.
+    /// Sending a test email failed.
     #[error(transparent)]
     MailTrial(#[from] TrialError),
-    /// There is no such mail.
-    #[error("there is no mail {id} that could be changed; `oncelink mail list` shows which there are")]
+    /// There is no such email.
+    #[error("there is no waiting or failed email {id}; run `oncelink mail list` to see them")]
     NoMail {
         /// Its id.
         id: String,
     },
-    /// No backup was made.
+    /// Creating a backup failed.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// Nothing was restored.
+    /// Restoring a backup failed.
     #[error(transparent)]
     Restore(#[from] RestoreError),
     /// Standard input can't be read.
@@ -166,16 +166,16 @@ pub enum CliError {
     Output(#[source] io::Error),
 }
 
-/// Why there are no keys to verify with.
+/// Loading the keys for verification failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PublicKeysError {
     /// The file can't be read.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// The address gives no answer.
+    /// The address doesn't answer.
     #[error(transparent)]
     Fetch(#[from] reqwest::Error),
-    /// The address answers, but not with keys.
+    /// The answer doesn't contain keys.
     #[error("the answer has the status {0}")]
     Status(u16),
     /// The keys are unusable.
@@ -187,7 +187,7 @@ pub enum PublicKeysError {
 }
 
 impl CliError {
-    /// 2 for what the operator typed or set, 1 for what went wrong or was refused.
+    /// Returns 2 for mistakes in arguments or settings, 1 for failures and refusals.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             CliError::Settings(_) | CliError::Usage { .. } => ExitCode::from(2),

@@ -1,5 +1,5 @@
-//! `oncelink keys …`: the keys that sign tokens. Works while the web app runs: it notices a change
-//! of the folder by itself.
+//! `oncelink keys …`: manages the keys that sign tokens. Works while the web app runs, because it notices
+//! changes in the keys folder.
 
 use std::fmt::Write;
 
@@ -27,11 +27,11 @@ pub(super) async fn run(settings: &Settings, command: &KeysCommand, clock: Clock
 
 fn list(settings: &Settings, json: bool) -> Result<(), CliError> {
     let keys_dir = settings.keys_dir();
-    // Looking must not make the folder.
+    // Listing keys must not create the folder.
     let keys = if keys_dir.is_dir() { signer::list(&keys_dir)? } else { Vec::new() };
     if keys.is_empty() {
         remark(&format!(
-            "{} holds no keys yet; the web app makes the first when it starts",
+            "{} contains no keys yet; the web app creates the first one when it starts",
             keys_dir.display()
         ));
     }
@@ -45,9 +45,8 @@ fn list(settings: &Settings, json: bool) -> Result<(), CliError> {
 }
 
 fn line(key: &ListedKey) -> String {
-    let state =
-        key.retired_until.map_or_else(|| "active".to_owned(), |until| format!("verifies until {until}"));
-    format!("{}  {}  made {}  {state}", key.kid, key.algorithm, key.made_at)
+    let state = key.retired_until.map_or_else(|| "active".to_owned(), |until| format!("valid until {until}"));
+    format!("{}  {}  created {}  {state}", key.kid, key.algorithm, key.made_at)
 }
 
 async fn rotate(settings: &Settings, algorithm: KeyAlgorithm, now: Timestamp) -> Result<(), CliError> {
@@ -58,7 +57,7 @@ async fn rotate(settings: &Settings, algorithm: KeyAlgorithm, now: Timestamp) ->
     let kid = signer::rotate(&settings.keys_dir(), key_type, now, settings.token.max_lifetime)?;
     note_signer(settings, &kid).await;
     print(&format!("{kid}\n"))?;
-    remark("this key signs from now on; the one before still verifies what it signed");
+    remark("new tokens are signed with this key; tokens signed with the previous one stay valid");
     remark_on_files(settings);
     Ok(())
 }
@@ -72,8 +71,8 @@ fn remark_on_files(settings: &Settings) {
     }
 }
 
-/// Remembers in the database which key signs now, so that a web app with other keys is known by it. The
-/// web app does so itself when it runs or starts; this counts where keys are changed often in between.
+/// Records the signing key in the database, so that a web app with other keys is noticed. The web app does
+/// this itself when it runs or starts; this matters if keys change several times in between.
 async fn note_signer(settings: &Settings, kid: &str) {
     let is_there = settings.web.database.is_postgres() || settings.database_file().exists();
     if !is_there {
@@ -84,11 +83,11 @@ async fn note_signer(settings: &Settings, kid: &str) {
         instance::signs_now(&db, kid).await.map_err(CliError::from)
     };
     if let Err(error) = noted.await {
-        remark(&format!("the database does not know of it yet: {}", crate::telemetry::chain(&error)));
+        remark(&format!("could not record it in the database yet: {}", crate::telemetry::chain(&error)));
     }
 }
 
-/// The key first: whatever fails afterwards, nothing that it signed is good any more.
+/// Removes the key first: whatever fails afterwards, nothing that it signed is valid any more.
 async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliError> {
     let now = clock.now();
     let active = signer::remove(&settings.keys_dir(), kid, now)?;
@@ -96,12 +95,14 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
     let desk = Administration::open(settings, clock).await?;
     desk.end_key(kid, now).await?;
     print(&format!("{active}\n"))?;
-    remark("this key signs from now on; every download service refuses the removed one within a minute");
+    remark(
+        "new tokens are signed with this key; every download service refuses the removed one within a minute",
+    );
     remark_on_files(settings);
     let revocations = &desk.issued.revocations;
     revocations.tell_over_http(&desk.issuer).map_err(RevokeError::from)?;
     if revocations.deliver(true, now).await.iter().any(|node| node.outcome.is_err()) {
-        remark("transfers that it began are cut as soon as the web app reaches the download services");
+        remark("its running transfers are cut off as soon as the web app reaches the download services");
     }
     Ok(())
 }
@@ -109,7 +110,7 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
 async fn adopt(settings: &Settings, now: Timestamp) -> Result<(), CliError> {
     let db = Database::open(settings).await.map_err(OpenError::from)?;
     instance::adopt(&db, settings, now).await?;
-    remark("these keys are the ones of this database from now on; every web app on it needs them");
+    remark("the database now uses these keys; every web app on it needs them");
     Ok(())
 }
 

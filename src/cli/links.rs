@@ -1,4 +1,4 @@
-//! `oncelink links …`: what an operator does with the links that people made.
+//! `oncelink links …`: manages links that people created.
 
 use crate::cli::error::CliError;
 use crate::cli::remark;
@@ -9,13 +9,13 @@ use crate::web::audit::Actor;
 use crate::web::restored;
 use crate::web::services::Administration;
 
-/// Lets all links go on that wait because the database was put back from a backup.
+/// Resumes all links that were paused because the database was restored from a backup.
 pub(super) async fn resume_restored(settings: &Settings, clock: Clock) -> Result<(), CliError> {
     let administration = Administration::open(settings, clock).await?;
     let now = administration.clock.now();
     let resumed = restored::resume_all(&administration.db, &Actor::operator(), now).await?;
     remark(&match resumed {
-        0 => "no link waits because of a restore".to_owned(),
+        0 => "no link is paused because of a restore".to_owned(),
         count => format!(
             "{} can be used again; downloads between the backup and the restore are not counted",
             counted(count, "link")

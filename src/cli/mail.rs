@@ -1,4 +1,4 @@
-//! `oncelink mail …`: the queue of mails and the way to the mail server, for whoever set it up.
+//! `oncelink mail …`: manages the email queue and tests the mail server.
 
 use std::fmt::Write;
 use std::io::Read;
@@ -16,9 +16,9 @@ use crate::web::mail::queue::{Queued, State};
 use crate::web::mail::{bounce, trial};
 use crate::web::services::Administration;
 
-/// Mails listed at most.
+/// Maximum number of emails listed.
 const LISTED: u32 = 1_000;
-/// The longest bounce that is read, in bytes.
+/// Maximum size of a bounce, in bytes.
 const BOUNCE_MAX: u64 = 1 << 20;
 
 pub(super) async fn run(settings: &Settings, command: MailCommand, clock: Clock) -> Result<(), CliError> {
@@ -35,7 +35,7 @@ async fn test(settings: &Settings, address: &str, clock: &Clock) -> Result<(), C
     let to: Email = address.parse().map_err(|wrong: InvalidEmail| CliError::Usage {
         argument: "ADDRESS",
         problem: wrong.to_string(),
-        remedy: "give the address of somebody who can look".to_owned(),
+        remedy: "give an address at which someone can check".to_owned(),
     })?;
     let answer = trial::send(settings, &to, clock.now()).await?;
     print(&format!("sent: {answer}\n"))
@@ -50,7 +50,7 @@ async fn list(settings: &Settings, as_json: bool, clock: Clock) -> Result<(), Cl
         return print(&format!("{}\n", json!(mails)));
     }
     if mails.is_empty() {
-        remark("no mail waits, and none was given up");
+        remark("no email is waiting or failed");
     }
     let mut text = String::new();
     for mail in &mails {
@@ -92,7 +92,8 @@ async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -
     if tried == 0 && !all {
         return Err(CliError::NoMail { id: id.unwrap_or_default().to_owned() });
     }
-    remark(&format!("{tried} to be tried again by the running web app"));
+    let mails = crate::human::counted(u64::from(tried), "email");
+    remark(&format!("the running web app will retry {mails}"));
     Ok(())
 }
 
@@ -113,15 +114,15 @@ async fn bounced(settings: &Settings, clock: Clock) -> Result<(), CliError> {
         return Ok(());
     };
     if !bounce.is_final {
-        remark("the notification says that the mail is late, not lost; nothing was done");
+        remark("the notification says that the email is delayed, not lost; nothing was done");
         return Ok(());
     }
     let administration = Administration::open(settings, clock).await?;
     let now = administration.clock.now();
     let known = administration.queue.bounced(&bounce.candidates, &bounce.reason, now).await?;
     match known {
-        0 => remark("the notification is about no mail that is known here"),
-        _ => remark("recorded: the mail could not be delivered"),
+        0 => remark("the notification is not about an email that is known here"),
+        _ => remark("recorded: the email could not be delivered"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a backup says of itself: `manifest.json`, and its digest in `manifest.sha256`, in the form that
+//! The manifest of a backup: `manifest.json`, and its digest in `manifest.sha256`, in the format that
 //! `sha256sum -c` reads.
 
 use std::fs::{self, File};
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
-/// The form of backups that this release makes, and the newest that it reads.
+/// The backup format that this release writes, and the newest that it reads.
 pub(super) const FORMAT: u32 = 1;
-/// The manifest's file.
+/// The name of the manifest's file.
 pub(super) const MANIFEST: &str = "manifest.json";
-/// The file with its digest.
+/// The name of the file with its digest.
 pub(super) const MANIFEST_DIGEST: &str = "manifest.sha256";
-/// Longest manifest that is read, in bytes.
+/// Maximum size of a manifest, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// A backup can't be relied on.
+/// A backup can't be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It has no manifest, so it was not finished or is none.
-    #[error("{} is no backup, or one that was not finished: it has no {MANIFEST}", .0.display())]
+    /// It has no manifest: it is unfinished, or not a backup.
+    #[error("{} is not a backup, or an unfinished one: it has no {MANIFEST}", .0.display())]
     Missing(PathBuf),
     /// A file can't be read.
     #[error("cannot read {} of the backup", path.display())]
@@ -34,14 +34,14 @@ pub enum ManifestError {
         #[source]
         source: io::Error,
     },
-    /// The manifest is not what was written.
-    #[error("the backup's {MANIFEST} is damaged; take another backup")]
+    /// The manifest was changed.
+    #[error("the backup's {MANIFEST} is damaged; use another backup")]
     Damaged,
-    /// A file is not what was written.
-    #[error("{} of the backup is damaged or not the one that was written; take another backup", .0.display())]
+    /// A file was changed.
+    #[error("{} in the backup is damaged or was replaced; use another backup", .0.display())]
     File(PathBuf),
-    /// It was made by a release that knows more.
-    #[error("the backup was made by a newer release of oncelink ({0}); restore it with that one")]
+    /// It was created by a newer release.
+    #[error("the backup was created by a newer release of oncelink ({0}); restore it with that one")]
     Newer(String),
 }
 
@@ -49,27 +49,27 @@ pub enum ManifestError {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) format: u32,
-    /// The release that made it.
+    /// The release that created it.
     pub(super) oncelink: String,
     /// Seconds since 1970.
     pub(super) made_at: Timestamp,
     pub(super) database: BackedUpDatabase,
     pub(super) files: Vec<BackedUpFile>,
-    /// What is not in it, in words.
+    /// Descriptions of what it doesn't contain.
     pub(super) left_out: Vec<String>,
 }
 
-/// Where accounts and links are.
+/// Where the accounts and links are.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "engine", rename_all = "lowercase")]
 pub(super) enum BackedUpDatabase {
-    /// In the backup; the step up to which its schema came.
+    /// In the backup, with the last migration of its schema.
     Sqlite { step: i64 },
-    /// Not in the backup, but in a dump that the operator makes.
+    /// Not in the backup, but in a dump that the operator creates.
     Postgres,
 }
 
-/// A file of the backup.
+/// A file in the backup.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BackedUpFile {
     /// Its path in the backup.
@@ -79,7 +79,7 @@ pub(super) struct BackedUpFile {
 }
 
 impl Manifest {
-    /// Reads the manifest of the backup in `folder`, and checks it, but not the files that it names.
+    /// Reads and checks the manifest of the backup in `folder`, but not the files that it names.
     pub(super) fn read(folder: &Path, newest_step: i64) -> Result<Manifest, ManifestError> {
         let path = folder.join(MANIFEST);
         if !path.exists() {
@@ -91,7 +91,7 @@ impl Manifest {
         if expected != digest_of(text.as_slice()).map_err(|_| ManifestError::Damaged)?.1.as_bytes() {
             return Err(ManifestError::Damaged);
         }
-        // Before all of it is read: a newer form may have other members.
+        // Checked first, because a newer format may have other members.
         let version: Version = serde_json::from_slice(&text).map_err(|_| ManifestError::Damaged)?;
         if version.format > FORMAT || is_newer(&version.oncelink) {
             return Err(ManifestError::Newer(version.oncelink));
@@ -113,7 +113,7 @@ struct Version {
     oncelink: String,
 }
 
-/// Whether that release is later than this one.
+/// Returns whether that release is newer than this one.
 fn is_newer(release: &str) -> bool {
     let numbers = |text: &str| -> Vec<u64> {
         let release = text.split(['-', '+']).next().unwrap_or_default();
@@ -122,7 +122,7 @@ fn is_newer(release: &str) -> bool {
     numbers(release) > numbers(env!("CARGO_PKG_VERSION"))
 }
 
-/// Whether a path leads to somewhere below the folder that it starts from.
+/// Returns whether a path stays inside the folder that it starts from.
 fn is_within(path: &Path) -> bool {
     path.components().count() > 0 && path.components().all(|part| matches!(part, Component::Normal(_)))
 }
@@ -134,11 +134,11 @@ fn read(path: &Path) -> Result<Vec<u8>, ManifestError> {
     Ok(bytes)
 }
 
-/// Checks that a file is what the manifest says.
+/// Checks a file against the manifest.
 pub(super) fn check(folder: &Path, file: &BackedUpFile) -> Result<(), ManifestError> {
     let path = folder.join(&file.path);
     let failed = |source| ManifestError::Io { path: file.path.clone(), source };
-    // A link would lead out of the backup.
+    // A symbolic link could lead out of the backup.
     if !fs::symlink_metadata(&path).map_err(failed)?.is_file() {
         return Err(ManifestError::File(file.path.clone()));
     }
@@ -149,7 +149,7 @@ pub(super) fn check(folder: &Path, file: &BackedUpFile) -> Result<(), ManifestEr
     }
 }
 
-/// How many bytes there are, and their SHA-256 in hexadecimal.
+/// Returns the number of bytes and their SHA-256 in hexadecimal.
 pub(super) fn digest_of(mut from: impl Read) -> io::Result<(u64, String)> {
     let mut context = Context::new(&SHA256);
     let mut buffer = vec![0; 64 * 1024];

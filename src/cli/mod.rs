@@ -1,8 +1,7 @@
-//! The command line: what an operator types, and who answers it.
+//! The command line.
 //!
-//! Answers go to standard output, so that a program can read them; whatever is said about them goes
-//! to standard error. Exit codes: 0 done, 1 failed or refused, 2 a mistake in the command or the
-//! settings.
+//! Results go to standard output, so that programs can read them; remarks go to standard error. Exit codes:
+//! 0 success, 1 failed or refused, 2 a mistake in the arguments or the settings.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -42,23 +41,23 @@ pub use error::{CliError, PublicKeysError};
 pub use manifest::ManifestError;
 pub use restore::RestoreError;
 
-/// Does what the command line asks for.
+/// Runs a command.
 ///
 /// # Errors
 /// See [`CliError`]; [`report`] prints it.
 pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let command = match cli.command {
-        // Whoever sets up his shell need not have settings.
+        // Setting up a shell requires no settings.
         Some(Command::Completions { shell }) => return done(print(&args::completions(shell))),
         command => command.unwrap_or(Command::Serve),
     };
     let file = Settings::file_of_process(cli.config.as_deref());
     let settings = Settings::of_process(cli.config.as_deref())?;
-    // These two look after the owner of each file themselves: the backup's folder may be root's alone.
+    // These two set the owner of each file themselves, because the backup's folder may belong to root.
     if !matches!(command, Command::Backup { .. } | Command::Restore { .. }) {
         as_owner::become_owner(&settings)?;
     }
-    // The services' own time, even while they run: a command never lives in another one.
+    // Commands use the same time as the services, even while those run.
     let clock = clock_of(&settings.data_dir);
     let now = clock.now();
     match command {
@@ -86,7 +85,7 @@ fn done(result: Result<(), CliError>) -> Result<ExitCode, CliError> {
 }
 
 async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<ExitCode, CliError> {
-    // The guard writes what is still in its buffer when it goes; the last lines matter most.
+    // Dropping the guard flushes its buffer; the last lines matter most.
     let _guard = telemetry::start(&settings.log)?;
     open_files::raise_limit(&settings);
     let told = (settings.clone(), file.map(Path::to_owned));
@@ -95,13 +94,13 @@ async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints an error and its causes on one line of standard error, and answers the exit code.
+/// Prints an error and its causes on one line of standard error, and returns the exit code.
 pub fn report(error: &CliError) -> ExitCode {
     let _ = writeln!(io::stderr().lock(), "oncelink: {}", telemetry::chain(error));
     error.exit_code()
 }
 
-/// Writes an answer to standard output. Whoever closes the pipe has read enough.
+/// Writes a result to standard output. A closed pipe is not an error: the reader has read enough.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -110,8 +109,8 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Says something about an answer on standard error.
+/// Writes a remark to standard error.
 pub(crate) fn remark(text: &str) {
-    // Nothing can be done about a standard error that is closed.
+    // If standard error is closed, there is nothing to do.
     let _ = writeln!(io::stderr().lock(), "oncelink: {text}");
 }

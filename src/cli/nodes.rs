@@ -1,5 +1,5 @@
-//! `oncelink nodes …`: the download services that may be given tokens and are heard. Works while the
-//! services run: they look a key up whenever one is shown.
+//! `oncelink nodes …`: manages the download services and their keys. Works while the services run, because
+//! they look up a key each time one is presented.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,13 +23,13 @@ pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Cloc
         NodesCommand::Add { name } => {
             let key = desk.nodes.add(name, now).await?;
             print_key(name, &key)?;
-            remark("it gets tokens from now on");
+            remark("it now gets tokens");
             Ok(())
         }
         NodesCommand::Rekey { name } => {
             let key = desk.nodes.rekey(name, now).await?;
             print_key(name, &key)?;
-            remark("the key before is worth nothing any more");
+            remark("the previous key is no longer valid");
             Ok(())
         }
         NodesCommand::Remove { name } => remove(settings, &desk, name, now).await,
@@ -37,11 +37,11 @@ pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Cloc
     }
 }
 
-/// The key alone on standard output, so that it can be put into a file.
+/// Prints only the key to standard output, so that it can be redirected to a file.
 fn print_key(name: &str, key: &Secret) -> Result<(), CliError> {
     print(&format!("{}\n", key.reveal()))?;
     remark(&format!(
-        "this is the key of `{name}`, shown only now: put it into the file of its `download.node_key`"
+        "this is the key of `{name}`, which is shown only once: put it into its `download.node_key` file"
     ));
     Ok(())
 }
@@ -55,9 +55,9 @@ async fn remove(
     desk.nodes.remove(name, now).await?;
     let receipts = Receipts::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
     let released = receipts.release_of_removed(&desk.nodes, now).await?;
-    remark(&format!("`{name}` gets no tokens, and nothing that it tells is heard any more"));
+    remark(&format!("`{name}` gets no more tokens, and its reports are refused"));
     if released > 0 {
-        remark(&format!("{released} downloads that were not finished there can be begun again elsewhere"));
+        remark(&format!("{released} unfinished downloads were released and can start again elsewhere"));
     }
     Ok(())
 }
@@ -72,9 +72,9 @@ struct Listed {
     /// `active`, `no-key`, `removed` or `not-in-settings`.
     state: &'static str,
     key_made_at: Option<Timestamp>,
-    /// Revocations that wait to be delivered to it.
+    /// How many revocations are waiting to be delivered to it.
     waiting: i64,
-    /// Those that told of deliveries from its address.
+    /// The processes that reported deliveries from its address.
     told_by: Vec<Told>,
 }
 
@@ -95,13 +95,13 @@ async fn list(settings: &Settings, desk: &Administration, json: bool) -> Result<
     for node in &listed {
         let waiting = match node.waiting {
             0 => String::new(),
-            count => format!("\t{count} revocations wait"),
+            count => format!("\t{count} revocations waiting"),
         };
         let _ = writeln!(text, "{}\t{}\t{}{waiting}", node.name, node.public_url, node.state);
         for told in &node.told_by {
             let state = match told.removed_at {
                 Some(at) => format!("removed {at}"),
-                None => format!("told all until {}", told.told_until),
+                None => format!("reports complete until {}", told.told_until),
             };
             let _ = writeln!(text, "  {}\t{state}", told.name);
         }

@@ -1,6 +1,6 @@
-//! `oncelink clock reset`: after a clock that was ahead for a while, begins again with the time that it
-//! shows now. Whatever was issued before is refused from then on, so nothing works twice; the signing
-//! keys are replaced, so that what was signed with a later date does not become good when that date comes.
+//! `oncelink clock reset`: starts over with the clock's current time after it was ahead for a while.
+//! Everything issued before is refused from then on, so nothing works twice. The signing keys are replaced,
+//! so that tokens signed with a future date don't become valid when that date comes.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::web::services::OpenError;
 use crate::web::time_reset;
 use crate::web::tokens::signer;
 
-/// Where the time is wrong.
+/// What is wrong with the time in each place.
 struct Found {
     store: Option<WrongClock>,
     database: Option<WrongClock>,
@@ -33,7 +33,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
     let found = look(settings, now).await?;
     let Some(worst) = [found.store, found.database, found.kept].into_iter().flatten().max_by_key(|w| w.mark)
     else {
-        remark(&format!("nothing to reset: no record is later than {now}, which the clock shows"));
+        remark(&format!("nothing to reset: no record is later than the clock's time, {now}"));
         return Ok(());
     };
     if found.store.is_some() {
@@ -47,18 +47,18 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
     }
     if settings.keys_dir().join("keys.json").exists() {
         let kid = replace_keys(settings, now).await?;
-        print(&format!("keys: {kid} signs from now on, and no earlier key is good any more\n"))?;
+        print(&format!("keys: {kid} is the new signing key; no earlier key is valid any more\n"))?;
     }
-    // Last: until then the next attempt does all of it again.
+    // Last, so that an interrupted reset is repeated completely.
     data_dir.keep_time(now).map_err(ServeError::from)?;
-    remark(&format!("it is {now} from now on, and was {} before; start the services again", worst.mark));
+    remark(&format!("the time is now {now} (before: {}); start the services again", worst.mark));
     if !settings.download.keys.contains("://") {
         remark(&format!(
             "download services that read {} need `oncelink keys export`",
             settings.download.keys
         ));
     }
-    remark("links made meanwhile keep the ends that were chosen for them; the logs keep the times they have");
+    remark("links created in the meantime keep their expiry dates, and log entries keep their times");
     Ok(())
 }
 
@@ -72,9 +72,9 @@ async fn look(settings: &Settings, now: Timestamp) -> Result<Found, CliError> {
     })
 }
 
-/// The latest moment that the used-token store kept; `None` when there is none yet.
+/// Returns the latest time that the used-token store recorded; `None` if there is no store yet.
 async fn store_mark(settings: &Settings, now: Timestamp) -> Result<Option<Timestamp>, CliError> {
-    // A clock of its own: what is found must not become anybody's time.
+    // A separate clock, so that the recorded time doesn't become the time of this process.
     let clock = Clock::manual(now);
     let address = &settings.download.used_tokens;
     let mark = if address.is_postgres() {
@@ -92,8 +92,7 @@ async fn store_mark(settings: &Settings, now: Timestamp) -> Result<Option<Timest
     Ok(Some(mark))
 }
 
-/// Makes a new signing key and removes all others, and says so to the database, which knows them. Returns
-/// the new one's id.
+/// Creates a new signing key, removes all others, and records this in the database. Returns the new key's id.
 async fn replace_keys(settings: &Settings, now: Timestamp) -> Result<String, CliError> {
     let mut signing = String::new();
     for key in signer::list(&settings.keys_dir())? {

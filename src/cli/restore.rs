@@ -1,6 +1,6 @@
-//! `oncelink restore DIR`: puts a backup in place, while no service runs. Everything is checked and
-//! copied before anything is moved; what was there is kept aside, never deleted. A mark says that the
-//! content was put back, so that the next start ends what may not go on.
+//! `oncelink restore DIR`: restores a backup while no service runs. Everything is checked and copied before
+//! anything is moved. Existing data is set aside, never deleted. A mark tells the next start that data was
+//! restored, so that it ends sessions and pauses links.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -18,44 +18,44 @@ use crate::standing::{replace, sync_folder_of};
 use crate::web::db::Database;
 use crate::web::restored::RESTORED_MARK;
 
-/// The folders that a backup fills.
+/// The folders in a backup.
 const FOLDERS: [&str; 2] = ["web", "keys"];
 
-/// Nothing was restored.
+/// Restoring failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The backup can't be relied on.
+    /// The backup can't be trusted.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// Somebody else may have changed it.
+    /// Another user may have changed it.
     #[error(
-        "the backup {} belongs to user {owner}, who may have changed it; make it your own (`chown -R`) if you trust it",
+        "the backup {} belongs to user {owner}, who may have changed it; if you trust it, become its owner (`chown -R`)",
         path.display()
     )]
     Foreign {
         /// The folder.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
     },
-    /// It lacks what it must have.
-    #[error("the backup has no {0}; take another backup")]
+    /// It is incomplete.
+    #[error("the backup has no {0}; use another backup")]
     Incomplete(&'static str),
-    /// Something is there already.
+    /// There is existing data.
     #[error(
-        "{} holds accounts or keys already; with `--force` they are moved aside, into folders with `before-restore` \
-         in their names",
+        "{} already contains accounts or keys; with `--force` they are moved to folders with `before-restore` in \
+         their names",
         .0.display()
     )]
     Occupied(PathBuf),
-    /// A file or folder failed.
+    /// An operation on a file or folder failed.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -78,25 +78,25 @@ pub(super) fn run(settings: &Settings, backup: &Path, force: bool, now: Timestam
     let aside = place.put(backup, &manifest)?;
     print(&format!("restored the backup of {}\n", manifest.made_at))?;
     for path in aside {
-        remark(&format!("what was there before is in {}", path.display()));
+        remark(&format!("the previous data is in {}", path.display()));
     }
     if matches!(manifest.database, BackedUpDatabase::Postgres) {
-        remark("accounts and links are in PostgreSQL: put the dump of that database back as well");
+        remark("accounts and links are in PostgreSQL: restore the dump of that database as well");
     }
     if backup.join(crate::config::DEFAULT_FILE).exists() {
-        remark("the settings file in the backup is not put in place; compare it with yours");
+        remark("the settings file in the backup was not restored; compare it with yours");
     }
     remark(
-        "when the services start, everybody is logged out, and links with a limited number of downloads wait for \
-         their owners, or for `oncelink links resume --restored`",
+        "when the services start, everyone is logged out, and links with a limited number of downloads are paused \
+         until their owners or `oncelink links resume --restored` resume them",
     );
     Ok(())
 }
 
-/// Whose the restored files are to be, where this user may give them away. Refuses the backup of somebody
-/// who is neither this user nor the owner of the data.
+/// Returns the new owner of the restored files, if this user may change owners. Refuses a backup whose owner
+/// is neither this user nor the owner of the data.
 fn whose(backup: &Path, data_dir: &Path) -> Result<Option<(u32, u32)>, RestoreError> {
-    let failed = |path: &Path, source| RestoreError::Io { action: "look at", path: path.to_owned(), source };
+    let failed = |path: &Path, source| RestoreError::Io { action: "access", path: path.to_owned(), source };
     let found = fs::metadata(backup).map_err(|source| failed(backup, source))?;
     let me = rustix::process::geteuid();
     let data = fs::metadata(data_dir).ok();
@@ -121,16 +121,16 @@ fn is_filled(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Where it goes.
+/// Where the backup is restored to.
 struct Place<'a> {
     data_dir: &'a Path,
     owner: Option<(u32, u32)>,
-    /// Of the names of what was there before.
+    /// The suffix for the names of the previous data.
     suffix: String,
 }
 
 impl Place<'_> {
-    /// Copies first and then moves; returns what was moved aside.
+    /// Copies first, then moves. Returns where the previous data was moved.
     fn put(&self, backup: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, RestoreError> {
         let staged = self.data_dir.join("restore-staged");
         let staging = self.stage(backup, manifest, &staged);
@@ -138,7 +138,7 @@ impl Place<'_> {
             let _left_behind = fs::remove_dir_all(&staged);
             return Err(error);
         }
-        // From here until it is removed no service starts: half of the old and half of the new is nothing.
+        // While this mark exists, no service starts on a mix of old and new data.
         let mark = restore_mark(self.data_dir);
         replace(&mark, b"").map_err(|source| failed("mark", &mark, source))?;
         let mut aside = Vec::new();
@@ -159,7 +159,7 @@ impl Place<'_> {
     }
 
     fn stage(&self, backup: &Path, manifest: &Manifest, staged: &Path) -> Result<(), RestoreError> {
-        // Of an attempt that was cut off.
+        // Left by an interrupted attempt.
         match fs::remove_dir_all(staged) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(failed("remove", staged, source));
@@ -167,7 +167,7 @@ impl Place<'_> {
             _ => {}
         }
         for folder in FOLDERS.map(|name| staged.join(name)) {
-            make_private(&folder).map_err(|source| failed("make", &folder, source))?;
+            make_private(&folder).map_err(|source| failed("create", &folder, source))?;
             self.give(&folder)?;
         }
         for file in
@@ -192,16 +192,16 @@ impl Place<'_> {
         };
         copy().map_err(|source| failed("write", &to, source))?;
         self.give(&to)?;
-        // What was copied is what was checked.
+        // Makes sure that the copied data is what was checked.
         Ok(manifest::check(staged, file)?)
     }
 
     fn give(&self, path: &Path) -> Result<(), RestoreError> {
         let Some((user, group)) = self.owner else { return Ok(()) };
-        chown(path, Some(user), Some(group)).map_err(|source| failed("give away", path, source))
+        chown(path, Some(user), Some(group)).map_err(|source| failed("change the owner of", path, source))
     }
 
-    /// A name that nothing has.
+    /// Returns an unused name.
     fn free_name(&self, name: &str) -> PathBuf {
         let named = |count: u32| {
             let more = if count == 0 { String::new() } else { format!("-{count}") };

@@ -1,6 +1,6 @@
-//! `oncelink revoke …`: puts the revocations into the database and hands them to the running download
-//! services, which alone may write their used-token stores. What one of them does not take now, the web
-//! app goes on trying.
+//! `oncelink revoke …`: records revocations in the database and sends them to the running download services,
+//! because only those may write to their used-token stores. The web app keeps retrying those that can't be
+//! delivered now.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) async fn run(settings: &Settings, jtis: &[Jti], clock: Clock) -> Resu
     let forget_at = now.plus(longest).plus(settings.token.leeway * 2).plus(Duration::from_secs(3600));
     let active: Vec<&NodeSettings> = desk.nodes.active().await?;
     for jti in jtis {
-        // One that was not issued by the web app may be known to any node.
+        // Any node may know a token that the web app didn't issue.
         let audience = desk.issued.node_of(*jti).await?;
         let audiences: Vec<&str> = match &audience {
             Some(audience) => vec![audience],
@@ -49,11 +49,11 @@ const fn remedy(status: u16) -> &'static str {
     match status {
         403 => {
             "its keys, `web.public_url` or `download.public_url` differ from the ones used here: \
-             run this where the web app runs, with the same settings"
+             run this command where the web app runs, with the same settings"
         }
-        410 => "the command was too old when it arrived: set both machines' clocks",
+        410 => "the command had expired when it arrived: set the clocks of both machines",
         404 | 405 => "something else answers at its inner address",
-        429 | 503 => "try again in a moment, and look into its log if that does not help",
-        _ => "look into its log",
+        429 | 503 => "try again in a moment; if that does not help, check its log",
+        _ => "check its log",
     }
 }

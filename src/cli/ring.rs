@@ -1,4 +1,4 @@
-//! The key ring that the download service would verify with, put together for one command.
+//! Builds the key ring that the download service would use, for one command.
 
 use std::fs;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::config::Settings;
 use crate::token::{KeyRing, MAX_JWKS, SharedSecret};
 use crate::web::tokens::signer::Signer;
 
-/// How long the other side may take to answer a command.
+/// How long to wait for an answer to a command.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The keys of this machine's web app if there are some, or else those that `download.keys`
-/// names; and the shared secrets.
+/// Returns the keys of this machine's web app if there are any, otherwise those from `download.keys`; and the
+/// shared secrets.
 pub(super) async fn key_ring(settings: &Settings, now: Timestamp) -> Result<KeyRing, CliError> {
     let keys_dir = settings.keys_dir();
     let public = if keys_dir.is_dir() {
@@ -29,7 +29,7 @@ pub(super) async fn key_ring(settings: &Settings, now: Timestamp) -> Result<KeyR
     })
 }
 
-/// The keys that `download.keys` names: a file or an address.
+/// Loads the keys from `download.keys`, a file or an address.
 pub(super) async fn from_settings(keys: &str) -> Result<KeyRing, CliError> {
     let text = if keys.contains("://") {
         fetch(keys).await
@@ -48,18 +48,19 @@ async fn fetch(address: &str) -> Result<String, PublicKeysError> {
     while let Some(chunk) = answer.chunk().await? {
         text.extend_from_slice(&chunk);
         if text.len() > MAX_JWKS {
-            // The ring refuses it for its length.
+            // The ring refuses it because of its length.
             break;
         }
     }
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// A client for the other service: no proxy and no redirect may see a token or give us keys.
+/// Returns a client for the other service. It uses no proxy and follows no redirect, which could see a token
+/// or give us wrong keys.
 pub(super) fn client(address: &str) -> Result<reqwest::Client, reqwest::Error> {
     let client =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);
-    // A machine without the system's certificates can still talk plain http to itself.
+    // Plain http must work even on a machine without the system's certificates.
     let client = if address.starts_with("http://") { client.tls_certs_only([]) } else { client };
     client.build()
 }

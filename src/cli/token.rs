@@ -1,4 +1,4 @@
-//! `oncelink token …`: makes download addresses, and says what is in one and whether it holds.
+//! `oncelink token …`: creates, inspects and verifies download links.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::token::{self, Rules, TokenError};
 use crate::web::tokens::issuer::{DownloadOrder, Issuer};
 use crate::web::tokens::signer::Signer;
 
-/// The `sub` of tokens that the command line issues: no account, but whoever runs the machine.
+/// The `sub` of tokens issued at the command line: the operator, not an account.
 const OPERATOR: &str = "operator";
 
 pub(super) async fn run(settings: &Settings, command: &TokenCommand, now: Timestamp) -> Result<(), CliError> {
@@ -24,7 +24,7 @@ pub(super) async fn run(settings: &Settings, command: &TokenCommand, now: Timest
     }
 }
 
-/// The web app's issuer, as it signs for one download service.
+/// Returns the web app's issuer for tokens of one download service.
 pub(super) fn issuer(settings: &Settings, audience: &str, now: Timestamp) -> Result<Issuer, CliError> {
     Ok(Issuer {
         signer: Arc::new(Signer::open(&settings.keys_dir(), now)?),
@@ -39,7 +39,7 @@ fn address(settings: &Settings, mint: &TokenMint, now: Timestamp) -> Result<Stri
     check_order(settings, mint)?;
     if !settings.shares.iter().any(|share| share.name == mint.file.share()) {
         remark(&format!(
-            "warning: the settings have no share `{}`, so this address will find no file",
+            "warning: there is no share `{}` in the settings, so this link will not find a file",
             mint.file.share().escape_debug()
         ));
     }
@@ -54,14 +54,14 @@ fn address(settings: &Settings, mint: &TokenMint, now: Timestamp) -> Result<Stri
     Ok(issuer(settings, audience, now)?.issue_download(&order, now)?.address)
 }
 
-/// The download service that a token is for where nothing else is said: the first that may have new ones.
+/// Returns the default download service for a token: the first that can get new ones.
 fn usual_audience(settings: &Settings) -> String {
     let mut services = settings.download_services().into_iter();
     let first = services.find(|node| node.weight > 0);
     first.map_or_else(|| settings.download.public_url.clone(), |node| node.public_url)
 }
 
-/// A duration as the settings have it, such as `30d`.
+/// Formats a duration as in the settings, such as `30d`.
 fn in_settings(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
@@ -71,7 +71,7 @@ fn in_settings(duration: Duration) -> String {
     }
 }
 
-/// What the download service would refuse is refused here, where it can still be mended.
+/// Refuses arguments that the download service would refuse later.
 fn check_order(settings: &Settings, mint: &TokenMint) -> Result<(), CliError> {
     if mint.file.within_share().is_empty() {
         let problem = format!("`{}` is a share, not a file", mint.file.as_str().escape_debug());
@@ -84,20 +84,21 @@ fn check_order(settings: &Settings, mint: &TokenMint) -> Result<(), CliError> {
             in_settings(lifetime),
             in_settings(most)
         );
-        return usage("--lifetime", problem, "choose another, or raise that setting".to_owned());
+        return usage("--lifetime", problem, "choose another lifetime, or raise that setting".to_owned());
     }
     if let Some(name) = mint.name.as_deref().filter(|name| !is_file_name(name, &mint.file)) {
-        let problem = format!("`{}` is no name that a file could have", name.escape_debug());
-        return usage("--name", problem, "choose 1 to 255 bytes without `/`, and not `.` or `..`".to_owned());
+        let problem = format!("`{}` is not a valid file name", name.escape_debug());
+        return usage("--name", problem, "use 1 to 255 bytes without `/`, and not `.` or `..`".to_owned());
     }
     let usual = usual_audience(settings);
     let audience = mint.audience.as_deref().unwrap_or(&usual);
     if !audience.starts_with("http://") && !audience.starts_with("https://") || audience.ends_with('/') {
-        let problem = format!("`{}` is no download service's public address", audience.escape_debug());
+        let problem =
+            format!("`{}` is not a valid public address of a download service", audience.escape_debug());
         return usage(
             "--audience",
             problem,
-            "write its `download.public_url`, such as https://dl.example.org".to_owned(),
+            "use its `download.public_url`, such as https://dl.example.org".to_owned(),
         );
     }
     Ok(())
@@ -118,7 +119,7 @@ fn inspect(text: &str) -> Result<(), CliError> {
 
 async fn verify(settings: &Settings, text: &str, now: Timestamp) -> Result<(), CliError> {
     let ring = ring::key_ring(settings, now).await?;
-    // It is good if it is for any of the download services; what is wrong with it is said of the first.
+    // The token is valid if any of the download services accepts it. Errors are reported for the first one.
     let verdicts = settings.download_services().into_iter().map(|node| {
         let rules = Rules {
             issuer: settings.web.public_url.clone(),
@@ -139,16 +140,16 @@ async fn verify(settings: &Settings, text: &str, now: Timestamp) -> Result<(), C
     let verdict = verdicts.fold(None, better).unwrap_or(Err(TokenError::WrongAudience));
     let grant = verdict.map_err(|error| CliError::Refused { error })?;
     print(&format!(
-        "good: {} until {}, jti {}\n",
+        "valid: {} until {}, jti {}\n",
         grant.file.as_str().escape_debug(),
         grant.expires_at,
         grant.jti
     ))?;
-    remark("whether it was used or revoked, only the download service knows");
+    remark("only the download service knows whether it was used or revoked");
     Ok(())
 }
 
-/// The token in a download address; any other text is taken for a token.
+/// Extracts the token from a download link. Any other text is taken for a token.
 fn token_in(text: &str) -> &str {
     let text = text.trim();
     if !text.contains("://") {

@@ -1,5 +1,5 @@
-//! `oncelink user …`: accounts, managed from the command line. Works while the web app runs: both
-//! use the database, and the web app notices a change within a second.
+//! `oncelink user …`: manages accounts. Works while the web app runs, because both use the database, and the
+//! web app notices changes within a second.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -39,12 +39,12 @@ pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock)
 }
 
 async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), CliError> {
-    // All that was typed is looked at before anything is opened or made.
+    // All arguments are checked before anything is opened or created.
     let email = email_of(&user.email)?;
     let name = match &user.name {
-        Some(name) => {
-            name.parse().map_err(|wrong: InvalidName| usage("--name", &wrong, "give another, or none"))?
-        }
+        Some(name) => name
+            .parse()
+            .map_err(|wrong: InvalidName| usage("--name", &wrong, "choose another name, or omit it"))?,
         None => PersonName::from_email(&email),
     };
     let groups = user
@@ -52,7 +52,7 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
         .iter()
         .map(|group| {
             group.parse().map_err(|wrong: InvalidGroup| {
-                usage("--group", &wrong, "take a name as `read` and `write` of a share have it")
+                usage("--group", &wrong, "use a name from `read` or `write` of a share")
             })
         })
         .collect::<Result<BTreeSet<GroupName>, _>>()?;
@@ -63,8 +63,11 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     let known = Rights::new(&settings.shares);
     for group in groups.iter().map(GroupName::as_str).filter(|group| !known.groups().contains(group)) {
         let known = known.groups().into_iter().collect::<Vec<_>>().join(", ");
-        let there =
-            if known.is_empty() { "none names a group".to_owned() } else { format!("known are {known}") };
+        let there = if known.is_empty() {
+            "no share names a group".to_owned()
+        } else {
+            format!("known groups: {known}")
+        };
         remark(&format!("warning: no share names the group `{group}`, so it gives no access; {there}"));
     }
     let new = NewAccount { email, name, admin: user.admin, groups, password };
@@ -73,7 +76,7 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
         Added::EmailTaken | Added::NotTheFirst => return Err(CliError::AccountExists { email: user.email }),
     };
     administration.account_admin.note(Deed::AccountMade, &account.email, administration.clock.now()).await?;
-    remark(&format!("made the account {} for {}", account.id, account.email));
+    remark(&format!("created account {} for {}", account.id, account.email));
     if has_password { Ok(()) } else { print_link(&administration, &account).await }
 }
 
@@ -85,7 +88,7 @@ async fn list(settings: &Settings, json: bool, clock: Clock) -> Result<(), CliEr
         return print(&format!("{}\n", json!(accounts)));
     }
     if accounts.is_empty() {
-        remark("there are no accounts yet; `oncelink user add EMAIL --admin` makes the first");
+        remark("there are no accounts yet; create the first one with `oncelink user add EMAIL --admin`");
     }
     let mut text = String::new();
     for account in &accounts {
@@ -128,13 +131,13 @@ async fn set_disabled(
         revoke(&administration).await;
     }
     remark(&match disabled {
-        true => format!("{email} can't log in any more, and is logged out everywhere"),
+        true => format!("{email} can no longer log in and was logged out everywhere"),
         false => format!("{email} can log in again"),
     });
     Ok(())
 }
 
-/// Tokens that the account has are revoked by whichever process reaches the download services first.
+/// The first process that reaches the download services revokes the account's tokens.
 async fn revoke(administration: &Administration) {
     let (now, revocations) = (administration.clock.now(), &administration.issued.revocations);
     let delivered = match revocations.tell_over_http(&administration.issuer) {
@@ -142,7 +145,7 @@ async fn revoke(administration: &Administration) {
         Err(_) => false,
     };
     if !delivered {
-        remark("its download links are revoked as soon as the web app reaches the download service");
+        remark("its download links are revoked when the web app reaches the download service");
     }
 }
 
@@ -166,13 +169,13 @@ async fn passwd(
                 .account_admin
                 .note(Deed::PasswordReset, &email, administration.clock.now())
                 .await?;
-            remark(&format!("{email} has the new password, and is logged out everywhere"));
+            remark(&format!("{email} has the new password and was logged out everywhere"));
             Ok(())
         }
     }
 }
 
-/// The link alone on standard output, so that a program can pass it on.
+/// Prints only the link to standard output, so that a program can use it.
 async fn print_link(administration: &Administration, account: &Account) -> Result<(), CliError> {
     let purpose = match account.stage() {
         Stage::Invited => Purpose::Invite,
@@ -184,7 +187,7 @@ async fn print_link(administration: &Administration, account: &Account) -> Resul
         .issue(purpose, account, "", Jti::random().map_err(IssueError::from)?, now)
         .await?;
     let until = human::exact_time(link.until);
-    remark(&format!("with this link {} can choose a password, once, until {until}:", account.email));
+    remark(&format!("{} can choose a password with this link, once, until {until}:", account.email));
     print(&format!("{}\n", link.address))
 }
 
@@ -204,10 +207,10 @@ async fn hashed(
 }
 
 fn email_of(text: &str) -> Result<Email, CliError> {
-    text.parse().map_err(|wrong: InvalidEmail| usage("EMAIL", &wrong, "check what you typed"))
+    text.parse().map_err(|wrong: InvalidEmail| usage("EMAIL", &wrong, "check the address"))
 }
 
-/// The first line of standard input.
+/// Reads the first line of standard input.
 fn read_password(settings: &Settings) -> Result<Password, CliError> {
     let mut line = zeroize::Zeroizing::new(String::new());
     std::io::stdin().lock().read_line(&mut line).map_err(CliError::Input)?;

@@ -5,19 +5,19 @@ use std::ops::Deref;
 
 use serde::Deserialize;
 
-/// The name of an embedded store or the address of a server; an address may hold a password,
-/// which `Debug` and `Display` leave out.
+/// The name of an embedded store or the address of a server. An address may contain a password, which
+/// `Debug` and `Display` leave out.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct StoreAddress(String);
 
 impl StoreAddress {
-    /// The whole address, password included.
+    /// Returns the whole address, including the password.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is the address of a PostgreSQL server.
+    /// Returns whether this is the address of a PostgreSQL server.
     pub fn is_postgres(&self) -> bool {
         self.0.starts_with("postgres://") || self.0.starts_with("postgresql://")
     }
@@ -43,7 +43,7 @@ impl From<String> for StoreAddress {
     }
 }
 
-/// The scheme alone, such as `postgres://…`, where there is one.
+/// Prints only the scheme, such as `postgres://…`, if there is one.
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.split_once("://") {

@@ -1,4 +1,4 @@
-//! The settings that hold where nothing is set. `oncelink.example.toml` shows the same ones.
+//! The default settings. `oncelink.example.toml` shows the same values.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// The text is no duration.
+/// The text is not a valid duration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a valid duration; write a whole number and a unit: `30s`, `2m`, `1h` or `7d`")]
 pub struct InvalidDuration(String);
@@ -13,7 +13,7 @@ pub struct InvalidDuration(String);
 /// Reads a whole number followed by `s`, `m`, `h` or `d`.
 ///
 /// # Errors
-/// When the text has another form, or the number is beyond any calendar.
+/// If the text has another format, or the number is too large.
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     read(text).ok_or_else(|| InvalidDuration(text.to_owned()))
 }
@@ -22,11 +22,11 @@ fn read(text: &str) -> Option<Duration> {
     const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     let (number, unit) =
         UNITS.iter().find_map(|(letter, seconds)| Some((text.strip_suffix(*letter)?, *seconds)))?;
-    // `u64::from_str` would take a sign.
+    // `u64::from_str` would accept a sign.
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // A century is more than any of these settings can mean, and keeps every sum of times exact.
+    // No setting needs more than a century, and this limit keeps every sum of times exact.
     const CENTURY: u64 = 100 * 366 * 86_400;
     number
         .parse::<u64>()

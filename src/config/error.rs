@@ -1,4 +1,4 @@
-//! What can be wrong with the settings, said so that the operator can mend it.
+//! Errors in the settings, worded so that the operator can fix them.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ pub enum Origin {
     File(PathBuf),
     /// An environment variable, by its name.
     Variable(String),
-    /// Nobody set it.
+    /// It isn't set.
     Default,
 }
 
@@ -25,18 +25,18 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why there are no settings to run with.
+/// The settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file can't be read.
     #[error(
-        "cannot read the settings file {}; name another with --config, or leave it out to run with the defaults",
+        "cannot read the settings file {}; name another one with --config, or omit it to run with the defaults",
         path.display()
     )]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -49,7 +49,7 @@ pub enum SettingsError {
         line: usize,
         /// Counted from 1, in characters.
         column: usize,
-        /// What the parser says.
+        /// The parser's message.
         problem: String,
     },
     /// One key is wrong.
@@ -59,17 +59,17 @@ pub enum SettingsError {
         key: String,
         /// Where its value comes from.
         origin: Origin,
-        /// What is wrong.
+        /// The problem.
         problem: String,
-        /// How to mend it.
+        /// How to fix it.
         remedy: String,
     },
-    /// A variable with our prefix that is no setting.
+    /// A variable with our prefix that isn't a setting.
     #[error("the environment variable {name} is not a setting; {remedy}")]
     Variable {
         /// The variable.
         name: String,
-        /// How to mend it.
+        /// How to fix it.
         remedy: String,
     },
 }

@@ -1,13 +1,13 @@
-//! Variables with our prefix that are none of ours: Kubernetes gives every container of a namespace some
-//! for each Service in it, and Docker for each linked container. A Service called `oncelink` or
-//! `oncelink-web` makes them look like settings.
+//! Recognizes environment variables with our prefix that aren't ours. Kubernetes sets some in every
+//! container for each Service of the namespace, and Docker for each linked container. A Service called
+//! `oncelink` or `oncelink-web` makes them look like settings.
 
 use std::net::IpAddr;
 
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Whether a variable is one of these, by its name and the form of its value. Ours that are misspelt have
-/// neither.
+/// Returns whether a variable is one of these, judging by its name and the format of its value. A misspelled
+/// setting has neither.
 pub(super) fn is_foreign(name: &str, value: &str) -> bool {
     let is_port = |text: &str| text.parse::<u16>().is_ok();
     let is_ip = |text: &str| text.parse::<IpAddr>().is_ok();
@@ -24,11 +24,11 @@ pub(super) fn is_foreign(name: &str, value: &str) -> bool {
     if name.ends_with("_PORT") && is_address() {
         return true;
     }
-    // A linked container's own name, as in /app/oncelink, and its own variables.
+    // The name of a linked container, such as /app/oncelink, and its own variables.
     if (name.ends_with("_NAME") && value.starts_with('/')) || name.contains("_ENV_") {
         return !name.contains("__");
     }
-    // As in ONCELINK_WEB_PORT_8080_TCP and ONCELINK_WEB_PORT_8080_TCP_ADDR.
+    // Such as ONCELINK_WEB_PORT_8080_TCP and ONCELINK_WEB_PORT_8080_TCP_ADDR.
     name.match_indices("_PORT_").any(|(at, found)| {
         let mut parts = name.get(at + found.len()..).unwrap_or_default().split('_');
         let (number, protocol, what, rest) = (parts.next(), parts.next(), parts.next(), parts.next());

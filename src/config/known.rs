@@ -1,11 +1,11 @@
-//! The known keys: `oncelink.example.toml`, built in, says how each is named, which kind of value
-//! it takes and how one is written.
+//! The known keys. The embedded `oncelink.example.toml` has their names, the kinds of their values and
+//! an example of each.
 
 use toml::{Table, Value};
 
 const EXAMPLE: &str = include_str!("../../oncelink.example.toml");
 
-/// What an environment variable's text is read as.
+/// How the text of an environment variable is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -35,7 +35,7 @@ impl KnownKey {
         KnownKey { section: section.map(str::to_owned), name: name.to_owned(), kind, example }
     }
 
-    /// The full name, such as `web.listen`.
+    /// Returns the full name, such as `web.listen`.
     pub(super) fn full_name(&self) -> String {
         match &self.section {
             Some(section) => format!("{section}.{}", self.name),
@@ -43,18 +43,18 @@ impl KnownKey {
         }
     }
 
-    /// The environment variable, such as `ONCELINK_WEB__LISTEN`.
+    /// Returns the environment variable, such as `ONCELINK_WEB__LISTEN`.
     pub(super) fn variable(&self) -> String {
         format!("{}{}", super::load::PREFIX, self.full_name().replace('.', "__").to_ascii_uppercase())
     }
 }
 
-/// All keys in the order of their names.
+/// All keys, sorted by name.
 pub(super) struct KnownKeys(Vec<KnownKey>);
 
 impl KnownKeys {
     pub(super) fn read() -> KnownKeys {
-        // A unit test parses the example, so that this never falls back to knowing nothing.
+        // A unit test parses the example, so this never falls back to an empty table.
         let example: Table = toml::from_str(EXAMPLE).unwrap_or_default();
         let mut keys = Vec::new();
         for (name, value) in &example {
@@ -76,8 +76,8 @@ impl KnownKeys {
         self.0.iter().find(|key| key.section.as_deref() == section && key.name == name)
     }
 
-    /// The name most like a misspelt one, among those that `name_of` gives the keys; `None` where none is
-    /// much like it.
+    /// Returns the name that is most similar to a misspelled one, among the names that `name_of` returns for
+    /// the keys; `None` if none is similar.
     pub(super) fn nearest(
         &self,
         misspelt: &str,
@@ -92,7 +92,7 @@ impl KnownKeys {
         self.0.iter().any(|key| key.section.as_deref() == Some(name))
     }
 
-    /// The names in a section, or at the top with the sections, for "known here are …".
+    /// Returns the names in a section, or the keys at the top and the sections, for an error message.
     pub(super) fn names_in(&self, section: Option<&str>) -> String {
         let mut names: Vec<String> = self
             .0

@@ -1,23 +1,23 @@
-//! How long a connection may take for each of its phases.
+//! The deadlines of each phase of a connection.
 
 use std::time::Duration;
 
-/// The deadlines of a connection. Not settable by operators: they follow from how HTTP clients
-/// behave, and a wrong value opens the service to floods. Tests shorten them.
+/// The deadlines of a connection. Operators can't set them: they follow from how HTTP clients behave,
+/// and a wrong value exposes the service to floods. Tests shorten them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// A request's head must have arrived this long after its first byte, and the first head this
-    /// long after the connection was made.
+    /// Time for a request head to arrive after its first byte, and for the first head after the connection
+    /// was opened.
     pub head: Duration,
-    /// An idle connection is kept this long.
+    /// How long an idle connection is kept.
     pub idle: Duration,
-    /// What is left of a body after its answer is waited for this long.
+    /// How long to wait for the rest of a request body after the response was sent.
     pub drain: Duration,
-    /// The time over which the speed of a reader and of a sender is measured …
+    /// The period over which the speed of readers and senders is measured …
     pub window: Duration,
-    /// … and the bytes that must have moved within it.
+    /// … and the minimum number of bytes within it.
     pub least_per_window: u64,
-    /// A newcomer doesn't push out a connection of its own address that moved a byte this recently.
+    /// A new connection doesn't displace one from its own address that moved a byte this recently.
     pub settled: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Puts the settings together: defaults, under the file, under the environment.
+//! Loads the settings: the environment overrides the file, and the file overrides the defaults.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,18 +12,18 @@ use super::known::{Kind, KnownKey, KnownKeys};
 use super::nodes::reachable;
 use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate};
 
-/// What the name of each of our environment variables starts with.
+/// The prefix of our environment variables.
 pub(super) const PREFIX: &str = "ONCELINK_";
 
-/// Read in the working directory when no file is named.
+/// The settings file in the working directory that is read if no file is named.
 pub const DEFAULT_FILE: &str = "oncelink.toml";
 
-/// Variables that steer the tests; they are no settings.
+/// Variables that control the tests; they aren't settings.
 const RESERVED: [&str; 3] = ["ONCELINK_TEST_", "ONCELINK_VECTORS", "ONCELINK_WRITE_VECTORS"];
 
 impl Settings {
-    /// The settings of this process: from `file`, or else from `oncelink.toml` in the working
-    /// directory if there is one, and from the process's environment.
+    /// Loads the settings of this process from `file` (or from `oncelink.toml` in the working directory, if
+    /// it exists) and from the environment.
     ///
     /// # Errors
     /// See [`SettingsError`].
@@ -32,14 +32,13 @@ impl Settings {
         Settings::load(Settings::file_of_process(file), std::env::vars_os())
     }
 
-    /// The file that [`Settings::of_process`] reads: the named one, or else the default one if there is
-    /// one.
+    /// Returns the file that [`Settings::of_process`] reads: the named one, or the default one if it exists.
     pub fn file_of_process(file: Option<&Path>) -> Option<&Path> {
         let default = Path::new(DEFAULT_FILE);
         file.or_else(|| default.exists().then_some(default))
     }
 
-    /// The settings from `file`, if any, and the given environment.
+    /// Loads the settings from `file`, if any, and the given environment.
     ///
     /// # Errors
     /// See [`SettingsError`].
@@ -58,7 +57,7 @@ impl Settings {
     }
 }
 
-/// Values on their way to become [`Settings`], with their origins.
+/// Values that will become [`Settings`], with their origins.
 struct Draft {
     keys: KnownKeys,
     values: Table,
@@ -91,7 +90,7 @@ impl Draft {
             if self.keys.is_section(name) {
                 let Value::Table(section) = value else {
                     let problem = format!("is a section, not {}", kind_of(value));
-                    let remedy = format!("write a line `[{name}]` and its keys below");
+                    let remedy = format!("write a line `[{name}]` and put its keys below it");
                     return Err(self.wrong(name, problem, remedy));
                 };
                 for key in section.keys() {
@@ -112,8 +111,10 @@ impl Draft {
         let near =
             self.keys.nearest(key, |known| (known.section.as_deref() == section).then(|| known.name.clone()));
         let meant = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-        let remedy =
-            format!("{meant}remove it or correct its name: {place} are {}", self.keys.names_in(section));
+        let remedy = format!(
+            "{meant}remove it or correct its name; the keys {place} are {}",
+            self.keys.names_in(section)
+        );
         self.wrong(&full_name, "there is no such setting".to_owned(), remedy)
     }
 
@@ -136,7 +137,7 @@ impl Draft {
                 key: key.full_name(),
                 origin: Origin::Variable(name.to_owned()),
                 problem,
-                remedy: format!("a value is written as in `{}`", key.example),
+                remedy: format!("write it as in `{}`", key.example),
             })?;
             self.variables.push(key.full_name());
             self.set(&key, value);
@@ -166,7 +167,7 @@ impl Draft {
             None => &mut self.values,
             Some(section) => {
                 let entry = self.values.entry(section.clone()).or_insert_with(|| Table::new().into());
-                // `refuse_unknown` has seen to it that a section is a table.
+                // `refuse_unknown` has checked that a section is a table.
                 let Value::Table(table) = entry else { return };
                 table
             }
@@ -178,7 +179,7 @@ impl Draft {
         Some(self.values.get(section)?.get(name)?.as_str()?.to_owned())
     }
 
-    /// Sets what follows from another key: whoever moves a listener means its address to move too.
+    /// Sets defaults that depend on other keys: an address follows its listener.
     fn derive(&mut self) {
         for section in ["web", "download"] {
             let listen = self.text(section, "listen").and_then(|text| text.parse().ok());
@@ -215,7 +216,7 @@ impl Draft {
         Ok(settings)
     }
 
-    /// Relative paths in the file are relative to the file.
+    /// Resolves relative paths in the file relative to the file's folder.
     fn anchor(&self, settings: &mut Settings) {
         let Some(folder) = self.file.as_deref().and_then(Path::parent) else { return };
         if self.is_from_file("data_dir") {
@@ -249,7 +250,7 @@ impl Draft {
         matches!(self.origin(full_name), Origin::File(_))
     }
 
-    /// The known key that `path` names or lies in: `share` for `share[0].path`.
+    /// Returns the known key that `path` names or belongs to: `share` for `share[0].path`.
     fn known(&self, path: &str) -> Option<&KnownKey> {
         let path = path.split('[').next().unwrap_or(path);
         let (section, name) = match path.split_once('.') {
@@ -280,7 +281,7 @@ impl Draft {
     }
 }
 
-/// Reads a variable's text as the kind of value that its key takes.
+/// Parses the text of a variable as the kind of value that its key needs.
 fn read(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
         Kind::Text => Ok(Value::String(text.to_owned())),

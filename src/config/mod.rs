@@ -1,8 +1,8 @@
-//! Settings: one TOML file, every key also as an environment variable, defaults for all.
+//! Settings: one TOML file, with an environment variable and a default for every key.
 //!
-//! Everything that is read here arrives elsewhere as plain values; no other module reads the
-//! environment or the settings file. `oncelink.example.toml` is the table of the keys: their
-//! names, kinds and defaults; a test keeps it equal to [`Settings::default`].
+//! No other module reads the environment or the settings file; others get plain values.
+//! `oncelink.example.toml` lists all keys with their defaults, and a test keeps it equal to
+//! [`Settings::default`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,17 +32,17 @@ pub use network::{InvalidNetwork, Network};
 pub use nodes::NodeSettings;
 pub use size::{InvalidSize, parse as parse_size};
 
-/// Where the web app shows its public keys, below its `public_url`.
+/// The path of the web app's public keys, below its `public_url`.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 
-/// Where the web app takes receipts, below its `public_url`.
+/// The path at which the web app accepts receipts, below its `public_url`.
 pub const RECEIPTS_PATH: &str = "/receipts";
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where keys, databases and the outbox live.
+    /// The folder with the keys, databases and the outbox.
     pub data_dir: PathBuf,
     /// The web app.
     pub web: WebSettings,
@@ -50,36 +50,36 @@ pub struct Settings {
     pub download: DownloadSettings,
     /// Tokens.
     pub token: TokenSettings,
-    /// Links that people make for others.
+    /// Links that people create for others.
     pub links: LinkSettings,
-    /// Mail to people with an account.
+    /// Outgoing email.
     pub mail: MailSettings,
     /// Log lines.
     pub log: LogSettings,
-    /// The download services, where there are several; without any there is the one of `[download]`.
+    /// The download services, if there are several; without any there is the one of `[download]`.
     #[serde(rename = "node")]
     pub nodes: Vec<NodeSettings>,
-    /// The folders that are hosted, each under its own name.
+    /// The hosted folders.
     #[serde(rename = "share")]
     pub shares: Vec<ShareSettings>,
-    /// How long a connection may take; no key of the file.
+    /// The deadlines of connections; not a key in the file.
     #[serde(skip)]
     pub connection_limits: ConnectionLimits,
 }
 
 impl Settings {
-    /// The folder of the private keys; only where the web app runs is there one.
+    /// The folder of the private keys; it exists only where the web app runs.
     pub fn keys_dir(&self) -> PathBuf {
         self.data_dir.join("keys")
     }
 
-    /// The file of accounts, links and receipts, where `web.database` is `sqlite`.
+    /// The database file with accounts, links and receipts, if `web.database` is `sqlite`.
     pub fn database_file(&self) -> PathBuf {
         self.data_dir.join("web").join("oncelink.sqlite")
     }
 
-    /// The file of the key by which a download service in another process shows the web app that it is
-    /// one of ours.
+    /// The file with the key by which a download service in another process authenticates itself to the web
+    /// app.
     pub fn node_key_file(&self) -> PathBuf {
         match self.download.node_key.as_os_str().is_empty() {
             true => self.keys_dir().join("node-key"),
@@ -87,12 +87,12 @@ impl Settings {
         }
     }
 
-    /// The folder of mails that are only written down (`mail.send = "outbox"`).
+    /// The folder of emails that are written to files instead of sent (`mail.send = "outbox"`).
     pub fn outbox_dir(&self) -> PathBuf {
         self.data_dir.join("outbox")
     }
 
-    /// The folder of what the download service keeps for itself.
+    /// The download service's own folder.
     pub fn download_dir(&self) -> PathBuf {
         self.data_dir.join("download")
     }
@@ -107,67 +107,65 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebSettings {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Scheme and host under which people reach it, without a trailing slash. Also the `iss` of
-    /// tokens. Follows `listen` where it is not set.
+    /// Scheme and host at which people reach it, without a trailing slash. Also the `iss` of tokens.
+    /// Default: derived from `listen`.
     pub public_url: String,
     /// `sqlite` (a file under `data_dir`) or a `postgres://` address.
     pub database: StoreAddress,
     /// Who may sign up.
     pub signup: Signup,
-    /// The mail domains of which anybody may sign up; none means any.
+    /// The email domains that may sign up; empty means all.
     pub signup_domains: Vec<String>,
-    /// How long the link in the mail after a sign-up works, and the one that confirms another address.
+    /// How long a link for activating an account or confirming a new address is valid.
     #[serde(deserialize_with = "duration::deserialize")]
     pub activation_lifetime: Duration,
-    /// How long a link for choosing another password works.
+    /// How long a password reset link is valid.
     #[serde(deserialize_with = "duration::deserialize")]
     pub reset_lifetime: Duration,
-    /// How long an invitation works.
+    /// How long an invitation is valid.
     #[serde(deserialize_with = "duration::deserialize")]
     pub invitation_lifetime: Duration,
-    /// An account that nobody activates is forgotten after this long.
+    /// When an account that isn't activated is deleted.
     #[serde(deserialize_with = "duration::deserialize")]
     pub unactivated_max: Duration,
-    /// End of a session that is not used.
+    /// When an unused session ends.
     #[serde(deserialize_with = "duration::deserialize")]
     pub session_idle: Duration,
-    /// End of a session, however busy.
+    /// When a session ends in any case.
     #[serde(deserialize_with = "duration::deserialize")]
     pub session_max: Duration,
-    /// End of a session on a device that the person asked to remember, whether used or not; zero
-    /// when that is not offered.
+    /// When a session on a remembered device ends, used or not; zero doesn't offer remembering.
     #[serde(deserialize_with = "duration::deserialize")]
     pub session_remember: Duration,
-    /// Fewest characters of a password (NIST SP 800-63B-4).
+    /// Minimum length of a password in characters (NIST SP 800-63B-4).
     pub password_min: usize,
-    /// How much of the address of whoever took a file is kept in its receipt.
+    /// How much of the client's address a receipt keeps.
     pub receipt_address: ReceiptAddress,
-    /// Proxies in front of it: addresses or networks. What they write into `proxy_header` is believed.
+    /// Trusted proxies in front of it: addresses or networks. Their `proxy_header` is believed.
     pub trusted_proxies: Vec<Network>,
-    /// The header in which they name the client.
+    /// The header in which these proxies name the client.
     pub proxy_header: ProxyHeader,
-    /// Most connections at once.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Most bytes of memory that this process holds for clients: bodies of requests, large heads,
-    /// pages that wait for slow readers.
+    /// Maximum memory held for clients, in bytes: request bodies, large request heads, pages that wait for
+    /// slow readers.
     #[serde(deserialize_with = "size::deserialize")]
     pub body_memory: u64,
-    /// Most bytes of a form.
+    /// Maximum size of a form, in bytes.
     #[serde(deserialize_with = "size::deserialize")]
     pub form_max: u64,
-    /// Most bytes of an uploaded file; 0 = no limit.
+    /// Maximum size of an uploaded file, in bytes; 0 = no limit.
     #[serde(deserialize_with = "size::deserialize")]
     pub upload_max: u64,
-    /// Most bytes that the files which one account put in may take up, all shares together; 0 = no
-    /// limit.
+    /// Maximum total size of the files that one account uploaded, in bytes, across all shares; 0 = no limit.
     #[serde(deserialize_with = "size::deserialize")]
     pub account_quota: u64,
-    /// An upload to which no byte comes is forgotten after this long.
+    /// When an interrupted upload is deleted.
     #[serde(deserialize_with = "duration::deserialize")]
     pub upload_keep: Duration,
-    /// What was thrown away is gone for good after this long.
+    /// When trashed files are deleted permanently.
     #[serde(deserialize_with = "duration::deserialize")]
     pub trash_keep: Duration,
 }
@@ -184,15 +182,15 @@ pub enum ReceiptAddress {
     None,
 }
 
-/// Who may make an account for himself.
+/// Who may create an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signup {
-    /// Anybody.
+    /// Anyone.
     Open,
-    /// Whoever was invited.
+    /// People who were invited.
     Invite,
-    /// Nobody; an administrator makes accounts.
+    /// Nobody; administrators create accounts.
     Closed,
 }
 
@@ -200,24 +198,23 @@ pub enum Signup {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DownloadSettings {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Scheme and host under which people reach it, without a trailing slash. Also the `aud` of
-    /// tokens. Follows `listen` where it is not set.
+    /// Scheme and host at which people reach it, without a trailing slash. Also the `aud` of tokens.
+    /// Default: derived from `listen`.
     pub public_url: String,
-    /// Scheme, host and port under which the web app reaches it; empty where that follows `listen`.
+    /// Scheme, host and port at which the web app reaches it; empty: derived from `listen`.
     pub inner_url: String,
-    /// Where the public keys are: a JWKS file or an http(s) URL. Follows `web.public_url` where it
-    /// is not set.
+    /// Where the public keys are: a JWKS file or an http(s) URL. Default: derived from `web.public_url`.
     pub keys: String,
-    /// Where the web app takes receipts, if it runs in another process. Follows `web.public_url` where
-    /// it is not set.
+    /// Where the web app accepts receipts if it runs in another process. Default: derived from
+    /// `web.public_url`.
     pub receipts: String,
-    /// The file of the key that is shown there; empty for `keys/node-key` in the data directory.
+    /// The file with the key for these receipts; empty for `keys/node-key` in the data directory.
     pub node_key: PathBuf,
     /// The used-token store: `sled`, or the address of a shared one.
     pub used_tokens: StoreAddress,
-    /// Who may come back for the rest.
+    /// Who may resume a download.
     pub resume: Resume,
     /// The lease ends this long after the last byte was sent …
     #[serde(deserialize_with = "duration::deserialize")]
@@ -225,20 +222,20 @@ pub struct DownloadSettings {
     /// … and at the latest this long after the redemption.
     #[serde(deserialize_with = "duration::deserialize")]
     pub lease_max: Duration,
-    /// Proxies in front of it: addresses or networks. What they write into `proxy_header` is believed.
+    /// Trusted proxies in front of it: addresses or networks. Their `proxy_header` is believed.
     pub trusted_proxies: Vec<Network>,
-    /// The header in which they name the client.
+    /// The header in which these proxies name the client.
     pub proxy_header: ProxyHeader,
-    /// How many bytes may be sent a second time without the resume key where a trusted proxy is in
-    /// between: what its buffers may hold.
+    /// How many bytes may be sent again without the resume key through a trusted proxy, because its buffers
+    /// may have held them.
     #[serde(deserialize_with = "size::deserialize")]
     pub resend_proxied: u64,
-    /// Most connections at once.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// How many tokens that fail verification one address (IPv6: one /64) may show in a minute
-    /// before it is told to wait; 0 = no limit.
+    /// How many invalid tokens one address (IPv6: one /64) may present in a minute before it has to wait;
+    /// 0 = no limit.
     pub invalid_per_minute: u32,
-    /// How long a stop waits for transfers under way.
+    /// How long a stopping service waits for running transfers.
     #[serde(deserialize_with = "duration::deserialize")]
     pub stop_timeout: Duration,
 }
@@ -253,13 +250,13 @@ pub enum ProxyHeader {
     Forwarded,
 }
 
-/// Who may come back for the rest of a redeemed file.
+/// Who may resume a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resume {
-    /// Whoever has the resume key, and the same address without it.
+    /// A client with the resume key, or the same address without it.
     SameClient,
-    /// Only whoever has the resume key.
+    /// Only a client with the resume key.
     ResumeKey,
     /// Nobody.
     Off,
@@ -272,13 +269,13 @@ pub struct TokenSettings {
     /// How long a token that the web app issues can be redeemed.
     #[serde(deserialize_with = "duration::deserialize")]
     pub lifetime: Duration,
-    /// A token whose `exp - iat` exceeds this is refused.
+    /// Tokens whose `exp - iat` exceeds this are refused.
     #[serde(deserialize_with = "duration::deserialize")]
     pub max_lifetime: Duration,
-    /// Clock skew allowed on `nbf` and `exp`.
+    /// Allowed clock skew for `nbf` and `exp`.
     #[serde(deserialize_with = "duration::deserialize")]
     pub leeway: Duration,
-    /// Shared secrets of nodes that the operator trusts to sign (HS256); usually none.
+    /// Shared secrets of programs that the operator trusts to sign tokens (HS256); usually none.
     #[serde(rename = "shared_secret")]
     pub shared_secrets: Vec<SharedSecret>,
 }
@@ -289,7 +286,7 @@ pub struct TokenSettings {
 pub struct SharedSecret {
     /// The key id in the token's header.
     pub kid: String,
-    /// The file whose bytes, less a final line break, are the secret.
+    /// The file that contains the secret; a final line break is ignored.
     pub file: PathBuf,
 }
 
@@ -299,11 +296,11 @@ pub struct SharedSecret {
 pub struct LinkSettings {
     /// How often one address (IPv6: one /64) may press the button of one link in a minute; 0 = no limit.
     pub presses: u32,
-    /// How often a link's button may be pressed in a minute by all together; 0 = no limit.
+    /// How often a link's button may be pressed in a minute in total; 0 = no limit.
     pub presses_per_link: u32,
-    /// How many links one account may have mailed to one mailbox in an hour; 0 = no limit.
+    /// How many links one account may have emailed to one mailbox in an hour; 0 = no limit.
     pub mails: u32,
-    /// How many guesses at a link's password are taken in an hour from those who have not shown it
+    /// How many guesses at a link's password are accepted in an hour from clients that haven't entered it
     /// before; 0 = no limit.
     pub password_guesses: u32,
 }
@@ -316,36 +313,37 @@ pub struct MailSettings {
     pub send: StoreAddress,
     /// The sender, as in `Oncelink <noreply@localhost>`.
     pub from: String,
-    /// A file of two lines, user and password, for the mail server; empty when it asks for none.
+    /// A file with two lines, user and password, for the mail server; empty if it needs none.
     pub credentials: PathBuf,
-    /// Certificates (PEM) to trust beside the public ones; empty when there are none.
+    /// A file with certificates (PEM) to trust in addition to the public ones; empty for none.
     pub certificates: PathBuf,
     /// Whether `smtp://` uses STARTTLS.
     pub tls: MailTls,
-    /// What this server calls itself to the mail server; empty: the host of `web.public_url`.
+    /// The name with which this server greets the mail server; empty: the host of `web.public_url`.
     pub hello: String,
-    /// The maximum number of mails a second; 0: no limit.
+    /// Maximum number of emails per second; 0 = no limit.
     pub per_second: u32,
-    /// The envelope sender, where bounces go, with `{id}` for the mail's id; empty: the address in `from`.
+    /// The envelope sender, which gets bounces, with `{id}` for the email's id; empty: the address in `from`.
     pub bounces: String,
 }
 
-/// Whether a connection to a mail server is encrypted by STARTTLS.
+/// Whether a connection to a mail server is encrypted with STARTTLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailTls {
-    /// Opportunistic to this machine, required to any other.
+    /// Opportunistic for a server on this machine, required for any other.
     Auto,
-    /// Always, with a certificate that is valid.
+    /// Always, with a valid certificate.
     Required,
-    /// Where the server offers it, with any certificate.
+    /// If the server offers it, with any certificate.
     Opportunistic,
     /// Never.
     None,
 }
 
 impl MailSettings {
-    /// What holds for that server: the word in its address, else the setting, else by where it is.
+    /// Returns the mode for a server: from its address, otherwise from the setting, otherwise by its
+    /// location.
     pub fn tls_for(&self, url: &reqwest::Url) -> MailTls {
         let in_address = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| match &*value {
             "opportunistic" => MailTls::Opportunistic,
@@ -360,7 +358,7 @@ impl MailSettings {
         }
     }
 
-    /// Whether the server is on this machine.
+    /// Returns whether the server is on this machine.
     pub fn is_this_machine(url: &reqwest::Url) -> bool {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -371,13 +369,13 @@ impl MailSettings {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
-    /// Least severity, or a filter such as `info,oncelink::download=debug`.
+    /// Minimum severity, or a filter such as `info,oncelink::download=debug`.
     pub level: String,
     /// Text or JSON lines.
     pub format: LogFormat,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
@@ -398,29 +396,29 @@ pub struct ShareSettings {
     /// Who may read: `everyone` (logged in), group names or account names.
     #[serde(default = "everyone")]
     pub read: Vec<String>,
-    /// Who may put files and folders in; they may read, too.
+    /// Who may also upload files and create folders.
     #[serde(default)]
     pub write: Vec<String>,
-    /// Who may rename, move and throw away; they may write, too.
+    /// Who may also rename, move and delete; includes the right to write.
     #[serde(default)]
     pub manage: Vec<String>,
-    /// Most bytes that uploaded files may take up here; 0 = no limit.
+    /// Maximum total size of the files uploaded to this share, in bytes; 0 = no limit.
     #[serde(default, deserialize_with = "size::deserialize")]
     pub quota: u64,
-    /// What tells one file from another of the same name.
+    /// How to recognize that a file was replaced by another of the same name.
     #[serde(default)]
     pub identity: Identity,
 }
 
-/// What tells one file of a share from another of the same name.
+/// How to recognize that a file of a share was replaced by another of the same name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Identity {
-    /// Inode, size, time of the last change of the content and of the inode.
+    /// By inode, size, and the times of the last change of the content and of the inode.
     #[default]
     Inode,
-    /// Size and time of the last change of the content only, for file systems whose inode numbers don't
-    /// last (some in user space), and for nodes that serve copies of the share.
+    /// Only by size and the time of the last change of the content: for file systems without stable inode
+    /// numbers (some in user space), and for nodes that serve copies of the share.
     Time,
 }
 

@@ -12,31 +12,31 @@ use serde::{Deserialize, Deserializer};
 pub struct Network {
     /// The network's address.
     pub address: IpAddr,
-    /// How many leading bits count.
+    /// The number of significant leading bits.
     pub prefix: u8,
 }
 
-/// Why a text is no [`Network`].
+/// The text is not a valid [`Network`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNetwork {
     /// Neither an address nor a network.
     #[error("`{0}` is neither an address nor a network; write `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`")]
     Form(String),
-    /// The address has bits that the prefix leaves out: it names one host or one network, not both.
+    /// The address has bits after the prefix, so it is unclear whether it means a host or a network.
     #[error(
-        "`{text}` has bits beyond its prefix; write `{network}` for the network or `{host}` for the one host"
+        "`{text}` has bits after its prefix; write `{network}` for the network or `{host}` for the single host"
     )]
     HostBits {
         /// As written.
         text: String,
-        /// The network that holds the host.
+        /// The network that contains the host.
         network: Network,
         /// The host alone.
         host: IpAddr,
     },
 }
 
-/// The address with all bits behind the prefix cleared.
+/// Returns the address with all bits after the prefix cleared.
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {
     let prefix = u32::from(prefix);
     match address {

@@ -1,4 +1,4 @@
-//! Where download services are: the one of `[download]`, or each `[[node]]`.
+//! The addresses of download services: the one of `[download]`, or each `[[node]]`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,19 +6,18 @@ use serde::Deserialize;
 
 use super::{DownloadSettings, Settings};
 
-/// What the one of `[download]` is called where there is no `[[node]]`.
+/// The name of the one in `[download]` if there is no `[[node]]`.
 const ONLY: &str = "download";
 
 /// `[[node]]`: a download service that the web app issues tokens for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeSettings {
-    /// What commands and log lines call it.
+    /// Its name in commands and log lines.
     pub name: String,
-    /// Scheme and host under which clients reach it. Also the `aud` of its tokens, so no two nodes
-    /// share one.
+    /// Scheme and host at which clients reach it. Also the `aud` of its tokens, so it must be unique.
     pub public_url: String,
-    /// Scheme, host and port under which the web app reaches it; empty where that is `public_url`.
+    /// Scheme, host and port at which the web app reaches it; empty: `public_url`.
     #[serde(default)]
     pub inner_url: String,
     /// Its share of the tokens among nodes that are ready; 0 = no new ones.
@@ -31,8 +30,8 @@ const fn one() -> u32 {
 }
 
 impl Settings {
-    /// The download services that tokens are issued for, with their inner addresses filled in: each
-    /// `[[node]]`, or else the one of `[download]`.
+    /// Returns the download services that tokens are issued for, with their inner addresses filled in: each
+    /// `[[node]]`, or the one of `[download]`.
     pub fn download_services(&self) -> Vec<NodeSettings> {
         if self.nodes.is_empty() {
             return vec![NodeSettings {
@@ -51,18 +50,18 @@ impl Settings {
 }
 
 impl DownloadSettings {
-    /// The address under which the web app reaches this service.
+    /// Returns the address at which the web app reaches this service.
     pub fn inner_address(&self) -> String {
         match (self.inner_url.is_empty(), self.listen.port()) {
             (false, _) => self.inner_url.clone(),
-            // A free port was taken, and `public_url` names it.
+            // A free port was picked, and `public_url` contains it.
             (true, 0) => self.public_url.clone(),
             (true, _) => reachable(self.listen),
         }
     }
 }
 
-/// The address under which a listener can be reached from its own machine.
+/// Returns the address at which a listener can be reached from its own machine.
 pub(super) fn reachable(mut listen: SocketAddr) -> String {
     if listen.ip().is_unspecified() {
         let loopback: IpAddr = match listen {

@@ -3,7 +3,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// The text is no size.
+/// The text is not a valid size.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a valid size; write a whole number and a unit, as in `500MiB`, `10GiB` or `2TiB`, or `0`"
@@ -13,7 +13,7 @@ pub struct InvalidSize(String);
 /// Reads `0`, or a whole number followed by `KiB`, `MiB`, `GiB` or `TiB`.
 ///
 /// # Errors
-/// When the text has another form, or is more than any disk holds.
+/// If the text has another format, or the size is larger than any disk.
 pub fn parse(text: &str) -> Result<u64, InvalidSize> {
     read(text).ok_or_else(|| InvalidSize(text.to_owned()))
 }
@@ -24,11 +24,11 @@ fn read(text: &str) -> Option<u64> {
         return Some(0);
     }
     let (number, power) = UNITS.iter().find_map(|(unit, power)| Some((text.strip_suffix(*unit)?, *power)))?;
-    // `u64::from_str` would take a sign.
+    // `u64::from_str` would accept a sign.
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // The database keeps sizes with a sign, and sums of them; 2^60 leaves room for both.
+    // The database stores signed sizes, and sums of them; 2^60 leaves room for both.
     number.parse::<u64>().ok()?.checked_mul(1 << power).filter(|bytes| *bytes <= 1 << 60)
 }
 

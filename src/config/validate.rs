@@ -1,4 +1,4 @@
-//! Rules that a single value's type can't express.
+//! Rules that the type of a single value can't express.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -7,22 +7,22 @@ use std::time::Duration;
 use super::{MailSettings, MailTls, Settings, StoreAddress};
 use crate::id::FilePath;
 
-/// What is wrong with which key, and how to mend it.
+/// Returns an error: the key, the problem, and how to fix it.
 pub(super) struct Fault {
     pub(super) key: String,
     pub(super) problem: String,
     pub(super) remedy: String,
 }
 
-/// The greatest clock skew that may be allowed for; more hides a broken clock.
+/// Maximum clock skew that can be allowed; more would hide a broken clock.
 const LEEWAY_MAX: Duration = Duration::from_secs(60);
 
-/// Whoever needs a longer password than this has mistaken the unit.
+/// Maximum for the minimum password length; a higher value is probably a mistake.
 const PASSWORD_MIN_RANGE: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// Every form but the one for links fits into this.
+/// Every form except the one for links fits into this.
 const FORM_LEAST: u64 = 16 * 1024;
-/// Shares of tokens are told apart by far smaller numbers.
+/// Maximum weight of a node; much smaller numbers are sufficient.
 const MAX_WEIGHT: u32 = 1000;
 
 pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
@@ -62,17 +62,17 @@ fn web(settings: &Settings) -> Result<(), Fault> {
     };
     if let Some(wrong) = web.signup_domains.iter().find(|domain| !is_domain(domain)) {
         let problem = format!("`{}` is not a mail domain", wrong.escape_debug());
-        return fault("web.signup_domains", problem, "write what stands after the `@`, as in `example.org`");
+        return fault("web.signup_domains", problem, "write the part after the `@`, as in `example.org`");
     }
     positive("web.session_idle", web.session_idle)?;
     not_above("web.session_idle", web.session_idle, "web.session_max", web.session_max)?;
     if !PASSWORD_MIN_RANGE.contains(&web.password_min) {
         let (least, most) = (PASSWORD_MIN_RANGE.start(), PASSWORD_MIN_RANGE.end());
-        let problem = format!("{} characters is not a sensible least length", web.password_min);
+        let problem = format!("{} characters is not a sensible minimum length", web.password_min);
         return fault("web.password_min", problem, format!("choose {least} to {most}; 15 is recommended"));
     }
     if web.form_max < FORM_LEAST {
-        let problem = format!("{} bytes are too few for the forms there are", web.form_max);
+        let problem = format!("{} bytes are too few for some forms", web.form_max);
         return fault("web.form_max", problem, "choose at least `16KiB`; the default is `256KiB`");
     }
     if web.body_memory < web.form_max.saturating_mul(4) {
@@ -85,7 +85,7 @@ fn web(settings: &Settings) -> Result<(), Fault> {
 fn download(settings: &Settings) -> Result<(), Fault> {
     let download = &settings.download;
     if download.listen == settings.web.listen && download.listen.port() != 0 {
-        let problem = format!("`web.listen` is {} too", download.listen);
+        let problem = format!("`web.listen` is also {}", download.listen);
         return fault("download.listen", problem, "give each service its own port");
     }
     public_url("download.public_url", &download.public_url)?;
@@ -112,24 +112,24 @@ fn nodes(settings: &Settings) -> Result<(), Fault> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
         if !is_plain {
-            let problem = format!("`{}` is not a node's name", node.name.escape_debug());
+            let problem = format!("`{}` is not a valid node name", node.name.escape_debug());
             return fault(&key("name"), problem, "choose up to 64 letters, digits, `-`, `_` and `.`");
         }
         if !names.insert(node.name.as_str()) {
-            let problem = format!("`{}` names an earlier node already", node.name);
+            let problem = format!("another node is already called `{}`", node.name);
             return fault(&key("name"), problem, "give each node its own name");
         }
         public_url(&key("public_url"), &node.public_url)?;
         if !audiences.insert(node.public_url.as_str()) {
-            let problem = format!("`{}` is an earlier node's already", node.public_url);
-            let remedy = "give each node its own public address: tokens are meant for one of them";
+            let problem = format!("another node already has the address `{}`", node.public_url);
+            let remedy = "give each node its own public address, because each token is for one node";
             return fault(&key("public_url"), problem, remedy);
         }
         if !node.inner_url.is_empty() {
             public_url(&key("inner_url"), &node.inner_url)?;
         }
         if node.weight > MAX_WEIGHT {
-            let problem = format!("{} is too much", node.weight);
+            let problem = format!("{} is too large", node.weight);
             return fault(&key("weight"), problem, format!("choose 0 (no new tokens) to {MAX_WEIGHT}"));
         }
     }
@@ -140,7 +140,7 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
     let mail = &settings.mail;
     if mail.from.parse::<lettre::message::Mailbox>().is_err() {
         let remedy = "write a name and an address, as in `Oncelink <noreply@example.org>`";
-        return fault("mail.from", format!("`{}` is not a sender", mail.from.escape_debug()), remedy);
+        return fault("mail.from", format!("`{}` is not a valid sender", mail.from.escape_debug()), remedy);
     }
     if !mail.bounces.is_empty() {
         let address = mail.bounces.replace("{id}", "0123456789abcdefghijkl");
@@ -168,11 +168,11 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
     let url = reqwest::Url::parse(&mail.send).ok();
     let is_server = |url: &reqwest::Url| matches!(url.scheme(), "smtp" | "smtps") && url.host_str().is_some();
     let Some(url) = url.filter(is_server) else {
-        return fault("mail.send", format!("`{}` is not a way to send mails", mail.send), remedy);
+        return fault("mail.send", format!("`{}` is not a valid mail server", mail.send), remedy);
     };
     if !url.username().is_empty() || url.password().is_some() {
-        let remedy = "put them into a file of two lines and name it in `mail.credentials`";
-        return fault("mail.send", "it holds a user or a password".to_owned(), remedy);
+        let remedy = "put them into a file with two lines and name it in `mail.credentials`";
+        return fault("mail.send", "it contains a user or a password".to_owned(), remedy);
     }
     let known = |(key, value): (Cow<'_, str>, Cow<'_, str>)| {
         key == "tls" && matches!(&*value, "required" | "opportunistic" | "none")
@@ -203,13 +203,13 @@ fn keys(keys: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The node key is sent there, so nothing but a plain address will do.
+/// The node key is sent to this address, so it must be a plain one.
 fn receipts(address: &str) -> Result<(), Fault> {
     let is_good = reqwest::Url::parse(address).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
     });
     if !is_good {
-        let remedy = "write the address at the web app, as in `https://host/receipts`";
+        let remedy = "write the web app's address, as in `https://host/receipts`";
         return fault("download.receipts", format!("`{address}` is not an http or https address"), remedy);
     }
     Ok(())
@@ -231,10 +231,10 @@ fn token(settings: &Settings) -> Result<(), Fault> {
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
         if !is_plain {
             let remedy = "choose up to 64 letters, digits, `-`, `_` and `.`";
-            return fault(&key, format!("`{}` is not a key id", secret.kid.escape_debug()), remedy);
+            return fault(&key, format!("`{}` is not a valid key id", secret.kid.escape_debug()), remedy);
         }
         if !kids.insert(secret.kid.as_str()) {
-            let problem = format!("`{}` names an earlier secret already", secret.kid);
+            let problem = format!("another secret already has the key id `{}`", secret.kid);
             return fault(&key, problem, "give each secret its own key id");
         }
     }
@@ -253,7 +253,7 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
             return fault(&key, format!("`{}` is not a valid share name", share.name.escape_debug()), remedy);
         }
         if !names.insert(share.name.as_str()) {
-            let problem = format!("`{}` names an earlier share already", share.name);
+            let problem = format!("another share is already called `{}`", share.name);
             return fault(&key, problem, "give each share its own name");
         }
         if share.path.as_os_str().is_empty() {
@@ -270,24 +270,24 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A public address is an origin and nothing more: the issuer and the audience of a token are
-/// compared with it byte by byte, so there must be one way to write it.
+/// A public address must be an origin in its canonical form, because the issuer and the audience of tokens
+/// are compared with it byte by byte.
 fn public_url(key: &str, text: &str) -> Result<(), Fault> {
     let remedy =
-        "write scheme and host, and the port where it isn't the usual one, as in `https://files.example.org`";
+        "write scheme and host, and the port if it isn't the default, as in `https://files.example.org`";
     let url = reqwest::Url::parse(text).ok();
     let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
         return fault(key, format!("`{text}` is not an http or https address"), remedy);
     };
     let origin = url.origin().ascii_serialization();
     if text != origin {
-        let problem = format!("`{text}` has more than scheme, host and port, or is not in its usual form");
+        let problem = format!("`{text}` has more than scheme, host and port, or is not in canonical form");
         return fault(key, problem, format!("write `{origin}`"));
     }
     Ok(())
 }
 
-/// Stores that a later version brings are told from mistakes.
+/// Distinguishes stores of later versions from mistakes.
 fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Result<(), Fault> {
     if address.as_str() == only {
         return Ok(());
@@ -303,7 +303,7 @@ fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Re
 
 fn log_level(level: &str) -> Result<(), Fault> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    // The filter's own parser takes a misspelt level for the name of a module.
+    // The filter's own parser takes a misspelled level for the name of a module.
     let is_good = level.split(',').all(|part| {
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
         LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
@@ -313,7 +313,7 @@ fn log_level(level: &str) -> Result<(), Fault> {
             "write one of {}, or a filter such as `info,oncelink::download=debug`",
             LEVELS.join(", ")
         );
-        return fault("log.level", format!("`{}` is not a log level", level.escape_debug()), remedy);
+        return fault("log.level", format!("`{}` is not a valid log level", level.escape_debug()), remedy);
     }
     Ok(())
 }
@@ -337,7 +337,7 @@ fn not_above(key: &str, duration: Duration, other: &str, most: Duration) -> Resu
 fn not_above_limit(key: &str, duration: Duration, most: Duration) -> Result<(), Fault> {
     if duration > most {
         let problem = format!("{}s is too long", duration.as_secs());
-        let remedy = format!("choose at most {}s and set the clocks by NTP", most.as_secs());
+        let remedy = format!("choose at most {}s and set the clocks with NTP", most.as_secs());
         return fault(key, problem, remedy);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! One connection as the registry sees it, from whatever thread.
+//! A connection as the registry sees it, from any thread.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use futures_util::task::AtomicWaker;
 
 use crate::connection::registry::ListenerId;
 
-/// What the registry and the connection's own worker share.
+/// The state that the registry and the connection's worker share.
 pub(super) struct Entry {
     pub(super) id: u64,
     pub(super) listener: ListenerId,
@@ -18,12 +18,12 @@ pub(super) struct Entry {
     /// The same for IPv4; IPv6: its /48.
     pub(super) wide: IpAddr,
     began: Instant,
-    /// Milliseconds from `began` to the moment at which the last byte moved.
+    /// Milliseconds from `began` to the time when the last byte moved.
     moved: AtomicU64,
-    /// Whether the server is at work for the client, so that it isn't the client that is idle.
+    /// Whether the server is working for the client, so that the client isn't idle.
     working: AtomicBool,
     closing: AtomicBool,
-    /// Whether it came when no place was free, and may only ask for the service's health.
+    /// Whether there was no free place when it came, so that it may only request the service's health.
     on_probation: AtomicBool,
     waker: AtomicWaker,
 }
@@ -44,13 +44,13 @@ impl Entry {
         }
     }
 
-    /// Notes that a byte moved.
+    /// Records that a byte moved.
     pub(super) fn touch(&self) {
         let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(since, Ordering::Relaxed);
     }
 
-    /// When the last byte moved.
+    /// Returns when the last byte moved.
     pub(super) fn moved_at(&self) -> Instant {
         self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed))
     }
@@ -81,7 +81,7 @@ impl Entry {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Wakes `waker` when the connection is to be closed.
+    /// Wakes `waker` when the connection must be closed.
     pub(super) fn on_close(&self, waker: &Waker) {
         self.waker.register(waker);
     }
@@ -89,7 +89,7 @@ impl Entry {
 
 #[cfg(test)]
 impl Entry {
-    /// The same connection, if it had been made at another moment.
+    /// Returns the same connection as if it had been opened at another time.
     pub(super) fn begun(began: Instant, entry: &Entry) -> Entry {
         let mut aged = Entry::new(entry.id, entry.listener, entry.near, entry.wide);
         aged.began = began;

@@ -1,8 +1,8 @@
-//! What a connection is doing, as far as its limits are concerned: which phase it is in and until
-//! when that may last, how much memory it holds, and whether its place is needed for somebody else.
+//! The state of a connection that its limits depend on: its phase and the deadline of that phase, how much
+//! memory it holds, and whether its place is needed for another client.
 //!
-//! The transport beneath HTTP tells of bytes, the service above it of requests. HTTP's own
-//! dispatcher can't be asked, and has phases without a deadline.
+//! The transport below HTTP reports bytes, the service above it reports requests. HTTP's dispatcher can't be
+//! queried, and has phases without a deadline.
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -20,17 +20,17 @@ mod registry;
 use entry::Entry;
 pub use registry::{Connections, ListenerId};
 
-/// Most bytes of a request's head.
+/// Maximum size of a request head, in bytes.
 pub const HEAD_MAX: usize = 32 * 1024;
-/// A head is looked at after each portion of this size, and as much is read ahead of the answer to
-/// the request before it.
+/// A head is examined after each portion of this size, and this much is read ahead before the previous
+/// request is answered.
 const READ_AHEAD: usize = 4 * 1024;
-/// What every connection may hold without being counted.
+/// Memory that every connection may hold without being counted.
 const UNCOUNTED: usize = 8 * 1024;
-/// What the buffer of a larger head takes up: it grows by doubling.
+/// Memory for the buffer of a larger head, which grows by doubling.
 const LARGE_HEAD: usize = 2 * HEAD_MAX - UNCOUNTED;
 
-/// One connection, shared by its transport and what serves its requests. Lives on one worker.
+/// A connection, shared by its transport and the service. Belongs to one worker.
 #[derive(Clone)]
 pub struct Connection(Rc<Inner>);
 
@@ -38,23 +38,23 @@ struct Inner {
     limits: ConnectionLimits,
     connections: Connections,
     entry: Arc<Entry>,
-    /// Requests whose answer isn't handed on whole yet.
+    /// Requests whose response isn't completely handed on yet.
     serving: Cell<u32>,
-    /// Whether the body of the latest request has not been read to its end.
+    /// Whether the body of the latest request hasn't been read completely.
     unread_body: Cell<bool>,
-    /// Whether a handler waits for the client's next bytes.
+    /// Whether a handler is waiting for the client's next bytes.
     awaiting_body: Cell<bool>,
-    /// Whether bytes wait for the client to read those before them.
+    /// Whether bytes are waiting for the client to read earlier ones.
     writing: Cell<bool>,
-    /// Whether no request has come yet.
+    /// Whether no request has arrived yet.
     fresh: Cell<bool>,
-    /// The last moment at which an answer ended or a byte of it left.
+    /// The last time when a response ended or a byte of it was sent.
     since: Cell<Instant>,
-    /// When the first byte of the next head came.
+    /// When the first byte of the next head arrived.
     heard: Cell<Option<Instant>>,
-    /// Bytes of the next head, or of what follows the request that is being served.
+    /// Bytes of the next head, or of data after the request that is being served.
     ahead: Cell<usize>,
-    /// The head is larger than that when it was last looked at.
+    /// The size of the head when it was last examined.
     looked_at: Cell<usize>,
     head_memory: RefCell<Option<HeldMemory>>,
     refusal: Cell<Option<Refusal>>,
@@ -64,35 +64,35 @@ struct Inner {
 /// How many bytes may be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {
-    /// As many as there are.
+    /// Any number.
     Any,
-    /// At most so many.
+    /// At most this many.
     AtMost(usize),
-    /// None until what came was looked at.
+    /// None until the received bytes are examined.
     Look,
-    /// None until the request under way is answered.
+    /// None until the current request is answered.
     Later,
 }
 
-/// Why a connection is closed before it could ask anything.
+/// A connection is refused before its first request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The head is larger than [`HEAD_MAX`].
     HeadTooLarge,
-    /// The head did not come in time.
+    /// The head didn't arrive in time.
     HeadTooSlow,
     /// There is no memory for the head.
     Crowded,
 }
 
-/// A phase is over.
+/// A phase has exceeded its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Late {
-    /// Nothing was asked; the connection may be closed without a word.
+    /// There was no request; the connection may be closed without a response.
     Idle,
-    /// A head was begun and not finished.
+    /// A head was started but not finished.
     Head,
-    /// What was left of a body did not come.
+    /// The rest of a body didn't arrive.
     Drain,
 }
 
@@ -109,12 +109,12 @@ impl Drop for Place {
 }
 
 impl Place {
-    /// Takes a place for a connection that was accepted from `peer`.
+    /// Takes a place for a connection accepted from `peer`.
     pub fn take(connections: &Connections, listener: ListenerId, peer: Option<IpAddr>) -> Place {
         Place { connections: connections.clone(), entry: connections.enter(listener, peer) }
     }
 
-    /// What the connection in this place does.
+    /// Returns the state of the connection in this place.
     pub fn connection(&self, limits: ConnectionLimits) -> Connection {
         Connection(Rc::new(Inner {
             limits,
@@ -137,29 +137,30 @@ impl Place {
 }
 
 impl Connection {
-    /// The deadlines.
+    /// Returns the deadlines.
     pub fn limits(&self) -> ConnectionLimits {
         self.0.limits
     }
 
-    /// Whether somebody else needs the place; if not, `cx` is woken when that changes.
+    /// Returns whether another client needs the place; if not, `cx` is woken when that changes.
     pub fn must_close(&self, cx: &Context<'_>) -> bool {
         self.0.entry.on_close(cx.waker());
         self.0.entry.is_closing()
     }
 
-    /// Whether it is given up at once.
+    /// Returns whether it must be closed at once.
     pub fn is_closing(&self) -> bool {
         self.0.entry.is_closing()
     }
 
-    /// Whether it came when no place was free, and may ask for nothing but the service's health.
+    /// Returns whether there was no free place when it came, so that it may only request the service's
+    /// health.
     pub fn is_on_probation(&self) -> bool {
         self.0.entry.is_on_probation()
     }
 
-    /// Until when the present phase may last; `None` where the client isn't waited for, or where the
-    /// speed of its bytes is measured.
+    /// Returns the deadline of the current phase; `None` if the client isn't waited for, or if its speed is
+    /// measured.
     pub fn deadline(&self) -> Option<(Instant, Late)> {
         let Inner { limits, .. } = &*self.0;
         if self.0.refusal.get().is_some() {
@@ -178,7 +179,7 @@ impl Connection {
         })
     }
 
-    /// How many bytes may be read now. `reader` is woken when [`Allowance::Later`] has come.
+    /// Returns how many bytes may be read now. `reader` is woken when [`Allowance::Later`] ends.
     pub fn allowance(&self, reader: &Waker) -> Allowance {
         let (serving, unread) = (self.0.serving.get() > 0, self.0.unread_body.get());
         let ahead = self.0.ahead.get();
@@ -203,7 +204,7 @@ impl Connection {
         }
     }
 
-    /// `count` bytes came.
+    /// Records that `count` bytes arrived.
     pub fn heard(&self, count: usize) {
         self.0.entry.touch();
         if self.0.unread_body.get() {
@@ -224,19 +225,19 @@ impl Connection {
         }
     }
 
-    /// A byte of an answer left.
+    /// Records that a byte of a response was sent.
     pub fn wrote(&self) {
         self.0.entry.touch();
         self.0.since.set(Instant::now());
     }
 
-    /// Whether bytes wait for the client to read those before them.
+    /// Whether bytes are waiting for the client to read earlier ones.
     pub fn set_writing(&self, writing: bool) {
         self.0.writing.set(writing);
         self.note_work();
     }
 
-    /// Closes the connection with an answer to a request that nobody will look at.
+    /// Closes the connection with a response to a request that won't be processed.
     pub fn refuse(&self, refusal: Refusal) {
         if self.0.refusal.get().is_none() {
             self.0.refusal.set(Some(refusal));
@@ -244,19 +245,20 @@ impl Connection {
         }
     }
 
-    /// Why the connection is refused, if it is.
+    /// Returns why the connection is refused, if it is.
     pub fn refusal(&self) -> Option<Refusal> {
         self.0.refusal.get()
     }
 
-    /// A request's head is there. The guard is dropped when its answer is handed on whole.
+    /// Records that a request's head has arrived. The guard is dropped when its response is completely handed
+    /// on.
     pub fn begin(&self, has_body: bool) -> Serving {
         let inner = &*self.0;
         inner.serving.set(inner.serving.get().saturating_add(1));
         inner.unread_body.set(has_body);
         inner.fresh.set(false);
         if inner.heard.take().is_some() {
-            // What came with the head is as good as answered: it is at most what one look takes.
+            // Data that arrived with the head doesn't matter: it is at most one portion.
             inner.ahead.set(0);
         }
         inner.head_memory.replace(None);
@@ -264,19 +266,19 @@ impl Connection {
         Serving(self.clone())
     }
 
-    /// A handler begins or ends to wait for the client's next bytes.
+    /// Records that a handler starts or stops waiting for the client's next bytes.
     pub fn set_awaiting_body(&self, awaiting: bool) {
         self.0.awaiting_body.set(awaiting);
         self.note_work();
     }
 
-    /// The body was read to its end.
+    /// Records that the body was read completely.
     pub fn body_ended(&self) {
         self.0.unread_body.set(false);
     }
 
-    /// Notes that `bytes` of memory are held for this connection; `None` where there is no room for
-    /// them, though others that hold more were closed.
+    /// Records that `bytes` of memory are held for this connection. Returns `None` if there is no room,
+    /// although connections that hold more were closed.
     pub fn hold(&self, bytes: usize) -> Option<HeldMemory> {
         self.0.connections.hold(&self.0.entry, bytes).then(|| HeldMemory {
             connections: self.0.connections.clone(),
@@ -285,7 +287,7 @@ impl Connection {
         })
     }
 
-    /// Holds `bytes`, less what every connection may hold uncounted.
+    /// Holds `bytes`, without the part that every connection may hold uncounted.
     pub fn hold_beyond_the_uncounted(&self, bytes: usize) -> Result<Option<HeldMemory>, Full> {
         match bytes.saturating_sub(UNCOUNTED) {
             0 => Ok(None),
@@ -293,7 +295,7 @@ impl Connection {
         }
     }
 
-    /// Gives the connection up at once.
+    /// Makes the connection close at once.
     pub fn close(&self) {
         self.0.entry.close();
     }
@@ -305,16 +307,16 @@ impl Connection {
     }
 }
 
-/// There is no memory left for what a client sends.
+/// There is no memory left for data from clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no memory left for what clients send")]
+#[error("there is no memory left for data from clients")]
 pub struct Full;
 
 /// A request is being served.
 pub struct Serving(Connection);
 
 impl Serving {
-    /// The connection that it came over.
+    /// Returns its connection.
     pub const fn connection(&self) -> &Connection {
         &self.0
     }
@@ -341,7 +343,7 @@ pub struct HeldMemory {
 }
 
 impl HeldMemory {
-    /// How much.
+    /// The number of bytes.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }

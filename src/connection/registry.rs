@@ -1,9 +1,9 @@
-//! All connections of this process: who has how many, who holds how much memory, and whose is closed
-//! when there are too many or too much.
+//! All connections of this process: how many each client has, how much memory each holds, and which one is
+//! closed if there are too many or they hold too much.
 //!
-//! There is no limit per address while there is room. When there is none, the address that has most
-//! gives way: the client that only just came would otherwise pay for one that came in thousands.
-//! Behind a proxy the proxy is the address, and its longest idle connection gives way.
+//! There is no limit per address while there is room. When there is none, the address with the most
+//! connections gives way; otherwise new clients would suffer from one with thousands of connections. Behind a
+//! proxy, the address is the proxy's, and its longest idle connection gives way.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,17 +14,17 @@ use crate::client_address::{neighbourhood, site};
 use crate::config::Settings;
 use crate::connection::entry::Entry;
 
-/// Connections that were found idle together are closed one by one as places are needed, so that a
-/// flood doesn't make each newcomer search through all of them.
+/// Idle connections are collected in batches and closed one by one as places are needed, so that each new
+/// connection in a flood doesn't have to search all of them.
 const VICTIMS_AT_ONCE: usize = 64;
-/// Connections beyond the limit, for questions about the service's health.
+/// Connections beyond the limit, for health checks.
 const ON_PROBATION: usize = 64;
 /// A /48 counts as much as a /64 with a quarter of its connections.
 const SITE_WEIGHT: usize = 4;
-/// A full listener is logged at most this often.
+/// Minimum time between log lines about a full listener.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// Which listener a connection came to.
+/// The listener of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(usize);
 
@@ -38,7 +38,7 @@ struct State {
     next: u64,
     settled: Duration,
     memory_max: usize,
-    /// Bytes of memory that all connections hold.
+    /// Memory that all connections hold, in bytes.
     held: usize,
     open: HashMap<u64, Member>,
     listeners: Vec<Listener>,
@@ -53,15 +53,15 @@ struct Listener {
     max: usize,
     open: usize,
     near: HashMap<IpAddr, usize>,
-    /// Only IPv6 addresses have a site that is more than their neighbourhood.
+    /// Only for IPv6 addresses is the site larger than the neighborhood.
     sites: HashMap<IpAddr, usize>,
-    /// The next to go, the longest idle last, each with the moment at which its last byte had moved.
+    /// The next connections to close, the longest idle one last, each with the time of its last byte.
     victims: Vec<(Instant, Arc<Entry>)>,
     on_probation: VecDeque<u64>,
     told: Option<Instant>,
 }
 
-/// An address with all its connections, at one width.
+/// An address or network with all its connections.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Crowd {
     Near(IpAddr),
@@ -84,7 +84,7 @@ impl Crowd {
 }
 
 impl Connections {
-    /// No connections yet, with the limits of the settings.
+    /// Creates an empty registry with the limits from the settings.
     pub fn new(settings: &Settings) -> Connections {
         Connections::limited(settings.web.body_memory, settings.connection_limits.settled)
     }
@@ -101,7 +101,7 @@ impl Connections {
         Connections { shared: Arc::new(Mutex::new(state)) }
     }
 
-    /// A listener that has room for `max` connections.
+    /// Adds a listener for at most `max` connections.
     pub fn listener(&self, max: usize) -> ListenerId {
         let mut state = self.lock();
         state.listeners.push(Listener {
@@ -116,8 +116,8 @@ impl Connections {
         ListenerId(state.listeners.len().saturating_sub(1))
     }
 
-    /// Takes a place for a connection that was accepted. Where there is none another connection is
-    /// told to close, or else the newcomer is put on probation.
+    /// Takes a place for an accepted connection. If there is none, another connection is closed; if that
+    /// isn't possible, the new one may only request the service's health.
     pub(super) fn enter(&self, listener: ListenerId, peer: Option<IpAddr>) -> Arc<Entry> {
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let (near, wide) = (neighbourhood(peer), site(peer));
@@ -141,8 +141,8 @@ impl Connections {
         self.lock().remove(entry.id);
     }
 
-    /// Notes that a connection holds `bytes` more. Where that is more than all together may hold, the
-    /// address that holds most gives way; returns whether `entry` may keep them.
+    /// Records that a connection holds `bytes` more. If the total exceeds the limit, the address that holds
+    /// the most gives way. Returns whether `entry` may keep them.
     pub(super) fn hold(&self, entry: &Entry, bytes: usize) -> bool {
         let mut state = self.lock();
         let Some(member) = state.open.get_mut(&entry.id) else { return false };
@@ -160,22 +160,22 @@ impl Connections {
         true
     }
 
-    /// Gives back what [`Connections::hold`] noted.
+    /// Gives back what [`Connections::hold`] recorded.
     pub(super) fn release(&self, entry: &Entry, bytes: usize) {
         self.lock().release(entry.id, bytes);
     }
 
-    /// How many connections a listener has.
+    /// Returns how many connections a listener has.
     pub fn open(&self, listener: ListenerId) -> usize {
         self.lock().listeners.get(listener.0).map_or(0, |listener| listener.open)
     }
 
-    /// How many bytes all connections hold.
+    /// Returns how many bytes all connections hold.
     pub fn held(&self) -> usize {
         self.lock().held
     }
 
-    // Invariant: nothing that is done under the lock can panic halfway.
+    // Invariant: nothing under the lock can panic halfway.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,7 +213,8 @@ impl State {
         let is_own = crowd.is_some_and(|crowd| crowd.has(newcomer));
         match idle.pop() {
             Some((moved, victim)) if !is_own || moved.elapsed() >= settled => {
-                // Few at a time, lest the address no longer be the one with most before they are used up.
+                // Few at a time, because another address may have the most connections before they are used
+                // up.
                 let most = VICTIMS_AT_ONCE.min(idle.len() / 16);
                 let is_settled = |(moved, _): &(Instant, Arc<Entry>)| moved.elapsed() >= settled;
                 let from = idle.len().saturating_sub(most);
@@ -236,7 +237,7 @@ impl State {
         }
     }
 
-    /// The longest idle connection, of those that hold memory, of the address that holds most.
+    /// Returns the longest idle connection that holds memory, of the address that holds the most.
     fn greediest(&self) -> Option<Arc<Entry>> {
         let holders = || self.open.values().filter(|member| member.held > 0);
         let mut sums: HashMap<IpAddr, usize> = HashMap::new();
@@ -248,7 +249,7 @@ impl State {
         entries.min_by_key(|entry| (entry.is_working(), entry.moved_at())).cloned()
     }
 
-    /// Tells a connection to close; its place and its memory count as free from now on.
+    /// Tells a connection to close. Its place and its memory count as free from now on.
     fn close(&mut self, entry: &Entry) {
         self.remove(entry.id);
         entry.close();
@@ -291,7 +292,7 @@ impl Listener {
         }
     }
 
-    /// The address that has most connections.
+    /// Returns the address with the most connections.
     fn crowd(&self) -> Option<Crowd> {
         let near = self.near.iter().map(|(address, count)| (*count, Crowd::Near(*address)));
         let sites = self.sites.iter().map(|(address, count)| (count / SITE_WEIGHT, Crowd::Site(*address)));
@@ -307,7 +308,7 @@ impl Listener {
                 address,
                 idle,
                 max = self.max,
-                "a listener is full; the address with most connections gives way"
+                "a listener is full; closing connections of the address with the most"
             );
         }
     }

@@ -1,8 +1,8 @@
-//! The body of a file response: portions are entered in the ledger, read and handed on.
+//! The body of a file response: records portions in the ledger, reads them and hands them on.
 //!
-//! What the page cache holds is read right here on the worker (`preadv2` with `RWF_NOWAIT` cannot
-//! wait for the disk); only what it lacks goes to the blocking pool. One portion is under way at
-//! a time, and after each the worker turns to its other connections.
+//! Data in the page cache is read directly on the worker (`preadv2` with `RWF_NOWAIT` doesn't wait for the
+//! disk); only the rest goes to the blocking pool. One portion is in progress at a time, and after each the
+//! worker serves its other connections.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::files::{Glance, OpenFile};
 
 /// Streams one range of a file.
 pub(crate) struct FileBody {
-    /// Until its last byte is handed on; then its connection has it.
+    /// The stream, until its last byte is handed on; then the connection owns it.
     stream: Option<Stream>,
     file: OpenFile,
     clock: Clock,
@@ -37,36 +37,35 @@ pub(crate) struct FileBody {
 enum Step {
     /// Read the next portion.
     Next,
-    /// A portion was handed on: once it is written, and other connections have had the worker, read
-    /// the next.
+    /// A portion was handed on. When it is written and other connections have had their turn, read the next.
     Handed,
-    /// The disk is being waited for; `None` where the file is not what it was.
+    /// Waiting for the disk; `None` if the file has changed.
     Reading(JoinHandle<io::Result<Option<Portion>>>),
-    /// Other streams have sent what comes now; most clients hang up here.
+    /// Other streams have sent the next bytes; most clients hang up here.
     Pausing(Pin<Box<Sleep>>),
 }
 
 /// How far the next portion got.
 enum Begun {
     Bytes(Bytes),
-    /// The disk or other streams are waited for.
+    /// Waiting for the disk or for other streams.
     Waiting,
     End,
 }
 
-/// Why a response broke off. The connection is cut; the client may resume.
+/// The response was interrupted. The connection is closed, and the client may resume.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the file changed while it was being sent")]
     Changed,
     #[error("the file could not be read")]
     Unreadable(#[source] io::Error),
-    #[error("no more bytes may leave for this token")]
+    #[error("no more bytes may be sent for this token")]
     Exhausted,
 }
 
 impl FileBody {
-    /// The bytes of `stream`, sent over `line` in `portions`.
+    /// Sends the bytes of `stream` over `line` in `portions`.
     pub(crate) fn new(
         stream: Stream,
         file: OpenFile,
@@ -76,7 +75,7 @@ impl FileBody {
     ) -> FileBody {
         let size = stream.remaining();
         let stream = if size == 0 {
-            // Nobody asks a body without bytes for them.
+            // Nobody polls an empty body.
             line.hand_over(stream);
             None
         } else {
@@ -86,7 +85,7 @@ impl FileBody {
         FileBody { size, stream, file, clock, line, portions, step: Step::Next }
     }
 
-    /// Begins with the next portion; answers its bytes if they are at hand, or that all are sent.
+    /// Starts the next portion. Returns its bytes if they are available, or that everything was sent.
     fn begin(&mut self) -> Result<Begun, BodyError> {
         let Some(stream) = &mut self.stream else { return Ok(Begun::End) };
         let room = self.line.make_room(&self.portions, stream.remaining());
@@ -109,7 +108,7 @@ impl FileBody {
         }
     }
 
-    /// Reads `count` bytes from `offset` on, from the page cache if it has them.
+    /// Reads `count` bytes from `offset`, from the page cache if possible.
     fn read(&mut self, offset: u64, count: u64) -> Result<Begun, BodyError> {
         // `count` is at most PORTION.
         let mut portion = Portion::of(usize::try_from(count).unwrap_or(PORTION));
@@ -129,8 +128,8 @@ impl FileBody {
         Ok(Begun::Waiting)
     }
 
-    /// Bytes read from a file that has changed meanwhile are not handed on: the client would put
-    /// together two versions. One that only grew is looked at more closely.
+    /// Bytes of a file that has changed in the meantime aren't sent, because the client would mix two
+    /// versions. A file that only grew is examined more closely.
     fn checked(&mut self, portion: Portion) -> Result<Begun, BodyError> {
         match self.file.glance().map_err(BodyError::Unreadable)? {
             Glance::Unchanged => Ok(Begun::Bytes(portion.into())),
@@ -149,8 +148,10 @@ impl FileBody {
         let jti = self.stream.as_ref().map(|stream| stream.delivery().jti);
         let jti = jti.map(tracing::field::display);
         match error {
-            BodyError::Unreadable(cause) => tracing::error!(jti, "a transfer was cut: {error}: {cause}"),
-            BodyError::Exhausted | BodyError::Changed => tracing::warn!(jti, "a transfer was cut: {error}"),
+            BodyError::Unreadable(cause) => tracing::error!(jti, "a transfer was cut off: {error}: {cause}"),
+            BodyError::Exhausted | BodyError::Changed => {
+                tracing::warn!(jti, "a transfer was cut off: {error}")
+            }
         }
     }
 
@@ -162,7 +163,7 @@ impl FileBody {
                     Begun::End => return Poll::Ready(Ok(None)),
                     Begun::Waiting => {}
                 },
-                // The transport wakes this task when it has written everything.
+                // The transport wakes this task when everything is written.
                 Step::Handed if self.line.is_full() => return Poll::Pending,
                 Step::Handed => self.step = Step::Next,
                 Step::Reading(task) => {
@@ -221,8 +222,8 @@ impl Drop for FileBody {
     }
 }
 
-/// A buffer of at most [`PORTION`] bytes. Large ones are used again on the thread that drops them:
-/// fresh pages for each portion would cost as much as the copying.
+/// A buffer of at most [`PORTION`] bytes. Large buffers are reused on the thread that drops them, because new
+/// pages for each portion would cost as much as the copying.
 struct Portion {
     buffer: Vec<u8>,
     len: usize,
@@ -230,7 +231,7 @@ struct Portion {
 
 /// Buffers kept per thread.
 const KEPT: usize = 32;
-/// Below this a buffer is made anew each time.
+/// Smaller buffers are allocated each time.
 const SMALL: usize = 16 * 1024;
 
 thread_local! {
@@ -275,7 +276,7 @@ impl Drop for Portion {
     fn drop(&mut self) {
         if self.buffer.len() == PORTION {
             let buffer = std::mem::take(&mut self.buffer);
-            // The thread may be ending and its store gone; then the buffer just goes.
+            // If the thread is ending, its store may be gone; then the buffer is just dropped.
             let _ended = BUFFERS.try_with(|kept| {
                 if let Ok(mut kept) = kept.try_borrow_mut()
                     && kept.len() < KEPT

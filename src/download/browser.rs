@@ -1,10 +1,10 @@
-//! What a browser says of a request by itself (the Fetch standard's `Sec-Fetch-…`, `Sec-Purpose` and
-//! its forerunners): whether a person may have clicked, and whether whatever comes is saved.
+//! What browsers say about a request (`Sec-Fetch-…`, `Sec-Purpose` and its predecessors): whether a person
+//! may have clicked, and whether the response will be saved.
 
 use actix_web::http::header::{HeaderMap, USER_AGENT};
 
-/// Whether a person may have asked for this. A browser's guess is no click, nor is a part of some
-/// page: an image, a script, a frame, or what a script of that page fetches. Programs say nothing.
+/// Returns whether a person may have asked for this. A prefetch is not a click, and neither is a part of a
+/// page: an image, a script, a frame, or a fetch by a script. Programs don't send these headers.
 pub(crate) fn may_be_a_click(headers: &HeaderMap) -> bool {
     !is_prefetch(headers) && !is_part_of_a_page(headers)
 }
@@ -22,32 +22,32 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 fn is_part_of_a_page(headers: &HeaderMap) -> bool {
     match token(headers, "sec-fetch-dest").as_deref() {
         None | Some("document") => false,
-        // A download manager, or a page of our own, whose scripts fetch no downloads of others.
+        // A download manager, or our own page, whose scripts don't fetch downloads.
         Some("empty") => token(headers, "sec-fetch-site").is_some_and(|site| site == "cross-site"),
-        // An image, a script, a frame, and whatever comes up later.
+        // An image, a script, a frame, and future kinds.
         Some(_) => true,
     }
 }
 
-/// Whether this is a request of a browser's download manager, which saves the body of any answer,
-/// a refusal's too, and calls it the file (Firefox). Only a connection that is closed shows as a failure.
+/// Returns whether this is a request of a browser's download manager that saves the body of any response as
+/// the file, even of a refusal (Firefox). Only a closed connection counts as a failure there.
 pub(crate) fn saves_whatever_comes(headers: &HeaderMap) -> bool {
     [("sec-fetch-dest", "empty"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-site", "none")]
         .iter()
         .all(|(name, expected)| token(headers, name).is_some_and(|value| value == *expected))
 }
 
-/// The program that asks, where it needs something of its own.
+/// A client that needs special treatment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
-    /// aria2, which reads no UTF-8 in `filename`.
+    /// aria2, which can't read UTF-8 in `filename`.
     Aria2,
     /// Any other.
     Other,
 }
 
 impl Agent {
-    /// Reads the `User-Agent`.
+    /// Parses the `User-Agent`.
     pub(crate) fn of(headers: &HeaderMap) -> Agent {
         let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes());
         if agent.is_some_and(|agent| agent.starts_with(b"aria2/")) { Agent::Aria2 } else { Agent::Other }

@@ -1,4 +1,4 @@
-//! Preconditions and ranges of a request, as RFC 9110 sections 13 and 14 have them.
+//! Preconditions and ranges of a request (RFC 9110 sections 13 and 14).
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HttpDate};
 use crate::clock::Timestamp;
 use crate::secret::{Digest, Secret};
 
-/// What the fields of a request ask for, read once.
+/// The parsed preconditions and range of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
     if_match: Option<Tags>,
@@ -29,20 +29,20 @@ enum Tags {
 /// An entity tag as it was presented.
 #[derive(Debug)]
 struct Tag {
-    /// Its opaque part.
+    /// The opaque part.
     opaque: Secret,
-    /// What was in front of it before a compressing proxy put a name of its own behind it, if one did.
+    /// The original tag, if a compressing proxy added a suffix.
     before_suffix: Option<Secret>,
     strong: bool,
 }
 
-/// How a presented tag relates to the file's own.
+/// How a presented tag relates to the file's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Likeness {
-    /// It is the very tag.
+    /// It is the same tag.
     Same,
-    /// It is what a compressing proxy made of it: its client is known by it, but what the client has
-    /// are other bytes than ours.
+    /// A compressing proxy changed the tag. It identifies the client, but the client's bytes differ from
+    /// ours.
     Altered,
     Other,
 }
@@ -62,7 +62,7 @@ impl Tag {
         }
     }
 
-    /// The file's own tag, if this is it or was made of it.
+    /// Returns how this tag relates to the file's tag, if it does.
     fn original(&self, current: &Digest) -> Option<Secret> {
         [Some(&self.opaque), self.before_suffix.as_ref()]
             .into_iter()
@@ -76,11 +76,11 @@ impl Tag {
 enum IfRange {
     Tag(Tag),
     Date(Timestamp),
-    /// Nonsense: never equal to anything.
+    /// An invalid tag, which never matches.
     Never,
 }
 
-/// Whether the request may be answered with the file.
+/// The result of evaluating the preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     Holds,
@@ -90,7 +90,7 @@ pub(crate) enum Precondition {
     Failed,
 }
 
-/// Which part of the file is asked for.
+/// The requested part of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// All of it: 200.
@@ -102,9 +102,9 @@ pub(crate) enum Part {
 }
 
 impl Conditions {
-    /// Reads the fields of a request.
+    /// Parses the headers of a request.
     pub(crate) fn of(headers: &HeaderMap) -> Conditions {
-        // The usual request of a first click has none of them.
+        // The first request after a click usually has none of them.
         Conditions {
             if_match: tags(headers, header::IF_MATCH),
             if_none_match: tags(headers, header::IF_NONE_MATCH),
@@ -120,13 +120,13 @@ impl Conditions {
         Conditions { range: None, ..self }
     }
 
-    /// The resume key, if the request shows the one whose digest this is, in `If-Range`, `If-Match` or
-    /// `If-None-Match`. A compressing proxy may have made it weak or put a suffix behind it.
+    /// Returns the resume key if the request contains the one with this digest, in `If-Range`, `If-Match` or
+    /// `If-None-Match`. A compressing proxy may have made it weak or added a suffix.
     pub(crate) fn shown_key(&self, digest: &Digest) -> Option<Secret> {
         self.tags().find_map(|tag| tag.original(digest))
     }
 
-    /// Whether any tag is shown that could be a resume key.
+    /// Returns whether the request contains a tag that could be a resume key.
     pub(crate) fn shows_a_tag(&self) -> bool {
         self.tags().next().is_some()
     }
@@ -147,7 +147,7 @@ impl Conditions {
     /// digest of the file's strong entity tag; before the redemption there is none, so no tag
     /// matches and `*` does.
     pub(crate) fn evaluate(&self, current: Option<&Digest>, modified: Timestamp) -> Precondition {
-        // An altered tag counts in `If-Match`, too: then the whole file is sent, see `part`.
+        // A changed tag also matches in `If-Match`; then the whole file is sent, see `part`.
         let matches = |tags: &Tags| match tags {
             Tags::Any => true,
             Tags::List(list) => {
@@ -170,7 +170,7 @@ impl Conditions {
         if client_has_it { Precondition::NotModified } else { Precondition::Holds }
     }
 
-    /// The part asked for, of a file of `len` bytes (RFC 9110 sections 13.1.5 and 14.2).
+    /// Returns the requested part of a file with `len` bytes (RFC 9110 sections 13.1.5 and 14.2).
     pub(crate) fn part(&self, current: Option<&Digest>, modified: Timestamp, len: u64) -> Part {
         let Some(range) = &self.range else { return Part::Whole };
         let same = |tag: &Tag| current.is_some_and(|current| tag.likeness(current) == Likeness::Same);
@@ -187,11 +187,11 @@ impl Conditions {
     }
 }
 
-/// Reads a `Range` field (RFC 9110 section 14.1) against a file of `len` bytes.
+/// Parses a `Range` header (RFC 9110 section 14.1) for a file with `len` bytes.
 ///
-/// A unit other than `bytes` is ignored. A field that breaks the grammar is refused rather than
-/// ignored, so that a client's mistake does not spend the token. Several ranges become one if
-/// they touch or overlap; otherwise they are ignored and the whole file is sent, as the RFC allows.
+/// A unit other than `bytes` is ignored. An invalid header is refused rather than ignored, so that a client's
+/// mistake doesn't spend the token. Several ranges are merged if they touch or overlap; otherwise they are
+/// ignored and the whole file is sent, as the RFC allows.
 pub(crate) fn parse_range(field: &str, len: u64) -> Part {
     let Some((unit, set)) = field.split_once('=') else { return Part::Unsatisfiable };
     if !unit.bytes().all(is_token_byte) || unit.is_empty() {
@@ -225,17 +225,17 @@ pub(crate) fn parse_range(field: &str, len: u64) -> Part {
     merged.map_or(Part::Unsatisfiable, Part::Range)
 }
 
-/// What a token consists of (RFC 9110 section 5.6.2).
+/// Returns whether a byte may occur in a token (RFC 9110 section 5.6.2).
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// More ranges than this in one field are nobody's honest wish (RFC 9110 section 17.15).
+/// Maximum number of ranges; more are an attack (RFC 9110 section 17.15).
 const MAX_SPECS: usize = 64;
 
 struct Malformed;
 
-/// One `first-last`, `first-` or `-suffix`; `None` when it lies outside the file.
+/// Parses `first-last`, `first-` or `-suffix`; `None` if it lies outside the file.
 fn parse_spec(spec: &str, len: u64) -> Result<Option<Range<u64>>, Malformed> {
     let (first, last) = spec.split_once('-').ok_or(Malformed)?;
     if first.is_empty() {
@@ -253,7 +253,7 @@ fn parse_spec(spec: &str, len: u64) -> Result<Option<Range<u64>>, Malformed> {
     Ok((first < end).then_some(first..end))
 }
 
-/// Digits only; what exceeds 64 bits is as far away as anything can be.
+/// Parses digits only; larger numbers than 64 bits saturate.
 fn number(digits: &str) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Malformed);
@@ -270,7 +270,7 @@ fn date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_secs(moment.duration_since(UNIX_EPOCH).ok()?.as_secs()))
 }
 
-/// A moment as HTTP writes it (RFC 9110 section 5.6.7).
+/// Parses an HTTP date (RFC 9110 section 5.6.7).
 pub(crate) fn http_date(moment: Timestamp) -> HttpDate {
     HttpDate::from(UNIX_EPOCH + Duration::from_secs(moment.secs()))
 }
@@ -291,13 +291,13 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
         if value == "*" {
             return Some(Tags::Any);
         }
-        // A tag of ours has no comma, so a tag of somebody else's that has one is lost without harm.
+        // Our tags contain no commas, so it is harmless to misread a foreign tag that does.
         list.extend(value.split(',').filter_map(|tag| entity_tag(tag.trim())));
     }
     present.then_some(Tags::List(list))
 }
 
-/// An entity tag (RFC 9110 section 8.8.3).
+/// Parses an entity tag (RFC 9110 section 8.8.3).
 fn entity_tag(text: &str) -> Option<Tag> {
     let (quoted, strong) = match text.strip_prefix("W/") {
         Some(weak) => (weak, false),
@@ -314,13 +314,13 @@ fn entity_tag(text: &str) -> Option<Tag> {
     })
 }
 
-/// Characters of a tag of ours: 16 bytes in base64url.
+/// Length of our tags: 16 bytes in base64url.
 const TAG_LEN: usize = 22;
-/// The longest suffix that a proxy puts behind a tag, with what divides the two.
+/// Maximum length of a suffix that a proxy adds, including the separator.
 const LONGEST_SUFFIX: usize = 12;
 
-/// The tag to which a proxy added how it compressed: `-gzip` (Apache, Caddy), `--gzip` (Jetty),
-/// `;gzip` and the like.
+/// Returns the tag without a suffix for compression that a proxy added: `-gzip` (Apache, Caddy), `--gzip`
+/// (Jetty), `;gzip` and the like.
 fn before_suffix(tag: &str) -> Option<&str> {
     let (before, suffix) = tag.split_at_checked(TAG_LEN)?;
     let name = suffix.trim_start_matches(['-', ';', ':', '+', '.', '/', '_']);

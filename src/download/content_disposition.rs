@@ -1,21 +1,21 @@
-//! `Content-Disposition: attachment` (RFC 6266) with the name twice: `filename*` (RFC 8187), which
-//! browsers and wget read, and `filename` for programs that know only that one. The latter carries
-//! UTF-8 as it is: curl saves those very bytes, and nobody who would misread them lacks `filename*`.
+//! `Content-Disposition: attachment` (RFC 6266) with the name in two forms: `filename*` (RFC 8187), which
+//! browsers and wget read, and `filename` for programs that support only that. The latter contains raw UTF-8:
+//! curl saves those bytes unchanged, and every client that would misread them supports `filename*`.
 
 use std::fmt::Write;
 
 use actix_web::http::header::HeaderValue;
 
-/// The field's value for a file to be saved as `name`. Any text is allowed: what a header or a file
-/// system could stumble over is replaced in `filename` and percent-encoded in `filename*`.
+/// Returns the header value for a file to be saved as `name`. Any text is allowed: characters that could be a
+/// problem in a header or a file system are replaced in `filename` and percent-encoded in `filename*`.
 ///
-/// `ascii_only` is for a client that drops the whole field because of bytes that it does not expect
-/// in `filename` (aria2 with its defaults, which then names the file after the token and fails).
+/// `ascii_only` is for clients that ignore the whole header if `filename` contains unexpected bytes (aria2
+/// with its defaults, which then names the file after the token and fails).
 pub(crate) fn attachment(name: &str, ascii_only: bool) -> HeaderValue {
     let name = safe(name);
     let mut field = String::with_capacity(40 + name.len() * 2);
     field.push_str("attachment; filename=\"");
-    // Percent signs are replaced too: some clients decode them inside the quotes.
+    // Percent signs are replaced, too, because some clients decode them inside the quotes.
     let unfit = |c: char| matches!(c, '"' | '\\' | '%') || (ascii_only && !c.is_ascii());
     field.extend(name.chars().map(|c| if unfit(c) { '_' } else { c }));
     field.push('"');
@@ -31,12 +31,12 @@ pub(crate) fn attachment(name: &str, ascii_only: bool) -> HeaderValue {
             }
         }
     }
-    // No control character is left, which is all that a header value may not hold.
+    // No control characters are left, and those are all that a header value can't contain.
     HeaderValue::from_bytes(field.as_bytes()).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// The name without what must not reach a file system or a screen from outside: path separators,
-/// control characters, marks that reverse the text, a leading dot or space; never empty.
+/// Returns the name without characters that are dangerous on a file system or a screen: path separators,
+/// control characters, characters that reverse the text, a leading dot or space. Never empty.
 fn safe(name: &str) -> String {
     let cleaned: String = name
         .chars()
@@ -44,7 +44,7 @@ fn safe(name: &str) -> String {
             '/' | '\\' => '_',
             c if c.is_control() => '_',
             // Bidirectional embeddings and overrides make `fdp.exe` read as `exe.pdf`; the plain
-            // left-to-right and right-to-left marks belong to honest names and stay.
+            // left-to-right and right-to-left marks occur in ordinary names and stay.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '_',
             '\u{2028}' | '\u{2029}' | '\u{feff}' => '_',
             c => c,
@@ -57,7 +57,7 @@ fn safe(name: &str) -> String {
     }
 }
 
-/// RFC 8187 section 3.2.1.
+/// Encodes a value (RFC 8187 section 3.2.1).
 fn is_attr_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
 }

@@ -1,5 +1,5 @@
-//! The download service's addresses. One function takes every request: there are six addresses,
-//! and comparing prefixes is much cheaper than matching a token against a pattern.
+//! The routes of the download service. One function handles every request: there are only six routes, and
+//! comparing prefixes is much cheaper than matching a token against a pattern.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,7 +26,7 @@ use crate::download::very_file;
 use crate::token::{Grant, KeyRing, TokenError, verify_command, verify_download, verify_redeemed};
 use crate::used_tokens::Mark;
 
-/// Answers every request to the download service.
+/// Handles every request to the download service.
 pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> HttpResponse {
     let state = state.into_inner();
     match answer(&request, &state).await {
@@ -51,7 +51,8 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
     let path = request.path();
     if let Some(rest) = path.strip_prefix("/d/") {
         let unverified = rest.split_once('/').map_or(rest, |(token, _)| token);
-        // Gateways rewrite addresses; what they encode needlessly is the same (RFC 3986 section 6.2.2.2).
+        // Gateways may rewrite paths; unnecessary encoding doesn't change the meaning (RFC 3986 section
+        // 6.2.2.2).
         let unverified = percent_decode_str(unverified).decode_utf8().unwrap_or(Cow::Borrowed(unverified));
         return download(request, state, &unverified).await;
     }
@@ -108,7 +109,7 @@ async fn download(
         grant,
         ended,
         conditions: match *request.method() {
-            // RFC 9110 section 14.2: a range is defined for GET only.
+            // RFC 9110 section 14.2: ranges are defined only for GET.
             Method::HEAD => Conditions::of(request.headers()).without_range(),
             _ => Conditions::of(request.headers()),
         },
@@ -148,8 +149,8 @@ async fn headers_only(
     })
 }
 
-/// Verifies a download token. One that has ended is told from others by its error: it redeems
-/// nothing, but whoever redeemed it in time may finish.
+/// Verifies a download token. An expired one is returned with its error: it redeems nothing, but a client
+/// that redeemed it in time may finish.
 async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Option<TokenError>), Refusal> {
     let (now, fence) = (state.clock.now(), state.store.fence());
     let verdict = |ring: &KeyRing| match verify_download(unverified, ring, &state.rules, now, fence) {
@@ -162,7 +163,7 @@ async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Optio
     with_keys(state, verdict).await
 }
 
-/// Verifies with the keys at hand, and once more if a token's key turns out to be a new one.
+/// Verifies with the current keys, and again if the token's key turns out to be new.
 pub(super) async fn with_keys<T>(
     state: &DownloadState,
     verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
@@ -177,7 +178,7 @@ pub(super) async fn with_keys<T>(
     }
 }
 
-/// The page of a token with `confirm`. Spends nothing, however often it is fetched.
+/// Shows the page of a token with `confirm`. Spends nothing, however often it is fetched.
 async fn ask(
     request: &HttpRequest,
     state: &Arc<DownloadState>,
@@ -185,7 +186,7 @@ async fn ask(
 ) -> Result<HttpResponse, Refusal> {
     let size = match state.store.find(grant.jti).await?.map(|used| used.mark) {
         Some(Mark::Revoked) => return Err(Refusal::Revoked),
-        // A continuation is asked for what was begun; any other token for what was not.
+        // A continuation needs a download that has begun; any other token needs one that hasn't.
         _ if grant.again => {
             let caller = caller(request, &state.addresses);
             redeem::size_to_go_on(
@@ -207,14 +208,14 @@ async fn ask(
     Ok(response::page(&mut HttpResponse::Ok(), &page))
 }
 
-/// `POST`: the button was pressed; the `GET` that follows redeems.
+/// Handles `POST`: the button was pressed; the following `GET` redeems.
 fn confirmed(request: &HttpRequest) -> HttpResponse {
     let mut response = HttpResponse::SeeOther();
     response::harden(&mut response);
     response.insert_header((header::LOCATION, format!("{}?confirmed", request.path()))).finish()
 }
 
-/// `POST /revocations`: the jtis stand in the signed claims, so nothing unsigned is acted on.
+/// Handles `POST /revocations`. The jtis are in the signed claims, so no unsigned input has an effect.
 async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, Refusal> {
     if request.method() != Method::POST {
         return Err(Refusal::Method { allow: "POST" });
@@ -249,13 +250,13 @@ fn caller(request: &HttpRequest, addresses: &ClientAddresses) -> Caller {
     addresses.caller(peer, request.headers())
 }
 
-/// RFC 6750 section 2.1; the scheme in any case.
+/// Returns the bearer token (RFC 6750 section 2.1); the scheme is case-insensitive.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }
 
-/// Whether `Accept` names HTML: browsers do, programs send `*/*`.
+/// Returns whether `Accept` names HTML: browsers do, programs send `*/*`.
 fn prefers_html(headers: &HeaderMap) -> bool {
     let accepts = |value: &header::HeaderValue| value.to_str().is_ok_and(|text| text.contains("text/html"));
     headers.get_all(header::ACCEPT).any(accepts)

@@ -1,8 +1,8 @@
-//! Where the key ring comes from: a JWKS file, a URL, or the web app in the same process.
+//! Loads the key ring: from a JWKS file, a URL, or the web app in the same process.
 //!
-//! The last good ring is kept, in memory and on disk, so that neither a web app that is down nor a
-//! damaged answer stops downloads. An unknown kid costs whoever invents it nothing, so it makes
-//! the source be asked at most once in ten seconds, by one task at a time.
+//! The last good ring is kept in memory and on disk, so that downloads continue when the web app is down or
+//! sends a damaged response. Anyone can invent an unknown kid, so it triggers at most one fetch in ten
+//! seconds, by one task at a time.
 
 mod fetch;
 
@@ -19,24 +19,24 @@ use crate::clock::{Clock, Timestamp};
 use crate::download::key_source::fetch::Fetcher;
 use crate::token::{KeyRing, KeyRingError, SharedSecret};
 
-/// Between two questions to the source because of an unknown kid.
+/// Minimum time between two fetches because of an unknown kid.
 pub const REFETCH_AFTER: Duration = Duration::from_secs(10);
 
-/// Between two questions to the source in any case: a key that was taken out because others have it is
-/// refused a minute later everywhere, caches on the way included.
+/// Time between two regular fetches: a leaked key that was removed is refused everywhere within a minute,
+/// including caches on the way.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(20);
 
-/// A function that answers a JWKS at once, without waiting.
+/// A function that returns a JWKS without waiting.
 pub type JwksProvider = Box<dyn Fn() -> String + Send + Sync>;
 
-/// The key ring of this node, and where to get a newer one. Shared by all workers.
+/// The key ring of this node and its source. Shared by all workers.
 pub struct KeySource {
     origin: Origin,
-    /// Where the last good JWKS is kept, if anywhere.
+    /// The file for the last good JWKS, if any.
     kept: Option<PathBuf>,
     secrets: Vec<SharedSecret>,
     ring: RwLock<Arc<KeyRing>>,
-    /// Held while the source is asked, so that one task asks and the others wait for its answer.
+    /// Held during a fetch, so that one task fetches and the others wait for its result.
     last: Mutex<Last>,
 }
 
@@ -49,50 +49,50 @@ enum Origin {
 #[derive(Default)]
 struct Last {
     asked: Option<Timestamp>,
-    /// When an unknown kid was the cause. Counted by itself, so that the first token of a new key is
-    /// not refused because of a routine question just before.
+    /// The last fetch because of an unknown kid. Counted separately, so that the first token of a new key
+    /// isn't refused because of a regular fetch just before.
     asked_for_kid: Option<Timestamp>,
     good: Option<String>,
 }
 
-/// Why there is no newer ring.
+/// Fetching a key ring failed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeySourceError {
-    /// `keys` is neither a path nor an address that can be used.
+    /// `keys` is neither a valid path nor a valid address.
     #[error("`{0}` is neither a file nor an http or https address")]
     Address(String),
-    /// The client for http can't be made.
-    #[error("cannot set up the http client")]
+    /// The HTTP client can't be created.
+    #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
     /// The file can't be read.
     #[error("cannot read the key set {}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The web app did not answer.
+    /// The web app didn't answer.
     #[error("cannot fetch the key set")]
     Fetch(#[source] reqwest::Error),
-    /// The web app's answer is not a success.
+    /// The web app didn't answer with success.
     #[error("the web app answered {0} when asked for the key set")]
     Status(u16),
     /// The key set is too long.
     #[error("the key set is longer than {} bytes", crate::token::MAX_JWKS)]
     TooLong,
-    /// The key set is no good.
+    /// The key set is invalid.
     #[error("the key set is refused")]
     Ring(#[from] KeyRingError),
 }
 
 impl KeySource {
-    /// A source by the setting `download.keys`: an http(s) address, or else a file. The last good
-    /// JWKS is kept at `kept`. Nothing is asked yet: see [`KeySource::load`].
+    /// Creates a source from the setting `download.keys`: an http(s) address or a file. The last good JWKS is
+    /// kept in `kept`. Nothing is fetched yet: see [`KeySource::load`].
     ///
     /// # Errors
-    /// When `keys` is an address that can't be used, or the shared secrets don't fit in a ring.
+    /// If `keys` is an invalid address, or the shared secrets don't fit in a ring.
     pub fn new(
         keys: &str,
         kept: Option<PathBuf>,
@@ -106,10 +106,10 @@ impl KeySource {
         KeySource::from_origin(origin, kept, secrets)
     }
 
-    /// A source in the same process, which answers at once: no HTTP to itself, and no limit.
+    /// Creates a source in the same process, which answers at once, without HTTP and without limits.
     ///
     /// # Errors
-    /// When the shared secrets don't fit in a ring.
+    /// If the shared secrets don't fit in a ring.
     pub fn in_process(
         provider: JwksProvider,
         secrets: Vec<SharedSecret>,
@@ -127,12 +127,11 @@ impl KeySource {
         Ok(KeySource { origin, kept, secrets, ring, last })
     }
 
-    /// The first load, before the service accepts connections: asks the source, and where that
-    /// fails takes the ring kept on disk. With neither, every token signed with a public key is
-    /// refused until the source answers.
+    /// Loads the keys before the service accepts connections: from the source or, if that fails, from disk.
+    /// With neither, every token signed with a public key is refused until the source answers.
     ///
     /// # Errors
-    /// Why the source gave no ring. The service can start all the same.
+    /// Why the source didn't return a ring. The service can start anyway.
     pub async fn load(&self, now: Timestamp) -> Result<(), KeySourceError> {
         let mut last = self.last.lock().await;
         let asked = self.ask(&mut last, now).await;
@@ -144,19 +143,18 @@ impl KeySource {
         asked.map(|_changed| ())
     }
 
-    /// The ring as it is now.
+    /// Returns the current ring.
     pub fn current(&self) -> Arc<KeyRing> {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a key can be checked at all.
+    /// Returns whether there are any keys.
     pub fn is_ready(&self) -> bool {
         !self.current().is_empty()
     }
 
-    /// Called when a token's kid is unknown to `seen`, the ring that refused it. Answers a ring to
-    /// try once more with, if there is another one by now. For this the source is asked at most once
-    /// in ten seconds; who comes while it is asked waits for that answer.
+    /// Call this when a token's kid is unknown to the ring `seen`. Returns a newer ring to try again with, if
+    /// there is one. This fetches at most once in ten seconds; calls during a fetch wait for its result.
     pub async fn newer_than(&self, seen: &Arc<KeyRing>, now: Timestamp) -> Option<Arc<KeyRing>> {
         let mut last = self.last.lock().await;
         if Arc::ptr_eq(seen, &self.current()) && self.may_ask(&last, now) {
@@ -167,7 +165,7 @@ impl KeySource {
         (!Arc::ptr_eq(seen, &current)).then_some(current)
     }
 
-    /// Keeps the ring fresh for ever: every twenty seconds, or every ten while there is none.
+    /// Keeps the ring up to date: every twenty seconds, or every ten while there is none. Never returns.
     pub async fn refresh_for_ever(&self, clock: &Clock) {
         let mut ticks = tokio::time::interval(REFETCH_AFTER);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -199,14 +197,14 @@ impl KeySource {
         if let Err(error) = self.ask(last, now).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "no new key ring; the one before stays in use"
+                "cannot get a new key ring; the previous one stays in use"
             );
         }
     }
 
-    /// Asks the source; answers whether the ring changed.
+    /// Fetches from the source. Returns whether the ring changed.
     async fn ask(&self, last: &mut Last, now: Timestamp) -> Result<bool, KeySourceError> {
-        // Before the answer: a failure counts against the limit too.
+        // Set before the result is known, because a failure counts against the limit, too.
         last.asked = Some(now);
         let text = match &self.origin {
             Origin::File(path) => fetch::read_file(path.clone()).await?,
@@ -233,7 +231,7 @@ impl KeySource {
         let path = self.kept.as_ref()?;
         match fetch::read_limited(path) {
             Ok(text) => {
-                tracing::warn!(path = %path.display(), "the source of keys gave no answer; using the ring kept on disk");
+                tracing::warn!(path = %path.display(), "the source of keys did not answer; using the key ring on disk");
                 Some(text)
             }
             Err(_) => None,
@@ -247,7 +245,7 @@ impl KeySource {
             tracing::warn!(
                 path = %path.display(),
                 error = &error as &dyn std::error::Error,
-                "cannot keep the key ring on disk; a restart while the web app is down would find none"
+                "cannot save the key ring to disk; after a restart while the web app is down there would be none"
             );
         }
     }
@@ -263,7 +261,7 @@ fn with_secrets(ring: KeyRing, secrets: &[SharedSecret]) -> Result<KeyRing, KeyR
     secrets.iter().cloned().try_fold(ring, KeyRing::with_secret)
 }
 
-/// Puts a file in place whole or not at all.
+/// Writes a file atomically.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;

@@ -1,11 +1,10 @@
-//! What a connection and the transfers on it know of each other.
+//! What a connection and its transfers know about each other.
 //!
-//! Bytes that are handed to HTTP are not yet written, and bytes that are written have not yet
-//! arrived. A body waits here until its portion is written, so that one portion is under way at a
-//! time. When its last byte is handed on, its stream stays here: it is complete once the peer's
-//! kernel has acknowledged that byte. It stays a while longer, because a connection that is reset
-//! afterwards says that nobody read what had arrived; the client's next request or an orderly end
-//! says that somebody did.
+//! Bytes that were handed to HTTP aren't written yet, and written bytes haven't arrived yet. A body waits
+//! here until its portion is written, so that only one portion is in progress. After its last byte was handed
+//! on, the stream stays here: it is complete when the peer's kernel has acknowledged that byte. It stays a
+//! while longer, because a connection reset means that the data wasn't read, and the client's next request or
+//! an orderly close means that it was.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,45 +13,45 @@ use std::rc::Rc;
 use crate::download::ledger::{Stream, TWO_SEGMENTS};
 use crate::download::portions::{PORTION, Portions};
 
-/// HTTP's dispatcher gathers what it writes in a buffer of this size …
+/// HTTP's dispatcher collects its output in a buffer of this size …
 pub const WRITE_BUFFER: usize = 256 * 1024;
-/// … keeps it from answer to answer unless it grew larger, and begins with one of this size.
+/// … keeps the buffer between responses unless it grew larger, and begins with this size.
 const FIRST_BUFFER: usize = 8 * 1024;
-/// What the head of an answer takes of it.
+/// The space for a response head in it.
 const HEAD: usize = 1024;
 
-/// One for each connection, shared by its transport and the body that is being sent. Lives on one
+/// The state of one connection, shared by its transport and the body that is being sent. Belongs to one
 /// worker.
 #[derive(Clone, Default)]
 pub struct Line(Rc<State>);
 
 #[derive(Default)]
 struct State {
-    /// A body is being sent that has more to come.
+    /// A body is being sent and isn't finished.
     sending: Cell<bool>,
-    /// Bytes were handed on, by a body with more to come, that are not written yet.
+    /// An unfinished body has handed on bytes that aren't written yet.
     full: Cell<bool>,
-    /// Bytes of answers that are with the kernel, heads included.
+    /// Bytes of responses written to the kernel, including heads.
     written: Cell<u64>,
-    /// What `written` was when everything handed on was written.
+    /// The value of `written` when everything handed on was written.
     flushed: Cell<u64>,
     /// How many bytes the peer had acknowledged when the connection broke.
     broke_at: Cell<Option<u64>>,
-    /// Streams whose last byte was handed on and is not acknowledged yet, oldest first.
+    /// Streams whose last byte was handed on but isn't acknowledged yet, oldest first.
     tails: RefCell<VecDeque<Tail>>,
-    /// Streams that were acknowledged since the client last said something.
+    /// Streams that were acknowledged since the client last sent something.
     acknowledged: RefCell<Vec<Stream>>,
     buffer: Buffer,
 }
 
-/// The dispatcher's buffer, which can't be asked: how large it has become, as buffers grow.
+/// An estimate of the size of the dispatcher's buffer, which can't be queried.
 #[derive(Default)]
 struct Buffer {
     /// Beyond [`FIRST_BUFFER`].
     grown: Cell<usize>,
-    /// Bytes in it, counted as long as they may be there.
+    /// Bytes that may be in it.
     filled: Cell<usize>,
-    /// Where `grown` is counted.
+    /// The budget in which `grown` is counted.
     portions: RefCell<Option<Portions>>,
 }
 
@@ -95,12 +94,12 @@ impl Drop for Buffer {
 /// A stream whose last byte was handed on.
 struct Tail {
     stream: Stream,
-    /// What had been written when its last byte was; `None` until then.
+    /// The value of `written` when its last byte was written; `None` until then.
     end: Option<u64>,
 }
 
 impl Tail {
-    /// Whether a trusted proxy has all of it, as far as can be told from a connection that it reset.
+    /// Whether a trusted proxy has all of it, as far as a reset connection can show.
     fn is_with_a_proxy(&self, left: Option<Undelivered>) -> bool {
         self.end.is_some()
             && self.stream.delivery().proxied
@@ -108,7 +107,7 @@ impl Tail {
     }
 }
 
-/// The streams of a connection that is closed on this side, while its last bytes are on their way.
+/// The streams of a connection that was closed on this side while its last bytes are still being delivered.
 pub struct Orphans {
     /// Bytes that had been written when the connection was closed.
     written: u64,
@@ -116,36 +115,36 @@ pub struct Orphans {
     acknowledged: Vec<Stream>,
 }
 
-/// What lay in the kernel when a connection broke, in bytes.
+/// The bytes in the kernel when a connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undelivered {
-    /// Not acknowledged, unsent ones included.
+    /// Unacknowledged bytes, including unsent ones.
     pub outstanding: u64,
-    /// Not sent at all.
+    /// Unsent bytes.
     pub unsent: u64,
 }
 
 impl Undelivered {
-    /// Whether it is no more than what a proxy that has read everything may not have acknowledged yet: it
-    /// resets connections that it is done with, and its kernel acknowledges two segments at a time.
+    /// Returns whether this is no more than a proxy that has read everything may have left unacknowledged: it
+    /// resets connections when it is finished, and its kernel acknowledges two segments at a time.
     const fn is_a_proxys_silence(self) -> bool {
         self.unsent == 0 && self.outstanding <= TWO_SEGMENTS
     }
 }
 
 impl Line {
-    /// A body begins.
+    /// Records that a body begins.
     pub(crate) fn begin(&self) {
         self.0.sending.set(true);
     }
 
-    /// Whether a body is being sent that has more to come.
+    /// Returns whether a body is being sent and isn't finished.
     pub fn is_sending(&self) -> bool {
         self.0.sending.get()
     }
 
-    /// Counts room for the next portion of `remaining` bytes in the connection's buffer, and returns how
-    /// large it may be: as large as the buffer is anyway, or as the budget has it.
+    /// Reserves space in the connection's buffer for the next portion of `remaining` bytes. Returns its
+    /// maximum size: the current size of the buffer, or what the budget allows.
     pub(crate) fn make_room(&self, portions: &Portions, remaining: u64) -> u64 {
         let buffer = &self.0.buffer;
         if buffer.filled.get() == 0 {
@@ -158,23 +157,24 @@ impl Line {
         room as u64
     }
 
-    /// Bytes were handed on, and more are to come.
+    /// Records that bytes were handed on and more will follow.
     pub(crate) fn fill(&self) {
         self.0.full.set(true);
     }
 
-    /// Whether bytes that were handed on are not written yet.
+    /// Returns whether there are bytes that were handed on but not written.
     pub(crate) fn is_full(&self) -> bool {
         self.0.full.get()
     }
 
-    /// The last bytes of a body were handed on.
+    /// Records that the last bytes of a body were handed on.
     pub(crate) fn hand_over(&self, stream: Stream) {
         self.0.sending.set(false);
         self.0.tails.borrow_mut().push_back(Tail { stream, end: None });
     }
 
-    /// A body is dropped before its end. Takes from `stream` what the peer is known not to have.
+    /// Records that a body was dropped before its end. Removes from `stream` what the peer certainly doesn't
+    /// have.
     pub(crate) fn abandon(&self, stream: &mut Stream) {
         self.0.sending.set(false);
         if let Some(acknowledged) = self.0.broke_at.get() {
@@ -183,12 +183,12 @@ impl Line {
         }
     }
 
-    /// So many bytes more are with the kernel.
+    /// Records that this many more bytes were written to the kernel.
     pub fn wrote(&self, count: u64) {
         self.0.written.set(self.0.written.get().saturating_add(count));
     }
 
-    /// All that was handed on is with the kernel. Returns whether a body waited for that and must be
+    /// Records that everything handed on was written to the kernel. Returns whether a waiting body must be
     /// woken.
     pub fn flushed(&self) -> bool {
         let written = self.0.written.get();
@@ -201,13 +201,13 @@ impl Line {
         self.0.full.replace(false)
     }
 
-    /// Whether a stream is written to its end and not known to be acknowledged.
+    /// Returns whether a stream was written completely but isn't known to be acknowledged.
     pub fn awaits_acknowledgement(&self) -> bool {
         self.0.tails.borrow().front().is_some_and(|tail| tail.end.is_some())
     }
 
-    /// All but the last `outstanding` bytes that were written are acknowledged. Where that is not
-    /// known, nothing counts as arrived.
+    /// Records that all written bytes except for the last `outstanding` are acknowledged. If that is unknown,
+    /// nothing counts as arrived.
     pub fn acknowledged(&self, outstanding: Option<u64>) {
         let Some(outstanding) = outstanding else { return };
         let acknowledged = self.0.written.get().saturating_sub(outstanding);
@@ -218,13 +218,13 @@ impl Line {
         );
     }
 
-    /// The client sent something: it has read what it acknowledged.
+    /// Records that the client sent something, so it has read what it acknowledged.
     pub fn heard(&self) {
         self.0.acknowledged.take();
     }
 
-    /// The connection broke when that much was not delivered. Where that is not known, none counts as
-    /// lost for certain, and nothing as arrived.
+    /// Records that the connection broke with this much undelivered. If that is unknown, nothing counts as
+    /// certainly lost, and nothing as arrived.
     pub fn broke(&self, left: Option<Undelivered>) {
         let outstanding = left.map(|left| left.outstanding);
         self.acknowledged(outstanding);
@@ -242,15 +242,15 @@ impl Line {
         }
     }
 
-    /// Whether the connection is known to be broken.
+    /// Returns whether the connection is known to be broken.
     pub fn is_broken(&self) -> bool {
         self.0.broke_at.get().is_some()
     }
 
-    /// This side is done with the connection: what is still to be learnt of its streams.
+    /// Call this when this side closes the connection. Returns the streams whose outcome is still open.
     pub fn leave(&self) -> Option<Orphans> {
         let (mut tails, acknowledged) = (self.0.tails.take(), self.0.acknowledged.take());
-        // What never left this process never arrives.
+        // Bytes that never left this process never arrive.
         tails.retain(|tail| tail.end.is_some());
         let written = self.0.written.get();
         (!tails.is_empty() || !acknowledged.is_empty()).then_some(Orphans { written, tails, acknowledged })
@@ -258,7 +258,7 @@ impl Line {
 }
 
 impl Orphans {
-    /// All but the last `outstanding` bytes are acknowledged. Returns whether all are.
+    /// Records that all bytes except for the last `outstanding` are acknowledged. Returns whether all are.
     pub fn acknowledged(&mut self, outstanding: Option<u64>) -> bool {
         if let Some(outstanding) = outstanding {
             let acknowledged = self.written.saturating_sub(outstanding);
@@ -267,7 +267,7 @@ impl Orphans {
         self.tails.is_empty()
     }
 
-    /// The connection broke when that much was not delivered.
+    /// Records that the connection broke with this much undelivered.
     pub fn broke(mut self, left: Option<Undelivered>) {
         let outstanding = left.map(|left| left.outstanding);
         let acknowledged = self.written.saturating_sub(outstanding.unwrap_or(0));

@@ -1,8 +1,9 @@
-//! The download service: checks a signed token with public keys only, puts its jti on record as
-//! used, durably, and streams the file. It knows no account, no session and no private key.
+//! The download service: verifies a signed token with public keys only, durably records its jti as used, and
+//! streams the file. It knows no accounts, sessions or private keys.
 //!
-//! `handlers` reads a request, `redeem` applies the rule, `very_file` holds the file against what was
-//! redeemed, the `ledger` and the `reservation` in the store bound what leaves, `body` sends it; `problem` is the edge where refusals become HTTP.
+//! `handlers` parses a request, `redeem` applies the rule, `very_file` compares the file with what was
+//! redeemed, the `ledger` and the `reservation` in the store limit what is sent, and `body` sends it.
+//! `problem` is the edge where refusals become HTTP.
 
 mod body;
 mod browser;

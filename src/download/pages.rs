@@ -1,8 +1,8 @@
-//! The two pages of the download service: the one that asks before a link is used, and the one
-//! that says why there is no file.
+//! The two pages of the download service: one asks for confirmation before a link is used, the other explains
+//! a refusal.
 //!
-//! They hold everything they need in themselves, because the download service may stand alone:
-//! the style is inlined and allowed by its hash (see [`content_security_policy`]).
+//! They need no other files, because the download service may run alone: the style is inlined and allowed by
+//! its hash (see [`content_security_policy`]).
 
 use std::borrow::Cow;
 
@@ -12,8 +12,7 @@ use crate::assets;
 use crate::clock::Timestamp;
 use crate::human;
 
-/// The strict policy for these pages: the inlined style, the tab's picture, and a form to this
-/// origin; nothing else.
+/// The policy for these pages: it allows only the inlined style, the tab's icon, and a form to this origin.
 pub fn content_security_policy() -> String {
     format!(
         "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; frame-ancestors 'none'; \
@@ -22,8 +21,8 @@ pub fn content_security_policy() -> String {
     )
 }
 
-/// `GET /d/{token}` of a token with `confirm`: one button, which posts to `action`. Showing this
-/// page spends nothing.
+/// `GET /d/{token}` of a token with `confirm`: shows one button, which posts to `action`. Showing this page
+/// spends nothing.
 #[derive(Clone, Debug, Template)]
 #[template(path = "download/confirm.html")]
 pub struct Confirm {
@@ -31,11 +30,11 @@ pub struct Confirm {
     pub file_name: String,
     /// Bytes.
     pub size: u64,
-    /// Until when the token can be redeemed.
+    /// When the token expires.
     pub until: Timestamp,
-    /// The present moment.
+    /// The current time.
     pub now: Timestamp,
-    /// Where the button posts to: `/d/{token}`.
+    /// The address of the form: `/d/{token}`.
     pub action: String,
 }
 
@@ -64,7 +63,7 @@ impl Confirm {
         assets::inline_style()
     }
 
-    /// A page with a name that somebody hostile might choose.
+    /// A page with a hostile file name.
     pub fn sample() -> Confirm {
         Confirm {
             file_name: "我这一辈子 <script>alert(1)</script> \u{202e}fdp.exe".to_owned(),
@@ -76,7 +75,7 @@ impl Confirm {
     }
 }
 
-/// Why there is no file; the reasons of RFC 9457 problems that this service knows.
+/// The reasons for a refusal, which are the RFC 9457 problem types of this service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// `invalid-token`
@@ -89,7 +88,7 @@ pub enum Reason {
     RevokedToken,
     /// `file-not-found`
     FileNotFound,
-    /// `file-unavailable`: its share is away, or the disk fails.
+    /// `file-unavailable`: its share is unavailable, or the disk fails.
     FileUnavailable,
     /// `file-changed`
     FileChanged,
@@ -101,18 +100,18 @@ pub enum Reason {
     TooManyRequests,
     /// No such address on this service.
     NoSuchPage,
-    /// The address does not know this method.
+    /// The address doesn't support this method.
     MethodNotAllowed,
-    /// `prefetch-refused`: a browser's guess, not a person's click.
+    /// `prefetch-refused`: not a click of a person.
     Prefetch,
-    /// A precondition of the request does not hold.
+    /// A precondition of the request failed.
     PreconditionFailed,
-    /// Any other fault.
+    /// Any other error.
     Fault,
 }
 
 impl Reason {
-    /// Every reason, for those who must treat them all.
+    /// All reasons.
     pub const ALL: [Reason; 15] = [
         Reason::InvalidToken,
         Reason::ExpiredToken,
@@ -131,8 +130,8 @@ impl Reason {
         Reason::Fault,
     ];
 
-    /// The stable name of the reason: a problem's `type` (RFC 9457 section 3.1.1). `about:blank`
-    /// where the status says it all.
+    /// Returns the stable name of the reason: a problem's `type` (RFC 9457 section 3.1.1), or `about:blank`
+    /// if the status is sufficient.
     pub const fn slug(self) -> &'static str {
         match self {
             Reason::InvalidToken => "invalid-token",
@@ -157,106 +156,106 @@ impl Reason {
         self.words().0
     }
 
-    /// What happened, in a sentence or two.
+    /// Returns what happened, in a sentence or two.
     pub const fn what(self) -> &'static str {
         self.words().1
     }
 
-    /// Headline, what happened, and what to do now.
+    /// Returns the headline, what happened, and what to do now.
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Reason::InvalidToken => (
                 "This link is not valid",
-                "The address is incomplete or was changed on its way, so we can't tell which file it stands for.",
-                "Copy the whole address again, to its very last character. If that does not help, get a new link.",
+                "The link is incomplete or was changed, so we can't tell which file it is for.",
+                "Copy the whole link again, up to its last character. If that doesn't help, get a new link.",
             ),
             Reason::ExpiredToken => (
                 "This link has expired",
-                "A link can be used for a limited time, and the time of this one is over.",
-                "For a new one, click Download once more in your files, or ask whoever sent you this link.",
+                "Links can be used for a limited time only.",
+                "To get a new one, click Download again in your files, or ask the person who sent you this link.",
             ),
             Reason::UsedToken => (
                 "This link was already used",
-                "A link works once: somebody, perhaps you, has already downloaded the file with this one. \
-                 If you did, look among your browser's downloads.",
-                "For a new link, click Download once more in your files, or ask whoever sent you this one; tell them if it was not you who used it.",
+                "A link works once, and someone has already downloaded the file with this one. \
+                 If it was you, check your browser's downloads.",
+                "To get a new one, click Download again in your files, or ask the person who sent you this link. If it wasn't you who used it, let them know.",
             ),
             Reason::RevokedToken => (
-                "This link was revoked",
-                "Whoever is responsible for the file has taken the link back before it was used up.",
-                "If you still need the file, ask for a new link.",
+                "This link is no longer available",
+                "It was revoked before it was used up.",
+                "If you still need the file, ask the person who sent you the link.",
             ),
             Reason::FileNotFound => (
-                "The file is not there",
-                "The link is good and is not used up, but the file was moved, renamed or deleted.",
-                "Try again later, or ask whoever sent you the link.",
+                "The file is missing",
+                "Your link still works, but the file was moved, renamed or deleted.",
+                "Try again later, or ask the person who sent you the link.",
             ),
             Reason::FileUnavailable => (
                 "The file is not available right now",
-                "The link is good and is not used up, but the disk that holds the file can't be reached at the moment.",
+                "Your link still works, but the disk with the file can't be reached right now.",
                 "Try again in a few minutes, or ask the person who sent you the link.",
             ),
             Reason::FileChanged => (
                 "The file has changed",
-                "The link stands for an earlier state of this file. The link is not used up, but it can't fetch the new state.",
-                "Get a new link for the file as it is now.",
+                "This link is for an earlier version of the file. It wasn't used up, but it can't download the new version.",
+                "Get a new link for the current version.",
             ),
             Reason::RangeNotSatisfiable => (
                 "That part of the file does not exist",
-                "Your program asked for bytes beyond the end of the file. The link is not used up.",
-                "Delete what was downloaded so far and start again from the beginning.",
+                "Your program asked for data beyond the end of the file. The link wasn't used up.",
+                "Delete the partial file and start the download again.",
             ),
             Reason::StoreUnavailable => (
                 "Downloads are paused for a moment",
-                "We can't make sure right now that this link is used only once, so we don't hand out the file. \
-                 The link is not used up.",
-                "Wait a little, then open the same link again.",
+                "We can't check right now whether this link was already used, so we can't send the file. \
+                 The link wasn't used up.",
+                "Wait a moment, then open the same link again.",
             ),
             Reason::TooManyRequests => (
                 "Too many attempts",
-                "Too many requests came from your network in a short time, so this one was not looked at.",
+                "Too many requests came from your network in a short time.",
                 "Wait a minute, then open the same link again.",
             ),
             Reason::NoSuchPage => (
-                "Nothing is here",
-                "This service only answers to download links, and this address is none.",
+                "Page not found",
+                "This address is not a download link.",
                 "Check the address, or get a new link.",
             ),
             Reason::MethodNotAllowed => (
-                "That does not work here",
-                "This address does not answer to that kind of request.",
+                "This doesn't work here",
+                "This address doesn't support this kind of request.",
                 "Open the link in a browser.",
             ),
             Reason::Prefetch => (
                 "Not fetched in the background",
-                "Your browser, or a page in it, wanted to fetch this link without a click. The link is not used up.",
-                "Open the link in a tab of its own to start the download.",
+                "Your browser, or a page in it, tried to open this link without a click. The link wasn't used up.",
+                "Open the link in its own tab to start the download.",
             ),
             Reason::PreconditionFailed => (
                 "The file is not as expected",
-                "Your program asked for the file in a state that it does not have. The link is not used up by this.",
-                "Start the download again from the beginning.",
+                "Your program asked for another version of the file. The link wasn't used up.",
+                "Start the download again.",
             ),
             Reason::Fault => (
-                "Something went wrong on our side",
-                "The request failed because of a fault in this service, not because of you.",
-                "Try the same link again in a moment. If it keeps failing, get a new one.",
+                "Something went wrong",
+                "The request failed because of an error on our side.",
+                "Try the same link again in a moment. If it keeps failing, get a new link.",
             ),
         }
     }
 }
 
-/// Why there is no file, and how to get a new link.
+/// The page that explains a refusal and how to get a new link.
 #[derive(Clone, Debug, Template)]
 #[template(path = "download/refused.html")]
 pub struct Refused {
-    /// The answer's status.
+    /// The status code.
     pub status: u16,
     /// Why.
     pub reason: Reason,
-    /// Seconds to wait, where the answer has `Retry-After`.
+    /// Seconds to wait, if the response has `Retry-After`.
     pub retry_after: Option<u64>,
-    /// Where the web app is, if this service knows.
+    /// The web app's address, if known.
     pub web_url: Option<String>,
 }
 
@@ -276,7 +275,7 @@ impl Refused {
         }
     }
 
-    /// Only a web address may become a link.
+    /// Only a web address can become a link.
     fn web_address(&self) -> Option<&str> {
         self.web_url.as_deref().filter(|url| url.starts_with("https://") || url.starts_with("http://"))
     }
@@ -285,7 +284,7 @@ impl Refused {
         assets::inline_style()
     }
 
-    /// The page of a link that was used before.
+    /// The page of a used link.
     pub fn sample() -> Refused {
         Refused {
             status: 410,
@@ -299,7 +298,7 @@ impl Refused {
 /// A rendered sample of every page under a name that is also a file name.
 ///
 /// # Errors
-/// When a template fails to render.
+/// If a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let mut pages = vec![("confirm".to_owned(), Confirm::sample().render()?)];
     for (reason, status) in

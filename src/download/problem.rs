@@ -1,5 +1,5 @@
-//! The edge where the download service's failures become HTTP: one status, one stable slug and one
-//! fixed sentence each (RFC 9457). A stranger never sees a cause; the log gets it once.
+//! The edge where failures of the download service become HTTP: each has a status, a stable slug and a fixed
+//! sentence (RFC 9457). Clients never see a cause; it is logged once.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::telemetry::chain;
 use crate::token::TokenError;
 use crate::used_tokens::StoreError;
 
-/// Why a request to the download service is refused.
+/// A request to the download service is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("no such address")]
@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     Used,
     #[error("the token was revoked")]
     Revoked,
-    #[error("the file can't be had")]
+    #[error("the file can't be opened")]
     File(#[from] FileError),
     #[error("the file changed since the link was made")]
     FileChanged,
@@ -38,7 +38,7 @@ pub(crate) enum Refusal {
     Precondition,
     #[error("the requested range is not in the file of {len} bytes")]
     Range { len: u64 },
-    #[error("the used-token store gave no answer")]
+    #[error("the used-token store did not answer")]
     Store(#[from] StoreError),
     #[error("the used-token store takes too long")]
     StoreSlow,
@@ -49,7 +49,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// The status, and what the reader is told.
+    /// Returns the status and the reason shown to the client.
     fn shown(&self) -> (StatusCode, Reason) {
         match self {
             Refusal::NoSuchAddress => (StatusCode::NOT_FOUND, Reason::NoSuchPage),
@@ -60,7 +60,7 @@ impl Refusal {
             Refusal::Used => (StatusCode::GONE, Reason::UsedToken),
             Refusal::Revoked => (StatusCode::GONE, Reason::RevokedToken),
             Refusal::File(FileError::Missing) => (StatusCode::NOT_FOUND, Reason::FileNotFound),
-            // What the service may not read is not there for anybody, however often it is asked for.
+            // A file that the service can't read doesn't exist for anyone, however often it is requested.
             Refusal::File(error) if error.is_forbidden() => (StatusCode::NOT_FOUND, Reason::FileNotFound),
             Refusal::File(FileError::ShareGone | FileError::Unreadable(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Reason::FileUnavailable)
@@ -76,7 +76,7 @@ impl Refusal {
         }
     }
 
-    /// Seconds after which to try again, where that helps.
+    /// Returns the seconds after which to retry, if that helps.
     fn retry_after(&self) -> Option<u64> {
         match self {
             Refusal::Store(_) | Refusal::StoreSlow => Some(5),
@@ -87,19 +87,19 @@ impl Refusal {
         }
     }
 
-    /// Whether a token that fails like this costs its sender part of his allowance.
+    /// Returns whether a token that fails like this counts against its sender's limit.
     pub(crate) fn is_invalid_token(&self) -> bool {
         matches!(self, Refusal::Token(e) if !e.is_expired())
     }
 
-    /// No answer: for a client that would take any for the file.
+    /// Closes the connection without a response, for a client that would save any response as the file.
     pub(crate) fn keep_silent(&self, request_id: &str) -> HttpResponse {
         let (status, reason) = self.shown();
         self.log(status, reason.slug(), request_id);
         crate::download::response::silence()
     }
 
-    /// The answer: a small page for a browser, `application/problem+json` for everybody else.
+    /// Returns the response: a small page for a browser, `application/problem+json` for other clients.
     pub(crate) fn respond(&self, html: bool, web_url: &str, request_id: &str) -> HttpResponse {
         let (status, reason) = self.shown();
         self.log(status, reason.slug(), request_id);
@@ -140,7 +140,7 @@ impl Refusal {
                 request_id,
                 status,
                 cause = chain(cause),
-                "a download was refused because the used-token store gave no answer"
+                "a download was refused because the used-token store did not answer"
             ),
             Refusal::File(FileError::Unreadable(cause)) => {
                 tracing::error!(
@@ -151,7 +151,12 @@ impl Refusal {
                 )
             }
             Refusal::Random(cause) => {
-                tracing::error!(request_id, status, cause = chain(cause), "no random bytes from the system")
+                tracing::error!(
+                    request_id,
+                    status,
+                    cause = chain(cause),
+                    "the system provided no random bytes"
+                )
             }
             Refusal::Token(cause) => tracing::info!(request_id, status, slug, %cause, "refused"),
             other => tracing::info!(request_id, status, slug, "refused: {other}"),
@@ -159,13 +164,13 @@ impl Refusal {
     }
 }
 
-/// RFC 9457's members, and no others.
+/// The members of RFC 9457, and no others.
 #[derive(Serialize)]
 struct Problem<'a> {
     r#type: &'a str,
     title: &'a str,
     status: u16,
     detail: &'a str,
-    /// Names the request in the log.
+    /// Identifies the request in the log.
     instance: String,
 }

@@ -1,6 +1,6 @@
-//! `GET /readyz`: whether this node can serve. Asked with a signed command about nothing but itself, the
-//! answer also shows that this is the node that the asker means, with its key: whoever signs for us learns
-//! whether commands and receipts find their way.
+//! `GET /readyz`: whether this node can serve. If a signed command without revocations asks, the response
+//! also proves that this is the intended node with the right node key. So the web app learns whether commands
+//! and receipts will arrive.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) async fn answer(
     let Some(unverified) = bearer(request.headers()) else { return told(request, state, ready) };
     let now = state.clock.now();
     let question = with_keys(state, |ring| verify_command(unverified, ring, &state.rules, now)).await?;
-    // A command that revokes something else is for `/revocations`.
+    // Commands that revoke something else belong to `/revocations`.
     if question.revoke != [question.jti] {
         return Err(TokenError::ClaimValue("revoke").into());
     }
@@ -36,8 +36,8 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-/// Tells of a clock that is wrong, too. Downloads go on then, because a node that is taken out of service
-/// does not get its clock right by that.
+/// Also reports a wrong clock. Downloads continue then, because taking a node out of service doesn't correct
+/// its clock.
 fn told(
     request: &HttpRequest,
     state: &DownloadState,
@@ -52,7 +52,7 @@ fn told(
     })
 }
 
-/// `None` where there is no key; downloads go on without one.
+/// `None` if there is no key; downloads work without one.
 async fn proof(state: &DownloadState, about: &str) -> Option<HeaderValue> {
     let path = state.node_key.clone();
     let key = tokio::task::spawn_blocking(move || node_key(&path)).await.ok()?.ok()?;

@@ -1,8 +1,8 @@
-//! The rule: once, and only once, and never lost.
+//! The rule: once, only once, and never lost.
 //!
-//! Open and check the file → put the jti on record, durably → only then send. What follows a
-//! redemption (resuming, retrying, replaying) is judged by the [`ledger`](crate::download::ledger)
-//! and, after a restart, by the durable record alone.
+//! Open and check the file → durably record the jti → only then send. After a redemption, the
+//! [`ledger`](crate::download::ledger) decides about resuming, retrying and replays; after a restart, the
+//! durable record alone.
 
 use std::future::Future;
 use std::ops::Range;
@@ -26,27 +26,27 @@ use crate::secret::{Digest, Secret};
 use crate::token::{Grant, TokenError};
 use crate::used_tokens::{Lease, Mark, StoreError, Use, UsedToken};
 
-/// Records are kept this long beyond any use, so that purge never runs ahead of a slow clock.
+/// Records are kept this much longer than needed, so that purging never gets ahead of a slow clock.
 const KEEP_LONGER: Duration = Duration::from_secs(60 * 60);
 
 /// A request for a grant's file.
 pub(crate) struct Request {
     pub(crate) grant: Grant,
-    /// Set when the token has ended: then it redeems nothing, but a redemption may be finished.
+    /// Set if the token has expired: it then redeems nothing, but a redemption may be finished.
     pub(crate) ended: Option<TokenError>,
     pub(crate) conditions: Conditions,
     pub(crate) caller: Caller,
 }
 
-/// What a request gets.
+/// The result of a request.
 pub(crate) enum Outcome {
-    /// Bytes, the right to send them, and the tag to show with them.
+    /// Bytes, the permission to send them, and the tag to send with them.
     Stream { stream: Stream, file: OpenFile, part: Part, tag: Secret },
-    /// 304: the client has it already. Spends nothing.
+    /// 304: the client already has it. Spends nothing.
     NotModified(FileVersion),
 }
 
-/// What a `HEAD` gets.
+/// The result of a `HEAD` request.
 pub(crate) enum HeadOutcome {
     /// The headers that a `GET` would have.
     Headers { version: FileVersion, part: Part },
@@ -57,7 +57,7 @@ pub(crate) enum HeadOutcome {
 /// Redeems the token, or serves the client that redeemed it.
 ///
 /// # Errors
-/// Every refusal; none but a used-up or revoked token is final.
+/// The refusal; only that of a used or revoked token is final.
 pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Result<Outcome, Refusal> {
     let jti = request.grant.jti;
     let file = very_file::open(state, &request.grant).await;
@@ -77,19 +77,19 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             }
             continue;
         }
-        // Whoever shows a tag may hold the resume key of a record; and a request that could not
-        // redeem is answered by what is on record, if anything is.
+        // A tag in the request may be the resume key of a record. And a request that can't redeem is answered
+        // from the record, if there is one.
         let prepared = file
             .as_ref()
             .map_err(|_| ())
             .map(|file| (file, prepare(&request.conditions, None, file.version())));
         let redeemable = request.ended.is_none() && matches!(&prepared, Ok((_, Prepared::Part(_))));
-        // A link's token is looked up too, so that its replays write nothing into the outbox.
+        // A link's token is looked up, too, so that replays write nothing to the outbox.
         let is_a_links = request.grant.link.is_some();
         if (!redeemable || is_a_links || request.conditions.shows_a_tag() || state.ledger.went_out_whole(jti))
             && let Some(used) = state.store.find(jti).await?
         {
-            // Redeemed here while the store was asked: then the ledger knows more.
+            // It was redeemed here while the store was queried, so the ledger knows more.
             if state.ledger.find(jti).is_none() {
                 reopen(state, request, &used, now)?;
             }
@@ -128,8 +128,8 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             .link
             .as_deref()
             .map(|link| state.receipts.begin(jti, link, file.version().len, caller.address));
-        // From here on the watermark of what is told stands still, so nothing is released before this
-        // is told; but it may have passed the token's end while the file was opened.
+        // From here on, the watermark of reports doesn't move, so nothing is released before this is
+        // reported. But it may have passed the token's expiry while the file was opened.
         let ends = request.grant.expires_at;
         if receipt.as_ref().is_some_and(|receipt| receipt.at() >= ends.plus(state.rules.leeway)) {
             state.ledger.forget(&delivery);
@@ -149,11 +149,10 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
     }
 }
 
-/// Waits until a token that was issued by a clock ahead of ours (within the leeway) is no longer from
-/// the future.
+/// Waits until a token from a clock ahead of ours (within the leeway) is no longer from the future.
 ///
-/// The fence relies on it: should the store be lost, the fence is our own clock's next second, and a
-/// token that was redeemed before must not have been issued after that.
+/// The fence relies on this: if the store is lost, the fence is the next second of our clock, and a token
+/// that was redeemed before must not have been issued after that.
 async fn wait_for_issue(state: &DownloadState, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
     tokio::time::sleep(grant.issued_at.since(now)).await;
     match state.clock.now() >= grant.issued_at {
@@ -162,10 +161,10 @@ async fn wait_for_issue(state: &DownloadState, grant: &Grant, now: Timestamp) ->
     }
 }
 
-/// What [`redeem`] would answer now, without spending, waiting or showing the resume key.
+/// Returns what [`redeem`] would return now, without spending, waiting or revealing the resume key.
 ///
 /// # Errors
-/// The refusal that a `GET` would meet.
+/// The refusal that a `GET` would get.
 pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Result<HeadOutcome, Refusal> {
     let jti = request.grant.jti;
     let now = state.clock.now();
@@ -201,8 +200,8 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
         Prepared::NotModified(version) => return Ok(HeadOutcome::NotModified(version)),
         Prepared::Refused(why) => return Err(why),
     };
-    // A record without a delivery cannot be: reopen has made one. A delivery without a record is
-    // a claim under way, which a HEAD neither waits for nor disturbs.
+    // A record without a delivery is impossible, because reopen has created one. A delivery without a record
+    // is a claim in progress, which a HEAD neither waits for nor disturbs.
     if let (Some(delivery), Some(_)) = (&delivery, &used) {
         let wish = wish(proof(state, request, delivery)?, delivery, &part);
         delivery.would_admit(&wish, state.lease, now).map_err(denied)?;
@@ -210,10 +209,10 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
     Ok(HeadOutcome::Headers { version: file.version(), part })
 }
 
-/// The size of the file that a continuation would go on with.
+/// Returns the size of the file that a continuation would continue.
 ///
 /// # Errors
-/// The refusal that a `GET` would meet.
+/// The refusal that a `GET` would get.
 pub(crate) async fn size_to_go_on(state: &Arc<DownloadState>, request: &Request) -> Result<u64, Refusal> {
     match head(state, request).await? {
         HeadOutcome::Headers { version, .. } | HeadOutcome::NotModified(version) => Ok(version.len),
@@ -226,7 +225,7 @@ enum Prepared {
     Refused(Refusal),
 }
 
-/// Preconditions and range, in the RFC's order.
+/// Evaluates preconditions and range, in the order of the RFC.
 fn prepare(conditions: &Conditions, current: Option<&Digest>, version: FileVersion) -> Prepared {
     match conditions.evaluate(current, version.modified()) {
         Precondition::Failed => Prepared::Refused(Refusal::Precondition),
@@ -264,7 +263,7 @@ async fn resume(
     delivery: &Arc<Delivery>,
     now: Timestamp,
 ) -> Result<Outcome, Unserved> {
-    // Who it is comes first: a stranger learns nothing but that the token is used.
+    // The client is identified first: a stranger learns only that the token is used.
     let who = proof(state, request, delivery)?;
     if !who.is_keyed() && !delivery.is_for(request.caller.address) {
         return Err(Refusal::Used.into());
@@ -304,15 +303,15 @@ async fn resume(
         state.receipts.resumed(delivery).await;
     }
     tracing::info!(jti = %delivery.jti, range = ?wish.range, by = ?wish.proof, "resumed");
-    // Whoever asks by one tag is not shown the other.
+    // A client that presents one tag isn't shown the other.
     let tag = shown.unwrap_or_else(|| delivery.resume_key.clone());
     Ok(Outcome::Stream { stream, file, part, tag })
 }
 
-/// How a client shows that it is the one that redeemed.
+/// Determines how a client proves that it is the one that redeemed.
 ///
 /// # Errors
-/// A continuation that has ended begins nothing: what went on by it goes on by its tag.
+/// An expired continuation begins nothing: what it continued goes on with its tag.
 fn proof(state: &DownloadState, request: &Request, delivery: &Delivery) -> Result<Proof, Refusal> {
     match (delivery.tag_shown(&request.conditions).0, request.ended) {
         (Some(_), _) if state.resume != Resume::Off => Ok(Proof::Key),
@@ -337,7 +336,7 @@ fn unserved(why: Denied) -> Unserved {
 
 fn denied(why: Denied) -> Refusal {
     match why {
-        // StartAnew is met where there is no way back only by a HEAD, which may say "used" too early.
+        // StartAnew occurs here only for a HEAD, which may say "used" too early.
         Denied::Used | Denied::StartAnew => Refusal::Used,
         Denied::Revoked => Refusal::Revoked,
         Denied::Crowded => Refusal::TooMany { retry_after: Duration::from_secs(1) },
@@ -345,10 +344,10 @@ fn denied(why: Denied) -> Refusal {
     }
 }
 
-/// A continuation of what is not open in the ledger.
+/// Handles a continuation of a delivery that isn't open in the ledger.
 ///
 /// # Errors
-/// When nothing was begun, or nothing is left of it to go on with: a continuation redeems nothing.
+/// If nothing was begun, or nothing is left to continue: a continuation redeems nothing.
 fn go_on(
     state: &DownloadState,
     request: &Request,
@@ -359,8 +358,8 @@ fn go_on(
     reopen(state, request, &used, now)
 }
 
-/// A jti that is on record but not open in the ledger: opened again for a client that shows a resume key
-/// or a continuation while the lease lasts.
+/// Reopens a recorded jti that isn't in the ledger, for a client with the resume key or a continuation, while
+/// the lease lasts.
 fn reopen(
     state: &DownloadState,
     request: &Request,
@@ -382,13 +381,13 @@ fn reopen(
     match (&shown, request.ended) {
         (Some(_), _) => {}
         (None, Some(ended)) if request.grant.again => return Err(ended.into()),
-        // This node knows that it went out whole: only a key opens that.
+        // This node knows that it is complete: only a key opens it then.
         (None, None) if request.grant.again && !state.ledger.went_out_whole(used.jti) => {}
         (None, _) => return Err(Refusal::Used),
     }
-    // What the ledger does not know was sent by another node, or before this process started: at the
-    // latest at the moment up to which the store had kept time then. Bytes left when it was redeemed, and
-    // whenever the store was told since.
+    // If the ledger doesn't know the delivery, it was sent by another node, or before this process started:
+    // at the latest at the time that the store had recorded by then. Bytes were sent when it was redeemed,
+    // and whenever the store was updated since.
     let last_sent_before_start = state.store.opened_mark();
     let sent_before_start =
         used.marked_at <= last_sent_before_start && last_sent_before_start.plus(state.lease) > now;
@@ -402,8 +401,8 @@ enum Claimed {
     Replay(UsedToken),
 }
 
-/// Puts the jti on record. Once begun it is carried through, even if the client hangs up, so that
-/// the ledger always learns how it ended.
+/// Records the jti. Once started, this runs to completion even if the client hangs up, so that the ledger
+/// always learns the result.
 async fn claim(
     state: &Arc<DownloadState>,
     delivery: Arc<Delivery>,
@@ -421,8 +420,8 @@ async fn claim(
         reserved: 0,
         active_at: now,
     };
-    // Invariant: forget_at outlives every moment at which `verify` could still accept the token,
-    // even on a node whose clock is a leeway behind ours. Otherwise purge would reopen the link.
+    // Invariant: forget_at is later than any time at which `verify` could still accept the token, even on a
+    // node whose clock is a leeway behind ours. Otherwise purging would reopen the link.
     let forget_at = grant.expires_at.plus(state.rules.leeway * 2).plus(KEEP_LONGER).max(until);
     let mark = Mark::Redeemed((state.resume != Resume::Off).then_some(lease));
     let used = UsedToken { jti: grant.jti, marked_at: now, forget_at, mark };
@@ -445,8 +444,8 @@ async fn claim(
     CarriedThrough(Some(Box::pin(claim))).await
 }
 
-/// A delivery that is being claimed. If it was not redeemed when this is dropped, by a panic too, it is
-/// forgotten, so that nobody waits for it: the store tells the next one what came of it.
+/// A delivery that is being claimed. If it isn't redeemed when this is dropped (even by a panic), it is
+/// forgotten, so that nobody waits for it; the store tells the next request what happened.
 struct Claiming<'a> {
     ledger: &'a Ledger,
     delivery: Option<Arc<Delivery>>,
@@ -460,8 +459,8 @@ impl Drop for Claiming<'_> {
     }
 }
 
-/// Claims a token of which a receipt is kept. Both records are made at once, and both are durable before
-/// a byte leaves: whatever happens, a delivery that may have begun is told of.
+/// Claims a token that has a receipt. Both records are written in parallel, and both are durable before a
+/// byte is sent: whatever happens, a delivery that may have begun is reported.
 async fn claim_with_receipt(
     state: &DownloadState,
     used: UsedToken,
@@ -470,12 +469,12 @@ async fn claim_with_receipt(
 ) -> Result<Use, StoreError> {
     let (answer, intended) = match receipt.is_doubtful() {
         false => tokio::join!(state.store.claim(used), receipt.intend()),
-        // Then nothing is spent in vain.
+        // So that nothing is spent in vain.
         true => match receipt.intend().await {
             Ok(new) => (state.store.claim(used).await, Ok(new)),
             Err(error) => {
                 return Err(StoreError::Backend {
-                    action: "put down what is to be told",
+                    action: "record what has to be reported",
                     source: error.into(),
                 });
             }
@@ -486,9 +485,9 @@ async fn claim_with_receipt(
             receipt.redeemed(delivery);
             Ok(Use::First)
         }
-        // Spent, and no byte leaves. It counts as not sent, because nothing of it is told.
+        // It is spent, but no byte is sent. It counts as not sent, because it isn't reported.
         (Ok(Use::First), Err(error)) => {
-            Err(StoreError::Backend { action: "put down what is to be told", source: error.into() })
+            Err(StoreError::Backend { action: "record what has to be reported", source: error.into() })
         }
         (answer, intended) => {
             receipt.cancelled(intended.unwrap_or(false));
@@ -497,7 +496,7 @@ async fn claim_with_receipt(
     }
 }
 
-/// A future that goes on by itself when it is dropped before its end.
+/// A future that continues on its own if it is dropped before it finishes.
 struct CarriedThrough<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
 impl<T: Send + 'static> Future for CarriedThrough<T> {

@@ -1,8 +1,8 @@
-//! What this node remembers, on its own disk, of what others might put back from a backup: where a
-//! shared used-token store stood last, and what the web app said last of its database.
+//! What this node remembers on its own disk about stores that might be restored from a backup: the last
+//! standing of a shared used-token store, and of the web app's database.
 //!
-//! Remembering is never in the way of a download: it follows within a fraction of a second. So a backup
-//! that was made in the very moment before the store or this node stopped may go unnoticed, and no other.
+//! Remembering never delays a download: it follows within a fraction of a second. So only a backup made in
+//! the last moment before the store or this node stopped may go unnoticed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,16 +16,16 @@ use crate::standing::{Memory, Standing};
 use crate::telemetry::chain;
 use crate::used_tokens::{StoreError, UsedTokens};
 
-/// How soon what was recorded is remembered …
+/// How soon new records are remembered …
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// … and each how manieth look asks the store in any case, for what other nodes did to it.
+/// … and every how many checks the store is queried in any case, for changes by other nodes.
 const ASK_EACH: u32 = 10;
 
 /// What a node remembers.
 pub struct Remembered {
     path: PathBuf,
     store: Arc<dyn UsedTokens>,
-    /// Whether the store lives elsewhere: one on this disk would be put back together with the memory.
+    /// Whether the store is elsewhere: one on this disk would be restored together with the memory.
     shared: bool,
     clock: Clock,
     leeway: Duration,
@@ -36,16 +36,16 @@ pub struct Remembered {
 
 struct State {
     memory: Memory,
-    /// Where the store stood at the last look.
+    /// The standing of the store at the last check.
     standing: Option<Standing>,
 }
 
 impl Remembered {
-    /// Reads what is remembered in `folder`, and holds the store against it: one that was put back gets
-    /// its fence before this returns. Nothing to remember is no reason to doubt.
+    /// Reads what is remembered in `folder` and compares the store with it. A restored store gets its fence
+    /// before this returns. It isn't suspicious if nothing is remembered.
     ///
     /// # Errors
-    /// When the store does not say where it stands.
+    /// If the store doesn't report its standing.
     pub async fn open(
         folder: &Path,
         store: Arc<dyn UsedTokens>,
@@ -56,7 +56,7 @@ impl Remembered {
         let path = folder.join("remembered");
         let memory = Memory::read(&path).unwrap_or_else(|error| {
             let cause = chain(&error);
-            tracing::warn!(cause, path = %path.display(), "what this node remembered can't be read; begun again");
+            tracing::warn!(cause, path = %path.display(), "what this node remembered can't be read; starting over");
             Memory::default()
         });
         let state = Mutex::new(State { memory, standing: None });
@@ -66,7 +66,7 @@ impl Remembered {
         Ok(remembered)
     }
 
-    /// Looks at the store until it is dropped.
+    /// Checks the store until it is dropped.
     pub async fn watch(&self) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,7 +81,7 @@ impl Remembered {
                 Err(error) if !failing => {
                     tracing::warn!(
                         cause = chain(&error),
-                        "the used-token store does not say where it stands"
+                        "the used-token store does not report its standing"
                     );
                     failing = true;
                 }
@@ -91,21 +91,21 @@ impl Remembered {
         }
     }
 
-    /// Remembers where the store stands at last. For an orderly stop, after the last redemption.
+    /// Remembers the final standing of the store. For a proper stop, after the last redemption.
     pub async fn finish(&self) {
         if let Err(error) = self.look().await {
-            tracing::warn!(cause = chain(&error), "the used-token store did not say where it stands at last");
+            tracing::warn!(cause = chain(&error), "the used-token store did not report its final standing");
         }
     }
 
-    /// Asks the store where it stands, and remembers that.
+    /// Queries the store's standing and remembers it.
     ///
     /// # Errors
-    /// When the store does not say.
+    /// If the store doesn't answer.
     pub async fn look(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let Some(mut standing) = self.store.standing(now).await? else { return Ok(()) };
-        // Once, before anything else is remembered: from then on the store itself looks after it.
+        // Done once, before anything else is remembered; from then on the store itself maintains it.
         let known =
             self.state().memory.of(&standing.id).filter(|known| known.branch != standing.branch).cloned();
         if let Some(known) = known
@@ -126,31 +126,31 @@ impl Remembered {
         Ok(())
     }
 
-    /// An operator has reset the time of a shared store: then it is reset here, too, if it was ahead.
+    /// If an operator has reset the time of a shared store, it is reset here, too, if it was ahead.
     fn follow_reset(&self) {
         let Some(mark) = self.store.time_reset() else { return };
         if let Some(wrong) = self.clock.wrong(self.leeway)
             && mark <= wrong.wall.plus(self.leeway)
         {
-            tracing::warn!("the time of the used-token store was reset to {mark}, and this node follows");
+            tracing::warn!("the time of the used-token store was reset to {mark}; this node follows");
             self.clock.reset(mark.max(wrong.wall));
         }
     }
 
-    /// Where the store stood at the last look, for the web app to remember.
+    /// Returns the standing of the store at the last check, for the web app to remember.
     pub(crate) fn standing(&self) -> Option<Standing> {
         self.state().standing.clone()
     }
 
-    /// What the web app said last of its database.
+    /// Returns the last reported standing of the web app's database.
     pub(crate) fn database(&self) -> Option<String> {
         self.state().memory.database().map(str::to_owned)
     }
 
-    /// The web app has taken a report and says what it remembers.
+    /// Handles the web app's answer to a report, which contains what it remembers.
     ///
     /// # Errors
-    /// When the store was put back, and its fence may not be up.
+    /// If the store was restored and its fence may not be set.
     pub(crate) async fn heard(&self, taken: &Taken) -> Result<(), StoreError> {
         if let Some(later) = &taken.store {
             self.store.put_back(later, self.clock.now()).await?;
@@ -171,10 +171,13 @@ impl Remembered {
             Ok(Err(error)) => chain(&error),
             Err(gone) => chain(&gone),
         };
-        tracing::error!(cause = failed, "this node can't remember where others stand: mend its disk");
+        tracing::error!(
+            cause = failed,
+            "this node can't remember the standing of other stores; fix its disk"
+        );
     }
 
-    // Each change of it is whole in itself.
+    // Each change is consistent in itself.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

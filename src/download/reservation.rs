@@ -1,4 +1,4 @@
-//! What a stream by key or continuation needs before its first byte: its length reserved in the store.
+//! Reserves the length of a stream with the key or a continuation in the store before its first byte.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::download::problem::Refusal;
 use crate::download::state::DownloadState;
 use crate::used_tokens::{Mark, Reservation};
 
-/// How often a reservation is tried again with what other nodes have left of the bound.
+/// How often a reservation is retried with what other nodes have left of the limit.
 const TRIES: usize = 3;
 
-/// How long a request waits for those before it to be through with the store.
+/// How long a request waits for earlier requests to the store.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reserves, durably, what `stream` of `delivery` may send. When it fails, the stream must be dropped.
+/// Durably reserves what `stream` of `delivery` may send. If it fails, the stream must be dropped.
 ///
 /// # Errors
-/// When more was sent than may be, the token was revoked, or the store gives no answer.
+/// If the limit is exceeded, the token was revoked, or the store doesn't answer.
 pub(crate) async fn reserve(
     state: &DownloadState,
     delivery: &Delivery,

@@ -1,8 +1,7 @@
-//! The headers of the download service's answers.
+//! The headers of the download service's responses.
 //!
-//! Of actix-files only the table of content types is used: `NamedFile` would read a whole file to
-//! answer a HEAD, show HTML inline, name the inode in its ETag and answer several ranges with the
-//! first.
+//! Only the table of content types is used from actix-files: `NamedFile` would read a whole file to answer a
+//! HEAD, show HTML inline, put the inode in its ETag and answer several ranges with the first.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -24,12 +23,12 @@ use crate::files::FileVersion;
 use crate::files::identity::ClaimedVersion;
 use crate::token::Grant;
 
-/// A file may neither run scripts nor load anything, should a browser show it after all.
+/// If a browser shows a file after all, it can neither run scripts nor load anything.
 const FILE_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
-/// Of a file: a proxy that compressed it would take its length and ranges away.
+/// For files: a proxy that compresses them would remove their length and ranges.
 const NO_STORE_AS_IS: HeaderValue = HeaderValue::from_static("private, no-store, no-transform");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -37,8 +36,8 @@ const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
-/// nginx takes a whole answer into its buffers and a file of up to 1 GiB unless it is told not to;
-/// then what a client has that went away can't be told.
+/// By default, nginx buffers a whole response, in a temporary file of up to 1 GiB. Then we couldn't know how
+/// much a client has received when it disconnects.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const NO: HeaderValue = HeaderValue::from_static("no");
 
@@ -50,7 +49,7 @@ fn common(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
 }
 
-/// What every answer without a page or file has.
+/// The headers of every response without a page or file.
 pub(crate) fn harden(response: &mut HttpResponseBuilder) {
     for (name, value) in [
         (header::CACHE_CONTROL, NO_STORE),
@@ -63,20 +62,19 @@ pub(crate) fn harden(response: &mut HttpResponseBuilder) {
     }
 }
 
-/// A page of the download service.
+/// Returns a page of the download service.
 pub(crate) fn page(response: &mut HttpResponseBuilder, page: &impl Template) -> HttpResponse {
     harden(response);
     response.insert_header((header::CONTENT_SECURITY_POLICY, pages::content_security_policy()));
     response.insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"));
     match page.render() {
         Ok(html) => response.body(html),
-        // The templates are compiled and every page is rendered by a test; nothing is left to fail
-        // but memory.
+        // The templates are compiled and a test renders every page, so only running out of memory can fail.
         Err(_) => response.status(StatusCode::INTERNAL_SERVER_ERROR).finish(),
     }
 }
 
-/// The status and headers of a file answer, without the `ETag` and without a body.
+/// Returns the status and headers of a file response, without the `ETag` and the body.
 pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part, agent: Agent) -> HttpResponse {
     let mut response = HttpResponse::new(match part {
         Part::Range(_) => StatusCode::PARTIAL_CONTENT,
@@ -93,7 +91,7 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part, agent: Agen
     if let Ok(modified) = HeaderValue::from_str(&http_date(version.modified()).to_string()) {
         headers.insert(header::LAST_MODIFIED, modified);
     }
-    // Of the whole file, whatever part of it is sent (RFC 9530 section 3).
+    // The digest of the whole file, whatever part is sent (RFC 9530 section 3).
     let claimed = grant.version.as_deref().and_then(|text| text.parse::<ClaimedVersion>().ok());
     let digest =
         grant.digest.as_ref().filter(|_| claimed.is_some_and(|claimed| claimed.version() == version));
@@ -110,7 +108,7 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part, agent: Agen
     response
 }
 
-/// A file answer with its bytes and its resume key.
+/// Returns a file response with its bytes and its resume key.
 pub(crate) fn file(mut head: HttpResponse, resume_key: &str, body: FileBody) -> HttpResponse {
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{resume_key}\"")) {
         head.headers_mut().insert(header::ETAG, tag);
@@ -118,12 +116,12 @@ pub(crate) fn file(mut head: HttpResponse, resume_key: &str, body: FileBody) -> 
     head.set_body(body).map_into_boxed_body()
 }
 
-/// The answer to a HEAD: the length of the body that is not sent.
+/// Returns the response to a HEAD: it has the length of the body that isn't sent.
 pub(crate) fn without_body(head: HttpResponse, len: u64) -> HttpResponse {
     head.set_body(NoBody(len)).map_into_boxed_body()
 }
 
-/// Says how long a body would be, and is none: nothing is read to answer a HEAD.
+/// A body that only has a length: nothing is read to answer a HEAD.
 struct NoBody(u64);
 
 impl MessageBody for NoBody {
@@ -138,12 +136,12 @@ impl MessageBody for NoBody {
     }
 }
 
-/// No answer at all: the connection is closed before the first byte of a head.
+/// Sends no response: the connection is closed before the first byte of a head.
 pub(crate) fn silence() -> HttpResponse {
     HttpResponse::new(StatusCode::GONE).set_body(Silence).map_into_boxed_body()
 }
 
-/// A body that fails before anything is written, its head included.
+/// A body that fails before anything is written, including the head.
 struct Silence;
 
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +160,7 @@ impl MessageBody for Silence {
     }
 }
 
-/// 304, without the `ETag`: the resume key is shown to the redeeming client only.
+/// Returns 304 without the `ETag`, because only the redeeming client may see the resume key.
 pub(crate) fn not_modified(version: FileVersion) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::NOT_MODIFIED);
     common(response.headers_mut(), FILE_POLICY);
@@ -172,8 +170,8 @@ pub(crate) fn not_modified(version: FileVersion) -> HttpResponse {
     response
 }
 
-/// The content type that a name's ending stands for, unless a browser would run such a thing on
-/// our origin; then it is just bytes.
+/// Returns the content type for a file name, unless a browser would execute that type on our origin; then it
+/// is just bytes.
 fn content_type(name: &str) -> HeaderValue {
     const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);

@@ -1,8 +1,8 @@
-//! A used-token store that other nodes share: what they put on record is asked for while bytes are sent.
+//! Watches a used-token store that other nodes share: their records are queried while bytes are sent.
 //!
-//! A revocation that another node took reaches what this one sends within a second, and what this one
-//! sends keeps its lease alive for the others. A node that hears nothing from the store for a while does
-//! not know what was revoked: it stops what it sends, and clients may go on once the store answers.
+//! A revocation that another node recorded stops transfers here within a second, and transfers here extend
+//! the lease for the other nodes. A node that gets no answer from the store for a while doesn't know what was
+//! revoked. It stops its transfers, and clients may resume when the store answers.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::id::Jti;
 use crate::telemetry::chain;
 use crate::used_tokens::{ASKED_AT_ONCE, StoreError};
 
-/// How often the store is asked what was revoked.
+/// How often the store is queried for revocations.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How often the store is told what is being sent.
+/// How often the store is told about running transfers.
 const TELL_EVERY: Duration = Duration::from_secs(60);
-/// How long one question may take.
+/// Maximum time for one query.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long bytes are sent without a word from the store.
+/// How long bytes are sent without an answer from the store.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Watches until dropped.
+/// Watches the store until dropped.
 pub(crate) async fn watch(state: &DownloadState) {
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -38,7 +38,7 @@ pub(crate) async fn watch(state: &DownloadState) {
             failed => {
                 if !silent {
                     let cause = failed.ok().and_then(Result::err).map(|e| chain(&e));
-                    tracing::error!(cause, "the shared used-token store does not say what was revoked");
+                    tracing::error!(cause, "the shared used-token store does not report revocations");
                 }
                 silent = true;
                 state.ledger.suspend(heard.elapsed() > SILENCE);
@@ -50,7 +50,7 @@ pub(crate) async fn watch(state: &DownloadState) {
             if let Ok(Err(e)) = timeout(PATIENCE, tell(state, &sending)).await {
                 tracing::warn!(
                     cause = chain(&e),
-                    "the shared used-token store is not told what is being sent"
+                    "cannot report running transfers to the shared used-token store"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! What the download service knows: public keys, shares, the used-token store and the ledger.
+//! The state of the download service: public keys, shares, the used-token store and the ledger.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -26,7 +26,7 @@ use crate::secret::{RandomError, random_bytes};
 use crate::token::Rules;
 use crate::used_tokens::{StoreError, UsedTokens};
 
-/// How often the background tasks look after things.
+/// How often the background tasks run.
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(8);
 const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
 const LEDGER_PURGE_EVERY: Duration = Duration::from_secs(60);
@@ -45,13 +45,13 @@ pub struct DownloadState {
     pub(crate) lease_max: Duration,
     pub(crate) max_lifetime: Duration,
     pub(crate) addresses: ClientAddresses,
-    /// How much of the files that are being sent lies in memory.
+    /// The memory budget for file data that is being sent.
     pub(crate) portions: Portions,
-    /// What may be sent again without the resume key behind a trusted proxy.
+    /// How many bytes may be sent again without the resume key behind a trusted proxy.
     pub(crate) resend_proxied: u64,
-    /// The file of the key by which this node shows that it is one of the web app's.
+    /// The file with the node key.
     pub(crate) node_key: PathBuf,
-    /// Where a person gets a new link; shown on pages of refusal.
+    /// The web app's address, where people get a new link; shown on refusal pages.
     pub(crate) web_url: String,
     invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
     health: Health,
@@ -60,10 +60,10 @@ pub struct DownloadState {
 }
 
 impl DownloadState {
-    /// Puts the service together.
+    /// Creates the service.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// If the system provides no random bytes.
     pub fn new(
         settings: &Settings,
         clock: Clock,
@@ -107,15 +107,15 @@ impl DownloadState {
         })
     }
 
-    /// A name for a request that a log line and an answer share.
+    /// Returns an id for a request that appears in both the log and the response.
     pub(crate) fn request_id(&self) -> String {
         format!("{:08x}-{:x}", self.request_prefix, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Counts a token that failed verification against its sender.
+    /// Counts an invalid token against its sender.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] when there were too many from there.
+    /// [`Refusal::TooMany`] if there were too many from this address.
     pub(crate) fn count_invalid(&self, address: IpAddr) -> Result<(), Refusal> {
         let Some(limiter) = &self.invalid else { return Ok(()) };
         limiter.check_key(&neighbourhood(address)).map_err(|not_until| Refusal::TooMany {
@@ -123,8 +123,8 @@ impl DownloadState {
         })
     }
 
-    /// Whether the service can redeem tokens now: the store is writable, keys are loaded, the
-    /// fence has passed, all background tasks run and no stop is under way.
+    /// Returns whether the service can redeem tokens now: the store is writable, keys are loaded, the fence
+    /// has passed, all background tasks run and the process isn't stopping.
     pub(crate) async fn ready(&self) -> Result<(), String> {
         self.health.verdict()?;
         if !self.keys.is_ready() {
@@ -136,13 +136,13 @@ impl DownloadState {
         self.store.ready().await.map_err(|_| "the used-token store cannot be written".to_owned())
     }
 
-    /// Takes the process's health into account where readiness is asked for.
+    /// Includes the health of the process in the readiness check.
     #[must_use]
     pub fn reporting(self, health: Health) -> DownloadState {
         DownloadState { health, ..self }
     }
 
-    /// Looks after the store, the ledger, the keys and the limiter until dropped.
+    /// Maintains the store, the ledger, the keys and the rate limiter until dropped.
     pub async fn look_after(self: Arc<DownloadState>) {
         let shared_store = async {
             if self.store.is_shared() {
@@ -162,7 +162,7 @@ impl DownloadState {
                 () = &mut fresh_keys => {}
                 _ = keep_time.tick() => {
                     if let Err(e) = self.store.keep_time(self.clock.now()).await {
-                        tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot keep the time");
+                        tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot record the time");
                     }
                 }
                 _ = purge_ledger.tick() => {
@@ -181,17 +181,17 @@ impl DownloadState {
     async fn purge(&self) {
         match self.store.purge(self.clock.now()).await {
             Ok(0) => {}
-            Ok(count) => tracing::info!(count, "forgot used tokens that can no longer matter"),
+            Ok(count) => tracing::info!(count, "purged used tokens that can no longer matter"),
             Err(e) => {
                 tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot be purged")
             }
         }
     }
 
-    /// Puts jtis on record as revoked, and ends what is under way for them.
+    /// Records jtis as revoked, and stops their transfers.
     ///
     /// # Errors
-    /// When the used-token store gives no answer; some may be revoked then.
+    /// If the used-token store doesn't answer; some may be revoked then.
     pub async fn revoke(&self, jtis: &[Jti]) -> Result<(), StoreError> {
         let now = self.clock.now();
         for jti in jtis {
@@ -203,14 +203,14 @@ impl DownloadState {
         Ok(())
     }
 
-    /// Ends what is under way for a jti that the store has as revoked.
+    /// Stops the transfers of a jti that the store says is revoked.
     pub(crate) fn revoked_elsewhere(&self, jti: Jti) {
         self.ledger.revoke(jti);
         self.receipts.revoked(jti);
         tracing::info!(%jti, "revoked elsewhere");
     }
 
-    /// Until when a revocation of a token that may not even have been seen must be kept.
+    /// Returns how long to keep the revocation of a token that may be unknown here.
     fn revocation_end(&self, now: Timestamp) -> Timestamp {
         now.plus(self.max_lifetime.max(self.lease_max))
             .plus(self.rules.leeway * 2)

@@ -1,5 +1,5 @@
-//! The grant's file: opened, held against what the token claims and what was redeemed, and served as it
-//! was then, however much it has grown since.
+//! Opens the grant's file, compares it with the token's claims and with what was redeemed, and serves it as
+//! it was then, however much it has grown since.
 
 use crate::download::ledger::Delivery;
 use crate::download::problem::Refusal;
@@ -8,11 +8,11 @@ use crate::files::identity::{ClaimedVersion, Edges, Likeness, Trace, likeness};
 use crate::files::{FileError, OpenFile};
 use crate::token::Grant;
 
-/// Opens the grant's file and holds it against the grant's claims. A continuation's file is held against
-/// what was redeemed instead, by [`same`].
+/// Opens the grant's file and compares it with the grant's claims. For a continuation, [`same`] compares it
+/// with what was redeemed instead.
 ///
 /// # Errors
-/// When there is no such file now, or not the one that was meant.
+/// If the file doesn't exist now, or is not the one that is meant.
 pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFile, Refusal> {
     let file = match state.shares.file_if_cached(&grant.file) {
         Some(opened) => opened?,
@@ -41,20 +41,20 @@ pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFil
     }
 }
 
-/// What is to be known of a file that is about to be redeemed, and the file so that it is served by that.
+/// Returns what has to be recorded about a file that is about to be redeemed, and the file to serve.
 ///
 /// # Errors
-/// When the file can't be read.
+/// If the file can't be read.
 pub(crate) async fn trace(file: &OpenFile) -> Result<(OpenFile, Trace), Refusal> {
     let edges = edges_of(file, file.version().len).await?;
     let (inode, changed_ns) = file.origin();
     Ok((file.served_as(file.version(), edges), Trace { inode, changed_ns, edges }))
 }
 
-/// The file, if it is the very one of a delivery.
+/// Returns the file if it is the same file as that of a delivery.
 ///
 /// # Errors
-/// When it is another one or was changed.
+/// If it is another file or was changed.
 pub(crate) async fn same(file: &OpenFile, delivery: &Delivery) -> Result<OpenFile, Refusal> {
     let version = delivery.version;
     let edges = match (likeness(file, version, delivery.trace.as_ref()), delivery.trace) {
@@ -77,14 +77,14 @@ async fn edges_of(file: &OpenFile, len: u64) -> Result<Edges, Refusal> {
         }
     };
     edges.map_err(|e| match e.kind() {
-        // It is shorter by now.
+        // It is shorter now.
         std::io::ErrorKind::UnexpectedEof => Refusal::FileChanged,
         _ => FileError::Unreadable(e).into(),
     })
 }
 
-/// Runs what waits for the disk where it may.
+/// Runs blocking file I/O on the blocking pool.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, FileError> {
-    // The task can only be lost with the runtime itself.
+    // The task can only be lost together with the runtime.
     tokio::task::spawn_blocking(work).await.map_err(|gone| FileError::Unreadable(std::io::Error::other(gone)))
 }

@@ -1,9 +1,9 @@
-//! Whether a file is still the very file: what is known of it, compared with what is found.
+//! Decides whether a file is still the same file, by comparing what is known about it with what is found.
 //!
-//! Size and time alone can't tell two files apart (reproducible builds give every file the same
-//! time), so a lease also knows the inode and the moment of the inode's last change. A file that only
-//! grew (a log, a recording) stays the same file up to the length that it had: its beginning and the
-//! bytes before its old end tell.
+//! Size and time alone can't tell two files apart (reproducible builds give every file the same time), so a
+//! lease also records the inode and the time of the inode's last change. A file that only grew (a log, a
+//! recording) counts as the same file up to its old length, if its beginning and the bytes before its old end
+//! are unchanged.
 
 use std::fmt;
 use std::io;
@@ -13,21 +13,21 @@ use crate::config::Identity;
 use crate::files::{FileVersion, OpenFile, Seen, renames};
 use crate::secret::Digest;
 
-/// How much of a file's beginning and end is compared.
+/// How many bytes at the beginning and the end of a file are compared.
 const EDGE: usize = 4096;
 
-/// A digest of the first and the last 4 KiB of a file of some length. Tells accidents apart, not
-/// forgeries: who may write into a share may serve anything from it.
+/// A digest of the first and last 4 KiB of a file up to a given length. It detects accidents, not forgery:
+/// anyone who may write to a share can serve anything from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edges([u8; 8]);
 
 impl Edges {
-    /// Edges that were stored.
+    /// Creates edges that were read from a store.
     pub const fn from_bytes(bytes: [u8; 8]) -> Edges {
         Edges(bytes)
     }
 
-    /// The bytes to store.
+    /// Returns the bytes for storage.
     pub const fn as_bytes(&self) -> &[u8; 8] {
         &self.0
     }
@@ -41,33 +41,33 @@ impl Edges {
     }
 }
 
-/// What is known of the very file that was redeemed, beside its version.
+/// What is known about the redeemed file in addition to its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
     /// Its inode number.
     pub inode: u64,
     /// When the inode last changed (`ctime`), in nanoseconds since the epoch.
     pub changed_ns: u64,
-    /// The edges of what is served of it.
+    /// The edges of the part that is served.
     pub edges: Edges,
 }
 
-/// What a comparison of a file with what was known of it comes to.
+/// The result of comparing a file with what is known about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Likeness {
     /// The same file, unchanged.
     Same,
-    /// The same file, longer or touched, if its edges at the length that it had are these.
+    /// The same file, longer or touched, if it has these edges at its old length.
     IfEdges(Edges),
-    /// Another file, or one that was changed.
+    /// Another file, or a changed one.
     Other,
 }
 
-/// The `version` claim: which state of a file was meant. It never names an inode.
+/// The `version` claim: the state of the file that is meant. It never contains an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimedVersion {
     version: FileVersion,
-    /// `ctime` and edges; `None` where a share is identified by time alone, and in older tokens.
+    /// `ctime` and edges; `None` if the share compares only times, and in older tokens.
     change: Option<(u64, Edges)>,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for ClaimedVersion {
     }
 }
 
-/// The text is not a version claim of ours.
+/// The text is not a valid version claim.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a file version")]
 pub struct InvalidVersion;
@@ -104,18 +104,18 @@ impl FromStr for ClaimedVersion {
             }
             _ => return Err(InvalidVersion),
         };
-        // One spelling only, so that two claims are equal exactly where their texts are.
+        // There is only one encoding, so claims are equal exactly if their texts are.
         if claimed.to_string() == text { Ok(claimed) } else { Err(InvalidVersion) }
     }
 }
 
 impl ClaimedVersion {
-    /// The version that was meant.
+    /// Returns the version that is meant.
     pub const fn version(&self) -> FileVersion {
         self.version
     }
 
-    /// Compares the file that is there now with the one that was meant.
+    /// Compares the current file with the one that is meant.
     pub fn likeness(&self, file: &OpenFile) -> Likeness {
         let now = file.seen();
         match (file.identity(), self.change) {
@@ -129,7 +129,7 @@ impl ClaimedVersion {
     }
 }
 
-/// Compares the file that is there now with one that was redeemed as `version`.
+/// Compares the current file with one that was redeemed as `version`.
 pub fn likeness(file: &OpenFile, version: FileVersion, trace: Option<&Trace>) -> Likeness {
     let now = file.seen();
     match (file.identity(), trace) {
@@ -147,8 +147,8 @@ pub fn likeness(file: &OpenFile, version: FileVersion, trace: Option<&Trace>) ->
     }
 }
 
-/// A file of the same size and time: whether nothing else of it changed, or cannot have, because its edges
-/// are all there is of it.
+/// Compares a file of the same size and time: whether nothing else changed, or can't have changed because the
+/// edges cover the whole file.
 fn touched(same: bool, version: FileVersion, edges: Edges) -> Likeness {
     match same {
         true => Likeness::Same,
@@ -157,23 +157,23 @@ fn touched(same: bool, version: FileVersion, edges: Edges) -> Likeness {
     }
 }
 
-/// Whether a file that is being sent, of which `before` was seen last, may be sent on as it is `now`,
-/// provided that its edges are unchanged. `moved` is asked whether its name leads elsewhere by now.
+/// Returns whether a transfer may continue although its file changed from `before` to `now`, provided that
+/// the edges are unchanged. `moved` says whether its name now leads to another file.
 pub(super) fn may_go_on(before: &Seen, now: &Seen, moved: impl FnOnce() -> bool) -> bool {
     if now.len != before.len {
         return now.len > before.len;
     }
-    // Content that was replaced with its time put back looks like an inode that was renamed, linked or
-    // given other rights. The latter leave traces, so where there are none it was the former.
+    // Replaced content whose time was reset looks like an inode that was renamed, linked or given other
+    // permissions. The latter leave traces, so without traces the content was replaced.
     let changed_otherwise = (before.links, before.mode, before.owner) != (now.links, now.mode, now.owner);
     before.modified_ns == now.modified_ns && (changed_otherwise || moved())
 }
 
 impl OpenFile {
-    /// The `version` claim for this file. Waits for the disk.
+    /// Returns the `version` claim for this file. Waits for the disk.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file can't be read.
     pub fn claim(&self) -> io::Result<ClaimedVersion> {
         let version = self.version();
         Ok(match self.identity() {
@@ -184,10 +184,10 @@ impl OpenFile {
         })
     }
 
-    /// The edges of the first `len` bytes. Waits for the disk.
+    /// Returns the edges of the first `len` bytes. Waits for the disk.
     ///
     /// # Errors
-    /// When the file can't be read, or is shorter.
+    /// If the file can't be read, or is shorter.
     pub fn edges(&self, len: u64) -> io::Result<Edges> {
         let mut buffer = [0; 2 * EDGE];
         for (offset, part) in edges_in(&mut buffer, len) {
@@ -199,10 +199,10 @@ impl OpenFile {
         Ok(Edges::of(buffer.get(..edge_of(len) * 2).unwrap_or_default()))
     }
 
-    /// The same without ever waiting for the disk: `None` when it would have to be waited for.
+    /// The same without waiting for the disk: `None` if it would have to wait.
     ///
     /// # Errors
-    /// When the file can't be read, or is shorter.
+    /// If the file can't be read, or is shorter.
     pub fn edges_if_cached(&self, len: u64) -> io::Result<Option<Edges>> {
         let mut buffer = [0; 2 * EDGE];
         for (offset, part) in edges_in(&mut buffer, len) {
@@ -220,7 +220,7 @@ fn edge_of(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX).min(EDGE)
 }
 
-/// Where the two edges are in a file of `len` bytes, and where they go.
+/// The positions of the two edges in a file of `len` bytes, and in the buffer.
 fn edges_in(buffer: &mut [u8], len: u64) -> [(u64, &mut [u8]); 2] {
     let edge = edge_of(len);
     let (first, rest) = buffer.split_at_mut(edge.min(buffer.len()));

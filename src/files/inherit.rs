@@ -1,4 +1,4 @@
-//! What a file gets from the folder in which it is made, for one that was made elsewhere: the group of a
+//! Gives a file that was created elsewhere what it would have inherited from its folder: the group of a
 //! set-group-ID folder, and the folder's default access control list.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,14 +8,14 @@ use rustix::io::Errno;
 
 use super::write::WriteError;
 
-/// Where Linux keeps the list that what is made in a folder gets, and the list of a file.
+/// The extended attributes with the default list of a folder and the list of a file.
 const DEFAULT_LIST: &str = "system.posix_acl_default";
 const OWN_LIST: &str = "system.posix_acl_access";
 
 /// More entries than any real list has.
 const LIST_MAX: usize = 16 * 1024;
 
-/// Gives the file `name` in `staging` what it would have got, had it been made in `folder`.
+/// Gives the file `name` in `staging` what it would have inherited if it had been created in `folder`.
 pub(super) fn from_folder(folder: &OwnedFd, staging: &OwnedFd, name: &str) -> Result<(), WriteError> {
     let stat = rustix::fs::fstat(folder)?;
     let list = default_list(folder)?;
@@ -40,7 +40,7 @@ pub(super) fn from_folder(folder: &OwnedFd, staging: &OwnedFd, name: &str) -> Re
 fn give_group(file: &OwnedFd, group: u32) -> Result<(), WriteError> {
     match rustix::fs::fchown(file.as_fd(), None, Some(Gid::from_raw(group))) {
         Ok(()) => Ok(()),
-        // Only the kernel itself may give a group away that the service is not in.
+        // Only the kernel can assign a group that the service isn't in.
         Err(Errno::PERM) => {
             tracing::warn!(
                 group,
@@ -52,7 +52,7 @@ fn give_group(file: &OwnedFd, group: u32) -> Result<(), WriteError> {
     }
 }
 
-/// The folder's default list, as the kernel writes it; `None` where it has none.
+/// Returns the folder's default list in the kernel's format; `None` if it has none.
 fn default_list(folder: &OwnedFd) -> Result<Option<Vec<u8>>, WriteError> {
     let mut list = vec![0; LIST_MAX];
     match rustix::fs::fgetxattr(folder, DEFAULT_LIST, list.as_mut_slice()) {
@@ -65,10 +65,10 @@ fn default_list(folder: &OwnedFd) -> Result<Option<Vec<u8>>, WriteError> {
     }
 }
 
-/// The list as a new file gets it: as if it had been made with mode 0666, nobody may execute it.
+/// Returns the list as a new file inherits it, as if created with mode 0666: nobody may execute it.
 ///
-/// A list is a version of four bytes, then entries of eight: tag, permissions (two bytes each, little
-/// endian) and id.
+/// A list consists of a version of four bytes and entries of eight bytes: tag, permissions (two bytes each,
+/// little endian) and id.
 fn for_a_file(mut list: Vec<u8>) -> Vec<u8> {
     const OWNER: u8 = 0x01;
     const GROUP: u8 = 0x04;

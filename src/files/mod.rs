@@ -1,11 +1,11 @@
-//! Shares and the files in them: the only place that opens anything under a share.
+//! Shares and their files: the only place that opens anything in a share.
 //!
-//! A share's root is opened as a handle; everything below is opened through that handle
-//! with `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are
-//! ever handed out. A share whose folder is missing is unavailable until it is back ([`root`]). Every function here may block on the disk, but for those that say otherwise.
-//! Reading is here, changing in [`mod@write`], uploads on their way in [`staging`], what was thrown away
-//! in [`trash`]. The folder `.oncelink` in a share's root belongs to the last two; no [`FilePath`] can
-//! name it.
+//! A share's root is opened as a handle; everything below is opened through that handle with
+//! `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are handed out. A
+//! share whose folder is missing is unavailable until it is back ([`root`]). Functions here may block on the
+//! disk unless they say otherwise. This module reads, [`mod@write`] changes, [`staging`] holds unfinished
+//! uploads, and [`trash`] deleted files. The last two use the folder `.oncelink` in a share's root, which no
+//! [`FilePath`] can name.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
@@ -36,8 +36,8 @@ pub mod staging;
 pub mod trash;
 pub mod write;
 
-/// What tells one state of a file from another: its length and the moment of its last change. Two
-/// files may share it; [`identity`] tells them apart.
+/// Identifies a state of a file: its length and the time of its last change. Two files can have the same
+/// version; [`identity`] distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileVersion {
     /// Bytes.
@@ -51,7 +51,7 @@ impl FileVersion {
         Seen::of(stat).version()
     }
 
-    /// The moment of the last change, in whole seconds (`Last-Modified`).
+    /// The time of the last change, in whole seconds (`Last-Modified`).
     pub const fn modified(&self) -> Timestamp {
         Timestamp::from_secs(self.modified_ns / 1_000_000_000)
     }
@@ -63,12 +63,12 @@ impl fmt::Display for FileVersion {
     }
 }
 
-/// What the file system says of a file at one moment.
+/// A file's metadata at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     len: u64,
     modified_ns: u64,
-    /// When the inode last changed: its content, its names or its rights.
+    /// When the inode last changed: its content, names or permissions.
     changed_ns: u64,
     inode: u64,
     links: u64,
@@ -98,27 +98,27 @@ impl Seen {
     }
 }
 
-/// Why a file or folder can't be had.
+/// A file or folder can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// There is nothing of that name beneath the share, or it is not a regular file (or folder).
+    /// There is nothing with this name in the share, or it isn't a regular file (or folder).
     #[error("there is no such file")]
     Missing,
-    /// It is there, but the system does not let us read it.
+    /// It exists, but the system doesn't let us read it.
     #[error("cannot read the file")]
     Unreadable(#[source] io::Error),
-    /// The share's folder is missing: removed, or its disk taken away. It may come back.
+    /// The share's folder is missing: it was removed, or its disk is offline. It may come back.
     #[error("the share is unavailable")]
     ShareGone,
 }
 
 impl FileError {
-    /// Whether the system forbids this process to read it, which trying again does not mend.
+    /// Returns whether the system denies this process access, so that retrying doesn't help.
     pub fn is_forbidden(&self) -> bool {
         matches!(self, FileError::Unreadable(cause) if cause.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    /// Puts the file's name into the cause, for the log.
+    /// Adds the file's name to the cause, for the log.
     fn about(self, path: &FilePath) -> FileError {
         match self {
             FileError::Unreadable(source) => {
@@ -130,7 +130,7 @@ impl FileError {
     }
 }
 
-/// Which file it was that could not be read.
+/// An error together with the path of its file.
 #[derive(Debug, thiserror::Error)]
 #[error("{path:?}: {source}")]
 struct UnreadableFile {
@@ -141,7 +141,8 @@ struct UnreadableFile {
 impl From<Errno> for FileError {
     fn from(errno: Errno) -> FileError {
         match errno {
-            // XDEV is RESOLVE_BENEATH's answer to a way out, LOOP to a magic link, NXIO to a socket.
+            // RESOLVE_BENEATH returns XDEV for a path that leads out, LOOP for a magic link, NXIO for a
+            // socket.
             Errno::NOENT
             | Errno::NOTDIR
             | Errno::XDEV
@@ -150,7 +151,7 @@ impl From<Errno> for FileError {
             | Errno::NAMETOOLONG
             | Errno::INVAL
             | Errno::ISDIR => FileError::Missing,
-            // A network disk or a FUSE service that went away under us.
+            // A network disk or a FUSE service that disappeared while in use.
             Errno::STALE | Errno::NODEV | Errno::NOTCONN | Errno::HOSTDOWN => FileError::ShareGone,
             other => FileError::Unreadable(other.into()),
         }
@@ -162,16 +163,16 @@ impl From<Errno> for FileError {
 pub enum ShareError {
     /// The kernel, or a sandbox around this process, can't confine a path.
     #[error(
-        "this system does not allow openat2(2), without which files cannot be served safely; use Linux 5.6 or \
-         newer, and let the container's or sandbox's seccomp profile allow the call"
+        "this system does not allow openat2(2), which is required for serving files safely; use Linux 5.6 or \
+         later, and allow the call in the seccomp profile of the container or sandbox"
     )]
     NoConfinement(#[source] io::Error),
 }
 
-/// How many times an open is tried again because a rename raced with it.
+/// How many times an open is retried because a rename raced with it.
 const RACES_MAX: u32 = 100;
 
-/// All shares, by name. Cheap to clone.
+/// All shares by name. Cheap to clone.
 #[derive(Clone)]
 pub struct Shares(Arc<Roots>);
 
@@ -181,23 +182,23 @@ struct Roots {
 }
 
 impl Shares {
-    /// The shares of these settings, whether or not their folders are there now.
+    /// Opens the shares in these settings, whether or not their folders exist now.
     ///
     /// # Errors
-    /// When the system can't confine paths.
+    /// If the system can't confine paths.
     pub fn open(settings: &[ShareSettings]) -> Result<Shares, ShareError> {
         let shares = Shares::unopened(settings)?;
         for root in shares.0.by_name.values() {
-            // What is missing is told now, and looked for again with each use.
+            // A missing folder is logged now, and looked for again at each use.
             let _known = root.open();
         }
         Ok(shares)
     }
 
-    /// The same, but nothing is looked at or told yet.
+    /// The same, but without checking or logging anything yet.
     ///
     /// # Errors
-    /// When the system can't confine paths.
+    /// If the system can't confine paths.
     pub fn unopened(settings: &[ShareSettings]) -> Result<Shares, ShareError> {
         can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
         let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));
@@ -205,18 +206,18 @@ impl Shares {
         Ok(Shares(Arc::new(Roots { by_name, naming: naming::Naming::default() })))
     }
 
-    /// Whether a share's folder is there now.
+    /// Returns whether a share's folder exists now.
     pub fn is_available(&self, share: &str) -> bool {
         self.0.by_name.get(share).is_some_and(|root| root.open().is_ok())
     }
 
-    /// Why a share can't be used now, for the operator; `None` where it can.
+    /// Returns why a share can't be used now, for the operator; `None` if it can.
     pub fn why_unavailable(&self, share: &str) -> Option<String> {
         let root = self.0.by_name.get(share)?;
         root.why_away().map(|away| away.to_string())
     }
 
-    /// The `version` claim for the file that stands there now.
+    /// Returns the `version` claim for the current file.
     ///
     /// # Errors
     /// See [`FileError`].
@@ -232,20 +233,20 @@ impl Shares {
         self.regular(path, ResolveFlags::empty()).map_err(|error| error.about(path))
     }
 
-    /// The same without ever waiting for the disk: `None` when the path is not in the kernel's
-    /// cache, so that only then a thread that may block is needed.
+    /// The same without waiting for the disk: `None` if the path isn't in the kernel's cache. Only then is a
+    /// thread needed that may block.
     pub fn file_if_cached(&self, path: &FilePath) -> Option<Result<OpenFile, FileError>> {
         match self.regular(path, ResolveFlags::CACHED) {
-            // EINVAL: a kernel before 5.12, which does not know RESOLVE_CACHED.
+            // EINVAL: a kernel before 5.12 doesn't support RESOLVE_CACHED.
             Err(FileError::Unreadable(e)) if e.raw_os_error() == Some(Errno::AGAIN.raw_os_error()) => None,
             Err(FileError::Missing | FileError::ShareGone) => None,
             answer => Some(answer.map_err(|error| error.about(path))),
         }
     }
 
-    /// The entries of a folder, unsorted; a path of one component is a share's root. Entries whose
-    /// names are not UTF-8 can't be named in a token and are left out, and so is anything that is
-    /// neither a regular file nor a folder once symlinks beneath the share are followed.
+    /// Returns the entries of a folder, unsorted. A path with one component is a share's root. Leaves out
+    /// names that aren't UTF-8, because a token can't contain them, and anything that is neither a regular
+    /// file nor a folder after following symlinks within the share.
     ///
     /// # Errors
     /// See [`FileError`].
@@ -253,7 +254,7 @@ impl Shares {
         self.folder_up_to(path, usize::MAX)
     }
 
-    /// The same, but no more than `most` entries: any of them, where there are more.
+    /// The same, but at most `most` entries; if there are more, an arbitrary selection.
     ///
     /// # Errors
     /// See [`FileError`].
@@ -275,9 +276,9 @@ impl Shares {
         Ok(entries)
     }
 
-    /// Shows `see` the name of each entry of a folder, and whether it is a folder, until `see` breaks off.
-    /// Much faster than [`Shares::folder`], because only symlinks are looked at themselves. Leaves out
-    /// the same entries, but for what is neither a file nor a folder.
+    /// Calls `see` with the name of each entry of a folder and whether it is a folder, until `see` breaks.
+    /// Much faster than [`Shares::folder`], because it examines only symlinks. Leaves out the same entries,
+    /// except for those that are neither a file nor a folder.
     ///
     /// # Errors
     /// See [`FileError`].
@@ -306,8 +307,8 @@ impl Shares {
         Ok(())
     }
 
-    /// Up to `most` files and folders of a share that this process may not read, and whether all of the
-    /// share was looked at: no more than `most_seen` entries are.
+    /// Returns up to `most` files and folders of a share that this process can't read, and whether the whole
+    /// share was examined: at most `most_seen` entries are.
     pub fn unreadable(&self, share: &FilePath, most: usize, most_seen: usize) -> (Vec<FilePath>, bool) {
         let (mut found, mut seen) = (Vec::new(), 0);
         let mut folders = VecDeque::from([share.clone()]);
@@ -334,7 +335,7 @@ impl Shares {
         (found, true)
     }
 
-    /// What stands at `path`, file or folder.
+    /// Returns the file or folder at `path`.
     ///
     /// # Errors
     /// See [`FileError`].
@@ -358,7 +359,7 @@ impl Shares {
     }
 
     fn regular(&self, path: &FilePath, resolve: ResolveFlags) -> Result<OpenFile, FileError> {
-        // NONBLOCK: opening a FIFO must not wait for a writer; regular files ignore it.
+        // NONBLOCK: opening a FIFO must not wait for a writer. Regular files ignore it.
         let handle = self.beneath(path, OFlags::NONBLOCK | OFlags::NOCTTY, resolve)?;
         let stat = rustix::fs::fstat(&handle)?;
         match FileType::from_raw_mode(stat.st_mode) {
@@ -387,7 +388,7 @@ impl Shares {
     }
 }
 
-/// Whether the system answers the one call that confines paths. Sandboxes refuse it in several ways, old
+/// Checks that the system supports the call that confines paths. Sandboxes refuse it in several ways, and old
 /// kernels don't know it.
 fn can_confine() -> Result<(), Errno> {
     let root =
@@ -400,8 +401,8 @@ fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags
     let resolve = resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut races = 0;
     loop {
-        // EAGAIN without CACHED: a rename raced with the walk; the kernel asks to try again. Somebody
-        // who renames without end must not hold a thread.
+        // EAGAIN without CACHED: a rename raced with the lookup, and the kernel asks to try again. Endless
+        // renames must not block a thread forever.
         match rustix::fs::openat2(root, OsStr::new(path), flags, Mode::empty(), resolve) {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if !resolve.contains(ResolveFlags::CACHED) && races < RACES_MAX => races += 1,
@@ -455,20 +456,20 @@ struct Opened {
     handle: OwnedFd,
     shares: Shares,
     path: FilePath,
-    /// What it was like when it was opened.
+    /// Its metadata when it was opened.
     first: Seen,
-    /// What it was like when it was last found to be the same.
+    /// Its metadata when it was last found to be the same.
     last: Mutex<Seen>,
 }
 
-/// What a quick look at a file that is being sent says.
+/// The result of a quick check of a file that is being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glance {
-    /// It is as it was.
+    /// It is unchanged.
     Unchanged,
-    /// Something changed; [`OpenFile::is_the_same`] tells whether that matters.
+    /// Something changed; [`OpenFile::is_the_same`] says whether that matters.
     Unclear,
-    /// It is not what it was.
+    /// It is another file.
     Changed,
 }
 
@@ -478,19 +479,19 @@ impl OpenFile {
         OpenFile { opened: Arc::new(opened), version: seen.version(), edges: None }
     }
 
-    /// The version that is served: the one found when it was opened, unless
-    /// [`OpenFile::served_as`] says otherwise.
+    /// Returns the version that is served: the one found when it was opened, unless [`OpenFile::served_as`]
+    /// says otherwise.
     pub const fn version(&self) -> FileVersion {
         self.version
     }
 
-    /// The same file as it was at `version`, with the edges that it had then. For a file that has grown
-    /// since: no byte beyond that length is served.
+    /// Returns the same file as it was at `version`, with the edges it had then. Used for a file that has
+    /// grown since: no byte beyond the old length is served.
     pub fn served_as(&self, version: FileVersion, edges: Edges) -> OpenFile {
         OpenFile { opened: self.opened.clone(), version, edges: Some(edges) }
     }
 
-    /// The inode number and the moment of the inode's last change, when it was opened.
+    /// Returns the inode number and the time of the inode's last change, when it was opened.
     pub fn origin(&self) -> (u64, u64) {
         (self.opened.first.inode, self.opened.first.changed_ns)
     }
@@ -503,11 +504,11 @@ impl OpenFile {
         self.opened.shares.identity(&self.opened.path)
     }
 
-    /// Fills `buffer` from `offset` on, from the page cache only; answers how many bytes came, or
-    /// `None` when the disk would have to be waited for. Zero is the end of the file.
+    /// Fills `buffer` from `offset`, only from the page cache. Returns the number of bytes read, or `None` if
+    /// it would have to wait for the disk. Zero means the end of the file.
     ///
     /// # Errors
-    /// When the read fails.
+    /// If the read fails.
     pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
         let mut slices = [io::IoSliceMut::new(buffer)];
         match rustix::io::preadv2(self.opened.handle.as_fd(), &mut slices, offset, ReadWriteFlags::NOWAIT) {
@@ -518,11 +519,11 @@ impl OpenFile {
         }
     }
 
-    /// Fills `buffer` from `offset` on, waiting for the disk; answers how many bytes came, fewer
-    /// than asked only at the end of the file.
+    /// Fills `buffer` from `offset`, waiting for the disk. Returns the number of bytes read, which is smaller
+    /// than the buffer only at the end of the file.
     ///
     /// # Errors
-    /// When the read fails.
+    /// If the read fails.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -536,10 +537,10 @@ impl OpenFile {
         Ok(filled)
     }
 
-    /// Whether the file is still as it was when it was last looked at. Does not wait for the disk.
+    /// Checks whether the file has changed since the last check. Doesn't wait for the disk.
     ///
     /// # Errors
-    /// When the file system does not answer.
+    /// If the file system doesn't respond.
     pub fn glance(&self) -> io::Result<Glance> {
         let (now, last) = (self.look()?, *self.last());
         let same = match self.identity() {
@@ -553,11 +554,11 @@ impl OpenFile {
         })
     }
 
-    /// Whether a file of which something changed is still the same as far as it is served: it only
-    /// grew, was renamed or got other rights. Waits for the disk.
+    /// Returns whether a changed file is still the same as far as it is served: it only grew, was renamed or
+    /// got other permissions. Waits for the disk.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file can't be read.
     pub fn is_the_same(&self) -> io::Result<bool> {
         let (now, last) = (self.look()?, *self.last());
         if now == last {
@@ -581,7 +582,7 @@ impl OpenFile {
         Ok(Seen::of(&rustix::fs::fstat(&self.opened.handle)?))
     }
 
-    // A poisoned lock means a panic elsewhere; what it guards is replaced as a whole.
+    // A poisoned lock means a panic elsewhere; the guarded value is always replaced as a whole.
     fn last(&self) -> MutexGuard<'_, Seen> {
         self.opened.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
-//! Names that people give to files and folders: kept as they are typed, but never a path, never
-//! something that can't be seen, never ours.
+//! Names that people give to files and folders: kept as typed, but never a path, never invisible, never
+//! reserved.
 //!
-//! Names that Windows reserves (`CON`, `nul.txt`) are ordinary names here: the browser that saves such
-//! a file knows better than we do what its system bears.
+//! Names that Windows reserves (`CON`, `nul.txt`) are ordinary names here. A browser that saves such a file
+//! knows what its system supports.
 
 use std::fmt;
 
@@ -10,41 +10,41 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::id::is_ours;
 
-/// Longest name of a file, in bytes (NAME_MAX).
+/// Maximum length of a file name, in bytes (NAME_MAX).
 const NAME_MAX: usize = 255;
 
-/// The own name of a file or folder that is to be made.
+/// The name of a file or folder to be created.
 ///
 /// Invariant: one component that a [`crate::id::FilePath`] can have, without control characters,
 /// bidirectional overrides or backslashes, and without white space at either end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileName(Box<str>);
 
-/// Why a text can't be a name. Each says what to change.
+/// The text is not a valid name. Each message says what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// There is nothing in it but white space.
+    /// It contains only white space.
     #[error("The name is empty.")]
     Empty,
-    /// It has a slash or a backslash.
+    /// It contains a slash or a backslash.
     #[error("A name can't contain a slash.")]
     Path,
     /// It is `.` or `..`.
-    #[error("A name is not just dots.")]
+    #[error("A name can't consist of dots only.")]
     Dots,
-    /// It is the name of the service's own folder.
-    #[error("The name .oncelink is taken by the service itself.")]
+    /// It is reserved for the service.
+    #[error("The name .oncelink is reserved.")]
     Ours,
-    /// It has letters that can't be seen.
-    #[error("The name has line breaks or other characters that cannot be seen; leave them out.")]
+    /// It contains invisible characters.
+    #[error("The name contains line breaks or other invisible characters. Remove them.")]
     Unseen,
-    /// It has too many bytes.
-    #[error("The name is too long: 255 bytes fit, which are 255 Latin or 85 Chinese characters.")]
+    /// It is too long.
+    #[error("The name is too long. The maximum is 255 bytes, which is 255 Latin or 85 Chinese characters.")]
     Length,
 }
 
 impl FileName {
-    /// A name that somebody typed: what can't stay is refused.
+    /// Parses a name that someone typed, refusing invalid characters.
     ///
     /// # Errors
     /// See [`NameError`].
@@ -59,8 +59,8 @@ impl FileName {
         FileName::checked(name)
     }
 
-    /// The name of a file that exists somewhere else, where other rules hold: backslashes and what
-    /// can't be seen become `_`. A slash is refused, for no system has it in a name.
+    /// Converts the name of a file from elsewhere, where other rules apply: backslashes and invisible
+    /// characters become `_`. A slash is refused, because no system allows it in a name.
     ///
     /// # Errors
     /// See [`NameError`].
@@ -88,10 +88,10 @@ impl FileName {
         &self.0
     }
 
-    /// The name with a number before its ending, as in `report (2).pdf`; shortened where it would get
-    /// too long.
+    /// Returns the name with a number before its extension, such as `report (2).pdf`, shortened if it would
+    /// be too long.
     pub fn numbered(&self, number: u32) -> FileName {
-        // A dot at the start is no ending's, and an ending is short.
+        // A leading dot doesn't start an extension, and extensions are short.
         let ending = match self.0.rfind('.') {
             Some(at) if at > 0 && self.0.len() - at <= 20 => at,
             _ => self.0.len(),
@@ -113,13 +113,13 @@ impl fmt::Display for FileName {
     }
 }
 
-/// What names have in common that people, and some file systems, take for the same: those that
-/// differ only in case or in how Unicode composes their letters.
+/// Folds names that people and some file systems consider the same: those that differ only in case or in
+/// Unicode composition.
 pub fn look(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// Control characters, and those that turn the direction of what follows.
+/// Returns whether a character is a control character or changes the direction of text.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,16 +1,16 @@
-//! Turns to take a name in a folder: of two names that look alike only one gets in. That nothing is
-//! replaced does not depend on it.
+//! Locks for taking a name in a folder, so that only one of two similar names gets in. The rule that nothing
+//! is replaced doesn't depend on this.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-/// Enough that two folders rarely share a turn.
+/// Enough that two folders rarely share a lock.
 const TURNS: usize = 256;
 
-/// One turn per folder. Looking for a name reads the whole folder, so a large one must not keep names
-/// in other folders waiting; two folders that share a turn only wait for each other.
+/// One lock per folder. Checking a name reads the whole folder, so a large folder must not delay others. Two
+/// folders that share a lock only wait for each other.
 pub(super) struct Naming(Vec<Mutex<()>>);
 
 impl Default for Naming {
@@ -20,12 +20,12 @@ impl Default for Naming {
 }
 
 impl Naming {
-    /// Waits for the turn to take a name in `folder`.
+    /// Waits for the lock to take a name in `folder`.
     pub(super) fn of(&self, folder: &OwnedFd) -> Result<Option<MutexGuard<'_, ()>>, Errno> {
         let stat = rustix::fs::fstat(folder)?;
         let mixed = stat.st_ino ^ stat.st_dev.rotate_left(32);
         let at = usize::try_from(mixed % TURNS as u64).unwrap_or(0);
-        // A turn guards no data, so a panic elsewhere leaves nothing broken.
+        // The lock guards no data, so a panic elsewhere breaks nothing.
         Ok(self.0.get(at).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }

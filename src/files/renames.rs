@@ -1,5 +1,5 @@
-//! The renames of this process, so that a file which it moved is still known as the very file: a rename
-//! changes the moment of an inode's last change, as does content that was replaced with its time put back.
+//! Remembers the renames of this process, so that a file it moved still counts as the same file. A rename
+//! changes the time of an inode's last change, and so does replacing the content and resetting its time.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -9,7 +9,7 @@ use rustix::fs::AtFlags;
 
 use crate::files::Seen;
 
-/// Renames that are remembered; a file of which more than that were made since counts as changed.
+/// How many renames are remembered; a file with more renames than that since counts as changed.
 const REMEMBERED: usize = 1024;
 
 static RENAMES: Mutex<VecDeque<Renamed>> = Mutex::new(VecDeque::new());
@@ -20,12 +20,12 @@ struct Renamed {
     after_ns: u64,
 }
 
-/// What stands at `name`; `None` where nothing does.
+/// Returns the metadata of `name`; `None` if it doesn't exist.
 pub(super) fn look(folder: &OwnedFd, name: &str) -> Option<Seen> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| Seen::of(&stat))
 }
 
-/// Remembers that what was found as `before` was renamed and then looked like `after`.
+/// Remembers a rename that changed the metadata from `before` to `after`.
 pub(super) fn remember(before: Option<Seen>, after: Option<Seen>) {
     let (Some(before), Some(after)) = (before, after) else { return };
     if before.inode == after.inode && before.version() == after.version() {
@@ -38,8 +38,7 @@ pub(super) fn remember(before: Option<Seen>, after: Option<Seen>) {
     }
 }
 
-/// Whether nothing but renames of this process led an inode from one moment of its last change to the
-/// other.
+/// Returns whether only renames of this process led from one time of an inode's last change to the other.
 pub(super) fn lead_from(inode: u64, mut before_ns: u64, after_ns: u64) -> bool {
     for renamed in renames().iter() {
         if renamed.inode == inode && renamed.before_ns == before_ns {
@@ -49,7 +48,7 @@ pub(super) fn lead_from(inode: u64, mut before_ns: u64, after_ns: u64) -> bool {
     before_ns == after_ns
 }
 
-// A poisoned lock means a panic elsewhere; the list is whole after every step.
+// A poisoned lock means a panic elsewhere; the list is consistent after every step.
 fn renames() -> MutexGuard<'static, VecDeque<Renamed>> {
     RENAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }

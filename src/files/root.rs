@@ -1,9 +1,9 @@
-//! The folder of one share, which may go and come back while the service runs: a network disk that is
-//! off, a stick that is pulled, a folder that is renamed for a while.
+//! The folder of a share, which may disappear and come back while the service runs: a network disk that is
+//! offline, a USB stick that is unplugged, a folder that is renamed for a while.
 //!
-//! The folder is opened for each use and no handle to it is kept, so that its disk can be unmounted.
-//! What is opened is compared with what was there before: an empty folder that shows where a disk was
-//! taken away is not the share, and nothing must be put into it.
+//! The folder is opened for each use and no handle is kept, so that its disk can be unmounted. The opened
+//! folder is compared with the previous one: an empty folder at the mount point of a missing disk isn't the
+//! share, and nothing must be written to it.
 
 use std::fmt;
 use std::fs;
@@ -17,21 +17,21 @@ use rustix::io::Errno;
 
 use crate::config::{Identity, ShareSettings};
 
-/// A share's folder as the settings name it, and what was found there last.
+/// A share's folder in the settings, and what was found there last.
 pub(super) struct Root {
     share: String,
     path: PathBuf,
-    /// By what its files are told apart.
+    /// How its files are told apart.
     pub(super) identity: Identity,
     known: RwLock<Known>,
 }
 
-/// What is known of a folder.
+/// What is known about a folder.
 #[derive(Default)]
 struct Known {
-    /// The folder that the share is, once it was seen.
+    /// The folder of the share, once it was seen.
     folder: Option<Folder>,
-    /// Whether it could be used the last time.
+    /// Whether it was available the last time.
     available: bool,
 }
 
@@ -39,7 +39,7 @@ struct Known {
 struct Folder {
     device: u64,
     inode: u64,
-    /// Where the file system that it lies on is mounted.
+    /// The mount point of its file system.
     mount: PathBuf,
 }
 
@@ -48,11 +48,11 @@ struct Folder {
 pub(super) enum Away {
     /// Its folder can't be opened.
     Unopened(io::Error),
-    /// The disk that it lay on is not mounted any more.
+    /// Its disk is no longer mounted.
     Unmounted,
-    /// An empty folder has taken the place of the one that was served.
+    /// An empty folder has replaced the one that was served.
     Emptied,
-    /// Nothing but the kernel's cache was to be asked, and that does not know.
+    /// Only the kernel's cache was allowed, and it doesn't have the path.
     Uncached,
 }
 
@@ -60,9 +60,9 @@ impl fmt::Display for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Away::Unopened(cause) => write!(f, "its folder cannot be opened: {cause}"),
-            Away::Unmounted => f.write_str("its disk is not mounted any more"),
+            Away::Unmounted => f.write_str("its disk is no longer mounted"),
             Away::Emptied => f.write_str(
-                "an empty folder stands in its place; mount the disk again, or restart the service to serve this one",
+                "there is an empty folder in its place; mount the disk again, or restart the service to serve this folder",
             ),
             Away::Uncached => f.write_str("it is not cached"),
         }
@@ -71,24 +71,24 @@ impl fmt::Display for Away {
 
 impl Root {
     pub(super) fn new(share: &ShareSettings) -> Root {
-        // A share counts as there until it is found missing, so that only that is told.
+        // A share counts as available until it is found missing, so that only that is logged.
         let known = RwLock::new(Known { folder: None, available: true });
         Root { share: share.name.clone(), path: share.path.clone(), identity: share.identity, known }
     }
 
-    /// The folder, opened, if it is the one that is served.
+    /// Opens the folder if it is the one that is served.
     pub(super) fn open(&self) -> Result<OwnedFd, Away> {
         let opened = self.open_and_judge();
         self.tell(opened.as_ref().err());
         opened
     }
 
-    /// Why it can't be used now, if it can't; nobody is told.
+    /// Returns why it can't be used now, if so, without logging it.
     pub(super) fn why_away(&self) -> Option<Away> {
         self.open_and_judge().err()
     }
 
-    /// The folder, opened without waiting for the disk; [`Away::Uncached`] where that can't be.
+    /// Opens the folder without waiting for the disk; [`Away::Uncached`] if that isn't possible.
     pub(super) fn open_cached(&self) -> Result<OwnedFd, Away> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let opened = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), ResolveFlags::CACHED);
@@ -126,18 +126,18 @@ impl Root {
             if is_shallower && real.starts_with(&before.mount) {
                 return Err(Away::Unmounted);
             }
-            // A disk that is mounted right here may well be empty.
+            // A disk that is mounted exactly here may be empty.
             if mount != real && is_empty(&handle) {
                 return Err(Away::Emptied);
             }
-            tracing::info!(share = self.share, "another folder stands in the place of this share's now");
+            tracing::info!(share = self.share, "the folder of this share was replaced by another one");
         }
         let folder = Folder { device: found.0, inode: found.1, mount };
         self.known.write().unwrap_or_else(PoisonError::into_inner).folder = Some(folder);
         Ok(handle)
     }
 
-    /// Says once that the share went or came back.
+    /// Logs once that the share became unavailable or available.
     fn tell(&self, away: Option<&Away>) {
         let available = away.is_none();
         if self.known.read().unwrap_or_else(PoisonError::into_inner).available == available {
@@ -159,7 +159,7 @@ impl Root {
     }
 }
 
-/// Where the file system of a folder is mounted. `path` has no symlinks.
+/// Returns the mount point of a folder's file system. `path` contains no symlinks.
 fn mount_of(path: &Path) -> PathBuf {
     path.ancestors().find(|folder| is_mount(folder)).unwrap_or(Path::new("/")).to_owned()
 }
@@ -170,7 +170,7 @@ fn is_mount(folder: &Path) -> bool {
         Ok(found) if found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
             found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
         }
-        // A kernel before 5.8: a bind mount of the same disk is not seen.
+        // Kernels before 5.8 don't report a bind mount of the same disk.
         _ => {
             let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev).ok();
             folder.parent().is_none_or(|parent| device(parent) != device(folder))

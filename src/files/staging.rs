@@ -1,5 +1,5 @@
-//! Uploads on their way: a file in `.oncelink/uploads` of a share that grows by appending, and gets its
-//! place and name in one step when it is whole. Whoever writes holds it alone, across processes.
+//! Unfinished uploads: files in `.oncelink/uploads` of a share that grow by appending, and get their place
+//! and name in one step when they are complete. A writer locks its file exclusively, across processes.
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,43 +15,43 @@ use crate::id::FilePath;
 /// The folder's name.
 const UPLOADS: &str = "uploads";
 
-/// Most pieces in one write; the system takes no more than 1,024.
+/// Maximum number of pieces in one write; the system accepts no more than 1,024.
 const PIECES: usize = 512;
 
-/// An upload's file, held alone until this is dropped.
+/// The file of an upload, locked until this is dropped.
 #[derive(Debug)]
 pub struct Staged {
     handle: OwnedFd,
 }
 
 impl Shares {
-    /// Begins a file. `id` is a name that nobody else could choose.
+    /// Creates a file. `id` is a name that nobody else can choose.
     ///
     /// # Errors
     /// See [`WriteError`].
     pub fn stage(&self, share: &str, id: &str) -> Result<Staged, WriteError> {
         let folder = own_folder(&self.root(share)?, UPLOADS)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // As any program would make it; the folder keeps others out until it has its name.
+        // The usual mode; the folder keeps others out until the file has its name.
         let handle = rustix::fs::openat(&folder, id, flags, Mode::from_raw_mode(0o666))?;
         rustix::fs::fsync(&folder)?;
         Staged::held(handle)
     }
 
-    /// A file that was begun.
+    /// Opens an existing file.
     ///
     /// # Errors
-    /// [`WriteError::Busy`] while somebody else holds it.
+    /// [`WriteError::Busy`] while someone else has locked it.
     pub fn staged(&self, share: &str, id: &str) -> Result<Staged, WriteError> {
         let staged = Staged::held(self.open_staged(share, id, OFlags::RDWR)?)?;
-        // It may have been published or removed before we got hold of it.
+        // It may have been published or removed before we locked it.
         match rustix::fs::fstat(&staged.handle)?.st_nlink {
             0 => Err(WriteError::Missing),
             _ => self.staged_len(share, id).map(|_| staged),
         }
     }
 
-    /// How many bytes of an upload are there, whoever holds it.
+    /// Returns how many bytes of an upload have arrived, even if it is locked.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -66,12 +66,12 @@ impl Shares {
         Ok(rustix::fs::openat(&folder, id, flags, Mode::empty())?)
     }
 
-    /// Gives a whole upload its place and name, in one step and without replacing anything, with the
-    /// group and the access control list of what is made in that folder. The caller has put its bytes on
-    /// the disk ([`Staged::sync`]).
+    /// Gives a complete upload its place and name, in one step and without replacing anything, with the group
+    /// and the access control list of new files in that folder. The caller has synced its content to disk
+    /// ([`Staged::sync`]).
     ///
     /// # Errors
-    /// [`WriteError::Taken`] where the name is taken; the upload stays then.
+    /// [`WriteError::Taken`] if the name is taken; the upload then stays.
     pub fn publish(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
         let folder = own_folder(&self.root(share)?, UPLOADS)?;
         let (place, name) = self.place(to)?;
@@ -83,7 +83,7 @@ impl Shares {
         move_without_replacing(&folder, id, &place, name)
     }
 
-    /// Removes an upload that is not to go on; that it is gone already is no error.
+    /// Removes an upload that won't continue. It isn't an error if it is already gone.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -95,7 +95,7 @@ impl Shares {
         }
     }
 
-    /// How many bytes of uploads on their way lie in a share.
+    /// Returns the total size of the unfinished uploads in a share.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -103,7 +103,8 @@ impl Shares {
         Ok(self.all_staged(share)?.iter().map(|(_, version)| version.len).sum())
     }
 
-    /// The uploads of a share by id, each with its length and the time of its last byte. Makes nothing.
+    /// Returns the uploads of a share by id, each with its length and the time of its last byte. Creates
+    /// nothing.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -131,8 +132,8 @@ impl Shares {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // Closing would do, were there no other handle to it: a child that was forked a moment ago has
-        // one until it runs its own program. What can't be let go ends with the last handle.
+        // Closing would be enough if there were no other handle: a child process that was just forked has one
+        // until it executes its program. If unlocking fails, the lock ends with the last handle.
         let _let_go = rustix::fs::flock(&self.handle, FlockOperation::Unlock);
     }
 }
@@ -143,7 +144,7 @@ impl Staged {
         Ok(Staged { handle })
     }
 
-    /// Its length and the time of its last change.
+    /// Returns its length and the time of its last change.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -151,8 +152,8 @@ impl Staged {
         Ok(FileVersion::of(&rustix::fs::fstat(&self.handle)?))
     }
 
-    /// Writes all pieces, the first one at `offset`; answers how many bytes they are. What was written
-    /// before a failure stays.
+    /// Writes all pieces, the first one at `offset`, and returns their total size. What was written before a
+    /// failure stays.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -177,7 +178,7 @@ impl Staged {
         Ok(written)
     }
 
-    /// Reads from `offset` on; answers how many bytes came, none at the end.
+    /// Reads from `offset`, and returns the number of bytes read, which is zero at the end.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -190,7 +191,7 @@ impl Staged {
         }
     }
 
-    /// Takes back what lies beyond `len`.
+    /// Truncates the file to `len`.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -198,7 +199,7 @@ impl Staged {
         Ok(rustix::fs::ftruncate(&self.handle, len)?)
     }
 
-    /// Puts all bytes on the disk.
+    /// Syncs the content to disk.
     ///
     /// # Errors
     /// See [`WriteError`].

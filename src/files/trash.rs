@@ -1,5 +1,5 @@
-//! What was thrown away: moved into `.oncelink/trash` of its share under an id, from where it can come
-//! back, or be gone for good.
+//! Deleted files: moved to `.oncelink/trash` of their share under an id, from where they can be restored or
+//! purged.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,7 +16,7 @@ use crate::id::FilePath;
 const TRASH: &str = "trash";
 
 impl Shares {
-    /// Takes a file or folder out of its share.
+    /// Moves a file or folder to the trash.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -26,10 +26,10 @@ impl Shares {
         move_without_replacing(&place, name, &trash, id)
     }
 
-    /// Puts back what was thrown away.
+    /// Restores a file or folder from the trash.
     ///
     /// # Errors
-    /// [`WriteError::Taken`] where the name is taken; it stays in the trash then.
+    /// [`WriteError::Taken`] if the name is taken; it then stays in the trash.
     pub fn put_back(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
         let trash = own_folder(&self.root(share)?, TRASH)?;
         let (place, name) = self.place(to)?;
@@ -40,15 +40,15 @@ impl Shares {
         move_without_replacing(&trash, id, &place, name)
     }
 
-    /// Removes what was thrown away for good, with all in it. Symlinks are removed, never followed.
-    /// What is gone already is no error.
+    /// Permanently removes an entry with everything in it. Symlinks are removed, never followed. It isn't an
+    /// error if it is already gone.
     ///
     /// # Errors
-    /// See [`WriteError`]; what is left can be removed by another call.
+    /// See [`WriteError`]; another call can remove the rest.
     pub fn remove_thrown(&self, share: &str, id: &str) -> Result<(), WriteError> {
         let trash = own_folder(&self.root(share)?, TRASH)?;
-        // Folders within are moved up beside it before they are emptied, so that the deepest tree
-        // takes no more handles than a flat one.
+        // Subfolders are moved up next to it before they are emptied, so that a deep tree needs no more
+        // handles than a flat one.
         let mut folders = VecDeque::from([id.to_owned()]);
         let mut moved = 0_u64;
         while let Some(name) = folders.pop_front() {
@@ -86,7 +86,7 @@ impl Shares {
         Ok(rustix::fs::fsync(&trash)?)
     }
 
-    /// The names of all that lies in a share's trash, each with the moment at which it got there. Makes
+    /// Returns the ids of all entries in a share's trash, each with the time when it was deleted. Creates
     /// nothing.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Shares {
             if matches!(name, "." | "..") {
                 continue;
             }
-            // A rename changes an inode's change time, and nothing but a rename brings anything here.
+            // A rename changes an inode's change time, and entries get here only by a rename.
             if let Ok(stat) = rustix::fs::statat(&trash, name, AtFlags::SYMLINK_NOFOLLOW) {
                 let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
                 all.push((name.to_owned(), Timestamp::from_secs(seconds)));
@@ -109,7 +109,7 @@ impl Shares {
         Ok(all)
     }
 
-    /// Whether something of that id lies in the trash.
+    /// Returns whether the trash contains this id.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -122,10 +122,10 @@ impl Shares {
         }
     }
 
-    /// Whether `path` is a folder itself, not a symlink to one.
+    /// Returns whether `path` is a folder, not a symlink to one.
     ///
     /// # Errors
-    /// [`WriteError::Missing`] where nothing is there.
+    /// [`WriteError::Missing`] if it doesn't exist.
     pub fn is_folder(&self, path: &FilePath) -> Result<bool, WriteError> {
         let (place, name) = self.place(path)?;
         let stat = rustix::fs::statat(&place, name, AtFlags::SYMLINK_NOFOLLOW)?;

@@ -1,6 +1,6 @@
-//! Changing what lies in a share: new folders, other names, other places. Nothing is ever replaced:
-//! a name is taken in one step that fails where it is taken already. What was answered with success is
-//! on the disk: folders are fsynced.
+//! Changes shares: creates folders, renames and moves. Nothing is ever replaced: a name is taken in one step
+//! that fails if it is already taken. A success means that the change is on disk, because folders are
+//! fsynced.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,28 +12,28 @@ use super::name::{FileName, look};
 use super::{FileError, Shares, open_beneath, renames};
 use crate::id::{FilePath, InvalidFilePath};
 
-/// Why nothing was changed.
+/// A change failed, and nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// What is to be changed, or the folder that it is to go to, is not there.
+    /// The file or folder to change, or its destination, doesn't exist.
     #[error("there is no such file or folder")]
     Missing,
-    /// Something stands there under this name, or one that looks alike.
+    /// The name, or a similar one, is taken.
     #[error("the name is taken")]
     Taken {
-        /// What stands there.
+        /// The existing name.
         by: String,
     },
-    /// The disk is full, or its quota.
+    /// The disk or its quota is full.
     #[error("there is no room on the disk")]
     NoRoom,
-    /// The system does not let us write there.
+    /// The system doesn't let us write there.
     #[error("the folder cannot be written")]
     Forbidden(#[source] io::Error),
     /// The share's folder was removed or unmounted since the start.
     #[error("the share is gone")]
     ShareGone,
-    /// The two places are not on the same file system.
+    /// Source and destination are on different file systems.
     #[error("the two places are on different disks")]
     OtherDisk,
     /// A folder can't be moved into itself.
@@ -42,7 +42,7 @@ pub enum WriteError {
     /// The path would be longer than the system allows.
     #[error("the path would be too long")]
     TooLong,
-    /// Somebody else writes to it right now.
+    /// Someone else is writing to it.
     #[error("it is in use")]
     Busy,
     /// The disk failed.
@@ -54,9 +54,9 @@ impl From<Errno> for WriteError {
     fn from(errno: Errno) -> WriteError {
         match errno {
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR => WriteError::Missing,
-            // Only where another file of that name was seen; the callers say which.
+            // Only if another file with this name was seen; the callers say which.
             Errno::EXIST | Errno::NOTEMPTY => WriteError::Taken { by: String::new() },
-            // FBIG: a limit on the size of files, of the process or the file system.
+            // FBIG: the file size limit of the process or the file system.
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => WriteError::NoRoom,
             Errno::ACCESS | Errno::PERM | Errno::ROFS => WriteError::Forbidden(errno.into()),
             Errno::STALE | Errno::NODEV | Errno::NXIO | Errno::NOTCONN | Errno::HOSTDOWN => {
@@ -89,24 +89,24 @@ impl From<FileError> for WriteError {
     }
 }
 
-/// What is left on a share's disk, in bytes.
+/// Free space on a share's disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// What uploads may take.
+    /// What uploads may use.
     pub free: u64,
     /// The whole disk.
     pub total: u64,
 }
 
-/// Uploads leave so much free, or a twentieth of a small disk: databases may lie there too, and a
-/// service that can't write down what was used must stop.
+/// Uploads leave this much free (or 5 % of a small disk), because the databases may be on the same disk, and
+/// a service that can't record used tokens must stop.
 const KEPT_FREE: u64 = 256 << 20;
 
 impl Shares {
-    /// Makes a folder.
+    /// Creates a folder.
     ///
     /// # Errors
-    /// [`WriteError::Taken`] where something of that name, or one that looks alike, is there.
+    /// [`WriteError::Taken`] if the name, or a similar one, is taken.
     pub fn make_folder(&self, path: &FilePath) -> Result<(), WriteError> {
         let (parent, name) = self.place(path)?;
         let _turn = self.naming(&parent)?;
@@ -117,8 +117,8 @@ impl Shares {
         Ok(rustix::fs::fsync(&parent)?)
     }
 
-    /// The folder `path`, made with all that lead to it where they are missing. Where a folder that
-    /// looks alike is there already, that one is meant; so the answer may be spelt differently.
+    /// Creates the folder `path` and its missing parents. If a folder with a similar name exists, that one is
+    /// used, so the returned path may be spelled differently.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -141,7 +141,7 @@ impl Shares {
         Ok(folder)
     }
 
-    /// Gives a file or folder another name or place, in this share or another one.
+    /// Renames or moves a file or folder, within this share or to another one.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -156,7 +156,7 @@ impl Shares {
         let (old, old_name) = self.place(from)?;
         let (new, new_name) = self.place(to)?;
         let _turn = self.naming(&new)?;
-        // Somebody who only changes the case of a name is not in his own way.
+        // A file doesn't conflict with itself if only the case of its name changes.
         let itself = (from.parent() == to.parent()).then_some(old_name);
         if let Some(by) = look_alike(&new, new_name, itself)? {
             return Err(WriteError::Taken { by });
@@ -164,10 +164,10 @@ impl Shares {
         move_without_replacing(&old, old_name, &new, new_name)
     }
 
-    /// `name`, or the first of its numbered forms that is free in `folder`.
+    /// Returns `name`, or its first numbered variant that is free in `folder`.
     ///
     /// # Errors
-    /// When the folder can't be read.
+    /// If the folder can't be read.
     pub fn free_name(&self, folder: &FilePath, name: &FileName) -> Result<FileName, WriteError> {
         let handle = self.beneath(folder, OFlags::DIRECTORY, ResolveFlags::empty())?;
         let looks = looks_in(&handle)?;
@@ -180,10 +180,10 @@ impl Shares {
         Ok(free)
     }
 
-    /// What is left on the disk of a share.
+    /// Returns the free space on a share's disk.
     ///
     /// # Errors
-    /// When the file system does not answer.
+    /// If the file system doesn't respond.
     pub fn room(&self, share: &str) -> Result<Room, WriteError> {
         let stat = rustix::fs::fstatvfs(&self.root(share)?)?;
         let (free, total) =
@@ -191,36 +191,35 @@ impl Shares {
         Ok(Room { free: free.saturating_sub(KEPT_FREE.min(total / 20)), total })
     }
 
-    /// Whether a folder is on the same file system as its share's root: only then can a file be put
+    /// Returns whether a folder is on the same file system as its share's root. Only then can a file be moved
     /// there in one step.
     ///
     /// # Errors
-    /// When there is no such folder.
+    /// If there is no such folder.
     pub fn is_on_share_disk(&self, folder: &FilePath) -> Result<bool, WriteError> {
         let handle = self.beneath(folder, OFlags::DIRECTORY, ResolveFlags::empty())?;
         let root = rustix::fs::fstat(&self.root(folder.share())?)?;
         Ok(rustix::fs::fstat(handle)?.st_dev == root.st_dev)
     }
 
-    /// The names of all shares.
+    /// Returns the names of all shares.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.by_name.keys().map(String::as_str)
     }
 
-    /// The folder of a share, opened: the one that is served, so that whoever puts something in finds
-    /// it again.
+    /// Opens the folder of a share: the one that is served, so that written files can be found again.
     pub(super) fn root(&self, share: &str) -> Result<OwnedFd, WriteError> {
         let root = self.0.by_name.get(share).ok_or(WriteError::Missing)?;
         root.open().map_err(|_| WriteError::ShareGone)
     }
 
-    /// The folder that holds `path`, opened, and the name there. A share's root has none.
+    /// Opens the parent folder of `path`, and returns it with the name. A share's root has no parent.
     pub(super) fn place<'p>(&self, path: &'p FilePath) -> Result<(OwnedFd, &'p str), WriteError> {
         let parent = path.parent().ok_or(WriteError::Missing)?;
         Ok((self.beneath(&parent, OFlags::DIRECTORY, ResolveFlags::empty())?, path.name()))
     }
 
-    /// The turn to take a name in `folder`.
+    /// Takes the lock for names in `folder`.
     pub(super) fn naming(
         &self,
         folder: &OwnedFd,
@@ -228,11 +227,10 @@ impl Shares {
         Ok(self.0.naming.of(folder)?)
     }
 
-    /// Whether something stands at `path`, and which inode it has; `None` where nothing does. A symlink
-    /// counts by itself.
+    /// Returns the inode of `path`; `None` if it doesn't exist. Doesn't follow symlinks.
     ///
     /// # Errors
-    /// When the share or its disk does not answer.
+    /// If the share or its disk doesn't respond.
     pub fn inode(&self, path: &FilePath) -> Result<Option<u64>, WriteError> {
         let found = self.place(path).and_then(|(place, name)| {
             Ok(rustix::fs::statat(&place, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino)
@@ -245,8 +243,7 @@ impl Shares {
     }
 }
 
-/// The folder `.oncelink/{name}` of a share, made where it is missing. Never by a symlink, whoever
-/// may have put one there.
+/// Opens the folder `.oncelink/{name}` of a share, creating it if it is missing. Never follows a symlink.
 pub(super) fn own_folder(root: &OwnedFd, name: &str) -> Result<OwnedFd, WriteError> {
     let mut folder = None;
     for name in [".oncelink", name] {
@@ -261,7 +258,7 @@ pub(super) fn own_folder(root: &OwnedFd, name: &str) -> Result<OwnedFd, WriteErr
     folder.ok_or(WriteError::Missing)
 }
 
-/// Renames in one step that fails where the new name is taken, and puts both folders on the disk.
+/// Renames in one step that fails if the new name is taken, and syncs both folders to disk.
 pub(super) fn move_without_replacing(
     old: &OwnedFd,
     old_name: &str,
@@ -271,8 +268,8 @@ pub(super) fn move_without_replacing(
     let before = renames::look(old, old_name);
     match rustix::fs::renameat_with(old, old_name, new, new_name, RenameFlags::NOREPLACE) {
         Ok(()) => {}
-        // A file system without NOREPLACE: a second name fails where it is taken, too, but folders
-        // can't have one.
+        // On a file system without NOREPLACE, a hard link also fails if the name is taken, but folders can't
+        // be linked.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             rustix::fs::linkat(old, old_name, new, new_name, AtFlags::empty())
                 .map_err(|errno| taken(errno, new_name))?;
@@ -292,7 +289,7 @@ fn taken(errno: Errno, name: &str) -> WriteError {
     }
 }
 
-/// What is in `folder` that looks like `name`, but for `itself`.
+/// Returns an entry in `folder` that looks like `name`, except for `itself`.
 pub(super) fn look_alike(
     folder: &OwnedFd,
     name: &str,

@@ -1,10 +1,10 @@
-//! Tells the terminal where to go.
+//! Prints the addresses of the services to the terminal.
 
 use std::io::{self, Write};
 
 use crate::server::Running;
 
-/// Written past the log: the first administrator's link is a secret.
+/// Not written to the log, because the first administrator's link is a secret.
 pub(super) fn announce(running: &Running) {
     let mut text = String::new();
     if running.web.is_some() {
@@ -17,13 +17,13 @@ pub(super) fn announce(running: &Running) {
         text += &format!("Share:             {} ({})\n", share.name.escape_debug(), share.path.display());
     }
     if running.web.is_some() && running.settings.mail.send.as_str() == "outbox" {
-        text += &format!("Mails:             written to {}\n", running.settings.outbox_dir().display());
+        text += &format!("Emails:            written to {}\n", running.settings.outbox_dir().display());
     }
     if let Some(link) = &running.first_admin_link {
         text += &format!(
-            "\nThere is no administrator yet. Make the first one with this link; it works once:\n{link}\n"
+            "\nThere is no administrator yet. Create the first one with this link, which works once:\n{link}\n"
         );
     }
-    // A terminal that is gone is no reason not to serve.
+    // The service runs even if the terminal is gone.
     let _written = io::stdout().lock().write_all(text.as_bytes());
 }

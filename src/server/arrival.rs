@@ -1,7 +1,7 @@
-//! Finds out when what was sent has arrived: the socket is asked how many bytes its peer has not
-//! acknowledged, at once and then in growing steps, for as long as somebody waits for the answer.
+//! Finds out when sent data has arrived: queries the socket for the number of unacknowledged bytes, at once
+//! and then at growing intervals, as long as someone waits for the result.
 //!
-//! Never judges by when a kept-alive connection ends, and never lets a connection wait for it.
+//! Never relies on the end of a kept-alive connection, and never delays a connection.
 
 use std::ffi::c_int;
 use std::future::Future;
@@ -21,29 +21,29 @@ use tokio::time::{Instant, Sleep};
 
 use crate::download::{Line, Orphans, Undelivered};
 
-/// The wait between two looks doubles from the one to the other.
+/// The wait between two queries doubles from the first to the second.
 const FIRST_STEP: Duration = Duration::from_millis(2);
 const LONGEST_STEP: Duration = Duration::from_millis(250);
-/// How long a closed connection is watched when all has arrived, for a reset that says that nobody
-/// read it. As long as an idle connection is kept.
+/// How long a closed connection is watched after everything has arrived, for a reset that shows that the data
+/// wasn't read. As long as an idle connection is kept.
 const WATCH_READ: Duration = Duration::from_secs(30);
 /// A peer that acknowledges nothing for this long is gone.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Most closed connections that are watched at once; further ones are judged as they stand.
+/// Maximum number of closed connections that are watched; others are judged by their current state.
 const MOST_WATCHED: usize = 1024;
 
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
 
-/// Watches an open connection. Polled with it, on its task.
+/// Watches an open connection. Polled by its task.
 #[derive(Default)]
 pub(super) struct Arrival {
     timer: Option<Pin<Box<Sleep>>>,
-    /// The wait before the next look; `None` while nobody waits for one.
+    /// The wait before the next query; `None` while nobody waits for one.
     step: Option<Duration>,
 }
 
 impl Arrival {
-    /// Looks now, and from now on again soon.
+    /// Queries now, and restarts with short intervals.
     pub(super) fn look(&mut self, cx: &mut Context<'_>, line: &Line, socket: impl AsFd + Copy) {
         if line.awaits_acknowledgement() {
             line.acknowledged(outstanding(socket));
@@ -52,7 +52,7 @@ impl Arrival {
         self.poll(cx, line, socket);
     }
 
-    /// Looks whenever it is time, as long as `line` awaits an acknowledgement.
+    /// Queries when it is time, as long as `line` waits for an acknowledgment.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, line: &Line, socket: impl AsFd + Copy) {
         while line.awaits_acknowledgement() {
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(FIRST_STEP)));
@@ -71,18 +71,18 @@ impl Arrival {
     }
 }
 
-/// Goes on watching a connection that is being closed on this side, if anything is to be learnt.
+/// Keeps watching a connection that is closed on this side, if its outcome is still open.
 pub(super) fn watch_closed(line: &Line, socket: impl AsFd) {
     let Some(mut orphans) = line.leave() else { return };
     let Ok(socket) = socket.as_fd().try_clone_to_owned() else {
-        // No descriptor is left to watch it by: judged as it stands.
+        // No descriptor is left for watching it, so it is judged by its current state.
         let outstanding = outstanding(&socket);
         if !orphans.acknowledged(outstanding) {
             orphans.broke(undelivered(&socket));
         }
         return;
     };
-    // What closing it would have done, had nobody else held it.
+    // Does what closing the last descriptor would have done.
     let _gone_already = SockRef::from(&socket).shutdown(std::net::Shutdown::Write);
     let watched = Watched { socket, orphans: Some(orphans) };
     let places_left = WATCHED.fetch_add(1, Ordering::Relaxed) < MOST_WATCHED;
@@ -91,12 +91,12 @@ pub(super) fn watch_closed(line: &Line, socket: impl AsFd) {
     }
 }
 
-/// Discards what the kernel still holds when the socket is closed: it counts as not sent.
+/// Discards the data in the kernel when the socket is closed: it counts as not sent.
 pub(super) fn discard(socket: impl AsFd) {
     let _gone_already = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
 }
 
-/// A closed connection. Judged as it stands when it is dropped.
+/// A closed connection. It is judged by its current state when this is dropped.
 struct Watched {
     socket: OwnedFd,
     orphans: Option<Orphans>,
@@ -131,8 +131,7 @@ impl Watched {
         }
     }
 
-    /// The end of the stream, which was written after its bytes, counts as one of them until it is
-    /// acknowledged.
+    /// The end of the stream counts as one byte until it is acknowledged.
     fn outstanding(&self) -> Option<u64> {
         outstanding(&self.socket).map(|count| count.saturating_sub(1))
     }
@@ -165,7 +164,7 @@ impl Drop for Watched {
     }
 }
 
-/// How the peer has ended a connection, without taking anything from it.
+/// Returns how the peer ended a connection, without consuming data.
 fn end_of(socket: &OwnedFd) -> End {
     if !matches!(SockRef::from(socket).take_error(), Ok(None)) {
         return End::Broken;
@@ -177,17 +176,17 @@ fn end_of(socket: &OwnedFd) -> End {
     }
 }
 
-/// How many of the bytes that were written to a TCP socket its peer has not acknowledged, unsent
-/// ones included; `None` for a socket that can't be asked.
+/// Returns the number of bytes in a TCP socket that its peer hasn't acknowledged, including unsent ones;
+/// `None` if the socket can't be queried.
 pub(super) fn outstanding(socket: impl AsFd) -> Option<u64> {
-    /// `SIOCOUTQ` of tcp(7), which is the same number as `TIOCOUTQ`.
+    /// `SIOCOUTQ` of tcp(7), which has the same value as `TIOCOUTQ`.
     const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
     ask::<SIOCOUTQ>(socket).ok().and_then(|count| u64::try_from(count).ok())
 }
 
-/// What lies in the kernel of a socket that broke; `None` for one that can't be asked.
+/// Returns the data in the kernel for a broken socket; `None` if the socket can't be queried.
 pub(super) fn undelivered(socket: impl AsFd + Copy) -> Option<Undelivered> {
-    /// `SIOCOUTQNSD` of linux/sockios.h: what was not sent yet.
+    /// `SIOCOUTQNSD` of linux/sockios.h: unsent bytes.
     const SIOCOUTQNSD: Opcode = 0x894b;
     let unsent = ask::<SIOCOUTQNSD>(socket).ok().and_then(|count| u64::try_from(count).ok())?;
     Some(Undelivered { outstanding: outstanding(socket)?, unsent })
@@ -195,8 +194,8 @@ pub(super) fn undelivered(socket: impl AsFd + Copy) -> Option<Undelivered> {
 
 #[expect(unsafe_code, reason = "no crate has a safe wrapper of SIOCOUTQ; this is the only unsafe code")]
 fn ask<const OPCODE: Opcode>(socket: impl AsFd) -> io::Result<c_int> {
-    // SAFETY: both opcodes above take a pointer to a C int and write exactly that; they change nothing
-    // else, and on a descriptor that is no socket they fail.
+    // SAFETY: both opcodes above take a pointer to a C int and write exactly that. They change nothing else,
+    // and fail on a descriptor that isn't a socket.
     let count = unsafe { rustix::ioctl::ioctl(socket, Getter::<OPCODE, c_int>::new()) }?;
     Ok(count)
 }

@@ -1,8 +1,8 @@
-//! The data directory: who may reach into it, who works on it now, and which moment it was last.
+//! The data directory: its permissions, its locks, and the time that its services recorded.
 //!
-//! Services hold it together, each with a shared lock; what replaces its content or resets its time has
-//! it alone. The moment in the file `clock` is what all processes of one machine start from, so that a
-//! command never lives in another time than the services.
+//! Services share it, each with a shared lock. Commands that replace its content or reset its time lock it
+//! exclusively. All processes on one machine start from the time in the file `clock`, so that commands and
+//! services always use the same time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -15,25 +15,25 @@ use rustix::fs::FlockOperation;
 use crate::clock::{Clock, Timestamp};
 use crate::standing::replace;
 
-/// The folders that are nobody else's business, each made by the service that needs it.
+/// The private folders, each created by the service that needs it.
 const PRIVATE: [&str; 3] = ["web", "keys", "download"];
 
 /// The data directory can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// It can't be made or written.
+    /// It can't be created or written.
     #[error("cannot use the data directory {} (`data_dir`); make it writable for this user", path.display())]
     Io {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// Others may put their own keys in place of ours.
     #[error(
-        "others than its owner may change what is in {} (mode {mode:03o}), where keys and accounts lie; run `chmod \
-         700` on it, or set `data_dir` to a folder inside, which is then made",
+        "users other than its owner can write to {} (mode {mode:03o}), which contains keys and accounts; run `chmod \
+         700` on it, or set `data_dir` to a folder inside it, which will be created",
         path.display()
     )]
     Exposed {
@@ -42,22 +42,22 @@ pub enum DataDirError {
         /// Its permissions.
         mode: u32,
     },
-    /// Services run on it.
+    /// Services are running on it.
     #[error("services are running on the data directory {}; stop them first", .0.display())]
     InUse(PathBuf),
     /// Its content is being replaced.
-    #[error("the data directory {} is being restored, or its time reset; try again when that is done", .0.display())]
+    #[error("the data directory {} is being restored, or its time is being reset; try again when that is finished", .0.display())]
     Taken(PathBuf),
-    /// A restore was cut off half-way.
+    /// A restore was interrupted.
     #[error(
-        "a restore into the data directory {} was cut off; run `oncelink restore DIR --force` again (what was \
-         there before lies in it under names with `before-restore`)",
+        "a restore to the data directory {} was interrupted; run `oncelink restore DIR --force` again (the \
+         previous data is in folders with `before-restore` in their names)",
         .0.display()
     )]
     HalfRestored(PathBuf),
 }
 
-/// The data directory, held for as long as this lives.
+/// The data directory, locked as long as this lives.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
@@ -65,7 +65,7 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes it if there is none, and holds it for a service; any number of them may.
+    /// Creates it if necessary, and locks it for a service. Any number of services may share it.
     ///
     /// # Errors
     /// See [`DataDirError`].
@@ -81,13 +81,13 @@ impl DataDir {
         Ok(dir)
     }
 
-    /// Whether another process holds it now.
+    /// Returns whether another process has locked it.
     #[must_use]
     pub fn is_held(path: &Path) -> bool {
         path.exists() && matches!(DataDir::hold_alone(path), Err(DataDirError::InUse(_)))
     }
 
-    /// Makes it if there is none, and has it alone: no service runs on it meanwhile.
+    /// Creates it if necessary, and locks it exclusively, so that no service can run on it.
     ///
     /// # Errors
     /// See [`DataDirError`].
@@ -116,17 +116,16 @@ impl DataDir {
         }
     }
 
-    /// Whether others than its owner may read names in it. What is in it is still the owner's alone.
+    /// Returns whether other users can list it. Its content is still private.
     #[must_use]
     pub fn is_open_to_readers(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|found| found.mode() & 0o055 != 0)
     }
 
-    /// Keeps the present moment for whatever starts next. Where that fails, the stores' own marks
-    /// still hold.
+    /// Records the current time for the next start. If that fails, the marks of the stores still apply.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the disk fails.
     pub fn keep_time(&self, now: Timestamp) -> Result<(), DataDirError> {
         let text = format!("{} {now}\n", now.secs());
         replace(&self.path.join("clock"), text.as_bytes()).map_err(|source| self.io(source))
@@ -137,14 +136,14 @@ impl DataDir {
     }
 }
 
-/// The latest moment that the services on this data directory kept; `None` when they kept none.
+/// Returns the latest time that the services on this data directory recorded; `None` if there is none.
 #[must_use]
 pub fn kept_time(data_dir: &Path) -> Option<Timestamp> {
     let text = fs::read_to_string(data_dir.join("clock")).ok()?;
     text.split(' ').next()?.parse().ok().map(Timestamp::from_secs)
 }
 
-/// A clock that goes on from where the services on this data directory are.
+/// Returns a clock that continues from the time of the services on this data directory.
 #[must_use]
 pub fn clock_of(data_dir: &Path) -> Clock {
     let clock = Clock::wall();
@@ -154,21 +153,21 @@ pub fn clock_of(data_dir: &Path) -> Clock {
     clock
 }
 
-/// The file that is there while a restore replaces what is in a data directory.
+/// The file that exists while a restore replaces the content of a data directory.
 #[must_use]
 pub fn restore_mark(data_dir: &Path) -> PathBuf {
     data_dir.join("restore-under-way")
 }
 
-/// Makes a folder that only its owner can enter, if it is missing.
+/// Creates a folder that only its owner can access, if it is missing.
 ///
 /// # Errors
-/// When that fails.
+/// If that fails.
 pub fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A start may just be looking whether it is alone.
+/// A starting process may be checking whether it is alone.
 fn flock_patiently(lock: &File, how: FlockOperation) -> Result<(), rustix::io::Errno> {
     for _ in 0..10 {
         match rustix::fs::flock(lock, how) {
@@ -179,7 +178,7 @@ fn flock_patiently(lock: &File, how: FlockOperation) -> Result<(), rustix::io::E
     rustix::fs::flock(lock, how)
 }
 
-/// A lock that root made in somebody else's data directory is that somebody's, who could not open it
+/// A lock file that root creates in another user's data directory is given to that user, who couldn't open it
 /// otherwise.
 fn give_to_owner_of(path: &Path, lock: &File) -> io::Result<()> {
     let owner = fs::metadata(path)?;
@@ -189,7 +188,7 @@ fn give_to_owner_of(path: &Path, lock: &File) -> io::Result<()> {
     }
 }
 
-/// Whoever may write into a folder may put his own keys and accounts in place of ours.
+/// Anyone who may write to a folder could replace our keys and accounts with their own.
 fn refuse_exposed(path: &Path, mode: u32) -> Result<(), DataDirError> {
     match mode & 0o022 {
         0 => Ok(()),
@@ -197,7 +196,7 @@ fn refuse_exposed(path: &Path, mode: u32) -> Result<(), DataDirError> {
     }
 }
 
-/// Takes others' right to look into a folder of ours, which an earlier release may have left.
+/// Removes other users' access to one of our folders, which an earlier release may have left.
 fn close_to_others(path: &Path) -> Result<(), DataDirError> {
     let failed = |source| DataDirError::Io { path: path.to_owned(), source };
     let found = match fs::metadata(path) {

@@ -1,8 +1,8 @@
 //! A connection's future: HTTP's dispatcher, and the deadline of the phase that the connection is in.
 //!
-//! The dispatcher has phases without a deadline (an answered request whose chunked body does not end,
-//! a second head that does not), so the deadlines are kept out here, where dropping the dispatcher
-//! closes the connection whatever it waits for.
+//! The dispatcher has phases without a deadline (an answered request whose chunked body doesn't end, or a
+//! second head that doesn't end). So the deadlines are enforced here, where dropping the dispatcher closes
+//! the connection, whatever it is waiting for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use tokio::time::{Instant, Sleep};
 use crate::connection::{Connection, Late, Place, Refusal};
 use crate::tasks::Within;
 
-/// One connection, served until it ends, is too late, or must make room.
+/// A connection, served until it ends, exceeds a deadline, or must make room.
 pub(super) struct Bounded<F> {
     dispatcher: Within<F>,
     connection: Connection,
     timer: Option<Pin<Box<Sleep>>>,
     armed: bool,
-    // Dropped last: the place is free when the socket is closed.
+    // Dropped last, so that the place is free when the socket is closed.
     _place: Place,
 }
 
@@ -28,13 +28,13 @@ impl<F> Bounded<F> {
         Bounded { dispatcher: Within::here(dispatcher), connection, timer: None, armed: false, _place: place }
     }
 
-    /// Waits for the end of the present phase; ready when that is past.
+    /// Waits for the deadline of the current phase; ready when it has passed.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
         loop {
             let Some((deadline, late)) = self.connection.deadline() else { return Poll::Pending };
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-            // A timer that is due earlier stays as it is: moving it for each request would cost more
-            // than looking again when it goes off.
+            // A timer that is due earlier stays unchanged: resetting it for each request would cost more than
+            // checking again when it fires.
             if !self.armed || deadline < timer.deadline() {
                 timer.as_mut().reset(deadline);
                 self.armed = true;
@@ -64,7 +64,7 @@ impl<E, F: Future<Output = Result<(), E>>> Future for Bounded<F> {
             }
             match this.poll_deadline(cx) {
                 Poll::Pending => return Poll::Pending,
-                // Polled once more, the transport says so to the client.
+                // When polled again, the transport tells the client.
                 Poll::Ready(Late::Head) => this.connection.refuse(Refusal::HeadTooSlow),
                 Poll::Ready(Late::Idle) => return Poll::Ready(Ok(())),
                 Poll::Ready(Late::Drain) => {

@@ -1,6 +1,6 @@
-//! What a listener answers while its service stops. The service takes no new connections then, but may
-//! have transfers to finish for as long as `download.stop_timeout`. Until then clients are told that it is
-//! stopping, instead of being refused a connection.
+//! Answers new connections while a service stops. The service itself accepts none then, but may have
+//! transfers to finish for up to `download.stop_timeout`. Until then, clients are told that it is stopping
+//! instead of being refused a connection.
 
 use std::io;
 use std::net::{Shutdown, TcpListener};
@@ -15,34 +15,34 @@ use tokio::net::TcpStream;
 use crate::connection::HEAD_MAX;
 use crate::server::refusal;
 
-/// Most connections at once; further ones wait.
+/// Maximum number of connections; further ones wait.
 const AT_ONCE: usize = 64;
-/// How long one of them may take.
+/// Maximum time for one of them.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What is read of a request after its answer, so that the client reads that before it meets a reset.
+/// How much of a request is read after its response, so that the client sees the response before a reset.
 const DRAIN: u64 = 64 * 1024;
-/// The wait after the system gave no connection, as when it has no descriptors left.
+/// The wait after accepting failed, for example because no descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener's address, held until the service has stopped.
+/// A listener's address, kept until the service has stopped.
 pub(super) struct Door(TcpListener);
 
 impl Door {
-    /// Keeps the address of `listener` beyond the service that serves on it.
+    /// Keeps the address of `listener` longer than the service that uses it.
     ///
     /// # Errors
-    /// When no descriptor is left.
+    /// If no descriptor is left.
     pub(super) fn of(listener: &TcpListener) -> io::Result<Door> {
         listener.try_clone().map(Door)
     }
 
-    /// Answers each new connection, until it is dropped.
+    /// Answers each new connection until it is dropped.
     pub(super) async fn attend(&self) {
         let listener = self.0.try_clone().and_then(tokio::net::TcpListener::from_std);
         let listener = match listener {
             Ok(listener) => listener,
             Err(cause) => {
-                tracing::warn!(%cause, "nobody is told that the service stops");
+                tracing::warn!(%cause, "clients can't be told that the service is stopping");
                 return std::future::pending().await;
             }
         };
@@ -61,7 +61,7 @@ impl Door {
     }
 }
 
-/// Reads a request's head, and says that the service stops.
+/// Reads a request's head and answers that the service is stopping.
 async fn tell(mut stream: TcpStream) -> io::Result<()> {
     let (mut head, mut bytes) = (Vec::new(), [0; 4096]);
     while !head.windows(4).any(|four| four == b"\r\n\r\n") {
@@ -71,7 +71,7 @@ async fn tell(mut stream: TcpStream) -> io::Result<()> {
         }
         head.extend_from_slice(bytes.get(..count).unwrap_or_default());
     }
-    // Whoever would save any answer as the file gets none.
+    // A client that would save any response as the file gets none.
     if let Some(answer) = answer(&String::from_utf8_lossy(&head)) {
         stream.write_all(answer.as_bytes()).await?;
         SockRef::from(&stream).shutdown(Shutdown::Write)?;
@@ -93,7 +93,7 @@ fn answer(head: &str) -> Option<String> {
     Some(refusal::plain(status, retry, if method == "HEAD" { "" } else { text }))
 }
 
-/// As [`crate::download`] has it of a browser's download manager.
+/// The same check as in [`crate::download`] for a browser's download manager.
 fn saves_whatever_comes(head: &str) -> bool {
     let says = |name: &str, expected: &str| {
         let fields = head.lines().filter_map(|line| line.split_once(':'));

@@ -1,5 +1,5 @@
-//! Refuses requests whose `Host` is missing, there twice or not a host (RFC 9112 section 3.2), before
-//! anything looks at it.
+//! Refuses requests whose `Host` is missing, duplicated or invalid (RFC 9112 section 3.2), before anything
+//! else.
 
 use actix_web::HttpResponse;
 use actix_web::body::{EitherBody, MessageBody};
@@ -8,12 +8,12 @@ use actix_web::http::Version;
 use actix_web::http::header::{CACHE_CONTROL, HOST, HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 
-const PROBLEM: &str = r#"{"type":"invalid-host","title":"That request made no sense","status":400,"detail":"The Host header is missing or is not a host name with an optional port."}"#;
+const PROBLEM: &str = r#"{"type":"invalid-host","title":"Invalid request","status":400,"detail":"The Host header is missing or is not a host name with an optional port."}"#;
 
 /// The middleware in front of both services.
 ///
 /// # Errors
-/// None of ours.
+/// Only those of the inner service.
 pub(super) async fn refuse_invalid<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -38,7 +38,7 @@ fn is_valid(version: Version, headers: &HeaderMap) -> bool {
     }
 }
 
-/// `uri-host [ ":" port ]` of RFC 3986 section 3.2.2; the host may be empty.
+/// Checks for `uri-host [ ":" port ]` (RFC 3986 section 3.2.2); the host may be empty.
 fn is_host(text: &str) -> bool {
     let (host_ok, rest) = match text.strip_prefix('[') {
         Some(literal) => match literal.split_once(']') {

@@ -1,14 +1,14 @@
-//! HTTP/1.0 posts that say no length, as nginx passes a `POST` without a body on by its defaults. HTTP's own
-//! parser refuses those, so they are given the length that they have: none.
+//! Handles HTTP/1.0 posts without a length, which nginx sends by default for a `POST` without a body. The
+//! HTTP parser refuses them, so they get a length of zero.
 //!
-//! Only where nothing can hide behind it: the head is the first on its connection and all that came, and it
-//! names neither a length nor a transfer coding.
+//! Only if nothing can be hidden after it: the head is the first on its connection and everything that
+//! arrived, and it has neither a length nor a transfer coding.
 
 use tokio::io::ReadBuf;
 
 const LENGTH: &[u8] = b"content-length: 0\r\n";
 
-/// Gives a post without a length one, if that is what `buffer` holds from `start` on: the first bytes of a
+/// Adds a length to a post without one, if that is what `buffer` contains from `start`: the first bytes of a
 /// connection.
 pub(super) fn mend(buffer: &mut ReadBuf<'_>, start: usize) {
     let place = buffer.filled().get(start..).and_then(place_for_length);
@@ -20,7 +20,7 @@ pub(super) fn mend(buffer: &mut ReadBuf<'_>, start: usize) {
     }
 }
 
-/// Where the length belongs in a head that lacks it: behind its first line.
+/// Returns where to insert a missing length in a head: after its first line.
 fn place_for_length(head: &[u8]) -> Option<usize> {
     let lines = head.strip_suffix(b"\r\n\r\n")?;
     let place = head.windows(2).position(|two| two == b"\r\n")? + 2;

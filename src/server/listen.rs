@@ -1,5 +1,5 @@
-//! One listener with its limits: an HTTP/1 service of actix between our own [`Transport`] beneath and
-//! our own requests above, and around it all the deadlines.
+//! A listener with its limits: actix's HTTP/1 service, with our [`Transport`] below, our request handling
+//! above, and deadlines around everything.
 
 use std::fmt;
 use std::io;
@@ -24,31 +24,31 @@ use crate::server::deadlines::Bounded;
 use crate::server::requests::{self, Answer};
 use crate::server::transport::Transport;
 
-/// Connections that the kernel holds ready before a worker takes them. One that finds no room there is
-/// tried again by its client only after a second, so it is as large as the kernel usually lets it be.
+/// The kernel's queue of connections that no worker has accepted yet. If it is full, clients retry only after
+/// a second, so it is as large as the kernel usually allows.
 const BACKLOG: i32 = 4096;
-/// Connections beyond the limit that may be open until those that gave way are closed.
+/// Connections beyond the limit that may be open until the displaced ones are closed.
 const GIVING_WAY: usize = 256;
-/// A peer that is told to go has this long to do so.
+/// How long a peer has to close its connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an operator may set for a listener.
+/// The settings of a listener.
 #[derive(Clone)]
 pub(crate) struct Limits {
     /// All connections of the process.
     pub(crate) connections: Connections,
-    /// Most connections at once.
+    /// Maximum number of connections.
     pub(crate) max_connections: usize,
-    /// Deadlines of each.
+    /// The deadlines of each connection.
     pub(crate) deadlines: ConnectionLimits,
     /// How long a graceful stop waits.
     pub(crate) stop_timeout: Duration,
 }
 
-/// Binds a listener; a port that was in use a moment ago by a process that is gone can be had.
+/// Binds a listener, even to a port that a terminated process used a moment ago.
 ///
 /// # Errors
-/// When the address can't be had.
+/// If the address isn't available.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -61,7 +61,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves an actix-web application on a listener.
 ///
 /// # Errors
-/// When the listener can't be used.
+/// If the listener can't be used.
 pub(crate) fn serve<F, I, S, B>(listener: TcpListener, limits: Limits, application: F) -> io::Result<Server>
 where
     F: Fn() -> I + Send + Clone + 'static,
@@ -109,12 +109,12 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            // Ours are the deadlines; see `deadlines`.
+            // We enforce our own deadlines; see `deadlines`.
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            // A client that closes its side has hung up: what runs for it ends at once, so that
-            // its next connection finds the way clear.
+            // A client that closes its side has hung up. Its handlers end at once, so that its next
+            // connection isn't blocked.
             .h1_allow_half_closed(false)
             // More than one portion of a file and its head, so that the dispatcher keeps the buffer
             // instead of allocating it each time.

@@ -1,5 +1,5 @@
-//! Wires the services: opens what they need, binds the listeners, serves until told to stop.
-//! The only module beside the command line that knows both services.
+//! Wires the services: opens what they need, binds the listeners, and serves until stopped. Besides the
+//! command line, this is the only module that knows both services.
 
 mod announce;
 mod arrival;
@@ -53,12 +53,12 @@ use crate::web;
 use crate::web::nodes::ready::NodeReady;
 use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
 
-/// How long a download service by itself waits at start for the web app's word.
+/// How long a separate download service waits for the web app at start.
 const GREETING: Duration = Duration::from_secs(1);
 
-/// What a stop may take beyond `download.stop_timeout`.
+/// Additional time for a stop, beyond `download.stop_timeout`.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked whether another process has ended.
+/// How often to check whether another process has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Which services this process runs.
@@ -82,17 +82,17 @@ impl Role {
     }
 }
 
-/// Why the services can't run.
+/// The services can't run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A listener's address is taken or not ours.
+    /// A listener's address is in use, or isn't ours.
     #[error("cannot listen on {address} (`{key}`); is it in use by another process?")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// The setting.
         key: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -105,43 +105,43 @@ pub enum ServeError {
     /// The web app can't be opened.
     #[error(transparent)]
     Web(#[from] web::services::OpenError),
-    /// The first administrator's link can't be made.
+    /// The first administrator's link can't be created.
     #[error(transparent)]
     FirstAdministrator(#[from] web::FirstAdminError),
     /// The used-token store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreOpenError),
-    /// The shared used-token store does not answer.
-    #[error("cannot use the shared used-token store (`download.used_tokens`); does its server run?")]
+    /// The shared used-token store doesn't answer.
+    #[error("cannot use the shared used-token store (`download.used_tokens`); is its server running?")]
     SharedStore(#[source] StoreError),
-    /// The public keys can't be had.
+    /// The public keys can't be loaded.
     #[error(transparent)]
     Keys(#[from] KeySourceError),
-    /// The receipts can't be kept.
+    /// The receipts can't be stored.
     #[error(transparent)]
     Receipts(#[from] receipts::OpenError),
     /// The times of the receipts can't be reset.
-    #[error("cannot reset the times of the receipts that wait to be told")]
+    #[error("cannot reset the times of undelivered receipts")]
     ReceiptsTime(#[source] receipts::OutboxError),
-    /// The web app can't be told of receipts.
+    /// The client for sending receipts can't be created.
     #[error(transparent)]
     Telling(#[from] OverHttpError),
-    /// A shared secret can't be had.
+    /// A shared secret can't be loaded.
     #[error(transparent)]
     Secret(#[from] SecretFileError),
-    /// No random bytes.
+    /// The system provides no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The system's signals can't be listened to.
+    /// The signal handlers can't be installed.
     #[error("cannot listen to signals")]
     Signals(#[source] io::Error),
-    /// A server ended by itself.
+    /// A server ended unexpectedly.
     #[error("a listener failed")]
     Server(#[source] io::Error),
 }
 
 impl ServeError {
-    /// Whether another process has what this one needs.
+    /// Returns whether another process has what this one needs.
     fn is_in_use(&self) -> bool {
         match self {
             ServeError::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
@@ -151,11 +151,11 @@ impl ServeError {
     }
 }
 
-/// Serves until SIGINT or SIGTERM, or until a listener fails. Another of these signals ends the
-/// waiting for what is still under way. Once the services answer, the `warnings` are looked for and logged.
+/// Serves until SIGINT or SIGTERM, or until a listener fails. A second signal stops waiting for running
+/// transfers. When the services answer, `warnings` are computed and logged.
 ///
 /// # Errors
-/// When a service can't start or ends by itself.
+/// If a service can't start, or ends unexpectedly.
 pub async fn run(
     settings: Settings,
     role: Role,
@@ -178,13 +178,13 @@ pub async fn run(
         failed = running.spawned.failed() => failed.map_err(ServeError::Server),
     };
     telling.abort();
-    tracing::info!("stopping: transfers under way may finish");
+    tracing::info!("stopping; running transfers may finish");
     Box::pin(running.stop_unless(signals.stop())).await;
     failed
 }
 
-/// Starts, and waits for another process on the same data directory that is about to end: it may have
-/// transfers to finish for as long as `download.stop_timeout`.
+/// Starts, and waits for another process on the same data directory that is stopping: it may have transfers
+/// to finish for up to `download.stop_timeout`.
 async fn start_after_another(settings: Settings, role: Role) -> Result<Running, ServeError> {
     let until = Instant::now() + settings.download.stop_timeout + STOP_PATIENCE;
     let mut waiting = false;
@@ -194,7 +194,7 @@ async fn start_after_another(settings: Settings, role: Role) -> Result<Running, 
             ended => return ended,
         };
         if !waiting {
-            // An address that some other program has is not given up for us.
+            // Another program won't release its address for us.
             if !DataDir::is_held(&settings.data_dir) {
                 return Err(error);
             }
@@ -205,8 +205,8 @@ async fn start_after_another(settings: Settings, role: Role) -> Result<Running, 
     }
 }
 
-/// Makes the folders of the shares that are there by default, so that the binary alone is all one needs.
-/// Those that the operator names are his to make: a missing one may be a disk that is not mounted.
+/// Creates the folders of the default shares, so that the binary alone is sufficient. Other shares' folders
+/// aren't created, because a missing one may be a disk that isn't mounted.
 fn make_default_shares(settings: &Settings) {
     if settings.shares != Settings::default().shares {
         return;
@@ -214,22 +214,22 @@ fn make_default_shares(settings: &Settings) {
     for share in settings.shares.iter().filter(|share| !share.path.exists()) {
         match std::fs::create_dir_all(&share.path) {
             Ok(()) => {
-                tracing::info!(path = %share.path.display(), "made the folder of the share `{}`", share.name)
+                tracing::info!(path = %share.path.display(), "created the folder of the share `{}`", share.name)
             }
             Err(cause) => {
-                tracing::warn!(path = %share.path.display(), %cause, "cannot make the folder of the share `{}`", share.name);
+                tracing::warn!(path = %share.path.display(), %cause, "cannot create the folder of the share `{}`", share.name);
             }
         }
     }
 }
 
-/// Services under way.
+/// Running services.
 pub struct Running {
-    /// Where the web app listens.
+    /// The address of the web app's listener.
     pub web: Option<SocketAddr>,
-    /// Where the download service listens.
+    /// The address of the download service's listener.
     pub download: Option<SocketAddr>,
-    /// The one-time link that makes the first administrator, if there is none yet. A secret.
+    /// The one-time link for creating the first administrator, if there is none yet. A secret.
     pub first_admin_link: Option<String>,
     /// The settings with free ports filled in.
     pub settings: Settings,
@@ -244,26 +244,26 @@ pub struct Running {
     clock: Clock,
 }
 
-/// Opens everything, binds and begins to serve; returns when both services answer.
+/// Opens everything, binds the listeners and starts serving. Returns when both services answer.
 ///
 /// # Errors
-/// When something can't be opened or bound; nothing is left running then.
+/// If something can't be opened or bound; nothing keeps running then.
 pub async fn start(settings: Settings, role: Role, clock: Clock) -> Result<Running, ServeError> {
     // The settings make it a large future.
     Box::pin(start_with(settings, role, clock, None)).await
 }
 
-/// [`start`] with a used-token store that is open already.
+/// [`start`] with an already open used-token store.
 ///
 /// # Errors
-/// When something can't be opened or bound; nothing is left running then.
+/// If something can't be opened or bound; nothing keeps running then.
 pub async fn start_with(
     mut settings: Settings,
     role: Role,
     clock: Clock,
     store: Option<Arc<dyn UsedTokens>>,
 ) -> Result<Running, ServeError> {
-    // Bound first: a port in use should be said at once, and clients that come early wait.
+    // Bound first, so that a port in use is reported at once and early clients wait.
     let web_listener =
         bind_if(role.has_web(), settings.web.listen, "web.listen", &mut settings.web.public_url)?;
     let download_listener = bind_if(
@@ -291,7 +291,7 @@ pub async fn start_with(
         settings,
     };
     let opening = running.open(&clock, shares, store, began, web_listener, download_listener);
-    // Boxed, as what stops them is: futures of that size weigh on whoever holds them.
+    // Boxed, like the stopping future, because futures of this size burden their callers.
     match Box::pin(opening).await {
         Ok(()) => {
             let leeway = running.settings.token.leeway;
@@ -309,10 +309,10 @@ pub async fn start_with(
 /// How long a stop waits for requests to the web app.
 const WEB_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The web app on its listener, as it is shipped.
+/// Serves the web app on its listener, as in production.
 ///
 /// # Errors
-/// When the listener can't be used.
+/// If the listener can't be used.
 pub fn web_server(
     listener: TcpListener,
     app: &web::App,
@@ -333,7 +333,7 @@ pub fn web_server(
 }
 
 impl Running {
-    /// Opens and serves; what is left after an error is for the caller to stop.
+    /// Opens and serves. After an error, the caller stops what is left.
     async fn open(
         &mut self,
         clock: &Clock,
@@ -343,7 +343,7 @@ impl Running {
         web_listener: Option<TcpListener>,
         download_listener: Option<TcpListener>,
     ) -> Result<(), ServeError> {
-        // The web app last: a token that it issues must not be older than the store's fence.
+        // The web app comes last: tokens that it issues must not be older than the store's fence.
         if web_listener.is_some() {
             let app = web::App::open(&self.settings, clock.clone(), shares.clone()).await?;
             self.spawned.report_to(app.health().clone());
@@ -402,13 +402,13 @@ impl Running {
             None => KeySource::new(&self.settings.download.keys, Some(own_dir.join("jwks.json")), secrets)?,
         };
         if let Err(e) = keys.load(clock.now()).await {
-            // Not fatal: the web app may start later, and is asked again.
-            tracing::warn!(cause = chain(&e), "no public keys yet: every token is refused until there are");
+            // Not fatal: the web app may start later and is queried again.
+            tracing::warn!(cause = chain(&e), "no public keys yet; every token is refused until there are");
         }
         let store = match store {
             Some(store) => store,
             None => {
-                // Tokens can't be older than the first key that could sign them, unless others sign too.
+                // Tokens can't be older than the first key, unless other programs sign, too.
                 let first_signer = |app: &&web::App| app.signing_keys_made_now() && configured.is_empty();
                 let nothing_before = web_app.filter(first_signer).map(|_| began);
                 open_store(&self.settings, clock.clone(), nothing_before).await?
@@ -491,10 +491,10 @@ impl Running {
         Ok(Arc::new(receipts))
     }
 
-    /// Serves until `stop` is ready or a listener fails; then stops gracefully.
+    /// Serves until `stop` is ready or a listener fails, then stops gracefully.
     ///
     /// # Errors
-    /// When a listener failed.
+    /// If a listener failed.
     pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let failed = tokio::select! {
             () = stop => Ok(()),
@@ -504,12 +504,12 @@ impl Running {
         failed
     }
 
-    /// Finishes the transfers under way (up to the limit), refuses new ones, closes the stores.
+    /// Finishes running transfers (up to the time limit), refuses new ones, and closes the stores.
     pub async fn stop(self) {
         Box::pin(self.stop_unless(std::future::pending())).await;
     }
 
-    /// [`Running::stop`], but what is under way is waited for only until `at_once` is ready.
+    /// Like [`Running::stop`], but waits for running transfers only until `at_once` is ready.
     async fn stop_unless(self, at_once: impl Future<Output = ()>) {
         self.spawned.health().begin_stop();
         tokio::select! {
@@ -526,7 +526,7 @@ impl Running {
         };
         tokio::select! {
             _ = futures_util::future::join(self.spawned.stop_servers(), mails) => {}
-            () = at_once => tracing::warn!("stopping at once: what is under way is cut off"),
+            () = at_once => tracing::warn!("stopping at once; running transfers are cut off"),
         }
         self.spawned.stop_tasks();
         if let Some(remembered) = &self.remembered {
@@ -545,7 +545,7 @@ impl Running {
     }
 }
 
-/// The download service in the same process, told of revocations directly.
+/// The download service in the same process, which gets revocations directly.
 struct InProcess(Arc<DownloadState>);
 
 #[async_trait]
@@ -579,8 +579,8 @@ async fn open_store(
     Ok(Arc::new(store))
 }
 
-/// A store that can't speak for the past refuses tokens of the very second it was made in; nobody
-/// should be given one of those. At most a second, and only when the store is new or was doubted.
+/// A store with a fence refuses tokens issued in the second it was created, and nobody should get one of
+/// those. Waits at most a second, and only if the store is new or was in doubt.
 async fn wait_for_fence(store: &dyn UsedTokens, clock: &Clock) {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     for _ in 0..100 {
@@ -602,7 +602,7 @@ fn bind_if(
     }
     let fail = |source| ServeError::Listen { address, key, source };
     let listener = listen::bind(address).map_err(fail)?;
-    // Port 0 takes a free one; the public address follows.
+    // Port 0 picks a free port; the public address follows.
     if let Some(host) = public_url.strip_suffix(":0") {
         *public_url = format!("{host}:{}", listener.local_addr().map_err(fail)?.port());
     }

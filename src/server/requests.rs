@@ -1,5 +1,5 @@
-//! What lies between HTTP and a service: it tells the connection of each request and its end, holds
-//! those who send a body to a least speed, and hands large pages on in portions.
+//! The layer between HTTP and a service: tells the connection about the start and end of requests, enforces a
+//! minimum speed for request bodies, and sends large pages in portions.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,13 +17,13 @@ use tokio::time::{Instant, Sleep};
 use crate::connection::{Connection, HeldMemory, Serving};
 use crate::server::refusal;
 
-/// Larger answers count as memory that is held for their client, and leave in portions of this size.
+/// Larger responses count as memory held for their client, and are sent in portions of this size.
 const LARGE: usize = 64 * 1024;
 
-/// What a connection that came when there was no place may ask.
+/// The paths that a connection without a place may request.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Notes that a request begins, and wraps its body.
+/// Records that a request begins, and wraps its body.
 pub(super) fn begin(request: &mut Request, connection: &Connection) -> Serving {
     let payload = std::mem::replace(request.payload(), Payload::None);
     let has_body = !matches!(payload, Payload::None);
@@ -35,13 +35,12 @@ pub(super) fn begin(request: &mut Request, connection: &Connection) -> Serving {
     serving
 }
 
-/// Whether a request may be served: on a connection without a place of its own only those for the
-/// service's health are.
+/// Returns whether a request may be served: on a connection without a place, only health checks are.
 pub(super) fn is_admitted(request: &Request, connection: &Connection) -> bool {
     !connection.is_on_probation() || HEALTH.contains(&request.path())
 }
 
-/// The answer to one that may not.
+/// Returns the response to one that may not.
 pub(super) fn crowded<B>() -> Response<Answer<B>> {
     let mut response = Response::with_body(StatusCode::SERVICE_UNAVAILABLE, Answer::said(refusal::CROWDED));
     let headers = response.headers_mut();
@@ -52,13 +51,13 @@ pub(super) fn crowded<B>() -> Response<Answer<B>> {
     response
 }
 
-/// The body of an answer, during which its request counts as being served.
+/// The body of a response. Its request counts as being served until it ends.
 pub(super) enum Answer<B> {
-    /// As the service made it.
+    /// The service's own body.
     Made { body: Pin<Box<B>>, _serving: Serving },
-    /// All in memory, and handed on in portions: the dispatcher copies what it is given.
+    /// A body in memory, handed on in portions, because the dispatcher copies what it gets.
     Large { bytes: Bytes, _held: HeldMemory, _serving: Serving },
-    /// A sentence of ours.
+    /// A fixed sentence.
     Said(&'static str),
 }
 
@@ -68,11 +67,11 @@ impl<B: MessageBody> Answer<B> {
             return Answer::Made { body: Box::pin(body), _serving: serving };
         }
         match body.try_into_bytes() {
-            // What was put together by appending has up to as much again in reserve.
+            // A buffer that grew by appending may have up to twice the capacity.
             Ok(bytes) => match serving.connection().hold(bytes.len().saturating_mul(2)) {
                 Some(held) => Answer::Large { bytes, _held: held, _serving: serving },
                 None => {
-                    // Nobody else holds as much as this client, and there is no memory left.
+                    // This client holds the most, and there is no memory left.
                     serving.connection().close();
                     Answer::Said("")
                 }
@@ -115,16 +114,16 @@ impl<B: MessageBody> MessageBody for Answer<B> {
     }
 }
 
-/// A body whose sender keeps to a least speed. Only the time in which somebody waits for its bytes
-/// counts: a disk that is slow is not the client's fault.
+/// A request body with a minimum speed. Only the time spent waiting for its bytes counts, because a slow disk
+/// isn't the client's fault.
 struct Paced {
     body: Payload<BoxedPayloadStream>,
     connection: Connection,
-    /// Since when bytes are waited for.
+    /// When the current wait for bytes began.
     waiting_since: Option<Instant>,
-    /// For how long they were waited for in this window, before that.
+    /// Earlier waiting time in this window.
     waited: Duration,
-    /// How many came in this window.
+    /// How many bytes arrived in this window.
     came: u64,
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
@@ -143,7 +142,7 @@ impl Paced {
         }
     }
 
-    /// Ready when bytes were waited for as long as the window is and too few came.
+    /// Ready when the waiting time has reached the window and too few bytes arrived.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limits = self.connection.limits();
         loop {
@@ -209,7 +208,7 @@ impl Stream for Paced {
 }
 
 impl Drop for Paced {
-    /// A reader that has what it wants need not have looked for the end, which may be there.
+    /// A reader that has enough may not have polled for the end, which may be available.
     fn drop(&mut self) {
         self.connection.set_awaiting_body(false);
         let mut cx = Context::from_waker(std::task::Waker::noop());

@@ -1,10 +1,10 @@
-//! What the system tells this process: to stop, and what it must not die of.
+//! Signals: those that stop this process, and those that must not kill it.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that are listened to. Once made, none of them ends the process by itself.
+/// The handled signals. Once created, none of them terminates the process directly.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -14,10 +14,10 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Listens from now on.
+    /// Starts listening.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// If the system refuses.
     pub(super) fn listen() -> io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
@@ -35,10 +35,10 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP: nothing is reloaded; restart to apply changed settings");
+                    tracing::warn!("SIGHUP ignored; restart to apply changed settings");
                 }
-                _ = self.user_1.recv() => tracing::info!("SIGUSR1 means nothing here"),
-                _ = self.user_2.recv() => tracing::info!("SIGUSR2 means nothing here"),
+                _ = self.user_1.recv() => tracing::info!("SIGUSR1 ignored"),
+                _ = self.user_2.recv() => tracing::info!("SIGUSR2 ignored"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What runs until it is stopped: the servers and the background tasks.
+//! The servers and the background tasks, which run until they are stopped.
 
 use std::future::Future;
 use std::io;
@@ -10,7 +10,7 @@ use crate::health::Health;
 use crate::server::door::Door;
 use crate::tasks::{Patience, Task};
 
-/// Servers and tasks. Dropped, it leaves nothing running.
+/// Servers and tasks. Dropping this stops all of them.
 #[derive(Default)]
 pub(super) struct Spawned {
     health: Health,
@@ -25,19 +25,19 @@ impl Spawned {
         &self.health
     }
 
-    /// From now on `health` is told of tasks that end.
+    /// Reports tasks that end to `health` from now on.
     pub(super) fn report_to(&mut self, health: Health) {
         self.health = health;
     }
 
-    /// Runs a server; its `door` is attended to while it stops.
+    /// Runs a server. Its `door` answers while it stops.
     pub(super) fn server(&mut self, server: Server, door: Door) {
         self.doors.push(door);
         self.handles.push(server.handle());
         self.servers.push(tokio::spawn(server));
     }
 
-    /// Runs a background task that never ends by itself, and again if it does.
+    /// Runs a background task that should never end, and restarts it if it does.
     pub(super) fn task<F, Fut>(&mut self, name: &'static str, make: F)
     where
         F: Fn() -> Fut + 'static,
@@ -46,19 +46,19 @@ impl Spawned {
         self.tasks.push(Task::local(&self.health, Patience::default(), name, make));
     }
 
-    /// Waits until a server ends by itself.
+    /// Waits until a server ends unexpectedly.
     pub(super) async fn failed(&mut self) -> io::Result<()> {
         let (ended, at, _) = futures_util::future::select_all(&mut self.servers).await;
         drop(self.servers.swap_remove(at));
         ended.map_err(io::Error::other)?
     }
 
-    /// Refuses new connections, and waits for what is under way, up to its limit.
+    /// Refuses new connections, and waits for running transfers, up to the time limit.
     pub(super) async fn stop_servers(&self) {
         futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
     }
 
-    /// Tells new clients that the services are stopping. Never ends.
+    /// Tells new clients that the services are stopping. Never returns.
     pub(super) async fn attend_to_doors(&self) {
         futures_util::future::join_all(self.doors.iter().map(Door::attend)).await;
         std::future::pending().await
@@ -75,7 +75,7 @@ impl Drop for Spawned {
     fn drop(&mut self) {
         self.stop_tasks();
         for handle in &self.handles {
-            // The command is sent at once; nobody waits for its end.
+            // The command is sent at once; its result isn't awaited.
             drop(handle.stop(false));
         }
     }

@@ -1,4 +1,4 @@
-//! Keeps the present moment for whatever starts next, and tells the operator of a clock that is wrong.
+//! Records the current time for the next start, and warns the operator of a wrong clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use crate::config::Settings;
 use crate::server::data_dir::{DataDir, kept_time};
 use crate::telemetry::chain;
 
-/// How often the clock is looked at.
+/// How often the clock is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The moment is written this often; a jump of the clock is written at the next look.
+/// The time is written this often; a jump of the clock is written at the next check.
 const KEEP_EVERY: Duration = Duration::from_secs(8);
-/// A clock that stays wrong is told of again this often.
+/// How often the warning about a wrong clock is repeated.
 const TELL_EVERY: u32 = 3600;
 
-/// Goes on from the moment at which the services on this data directory were last, and returns the
-/// present one.
+/// Continues from the last recorded time of the services on this data directory, and returns the current
+/// time.
 pub(super) fn begin(data_dir: &DataDir, settings: &Settings, clock: &Clock) -> Timestamp {
     if let Some(mark) = kept_time(&settings.data_dir) {
         clock.raise_to(mark);
     }
     if data_dir.is_open_to_readers() {
         tracing::warn!(
-            "others may look into the data directory {}; run `chmod 700` on it",
+            "other users can read the data directory {}; run `chmod 700` on it",
             settings.data_dir.display()
         );
     }
     clock.now()
 }
 
-/// Keeps the time and looks at the clock at once, and then until the future that this returns is dropped.
+/// Records the time and checks the clock now, and then until the returned future is dropped.
 pub(super) fn watch(
     data_dir: Arc<DataDir>,
     clock: Clock,
@@ -53,19 +53,19 @@ async fn go_on_watching(data_dir: Arc<DataDir>, clock: Clock, leeway: Duration, 
         if kept.is_none_or(|kept: Timestamp| now >= kept.plus(KEEP_EVERY) || now < kept) {
             kept = Some(now);
             let (data_dir, clock) = (data_dir.clone(), clock.clone());
-            // A write that is lost with the runtime is made again by the stop.
+            // If the runtime ends before a write, stopping writes it again.
             let _done = tokio::task::spawn_blocking(move || keep(&data_dir, &clock)).await;
         }
         told = tell(clock.wrong(leeway), told);
     }
 }
 
-/// Says what is to be said of the clock; `told` is how many looks ago that was.
+/// Logs the state of the clock if necessary; `told` is how many checks ago that happened last.
 fn tell(wrong: Option<WrongClock>, told: Option<u32>) -> Option<u32> {
     match (wrong, told) {
         (Some(_), Some(looks)) if looks < TELL_EVERY => Some(looks.saturating_add(1)),
         (Some(wrong), _) => {
-            tracing::error!("{wrong}: neither tokens nor sessions run out; {}", WrongClock::REMEDY);
+            tracing::error!("{wrong}: neither tokens nor sessions expire; {}", WrongClock::REMEDY);
             Some(0)
         }
         (None, Some(_)) => {
@@ -76,9 +76,9 @@ fn tell(wrong: Option<WrongClock>, told: Option<u32>) -> Option<u32> {
     }
 }
 
-/// Writes the present moment. What fails here costs nothing but the word of it: the stores keep time, too.
+/// Writes the current time. A failure is only logged, because the stores record the time, too.
 pub(super) fn keep(data_dir: &DataDir, clock: &Clock) {
     if let Err(error) = data_dir.keep_time(clock.now()) {
-        tracing::warn!(cause = chain(&error), "cannot keep the present moment for the next start");
+        tracing::warn!(cause = chain(&error), "cannot record the current time for the next start");
     }
 }

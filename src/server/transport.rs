@@ -1,12 +1,11 @@
-//! The connection beneath HTTP: a TCP stream that does not wait for ever for a slow reader.
+//! The connection below HTTP: a TCP stream that doesn't wait indefinitely for a slow reader.
 //!
-//! actix-web limits how long a request may take to arrive, but not how long a response may take to
-//! leave, and hides the socket; so the limit lives here, under the HTTP dispatcher. Little is left
-//! lying in the kernel's send buffer, too. The transfers on the connection learn here how far their
-//! bytes have come: see [`arrival`].
+//! actix-web limits how long a request may take to arrive, but not how long a response may take to be sent,
+//! and it hides the socket. So the limit is enforced here, below the HTTP dispatcher. This also keeps little
+//! data in the kernel's send buffer, and tells transfers how far their bytes have come: see [`arrival`].
 //!
-//! It is also where a request's head is held to its size, for the dispatcher's own limit is larger, and
-//! where a post without a length is given one: see [`lengthless`].
+//! It also limits the size of request heads, because the dispatcher's limit is larger, and adds a length to
+//! posts without one: see [`lengthless`].
 
 use std::io;
 use std::net::Shutdown;
@@ -24,16 +23,16 @@ use crate::download::Line;
 use crate::server::arrival::{self, Arrival, outstanding, undelivered};
 use crate::server::{lengthless, refusal};
 
-/// A peer that says nothing is asked after this long whether it is still there …
+/// A silent peer is probed after this long …
 const PROBE_AFTER: Duration = Duration::from_secs(60);
-/// … and again, this often …
+/// … and again at this interval …
 const PROBE_EVERY: Duration = Duration::from_secs(15);
-/// … so many times before it is gone.
+/// … this many times before it counts as gone.
 const PROBES: u32 = 4;
-/// What a client that was refused may still send before its connection is closed: enough for it to
-/// read the answer before it meets a closed door.
+/// How much a refused client may still send before its connection is closed: enough to let it read the
+/// response first.
 const DRAIN_MAX: usize = 1024 * 1024;
-/// Unsent bytes in the kernel's send buffer, at most: enough to keep the line busy between two
+/// Maximum number of unsent bytes in the kernel's send buffer: enough to keep the line busy between two
 /// portions.
 const UNSENT: u32 = 256 * 1024;
 
@@ -43,9 +42,9 @@ pub(crate) struct Transport {
     line: Line,
     connection: Connection,
     arrival: Arrival,
-    /// Bytes that came after the refusal, once that was said.
+    /// Bytes that arrived after the refusal was sent.
     drained: Option<usize>,
-    /// No byte has come yet.
+    /// No byte has arrived yet.
     fresh: bool,
     /// Bytes were written since the last flush.
     unflushed: bool,
@@ -63,7 +62,7 @@ impl Transport {
             .set_tcp_nodelay(true)
             .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT))
             .and_then(|()| socket.set_tcp_keepalive(&probes));
-        // They only tune; a socket that refuses them still works.
+        // These are only optimizations; a socket that refuses them still works.
         if let Err(e) = tuned {
             tracing::debug!("cannot tune a socket: {e}");
         }
@@ -80,17 +79,17 @@ impl Transport {
         }
     }
 
-    /// What the connection is doing.
+    /// Returns the state of the connection.
     pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Tells the transfers on this connection how their bytes fare.
+    /// Tells the transfers on this connection how far their bytes have come.
     pub(crate) const fn line(&self) -> &Line {
         &self.line
     }
 
-    /// A write is blocked: waits for the window's end, and judges the reader by it.
+    /// Called while a write is blocked: waits for the end of the window, and checks the reader's speed.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let limits = self.connection.limits();
         let written = &mut self.written;
@@ -101,7 +100,7 @@ impl Transport {
         while window.as_mut().poll(cx).is_ready() {
             if *written < limits.least_per_window {
                 self.line.broke(undelivered(&self.stream));
-                // What it has not read must not lie in the kernel's buffers for as long as it likes.
+                // Unread data must not stay in the kernel's buffers indefinitely.
                 self.connection.close();
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -131,12 +130,12 @@ impl Transport {
         Poll::Ready(Ok(()))
     }
 
-    /// Says why the client is refused, and then reads on for a while: a connection that is closed with
-    /// bytes unread is reset, and the client might never see the answer.
+    /// Sends the refusal, then reads for a while: closing a connection with unread bytes resets it, and the
+    /// client might never see the response.
     fn poll_refused(&mut self, cx: &mut Context<'_>, refusal: Refusal) -> Poll<io::Result<()>> {
         if self.drained.is_none() {
             self.drained = Some(0);
-            // Whoever has no room for it in the socket gets none.
+            // If the socket has no room for the response, it isn't sent.
             let _said = self.stream.try_write(refusal::response(refusal).as_bytes());
             let _closed = SockRef::from(&self.stream).shutdown(Shutdown::Write);
         }
@@ -179,8 +178,8 @@ impl AsyncRead for Transport {
         }
         let (line, stream) = (&this.line, &this.stream);
         match &read {
-            // The client closed its side: what it was being sent ends here. Of what was sent to its end
-            // the rest may arrive yet.
+            // The client closed its side, so transfers in progress end here. The rest of completely sent ones
+            // may still arrive.
             Poll::Ready(Ok(())) if buffer.filled().len() == before && line.is_sending() => {
                 line.broke(undelivered(stream));
             }
@@ -220,14 +219,14 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The dispatcher flushes when all it had is written: the reader keeps up.
+        // The dispatcher flushes when everything is written: the reader keeps up.
         self.window = None;
         self.connection.set_writing(false);
         if self.line.flushed() {
             cx.waker().wake_by_ref();
         }
         let this = &mut *self;
-        // The dispatcher flushes at every turn, most of them with nothing new.
+        // The dispatcher flushes at every poll, usually without new data.
         if std::mem::take(&mut this.unflushed) {
             this.arrival.look(cx, &this.line, &this.stream);
         } else {
@@ -244,7 +243,8 @@ impl AsyncWrite for Transport {
 impl Drop for Transport {
     fn drop(&mut self) {
         if self.connection.is_closing() {
-            // Nobody waits for what may still lie in the kernel's buffers, and nobody should pay for it.
+            // Nobody waits for data that may still be in the kernel's buffers, and it shouldn't cost
+            // anything.
             self.line.broke(undelivered(&self.stream));
             let _kept = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         } else if self.line.is_broken() {
@@ -255,7 +255,7 @@ impl Drop for Transport {
     }
 }
 
-/// Asks the socket only where somebody waits for the answer.
+/// Queries the socket only if someone waits for the result.
 fn outstanding_if_used(line: &Line, stream: &TcpStream) -> Option<u64> {
     if line.awaits_acknowledgement() { outstanding(stream) } else { None }
 }

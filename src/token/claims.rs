@@ -1,5 +1,4 @@
-//! What tokens say: the claims as the signer writes them, and the strict reader of what a
-//! verifier found.
+//! The claims of tokens: as the signer writes them, and the strict parser of the verifier.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -14,41 +13,41 @@ use crate::token::TokenKind;
 use crate::token::error::TokenError;
 use crate::token::json::{Fault, Strict, Text, Whole};
 
-/// Deepest nesting of claims; the claims object itself is the first level.
+/// Maximum nesting depth of claims; the claims object itself is the first level.
 const MAX_DEPTH: u8 = 4;
 
-/// The claims that every token has.
+/// The claims that all tokens have.
 #[derive(Clone, Debug, Serialize)]
 pub struct Common<'a> {
-    /// Who signed.
+    /// The issuer.
     pub iss: &'a str,
-    /// For whom: one verifier.
+    /// The audience: one verifier.
     pub aud: &'a str,
     /// The token's unique id.
     pub jti: Jti,
     /// When it was issued.
     pub iat: Timestamp,
-    /// From when on it is worth nothing.
+    /// When it expires.
     pub exp: Timestamp,
 }
 
 /// The claims of a download token.
 #[derive(Clone, Debug, Serialize)]
 pub struct DownloadClaims<'a> {
-    /// Those of every token.
+    /// The common claims.
     #[serde(flatten)]
     pub common: Common<'a>,
     /// The opaque id of the account that asked for it.
     pub sub: &'a str,
     /// What may be downloaded.
     pub file: &'a FilePath,
-    /// The file name to save as, where it is not the file's own.
+    /// The file name to save as, if it isn't the file's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
     /// Whether a page with a button comes first.
     #[serde(skip_serializing_if = "is_false")]
     pub confirm: bool,
-    /// Whether it is a continuation: it never redeems, and goes on with what its jti began.
+    /// Whether it is a continuation: it never redeems, and continues what its jti began.
     #[serde(skip_serializing_if = "is_false")]
     pub again: bool,
     /// The id of the link that it came from.
@@ -60,7 +59,7 @@ pub struct DownloadClaims<'a> {
     /// The file's version at the click.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'a str>,
-    /// The SHA-256 of that version, in base64, where it is known.
+    /// The SHA-256 of that version, in base64, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<&'a str>,
 }
@@ -68,35 +67,35 @@ pub struct DownloadClaims<'a> {
 /// The claims of an action token.
 #[derive(Clone, Debug, Serialize)]
 pub struct ActionClaims<'a> {
-    /// Those of every token.
+    /// The common claims.
     #[serde(flatten)]
     pub common: Common<'a>,
     /// The opaque id of the account.
     pub sub: &'a str,
-    /// What the action is, such as `activate`.
+    /// The action, such as `activate`.
     pub purpose: &'a str,
-    /// The state that it is bound to: once that changed, the token is worth nothing.
+    /// The state that it is bound to: when it changes, the token becomes invalid.
     pub state: &'a str,
 }
 
 /// The claims of a command token.
 #[derive(Clone, Debug, Serialize)]
 pub struct CommandClaims<'a> {
-    /// Those of every token.
+    /// The common claims.
     #[serde(flatten)]
     pub common: Common<'a>,
     /// The jtis to revoke; at most [`MAX_REVOKED`].
     pub revoke: &'a [Jti],
 }
 
-/// Most jtis in one command, so that its token stays below the longest.
+/// Maximum number of jtis in one command, so that its token doesn't get too long.
 pub const MAX_REVOKED: usize = 100;
 
 fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Claims as found: each of its exact type, none twice. A claim that is unknown is skipped.
+/// Parsed claims: each has its exact type, and none occurs twice. Unknown claims are skipped.
 #[derive(Default)]
 pub(super) struct Found<'c> {
     pub(super) iss: Option<Text<'c>>,
@@ -120,8 +119,8 @@ pub(super) struct Found<'c> {
 }
 
 impl<'c> Found<'c> {
-    /// Reads the claims of a token whose signature holds. Claims of the other kinds are unknown
-    /// here, and skipped like all unknown ones.
+    /// Parses the claims of a token whose signature is valid. Claims of the other kinds are unknown here and
+    /// skipped, too.
     pub(super) fn parse(bytes: &'c [u8], kind: TokenKind) -> Result<Found<'c>, TokenError> {
         let text = str::from_utf8(bytes).map_err(|_| TokenError::ClaimsJson)?;
         let fault = Cell::new(TokenError::ClaimsJson);

@@ -1,24 +1,24 @@
-//! Why a token is refused: one variant for each check, so that a vector, a log line and
-//! `token verify` can say which.
+//! The reasons for refusing a token: one variant for each check, so that test vectors, log lines and `token
+//! verify` can name it.
 
 use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::token::parse::MAX_TOKEN;
 
-/// Why a token is refused. Says nothing of the token's content beyond the names of its members.
+/// A token is refused. The message says nothing about the token's content except the names of members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// More than [`MAX_TOKEN`] bytes.
     #[error("the token is longer than {MAX_TOKEN} bytes")]
     TooLong,
-    /// A byte that is neither base64url nor a dot.
-    #[error("the token has a character outside base64url and `.`")]
+    /// It contains a byte that is neither base64url nor a dot.
+    #[error("the token contains a character other than base64url and `.`")]
     Alphabet,
     /// Not three parts.
     #[error("the token does not have three parts")]
     PartCount,
-    /// A part is not the one base64url spelling of its bytes.
+    /// A part is not canonical base64url.
     #[error("the token's {0} is not canonical base64url")]
     Base64(Part),
     /// The header is not a JSON object.
@@ -45,7 +45,7 @@ pub enum TokenError {
     /// The header's `alg` is not that of the key.
     #[error("the header's `alg` is not that of the key")]
     WrongAlgorithm,
-    /// The signature is shorter or longer than its algorithm makes it.
+    /// The signature has the wrong length for its algorithm.
     #[error("the signature has the wrong length")]
     SignatureLength,
     /// The signature's R is a point of small order, or not in canonical form.
@@ -54,8 +54,8 @@ pub enum TokenError {
     /// A number in the signature is zero or not below the group's order.
     #[error("a number in the signature is out of range")]
     SignatureRange,
-    /// The signature is not that of the key over this header and these claims.
-    #[error("the signature does not hold")]
+    /// The signature doesn't match the key, the header and the claims.
+    #[error("the signature is not valid")]
     BadSignature,
     /// The claims are not a JSON object.
     #[error("the claims are not a JSON object")]
@@ -63,26 +63,26 @@ pub enum TokenError {
     /// The claims are nested deeper than four levels.
     #[error("the claims are nested too deeply")]
     ClaimsDepth,
-    /// A member stands twice in the claims, at whatever level.
+    /// A member occurs twice in the claims, at any level.
     #[error("the claims have a member twice")]
     ClaimsDuplicate,
     /// This claim is required and missing.
     #[error("the claim `{0}` is missing")]
     ClaimMissing(&'static str),
     /// This claim has the wrong JSON type, or is a number that is not a whole one from 0 to 2⁵³ - 1.
-    #[error("the claim `{0}` is not of its type")]
+    #[error("the claim `{0}` has the wrong type")]
     ClaimType(&'static str),
-    /// This claim's value is not one that it can have.
-    #[error("the claim `{0}` has an impossible value")]
+    /// This claim has an invalid value.
+    #[error("the claim `{0}` has an invalid value")]
     ClaimValue(&'static str),
-    /// `iss` is somebody else.
+    /// `iss` is someone else.
     #[error("the token is from another issuer")]
     WrongIssuer,
-    /// `aud` is somebody else.
+    /// `aud` is someone else.
     #[error("the token is for another audience")]
     WrongAudience,
     /// `exp` is not later than `iat`.
-    #[error("the token ends before it begins")]
+    #[error("the token expires before it is issued")]
     EndsBeforeStart,
     /// `exp - iat` exceeds the maximum.
     #[error("the token's lifetime is longer than allowed")]
@@ -90,7 +90,7 @@ pub enum TokenError {
     /// `iat` or `nbf` is in the future.
     #[error("the token is not valid before {from}")]
     NotYetValid {
-        /// From when on it is.
+        /// When it becomes valid.
         from: Timestamp,
     },
     /// Past `exp` and the leeway.
@@ -100,7 +100,7 @@ pub enum TokenError {
         ended: Timestamp,
     },
     /// Issued before the fence.
-    #[error("the token was issued before {fence}, from when on this node's used tokens are known")]
+    #[error("the token was issued before {fence}, when this node's record of used tokens begins")]
     BeforeFence {
         /// The fence.
         fence: Timestamp,
@@ -108,14 +108,14 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Whether the token was good once: properly signed, but past its end or issued before the
-    /// fence. Every other refusal means that it is invalid.
+    /// Returns whether the token was valid once: properly signed, but expired or issued before the fence. Any
+    /// other refusal means that it is invalid.
     pub const fn is_expired(&self) -> bool {
         matches!(self, TokenError::Expired { .. } | TokenError::BeforeFence { .. })
     }
 
-    /// The check that refused, as a short stable word for log fields, counters and test vectors;
-    /// where a member is concerned, `check:member`.
+    /// Returns the failed check as a short stable word for log fields, counters and test vectors, or
+    /// `check:member` if it concerns a member.
     pub fn reason(&self) -> String {
         let (check, member) = self.check();
         member.map_or_else(|| check.to_owned(), |member| format!("{check}:{member}"))

@@ -1,4 +1,4 @@
-//! What a token says, for a curious operator. Never whether it is good.
+//! Shows the content of a token to an operator, without verifying it.
 
 use std::fmt::{self, Write};
 
@@ -7,19 +7,19 @@ use serde_json::Value;
 use crate::token::error::{Part, TokenError};
 use crate::token::parse::{Parts, decode};
 
-/// What a token says. Nothing of it was verified; anybody can write such a token.
+/// The content of a token. Nothing was verified; anyone can write such a token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unverified {
-    /// The header as it stands there.
+    /// The header as written.
     pub header: Value,
-    /// The claims as they stand there.
+    /// The claims as written.
     pub claims: Value,
 }
 
-/// Reads what a token says without checking its signature, times or anything else.
+/// Parses a token without checking its signature, times or anything else.
 ///
 /// # Errors
-/// When it does not have a token's outer form.
+/// If it doesn't have the format of a token.
 pub fn inspect(unverified: &str) -> Result<Unverified, TokenError> {
     let parts = Parts::split(unverified)?;
     let header = decode(parts.header, Part::Header)?;
@@ -31,12 +31,12 @@ pub fn inspect(unverified: &str) -> Result<Unverified, TokenError> {
     })
 }
 
-/// For reading by people. Characters that would steer a terminal or turn text around are escaped.
+/// For people. Characters that control a terminal or change the direction of text are escaped.
 impl fmt::Display for Unverified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "NOT VERIFIED: anybody can write this")?;
+        writeln!(f, "NOT VERIFIED: anyone can write this")?;
         if self.claims.get("again") == Some(&Value::Bool(true)) {
-            writeln!(f, "a continuation: it redeems nothing, and goes on with what its jti began")?;
+            writeln!(f, "a continuation: it redeems nothing, and continues what its jti began")?;
         }
         for shown in format!("header: {:#}\nclaims: {:#}", self.header, self.claims).chars() {
             match shown {

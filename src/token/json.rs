@@ -1,5 +1,4 @@
-//! JSON read more strictly than serde_json does by itself: no member twice at any level, and no
-//! nesting beyond a limit.
+//! Parses JSON more strictly than serde_json: no duplicate members at any level, and limited nesting.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,10 +10,10 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 /// Why a JSON text is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// It is not JSON.
+    /// It isn't JSON.
     #[error("not JSON")]
     Syntax,
-    /// A member stands twice in one object.
+    /// An object has a duplicate member.
     #[error("a member stands twice")]
     Duplicate,
     /// Objects or arrays are nested too deeply.
@@ -22,8 +21,8 @@ pub(super) enum Fault {
     Depth,
 }
 
-/// Reads `text` to its end and keeps nothing. The outermost object or array is the first of at
-/// most `depth` levels.
+/// Checks all of `text` without keeping anything. The outermost object or array is the first of at most
+/// `depth` levels.
 pub(super) fn check(text: &str, depth: u8) -> Result<(), Fault> {
     let fault = Cell::new(None);
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -33,11 +32,11 @@ pub(super) fn check(text: &str, depth: u8) -> Result<(), Fault> {
         .map_err(|_| fault.get().unwrap_or(Fault::Syntax))
 }
 
-/// Reads any value and keeps nothing; leaves in `fault` why it stopped, unless the syntax was wrong.
+/// Checks any value without keeping it. Stores the reason in `fault` if it stops, unless the syntax is wrong.
 pub(super) struct Strict<'f> {
-    /// How many more levels may be opened.
+    /// How many more levels are allowed.
     pub(super) depth: u8,
-    /// Where to leave the reason.
+    /// Where to store the reason.
     pub(super) fault: &'f Cell<Option<Fault>>,
 }
 
@@ -110,7 +109,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
-/// A JSON text, borrowed where it has no escapes.
+/// A JSON string, borrowed if it has no escapes.
 pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -135,7 +134,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// A whole number from 0 to 2⁵³ - 1, which every JSON reader understands alike (RFC 8259 section 6).
+/// A whole number from 0 to 2⁵³ - 1, which all JSON parsers read alike (RFC 8259 section 6).
 pub(super) struct Whole(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Whole {

@@ -1,4 +1,4 @@
-//! Public keys as text: JWK (RFC 7517, 7518, 8037) and its thumbprint (RFC 7638).
+//! The text format of public keys: JWK (RFC 7517, 7518, 8037) and its thumbprint (RFC 7638).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,16 +22,16 @@ enum Kind {
     P256 { x: [u8; 32], y: [u8; 32] },
 }
 
-/// The bytes are no good public key.
+/// The bytes are not a valid public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the point is not on the curve, of small order or not canonical")]
 pub struct InvalidPoint;
 
 impl PublicKey {
-    /// An Ed25519 key (RFC 8032 section 5.1.5).
+    /// Creates an Ed25519 key (RFC 8032 section 5.1.5).
     ///
     /// # Errors
-    /// When the point is not on the curve, of small order or not canonical.
+    /// If the point is not on the curve, of small order or not canonical.
     pub fn ed25519(point: [u8; 32]) -> Result<PublicKey, InvalidPoint> {
         if point::is_weak(&point) || !point::is_on_curve(&point) {
             return Err(InvalidPoint);
@@ -39,10 +39,10 @@ impl PublicKey {
         Ok(PublicKey(Kind::Ed25519(point)))
     }
 
-    /// A P-256 key by its coordinates, big-endian.
+    /// Creates a P-256 key from its coordinates, big-endian.
     ///
     /// # Errors
-    /// When the point is not on the curve.
+    /// If the point is not on the curve.
     pub fn p256(x: [u8; 32], y: [u8; 32]) -> Result<PublicKey, InvalidPoint> {
         let key = PublicKey(Kind::P256 { x, y });
         let curve = &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED;
@@ -52,7 +52,7 @@ impl PublicKey {
         }
     }
 
-    /// What its signatures are called.
+    /// Returns the algorithm of its signatures.
     pub const fn algorithm(&self) -> Algorithm {
         match self.0 {
             Kind::Ed25519(_) => Algorithm::EdDsa,
@@ -60,7 +60,7 @@ impl PublicKey {
         }
     }
 
-    /// The point, as the signature library takes it: 32 bytes, or 65 uncompressed ones (SEC 1).
+    /// Returns the point in the format of the signature library: 32 bytes, or 65 uncompressed ones (SEC 1).
     pub(super) fn bytes(&self) -> Vec<u8> {
         match self.0 {
             Kind::Ed25519(point) => point.to_vec(),
@@ -68,9 +68,9 @@ impl PublicKey {
         }
     }
 
-    /// SHA-256 thumbprint (RFC 7638), in base64url: the key id of keys made here.
+    /// Returns the SHA-256 thumbprint (RFC 7638) in base64url: the key id of keys created here.
     pub fn thumbprint(&self) -> String {
-        // The members that RFC 7638 demands, in its order and without white space.
+        // The members that RFC 7638 requires, in its order and without white space.
         let text = match self.0 {
             Kind::Ed25519(point) => {
                 format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(&point))
@@ -82,7 +82,7 @@ impl PublicKey {
         URL_SAFE_NO_PAD.encode(Digest::of(text.as_bytes()).as_bytes())
     }
 
-    /// As a JWK with this key id.
+    /// Returns the key as a JWK with this key id.
     pub(super) fn to_jwk(self, kid: &str) -> Value {
         let alg = self.algorithm().name();
         match self.0 {
@@ -96,7 +96,7 @@ impl PublicKey {
         }
     }
 
-    /// Reads one JWK; answers its key id with it.
+    /// Parses one JWK. Returns it with its key id.
     pub(super) fn from_jwk(jwk: &Map<String, Value>) -> Result<(String, PublicKey), KeyRingError> {
         if PRIVATE.iter().any(|member| jwk.contains_key(*member)) {
             return Err(KeyRingError::Private);

@@ -1,4 +1,4 @@
-//! The keys whose tokens are accepted, each with the one algorithm that it is used with.
+//! The keys whose tokens are accepted, each with its only algorithm.
 
 use std::fmt;
 
@@ -14,22 +14,22 @@ use crate::token::point;
 use crate::token::shared_secret::SharedSecret;
 use crate::token::{Algorithm, TokenKind, header_part, is_key_id};
 
-/// Most keys in a ring.
+/// Maximum number of keys in a ring.
 pub const MAX_KEYS: usize = 8;
 
-/// The longest JWKS, in bytes.
+/// Maximum size of a JWKS, in bytes.
 pub const MAX_JWKS: usize = 64 * 1024;
 
-/// Why a key set is refused. All of it is: a set with a bad key in it was not made by us.
+/// A key set is refused as a whole: we don't create sets with a bad key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
-    /// Not JSON, or with a member twice, or nested deeper than a key set is.
-    #[error("the key set is not a JSON object with each member once")]
+    /// It isn't JSON, has duplicate members, or is nested too deeply for a key set.
+    #[error("the key set is not a JSON object with unique members")]
     Json,
-    /// Longer than [`MAX_JWKS`].
+    /// It is longer than [`MAX_JWKS`].
     #[error("the key set is longer than {MAX_JWKS} bytes")]
     TooLong,
-    /// More than [`MAX_KEYS`] keys.
+    /// It has more than [`MAX_KEYS`] keys.
     #[error("the key set has more than {MAX_KEYS} keys")]
     TooMany,
     /// There is no list of keys, or it is empty.
@@ -38,30 +38,30 @@ pub enum KeyRingError {
     /// Two keys have this id.
     #[error("two keys have the id `{0}`")]
     DuplicateKid(String),
-    /// This can't be a key id.
+    /// A key id is invalid.
     #[error("a key id is 1 to 128 visible ASCII characters without quotes and backslashes")]
     KeyId,
-    /// A private or secret key was about to be published, or a symmetric one passed for a public one.
+    /// It contains a private key, or a symmetric key in place of a public one.
     #[error("a key has private or secret members")]
     Private,
-    /// A key is of a type that is not used here.
+    /// A key has an unsupported type.
     #[error("a key is neither Ed25519 (kty OKP) nor P-256 (kty EC)")]
     Unsupported,
     /// A key lacks this member.
     #[error("a key has no `{0}`")]
     Missing(&'static str),
-    /// This member is malformed, or says something else than the rest of the key.
+    /// This member is malformed, or contradicts the rest of the key.
     #[error("a key's `{0}` disagrees with the rest of it")]
     Disagrees(&'static str),
-    /// The point of a key is no good.
-    #[error("a public key is bad")]
+    /// The point of a key is invalid.
+    #[error("a public key is not valid")]
     Point(#[source] InvalidPoint),
 }
 
 /// The keys whose tokens are accepted. `Debug` shows key ids only.
 #[derive(Clone, Default)]
 pub struct KeyRing {
-    /// Invariant: at most [`MAX_KEYS`], each kid once.
+    /// Invariant: at most [`MAX_KEYS`] keys with unique kids.
     keys: Vec<Key>,
 }
 
@@ -69,7 +69,7 @@ pub struct KeyRing {
 #[derive(Clone)]
 pub(super) struct Key {
     kid: String,
-    /// The first part of this key's tokens as our signer writes it, for each kind.
+    /// The first part of this key's tokens as our signer writes it, for each kind of token.
     headers: [(TokenKind, String); 3],
     material: Material,
 }
@@ -81,7 +81,7 @@ enum Material {
 }
 
 impl KeyRing {
-    /// A ring of the public keys in a JWKS (RFC 7517).
+    /// Creates a ring from the public keys in a JWKS (RFC 7517).
     ///
     /// # Errors
     /// See [`KeyRingError`].
@@ -97,7 +97,7 @@ impl KeyRing {
         if listed.is_empty() {
             return Err(KeyRingError::Empty);
         }
-        // Counted before any point is checked: that costs most.
+        // Counted before any point is checked, because those checks are expensive.
         if listed.len() > MAX_KEYS {
             return Err(KeyRingError::TooMany);
         }
@@ -109,10 +109,10 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// This ring and one public key more.
+    /// Returns this ring with another public key.
     ///
     /// # Errors
-    /// When the ring is full, the kid is taken or can't be one.
+    /// If the ring is full, or the kid is taken or invalid.
     pub fn with_key(self, kid: &str, key: PublicKey) -> Result<KeyRing, KeyRingError> {
         let decoding = match key.algorithm() {
             Algorithm::EdDsa => DecodingKey::from_ed_der(&key.bytes()),
@@ -121,10 +121,10 @@ impl KeyRing {
         self.with(kid, key.algorithm(), Material::Public { key, decoding })
     }
 
-    /// This ring and one shared secret more.
+    /// Returns this ring with another shared secret.
     ///
     /// # Errors
-    /// When the ring is full or the kid is taken.
+    /// If the ring is full or the kid is taken.
     pub fn with_secret(self, secret: SharedSecret) -> Result<KeyRing, KeyRingError> {
         let kid = secret.kid().to_owned();
         self.with(&kid, secret.algorithm(), Material::Shared(secret))
@@ -146,22 +146,22 @@ impl KeyRing {
         Ok(self)
     }
 
-    /// Whether there is no key at all, so that every token is refused.
+    /// Returns whether there are no keys, so that every token is refused.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The ids of all keys.
+    /// Returns the ids of all keys.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| key.kid.as_str())
     }
 
-    /// The algorithm that the key with this id is used with.
+    /// Returns the algorithm of the key with this id.
     pub fn algorithm(&self, kid: &str) -> Option<Algorithm> {
         self.key(kid).map(Key::algorithm)
     }
 
-    /// The public keys as a JWKS (RFC 7517). Shared secrets are left out.
+    /// Returns the public keys as a JWKS (RFC 7517), without shared secrets.
     pub fn to_jwks(&self) -> String {
         let public = self.keys.iter().filter_map(|key| match &key.material {
             Material::Public { key: public, .. } => Some(public.to_jwk(&key.kid)),
@@ -173,7 +173,7 @@ impl KeyRing {
     /// Checks a bare signature (64 bytes; HS256: 32) over `message` with the key `kid`.
     ///
     /// # Errors
-    /// [`TokenError::UnknownKey`], or how the signature fails.
+    /// [`TokenError::UnknownKey`], or why the signature isn't valid.
     pub fn check_signature(&self, kid: &str, message: &[u8], signature: &[u8]) -> Result<(), TokenError> {
         let key = self.key(kid).ok_or(TokenError::UnknownKey)?;
         key.check(message, signature, &URL_SAFE_NO_PAD.encode(signature))
@@ -183,7 +183,7 @@ impl KeyRing {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
-    /// The key whose tokens of this kind begin with exactly this part.
+    /// Returns the key whose tokens of this kind begin with exactly this part.
     pub(super) fn key_by_header(&self, part: &str, kind: TokenKind) -> Option<&Key> {
         self.keys.iter().find(|key| key.headers.iter().any(|(of, header)| *of == kind && header == part))
     }
@@ -203,7 +203,7 @@ impl Key {
         }
     }
 
-    /// Whether `signature`, whose base64url is `encoded`, is this key's over `message`.
+    /// Returns whether `signature` (`encoded` in base64url) is this key's signature of `message`.
     pub(super) fn check(&self, message: &[u8], signature: &[u8], encoded: &str) -> Result<(), TokenError> {
         let (key, decoding) = match &self.material {
             Material::Shared(secret) => return secret.check(message, signature, encoded),
@@ -254,12 +254,12 @@ const P256_ORDER: [u8; 32] = [
     0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-/// Whether S, little-endian, is the one spelling of its value (RFC 8032 section 5.1.7).
+/// Returns whether S, little-endian, is in canonical form (RFC 8032 section 5.1.7).
 fn is_below_ed25519_order(number: &[u8; 32]) -> bool {
     number.iter().rev().lt(&ED25519_ORDER)
 }
 
-/// Whether r or s, big-endian, is from 1 to the order less 1 (FIPS 186-5 section 6.4.2).
+/// Returns whether r or s, big-endian, is between 1 and the order minus 1 (FIPS 186-5 section 6.4.2).
 fn is_p256_scalar(number: &[u8; 32]) -> bool {
     *number != [0; 32] && *number < P256_ORDER
 }

@@ -1,9 +1,9 @@
-//! The token: the signed JWT in a download address (RFC 7515, 7519, 8725), and the contract that
-//! the web app, which signs, and the download service, which verifies, share.
+//! The token: the signed JWT in a download address (RFC 7515, 7519, 8725), which the web app signs and the
+//! download service verifies.
 //!
-//! A token is *unverified* text until [`verify_download`], [`verify_action`] or [`verify_command`]
-//! returns; only these make a [`Grant`], an [`Action`] or a [`Command`]. Nothing here signs with a
-//! private key, tells time or remembers anything.
+//! A token is *unverified* text until [`verify_download`], [`verify_action`] or [`verify_command`] returns;
+//! only these create a [`Grant`], an [`Action`] or a [`Command`]. Nothing here signs with a private key,
+//! reads the time or stores anything.
 
 pub mod claims;
 mod error;
@@ -32,12 +32,12 @@ pub use verify::{
     verify_redeemed,
 };
 
-/// What a token is for. A token of one kind is refused everywhere else.
+/// The kind of a token. It is refused wherever another kind is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// A download.
     Download,
-    /// An action link, sent by e-mail.
+    /// An action link, sent by email.
     Action,
     /// A command between services.
     Command,
@@ -54,7 +54,7 @@ impl TokenKind {
     }
 }
 
-/// How a token is signed. The key decides it, never the header.
+/// The signature algorithm. The key decides it, never the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// Ed25519 (RFC 8037).
@@ -82,22 +82,22 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// What a verifier demands of every token.
+/// What a verifier requires of every token.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The only `iss` accepted.
     pub issuer: String,
     /// The only `aud` accepted.
     pub audience: String,
-    /// Clock skew allowed on `iat`, `nbf` and `exp`. Purge keeps a jti by the same value.
+    /// Clock skew allowed on `iat`, `nbf` and `exp`. Purging uses the same value.
     pub leeway: Duration,
-    /// The longest `exp - iat` accepted.
+    /// Maximum `exp - iat`.
     pub max_lifetime: Duration,
 }
 
 /// The first part of a token as the signer writes it.
 ///
-/// Invariant: `kid` needs no escape in JSON; [`is_key_id`] sees to it.
+/// Invariant: `kid` needs no escapes in JSON; [`is_key_id`] ensures this.
 pub(crate) fn header_part(algorithm: Algorithm, kid: &str, kind: TokenKind) -> String {
     URL_SAFE_NO_PAD.encode(format!(
         r#"{{"alg":"{}","kid":"{kid}","typ":"{}"}}"#,
@@ -106,7 +106,7 @@ pub(crate) fn header_part(algorithm: Algorithm, kid: &str, kind: TokenKind) -> S
     ))
 }
 
-/// Whether a text can be a key id: at most 128 visible ASCII characters without `"` and `\`.
+/// Returns whether a text is a valid key id: at most 128 visible ASCII characters without `"` and `\`.
 pub(crate) fn is_key_id(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))

@@ -1,5 +1,5 @@
-//! The outer form of a token: length, alphabet, three parts, canonical base64url, and the closed
-//! header. Looks at nothing that the claims say.
+//! Parses the outer format of a token: length, alphabet, three parts, canonical base64url, and the header
+//! with its fixed members. Doesn't look at the claims.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -12,10 +12,10 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use crate::token::error::{Part, TokenError};
 use crate::token::json::Text;
 
-/// The longest token, in bytes.
+/// Maximum length of a token, in bytes.
 pub const MAX_TOKEN: usize = 4096;
 
-/// A token's three parts, still encoded. Made only of base64url characters.
+/// A token's three parts, still encoded, with only base64url characters.
 #[derive(Clone, Copy)]
 pub struct Parts<'t> {
     /// The first part.
@@ -24,7 +24,7 @@ pub struct Parts<'t> {
     pub claims: &'t str,
     /// The third part.
     pub signature: &'t str,
-    /// What is signed: the first two parts and the dot between them.
+    /// The signed text: the first two parts and the dot between them.
     pub signed: &'t str,
 }
 
@@ -32,12 +32,12 @@ impl<'t> Parts<'t> {
     /// Splits a token.
     ///
     /// # Errors
-    /// When it is too long, has a foreign character or does not have three parts.
+    /// If it is too long, contains an invalid character or doesn't have three parts.
     pub fn split(unverified: &'t str) -> Result<Parts<'t>, TokenError> {
         if unverified.len() > MAX_TOKEN {
             return Err(TokenError::TooLong);
         }
-        // No early exit: so the compiler compares many bytes at once.
+        // No early exit, so that the compiler can compare many bytes at once.
         let foreign = unverified.bytes().fold(false, |found, b| {
             found | !(b.is_ascii_alphanumeric() | (b == b'-') | (b == b'_') | (b == b'.'))
         });
@@ -53,8 +53,8 @@ impl<'t> Parts<'t> {
     }
 }
 
-/// The bytes of a part. Padding, foreign characters and spare bits that are not zero are refused,
-/// so bytes have one spelling.
+/// Decodes a part. Padding, invalid characters and spare bits that aren't zero are refused, so there is only
+/// one encoding.
 ///
 /// # Errors
 /// [`TokenError::Base64`] with `part`.
@@ -62,7 +62,7 @@ pub fn decode(text: &str, part: Part) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Base64(part))
 }
 
-/// The header: exactly these three members, all of them texts.
+/// The header: exactly these three members, all strings.
 pub(super) struct Header<'h> {
     pub(super) alg: Cow<'h, str>,
     pub(super) kid: Cow<'h, str>,

@@ -1,8 +1,8 @@
-//! Which 32 bytes may be a point of an Ed25519 key or signature (RFC 8032 section 5.1.3).
+//! Checks which 32 bytes may be a point of an Ed25519 key or signature (RFC 8032 section 5.1.3).
 //!
-//! The signature library decides whether a signature holds. This refuses, before that, the points
-//! with which one signature holds for many messages or keys, and encodings that are not canonical.
-//! Everything here is public; nothing needs constant time.
+//! The signature library decides whether a signature is valid. Before that, this refuses points with which
+//! one signature is valid for many messages or keys, and encodings that aren't canonical. All inputs are
+//! public, so constant time isn't necessary.
 
 /// The ordinates of the eight points of small order, little-endian and canonical.
 const SMALL_ORDER: [[u8; 32]; 5] = [
@@ -22,7 +22,7 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
     ],
 ];
 
-/// Whether an encoded point is of small order or not canonical.
+/// Returns whether an encoded point is of small order or not canonical.
 pub(super) fn is_weak(encoded: &[u8; 32]) -> bool {
     let mut ordinate = *encoded;
     // The highest bit is the sign of the abscissa.
@@ -32,13 +32,13 @@ pub(super) fn is_weak(encoded: &[u8; 32]) -> bool {
     SMALL_ORDER.contains(&ordinate) || !is_canonical(&ordinate)
 }
 
-/// Whether an ordinate without its sign bit is below p = 2²⁵⁵ - 19.
+/// Returns whether an ordinate without its sign bit is below p = 2²⁵⁵ - 19.
 fn is_canonical(ordinate: &[u8; 32]) -> bool {
     let [first, middle @ .., last] = ordinate;
     *last != 0x7f || middle.iter().any(|byte| *byte != 0xff) || *first < 0xed
 }
 
-/// Whether some point of the curve has this ordinate: (y² - 1) / (d y² + 1) is a square.
+/// Returns whether a point of the curve has this ordinate: (y² - 1) / (d y² + 1) is a square.
 pub(super) fn is_on_curve(encoded: &[u8; 32]) -> bool {
     let y = Element::from_bytes(encoded);
     let y_squared = y.times(y);
@@ -116,12 +116,12 @@ impl Element {
     }
 
     fn minus_one(self) -> Element {
-        // Adds p - 1, so that nothing falls below zero.
+        // Adds p - 1, so that no result is negative.
         let Element([a, b, c, d, e]) = self;
         Element::carried([a + MASK - 19, b + MASK, c + MASK, d + MASK, e + MASK].map(u128::from))
     }
 
-    /// Whether this is zero: carried limbs then show 0 or p.
+    /// Returns whether this is zero: carried limbs are then 0 or p.
     fn is_zero(self) -> bool {
         self.0 == [0; 5] || self.0 == [MASK - 18, MASK, MASK, MASK, MASK]
     }

@@ -1,6 +1,6 @@
-//! HS256: a secret that the operator shares with a node that he trusts to sign.
+//! HS256: a secret that the operator shares with a program that is trusted to sign tokens.
 //!
-//! A type of its own, and the only one that reaches an HMAC function: no public key ever does.
+//! This separate type is the only one that reaches an HMAC function, so a public key never can.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::token::error::TokenError;
 use crate::token::{Algorithm, is_key_id};
 
-/// Fewest bytes of a secret: as many as SHA-256 has (RFC 7518 section 3.2).
+/// Minimum length of a secret in bytes: that of SHA-256 (RFC 7518 section 3.2).
 const MIN_SECRET: usize = 32;
 
 /// A shared secret and its key id. Wiped when dropped.
@@ -22,45 +22,45 @@ pub struct SharedSecret {
     verifying: DecodingKey,
 }
 
-/// A shared secret can't be had from its file.
+/// A shared secret can't be loaded from its file.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// The file can't be read.
     #[error("cannot read the shared secret {} (`token.shared_secret`)", path.display())]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// What is in it is refused.
+    /// Its content is refused.
     #[error("the shared secret in {} (`token.shared_secret`) is refused", path.display())]
     Invalid {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: InvalidSecret,
     },
 }
 
-/// Why something can't be a shared secret.
+/// The secret or its key id is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// The key id is no text for a header.
+    /// The key id is invalid.
     #[error("a key id is 1 to 128 visible ASCII characters without quotes and backslashes")]
     KeyId,
-    /// It is too easy to guess.
-    #[error("a shared secret has at least {MIN_SECRET} bytes")]
+    /// It is too short.
+    #[error("a shared secret must have at least {MIN_SECRET} bytes")]
     Short,
 }
 
 impl SharedSecret {
-    /// A secret of at least 32 bytes.
+    /// Creates a secret of at least 32 bytes.
     ///
     /// # Errors
-    /// When it is shorter, or `kid` can't be a key id.
+    /// If it is shorter, or `kid` is not a valid key id.
     pub fn new(kid: &str, bytes: &[u8]) -> Result<SharedSecret, InvalidSecret> {
         if !is_key_id(kid) {
             return Err(InvalidSecret::KeyId);
@@ -71,10 +71,10 @@ impl SharedSecret {
         Ok(SharedSecret { kid: kid.to_owned(), verifying: DecodingKey::from_secret(bytes) })
     }
 
-    /// The secret in a file: its bytes, less a final line break.
+    /// Reads the secret from a file, without a final line break.
     ///
     /// # Errors
-    /// When the file can't be read or its secret is refused.
+    /// If the file can't be read or its secret is refused.
     pub fn read(kid: &str, path: &Path) -> Result<SharedSecret, SecretFileError> {
         let unreadable = |source| SecretFileError::Unreadable { path: path.to_owned(), source };
         let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
@@ -84,12 +84,12 @@ impl SharedSecret {
         SharedSecret::new(kid, secret).map_err(refused)
     }
 
-    /// The key id that its tokens carry.
+    /// Returns the key id in its tokens.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The secret itself, for the one place that signs with it.
+    /// Returns the secret itself, for the one place that signs with it.
     pub(crate) fn reveal(&self) -> &[u8] {
         self.verifying.try_get_as_bytes().unwrap_or_default()
     }

@@ -1,7 +1,7 @@
-//! From unverified text to proof: the only maker of a [`Grant`], an [`Action`] or a [`Command`].
+//! Verifies tokens: the only place that creates a [`Grant`], an [`Action`] or a [`Command`].
 //!
-//! The order of the checks is part of the contract: nothing of the claims is looked at before the
-//! signature holds, and a token is called expired only when everything else about it is right.
+//! The order of the checks is part of the contract: the claims aren't read before the signature is verified,
+//! and a token is called expired only if everything else about it is valid.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,15 +20,15 @@ use crate::token::{Rules, TokenKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
 pub struct Grant {
-    /// What is used up by redeeming it.
+    /// The id that redeeming uses up.
     pub jti: Jti,
     /// What may be downloaded.
     pub file: FilePath,
-    /// The file name to save as, where it is not the file's own.
+    /// The file name to save as, if it isn't the file's own.
     pub name: Option<String>,
     /// Whether a page with a button comes first.
     pub confirm: bool,
-    /// Whether it is a continuation: it never redeems, and goes on with what its jti began.
+    /// Whether it is a continuation: it never redeems, and continues what its jti began.
     pub again: bool,
     /// The id of the link that it came from.
     pub link: Option<String>,
@@ -42,7 +42,7 @@ pub struct Grant {
     pub subject: String,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// Its end, without leeway.
+    /// When it expires, without leeway.
     pub expires_at: Timestamp,
     checked: (), // private: no other module can build a Grant
 }
@@ -51,9 +51,9 @@ pub struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
 pub struct Action {
-    /// What is used up by the action.
+    /// The id that the action uses up.
     pub jti: Jti,
-    /// What the action is, such as `activate`.
+    /// The action, such as `activate`.
     pub purpose: String,
     /// The opaque id of the account.
     pub subject: String,
@@ -61,7 +61,7 @@ pub struct Action {
     pub state: String,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// Its end, without leeway.
+    /// When it expires, without leeway.
     pub expires_at: Timestamp,
     checked: (),
 }
@@ -76,7 +76,7 @@ pub struct Command {
     pub revoke: Vec<Jti>,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// Its end, without leeway.
+    /// When it expires, without leeway.
     pub expires_at: Timestamp,
     checked: (),
 }
@@ -95,12 +95,12 @@ pub fn verify_download(
     download(unverified, ring, rules, now, fence, End::Counts)
 }
 
-/// Verifies all of a download token but that it has not ended: `exp` limits the start of a download,
-/// and this is for its finish. The caller must know from the record that the token was redeemed, and
-/// may not redeem it.
+/// Verifies everything about a download token except that it hasn't expired. `exp` limits the start of a
+/// download; this is for finishing one. The caller must know from the record that the token was redeemed, and
+/// must not redeem it.
 ///
 /// # Errors
-/// The first check that fails, in the order of [`TokenError`]'s variants; never that it expired.
+/// The first check that fails, in the order of [`TokenError`]'s variants; never its expiry.
 pub fn verify_redeemed(
     unverified: &str,
     ring: &KeyRing,
@@ -111,7 +111,7 @@ pub fn verify_redeemed(
     download(unverified, ring, rules, now, fence, End::IsPast)
 }
 
-/// Whether a token that has ended is refused.
+/// Whether expired tokens are refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Counts,
@@ -168,11 +168,11 @@ pub fn verify_action(
     action(unverified, ring, rules, now, fence, End::Counts)
 }
 
-/// Verifies all of an action token but that it has not ended: for offering a new one to whoever has
-/// the old one. The caller may not act on it.
+/// Verifies everything about an action token except that it hasn't expired: for offering a new one to the
+/// holder of the old one. The caller must not act on it.
 ///
 /// # Errors
-/// The first check that fails, in the order of [`TokenError`]'s variants; never that it expired.
+/// The first check that fails, in the order of [`TokenError`]'s variants; never its expiry.
 pub fn verify_ended_action(
     unverified: &str,
     ring: &KeyRing,
@@ -209,7 +209,7 @@ fn action(
     })
 }
 
-/// Verifies a command token. There is no fence: a command may be carried out twice.
+/// Verifies a command token. There is no fence, because executing a command twice is harmless.
 ///
 /// # Errors
 /// The first check that fails, in the order of [`TokenError`]'s variants.
@@ -231,11 +231,11 @@ pub fn verify_command(
     Ok(Command { jti: base.jti, revoke, issued_at: base.issued_at, expires_at: base.expires_at, checked: () })
 }
 
-/// The bytes of the claims, once the signature over them holds.
+/// Returns the bytes of the claims after verifying the signature.
 fn signed_claims(unverified: &str, ring: &KeyRing, kind: TokenKind) -> Result<Vec<u8>, TokenError> {
     let parts = Parts::split(unverified)?;
-    // A header that is, byte for byte, what the signer writes for a key of the ring is known to be
-    // right; only others are read.
+    // A header that is identical to what the signer writes for a key of the ring is valid; only others have
+    // to be parsed.
     let known = ring.key_by_header(parts.header, kind);
     let header = match known {
         Some(_) => Vec::new(),
@@ -261,7 +261,7 @@ fn signed_claims(unverified: &str, ring: &KeyRing, kind: TokenKind) -> Result<Ve
     Ok(claims)
 }
 
-/// What all kinds of tokens have, of the right form but not yet checked against the rules.
+/// The claims that all tokens have, with valid types but not yet checked against the rules.
 struct Base<'c> {
     issuer: Text<'c>,
     audience: Text<'c>,
@@ -283,7 +283,7 @@ impl<'c> Base<'c> {
         })
     }
 
-    /// Issuer, audience, times and fence.
+    /// Checks issuer, audience, times and fence.
     fn check(&self, rules: &Rules, now: Timestamp, fence: Timestamp, end: End) -> Result<(), TokenError> {
         if self.issuer.0 != rules.issuer {
             return Err(TokenError::WrongIssuer);
@@ -331,7 +331,7 @@ fn short(Text(text): Text<'_>, claim: &'static str) -> Result<String, TokenError
     }
 }
 
-/// 32 bytes in base64, in its one spelling.
+/// 32 bytes in canonical base64.
 fn sha256(Text(text): Text<'_>) -> Result<String, TokenError> {
     let mut bytes = [0; 32];
     match STANDARD.decode_slice(text.as_bytes(), &mut bytes) {
@@ -340,7 +340,7 @@ fn sha256(Text(text): Text<'_>) -> Result<String, TokenError> {
     }
 }
 
-/// A name that a file could have.
+/// A valid file name.
 fn file_name(text: Text<'_>) -> Result<String, TokenError> {
     let name = short(text, "name")?;
     match name.as_str() {

@@ -1,5 +1,4 @@
-//! The used-token store that forgets everything when the process ends: for tests, and the
-//! reference that the other backends are compared with.
+//! An in-memory used-token store: for tests, and as the reference for the other backends.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,7 +23,7 @@ struct State {
 }
 
 impl MemoryUsedTokens {
-    /// An empty store that can't speak for tokens issued before `fence`.
+    /// Creates an empty store that refuses tokens issued before `fence`.
     pub fn new(fence: Timestamp) -> MemoryUsedTokens {
         MemoryUsedTokens { fence, state: Mutex::default() }
     }
@@ -102,7 +101,7 @@ impl UsedTokens for MemoryUsedTokens {
     }
 }
 
-/// What a reservation finds where `record` stands, and the record that it leaves if it is granted.
+/// Returns the result of a reservation for `record`, and the new record if it is granted.
 pub(super) fn reserved(
     record: Option<UsedToken>,
     bytes: u64,
@@ -124,7 +123,7 @@ pub(super) fn reserved(
     }
 }
 
-/// The record that a revocation at `now` leaves where `record` stood.
+/// Returns the record after a revocation of `record` at `now`.
 pub(super) fn revoked(
     jti: Jti,
     now: Timestamp,

@@ -1,7 +1,7 @@
 //! The used-token store: the durable record of which tokens were redeemed or revoked.
 //!
-//! One trait, [`UsedTokens`], with one contract that every backend keeps (`tests/it/used_tokens.rs`
-//! runs it against all of them). The store knows nothing of HTTP, files or signatures.
+//! One trait, [`UsedTokens`], has a contract that every backend fulfills (`tests/it/used_tokens.rs` tests all
+//! of them). The store knows nothing about HTTP, files or signatures.
 
 pub mod memory;
 pub mod sled;
@@ -20,20 +20,20 @@ use crate::standing::Standing;
 /// replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsedToken {
-    /// What was used up.
+    /// The used id.
     pub jti: Jti,
     /// When it was redeemed or revoked.
     pub marked_at: Timestamp,
-    /// From when on [`UsedTokens::purge`] may forget it.
+    /// When [`UsedTokens::purge`] may remove it.
     ///
-    /// Invariant: later than every moment at which any node could still accept the token or
-    /// honour its lease; otherwise purge would reopen the link.
+    /// Invariant: later than any time at which a node could still accept the token or honor its lease.
+    /// Otherwise purging would reopen the link.
     pub forget_at: Timestamp,
-    /// How it was used up.
+    /// How it was used.
     pub mark: Mark,
 }
 
-/// How a token was used up.
+/// How a token was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Redeemed; the lease, if any, says who may resume and until when.
@@ -42,25 +42,25 @@ pub enum Mark {
     Revoked,
 }
 
-/// The redeeming client's right to finish.
+/// The redeeming client's permission to finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Digest of the resume key (the strong ETag of the redeeming response).
     pub resume_key: Digest,
-    /// The latest end there is, however busy the client keeps.
+    /// The latest possible end, whatever the client does.
     pub until: Timestamp,
-    /// What the file was when it was redeemed; another version is not served.
+    /// The file's version when it was redeemed; another version isn't served.
     pub version: FileVersion,
-    /// What else is known of the very file; `None` in records of releases that did not know it.
+    /// What else is known about the file; `None` in records of earlier releases.
     pub trace: Option<Trace>,
-    /// How many bytes were reserved so far for streams that don't depend on what is in a node's memory.
+    /// How many bytes were reserved so far for streams that don't depend on a node's memory.
     pub reserved: u64,
-    /// When bytes last left, as far as the store was told.
+    /// When bytes were last sent, as far as the store was told.
     pub active_at: Timestamp,
 }
 
 impl Lease {
-    /// Reserves `bytes` more, as [`UsedTokens::reserve`] has it; `None` where they would be too many.
+    /// Reserves `bytes` more, as in [`UsedTokens::reserve`]; `None` if the limit would be exceeded.
     #[must_use]
     pub fn reserving(self, bytes: u64, most: u64, now: Timestamp) -> Option<Lease> {
         let reserved = self.reserved.checked_add(bytes).filter(|reserved| *reserved <= most)?;
@@ -68,86 +68,86 @@ impl Lease {
     }
 }
 
-/// What [`UsedTokens::reserve`] found.
+/// The result of [`UsedTokens::reserve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reservation {
-    /// The bytes are reserved, durably; so many are in all.
+    /// The bytes are durably reserved.
     Granted {
-        /// All that was reserved so far.
+        /// The total reserved so far.
         reserved: u64,
     },
-    /// They would be too many.
+    /// The limit would be exceeded.
     Exceeded {
-        /// All that was reserved so far.
+        /// The total reserved so far.
         reserved: u64,
     },
     /// There is no lease; this is the record, if there is one.
     NoLease(Option<UsedToken>),
 }
 
-/// What [`UsedTokens::claim`] found.
+/// The result of [`UsedTokens::claim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// The jti was unused and is now on record, durably.
+    /// The jti was unused and is now durably recorded.
     First,
-    /// The jti was on record already; this is that record.
+    /// The jti was already recorded; this is its record.
     Replay(UsedToken),
 }
 
-/// The store gave no answer that can be relied on: nothing may be served on it.
+/// The store gave no reliable answer, so nothing may be served.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// An earlier write or fsync failed; what is on disk is unknown until the next start.
+    /// An earlier write or fsync failed, so the content of the disk is unknown until the next start.
     #[error("the used-token store stopped serving after a failed write")]
     Poisoned,
-    /// The disk is full. The store opens again by itself once there is room, for nothing was lost.
-    #[error("the used-token store has no room on its disk")]
+    /// The disk is full. Nothing was lost, and the store recovers by itself when there is room.
+    #[error("the disk of the used-token store is full")]
     Full,
-    /// The store is shutting down.
+    /// The store is closed.
     #[error("the used-token store is closed")]
     Closed,
     /// The backend failed.
     #[error("the used-token store failed to {action}")]
     Backend {
-        /// What was tried, as in "failed to …".
+        /// The failed action, after "failed to".
         action: &'static str,
-        /// Why it did not work.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Most jtis in one question.
+/// Maximum number of jtis in one query.
 pub const ASKED_AT_ONCE: usize = 500;
 
 /// Records which jtis were used. Implementations are shared by all workers of a process.
 ///
-/// A call whose future is dropped half-way may or may not have taken effect.
+/// If the future of a call is dropped, the call may or may not have taken effect.
 #[async_trait]
 pub trait UsedTokens: Send + Sync {
-    /// Puts `used.jti` on record unless it is there already.
+    /// Records `used.jti` unless it is already recorded.
     ///
-    /// Atomic: of any number of simultaneous claims of one jti, over all processes that share the
-    /// store, exactly one answers [`Use::First`]. Durable: when it answers `First`, the record
-    /// outlives kill -9 and power loss. A `Replay` may be answered before the first claim is durable.
+    /// Atomic: of any number of concurrent claims of one jti, in all processes that share the store, exactly
+    /// one returns [`Use::First`]. Durable: when it returns `First`, the record survives `kill -9` and power
+    /// failures. A `Replay` may be returned before the first claim is durable.
     ///
     /// # Errors
-    /// When the record may or may not be durable: the caller must not serve.
+    /// If it isn't certain that the record is durable: the caller must not serve.
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError>;
 
-    /// The record of `jti`, if there is one. Changes nothing.
+    /// Returns the record of `jti`, if there is one. Changes nothing.
     ///
     /// # Errors
-    /// When the store can't tell.
+    /// If the store can't answer.
     async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError>;
 
-    /// Reserves `bytes` more of the file of a redeemed jti, unless that makes more than `most` in all.
+    /// Reserves `bytes` more of the file of a redeemed jti, unless the total would exceed `most`.
     ///
-    /// Atomic: over all processes that share the store, no more than `most` is ever reserved by calls
-    /// with that bound. Durable like [`UsedTokens::claim`]. Nothing is ever given back.
+    /// Atomic: in all processes that share the store, calls with the limit `most` never reserve more in
+    /// total. Durable like [`UsedTokens::claim`]. Reservations are never returned.
     ///
     /// # Errors
-    /// When the reservation may or may not be durable: the caller must not serve.
+    /// If it isn't certain that the reservation is durable: the caller must not serve.
     async fn reserve(
         &self,
         jti: Jti,
@@ -156,15 +156,15 @@ pub trait UsedTokens: Send + Sync {
         now: Timestamp,
     ) -> Result<Reservation, StoreError>;
 
-    /// Whether other processes may have this store open, so that what happens there must be asked for.
+    /// Returns whether other processes may use this store, so that their changes must be queried.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// Which of these jtis are revoked; at most [`ASKED_AT_ONCE`].
+    /// Returns which of these jtis are revoked; accepts at most [`ASKED_AT_ONCE`].
     ///
     /// # Errors
-    /// When the store can't tell.
+    /// If the store can't answer.
     async fn revoked_among(&self, jtis: &[Jti]) -> Result<Vec<Jti>, StoreError> {
         let mut revoked = Vec::new();
         for jti in jtis {
@@ -175,80 +175,79 @@ pub trait UsedTokens: Send + Sync {
         Ok(revoked)
     }
 
-    /// Notes that bytes of these jtis left until `now`, for the other processes that share the store; at
-    /// most [`ASKED_AT_ONCE`]. A store that is not shared need not keep it.
+    /// Records that bytes of these jtis were sent until `now`, for the other processes that share the store;
+    /// accepts at most [`ASKED_AT_ONCE`]. A store that isn't shared may ignore this.
     ///
     /// # Errors
-    /// When the backend fails.
+    /// If the backend fails.
     async fn keep_open(&self, _jtis: &[Jti], _now: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Puts `jti` on record as [`Mark::Revoked`], replacing a record of its redemption; keeps the
-    /// later `forget_at` of the two. Durable like [`UsedTokens::claim`], and may be repeated.
+    /// Records `jti` as [`Mark::Revoked`], replacing a record of its redemption, with the later `forget_at`
+    /// of the two. Durable like [`UsedTokens::claim`], and can be repeated.
     ///
     /// # Errors
-    /// When the revocation may or may not be durable.
+    /// If it isn't certain that the revocation is durable.
     async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError>;
 
-    /// Forgets records whose `forget_at` is at or before `now`, and answers how many. Never stalls
-    /// claims for long; works in portions. `now` must come from a [`crate::clock::Clock`], whose
-    /// high-water mark keeps a wrong wall clock from reopening links.
+    /// Removes records whose `forget_at` is at or before `now`, and returns how many. Works in portions, so
+    /// that claims are never delayed for long. `now` must come from a [`crate::clock::Clock`], whose
+    /// high-water mark prevents a wrong wall clock from reopening links.
     ///
     /// # Errors
-    /// When the backend fails; what is left is forgotten next time.
+    /// If the backend fails; the rest is removed next time.
     async fn purge(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Persists `now` as the high-water mark of time, durably. Called when no claim did it for 10 s.
+    /// Durably records `now` as the high-water mark of time. Called if no claim did so for 10 s.
     ///
     /// # Errors
-    /// When the backend fails.
+    /// If the backend fails.
     async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The moment before which this store can't speak for: tokens with an earlier `iat` are refused.
+    /// Returns the fence: tokens with an earlier `iat` are refused, because this store doesn't know them.
     fn fence(&self) -> Timestamp;
 
-    /// The high-water mark of time found when the store was opened: nothing that this store
-    /// recorded happened later.
+    /// Returns the high-water mark of time when the store was opened: nothing in this store happened later.
     fn opened_mark(&self) -> Timestamp;
 
-    /// Where the store stands now, for others to remember; `None` for a store that nothing outlives.
-    /// Takes note of what other processes did to a shared store: that it has another fence, or was put
-    /// back from a backup meanwhile, which raises its fence.
+    /// Returns the current standing of the store, for others to remember; `None` for a store without durable
+    /// state. Checks what other processes did to a shared store: it may have a new fence, or may have been
+    /// restored from a backup, which raises its fence.
     ///
     /// # Errors
-    /// When the backend fails.
+    /// If the backend fails.
     async fn standing(&self, _now: Timestamp) -> Result<Option<Standing>, StoreError> {
         Ok(None)
     }
 
-    /// Whether something was recorded since the last [`UsedTokens::standing`] that is worth remembering
-    /// soon: then another process keeps the only trace of it, should the store be put back.
+    /// Returns whether something was recorded since the last [`UsedTokens::standing`] that should be
+    /// remembered soon, because that would be the only trace of it if the store is restored.
     fn has_moved(&self) -> bool {
         false
     }
 
-    /// Somebody remembers a later standing, so the store was put back from a backup: raises the fence to
-    /// the next second, durably, unless that was done already. Returns whether this call did it.
+    /// Call this if someone remembers a later standing, so that the store must have been restored from a
+    /// backup. Durably raises the fence to the next second, unless that was already done. Returns whether
+    /// this call did it.
     ///
     /// # Errors
-    /// When the fence may or may not be durable.
+    /// If it isn't certain that the fence is durable.
     async fn put_back(&self, _remembered: &Standing, _now: Timestamp) -> Result<bool, StoreError> {
         Ok(false)
     }
 
-    /// The high-water mark that replaced the one of this process, if an operator has reset the time of
-    /// a shared store meanwhile. Told once.
+    /// Returns the new high-water mark if an operator has reset the time of a shared store. Returned once.
     fn time_reset(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Whether claims can succeed now; asked by `/readyz`.
+    /// Returns whether claims can succeed now; used by `/readyz`.
     ///
     /// # Errors
-    /// Why not.
+    /// Why they can't.
     async fn ready(&self) -> Result<(), StoreError>;
 
-    /// Finishes what is under way and closes; later calls answer [`StoreError::Closed`].
+    /// Finishes running calls and closes the store; later calls return [`StoreError::Closed`].
     async fn close(&self);
 }

@@ -1,13 +1,13 @@
 //! Used tokens in an SQL database: SQLite (for action links, beside the accounts) or PostgreSQL.
 //!
-//! The primary key makes a claim atomic; the database's own commit makes it durable. So durability
-//! is that of the connections handed in: SQLite must run with `synchronous = FULL`, PostgreSQL with
-//! `synchronous_commit = on` (which [`SqlUsedTokens::connect`] sets).
+//! The primary key makes a claim atomic, and the database's commit makes it durable. So durability depends on
+//! the connections: SQLite must run with `synchronous = FULL`, PostgreSQL with `synchronous_commit = on`
+//! (which [`SqlUsedTokens::connect`] sets).
 //!
-//! A database that was put back from a backup looks like one that was not. What tells is its position,
-//! a number that rises soon after anything was recorded: it is behind what another process remembers,
-//! on a disk or in memory ([`Standing`]). The position stands in every claim, too, so that a database
-//! that was put back under a running node takes none before its fence is up.
+//! A database that was restored from a backup looks normal. The difference is its position, a number that
+//! increases soon after anything is recorded: it is behind what another process remembers, on disk or in
+//! memory ([`Standing`]). Every claim also checks the position, so that a database that was restored under a
+//! running node accepts no claim before its fence is raised.
 
 mod standing;
 
@@ -36,7 +36,7 @@ const PURGE_PORTION: i64 = 1_000;
 /// How long a query waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Guards the making of the tables on PostgreSQL; any number that nobody else takes.
+/// The advisory lock for creating the tables on PostgreSQL; any number that nobody else uses.
 const SCHEMA_LOCK: &str = "SELECT pg_advisory_xact_lock(7305808869231650157)";
 
 const TABLES: &str = "
@@ -65,7 +65,7 @@ const TABLES: &str = "
         name           TEXT   NOT NULL
     );";
 
-/// What tables of the first release lack.
+/// Columns that the tables of the first release lack.
 const LATER_COLUMNS: &str = "
     ALTER TABLE used_tokens ADD COLUMN file_inode BIGINT;
     ALTER TABLE used_tokens ADD COLUMN file_changed_ns BIGINT;
@@ -73,7 +73,7 @@ const LATER_COLUMNS: &str = "
     ALTER TABLE used_tokens ADD COLUMN reserved BIGINT NOT NULL DEFAULT 0;
     ALTER TABLE used_tokens ADD COLUMN active_at BIGINT;";
 
-/// Whether it has them: looked up rather than tried, because a failure would end the transaction.
+/// Queries whether the columns exist. Just trying would end the transaction with an error.
 const HAS_LATER_COLUMNS_SQLITE: &str =
     "SELECT COUNT(*) FROM pragma_table_info('used_tokens') WHERE name = 'active_at'";
 const HAS_LATER_COLUMNS_POSTGRES: &str = "SELECT COUNT(*) FROM information_schema.columns \
@@ -83,30 +83,30 @@ const HAS_LATER_COLUMNS_POSTGRES: &str = "SELECT COUNT(*) FROM information_schem
 pub struct SqlUsedTokens {
     reader: AnyPool,
     writer: AnyPool,
-    /// Tells this database's store from any other.
+    /// Identifies this store.
     id: String,
     fence: AtomicU64,
     opened_mark: Timestamp,
-    /// The epoch and position that this process knows; a claim is taken on no earlier ones.
+    /// The epoch and position that this process knows; claims fail on earlier ones.
     epoch: AtomicI64,
     position: AtomicI64,
-    /// The branch that the position is on, or one that was begun later.
+    /// The branch of the position, or a later one.
     branch: Mutex<String>,
-    /// Whether the position is to rise, because something was recorded.
+    /// Whether the position has to be increased, because something was recorded.
     moved: AtomicBool,
     time_reset: Mutex<Option<Timestamp>>,
     closed: AtomicBool,
-    /// Whether the connections are this store's own and end with it.
+    /// Whether the connections belong to this store and are closed with it.
     owned: bool,
 }
 
 impl SqlUsedTokens {
-    /// Opens the store in a database that others use as well, through their connections, and raises
-    /// `clock` to the moment up to which it was used. Makes its tables if there are none; the fence
-    /// of a new store is `nothing_issued_before`, or the present moment.
+    /// Opens the store in a database that others use as well, through their connections, and raises `clock`
+    /// to its latest recorded time. Creates its tables if necessary. The fence of a new store is
+    /// `nothing_issued_before`, or the current time.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn open(
         reader: AnyPool,
         writer: AnyPool,
@@ -117,8 +117,8 @@ impl SqlUsedTokens {
         let failed = backend("open");
         let mut connection = writer.acquire().await.map_err(&failed)?;
         let is_postgres = connection.backend_name() == "PostgreSQL";
-        // On SQLite the write lock is taken at once: a transaction that reads first is refused, without
-        // any waiting, when another process writes meanwhile.
+        // On SQLite, the write lock is taken immediately: a transaction that reads first fails without
+        // waiting if another process writes in the meantime.
         let begin = if is_postgres { "BEGIN" } else { "BEGIN IMMEDIATE" };
         let mut transaction = connection.begin_with(begin).await.map_err(&failed)?;
         if is_postgres {
@@ -143,8 +143,8 @@ impl SqlUsedTokens {
         transaction.commit().await.map_err(&failed)?;
         // SQLite's pool has one connection for writes.
         drop(connection);
-        // Claims don't touch the mark, because that one row would hold them all up; each carries
-        // its own moment instead.
+        // Claims don't update the mark, because that single row would serialize them; each record has its own
+        // time instead.
         let mark = sqlx::query_scalar(
             "SELECT MAX(moment) FROM (SELECT MAX(marked_at) AS moment FROM used_tokens UNION ALL \
              SELECT moment FROM used_tokens_state WHERE name = 'mark') AS moments",
@@ -169,10 +169,10 @@ impl SqlUsedTokens {
         })
     }
 
-    /// Opens the store in a PostgreSQL database of its own, which several nodes may share.
+    /// Opens the store in its own PostgreSQL database, which several nodes can share.
     ///
     /// # Errors
-    /// When the server does not answer.
+    /// If the server doesn't answer.
     pub async fn connect(
         address: &str,
         clock: &Clock,
@@ -223,7 +223,7 @@ impl SqlUsedTokens {
         .bind(i64::from(used.mark == Mark::Revoked))
         .bind(lease.map(|lease| URL_SAFE_NO_PAD.encode(lease.resume_key.as_bytes())))
         .bind(lease.map(|lease| to_column(lease.until)))
-        // Bit for bit, so that any length and moment comes back as it was.
+        // Stored bit by bit, so that any length and time is read back unchanged.
         .bind(lease.map(|lease| lease.version.len.cast_signed()))
         .bind(lease.map(|lease| lease.version.modified_ns.cast_signed()))
         .bind(trace.map(|trace| trace.inode.cast_signed()))
@@ -231,7 +231,7 @@ impl SqlUsedTokens {
         .bind(trace.map(|trace| i64::from_be_bytes(*trace.edges.as_bytes())))
         .bind(lease.map_or(0, |lease| i64::try_from(lease.reserved).unwrap_or(i64::MAX)))
         .bind(lease.map(|lease| to_column(lease.active_at)))
-        // Not on a database that stands elsewhere than the fence that the token was checked against.
+        // Not if the database has changed since the fence that the token was checked against.
         .bind(self.epoch.load(Ordering::Acquire))
         .bind(self.position.load(Ordering::Acquire))
         .execute(&self.writer)
@@ -252,8 +252,8 @@ impl UsedTokens for SqlUsedTokens {
         }
         match self.find(used.jti).await? {
             Some(before) => Ok(Use::Replay(before)),
-            // The database began a new epoch or was put back, or the record was purged between the two
-            // statements. Whether the token may be used again is not for us to say.
+            // The database began a new epoch or was restored, or the record was purged between the two
+            // statements. It is unknown whether the token may be used again.
             None => {
                 self.look_again(used.marked_at).await?;
                 Err(StoreError::Backend {
@@ -275,7 +275,7 @@ impl UsedTokens for SqlUsedTokens {
         row.map(|row| from_row(jti, &row)).transpose().map_err(failed)
     }
 
-    /// The bound stands in the statement that reserves, so that no two can pass it together.
+    /// The statement that reserves contains the limit, so that two reservations can't exceed it together.
     async fn reserve(
         &self,
         jti: Jti,
@@ -298,7 +298,7 @@ impl UsedTokens for SqlUsedTokens {
         .bind(to_column(now))
         .bind(jti.to_string())
         .bind(most)
-        // As for a claim: what was reserved may have been put back.
+        // As for a claim: the reservation may have been undone by a restore.
         .bind(self.epoch.load(Ordering::Acquire))
         .bind(self.position.load(Ordering::Acquire))
         .fetch_optional(&self.writer)
@@ -391,7 +391,7 @@ impl UsedTokens for SqlUsedTokens {
 
     async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
         self.check_open()?;
-        // A process that does not know yet that the time was reset must not bring the old one back.
+        // A process that doesn't know yet that the time was reset must not restore the old one.
         let keep = "UPDATE used_tokens_state SET moment = $1 WHERE name = 'mark' AND moment < $1 \
                     AND (SELECT moment FROM used_tokens_state WHERE name = 'epoch') = $2";
         sqlx::query(keep)
@@ -429,7 +429,7 @@ impl UsedTokens for SqlUsedTokens {
         self.time_reset.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Writes, because a database that can only be read can't take a claim.
+    /// Writes, because a read-only database can't accept claims.
     async fn ready(&self) -> Result<(), StoreError> {
         self.check_open()?;
         sqlx::query("UPDATE used_tokens_state SET moment = moment WHERE name = 'mark'")
@@ -457,7 +457,7 @@ async fn add_later_columns(connection: &mut AnyConnection, is_postgres: bool) ->
     Ok(())
 }
 
-/// `$1, $2, …` for as many jtis, from `first` on.
+/// Returns `$1, $2, …` for these jtis, starting with `first`.
 fn places(first: usize, jtis: &[Jti]) -> String {
     let places: Vec<String> = (first..).take(jtis.len()).map(|place| format!("${place}")).collect();
     places.join(", ")

@@ -1,5 +1,5 @@
-// A file that is dropped where none is taken would make the browser leave the page and open the file.
-// Pages that do take files put their own word after this one.
+// Without this, a file dropped on a page that accepts none makes the browser leave the page and open the file.
+// Pages that accept files handle the event after this script.
 (() => {
   "use strict";
 

@@ -1,5 +1,5 @@
-// Shows moments in the viewer's own time zone, lets an end be chosen in it, and copies addresses.
-// Without it everything is there in UTC.
+// Shows times in the viewer's time zone, lets people choose an expiry date in it, and copies links.
+// Without this script, everything is shown in UTC.
 (() => {
   "use strict";
 
@@ -23,7 +23,7 @@
   const ahead = document.getElementById("ends_zone");
   const said = document.getElementById("ends-zone-name");
   if (ends && ahead && said) {
-    // What came without a zone is in UTC.
+    // A time without a zone is in UTC.
     if (ends.value && ahead.value === "") {
       const moment = new Date(`${ends.value}Z`);
       if (!Number.isNaN(moment.getTime())) ends.value = local(moment);
@@ -47,7 +47,7 @@
         await navigator.clipboard.writeText(button.dataset.copy);
         button.textContent = "Copied";
       } catch {
-        button.textContent = "Copying is not allowed here";
+        button.textContent = "Copying isn’t allowed here";
       }
       setTimeout(() => { button.textContent = label; }, 3000);
     });

@@ -1,5 +1,5 @@
-// Keeps the parts of a page that change up to date while somebody looks on. Without it they are as they were
-// when the page was loaded.
+// Updates the changing parts of a page while someone watches. Without this script they stay as they were when
+// the page was loaded.
 (() => {
   "use strict";
 
@@ -8,7 +8,7 @@
 
   const soon = 1000;
   const longest = 30000;
-  // A page that nobody touches must not keep its session alive.
+  // A page that nobody uses must not keep its session alive.
   const patience = 10 * 60 * 1000;
   let touched = Date.now();
   let timer = 0;
@@ -38,7 +38,7 @@
       }
       wait = answer.ok || answer.status === 304 ? soon : Math.min(wait * 2, longest);
     } catch {
-      // The server or the network is away; the next look will show. A log-out ends this by a redirect.
+      // The server or the network is unavailable; try again later. A logout ends this with a redirect.
       wait = Math.min(wait * 2, longest);
     }
     next();

@@ -1,5 +1,5 @@
-// Keeps the public page of a link true: what the buttons do, how far a download has come, and what was wrong
-// with the last press. Without it the page is as it was when it was loaded.
+// Updates the public page of a link: what the buttons do, the progress of a download, and what was wrong with
+// the last press. Without this script the page stays as it was when it was loaded.
 (() => {
   "use strict";
 
@@ -7,15 +7,15 @@
   if (!form) return;
   const news = document.getElementById("news");
   const left = document.getElementById("left");
-  // Password and code; `null` where none is asked for.
+  // Password and code fields; `null` if neither is needed.
   const proofs = document.getElementById("proofs");
   const rows = [...form.querySelectorAll("li[data-file]")];
 
-  // Where each file counts without cookies, it is said before the first press.
+  // If each file counts separately without cookies, the page says so before the first press.
   const noCookies = document.getElementById("no-cookies");
   const soon = 1000;
   const longest = 30000;
-  // After a press somebody waits for the first sign of the download.
+  // After a press, someone is waiting for the download to start.
   const patience = 60 * 1000;
   let pressedAt = 0;
   let pressed = "";
@@ -89,13 +89,13 @@
         apply(await answer.json());
         wait = soon;
       } else if (answer.status === 304) {
-        // Nothing is new: a download that stands still is looked at less and less often.
+        // Nothing is new: a stalled download is checked less and less often.
         wait = Math.min(wait * 1.1, 10000);
       } else {
         wait = Math.min(wait * 2, longest);
       }
     } catch {
-      // The server or the network is away; the next look will show.
+      // The server or the network is unavailable; try again later.
       wait = Math.min(wait * 2, longest);
     }
     next();
@@ -117,7 +117,7 @@
     if (!button || button.name !== "file") return;
     pressed = button.value;
     pressedAt = Date.now();
-    // What was wrong with the press before is past; if this one is wrong, another page says so.
+    // Earlier errors no longer matter; if this press fails, another page says so.
     for (const error of form.querySelectorAll(".field-error")) error.remove();
     for (const field of form.querySelectorAll("[aria-invalid]")) {
       const described = (field.getAttribute("aria-describedby") || "").split(" ");
@@ -126,7 +126,7 @@
     }
     for (const notice of document.querySelectorAll("main [role=alert]:not(#no-cookies)")) notice.remove();
     say("Starting your download…");
-    // The form is sent with the button; a second press in a moment would be another request.
+    // The form is sent with this button; another press right away would be another request.
     setTimeout(() => { button.disabled = true; }, 0);
     setTimeout(() => { button.disabled = false; }, 3000);
     clearTimeout(timer);

@@ -1,9 +1,8 @@
-// Uploads from a folder's page: files and whole folders, picked or dropped, a few at once, each
-// with its progress; paused, continued, and taken up again after a broken line, a reload or a crash.
+// Uploads from a folder's page: files and whole folders, picked or dropped, several in parallel, with
+// progress and pause. They continue after a lost connection, a reload or a crash.
 //
-// Speaks tus 1.0 (https://tus.io/protocols/resumable-upload) with /uploads. What the server has is
-// the truth: before anything is sent again it is asked how far it got. The page works without this
-// file; then its form sends the files.
+// Uses tus 1.0 (https://tus.io/protocols/resumable-upload) with /uploads. Before anything is sent again,
+// the server is asked how much it has. The page works without this file; its form then sends the files.
 "use strict";
 
 (() => {
@@ -13,12 +12,12 @@
   const AT_ONCE = 3;
   // A request never takes so long that the session could end during it.
   const PORTION = 16 * 1024 * 1024;
-  // What every proxy lets through: the strictest limits that are usual begin at 1 MiB.
+  // A size that every proxy allows: the strictest common limit is 1 MiB.
   const SMALL_PORTION = 512 * 1024;
   let portion = PORTION;
-  // Seconds before each new attempt; then it is the person's turn.
+  // Seconds before each retry; after that, the person has to act.
   const WAITS = [1, 2, 4, 8, 15, 30, 30, 30];
-  // A line on which nothing moved for so long is broken, even if nobody says so.
+  // A connection without progress for this long counts as lost.
   const STALLED_MS = 60_000;
   const SPEED_OVER_MS = 6_000;
   const KEPT_MS = 7 * 24 * 3600 * 1000;
@@ -33,7 +32,7 @@
   let token = form.elements.csrf.value;
   const uploads = [];
 
-  /** Why an upload does not go on. Passing troubles are worth another attempt. */
+  /** Why an upload stopped. Temporary problems are retried. */
   class Trouble extends Error {
     constructor(message, { passing = false, broken = false, gone = false, wait = 0 } = {}) {
       super(message);
@@ -41,12 +40,12 @@
     }
   }
 
-  /** Says something to who can't see the progress. */
+  /** Announces something to people who can't see the progress. */
   function say(text) {
     news.textContent = text;
   }
 
-  // What is remembered over a reload: which upload of the server belongs to which file.
+  // Remembered across a reload: which upload on the server belongs to which file.
 
   const memory = {
     KEY: "oncelink-uploads",
@@ -64,7 +63,7 @@
       try {
         localStorage.setItem(this.KEY, JSON.stringify(all));
       } catch {
-        // Without a memory an upload still lives as long as its page.
+        // Without storage, an upload still lives as long as its page.
       }
     },
     keep(upload) {
@@ -79,7 +78,7 @@
 
   // Requests.
 
-  /** Sends a request and answers what came back, refusals too; throws when the line breaks. */
+  /** Sends a request and returns the response, even a refusal; throws if the connection is lost. */
   function send(method, url, { headers = {}, body = null, progress = () => {}, started = () => {} } = {}) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
@@ -91,7 +90,7 @@
         clearTimeout(stalled);
         stalled = setTimeout(() => request.abort(), STALLED_MS);
       };
-      const broken = () => reject(new Trouble("The connection is broken.", { passing: true, broken: true }));
+      const broken = () => reject(new Trouble("The connection was lost.", { passing: true, broken: true }));
       request.upload.onprogress = (event) => {
         alive();
         progress(event.loaded);
@@ -105,30 +104,30 @@
     });
   }
 
-  /** Takes an answer that is no success for what it is. */
+  /** Converts an unsuccessful response to an error. */
   async function refused(answer) {
     const { status } = answer;
     let problem = {};
     try {
       problem = JSON.parse(answer.responseText);
     } catch {
-      // It has no body, or somebody between us and the app answered.
+      // It has no body, or something between us and the app answered.
     }
     if (status === 401 || problem.type === "foreign-form") {
-      // Somebody may have logged in in another tab; then its page knows the new token.
+      // The person may have logged in in another tab; the page then has the new token.
       const before = token;
       await look();
       if (token !== before) return new Trouble("You are logged in again.", { passing: true });
       return new Trouble("You are logged out. Log in in another tab, then try again here.");
     }
     const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
-    // What an earlier request had sent was still arriving.
-    if (problem.type === "wrong-offset") return new Trouble("The server is still busy with it.", { passing: true });
+    // Data of an earlier request was still arriving.
+    if (problem.type === "wrong-offset") return new Trouble("The server is still processing the last part.", { passing: true });
     const passing = [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
-    return new Trouble(problem.detail || `The server refused it (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
+    return new Trouble(problem.detail || `The server refused the upload (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
   }
 
-  /** The folder's page as it is now. */
+  /** Fetches the folder's current page. */
   async function look() {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -140,7 +139,7 @@
     }
   }
 
-  /** Shows what is new in the folder, unless somebody is just about to press something there. */
+  /** Shows what is new in the folder, unless the person is about to press something there. */
   async function showNew() {
     const old = document.getElementById("listing");
     const fresh = (await look())?.getElementById("listing");
@@ -151,7 +150,7 @@
     old.replaceWith(now);
   }
 
-  // While more are under way what has arrived is shown every few seconds.
+  // While more uploads are running, finished files are shown every few seconds.
   let showing = null;
   function showSoon() {
     showing ??= setTimeout(() => showNew().finally(() => (showing = null)), 2000);
@@ -167,7 +166,7 @@
       Object.assign(this, { place, size, modified, folder, url, file });
       this.fingerprint = [folder, place, size, modified].join("\n");
       this.state = file ? "waiting" : "unfinished";
-      // What has left, and what the server is known to have.
+      // Bytes sent, and bytes that the server is known to have.
       this.sent = this.held = 0;
       this.note = "";
       this.samples = [];
@@ -179,7 +178,7 @@
         const act = event.target.closest("[data-act]")?.dataset.act;
         if (act) this[act]();
       });
-      // What waits for the person stands below what moves by itself.
+      // Uploads that wait for the person are listed below the running ones.
       list.insertBefore(this.row, file && list.querySelector("[data-state=unfinished]"));
       this.show();
     }
@@ -203,12 +202,12 @@
           fruitless = this.held > best ? 1 : fruitless + 1;
           best = this.held;
           this.sent = this.held;
-          // Some proxies don't answer what is too large for them but hang up.
+          // Some proxies hang up on requests that are too large instead of answering.
           if (trouble.broken && fruitless > 1) portion = SMALL_PORTION;
           const wait = trouble.wait || WAITS[fruitless - 1];
           if (!trouble.passing || !wait) {
             this.become("failed", trouble.message);
-            say(`${shown(this.place)} is not uploaded: ${trouble.message}`);
+            say(`${shown(this.place)} was not uploaded: ${trouble.message}`);
             return;
           }
           await this.rest(wait, trouble.message, turn);
@@ -216,7 +215,7 @@
       }
     }
 
-    /** Asks how far the upload got, or begins a new one. */
+    /** Queries how much of the upload has arrived, or begins a new one. */
     async open(turn) {
       this.url ??= memory.all()[this.fingerprint]?.url ?? null;
       if (this.url) {
@@ -230,7 +229,7 @@
         }
       }
       this.sent = this.held = 0;
-      // The server makes the folders of a place within.
+      // The server creates the folders in a path.
       const said = { folder: this.folder, filename: this.place.split("/").at(-1), relativePath: this.place };
       const metadata = Object.entries(said).map(([key, text]) => `${key} ${base64(text)}`).join();
       const headers = { "Upload-Length": String(this.size), "Upload-Metadata": metadata };
@@ -248,7 +247,7 @@
       return Number(answer.getResponseHeader("Upload-Offset"));
     }
 
-    /** Takes note of the name that the file got, once it is whole: its own may have been taken. */
+    /** Stores the name that the complete file got, because its own may have been taken. */
     arrived(answer) {
       const place = answer.getResponseHeader("Content-Location");
       if (place) this.got = decodeURIComponent(place.split("/").at(-1));
@@ -263,7 +262,7 @@
         body: piece,
         progress: (loaded) => this.turn === turn && this.advance(start + loaded),
       });
-      // A proxy in between limits bodies. Where it is the app that refuses, it says why.
+      // A proxy limits request bodies. If the app refuses, it says why.
       const isOurs = answer.getResponseHeader("Content-Type")?.startsWith("application/problem+json");
       if (answer.status === 413 && !isOurs && piece.size > SMALL_PORTION) {
         portion = SMALL_PORTION;
@@ -290,15 +289,15 @@
       while (this.samples.length > 2 && now - this.samples[0][0] > SPEED_OVER_MS) this.samples.shift();
     }
 
-    /** Bytes a second, as far as that can be told. */
+    /** Bytes per second, as far as known. */
     get speed() {
       const first = this.samples[0];
-      // Until now, not until the last news: a line that stands still gets slower and slower.
+      // Measured until now, not until the last progress: a stalled connection gets slower and slower.
       const seconds = first ? (performance.now() - first[0]) / 1000 : 0;
       return seconds > 0.5 ? Math.max(0, this.sent - first[1]) / seconds : 0;
     }
 
-    /** Waits before the next attempt; shorter when the browser says that the line is back. */
+    /** Waits before the next attempt, or until the browser says that it is online again. */
     async rest(seconds, why, turn) {
       this.samples = [];
       this.note = `${why.replace(/\.$/, "")}. Trying again in ${counted(seconds, "second")}.`;
@@ -317,11 +316,11 @@
     finish() {
       memory.forget(this);
       this.become("done");
-      say(`${shown(this.place)} is uploaded.`);
+      say(`${shown(this.place)} was uploaded.`);
       if (uploads.some((upload) => upload.moving)) showSoon();
     }
 
-    /** Lets go of what is under way. */
+    /** Cancels the current request. */
     halt() {
       const turn = this.turn;
       this.turn = null;
@@ -347,14 +346,14 @@
     cancel() {
       this.halt();
       memory.forget(this);
-      // What is left on the server ends by itself, should this not arrive.
+      // If this request doesn't arrive, the upload on the server expires.
       if (this.url && this.state !== "done") send("DELETE", this.url).catch(() => {});
       uploads.splice(uploads.indexOf(this), 1);
       const next = this.row.nextElementSibling ?? this.row.previousElementSibling;
       const focused = this.row.contains(document.activeElement);
       this.row.remove();
       if (focused) (next?.querySelector("button:not([hidden])") ?? document.getElementById("content")).focus();
-      say(`The upload of ${shown(this.place)} is cancelled.`);
+      say(`The upload of ${shown(this.place)} was canceled.`);
       queue();
     }
 
@@ -380,7 +379,7 @@
     words() {
       const { state, size, sent, speed, note, got } = this;
       const done = `${bytes(sent)} of ${bytes(size)}`;
-      if (state === "waiting") return `${bytes(size)} · waiting for its turn`;
+      if (state === "waiting") return `${bytes(size)} · waiting`;
       if (state === "paused") return `${done} · paused`;
       if (state === "done") {
         const renamed = got && got !== this.place.split("/").at(-1);
@@ -388,10 +387,10 @@
       }
       if (state === "failed") return note;
       if (state === "unfinished") {
-        return `${sent ? `${done} uploaded` : `${bytes(size)} · hardly begun`}. Choose the same file again to resume.`;
+        return `${sent ? `${done} uploaded` : `${bytes(size)} · just started`}. Choose the same file again to resume.`;
       }
       if (note) return `${done} · ${note}`;
-      if (sent >= size) return `${bytes(size)} · being saved`;
+      if (sent >= size) return `${bytes(size)} · saving`;
       if (!speed) return done;
       return `${done} · ${bytes(speed)}/s · ${span((size - sent) / speed)} left`;
     }
@@ -399,11 +398,11 @@
 
   // The queue.
 
-  /** Starts what may start, and says how far all of it is. */
+  /** Starts waiting uploads, and shows the total progress. */
   function queue() {
     const running = uploads.filter((upload) => upload.state === "running").length;
     const next = uploads.find((upload) => upload.state === "waiting");
-    // A start ends here again.
+    // Starting an upload calls this again.
     if (next && running < AT_ONCE) next.run();
     else summarise();
   }
@@ -445,14 +444,14 @@
     }
   });
 
-  /** Takes files in; `found` has them with their places. */
+  /** Adds files; `found` contains them with their paths. */
   function take(found) {
     let fresh = 0;
     for (const { file, place } of found) {
       const upload = new Upload({ place, size: file.size, modified: file.lastModified }, file);
       const same = uploads.find((other) => other.fingerprint === upload.fingerprint && other.state !== "done");
       if (same) {
-        // Chosen once more: it goes on where it stopped.
+        // Chosen again: it continues where it stopped.
         upload.row.remove();
         same.file = file;
         if (!same.moving) same.continue();
@@ -496,7 +495,7 @@
     if (!hasFiles(event)) return;
     event.preventDefault();
     hover(0);
-    // The items are gone once this function waits for anything.
+    // The items are gone as soon as this function awaits anything.
     const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
     const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
     const found = [];
@@ -521,7 +520,7 @@
     }
     const reader = entry.createReader();
     for (;;) {
-      // Browsers hand over a hundred at a time; none is the end.
+      // Browsers return a hundred at a time; an empty result is the end.
       const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
       if (some.length === 0) return;
       for (const child of some) await gather(child, `${place}/`, found);
@@ -532,7 +531,7 @@
     if (uploads.some((upload) => upload.moving)) event.preventDefault();
   });
 
-  // Words, as the rest of the app has them.
+  // The same wording as in the rest of the app.
 
   function bytes(count) {
     if (count < 1000) return counted(Math.round(count), "byte");
@@ -554,12 +553,12 @@
     return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
   }
 
-  /** A name without the characters that would hide what it is. */
+  /** A name without characters that could disguise it. */
   function shown(name) {
     return name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
   }
 
-  // What was begun before a reload and the server still has.
+  // Uploads from before a reload that the server still has.
 
   (async () => {
     for (const kept of Object.values(memory.all())) {
@@ -567,7 +566,7 @@
       const upload = new Upload(kept, null);
       upload.row.remove();
       const sent = await upload.offset({}).catch(() => null);
-      // Not known to the server, or somebody else's who uses this browser too.
+      // Unknown to the server, or of another person who uses this browser.
       if (sent === null || sent >= kept.size) continue;
       if (uploads.some((other) => other.fingerprint === upload.fingerprint)) continue;
       upload.sent = upload.held = sent;
@@ -575,7 +574,7 @@
       list.append(upload.row);
       upload.show();
       summarise();
-      say("Uploads that were not finished are listed. Choose or drop the same files again to continue.");
+      say("Unfinished uploads are listed. Choose or drop the same files again to continue.");
     }
   })();
 })();

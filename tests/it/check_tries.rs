@@ -98,9 +98,9 @@ fn a_group_that_nobody_is_in_is_told_with_those_that_there_are() {
     let (lines, code) = place.check();
     assert_eq!(code, 1, "{lines}");
     for part in [
-        "`everybody`, in which nobody is; did you mean `everyone`?",
+        "`everybody`, but nobody is in it; did you mean `everyone`?",
         "did you mean `staff`?",
-        "bob@example.org, who has no account",
+        "bob@example.org, but there is no such account",
     ] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
@@ -179,10 +179,10 @@ fn the_program_alone_in_an_empty_folder_makes_what_it_needs() {
     process.wait_until_ready();
     assert!(dir.path().join("storage/books").is_dir());
     let read = || fs::read_to_string(&log).unwrap();
-    crate::support::process::wait_for("the addresses", || read().contains("it works once:"));
+    crate::support::process::wait_for("the addresses", || read().contains("which works once:"));
     let said = read();
     assert!(
-        said.contains("Make the first one with this link") && !said.contains("starting 2 workers"),
+        said.contains("Create the first one with this link") && !said.contains("starting 2 workers"),
         "{said}"
     );
     process.kill();

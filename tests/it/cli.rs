@@ -114,7 +114,7 @@ fn a_mistake_in_the_command_names_the_argument_and_the_remedy_and_ends_with_2() 
     for (line, argument, remedy) in [
         ("frobnicate", "frobnicate", "--help"),
         ("--confg x", "--confg", "--config"),
-        ("token mint books/x.pdf", "<FILE>", "starts with a slash"),
+        ("token mint books/x.pdf", "<FILE>", "must start with a slash"),
         ("token mint /books/../x", "<FILE>", "`..`"),
         ("token mint /books", "FILE", "/share/path"),
         ("token mint /books/x --lifetime 5", "--lifetime", "`30s`"),
@@ -199,7 +199,7 @@ fn mint_prints_the_address_alone_and_verify_and_inspect_read_it() {
     for text in [address, token_of(address)] {
         let said = machine.run(["token", "verify", text]);
         assert_eq!(said.code, 0, "{}", said.err);
-        assert!(said.out.starts_with("good: /books/我 %2F.pdf until "), "{}", said.out);
+        assert!(said.out.starts_with("valid: /books/我 %2F.pdf until "), "{}", said.out);
         let said = machine.run(["token", "inspect", text]);
         assert_eq!(said.code, 0, "{}", said.err);
         assert!(
@@ -294,7 +294,7 @@ fn keys_rotate_and_the_older_still_verify() {
     assert_eq!(listed[1]["kid"], first[0]["kid"]);
     assert!(listed[0]["retired_until"].is_null() && listed[1]["retired_until"].is_u64());
     let for_people = machine.ask(["keys", "list"]);
-    assert!(for_people.contains("active") && for_people.contains("verifies until 20"), "{for_people}");
+    assert!(for_people.contains("active") && for_people.contains("valid until 20"), "{for_people}");
 
     let jwks: serde_json::Value = serde_json::from_str(&machine.ask(["keys", "export", "--jwks"])).unwrap();
     let keys = jwks["keys"].as_array().unwrap();
@@ -361,7 +361,7 @@ fn revoke_says_when_nothing_was_revoked() {
         ("503 Service Unavailable", "try again"),
         ("404 Not Found", "something else answers"),
         // A redirect could send the command to somebody else.
-        ("307 Temporary Redirect", "look into its log"),
+        ("307 Temporary Redirect", "check its log"),
     ] {
         let (at, served) = serve(vec![answer(status, "")]);
         let machine = Machine::new().set("ONCELINK_DOWNLOAD__INNER_URL", &at);
@@ -462,7 +462,7 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
     }
     let said = machine.run(words("user disable bob@example.org"));
     assert_eq!(said.code, 0, "the account is disabled all the same: {}", said.err);
-    assert!(said.err.contains("revoked as soon as"), "{}", said.err);
+    assert!(said.err.contains("revoked when the web app reaches"), "{}", said.err);
     let waiting: String =
         sqlx::query_scalar("SELECT jti FROM revocations").fetch_one(desk.db.reader()).await.unwrap();
     assert_eq!(waiting, jtis[0]);
@@ -505,7 +505,7 @@ async fn check_finds_that_the_keys_at_an_address_are_somebody_elses() {
         .set("ONCELINK_DOWNLOAD__INNER_URL", &other.settings.download.public_url);
     let said = tokio::task::spawn_blocking(move || machine.run(words("check"))).await.unwrap();
     assert_eq!(said.code, 2, "{}", said.out);
-    let lack = format!("lack yours, {}", ours[0]["kid"].as_str().unwrap());
+    let lack = format!("don't include yours, {}", ours[0]["kid"].as_str().unwrap());
     assert!(said.out.contains(&lack), "{}", said.out);
     assert!(said.out.contains("refuses our commands"), "{}", said.out);
     other.stop().await;
@@ -600,7 +600,7 @@ fn check_finds_nothing_wrong_on_a_new_machine() {
     machine.ask(["token", "mint", "/books/x"]);
     let said = machine.run(["check"]);
     assert_eq!(said.code, 0, "{}", said.out);
-    assert!(said.out.contains("0 older still verify"), "{}", said.out);
+    assert!(said.out.contains("0 older keys are still valid"), "{}", said.out);
 }
 
 /// The one line that is no "ok", and the exit code.
@@ -629,12 +629,12 @@ fn check_says_what_is_wrong_and_how_to_mend_it() {
     let machine = Machine::new();
     fs::write(machine.path("data"), "").unwrap();
     let (line, code) = finding(&machine);
-    assert!(code == 2 && line.contains("is no folder"), "{line}");
+    assert!(code == 2 && line.contains("is not a folder"), "{line}");
 
     let machine = Machine::new().set("ONCELINK_DATA_DIR", "storage/books/data");
     machine.ask(["token", "mint", "/books/x"]);
     let (line, code) = finding(&machine);
-    assert!(code == 2 && line.contains("holds the data directory"), "{line}");
+    assert!(code == 2 && line.contains("contains the data directory"), "{line}");
 
     let machine = Machine::new();
     machine.ask(["token", "mint", "/books/x"]);
@@ -692,7 +692,7 @@ async fn check_reads_the_store_and_its_clock() {
     let store = open_store(&dir, &Clock::wall());
     let said = machine.run(["check"]);
     assert_eq!(said.code, 0, "{}", said.out);
-    assert!(said.out.contains("the running download service has them"), "{}", said.out);
+    assert!(said.out.contains("the store is open in the running download service"), "{}", said.out);
     store.close().await;
 
     let said = machine.run(["check"]);
@@ -720,7 +720,7 @@ fn check_sees_a_clock_that_was_never_set() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("problem  clock: the wall clock shows 1999-12-31"), "{said}");
+    assert!(said.contains("problem  clock: the system clock shows 1999-12-31"), "{said}");
 }
 
 fn open_store(dir: &Path, clock: &Clock) -> SledUsedTokens {

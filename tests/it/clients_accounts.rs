@@ -186,7 +186,7 @@ async fn an_administrator_invites_looks_around_and_disables() {
     browser.named("Administration").await.click().await.unwrap();
     browser.at(|url| url.ends_with("/admin/accounts")).await;
     browser.inspect("admin-accounts").await;
-    browser.named("Invite somebody").await.click().await.unwrap();
+    browser.named("Invite someone").await.click().await.unwrap();
     browser.at(|url| url.ends_with("/admin/invite")).await;
     browser.inspect("admin-invite").await;
     stage.fill("#email", "kim@example.org").await;

@@ -211,7 +211,7 @@ async fn choosing_nothing_says_so_in_place() {
     }
     click(&browser, "main button[type=submit]").await;
     browser.at(|url| url.ends_with("/files/open")).await;
-    browser.named("Make a link to the chosen").await.click().await.unwrap();
+    browser.named("Create link for selected").await.click().await.unwrap();
     browser.says("Choose at least one file or folder first").await;
     assert!(browser.url().await.ends_with("/files/open"));
     browser.inspect("folder-nothing-chosen").await;

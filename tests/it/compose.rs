@@ -134,5 +134,5 @@ async fn with_the_compose_files_environment_a_revocation_arrives() {
     assert_eq!(Client::default().get(&links[1]).await.slug(), "revoked-token");
     let check = rehearsal.command("web", &["check"]).output().unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
-    assert!(said.contains("holds our keys and shows its own"), "{said}");
+    assert!(said.contains("has our public keys and presents the right node key"), "{said}");
 }

@@ -70,15 +70,15 @@ fn a_clock_set_back_makes_nothing_good_again() {
     cheated.set("+0s");
     site.assert_refused([&unused], &["expired-token"]);
     site.assert_refused([&used, &of_then], &refused);
-    assert!(!site.log().contains("forgot used tokens"));
+    assert!(!site.log().contains("purged used tokens"));
 
     // Back, and a start, which purges by the mark: the record goes, and stays out of reach.
     node.kill();
     let node = cheated.start();
-    wait_for("the purge", || site.log().contains("forgot used tokens"));
+    wait_for("the purge", || site.log().contains("purged used tokens"));
     site.assert_refused([&used, &unused], &["expired-token"]);
     site.assert_used([&of_then]);
-    assert!(site.log().contains("set the clock right"), "{}", site.log());
+    assert!(site.log().contains("correct the clock"), "{}", site.log());
 
     // Further back, and once more.
     node.kill();
@@ -95,7 +95,7 @@ fn a_clock_set_back_makes_nothing_good_again() {
     // The purge is no way out, either, when it comes while the clock is forth.
     cheated.set("+4d");
     let node = cheated.start();
-    wait_for("the second purge", || site.log().matches("forgot used tokens").count() >= 2);
+    wait_for("the second purge", || site.log().matches("purged used tokens").count() >= 2);
     node.kill();
     cheated.set("+0s");
     let node = cheated.start();

@@ -53,7 +53,7 @@ fn assert_told(log: &str, what: &str) {
     let told =
         log.lines().any(|line| line.contains(DOUBT) && line.contains(what) && line.contains(" ERROR "));
     assert!(told, "{log}");
-    assert!(log.contains("links issued before") && log.contains("owners need new ones"), "{log}");
+    assert!(log.contains("links issued before") && log.contains("issue new links"), "{log}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_token_from_a_clock_that_is_ahead_is_behind_the_fence_of_a_new_store() {
 #[test]
 fn a_store_deleted_with_all_around_it_lets_nothing_in_twice() {
     let log = damaged_by(|site| fs::remove_dir_all(&site.data).unwrap());
-    assert!(log.contains("made a new used-token store; links issued before"), "{log}");
+    assert!(log.contains("created a new used-token store; links issued before"), "{log}");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_store_with_a_part_deleted_lets_nothing_in_twice() {
         ("journal.1", "journal 1: it is missing"),
         ("sled", "the database is missing"),
         ("sled/db", "database"),
-        ("../used-tokens.witness", "the witness beside the folder is missing"),
+        ("../used-tokens.witness", "the witness next to the folder is missing"),
     ] {
         let log = damaged_by(|site| {
             let path = site.store().join(part);
@@ -164,7 +164,7 @@ fn yesterdays_data_folder_put_back_lets_nothing_in_twice() {
             fs::rename(backup(site), &site.data).unwrap();
         },
     );
-    assert_told(&log, "put back from a copy");
+    assert_told(&log, "restored from a copy");
 }
 
 #[test]

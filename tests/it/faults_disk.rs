@@ -69,7 +69,7 @@ fn failing(call: &str, error: &str) {
     assert_ne!(site.get(&used[0]).unwrap().status, 200);
     assert_eq!(node.readiness(), Some(503));
     let log = site.log();
-    assert!(log.contains("stops serving: mend the disk (failing?), then restart"), "{log}");
+    assert!(log.contains("stops serving; fix the disk (is it failing?), then restart"), "{log}");
     node.kill();
     let node = site.start();
     site.assert_used(&used);
@@ -105,7 +105,10 @@ fn after_a_write_that_found_the_disk_full_the_service_goes_on_once_there_is_room
     site.assert_used(&used);
     let more = site.redeem(3);
     let log = site.log();
-    assert!(log.contains("stops serving: make room on the disk; it goes on by itself then"), "{log}");
+    assert!(
+        log.contains("stops serving; free some space on the disk; the store then recovers by itself"),
+        "{log}"
+    );
     assert!(!log.contains("cannot be trusted"), "{log}");
     node.kill();
     let node = site.start();
@@ -198,7 +201,10 @@ impl Full {
         assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
         assert_eq!(node.readiness(), Some(503));
         let log = site.log();
-        assert!(log.contains("stops serving: make room on the disk; it goes on by itself then"), "{log}");
+        assert!(
+            log.contains("stops serving; free some space on the disk; the store then recovers by itself"),
+            "{log}"
+        );
         Full { node, used, filler, site, volume, _disk: disk }
     }
 }

@@ -123,7 +123,7 @@ async fn a_letter_says_who_asked_how_much_it_is_until_when_and_who_helps() {
             "1 file, 12 bytes:",
             "file.txt (12 bytes)",
             "You can download it once. The link expires in 7 days, on Friday 22 January, 08:00 UTC.",
-            &format!("Ask {OWNER} for a new link. To do so, just reply to this email."),
+            &format!("Reply to this email to ask {OWNER} for a new link."),
         ],
     );
     says(

@@ -69,7 +69,7 @@ async fn check_warns_where_mails_only_go_to_a_folder_though_the_address_is_publi
     assert!(checked(&web).await.starts_with("ok"));
     web.settings.web.public_url = "https://files.example".to_owned();
     let line = checked(&web).await;
-    assert!(line.starts_with("warning  mail: mails are only written to"), "{line}");
+    assert!(line.starts_with("warning  mail: emails are only written to"), "{line}");
     web.stop().await;
 }
 
@@ -103,7 +103,7 @@ async fn mails_are_listed_tried_again_dropped_and_known_to_have_bounced() {
     assert!(listed[0]["problem"].as_str().unwrap().contains("no such user"), "{said}");
     let id = listed[0]["id"].as_str().unwrap().to_owned();
     let (output, said) = oncelink(&web, &["mail", "retry", "--all"], "").await;
-    assert!(output.status.success() && said.contains("1 to be tried again"), "{said}");
+    assert!(output.status.success() && said.contains("the running web app will retry 1 "), "{said}");
     smtp.follow(|_, _| None);
     web.app.send_due_mails().await.unwrap();
     assert_eq!(web.outside.queue.count(State::Sent).await.unwrap(), 1);

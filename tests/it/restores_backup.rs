@@ -98,7 +98,7 @@ async fn a_backup_made_under_load_and_restored_gives_nothing_out_twice_and_loses
     let mut ada = serving.logged_in("ada@example.org").await;
     assert_eq!(ada.get(&made[0].page).await.status, 200);
     let checked = String::from_utf8(serving.cli(&["check"]).stdout).unwrap();
-    assert!(checked.contains("warning  accounts: the database was put back from a backup"), "{checked}");
+    assert!(checked.contains("warning  accounts: the database was restored from a backup"), "{checked}");
     serving.said(&["links", "resume", "--restored"]);
     serving.take(&made[ONCE * 2 - 1].public[0]).await;
     drop(node);
@@ -132,9 +132,9 @@ fn what_is_no_whole_backup_of_ours_is_refused_and_nothing_is_touched() {
     serving.add("ada@example.org");
     serving.said(&["backup", "good"]);
     assert!(serving.refused(&["backup", "good"]).contains("is not empty"));
-    assert!(serving.refused(&["backup", "share/inside"]).contains("lies in the share"));
+    assert!(serving.refused(&["backup", "share/inside"]).contains("is in the share"));
     assert!(!serving.path("share/inside").exists());
-    assert!(serving.refused(&["restore", "nowhere"]).contains("is no backup"));
+    assert!(serving.refused(&["restore", "nowhere"]).contains("is not a backup"));
 
     let before = fs::read(serving.path("data/web/oncelink.sqlite")).unwrap();
     let (good, bad) = (serving.path("good"), serving.path("bad"));
@@ -151,21 +151,21 @@ fn what_is_no_whole_backup_of_ours_is_refused_and_nothing_is_touched() {
     });
     altered("manifest.json is damaged", &|| fs::write(bad.join("manifest.sha256"), "").unwrap());
     altered("cannot read", &|| fs::remove_file(bad.join("manifest.sha256")).unwrap());
-    altered("was not finished", &|| fs::remove_file(bad.join("manifest.json")).unwrap());
-    altered("web/oncelink.sqlite of the backup is damaged", &|| {
+    altered("an unfinished one", &|| fs::remove_file(bad.join("manifest.json")).unwrap());
+    altered("web/oncelink.sqlite in the backup is damaged", &|| {
         let mut bytes = fs::read(bad.join("web/oncelink.sqlite")).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(bad.join("web/oncelink.sqlite"), bytes).unwrap();
     });
     altered("cannot read keys/link-key", &|| fs::remove_file(bad.join("keys/link-key")).unwrap());
-    altered("keys/link-key of the backup is damaged", &|| {
+    altered("keys/link-key in the backup is damaged", &|| {
         fs::remove_file(bad.join("keys/link-key")).unwrap();
         std::os::unix::fs::symlink(good.join("keys/link-key"), bad.join("keys/link-key")).unwrap();
     });
     let version = format!("\"oncelink\": \"{}\"", env!("CARGO_PKG_VERSION"));
     let newer = |from: String, to: &str| {
-        altered("made by a newer release", &|| {
+        altered("created by a newer release", &|| {
             alter_manifest(&bad, |text| {
                 assert!(text.contains(&from), "{text}");
                 text.replace(&from, to)
@@ -222,7 +222,7 @@ fn a_restore_that_was_cut_off_is_not_served_from() {
     serving.add("ada@example.org");
     serving.said(&["backup", "backup"]);
     fs::write(serving.path("data/restore-under-way"), "").unwrap();
-    assert!(serving.refused(&["serve"]).contains("was cut off"));
+    assert!(serving.refused(&["serve"]).contains("was interrupted"));
     serving.said(&["restore", "backup", "--force"]);
     drop(serving.start());
 }
@@ -238,7 +238,7 @@ fn a_data_directory_that_others_may_change_is_not_served_from() {
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(data.join("web"), fs::Permissions::from_mode(0o755)).unwrap();
     let node = serving.start();
-    assert!(serving.log().contains("others may look into the data directory"), "{}", serving.log());
+    assert!(serving.log().contains("other users can read the data directory"), "{}", serving.log());
     signal(node.id(), rustix::process::Signal::KILL);
     for (path, mode) in [
         ("web", 0o700),

@@ -82,7 +82,7 @@ fn a_disk_is_unmounted_and_mounted_again_while_the_service_runs() {
     assert_eq!(shares.file(&file()).unwrap().version().len, 11);
     run("umount", &[at]);
     assert!(is_away(&shares));
-    assert!(shares.why_unavailable("nas").unwrap().contains("not mounted"));
+    assert!(shares.why_unavailable("nas").unwrap().contains("no longer mounted"));
     assert!(shares.make_folder(&"/nas/new".parse().unwrap()).is_err());
     assert!(!path.join("new").exists(), "nothing is put below the disk");
     run("mount", &["-t", "tmpfs", "oncelink-test", at]);
@@ -160,5 +160,5 @@ async fn a_file_that_the_service_may_not_read_is_told_as_such_and_named_in_the_l
     words.extend([PROGRAM, "check"]);
     let checked = Command::new(words[0]).args(&words[1..]).current_dir(site.dir.path()).output().unwrap();
     let said = String::from_utf8(checked.stdout).unwrap();
-    assert!(said.contains("this user may not read /open/secret.txt"), "{said}");
+    assert!(said.contains("this user cannot read /open/secret.txt"), "{said}");
 }

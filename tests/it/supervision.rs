@@ -23,14 +23,14 @@ fn a_hang_up_and_the_users_signals_end_nothing() {
     for harmless in [Signal::HUP, Signal::USR1, Signal::USR2] {
         signal(node.id(), harmless);
     }
-    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP: nothing is reloaded"));
+    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP ignored"));
     site.redeem(1);
     assert!(node.ended().is_none(), "{}", site.log());
     // Neither while a stop is under way.
     site.put("big.bin", &vec![1; 64 << 20]);
     let waiting = Download::begin(site.address, &site.ticket("big.bin").path, "").unwrap();
     signal(node.id(), Signal::TERM);
-    wait_for("the stop", || site.log().contains("stopping: "));
+    wait_for("the stop", || site.log().contains("stopping; "));
     signal(node.id(), Signal::HUP);
     drop(waiting);
     wait_for("the end", || node.ended().is_some());
@@ -52,7 +52,7 @@ fn a_second_signal_ends_the_waiting_for_transfers() {
         let ticket = site.ticket("big.bin");
         let transfer = Download::begin(site.address, &ticket.path, "").unwrap();
         signal(node.id(), first);
-        wait_for("the stop", || site.log().contains("stopping: "));
+        wait_for("the stop", || site.log().contains("stopping; "));
         assert!(node.ended().is_none(), "a transfer is under way");
         signal(node.id(), second);
         wait_for("the end", || node.ended().is_some());
@@ -69,7 +69,7 @@ fn a_signal_at_the_web_app_is_as_harmless() {
     let site = WebSite::new(None, "");
     let mut app = site.start();
     signal(app.id(), Signal::HUP);
-    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP: nothing is reloaded"));
+    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP ignored"));
     assert_eq!(app.readiness(), Some(200));
     signal(app.id(), Signal::TERM);
     wait_for("the end", || app.ended().is_some());

@@ -167,7 +167,7 @@ async fn a_form_without_its_end_says_what_is_there() {
         there.sort();
         for name in ["a.txt", "b.txt"] {
             let said = answer.status == 303
-                || answer.body.contains(&format!("<bdi>{name}</bdi></strong> has arrived"));
+                || answer.body.contains(&format!("<bdi>{name}</bdi></strong> was uploaded"));
             let is_there = there.iter().any(|there| there == name);
             assert_eq!(
                 said,

@@ -197,7 +197,7 @@ async fn accounts_are_managed_while_the_app_runs() {
 
     let again = oncelink(&web, &["user", "add", "kim@EXAMPLE.org"], "");
     assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("has an account already"));
+    assert!(text(&again.stderr).contains("already has an account"));
 
     let listed = oncelink(&web, &["user", "list", "--json"], "");
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();

@@ -261,7 +261,7 @@ async fn mails_that_wait_are_seen_tried_again_and_discarded() {
     let again = admin.get("/admin/mail").await.body;
     assert!(again.contains("tried once"), "its count, and so its pauses, begin again: {again}");
     assert_eq!(admin.fill("/admin/mail", "/admin/mail/discard", &[("id", &id)]).await.status, 303);
-    assert!(admin.get("/admin/mail").await.body.contains("There are none."));
+    assert!(admin.get("/admin/mail").await.body.contains("No emails."));
     let log = admin.get("/admin/audit?q=mail").await.body;
     assert!(log.contains("mail retried") && log.contains("mail discarded"), "{log}");
     assert!(log.contains("root@example.org (forgot)"), "which one, now that it is gone: {log}");

@@ -149,11 +149,11 @@ async fn a_name_that_cannot_be_is_sent_back_with_what_was_typed() {
         ("Taken", 409, "There is already something called “Taken”"),
         ("tAKEN", 409, "There is already something called “Taken”"),
         ("  ", 422, "The name is empty."),
-        ("..", 422, "A name is not just dots."),
+        ("..", 422, "A name can&#39;t consist of dots only."),
         ("a/b", 422, "A name can"),
         ("a\\b", 422, "A name can"),
-        ("a\u{202e}b", 422, "cannot be seen"),
-        (".oncelink", 422, "taken by the service itself"),
+        ("a\u{202e}b", 422, "invisible characters"),
+        (".oncelink", 422, "is reserved"),
         (long.as_str(), 422, "The name is too long"),
     ] {
         for (path, field, value) in
@@ -286,13 +286,13 @@ async fn a_plain_form_says_which_of_its_files_did_not_arrive() {
     let answer = ada.send(Method::POST, "/files-upload", Some((KIND, body))).await;
     assert_eq!(answer.status, 413, "{}", answer.body);
     for part in [
-        "<bdi>a.txt</bdi></strong> has arrived.",
-        "<bdi>c.txt</bdi></strong> has arrived.",
+        "<bdi>a.txt</bdi></strong> was uploaded.",
+        "<bdi>c.txt</bdi></strong> was uploaded.",
         "One file did not arrive.",
     ] {
         assert!(answer.body.contains(part), "{part}: {}", answer.body);
     }
-    let (_, refused) = answer.body.split_once("large.txt</bdi></strong> did not arrive. ").unwrap();
+    let (_, refused) = answer.body.split_once("large.txt</bdi></strong> was not uploaded. ").unwrap();
     assert!(refused.starts_with("The file is too large: at most 1.0 kB are allowed."), "{refused}");
     assert!(answer.body.contains(&format!("value=\"{folder}\"")), "the form is there again");
 

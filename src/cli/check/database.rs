@@ -1,4 +1,4 @@
-//! The web app's database, and the groups and accounts that the shares name: whether there are any.
+//! Checks the web app's database, and whether the groups and accounts that the shares name exist.
 
 use std::collections::BTreeSet;
 
@@ -15,21 +15,21 @@ const SUBJECT: &str = "web.database";
 pub(super) async fn look(settings: &Settings, may_enter: bool, findings: &mut Findings) {
     let is_file = settings.web.database.as_str() == "sqlite";
     if is_file && !(may_enter && settings.data_dir.join("web").join("oncelink.sqlite").exists()) {
-        return findings.ok(SUBJECT, "none yet; the web app makes it when it starts");
+        return findings.ok(SUBJECT, "none yet; the web app creates it when it starts");
     }
     match accounts(settings).await {
         Ok(accounts) => {
             findings.ok(
                 SUBJECT,
-                &format!("it answers, {}", crate::human::counted(accounts.len() as u64, "account")),
+                &format!("reachable, {}", crate::human::counted(accounts.len() as u64, "account")),
             );
             compare(settings, &accounts, findings);
         }
-        Err(text) => findings.problem(SUBJECT, &text, "without it the web app does not start"),
+        Err(text) => findings.problem(SUBJECT, &text, "the web app does not start without it"),
     }
 }
 
-/// The names alone; a database that does not answer is told where it is needed.
+/// Checks the names only. Another check reports a database that can't be reached.
 pub(super) async fn look_at_names(settings: &Settings, findings: &mut Findings) {
     if let Ok(accounts) = accounts(settings).await {
         compare(settings, &accounts, findings);
@@ -45,8 +45,7 @@ async fn accounts(settings: &Settings) -> Result<Vec<Account>, String> {
 }
 
 fn compare(settings: &Settings, accounts: &[Account], findings: &mut Findings) {
-    // Nobody chose the names of the share that is there by default, and before the first account
-    // there can be no group.
+    // The default share has names that nobody chose, and there can be no group before the first account.
     if accounts.is_empty() || settings.shares == Settings::default().shares {
         return;
     }
@@ -59,11 +58,11 @@ fn compare(settings: &Settings, accounts: &[Account], findings: &mut Findings) {
                 let subject = format!("share `{}`", share.name.escape_debug());
                 if name.contains('@') {
                     if !emails.contains(name.to_lowercase().as_str()) {
-                        let text = format!("`{list}` names {name}, who has no account");
-                        findings.warning(&subject, &text, "correct the address, or make the account");
+                        let text = format!("`{list}` names {name}, but there is no such account");
+                        findings.warning(&subject, &text, "correct the address, or create the account");
                     }
                 } else if !groups.contains(name) {
-                    let text = format!("`{list}` names the group `{name}`, in which nobody is");
+                    let text = format!("`{list}` names the group `{name}`, but nobody is in it");
                     findings.warning(&subject, &text, &remedy(name, &groups));
                 }
             }
@@ -79,7 +78,7 @@ fn remedy(name: &str, groups: &BTreeSet<&str>) -> String {
     let meant = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     let there = match groups.is_empty() {
         true => "no account is in any group yet".to_owned(),
-        false => format!("there are {}", groups.iter().copied().collect::<Vec<_>>().join(", ")),
+        false => format!("existing groups: {}", groups.iter().copied().collect::<Vec<_>>().join(", ")),
     };
-    format!("{meant}correct the name, or put somebody into the group; {there}")
+    format!("{meant}correct the name, or add someone to the group; {there}")
 }

@@ -1,4 +1,4 @@
-//! The data directory and the shares.
+//! Checks the data directory and the shares.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,15 +12,14 @@ use crate::config::{Settings, ShareSettings};
 use crate::files::Shares;
 use crate::id::FilePath;
 
-/// Below this much free space a store that writes a few bytes for each download is near its end.
+/// With less free space than this, a store that writes a few bytes per download will soon be full.
 const LOW_SPACE: u64 = 64 << 20;
 
-/// Files that nobody can download are named up to this number, and looked for among so many.
+/// How many unreadable files are named, and among how many files they are searched for.
 const UNREADABLE_SHOWN: usize = 3;
 const UNREADABLE_SEEN: usize = 20_000;
 
-/// Whether the data directory is there and this user may enter it: then there is something to
-/// look at in it.
+/// Returns whether the data directory exists and this user may enter it.
 pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> bool {
     let path = settings.data_dir.as_path();
     let shown = path.display();
@@ -32,12 +31,12 @@ pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> 
             return false;
         }
         Err(error) => {
-            findings.problem(subject, &format!("cannot look at {shown}: {error}"), "mend its permissions");
+            findings.problem(subject, &format!("cannot access {shown}: {error}"), "fix its permissions");
             return false;
         }
     };
     if !found.is_dir() {
-        findings.problem(subject, &format!("{shown} is no folder"), "move it away, or name another");
+        findings.problem(subject, &format!("{shown} is not a folder"), "move it away, or choose another");
         return false;
     }
     let me = rustix::process::geteuid().as_raw();
@@ -45,7 +44,7 @@ pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> 
         findings.problem(
             subject,
             &format!("{shown} belongs to user {}, and this is user {me}", found.uid()),
-            "run this, and the service, as its owner",
+            "run this command and the service as its owner",
         );
         return false;
     }
@@ -53,37 +52,37 @@ pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> 
     if mode & 0o077 != 0 {
         findings.problem(
             subject,
-            &format!("others than its owner may enter {shown} (mode {mode:03o})"),
+            &format!("users other than its owner can access {shown} (mode {mode:03o})"),
             &format!("run `chmod 700 {shown}`"),
         );
     } else if rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         findings.problem(
             subject,
             &format!("cannot write to {shown}"),
-            "mend its permissions or its file system",
+            "fix its permissions or its file system",
         );
     } else {
-        findings.ok(subject, &format!("{shown} is writable, and by its owner only"));
+        findings.ok(subject, &format!("{shown} is writable, by its owner only"));
     }
     look_at_space(path, findings);
     true
 }
 
-/// The data directory is made at the first start; then its parent must allow that.
+/// The data directory is created at the first start, so its parent must allow that.
 fn look_at_place_of(path: &Path, findings: &mut Findings) {
     let parent = path.ancestors().skip(1).map(or_here).find(|parent| parent.exists());
     let may_write =
         parent.is_some_and(|parent| rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).is_ok());
     let shown = path.display();
     if may_write {
-        findings.ok("data_dir", &format!("{shown} is not there yet; the first start makes it"));
+        findings.ok("data_dir", &format!("{shown} does not exist yet; the first start creates it"));
     } else {
-        let remedy = "make it, give it to the service's user and run `chmod 700` on it";
-        findings.problem("data_dir", &format!("{shown} is not there, and cannot be made"), remedy);
+        let remedy = "create it, make the service's user its owner and run `chmod 700` on it";
+        findings.problem("data_dir", &format!("{shown} does not exist and cannot be created"), remedy);
     }
 }
 
-/// The parent of a relative name is the working directory, which has an empty path.
+/// The parent of a relative name has an empty path: it is the working directory.
 fn or_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
@@ -92,14 +91,18 @@ fn look_at_space(path: &Path, findings: &mut Findings) {
     let Ok(space) = rustix::fs::statvfs(path) else { return };
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     if free < LOW_SPACE {
-        let text = format!("only {} MiB are free at {}", free >> 20, path.display());
-        findings.warning("data_dir", &text, "make room: without it nothing can be downloaded");
+        let text = format!("only {} MiB are free in {}", free >> 20, path.display());
+        findings.warning("data_dir", &text, "free some space; downloads fail when the disk is full");
     }
 }
 
 pub(super) fn look_at_shares(settings: &Settings, findings: &mut Findings) {
     if settings.shares.is_empty() {
-        findings.warning("share", "there is none, so there is nothing to download", "add a `[[share]]`");
+        findings.warning(
+            "share",
+            "no share is configured, so there is nothing to download",
+            "add a `[[share]]`",
+        );
     }
     for share in &settings.shares {
         look_at_share(share, &settings.data_dir, findings);
@@ -115,23 +118,23 @@ fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings
     let shown = share.path.display();
     if let Some(why) = opened.why_unavailable(&share.name) {
         let text = format!("{shown} is unavailable: {why}");
-        let remedy = "create it, mount its disk or fix `path`; until then the others are served without it";
+        let remedy = "create it, mount its disk or fix `path`; the other shares are not affected";
         return findings.problem(&subject, &text, remedy);
     }
     if holds(&share.path, data_dir) {
-        let text = format!("{shown} holds the data directory, so that keys and accounts could be downloaded");
+        let text = format!("{shown} contains the data directory, so keys and accounts could be downloaded");
         return findings.problem(&subject, &text, "move one of the two");
     }
     if holds(data_dir, &share.path) {
-        let text = format!("{shown} lies in the data directory, where the service keeps its own files");
-        return findings.problem(&subject, &text, "move it out of there");
+        let text = format!("{shown} is in the data directory, where the service keeps its own files");
+        return findings.problem(&subject, &text, "move it elsewhere");
     }
     if let Some(why) = unwritable(share) {
-        let text = format!("`write` or `manage` is given, but {shown} {why}");
+        let text = format!("`write` or `manage` is set, but {shown} {why}");
         findings.warning(
             &subject,
             &text,
-            "mount it writable or mend its permissions; uploads fail until then",
+            "mount it writable or fix its permissions; uploads fail until then",
         );
     }
     let Ok(root) = format!("/{}", share.name).parse::<FilePath>() else { return };
@@ -145,12 +148,12 @@ fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings
     let (unreadable, _) = opened.unreadable(&root, UNREADABLE_SHOWN, UNREADABLE_SEEN);
     if !unreadable.is_empty() {
         let names: Vec<String> = unreadable.iter().map(|path| format!("{path:?}")).collect();
-        let text = format!("this user may not read {}", names.join(", "));
-        findings.warning(&subject, &text, "mend their permissions; nobody can download them");
+        let text = format!("this user cannot read {}", names.join(", "));
+        findings.warning(&subject, &text, "fix their permissions; nobody can download them");
     }
 }
 
-/// Why nothing can be put into a share whose settings let somebody do so.
+/// Returns why a share isn't writable although its settings let someone write.
 fn unwritable(share: &ShareSettings) -> Option<&'static str> {
     if share.write.is_empty() && share.manage.is_empty() {
         return None;
@@ -160,10 +163,10 @@ fn unwritable(share: &ShareSettings) -> Option<&'static str> {
         return Some("is mounted read-only");
     }
     let refused = rustix::fs::access(&share.path, Access::WRITE_OK | Access::EXEC_OK).is_err();
-    refused.then_some("can't be written by this user")
+    refused.then_some("isn't writable by this user")
 }
 
-/// Whether `inner` is `outer` or lies beneath it, whatever symlinks lead there.
+/// Returns whether `inner` is `outer` or is inside it, after resolving symbolic links.
 fn holds(outer: &Path, inner: &Path) -> bool {
     let real = |path: &Path| -> Option<PathBuf> { fs::canonicalize(path).ok() };
     matches!((real(outer), real(inner)), (Some(outer), Some(inner)) if inner.starts_with(&outer))

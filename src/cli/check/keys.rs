@@ -1,4 +1,4 @@
-//! The keys that sign here, the keys that verify, and the shared secrets.
+//! Checks the signing keys, the public keys and the shared secrets.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     if signs_here {
         look_at_private_keys(&settings.keys_dir(), now, findings);
     } else {
-        findings.ok("keys", "none here yet; the web app makes the first when it starts");
+        findings.ok("keys", "none here yet; the web app creates the first one when it starts");
     }
     let followed = format!("{}{}", settings.web.public_url, crate::config::JWKS_PATH);
     let ours = signs_here.then(|| active_kid(settings)).flatten();
@@ -27,7 +27,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
         if let Err(error) = SharedSecret::read(&secret.kid, &secret.file) {
             findings.error(&subject, &error);
         } else if is_exposed(&secret.file) {
-            let text = format!("others than its owner may read {}", secret.file.display());
+            let text = format!("users other than its owner can read {}", secret.file.display());
             findings.problem(&subject, &text, &format!("run `chmod 600 {}`", secret.file.display()));
         } else {
             findings.ok(&subject, "usable");
@@ -45,37 +45,41 @@ fn look_at_private_keys(keys_dir: &Path, now: Timestamp, findings: &mut Findings
             match active {
                 Some(key) => findings.ok(
                     "keys",
-                    &format!("{} signs ({}), {retired} older still verify", key.kid, key.algorithm),
+                    &format!("{} signs ({}); {retired} older keys are still valid", key.kid, key.algorithm),
                 ),
                 None => findings.warning(
                     "keys",
                     &format!("{} is empty", keys_dir.display()),
-                    "start the web app, which makes the first, or put back a copy",
+                    "start the web app, which creates the first key, or restore a copy",
                 ),
             }
         }
     }
 }
 
-/// A download service by itself needs the web app's key for telling it of receipts.
+/// A separate download service needs the web app's node key to report deliveries.
 fn look_at_node_key(settings: &Settings, may_enter: bool, signs_here: bool, findings: &mut Findings) {
     let (subject, path) = ("download.node_key", settings.node_key_file());
     let shown = path.display();
     if path.exists() {
         if is_exposed(&path) {
-            let text = format!("others than its owner may read {shown}");
+            let text = format!("users other than its owner can read {shown}");
             return findings.problem(subject, &text, &format!("run `chmod 600 {shown}`"));
         }
         return findings.ok(subject, "usable");
     }
-    // Where the web app runs, or nothing has yet, the next start makes it.
+    // Where the web app runs, or nothing has run yet, the next start creates it.
     if may_enter && !signs_here && settings.download_dir().join("receipts.sqlite").exists() {
-        let text = format!("{shown} is not there, so that owners of links don't learn what was taken");
-        findings.warning(subject, &text, "copy the web app's node key there, readable by this user only");
+        let text = format!("{shown} does not exist, so link owners don't see what was downloaded");
+        findings.warning(
+            subject,
+            &text,
+            "copy the web app's node key there, and make it readable by this user only",
+        );
     }
 }
 
-/// The key that signs here.
+/// Returns the id of the key that signs here.
 fn active_kid(settings: &Settings) -> Option<String> {
     let keys = signer::list(&settings.keys_dir()).ok()?;
     keys.into_iter().find(|key| key.retired_until.is_none()).map(|key| key.kid)
@@ -91,19 +95,19 @@ async fn look_at_public_keys(
     let subject = "download.keys";
     match ring::from_settings(keys).await {
         Ok(ring) if ours.as_ref().is_some_and(|ours| !ring.kids().any(|kid| kid == ours)) => {
-            let text = format!("the keys at {keys} lack yours, {}", ours.unwrap_or_default());
-            let remedy = "let it be the address or the file of this web app's own keys";
+            let text = format!("the keys at {keys} don't include yours, {}", ours.unwrap_or_default());
+            let remedy = "set it to the address or the file of this web app's own keys";
             findings.problem(subject, &text, remedy);
         }
         Ok(ring) => findings
             .ok(subject, &format!("{} at {keys}", crate::human::counted(ring.kids().count() as u64, "key"))),
-        // Both services in one process share their keys; apart, the web app may come later.
+        // Both services in one process share their keys. If they are separate, the web app may start later.
         Err(_) if keys == followed => {
-            findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
+            findings.ok(subject, &format!("{keys} is not reachable now; it will be when the web app runs"));
         }
-        // Where the web app is on the same machine, it need not run while this does.
+        // A web app on the same machine doesn't have to be running during this check.
         Err(_) if keys.contains("://") && (signs_here || is_local(keys)) => {
-            findings.ok(subject, &format!("{keys} does not answer now; it does once the web app runs"));
+            findings.ok(subject, &format!("{keys} is not reachable now; it will be when the web app runs"));
         }
         Err(error) => {
             let text = crate::telemetry::chain(&error);
@@ -112,15 +116,15 @@ async fn look_at_public_keys(
     }
 }
 
-/// A process with both services verifies with its own keys, whatever `download.keys` says.
+/// A process with both services verifies with its own keys and ignores `download.keys`.
 pub(super) fn look_at_unused(settings: &Settings, findings: &mut Findings) {
     let keys = &settings.download.keys;
     let followed = format!("{}{}", settings.web.public_url, crate::config::JWKS_PATH);
     if *keys != followed && *keys != Settings::default().download.keys {
         findings.warning(
             "download.keys",
-            &format!("{keys} is not asked, because both services run in this process and share their keys"),
-            "remove it, or run `oncelink download` by itself",
+            &format!("{keys} is ignored, because both services run in one process and share their keys"),
+            "remove it, or run `oncelink download` separately",
         );
     }
 }

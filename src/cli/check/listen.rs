@@ -1,5 +1,5 @@
-//! Whether the services could listen where the settings say, or do so already; and whether they may have
-//! enough files open.
+//! Checks whether the services can listen on the configured addresses or already do, and whether they may
+//! open enough files.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::token::KeyRing;
 use crate::web::tokens::signer::Signer;
 
-/// How long the process that has the port may take to say who it is.
+/// How long the process that has the port may take to identify itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: bool, findings: &mut Findings) {
@@ -28,7 +28,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: boo
             findings.problem(
                 key,
                 &text,
-                "choose an address of this machine, and a port that this user may use",
+                "choose an address of this machine and a port that this user may use",
             );
             continue;
         }
@@ -37,22 +37,22 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: boo
             _ => store_in_use || (settings.download.used_tokens.is_postgres() && answers(address).await),
         };
         if is_ours {
-            findings.ok(key, &format!("the running service has {address}"));
+            findings.ok(key, &format!("the running service listens on {address}"));
         } else {
             let text = format!("{address} is in use by another process");
-            findings.problem(key, &text, "stop that one, or choose another port");
+            findings.problem(key, &text, "stop that process, or choose another port");
         }
     }
     if let Some((allowed, needed)) = open_files::shortage(settings) {
         let text = format!(
-            "this process may open {allowed} files, and the connections that the settings allow can need {needed}"
+            "this process may open {allowed} files, but the configured connections can need {needed}"
         );
         let remedy = "raise the limit (`ulimit -n`, `LimitNOFILE=`) or lower `max_connections`";
         findings.warning("open files", &text, remedy);
     }
 }
 
-/// Whether the web app that answers there signs with the keys of this data directory.
+/// Returns whether the web app at this address signs with the keys of this data directory.
 async fn shows_our_keys(settings: &Settings, address: SocketAddr) -> bool {
     let Some(shown) = ask(address, crate::config::JWKS_PATH).await else { return false };
     let now = crate::clock::Clock::wall().now();

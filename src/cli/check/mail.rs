@@ -1,4 +1,4 @@
-//! The way that mails leave: tried as far as a mail would go, without sending one.
+//! Checks how email is sent: goes through every step except sending an email.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use super::Findings;
 use crate::config::{MailSettings, MailTls, Settings};
 use crate::web::mail::trial;
 
-/// A mail server that takes longer to greet is a problem in itself.
+/// A mail server that takes longer than this to greet is a problem in itself.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 pub(super) async fn look(settings: &Settings, findings: &mut Findings) {
     let mail = &settings.mail;
     let is_public = !is_loopback(&settings.web.public_url);
     if mail.send.as_str() == "outbox" {
-        let text = format!("mails are only written to {}", settings.outbox_dir().display());
+        let text = format!("emails are only written to {}", settings.outbox_dir().display());
         if is_public {
-            let remedy = "nobody gets one: name a mail server in `mail.send`";
+            let remedy = "nobody receives them: name a mail server in `mail.send`";
             findings.warning("mail", &text, remedy);
         } else {
             findings.ok("mail", &text);
@@ -30,8 +30,8 @@ pub(super) async fn look(settings: &Settings, findings: &mut Findings) {
         Ok(Ok(seen)) => findings.ok("mail", &seen),
         Ok(Err(error)) => findings.error("mail", &error),
         Err(_) => {
-            let text = format!("the mail server says nothing for {} s", PATIENCE.as_secs());
-            findings.problem("mail", &text, "check `mail.send`, and whether the server runs");
+            let text = format!("the mail server did not respond within {} s", PATIENCE.as_secs());
+            findings.problem("mail", &text, "check `mail.send`, and whether the server is running");
         }
     }
 }
@@ -39,7 +39,7 @@ pub(super) async fn look(settings: &Settings, findings: &mut Findings) {
 fn look_at_settings(settings: &Settings, findings: &mut Findings) {
     let mail = &settings.mail;
     if mail.from.contains("@localhost") {
-        let remedy = "other servers refuse it: write an address of yours in `mail.from`";
+        let remedy = "other servers refuse it: set `mail.from` to an address of yours";
         findings.warning("mail", &format!("the sender is {}", mail.from), remedy);
     }
     let url = Url::parse(&mail.send).ok().filter(|url| url.scheme() == "smtp");
@@ -49,15 +49,15 @@ fn look_at_settings(settings: &Settings, findings: &mut Findings) {
         let remedy = "require TLS: `tls = \"required\"`";
         findings.warning(
             "mail",
-            "mails, and the links in them, may go to another machine unencrypted",
+            "emails, and the links in them, may be sent to another machine unencrypted",
             remedy,
         );
     }
     if let Ok(metadata) = std::fs::metadata(&mail.credentials)
         && metadata.permissions().mode() & 0o077 != 0
     {
-        let text = format!("others can read {}", mail.credentials.display());
-        findings.warning("mail", &text, "`chmod 600` it");
+        let text = format!("other users can read {}", mail.credentials.display());
+        findings.warning("mail", &text, "run `chmod 600` on it");
     }
 }
 

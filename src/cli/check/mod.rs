@@ -1,5 +1,5 @@
-//! `oncelink check`: looks at everything that a start needs, and says what is wrong and how to mend
-//! it. Changes nothing that a start would not change too.
+//! `oncelink check`: tests everything that a start needs, and says what is wrong and how to fix it. Changes
+//! nothing that a start wouldn't change, too.
 
 mod database;
 mod disk;
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::server::Role;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Ok,
@@ -39,7 +39,7 @@ impl Level {
     }
 }
 
-/// What was found, each with its level.
+/// The findings, each with its level.
 #[derive(Default)]
 struct Findings(Vec<(Level, String)>);
 
@@ -56,7 +56,7 @@ impl Findings {
         self.0.push((Level::Problem, format!("{subject}: {text}; {remedy}")));
     }
 
-    /// A problem whose error says how to mend it.
+    /// Adds a problem whose error message says how to fix it.
     fn error(&mut self, subject: &str, error: &dyn std::error::Error) {
         self.0.push((Level::Problem, format!("{subject}: {}", crate::telemetry::chain(error))));
     }
@@ -94,9 +94,8 @@ pub(super) async fn run(
     })
 }
 
-/// What a service that starts all the same bears: the warnings and problems with the settings, the data
-/// directory, the shares and, where the web app runs, the names in their lists. What a start tries by
-/// itself is left out.
+/// Returns the warnings and problems that don't prevent a start: those with the settings, the data directory,
+/// the shares and, if the web app runs, the names in their lists. Leaves out what a start tests itself.
 pub(super) async fn borne(settings: &Settings, file: Option<&Path>, role: Role) -> Vec<String> {
     let mut findings = Findings::default();
     settings::look(settings, file, &mut findings);

@@ -1,4 +1,4 @@
-//! The download services, asked as the web app asks them, and the keys that the database remembers.
+//! Checks the download services, in the way the web app does, and the keys that the database knows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::web::nodes::over_http::Trouble;
 use crate::web::nodes::watch::ask_all;
 use crate::web::services::{Administration, OpenError};
 
-/// A node that has told nothing for so long is gone, or its way to the web app is.
+/// A node that hasn't reported for this long is gone, or can't reach the web app.
 const SILENT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, findings: &mut Findings) {
-    // Looking must make neither keys nor a database.
+    // A check must create neither keys nor a database.
     let is_shared = settings.web.database.is_postgres();
     if !settings.keys_dir().is_dir() {
         if is_shared {
@@ -33,12 +33,12 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     }
     let desk = match Administration::open(settings, clock.clone()).await {
         Ok(desk) => desk,
-        // What is wrong with the database itself is told by `database`.
+        // `database` reports problems with the database itself.
         Err(OpenError::Database(_)) => return,
-        // The message says which keys are lost or others', and what that means.
+        // The message says which keys are missing or different, and what that means.
         Err(error) => return findings.error("database", &error),
     };
-    findings.ok("database", "it opens, and the keys here are the ones that it knows");
+    findings.ok("database", "it opens, and its keys match the ones here");
     if let Ok(Some(key)) = NodeKey::find(&settings.node_key_file()) {
         desk.nodes.hold_own_key(key);
     }
@@ -49,21 +49,21 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     desk.db.close().await;
 }
 
-/// A web app without keys on a database that knows some does not start.
+/// A web app without keys doesn't start on a database that knows some.
 async fn look_at_missing_keys(settings: &Settings, findings: &mut Findings) {
     let db = match Database::open(settings).await {
         Ok(db) => db,
-        // What is wrong with it is told by `database`.
+        // `database` reports problems with it.
         Err(_) => return,
     };
     match instance::check_there(&db, &settings.keys_dir()).await {
-        Ok(()) => findings.ok("database", "it opens, and knows no keys yet"),
+        Ok(()) => findings.ok("database", "it opens, and has no keys yet"),
         Err(error) => findings.error("keys", &error),
     }
     db.close().await;
 }
 
-/// Each node that the settings list needs a key before it gets tokens.
+/// Each node in the settings needs a key before it gets tokens.
 async fn look_at_keys(desk: &Administration, findings: &mut Findings) {
     let active = match desk.nodes.active().await {
         Ok(active) => active,
@@ -75,14 +75,14 @@ async fn look_at_keys(desk: &Administration, findings: &mut Findings) {
             let remedy = format!("run `oncelink nodes add {}`", node.name);
             findings.warning(
                 &subject,
-                "it has no key, so it gets no tokens and nothing that it tells is heard",
+                "it has no key, so it gets no tokens and its reports are refused",
                 &remedy,
             );
         }
     }
     if active.iter().all(|node| node.weight == 0) {
-        let remedy = "give one a key and a weight above 0";
-        findings.problem("nodes", "there is none that gets tokens: nothing can be downloaded", remedy);
+        let remedy = "give a node a key and a weight above 0";
+        findings.problem("nodes", "no node gets tokens, so nothing can be downloaded", remedy);
     }
 }
 
@@ -97,25 +97,28 @@ async fn look_at_answers(settings: &Settings, desk: &Administration, findings: &
         let subject = format!("node `{}`", node.name);
         let at = &node.inner_url;
         match answer {
-            Ok(()) => findings.ok(&subject, &format!("it answers at {at}, holds our keys and shows its own")),
-            // Where nothing runs at all, nothing is wrong.
+            Ok(()) => findings.ok(
+                &subject,
+                &format!("it answers at {at}, has our public keys and presents the right node key"),
+            ),
+            // If no service is running at all, this isn't a problem.
             Err(Trouble::Unreachable(_)) if !web_runs && is_local(at) => {
                 findings.ok(
                     &subject,
-                    &format!("{at} does not answer now; it does once the download service runs"),
+                    &format!("{at} is not reachable now; it will be when the download service runs"),
                 );
             }
             Err(trouble) => {
                 let remedy = match &trouble {
                     Trouble::Unreachable(_) => {
-                        "start it, or set `inner_url` to where the web app reaches it; until then nothing is revoked there"
+                        "start it, or set `inner_url` to an address at which the web app reaches it; nothing is revoked there until then"
                     }
                     Trouble::Refuses => {
                         "give it this web app's public keys and `web.public_url`, and the right `public_url`"
                     }
-                    Trouble::WrongKey => "put its node key into the file of its `download.node_key`",
-                    Trouble::NotReady => "look into its log",
-                    Trouble::Answer(_) | Trouble::Issue(_) => "look at what answers there",
+                    Trouble::WrongKey => "put its node key into its `download.node_key` file",
+                    Trouble::NotReady => "check its log",
+                    Trouble::Answer(_) | Trouble::Issue(_) => "find out what answers there",
                 };
                 findings.problem(&subject, &format!("{at} {}", chain(&trouble)), remedy);
             }
@@ -126,18 +129,18 @@ async fn look_at_answers(settings: &Settings, desk: &Administration, findings: &
 async fn look_at_waiting(desk: &Administration, findings: &mut Findings) {
     match desk.issued.revocations.waiting().await {
         Err(error) => findings.error("revocations", &error),
-        Ok(waiting) if waiting.is_empty() => findings.ok("revocations", "none waits to be delivered"),
+        Ok(waiting) if waiting.is_empty() => findings.ok("revocations", "none is waiting to be delivered"),
         Ok(waiting) => {
             for (audience, count) in waiting {
-                let text = format!("{count} wait to be delivered to {audience}");
-                let remedy = "they are delivered once it can be reached; `oncelink nodes remove` if it is gone for good";
+                let text = format!("{count} are waiting to be delivered to {audience}");
+                let remedy = "they are delivered when it can be reached; run `oncelink nodes remove` if it is gone for good";
                 findings.warning("revocations", &text, remedy);
             }
         }
     }
 }
 
-/// Who told of deliveries before, and is silent now.
+/// Reports nodes that reported deliveries before and don't any more.
 async fn look_at_silence(settings: &Settings, desk: &Administration, findings: &mut Findings) {
     let receipts = Receipts::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
     let nodes = match receipts.nodes().await {
@@ -148,15 +151,16 @@ async fn look_at_silence(settings: &Settings, desk: &Administration, findings: &
     for node in nodes.into_iter().filter(|node| web_runs && node.removed_at.is_none()) {
         if now.since(node.seen_at) > SILENT {
             let (name, since) = (&node.name, node.seen_at);
-            let text =
-                format!("{name} has told nothing since {since}, and holds back what is reserved there");
+            let text = format!(
+                "{name} has not reported since {since}, so downloads reserved there are not released"
+            );
             let remedy = format!("start it, or run `oncelink nodes remove '{name}'` if it is gone");
             findings.warning("nodes", &text, &remedy);
         }
     }
 }
 
-/// Whether the web app of these settings runs on this machine now.
+/// Returns whether the web app of these settings is running on this machine.
 async fn web_answers(settings: &Settings) -> bool {
     let mut at = settings.web.listen;
     if at.ip().is_unspecified() {

@@ -1,4 +1,4 @@
-//! Whether the accounts were put back from a backup, and what still waits because of it.
+//! Checks whether the accounts were restored from a backup, and what is still paused because of it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::human::counted;
 use crate::web::db::Database;
 use crate::web::restored::{Noticed, noticed};
 
-/// A restore is told of for so long, even if nothing waits any more.
+/// A restore is reported for this long, even if nothing is paused any more.
 const TOLD_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
@@ -17,7 +17,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     if !is_there {
         return;
     }
-    // What is wrong with the database itself is somebody else's finding.
+    // Another check reports problems with the database itself.
     let Ok(db) = Database::open(settings).await else { return };
     let found = noticed(&db).await;
     db.close().await;
@@ -31,18 +31,18 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
 fn tell(noticed: Noticed, findings: &mut Findings) {
     let Noticed { at, back_to, waiting } = noticed;
     let mut text = format!(
-        "the database was put back from a backup, as was noticed at {at}: it is as of {back_to}, and accounts that \
-         were disabled, passwords that were changed and links that were stopped since are as they were then"
+        "the database was restored from a backup (noticed at {at}): it is as of {back_to}; accounts disabled, \
+         passwords changed and links stopped since then are as they were before"
     );
     if waiting > 0 {
         let links = counted(waiting.unsigned_abs(), "link");
         text += &format!(
-            "; {links} with limited downloads still waiting, because what was downloaded is not counted"
+            "; {links} with limited downloads still paused, because downloads since then are not counted"
         );
     }
     findings.warning(
         "accounts",
         &text,
-        "look through `oncelink user list`; owners resume their links, or `oncelink links resume --restored` all",
+        "go through `oncelink user list`; owners can resume their links, or `oncelink links resume --restored` resumes all",
     );
 }

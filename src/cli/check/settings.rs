@@ -1,4 +1,4 @@
-//! Settings that can be meant, but seldom are.
+//! Warns of settings that are valid but rarely intended.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Find
         Some(file) => {
             let shown = file.display();
             let text =
-                format!("{shown} holds the password of a database, and others than its owner may read it");
+                format!("{shown} contains a database password, and users other than its owner can read it");
             findings.problem("settings", &text, &format!("run `chmod 600 {shown}`"));
         }
         None => findings.ok("settings", "read"),
@@ -31,12 +31,12 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Find
         address(name, listen, public_url, findings);
         proxies(name, listen, public_url, trusted_proxies, findings);
     }
-    // Of two free ports nobody knows yet which they are.
+    // Port 0: the actual ports aren't known yet.
     let is_open = settings.web.public_url.ends_with(":0");
     if settings.web.public_url == settings.download.public_url && !is_open {
         findings.warning(
             "download.public_url",
-            "it is the web app's too, so that a file could act as one of its pages",
+            "it is the same as the web app's, so a file could act as one of its pages",
             "give each service its own host or port",
         );
     }
@@ -49,14 +49,14 @@ fn address(name: &str, listen: SocketAddr, public_url: &str, findings: &mut Find
     if public_url.starts_with("http://") && !is_local {
         findings.warning(
             &key,
-            "over http anybody on the way can read passwords and use the links first",
-            "put a proxy with https in front and write its https address",
+            "over http, anyone on the network can read passwords and use links first",
+            "put an HTTPS proxy in front and set its https address",
         );
     } else if is_local && !listen.ip().is_loopback() {
         findings.warning(
             &key,
-            &format!("{listen} is open to other machines, but {public_url} leads each of them to itself"),
-            "write the address under which people reach it",
+            &format!("{listen} is open to other machines, but for them {public_url} means their own machine"),
+            "set the address at which people reach it",
         );
     } else {
         findings.ok(&key, public_url);
@@ -68,20 +68,19 @@ fn proxies(name: &str, listen: SocketAddr, public_url: &str, networks: &[Network
     if networks.iter().any(|network| network.prefix == 0) {
         findings.warning(
             &key,
-            "everybody is trusted, so that anybody can claim any address",
-            "list the proxies' own addresses",
+            "every address is trusted, so anyone can claim any client address",
+            "list only the proxies' own addresses",
         );
     } else if networks.is_empty() && has_a_proxy(listen, public_url) {
         findings.warning(
             &key,
-            &format!("a proxy seems to be in front ({public_url}), but none is trusted: all clients look like one"),
-            &format!("list the proxy's address, as in [\"127.0.0.1\"], and the header that it writes in `{name}.proxy_header`"),
+            &format!("there seems to be a proxy in front ({public_url}), but no proxy is trusted: all clients look like one"),
+            &format!("list the proxy's address, such as [\"127.0.0.1\"], and set `{name}.proxy_header` to the header that it writes"),
         );
     }
 }
 
-/// Whether the password of a database or a store stands in the settings file itself, and not in a
-/// variable.
+/// Returns whether the settings file itself contains the password of a database or store.
 fn holds_password(settings: &Settings, file: &Path) -> bool {
     let Ok(text) = fs::read_to_string(file) else { return false };
     [&settings.web.database, &settings.download.used_tokens].into_iter().any(|address| {
@@ -95,8 +94,8 @@ fn is_open_to_others(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|found| found.mode() & 0o007 != 0)
 }
 
-/// Whether people can only come through a proxy: the service speaks no TLS, and a listener on a
-/// loopback address is reached from elsewhere under another name or port than its own.
+/// Returns whether people must come through a proxy: for https, which the service doesn't speak, or for a
+/// listener on a loopback address with another public host or port.
 fn has_a_proxy(listen: SocketAddr, public_url: &str) -> bool {
     let Some((scheme, authority)) = public_url.split_once("://") else { return false };
     let own_port = format!(":{}", listen.port());

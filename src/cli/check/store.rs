@@ -1,4 +1,4 @@
-//! The used-token store, and the clock that it remembers.
+//! Checks the used-token store and the clock.
 
 use super::Findings;
 use crate::clock::{Clock, Timestamp, WrongClock};
@@ -7,11 +7,11 @@ use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::{OpenError, SledUsedTokens};
 use crate::used_tokens::sql::SqlUsedTokens;
 
-/// No clock that is right shows less: 2026-01-01.
+/// No correct clock shows an earlier time: 2026-01-01.
 const OLDEST_NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
-/// Looks at the store first: opening it brings the clock to the latest moment that it kept. Returns whether
-/// a running download service has the store.
+/// Checks the store first, because opening it advances the clock to the latest time that the store recorded.
+/// Returns whether a running download service has the store open.
 pub(super) async fn look(
     settings: &Settings,
     may_enter: bool,
@@ -38,7 +38,7 @@ async fn look_at_store(settings: &Settings, may_enter: bool, clock: &Clock, find
     }
     let dir = settings.used_tokens_dir();
     if !may_enter || !dir.is_dir() {
-        findings.ok("used tokens", "none yet; the download service makes the store when it starts");
+        findings.ok("used tokens", "none yet; the download service creates the store when it starts");
         return false;
     }
     match SledUsedTokens::open(&dir, clock, None) {
@@ -47,7 +47,7 @@ async fn look_at_store(settings: &Settings, may_enter: bool, clock: &Clock, find
             store.close().await;
         }
         Err(OpenError::InUse { .. }) => {
-            findings.ok("used tokens", "the running download service has them");
+            findings.ok("used tokens", "the store is open in the running download service");
             return true;
         }
         Err(error) => findings.error("used tokens", &error),
@@ -60,24 +60,23 @@ fn look_at_fence(fence: Timestamp, wall: Timestamp, findings: &mut Findings) {
         findings.warning(
             "used tokens",
             &format!(
-                "the store was damaged, restored or lost records, and refuses all tokens issued before {fence}"
+                "the store was damaged or restored, or lost records; it refuses all tokens issued before {fence}"
             ),
-            "nothing is to be done: give out new links, and look after the disk",
+            "no action is needed, except for issuing new links; check the disk",
         );
     } else {
-        findings
-            .ok("used tokens", &format!("the store opens and speaks for all tokens issued since {fence}"));
+        findings.ok("used tokens", &format!("the store opens and knows all tokens issued since {fence}"));
     }
 }
 
 fn look_at_clock(clock: &Clock, settings: &Settings, findings: &mut Findings) {
     let wall = clock.unguarded_now();
     if wall < OLDEST_NOW {
-        let text = format!("the wall clock shows {wall}, which is long past");
-        findings.problem("clock", &text, "set it, by NTP if possible");
+        let text = format!("the system clock shows {wall}, which is in the past");
+        findings.problem("clock", &text, "set it, preferably with NTP");
     } else if let Some(wrong) = clock.wrong(settings.token.leeway) {
         findings.problem("clock", &wrong.to_string(), WrongClock::REMEDY);
     } else {
-        findings.ok("clock", &format!("it shows {wall}"));
+        findings.ok("clock", &format!("the system clock shows {wall}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Gets the text of a key set, from a file or over http, within limits of size and time.
+//! Fetches the text of a key set from a file or over HTTP, with limits on size and time.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use reqwest::{Client, Url, redirect};
 use crate::download::key_source::KeySourceError;
 use crate::token::MAX_JWKS;
 
-/// Longest time for the whole exchange.
+/// Maximum time for the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most redirects that are followed, all on the same host.
+/// Maximum number of redirects that are followed, all on the same host.
 const MAX_REDIRECTS: usize = 3;
 
 /// Fetches one address.
@@ -30,7 +30,7 @@ impl Fetcher {
         let client = Client::builder()
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::custom(same_host))
-            // Keys come from where the settings say, not by way of whatever the environment names.
+            // Keys come from the configured address, never through a proxy from the environment.
             .no_proxy()
             .build()
             .map_err(KeySourceError::Client)?;
@@ -49,18 +49,18 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        // What is not UTF-8 is not JSON either; the ring refuses it.
+        // Text that isn't UTF-8 isn't JSON either; the ring refuses it.
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 }
 
-/// Whoever answers must be whom the settings name: same scheme, host and port.
+/// Redirects must stay at the configured scheme, host and port.
 fn same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let first = attempt.previous().first().map(Url::origin);
     if first == Some(attempt.url().origin()) && attempt.previous().len() <= MAX_REDIRECTS {
         attempt.follow()
     } else {
-        // The redirect itself becomes the answer, and that is no success.
+        // The redirect itself becomes the response, which is not a success.
         attempt.stop()
     }
 }
@@ -72,7 +72,7 @@ pub(super) async fn read_file(path: PathBuf) -> Result<String, KeySourceError> {
     read.map_err(|stopped| failed(io::Error::other(stopped)))?.map_err(failed)
 }
 
-/// Reads one byte more than is allowed, so that the ring refuses what is too long.
+/// Reads one byte more than allowed, so that the ring refuses longer texts.
 pub(super) fn read_limited(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(MAX_JWKS as u64 + 1).read_to_string(&mut text)?;

@@ -1,4 +1,4 @@
-//! One redeemed jti: whose it is, what of its file has left, and who may have more.
+//! The delivery of one redeemed jti: who redeemed it, which bytes were sent, and who may get more.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -21,61 +21,61 @@ use crate::id::Jti;
 use crate::secret::{Digest, Secret};
 use crate::used_tokens::Lease;
 
-/// How many bytes may leave a second time for a client that shows no resume key. Enough for what
-/// lay in buffers when a connection broke.
+/// How many bytes may be sent again to a client without the resume key. Enough for data in buffers when a
+/// connection broke.
 pub(super) const RESEND_ALLOWANCE: u64 = 8 * 1024 * 1024;
-/// With the resume key this many times the file's size may leave, plus [`RESEND_ALLOWANCE`].
+/// With the resume key, this many times the file's size may be sent, plus [`RESEND_ALLOWANCE`].
 pub(super) const KEYED_FACTOR: u64 = 3;
-/// Most connections that carry one jti's bytes at once.
+/// Maximum number of parallel connections for one jti.
 pub(super) const MAX_STREAMS: usize = 16;
-/// How long a request waits for an earlier one of the same jti to end, and a stream for its client
-/// to hang up where another stream went on.
+/// How long a request waits for an earlier one of the same jti to end, and a stream for its client to hang up
+/// at bytes that another stream has sent.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a request that comes after the last byte waits for the news that the connection broke:
-/// a client that hung up and comes right back is often faster than that.
+/// How long a request after the last byte waits for a sign that the connection broke: a client that hangs up
+/// and returns at once is often faster than that sign.
 const GRACE: Duration = Duration::from_millis(50);
-/// How long after the last byte it may turn out that something was not read.
+/// How long after the last byte it may turn out that some bytes weren't read.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(60);
-/// Two segments of the largest size that a machine's own network has. A kernel acknowledges two at a time, so
-/// a program may have read this much before any of it was acknowledged.
+/// Two segments of the maximum size on a loopback network. A kernel acknowledges two at a time, so a program
+/// may have read this much before any of it was acknowledged.
 pub(crate) const TWO_SEGMENTS: u64 = 128 * 1024;
-/// Sent bytes that a stream runs into are sent again without a pause if they are no more than this.
+/// If a stream reaches bytes that were already sent, up to this many are sent again without a pause.
 pub(super) const SMALL_OVERLAP: u64 = 64 * 1024;
 
-/// One redeemed jti: whose it is, and what of its file has left.
+/// The delivery of one redeemed jti: who redeemed it, and which bytes were sent.
 pub(crate) struct Delivery {
     pub(crate) jti: Jti,
-    /// Bytes of the file.
+    /// The file's size in bytes.
     pub(super) size: u64,
     pub(crate) version: FileVersion,
-    /// What else is known of the very file.
+    /// What else is known about the file.
     pub(crate) trace: Option<Trace>,
-    /// Who redeemed it; `None` when that is not known any more or does not count.
+    /// The client's address; `None` if it is unknown or doesn't count.
     address: Option<IpAddr>,
-    /// The content of the strong ETag that is shown: the resume key, or the second one where the first
-    /// is known by its digest only.
+    /// The content of the strong ETag: the resume key, or the second one if only the digest of the first is
+    /// known.
     pub(crate) resume_key: Secret,
     pub(super) resume_digest: Digest,
     pub(super) second_digest: Digest,
-    /// The latest end of the lease.
+    /// The latest possible end of the lease.
     pub(super) until: Timestamp,
     state: Mutex<State>,
     pub(super) changed: Notify,
-    /// One reservation at a time, so that what others reserved is told from what this node did.
+    /// Allows one reservation at a time, so that this node's reservations can be distinguished from others'.
     pub(crate) reserving: Semaphore,
     /// How many bytes may leave a second time for a client that shows no resume key.
     allowance: u64,
     /// Whether it was redeemed through a trusted proxy.
     pub(crate) proxied: bool,
-    /// Told of the same changes as those who wait; set where a receipt is kept of this delivery.
+    /// Notified of the same changes as waiting requests; set if this delivery has a receipt.
     teller: OnceLock<Arc<Notify>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The store has not answered yet.
+    /// The store hasn't answered yet.
     Claiming,
-    /// Redeemed and on record.
+    /// Redeemed and recorded.
     Open,
     /// The claim failed; nobody was served.
     Dropped,
@@ -84,69 +84,69 @@ pub(super) enum Phase {
 
 pub(super) struct State {
     pub(super) phase: Phase,
-    /// Bytes that left at least once.
+    /// Bytes that were sent at least once.
     pub(super) sent: RangeSet,
-    /// Bytes that left in all, or may have.
+    /// Total number of bytes that were or may have been sent.
     pub(super) left: u64,
     pub(super) reserved: Reserved,
-    /// Bytes that left again without the key.
+    /// Bytes that were sent again without the key.
     pub(super) resent: u64,
     pub(super) streams: Vec<Running>,
-    /// Bytes that left more than once.
+    /// Bytes that were sent more than once.
     pub(super) repeated: RangeSet,
-    /// Streams that ended and of which it is not known yet whether all arrived.
+    /// Ended streams of which it isn't known yet whether everything arrived.
     pub(super) tails: u32,
-    /// Streams that arrived, on connections that have not shown yet whether anybody read them.
+    /// Streams that arrived, on connections that haven't shown yet whether they were read.
     pub(super) acknowledged: u32,
     pub(super) next_stream: u64,
     pub(super) last_sent: Timestamp,
-    /// When the first byte left, here.
+    /// When the first byte was sent by this node.
     pub(super) first_sent: Option<Timestamp>,
-    /// Bytes of streams that have ended, as far as they were with the kernel then.
+    /// Bytes of ended streams that had been written to the kernel.
     pub(super) handed: RangeSet,
-    /// The last byte of each stream that was sent to its end on a connection that then broke, until
-    /// another stream has sent it. As long as there is one, the file has not gone out whole.
+    /// The last byte of each stream that was sent completely on a connection that then broke, until another
+    /// stream has sent it. While there is one, the file isn't complete.
     pub(super) in_vain: RangeSet,
-    /// The same for a file without bytes.
+    /// The same for an empty file.
     pub(super) empty_in_vain: bool,
-    /// Bytes of streams that ended without a sign that nobody read them.
+    /// Bytes of streams that ended without a sign that they weren't read.
     pub(super) read: RangeSet,
-    /// The ends of streams on connections that broke, which their clients may not have read. A download
-    /// manager closes a connection whose rest it asks for on others, piece by piece.
+    /// The ends of streams on broken connections, which their clients may not have read. A download manager
+    /// closes a connection and requests its rest on others, piece by piece.
     pub(super) unread: RangeSet,
     pub(super) breaks: Breaks,
-    /// When the last byte left of a file that is whole.
+    /// When the last byte of a complete file was sent.
     pub(super) whole_at: Option<Timestamp>,
-    /// Whether every byte had arrived at some moment, whatever came then.
+    /// Whether every byte had arrived at some time, whatever happened later.
     pub(super) was_whole: bool,
-    /// How often somebody came back when nothing was under way.
+    /// How often a client resumed when no transfer was running.
     pub(super) returned: u32,
-    /// Whether somebody without the key ever came while another stream ran, as a download manager does. Such
-    /// a client gives the rest of one connection to another and closes the one: what it read there, and threw
-    /// away, nobody can tell.
+    /// Whether a client without the key ever came while another stream was running, as a download manager
+    /// does. Such a client moves the rest of one connection to another and closes the first, and nobody can
+    /// know how much it read and discarded there.
     pub(super) is_split: bool,
-    /// Whether this was opened again after it went out whole, so that `sent` is all of the file.
+    /// Whether this was reopened after completion, so that `sent` is the whole file.
     pub(super) opened_again: bool,
 }
 
 impl State {
-    /// Whether nothing is under way.
+    /// Returns whether no transfer is running.
     pub(super) fn is_idle(&self) -> bool {
         self.streams.is_empty() && self.tails == 0
     }
 
-    /// Whether nothing more can be learnt of what was sent.
+    /// Returns whether nothing more can be learned about what was sent.
     pub(super) fn is_settled(&self) -> bool {
         self.is_idle() && self.acknowledged == 0
     }
 
-    /// Enters a portion as sent.
+    /// Records a portion as sent.
     pub(super) fn enter(&mut self, portion: Range<u64>) {
         self.repeated.merge(&self.sent.within(&portion));
         self.sent.insert(portion);
     }
 
-    /// The next stream is to begin at `start`: whatever its client has by that is sent.
+    /// Records that the next stream begins at `start`: everything its client must already have counts as sent.
     fn resume_at(&mut self, start: u64) {
         let mut unkeyed = self.streams.iter().filter(|running| !running.keyed).map(|running| running.id);
         let (beside, more) = (unkeyed.next(), unkeyed.next().is_some());
@@ -161,7 +161,7 @@ impl State {
         }
     }
 
-    /// Nothing shows that these bytes were not read.
+    /// Records bytes without a sign that they weren't read.
     pub(super) fn read(&mut self, range: Range<u64>) {
         self.in_vain.remove(&range);
         self.unread.remove(&range);
@@ -170,59 +170,59 @@ impl State {
     }
 }
 
-/// A stream under way.
+/// A running stream.
 pub(super) struct Running {
     pub(super) id: u64,
     pub(super) start: u64,
     pub(super) position: u64,
     pub(super) end: u64,
     pub(super) keyed: bool,
-    /// How many of the bytes before the position are not known to be with the kernel.
+    /// How many bytes before the position may not have been written to the kernel yet.
     pub(super) under_way: u64,
 }
 
 impl Running {
-    /// What is with the kernel.
+    /// Returns the bytes that were written to the kernel.
     pub(super) const fn handed(&self) -> Range<u64> {
         self.start..self.position - self.under_way
     }
 }
 
-/// What a client asks for.
+/// What a client requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) range: Range<u64>,
-    /// Without a `Range` field: such a request is a retry from the start, not a resumption.
+    /// Without a `Range` header: such a request is a retry from the start, not a resumption.
     pub(crate) plain: bool,
     pub(crate) proof: Proof,
 }
 
-/// Why a wish is not granted.
+/// A request for bytes is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// Used up, for this client at least.
+    /// Used up, at least for this client.
     Used,
     /// Revoked.
     Revoked,
-    /// Sixteen connections are busy with it already.
+    /// There are already sixteen connections for it.
     Crowded,
     /// The claim is taking too long.
     Unanswered,
-    /// The claim this waited for failed: start anew.
+    /// The claim that this waited for failed: start again.
     StartAnew,
 }
 
-/// What stands in the way of a wish.
+/// What prevents a request from being granted.
 pub(super) enum Obstacle {
     Final(Denied),
-    /// Something under way has to end first; if it does not, the answer is this.
+    /// Another transfer has to end first; if it doesn't, this is the result.
     Passing(Denied),
-    /// The answer is this unless a connection turns out to be broken right now.
+    /// This is the result, unless a connection turns out to be broken right now.
     Fading(Denied),
 }
 
 impl Delivery {
-    /// A delivery that is about to be claimed.
+    /// Creates a delivery that is about to be claimed.
     pub(crate) fn new(
         jti: Jti,
         version: FileVersion,
@@ -275,13 +275,13 @@ impl Delivery {
         }
     }
 
-    /// The same, with what else is known of the very file.
+    /// The same, with what else is known about the file.
     pub(crate) fn of(self, trace: Option<Trace>) -> Delivery {
         Delivery { trace, ..self }
     }
 
-    /// The same, redeemed through a trusted proxy. What a proxy holds when a connection breaks looks as
-    /// if it had arrived, so `allowance` bytes may be sent again, and for a while after the last byte.
+    /// The same, redeemed through a trusted proxy. Data in the proxy when a connection breaks seems to have
+    /// arrived, so `allowance` bytes may be sent again, also for a while after the last byte.
     pub(crate) fn through_proxy(self, allowance: u64) -> Delivery {
         Delivery { allowance: allowance.max(RESEND_ALLOWANCE), proxied: true, ..self }
     }
@@ -290,7 +290,7 @@ impl Delivery {
         self.allowance
     }
 
-    /// Has `teller` woken at every change that those who wait for this delivery are told of.
+    /// Wakes `teller` at every change that requests waiting for this delivery are notified of.
     pub(crate) fn tell(&self, teller: Arc<Notify>) {
         let _only_the_first_counts = self.teller.set(teller);
     }
@@ -303,8 +303,8 @@ impl Delivery {
         }
     }
 
-    /// A delivery on record from earlier. `shown` is the tag by which its client proved itself, if it did
-    /// so by one.
+    /// Creates a delivery from an earlier record. `shown` is the tag with which its client identified itself,
+    /// if any.
     pub(crate) fn recorded(jti: Jti, lease: &Lease, shown: Option<Secret>, now: Timestamp) -> Delivery {
         let second = second_key(&lease.resume_key);
         let shown = shown.unwrap_or_else(|| second.clone());
@@ -323,12 +323,12 @@ impl Delivery {
         delivery
     }
 
-    /// The same of a file that this node knows to have gone out whole.
+    /// The same for a file that this node knows to be complete.
     pub(super) fn having_left(self, whole: Whole) -> Delivery {
         let mut state = self.state();
         state.sent.insert(0..self.size);
         state.opened_again = true;
-        // Too large a number was cut off: then nothing is known.
+        // A number that is too large was truncated; then nothing is known.
         if whole.unkeyed_kib < u32::MAX {
             state.left = (u64::from(whole.unkeyed_kib) * 1024).saturating_add(state.reserved.total);
         }
@@ -337,12 +337,12 @@ impl Delivery {
         self
     }
 
-    /// The most bytes that may ever leave.
+    /// Returns the maximum number of bytes that may ever be sent.
     pub(super) fn most(&self) -> u64 {
         self.size.saturating_mul(KEYED_FACTOR).saturating_add(RESEND_ALLOWANCE)
     }
 
-    /// Whether every byte has left, and none in vain as far as can be seen.
+    /// Returns whether every byte was sent and, as far as known, arrived.
     pub(super) fn is_whole(&self, state: &State) -> bool {
         state.sent.covers(self.size) && state.in_vain.is_empty() && !state.empty_in_vain
     }
@@ -351,11 +351,11 @@ impl Delivery {
         state.last_sent.plus(lease).min(self.until)
     }
 
-    /// The claim is durable: gives the redeeming request its stream, before anybody else's, and
-    /// lets those who wait go on.
+    /// Call this when the claim is durable. Gives the redeeming request its stream before any other, and
+    /// wakes waiting requests.
     pub(crate) fn open(self: &Arc<Delivery>, ledger: &Arc<Ledger>, range: Range<u64>) -> Stream {
         let mut state = self.state();
-        // A revocation may have come in between; then the stream stops at its first portion.
+        // A revocation may have come in between; the stream then stops at its first portion.
         if state.phase == Phase::Claiming {
             state.phase = Phase::Open;
         }
@@ -365,20 +365,20 @@ impl Delivery {
         stream
     }
 
-    /// Whether a client at this address is taken for the one that redeemed.
+    /// Returns whether a client at this address counts as the one that redeemed.
     pub(crate) fn is_for(&self, address: Option<IpAddr>) -> bool {
         address.is_some() && self.address == address
     }
 
-    /// Digest of the resume key.
+    /// Returns the digest of the resume key.
     pub(crate) const fn resume_digest(&self) -> &Digest {
         &self.resume_digest
     }
 
-    /// Grants a wish, now or after waiting up to [`PATIENCE`] for what is in its way to end.
+    /// Grants a request for bytes, now or after waiting up to [`PATIENCE`] for whatever prevents it.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it is refused.
     pub(crate) async fn admit(
         self: &Arc<Delivery>,
         ledger: &Arc<Ledger>,
@@ -390,7 +390,7 @@ impl Delivery {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
-            // Enabled before the look, so that a change between look and wait is not missed.
+            // Enabled before the check, so that a change between check and wait isn't missed.
             changed.as_mut().enable();
             let (otherwise, patience) = match self.try_admit(ledger, wish, lease, now) {
                 Ok(stream) => return Ok(stream),
@@ -405,10 +405,10 @@ impl Delivery {
         }
     }
 
-    /// Whether the wish would be granted now, without waiting and without starting anything.
+    /// Returns whether the request would be granted now, without waiting and without starting anything.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it is refused.
     pub(crate) fn would_admit(&self, wish: &Wish, lease: Duration, now: Timestamp) -> Result<(), Denied> {
         self.judge(&self.state(), wish, lease, now)
             .map_err(|(Obstacle::Final(why) | Obstacle::Passing(why) | Obstacle::Fading(why))| why)
@@ -447,7 +447,7 @@ impl Delivery {
             Proof::Address(address) if self.is_for(Some(address)) => {}
             Proof::Address(_) | Proof::None => return Err(Obstacle::Final(Denied::Used)),
         }
-        // One that went out whole stays so, however a client that has it again by its key fares.
+        // A complete delivery stays complete, whatever happens when a client gets it again with the key.
         if wish.proof != Proof::Key && (state.opened_again || self.is_whole(state)) {
             let from_within = !wish.plain && wish.range.start > 0;
             let by_address = !wish.proof.is_keyed();
@@ -455,8 +455,8 @@ impl Delivery {
                 || state.is_split
                 || state.unread.overlap(&wish.range) == wish.range.end - wish.range.start;
             if !(by_address && from_within && is_unread && self.may_be_unread(state, now)) {
-                // Bytes may lie in this process yet, or be lost on a connection that just breaks. A
-                // client that splits what another of its connections was sent closes that one soon.
+                // Bytes may still be in this process, or lost on a connection that is about to break. A
+                // client that splits the part of another connection closes that one soon.
                 return Err(match (state.streams.is_empty(), state.is_settled()) {
                     (true, true) => Obstacle::Final(Denied::Used),
                     (true, false) if !from_within => Obstacle::Fading(Denied::Used),
@@ -469,8 +469,8 @@ impl Delivery {
                 return Err(Obstacle::Final(Denied::Used));
             }
         } else {
-            // A plain GET is a retry only when nothing runs any more; a range may be asked for
-            // while others run (download managers do), but not where one of them is just sending.
+            // A plain GET is a retry only when no transfer is running. A range may be requested while others
+            // are running (download managers do that), but not where one of them is sending.
             let in_the_way = |running: &Running| {
                 wish.plain || (running.start..=running.position).contains(&wish.range.start)
             };
@@ -487,8 +487,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// Whether something of a file that is whole may lie unread in a proxy that lost its client, or
-    /// have lain so at a client that closed its connection, or one of several.
+    /// Returns whether part of a complete file may be unread: in a proxy that lost its client, or at a client
+    /// that closed a connection.
     pub(super) fn may_be_unread(&self, state: &State, now: Timestamp) -> bool {
         let may = self.proxied || state.is_split || !state.unread.is_empty();
         may && state.whole_at.is_none_or(|at| now < at.plus(UNREAD_PATIENCE))
@@ -508,8 +508,8 @@ impl Delivery {
         Stream::new(self.clone(), ledger.clone(), id, range, keyed)
     }
 
-    // A poisoned lock means a panic elsewhere; the state itself is changed in single steps that
-    // never leave it half-done, and every error in it errs towards having sent more.
+    // A poisoned lock means a panic elsewhere. The state is changed in single consistent steps, and any error
+    // in it only overestimates what was sent.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
-//! The ledger: which bytes of a redeemed file have left, in memory, on the node that sends them.
+//! The ledger: which bytes of a redeemed file were sent, in memory, on the node that sends them.
 //!
-//! It decides who may have which bytes once a jti is redeemed (the rule "once, and only once, and
-//! never lost"), and it bounds what leaves: every portion is entered here *before* it is read and
-//! sent. It knows nothing of HTTP or of the disk, and asks nobody the time.
+//! It decides who may get which bytes after a jti is redeemed (the rule "once, only once, and never lost"),
+//! and it limits what is sent: every portion is recorded here *before* it is read and sent. It knows nothing
+//! about HTTP or the disk, and never reads the time.
 
 mod bound;
 mod breaks;
@@ -30,22 +30,22 @@ use crate::clock::Timestamp;
 use crate::download::ledger::delivery::{Phase, State};
 use crate::id::Jti;
 
-/// All deliveries that this node knows of.
+/// All deliveries that this node knows.
 #[derive(Default)]
 pub(crate) struct Ledger {
     open: DashMap<Jti, Arc<Delivery>>,
-    /// Files that went out whole: only the resume key opens them, so little need be kept.
+    /// Complete deliveries: only the resume key reopens them, so little has to be kept.
     whole: DashMap<Jti, Whole>,
-    /// Whether nothing is sent for the time being, because nobody knows what was revoked.
+    /// Whether sending is paused because it is unknown what was revoked.
     suspended: AtomicBool,
 }
 
-/// What is kept of a delivery that went out whole.
+/// What is kept of a complete delivery.
 #[derive(Clone, Copy)]
 struct Whole {
-    /// What left without the key, in KiB, rounded up: small, for there may be a million.
+    /// Bytes sent without the key, in KiB, rounded up; small, because there may be a million of these.
     unkeyed_kib: u32,
-    /// When the last byte left, in seconds since the epoch.
+    /// When the last byte was sent, in seconds since the epoch.
     last_sent: u32,
 }
 
@@ -58,41 +58,41 @@ impl Whole {
     }
 }
 
-/// What [`Ledger::enter`] found.
+/// The result of [`Ledger::enter`].
 pub(crate) enum Entered {
-    /// Nobody had this jti open here: the delivery is new and is being claimed by the caller.
+    /// This jti wasn't open here: the delivery is new, and the caller claims it.
     Claiming(Arc<Delivery>),
-    /// Somebody redeems, or has redeemed, this jti here.
+    /// This jti is being or was redeemed here.
     Known,
-    /// It went out whole.
+    /// It is complete.
     Whole,
 }
 
 impl Ledger {
-    /// The delivery of `jti`, or a new one made by `make` that the caller must claim and then
+    /// Returns the delivery of `jti`, or a new one created by `make` that the caller must claim and then
     /// [`open`](Delivery::open) or [`forget`](Ledger::forget).
     pub(crate) fn enter(&self, jti: Jti, make: impl FnOnce() -> Delivery) -> Entered {
         match self.open.entry(jti) {
             Entry::Occupied(_) => Entered::Known,
-            // Looked at under the entry's lock: a delivery is put among the whole ones before it
-            // leaves the open ones, so it can't be missed.
+            // Checked under the entry's lock: a delivery is added to the complete ones before it is removed
+            // from the open ones, so it can't be missed.
             Entry::Vacant(_) if self.whole.contains_key(&jti) => Entered::Whole,
             Entry::Vacant(vacant) => Entered::Claiming(vacant.insert(Arc::new(make())).clone()),
         }
     }
 
-    /// The delivery of `jti`, if one is open.
+    /// Returns the delivery of `jti`, if one is open.
     pub(crate) fn find(&self, jti: Jti) -> Option<Arc<Delivery>> {
         self.open.get(&jti).map(|delivery| delivery.clone())
     }
 
-    /// The jtis of which bytes are being sent.
+    /// Returns the jtis with running transfers.
     pub(crate) fn sending(&self) -> Vec<Jti> {
         let is_sending = |delivery: &Delivery| !delivery.state().streams.is_empty();
         self.open.iter().filter(|entry| is_sending(entry.value())).map(|entry| *entry.key()).collect()
     }
 
-    /// Has streams stop at their next portion, or lets new ones begin again.
+    /// Makes streams stop at their next portion, or lets new ones begin again.
     pub(crate) fn suspend(&self, suspended: bool) {
         self.suspended.store(suspended, Ordering::Relaxed);
     }
@@ -101,14 +101,13 @@ impl Ledger {
         self.suspended.load(Ordering::Relaxed)
     }
 
-    /// Whether `jti` went out whole and nobody has it open again.
+    /// Returns whether `jti` is complete and not reopened.
     pub(crate) fn went_out_whole(&self, jti: Jti) -> bool {
         self.whole.contains_key(&jti)
     }
 
-    /// A delivery that went out whole, or was redeemed before this process started, opened again
-    /// for a client that has shown the resume key. `unknown_may` says whether a delivery that this
-    /// ledger does not know is still under lease.
+    /// Reopens a delivery that is complete, or was redeemed before this process started, for a client with
+    /// the resume key. `unknown_may` says whether a delivery that this ledger doesn't know still has a lease.
     pub(crate) fn reopen(
         &self,
         jti: Jti,
@@ -134,14 +133,14 @@ impl Ledger {
         }
     }
 
-    /// Removes a delivery whose claim failed and tells those who wait for it to start anew.
+    /// Removes a delivery whose claim failed, and tells waiting requests to start again.
     pub(crate) fn forget(&self, delivery: &Arc<Delivery>) {
         self.open.remove_if(&delivery.jti, |_, known| Arc::ptr_eq(known, delivery));
         delivery.state().phase = Phase::Dropped;
         delivery.changed.notify_waiters();
     }
 
-    /// Ends whatever is under way for `jti`.
+    /// Stops the transfers of `jti`.
     pub(crate) fn revoke(&self, jti: Jti) {
         if let Some((_, delivery)) = self.open.remove(&jti) {
             delivery.state().phase = Phase::Revoked;
@@ -150,7 +149,7 @@ impl Ledger {
         self.whole.remove(&jti);
     }
 
-    /// Puts a delivery that is whole and idle among the whole ones, where it takes little memory.
+    /// Moves a complete and idle delivery to the complete ones, where it needs little memory.
     fn settle(&self, delivery: &Arc<Delivery>) {
         let state = delivery.state();
         if delivery.proxied
@@ -167,14 +166,15 @@ impl Ledger {
             let mut state = known.state();
             let idle = Arc::ptr_eq(known, delivery) && delivery.is_whole(&state) && state.is_settled();
             if idle {
-                // Whoever found it just before must look again, or its bytes would be counted twice over.
+                // A task that found it just before must look it up again, or its bytes would be counted
+                // twice.
                 state.phase = Phase::Dropped;
             }
             idle
         });
     }
 
-    /// Forgets deliveries whose lease has ended. The durable record stays.
+    /// Removes deliveries whose lease has ended. The durable record stays.
     pub(crate) fn purge(&self, lease: Duration, now: Timestamp) {
         self.open.retain(|jti, delivery| {
             let mut state = delivery.state();
@@ -189,7 +189,7 @@ impl Ledger {
         self.whole.retain(|_, whole| Timestamp::from_secs(whole.last_sent.into()).plus(lease) > now);
     }
 
-    /// How many deliveries are open and how many went out whole.
+    /// Returns how many deliveries are open and how many are complete.
     pub(crate) fn len(&self) -> (usize, usize) {
         (self.open.len(), self.whole.len())
     }

@@ -1,7 +1,7 @@
-//! How far a delivery has come, as a receipt tells it. Reads the ledger and changes nothing.
+//! The progress of a delivery for its receipt. Reads the ledger and changes nothing.
 //!
-//! It never claims more than what happened: a portion that is still under way has not left, and a
-//! last byte that was sent on a connection which then broke has not arrived.
+//! It never claims too much: a portion in progress doesn't count as sent, and a last byte on a connection
+//! that then broke doesn't count as arrived.
 
 use std::time::Duration;
 
@@ -9,38 +9,38 @@ use crate::clock::Timestamp;
 use crate::download::ledger::delivery::{Delivery, Phase};
 use crate::download::ledger::ranges::RangeSet;
 
-/// How far a delivery has come on this node, since this process or the resumption made it.
+/// The progress of a delivery on this node, since this process or the resumption created it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// When the first byte may have left.
+    /// When the first byte may have been sent.
     pub(crate) started_at: Option<Timestamp>,
-    /// When the last byte so far left.
+    /// When the latest byte was sent.
     pub(crate) last_at: Timestamp,
-    /// Bytes that are with the kernel.
+    /// Bytes that were written to the kernel.
     pub(crate) handed: RangeSet,
-    /// Bytes that left, less those of which it is known that they may be lost. A little more than
-    /// `handed`: what a broken connection still took of its last portion only its client knows.
+    /// Sent bytes, without those that may be lost. Slightly more than `handed`: only the client knows how
+    /// much of its last portion a broken connection still delivered.
     pub(crate) sent: RangeSet,
-    /// How often the client came back.
+    /// How often the client resumed.
     pub(crate) returned: u32,
-    /// Whether nothing is under way.
+    /// Whether no transfer is running.
     pub(crate) idle: bool,
-    /// Whether every byte of the file has arrived, here and at once. A reset that comes later may still
-    /// open the file again; that all had arrived stays true.
+    /// Whether every byte of the file has arrived here at some time. A later reset may reopen the file, but
+    /// this stays true.
     pub(crate) arrived: bool,
-    /// Whether no byte will leave any more.
+    /// Whether no more bytes will be sent.
     pub(crate) over: bool,
 }
 
 impl Delivery {
-    /// How far it has come at `now`.
+    /// Returns the progress at `now`.
     pub(crate) fn progress(&self, lease: Duration, now: Timestamp) -> Progress {
         let state = self.state();
         let (mut handed, mut sent) = (state.handed.clone(), state.sent.clone());
         for running in &state.streams {
             sent.remove(&(running.handed().end..running.position));
         }
-        // What one stream has under way, another may have sent before.
+        // Another stream may have sent the bytes that one stream has in progress.
         sent.merge(&handed);
         for running in &state.streams {
             sent.insert(running.handed());
@@ -51,9 +51,9 @@ impl Delivery {
         }
         handed.subtract(&state.in_vain);
         sent.subtract(&state.in_vain);
-        // One that is being claimed is about to begin.
+        // A delivery that is being claimed is about to begin.
         let idle = state.is_idle() && state.phase != Phase::Claiming;
-        // A last stream of which it is not known yet whether all arrived may make it whole.
+        // A last stream of which it isn't known yet whether everything arrived may complete it.
         let may_be_whole = state.streams.is_empty() && self.is_whole(&state);
         let revoked = state.phase == Phase::Revoked && (idle || !may_be_whole);
         Progress {

@@ -1,4 +1,4 @@
-//! How a client shows that it is the one that redeemed.
+//! How a client proves that it is the one that redeemed.
 
 use std::net::IpAddr;
 
@@ -9,29 +9,29 @@ use crate::download::conditions::Conditions;
 use crate::download::ledger::delivery::Delivery;
 use crate::secret::{Digest, Secret};
 
-/// How a client showed that it is the one that redeemed.
+/// The proof that a client is the one that redeemed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// It knows the resume key.
     Key,
-    /// It shows a continuation, which counts as the key until the file has gone out whole.
+    /// It presents a continuation, which counts as the key until the file is complete.
     Continuation,
     /// It comes from the same address.
     Address(IpAddr),
-    /// It did not, and its address is not known.
+    /// No proof, and its address is unknown.
     None,
 }
 
 impl Proof {
-    /// Whether what leaves on it is reserved, rather than counted as sent again.
+    /// Returns whether bytes sent with this proof are reserved rather than counted as sent again.
     pub(crate) const fn is_keyed(self) -> bool {
         matches!(self, Proof::Key | Proof::Continuation)
     }
 }
 
-/// The second resume key: it serves a client that went on by a continuation when the first one was known
-/// by its digest only. It is the same on every node and after every restart, nobody can guess it who has
-/// not seen the record, and like the first it opens nothing without a token of that jti.
+/// The second resume key, for a client that continued with a continuation when only the digest of the first
+/// key was known. It is the same on every node and after every restart, nobody can guess it without the
+/// record, and like the first it opens nothing without a token of that jti.
 pub(crate) fn second_key(first: &Digest) -> Secret {
     const SECOND: &[u8] = b"oncelink second resume key";
     let digest = Digest::of(&[SECOND, first.as_bytes().as_slice()].concat());
@@ -40,8 +40,8 @@ pub(crate) fn second_key(first: &Digest) -> Secret {
 }
 
 impl Delivery {
-    /// The tag of this delivery that a request shows, and the digest to hold the request against: clients
-    /// of a delivery that was opened from its record may have either of two.
+    /// Returns the tag of this delivery in a request, and the digest to compare the request with. Clients of
+    /// a delivery that was opened from its record may have either of two tags.
     pub(crate) fn tag_shown(&self, conditions: &Conditions) -> (Option<Secret>, &Digest) {
         match conditions.shown_key(&self.resume_digest) {
             Some(first) => (Some(first), &self.resume_digest),

@@ -1,4 +1,4 @@
-//! A set of byte ranges: which bytes of a file have left.
+//! A set of byte ranges: which bytes of a file were sent.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub(crate) struct RangeSet(Vec<Range<u64>>);
 
 impl RangeSet {
-    /// Adds a range; what it touches or overlaps becomes one with it.
+    /// Adds a range, merging it with ranges that it touches or overlaps.
     pub(crate) fn insert(&mut self, new: Range<u64>) {
         if new.is_empty() {
             return;
@@ -25,7 +25,7 @@ impl RangeSet {
         self.0.splice(first..last.max(first), [merged]);
     }
 
-    /// Takes a range out.
+    /// Removes a range.
     pub(crate) fn remove(&mut self, gone: &Range<u64>) {
         if gone.is_empty() || self.0.is_empty() {
             return;
@@ -37,45 +37,45 @@ impl RangeSet {
         self.0 = kept.filter(|part| !part.is_empty()).collect();
     }
 
-    /// Adds all that is in `other`.
+    /// Adds all ranges in `other`.
     pub(crate) fn merge(&mut self, other: &RangeSet) {
         other.0.iter().for_each(|range| self.insert(range.clone()));
     }
 
-    /// Takes out all that is in `other`.
+    /// Removes all ranges in `other`.
     pub(crate) fn subtract(&mut self, other: &RangeSet) {
         other.0.iter().for_each(|range| self.remove(range));
     }
 
-    /// What of `range` is in the set.
+    /// Returns the part of `range` that is in the set.
     pub(crate) fn within(&self, range: &Range<u64>) -> RangeSet {
         let first = self.0.partition_point(|old| old.end <= range.start);
         let parts = self.0.iter().skip(first).take_while(|old| old.start < range.end);
         RangeSet(parts.map(|old| old.start.max(range.start)..old.end.min(range.end)).collect())
     }
 
-    /// Whether nothing is in the set.
+    /// Returns whether the set is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many bytes are in the set.
+    /// Returns the number of bytes in the set.
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().map(|range| range.end - range.start).sum()
     }
 
-    /// How many bytes of `range` are in the set.
+    /// Returns how many bytes of `range` are in the set.
     pub(crate) fn overlap(&self, range: &Range<u64>) -> u64 {
         self.0.iter().map(|old| range.end.min(old.end).saturating_sub(range.start.max(old.start))).sum()
     }
 
-    /// Whether every byte below `len` is in the set.
+    /// Returns whether every byte below `len` is in the set.
     pub(crate) fn covers(&self, len: u64) -> bool {
         len == 0 || matches!(self.0.first(), Some(first) if first.start == 0 && first.end >= len)
     }
 
-    /// Where the run of alike bytes that begins at `position` ends, and whether they are in the set.
-    /// The last run outside the set has no end.
+    /// Returns the end of the run of bytes that begins at `position`, and whether they are in the set. The
+    /// last run outside the set is unbounded.
     pub(crate) fn run_at(&self, position: u64) -> (Option<u64>, bool) {
         match self.0.get(self.0.partition_point(|old| old.end <= position)) {
             Some(next) if next.start <= position => (Some(next.end), true),
@@ -85,7 +85,7 @@ impl RangeSet {
     }
 }
 
-/// `0-100,200-300`, the second of each two being the first byte that is not in the set.
+/// `0-100,200-300`, with exclusive ends.
 impl fmt::Display for RangeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, range) in self.0.iter().enumerate() {
@@ -96,9 +96,9 @@ impl fmt::Display for RangeSet {
     }
 }
 
-/// The text is no set of ranges.
+/// The text is not a valid set of ranges.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a set of ranges reads like 0-100,200-300")]
+#[error("a set of ranges must look like 0-100,200-300")]
 pub(crate) struct InvalidRangeSet;
 
 impl FromStr for RangeSet {

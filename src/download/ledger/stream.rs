@@ -1,4 +1,4 @@
-//! The right to send one range: every portion is entered as sent before it may leave.
+//! The permission to send one range: every portion is recorded as sent before it is sent.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,34 +8,34 @@ use crate::download::ledger::Ledger;
 use crate::download::ledger::delivery::{Delivery, Phase, SMALL_OVERLAP, State};
 use crate::download::ledger::ranges::RangeSet;
 
-/// What [`Stream::take`] allows.
+/// The result of [`Stream::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
-    /// So many bytes from the stream's position may leave; they are entered as sent.
+    /// This many bytes from the stream's position may be sent; they were recorded as sent.
     Send(u64),
-    /// The stream has come to bytes that another stream has sent. A download manager hangs up here;
-    /// whoever does not within [`PATIENCE`](super::PATIENCE) may go on by [`Stream::press_on`].
+    /// The stream has reached bytes that another stream has sent. A download manager hangs up here. A client
+    /// that doesn't within [`PATIENCE`](super::PATIENCE) may continue with [`Stream::press_on`].
     Pause,
-    /// Nothing may leave any more.
+    /// Nothing more may be sent.
     Stop,
-    /// All is sent.
+    /// Everything was sent.
     End,
 }
 
-/// How far a stream has come.
+/// The progress of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     /// Its bytes are being handed on.
     Running,
-    /// All its bytes are with the kernel, though perhaps not yet with the client.
+    /// All its bytes were written to the kernel, but may not have arrived yet.
     Finished,
-    /// The peer's kernel has them all, though perhaps nobody has read them.
+    /// The peer's kernel has all bytes, but they may not have been read.
     Acknowledged,
-    /// Its connection broke after it was finished.
+    /// Its connection broke after it finished.
     Broken,
 }
 
-/// The right to send one contiguous range. Ends when dropped.
+/// The permission to send one contiguous range. Ends when dropped.
 pub(crate) struct Stream {
     delivery: Arc<Delivery>,
     ledger: Arc<Ledger>,
@@ -44,13 +44,13 @@ pub(crate) struct Stream {
     position: u64,
     end: u64,
     keyed: bool,
-    /// Bytes of the portion that was taken last.
+    /// The size of the portion that was taken last.
     last_portion: u64,
-    /// Which of its bytes were counted as sent again.
+    /// The bytes of it that were counted as sent again.
     again: RangeSet,
     progress: Progress,
-    /// Whether bytes that were sent before may be sent again here without a pause: at the start of
-    /// a stream, and after it paused.
+    /// Whether bytes that were already sent may be sent again here without a pause: at the start of a stream,
+    /// and after a pause.
     repeating: bool,
 }
 
@@ -77,27 +77,27 @@ impl Stream {
         }
     }
 
-    /// The next byte to send.
+    /// Returns the position of the next byte to send.
     pub(crate) const fn position(&self) -> u64 {
         self.position
     }
 
-    /// How many bytes are to be sent yet.
+    /// Returns how many bytes remain.
     pub(crate) const fn remaining(&self) -> u64 {
         self.end - self.position
     }
 
-    /// Bytes of the portion that was taken last.
+    /// The size of the portion that was taken last.
     pub(crate) const fn last_portion(&self) -> u64 {
         self.last_portion
     }
 
-    /// The delivery it belongs to.
+    /// Returns its delivery.
     pub(crate) const fn delivery(&self) -> &Arc<Delivery> {
         &self.delivery
     }
 
-    /// Enters up to `wish` bytes (> 0) as sent, and says how many of them may leave.
+    /// Records up to `wish` bytes (> 0) as sent, and returns how many may be sent.
     pub(crate) fn take(&mut self, wish: u64, now: Timestamp) -> Take {
         let wish = wish.min(self.remaining());
         if wish == 0 {
@@ -111,7 +111,7 @@ impl Stream {
         let mut most = wish.min(delivery.most().saturating_sub(state.left));
         let mut again = 0;
         if self.keyed {
-            // Others may have used up what was reserved for this.
+            // Other streams may have used up the reservation of this one.
             most = most.min(state.reserved.credit());
         } else {
             let (run_end, sent_before) = state.sent.run_at(self.position);
@@ -149,16 +149,16 @@ impl Stream {
         state.last_sent = state.last_sent.max(now);
         state.first_sent.get_or_insert(now);
         if let Some(running) = state.streams.iter_mut().find(|running| running.id == self.id) {
-            // One portion is under way at a time: the one before this is with the kernel.
+            // Only one portion is in progress at a time, so the previous one was written to the kernel.
             running.position = self.position;
             running.under_way = most;
         }
         Take::Send(most)
     }
 
-    /// All bytes are with the kernel: nobody needs to wait for this stream any more. They count as
-    /// arrived, and so do those before them that were sent in vain, unless the connection yet shows
-    /// the contrary: [`Stream::lose`], [`Stream::doubt`].
+    /// Records that all bytes were written to the kernel, so nobody needs to wait for this stream any more.
+    /// They count as arrived, and so do earlier bytes that were sent in vain, unless the connection later
+    /// shows otherwise: [`Stream::lose`], [`Stream::doubt`].
     pub(crate) fn finish(&mut self) {
         let mut state = self.delivery.state();
         if self.progress == Progress::Running {
@@ -171,7 +171,7 @@ impl Stream {
         }
     }
 
-    /// The peer's kernel has all bytes: what can be known from here is that they arrived.
+    /// Records that the peer's kernel has all bytes: as far as we can know, they arrived.
     pub(crate) fn acknowledge(&mut self) {
         let mut state = self.delivery.state();
         if self.progress == Progress::Finished {
@@ -184,7 +184,7 @@ impl Stream {
         }
     }
 
-    /// Takes this stream from those under way, and notes what of it is with the kernel.
+    /// Removes this stream from the running ones, and records which bytes were written to the kernel.
     fn leave(&self, state: &mut State, all: bool) {
         let Some(at) = state.streams.iter().position(|running| running.id == self.id) else { return };
         let running = state.streams.swap_remove(at);
@@ -193,8 +193,8 @@ impl Stream {
         state.handed.insert(handed);
     }
 
-    /// The connection broke, and its peer never acknowledged the last `count` bytes of this stream:
-    /// they count as not sent, but for those that were sent another time, too.
+    /// Records that the connection broke before the peer acknowledged the last `count` bytes of this stream.
+    /// They count as not sent, except for those that were sent another time.
     pub(crate) fn lose(&mut self, count: u64) {
         let lost = self.position.saturating_sub(count).max(self.start)..self.position;
         let delivery = self.delivery.clone();
@@ -229,9 +229,8 @@ impl Stream {
         }
     }
 
-    /// The connection was reset when its peer had all bytes: perhaps nobody read them, so the file
-    /// has not gone out whole.
-    /// A proxy resets connections that it is done with, so its reset says nothing.
+    /// Records that the connection was reset when the peer had all bytes. They may not have been read, so the
+    /// file isn't complete. A proxy resets connections when it is finished, so its reset means nothing.
     pub(crate) fn doubt(mut self) {
         if self.delivery.proxied {
             return;
@@ -242,9 +241,9 @@ impl Stream {
         self.set_broken(&mut state);
     }
 
-    /// Its last bytes may not have been read, unless they were on another connection.
+    /// Its last bytes may not have been read, unless another connection delivered them.
     fn end_in_vain(&self, state: &mut State) {
-        // What its client had not read when it closed may be as much as may be sent again.
+        // The client may have left as many bytes unread as may be sent again.
         let unread = self.start.max(self.end.saturating_sub(self.delivery.allowance()))..self.end;
         state.unread.insert(unread);
         state.unread.subtract(&state.read);
@@ -271,7 +270,7 @@ impl Stream {
         }
     }
 
-    /// The client did not hang up during the pause: it wants these bytes again.
+    /// Records that the client didn't hang up during the pause, so it wants these bytes again.
     pub(crate) fn press_on(&mut self) {
         self.repeating = true;
     }
@@ -283,11 +282,11 @@ impl Drop for Stream {
         match self.progress {
             Progress::Running => {
                 self.leave(&mut state, false);
-                // Dropped with its last bytes still in this process.
+                // It was dropped while its last bytes were still in this process.
                 if self.position == self.end {
                     self.end_in_vain(&mut state);
                 } else {
-                    // Its client hung up in the middle, as one does that has the rest from elsewhere.
+                    // Its client hung up in the middle, as a client does that gets the rest elsewhere.
                     state.read(self.start..self.position);
                 }
             }

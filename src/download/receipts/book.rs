@@ -1,5 +1,5 @@
-//! The book of deliveries that may change yet, in memory. Compares how each stands with what was put
-//! down of it last.
+//! The deliveries that can still change, in memory. Compares the progress of each with what was last
+//! recorded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,36 +12,36 @@ use crate::download::receipts::tally::Tally;
 use crate::id::Jti;
 use crate::receipt::DeliveryState;
 
-/// The book.
+/// The active deliveries.
 pub(super) struct Book {
     lease: Duration,
-    /// When this process began: whatever was under way before ended by then.
+    /// When this process started: earlier transfers had ended by then.
     began: Timestamp,
     pages: Mutex<Pages>,
 }
 
 #[derive(Default)]
 struct Pages {
-    /// Redemptions under way, and when each began.
+    /// Redemptions in progress, and when each began.
     claims: HashMap<Jti, Timestamp>,
     entries: HashMap<Jti, Entry>,
-    /// Redemptions that did not take place.
+    /// Redemptions that failed.
     cancelled: Vec<Jti>,
 }
 
 struct Entry {
-    /// As it was put down last.
+    /// The state that was last recorded.
     kept: Kept,
-    /// What is known but for the delivery that is followed now.
+    /// What is known without the delivery that is currently attached.
     before: Tally,
     /// `None` after a restart, until the client comes back.
     delivery: Option<Arc<Delivery>>,
     revoked: bool,
-    /// Whether `kept` is not put down yet.
+    /// Whether `kept` isn't recorded yet.
     unsaved: bool,
 }
 
-/// What is to be put down.
+/// A state to be recorded.
 pub(super) struct Changes {
     pub(super) kept: Vec<Kept>,
     pub(super) cancelled: Vec<Jti>,
@@ -54,7 +54,7 @@ impl Changes {
 }
 
 impl Entry {
-    /// How it stands now, and whether nothing is under way.
+    /// Returns its current state, and whether no transfer is running.
     fn now(&self, lease: Duration, began: Timestamp, now: Timestamp) -> (Tally, bool) {
         let mut idle = true;
         let mut tally = match &self.delivery {
@@ -85,11 +85,10 @@ impl Book {
         Book { lease, began, pages: Mutex::default() }
     }
 
-    /// Begins a redemption and answers its moment.
+    /// Begins a redemption and returns its time.
     ///
-    /// Invariant: the moment is read under the lock under which [`Book::watermark`] reads its own. So
-    /// whatever watermark was told before is not later than it, and none is until the redemption has
-    /// ended.
+    /// Invariant: the time is read under the same lock as in [`Book::watermark`]. So no watermark that was
+    /// reported before is later, and none will be until the redemption has ended.
     pub(super) fn begin(&self, jti: Jti, clock: &Clock) -> Timestamp {
         let mut pages = self.pages();
         let now = clock.now();
@@ -101,39 +100,39 @@ impl Book {
         self.pages().claims.remove(&jti);
     }
 
-    /// The moment that no redemption under way is older than.
+    /// Returns a time that is not later than the start of any redemption in progress.
     pub(super) fn watermark(&self, clock: &Clock) -> Timestamp {
         let pages = self.pages();
         let now = clock.now();
         pages.claims.values().copied().fold(now, Timestamp::min)
     }
 
-    /// Adds a delivery that was redeemed just now.
+    /// Adds a delivery that was just redeemed.
     pub(super) fn add(&self, kept: Kept, delivery: Arc<Delivery>) {
         let before = kept.tally.clone();
         let entry = Entry { kept, before, delivery: Some(delivery), revoked: false, unsaved: true };
         self.pages().entries.insert(entry.kept.jti, entry);
     }
 
-    /// Takes up deliveries that were put down earlier, with what is known of each beyond that.
+    /// Restores deliveries that were recorded earlier, with what else is known about each.
     pub(super) fn take_up(&self, all: Vec<(Kept, Tally)>) {
         let mut pages = self.pages();
         for (kept, before) in all {
             let entry = Entry { kept, before, delivery: None, revoked: false, unsaved: false };
-            // Whoever was faster has it as it stands now.
+            // If another task was faster, it has the current state.
             pages.entries.entry(entry.kept.jti).or_insert(entry);
         }
     }
 
-    /// Follows this delivery from now on, beside what is known of its jti. Answers whether the book
-    /// has the jti.
+    /// Attaches this delivery, in addition to what is known about its jti. Returns whether the jti is known
+    /// here.
     pub(super) fn follow(&self, delivery: &Arc<Delivery>) -> bool {
         let mut pages = self.pages();
         let Some(entry) = pages.entries.get_mut(&delivery.jti) else { return false };
         if !entry.delivery.as_ref().is_some_and(|followed| Arc::ptr_eq(followed, delivery))
             && let Some(earlier) = entry.delivery.replace(delivery.clone())
         {
-            // It is idle, or there would be no other one.
+            // The previous one is idle, or there would be no new one.
             entry.before = entry.before.and(&earlier.progress(self.lease, self.began), entry.kept.size);
         }
         true
@@ -149,15 +148,15 @@ impl Book {
         self.pages().cancelled.push(jti);
     }
 
-    /// What is to be put down at `now`. What is put down and can't change any more is taken out: the
-    /// outbox keeps it for a client that comes back with the resume key.
+    /// Returns what has to be recorded at `now`. Removes deliveries that are recorded and can't change any
+    /// more; the outbox keeps them for a client that resumes with the key.
     pub(super) fn changes(&self, now: Timestamp) -> Changes {
         let mut pages = self.pages();
         let (lease, began) = (self.lease, self.began);
         let mut kept = Vec::new();
         pages.entries.retain(|_, entry| {
             let (tally, idle) = entry.now(lease, began, now);
-            // What is complete once stays so, whoever comes back for more.
+            // A complete delivery stays complete, whoever resumes it.
             if tally.state == DeliveryState::Complete {
                 entry.before.state = DeliveryState::Complete;
             }
@@ -176,7 +175,7 @@ impl Book {
         Changes { kept, cancelled: std::mem::take(&mut pages.cancelled) }
     }
 
-    /// What was to be put down is, if `done`.
+    /// Records whether the states were saved.
     pub(super) fn settle(&self, changes: Changes, done: bool) {
         let mut pages = self.pages();
         if !done {
@@ -192,7 +191,7 @@ impl Book {
         }
     }
 
-    // A poisoned lock means a panic elsewhere; each change of the pages is whole in itself.
+    // A poisoned lock means a panic elsewhere; each change is consistent in itself.
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,9 +1,9 @@
-//! Receipts: what became of the tokens that were taken through links, told to the web app.
+//! Receipts: reports the outcome of links' tokens to the web app.
 //!
-//! Before the first byte of such a token leaves, the intention to redeem it is durable in the
-//! [`outbox`]; so whatever happens then, a delivery that may have begun is told of, and the watermark
-//! `told_until` never passes one that is not told. How far a delivery has come is read from the ledger
-//! by a ticker, never reported by the portions themselves. Tokens of no link cost nothing here.
+//! Before the first byte of such a token is sent, the intention to redeem it is durable in the [`outbox`]. So
+//! whatever happens, a delivery that may have begun is reported, and the watermark `told_until` never passes
+//! an unreported one. A ticker reads the progress of deliveries from the ledger; portions don't report
+//! anything. Tokens without a link cost nothing here.
 
 mod book;
 mod outbox;
@@ -36,53 +36,53 @@ pub use self::outbox::OutboxError;
 pub(crate) use self::over_http::read_key as node_key;
 pub use self::over_http::{OverHttp, OverHttpError};
 
-/// The outbox's file in the folder of the download service.
+/// The name of the outbox's file in the download service's folder.
 const FILE: &str = "receipts.sqlite";
 
-/// How often running deliveries are looked at …
+/// How often running deliveries are checked …
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// … and the least time between two looks, however much happens.
+/// … and the minimum time between two checks, however much happens.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
-/// How often what is done with is taken out of the outbox.
+/// How often finished entries are removed from the outbox.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// The receipts can't be kept.
+/// The receipts can't be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Their file is no outbox or can't be written.
+    /// Their file isn't an outbox, or can't be written.
     #[error(
         "cannot open the receipts' outbox; check the disk and its permissions, or move the file away, \
          whereby what is not told yet is lost"
     )]
     Outbox(#[from] OutboxError),
-    /// The used-token store does not say what became of redemptions that a crash cut off.
-    #[error("the used-token store does not say what was redeemed")]
+    /// The used-token store doesn't report the outcome of redemptions that a crash interrupted.
+    #[error("the used-token store does not report what was redeemed")]
     Store(#[from] StoreError),
-    /// No random bytes for its id.
+    /// The system provides no random bytes for its id.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
 
-/// Resets the times of the receipts in `folder`, which no service uses meanwhile, to `now`.
+/// Resets the times of the receipts in `folder`, which must not be in use, to `now`.
 ///
 /// # Errors
-/// When their file can't be written.
+/// If their file can't be written.
 pub async fn reset_time(folder: &Path, now: Timestamp) -> Result<(), OutboxError> {
     let path = folder.join(FILE);
     if path.exists() { outbox::reset_time(&path, now).await } else { Ok(()) }
 }
 
-/// How receipts are kept.
+/// The settings for receipts.
 pub struct Rules {
-    /// What this download service is called.
+    /// The name of this download service.
     pub node: String,
-    /// Whether others of that name may redeem the same tokens.
+    /// Whether others with this name may redeem the same tokens.
     pub shared: bool,
-    /// How long after the last byte a client may come back.
+    /// How long after the last byte a client may resume.
     pub lease: Duration,
-    /// And how long after the redemption at most.
+    /// How long after the redemption a client may resume at most.
     pub lease_max: Duration,
-    /// Told when what writes them is down.
+    /// Notified when the writer is down.
     pub health: Health,
 }
 
@@ -95,22 +95,22 @@ pub struct Receipts {
     lease_max: Duration,
     /// Woken when a delivery begins or ends.
     changed: Arc<Notify>,
-    /// Woken when there is something to tell.
+    /// Woken when there is something to report.
     to_tell: Notify,
     way: teller::Way,
-    /// What reports bring to the web app beside receipts.
+    /// What reports contain in addition to receipts.
     remembered: OnceLock<Arc<Remembered>>,
 }
 
-/// A redemption under way. Until it is dropped, the watermark does not pass its moment.
+/// A redemption in progress. Until it is dropped, the watermark doesn't pass its start.
 pub(crate) struct Claim {
     receipts: Arc<Receipts>,
     kept: Kept,
 }
 
 impl Receipts {
-    /// Opens the outbox in `folder`, and finds out from `store` what became of redemptions that a crash
-    /// cut off.
+    /// Opens the outbox in `folder`, and queries `store` for the outcome of redemptions that a crash
+    /// interrupted.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -127,7 +127,8 @@ impl Receipts {
         let (mut left_behind, mut cancelled) = (Vec::new(), Vec::new());
         for kept in outbox.open_ones().await? {
             if kept.settled {
-                // A first byte may have left between the last look and a crash: unsure means used.
+                // A first byte may have been sent between the last check and a crash: if in doubt, it counts
+                // as used.
                 let unsure = kept.tally.started_at.is_none() && !outbox.was_closed;
                 let started_at = kept.tally.started_at.or(unsure.then_some(kept.redeemed_at));
                 let tally = Tally { started_at, ..kept.tally.clone() };
@@ -135,9 +136,10 @@ impl Receipts {
                 continue;
             }
             match store.find(kept.jti).await? {
-                // The claim was not durable, so no byte left.
+                // The claim wasn't durable, so no byte was sent.
                 None => cancelled.push(kept.jti),
-                // It may have been cut off before or after the first byte: unsure means used.
+                // It may have been interrupted before or after the first byte: if in doubt, it counts as
+                // used.
                 Some(used) => {
                     let over = used.mark == Mark::Revoked;
                     let state = if over { DeliveryState::Over } else { DeliveryState::Broken };
@@ -161,18 +163,18 @@ impl Receipts {
         })
     }
 
-    /// Says once and for all how the web app is told. Until then nothing is, and nothing is lost.
+    /// Sets once how to reach the web app. Until then nothing is reported, and nothing is lost.
     pub fn tell_by(&self, to: Arc<dyn TakeReports>) {
         self.way.set(to);
         self.to_tell.notify_one();
     }
 
-    /// Says once and for all what is remembered; reports then bring it to the web app and back.
+    /// Sets once what is remembered; reports then exchange it with the web app.
     pub fn remember_by(&self, remembered: Arc<Remembered>) {
         let _only_the_first_counts = self.remembered.set(remembered);
     }
 
-    /// Looks after the deliveries, for ever. Ends when it is dropped.
+    /// Maintains the deliveries. Never returns; ends when it is dropped.
     pub async fn watch(&self) {
         let mut forget = tokio::time::interval(FORGET_EVERY);
         loop {
@@ -181,7 +183,7 @@ impl Receipts {
             tokio::select! {
                 biased;
                 _ = forget.tick() => {
-                    // What is not forgotten now is next time; the outbox logs why.
+                    // What isn't removed now is removed next time; the outbox logs why.
                     let _failed = self.outbox.forget(self.clock.now()).await;
                 }
                 () = std::future::ready(()) => {}
@@ -190,7 +192,7 @@ impl Receipts {
         }
     }
 
-    /// Puts down what changed. Answers whether that is durable.
+    /// Records what changed. Returns whether that is durable.
     async fn look(&self) -> bool {
         let changes = self.book.changes(self.clock.now());
         if changes.is_empty() {
@@ -202,19 +204,19 @@ impl Receipts {
         kept
     }
 
-    /// Puts down how all stands, and tries once to tell it. For an orderly stop, after the last byte.
+    /// Records the final states, and tries once to report them. For a proper stop, after the last byte.
     pub async fn finish(&self) {
         if self.look().await {
-            // What is not known to be closed counts as cut off; the outbox logs why.
+            // If closing fails, the next start treats it as interrupted; the outbox logs why.
             let _failed = self.outbox.close().await;
         }
         if let Err(error) = self.tell(None).await {
             let cause = crate::telemetry::chain(&error);
-            tracing::info!(cause, "receipts wait to be told at the next start");
+            tracing::info!(cause, "undelivered receipts are kept for the next start");
         }
     }
 
-    /// Begins a redemption: from now on the watermark does not pass this moment.
+    /// Begins a redemption: from now on the watermark doesn't pass this time.
     pub(crate) fn begin(self: &Arc<Self>, jti: Jti, link: &str, size: u64, address: Option<IpAddr>) -> Claim {
         let redeemed_at = self.book.begin(jti, &self.clock);
         let kept = Kept {
@@ -231,7 +233,7 @@ impl Receipts {
         Claim { receipts: self.clone(), kept }
     }
 
-    /// The client of a delivery came back, and may have found it opened anew.
+    /// Records that the client of a delivery resumed, possibly after it was reopened.
     pub(crate) async fn resumed(&self, delivery: &Arc<Delivery>) {
         if self.book.follow(delivery) {
             return;
@@ -242,11 +244,11 @@ impl Receipts {
                 self.book.take_up(vec![(kept, tally)]);
                 self.book.follow(delivery);
             }
-            // It was told whole and forgotten.
+            // It was reported as complete and then removed.
             Ok(None) => return,
             Err(error) => {
                 let (jti, cause) = (delivery.jti, crate::telemetry::chain(&error));
-                tracing::error!(%jti, cause, "what this client takes from now on can't be told");
+                tracing::error!(%jti, cause, "the rest of this client's download can't be reported");
                 return;
             }
         }
@@ -254,7 +256,7 @@ impl Receipts {
         self.changed.notify_one();
     }
 
-    /// A token was revoked: nothing more leaves for it.
+    /// Records that a token was revoked, so that nothing more is sent for it.
     pub(crate) fn revoked(&self, jti: Jti) {
         self.book.revoked(jti);
         self.changed.notify_one();
@@ -262,32 +264,32 @@ impl Receipts {
 }
 
 impl Claim {
-    /// The moment at which it began, which the watermark does not pass.
+    /// Returns its start, which the watermark doesn't pass.
     pub(crate) const fn at(&self) -> Timestamp {
         self.kept.redeemed_at
     }
 
-    /// Whether putting it down will probably fail.
+    /// Returns whether recording it would probably fail.
     pub(crate) fn is_doubtful(&self) -> bool {
         self.receipts.outbox.is_failing()
     }
 
-    /// Puts the intention down, durably. Answers whether nothing stood there before.
+    /// Durably records the intention. Returns whether there was no record before.
     ///
     /// # Errors
-    /// When it may not be durable; then no byte may leave.
+    /// If it may not be durable; then no byte may be sent.
     pub(crate) async fn intend(&self) -> Result<bool, OutboxError> {
         self.receipts.outbox.intend(self.kept.clone()).await
     }
 
-    /// The token was redeemed, and its delivery may begin.
+    /// Records that the token was redeemed, so that its delivery may begin.
     pub(crate) fn redeemed(self, delivery: &Arc<Delivery>) {
         delivery.tell(self.receipts.changed.clone());
         self.receipts.book.add(self.kept.clone(), delivery.clone());
         self.receipts.changed.notify_one();
     }
 
-    /// The token was not redeemed by this; what was put down, if it was new, is taken out.
+    /// Records that this didn't redeem the token; removes the record if it was new.
     pub(crate) fn cancelled(self, new: bool) {
         if new {
             self.receipts.book.cancel(self.kept.jti);

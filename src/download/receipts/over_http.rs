@@ -1,4 +1,4 @@
-//! Tells a web app in another process: `POST /receipts`, with this node's key.
+//! Sends receipts to a web app in another process: `POST /receipts`, with this node's key.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,33 +9,33 @@ use zeroize::Zeroizing;
 
 use crate::receipt::{NotTaken, Report, TAKEN_HEADER, TakeReports, Taken};
 
-/// How long the web app may take to answer.
+/// How long to wait for the web app's answer.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The longest key that is read, in bytes; it has 43 and perhaps a line break.
+/// Maximum size of a key file, in bytes; a key has 43 and possibly a line break.
 const LONGEST_KEY: u64 = 256;
 
-/// Why the web app was not told.
+/// Sending receipts to the web app failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OverHttpError {
-    /// There is no key to show.
+    /// The node key can't be read.
     #[error(
-        "cannot read the node key {} (`download.node_key`); copy the web app's there",
+        "cannot read the node key {} (`download.node_key`); copy the web app's node key there",
         path.display()
     )]
     Key {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It can't be reached.
+    /// The web app can't be reached.
     #[error("cannot reach the web app (`download.receipts`)")]
     Unreachable(#[from] reqwest::Error),
-    /// It does not know the key.
+    /// The web app doesn't know the key.
     #[error("the web app does not know this node's key (`download.node_key`)")]
     WrongKey,
-    /// It answered something else than that it has the receipts.
+    /// The web app didn't accept the receipts.
     #[error("the web app answered {0} to receipts")]
     Answer(u16),
 }
@@ -48,16 +48,16 @@ pub struct OverHttp {
 }
 
 impl OverHttp {
-    /// The web app that takes receipts at `address`, shown the key in `key_file`. The file is read
-    /// each time: it may be put there, or changed, while this runs.
+    /// Creates a client for the web app that accepts receipts at `address` with the key in `key_file`. The
+    /// file is read each time, because it may be created or changed while this runs.
     ///
     /// # Errors
-    /// When TLS can't be set up.
+    /// If TLS can't be set up.
     pub fn new(address: &str, key_file: &Path) -> Result<OverHttp, OverHttpError> {
-        // The key is a secret: it goes where the settings say, and nowhere else.
+        // The key is a secret: it is sent only to the configured address.
         let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let builder = builder.no_proxy().timeout(PATIENCE);
-        // A machine without the system's certificates can still talk plain http to its neighbour.
+        // Plain http must work even on a machine without the system's certificates.
         let plain = address.starts_with("http://");
         let builder = if plain { builder.tls_certs_only([]) } else { builder };
         Ok(OverHttp { client: builder.build()?, address: address.to_owned(), key_file: key_file.to_owned() })
@@ -77,13 +77,13 @@ impl OverHttp {
     }
 }
 
-/// What the web app says; nothing where it is of an earlier release.
+/// The web app's answer; empty from earlier releases.
 fn taken(headers: &reqwest::header::HeaderMap) -> Taken {
     let said = headers.get(TAKEN_HEADER).and_then(|said| said.to_str().ok());
     said.and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
 }
 
-/// The key without the line break at its end.
+/// Returns the key without its final line break.
 pub(crate) fn read_key(path: &Path) -> io::Result<Zeroizing<String>> {
     use std::io::Read;
     let mut text = Zeroizing::new(String::new());

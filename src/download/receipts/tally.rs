@@ -1,29 +1,29 @@
-//! What is known of a delivery in all: before and after a restart, and over every connection. Only
-//! adds up; asks nobody the time and keeps nothing on disk.
+//! The total of what is known about a delivery: before and after a restart, and across all connections. Only
+//! adds numbers; never reads the time and stores nothing.
 
 use crate::clock::Timestamp;
 use crate::download::ledger::{Progress, RangeSet};
 use crate::receipt::DeliveryState;
 
-/// What is known of a delivery.
+/// What is known about a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// When the first byte may have left.
+    /// When the first byte may have been sent.
     pub(crate) started_at: Option<Timestamp>,
-    /// When the last byte so far left.
+    /// When the latest byte was sent.
     pub(crate) last_at: Timestamp,
-    /// Bytes that are with the kernel.
+    /// Bytes that were written to the kernel.
     pub(crate) handed: RangeSet,
-    /// Bytes that left, less those that are known to be lost.
+    /// Sent bytes, without those that are known to be lost.
     pub(crate) sent: RangeSet,
-    /// How often the client came back.
+    /// How often the client resumed.
     pub(crate) resumed: u32,
-    /// How far it has come.
+    /// Its state.
     pub(crate) state: DeliveryState,
 }
 
 impl Tally {
-    /// Of a delivery that was redeemed just now.
+    /// For a delivery that was just redeemed.
     pub(crate) fn new(redeemed_at: Timestamp) -> Tally {
         Tally {
             started_at: None,
@@ -35,10 +35,10 @@ impl Tally {
         }
     }
 
-    /// This, and what came since, of a file of `size` bytes.
+    /// Adds newer progress of a file with `size` bytes.
     ///
-    /// Invariant: what is complete stays so, and what is over comes back only where the progress
-    /// shows that bytes leave again.
+    /// Invariant: a complete delivery stays complete, and an abandoned one becomes active only if the
+    /// progress shows that bytes are sent again.
     pub(crate) fn and(&self, progress: &Progress, size: u64) -> Tally {
         let (mut handed, mut sent) = (self.handed.clone(), self.sent.clone());
         handed.merge(&progress.handed);
@@ -54,15 +54,14 @@ impl Tally {
         let last_at = self.last_at.max(progress.last_at);
         let mut started_at = self.started_at.or(progress.started_at);
         if state == DeliveryState::Complete {
-            // An empty file has no first byte, and is taken all the same.
+            // An empty file has no first byte, but can be delivered, too.
             started_at = started_at.or(Some(last_at));
         }
         let resumed = self.resumed.saturating_add(progress.returned);
         Tally { started_at, last_at, handed, sent, resumed, state }
     }
 
-    /// How many different bytes are known to have left. All of them are only claimed when the file is
-    /// complete.
+    /// Returns how many different bytes were certainly sent: all of them only if the file is complete.
     pub(crate) fn bytes(&self, size: u64) -> u64 {
         match self.state {
             DeliveryState::Complete => size,

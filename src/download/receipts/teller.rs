@@ -1,4 +1,4 @@
-//! Tells the web app what stands in the outbox, again and again until it is taken.
+//! Reports the content of the outbox to the web app, and retries until it is accepted.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use crate::download::receipts::{OutboxError, Receipts};
 use crate::receipt::{NotTaken, Report, TakeReports};
 use crate::used_tokens::StoreError;
 
-/// How long the teller waits when nobody wakes it.
+/// How long the teller waits if nobody wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The watermark is told at least this often, so that what nobody redeemed is released soon.
+/// The watermark is reported at least this often, so that unredeemed uses are released soon.
 const WATERMARK_EVERY: Duration = Duration::from_secs(5);
-/// The wait after a failure doubles from the one to the other.
+/// The wait after a failure doubles from the first to the second.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How the web app is told, once somebody has said so.
+/// How to reach the web app, once it is set.
 #[derive(Default)]
 pub(super) struct Way(OnceLock<Arc<dyn TakeReports>>);
 
@@ -26,7 +26,7 @@ impl Way {
     }
 }
 
-/// Nothing, or not all, was told.
+/// Delivering receipts failed, possibly partway.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TellError {
     #[error(transparent)]
@@ -38,7 +38,7 @@ pub(super) enum TellError {
 }
 
 impl Receipts {
-    /// Tells the web app, for ever. Ends when it is dropped.
+    /// Reports to the web app. Never returns; ends when it is dropped.
     pub async fn tell_for_ever(&self) {
         let (mut last, mut wait) = (None, None);
         loop {
@@ -51,15 +51,15 @@ impl Receipts {
             match self.tell(last).await {
                 Ok(told_until) => {
                     if wait.take().is_some() {
-                        tracing::info!("receipts are told again");
+                        tracing::info!("receipts are delivered again");
                     }
                     last = told_until;
                 }
                 Err(error) => {
-                    // Once, not at every attempt.
+                    // Logged once, not at every attempt.
                     if wait.is_none() {
                         let cause = crate::telemetry::chain(&error);
-                        tracing::warn!(cause, "receipts wait to be told; trying on");
+                        tracing::warn!(cause, "receipts can't be delivered; retrying");
                     }
                     wait = Some(wait.map_or(FIRST_WAIT, |wait: Duration| (wait * 2).min(LONGEST_WAIT)));
                 }
@@ -67,24 +67,26 @@ impl Receipts {
         }
     }
 
-    /// Tells once, before anything is served: then a database or a store that was put back is noticed
-    /// before it does harm. No answer is no reason to wait.
+    /// Reports once before anything is served, so that a restored database or store is noticed before it does
+    /// harm. Doesn't wait for a web app that doesn't answer.
     pub async fn greet(&self, patience: Duration) {
         match tokio::time::timeout(patience, self.tell(None)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(cause = crate::telemetry::chain(&error), "no first report"),
-            Err(_) => tracing::debug!("the web app is slow to take the first report"),
+            Ok(Err(error)) => {
+                tracing::debug!(cause = crate::telemetry::chain(&error), "the first report failed")
+            }
+            Err(_) => tracing::debug!("the web app is slow to accept the first report"),
         }
     }
 
-    /// Tells all that is to be told, and answers up to which moment; nothing where that moment is
-    /// hardly later than `last` and there is nothing else.
+    /// Reports everything, and returns the time up to which it did. Sends nothing if that time is hardly
+    /// later than `last` and there is nothing else to report.
     pub(super) async fn tell(&self, last: Option<Timestamp>) -> Result<Option<Timestamp>, TellError> {
         let Some(to) = self.way.0.get() else { return Ok(last) };
         let mut last = last;
         loop {
-            // Read before the outbox: what is begun later is not older, and what has ended by now is
-            // in the outbox.
+            // Read before the outbox: later redemptions are not older, and those that have ended are in the
+            // outbox.
             let watermark = self.book.watermark(&self.clock);
             let batch = self.outbox.batch().await?;
             let told_until = batch.oldest_untold.map_or(watermark, |oldest| oldest.min(watermark));
@@ -102,8 +104,8 @@ impl Receipts {
                 database: self.remembered.get().and_then(|remembered| remembered.database()),
             };
             let taken = to.take(report).await?;
-            // Before anything of it is called told: whoever puts the web app's database back is found out
-            // by what is remembered here.
+            // Done before anything counts as reported: a restore of the web app's database is detected by
+            // what is remembered here.
             if let Some(remembered) = self.remembered.get() {
                 remembered.heard(&taken).await?;
             }

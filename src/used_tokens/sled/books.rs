@@ -1,27 +1,27 @@
-//! The store's books: what it knows of itself, kept in the database and changed in the same atomic
-//! batch as the records they count.
+//! The store's manifest, kept in the database and changed in the same atomic batch as the records that it
+//! counts.
 
 use crate::clock::Timestamp;
 use crate::used_tokens::sled::record::{Reader, StoreId};
 
-/// What the store knows of itself; the canary.
+/// The store's manifest, which also detects damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Books {
     pub(super) store: StoreId,
     /// How often the store was opened.
     pub(super) starts: u64,
-    /// The last generation of the journal that is settled here.
+    /// The last journal generation that is settled here.
     pub(super) generation: u64,
-    /// The generation up to which the journal's files hold nothing, because they are newer.
+    /// The generation up to which the journal files contain nothing, because they were created later.
     pub(super) base: u64,
     pub(super) fence: Timestamp,
     /// The high-water mark of time.
     pub(super) mark: Timestamp,
-    /// The number of the next block; lower ones are never used again.
+    /// The number of the next block; lower numbers are never reused.
     pub(super) next_block: u32,
     pub(super) blocks: u64,
     pub(super) records: u64,
-    /// Rises whenever the fence does; a later epoch than others remember was begun since.
+    /// Increases whenever the fence does; a later epoch than others remember began after that.
     pub(super) epoch: u64,
 }
 
@@ -56,14 +56,14 @@ impl Books {
         bytes
     }
 
-    /// Reads the books; `None` when they are damaged.
+    /// Parses the manifest; `None` if it is damaged.
     pub(super) fn read(bytes: &[u8]) -> Option<Books> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
         if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
             return None;
         }
         let mut read = Reader(body);
-        // The first form had no epoch.
+        // The first format had no epoch.
         let ([version @ 1..=2], store) = (read.take()?, read.take()?) else { return None };
         let (starts, generation, base) = (read.u64()?, read.u64()?, read.u64()?);
         let (blocks, records) = (read.u64()?, read.u64()?);

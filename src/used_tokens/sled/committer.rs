@@ -1,9 +1,9 @@
 //! The committer: one thread that makes claims durable in groups.
 //!
-//! Whoever waits in the [`Queue`] when it comes round is one group: one write, one fdatasync, then
-//! all are answered. No delay is added; a group grows while the one before it is on its way. After
-//! any error the store is poisoned: until there is room where a write found none, otherwise until the next
-//! start, because nothing is known of what is on disk. An fsync is never tried again.
+//! All entries waiting in the [`Queue`] form a group: one write, one fdatasync, then all get their results.
+//! No delay is added; a group grows while the previous one is being written. After any error the store is
+//! poisoned: until there is room if the disk was full, otherwise until the next start, because the content of
+//! the disk is unknown. An fsync is never retried.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +20,10 @@ use crate::used_tokens::sled::record::{SLOT, Slot, StoreId};
 use crate::used_tokens::sled::settler::{Full, Progress};
 use crate::used_tokens::{StoreError, UsedToken};
 
-/// Records in a group at most: half a megabyte.
+/// Maximum number of records in a group: half a megabyte.
 const GROUP: usize = 4096;
 
-/// What waits for the committer.
+/// An entry waiting for the committer.
 pub(super) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
@@ -33,32 +33,34 @@ struct State {
     phase: Phase,
     next_ticket: u64,
     entries: Vec<Entry>,
-    /// Who waits until everything before is settled in the database.
+    /// Waits until everything before is settled in the database.
     settlements: Vec<oneshot::Sender<()>>,
 }
 
-/// Why a store takes no more entries.
+/// Why a store accepts no more entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Failure {
-    /// The disk had no room for a write: what was durable is, and nothing else was promised.
+    /// The disk was full: durable entries are safe, and nothing else was confirmed.
     Full,
-    /// What is on the disk is unknown.
+    /// The content of the disk is unknown.
     Unknown,
 }
 
 impl Failure {
-    /// What an operator can do.
+    /// Returns what an operator can do.
     pub(super) const fn remedy(self) -> &'static str {
         match self {
-            Failure::Full => "make room on the disk; it goes on by itself then, and nothing is lost",
+            Failure::Full => {
+                "free some space on the disk; the store then recovers by itself, and nothing is lost"
+            }
             Failure::Unknown => {
-                "mend the disk (failing?), then restart; nothing was served on what may be lost"
+                "fix the disk (is it failing?), then restart; nothing was served on records that may be lost"
             }
         }
     }
 }
 
-/// What ends the committer.
+/// An error that ends the committer.
 #[derive(Debug, thiserror::Error)]
 enum CommitError {
     #[error("cannot write to the journal")]
@@ -74,7 +76,7 @@ impl CommitError {
         match self {
             CommitError::Write(e) if is_full(e) => Failure::Full,
             CommitError::Write(_) | CommitError::Sync(_) => Failure::Unknown,
-            // Of the two the settler's own counts, which cannot be less bad.
+            // The settler's own failure counts, which can't be less severe.
             CommitError::Settler => Failure::Full,
         }
     }
@@ -84,7 +86,7 @@ impl CommitError {
 enum Phase {
     Open,
     Poisoned(Failure),
-    /// No more entries; `settle` says whether the journal goes to the database before the end.
+    /// No more entries; `settle` says whether to settle the journal in the database before the end.
     Closing {
         settle: bool,
     },
@@ -92,13 +94,13 @@ enum Phase {
 
 struct Entry {
     ticket: u64,
-    /// Without one, the entry keeps the time.
+    /// Without a record, the entry only records the time.
     used: Option<UsedToken>,
     mark: Timestamp,
     done: oneshot::Sender<()>,
 }
 
-/// A promise that an entry will be durable.
+/// A future that resolves when an entry is durable.
 pub(super) struct Pending {
     pub(super) ticket: u64,
     durable: oneshot::Receiver<()>,
@@ -115,7 +117,7 @@ impl Queue {
         Queue { state: Mutex::new(state), filled: Condvar::new() }
     }
 
-    /// Hands a record to the committer; without one, the time only.
+    /// Sends a record to the committer; without one, only the time.
     pub(super) fn push(&self, used: Option<UsedToken>, mark: Timestamp) -> Result<Pending, StoreError> {
         let mut state = self.open_state()?;
         let ticket = state.next_ticket;
@@ -128,7 +130,7 @@ impl Queue {
         Ok(Pending { ticket, durable })
     }
 
-    /// Waits until everything that was pushed before is settled in the database.
+    /// Waits until everything pushed before is settled in the database.
     pub(super) async fn settle(&self) -> Result<(), StoreError> {
         let settled = {
             let (done, settled) = oneshot::channel();
@@ -139,25 +141,25 @@ impl Queue {
         settled.await.map_err(|_| self.failure())
     }
 
-    /// Whether entries are taken.
+    /// Returns whether entries are accepted.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.open_state().map(|_| ())
     }
 
-    /// Takes no more entries. Of several failures the worst one counts.
+    /// Stops accepting entries. Of several failures, the most severe one counts.
     pub(super) fn poison(&self, failure: Failure) {
         let mut state = self.state();
         state.phase = Phase::Poisoned(match state.phase {
             Phase::Poisoned(before) => before.max(failure),
             Phase::Open | Phase::Closing { .. } => failure,
         });
-        // Their waiters see that nobody will answer.
+        // Their waiters see that there will be no answer.
         state.entries.clear();
         state.settlements.clear();
         self.filled.notify_one();
     }
 
-    /// Takes no more entries; those before are still committed.
+    /// Stops accepting entries; earlier ones are still committed.
     pub(super) fn close(&self, settle: bool) {
         let mut state = self.state();
         if state.phase == Phase::Open {
@@ -188,7 +190,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work; `None` when the store is poisoned.
+    /// Waits for work; `None` if the store is poisoned.
     fn next(&self) -> Option<Work> {
         let mut state = self.state();
         loop {
@@ -228,17 +230,17 @@ pub(super) struct Committer {
     pub(super) used_slots: u32,
     pub(super) group: u64,
     pub(super) records: Vec<Settling>,
-    /// How far all of it has come, for others to remember.
+    /// The progress of the store, for others to remember.
     pub(super) position: Arc<AtomicU64>,
 }
 
-/// Where a store stands that has written so many slots in this generation.
+/// Returns the position of a store that has written this many slots in this generation.
 pub(super) const fn position(generation: u64, used_slots: u32) -> u64 {
     (generation << 32) | used_slots as u64
 }
 
-/// Poisons the store unless the thread came to its end, and says so. Nothing is known then of what the
-/// thread left undone, so the store answers nothing more until the next start.
+/// Poisons the store unless the thread ended properly, and logs that. It is unknown what the thread left
+/// unfinished, so the store returns nothing more until the next start.
 pub(super) struct Poisoner {
     queue: Option<Arc<Queue>>,
     thread: &'static str,
@@ -249,7 +251,7 @@ impl Poisoner {
         Poisoner { queue: Some(Arc::clone(queue)), thread }
     }
 
-    /// The thread came to its end.
+    /// The thread ended properly.
     pub(super) fn disarm(mut self) {
         self.queue = None;
     }
@@ -260,7 +262,7 @@ impl Drop for Poisoner {
         if let Some(queue) = self.queue.take() {
             error!(
                 thread = self.thread,
-                "a thread of the used-token store panicked and the store stops serving: restart"
+                "a thread of the used-token store panicked, and the store stops serving; restart the service"
             );
             queue.poison(Failure::Unknown);
         }
@@ -274,11 +276,11 @@ impl Committer {
         match self.commit_all() {
             Ok(()) => poisoner.disarm(),
             Err(e) => {
-                // The settler says itself what ended it.
+                // The settler logs its own error.
                 if !matches!(e, CommitError::Settler) {
                     error!(
                         error = &e as &dyn std::error::Error,
-                        "the used-token store cannot write its journal and stops serving: {}",
+                        "the used-token store cannot write its journal and stops serving; {}",
                         e.failure().remedy()
                     );
                 }
@@ -311,21 +313,21 @@ impl Committer {
     fn commit(&mut self, entries: Vec<Entry>) -> Result<(), CommitError> {
         let mut waiting = entries.into_iter();
         while waiting.len() > 0 {
-            // The segment was full with the last generation but one; that must be settled first.
+            // The segment contains the generation before the last one, which must be settled first.
             if self.used_slots == 0 && !self.progress.wait_for(self.generation.saturating_sub(2)) {
                 return Err(CommitError::Settler);
             }
             let free = self.slots.saturating_sub(self.used_slots) as usize;
             let group: Vec<Entry> = waiting.by_ref().take(free.min(GROUP)).collect();
             if let Err(e) = self.write(&group) {
-                // Before those who wait see that nobody will answer.
+                // Done before the waiters see that there will be no answer.
                 self.queue.poison(e.failure());
                 return Err(e);
             }
             let settling = |entry: &Entry| entry.used.map(|used| Settling { ticket: entry.ticket, used });
             self.records.extend(group.iter().filter_map(settling));
             for entry in group {
-                // Who no longer waits does not mind.
+                // A caller that no longer waits doesn't care.
                 let _ = entry.done.send(());
             }
             if self.used_slots >= self.slots {
@@ -353,7 +355,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Gives the segment to the settler and goes on with the other one.
+    /// Gives the segment to the settler and continues with the other one.
     fn hand_over(&mut self, settlements: Vec<oneshot::Sender<()>>) {
         let records = std::mem::take(&mut self.records);
         let generation = (self.used_slots > 0).then_some(self.generation);
@@ -361,7 +363,7 @@ impl Committer {
             self.generation = self.generation.saturating_add(1);
             (self.used_slots, self.group) = (0, 0);
         }
-        // A settler that is gone has poisoned the store; the next wait for it tells.
+        // If the settler is gone, it has poisoned the store; the next wait for it returns that.
         let _ = self.full.send(Full { generation, mark: self.mark, records, settlements });
     }
 }

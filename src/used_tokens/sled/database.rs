@@ -1,13 +1,13 @@
 //! The settled records, in sled.
 //!
-//! sled holds *blocks* of up to [`BLOCK`] records under a growing number, not one key for each jti:
-//! one key for each costs 300 bytes of disk and 5 KB of memory a jti, a block a quarter of that,
-//! and settling a full segment is fifty times as fast. Records of a block are forgotten at about the
-//! same time. A newer block goes before an older one.
+//! sled stores numbered *blocks* of up to [`BLOCK`] records rather than one key for each jti. One key per jti
+//! would cost 300 bytes of disk and 5 KB of memory; a block costs a quarter of that, and settling a full
+//! segment is fifty times as fast. The records of a block are purged at about the same time. A newer block
+//! overrides an older one.
 //!
-//! sled's `flush` is not durable on Linux, so every flush here is followed by an fdatasync of its
-//! file. sled also opens damaged files without a word, so every block has a CRC, and the [`Books`]
-//! keep count of blocks and records, written in the same atomic batch as the blocks themselves.
+//! sled's `flush` isn't durable on Linux, so every flush here is followed by an fdatasync of its file. sled
+//! also opens damaged files without an error, so every block has a CRC, and the [`Books`] count blocks and
+//! records, in the same atomic batch as the blocks themselves.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -23,25 +23,24 @@ use crate::used_tokens::sled::files::{patiently, sync_dir};
 use crate::used_tokens::sled::index::Index;
 use crate::used_tokens::sled::record::{pack_block, unpack_block};
 
-/// Records in a block. More is smaller on disk, but sled writes large values to files of their own,
-/// which it never fsyncs.
+/// Records in a block. More would need less disk space, but sled writes large values to separate files, which
+/// it never fsyncs.
 const BLOCK: usize = 32;
-/// Blocks that one portion of a purge looks at: some 8,000 records, a few milliseconds.
+/// Blocks in one portion of a purge: about 8,000 records, a few milliseconds.
 const PORTION: usize = 256;
-/// What sled may keep in memory, in bytes. Lookups are rare, for replays are.
+/// sled's memory limit, in bytes. Lookups are rare, because replays are.
 const CACHE: u64 = 8 << 20;
 
-/// sled looks at the size of a part of its cache only when 64 reads of it have come together; until
-/// then it keeps every page, which is all of the database after a scan. So a reader of a page reads
-/// it again this often, which is quick: the page is at hand.
+/// sled checks the size of a part of its cache only after 64 reads; until then it keeps every page, which is
+/// the whole database after a scan. So a page is read again this often, which is fast because it is cached.
 const READS_AGAIN: usize = 64;
-/// A page holds at least so many blocks; a reader of many reads one again that often.
+/// Minimum number of blocks in a page; after reading this many, one is read again.
 const BLOCKS_IN_PAGE: usize = 8;
 
 const BOOKS_KEY: &[u8] = &[0];
 const BLOCK_KEY: u8 = 1;
 
-/// The database can't be used, or not be trusted.
+/// The database can't be used or can't be trusted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DatabaseError {
     #[error("sled failed")]
@@ -58,8 +57,8 @@ pub(super) enum DatabaseError {
     Full,
 }
 
-/// Whether an error, or what caused it, is that the disk has no room for a write. An fsync that fails is
-/// never counted among them, whatever it says: it was for bytes that were written before.
+/// Returns whether an error or its cause is a full disk during a write. A failed fsync never counts, whatever
+/// its error, because it concerns bytes that were already written.
 pub(super) fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let refused =
         |e: &io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -73,9 +72,9 @@ pub(super) fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     }
 }
 
-/// Whether somebody still holds the database's own lock.
+/// Returns whether someone still holds the database's own lock.
 pub(super) fn is_locked(error: &(dyn std::error::Error + 'static)) -> bool {
-    // sled has no other way to say so.
+    // sled reports this only in the text.
     error.to_string().contains("could not acquire lock")
         || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).is_some_and(|e| is_locked(e))
         || error.source().is_some_and(is_locked)
@@ -95,7 +94,7 @@ struct State {
 
 #[derive(Clone, Copy)]
 struct Block {
-    /// The first moment at which a record of it may be forgotten.
+    /// The earliest time at which one of its records may be purged.
     due: Timestamp,
 }
 
@@ -106,7 +105,7 @@ impl Block {
     }
 }
 
-/// A record on its way from the journal to the database.
+/// A record to be moved from the journal to the database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settling {
     pub(super) ticket: u64,
@@ -114,7 +113,7 @@ pub(super) struct Settling {
 }
 
 impl Database {
-    /// Makes an empty database, durably.
+    /// Durably creates an empty database.
     pub(super) fn create(dir: &Path, books: Books) -> Result<Database, DatabaseError> {
         let database = Database::attach(dir, books)?;
         database.sled.insert(BOOKS_KEY, books.to_bytes())?;
@@ -127,7 +126,7 @@ impl Database {
         remove_unfinished_snapshots(dir)?;
         let config = ::sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None);
         let sled = patiently(|| match config.open() {
-            // sled has no other way to say that its own lock is held.
+            // sled reports that its lock is held only in the text.
             Err(::sled::Error::Io(e)) if e.to_string().starts_with("could not acquire lock") => None,
             answer => Some(answer),
         });
@@ -137,8 +136,8 @@ impl Database {
         Ok(Database { sled, file, state })
     }
 
-    /// Opens what is in `dir` and reads all of it into `index`. Whatever was readable of a damaged
-    /// database is in `salvage` afterwards. sled may panic on damage: call it on its own thread.
+    /// Opens the database in `dir` and reads all of it into `index`. The readable parts of a damaged database
+    /// are in `salvage` afterwards. sled may panic on damage, so call this on a separate thread.
     pub(super) fn open(
         dir: &Path,
         index: &Index,
@@ -186,13 +185,13 @@ impl Database {
         }
     }
 
-    /// The books as they are now.
+    /// Returns the current manifest.
     pub(super) fn books(&self) -> Books {
         self.state().books
     }
 
-    /// Takes up `records`, durably, and changes the books by `note` in the same step. Answers the
-    /// block of each; of several records of one jti only the one with the latest ticket stays.
+    /// Durably adds `records`, and changes the manifest with `note` in the same step. Returns the block of
+    /// each record. Of several records of one jti, only the one with the latest ticket stays.
     pub(super) fn settle(
         &self,
         mut records: Vec<Settling>,
@@ -200,7 +199,7 @@ impl Database {
     ) -> Result<Vec<(Settling, u32)>, DatabaseError> {
         records.sort_unstable_by_key(|settling| (settling.used.jti, std::cmp::Reverse(settling.ticket)));
         records.dedup_by_key(|settling| settling.used.jti);
-        // Neighbours in time share a block, so that a purge removes whole blocks.
+        // Records with similar times share a block, so that a purge removes whole blocks.
         records.sort_unstable_by_key(|settling| (settling.used.forget_at, settling.used.jti));
 
         let mut state = self.state();
@@ -231,7 +230,7 @@ impl Database {
         Ok(settled)
     }
 
-    /// The record of `jti` in block `number`; `None` when a purge has taken it meanwhile.
+    /// Returns the record of `jti` in block `number`; `None` if it was purged in the meantime.
     pub(super) fn find(
         &self,
         jti: Jti,
@@ -241,7 +240,7 @@ impl Database {
         if let Some(used) = self.find_in(jti, number)? {
             return Ok(Some(used));
         }
-        // A purge is at it, or was: once it has finished its portion, the index tells.
+        // A purge is or was removing it; after its portion, the index has the result.
         let _portion = self.state();
         let gone = !index.shard(jti).is_settled_in(jti, number);
         if gone { Ok(None) } else { self.find_in(jti, number)?.ok_or(DatabaseError::Block(number)).map(Some) }
@@ -254,10 +253,10 @@ impl Database {
         Ok(records.into_iter().find(|used| used.jti == jti))
     }
 
-    /// One portion of a purge, over the blocks after number `after`: forgets what is due at `now`,
-    /// in the database first and then in `index`. Answers how many jtis were forgotten and the
-    /// number to go on after, or `None` at the end. Not durable before [`Database::sync`]; what
-    /// comes back after a crash is due still.
+    /// Runs one portion of a purge over the blocks after number `after`: removes what is due at `now`, first
+    /// from the database, then from `index`. Returns how many jtis were removed and the number to continue
+    /// after, or `None` at the end. Not durable before [`Database::sync`]; records that come back after a
+    /// crash are still due.
     pub(super) fn forget(
         &self,
         now: Timestamp,
@@ -309,13 +308,13 @@ impl Database {
         Ok((count.count() as u64, Some(last)))
     }
 
-    /// Makes everything so far durable. After an error nothing is known: never try again.
+    /// Makes everything so far durable. After an error the result is unknown: never retry.
     pub(super) fn sync(&self) -> Result<(), DatabaseError> {
         self.sled.flush()?;
         Ok(self.file.sync_data()?)
     }
 
-    /// Has sled think about which pages it keeps.
+    /// Makes sled check which pages to evict.
     fn let_go(&self, key: &[u8], reads: usize) -> Result<(), DatabaseError> {
         for _ in 0..reads {
             self.sled.get(key)?;

@@ -1,5 +1,5 @@
-//! One opening of the store: from recovery to the end of its threads. After a failure it answers
-//! nothing more; another one may take its place.
+//! One opening of the store, from recovery to the end of its threads. After a failure it returns nothing
+//! more; another engine may replace it.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -26,13 +26,13 @@ use crate::standing::{BRANCHES, Branch, Standing, replace};
 use crate::used_tokens::memory::{reserved, revoked};
 use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
-/// A store that is open, until it is closed or fails.
+/// An open store, until it is closed or fails.
 pub(super) struct Engine {
     id: String,
     fence: AtomicU64,
     epoch: AtomicU64,
     position: Arc<AtomicU64>,
-    /// All branches that are known; the last one is this opening's.
+    /// All known branches; the last one belongs to this opening.
     branches: Vec<Branch>,
     opened_mark: Timestamp,
     queue: Arc<Queue>,
@@ -41,14 +41,14 @@ pub(super) struct Engine {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What a closed store lets go of.
+/// What a store releases when it is closed.
 struct Open {
     database: Arc<Database>,
     _lock: Lock,
 }
 
 impl Engine {
-    /// Opens the store in the folder `dir`, or makes it; see [`super::SledUsedTokens::open`].
+    /// Opens or creates the store in the folder `dir`; see [`super::SledUsedTokens::open`].
     pub(super) fn open(
         dir: &Path,
         clock: &Clock,
@@ -109,17 +109,18 @@ impl Engine {
         })
     }
 
-    /// Whether it ended because the disk was full, and not in doubt of what the disk holds.
+    /// Returns whether it ended because the disk was full, and not because the content of the disk is
+    /// unknown.
     pub(super) fn is_full(&self) -> bool {
         matches!(self.queue.check(), Err(StoreError::Full))
     }
 
-    /// Ends for good, whatever it ended for before.
+    /// Ends for good, whatever the earlier reason.
     pub(super) fn fail(&self) {
         self.queue.poison(Failure::Unknown);
     }
 
-    /// Ends its threads and lets go of its files, so that another engine can open them. Blocks.
+    /// Ends its threads and releases its files, so that another engine can open them. Blocks.
     pub(super) fn let_go(&self) {
         self.queue.close(true);
         Engine::join(self.take_threads());
@@ -131,7 +132,7 @@ impl Engine {
         open.as_ref().map(|open| Arc::clone(&open.database)).ok_or(StoreError::Closed)
     }
 
-    /// Runs `work` on the database, on a thread that may block.
+    /// Runs `work` with the database on a thread that may block.
     async fn with_database<T: Send + 'static>(
         &self,
         action: &'static str,
@@ -143,13 +144,14 @@ impl Engine {
             .map_err(|e| StoreError::Backend { action, source: Box::new(e) })
     }
 
-    /// The record of `jti`, which the index has in `block`; `None` when it was forgotten meanwhile.
+    /// Returns the record of `jti` in `block`, according to the index; `None` if it was purged in the
+    /// meantime.
     async fn read(&self, jti: Jti, block: u32) -> Result<Option<UsedToken>, StoreError> {
         self.with_database("look up a jti", move |database, index| database.find(jti, block, index)).await
     }
 
-    /// Replaces the record of `jti` by the one that `change` makes of it, durably; where it makes none,
-    /// nothing changes. What `change` says of the record that was replaced is the answer.
+    /// Durably replaces the record of `jti` with the result of `change`, if there is one. Returns what
+    /// `change` returns for the replaced record.
     async fn replace<T: Send>(
         &self,
         jti: Jti,
@@ -166,7 +168,7 @@ impl Engine {
             };
             let (answer, pending) = {
                 let mut shard = self.index.shard(jti);
-                // Claimed, settled, replaced or forgotten meanwhile: look again.
+                // It was claimed, settled, replaced or purged in the meantime: check again.
                 if shard.place(jti) != place {
                     continue;
                 }
@@ -183,7 +185,7 @@ impl Engine {
         }
     }
 
-    /// Forgets what is due, portion by portion.
+    /// Purges what is due, portion by portion.
     async fn forget_due(&self, now: Timestamp) -> Result<u64, StoreError> {
         let (mut forgotten, mut after) = (0_u64, 0);
         loop {
@@ -202,7 +204,7 @@ impl Engine {
 
     fn join(threads: Vec<JoinHandle<()>>) {
         for thread in threads {
-            // A thread that panicked has poisoned the store on its way out.
+            // A thread that panicked has poisoned the store.
             let _ = thread.join();
         }
     }
@@ -212,8 +214,8 @@ impl Engine {
     }
 }
 
-/// Begins a branch in the file `path`, durably, and returns all that are known. A file that is damaged
-/// begins again: then whatever is remembered is doubted.
+/// Durably begins a branch in the file `path`, and returns all known branches. A damaged file starts over, so
+/// that any remembered standing is in doubt.
 fn begin_branch(path: &Path, from: u64) -> Result<Vec<Branch>, OpenError> {
     let action = "begin its branch";
     let mut branches: Vec<Branch> = match std::fs::read(path) {
@@ -240,7 +242,7 @@ impl UsedTokens for Engine {
                     Place::Journal(record) => return Ok(Use::Replay(record)),
                     Place::Block(block) => Err(block),
                     Place::Nowhere => {
-                        // Under the shard's lock, so that journal and index agree on the order.
+                        // Under the shard's lock, so that journal and index have the same order.
                         let pending = self.queue.push(Some(used), used.marked_at)?;
                         shard.put_recent(pending.ticket, used);
                         Ok(pending)
@@ -282,8 +284,8 @@ impl UsedTokens for Engine {
         self.replace(jti, now, |record| ((), Some(revoked(jti, now, forget_at, record)))).await
     }
 
-    /// The mark of time is durable before anything is forgotten: whatever the clock shows later,
-    /// no token that was forgotten here can be within its times again.
+    /// The mark of time is durable before anything is purged: whatever the clock shows later, a purged token
+    /// can't become valid again.
     async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.keep_time(now).await?;
         if self.index.journal_holds_due(now) {
@@ -299,7 +301,7 @@ impl UsedTokens for Engine {
             };
             error!(
                 error = e as &dyn std::error::Error,
-                "the used-token store cannot purge its database and stops serving: {}",
+                "the used-token store cannot purge its database and stops serving; {}",
                 failure.remedy()
             );
             self.queue.poison(failure);
@@ -327,8 +329,8 @@ impl UsedTokens for Engine {
         Ok(Some(Standing { id: self.id.clone(), epoch, branch, position }))
     }
 
-    /// What tells of it is elsewhere: a disk that was put back below the file system, or the very files
-    /// of an earlier time, look from here like the latest ones.
+    /// The evidence is elsewhere: a disk that was reset below the file system, or the original files of an
+    /// earlier time, look like the latest ones from here.
     async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
         let here = self.standing(now).await?;
         if !here.is_some_and(|here| here.was_put_back(&self.branches, remembered)) {
@@ -336,14 +338,14 @@ impl UsedTokens for Engine {
         }
         let fence = self.fence().max(recovery::next_second(now));
         let epoch = self.epoch.load(Ordering::Acquire).max(remembered.epoch).saturating_add(1);
-        // At once, in case the disk is slow.
+        // Done immediately, in case the disk is slow.
         self.fence.store(fence.secs(), Ordering::Release);
         let note = move |books: &mut Books| (books.fence, books.epoch) = (fence, epoch);
         self.with_database("raise its fence", move |database, _| database.settle(Vec::new(), note)).await?;
         self.epoch.store(epoch, Ordering::Release);
         error!(
-            "the used-token store was put back from a backup: links issued before {fence} are refused, so that none \
-             works twice, and their owners need new ones"
+            "the used-token store was restored from a backup: links issued before {fence} are refused, so that none \
+             works twice; issue new links"
         );
         Ok(true)
     }
@@ -355,14 +357,14 @@ impl UsedTokens for Engine {
     async fn close(&self) {
         self.queue.close(true);
         let threads = self.take_threads();
-        // Joining waits for the disk. If the runtime is gone, dropping the handles is no harm.
+        // Joining waits for the disk. If the runtime is gone, dropping the handles is harmless.
         let _ = tokio::task::spawn_blocking(move || Engine::join(threads)).await;
         let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
         let _ = tokio::task::spawn_blocking(move || drop(open)).await;
     }
 }
 
-/// Without [`UsedTokens::close`] the journal stays as it is, and the next start reads it.
+/// Without [`UsedTokens::close`], the journal stays as it is, and the next start reads it.
 impl Drop for Engine {
     fn drop(&mut self) {
         self.queue.close(false);

@@ -1,5 +1,5 @@
-//! The store's own small files: the lock that keeps a second process out, and the witness beside
-//! the store's folder that tells a restored copy from the original.
+//! The store's own small files: the lock that keeps a second process out, and the witness (a sentinel) next
+//! to the store's folder, which distinguishes a restored copy from the original.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -12,8 +12,8 @@ use rustix::fs::{AtFlags, FlockOperation, StatxFlags};
 
 use crate::used_tokens::sled::record::StoreId;
 
-/// What tells a file from a copy of it: its inode number and the moment of its birth (zero where
-/// the file system keeps none). Both outlive a rename, and a copy has others.
+/// Distinguishes a file from a copy: its inode number and its birth time (zero if the file system has none).
+/// Both survive a rename, and a copy has different ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) inode: u64,
@@ -34,13 +34,13 @@ impl Identity {
     }
 }
 
-/// Keeps other processes out of a store for as long as it lives.
+/// Keeps other processes out of a store as long as this lives.
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock of the store in `dir`; `None` when another process has it.
+    /// Takes the lock of the store in `dir`; `None` if another process has it.
     pub(super) fn take(dir: &Path) -> io::Result<Option<Lock>> {
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(dir.join("lock"))?;
@@ -56,11 +56,11 @@ impl Lock {
     }
 }
 
-/// How long a lock that somebody else holds is waited for. A process that is just ending holds it a
-/// moment longer, and so does a child that was being started when it was let go.
+/// How long to wait for a lock that someone else holds. A process that is ending holds it a moment longer,
+/// and so does a child that was being started when it was released.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Makes an attempt again and again while somebody else's lock is in its way; `None` when that lasts.
+/// Retries an attempt while someone else holds a lock; `None` if that lasts too long.
 pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + LOCK_PATIENCE;
     loop {
@@ -74,12 +74,12 @@ pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> 
 
 /// Makes the names in `dir` durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    // A relative path of one component has an empty parent.
+    // A relative path with one component has an empty parent.
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }
 
-/// What the witness says: no copy of the store that is older than this is the original.
+/// The content of the witness: a store older than this isn't the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Witness {
     pub(super) store: StoreId,
@@ -87,18 +87,18 @@ pub(super) struct Witness {
     pub(super) generation: u64,
 }
 
-/// What was found where a witness should be.
+/// What was found in place of a witness.
 #[derive(Debug)]
 pub(super) enum FoundWitness {
     Missing,
     Damaged,
-    /// Whole, but not the file that was written: it was put back from a copy.
+    /// Intact, but not the file that was written: it was restored from a copy.
     Copied,
     Original(Witness),
 }
 
-/// The witness of the store in `dir`: beside the folder, so that who puts the folder back from a
-/// copy leaves the witness as it is.
+/// Returns the path of the witness of the store in `dir`. It is next to the folder, so that restoring the
+/// folder from a copy doesn't replace the witness.
 pub(super) fn witness_path(dir: &Path) -> PathBuf {
     let mut name = dir.file_name().unwrap_or_default().to_owned();
     name.push(".witness");
@@ -120,7 +120,7 @@ impl Witness {
         Ok(if original { FoundWitness::Original(witness) } else { FoundWitness::Copied })
     }
 
-    /// Replaces the witness at `path`, durably.
+    /// Durably replaces the witness at `path`.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let fresh = path.with_extension("witness.new");
         if let Err(e) = fs::remove_file(&fresh)
@@ -140,7 +140,7 @@ impl Witness {
         let mut text =
             String::from("# Written by the used-token store beside this file; do not copy or restore.\n");
         let store = u128::from_be_bytes(self.store);
-        // Writing to a string does not fail.
+        // Writing to a string can't fail.
         let _ = writeln!(text, "store {store:032x} starts {} generation {}", self.starts, self.generation);
         let _ = writeln!(text, "file {} {} {}", file.inode, file.born_secs, file.born_nanos);
         let _ = writeln!(text, "crc {:08x}", crc32fast::hash(text.as_bytes()));

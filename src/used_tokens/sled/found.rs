@@ -1,7 +1,7 @@
-//! What lies on disk when the store is opened, and everything that speaks against trusting it.
+//! What is on disk when the store is opened, and everything that is wrong with it.
 //!
-//! Only reads. The parts are checked each for itself, and that they belong together and follow
-//! upon one another; what then happens is `recovery`'s.
+//! Only reads. Checks each part, and that the parts belong together and are in sequence. `recovery` decides
+//! what happens then.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -25,7 +25,7 @@ pub(super) struct Found {
     pub(super) database: FoundDatabase,
 }
 
-/// What was found where the database should be.
+/// What was found in place of the database.
 pub(super) enum FoundDatabase {
     Missing,
     Damaged { why: String, salvage: Vec<UsedToken> },
@@ -33,7 +33,7 @@ pub(super) enum FoundDatabase {
 }
 
 impl Found {
-    /// Reads all there is in `dir`.
+    /// Reads everything in `dir`.
     pub(super) fn read(dir: &Path) -> Result<Found, OpenError> {
         let journal = failed("read its journal");
         Ok(Found {
@@ -43,7 +43,7 @@ impl Found {
         })
     }
 
-    /// Whether there never was a store here, as far as can be seen.
+    /// Returns whether there never was a store here, as far as can be seen.
     pub(super) fn is_nothing(&self) -> bool {
         let missing = |segment: &FoundSegment| matches!(segment.doubts.as_slice(), [SegmentDoubt::Missing]);
         matches!(self.witness, FoundWitness::Missing)
@@ -51,7 +51,7 @@ impl Found {
             && self.segments.iter().all(missing)
     }
 
-    /// The database's books, if it can be trusted by itself.
+    /// Returns the database's manifest, if the database itself can be trusted.
     pub(super) fn books(&self) -> Option<Books> {
         match &self.database {
             FoundDatabase::Whole(database, _) => Some(database.books()),
@@ -59,7 +59,7 @@ impl Found {
         }
     }
 
-    /// Everything that speaks against trusting what was found, in words for the operator.
+    /// Returns everything that is wrong with what was found, for the operator.
     pub(super) fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         for (number, segment) in self.segments.iter().enumerate() {
@@ -71,19 +71,19 @@ impl Found {
             FoundDatabase::Whole(..) => {}
         }
         let witness = match &self.witness {
-            FoundWitness::Missing => Err("the witness beside the folder is missing"),
-            FoundWitness::Damaged => Err("the witness beside the folder is damaged"),
-            FoundWitness::Copied => Err("the witness beside the folder was put back from a copy"),
+            FoundWitness::Missing => Err("the witness next to the folder is missing"),
+            FoundWitness::Damaged => Err("the witness next to the folder is damaged"),
+            FoundWitness::Copied => Err("the witness next to the folder was restored from a copy"),
             FoundWitness::Original(witness) => Ok(witness),
         };
         match (witness, self.books()) {
             (Err(doubt), _) => doubts.push(doubt.to_owned()),
             (Ok(witness), Some(books)) => {
                 if witness.store != books.store {
-                    doubts.push("the witness is of another store".to_owned());
+                    doubts.push("the witness belongs to another store".to_owned());
                 } else if witness.starts > books.starts || witness.generation > books.generation {
                     doubts
-                        .push("the store is older than its witness: it was put back from a copy".to_owned());
+                        .push("the store is older than its witness: it was restored from a copy".to_owned());
                 }
             }
             (Ok(_), None) => {}
@@ -91,23 +91,23 @@ impl Found {
         if let Some(books) = self.books() {
             let others = |segment: &FoundSegment| segment.store.is_some_and(|store| store != books.store);
             if self.segments.iter().any(others) {
-                doubts.push("journal and database are of different stores".to_owned());
+                doubts.push("journal and database belong to different stores".to_owned());
             } else if !self.continues(&books) {
-                doubts.push("journal and database are of different times: one was put back".to_owned());
+                doubts.push("journal and database are from different times: one was restored".to_owned());
             }
         }
         let [even, odd] = &self.segments;
         if even.slots != odd.slots {
-            doubts.push("the journal's files are of different sizes".to_owned());
+            doubts.push("the journal's files have different sizes".to_owned());
         }
         doubts
     }
 
-    /// Whether the newest generations in the journal are those that must follow the database.
+    /// Returns whether the newest generations in the journal follow the database.
     fn continues(&self, books: &Books) -> bool {
         let settled = books.generation;
         let [even, odd] = &self.segments;
-        // A segment of the first format that a start has settled is about to be made again.
+        // A segment of the first format that a start has settled is about to be recreated.
         let generation = |segment: &FoundSegment| match segment.is_first_format {
             true if segment.generation <= books.base => 0,
             _ => segment.generation,
@@ -121,7 +121,7 @@ impl Found {
         next_fits && last_fits
     }
 
-    /// All readable journal records, oldest first.
+    /// Returns all readable journal records, oldest first.
     pub(super) fn journal(&self) -> Vec<Slot> {
         let mut slots: Vec<Slot> =
             self.segments.iter().flat_map(|segment| segment.written.iter().copied()).collect();
@@ -129,13 +129,13 @@ impl Found {
         slots
     }
 
-    /// The latest moment that anything here has seen.
+    /// Returns the latest time recorded here.
     pub(super) fn mark(&self, journal: &[Slot]) -> Timestamp {
         let books = self.books().map(|books| books.mark);
         journal.iter().map(|slot| slot.mark).chain(books).max().unwrap_or_default()
     }
 
-    /// The highest generation that anything here has seen.
+    /// Returns the highest generation recorded here.
     pub(super) fn last_generation(&self) -> u64 {
         let journal = self.segments.iter().map(|segment| segment.generation).max().unwrap_or(0);
         let witness = match self.witness {
@@ -145,7 +145,7 @@ impl Found {
         journal.max(witness).max(self.books().map_or(0, |books| books.generation))
     }
 
-    /// The highest count of starts that anything here has seen.
+    /// Returns the highest count of starts recorded here.
     pub(super) fn last_start(&self) -> u64 {
         let witness = match self.witness {
             FoundWitness::Original(witness) => witness.starts,
@@ -155,7 +155,7 @@ impl Found {
     }
 }
 
-/// Where sled is, of the store in `dir`.
+/// Returns the path of sled in the store in `dir`.
 pub(super) fn database_path(dir: &Path) -> PathBuf {
     dir.join("sled")
 }
@@ -167,7 +167,7 @@ fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
     }
     let index = Arc::new(Index::new());
     let salvage = Arc::new(Mutex::new(Vec::new()));
-    // sled panics on some kinds of damage; a thread of its own keeps that from ending the process.
+    // sled panics on some kinds of damage. A separate thread keeps that from ending the process.
     let opened = std::thread::scope(|scope| {
         let open = || Database::open(&path, &index, &salvage);
         std::thread::Builder::new()
@@ -192,7 +192,7 @@ fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
     })
 }
 
-/// Whether the error comes from around the database rather than from within: no damage then.
+/// Returns whether the error comes from outside the database, which means no damage.
 fn is_circumstance(error: &DatabaseError) -> bool {
     let error = match error {
         DatabaseError::Sled(::sled::Error::Io(e)) | DatabaseError::Sync(e) => e,

@@ -1,6 +1,6 @@
-//! The index in memory: which jtis are on record, and where their records are.
+//! The in-memory index: which jtis are recorded, and where their records are.
 //!
-//! It decides who is first: a claim is one insert under the lock of one shard. Exact, never
+//! It decides which claim is first: a claim is one insert under the lock of one shard. Exact, never
 //! probabilistic. About 45 bytes for each settled jti.
 
 use std::collections::HashMap;
@@ -11,30 +11,30 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::used_tokens::UsedToken;
 
-/// So many that growing one shard of ten million jtis takes about a millisecond.
+/// Enough that growing one shard with ten million jtis in total takes about a millisecond.
 const SHARDS: usize = 256;
 
 /// Where the record of a jti is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Not on record.
+    /// Not recorded.
     Nowhere,
-    /// In the journal, or on its way there; here it is.
+    /// In the journal, or about to be; with the record.
     Journal(UsedToken),
     /// In this block of the database.
     Block(u32),
 }
 
-/// All jtis on record.
+/// All recorded jtis.
 pub(super) struct Index {
     shards: Box<[Mutex<Shard>]>,
 }
 
-/// A part of the index; a jti is always in the same one.
+/// A part of the index; a jti is always in the same part.
 #[derive(Default)]
 pub(super) struct Shard {
     settled: HashMap<Jti, u32, BuildHasherDefault<JtiHasher>>,
-    /// Records that are not in the database yet; they go before `settled`.
+    /// Records that aren't in the database yet; they override `settled`.
     recent: HashMap<Jti, Recent, BuildHasherDefault<JtiHasher>>,
 }
 
@@ -48,11 +48,11 @@ impl Index {
         Index { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
-    /// Makes room for `count` settled jtis at once, which leaves less behind than growing to it.
+    /// Makes room for `count` settled jtis at once, which wastes less memory than growing.
     pub(super) fn reserve(&self, count: u64) {
         let share = usize::try_from(count / SHARDS as u64).unwrap_or(0);
         for shard in &self.shards {
-            // Shards differ by a few jtis; some room spares those above the average from growing.
+            // Shards differ by a few jtis; some extra room keeps those above the average from growing.
             shard.lock().unwrap_or_else(PoisonError::into_inner).settled.reserve(share + share / 32);
         }
     }
@@ -66,7 +66,7 @@ impl Index {
         }
     }
 
-    /// Whether a record that is not in the database yet may be forgotten at `now`.
+    /// Returns whether a record that isn't in the database yet may be purged at `now`.
     pub(super) fn journal_holds_due(&self, now: Timestamp) -> bool {
         self.shards.iter().any(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,15 +84,15 @@ impl Shard {
         }
     }
 
-    /// A record goes to the journal; `ticket` says in which order.
+    /// Adds a record that goes to the journal; `ticket` is its order.
     pub(super) fn put_recent(&mut self, ticket: u64, used: UsedToken) {
         self.recent.insert(used.jti, Recent { ticket, used });
     }
 
-    /// The record with this ticket has come to the database, durably.
+    /// Records that the record with this ticket is durably in the database.
     pub(super) fn settle(&mut self, jti: Jti, ticket: u64, block: u32) {
         self.settled.insert(jti, block);
-        // A revocation may have come since; it has a later ticket and is settled in its turn.
+        // A revocation may have come since. It has a later ticket and is settled later.
         if self.recent.get(&jti).is_some_and(|recent| recent.ticket == ticket) {
             self.recent.remove(&jti);
         }
@@ -105,7 +105,7 @@ impl Shard {
         self.settled.get(&jti) == Some(&block)
     }
 
-    /// Block `block` no longer holds `jti`; answers whether that forgets the jti.
+    /// Records that block `block` no longer contains `jti`. Returns whether that removes the jti.
     pub(super) fn forget(&mut self, jti: Jti, block: u32) -> bool {
         if self.settled.get(&jti) != Some(&block) {
             return false;
@@ -118,7 +118,7 @@ impl Shard {
     }
 }
 
-/// A jti is random already: its first bytes are its hash.
+/// A jti is random, so its first bytes are its hash.
 #[derive(Default)]
 struct JtiHasher(u64);
 

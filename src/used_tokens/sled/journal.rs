@@ -1,10 +1,10 @@
-//! The journal: two files, *segments*, that are written in turn, so that a group commit is one
-//! write and one fdatasync over bytes that the file system has laid out already.
+//! The journal: two files (*segments*) that are written alternately, so that a group commit is one write and
+//! one fdatasync to blocks that the file system has already allocated.
 //!
-//! A segment is a header and a fixed number of slots. It is filled with zeros and fsynced when it is
-//! made, and never grows. Each *use* of a segment has a generation, one higher than the last; uneven
-//! generations are in segment 1. Records of an older generation lie behind the newest until they are
-//! overwritten; the reader tells them apart by the generation in each slot.
+//! A segment consists of a header and a fixed number of slots. It is filled with zeros and fsynced when it is
+//! created, and never grows. Each *use* of a segment has a generation, one higher than the last; odd
+//! generations are in segment 1. Records of an older generation stay behind the newest ones until they are
+//! overwritten; each slot contains its generation.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -14,24 +14,24 @@ use std::path::{Path, PathBuf};
 use crate::used_tokens::sled::files::{Identity, sync_dir};
 use crate::used_tokens::sled::record::{FIRST_SLOT, FoundSlot, Reader, SLOT, Slot, StoreId};
 
-/// Bytes before the first slot: a page, so that slots never share one with the header.
+/// Bytes before the first slot: a page, so that slots never share a page with the header.
 const HEADER: usize = 4096;
 const MAGIC: [u8; 8] = *b"OLJRNL02";
-/// Of the first format, whose slots are shorter. Such a journal is read, settled and made again.
+/// The first format, which has shorter slots. Such a journal is read, settled and recreated.
 const FIRST_MAGIC: [u8; 8] = *b"OLJRNL01";
 
-/// What a committer does to a segment. A trait, so that tests can count and fail the calls.
+/// The committer's operations on a segment. A trait, so that tests can count calls and make them fail.
 pub trait JournalFile: Send {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// When the write fails; how much was written is unknown.
+    /// If the write fails; it is unknown how much was written.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Waits until everything written is on disk.
     ///
     /// # Errors
-    /// When that is unknown.
+    /// If it isn't certain.
     fn sync_data(&self) -> io::Result<()>;
 }
 
@@ -45,22 +45,22 @@ impl JournalFile for File {
     }
 }
 
-/// Which segment a generation is in: 0 or 1.
+/// Returns the segment of a generation: 0 or 1.
 pub(super) const fn segment_of(generation: u64) -> usize {
     (generation % 2) as usize
 }
 
-/// Where segment `number` of the store in `dir` is.
+/// Returns the path of segment `number` of the store in `dir`.
 pub(super) fn segment_path(dir: &Path, number: usize) -> PathBuf {
     dir.join(format!("journal.{number}"))
 }
 
-/// The offset of slot `slot` in its segment.
+/// Returns the offset of slot `slot` in its segment.
 pub(super) const fn slot_offset(slot: u32) -> u64 {
     HEADER as u64 + slot as u64 * SLOT as u64
 }
 
-/// Makes segment `number` with `slots` empty slots, durably but for its name.
+/// Creates segment `number` with `slots` empty slots; everything except its name is durable.
 pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &StoreId) -> io::Result<()> {
     let path = segment_path(dir, number);
     let fresh = path.with_extension("new");
@@ -73,8 +73,8 @@ pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &Stor
     let mut bytes = header(MAGIC, number, slots, store, Identity::of(&file)?);
     bytes.resize(HEADER, 0);
     file.write_all(&bytes)?;
-    // Written, not allocated: writing to allocated but unwritten blocks changes metadata, and
-    // every fdatasync would then wait for the file system's own journal.
+    // Written rather than only allocated: writing to allocated but unwritten blocks changes metadata, so
+    // every fdatasync would wait for the file system's journal.
     io::copy(&mut io::repeat(0).take(u64::from(slots) * SLOT as u64), &mut file)?;
     file.sync_all()?;
     fs::rename(&fresh, &path)?;
@@ -95,14 +95,14 @@ fn header(magic: [u8; 8], number: usize, slots: u32, store: &StoreId, file: Iden
     bytes
 }
 
-/// Why a segment can't be trusted.
+/// A segment can't be trusted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SegmentDoubt {
     #[error("it is missing")]
     Missing,
     #[error("its header is damaged")]
     Header,
-    #[error("it is shorter or longer than it was made")]
+    #[error("it is shorter or longer than when it was created")]
     Length,
     #[error("it is a copy, not the file that was written")]
     Copied,
@@ -112,22 +112,22 @@ pub(super) enum SegmentDoubt {
     Order,
 }
 
-/// What was read of a segment.
+/// The content of a segment.
 pub(super) struct FoundSegment {
-    /// Whose it is, if its header could be read.
+    /// The id of its store, if its header could be read.
     pub(super) store: Option<StoreId>,
-    /// How many slots it has.
+    /// The number of slots.
     pub(super) slots: u32,
-    /// Whether it is of the first format.
+    /// Whether it has the first format.
     pub(super) is_first_format: bool,
     /// The newest generation that wrote to it; 0 if none did.
     pub(super) generation: u64,
-    /// Every record that could be read, older generations too, oldest first.
+    /// All readable records, including older generations, oldest first.
     pub(super) written: Vec<Slot>,
     pub(super) doubts: Vec<SegmentDoubt>,
 }
 
-/// Reads segment `number` of the store in `dir`, as far as it can be read.
+/// Reads segment `number` of the store in `dir`, as far as possible.
 pub(super) fn read_segment(dir: &Path, number: usize) -> io::Result<FoundSegment> {
     let mut found = FoundSegment {
         store: None,
@@ -186,8 +186,8 @@ impl FoundSegment {
     }
 }
 
-/// Whether the slots of the newest generation stand at the start without a gap, group by group.
-/// After a power cut the last group may have gaps: it was not durable, so nobody was told of it.
+/// Returns whether the slots of the newest generation are at the start without gaps, group by group. After a
+/// power failure the last group may have gaps: it wasn't durable, so it wasn't confirmed.
 fn in_order(slots: &[FoundSlot], newest: u64) -> bool {
     let groups = || {
         slots.iter().map(|slot| match slot {

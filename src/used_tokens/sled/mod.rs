@@ -1,19 +1,18 @@
 //! The used-token store on the local disk: one process, no server, durable.
 //!
-//! A claim is three steps: an insert into the [`index`], which decides who is first; a slot in the
-//! [`journal`], which the [`committer`] makes durable together with everything that waits; the
-//! answer. The [`settler`] moves full segments of the journal into the [`database`] (sled) in the
-//! background, and [`recovery`] puts all of it together again at start. All that together is an
-//! [`engine`]. When the disk was full, another one takes its place once there is room ([`revival`]).
+//! A claim has three steps: an insert into the [`index`], which decides which claim is first; a slot in the
+//! [`journal`], which the [`committer`] makes durable together with all waiting entries; and the result. The
+//! [`settler`] moves full journal segments into the [`database`] (sled) in the background, and [`recovery`]
+//! restores everything at start. Together they form an [`engine`]. After the disk was full, another engine
+//! replaces it when there is room ([`revival`]).
 //!
-//! Never here: sled on a worker's thread, a lock across an `.await`, an fsync tried twice.
+//! Never here: sled on a worker's thread, a lock across an `.await`, a retried fsync.
 //!
-//! Limits. A copy of the whole disk below the file system (a snapshot of a virtual machine) put
-//! back cannot be told from the original by what is on it; nor can files written over in place, witness
-//! included, when the store was neither restarted nor settled in between; nor can the very files of an
-//! earlier time, witness included, that were moved away, replaced by a copy for a while and moved back.
-//! Only somebody else who remembers a later [`Standing`] can tell. The store must not be on a network
-//! file system.
+//! Limits. Some restores can't be detected from the disk alone: a snapshot of the whole disk (of a virtual
+//! machine); files that were overwritten in place, including the witness, if the store was neither restarted
+//! nor settled in between; and original files, including the witness, that were moved away, replaced by a
+//! copy for a while and moved back. Only another store that remembers a later [`Standing`] can detect those.
+//! The store must not be on a network file system.
 
 mod books;
 mod committer;
@@ -45,18 +44,18 @@ use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 /// The store could not be opened. Nothing was served.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process serves from it.
+    /// Another process is using it.
     #[error("the used-token store in {} is already in use by another process", dir.display())]
     InUse {
         /// The store's folder.
         dir: PathBuf,
     },
-    /// The system did not let us.
+    /// The system refused an operation.
     #[error("cannot open the used-token store: failed to {action}")]
     Failed {
-        /// What was tried, as in "failed to …".
+        /// The failed action, after "failed to".
         action: &'static str,
-        /// Why it did not work.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -66,12 +65,12 @@ fn failed<E: std::error::Error + Send + Sync + 'static>(action: &'static str) ->
     move |e| OpenError::Failed { action, source: Box::new(e) }
 }
 
-/// How the store is made; the defaults are what was measured to be good. For tests and benches.
+/// Parameters of the store; the defaults were chosen by measurements. For tests and benches.
 #[derive(Clone)]
 pub struct Tuning {
-    /// Slots of 256 bytes in each of the journal's two files, when they are made.
+    /// The number of slots (256 bytes) in each new journal file.
     pub slots: u32,
-    /// What stands between the committer and a file of the journal.
+    /// Wraps a journal file for the committer.
     pub journal_file: Arc<dyn Fn(File) -> Box<dyn JournalFile> + Send + Sync>,
 }
 
@@ -88,15 +87,15 @@ pub struct SledUsedTokens {
 }
 
 impl SledUsedTokens {
-    /// Opens the store in the folder `dir`, or makes it. Raises `clock` to the store's high-water
-    /// mark. Blocks: checks all that is on disk first.
+    /// Opens or creates the store in the folder `dir`. Raises `clock` to the store's high-water mark. Blocks,
+    /// because it first checks everything on disk.
     ///
-    /// A new store refuses tokens issued before now, unless the caller knows that none that was
-    /// issued before `nothing_issued_before` can have been redeemed: then that is its fence. A store
-    /// in doubt raises its fence to the next second, whatever the caller knows.
+    /// A new store refuses tokens issued before now, unless the caller knows that no token was issued before
+    /// `nothing_issued_before`; then that is its fence. A store in doubt raises its fence to the next second,
+    /// whatever the caller knows.
     ///
     /// # Errors
-    /// When another process uses it, or the disk does not let us read or write.
+    /// If another process uses it, or the disk can't be read or written.
     pub fn open(
         dir: &Path,
         clock: &Clock,
@@ -105,7 +104,7 @@ impl SledUsedTokens {
         SledUsedTokens::open_tuned(dir, clock, nothing_issued_before, &Tuning::default())
     }
 
-    /// The same with other sizes or another journal.
+    /// The same with other parameters.
     ///
     /// # Errors
     /// As [`SledUsedTokens::open`].
@@ -116,14 +115,14 @@ impl SledUsedTokens {
         tuning: &Tuning,
     ) -> Result<SledUsedTokens, OpenError> {
         let engine = Engine::open(dir, clock, nothing_issued_before, tuning)?;
-        // What an engine that takes its place finds there was sent by this process, which knows of it.
+        // Records that a replacement engine finds there were sent by this process, which knows about them.
         let opened_mark = engine.opened_mark();
         Ok(SledUsedTokens { revival: Revival::of(engine, dir, clock, tuning), opened_mark })
     }
 
-    /// Resets the time of the store in the folder `dir`, which nobody may use meanwhile, to `now`: forgets
-    /// all later moments, and refuses all that was issued before the next second. Returns the latest moment
-    /// that it had; `None` when there is no store.
+    /// Resets the time of the store in the folder `dir`, which must not be in use, to `now`: forgets all
+    /// later times, and refuses everything issued before the next second. Returns the latest recorded time;
+    /// `None` if there is no store.
     ///
     /// # Errors
     /// As [`SledUsedTokens::open`].
@@ -131,7 +130,7 @@ impl SledUsedTokens {
         recovery::reset_time(dir, now, Tuning::default().slots)
     }
 
-    /// Sees to it that the store opens again, where it gave no answer because the disk was full.
+    /// Makes the store reopen if it failed because the disk was full.
     fn watched<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Full) = answer {
             self.revival.begin();
@@ -198,7 +197,7 @@ impl UsedTokens for SledUsedTokens {
     }
 }
 
-/// Without [`UsedTokens::close`] the journal stays as it is, and the next start reads it.
+/// Without [`UsedTokens::close`], the journal stays as it is, and the next start reads it.
 impl Drop for SledUsedTokens {
     fn drop(&mut self) {
         self.revival.end();

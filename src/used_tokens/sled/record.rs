@@ -1,8 +1,8 @@
-//! How a record lies on disk: in a journal slot of fixed size, and packed in a block of the database.
+//! The on-disk format of records: in journal slots of a fixed size, and packed in blocks of the database.
 //!
-//! A slot of an older journal is half as long, and its leases know less of the file; both are read.
-//! Every slot and every block carries a CRC-32, so that a flipped byte is found and never read as
-//! another record. Integers are little-endian.
+//! The slots of older journals are half as long, and their leases contain less about the file; both formats
+//! are read. Every slot and block has a CRC-32, so that a flipped byte is detected and never read as another
+//! record. Integers are little-endian.
 
 use crate::clock::Timestamp;
 use crate::files::FileVersion;
@@ -11,16 +11,16 @@ use crate::id::Jti;
 use crate::secret::Digest;
 use crate::used_tokens::{Lease, Mark, UsedToken};
 
-/// Bytes of a journal slot. It divides a disk's sector, so that no slot lies across two.
+/// Size of a journal slot, in bytes. It divides the sector size, so that no slot spans two sectors.
 pub(super) const SLOT: usize = 256;
-/// Bytes of a slot in a journal of the first format.
+/// Size of a slot in the first format, in bytes.
 pub(super) const FIRST_SLOT: usize = 128;
 
-/// Random bytes that tell one store from another.
+/// Length of the random id of a store.
 pub(super) type StoreId = [u8; 16];
 
 const REDEEMED: u8 = 1;
-/// A lease of the first format; only read.
+/// A lease in the first format; only read.
 const FIRST_LEASED: u8 = 2;
 const REVOKED: u8 = 3;
 const TIME: u8 = 4;
@@ -29,22 +29,22 @@ const LEASED: u8 = 5;
 /// One journal slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
-    /// The use of the segment that wrote it; grows with every use.
+    /// The use of the segment that wrote it; increases with every use.
     pub(super) generation: u64,
     /// The group commit within that use.
     pub(super) group: u64,
     /// The high-water mark of time when it was written.
     pub(super) mark: Timestamp,
-    /// The record; without one, the slot only keeps the time.
+    /// The record; without one, the slot only records the time.
     pub(super) used: Option<UsedToken>,
 }
 
-/// What was found where a slot should be.
+/// What was found in place of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoundSlot {
     /// Only zeros: never written.
     Empty,
-    /// A slot as it was written.
+    /// An intact slot.
     Written(Slot),
     /// Neither.
     Damaged,
@@ -86,7 +86,7 @@ impl Slot {
         bytes.extend_from_slice(&body);
     }
 
-    /// Reads the bytes of a slot, of whichever format.
+    /// Parses the bytes of a slot in either format.
     pub(super) fn read(store: &StoreId, bytes: &[u8]) -> FoundSlot {
         if bytes.iter().all(|byte| *byte == 0) {
             return FoundSlot::Empty;
@@ -148,8 +148,8 @@ const fn kind(mark: Mark) -> u8 {
     }
 }
 
-/// Packs records into a block; `number` is its key, which the CRC covers too, so that a block
-/// found under another key is refused.
+/// Packs records into a block. `number` is its key, which the CRC includes, so that a block with another key
+/// is refused.
 pub(super) fn pack_block(number: u32, records: &[UsedToken]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(records.len().saturating_mul(110).saturating_add(8));
     put_varint(&mut bytes, records.len() as u64);
@@ -178,7 +178,7 @@ pub(super) fn pack_block(number: u32, records: &[UsedToken]) -> Vec<u8> {
     bytes
 }
 
-/// Reads a block; `None` when it is damaged.
+/// Parses a block; `None` if it is damaged.
 pub(super) fn unpack_block(number: u32, bytes: &[u8]) -> Option<Vec<UsedToken>> {
     let (body, crc) = bytes.split_last_chunk::<4>()?;
     if u32::from_le_bytes(*crc) != block_crc(number, body) {
@@ -224,7 +224,7 @@ fn block_crc(number: u32, body: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// The distance between two moments as a small number when they are near (zigzag).
+/// Encodes the distance between two times, as a small number if they are close (zigzag).
 const fn distance(from: Timestamp, to: Timestamp) -> u64 {
     let difference = to.secs().wrapping_sub(from.secs()).cast_signed();
     ((difference << 1) ^ (difference >> 63)).cast_unsigned()
@@ -238,7 +238,7 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-/// Fills a buffer from its start; what does not fit is left out, which no caller lets happen.
+/// Writes to a buffer from its start. Data that doesn't fit is dropped, which no caller allows.
 struct Writer<'a>(&'a mut [u8]);
 
 impl Writer<'_> {
@@ -250,7 +250,7 @@ impl Writer<'_> {
     }
 }
 
-/// Takes values from the start of a buffer; `None` when it is too short.
+/// Reads values from the start of a buffer; `None` if it is too short.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl Reader<'_> {

@@ -1,9 +1,9 @@
-//! Opening the store: what is found on disk, whether it can be trusted, and what follows.
+//! Opens the store: checks whether the data on disk can be trusted, and acts accordingly.
 //!
-//! Everything is read and checked before anything is served: journal, database, witness, and that
-//! they belong together. Doubt never opens a door: what can be read still counts as used, what is
-//! damaged is moved aside, and the fence rises to the next second, so that every token issued
-//! before is refused. Until that is durable, the doubt is found again at the next start.
+//! Everything is read and checked before anything is served: journal, database, witness, and whether they
+//! belong together. If in doubt, tokens are refused: readable records still count as used, damaged files are
+//! moved aside, and the fence rises to the next second, so that every token issued before is refused. Until
+//! that is durable, the next start finds the same problem.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -31,13 +31,13 @@ pub(super) struct Recovered {
     pub(super) lock: Lock,
     pub(super) database: Arc<Database>,
     pub(super) index: Arc<Index>,
-    /// Slots of each segment.
+    /// The number of slots in each segment.
     pub(super) slots: u32,
     pub(super) next_ticket: u64,
     pub(super) witness: PathBuf,
 }
 
-/// Opens or makes the store in `dir`; a new one has segments of `slots` slots.
+/// Opens or creates the store in `dir`; a new one has segments with `slots` slots.
 pub(super) fn recover(
     dir: &Path,
     clock: &Clock,
@@ -46,7 +46,7 @@ pub(super) fn recover(
 ) -> Result<Recovered, OpenError> {
     let parent = dir.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create its folder"))?;
-    sync_dir(parent).map_err(failed("fsync the folder above it"))?;
+    sync_dir(parent).map_err(failed("fsync its parent folder"))?;
     let lock = Lock::take(dir)
         .map_err(failed("lock its folder"))?
         .ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })?;
@@ -80,13 +80,13 @@ pub(super) fn reset_time(dir: &Path, now: Timestamp, slots: u32) -> Result<Optio
 
 type Opened = (Database, Arc<Index>, u32, u64);
 
-/// Where the store is, and what it is made with.
+/// The location and parameters of the store.
 struct Site<'a> {
     dir: &'a Path,
     clock: &'a Clock,
     slots: u32,
     witness: &'a Path,
-    /// What stands in the names of files that are replaced.
+    /// The suffix in the names of replaced files.
     aside: &'static str,
 }
 
@@ -99,7 +99,7 @@ impl Site<'_> {
         let database = Database::create(&database_path(self.dir), books).map_err(unusable)?;
         self.make_segments(&books.store, self.slots)?;
         self.write_witness(&books)?;
-        info!(dir = %self.dir.display(), "made a new used-token store; links issued before {fence} are refused");
+        info!(dir = %self.dir.display(), "created a new used-token store; links issued before {fence} are refused");
         Ok((database, Arc::new(Index::new()), self.slots, 0))
     }
 
@@ -115,7 +115,7 @@ impl Site<'_> {
         }
     }
 
-    /// All is well: the journal's records go to the database.
+    /// Everything is fine: moves the journal's records to the database.
     fn go_on(&self, found: Found, journal: &[Slot], mark: Timestamp) -> Result<Opened, OpenError> {
         let (last, [segment, _]) = (found.last_generation(), &found.segments);
         let slots = segment.slots;
@@ -134,17 +134,18 @@ impl Site<'_> {
             }
         })?;
         if of_first_format {
-            // Everything in it is settled. Cut off between the two files, the next start does the same.
+            // Everything in it is settled. If this is interrupted between the two files, the next start
+            // repeats it.
             for number in [0, 1] {
                 create_segment(self.dir, number, slots, &database.books().store)
-                    .map_err(failed("make its journal"))?;
+                    .map_err(failed("create its journal"))?;
             }
         }
         self.write_witness(&database.books())?;
         Ok((*database, index, slots, tickets))
     }
 
-    /// Something is wrong: keep what can be read, replace the rest, and raise the fence.
+    /// Something is wrong: keeps what can be read, replaces the rest, and raises the fence.
     fn doubt(
         &self,
         found: Found,
@@ -158,15 +159,15 @@ impl Site<'_> {
         error!(
             dir = %self.dir.display(),
             "the used-token store cannot be trusted ({}): links issued before {fence} are refused, so that none \
-             works twice, and their owners need new ones; damaged files are kept beside it with `.damaged-` in \
+             works twice; issue new links; damaged files are kept next to it with `.damaged-` in \
              their names; check the disk, and never restore this folder from a backup",
             doubts.join("; ")
         );
         self.renew(found, journal, fence, mark.max(now))
     }
 
-    /// Keeps what can be read, replaces the rest, and begins a new epoch with that fence and that mark of
-    /// time; the journal is replaced in any case, for its records keep the time, too.
+    /// Keeps what can be read, replaces the rest, and begins a new epoch with this fence and this mark of
+    /// time. The journal is always replaced, because its records contain times, too.
     fn renew(
         &self,
         found: Found,
@@ -185,7 +186,7 @@ impl Site<'_> {
             }
         };
         let settled = database.books().generation;
-        // A record that the database has in a later state stays as it is there.
+        // If the database has a later state of a record, that one stays.
         let unknown = |slot: &&Slot| {
             let on_record = |used: &UsedToken| index.shard(used.jti).place(used.jti) != Place::Nowhere;
             slot.generation > settled || !slot.used.as_ref().is_some_and(on_record)
@@ -217,7 +218,7 @@ impl Site<'_> {
 
     fn make_segments(&self, store: &StoreId, slots: u32) -> Result<(), OpenError> {
         for number in [0, 1] {
-            create_segment(self.dir, number, slots, store).map_err(failed("make its journal"))?;
+            create_segment(self.dir, number, slots, store).map_err(failed("create its journal"))?;
         }
         Ok(())
     }
@@ -227,7 +228,7 @@ impl Site<'_> {
         witness.write(self.witness).map_err(failed("write its witness"))
     }
 
-    /// Renames what is at `path`, if anything is, so that the operator can look at it.
+    /// Renames the file at `path`, if it exists, so that the operator can examine it.
     fn move_aside(&self, path: &Path) -> Result<(), OpenError> {
         let now = self.clock.now().secs();
         let aside = |count: u32| {
@@ -245,8 +246,7 @@ impl Site<'_> {
     }
 }
 
-/// Brings records to the database and the index, each later than the one before; answers the next
-/// ticket.
+/// Adds records to the database and the index, in order. Returns the next ticket.
 fn settle(
     database: &Database,
     index: &Index,
@@ -261,13 +261,13 @@ fn settle(
     Ok(next_ticket)
 }
 
-/// So late that a token issued in this very second is refused.
+/// Late enough that a token issued in this second is refused.
 pub(super) const fn next_second(now: Timestamp) -> Timestamp {
     now.plus(Duration::from_secs(1))
 }
 
 fn fresh_id() -> Result<StoreId, OpenError> {
-    random_bytes().map_err(|e| OpenError::Failed { action: "make an id for it", source: Box::new(e) })
+    random_bytes().map_err(|e| OpenError::Failed { action: "create an id for it", source: Box::new(e) })
 }
 
 fn unusable(error: DatabaseError) -> OpenError {

@@ -1,8 +1,8 @@
-//! A store whose disk was full opens again by itself once there is room.
+//! Reopens a store whose disk was full when there is room.
 //!
-//! A write that the disk refused has promised nothing to anybody, and what was durable before it still is:
-//! so the store is opened as a start would open it, with all that a start checks. After a failed fsync
-//! nothing is known of what the disk holds, and only a person may decide to go on.
+//! A refused write wasn't confirmed to anyone, and earlier durable data is still there. So the store is
+//! reopened like at a start, with all its checks. After a failed fsync the content of the disk is unknown,
+//! and only a person may decide to continue.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use crate::used_tokens::sled::database::{is_full, is_locked};
 use crate::used_tokens::sled::engine::Engine;
 use crate::used_tokens::sled::{OpenError, Tuning};
 
-/// How long one attempt comes after the other.
+/// Time between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The engine that serves now, and what is needed to open another one in its place.
+/// The current engine, and what is needed to open a replacement.
 pub(super) struct Revival {
     engine: RwLock<Arc<Engine>>,
     dir: PathBuf,
@@ -47,13 +47,13 @@ impl Revival {
         })
     }
 
-    /// The engine that serves now.
+    /// Returns the current engine.
     pub(super) fn engine(&self) -> Arc<Engine> {
         self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tries once, on a thread of its own, to open the store again, unless that is under way or was tried
-    /// just now.
+    /// Tries once, on a separate thread, to reopen the store, unless an attempt is running or was made just
+    /// now.
     pub(super) fn begin(self: &Arc<Revival>) {
         {
             let mut state = self.state();
@@ -70,12 +70,12 @@ impl Revival {
             attempt.0.attempt();
         };
         if thread.spawn(attempt).is_err() {
-            // No thread to be had now; the next call asks again.
+            // No thread is available now; the next call tries again.
             self.state().running = false;
         }
     }
 
-    /// From now on nothing is opened again.
+    /// Nothing is reopened from now on.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -87,21 +87,21 @@ impl Revival {
             match Engine::open(&self.dir, &self.clock, None, &self.tuning) {
                 Ok(engine) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
-                    info!("there is room on the disk again, and the used-token store is open again");
+                    info!("there is room on the disk again, and the used-token store was reopened");
                     if self.has_ended() {
-                        // Closed meanwhile: nobody else will.
+                        // It was closed in the meantime, and nobody else will close this one.
                         self.engine().let_go();
                     }
                 }
                 Err(e) if may_pass(&e) => info!(
                     error = &e as &dyn std::error::Error,
-                    "the used-token store has no room on its disk yet"
+                    "the disk of the used-token store is still full"
                 ),
                 Err(e) => {
                     failed.fail();
                     error!(
                         error = &e as &dyn std::error::Error,
-                        "the used-token store cannot be opened again and stops serving: mend the disk, then restart"
+                        "the used-token store cannot be reopened and stops serving; fix the disk, then restart"
                     );
                 }
             }
@@ -112,26 +112,26 @@ impl Revival {
         self.ended.load(Ordering::Acquire)
     }
 
-    // A poisoned lock means a panic elsewhere; what it guards is whole after every step.
+    // A poisoned lock means a panic elsewhere; the guarded value is consistent after every step.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One attempt. When it is over, by a panic too, there may be another.
+/// One attempt. When it ends, even by a panic, there may be another.
 struct Attempt<'a>(&'a Revival);
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            error!("the attempt to open the used-token store again panicked; another one follows");
+            error!("the attempt to reopen the used-token store panicked; another one follows");
         }
         self.0.state().running = false;
     }
 }
 
-/// Whether it is worth another attempt: the disk is still full, or the old engine's lock is just being let
-/// go. Anything else, a failed fsync above all, is for a person to look at.
+/// Returns whether another attempt makes sense: the disk is still full, or the old engine's lock is just
+/// being released. For anything else, especially a failed fsync, a person has to check.
 fn may_pass(error: &OpenError) -> bool {
     match error {
         OpenError::InUse { .. } => true,

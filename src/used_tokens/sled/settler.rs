@@ -1,7 +1,7 @@
 //! The settler: the thread that moves full journal segments into the database.
 //!
-//! The order is the proof: first the database is durable, then the witness, then the index points
-//! to the database, and only then may the committer write over the segment.
+//! The order is essential: first the database is made durable, then the witness, then the index points to the
+//! database, and only then may the committer overwrite the segment.
 
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
@@ -16,7 +16,7 @@ use crate::used_tokens::sled::database::{Database, Settling, is_full};
 use crate::used_tokens::sled::files::Witness;
 use crate::used_tokens::sled::index::Index;
 
-/// A segment to settle; without a generation, there is none, and only those who wait are told.
+/// A segment to settle; without a generation there is none, and only the waiters are notified.
 pub(super) struct Full {
     pub(super) generation: Option<u64>,
     pub(super) mark: Timestamp,
@@ -24,9 +24,9 @@ pub(super) struct Full {
     pub(super) settlements: Vec<oneshot::Sender<()>>,
 }
 
-/// How far settling has come.
+/// The progress of settling.
 pub(super) struct Progress {
-    /// The last settled generation; `None` once the settler has ended.
+    /// The last settled generation; `None` after the settler has ended.
     settled: Mutex<Option<u64>>,
     moved: Condvar,
 }
@@ -36,7 +36,7 @@ impl Progress {
         Progress { settled: Mutex::new(Some(settled)), moved: Condvar::new() }
     }
 
-    /// Waits until `generation` is settled; `false` when that will never be.
+    /// Waits until `generation` is settled; `false` if that will never happen.
     pub(super) fn wait_for(&self, generation: u64) -> bool {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         let settled = self
@@ -65,7 +65,7 @@ pub(super) struct Settler {
 impl Settler {
     /// Settles until the committer ends or something fails.
     pub(super) fn run(self) {
-        // Dropped last: by then the store is poisoned.
+        // Dropped last; the store is poisoned by then.
         let _ended = Ended(Arc::clone(&self.progress));
         let poisoner = Poisoner::of(&self.queue, "used-tokens-settle");
         match self.settle_all() {
@@ -74,8 +74,8 @@ impl Settler {
                 let failure = if is_full(e.as_ref()) { Failure::Full } else { Failure::Unknown };
                 error!(
                     error = e.as_ref(),
-                    "the used-token store cannot move its journal into its database and stops serving: {}; no \
-                     record is lost, they are all in the journal",
+                    "the used-token store cannot move its journal to its database and stops serving; {}; no \
+                     record is lost, because all of them are in the journal",
                     failure.remedy()
                 );
                 self.queue.poison(failure);
@@ -90,7 +90,7 @@ impl Settler {
                 self.settle(generation, full.mark, full.records)?;
             }
             for waiting in full.settlements {
-                // Who no longer waits does not mind.
+                // A caller that no longer waits doesn't care.
                 let _ = waiting.send(());
             }
         }

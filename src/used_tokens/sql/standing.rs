@@ -1,8 +1,8 @@
-//! Where a store in an SQL database stands, and how it begins a new epoch: after it was put back from a
+//! The standing of a store in an SQL database, and how it begins a new epoch: after it was restored from a
 //! backup, or after an operator has reset its time.
 //!
-//! Invariant: a process checks tokens against the fence of the epoch that it knows, and claims under no
-//! other one. So a new fence holds for every process from the commit on that sets it.
+//! Invariant: a process checks tokens against the fence of the epoch that it knows, and claims only in that
+//! epoch. So a new fence applies to every process from the commit that sets it.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,11 +18,11 @@ use crate::standing::{BRANCHES, Branch, Standing};
 use crate::used_tokens::{StoreError, UsedTokens};
 
 impl SqlUsedTokens {
-    /// Resets the time of the store to `now`: forgets all later moments, and refuses all that was issued
-    /// before the next second. Returns the latest moment that it had.
+    /// Resets the time of the store to `now`: forgets all later times, and refuses everything issued before
+    /// the next second. Returns the latest recorded time.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn reset_time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
         let failed = backend("reset its time");
         let mut transaction = self.writer.begin().await.map_err(&failed)?;
@@ -30,7 +30,7 @@ impl SqlUsedTokens {
             let update = "UPDATE used_tokens_state SET moment = $1 WHERE name = $2";
             sqlx::query(update).bind(to_column(value)).bind(name)
         };
-        // First of all, as everybody else who begins a new epoch does.
+        // Done first, like every other process that begins a new epoch.
         let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name IN ('epoch', 'position')";
         transaction.execute(rise).await.map_err(&failed)?;
         set("mark", now).execute(&mut *transaction).await.map_err(&failed)?;
@@ -46,8 +46,8 @@ impl SqlUsedTokens {
         Ok(self.opened_mark)
     }
 
-    /// Takes up what the database has of fence, epoch and position. Returns whether it is behind what
-    /// this process knows: then it was put back.
+    /// Reads fence, epoch and position from the database. Returns whether it is behind what this process
+    /// knows, which means that it was restored.
     async fn refresh(&self) -> Result<bool, StoreError> {
         let failed = backend("look at its standing");
         let state = State::read(&mut *self.reader.acquire().await.map_err(&failed)?).await.map_err(failed)?;
@@ -56,7 +56,7 @@ impl SqlUsedTokens {
             return Ok(true);
         }
         if state.epoch > known.0 {
-            // The fence first: whoever claims under the new epoch has seen it.
+            // The fence first: any claim in the new epoch has seen it.
             self.fence.store(from_column(state.fence).secs(), Ordering::Release);
             *self.time_reset.lock().unwrap_or_else(PoisonError::into_inner) = Some(from_column(state.mark));
         }
@@ -72,11 +72,10 @@ impl SqlUsedTokens {
         Standing { id: self.id.clone(), epoch: number(&self.epoch), branch, position: number(&self.position) }
     }
 
-    /// Where the store stands, after everything that was recorded so far by this process.
+    /// Returns the standing of the store after everything that this process has recorded so far.
     pub(super) async fn stand(&self, now: Timestamp) -> Result<Standing, StoreError> {
         if self.moved.swap(false, Ordering::AcqRel) {
-            // Never up to what this process knows: a database that was put back would look as if it had
-            // not been.
+            // Never raised to what this process knows, because a restored database would then look normal.
             let rise = "UPDATE used_tokens_state SET moment = moment + 1 \
                         WHERE name = 'position' AND moment >= $1";
             let rise = sqlx::query(rise).bind(self.position.load(Ordering::Acquire));
@@ -90,7 +89,7 @@ impl SqlUsedTokens {
         Ok(self.known())
     }
 
-    /// Takes up what other processes did, and what a backup that was put back has undone.
+    /// Checks what other processes did, and what a restore has undone.
     pub(super) async fn look_again(&self, now: Timestamp) -> Result<(), StoreError> {
         if self.refresh().await? {
             self.begin_epoch_after(&self.known(), now).await?;
@@ -98,7 +97,7 @@ impl SqlUsedTokens {
         Ok(())
     }
 
-    /// Raises the fence if the database is behind `remembered`; returns whether it was.
+    /// Raises the fence if the database is behind `remembered`. Returns whether it was.
     pub(super) async fn begin_epoch_after(
         &self,
         remembered: &Standing,
@@ -106,7 +105,7 @@ impl SqlUsedTokens {
     ) -> Result<bool, StoreError> {
         let failed = backend("raise its fence");
         let mut transaction = self.writer.begin().await.map_err(&failed)?;
-        // Makes others who would do the same wait, who then find it done.
+        // Makes other processes that want to do the same wait until it is done.
         transaction
             .execute("UPDATE used_tokens_state SET moment = moment WHERE name = 'epoch'")
             .await
@@ -134,12 +133,12 @@ impl SqlUsedTokens {
             }
         }
         transaction.commit().await.map_err(&failed)?;
-        // What this process knew is settled by that; or another process has settled it.
+        // This resolves what this process knew, or another process has resolved it.
         self.refresh().await?;
         if behind {
             error!(
-                "the used-token store was put back from a backup: links issued before {} are refused, so that none \
-                 works twice, and their owners need new ones",
+                "the used-token store was restored from a backup: links issued before {} are refused, so that none \
+                 works twice; issue new links",
                 self.fence()
             );
         }
@@ -147,7 +146,7 @@ impl SqlUsedTokens {
     }
 }
 
-/// What stands in `used_tokens_state`.
+/// The content of `used_tokens_state`.
 pub(super) struct State {
     pub(super) store: i64,
     pub(super) fence: i64,
@@ -158,7 +157,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// All of it at one moment.
+    /// Reads all of it at one time.
     pub(super) async fn read(connection: &mut AnyConnection) -> Result<State, sqlx::Error> {
         let rows =
             sqlx::query("SELECT name, moment FROM used_tokens_state").fetch_all(&mut *connection).await?;
@@ -175,14 +174,14 @@ impl State {
                 _ => {}
             }
         }
-        // Read later: a position on a branch that was begun since is one of the branch before.
+        // Read later: a position on a branch that began since then also belongs to the branch before.
         let branch = "SELECT name FROM used_tokens_branches ORDER BY from_position DESC LIMIT 1";
         state.branch = sqlx::query_scalar(branch).fetch_optional(&mut *connection).await?.unwrap_or_default();
         Ok(state)
     }
 }
 
-/// Begins a branch: this opening goes on from what the store has now.
+/// Begins a branch: this opening continues from the current state of the store.
 pub(super) async fn begin_branch(connection: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
     let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name = 'position'";
     connection.execute(rise).await?;
@@ -209,7 +208,7 @@ async fn read_branches(connection: &mut AnyConnection) -> Result<Vec<Branch>, sq
     rows.iter().map(branch).collect()
 }
 
-/// So late that a token issued in this very second is refused.
+/// Late enough that a token issued in this second is refused.
 const fn next_second(now: Timestamp) -> Timestamp {
     now.plus(Duration::from_secs(1))
 }

@@ -1,5 +1,5 @@
-//! The durable record of what is to be told, in a SQLite file of its own. One writer commits in
-//! groups: any number of redemptions at once wait for one fsync.
+//! The durable record of unreported receipts, in its own SQLite file. One writer commits in groups, so any
+//! number of parallel redemptions wait for one fsync.
 
 mod rows;
 mod writer;
@@ -29,10 +29,10 @@ use crate::id::Jti;
 use crate::receipt::Receipt;
 use crate::tasks::{Patience, Task};
 
-/// Receipts in one report, at most: well below what the web app reads of a body.
+/// Maximum number of receipts in one report: well below the web app's limit for a body.
 pub(super) const PER_REPORT: usize = 200;
 
-/// Commands that wait for the writer; who asks for more waits as well.
+/// Maximum number of commands waiting for the writer; further callers wait, too.
 const WAITING_MAX: usize = 4_096;
 
 /// How soon the writer is restarted; requests wait in the meantime.
@@ -70,16 +70,16 @@ const TABLES: &str = "
         value  TEXT NOT NULL
     );";
 
-/// What was to be put down is not, or perhaps.
+/// It isn't certain that the data was recorded.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum OutboxError {
     /// The file failed.
     #[error("the receipts' outbox failed")]
     Failed(#[source] Arc<sqlx::Error>),
-    /// It failed before, so that what is on disk can't be relied on.
-    #[error("the receipts' outbox failed before; mend the disk and start again")]
+    /// It failed before, so the content on disk can't be trusted.
+    #[error("the receipts' outbox failed before; fix the disk and restart")]
     Unreliable,
-    /// The service is shutting down.
+    /// The service is stopping.
     #[error("the receipts' outbox is closed")]
     Closed,
 }
@@ -90,7 +90,7 @@ impl From<sqlx::Error> for OutboxError {
     }
 }
 
-/// One delivery as it stands in the outbox.
+/// A delivery in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) jti: Jti,
@@ -122,30 +122,30 @@ impl Kept {
     }
 }
 
-/// What is to be told next.
+/// The next report.
 pub(super) struct Batch {
     pub(super) receipts: Vec<Receipt>,
-    /// The oldest redemption of which nothing is told, not even by this batch.
+    /// The oldest redemption that isn't reported yet, not even by this report.
     pub(super) oldest_untold: Option<Timestamp>,
 }
 
 /// The outbox.
 pub(super) struct Outbox {
-    /// Ends before the commands do.
+    /// Dropped before the commands.
     _writer: Task,
     commands: mpsc::Sender<Command>,
     /// Whether the last commit failed.
     failing: Arc<AtomicBool>,
     reader: SqlitePool,
-    /// When this outbox was made: it can't speak for what came before.
+    /// When this outbox was created: it knows nothing about earlier tokens.
     pub(super) made_at: Timestamp,
-    /// Tells this outbox from any other.
+    /// Identifies this outbox.
     pub(super) id: String,
-    /// Whether it was closed in order, so that nothing can have left since it was written last.
+    /// Whether it was closed properly, so that nothing can have been sent since the last write.
     pub(super) was_closed: bool,
 }
 
-/// Resets the times in the file `path`, which nobody uses meanwhile, to `now`: later ones were never.
+/// Resets times after `now` in the file `path`, which nobody else uses, to `now`.
 pub(super) async fn reset_time(path: &Path, now: Timestamp) -> Result<(), OutboxError> {
     let mut file = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
     let now = to_column(now);
@@ -160,20 +160,20 @@ pub(super) async fn reset_time(path: &Path, now: Timestamp) -> Result<(), Outbox
 }
 
 impl Outbox {
-    /// Opens the file, or makes it. `health` is told when the writer is down.
+    /// Opens or creates the file. `health` is notified when the writer is down.
     pub(super) async fn open(
         path: &Path,
         id: &str,
         now: Timestamp,
         health: &Health,
     ) -> Result<Outbox, OutboxError> {
-        // SQLite gives its -wal and -shm files the same mode.
+        // SQLite uses the same mode for its -wal and -shm files.
         OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(Duration::from_secs(5))
             .journal_mode(SqliteJournalMode::Wal)
-            // Anything less loses the last commits with the power.
+            // Any weaker mode loses the last commits in a power failure.
             .synchronous(SqliteSynchronous::Full);
         let mut writer = SqliteConnection::connect_with(&options).await?;
         writer.execute(sqlx::raw_sql(TABLES)).await?;
@@ -198,28 +198,28 @@ impl Outbox {
         Ok(Outbox { _writer: writer, commands, failing, reader, made_at, id, was_closed })
     }
 
-    /// Whether what is asked for now will probably fail.
+    /// Returns whether a command would probably fail now.
     pub(super) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// Puts down, durably, that a jti is about to be redeemed. Answers whether nothing stood there.
+    /// Durably records that a jti is about to be redeemed. Returns whether there was no record yet.
     pub(super) async fn intend(&self, kept: Kept) -> Result<bool, OutboxError> {
         self.ask(|done| Command::Intend(Box::new(kept), done)).await
     }
 
-    /// Puts down how deliveries stand now, and takes out redemptions that did not take place.
+    /// Records the current states of deliveries, and removes failed redemptions.
     pub(super) async fn keep(&self, kept: Vec<Kept>, cancelled: Vec<Jti>) -> Result<(), OutboxError> {
         self.ask(|done| Command::Keep { kept, cancelled, done }).await
     }
 
-    /// The web app has these.
+    /// Records that the web app has accepted these.
     pub(super) async fn told(&self, receipts: &[Receipt]) -> Result<(), OutboxError> {
         let told = receipts.iter().map(|receipt| (receipt.jti, receipt.sequence)).collect();
         self.ask(|done| Command::Told(told, done)).await
     }
 
-    /// Takes out what is told and can't change any more.
+    /// Removes what is reported and can't change any more.
     pub(super) async fn forget(&self, now: Timestamp) -> Result<(), OutboxError> {
         self.ask(|done| Command::Forget(now, done)).await
     }
@@ -230,7 +230,7 @@ impl Outbox {
         self.commands.send(Command::Panic).await.unwrap();
     }
 
-    /// Nothing leaves any more, and all is put down.
+    /// Records that nothing more is sent and everything is recorded.
     pub(super) async fn close(&self) -> Result<(), OutboxError> {
         self.ask(Command::Close).await
     }
@@ -250,19 +250,19 @@ impl Outbox {
         answer.await.map_err(|_| OutboxError::Closed)?
     }
 
-    /// The delivery of a jti, if it is here.
+    /// Returns the delivery of a jti, if it is here.
     pub(super) async fn find(&self, jti: Jti) -> Result<Option<Kept>, OutboxError> {
         let query = sqlx::query("SELECT * FROM receipts WHERE jti = $1").bind(jti.to_string());
         Ok(query.fetch_optional(&self.reader).await?.as_ref().map(from_row).transpose()?)
     }
 
-    /// All that may change yet.
+    /// Returns all deliveries that can still change.
     pub(super) async fn open_ones(&self) -> Result<Vec<Kept>, OutboxError> {
         let query = sqlx::query("SELECT * FROM receipts WHERE settled = 0 OR state IN ('running', 'broken')");
         Ok(query.fetch_all(&self.reader).await?.iter().map(from_row).collect::<Result<_, _>>()?)
     }
 
-    /// What is to be told next; the deliveries of which nothing was told come first.
+    /// Returns the next report; deliveries that weren't reported yet come first.
     pub(super) async fn batch(&self) -> Result<Batch, OutboxError> {
         let rows = sqlx::query(
             "SELECT * FROM receipts WHERE sequence > told AND settled = 1 \
@@ -273,7 +273,7 @@ impl Outbox {
         .await?;
         let receipts: Vec<Receipt> =
             rows.iter().map(|row| from_row(row).map(|kept| kept.receipt())).collect::<Result<_, _>>()?;
-        // One more than a batch holds: the first that is not among them is the oldest.
+        // One more than fits in a report: the first one left out is the oldest.
         let rows = sqlx::query(
             "SELECT jti, redeemed_at FROM receipts WHERE sequence > told AND told = 0 \
              ORDER BY redeemed_at LIMIT $1",

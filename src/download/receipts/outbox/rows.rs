@@ -11,12 +11,12 @@ use crate::download::receipts::outbox::Kept;
 use crate::download::receipts::tally::Tally;
 use crate::receipt::DeliveryState;
 
-/// What becomes of a row that stands there already.
+/// How to handle an existing row.
 pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
     started_at = excluded.started_at, last_at = excluded.last_at, state = excluded.state, \
     resumed = excluded.resumed, handed = excluded.handed, sent = excluded.sent";
 
-/// Puts a row down; `otherwise` says what becomes of one that stands there already.
+/// Writes a row; `otherwise` says how to handle an existing one.
 pub(super) fn upsert<'q>(
     kept: &Kept,
     otherwise: &str,

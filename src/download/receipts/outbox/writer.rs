@@ -1,4 +1,4 @@
-//! The one writer of the outbox: carries out in one commit whatever came while the last one ran.
+//! The single writer of the outbox: executes all commands that arrived during the last commit in one commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use crate::download::receipts::outbox::rows::{CHANGE, to_column, upsert};
 use crate::download::receipts::outbox::{Kept, OutboxError};
 use crate::id::Jti;
 
-/// Commands in one commit, at most.
+/// Maximum number of commands in one commit.
 const GROUP: usize = 512;
 
-/// What the writer is asked to do, and whom it tells of the outcome.
+/// A command for the writer, and where to send the result.
 pub(super) enum Command {
     Intend(Box<Kept>, oneshot::Sender<Result<bool, OutboxError>>),
     Keep {
@@ -26,23 +26,23 @@ pub(super) enum Command {
     Told(Vec<(Jti, u64)>, oneshot::Sender<Result<(), OutboxError>>),
     Forget(Timestamp, oneshot::Sender<Result<(), OutboxError>>),
     Close(oneshot::Sender<Result<(), OutboxError>>),
-    /// What no command does.
+    /// A no-op.
     #[cfg(test)]
     Panic,
 }
 
-/// The writer's state. It outlives a panic, after which the next run goes on from the file.
+/// The writer's state. It survives a panic, after which the next run continues from the file.
 pub(super) struct Writer {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     queue: mpsc::Receiver<Command>,
     failing: Arc<AtomicBool>,
-    /// Nobody knows what is on disk.
+    /// The content of the disk is unknown.
     unreliable: bool,
 }
 
 impl Writer {
-    /// A writer on an open connection; `failing` tells others whether the last commit failed.
+    /// Creates a writer on an open connection; `failing` tells others whether the last commit failed.
     pub(super) const fn new(
         connection: SqliteConnection,
         options: SqliteConnectOptions,
@@ -52,7 +52,7 @@ impl Writer {
         Writer { connection: Some(connection), options, queue, failing, unreliable: false }
     }
 
-    /// Carries out commands until nobody can send any more.
+    /// Executes commands until all senders are gone.
     pub(super) async fn run(&mut self) {
         let mut group = Vec::with_capacity(GROUP);
         while self.queue.recv_many(&mut group, GROUP).await > 0 {
@@ -83,15 +83,15 @@ impl Writer {
         let outcome = match self.unreliable {
             true => Err(OutboxError::Unreliable),
             false => commit_by(&mut self.connection, &self.options, group).await.map_err(|error| {
-                // After an error of reading or writing (SQLITE_IOERR), such as a failed fsync, nobody
-                // knows what is on disk.
+                // After an I/O error (SQLITE_IOERR), such as a failed fsync, the content of the disk is
+                // unknown.
                 self.unreliable = primary_code(&error) == Some(10);
                 OutboxError::from(error)
             }),
         };
         drop(doubt);
         let failed_before = self.failing.swap(outcome.is_err(), Ordering::Relaxed);
-        // Once, not at every attempt.
+        // Logged once, not at every attempt.
         if let Err(error) = &outcome
             && !failed_before
         {
@@ -101,7 +101,7 @@ impl Writer {
     }
 }
 
-/// Calls the outbox failing if it is dropped by a panic.
+/// Marks the outbox as failing if a panic drops it.
 struct Doubt<'a>(&'a AtomicBool);
 
 impl Drop for Doubt<'_> {
@@ -112,8 +112,8 @@ impl Drop for Doubt<'_> {
     }
 }
 
-/// Carries out a group, on a new connection after a failure: one on which a commit failed may be in any
-/// state, and is rolled back when it goes.
+/// Executes a group, on a new connection after a failure: after a failed commit, a connection may be in any
+/// state, and is rolled back when it is dropped.
 async fn commit_by(
     kept: &mut Option<SqliteConnection>,
     options: &SqliteConnectOptions,
@@ -128,7 +128,7 @@ async fn commit_by(
     Ok(inserted)
 }
 
-/// Carries out a group in one transaction; answers of each intention whether it was new.
+/// Executes a group in one transaction. Returns for each intention whether it was new.
 async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<Vec<bool>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut inserted = Vec::new();
@@ -177,7 +177,7 @@ async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<
     Ok(inserted)
 }
 
-/// SQLite's primary result code; the extended ones keep it in the low byte.
+/// Returns SQLite's primary result code, which is the low byte of extended codes.
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
     let code = error.as_database_error()?.code()?;
     code.parse::<u32>().ok().map(|code| code & 0xff)
