@@ -107,7 +107,7 @@ impl ClientAddresses {
     /// be parsed ends the walk; the result is then the proxy that wrote it.
     fn last_untrusted(&self, peer: IpAddr, hops: &str, read: Read) -> (IpAddr, bool) {
         let mut client = peer;
-        for hop in split_unquoted(hops, ',').into_iter().rev().take(MAX_HOPS) {
+        for hop in from_the_right(hops).take(MAX_HOPS) {
             if !self.trusts(client) {
                 break;
             }
@@ -145,10 +145,11 @@ pub fn site(address: IpAddr) -> IpAddr {
 /// Parses one hop.
 type Read = fn(&str) -> Option<IpAddr>;
 
-/// Returns all lines of a header as one list; `None` if it is absent or empty. A line that isn't text counts
-/// as a hop that can't be parsed.
+/// Returns all lines of a header as one list; `None` if it is absent or empty. Bytes that aren't text make only
+/// their own hop unreadable.
 fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let lines: Vec<&str> = headers.get_all(name).map(|value| value.to_str().unwrap_or("?")).collect();
+    let lines: Vec<_> =
+        headers.get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     lines.iter().any(|line| !line.trim().is_empty()).then(|| lines.join(","))
 }
 
@@ -174,6 +175,28 @@ fn node(text: &str) -> Option<IpAddr> {
         _ => text,
     };
     host.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// Splits a list at the commas outside of quotes, and returns the last hop first.
+///
+/// Quotes are matched from the right too, because trusted proxies wrote that end: a quote that the client
+/// opened and didn't close must not hide the hop that the proxy appended.
+fn from_the_right(hops: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(hops);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut quoted = false;
+        let is_escaped = |at| {
+            let before = text.get(..at).unwrap_or_default();
+            (before.len() - before.trim_end_matches('\\').len()) % 2 == 1
+        };
+        let comma = text.char_indices().rev().find(|(at, c)| {
+            quoted ^= *c == '"' && !is_escaped(*at);
+            *c == ',' && !quoted
+        });
+        rest = comma.and_then(|(at, _)| text.get(..at));
+        comma.map_or(Some(text), |(at, _)| text.get(at + 1..))
+    })
 }
 
 /// Splits `text` at separators outside quotes.
@@ -236,6 +259,7 @@ pub fn network_of(address: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -297,6 +321,8 @@ mod tests {
             ("192.0.2.1,", "127.0.0.1?"),
             ("", "127.0.0.1"),
             ("ÿ", "127.0.0.1?"),
+            ("ÿ, 192.0.2.1", "192.0.2.1"),
+            ("\", 192.0.2.1", "192.0.2.1"),
         ] {
             assert_eq!(
                 client(ProxyHeader::XForwardedFor, "127.0.0.1", &[("x-forwarded-for", value)]),
@@ -317,6 +343,8 @@ mod tests {
             ("for=192.0.2.43, for=\"[fd00::1]\"", "192.0.2.43"),
             ("for=\"192.0.2.1, 10.1.1.1\"", "127.0.0.1?"),
             ("for=192.0.2.1;host=\"a,b;for=198.51.100.7\"", "192.0.2.1"),
+            ("for=\", for=192.0.2.43", "192.0.2.43"),
+            ("for=\"\\\", for=\"192.0.2.43:1\";host=\"a\\\"b,c\"", "192.0.2.43"),
             ("for=_hidden", "127.0.0.1?"),
             ("by=10.1.1.1", "127.0.0.1?"),
         ] {
@@ -325,6 +353,60 @@ mod tests {
                 expected,
                 "{value:?}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_writes_changes_nothing_of_what_the_proxy_says(
+            written in prop_oneof![any::<Vec<u8>>(), "[\\\\\",;= a-f0-9.:\\[\\]for]{0,40}".prop_map(String::into_bytes)],
+            client in any::<IpAddr>(),
+            on_a_line_of_its_own in any::<bool>(),
+            hops in 0_usize..3,
+        ) {
+            let trusted = network("10.0.0.0/8");
+            prop_assume!(!contains(&trusted, client.to_canonical()));
+            let Ok(written) = HeaderValue::from_bytes(&written) else { return Ok(()) };
+            for header in [ProxyHeader::XForwardedFor, ProxyHeader::Forwarded] {
+                let is_list = matches!(header, ProxyHeader::XForwardedFor);
+                let name = if is_list { X_FORWARDED_FOR.clone() } else { FORWARDED };
+                let hop = |address: IpAddr| match (is_list, address) {
+                    (true, address) => address.to_string(),
+                    (false, IpAddr::V4(address)) => format!("for={address};proto=https"),
+                    (false, IpAddr::V6(address)) => format!("by=_x;for=\"[{address}]:4711\""),
+                };
+                let own: Vec<String> =
+                    std::iter::once(client).chain((0..hops).map(|_| [10, 1, 1, 1].into())).map(hop).collect();
+                let mut headers = HeaderMap::new();
+                if on_a_line_of_its_own {
+                    headers.append(name.clone(), written.clone());
+                    headers.append(name, HeaderValue::from_str(&own.join(", ")).unwrap());
+                } else {
+                    let line = [written.as_bytes(), b", ", own.join(", ").as_bytes()].concat();
+                    headers.append(name, HeaderValue::from_bytes(&line).unwrap());
+                }
+                let addresses = ClientAddresses::new(&[trusted], header, "web");
+                let caller = addresses.caller([10, 0, 0, 1].into(), &headers);
+                let client = client.to_canonical();
+                let expected = Caller { address: Some(client), counted_as: client, proxied: true };
+                prop_assert_eq!(caller, expected, "{:?}", headers);
+            }
+        }
+
+        #[test]
+        fn a_stranger_is_counted_as_itself_whatever_it_writes(
+            peer in any::<IpAddr>(),
+            written in any::<Vec<u8>>(),
+            name in prop::sample::select(ADDED_BY_PROXIES.to_vec()),
+        ) {
+            let Ok(written) = HeaderValue::from_bytes(&written) else { return Ok(()) };
+            prop_assume!(!contains(&network("10.0.0.0/8"), peer.to_canonical()));
+            let mut headers = HeaderMap::new();
+            headers.append(name, written.clone());
+            let addresses = ClientAddresses::new(&[network("10.0.0.0/8")], ProxyHeader::Forwarded, "web");
+            let caller = addresses.caller(peer, &headers);
+            prop_assert_eq!((caller.counted_as, caller.proxied), (peer.to_canonical(), false));
+            prop_assert!(caller.address.is_none_or(|address| address == peer.to_canonical()));
         }
     }
 

@@ -218,7 +218,58 @@ impl<'de> Deserialize<'de> for FilePath {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Component, Path};
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Parts of paths, hostile ones among them.
+    fn parts() -> impl Strategy<Value = Vec<String>> {
+        let part = prop_oneof![
+            4 => "[a-zA-Z0-9._ -]{1,8}",
+            2 => any::<String>(),
+            1 => prop::sample::select(vec!["", ".", "..", ".oncelink", ".OnceLink. ", "a\0", "我这一辈子.pdf", "..."])
+                .prop_map(str::to_owned),
+            1 => (200_usize..300).prop_map(|len| "x".repeat(len)),
+        ];
+        prop::collection::vec(part, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_is_written_as_it_was_read_and_leads_below_its_share(parts in parts()) {
+            let text = format!("/{}", parts.join("/"));
+            let Ok(path) = text.parse::<FilePath>() else { return Ok(()) };
+            prop_assert_eq!(path.as_str(), &text);
+            let json = serde_json::to_string(&path).unwrap();
+            prop_assert_eq!(serde_json::from_str::<FilePath>(&json).unwrap(), path.clone());
+            let names: Vec<&str> = path.components().collect();
+            let system: Vec<_> = Path::new(&text).components().collect();
+            let normal = names.iter().map(|name| Component::Normal(name.as_ref()));
+            prop_assert_eq!(system, std::iter::once(Component::RootDir).chain(normal).collect::<Vec<_>>());
+            prop_assert!(!names.iter().any(|name| is_ours(name)));
+            prop_assert_eq!(path.share(), names[0]);
+            prop_assert_eq!(path.within_share(), names[1..].join("/"));
+            match path.parent() {
+                Some(parent) => prop_assert_eq!(parent.join(path.name()), Ok(path)),
+                None => prop_assert_eq!(names.len(), 1),
+            }
+        }
+
+        #[test]
+        fn joining_makes_what_parsing_takes(parts in parts(), name in any::<String>()) {
+            let folder = format!("/share/{}", parts.join("/"));
+            let Ok(folder) = folder.parse::<FilePath>() else { return Ok(()) };
+            let text = format!("{folder}/{name}");
+            let joined = folder.join(&name);
+            prop_assert_eq!(joined.is_ok(), text.parse::<FilePath>().is_ok() && !name.contains('/'));
+            if let Ok(joined) = joined {
+                prop_assert_eq!((joined.as_str(), joined.name()), (text.as_str(), name.as_str()));
+                prop_assert_eq!(joined.parent(), Some(folder));
+            }
+        }
+    }
 
     #[test]
     fn a_jti_has_one_spelling() {

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::needs::{has_program, skip};
+use crate::support::deliveries::eventually;
 use crate::support::pattern;
 use crate::support::process::wait_for;
 use crate::support::programs::{self, Ended};
@@ -190,9 +190,7 @@ async fn through_kills(client: Client, order: Value) {
     let killing = async {
         for round in 1..=3_u64 {
             let enough = round * 30 * MIB as u64;
-            while site.staged() < enough {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            eventually("enough to be there", async || site.staged() >= enough).await;
             server.kill();
             let kept = site.staged();
             assert!(kept >= enough, "{kept}");

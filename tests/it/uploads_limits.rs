@@ -2,13 +2,13 @@
 //! what fills up meanwhile loses nothing.
 
 use std::fs;
-use std::time::Duration;
 
 use oncelink::config::StoreAddress;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::deliveries::eventually;
 use crate::support::pattern;
 use crate::support::postgres::empty_schema;
 use crate::support::tus::{Answer, Uploader, metadata, writable};
@@ -269,9 +269,7 @@ async fn a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_upload_goes_on
     // While bytes come, so that the system itself says no.
     let mut stream =
         half(&ada, &address, 1 << 20, content.len() - (1 << 20), &content[1 << 20..2 << 20]).await;
-    while site.staged() < 3 << 19 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the bytes to be there", async || site.staged() >= 3 << 19).await;
     let filler = volume.fill();
     // The server may answer and close before all is read.
     let _sent = stream.write_all(&content[2 << 20..]).await;

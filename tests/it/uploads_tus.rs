@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::deliveries::eventually;
 use crate::support::pattern;
 use crate::support::tus::{Uploader, metadata, writable};
 use crate::support::web::TestWeb;
@@ -344,13 +345,7 @@ async fn cut_with(
 
 /// Waits until so many bytes of an upload are there.
 async fn until_offset(ada: &Uploader, address: &str, offset: u64) {
-    let arrive = async {
-        while ada.head(address).await.offset() != Some(offset) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let arrived = tokio::time::timeout(Duration::from_secs(30), arrive).await;
-    assert!(arrived.is_ok(), "{:?}", ada.head(address).await);
+    eventually("the bytes", async || ada.head(address).await.offset() == Some(offset)).await;
 }
 
 #[actix_web::test]
@@ -369,7 +364,7 @@ async fn what_came_before_a_connection_broke_is_kept() {
     drop(stream);
     let mut offset = free(&ada, &address).await;
     assert!(offset > 300_000 && offset <= 700_000, "{offset}");
-    while offset < 900_000 {
+    eventually("the rest to be taken", async || {
         let at = usize::try_from(offset).unwrap();
         let answer = ada.patch(&address, offset, &content[at..]).await;
         match answer.status {
@@ -378,30 +373,25 @@ async fn what_came_before_a_connection_broke_is_kept() {
             409 | 423 => offset = ada.head(&address).await.offset().unwrap(),
             other => panic!("{other}: {answer:?}"),
         }
-    }
+        offset >= 900_000
+    })
+    .await;
     assert_eq!(fs::read(web.share("open").join("a.bin")).unwrap(), content);
     web.stop().await;
 }
 
 async fn until_offset_beyond(ada: &Uploader, address: &str, offset: u64) {
-    let arrive = async {
-        while ada.head(address).await.offset() < Some(offset) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let arrived = tokio::time::timeout(Duration::from_secs(30), arrive).await;
-    assert!(arrived.is_ok(), "{:?}", ada.head(address).await);
+    eventually("the bytes", async || ada.head(address).await.offset() >= Some(offset)).await;
 }
 
 /// The offset, once nobody writes to the upload any more.
 async fn free(ada: &Uploader, address: &str) -> u64 {
-    loop {
+    eventually("nobody to write", async || {
         let offset = ada.head(address).await.offset().unwrap();
-        if ada.patch(address, offset, b"").await.status == 204 {
-            return ada.head(address).await.offset().unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        ada.patch(address, offset, b"").await.status == 204
+    })
+    .await;
+    ada.head(address).await.offset().unwrap()
 }
 
 #[actix_web::test]
@@ -415,9 +405,7 @@ async fn bytes_whose_checksum_never_came_do_not_count() {
     let stream = cut_with(&ada, &address, 1000, 599_000, &content[1000..500_000], &more).await;
     let uploads = web.share("open").join(".oncelink/uploads");
     let len = || fs::read_dir(&uploads).unwrap().next().unwrap().unwrap().metadata().unwrap().len();
-    while len() < 200_000 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the bytes to be there", async || len() >= 200_000).await;
     assert_eq!(ada.head(&address).await.offset(), Some(1000), "not even while they come");
     drop(stream);
     assert_eq!(free(&ada, &address).await, 1000);
@@ -454,12 +442,14 @@ async fn a_client_that_comes_back_takes_over_from_a_connection_that_stands_still
     // Never closed: as when a phone changes its network.
     let first = cut(&ada, &address, 0, content.len(), &content[..262_144]).await;
     until_offset(&ada, &address, 262_144).await;
-    let mut status = 0;
-    while status != 204 {
+    eventually("the first to be given up", async || {
         let offset = ada.head(&address).await.offset().unwrap();
-        status = ada.patch(&address, offset, &content[usize::try_from(offset).unwrap()..]).await.status;
+        let rest = &content[usize::try_from(offset).unwrap()..];
+        let status = ada.patch(&address, offset, rest).await.status;
         assert!(matches!(status, 204 | 409 | 423), "{status}");
-    }
+        status == 204
+    })
+    .await;
     assert_eq!(fs::read(web.share("open").join("a.bin")).unwrap(), content);
     drop(first);
     web.stop().await;

@@ -17,6 +17,7 @@ use oncelink::id::Jti;
 use oncelink::used_tokens::sled::{JournalFile, OpenError, SledUsedTokens, Tuning};
 use oncelink::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
 
+use crate::support::deliveries::in_time;
 use crate::used_tokens::{NOW, at, jti, redeemed};
 
 /// Slots in a segment: few, so that records are in the database, in a full segment and in the
@@ -420,9 +421,12 @@ async fn what_was_acknowledged_is_in_the_files_at_once() {
         .collect();
     let mut copies = Vec::new();
     for wanted in [10, 200, 1_000, 2_500] {
-        while acknowledged.lock().unwrap().len() < wanted {
-            tokio::task::yield_now().await;
-        }
+        in_time("the claims", async {
+            while acknowledged.lock().unwrap().len() < wanted {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         let before = acknowledged.lock().unwrap().clone();
         let copy = Site { folder: tempfile::tempdir().unwrap(), claimed: before };
         copy_folder(&site.dir(), &copy.dir());
@@ -488,9 +492,12 @@ async fn a_claim_is_answered_only_after_its_fsync_has_returned() {
     // The fsync of the first is under way: it is on record, but nobody is told; the next waits.
     assert_eq!(claim(one).await.unwrap().unwrap(), Use::Replay(one));
     let second = claim(two);
-    while store.find(two.jti).await.unwrap().is_none() {
-        tokio::task::yield_now().await;
-    }
+    in_time("the second claim", async {
+        while store.find(two.jti).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert!(!first.is_finished() && !second.is_finished());
     let_go.send(Ok(())).unwrap();
     assert_eq!(first.await.unwrap().unwrap(), Use::First);
@@ -703,12 +710,15 @@ async fn claims_go_on_while_a_purge_runs() {
         tokio::spawn(async move { store.purge(at(900)).await })
     };
     let mut later = Vec::new();
-    while !purge.is_finished() {
-        let used = redeemed(jti(), at(9_000));
-        assert_eq!(store.claim(used).await.unwrap(), Use::First);
-        assert_eq!(store.claim(used).await.unwrap(), Use::Replay(used));
-        later.push(used);
-    }
+    in_time("the purge", async {
+        while !purge.is_finished() {
+            let used = redeemed(jti(), at(9_000));
+            assert_eq!(store.claim(used).await.unwrap(), Use::First);
+            assert_eq!(store.claim(used).await.unwrap(), Use::Replay(used));
+            later.push(used);
+        }
+    })
+    .await;
     assert_eq!(purge.await.unwrap().unwrap(), due);
     for used in later {
         assert_eq!(store.find(used.jti).await.unwrap(), Some(used));

@@ -199,9 +199,11 @@ fn without_scheme(text: &str) -> String {
     percent_decode_str(address).decode_utf8_lossy().into_owned()
 }
 
-/// Without the quotes that some programs put around an address.
+/// Without the quotes that some programs put around an address, and the white space and invisible characters
+/// around and within them.
 fn bare(text: &str) -> &str {
-    text.trim().trim_matches(|c| matches!(c, '\'' | '“' | '”' | '„' | '‘' | '’' | '«' | '»'))
+    let is_quote = |c| matches!(c, '\'' | '“' | '”' | '„' | '‘' | '’' | '«' | '»');
+    text.trim_matches(|c: char| c.is_whitespace() || human::is_invisible(c) || is_quote(c))
 }
 
 #[cfg(test)]
@@ -245,6 +247,7 @@ mod tests {
             "Team: a@x.org, b@x.org; c@x.org;",
             "To: a@x.org\nCc: b@x.org, c@x.org",
             "'a@x.org'; \"b@x.org\"; “c@x.org”",
+            "' a@x.org '; ' 'b@x.org; \u{feff}« mailto:c@x.org »",
             "'a@x.org' <a@x.org>, \"b@x.org\" <b@x.org>, c@x.org <c@x.org>",
             "\"A \\\"the, first\\\" Ann\" <a@x.org>, b@x.org, c@x.org",
             "a@x.org，b@x.org；c@x.org",

@@ -248,5 +248,11 @@ pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) 
             tick.tick().await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, polling).await.is_ok(), "waited {PATIENCE:?} for {what}");
+    in_time(what, polling).await;
+}
+
+/// Waits for a future; panics if that takes too long.
+pub(crate) async fn in_time<T>(what: &str, ends: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, ends).await;
+    ended.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
