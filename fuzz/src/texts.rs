@@ -9,10 +9,10 @@ use oncelink::client_address::ClientAddresses;
 use oncelink::config::ProxyHeader;
 use oncelink::files::name::FileName;
 use oncelink::id::FilePath;
-use oncelink::web::account::Email;
+use oncelink::web::http::local_path::LocalPath;
+use oncelink::web::identity::Email;
+use oncelink::web::identity::address::deliverable;
 use oncelink::web::links::recipients::{self, RECIPIENTS_MAX};
-use oncelink::web::local_path::LocalPath;
-use oncelink::web::mail::address::deliverable;
 use url::Url;
 
 /// Parses any text as a file path, a file name and a path to go to after logging in.

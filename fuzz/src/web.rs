@@ -18,11 +18,11 @@ use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::Shares;
 use oncelink::files::name::FileName;
 use oncelink::secret::Secret;
-use oncelink::web::account::NewAccount;
-use oncelink::web::administration::Administration;
-use oncelink::web::csrf;
-use oncelink::web::extract::{OpenForm, StrangerForm};
-use oncelink::web::passwords::{Asker, Password};
+use oncelink::web::http::csrf;
+use oncelink::web::http::extract::{OpenForm, StrangerForm};
+use oncelink::web::identity::NewAccount;
+use oncelink::web::identity::passwords::{Asker, Password};
+use oncelink::web::services::Administration;
 use percent_encoding::percent_decode_str;
 use tempfile::TempDir;
 

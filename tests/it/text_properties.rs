@@ -1,9 +1,9 @@
 //! Properties of all texts that are parsed as a local path or a list of recipients.
 
-use oncelink::web::account::Email;
+use oncelink::web::http::local_path::LocalPath;
+use oncelink::web::identity::Email;
+use oncelink::web::identity::address::deliverable;
 use oncelink::web::links::recipients::{self, RECIPIENTS_MAX};
-use oncelink::web::local_path::LocalPath;
-use oncelink::web::mail::address::deliverable;
 use proptest::prelude::*;
 use reqwest::Url;
 
