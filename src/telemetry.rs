@@ -162,7 +162,7 @@ mod tests {
             level: "x=".to_owned(),
             source: EnvFilter::try_new("x=nonsense").unwrap_err(),
         };
-        assert!(chain(&error).starts_with("`x=` is no log level: "), "{}", chain(&error));
+        assert!(chain(&error).starts_with("`x=` is not a valid log level: "), "{}", chain(&error));
     }
 
     #[test]
