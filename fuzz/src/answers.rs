@@ -74,7 +74,7 @@ fn byte_by_byte(field: &str, len: u64) -> Part {
     if unit.is_empty() || !unit.chars().all(is_token) {
         return Part::Unsatisfiable;
     }
-    if unit.to_ascii_lowercase() != "bytes" {
+    if !unit.eq_ignore_ascii_case("bytes") {
         return Part::Whole;
     }
     let specs: Vec<&str> = set.split(',').map(|spec| spec.trim_matches([' ', '\t'])).collect();
