@@ -1,8 +1,8 @@
 //! Receipts: what the download services tell of tokens that were taken through links, kept for the
 //! links' owners, and made known to the counting of uses.
 //!
-//! [`taking`] puts a report down, [`log`] is the chained record of every step, [`nodes`] knows up to
-//! which moment all is told, [`deliveries`] reads it for the owner.
+//! [`intake`] records a report, [`log`] is the chained record of every step, [`nodes`] knows up to
+//! which moment all is told, [`history`] reads it for the owner.
 
 use std::net::IpAddr;
 use std::time::Duration;

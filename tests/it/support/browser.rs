@@ -46,7 +46,7 @@ impl Browser {
     }
 
     /// Kills the browser as a crash would, once it has `word` among what pages store on the disk, and
-    /// starts it again for the same person. Session cookies are gone then.
+    /// starts it again for the same person. Session cookies may be gone then.
     pub async fn crash(self, word: &str) -> Browser {
         let home = Arc::clone(&self.home);
         let storage = home.path().join("profile/Default/Local Storage/leveldb");
