@@ -18,6 +18,7 @@ declare -A packages=(
     [node]=nodejs
     [openssl]=openssl
     [make]=make
+    [g++]=g++
     [setpriv]=util-linux
     [nginx]=nginx-light
     [haproxy]=haproxy
