@@ -1,7 +1,7 @@
 //! All connections of this process: how many each client has, how much memory each holds, and which one is
 //! closed if there are too many or they hold too much.
 //!
-//! There is no limit per address while there is room. When there is none, the address with the most
+//! There is no limit per address while there is room. When the listener is full, the address with the most
 //! connections gives way; otherwise new clients would suffer from one with thousands of connections. Behind a
 //! proxy, the address is the proxy's, and its longest idle connection gives way.
 
@@ -116,7 +116,7 @@ impl Connections {
         ListenerId(state.listeners.len().saturating_sub(1))
     }
 
-    /// Takes a place for an accepted connection. If there is none, another connection is closed; if that
+    /// Takes a place for an accepted connection. If the listener is full, another connection is closed; if that
     /// isn't possible, the new one may only request the service's health.
     pub(super) fn enter(&self, listener: ListenerId, peer: Option<IpAddr>) -> Arc<Entry> {
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));

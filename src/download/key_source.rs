@@ -165,7 +165,7 @@ impl KeySource {
         (!Arc::ptr_eq(seen, &current)).then_some(current)
     }
 
-    /// Keeps the ring up to date: every twenty seconds, or every ten while there is none. Never returns.
+    /// Keeps the ring up to date: every twenty seconds, or every ten until the first one is loaded. Never returns.
     pub async fn refresh_for_ever(&self, clock: &Clock) {
         let mut ticks = tokio::time::interval(REFETCH_AFTER);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -136,7 +136,7 @@ impl DataDir {
     }
 }
 
-/// Returns the latest time that the services on this data directory recorded; `None` if there is none.
+/// Returns the latest time that the services on this data directory recorded; `None` if they recorded none yet.
 #[must_use]
 pub fn kept_time(data_dir: &Path) -> Option<Timestamp> {
     let text = fs::read_to_string(data_dir.join("clock")).ok()?;

@@ -36,7 +36,7 @@ impl Door {
         listener.try_clone().map(Door)
     }
 
-    /// Answers each new connection until it is dropped.
+    /// Replies to each new connection. Runs until the future is dropped.
     pub(super) async fn attend(&self) {
         let listener = self.0.try_clone().and_then(tokio::net::TcpListener::from_std);
         let listener = match listener {

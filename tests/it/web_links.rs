@@ -1,7 +1,7 @@
 //! Links as their owners see them: making, looking at, changing and ending them.
 
+use oncelink::web::audit;
 use oncelink::web::audit::chain::{self, Verdict};
-use oncelink::web::audit::{self};
 use reqwest::Method;
 
 use crate::support::links::{fields, make, send};

@@ -61,7 +61,7 @@ impl State {
         self.left.saturating_sub(self.reserved.spent).saturating_sub(self.reserved.elsewhere)
     }
 
-    /// Records the total reservation, of which this node just reserved `own` bytes.
+    /// Records the total reservation. This node just reserved `own` bytes of it.
     fn hear(&mut self, total: u64, own: u64) {
         let elsewhere = total.saturating_sub(self.reserved.total).saturating_sub(own);
         self.reserved.elsewhere = self.reserved.elsewhere.saturating_add(elsewhere);

@@ -1,17 +1,17 @@
-//! What a client has of the bytes that it never acknowledged before its connection broke. Its kernel
-//! acknowledges two segments at a time, so it may have read that much more; where it goes on tells.
+//! Finds out which unacknowledged bytes a client received before its connection broke. A kernel acknowledges
+//! two segments at a time, so the client may have read up to two segments more. Where it resumes shows it.
 
 use std::ops::Range;
 
 use crate::download::ledger::delivery::TWO_SEGMENTS;
 
-/// How many breaks and resumptions are looked back upon.
+/// Number of breaks and resumptions that are remembered.
 const LOOK_BACK: usize = 16;
 
-/// The latest breaks of a delivery, and where its clients went on.
+/// The latest breaks of a delivery, and where its clients resumed.
 #[derive(Default)]
 pub(super) struct Breaks {
-    /// What streams that broke sent last and their peers did not acknowledge, two segments each at most.
+    /// The bytes that broken streams sent last and their peers didn't acknowledge, at most two segments each.
     unacknowledged: Vec<Range<u64>>,
     resumptions: Vec<Resumption>,
 }
@@ -21,15 +21,15 @@ pub(super) struct Resumption {
     /// The stream.
     pub(super) id: u64,
     pub(super) start: u64,
-    /// Whether the byte before was sent, as far as is known.
+    /// Whether the byte before `start` counts as sent.
     pub(super) follows_sent: bool,
-    /// The only stream without the key that runs beside it.
+    /// The only other running stream without the key.
     pub(super) beside: Option<u64>,
 }
 
 impl Breaks {
-    /// The stream `id` broke when `lost` was sent and not acknowledged. Returns what its client has of that,
-    /// because it went on before the break was noticed here.
+    /// Records that the stream `id` broke while `lost` was sent but not acknowledged. Returns the part of it that
+    /// the client must have received, because it resumed after that part before this node noticed the break.
     pub(super) fn broke(&mut self, lost: &Range<u64>, id: u64) -> Option<Range<u64>> {
         let silent = silent(lost);
         let went_on = |at: &&Resumption| {
@@ -42,15 +42,16 @@ impl Breaks {
         start.map(|start| lost.start..start)
     }
 
-    /// A stream begins. Returns what its client has that counts as lost. While others run without the key
-    /// nothing follows: a download manager asks for pieces in any order, and may ask for what comes before yet.
+    /// Records that a stream begins. Returns the bytes that count as lost although the client must have received
+    /// them. While others run without the key, nothing can be concluded: a download manager requests pieces in
+    /// any order, and may request the earlier bytes later.
     pub(super) fn resumed(&mut self, at: Resumption) -> Option<Range<u64>> {
         let found = self.unacknowledged.iter().position(|silent| shows(silent, at.start));
         match found {
             Some(found) if at.beside.is_none() => {
                 Some(self.unacknowledged.swap_remove(found).start..at.start)
             }
-            // The break may not have been noticed here yet.
+            // This node may not have noticed the break yet.
             _ if at.follows_sent => {
                 keep_latest(&mut self.resumptions, at);
                 None
@@ -60,12 +61,12 @@ impl Breaks {
     }
 }
 
-/// The most of what was lost that its client may have.
+/// Returns the part of `lost` that the client may have received.
 fn silent(lost: &Range<u64>) -> Range<u64> {
     lost.start..lost.end.min(lost.start.saturating_add(TWO_SEGMENTS))
 }
 
-/// Whether a client that goes on at `start` has what comes before it in `silent`.
+/// Returns whether a client that resumes at `start` must have received the bytes of `silent` before it.
 const fn shows(silent: &Range<u64>, start: u64) -> bool {
     silent.start < start && start <= silent.end
 }

@@ -94,7 +94,7 @@ pub(super) struct State {
     pub(super) streams: Vec<Running>,
     /// Bytes that were sent more than once.
     pub(super) repeated: RangeSet,
-    /// Ended streams of which it isn't known yet whether everything arrived.
+    /// Number of ended streams that may not have arrived completely.
     pub(super) tails: u32,
     /// Streams that arrived, on connections that haven't shown yet whether they were read.
     pub(super) acknowledged: u32,

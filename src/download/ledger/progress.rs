@@ -53,7 +53,7 @@ impl Delivery {
         sent.subtract(&state.in_vain);
         // A delivery that is being claimed is about to begin.
         let idle = state.is_idle() && state.phase != Phase::Claiming;
-        // A last stream of which it isn't known yet whether everything arrived may complete it.
+        // The last stream may complete it, even if it isn't known yet whether everything arrived.
         let may_be_whole = state.streams.is_empty() && self.is_whole(&state);
         let revoked = state.phase == Phase::Revoked && (idle || !may_be_whole);
         Progress {

@@ -156,7 +156,7 @@ impl Book {
         let mut kept = Vec::new();
         pages.entries.retain(|_, entry| {
             let (tally, idle) = entry.now(lease, began, now);
-            // A complete delivery stays complete, whoever resumes it.
+            // A complete delivery stays complete, even if a client resumes it.
             if tally.state == DeliveryState::Complete {
                 entry.before.state = DeliveryState::Complete;
             }

@@ -23,7 +23,7 @@ pub(crate) fn get_or_head() -> Route {
 }
 
 pub(crate) fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page.render()?))
+    rerender(StatusCode::OK, page)
 }
 
 /// A page that loads a script of ours.
