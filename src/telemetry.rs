@@ -3,8 +3,9 @@
 use std::io;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogSettings};
@@ -17,9 +18,6 @@ pub enum TelemetryError {
     Level {
         /// The level.
         level: String,
-        /// The parser's message.
-        #[source]
-        source: tracing_subscriber::filter::ParseError,
     },
     /// The log was set up before.
     #[error("the log is already set up")]
@@ -47,10 +45,10 @@ const BUFFERED_LINES: usize = 16_384;
 /// The HTTP library logs an error for each invalid request, which anyone can send, although nobody has to act
 /// on it. To see these errors, name `actix_http` in the level.
 const STRANGERS: &str = "actix_http";
-const NO_STRANGERS: &str = "actix_http::h1::dispatcher=off";
+const STRANGERS_MODULE: &str = "actix_http::h1::dispatcher";
 
 /// Logs at each start how many workers it has, which is rarely useful.
-const NO_WORKERS: &str = "actix_server=warn";
+const WORKERS: &str = "actix_server";
 
 /// Sends log lines to standard error. A separate thread writes them, so that a slow terminal never delays a
 /// transfer. Dropping the guard writes the remaining lines.
@@ -91,19 +89,20 @@ pub fn subscriber<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let wrong = |source| TelemetryError::Level { level: settings.level.clone(), source };
-    let mut filter = EnvFilter::try_new(&settings.level).map_err(wrong)?;
+    let mut filter =
+        settings.filter().ok_or_else(|| TelemetryError::Level { level: settings.level.clone() })?;
     if !settings.level.contains(STRANGERS) {
-        filter = filter.add_directive(NO_STRANGERS.parse().map_err(wrong)?);
+        filter = filter.with_target(STRANGERS_MODULE, LevelFilter::OFF);
     }
     if settings.level.eq_ignore_ascii_case("info") {
-        filter = filter.add_directive(NO_WORKERS.parse().map_err(wrong)?);
+        filter = filter.with_target(WORKERS, LevelFilter::WARN);
     }
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let filtered = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(writer);
     Ok(match settings.format {
         // Colors are for terminals, and behind the appender it is unknown whether there is one.
-        LogFormat::Text => Box::new(lines.with_ansi(false).finish()),
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
+        LogFormat::Text => Box::new(filtered.with(lines.with_ansi(false))),
+        LogFormat::Json => Box::new(filtered.with(lines.json().flatten_event(true).with_current_span(false))),
     })
 }
 
@@ -146,6 +145,14 @@ mod tests {
         }
     }
 
+    /// Without this hint, libraries would format lines that are then dropped.
+    #[test]
+    fn libraries_know_the_highest_level_that_is_written() {
+        let settings = LogSettings { level: "warn,oncelink=info".to_owned(), format: LogFormat::Json };
+        let subscriber = subscriber(&settings, io::sink).unwrap();
+        assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
+    }
+
     #[test]
     fn a_stranger_who_sends_nonsense_writes_no_error() {
         for (level, count) in [("info", 0), ("info,actix_http=warn", 1)] {
@@ -158,11 +165,11 @@ mod tests {
 
     #[test]
     fn a_chain_names_every_cause() {
-        let error = TelemetryError::Level {
-            level: "x=".to_owned(),
-            source: EnvFilter::try_new("x=nonsense").unwrap_err(),
-        };
-        assert!(chain(&error).starts_with("`x=` is not a valid log level: "), "{}", chain(&error));
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read the key")]
+        struct Unreadable(#[source] io::Error);
+        let error = Unreadable(io::Error::other("the disk is gone"));
+        assert_eq!(chain(&error), "cannot read the key: the disk is gone");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod foreign;
 mod known;
 mod limits;
 mod load;
+mod log_filter;
 mod network;
 mod nodes;
 mod size;

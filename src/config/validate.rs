@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{MailSettings, MailTls, Settings, StoreAddress};
+use super::{LogSettings, MailSettings, MailTls, Settings, StoreAddress};
 use crate::id::FilePath;
 
 /// Returns an error: the key, the problem, and how to fix it.
@@ -33,7 +33,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
     download(settings)?;
     token(settings)?;
     mail(settings)?;
-    log_level(&settings.log.level)?;
+    log_level(&settings.log)?;
     nodes(settings)?;
     shares(settings)
 }
@@ -301,19 +301,13 @@ fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Re
     fault(key, problem, format!("write `{only}` or `postgres://user:password@host/database`"))
 }
 
-fn log_level(level: &str) -> Result<(), Fault> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    // The filter's own parser takes a misspelled level for the name of a module.
-    let is_good = level.split(',').all(|part| {
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-        LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
-    });
-    if !is_good || tracing_subscriber::EnvFilter::try_new(level).is_err() {
+fn log_level(log: &LogSettings) -> Result<(), Fault> {
+    if log.filter().is_none() {
         let remedy = format!(
             "write one of {}, or a filter such as `info,oncelink::download=debug`",
-            LEVELS.join(", ")
+            LogSettings::LEVELS.join(", ")
         );
-        return fault("log.level", format!("`{}` is not a valid log level", level.escape_debug()), remedy);
+        return fault("log.level", format!("`{}` is not a valid log level", log.level.escape_debug()), remedy);
     }
     Ok(())
 }

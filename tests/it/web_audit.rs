@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
+use oncelink::telemetry;
 use oncelink::web::audit::chain::{self, Verdict};
 use oncelink::web::audit::{self, Actor, Deed};
 use oncelink::web::services::Administration;
@@ -194,13 +195,9 @@ async fn the_log_stream_is_a_witness_outside_the_database() {
     unheard.db.close().await;
     let settings = Settings::default();
     let desk = open("heard").await;
-    let (written, level) = (Written::default(), settings.log.level.as_str());
+    let written = Written::default();
     let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(level)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber = telemetry::subscriber(&settings.log, move || writer.clone()).unwrap();
     let listening = tracing::subscriber::set_default(subscriber);
     fill(&desk).await;
     drop(listening);
