@@ -13,6 +13,7 @@ pub mod connection;
 pub mod download;
 pub mod files;
 pub mod health;
+pub mod http_client;
 pub mod human;
 pub mod id;
 pub mod receipt;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::cli::as_owner::NotTheOwner;
 use crate::cli::{BackupError, RestoreError};
 use crate::config::SettingsError;
+use crate::http_client::HttpError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
 use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
@@ -104,7 +105,7 @@ pub enum CliError {
         at: String,
         /// The cause.
         #[source]
-        source: reqwest::Error,
+        source: HttpError,
     },
     /// The download service refused the revocation.
     #[error("the download service at {at} refused to revoke (status {status}); {remedy}")]
@@ -174,7 +175,7 @@ pub enum PublicKeysError {
     File(#[from] io::Error),
     /// The address doesn't answer.
     #[error(transparent)]
-    Fetch(#[from] reqwest::Error),
+    Fetch(#[from] HttpError),
     /// The answer doesn't contain keys.
     #[error("the answer has the status {0}")]
     Status(u16),

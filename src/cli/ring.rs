@@ -3,9 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::cli::error::{CliError, PublicKeysError};
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::http_client::HttpClient;
 use crate::token::{KeyRing, MAX_JWKS, SharedSecret};
 use crate::web::tokens::signer::Signer;
 
@@ -40,29 +43,13 @@ pub(super) async fn from_settings(keys: &str) -> Result<KeyRing, CliError> {
 }
 
 async fn fetch(address: &str) -> Result<String, PublicKeysError> {
-    let mut answer = client(address)?.get(address).send().await?;
-    if !answer.status().is_success() {
-        return Err(PublicKeysError::Status(answer.status().as_u16()));
+    let answer = HttpClient::new(address, PATIENCE)?.get(address).send(Instant::now() + PATIENCE).await?;
+    if !answer.is_success() {
+        return Err(PublicKeysError::Status(answer.status()));
     }
-    let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        text.extend_from_slice(&chunk);
-        if text.len() > MAX_JWKS {
-            // The ring refuses it because of its length.
-            break;
-        }
-    }
+    // One byte more than is allowed, so that the ring refuses what is too long.
+    let text = answer.body(MAX_JWKS + 1).await?;
     Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-/// Returns a client for the other service. It uses no proxy and follows no redirect, which could see a token
-/// or give us wrong keys.
-pub(super) fn client(address: &str) -> Result<reqwest::Client, reqwest::Error> {
-    let client =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);
-    // Plain http must work even on a machine without the system's certificates.
-    let client = if address.starts_with("http://") { client.tls_certs_only([]) } else { client };
-    client.build()
 }
 
 fn public_keys(from: &str, source: PublicKeysError) -> CliError {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use url::Url;
 
 mod address;
 mod defaults;
@@ -345,7 +346,7 @@ pub enum MailTls {
 impl MailSettings {
     /// Returns the mode for a server: from its address, otherwise from the setting, otherwise by its
     /// location.
-    pub fn tls_for(&self, url: &reqwest::Url) -> MailTls {
+    pub fn tls_for(&self, url: &Url) -> MailTls {
         let in_address = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| match &*value {
             "opportunistic" => MailTls::Opportunistic,
             "none" => MailTls::None,
@@ -360,7 +361,7 @@ impl MailSettings {
     }
 
     /// Returns whether the server is on this machine.
-    pub fn is_this_machine(url: &reqwest::Url) -> bool {
+    pub fn is_this_machine(url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use url::Url;
+
 use super::{LogSettings, MailSettings, MailTls, Settings, StoreAddress};
 use crate::id::FilePath;
 
@@ -165,8 +167,8 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
         return Ok(());
     }
     let remedy = "write `outbox`, `smtps://host`, `smtp://host:587?tls=required` or `smtp://127.0.0.1`";
-    let url = reqwest::Url::parse(&mail.send).ok();
-    let is_server = |url: &reqwest::Url| matches!(url.scheme(), "smtp" | "smtps") && url.host_str().is_some();
+    let url = Url::parse(&mail.send).ok();
+    let is_server = |url: &Url| matches!(url.scheme(), "smtp" | "smtps") && url.host_str().is_some();
     let Some(url) = url.filter(is_server) else {
         return fault("mail.send", format!("`{}` is not a valid mail server", mail.send), remedy);
     };
@@ -195,7 +197,7 @@ fn keys(keys: &str) -> Result<(), Fault> {
         return fault("download.keys", "it is empty".to_owned(), remedy);
     }
     let is_url = keys.contains("://");
-    let is_good = reqwest::Url::parse(keys)
+    let is_good = Url::parse(keys)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
     if is_url && !is_good {
         return fault("download.keys", format!("`{keys}` is not an http or https address"), remedy);
@@ -205,7 +207,7 @@ fn keys(keys: &str) -> Result<(), Fault> {
 
 /// The node key is sent to this address, so it must be a plain one.
 fn receipts(address: &str) -> Result<(), Fault> {
-    let is_good = reqwest::Url::parse(address).is_ok_and(|url| {
+    let is_good = Url::parse(address).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
     });
     if !is_good {
@@ -275,7 +277,7 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
 fn public_url(key: &str, text: &str) -> Result<(), Fault> {
     let remedy =
         "write scheme and host, and the port if it isn't the default, as in `https://files.example.org`";
-    let url = reqwest::Url::parse(text).ok();
+    let url = Url::parse(text).ok();
     let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
         return fault(key, format!("`{text}` is not an http or https address"), remedy);
     };
@@ -307,7 +309,11 @@ fn log_level(log: &LogSettings) -> Result<(), Fault> {
             "write one of {}, or a filter such as `info,oncelink::download=debug`",
             LogSettings::LEVELS.join(", ")
         );
-        return fault("log.level", format!("`{}` is not a valid log level", log.level.escape_debug()), remedy);
+        return fault(
+            "log.level",
+            format!("`{}` is not a valid log level", log.level.escape_debug()),
+            remedy,
+        );
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::{Clock, Timestamp};
 use crate::download::key_source::fetch::Fetcher;
+use crate::http_client::HttpError;
 use crate::token::{KeyRing, KeyRingError, SharedSecret};
 
 /// Minimum time between two fetches because of an unknown kid.
@@ -63,7 +64,7 @@ pub enum KeySourceError {
     Address(String),
     /// The HTTP client can't be created.
     #[error("cannot set up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] HttpError),
     /// The file can't be read.
     #[error("cannot read the key set {}", path.display())]
     File {
@@ -75,7 +76,7 @@ pub enum KeySourceError {
     },
     /// The web app didn't answer.
     #[error("cannot fetch the key set")]
-    Fetch(#[source] reqwest::Error),
+    Fetch(#[source] HttpError),
     /// The web app didn't answer with success.
     #[error("the web app answered {0} when asked for the key set")]
     Status(u16),

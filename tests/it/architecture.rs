@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// What both services stand on; it imports neither. Each may import those before it that its line
 /// in [`may_import`] names.
-const KERNEL: [&str; 13] = [
+const KERNEL: [&str; 14] = [
     "clock",
     "secret",
     "id",
@@ -16,6 +16,7 @@ const KERNEL: [&str; 13] = [
     "client_address",
     "connection",
     "health",
+    "http_client",
     "tasks",
     "files",
     "token",
@@ -41,6 +42,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("client_address", vec!["config"]),
         ("connection", vec!["client_address", "config"]),
         ("health", vec![]),
+        ("http_client", vec![]),
         ("tasks", vec!["health"]),
         ("files", vec!["clock", "config", "id", "secret"]),
         ("token", vec!["clock", "files", "id", "secret"]),

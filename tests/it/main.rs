@@ -50,6 +50,7 @@ mod hang_ups;
 mod http_grammar;
 mod key_sets;
 mod key_source;
+mod key_source_tls;
 mod link_begun;
 mod link_continue;
 mod link_uses;

@@ -4,14 +4,19 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Findings;
 use crate::cli::open_files;
 use crate::config::Settings;
+use crate::http_client::HttpClient;
 use crate::token::KeyRing;
 use crate::web::tokens::signer::Signer;
 
 /// How long the process that has the port may take to identify itself.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum size of an answer.
+const MAX_ANSWER: usize = 1 << 20;
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: bool, findings: &mut Findings) {
     for (key, address) in [("web.listen", settings.web.listen), ("download.listen", settings.download.listen)]
@@ -74,10 +79,11 @@ async fn ask(address: SocketAddr, path: &str) -> Option<String> {
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().ok()?;
-    let answer = client.get(format!("http://{address}{path}")).send().await.ok()?;
-    if !answer.status().is_success() || answer.content_length().is_none_or(|length| length > 1 << 20) {
+    let at = format!("http://{address}{path}");
+    let answer = HttpClient::new(&at, PATIENCE).ok()?.get(&at).send(Instant::now() + PATIENCE).await.ok()?;
+    if !answer.is_success() {
         return None;
     }
-    answer.text().await.ok()
+    let body = answer.body(MAX_ANSWER + 1).await.ok()?;
+    if body.len() > MAX_ANSWER { None } else { String::from_utf8(body).ok() }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use reqwest::Url;
+use url::Url;
 
 use super::Findings;
 use crate::config::{MailSettings, MailTls, Settings};

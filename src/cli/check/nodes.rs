@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Findings;
-use crate::cli::ring;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::http_client::HttpClient;
 use crate::telemetry::chain;
 use crate::web::db::Database;
 use crate::web::deliveries::Receipts;
@@ -18,6 +20,8 @@ use crate::web::services::{Administration, OpenError};
 
 /// A node that hasn't reported for this long is gone, or can't reach the web app.
 const SILENT: Duration = Duration::from_secs(15 * 60);
+/// How long to wait for the web app.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, findings: &mut Findings) {
     // A check must create neither keys nor a database.
@@ -168,8 +172,9 @@ async fn web_answers(settings: &Settings) -> bool {
             if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         at.set_ip(loopback);
     }
-    let Ok(client) = ring::client("http://") else { return false };
-    client.get(format!("http://{at}/healthz")).send().await.is_ok()
+    let at = format!("http://{at}/healthz");
+    let Ok(client) = HttpClient::new(&at, PATIENCE) else { return false };
+    client.get(&at).send(Instant::now() + PATIENCE).await.is_ok()
 }
 
 fn is_local(address: &str) -> bool {

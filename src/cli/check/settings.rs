@@ -84,7 +84,7 @@ fn proxies(name: &str, listen: SocketAddr, public_url: &str, networks: &[Network
 fn holds_password(settings: &Settings, file: &Path) -> bool {
     let Ok(text) = fs::read_to_string(file) else { return false };
     [&settings.web.database, &settings.download.used_tokens].into_iter().any(|address| {
-        let password = reqwest::Url::parse(address.as_str()).ok();
+        let password = url::Url::parse(address.as_str()).ok();
         let has_password = password.is_some_and(|url| url.password().is_some_and(|it| !it.is_empty()));
         has_password && text.contains(address.as_str())
     })

@@ -4,9 +4,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Client, Url, redirect};
+use tokio::time::Instant;
+use url::Url;
 
 use crate::download::key_source::KeySourceError;
+use crate::http_client::{Answer, HttpClient};
 use crate::token::MAX_JWKS;
 
 /// Maximum time for the whole exchange.
@@ -17,51 +19,46 @@ const MAX_REDIRECTS: usize = 3;
 
 /// Fetches one address.
 pub(super) struct Fetcher {
-    client: Client,
-    url: Url,
+    client: HttpClient,
+    address: String,
 }
 
 impl Fetcher {
     pub(super) fn new(address: &str) -> Result<Fetcher, KeySourceError> {
-        let url = Url::parse(address)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| KeySourceError::Address(address.to_owned()))?;
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(redirect::Policy::custom(same_host))
-            // Keys come from the configured address, never through a proxy from the environment.
-            .no_proxy()
-            .build()
-            .map_err(KeySourceError::Client)?;
-        Ok(Fetcher { client, url })
+        let is_good =
+            Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !is_good {
+            return Err(KeySourceError::Address(address.to_owned()));
+        }
+        let client = HttpClient::new(address, TIMEOUT).map_err(KeySourceError::Client)?;
+        Ok(Fetcher { client, address: address.to_owned() })
     }
 
     pub(super) async fn fetch(&self) -> Result<String, KeySourceError> {
-        let mut response = self.client.get(self.url.clone()).send().await.map_err(KeySourceError::Fetch)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(KeySourceError::Status(response.status().as_u16()));
+        let answer = self.follow(Instant::now() + TIMEOUT).await?;
+        if answer.status() != 200 {
+            return Err(KeySourceError::Status(answer.status()));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(KeySourceError::Fetch)? {
-            if body.len() + chunk.len() > MAX_JWKS {
-                return Err(KeySourceError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
+        let body = answer.body(MAX_JWKS + 1).await.map_err(KeySourceError::Fetch)?;
+        if body.len() > MAX_JWKS {
+            return Err(KeySourceError::TooLong);
         }
         // Text that isn't UTF-8 isn't JSON either; the ring refuses it.
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
-}
 
-/// Redirects must stay at the configured scheme, host and port.
-fn same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let first = attempt.previous().first().map(Url::origin);
-    if first == Some(attempt.url().origin()) && attempt.previous().len() <= MAX_REDIRECTS {
-        attempt.follow()
-    } else {
-        // The redirect itself becomes the response, which is not a success.
-        attempt.stop()
+    /// Follows redirects that stay at the configured scheme, host and port. Any other redirect becomes the
+    /// answer itself, which is not a success.
+    async fn follow(&self, until: Instant) -> Result<Answer, KeySourceError> {
+        let mut address = self.address.clone();
+        let mut left = MAX_REDIRECTS;
+        loop {
+            let answer = self.client.get(&address).send(until).await.map_err(KeySourceError::Fetch)?;
+            match answer.redirect_within_origin() {
+                Some(next) if left > 0 => (address, left) = (next.into(), left - 1),
+                _ => return Ok(answer),
+            }
+        }
     }
 }
 

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::http_client::{Answer, HttpClient, HttpError};
 use crate::receipt::{NotTaken, Report, TAKEN_HEADER, TakeReports, Taken};
 
 /// How long to wait for the web app's answer.
@@ -31,7 +33,7 @@ pub enum OverHttpError {
     },
     /// The web app can't be reached.
     #[error("cannot reach the web app (`download.receipts`)")]
-    Unreachable(#[from] reqwest::Error),
+    Unreachable(#[from] HttpError),
     /// The web app doesn't know the key.
     #[error("the web app does not know this node's key (`download.node_key`)")]
     WrongKey,
@@ -42,7 +44,7 @@ pub enum OverHttpError {
 
 /// A web app in another process.
 pub struct OverHttp {
-    client: reqwest::Client,
+    client: HttpClient,
     address: String,
     key_file: PathBuf,
 }
@@ -54,13 +56,8 @@ impl OverHttp {
     /// # Errors
     /// If TLS can't be set up.
     pub fn new(address: &str, key_file: &Path) -> Result<OverHttp, OverHttpError> {
-        // The key is a secret: it is sent only to the configured address.
-        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        let builder = builder.no_proxy().timeout(PATIENCE);
-        // Plain http must work even on a machine without the system's certificates.
-        let plain = address.starts_with("http://");
-        let builder = if plain { builder.tls_certs_only([]) } else { builder };
-        Ok(OverHttp { client: builder.build()?, address: address.to_owned(), key_file: key_file.to_owned() })
+        let client = HttpClient::new(address, PATIENCE)?;
+        Ok(OverHttp { client, address: address.to_owned(), key_file: key_file.to_owned() })
     }
 
     async fn send(&self, report: &Report) -> Result<Taken, OverHttpError> {
@@ -68,19 +65,19 @@ impl OverHttp {
         let path = self.key_file.clone();
         let read = tokio::task::spawn_blocking(move || read_key(&path)).await;
         let key = read.map_err(|gone| failed(io::Error::other(gone)))?.map_err(failed)?;
-        let answer = self.client.post(&self.address).bearer_auth(&*key).json(report).send().await?;
-        match answer.status().as_u16() {
-            204 => Ok(taken(answer.headers())),
+        let request = self.client.post(&self.address).bearer(&key).json(report)?;
+        let answer = request.send(Instant::now() + PATIENCE).await?;
+        match answer.status() {
+            204 => Ok(taken(&answer)),
             401 | 403 => Err(OverHttpError::WrongKey),
             status => Err(OverHttpError::Answer(status)),
         }
     }
 }
 
-/// The web app's answer; empty from earlier releases.
-fn taken(headers: &reqwest::header::HeaderMap) -> Taken {
-    let said = headers.get(TAKEN_HEADER).and_then(|said| said.to_str().ok());
-    said.and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
+/// Returns what the web app's answer says; nothing if it is of an earlier release.
+fn taken(answer: &Answer) -> Taken {
+    answer.header(TAKEN_HEADER).and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
 }
 
 /// Returns the key without its final line break.

@@ -11,8 +11,8 @@ use lettre::Message;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use reqwest::Url;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::config::{MailTls, Settings};
 use crate::web::mail::dialogue::{Dialogue, DialogueError, Endpoint, Limits, Security};

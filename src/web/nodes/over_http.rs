@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::clock::Timestamp;
+use crate::http_client::{HttpClient, HttpError};
 use crate::id::Jti;
 use crate::receipt::PROOF_HEADER;
 use crate::secret::Digest;
@@ -26,7 +28,7 @@ const LONGEST_PROOF: usize = 64;
 pub struct OverHttp {
     /// Signs the commands, for this node alone.
     issuer: Issuer,
-    client: reqwest::Client,
+    client: HttpClient,
     inner_url: String,
 }
 
@@ -35,7 +37,7 @@ pub struct OverHttp {
 pub enum Trouble {
     /// Nobody answers.
     #[error("cannot be reached")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] HttpError),
     /// It does not take our commands.
     #[error("refuses our commands: it holds other public keys than ours, or it is another node")]
     Refuses,
@@ -74,14 +76,9 @@ impl OverHttp {
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub fn new(issuer: Issuer, inner_url: &str) -> Result<OverHttp, reqwest::Error> {
-        // Commands are secrets: no redirect and no proxy may see them.
-        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        let builder = builder.no_proxy().connect_timeout(CONNECT).timeout(PATIENCE);
-        // A machine without the system's certificates can still talk plain http to its neighbour.
-        let plain = inner_url.starts_with("http://");
-        let builder = if plain { builder.tls_certs_only([]) } else { builder };
-        Ok(OverHttp { issuer, client: builder.build()?, inner_url: inner_url.to_owned() })
+    pub fn new(issuer: Issuer, inner_url: &str) -> Result<OverHttp, HttpError> {
+        let client = HttpClient::new(inner_url, CONNECT)?;
+        Ok(OverHttp { issuer, client, inner_url: inner_url.to_owned() })
     }
 
     /// Asks whether it is the node that has `key`, holds the public key of who asks, and can serve.
@@ -91,13 +88,13 @@ impl OverHttp {
     pub async fn ask(&self, key: Option<&Digest>, now: Timestamp) -> Result<(), Trouble> {
         let question = self.issuer.issue_question(now)?;
         let at = format!("{}/readyz", self.inner_url);
-        let request = self.client.get(at).bearer_auth(&question.token).timeout(ASKING);
-        let answer = request.send().await.map_err(Trouble::Unreachable)?;
-        let status = answer.status().as_u16();
+        let request = self.client.get(&at).bearer(&question.token);
+        let answer = request.send(Instant::now() + ASKING).await.map_err(Trouble::Unreachable)?;
+        let status = answer.status();
         if !matches!(status, 200 | 503) {
             return Err(if status == 403 { Trouble::Refuses } else { Trouble::Answer(status) });
         }
-        let shown = answer.headers().get(PROOF_HEADER).and_then(|proof| proof.to_str().ok());
+        let shown = answer.header(PROOF_HEADER);
         let proven =
             key.zip(shown.filter(|shown| shown.len() <= LONGEST_PROOF)).is_some_and(|(key, shown)| {
                 Digest::of(shown.as_bytes()) == Digest::of(key.prove(&question.jti.to_string()).as_bytes())
@@ -115,8 +112,8 @@ impl RevokeTokens for OverHttp {
     async fn revoke(&self, jtis: &[Jti], now: Timestamp) -> Result<(), RevokeError> {
         let command = self.issuer.issue_command(jtis, now)?;
         let at = format!("{}/revocations", self.inner_url);
-        let answer = self.client.post(at).bearer_auth(&command.token).send().await?;
-        match answer.status().as_u16() {
+        let answer = self.client.post(&at).bearer(&command.token).send(Instant::now() + PATIENCE).await?;
+        match answer.status() {
             204 => Ok(()),
             status => Err(RevokeError::Answer(status)),
         }

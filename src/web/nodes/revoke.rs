@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::http_client::HttpError;
 use crate::id::Jti;
 use crate::web::db::QueryError;
 use crate::web::tokens::issuer::IssueError;
@@ -15,7 +16,7 @@ pub enum RevokeError {
     Issue(#[from] IssueError),
     /// It can't be reached.
     #[error("cannot reach the download service")]
-    Unreachable(#[from] reqwest::Error),
+    Unreachable(#[from] HttpError),
     /// It answered something else than that it is done.
     #[error("the download service answered {0}")]
     Answer(u16),

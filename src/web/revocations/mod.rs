@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
+use crate::http_client::HttpError;
 use crate::id::Jti;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
@@ -75,7 +76,7 @@ impl Revocations {
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub fn tell_over_http(&self, issuer: &Issuer) -> Result<(), reqwest::Error> {
+    pub fn tell_over_http(&self, issuer: &Issuer) -> Result<(), HttpError> {
         for lane in self.lanes.iter().filter(|lane| !lane.has_way()) {
             let issuer = issuer.for_audience(&lane.node.public_url);
             lane.tell_by(Arc::new(OverHttp::new(issuer, &lane.node.inner_url)?));
