@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use oncelink::config::Resume;
 use oncelink::receipt::DeliveryState;
 use oncelink::web::tokens::issuer::DownloadOrder;
-use reqwest::Method;
 
 use crate::support::client::{Client, Partial};
 use crate::support::deliveries::{LINK, Services};

@@ -1,11 +1,11 @@
 //! Notices that people can turn off: by one click in their mail program (RFC 8058), and on their account's page.
 
+use hyper::Method;
 use oncelink::config::Settings;
 use oncelink::receipt::DeliveryState;
 use oncelink::web::identity::place::Place;
 use oncelink::web::mail::Kind;
 use oncelink::web::mail::asked::Asked;
-use reqwest::Method;
 
 use crate::support::client::Client;
 use crate::support::deliveries::{Services, eventually};

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use hyper::Method;
 use oncelink::config::Settings;
 use oncelink::web::audit::Actor;
-use reqwest::Method;
 
 use crate::support::browser::Browser as Chromium;
 use crate::support::links::{make, send};

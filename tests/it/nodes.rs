@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hyper::Method;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{NodeSettings, Settings};
 use oncelink::id::Jti;
@@ -213,7 +214,7 @@ async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready(
     let issuer = site.desk.db.issuer.for_audience(&site.settings.nodes[0].public_url);
     let ask = async |token: &str| {
         let bearer = format!("Bearer {token}");
-        Client::default().request(reqwest::Method::GET, &url, &[("authorization", &bearer)]).await
+        Client::default().request(Method::GET, &url, &[("authorization", &bearer)]).await
     };
     let question = issuer.issue_question(T0).unwrap();
     assert!(ask(&question.token).await.header("oncelink-node-proof").is_some());
@@ -251,9 +252,11 @@ fn report(node: &str, until: Timestamp, receipts: Vec<Receipt>) -> Report {
 
 /// Posts a report with a key, and returns the status.
 async fn tell(site: &Site, key: &str, report: &Report) -> u16 {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let request = client.post(&site.settings.download.receipts).bearer_auth(key).json(report);
-    request.send().await.unwrap().status().as_u16()
+    let bearer = format!("Bearer {key}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = serde_json::to_vec(report).unwrap();
+    let url = &site.settings.download.receipts;
+    Client::default().send(Method::POST, url, &headers, body).await.status.as_u16()
 }
 
 #[actix_web::test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use oncelink::config::Resume;
-use reqwest::Method;
 
 use crate::support::client::{Client, Partial};
 use crate::support::{Node, Setup, pattern};

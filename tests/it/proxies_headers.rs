@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use oncelink::config::ProxyHeader;
-use reqwest::Method;
 
 use crate::support::client::{Client, Partial};
 use crate::support::deliveries::Services;

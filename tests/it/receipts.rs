@@ -1,11 +1,11 @@
 //! Receipts, with both services in one process: what is told of a delivery, as clients on real sockets
 //! cause it, and what that does to the use of the link.
 
+use hyper::Method;
 use oncelink::config::Settings;
 use oncelink::receipt::{DeliveryState, TakeReports};
 use oncelink::web::audit::chain::{self, Verdict};
 use oncelink::web::deliveries::log;
-use reqwest::Method;
 use sqlx::AssertSqlSafe;
 
 use crate::support::client::{Client, Partial};

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use hyper::Method;
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::receipt::{DeliveryState, Receipt, Report};
 use oncelink::server::{self, Role, Running};
-use reqwest::Method;
 use tempfile::TempDir;
 
 use crate::support::client::{Client, Partial};
@@ -194,7 +194,7 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
         desk.use_again(jti, receipt(number).jti).await;
     }
     let bearer = format!("Bearer {}", apart.key());
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = Client::default();
     for _ in 0..2 {
         for portion in 0..5 {
             let report = Report {
@@ -205,8 +205,10 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
                 store: None,
                 database: None,
             };
-            let request = client.post(apart.receipts_url()).header("authorization", &bearer).json(&report);
-            assert_eq!(request.send().await.unwrap().status(), 204);
+            let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+            let body = serde_json::to_vec(&report).unwrap();
+            let reply = client.send(Method::POST, &apart.receipts_url(), &headers, body).await;
+            assert_eq!(reply.status, 204);
         }
     }
     let count = async |query: &'static str| -> i64 {
@@ -223,17 +225,13 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
 async fn nobody_without_the_node_key_is_heard() {
     let apart = Apart::start().await;
     let url = apart.receipts_url();
-    let (good, client) = (format!("Bearer {}", apart.key()), reqwest::Client::builder().no_proxy().build());
-    let client = client.unwrap();
+    let (good, client) = (format!("Bearer {}", apart.key()), Client::default());
     let own = apart.web_settings.download.public_url.clone();
     let report = format!(r#"{{"node":"{own}","told_since":0,"told_until":99999999999,"receipts":[]}}"#);
     let foreign = report.replace(&own, "http://elsewhere.example");
     let post = async |bearer: Option<&str>, body: String| {
-        let mut request = client.post(&url).body(body);
-        if let Some(bearer) = bearer {
-            request = request.header("authorization", bearer);
-        }
-        request.send().await.unwrap().status().as_u16()
+        let headers: Vec<_> = bearer.map(|bearer| ("authorization", bearer)).into_iter().collect();
+        client.send(Method::POST, &url, &headers, body.into_bytes()).await.status.as_u16()
     };
     let short = &good[..good.len() - 1];
     for (bearer, status) in [

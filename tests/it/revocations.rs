@@ -1,6 +1,6 @@
 //! `POST /revocations`: a signed command takes tokens back, and ends what runs.
 
-use reqwest::Method;
+use hyper::Method;
 
 use crate::support::client::{Client, Partial};
 use crate::support::{Node, pattern};

@@ -5,7 +5,7 @@ use oncelink::web::identity::Email;
 use oncelink::web::identity::address::deliverable;
 use oncelink::web::links::recipients::{self, RECIPIENTS_MAX};
 use proptest::prelude::*;
-use reqwest::Url;
+use url::Url;
 
 /// Addresses that a browser might read as those of another site, and other text.
 fn places() -> impl Strategy<Value = String> {

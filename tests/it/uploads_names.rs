@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use reqwest::Method;
+use hyper::Method;
 use serde::Deserialize;
 
 use crate::support::tus::{Uploader, metadata, writable};

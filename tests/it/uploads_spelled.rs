@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use reqwest::Method;
+use hyper::Method;
 
 use crate::support::tus::{Uploader, metadata, writable};
 use crate::support::web::TestWeb;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::client::Client;
 use crate::support::deliveries::eventually;
 use crate::support::pattern;
 use crate::support::tus::{Uploader, metadata, writable};
@@ -48,11 +50,9 @@ async fn a_file_arrives_in_pieces_and_stands_under_its_name_only_when_it_is_whol
 #[actix_web::test]
 async fn what_the_server_can_do_is_told_to_anybody() {
     let web = TestWeb::spawn_with(|settings| settings.web.upload_max = 1000).await;
-    let nobody = reqwest::Client::builder().no_proxy().build().unwrap();
-    let request = nobody.request(reqwest::Method::OPTIONS, format!("{}/uploads", web.base));
-    let answer = request.send().await.unwrap();
-    assert_eq!(answer.status(), 204);
-    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    let answer = Client::default().request(Method::OPTIONS, &format!("{}/uploads", web.base), &[]).await;
+    assert_eq!(answer.status, 204);
+    let header = |name: &str| answer.header(name).unwrap().to_owned();
     assert_eq!((header("tus-version"), header("tus-max-size")), ("1.0.0".to_owned(), "1000".to_owned()));
     for extension in
         ["creation", "creation-with-upload", "expiration", "checksum", "termination", "concatenation"]

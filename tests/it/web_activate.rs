@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use reqwest::Method;
+use hyper::Method;
 
 use oncelink::clock::Timestamp;
 use oncelink::web::tokens::issuer::ActionClaim;

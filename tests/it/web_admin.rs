@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use hyper::Method;
 use oncelink::web::audit::Actor;
 use oncelink::web::membership::self_service::Changed;
-use reqwest::Method;
 
 use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 
+use hyper::Method;
 use oncelink::clock::Timestamp;
 use oncelink::token::{KeyRing, Rules, verify_download};
-use reqwest::Method;
 
 use crate::support::web::{Browser, TestWeb};
 

@@ -1,7 +1,7 @@
 //! Forms act only for pages of ours: every POST without a valid token, or from a foreign page, is
 //! refused and changes nothing.
 
-use reqwest::Method;
+use hyper::Method;
 
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 

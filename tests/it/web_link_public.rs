@@ -1,6 +1,6 @@
 //! The public page of a link: what it says, that opening it spends nothing, and what it asks for.
 
-use reqwest::Method;
+use hyper::Method;
 use serde_json::Value;
 
 use crate::support::links::{Made, make};

@@ -1,8 +1,8 @@
 //! Links as their owners see them: making, looking at, changing and ending them.
 
+use hyper::Method;
 use oncelink::web::audit;
 use oncelink::web::audit::chain::{self, Verdict};
-use reqwest::Method;
 
 use crate::support::links::{fields, make, send};
 use crate::support::web::{Browser, TestWeb};

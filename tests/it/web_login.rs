@@ -1,8 +1,8 @@
 //! Logging in and out: `GET/POST /login`, `POST /logout`.
 
+use hyper::Method;
 use oncelink::web::audit::Actor;
 use oncelink::web::services::Administration;
-use reqwest::Method;
 
 use crate::support::web::{PASSWORD, TestWeb};
 

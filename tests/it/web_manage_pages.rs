@@ -3,8 +3,8 @@
 
 use std::fs;
 
+use hyper::Method;
 use oncelink::config::Settings;
-use reqwest::Method;
 
 use crate::support::web::{Browser, TestWeb};
 

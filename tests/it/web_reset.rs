@@ -1,7 +1,7 @@
 //! A forgotten password: `/forgot`, `/reset/{token}`.
 
+use hyper::Method;
 use oncelink::web::audit::Actor;
-use reqwest::Method;
 
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
 

@@ -1,6 +1,6 @@
 //! Signing up and activating: `/signup`, `/activate/{token}`, and the mails between them.
 
-use reqwest::Method;
+use hyper::Method;
 
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
 

@@ -53,7 +53,7 @@ async fn no_foreign_page_can_leave_a_form_behind() {
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login")));
     let mut browser = web.browser();
     let large = form(&fields(&[("note", "x".repeat(40_000).as_str())]));
-    let answer = browser.send(reqwest::Method::POST, "/links", Some((FORM, large))).await;
+    let answer = browser.send(hyper::Method::POST, "/links", Some((FORM, large))).await;
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login")), "nor a large one");
     web.stop().await;
 }

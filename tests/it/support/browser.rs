@@ -8,15 +8,49 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::{Request, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
+use thirtyfour::error::{WebDriverError, WebDriverResult};
+use thirtyfour::session::http;
 use thirtyfour::{By, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement};
 
 use crate::needs::{has_program, skip, variable};
+use crate::support::client::{Client, Whole};
 
 /// How long a page or a download may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How long chromedriver may take for one command.
+const ANSWERING: Duration = Duration::from_secs(120);
+
+/// The way to chromedriver.
+#[derive(Default)]
+struct Wire(Client);
+
+#[async_trait]
+impl http::HttpClient for Wire {
+    async fn send(&self, request: Request<http::Body<'_>>) -> WebDriverResult<Response<Bytes>> {
+        let (head, body) = request.into_parts();
+        let body = match body {
+            http::Body::Empty => Vec::new(),
+            http::Body::Json(value) => serde_json::to_vec(value).unwrap(),
+        };
+        let exchange = self.0.exchange(Request::from_parts(head, Whole::from(body)));
+        let reply = tokio::time::timeout(ANSWERING, exchange).await.unwrap();
+        let reply = reply.map_err(|error| WebDriverError::RequestFailed(error.to_string()))?;
+        let mut response = Response::new(reply.body.into());
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.headers;
+        Ok(response)
+    }
+
+    async fn new(&self) -> Arc<dyn http::HttpClient> {
+        Arc::new(Wire::default())
+    }
+}
 
 /// A browser. Its processes end with it.
 pub struct Browser {
@@ -109,7 +143,8 @@ impl Browser {
         });
         wishes.add_experimental_option("prefs", preferences).unwrap();
         wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
-        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await.unwrap();
+        let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), wishes).client(Wire::default());
+        let driver = driver.await.unwrap();
         Browser { driver, home, chromedriver }
     }
 

@@ -1,11 +1,20 @@
 //! Clients: a plain one that reads an answer whole, and one on a bare socket that can break off.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, StatusCode};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -27,6 +36,11 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    /// Returns the body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub fn etag(&self) -> String {
         self.header("etag").unwrap().to_owned()
     }
@@ -40,9 +54,9 @@ impl Reply {
     }
 }
 
-/// A client at an address of its own on the loopback network.
+/// A client for plain HTTP, without proxy and redirects.
 #[derive(Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client(legacy::Client<HttpConnector, Whole>);
 
 impl Default for Client {
     fn default() -> Client {
@@ -53,13 +67,17 @@ impl Default for Client {
 impl Client {
     /// A client at 127.0.0.`host`.
     pub fn at(host: u8) -> Client {
-        let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, host));
-        let client = reqwest::Client::builder()
-            .local_address(address)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build();
-        Client(client.unwrap())
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_local_address(Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))));
+        Client(builder().build(connector))
+    }
+
+    /// A client that keeps no connections, for servers that get killed.
+    pub fn without_memory() -> Client {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Client(builder().pool_max_idle_per_host(0).build(connector))
     }
 
     pub async fn get(&self, url: &str) -> Reply {
@@ -75,13 +93,62 @@ impl Client {
     }
 
     pub async fn request(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Reply {
-        let mut fields = HeaderMap::new();
-        for (name, value) in headers {
-            fields.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        self.send(method, url, headers, Vec::new()).await
+    }
+
+    /// Sends a request with a body.
+    pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+        // Escapes the address as a browser does.
+        let url = url::Url::parse(url).unwrap();
+        let mut request = Request::builder().method(method).uri(url.as_str());
+        let takes_all = headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("accept"));
+        for (name, value) in takes_all.then_some(&("accept", "*/*")).into_iter().chain(headers) {
+            request = request.header(*name, *value);
         }
-        let response = self.0.request(method, url).headers(fields).send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Reply { status, headers, body: response.bytes().await.unwrap().to_vec() }
+        self.exchange(request.body(Whole::from(body)).unwrap()).await.unwrap()
+    }
+
+    /// Sends a request unchanged.
+    pub async fn exchange(&self, request: Request<Whole>) -> Result<Reply, Box<dyn Error + Send + Sync>> {
+        let (head, mut incoming) = self.0.request(request).await?.into_parts();
+        let mut body = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await {
+            body.extend(frame?.into_data().unwrap_or_default());
+        }
+        Ok(Reply { status: head.status, headers: head.headers, body })
+    }
+}
+
+fn builder() -> legacy::Builder {
+    legacy::Client::builder(TokioExecutor::new())
+}
+
+/// A complete body.
+pub struct Whole(Option<Bytes>);
+
+impl From<Vec<u8>> for Whole {
+    fn from(body: Vec<u8>) -> Whole {
+        Whole((!body.is_empty()).then(|| body.into()))
+    }
+}
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|body| Ok(Frame::data(body))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |body| body.len() as u64))
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
 use oncelink::config::Settings;
-use reqwest::Method;
 
+use super::client::Client;
 use super::web::{Browser, TestWeb};
 
 /// Lets everybody write and manage the share `open`, and Ada the share `private`.
@@ -20,7 +21,7 @@ pub fn writable(settings: &mut Settings) {
 /// Somebody who is logged in and uploads.
 #[derive(Clone)]
 pub struct Uploader {
-    pub client: reqwest::Client,
+    pub client: Client,
     pub base: String,
     pub cookie: String,
     pub csrf: String,
@@ -59,10 +60,7 @@ impl Uploader {
         let csrf = browser.get("/account").await.csrf();
         let cookies = browser.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         let cookie = cookies.collect::<Vec<_>>().join("; ");
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        // No connection is left over that a server which was killed had open.
-        let client = client.pool_max_idle_per_host(0);
-        Uploader { client: client.build().unwrap(), base: browser.base.clone(), cookie, csrf }
+        Uploader { client: Client::without_memory(), base: browser.base.clone(), cookie, csrf }
     }
 
     /// Ada, with an account in a fresh app in which everybody may write.
@@ -81,19 +79,11 @@ impl Uploader {
     /// Sends a request with the session's cookie and these headers only.
     pub async fn bare(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.client.request(method, format!("{}{path}", self.base)).body(body);
-        request = request.header("cookie", &self.cookie);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = request.send().await.unwrap();
-        let headers = response.headers().iter();
+        let headers = [&[("cookie", self.cookie.as_str())], headers].concat();
+        let reply = self.client.send(method, &format!("{}{path}", self.base), &headers, body).await;
+        let headers = reply.headers.iter();
         let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        Answer {
-            status: response.status().as_u16(),
-            headers: headers.collect(),
-            body: response.text().await.unwrap(),
-        }
+        Answer { status: reply.status.as_u16(), headers: headers.collect(), body: reply.text() }
     }
 
     /// Begins an upload, which must succeed, and answers its address.

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use actix_web::dev::ServerHandle;
+use hyper::Method;
+use hyper::header::HeaderValue;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::connection::Connections;
@@ -16,10 +18,9 @@ use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::identity::{Account, NewAccount};
 use oncelink::web::services::Administration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Method};
 use tempfile::TempDir;
 
+use super::client::Client;
 use super::mail::{Mail, outbox};
 
 /// The moment at which tests begin.
@@ -181,8 +182,12 @@ pub(crate) struct Browser {
 impl Browser {
     /// A browser that nobody has used yet, for the app at `base`.
     pub(crate) fn at(base: &str) -> Browser {
-        let client = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-        Browser { client, base: base.to_owned(), cookies: BTreeMap::new(), headers: Vec::new() }
+        Browser {
+            client: Client::default(),
+            base: base.to_owned(),
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+        }
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
@@ -190,22 +195,20 @@ impl Browser {
     }
 
     pub(crate) async fn send(&mut self, method: Method, path: &str, body: Option<(&str, String)>) -> Answer {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let mut headers: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         if !cookies.is_empty() {
-            request = request.header("cookie", cookies.join("; "));
+            headers.push(("cookie", &cookies));
         }
-        for (name, value) in &self.headers {
-            request = request.header(*name, value);
-        }
-        if let Some((kind, body)) = body {
-            request = request.header("content-type", kind).body(body);
-        }
-        let response = request.send().await.unwrap();
-        let text =
-            |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let set_cookies: Vec<String> = response.headers().get_all("set-cookie").iter().map(text).collect();
+        let (kind, body) = body.unzip();
+        headers.extend(kind.map(|kind| ("content-type", kind)));
+        let url = format!("{}{path}", self.base);
+        let reply = self.client.send(method, &url, &headers, body.unwrap_or_default().into_bytes()).await;
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let set_cookies: Vec<String> = reply.headers.get_all("set-cookie").iter().map(text).collect();
         for cookie in &set_cookies {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             if cookie.contains("Max-Age=0") {
@@ -215,11 +218,11 @@ impl Browser {
             }
         }
         Answer {
-            status: response.status().as_u16(),
-            location: response.headers().get("location").map(text),
-            headers: response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            status: reply.status.as_u16(),
+            location: reply.headers.get("location").map(text),
+            headers: reply.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
             set_cookies,
-            body: response.text().await.unwrap(),
+            body: reply.text(),
         }
     }
 
