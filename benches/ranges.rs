@@ -13,24 +13,30 @@
 
 #[path = "../src/download/conditions.rs"]
 mod conditions;
+#[path = "support/timing.rs"]
+mod timing;
 
 use std::hint::black_box;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use criterion::{Criterion, criterion_group, criterion_main};
 use oncelink::{clock, secret};
 
 use crate::conditions::{Conditions, parse_range};
+use crate::timing::time;
 
 const LEN: u64 = 5 << 30;
 
-fn fields(c: &mut Criterion) {
+fn main() {
+    fields();
+    requests();
+}
+
+fn fields() {
     let many = format!(
         "bytes={}",
         (0..64).map(|at| format!("{}-{}", at * 9, at * 9 + 9)).collect::<Vec<_>>().join(",")
     );
     let too_many = format!("bytes={}", "0-0,".repeat(1000));
-    let mut group = c.benchmark_group("range_field");
     for (name, field) in [
         ("first_last", "bytes=1048576-2097151"),
         ("open_end", "bytes=1048576-"),
@@ -41,12 +47,11 @@ fn fields(c: &mut Criterion) {
         ("other_unit", "lines=1-2"),
         ("nonsense", "bytes=0x10-0x20"),
     ] {
-        group.bench_function(name, |b| b.iter(|| parse_range(black_box(field), black_box(LEN))));
+        time(&format!("range_field/{name}"), || parse_range(black_box(field), black_box(LEN)));
     }
-    group.finish();
 }
 
-fn requests(c: &mut Criterion) {
+fn requests() {
     let key = secret::Secret::presented("c2l4dGVlbiByYW5kb20g");
     let digest = key.digest();
     let modified = clock::Timestamp::from_secs(1_795_000_000);
@@ -63,18 +68,11 @@ fn requests(c: &mut Criterion) {
     let mut resumption = first_click.clone();
     resumption.insert(header::RANGE, HeaderValue::from_static("bytes=1048576-"));
     resumption.insert(header::IF_RANGE, HeaderValue::from_static("\"c2l4dGVlbiByYW5kb20g\""));
-    let mut group = c.benchmark_group("request_fields");
     for (name, headers) in [("first_click", &first_click), ("resumption", &resumption)] {
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                let conditions = Conditions::of(black_box(headers));
-                let holds = conditions.evaluate(Some(&digest), modified);
-                (holds, conditions.part(Some(&digest), modified, LEN))
-            })
+        time(&format!("request_fields/{name}"), || {
+            let conditions = Conditions::of(black_box(headers));
+            let holds = conditions.evaluate(Some(&digest), modified);
+            (holds, conditions.part(Some(&digest), modified, LEN))
         });
     }
-    group.finish();
 }
-
-criterion_group!(benches, fields, requests);
-criterion_main!(benches);

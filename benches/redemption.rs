@@ -15,12 +15,14 @@
     reason = "indices come from the lengths they index; a program, not a library"
 )]
 
+#[path = "support/timing.rs"]
+mod timing;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::id::{FilePath, Jti};
@@ -33,6 +35,8 @@ use oncelink::used_tokens::sled::SledUsedTokens;
 use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
 use oncelink::web::tokens::signer::{Signer, sign_shared};
 use tempfile::TempDir;
+
+use crate::timing::time_batches;
 
 /// As in the server.
 const SECRET: &[u8] = b"a secret that a bench shares with itself";
@@ -183,29 +187,21 @@ impl Drop for Node {
     }
 }
 
-fn redemption(c: &mut Criterion) {
-    let mut group = c.benchmark_group("redemption");
+fn main() {
     for (size, len) in [("1KiB", 1 << 10), ("1MiB", 1 << 20)] {
         for (store_name, store) in [("memory", Store::Memory), ("sled", Store::Sled)] {
             let mut node = Node::start(store, len);
             let mut buffer = vec![0; len + 4096];
             for algorithm in [Algorithm::Hs256, Algorithm::EdDsa] {
-                let id = BenchmarkId::new(format!("{size}/{algorithm}"), store_name);
-                group.bench_function(id, |b| {
-                    b.iter_custom(|count| {
-                        let requests = node.requests(algorithm, count);
-                        let begin = Instant::now();
-                        for request in &requests {
-                            node.redeem(request, &mut buffer, len);
-                        }
-                        begin.elapsed()
-                    });
+                time_batches(&format!("redemption/{size}/{algorithm}/{store_name}"), |count| {
+                    let requests = node.requests(algorithm, count);
+                    let begin = Instant::now();
+                    for request in &requests {
+                        node.redeem(request, &mut buffer, len);
+                    }
+                    begin.elapsed()
                 });
             }
         }
     }
-    group.finish();
 }
-
-criterion_group!(benches, redemption);
-criterion_main!(benches);

@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench fails by panicking")]
 #![allow(clippy::indexing_slicing, reason = "indices come from the lengths they index")]
-#![allow(missing_docs, reason = "criterion makes the functions")]
+
+#[path = "support/timing.rs"]
+mod timing;
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -13,7 +15,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
-use criterion::{Criterion, criterion_group, criterion_main};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::Shares;
@@ -27,10 +28,17 @@ use oncelink::web::identity::place::Place;
 use oncelink::web::services::Administration;
 use oncelink::web::sessions::{NewSession, SessionEnds, Sessions};
 
+use crate::timing::time;
+
 const LIVE: usize = 100_000;
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-fn session_check(c: &mut Criterion) {
+fn main() {
+    session_check();
+    folder_page();
+}
+
+fn session_check() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
@@ -46,22 +54,20 @@ fn session_check(c: &mut Criterion) {
     let ids = LazyCell::new(|| runtime.block_on(fill(&desk, &sessions)));
     let (next, changed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let began = Instant::now();
-    c.bench_function("session check, 100,000 live", |bencher| {
+    time("session check, 100,000 live", || {
         let ids = &*ids;
-        bencher.iter(|| {
-            // Once a second one account changes, as a log-out or another password does.
-            let second = usize::try_from(began.elapsed().as_secs()).unwrap();
-            if changed.swap(second, Ordering::Relaxed) < second {
-                let (id, name) = (&ids[second % LIVE], "Another Name".parse().unwrap());
-                runtime.block_on(async {
-                    let session = sessions.find(id, NOW).await.unwrap().unwrap();
-                    desk.self_service.rename(&session.account.id, &name).await.unwrap();
-                });
-            }
-            // Far apart, so that no two checks share much.
-            let at = next.fetch_add(7_919, Ordering::Relaxed) % LIVE;
-            runtime.block_on(sessions.find(&ids[at], NOW)).unwrap().unwrap()
-        });
+        // Once a second one account changes, as a log-out or another password does.
+        let second = usize::try_from(began.elapsed().as_secs()).unwrap();
+        if changed.swap(second, Ordering::Relaxed) < second {
+            let (id, name) = (&ids[second % LIVE], "Another Name".parse().unwrap());
+            runtime.block_on(async {
+                let session = sessions.find(id, NOW).await.unwrap().unwrap();
+                desk.self_service.rename(&session.account.id, &name).await.unwrap();
+            });
+        }
+        // Far apart, so that no two checks share much.
+        let at = next.fetch_add(7_919, Ordering::Relaxed) % LIVE;
+        runtime.block_on(sessions.find(&ids[at], NOW)).unwrap().unwrap()
     });
     runtime.block_on(desk.db.close());
 }
@@ -108,7 +114,7 @@ fn digest(id: &Secret) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id.digest().as_bytes())
 }
 
-fn folder_page(c: &mut Criterion) {
+fn folder_page() {
     let system = actix_web::rt::System::new();
     let folder = tempfile::tempdir().unwrap();
     let share = folder.path().join("books");
@@ -128,16 +134,13 @@ fn folder_page(c: &mut Criterion) {
         let app = app.clone();
         actix_web::App::new().configure(move |cfg| app.configure(cfg))
     }));
-    c.bench_function("/files/books, 1,000 entries", |bencher| {
-        bencher.iter(|| {
-            system.block_on(async {
-                let request =
-                    TestRequest::get().uri("/files/books").insert_header(("cookie", cookie.clone()));
-                let answer = call_service(&service, request.to_request()).await;
-                assert_eq!(answer.status(), 200);
-                read_body(answer).await
-            })
-        });
+    time("/files/books, 1,000 entries", || {
+        system.block_on(async {
+            let request = TestRequest::get().uri("/files/books").insert_header(("cookie", cookie.clone()));
+            let answer = call_service(&service, request.to_request()).await;
+            assert_eq!(answer.status(), 200);
+            read_body(answer).await
+        })
     });
 }
 
@@ -168,6 +171,3 @@ async fn logged_in(settings: &Settings) -> (App, String) {
     let id = sessions.start(&new, NOW).await.unwrap().unwrap();
     (app, format!("sid={}", id.reveal()))
 }
-
-criterion_group!(benches, session_check, folder_page);
-criterion_main!(benches);

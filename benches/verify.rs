@@ -6,10 +6,12 @@
     reason = "a benchmark that meets the unexpected must end"
 )]
 
+#[path = "support/timing.rs"]
+mod timing;
+
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::id::{FilePath, Jti};
@@ -17,6 +19,8 @@ use oncelink::token::claims::{Common, DownloadClaims};
 use oncelink::token::{KeyRing, Rules, SharedSecret, TokenKind, verify_download};
 use oncelink::web::tokens::signer::{KeyType, Signer, rotate, sign_shared};
 use serde_json::Value;
+
+use crate::timing::time;
 
 const ISSUER: &str = "https://app.example";
 const AUDIENCE: &str = "https://dl.example";
@@ -74,7 +78,7 @@ fn cases(now: Timestamp) -> Vec<Case> {
     cases
 }
 
-fn verify(c: &mut Criterion) {
+fn main() {
     let now = Clock::wall().now();
     let rules = Rules {
         issuer: ISSUER.to_owned(),
@@ -83,25 +87,17 @@ fn verify(c: &mut Criterion) {
         max_lifetime: Duration::from_secs(604_800),
     };
     for case in cases(now) {
-        let mut group = c.benchmark_group(format!("verify {:?}, {} bytes", case.algorithm, case.token.len()));
-        group.bench_function("ours", |b| {
-            b.iter(|| {
-                verify_download(black_box(&case.token), &case.ring, &rules, now, Timestamp::EPOCH).unwrap()
-            });
+        let name = format!("verify {:?}, {} bytes", case.algorithm, case.token.len());
+        time(&format!("{name}/ours"), || {
+            verify_download(black_box(&case.token), &case.ring, &rules, now, Timestamp::EPOCH).unwrap()
         });
         let mut validation = Validation::new(case.algorithm);
         validation.leeway = 5;
         validation.validate_nbf = true;
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[ISSUER]);
-        group.bench_function("jsonwebtoken", |b| {
-            b.iter(|| {
-                jsonwebtoken::decode::<Value>(black_box(&case.token), &case.library_key, &validation).unwrap()
-            });
+        time(&format!("{name}/jsonwebtoken"), || {
+            jsonwebtoken::decode::<Value>(black_box(&case.token), &case.library_key, &validation).unwrap()
         });
-        group.finish();
     }
 }
-
-criterion_group!(benches, verify);
-criterion_main!(benches);
