@@ -13,6 +13,5 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let command_line = Cli::of(std::env::args_os()).unwrap_or_else(|told| told.exit());
-    let end = actix_web::rt::System::new().block_on(cli::run(command_line));
-    end.unwrap_or_else(|error| cli::report(&error))
+    cli::run(command_line)
 }

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use actix_web::rt::System;
+
 use crate::config::Settings;
 use crate::server::data_dir::clock_of;
 use crate::server::{self, Role};
@@ -41,11 +43,16 @@ pub use error::{CliError, PublicKeysError};
 pub use manifest::ManifestError;
 pub use restore::RestoreError;
 
-/// Runs a command.
+/// Runs a command to its end and returns the exit code. If it fails, prints the error and its causes on one
+/// line of standard error.
 ///
-/// # Errors
-/// See [`CliError`]; [`report`] prints it.
-pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
+/// It is not `async`, so that everything below it is compiled with this crate, and not with each program
+/// that calls it.
+pub fn run(cli: Cli) -> ExitCode {
+    System::new().block_on(run_command(cli)).unwrap_or_else(|error| report(&error))
+}
+
+async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
     let command = match cli.command {
         // Setting up a shell requires no settings.
         Some(Command::Completions { shell }) => return done(print(&args::completions(shell))),
@@ -94,8 +101,7 @@ async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints an error and its causes on one line of standard error, and returns the exit code.
-pub fn report(error: &CliError) -> ExitCode {
+fn report(error: &CliError) -> ExitCode {
     let _ = writeln!(io::stderr().lock(), "oncelink: {}", telemetry::chain(error));
     error.exit_code()
 }
