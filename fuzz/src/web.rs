@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::Shares;
-use oncelink::files::name::FileName;
+use oncelink::web::shares::name::FileName;
 use oncelink::secret::Secret;
 use oncelink::web::http::csrf;
 use oncelink::web::http::extract::{OpenForm, StrangerForm};

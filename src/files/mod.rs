@@ -3,9 +3,7 @@
 //! A share's root is opened as a handle; everything below is opened through that handle with
 //! `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are handed out. A
 //! share whose folder is missing is unavailable until it is back ([`root`]). Functions here may block on the
-//! disk unless they say otherwise. This module reads, [`mod@write`] changes, [`staging`] holds unfinished
-//! uploads, and [`trash`] deleted files. The last two use the folder `.oncelink` in a share's root, which no
-//! [`FilePath`] can name.
+//! disk unless they say otherwise. This module reads; `web::shares::disk` changes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
@@ -27,14 +25,9 @@ use crate::id::FilePath;
 use root::{Away, Root};
 
 pub mod identity;
-mod inherit;
-pub mod name;
-mod naming;
-mod renames;
+pub(crate) mod naming;
+pub(crate) mod renames;
 mod root;
-pub mod staging;
-pub mod trash;
-pub mod write;
 
 /// Identifies a state of a file: its length and the time of its last change. Two files can have the same
 /// version; [`identity`] distinguishes them.
@@ -47,7 +40,7 @@ pub struct FileVersion {
 }
 
 impl FileVersion {
-    fn of(stat: &Stat) -> FileVersion {
+    pub(crate) fn of(stat: &Stat) -> FileVersion {
         Seen::of(stat).version()
     }
 
@@ -174,11 +167,11 @@ const RACES_MAX: u32 = 100;
 
 /// All shares by name. Cheap to clone.
 #[derive(Clone)]
-pub struct Shares(Arc<Roots>);
+pub struct Shares(pub(crate) Arc<Roots>);
 
-struct Roots {
-    by_name: BTreeMap<String, Root>,
-    naming: naming::Naming,
+pub(crate) struct Roots {
+    pub(crate) by_name: BTreeMap<String, Root>,
+    pub(crate) naming: naming::Naming,
 }
 
 impl Shares {
@@ -372,7 +365,12 @@ impl Shares {
         self.0.by_name.get(path.share()).map_or(Identity::default(), |root| root.identity)
     }
 
-    fn beneath(&self, path: &FilePath, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, FileError> {
+    pub(crate) fn beneath(
+        &self,
+        path: &FilePath,
+        flags: OFlags,
+        resolve: ResolveFlags,
+    ) -> Result<OwnedFd, FileError> {
         let root = self.0.by_name.get(path.share()).ok_or(FileError::Missing)?;
         let opened = if resolve.contains(ResolveFlags::CACHED) { root.open_cached() } else { root.open() };
         let root = match opened {
@@ -396,7 +394,12 @@ fn can_confine() -> Result<(), Errno> {
     open_beneath(&root, ".", OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::empty()).map(|_| ())
 }
 
-fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_beneath(
+    root: &OwnedFd,
+    path: &str,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     let resolve = resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut races = 0;

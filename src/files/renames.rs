@@ -21,12 +21,12 @@ struct Renamed {
 }
 
 /// Returns the metadata of `name`; `None` if it doesn't exist.
-pub(super) fn look(folder: &OwnedFd, name: &str) -> Option<Seen> {
+pub(crate) fn look(folder: &OwnedFd, name: &str) -> Option<Seen> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| Seen::of(&stat))
 }
 
 /// Remembers a rename that changed the metadata from `before` to `after`.
-pub(super) fn remember(before: Option<Seen>, after: Option<Seen>) {
+pub(crate) fn remember(before: Option<Seen>, after: Option<Seen>) {
     let (Some(before), Some(after)) = (before, after) else { return };
     if before.inode == after.inode && before.version() == after.version() {
         let mut renames = renames();
@@ -39,7 +39,7 @@ pub(super) fn remember(before: Option<Seen>, after: Option<Seen>) {
 }
 
 /// Returns whether only renames of this process led from one time of an inode's last change to the other.
-pub(super) fn lead_from(inode: u64, mut before_ns: u64, after_ns: u64) -> bool {
+pub(crate) fn lead_from(inode: u64, mut before_ns: u64, after_ns: u64) -> bool {
     for renamed in renames().iter() {
         if renamed.inode == inode && renamed.before_ns == before_ns {
             before_ns = renamed.after_ns;

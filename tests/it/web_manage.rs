@@ -5,12 +5,12 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use oncelink::files::Shares;
-use oncelink::files::name::FileName;
 use oncelink::id::FilePath;
 use oncelink::web::audit::Actor;
 use oncelink::web::identity::Account;
 use oncelink::web::shares::editor::Manage;
 use oncelink::web::shares::error::StorageError;
+use oncelink::web::shares::name::FileName;
 use oncelink::web::shares::rights::{Manageable, Right, Rights, Writable};
 
 use crate::support::tus::{Uploader, writable};

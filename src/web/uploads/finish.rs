@@ -3,11 +3,11 @@
 //! file gets it, in one step that replaces nothing; the row says that it is done.
 
 use crate::clock::Timestamp;
-use crate::files::staging::Staged;
-use crate::files::write::WriteError;
 use crate::id::FilePath;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
+use crate::web::shares::disk::staging::Staged;
+use crate::web::shares::disk::write::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, rows};
 

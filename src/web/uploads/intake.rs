@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Timestamp;
 use crate::files::Shares;
-use crate::files::staging::Staged;
-use crate::files::write::WriteError;
 use crate::web::shares::digests::Hashing;
+use crate::web::shares::disk::staging::Staged;
+use crate::web::shares::disk::write::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::quota::{self, Limit};

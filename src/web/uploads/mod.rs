@@ -15,13 +15,13 @@ use dashmap::DashMap;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::files::Shares;
-use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
 use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::quota::{Quotas, Wanted};
@@ -352,7 +352,7 @@ impl Uploads {
             on_disk(move || {
                 // Held while it is removed, so that no other process writes on.
                 let _held = match shares.staged(&share, id.as_str()) {
-                    Err(crate::files::write::WriteError::Missing) => return Ok(()),
+                    Err(crate::web::shares::disk::write::WriteError::Missing) => return Ok(()),
                     held => held?,
                 };
                 shares.unstage(&share, id.as_str())

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::files::Shares;
-use crate::files::write::WriteError;
 use crate::id::{FilePath, InvalidFilePath};
 use crate::telemetry::chain;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
+use crate::web::shares::disk::write::WriteError;
 use crate::web::shares::editor::intents::{self, Intent};
 use crate::web::shares::editor::trash::{self, Trashed};
 use crate::web::shares::editor::{Manage, trash_place};

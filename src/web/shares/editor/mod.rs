@@ -11,16 +11,16 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::clock::Timestamp;
 use crate::files::Shares;
-use crate::files::name::FileName;
-use crate::files::write::WriteError;
 use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::audit::{Actor, Deed};
 use crate::web::db::Database;
 use crate::web::identity::Account;
+use crate::web::shares::disk::write::WriteError;
 use crate::web::shares::editor::intents::{Intent, Intents};
 use crate::web::shares::editor::trash::Trashed;
 use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Manageable, Writable};
 
 pub(crate) mod acts;

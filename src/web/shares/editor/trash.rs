@@ -6,12 +6,12 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::files::write::WriteError;
 use crate::id::FilePath;
 use crate::telemetry::chain;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::shares::digests;
+use crate::web::shares::disk::write::WriteError;
 use crate::web::shares::editor::{Manage, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 

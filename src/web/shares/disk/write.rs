@@ -8,9 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::name::{FileName, look};
-use super::{FileError, Shares, open_beneath, renames};
+use crate::files::{FileError, Shares, open_beneath, renames};
 use crate::id::{FilePath, InvalidFilePath};
+use crate::web::shares::name::{FileName, look};
 
 /// A change failed, and nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -208,19 +208,19 @@ impl Shares {
     }
 
     /// Opens the folder of a share: the one that is served, so that written files can be found again.
-    pub(super) fn root(&self, share: &str) -> Result<OwnedFd, WriteError> {
+    pub(crate) fn root(&self, share: &str) -> Result<OwnedFd, WriteError> {
         let root = self.0.by_name.get(share).ok_or(WriteError::Missing)?;
         root.open().map_err(|_| WriteError::ShareGone)
     }
 
     /// Opens the parent folder of `path`, and returns it with the name. A share's root has no parent.
-    pub(super) fn place<'p>(&self, path: &'p FilePath) -> Result<(OwnedFd, &'p str), WriteError> {
+    pub(crate) fn place<'p>(&self, path: &'p FilePath) -> Result<(OwnedFd, &'p str), WriteError> {
         let parent = path.parent().ok_or(WriteError::Missing)?;
         Ok((self.beneath(&parent, OFlags::DIRECTORY, ResolveFlags::empty())?, path.name()))
     }
 
     /// Takes the lock for names in `folder`.
-    pub(super) fn naming(
+    pub(crate) fn naming(
         &self,
         folder: &OwnedFd,
     ) -> Result<Option<std::sync::MutexGuard<'_, ()>>, WriteError> {
@@ -244,7 +244,7 @@ impl Shares {
 }
 
 /// Opens the folder `.oncelink/{name}` of a share, creating it if it is missing. Never follows a symlink.
-pub(super) fn own_folder(root: &OwnedFd, name: &str) -> Result<OwnedFd, WriteError> {
+pub(crate) fn own_folder(root: &OwnedFd, name: &str) -> Result<OwnedFd, WriteError> {
     let mut folder = None;
     for name in [".oncelink", name] {
         let parent: &OwnedFd = folder.as_ref().unwrap_or(root);
@@ -259,7 +259,7 @@ pub(super) fn own_folder(root: &OwnedFd, name: &str) -> Result<OwnedFd, WriteErr
 }
 
 /// Renames in one step that fails if the new name is taken, and syncs both folders to disk.
-pub(super) fn move_without_replacing(
+pub(crate) fn move_without_replacing(
     old: &OwnedFd,
     old_name: &str,
     new: &OwnedFd,
@@ -290,7 +290,7 @@ fn taken(errno: Errno, name: &str) -> WriteError {
 }
 
 /// Returns an entry in `folder` that looks like `name`, except for `itself`.
-pub(super) fn look_alike(
+pub(crate) fn look_alike(
     folder: &OwnedFd,
     name: &str,
     itself: Option<&str>,

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::write::{WriteError, move_without_replacing, own_folder};
-use super::{FileVersion, Shares, open_beneath};
+use crate::files::{FileVersion, Shares, open_beneath};
 use crate::id::FilePath;
 
 /// The folder's name.

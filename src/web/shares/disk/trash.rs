@@ -8,8 +8,8 @@ use rustix::fs::{AtFlags, Dir, FileType, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::write::{WriteError, move_without_replacing, own_folder};
-use super::{Shares, open_beneath};
 use crate::clock::Timestamp;
+use crate::files::{Shares, open_beneath};
 use crate::id::FilePath;
 
 /// The folder's name.
