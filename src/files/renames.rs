@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::AtFlags;
 
-use crate::files::Seen;
+use crate::files::seen::Seen;
 
 /// How many renames are remembered; a file with more renames than that since counts as changed.
 const REMEMBERED: usize = 1024;
@@ -39,7 +39,7 @@ pub(crate) fn remember(before: Option<Seen>, after: Option<Seen>) {
 }
 
 /// Returns whether only renames of this process led from one time of an inode's last change to the other.
-pub(crate) fn lead_from(inode: u64, mut before_ns: u64, after_ns: u64) -> bool {
+pub(super) fn lead_from(inode: u64, mut before_ns: u64, after_ns: u64) -> bool {
     for renamed in renames().iter() {
         if renamed.inode == inode && renamed.before_ns == before_ns {
             before_ns = renamed.after_ns;

@@ -18,11 +18,11 @@ use rustix::io::Errno;
 use crate::config::{Identity, ShareSettings};
 
 /// A share's folder in the settings, and what was found there last.
-pub(crate) struct Root {
+pub(super) struct Root {
     share: String,
     path: PathBuf,
     /// How its files are told apart.
-    pub(crate) identity: Identity,
+    pub(super) identity: Identity,
     known: RwLock<Known>,
 }
 
@@ -45,7 +45,7 @@ struct Folder {
 
 /// Why a share can't be used now.
 #[derive(Debug)]
-pub(crate) enum Away {
+pub(super) enum Away {
     /// Its folder can't be opened.
     Unopened(io::Error),
     /// Its disk is no longer mounted.
@@ -70,26 +70,26 @@ impl fmt::Display for Away {
 }
 
 impl Root {
-    pub(crate) fn new(share: &ShareSettings) -> Root {
+    pub(super) fn new(share: &ShareSettings) -> Root {
         // A share counts as available until it is found missing, so that only that is logged.
         let known = RwLock::new(Known { folder: None, available: true });
         Root { share: share.name.clone(), path: share.path.clone(), identity: share.identity, known }
     }
 
     /// Opens the folder if it is the one that is served.
-    pub(crate) fn open(&self) -> Result<OwnedFd, Away> {
+    pub(super) fn open(&self) -> Result<OwnedFd, Away> {
         let opened = self.open_and_judge();
         self.tell(opened.as_ref().err());
         opened
     }
 
     /// Returns why it can't be used now, if so, without logging it.
-    pub(crate) fn why_away(&self) -> Option<Away> {
+    pub(super) fn why_away(&self) -> Option<Away> {
         self.open_and_judge().err()
     }
 
     /// Opens the folder without waiting for the disk; [`Away::Uncached`] if that isn't possible.
-    pub(crate) fn open_cached(&self) -> Result<OwnedFd, Away> {
+    pub(super) fn open_cached(&self) -> Result<OwnedFd, Away> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let opened = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), ResolveFlags::CACHED);
         let handle = opened.map_err(|_| Away::Uncached)?;

@@ -35,7 +35,7 @@ use crate::download::DownloadState;
 use crate::download::key_source::{KeySource, KeySourceError};
 use crate::download::receipts::{self, OverHttp, OverHttpError, Receipts};
 use crate::download::remembered::Remembered;
-use crate::files::{ShareError, Shares};
+use crate::files::{ShareError, ShareFolders, Shares};
 use crate::id::Jti;
 use crate::secret::RandomError;
 use crate::server::announce::announce;
@@ -274,7 +274,7 @@ pub async fn start_with(
     )?;
     let data_dir = Arc::new(DataDir::hold(&settings.data_dir)?);
     let began = time::begin(&data_dir, &settings, &clock);
-    let shares = Shares::open(&settings.shares)?;
+    let folders = ShareFolders::open(&settings.shares)?;
     let mut running = Running {
         web: None,
         download: None,
@@ -290,7 +290,7 @@ pub async fn start_with(
         clock: clock.clone(),
         settings,
     };
-    let opening = running.open(&clock, shares, store, began, web_listener, download_listener);
+    let opening = running.open(&clock, folders, store, began, web_listener, download_listener);
     // Boxed, like the stopping future, because futures of this size burden their callers.
     match Box::pin(opening).await {
         Ok(()) => {
@@ -337,7 +337,7 @@ impl Running {
     async fn open(
         &mut self,
         clock: &Clock,
-        shares: Shares,
+        folders: ShareFolders,
         store: Option<Arc<dyn UsedTokens>>,
         began: Timestamp,
         web_listener: Option<TcpListener>,
@@ -345,13 +345,14 @@ impl Running {
     ) -> Result<(), ServeError> {
         // The web app comes last: tokens that it issues must not be older than the store's fence.
         if web_listener.is_some() {
-            let app = web::App::open(&self.settings, clock.clone(), shares.clone()).await?;
+            let app = web::App::open(&self.settings, clock.clone(), folders.clone()).await?;
             self.spawned.report_to(app.health().clone());
             self.web_app = Some(app);
         }
         let web_app = self.web_app.clone();
         if let Some(listener) = download_listener {
-            self.serve_download(listener, web_app.as_ref(), clock, shares, store, began).await?;
+            self.serve_download(listener, web_app.as_ref(), clock, Shares::new(folders), store, began)
+                .await?;
         }
         if let (Some(listener), Some(app)) = (web_listener, web_app) {
             self.serve_web(listener, app).await?;

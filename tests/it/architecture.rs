@@ -69,6 +69,40 @@ const KEY_WORDS: [(&str, &[&str]); 3] = [
     ("EncodingKey", &["src/web/", "src/cli/", "src/token/shared_secret.rs"]),
 ];
 
+/// What a share can be changed by, and where it may be named: the download service only reads.
+const WRITE_WORDS: [(&str, &[&str]); 2] = [
+    ("WritableShares", &["src/web/mod.rs", "src/web/shares/", "src/web/uploads/"]),
+    ("ShareFolders", &["src/files/", "src/server/", "src/web/mod.rs", "src/web/shares/disk/"]),
+];
+
+/// Words of calls and flags that change files; none of them stands in `src/files/`.
+const CHANGES: [&str; 24] = [
+    "mkdirat",
+    "renameat",
+    "renameat_with",
+    "linkat",
+    "symlinkat",
+    "unlinkat",
+    "pwrite",
+    "pwritev",
+    "write_all",
+    "ftruncate",
+    "fallocate",
+    "fchmod",
+    "fchown",
+    "futimens",
+    "fsetxattr",
+    "RDWR",
+    "WRONLY",
+    "CREATE",
+    "TRUNC",
+    "TMPFILE",
+    "create_dir",
+    "remove_file",
+    "remove_dir",
+    "OpenOptions",
+];
+
 /// The one home of each call that `clippy.toml` forbids elsewhere.
 const DANGEROUS_HOMES: [(&str, &str); 3] = [
     ("src/clock.rs", "SystemTime::now()"),
@@ -218,8 +252,22 @@ fn imports_form_no_ring() {
 
 #[test]
 fn only_the_web_app_and_the_command_line_name_the_private_key() {
+    only_homes_name(&KEY_WORDS);
+}
+
+#[test]
+fn only_the_web_app_can_change_a_share() {
+    only_homes_name(&WRITE_WORDS);
+    for source in sources().iter().filter(|source| source.module() == "files") {
+        for word in CHANGES {
+            assert!(!source.names(word), "{} names `{word}`", source.path);
+        }
+    }
+}
+
+fn only_homes_name(words: &[(&str, &[&str])]) {
     let sources = sources();
-    for (word, homes) in KEY_WORDS {
+    for (word, homes) in words {
         let named: Vec<&str> =
             sources.iter().filter(|source| source.names(word)).map(|source| source.path.as_str()).collect();
         assert!(!named.is_empty(), "nothing names `{word}`: the table is out of date");

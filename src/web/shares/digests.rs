@@ -10,8 +10,7 @@ use crate::id::FilePath;
 use crate::web::db::columns::{bytes_to_column, pattern};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
-use crate::web::shares::disk::staging::Staged;
-use crate::web::shares::disk::write::WriteError;
+use crate::web::shares::disk::{Staged, WriteError};
 
 /// How much is read at once where a digest must catch up.
 const READ_AT_ONCE: usize = 1 << 20;

@@ -4,7 +4,7 @@ use crate::files::FileError;
 use crate::id::InvalidFilePath;
 use crate::secret::RandomError;
 use crate::web::db::QueryError;
-use crate::web::shares::disk::write::WriteError;
+use crate::web::shares::disk::WriteError;
 use crate::web::shares::name::NameError;
 
 /// Why nothing was put in or changed.

@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::connection::Connections;
-use oncelink::files::Shares;
+use oncelink::files::ShareFolders;
 use oncelink::server::web_server;
 use oncelink::web::App;
 use oncelink::web::accounts::store::Added;
@@ -61,8 +61,8 @@ impl TestWeb {
             .to_vec();
         change(&mut settings);
         let clock = Clock::manual(START);
-        let shares = Shares::open(&settings.shares).unwrap();
-        let app = App::open(&settings, clock.clone(), shares).await.unwrap();
+        let folders = ShareFolders::open(&settings.shares).unwrap();
+        let app = App::open(&settings, clock.clone(), folders).await.unwrap();
         let outside = Administration::open(&settings, clock.clone()).await.unwrap();
         let connections = Connections::new(&settings);
         let server = serve(&app, listener, &settings, &connections);
@@ -71,8 +71,8 @@ impl TestWeb {
 
     /// Starts a second app on the same database, as a second process would be, and answers where.
     pub(crate) async fn twin(&mut self) -> String {
-        let shares = Shares::open(&self.settings.shares).unwrap();
-        let app = App::open(&self.settings, self.clock.clone(), shares).await.unwrap();
+        let folders = ShareFolders::open(&self.settings.shares).unwrap();
+        let app = App::open(&self.settings, self.clock.clone(), folders).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         self.servers.push(serve(&app, listener, &self.settings, &Connections::new(&self.settings)));

@@ -10,13 +10,12 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::clock::Timestamp;
-use crate::files::Shares;
 use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::audit::{Actor, Deed};
 use crate::web::db::Database;
 use crate::web::identity::Account;
-use crate::web::shares::disk::write::WriteError;
+use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::editor::intents::{Intent, Intents};
 use crate::web::shares::editor::trash::Trashed;
 use crate::web::shares::error::{StorageError, on_disk};
@@ -37,7 +36,7 @@ const TRIES: usize = 10;
 #[derive(Clone)]
 pub struct Manage {
     db: Database,
-    shares: Shares,
+    shares: WritableShares,
     keep: Duration,
     intents: Intents,
     /// Acts in a share come one after the other, so that what the database says of them comes in the
@@ -52,7 +51,7 @@ fn trash_place(share: &str, id: &str) -> String {
 
 impl Manage {
     /// Changes `shares`; what is thrown away is kept for `keep`.
-    pub fn new(db: Database, shares: Shares, keep: Duration) -> Manage {
+    pub fn new(db: Database, shares: WritableShares, keep: Duration) -> Manage {
         let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
         Manage { intents: Intents::new(db.clone()), db, shares, keep, turns: Arc::new(turns) }
     }
@@ -246,7 +245,7 @@ impl Manage {
 }
 
 /// Where something from the trash can go: to where it was, or beside it.
-fn place_for(shares: &Shares, thrown: &Trashed) -> Result<FilePath, WriteError> {
+fn place_for(shares: &WritableShares, thrown: &Trashed) -> Result<FilePath, WriteError> {
     let folder = thrown.path.parent().ok_or(WriteError::Missing)?;
     let folder = shares.folders_to(&folder)?;
     // Names that the operator gave need not be ones that we would give.

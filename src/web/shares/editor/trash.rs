@@ -11,7 +11,7 @@ use crate::telemetry::chain;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::shares::digests;
-use crate::web::shares::disk::write::WriteError;
+use crate::web::shares::disk::WriteError;
 use crate::web::shares::editor::{Manage, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 

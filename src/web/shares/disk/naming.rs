@@ -11,7 +11,7 @@ const TURNS: usize = 256;
 
 /// One lock per folder. Checking a name reads the whole folder, so a large folder must not delay others. Two
 /// folders that share a lock only wait for each other.
-pub(crate) struct Naming(Vec<Mutex<()>>);
+pub(super) struct Naming(Vec<Mutex<()>>);
 
 impl Default for Naming {
     fn default() -> Naming {
@@ -21,7 +21,7 @@ impl Default for Naming {
 
 impl Naming {
     /// Waits for the lock to take a name in `folder`.
-    pub(crate) fn of(&self, folder: &OwnedFd) -> Result<Option<MutexGuard<'_, ()>>, Errno> {
+    pub(super) fn of(&self, folder: &OwnedFd) -> Result<Option<MutexGuard<'_, ()>>, Errno> {
         let stat = rustix::fs::fstat(folder)?;
         let mixed = stat.st_ino ^ stat.st_dev.rotate_left(32);
         let at = usize::try_from(mixed % TURNS as u64).unwrap_or(0);
