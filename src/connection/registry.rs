@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::client_address::{neighbourhood, site};
 use crate::config::Settings;
-use crate::connection::entry::Entry;
+use crate::connection::entry::{Entry, ListenerId};
 
 /// Idle connections are collected in batches and closed one by one as places are needed, so that each new
 /// connection in a flood doesn't have to search all of them.
@@ -23,10 +23,6 @@ const ON_PROBATION: usize = 64;
 const SITE_WEIGHT: usize = 4;
 /// Minimum time between log lines about a full listener.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-
-/// The listener of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ListenerId(usize);
 
 /// The connections of this process. Clones share them.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ mod error;
 mod inspect;
 mod json;
 mod jwk;
+mod key_error;
 mod key_ring;
 pub mod parse;
 mod point;
@@ -25,12 +26,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use error::{Part, TokenError};
 pub use inspect::{Unverified, inspect};
 pub use jwk::PublicKey;
-pub use key_ring::{KeyRing, KeyRingError, MAX_JWKS, MAX_KEYS};
+pub use key_error::{KeyRingError, MAX_JWKS, MAX_KEYS};
+pub use key_ring::KeyRing;
 pub use shared_secret::{InvalidSecret, SecretFileError, SharedSecret};
 pub use verify::{
     Action, Command, Grant, verify_action, verify_command, verify_download, verify_ended_action,
     verify_redeemed,
 };
+
+/// Maximum length of a token, in bytes.
+pub const MAX_TOKEN: usize = 4096;
 
 /// The kind of a token. It is refused wherever another kind is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
