@@ -2,13 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
-use super::delivery::{KEYED_FACTOR, MAX_STREAMS, Obstacle, RESEND_ALLOWANCE};
+use super::admission::Obstacle;
+use super::limits::{KEYED_FACTOR, MAX_STREAMS, RESEND_ALLOWANCE};
 use super::*;
+use crate::clock::Timestamp;
 use crate::files::FileVersion;
+use crate::id::Jti;
 use crate::secret::Secret;
 use crate::used_tokens::memory::MemoryUsedTokens;
 use crate::used_tokens::{Lease, Mark, Reservation, UsedToken, UsedTokens};
