@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::client_address::{neighbourhood, site};
-use crate::config::Settings;
 use crate::connection::entry::{Entry, ListenerId};
 
 /// Idle connections are collected in batches and closed one by one as places are needed, so that each new
@@ -80,12 +79,9 @@ impl Crowd {
 }
 
 impl Connections {
-    /// Creates an empty registry with the limits from the settings.
-    pub fn new(settings: &Settings) -> Connections {
-        Connections::limited(settings.web.body_memory, settings.connection_limits.settled)
-    }
-
-    fn limited(memory_max: u64, settled: Duration) -> Connections {
+    /// Creates an empty registry for connections that may hold `memory_max` bytes in all. A new one doesn't
+    /// displace one from its own address that moved a byte within `settled`.
+    pub fn new(memory_max: u64, settled: Duration) -> Connections {
         let state = State {
             next: 0,
             settled,

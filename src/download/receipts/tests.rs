@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::outbox::{Kept, Outbox};
+use super::tally::Tally;
 use super::*;
 use crate::download::ledger::{Entered, Ledger, Progress, Proof, RangeSet, Shortfall, Stream, Take, Wish};
 use crate::files::FileVersion;

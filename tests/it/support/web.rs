@@ -64,7 +64,7 @@ impl TestWeb {
         let folders = ShareFolders::open(&settings.shares).unwrap();
         let app = App::open(&settings, clock.clone(), folders).await.unwrap();
         let outside = Administration::open(&settings, clock.clone()).await.unwrap();
-        let connections = Connections::new(&settings);
+        let connections = connections(&settings);
         let server = serve(&app, listener, &settings, &connections);
         TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
     }
@@ -75,7 +75,7 @@ impl TestWeb {
         let app = App::open(&self.settings, self.clock.clone(), folders).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        self.servers.push(serve(&app, listener, &self.settings, &Connections::new(&self.settings)));
+        self.servers.push(serve(&app, listener, &self.settings, &connections(&self.settings)));
         base
     }
 
