@@ -133,6 +133,11 @@ impl TestWeb {
 }
 
 /// The listener that is shipped, with its limits and deadlines.
+/// The registry of a process with these settings.
+fn connections(settings: &Settings) -> Connections {
+    Connections::new(settings.web.body_memory, settings.connection_limits.settled)
+}
+
 fn serve(app: &App, listener: TcpListener, settings: &Settings, connections: &Connections) -> ServerHandle {
     let server = web_server(listener, app, settings, connections).unwrap();
     let handle = server.handle();
