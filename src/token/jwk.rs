@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use crate::secret::Digest;
-use crate::token::Algorithm;
 use crate::token::key_error::{InvalidPoint, KeyRingError};
+use crate::token::kind::Algorithm;
 use crate::token::point;
 
 /// Members of private and secret keys (RFC 7518 section 6).

@@ -11,9 +11,9 @@ use crate::token::error::TokenError;
 use crate::token::json::{self, Fault};
 use crate::token::jwk::PublicKey;
 use crate::token::key_error::{KeyRingError, MAX_JWKS, MAX_KEYS};
+use crate::token::kind::{Algorithm, TokenKind, header_part, is_key_id};
 use crate::token::point;
 use crate::token::shared_secret::SharedSecret;
-use crate::token::{Algorithm, TokenKind, header_part, is_key_id};
 
 /// The keys whose tokens are accepted. `Debug` shows key ids only.
 #[derive(Clone, Default)]

@@ -9,9 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::token::MAX_TOKEN;
 use crate::token::error::{Part, TokenError};
 use crate::token::json::Text;
+use crate::token::kind::MAX_TOKEN;
 
 /// A token's three parts, still encoded, with only base64url characters.
 #[derive(Clone, Copy)]
