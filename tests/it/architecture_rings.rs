@@ -235,7 +235,7 @@ impl Graph {
                 modules.insert(path, Module::read(&pieces));
             }
         }
-        modules.retain(|path, _| !tests.contains(path));
+        modules.retain(|path, _| !(1..=path.len()).any(|end| tests.contains(&path[..end])));
         Graph(modules)
     }
 
