@@ -45,7 +45,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("http_client", vec![]),
         ("tasks", vec!["health"]),
         ("files", vec!["clock", "config", "id", "secret"]),
-        ("token", vec!["clock", "files", "id", "secret"]),
+        ("token", vec!["clock", "id", "secret"]),
         ("standing", vec![]),
         ("used_tokens", vec!["clock", "files", "id", "secret", "standing"]),
         ("receipt", vec!["clock", "id", "standing"]),
@@ -253,6 +253,13 @@ fn imports_form_no_ring() {
 #[test]
 fn only_the_web_app_and_the_command_line_name_the_private_key() {
     only_homes_name(&KEY_WORDS);
+}
+
+#[test]
+fn services_are_told_plain_values_and_not_all_settings() {
+    // The web app's rooms are still to follow.
+    let homes: &[&str] = &["src/config/", "src/server/", "src/cli/", "src/web/"];
+    only_homes_name(&[("Settings", homes)]);
 }
 
 #[test]
