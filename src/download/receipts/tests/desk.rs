@@ -7,7 +7,6 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Clock;
-use crate::download::receipts::outbox::{Kept, Outbox};
 use crate::download::receipts::{Claim, OutboxError, Receipts, Rules};
 use crate::health::Health;
 use crate::receipt::{DeliveryState, NotTaken, Receipt, Report, TakeReports, Taken};
