@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
-use crate::files::Shares;
+use crate::files::{ShareFolders, Shares};
 use crate::health::Health;
 use crate::receipt::TakeReports;
 use crate::web::accounts::store::AccountError;
@@ -42,6 +42,7 @@ use crate::web::restored::Standings;
 use crate::web::services::{Administration, OpenError};
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::shares::digests::Digests;
+use crate::web::shares::disk::WritableShares;
 use crate::web::shares::editor::Manage;
 use crate::web::shares::rights::Rights;
 use crate::web::throttle::Throttle;
@@ -121,7 +122,7 @@ impl App {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
+    pub async fn open(settings: &Settings, clock: Clock, folders: ShareFolders) -> Result<App, OpenError> {
         let administration = Box::pin(Administration::open(settings, clock.clone())).await?;
         administration.passwords.prepare();
         administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
@@ -149,8 +150,9 @@ impl App {
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
         let policy = layout::content_security_policy(&downloads);
         let digests = Digests::new(administration.db.clone());
-        let uploads = Uploads::new(settings, administration.db.clone(), shares.clone(), clock);
-        let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
+        let writable = WritableShares::new(folders);
+        let uploads = Uploads::new(settings, administration.db.clone(), writable.clone(), clock);
+        let manage = Manage::new(administration.db.clone(), writable.clone(), settings.web.trash_keep);
         let state = State {
             receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings)
                 .with_standings(standings.clone()),
@@ -172,7 +174,7 @@ impl App {
             throttle: Throttle::new(&settings.links),
             sent_forms: SentForms::new(db.clone()),
             rights: Rights::new(&settings.shares),
-            shares,
+            shares: writable.readable().clone(),
             turns: Turns::default(),
             page_turns: ClientTurns::default(),
             form_turns: ClientTurns::default(),

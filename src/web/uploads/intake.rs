@@ -12,10 +12,8 @@ use futures_util::{Stream, StreamExt};
 use tokio::task::JoinHandle;
 
 use crate::clock::Timestamp;
-use crate::files::Shares;
-use crate::files::staging::Staged;
-use crate::files::write::WriteError;
 use crate::web::shares::digests::Hashing;
+use crate::web::shares::disk::{Staged, WritableShares, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::quota::{self, Limit};
@@ -180,7 +178,7 @@ impl Room<'_> {
 
 /// What is written to, and what is known of it. Goes to the thread that writes and comes back.
 struct Writer {
-    shares: Shares,
+    shares: WritableShares,
     share: String,
     file: Staged,
     began_at: u64,

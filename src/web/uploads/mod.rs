@@ -14,14 +14,14 @@ use dashmap::DashMap;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
-use crate::files::Shares;
-use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
+use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::quota::{Quotas, Wanted};
@@ -48,7 +48,7 @@ const MOST_HASHING: usize = 10_000;
 #[derive(Clone)]
 pub struct Uploads {
     db: Database,
-    shares: Shares,
+    shares: WritableShares,
     clock: Clock,
     quotas: Quotas,
     keep: Duration,
@@ -142,7 +142,7 @@ impl Upload {
 
 impl Uploads {
     /// Those in `db`, into `shares`, within the limits of the settings.
-    pub fn new(settings: &Settings, db: Database, shares: Shares, clock: Clock) -> Uploads {
+    pub fn new(settings: &Settings, db: Database, shares: WritableShares, clock: Clock) -> Uploads {
         Uploads {
             clock,
             quotas: Quotas::new(settings, shares.clone()),
@@ -352,7 +352,7 @@ impl Uploads {
             on_disk(move || {
                 // Held while it is removed, so that no other process writes on.
                 let _held = match shares.staged(&share, id.as_str()) {
-                    Err(crate::files::write::WriteError::Missing) => return Ok(()),
+                    Err(WriteError::Missing) => return Ok(()),
                     held => held?,
                 };
                 shares.unstage(&share, id.as_str())

@@ -8,10 +8,10 @@ use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock::Timestamp;
 use crate::config::Settings;
-use crate::files::Shares;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::shares::disk::WritableShares;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::gone::Gone;
 
@@ -31,7 +31,7 @@ pub(crate) struct Quotas {
     pub(crate) file_max: u64,
     account: u64,
     by_share: Arc<BTreeMap<String, u64>>,
-    shares: Shares,
+    shares: WritableShares,
     gone: Gone,
 }
 
@@ -61,7 +61,7 @@ struct Taken {
 }
 
 impl Quotas {
-    pub(crate) fn new(settings: &Settings, shares: Shares) -> Quotas {
+    pub(crate) fn new(settings: &Settings, shares: WritableShares) -> Quotas {
         let by_share = settings.shares.iter().map(|share| (share.name.clone(), share.quota)).collect();
         Quotas {
             file_max: settings.web.upload_max,

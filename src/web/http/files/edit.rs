@@ -9,7 +9,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::files::EntryKind;
-use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
@@ -26,8 +25,9 @@ use crate::web::http::respond::{
 use crate::web::http::state::State;
 use crate::web::identity::AccountId;
 use crate::web::identity::place::Place;
-use crate::web::shares::editor::trash::Trashed;
+use crate::web::shares::editor::Trashed;
 use crate::web::shares::error::StorageError;
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Manageable, Right, Writable};
 
 /// Most folders that are offered to move something to.

@@ -8,11 +8,11 @@ use actix_web::http::header::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::http::files::tus::{number, text};
 use crate::web::identity::Account;
 use crate::web::shares::error::StorageError;
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Right, Rights, Writable};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::join::MOST_PARTS;

@@ -12,7 +12,6 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use futures_util::StreamExt;
 
-use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::forms::sent::SentForm;
@@ -27,6 +26,7 @@ use crate::web::http::paths::{decoded_path, folder_address};
 use crate::web::http::problem::prefers_json;
 use crate::web::http::respond::{App, redirect_with_flash, rerender};
 use crate::web::shares::error::StorageError;
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::intake::Incoming;
 use crate::web::uploads::{NewUpload, Purpose};

@@ -99,7 +99,7 @@ pub enum SignerError {
     #[error("cannot write the claims")]
     Claims(#[source] serde_json::Error),
     /// The token would be longer than any verifier accepts.
-    #[error("the token would be longer than {} bytes", crate::token::parse::MAX_TOKEN)]
+    #[error("the token would be longer than {} bytes", crate::token::MAX_TOKEN)]
     TooLong,
 }
 
@@ -349,7 +349,7 @@ fn assemble<C: Serialize>(
     let signature = sign(token.as_bytes()).ok_or(SignerError::Library("sign a token"))?;
     token.push('.');
     token.push_str(&signature);
-    if token.len() > crate::token::parse::MAX_TOKEN {
+    if token.len() > crate::token::MAX_TOKEN {
         return Err(SignerError::TooLong);
     }
     Ok(token)

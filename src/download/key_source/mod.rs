@@ -4,6 +4,7 @@
 //! sends a damaged response. Anyone can invent an unknown kid, so it triggers at most one fetch in ten
 //! seconds, by one task at a time.
 
+mod error;
 mod fetch;
 
 use std::fmt;
@@ -17,8 +18,9 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::{Clock, Timestamp};
 use crate::download::key_source::fetch::Fetcher;
-use crate::http_client::HttpError;
 use crate::token::{KeyRing, KeyRingError, SharedSecret};
+
+pub use self::error::KeySourceError;
 
 /// Minimum time between two fetches because of an unknown kid.
 pub const REFETCH_AFTER: Duration = Duration::from_secs(10);
@@ -54,38 +56,6 @@ struct Last {
     /// isn't refused because of a regular fetch just before.
     asked_for_kid: Option<Timestamp>,
     good: Option<String>,
-}
-
-/// Fetching a key ring failed.
-#[derive(Debug, thiserror::Error)]
-pub enum KeySourceError {
-    /// `keys` is neither a valid path nor a valid address.
-    #[error("`{0}` is neither a file nor an http or https address")]
-    Address(String),
-    /// The HTTP client can't be created.
-    #[error("cannot set up the HTTP client")]
-    Client(#[source] HttpError),
-    /// The file can't be read.
-    #[error("cannot read the key set {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// The web app didn't answer.
-    #[error("cannot fetch the key set")]
-    Fetch(#[source] HttpError),
-    /// The web app didn't answer with success.
-    #[error("the web app answered {0} when asked for the key set")]
-    Status(u16),
-    /// The key set is too long.
-    #[error("the key set is longer than {} bytes", crate::token::MAX_JWKS)]
-    TooLong,
-    /// The key set is invalid.
-    #[error("the key set is refused")]
-    Ring(#[from] KeyRingError),
 }
 
 impl KeySource {

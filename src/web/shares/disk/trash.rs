@@ -4,18 +4,20 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::write::{WriteError, move_without_replacing, own_folder};
-use super::{Shares, open_beneath};
 use crate::clock::Timestamp;
+use crate::files::open_beneath;
 use crate::id::FilePath;
+use crate::web::shares::disk::error::WriteError;
+use crate::web::shares::disk::writable::{WritableShares, own_folder};
+use crate::web::shares::disk::write::{look_alike, move_without_replacing};
 
 /// The folder's name.
 const TRASH: &str = "trash";
 
-impl Shares {
+impl WritableShares {
     /// Moves a file or folder to the trash.
     ///
     /// # Errors
@@ -34,7 +36,7 @@ impl Shares {
         let trash = own_folder(&self.root(share)?, TRASH)?;
         let (place, name) = self.place(to)?;
         let _turn = self.naming(&place)?;
-        if let Some(by) = super::write::look_alike(&place, name, None)? {
+        if let Some(by) = look_alike(&place, name, None)? {
             return Err(WriteError::Taken { by });
         }
         move_without_replacing(&trash, id, &place, name)
@@ -120,16 +122,6 @@ impl Shares {
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
-    }
-
-    /// Returns whether `path` is a folder, not a symlink to one.
-    ///
-    /// # Errors
-    /// [`WriteError::Missing`] if it doesn't exist.
-    pub fn is_folder(&self, path: &FilePath) -> Result<bool, WriteError> {
-        let (place, name) = self.place(path)?;
-        let stat = rustix::fs::statat(&place, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
     fn trash_if_any(&self, share: &str) -> Result<Option<OwnedFd>, WriteError> {

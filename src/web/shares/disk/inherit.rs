@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::write::WriteError;
+use crate::web::shares::disk::error::WriteError;
 
 /// The extended attributes with the default list of a folder and the list of a file.
 const DEFAULT_LIST: &str = "system.posix_acl_default";

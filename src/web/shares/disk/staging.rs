@@ -8,9 +8,12 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::write::{WriteError, move_without_replacing, own_folder};
-use super::{FileVersion, Shares, open_beneath};
+use crate::files::{FileVersion, Seen, open_beneath};
 use crate::id::FilePath;
+use crate::web::shares::disk::error::WriteError;
+use crate::web::shares::disk::inherit;
+use crate::web::shares::disk::writable::{WritableShares, own_folder};
+use crate::web::shares::disk::write::{look_alike, move_without_replacing};
 
 /// The folder's name.
 const UPLOADS: &str = "uploads";
@@ -24,7 +27,7 @@ pub struct Staged {
     handle: OwnedFd,
 }
 
-impl Shares {
+impl WritableShares {
     /// Creates a file. `id` is a name that nobody else can choose.
     ///
     /// # Errors
@@ -75,9 +78,9 @@ impl Shares {
     pub fn publish(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
         let folder = own_folder(&self.root(share)?, UPLOADS)?;
         let (place, name) = self.place(to)?;
-        super::inherit::from_folder(&place, &folder, id)?;
+        inherit::from_folder(&place, &folder, id)?;
         let _turn = self.naming(&place)?;
-        if let Some(by) = super::write::look_alike(&place, name, None)? {
+        if let Some(by) = look_alike(&place, name, None)? {
             return Err(WriteError::Taken { by });
         }
         move_without_replacing(&folder, id, &place, name)
@@ -123,7 +126,7 @@ impl Shares {
                 continue;
             }
             if let Ok(stat) = rustix::fs::statat(&folder, id, AtFlags::SYMLINK_NOFOLLOW) {
-                all.push((id.to_owned(), FileVersion::of(&stat)));
+                all.push((id.to_owned(), Seen::of(&stat).version()));
             }
         }
         Ok(all)
@@ -149,7 +152,7 @@ impl Staged {
     /// # Errors
     /// See [`WriteError`].
     pub fn version(&self) -> Result<FileVersion, WriteError> {
-        Ok(FileVersion::of(&rustix::fs::fstat(&self.handle)?))
+        Ok(Seen::of(&rustix::fs::fstat(&self.handle)?).version())
     }
 
     /// Writes all pieces, the first one at `offset`, and returns their total size. What was written before a
