@@ -28,13 +28,11 @@ pub mod links;
 pub mod local_path;
 pub(crate) mod paths;
 pub mod problem;
-pub mod refusal_page;
 pub(crate) mod respond;
 pub mod samples;
 pub(crate) mod service;
 pub mod session_row;
 pub mod state;
-mod storage_problem;
 
 /// All addresses.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -88,7 +86,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             web::resource("/{folder:activate|reset|confirm-address}/{token}/renew")
                 .route(web::post().to(action_link::renew)),
         )
-        .configure(admin::routes)
+        .configure(admin::administrator::routes)
         .configure(link_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))

@@ -6,8 +6,8 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::pager;
 use crate::web::http::files::{browse_page, edit_page, upload_page};
-use crate::web::http::links::{closed_link_page, form_page, my_links_page, public_link_page};
-use crate::web::http::refusal_page;
+use crate::web::http::links::{my_links_page, new_link_page, public_link_page};
+use crate::web::http::problem::{closed_link_page, refusal_page};
 
 /// A rendered sample of every page under a name that is also a file name; for looking at them and
 /// for the test below.
@@ -19,7 +19,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     pages.extend(address_page::samples()?);
     pages.extend(pager::samples()?);
     pages.extend(browse_page::samples()?);
-    pages.extend(form_page::samples()?);
+    pages.extend(new_link_page::samples()?);
     pages.extend(action_link_page::samples()?);
     pages.extend(edit_page::samples()?);
     pages.extend(my_links_page::samples()?);

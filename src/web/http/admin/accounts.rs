@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::web::accounts::store::Added;
 use crate::web::http::admin::accounts_page::{AccountDetail, AccountList, AccountRow, Invite};
-use crate::web::http::admin::{AdminForm, Administrator, Nothing, PAGE, View, pager};
+use crate::web::http::admin::administrator::{AdminForm, Administrator, Nothing, PAGE, View, pager};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::fields::FieldErrors;

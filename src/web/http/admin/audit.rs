@@ -8,7 +8,7 @@ use crate::web::audit::chain::{self, Verdict};
 use crate::web::audit::{self, Line};
 use crate::web::deliveries::log::Line as Step;
 use crate::web::http::admin::audit_page::{AuditLog, AuditRow, Check};
-use crate::web::http::admin::{Administrator, PAGE, View, pager};
+use crate::web::http::admin::administrator::{Administrator, PAGE, View, pager};
 use crate::web::http::error::WebError;
 use crate::web::http::layout::Section;
 use crate::web::http::respond::{App, html};

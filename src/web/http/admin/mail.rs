@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::web::http::admin::mail_page::{MailList, MailRow, MailState, Tested};
-use crate::web::http::admin::{AdminForm, Administrator, PAGE, View, pager};
+use crate::web::http::admin::administrator::{AdminForm, Administrator, PAGE, View, pager};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::flash::Note;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::own_address;
-use crate::web::http::links::opened::open;
+use crate::web::http::links::public_link_view::open;
 use crate::web::http::links::public_link::visitor_of;
 use crate::web::http::links::public_link_page::{Closed, PublicLink};
 use crate::web::http::respond::App;

@@ -18,8 +18,8 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::Note;
 use crate::web::http::layout::Section;
-use crate::web::http::links::form_page;
 use crate::web::http::links::my_links_page::{LinkRow, MyLinks, State};
+use crate::web::http::links::new_link_page;
 use crate::web::http::links::one_link::missing_of;
 use crate::web::http::local_path::LocalPath;
 use crate::web::http::paths::encoded_path;
@@ -199,10 +199,10 @@ async fn page_of(
     typed: Typed,
     mail: bool,
     errors: TermErrors,
-) -> Result<form_page::NewLink, WebError> {
+) -> Result<new_link_page::NewLink, WebError> {
     let (shares, looked) = (app.shares.clone(), files.to_vec());
     let (has_folders, empty_folder) = blocking(move || look_at_folders(&shares, &looked)).await?;
-    Ok(form_page::NewLink {
+    Ok(new_link_page::NewLink {
         chrome: who.form_chrome("Make a link", Section::Links),
         files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
         files_field: files.iter().map(encoded_path).collect::<Vec<_>>().join(" "),

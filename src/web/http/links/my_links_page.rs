@@ -281,7 +281,7 @@ impl OneLink {
             vec![row("a", None, 1, 5_000)]
         };
         let qr = Qr { width: 29, path: "M4 4h7v1h-7z".to_owned() };
-        let form = crate::web::http::links::form_page::NewLink::sample();
+        let form = crate::web::http::links::new_link_page::NewLink::sample();
         OneLink {
             chrome: Chrome::sample("Report <script>", Section::Links),
             id: "0123456789abcdefghijkl".to_owned(),

@@ -12,7 +12,7 @@ use crate::id::{FilePath, Jti};
 use crate::web::db::QueryError;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{ClientAddress, OpenForm, own_address};
-use crate::web::http::links::opened::{Opened, open};
+use crate::web::http::links::public_link_view::{Opened, open};
 use crate::web::http::links::public_link::{Refused, Shown, contents_of, refuse, show, used_up, visitor_of};
 use crate::web::http::links::public_link_page::Closed;
 use crate::web::http::problem::prefers_json;

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{own_address, session_of};
 use crate::web::http::layout::Chrome;
-use crate::web::http::links::opened::{Opened, open};
+use crate::web::http::links::public_link_view::{Opened, open};
 use crate::web::http::links::public_link_page::{Closed, LinkClosed, Proof, PublicLink};
 use crate::web::http::problem::prefers_json;
 use crate::web::http::respond::{App, blocking, with_form};

@@ -10,7 +10,7 @@ use crate::web::links::contents::Item;
 use crate::web::links::mailed_code::CodeMail;
 use crate::web::links::offers::{Offer, Sent};
 
-pub use crate::web::http::links::closed_link_page::{Closed, LinkClosed};
+pub use crate::web::http::problem::closed_link_page::{Closed, LinkClosed};
 
 /// `GET /l/{code}`; posts `file`, `password`, `code`, `again` and `csrf` to the same address.
 #[derive(Clone, Debug, Template)]

@@ -21,9 +21,13 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{KeptForm, session_of};
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::local_path::LocalPath;
-use crate::web::http::refusal_page::Refusal;
+use crate::web::http::problem::refusal_page::Refusal;
 use crate::web::http::state::State;
 use crate::web::shares::error::StorageError;
+
+pub mod closed_link_page;
+pub mod refusal_page;
+mod storage;
 
 static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
