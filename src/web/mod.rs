@@ -21,11 +21,12 @@ use crate::web::db::QueryError;
 use crate::web::deliveries::Receipts;
 use crate::web::forms::sent::SentForms;
 use crate::web::forms::unsent::UnsentForms;
-use crate::web::http::carried::{self, Carried};
-use crate::web::http::client_turns::{self, ClientTurns};
+use crate::web::http::carried::CarriedRequests;
+use crate::web::http::client_turns::ClientTurns;
 use crate::web::http::cookies::Cookies;
-use crate::web::http::state::{SignupRules, State, Turns};
-use crate::web::http::{csrf, layout, problem, routes};
+use crate::web::http::jti_locks::JtiLocks;
+use crate::web::http::state::{SignupRules, State};
+use crate::web::http::{csrf, layout, middleware, problem, routes};
 use crate::web::instance::KeysError;
 use crate::web::links::listing::Listings;
 use crate::web::links::patience::Patience;
@@ -175,7 +176,7 @@ impl App {
             sent_forms: SentForms::new(db.clone()),
             rights: Rights::new(&settings.shares),
             shares: writable.readable().clone(),
-            turns: Turns::default(),
+            action_locks: JtiLocks::default(),
             page_turns: ClientTurns::default(),
             form_turns: ClientTurns::default(),
             signup: SignupRules::new(settings),
@@ -183,7 +184,7 @@ impl App {
             outbox: settings.mail.send.as_str() == "outbox",
             mail_trial: Trial::new(settings),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
-            carried: Carried::new(settings.web.max_connections),
+            carried: CarriedRequests::new(settings.web.max_connections),
             digests,
             uploads,
             manage,
@@ -235,8 +236,8 @@ impl App {
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(self.state.clone()).service(
             scope("")
-                .wrap(from_fn(client_turns::in_turn))
-                .wrap(from_fn(carried::through))
+                .wrap(from_fn(middleware::pages_in_turn))
+                .wrap(from_fn(middleware::carry))
                 .wrap(from_fn(problem::edge))
                 .configure(routes),
         );
@@ -513,7 +514,7 @@ impl App {
 
     /// Closes the database, after what is under way. A database that does not answer is not waited for.
     pub async fn close(&self) {
-        if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
+        if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.finish()).await.is_err() {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
         }
         if tokio::time::timeout(CLOSE_PATIENCE, Box::pin(self.close_database())).await.is_err() {

@@ -5,7 +5,7 @@ use crate::web::http::layout::{Flash, FlashKind};
 
 /// Something to say on the next page, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum FlashMessage {
     /// The password was changed by who knew the old one.
     PasswordChanged,
     /// Another password was chosen by a mailed link.
@@ -70,141 +70,145 @@ pub enum Note {
     NoticesOff,
 }
 
-impl Note {
-    const ALL: [Note; 31] = [
-        Note::PasswordChanged,
-        Note::PasswordReset,
-        Note::Activated,
-        Note::NameChanged,
-        Note::AddressRequested,
-        Note::AddressKept,
-        Note::AddressChanged,
-        Note::Saved,
-        Note::SessionsEnded,
-        Note::AccountDeleted,
-        Note::LinkMade,
-        Note::LinkChanged,
-        Note::LinkPaused,
-        Note::LinkResumed,
-        Note::LinkRevoked,
-        Note::LinkClosedUnheard,
-        Note::FolderMade,
-        Note::Renamed,
-        Note::Moved,
-        Note::Trashed,
-        Note::Restored,
-        Note::RestoredElsewhere,
-        Note::Forgotten,
-        Note::Uploaded,
-        Note::NothingChosen,
-        Note::MailQueued,
-        Note::MailOnItsWay,
-        Note::MailboxFull,
-        Note::MailsRetried,
-        Note::NoticesOn,
-        Note::NoticesOff,
+impl FlashMessage {
+    const ALL: [FlashMessage; 31] = [
+        FlashMessage::PasswordChanged,
+        FlashMessage::PasswordReset,
+        FlashMessage::Activated,
+        FlashMessage::NameChanged,
+        FlashMessage::AddressRequested,
+        FlashMessage::AddressKept,
+        FlashMessage::AddressChanged,
+        FlashMessage::Saved,
+        FlashMessage::SessionsEnded,
+        FlashMessage::AccountDeleted,
+        FlashMessage::LinkMade,
+        FlashMessage::LinkChanged,
+        FlashMessage::LinkPaused,
+        FlashMessage::LinkResumed,
+        FlashMessage::LinkRevoked,
+        FlashMessage::LinkClosedUnheard,
+        FlashMessage::FolderMade,
+        FlashMessage::Renamed,
+        FlashMessage::Moved,
+        FlashMessage::Trashed,
+        FlashMessage::Restored,
+        FlashMessage::RestoredElsewhere,
+        FlashMessage::Forgotten,
+        FlashMessage::Uploaded,
+        FlashMessage::NothingChosen,
+        FlashMessage::MailQueued,
+        FlashMessage::MailOnItsWay,
+        FlashMessage::MailboxFull,
+        FlashMessage::MailsRetried,
+        FlashMessage::NoticesOn,
+        FlashMessage::NoticesOff,
     ];
 
     /// The word in the cookie.
     pub const fn word(self) -> &'static str {
         match self {
-            Note::PasswordChanged => "password-changed",
-            Note::PasswordReset => "password-reset",
-            Note::Activated => "activated",
-            Note::NameChanged => "name-changed",
-            Note::AddressRequested => "address-requested",
-            Note::AddressKept => "address-kept",
-            Note::AddressChanged => "address-changed",
-            Note::Saved => "saved",
-            Note::SessionsEnded => "sessions-ended",
-            Note::AccountDeleted => "account-deleted",
-            Note::LinkMade => "link-made",
-            Note::LinkChanged => "link-changed",
-            Note::LinkPaused => "link-paused",
-            Note::LinkResumed => "link-resumed",
-            Note::LinkRevoked => "link-revoked",
-            Note::LinkClosedUnheard => "link-closed-unheard",
-            Note::FolderMade => "folder-made",
-            Note::Renamed => "renamed",
-            Note::Moved => "moved",
-            Note::Trashed => "trashed",
-            Note::Restored => "restored",
-            Note::RestoredElsewhere => "restored-elsewhere",
-            Note::Forgotten => "forgotten",
-            Note::Uploaded => "uploaded",
-            Note::NothingChosen => "nothing-chosen",
-            Note::MailQueued => "mail-queued",
-            Note::MailOnItsWay => "mail-on-its-way",
-            Note::MailboxFull => "mailbox-full",
-            Note::MailsRetried => "mails-retried",
-            Note::NoticesOn => "notices-on",
-            Note::NoticesOff => "notices-off",
+            FlashMessage::PasswordChanged => "password-changed",
+            FlashMessage::PasswordReset => "password-reset",
+            FlashMessage::Activated => "activated",
+            FlashMessage::NameChanged => "name-changed",
+            FlashMessage::AddressRequested => "address-requested",
+            FlashMessage::AddressKept => "address-kept",
+            FlashMessage::AddressChanged => "address-changed",
+            FlashMessage::Saved => "saved",
+            FlashMessage::SessionsEnded => "sessions-ended",
+            FlashMessage::AccountDeleted => "account-deleted",
+            FlashMessage::LinkMade => "link-made",
+            FlashMessage::LinkChanged => "link-changed",
+            FlashMessage::LinkPaused => "link-paused",
+            FlashMessage::LinkResumed => "link-resumed",
+            FlashMessage::LinkRevoked => "link-revoked",
+            FlashMessage::LinkClosedUnheard => "link-closed-unheard",
+            FlashMessage::FolderMade => "folder-made",
+            FlashMessage::Renamed => "renamed",
+            FlashMessage::Moved => "moved",
+            FlashMessage::Trashed => "trashed",
+            FlashMessage::Restored => "restored",
+            FlashMessage::RestoredElsewhere => "restored-elsewhere",
+            FlashMessage::Forgotten => "forgotten",
+            FlashMessage::Uploaded => "uploaded",
+            FlashMessage::NothingChosen => "nothing-chosen",
+            FlashMessage::MailQueued => "mail-queued",
+            FlashMessage::MailOnItsWay => "mail-on-its-way",
+            FlashMessage::MailboxFull => "mailbox-full",
+            FlashMessage::MailsRetried => "mails-retried",
+            FlashMessage::NoticesOn => "notices-on",
+            FlashMessage::NoticesOff => "notices-off",
         }
     }
 
     /// The note with that word.
-    pub fn parse(word: &str) -> Option<Note> {
-        Note::ALL.into_iter().find(|note| note.word() == word)
+    pub fn parse(word: &str) -> Option<FlashMessage> {
+        FlashMessage::ALL.into_iter().find(|note| note.word() == word)
     }
 
     /// What the page says.
     pub fn flash(self) -> Flash {
         let text = match self {
-            Note::PasswordChanged => {
+            FlashMessage::PasswordChanged => {
                 "Your password is changed. Any other browser that was logged in has to log in again."
             }
-            Note::PasswordReset => "Your new password is saved. Log in with it.",
-            Note::Activated => "Your account is active. Log in with the password that you chose.",
-            Note::NameChanged => "Your name is changed.",
-            Note::AddressRequested => {
+            FlashMessage::PasswordReset => "Your new password is saved. Log in with it.",
+            FlashMessage::Activated => "Your account is active. Log in with the password that you chose.",
+            FlashMessage::NameChanged => "Your name is changed.",
+            FlashMessage::AddressRequested => {
                 "A mail is on its way to the new address. The link in it makes the change; until then \
                  nothing changes."
             }
-            Note::AddressKept => "Your address stays as it is.",
-            Note::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
-            Note::Saved => "Changes saved.",
-            Note::SessionsEnded => "Done: whoever was logged in there is logged out.",
-            Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
-            Note::LinkMade => "Your link is ready.",
-            Note::LinkChanged => "The link is changed.",
-            Note::LinkPaused => "The link is paused, and downloads that were in progress have been stopped.",
-            Note::LinkResumed => "The link works again.",
-            Note::LinkRevoked => {
+            FlashMessage::AddressKept => "Your address stays as it is.",
+            FlashMessage::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
+            FlashMessage::Saved => "Changes saved.",
+            FlashMessage::SessionsEnded => "Done: whoever was logged in there is logged out.",
+            FlashMessage::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
+            FlashMessage::LinkMade => "Your link is ready.",
+            FlashMessage::LinkChanged => "The link is changed.",
+            FlashMessage::LinkPaused => {
+                "The link is paused, and downloads that were in progress have been stopped."
+            }
+            FlashMessage::LinkResumed => "The link works again.",
+            FlashMessage::LinkRevoked => {
                 "The link no longer works, and downloads that were in progress have been stopped."
             }
-            Note::LinkClosedUnheard => {
+            FlashMessage::LinkClosedUnheard => {
                 "The link no longer starts downloads. But the download service could not be reached: downloads \
                  that are in progress, or were started in the last few minutes, will be stopped as soon as it \
                  can be."
             }
-            Note::FolderMade => "Folder created.",
-            Note::Renamed => "Renamed.",
-            Note::Moved => "Moved to this folder.",
-            Note::Trashed => "Deleted. You can restore it from the trash for a while.",
-            Note::Restored => "Restored to where it was.",
-            Note::RestoredElsewhere => {
+            FlashMessage::FolderMade => "Folder created.",
+            FlashMessage::Renamed => "Renamed.",
+            FlashMessage::Moved => "Moved to this folder.",
+            FlashMessage::Trashed => "Deleted. You can restore it from the trash for a while.",
+            FlashMessage::Restored => "Restored to where it was.",
+            FlashMessage::RestoredElsewhere => {
                 "Restored to this folder under another name, because its own was taken."
             }
-            Note::Forgotten => "Permanently deleted.",
-            Note::Uploaded => "The upload is complete.",
-            Note::NothingChosen => {
+            FlashMessage::Forgotten => "Permanently deleted.",
+            FlashMessage::Uploaded => "The upload is complete.",
+            FlashMessage::NothingChosen => {
                 "Choose at least one file or folder first: tick the boxes in front of their names."
             }
-            Note::MailQueued => "We’re sending the link again.",
-            Note::MailOnItsWay => {
+            FlashMessage::MailQueued => "We’re sending the link again.",
+            FlashMessage::MailOnItsWay => {
                 "We didn’t send the link again: that email is already on its way or was sent only a moment ago, \
                  or the link can’t be used now."
             }
-            Note::MailboxFull => {
+            FlashMessage::MailboxFull => {
                 "We didn’t send the link again: this recipient has had several emails from you within the last \
                  hour. Try again later, or copy the link and send it yourself."
             }
-            Note::MailsRetried => "We’re trying these emails again now.",
-            Note::NoticesOn => "You’ll get emails about downloads again.",
-            Note::NoticesOff => "You won’t get emails about downloads any more.",
+            FlashMessage::MailsRetried => "We’re trying these emails again now.",
+            FlashMessage::NoticesOn => "You’ll get emails about downloads again.",
+            FlashMessage::NoticesOff => "You won’t get emails about downloads any more.",
         };
         let kind = match self {
-            Note::NothingChosen | Note::MailOnItsWay | Note::MailboxFull => FlashKind::Failed,
+            FlashMessage::NothingChosen | FlashMessage::MailOnItsWay | FlashMessage::MailboxFull => {
+                FlashKind::Failed
+            }
             _ => FlashKind::Done,
         };
         Flash { kind, text: text.to_owned() }

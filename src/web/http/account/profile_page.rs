@@ -25,7 +25,7 @@ pub enum AccountForm {
 /// `GET /account`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/profile.html")]
-pub struct Profile {
+pub struct ProfilePage {
     /// What surrounds the page; somebody is logged in.
     pub chrome: Chrome,
     /// The person's name.
@@ -56,7 +56,7 @@ pub struct Profile {
     pub errors: FieldErrors,
 }
 
-impl Profile {
+impl ProfilePage {
     fn created_date(&self) -> String {
         human::date(self.created)
     }
@@ -83,10 +83,10 @@ impl Profile {
     }
 
     /// A page with a password form sent back.
-    pub fn sample() -> Profile {
+    pub fn sample() -> ProfilePage {
         let mut chrome = Chrome::sample("Your account", Section::Account);
         chrome.user = chrome.user.map(|user| User { admin: true, ..user });
-        Profile {
+        ProfilePage {
             chrome,
             name: "Lin Mei <script>alert(1)</script>".to_owned(),
             email: "lin@example.org".to_owned(),
@@ -117,9 +117,9 @@ struct NotDone {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    let account = Profile::sample();
+    let account = ProfilePage::sample();
     let text = "Your password is changed.".to_owned();
-    let calm = Profile {
+    let calm = ProfilePage {
         chrome: Chrome {
             flash: Some(Flash { kind: FlashKind::Done, text }),
             ..Chrome::sample("Your account", Section::Account)
@@ -134,7 +134,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ..account.clone()
     };
     let quiet = Chrome::sample("Your account", Section::Account);
-    let email = Profile {
+    let email = ProfilePage {
         chrome: quiet.clone(),
         errors_for: AccountForm::Email,
         typed_email: "no address\"><b>".to_owned(),
@@ -144,7 +144,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         },
         ..calm.clone()
     };
-    let delete = Profile { chrome: quiet, errors_for: AccountForm::Delete, ..calm.clone() };
+    let delete = ProfilePage { chrome: quiet, errors_for: AccountForm::Delete, ..calm.clone() };
     Ok(vec![
         ("account", calm.render()?),
         ("account-errors", account.render()?),
@@ -168,8 +168,12 @@ mod tests {
             (AccountForm::Password, "/account/password"),
             (AccountForm::Delete, "/account/delete"),
         ] {
-            let page =
-                Profile { errors_for: form, errors: errors.clone(), last_admin: false, ..Profile::sample() };
+            let page = ProfilePage {
+                errors_for: form,
+                errors: errors.clone(),
+                last_admin: false,
+                ..ProfilePage::sample()
+            };
             let html = page.render().unwrap();
             let (before, from) = html.split_once(&format!("action=\"{action}\"")).unwrap();
             let (its_form, after) = from.split_once("</form>").unwrap();

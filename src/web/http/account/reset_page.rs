@@ -1,4 +1,4 @@
-//! Pages of a forgotten password.
+//! The pages for a forgotten password.
 
 use askama::Template;
 
@@ -8,7 +8,7 @@ use crate::web::http::layout::Chrome;
 /// `GET /forgot`; posts `email` and `csrf` to `/forgot`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/forgot.html")]
-pub struct Forgot {
+pub struct ForgotPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// The address typed before.
@@ -19,10 +19,10 @@ pub struct Forgot {
     pub errors: FieldErrors,
 }
 
-impl Forgot {
+impl ForgotPage {
     /// The page before anything was typed.
-    pub fn new(csrf: impl Into<String>) -> Forgot {
-        Forgot {
+    pub fn new(csrf: impl Into<String>) -> ForgotPage {
+        ForgotPage {
             chrome: Chrome::public("Choose another password"),
             email: String::new(),
             csrf: csrf.into(),
@@ -34,7 +34,7 @@ impl Forgot {
 /// `GET /reset/{token}`; posts `password`, `password_again` and `csrf` back to the same address.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/reset.html")]
-pub struct Reset {
+pub struct ResetPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// The account's address.
@@ -47,10 +47,10 @@ pub struct Reset {
     pub errors: FieldErrors,
 }
 
-impl Reset {
+impl ResetPage {
     /// The page before anything was typed.
-    pub fn new(email: &str, password_min: usize, csrf: impl Into<String>) -> Reset {
-        Reset {
+    pub fn new(email: &str, password_min: usize, csrf: impl Into<String>) -> ResetPage {
+        ResetPage {
             chrome: Chrome::public("Choose another password"),
             email: email.to_owned(),
             password_min,
@@ -65,26 +65,26 @@ impl Reset {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    let wrong = Forgot {
+    let wrong = ForgotPage {
         email: "x\"><script>".to_owned(),
         errors: FieldErrors {
             email: Some("An e-mail address looks like name@example.org.".to_owned()),
             ..FieldErrors::default()
         },
-        ..Forgot::new("c\"srf")
+        ..ForgotPage::new("c\"srf")
     };
-    let short = Reset {
+    let short = ResetPage {
         errors: FieldErrors {
             password: Some("A password has at least 15 characters.".to_owned()),
             password_again: Some("The two passwords differ.".to_owned()),
             ..FieldErrors::default()
         },
-        ..Reset::new("lin@example.org<script>", 15, "c\"srf")
+        ..ResetPage::new("lin@example.org<script>", 15, "c\"srf")
     };
     Ok(vec![
-        ("forgot", Forgot::new("csrf").render()?),
+        ("forgot", ForgotPage::new("csrf").render()?),
         ("forgot-errors", wrong.render()?),
-        ("reset", Reset::new("lin@example.org", 15, "csrf").render()?),
+        ("reset", ResetPage::new("lin@example.org", 15, "csrf").render()?),
         ("reset-errors", short.render()?),
     ])
 }

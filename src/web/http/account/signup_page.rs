@@ -8,7 +8,7 @@ use crate::web::http::layout::Chrome;
 /// `GET /signup`; posts `email`, `name`, `password`, `password_again` and `csrf` to `/signup`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/signup.html")]
-pub struct SignUp {
+pub struct SignUpPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// The address typed before.
@@ -25,10 +25,10 @@ pub struct SignUp {
     pub errors: FieldErrors,
 }
 
-impl SignUp {
+impl SignUpPage {
     /// The page before anything was typed.
-    pub fn new(password_min: usize, domains: Vec<String>, csrf: impl Into<String>) -> SignUp {
-        SignUp {
+    pub fn new(password_min: usize, domains: Vec<String>, csrf: impl Into<String>) -> SignUpPage {
+        SignUpPage {
             chrome: Chrome::public("Sign up"),
             email: String::new(),
             name: String::new(),
@@ -48,8 +48,8 @@ impl SignUp {
     }
 
     /// A form sent back with everything wrong.
-    pub fn sample() -> SignUp {
-        SignUp {
+    pub fn sample() -> SignUpPage {
+        SignUpPage {
             email: "not an address <script>".to_owned(),
             name: "\"><script>alert(1)</script>".to_owned(),
             errors: FieldErrors {
@@ -59,26 +59,8 @@ impl SignUp {
                 password_again: Some("The two passwords differ.".to_owned()),
                 ..FieldErrors::default()
             },
-            ..SignUp::new(15, vec!["example.org".to_owned(), "<b>.example".to_owned()], "c\"srf")
+            ..SignUpPage::new(15, vec!["example.org".to_owned(), "<b>.example".to_owned()], "c\"srf")
         }
-    }
-}
-
-/// `GET /signup` where not everybody may.
-#[derive(Clone, Debug, Template)]
-#[template(path = "web/signup-closed.html")]
-pub struct SignUpClosed {
-    /// What surrounds the page.
-    pub chrome: Chrome,
-    /// Whether people are invited.
-    pub by_invitation: bool,
-}
-
-impl SignUpClosed {
-    /// The page.
-    pub fn new(by_invitation: bool) -> SignUpClosed {
-        let title = if by_invitation { "By invitation only" } else { "Sign-up is closed" };
-        SignUpClosed { chrome: Chrome::public(title), by_invitation }
     }
 }
 
@@ -96,7 +78,7 @@ pub enum SentKind {
 /// The page after a mail was asked for. The same whether or not there is an account.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/mail-sent.html")]
-pub struct MailSent {
+pub struct MailSentPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// What was asked for.
@@ -105,10 +87,10 @@ pub struct MailSent {
     pub outbox: bool,
 }
 
-impl MailSent {
+impl MailSentPage {
     /// The page.
-    pub fn new(kind: SentKind, outbox: bool) -> MailSent {
-        MailSent { chrome: Chrome::public("Check your email"), kind, outbox }
+    pub fn new(kind: SentKind, outbox: bool) -> MailSentPage {
+        MailSentPage { chrome: Chrome::public("Check your email"), kind, outbox }
     }
 
     const fn sentence(&self) -> &'static str {
@@ -128,12 +110,10 @@ impl MailSent {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     Ok(vec![
-        ("signup", SignUp::new(15, Vec::new(), "csrf").render()?),
-        ("signup-errors", SignUp::sample().render()?),
-        ("signup-closed", SignUpClosed::new(false).render()?),
-        ("signup-invite", SignUpClosed::new(true).render()?),
-        ("mail-sent-signup", MailSent::new(SentKind::SignUp, true).render()?),
-        ("mail-sent-forgot", MailSent::new(SentKind::Forgot, false).render()?),
-        ("mail-sent-link", MailSent::new(SentKind::Link, false).render()?),
+        ("signup", SignUpPage::new(15, Vec::new(), "csrf").render()?),
+        ("signup-errors", SignUpPage::sample().render()?),
+        ("mail-sent-signup", MailSentPage::new(SentKind::SignUp, true).render()?),
+        ("mail-sent-forgot", MailSentPage::new(SentKind::Forgot, false).render()?),
+        ("mail-sent-link", MailSentPage::new(SentKind::Link, false).render()?),
     ])
 }

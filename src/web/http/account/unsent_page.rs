@@ -10,7 +10,7 @@ use crate::web::http::layout::{Chrome, Section};
 /// `GET /unsent/{id}`; posts the fields as they were to where the form was going.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/unsent.html")]
-pub struct Unsent {
+pub struct UnsentPage {
     /// What surrounds the page; somebody is logged in.
     pub chrome: Chrome,
     /// Where the form goes: a path of this app.
@@ -19,7 +19,7 @@ pub struct Unsent {
     pub fields: Vec<(String, String)>,
 }
 
-impl Unsent {
+impl UnsentPage {
     /// What a person would recognise: texts that were typed, but no passwords.
     fn shown(&self) -> Vec<(String, Cow<'_, str>)> {
         let shown = self.fields.iter().filter(|(name, value)| {
@@ -38,10 +38,10 @@ impl Unsent {
     }
 
     /// A form with values that somebody hostile might have typed.
-    pub fn sample() -> Unsent {
+    pub fn sample() -> UnsentPage {
         let fields =
             [("file", "/books/a.pdf"), ("note", "<script>alert(1)</script>"), ("password", "secret")];
-        Unsent {
+        UnsentPage {
             chrome: Chrome::sample("Send your form again", Section::None),
             action: "/links".to_owned(),
             fields: fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -50,5 +50,5 @@ impl Unsent {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    Ok(vec![("unsent", Unsent::sample().render()?)])
+    Ok(vec![("unsent", UnsentPage::sample().render()?)])
 }

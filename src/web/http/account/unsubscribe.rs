@@ -6,9 +6,9 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::web::http::account::unsubscribe_page::Unsubscribe;
+use crate::web::http::account::unsubscribe_page::UnsubscribePage;
+use crate::web::http::body;
 use crate::web::http::error::WebError;
-use crate::web::http::extract;
 use crate::web::http::respond::{App, html};
 use crate::web::membership::notices::Subscription;
 
@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 4 * 1024;
 /// `GET /unsubscribe/{kind}/{code}`: a page with a button.
 pub(crate) async fn page(app: App, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
     let of = named(&app, &path)?;
-    html(&Unsubscribe::new(app.administration.notices.are_off(&of.account, of.kind).await?))
+    html(&UnsubscribePage::new(app.administration.notices.are_off(&of.account, of.kind).await?))
 }
 
 /// `POST /unsubscribe/{kind}/{code}`: turns the notices off. The answer is never a redirect.
@@ -29,14 +29,14 @@ pub(crate) async fn act(
     body: Payload,
 ) -> Result<HttpResponse, WebError> {
     let of = named(&app, &path)?;
-    let body = extract::in_time(&request, body.into_inner(), MOST_BYTES.min(app.form_max)).await?;
+    let body = body::read_in_time(&request, body.into_inner(), MOST_BYTES.min(app.form_max)).await?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !is_one_click(kind, &String::from_utf8_lossy(&body)) {
         return Err(WebError::Invalid("it does not ask to unsubscribe"));
     }
     app.administration.notices.turn_off(&of, app.administration.clock.now()).await?;
     tracing::info!(account = %of.account, kind = of.kind.word(), "notices turned off by their address");
-    html(&Unsubscribe::new(true))
+    html(&UnsubscribePage::new(true))
 }
 
 fn named(app: &App, path: &(String, String)) -> Result<Subscription, WebError> {

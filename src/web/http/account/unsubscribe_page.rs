@@ -8,24 +8,24 @@ use crate::web::http::layout::Chrome;
 /// address alone lets in, so the form carries no CSRF token.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/unsubscribe.html")]
-pub struct Unsubscribe {
+pub struct UnsubscribePage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// Whether the notices are off.
     pub is_off: bool,
 }
 
-impl Unsubscribe {
+impl UnsubscribePage {
     /// The page as long as the notices are on, or once they are off.
-    pub fn new(is_off: bool) -> Unsubscribe {
+    pub fn new(is_off: bool) -> UnsubscribePage {
         let title = if is_off { "You’re unsubscribed" } else { "Unsubscribe from download emails?" };
-        Unsubscribe { chrome: Chrome::public(title), is_off }
+        UnsubscribePage { chrome: Chrome::public(title), is_off }
     }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     Ok(vec![
-        ("unsubscribe", Unsubscribe::new(false).render()?),
-        ("unsubscribed", Unsubscribe::new(true).render()?),
+        ("unsubscribe", UnsubscribePage::new(false).render()?),
+        ("unsubscribed", UnsubscribePage::new(true).render()?),
     ])
 }

@@ -4,9 +4,9 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::admin::pager::{Pager, sample_chrome};
+use crate::web::http::admin::pager::Pager;
 use crate::web::http::fields::FieldErrors;
-use crate::web::http::layout::Chrome;
+use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::session_row::SessionRow;
 
 /// One account in the list.
@@ -49,7 +49,7 @@ impl AccountRow {
 /// `GET /admin/accounts`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/accounts.html")]
-pub struct AccountList {
+pub struct AccountsPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// What was searched for.
@@ -64,7 +64,7 @@ pub struct AccountList {
     pub now: Timestamp,
 }
 
-impl AccountList {
+impl AccountsPage {
     fn counted(&self) -> String {
         human::counted(self.count, "account")
     }
@@ -73,7 +73,7 @@ impl AccountList {
 /// `GET /admin/accounts/{id}`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/account.html")]
-pub struct AccountDetail {
+pub struct AccountPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// The account.
@@ -98,7 +98,7 @@ pub struct AccountDetail {
     pub now: Timestamp,
 }
 
-impl AccountDetail {
+impl AccountPage {
     fn created_date(&self) -> String {
         human::date(self.created)
     }
@@ -118,7 +118,7 @@ impl AccountDetail {
 /// `GET /admin/invite`; posts `email`, `name`, `groups`, `admin`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/invite.html")]
-pub struct Invite {
+pub struct InvitePage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// The address typed before.
@@ -135,10 +135,10 @@ pub struct Invite {
     pub errors: FieldErrors,
 }
 
-impl Invite {
+impl InvitePage {
     /// The page before anything was typed.
-    pub fn new(chrome: Chrome, known_groups: Vec<String>) -> Invite {
-        Invite {
+    pub fn new(chrome: Chrome, known_groups: Vec<String>) -> InvitePage {
+        InvitePage {
             chrome,
             email: String::new(),
             name: String::new(),
@@ -157,16 +157,16 @@ impl Invite {
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let now = Timestamp::from_secs(1_790_000_900);
     let invited = AccountRow { state: "invited", admin: false, last_login: None, ..AccountRow::sample() };
-    let list = AccountList {
-        chrome: sample_chrome("Accounts"),
+    let list = AccountsPage {
+        chrome: Chrome::sample("Accounts", Section::Admin),
         query: "li\"n".to_owned(),
         count: 2,
         rows: vec![AccountRow::sample(), invited.clone()],
         pager: Pager { newer: None, older: Some("/admin/accounts?page=1".to_owned()) },
         now,
     };
-    let detail = AccountDetail {
-        chrome: sample_chrome("lin@example.org"),
+    let detail = AccountPage {
+        chrome: Chrome::sample("lin@example.org", Section::Admin),
         row: AccountRow::sample(),
         disabled: false,
         active: true,
@@ -183,7 +183,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         },
         now,
     };
-    let calm = AccountDetail {
+    let calm = AccountPage {
         row: invited,
         disabled: true,
         active: false,
@@ -191,7 +191,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         errors: FieldErrors::default(),
         ..detail.clone()
     };
-    let invite = Invite {
+    let invite = InvitePage {
         email: "x\"><script>".to_owned(),
         errors: FieldErrors {
             email: Some("There is an account with this address already.".to_owned()),
@@ -199,13 +199,16 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             groups: Some("A group's name has no spaces.".to_owned()),
             ..FieldErrors::default()
         },
-        ..Invite::new(sample_chrome("Invite somebody"), vec!["staff".to_owned()])
+        ..InvitePage::new(Chrome::sample("Invite somebody", Section::Admin), vec!["staff".to_owned()])
     };
     Ok(vec![
         ("admin-accounts", list.render()?),
         ("admin-account", detail.render()?),
         ("admin-account-disabled", calm.render()?),
-        ("admin-invite", Invite::new(sample_chrome("Invite somebody"), Vec::new()).render()?),
+        (
+            "admin-invite",
+            InvitePage::new(Chrome::sample("Invite somebody", Section::Admin), Vec::new()).render()?,
+        ),
         ("admin-invite-errors", invite.render()?),
     ])
 }

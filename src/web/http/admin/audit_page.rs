@@ -4,8 +4,8 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::admin::pager::{Pager, sample_chrome};
-use crate::web::http::layout::Chrome;
+use crate::web::http::admin::pager::Pager;
+use crate::web::http::layout::{Chrome, Section};
 
 /// One line.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl AuditRow {
 
 /// Whether a log is whole.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub struct LogCheck {
     /// Whether it is.
     pub whole: bool,
     /// In words.
@@ -42,7 +42,7 @@ pub struct Check {
 /// `GET /admin/audit`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/audit.html")]
-pub struct AuditLog {
+pub struct AuditPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// What was searched for.
@@ -52,7 +52,7 @@ pub struct AuditLog {
     /// To the other pages.
     pub pager: Pager,
     /// What a check found of each log, if one was asked for.
-    pub checks: Vec<Check>,
+    pub checks: Vec<LogCheck>,
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
@@ -64,14 +64,14 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         subject: "Firefox <b>".to_owned(),
         address: "2001:db8::1".to_owned(),
     };
-    let page = AuditLog {
-        chrome: sample_chrome("Audit log"),
+    let page = AuditPage {
+        chrome: Chrome::sample("Audit log", Section::Admin),
         query: "li\"n".to_owned(),
         rows: vec![row],
         pager: Pager { newer: Some("/admin/audit".to_owned()), older: None },
-        checks: vec![Check { whole: true, words: "Every line is there.".to_owned() }],
+        checks: vec![LogCheck { whole: true, words: "Every line is there.".to_owned() }],
     };
-    let broken = Check { whole: false, words: "Line 3 is missing.".to_owned() };
-    let bad = AuditLog { rows: Vec::new(), checks: vec![broken], ..page.clone() };
+    let broken = LogCheck { whole: false, words: "Line 3 is missing.".to_owned() };
+    let bad = AuditPage { rows: Vec::new(), checks: vec![broken], ..page.clone() };
     Ok(vec![("admin-audit", page.render()?), ("admin-audit-broken", bad.render()?)])
 }

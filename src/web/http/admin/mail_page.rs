@@ -4,8 +4,8 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::admin::pager::{Pager, sample_chrome};
-use crate::web::http::layout::Chrome;
+use crate::web::http::admin::pager::Pager;
+use crate::web::http::layout::{Chrome, Section};
 
 /// One mail.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub struct MailState {
 /// `GET /admin/mail`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/mail.html")]
-pub struct MailList {
+pub struct MailPage {
     /// What surrounds the page.
     pub chrome: Chrome,
     /// The states.
@@ -122,8 +122,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         MailState { word: "waiting", label: "Waiting", count: 1, shown: true },
         MailState { word: "failed", label: "Given up", count: 0, shown: false },
     ];
-    let page = MailList {
-        chrome: sample_chrome("Emails"),
+    let page = MailPage {
+        chrome: Chrome::sample("Emails", Section::Admin),
         states,
         rows: vec![row],
         shown: "waiting",
@@ -134,16 +134,16 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         pager: Pager::default(),
         now: Timestamp::from_secs(1_790_000_400),
     };
-    let none = MailList { rows: Vec::new(), ..page.clone() };
+    let none = MailPage { rows: Vec::new(), ..page.clone() };
     let tested = |answer| Some(Tested { to: "root@example.org<b>".to_owned(), answer });
-    let failed = MailList {
+    let failed = MailPage {
         tested: tested(Err("mail.example:25, recipient: 550 <b> relay not permitted \u{202e}".to_owned())),
         rows: vec![refused],
         shown: "failed",
         ..page.clone()
     };
-    let went = MailList { tested: tested(Ok("250 queued as <b>".to_owned())), ..none.clone() };
-    let wrong = MailList {
+    let went = MailPage { tested: tested(Ok("250 queued as <b>".to_owned())), ..none.clone() };
+    let wrong = MailPage {
         test_address: "nobody\"><b>".to_owned(),
         test_error: Some("An email address looks like name@example.org.".to_owned()),
         ..none.clone()

@@ -12,12 +12,12 @@ use serde::Deserialize;
 use crate::id::FilePath;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
-use crate::web::http::files::browse_page::{Folder, Search, Shares};
+use crate::web::http::files::browse_page::{FolderPage, SearchPage, SharesPage};
 use crate::web::http::files::listing;
-use crate::web::http::files::listing::Place;
+use crate::web::http::files::listing::Target;
 use crate::web::http::files::row::Row;
 use crate::web::http::files::sort::Sort;
-use crate::web::http::flash::Note;
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::paths::folder_address;
 use crate::web::http::respond::{App, blocking, html_with_script, see_other, without_flash};
@@ -31,7 +31,7 @@ const MAX_QUERY: usize = 200;
 const SEARCH_TIME: Duration = Duration::from_secs(8);
 
 #[derive(Default, Deserialize)]
-pub(crate) struct View {
+pub(crate) struct BrowseQuery {
     q: Option<String>,
     sort: Option<String>,
     order: Option<String>,
@@ -43,16 +43,16 @@ pub(crate) async fn browse(
     app: App,
     request: HttpRequest,
     who: SignedIn,
-    view: Option<Query<View>>,
+    view: Option<Query<BrowseQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
     let sort = Sort::parse(view.sort.as_deref(), view.order.as_deref());
     let query: String = view.q.unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
     let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
-    let note = app.cookies.note(request.headers());
+    let message = app.cookies.flash(request.headers());
     let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
-    let answer = answer(&app, who, place, query, (sort, page), note).await?;
-    without_flash(&app, note, answer)
+    let answer = answer(&app, who, place, query, (sort, page), message).await?;
+    without_flash(&app, message, answer)
 }
 
 async fn answer(
@@ -61,7 +61,7 @@ async fn answer(
     place: Option<FilePath>,
     query: String,
     (sort, page): (Sort, usize),
-    note: Option<Note>,
+    message: Option<FlashMessage>,
 ) -> Result<HttpResponse, WebError> {
     match place {
         None if query.is_empty() => {
@@ -75,22 +75,23 @@ async fn answer(
                 names.into_iter().map(with_state).collect()
             })
             .await?;
-            let chrome = Chrome { flash: note.map(Note::flash), ..who.chrome("Files", Section::Files) };
-            html_with_script(app, &Shares { chrome, shares })
+            let chrome =
+                Chrome { flash: message.map(FlashMessage::flash), ..who.chrome("Files", Section::Files) };
+            html_with_script(app, &SharesPage { chrome, shares })
         }
         None => {
             let roots = app.rights.shares_of(who.account()).into_iter();
             let roots = roots.filter_map(|share| format!("/{share}").parse().ok());
             let roots = roots.filter_map(|root| app.rights.readable(who.account(), root)).collect();
-            search(app, who, (None, roots), query, sort, note).await
+            search(app, who, (None, roots), query, sort, message).await
         }
         Some(path) => {
             let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
             if query.is_empty() {
-                folder(app, who, place, (sort, page), note).await
+                folder(app, who, place, (sort, page), message).await
             } else {
                 let within = Some(place.path().clone());
-                search(app, who, (within, vec![place]), query, sort, note).await
+                search(app, who, (within, vec![place]), query, sort, message).await
             }
         }
     }
@@ -101,22 +102,22 @@ async fn folder(
     who: SignedIn,
     place: Readable,
     (sort, page): (Sort, usize),
-    note: Option<Note>,
+    message: Option<FlashMessage>,
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let path = place.path().clone();
     let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
     let looked = blocking(move || listing::look_at(&shares, &place, sort, page)).await??;
     match looked {
-        Place::Folder(mut listing) => {
+        Target::Folder(mut listing) => {
             mark_too_long(app, &mut listing.rows);
             // Only a page with the form for uploads makes something.
             let chrome = match right >= Right::Write {
                 true => who.form_chrome(path.name(), Section::Files),
                 false => who.chrome(path.name(), Section::Files),
             };
-            let page = Folder {
-                chrome: Chrome { flash: note.map(Note::flash), ..chrome },
+            let page = FolderPage {
+                chrome: Chrome { flash: message.map(FlashMessage::flash), ..chrome },
                 folder: path,
                 rows: listing.rows,
                 sort,
@@ -129,7 +130,7 @@ async fn folder(
             html_with_script(app, &page)
         }
         // A file has no page of its own; it is shown where it can be downloaded.
-        Place::File => {
+        Target::File => {
             let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);
             let folder = path.parent().ok_or(WebError::NotFound)?;
             Ok(see_other(&format!("{}?q={name}", folder_address(&folder))))
@@ -144,7 +145,7 @@ async fn search(
     (within, places): (Option<FilePath>, Vec<Readable>),
     query: String,
     sort: Sort,
-    note: Option<Note>,
+    message: Option<FlashMessage>,
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let words = query.clone();
@@ -167,8 +168,8 @@ async fn search(
         }
     };
     mark_too_long(app, &mut found.rows);
-    let page = Search {
-        chrome: Chrome { flash: note.map(Note::flash), ..who.chrome("Search", Section::Files) },
+    let page = SearchPage {
+        chrome: Chrome { flash: message.map(FlashMessage::flash), ..who.chrome("Search", Section::Files) },
         query,
         within,
         rows: found.rows,

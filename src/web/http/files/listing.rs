@@ -36,7 +36,7 @@ pub struct Listing {
 
 /// What a search found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct SearchResults {
     /// The hits, in order.
     pub rows: Vec<Row>,
     /// Whether there are more hits than are shown.
@@ -47,7 +47,7 @@ pub struct Found {
 
 /// What stands at an address.
 #[derive(Debug)]
-pub enum Place {
+pub enum Target {
     /// A folder, with its rows.
     Folder(Listing),
     /// A file.
@@ -58,9 +58,9 @@ pub enum Place {
 ///
 /// # Errors
 /// When nothing does, or it can't be read.
-pub fn look_at(shares: &Shares, place: &Readable, sort: Sort, page: usize) -> Result<Place, FileError> {
+pub fn look_at(shares: &Shares, place: &Readable, sort: Sort, page: usize) -> Result<Target, FileError> {
     if let EntryKind::File(_) = shares.entry(place.path())?.kind {
-        return Ok(Place::File);
+        return Ok(Target::File);
     }
     let entries = shares.folder(place.path())?;
     let mut rows: Vec<Row> = entries.into_iter().map(Row::of).collect();
@@ -69,7 +69,7 @@ pub fn look_at(shares: &Shares, place: &Readable, sort: Sort, page: usize) -> Re
     let pages = total.div_ceil(PER_PAGE).max(1);
     let page = page.clamp(1, pages);
     let rows = rows.into_iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).collect();
-    Ok(Place::Folder(Listing { rows, total, page, pages }))
+    Ok(Target::Folder(Listing { rows, total, page, pages }))
 }
 
 /// The folders within `place`, in order.
@@ -86,10 +86,16 @@ pub fn folders(shares: &Shares, place: &Readable) -> Result<Vec<FilePath>, FileE
 
 /// Files and folders beneath `places` whose names fit `query`. Near folders are searched before deep
 /// ones. Folders that can't be read are passed over. Ends early when `stop` is set.
-pub fn search(shares: &Shares, places: &[Readable], query: &str, sort: Sort, stop: &AtomicBool) -> Found {
+pub fn search(
+    shares: &Shares,
+    places: &[Readable],
+    query: &str,
+    sort: Sort,
+    stop: &AtomicBool,
+) -> SearchResults {
     let query = Query::new(query);
     let mut folders: VecDeque<FilePath> = places.iter().map(|place| place.path().clone()).collect();
-    let mut found = Found::default();
+    let mut found = SearchResults::default();
     let mut visited = 0;
     while let Some(folder) = folders.pop_front() {
         let mut see = |path: FilePath, is_folder: bool| {

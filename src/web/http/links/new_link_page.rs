@@ -1,4 +1,4 @@
-//! The page on which a link is made, and the fields that it shares with the page of one that is there.
+//! The page on which a link is created.
 
 use askama::Template;
 
@@ -8,20 +8,20 @@ use crate::web::links::terms::{TermErrors, Typed};
 /// `GET /links/new`; posts `files`, the fields of [`Typed`], `mail` and `csrf` to `/links`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/new.html")]
-pub struct NewLink {
-    /// What surrounds the page; somebody is logged in.
+pub struct NewLinkPage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
     /// The files and folders, as they are shown.
     pub files: Vec<String>,
-    /// The same as the form carries them.
+    /// Their paths, as the form carries them.
     pub files_field: String,
     /// Whether a folder is among them.
     pub has_folders: bool,
-    /// Whether it is a folder alone, and nothing is in it.
+    /// Whether the only item is an empty folder.
     pub empty_folder: bool,
     /// What was typed.
     pub typed: Typed,
-    /// Whether the recipients are to be told by mail.
+    /// Whether to mail the link to its recipients.
     pub mail: bool,
     /// Whether the owner has turned off emails about downloads.
     pub notices_off: bool,
@@ -29,11 +29,11 @@ pub struct NewLink {
     pub errors: TermErrors,
 }
 
-impl NewLink {
+impl NewLinkPage {
     /// A form sent back with everything wrong.
-    pub fn sample() -> NewLink {
+    pub fn sample() -> NewLinkPage {
         let wrong = |text: &str| Some(text.to_owned());
-        NewLink {
+        NewLinkPage {
             chrome: Chrome::sample("Make a link", Section::Links),
             files: vec!["/books/<script>alert(1)</script>.pdf".to_owned(), "/books/more".to_owned()],
             files_field: "/books/%3Cscript%3E /books/more".to_owned(),
@@ -67,7 +67,7 @@ impl NewLink {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    let wrong = NewLink::sample();
+    let wrong = NewLinkPage::sample();
     let typed = Typed {
         uses: "1".to_owned(),
         ends: "2027-01-15T08:00".to_owned(),
@@ -76,7 +76,13 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     };
     let files = vec!["/books/我这一辈子.pdf".to_owned()];
     let (has_folders, empty_folder) = (false, false);
-    let blank =
-        NewLink { files, has_folders, empty_folder, typed, errors: TermErrors::default(), ..wrong.clone() };
+    let blank = NewLinkPage {
+        files,
+        has_folders,
+        empty_folder,
+        typed,
+        errors: TermErrors::default(),
+        ..wrong.clone()
+    };
     Ok(vec![("link-new-errors", wrong.render()?), ("link-new", blank.render()?)])
 }

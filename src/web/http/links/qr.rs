@@ -4,12 +4,19 @@ use std::fmt::Write;
 
 use qrcode::{Color, QrCode};
 
-use crate::web::http::links::my_links_page::Qr;
-
 /// Light modules around the code, as ISO/IEC 18004 asks for.
 const MARGIN: usize = 4;
 
-/// The code of an address; `None` when it is too long for any.
+/// A QR code as the path of an SVG picture.
+#[derive(Clone, Debug)]
+pub struct Qr {
+    /// How many modules it is wide, its margin included.
+    pub width: usize,
+    /// Its dark modules.
+    pub path: String,
+}
+
+/// Returns the QR code of an address; `None` when it is too long for any.
 pub fn of(address: &str) -> Option<Qr> {
     let code = QrCode::new(address).ok()?;
     let side = code.width();
@@ -24,7 +31,7 @@ pub fn of(address: &str) -> Option<Qr> {
     Some(Qr { width: side + 2 * MARGIN, path })
 }
 
-/// The code as a picture of its own.
+/// Returns the code as a picture of its own.
 pub fn picture(qr: &Qr) -> String {
     let (width, path) = (qr.width, &qr.path);
     format!(

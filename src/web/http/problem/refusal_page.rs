@@ -1,30 +1,30 @@
-//! The page that says what went wrong and what to do next. One page for every status.
+//! The page that says what went wrong and what to do next, for every status.
 
 use askama::Template;
 
 use crate::web::http::layout::{Chrome, Section};
 
-/// A refused request.
+/// The page about a refused request.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/refusal.html")]
-pub struct Refusal {
-    /// What surrounds the page.
+pub struct RefusalPage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The answer's status.
     pub status: u16,
-    /// What it is, in a few words.
+    /// What went wrong, in a few words.
     pub headline: String,
     /// What happened: one sentence, without a cause that only the operator should see.
     pub what: String,
     /// What the person can do now.
     pub next: String,
-    /// Where to go on.
+    /// The button that leads on.
     pub action: Option<Action>,
     /// The request's id, by which the operator finds the log lines.
     pub request_id: Option<String>,
 }
 
-/// Where to go on.
+/// A button that leads on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
     /// The address.
@@ -33,15 +33,15 @@ pub struct Action {
     pub label: String,
 }
 
-impl Refusal {
-    /// The usual words for `status`; whoever knows more may change them.
-    pub fn of(status: u16) -> Refusal {
+impl RefusalPage {
+    /// Returns the page with the usual words for `status`.
+    pub fn of(status: u16) -> RefusalPage {
         let (headline, what, next) = words(status);
         let (href, label) = match status {
             401 => ("/login", "Log in"),
             _ => ("/files/", "Go to your files"),
         };
-        Refusal {
+        RefusalPage {
             chrome: Chrome::public(headline),
             status,
             headline: headline.to_owned(),
@@ -52,14 +52,14 @@ impl Refusal {
         }
     }
 
-    /// The usual words for `status`, but for a sentence that says more precisely what happened.
-    pub fn saying(status: u16, what: String) -> Refusal {
-        Refusal { what, ..Refusal::of(status) }
+    /// Returns the page for `status` with a sentence that says more precisely what happened.
+    pub fn saying(status: u16, what: String) -> RefusalPage {
+        RefusalPage { what, ..RefusalPage::of(status) }
     }
 
-    /// For a link from a mail or a chat that is none: most have lost their end.
-    pub fn of_incomplete_link() -> Refusal {
-        Refusal {
+    /// Returns the page for a link from a mail or chat that leads nowhere: most have lost their end.
+    pub fn of_incomplete_link() -> RefusalPage {
+        RefusalPage {
             chrome: Chrome::public("This link is incomplete"),
             headline: "This link is incomplete".to_owned(),
             what: "Part of the link seems to be missing, so we can't tell what it is for.".to_owned(),
@@ -67,41 +67,41 @@ impl Refusal {
                    who sent it to you for a new one."
                 .to_owned(),
             action: None,
-            ..Refusal::of(404)
+            ..RefusalPage::of(404)
         }
     }
 
-    /// For a browser that sends no cookies back.
-    pub fn without_cookies() -> Refusal {
-        Refusal {
+    /// Returns the page for a browser that returns no cookies.
+    pub fn without_cookies() -> RefusalPage {
+        RefusalPage {
             chrome: Chrome::public("Cookies are needed"),
             headline: "Cookies are needed".to_owned(),
             what: "Your browser did not send our cookie back. Without one nobody can log in or sign up here."
                 .to_owned(),
             next: "Allow cookies for this site in your browser's settings, then log in again.".to_owned(),
             action: Some(Action { href: "/login".to_owned(), label: "Log in".to_owned() }),
-            ..Refusal::of(403)
+            ..RefusalPage::of(403)
         }
     }
 
-    /// Says how long to wait, for 429 and 503.
-    pub fn wait(mut self, seconds: u64) -> Refusal {
+    /// Adds how long to wait, for 429 and 503.
+    pub fn wait(mut self, seconds: u64) -> RefusalPage {
         self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));
         self
     }
 
-    /// Puts the page into what surrounds the other pages of whoever is logged in.
-    pub fn within(mut self, chrome: Chrome) -> Refusal {
+    /// Puts the page into the frame of the other pages of the person who is logged in.
+    pub fn within(mut self, chrome: Chrome) -> RefusalPage {
         self.chrome = Chrome { title: self.chrome.title, ..chrome };
         self
     }
 
-    /// A page with values that somebody hostile might send.
-    pub fn sample() -> Refusal {
-        Refusal {
+    /// Returns a page with values that an attacker might send.
+    pub fn sample() -> RefusalPage {
+        RefusalPage {
             what: "There is no file named <script>alert(1)</script>.".to_owned(),
             request_id: Some("01JD\"><script>".to_owned()),
-            ..Refusal::of(404)
+            ..RefusalPage::of(404)
         }
     }
 }
@@ -186,24 +186,24 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     Ok(vec![
-        ("refusal-400", Refusal::of(400).render()?),
-        ("refusal-401", Refusal::of(401).render()?),
-        ("refusal-403", Refusal::of(403).render()?),
-        ("refusal-incomplete-link", Refusal::of_incomplete_link().render()?),
-        ("refusal-cookies", Refusal::without_cookies().render()?),
-        ("refusal-404", Refusal::sample().render()?),
-        ("refusal-404-logged-in", Refusal::sample().within(Chrome::sample("", Section::None)).render()?),
-        ("refusal-408", Refusal::of(408).render()?),
-        ("refusal-405", Refusal::of(405).render()?),
-        ("refusal-409", Refusal::of(409).render()?),
-        ("refusal-410", Refusal::of(410).render()?),
-        ("refusal-413", Refusal::of(413).render()?),
-        ("refusal-415", Refusal::of(415).render()?),
-        ("refusal-422", Refusal::of(422).render()?),
-        ("refusal-423", Refusal::of(423).render()?),
-        ("refusal-507", Refusal::of(507).render()?),
-        ("refusal-429", Refusal::of(429).wait(90).render()?),
-        ("refusal-500", Refusal::of(500).render()?),
-        ("refusal-503", Refusal::of(503).wait(5).render()?),
+        ("refusal-400", RefusalPage::of(400).render()?),
+        ("refusal-401", RefusalPage::of(401).render()?),
+        ("refusal-403", RefusalPage::of(403).render()?),
+        ("refusal-incomplete-link", RefusalPage::of_incomplete_link().render()?),
+        ("refusal-cookies", RefusalPage::without_cookies().render()?),
+        ("refusal-404", RefusalPage::sample().render()?),
+        ("refusal-404-logged-in", RefusalPage::sample().within(Chrome::sample("", Section::None)).render()?),
+        ("refusal-408", RefusalPage::of(408).render()?),
+        ("refusal-405", RefusalPage::of(405).render()?),
+        ("refusal-409", RefusalPage::of(409).render()?),
+        ("refusal-410", RefusalPage::of(410).render()?),
+        ("refusal-413", RefusalPage::of(413).render()?),
+        ("refusal-415", RefusalPage::of(415).render()?),
+        ("refusal-422", RefusalPage::of(422).render()?),
+        ("refusal-423", RefusalPage::of(423).render()?),
+        ("refusal-507", RefusalPage::of(507).render()?),
+        ("refusal-429", RefusalPage::of(429).wait(90).render()?),
+        ("refusal-500", RefusalPage::of(500).render()?),
+        ("refusal-503", RefusalPage::of(503).wait(5).render()?),
     ])
 }

@@ -1,5 +1,4 @@
-//! How it is said that something could not be put into a share or changed there: status, slug, and the
-//! sentence that people need.
+//! The status, the slug and the sentence for people of an error about something in a share.
 
 use actix_web::http::StatusCode;
 
@@ -8,7 +7,7 @@ use crate::web::forms::sent::BeginError;
 use crate::web::shares::error::StorageError;
 
 impl StorageError {
-    /// What happened and what to do, for the person.
+    /// Returns what happened and what to do, for the person.
     pub fn sentence(&self) -> String {
         let text = match self {
             StorageError::Missing => "It is not there any more, or you may not change it. Reload the page.",
@@ -73,7 +72,7 @@ impl StorageError {
         text.to_owned()
     }
 
-    /// The status of an answer that says it.
+    /// Returns the status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
             StorageError::Missing => StatusCode::NOT_FOUND,
@@ -100,12 +99,27 @@ impl StorageError {
             | StorageError::Query(_)
             | StorageError::Random(_)
             | StorageError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
-            // What tus 1.0 has for it; no registered status says it.
+            // Defined by tus 1.0; no registered status fits.
             StorageError::Checksum => StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST),
         }
     }
 
-    /// A stable name, the `type` of the problem document.
+    /// Returns the status and the sentence of an error that the person can do something about.
+    ///
+    /// # Errors
+    /// The error itself, if it is not such a one.
+    pub(crate) fn for_user(self) -> Result<(StatusCode, String), StorageError> {
+        match self {
+            StorageError::Missing
+            | StorageError::Failed(_)
+            | StorageError::Query(_)
+            | StorageError::Random(_)
+            | StorageError::Interrupted => Err(self),
+            error => Ok((error.status(), error.sentence())),
+        }
+    }
+
+    /// Returns the stable name that is the `type` of the problem document.
     pub const fn slug(&self) -> &'static str {
         match self {
             StorageError::Missing => "not-found",
