@@ -11,8 +11,8 @@ use crate::web::http::flash::FlashMessage;
 /// The length of 32 bytes in base64url.
 const SECRET_LENGTH: usize = 43;
 
-/// Reads and makes cookies. Names are neutral; over https they carry the `__Host-` prefix, which
-/// makes browsers refuse them from any other host and from http.
+/// Reads and makes cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them from any
+/// other host and from http.
 #[derive(Clone, Debug)]
 pub struct Cookies {
     secure: bool,

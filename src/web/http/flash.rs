@@ -1,72 +1,72 @@
-//! Something to say on the next page, once: it travels in a cookie as one of these words, so that
-//! nothing from outside is ever shown.
+//! Flash messages: what the next page says, once, about what was just done. The cookie carries only the name of one of
+//! these messages, so that a page never shows text from outside.
 
 use crate::web::http::layout::{Flash, FlashKind};
 
-/// Something to say on the next page, once.
+/// What the next page says, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlashMessage {
-    /// The password was changed by who knew the old one.
+    /// The password was changed by a person who knew the old one.
     PasswordChanged,
-    /// Another password was chosen by a mailed link.
+    /// A new password was set through a mailed link.
     PasswordReset,
     /// The account was activated.
     Activated,
     /// The name was changed.
     NameChanged,
-    /// A mail asks to confirm another address.
+    /// A mail was sent to confirm the new address.
     AddressRequested,
     /// The address stays as it is.
     AddressKept,
-    /// The account has another address.
+    /// The address was changed.
     AddressChanged,
-    /// What an administrator asked for is done.
+    /// An administrator's change was saved.
     Saved,
     /// Sessions were ended.
     SessionsEnded,
-    /// The account is gone.
+    /// The account was deleted.
     AccountDeleted,
-    /// A link is there.
+    /// A link was created.
     LinkMade,
-    /// A link has other terms.
+    /// The terms of a link were changed.
     LinkChanged,
-    /// A link is paused.
+    /// A link was paused.
     LinkPaused,
-    /// A link works again.
+    /// A link was resumed.
     LinkResumed,
-    /// A link is revoked.
+    /// A link was revoked.
     LinkRevoked,
-    /// A link gives out nothing more, but the download service does not know yet.
+    /// A link was closed, but the download service does not know yet.
     LinkClosedUnheard,
-    /// A folder was made.
+    /// A folder was created.
     FolderMade,
-    /// A file or folder has another name.
+    /// A file or folder was renamed.
     Renamed,
-    /// A file or folder is in another folder.
+    /// A file or folder was moved.
     Moved,
-    /// A file or folder is in the trash.
+    /// A file or folder was moved to the trash.
     Trashed,
-    /// It is where it was before it was deleted.
+    /// An entry of the trash was restored.
     Restored,
-    /// It is back, but under another name.
+    /// An entry of the trash was restored under another name.
     RestoredElsewhere,
-    /// It is gone from the trash, too.
+    /// An entry of the trash was deleted permanently.
     Forgotten,
-    /// Files have arrived.
+    /// Files were uploaded.
     Uploaded,
-    /// A link was to be made, and nothing was chosen.
+    /// A link can't be created, because no file was selected.
     NothingChosen,
-    /// A link's mail is sent again.
+    /// The mail with a link will be sent again.
     MailQueued,
-    /// A link's mail was to be sent again, and is on its way.
+    /// The mail with a link is not sent again, because it is already on its way.
     MailOnItsWay,
-    /// A link's mail was to be sent again, and its recipient has had many.
+    /// The mail with a link is not sent again, because its recipient has had too many.
     MailboxFull,
-    /// All mails of a state are tried again.
+    /// All mails in a state are tried again.
     MailsRetried,
-    /// Notices are turned on.
+    /// Notices were turned on.
     NoticesOn,
-    /// Notices are turned off.
+    /// Notices were turned off.
     NoticesOff,
 }
 
@@ -105,7 +105,7 @@ impl FlashMessage {
         FlashMessage::NoticesOff,
     ];
 
-    /// The word in the cookie.
+    /// Returns the name of the message in the cookie.
     pub const fn word(self) -> &'static str {
         match self {
             FlashMessage::PasswordChanged => "password-changed",
@@ -142,12 +142,12 @@ impl FlashMessage {
         }
     }
 
-    /// The note with that word.
+    /// Returns the message with that name.
     pub fn parse(word: &str) -> Option<FlashMessage> {
-        FlashMessage::ALL.into_iter().find(|note| note.word() == word)
+        FlashMessage::ALL.into_iter().find(|message| message.word() == word)
     }
 
-    /// What the page says.
+    /// Returns what the page says.
     pub fn flash(self) -> Flash {
         let text = match self {
             FlashMessage::PasswordChanged => {

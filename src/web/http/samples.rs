@@ -72,14 +72,14 @@ mod tests {
             assert_eq!(ids.len(), count, "{name}: an id twice");
             for form in html.split("<form").skip(1).filter(|form| form.contains("method=\"post\"")) {
                 let form = form.split("</form>").next().unwrap();
-                // What mail programs post without a page before it needs no token.
+                // The form that mail programs send without a page needs no token.
                 let is_ours = form.contains("name=\"csrf\"") || form.contains("name=\"List-Unsubscribe\"");
                 assert!(is_ours, "{name}: a form without CSRF token");
             }
         }
     }
 
-    /// The page without the elements that load a script of ours and hold nothing.
+    /// Removes the empty elements that load a script of ours.
     fn without_own_script(html: &str) -> String {
         let own = [
             &assets::DROP_SCRIPT,

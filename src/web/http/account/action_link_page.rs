@@ -56,7 +56,7 @@ pub enum UnusableReason {
 pub struct RenewForm {
     /// The address that it is sent to.
     pub action: String,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
 }
 

@@ -45,7 +45,7 @@ pub struct ActivatePage {
     pub password_min: usize,
     /// The CSRF token of this browser.
     pub csrf: String,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 

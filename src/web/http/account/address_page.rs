@@ -10,7 +10,7 @@ use crate::web::http::layout::Chrome;
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/confirm-address.html")]
 pub struct ConfirmAddressPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The present address.
     pub old_email: String,
@@ -18,14 +18,14 @@ pub struct ConfirmAddressPage {
     pub new_email: String,
     /// Whether the page asks for the password, because this browser is not logged in to the account.
     pub needs_password: bool,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
 impl ConfirmAddressPage {
-    /// The page before anything was typed.
+    /// Returns the empty page.
     pub fn new(old: &str, new: &str, needs_password: bool, csrf: impl Into<String>) -> ConfirmAddressPage {
         ConfirmAddressPage {
             chrome: Chrome::public("Confirm your new address"),

@@ -1,4 +1,4 @@
-//! A person's own account.
+//! The page of a person's own account.
 
 use askama::Template;
 
@@ -26,7 +26,7 @@ pub enum AccountForm {
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/profile.html")]
 pub struct ProfilePage {
-    /// What surrounds the page; somebody is logged in.
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
     /// The person's name.
     pub name: String,
@@ -34,15 +34,15 @@ pub struct ProfilePage {
     pub email: String,
     /// Whether the person is an administrator.
     pub admin: bool,
-    /// Whether nobody else is one, so that the account can't be deleted.
+    /// Whether they are the only administrator, so that the account can't be deleted.
     pub last_admin: bool,
     /// The groups the person is in.
     pub groups: Vec<String>,
-    /// When the account was made.
+    /// When the account was created.
     pub created: Timestamp,
-    /// Fewest characters of a password.
+    /// The minimum length of a password.
     pub password_min: usize,
-    /// The address that waits for its confirmation.
+    /// The new address, if it is not confirmed yet.
     pub pending_email: Option<String>,
     /// Whether they get emails when their links are downloaded.
     pub wants_notices: bool,
@@ -50,9 +50,9 @@ pub struct ProfilePage {
     pub typed_name: String,
     /// The new address in its form.
     pub typed_email: String,
-    /// Which form was sent back.
+    /// The form with errors.
     pub errors_for: AccountForm,
-    /// What was wrong with it.
+    /// The errors in that form.
     pub errors: FieldErrors,
 }
 
@@ -65,12 +65,12 @@ impl ProfilePage {
         human::exact_time(self.created)
     }
 
-    /// What was wrong with that form.
+    /// Returns the errors in a form.
     fn of(&self, form: AccountForm) -> FieldErrors {
         if self.errors_for == form { self.errors.clone() } else { FieldErrors::default() }
     }
 
-    /// What was not done, for the top of the page: the form may be far below.
+    /// Returns what was not done, for the top of the page, because the form may be far below.
     fn not_done(&self) -> Option<NotDone> {
         let (section, sentence) = match self.errors_for {
             AccountForm::None => return None,
@@ -82,7 +82,7 @@ impl ProfilePage {
         Some(NotDone { section, sentence, because: self.errors.form.clone() })
     }
 
-    /// A page with a password form sent back.
+    /// Returns a page with errors in the form for the password.
     pub fn sample() -> ProfilePage {
         let mut chrome = Chrome::sample("Your account", Section::Account);
         chrome.user = chrome.user.map(|user| User { admin: true, ..user });
@@ -109,7 +109,7 @@ impl ProfilePage {
     }
 }
 
-/// What was not done: where on the page, that, and why if no field is to blame.
+/// What was not done: the section of the page, a sentence, and the reason if it is not shown at a field.
 struct NotDone {
     section: &'static str,
     sentence: &'static str,

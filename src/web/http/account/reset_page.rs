@@ -9,18 +9,18 @@ use crate::web::http::layout::Chrome;
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/forgot.html")]
 pub struct ForgotPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The address typed before.
     pub email: String,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
 impl ForgotPage {
-    /// The page before anything was typed.
+    /// Returns the empty page.
     pub fn new(csrf: impl Into<String>) -> ForgotPage {
         ForgotPage {
             chrome: Chrome::public("Choose another password"),
@@ -35,20 +35,20 @@ impl ForgotPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/reset.html")]
 pub struct ResetPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The account's address.
     pub email: String,
-    /// Fewest characters of a password.
+    /// The minimum length of a password.
     pub password_min: usize,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
 impl ResetPage {
-    /// The page before anything was typed.
+    /// Returns the empty page.
     pub fn new(email: &str, password_min: usize, csrf: impl Into<String>) -> ResetPage {
         ResetPage {
             chrome: Chrome::public("Choose another password"),

@@ -1,4 +1,4 @@
-//! Where a person is logged in.
+//! The page that lists where a person is logged in.
 
 use askama::Template;
 
@@ -11,7 +11,7 @@ use crate::web::http::session_row::SessionRow;
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/sessions.html")]
 pub struct SessionsPage {
-    /// What surrounds the page; somebody is logged in.
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
     /// The sessions, the last used first.
     pub rows: Vec<SessionRow>,

@@ -1,4 +1,4 @@
-//! Pages of signing up, and the one that says to look for a mail.
+//! The pages for signing up, and the page that asks people to check their email.
 
 use askama::Template;
 
@@ -9,24 +9,24 @@ use crate::web::http::layout::Chrome;
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/signup.html")]
 pub struct SignUpPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The address typed before.
     pub email: String,
     /// The name typed before.
     pub name: String,
-    /// Fewest characters of a password.
+    /// The minimum length of a password.
     pub password_min: usize,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// The mail domains of which one may sign up; none means any.
+    /// The mail domains with which people may sign up; empty for any.
     pub domains: Vec<String>,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
 impl SignUpPage {
-    /// The page before anything was typed.
+    /// Returns the empty page.
     pub fn new(password_min: usize, domains: Vec<String>, csrf: impl Into<String>) -> SignUpPage {
         SignUpPage {
             chrome: Chrome::public("Sign up"),
@@ -47,7 +47,7 @@ impl SignUpPage {
         self.errors.any()
     }
 
-    /// A form sent back with everything wrong.
+    /// Returns a page with an error at every field.
     pub fn sample() -> SignUpPage {
         SignUpPage {
             email: "not an address <script>".to_owned(),
@@ -64,31 +64,31 @@ impl SignUpPage {
     }
 }
 
-/// What a mail was asked for.
+/// Why a mail was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SentKind {
-    /// An account.
+    /// To sign up.
     SignUp,
-    /// Another password.
+    /// To set a new password.
     Forgot,
-    /// A new link in place of an old one.
+    /// To get a new link in place of an old one.
     Link,
 }
 
-/// The page after a mail was asked for. The same whether or not there is an account.
+/// The page after a mail was requested. It is the same whether or not there is an account.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/mail-sent.html")]
 pub struct MailSentPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// What was asked for.
+    /// Why the mail was requested.
     pub kind: SentKind,
-    /// Whether this server only writes its mails down.
+    /// Whether this server only saves its mails in a folder.
     pub outbox: bool,
 }
 
 impl MailSentPage {
-    /// The page.
+    /// Returns the page.
     pub fn new(kind: SentKind, outbox: bool) -> MailSentPage {
         MailSentPage { chrome: Chrome::public("Check your email"), kind, outbox }
     }

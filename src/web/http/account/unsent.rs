@@ -1,4 +1,4 @@
-//! A form that was sent after the log-in had ended, shown again after the next one.
+//! A form that was sent after the login had ended, shown again after the next login.
 
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,4 +1,4 @@
-//! The page that gives back what was typed before a log-in ended.
+//! The page that shows a kept form again after the next login.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use crate::web::http::layout::{Chrome, Section};
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/unsent.html")]
 pub struct UnsentPage {
-    /// What surrounds the page; somebody is logged in.
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// Where the form goes: a path of this app.
+    /// The address that the form is sent to: a path of this app.
     pub action: String,
     /// The names and values of its fields.
     pub fields: Vec<(String, String)>,
 }
 
 impl UnsentPage {
-    /// What a person would recognise: texts that were typed, but no passwords.
+    /// Returns the fields that a person recognizes: typed texts, but no passwords.
     fn shown(&self) -> Vec<(String, Cow<'_, str>)> {
         let shown = self.fields.iter().filter(|(name, value)| {
             let is_secret = name.contains("password") || name == "code";
@@ -37,7 +37,7 @@ impl UnsentPage {
             .collect()
     }
 
-    /// A form with values that somebody hostile might have typed.
+    /// Returns a form with values that an attacker might send.
     pub fn sample() -> UnsentPage {
         let fields =
             [("file", "/books/a.pdf"), ("note", "<script>alert(1)</script>"), ("password", "secret")];

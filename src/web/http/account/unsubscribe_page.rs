@@ -1,22 +1,22 @@
-//! The page at the address by which somebody turns off notices.
+//! The page for turning off notices.
 
 use askama::Template;
 
 use crate::web::http::layout::Chrome;
 
 /// `GET /unsubscribe/{kind}/{code}`; posts `List-Unsubscribe` to the same address, as mail programs do. The
-/// address alone lets in, so the form carries no CSRF token.
+/// address alone gives access, so the form has no CSRF token.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/unsubscribe.html")]
 pub struct UnsubscribePage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
     /// Whether the notices are off.
     pub is_off: bool,
 }
 
 impl UnsubscribePage {
-    /// The page as long as the notices are on, or once they are off.
+    /// Returns the page for notices that are on or off.
     pub fn new(is_off: bool) -> UnsubscribePage {
         let title = if is_off { "You’re unsubscribed" } else { "Unsubscribe from download emails?" };
         UnsubscribePage { chrome: Chrome::public(title), is_off }

@@ -1,4 +1,4 @@
-//! `/admin/accounts` and `/admin/invite`.
+//! `/admin/accounts` and `/admin/invite`: listing, changing and inviting accounts.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Accounts, as administrators see them.
+//! The pages about accounts for administrators.
 
 use askama::Template;
 
@@ -12,15 +12,15 @@ use crate::web::http::session_row::SessionRow;
 /// One account in the list.
 #[derive(Clone, Debug)]
 pub struct AccountRow {
-    /// Its id, part of its page's address.
+    /// Its id, which is part of the address of its page.
     pub id: String,
-    /// Its address.
+    /// Its email address.
     pub email: String,
     /// Its owner's name.
     pub name: String,
-    /// How it is: active, invited …
+    /// Its state: active, invited …
     pub state: &'static str,
-    /// Whether it may administer.
+    /// Whether its owner is an administrator.
     pub admin: bool,
     /// Its groups.
     pub groups: Vec<String>,
@@ -50,15 +50,15 @@ impl AccountRow {
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/accounts.html")]
 pub struct AccountsPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// What was searched for.
+    /// The search.
     pub query: String,
-    /// How many accounts there are with it.
+    /// The number of accounts found.
     pub count: u64,
-    /// Those of this page.
+    /// The accounts of this page.
     pub rows: Vec<AccountRow>,
-    /// To the other pages.
+    /// The links to the other pages.
     pub pager: Pager,
     /// The present moment.
     pub now: Timestamp,
@@ -74,7 +74,7 @@ impl AccountsPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/account.html")]
 pub struct AccountPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The account.
     pub row: AccountRow,
@@ -82,17 +82,17 @@ pub struct AccountPage {
     pub disabled: bool,
     /// Whether its owner has a password.
     pub active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created: Timestamp,
     /// The groups in the form.
     pub groups: String,
     /// The groups that the shares name.
     pub known_groups: Vec<String>,
-    /// Whether the box of the role is ticked.
+    /// Whether the box for administrators is ticked.
     pub admin: bool,
     /// Its sessions.
     pub sessions: Vec<SessionRow>,
-    /// What was wrong with the form.
+    /// The errors in the forms.
     pub errors: FieldErrors,
     /// The present moment.
     pub now: Timestamp,
@@ -107,7 +107,7 @@ impl AccountPage {
         self.known_groups.join(", ")
     }
 
-    /// The account's groups that open no share.
+    /// Returns the account's groups that give access to no share.
     fn idle_groups(&self) -> Option<String> {
         let idle = self.row.groups.iter().filter(|group| !self.known_groups.contains(group));
         let idle: Vec<String> = idle.map(|group| format!("“{}”", human::name(group))).collect();
@@ -119,7 +119,7 @@ impl AccountPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/invite.html")]
 pub struct InvitePage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The address typed before.
     pub email: String,
@@ -129,14 +129,14 @@ pub struct InvitePage {
     pub groups: String,
     /// The groups that the shares name.
     pub known_groups: Vec<String>,
-    /// Whether the box of the role was ticked.
+    /// Whether the box for administrators was ticked.
     pub admin: bool,
-    /// What was wrong.
+    /// The errors in the form.
     pub errors: FieldErrors,
 }
 
 impl InvitePage {
-    /// The page before anything was typed.
+    /// Returns the empty page.
     pub fn new(chrome: Chrome, known_groups: Vec<String>) -> InvitePage {
         InvitePage {
             chrome,

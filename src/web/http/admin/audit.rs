@@ -1,4 +1,4 @@
-//! `/admin/audit`: who did what when, from where.
+//! `/admin/audit`: who did what, when and from where.
 
 use actix_web::HttpResponse;
 use actix_web::web::Query;

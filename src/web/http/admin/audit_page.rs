@@ -1,4 +1,4 @@
-//! The audit log.
+//! The page of the audit log.
 
 use askama::Template;
 
@@ -7,7 +7,7 @@ use crate::human;
 use crate::web::http::admin::pager::Pager;
 use crate::web::http::layout::{Chrome, Section};
 
-/// One line.
+/// A line of the log.
 #[derive(Clone, Debug)]
 pub struct AuditRow {
     /// Its number.
@@ -18,7 +18,7 @@ pub struct AuditRow {
     pub who: String,
     /// What was done, in words.
     pub deed: String,
-    /// To what.
+    /// What it was done to.
     pub subject: String,
     /// From where.
     pub address: String,
@@ -30,12 +30,12 @@ impl AuditRow {
     }
 }
 
-/// Whether a log is whole.
+/// The result of verifying a log.
 #[derive(Clone, Debug)]
 pub struct LogCheck {
-    /// Whether it is.
+    /// Whether it is intact.
     pub whole: bool,
-    /// In words.
+    /// The result in words.
     pub words: String,
 }
 
@@ -43,15 +43,15 @@ pub struct LogCheck {
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/audit.html")]
 pub struct AuditPage {
-    /// What surrounds the page.
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// What was searched for.
+    /// The search.
     pub query: String,
     /// The lines, the newest first.
     pub rows: Vec<AuditRow>,
-    /// To the other pages.
+    /// The links to the other pages.
     pub pager: Pager,
-    /// What a check found of each log, if one was asked for.
+    /// The results for each log, if verifying was asked for.
     pub checks: Vec<LogCheck>,
 }
 

@@ -1,4 +1,4 @@
-//! `/admin/mail`: what waits, was sent or was given up, and a test mail.
+//! `/admin/mail`: the mails that wait, were sent or were given up, and a test mail.
 
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};

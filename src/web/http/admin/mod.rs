@@ -1,4 +1,4 @@
-//! Administration.
+//! The pages for administrators.
 
 pub(crate) mod accounts;
 pub mod accounts_page;

@@ -24,10 +24,10 @@ use crate::web::http::respond::{App, blocking, html_with_script, see_other, with
 use crate::web::http::state::State;
 use crate::web::shares::rights::{Readable, Right};
 
-/// Most characters of a search; the page's field takes no more.
+/// The maximum length of a search; the page's field takes no more.
 const MAX_QUERY: usize = 200;
 
-/// How long a search may take. Then it shows what it has found, and says that there is more to look at.
+/// The maximum time of a search. Then the page shows what was found, and says that the search stopped early.
 const SEARCH_TIME: Duration = Duration::from_secs(8);
 
 #[derive(Default, Deserialize)]
@@ -111,7 +111,7 @@ async fn folder(
     match looked {
         Target::Folder(mut listing) => {
             mark_too_long(app, &mut listing.rows);
-            // Only a page with the form for uploads makes something.
+            // Only a page with the upload form creates something.
             let chrome = match right >= Right::Write {
                 true => who.form_chrome(path.name(), Section::Files),
                 false => who.chrome(path.name(), Section::Files),
@@ -129,7 +129,7 @@ async fn folder(
             };
             html_with_script(app, &page)
         }
-        // A file has no page of its own; it is shown where it can be downloaded.
+        // A file has no page of its own, so it is shown in its folder, where it can be downloaded.
         Target::File => {
             let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);
             let folder = path.parent().ok_or(WebError::NotFound)?;
@@ -138,7 +138,7 @@ async fn folder(
     }
 }
 
-/// Searches in `places`, which are all shares or what is within a folder.
+/// Searches in `places`, which are all shares or one folder.
 async fn search(
     app: &State,
     who: SignedIn,
@@ -149,9 +149,9 @@ async fn search(
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let words = query.clone();
-    // A walk is heavy; a few at once are enough, the others wait for their turn.
+    // A search is heavy, so only a few run at once and the others wait.
     let turn = app.searches.clone().acquire_owned().await;
-    // Set when the time is over, and when the person has gone.
+    // Set when the time is over or the person has gone.
     let stop = Arc::new(AtomicBool::new(false));
     let _gone = StopOnDrop(Arc::clone(&stop));
     let told = Arc::clone(&stop);
@@ -181,7 +181,7 @@ async fn search(
     html_with_script(app, &page)
 }
 
-/// Marks the files that no token can name, before anybody presses a button for them in vain.
+/// Marks the files whose paths are too long for a token, so that the page has no button for them.
 fn mark_too_long(app: &State, rows: &mut [Row]) {
     let now = app.administration.clock.now();
     for row in rows.iter_mut().filter(|row| row.size.is_some()) {
@@ -189,7 +189,7 @@ fn mark_too_long(app: &State, rows: &mut [Row]) {
     }
 }
 
-/// Ends a search that nobody waits for any more.
+/// Stops a search when nobody waits for it any more.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -198,15 +198,15 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// The file path in an address: `Some(None)` for the list of shares, `None` for what can't be one.
-/// Decoded here and once, because the router keeps some characters encoded.
+/// Returns the file path in an address: `Some(None)` for the list of shares, `None` for an address that is not valid.
+/// Decodes it here, because the router keeps some characters encoded.
 fn place_of(address: &str) -> Option<Option<FilePath>> {
     let encoded = address.strip_prefix("/files")?;
     let encoded = encoded.strip_suffix('/').unwrap_or(encoded);
     if encoded.is_empty() {
         return Some(None);
     }
-    // A slash within a name can't be; encoded or not it would mean another place.
+    // A name can't contain a slash, not even an encoded one: it would mean another path.
     if encoded.split('/').any(|part| percent_decode_str(part).any(|byte| byte == b'/')) {
         return None;
     }

@@ -21,13 +21,12 @@ use crate::web::shares::rights::Right;
 pub struct SharesPage {
     /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// The names of the shares that the person may read, in the order to show, and whether each is
-    /// available now.
+    /// The shares that the person may read, in order, and whether each is available now.
     pub shares: Vec<(String, bool)>,
 }
 
 impl SharesPage {
-    /// Address and shown name of each share, and whether it is available.
+    /// Returns the address and the shown name of each share, and whether it is available.
     fn entries(&self) -> impl Iterator<Item = (String, String, bool)> + '_ {
         self.shares.iter().map(|(name, available)| {
             let href = format!("/files/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
@@ -39,7 +38,7 @@ impl SharesPage {
         SearchBox { action: "/files/".to_owned(), query: String::new(), place: "all shares".to_owned() }
     }
 
-    /// A page with three shares.
+    /// Returns a page with three shares.
     pub fn sample() -> SharesPage {
         let shares = ["books", "Holiday photos 2026", "<script>alert(1)</script>"];
         SharesPage {
@@ -64,17 +63,17 @@ pub struct FolderPage {
     pub chrome: Chrome,
     /// The folder.
     pub folder: FilePath,
-    /// What is in it, in the order to show (see [`Sort::apply`]).
+    /// Its entries, in order (see [`Sort::apply`]).
     pub rows: Vec<Row>,
     /// The order of the rows.
     pub sort: Sort,
     /// What the person may do here.
     pub right: Right,
-    /// How many entries the folder has on all its pages.
+    /// The number of entries on all pages.
     pub total: usize,
     /// Which page this is, counted from 1.
     pub page: usize,
-    /// How many pages there are.
+    /// The number of pages.
     pub pages: usize,
     /// The present moment.
     pub now: Timestamp,
@@ -143,7 +142,7 @@ impl FolderPage {
         }
     }
 
-    /// A folder with names of every kind.
+    /// Returns a page with names of every kind.
     pub fn sample(now: Timestamp) -> Option<FolderPage> {
         let folder: FilePath = "/books/Novels & <b>more".parse().ok()?;
         let sort = Sort::default();
@@ -171,7 +170,7 @@ struct Tools {
     trash: Option<String>,
 }
 
-/// `3 folders, 12 files, 45.6 MB`.
+/// Returns a text such as `3 folders, 12 files, 45.6 MB`.
 fn summary(rows: &[Row]) -> String {
     let folders = rows.iter().filter(|row| row.is_folder()).count();
     let files = rows.len() - folders;
@@ -197,17 +196,17 @@ fn counted(count: usize, what: &str) -> String {
 pub struct SearchPage {
     /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// What was searched for.
+    /// The search.
     pub query: String,
-    /// The folder beneath which was searched; `None` for all shares.
+    /// The folder that was searched; `None` for all shares.
     pub within: Option<FilePath>,
-    /// What was found, in the order to show.
+    /// What was found, in order.
     pub rows: Vec<Row>,
     /// The order of the rows.
     pub sort: Sort,
     /// Whether there are more hits than these.
     pub too_many: bool,
-    /// After how many names the search stopped, if it did before it had seen all of them.
+    /// The number of names after which the search stopped early, if it did.
     pub stopped_after: Option<usize>,
     /// The present moment.
     pub now: Timestamp,
@@ -258,7 +257,7 @@ impl SearchPage {
         }
     }
 
-    /// Hits in several folders, more than are shown.
+    /// Returns a page with more hits than are shown, in several folders.
     pub fn sample(now: Timestamp) -> SearchPage {
         let rows = ["/books", "/books/Novels & <b>more", "/music/2026/live"]
             .iter()

@@ -78,7 +78,7 @@ impl TrashRow<'_> {
         if self.entry.is_folder { "folder" } else { human::icon(self.entry.path.name()) }
     }
 
-    /// The folder that it was in.
+    /// Returns the folder that it was in.
     fn place(&self) -> String {
         let folder = self.entry.path.parent().unwrap_or_else(|| self.entry.path.clone());
         folder.components().map(human::name).collect::<Vec<_>>().join(" / ")

@@ -12,7 +12,7 @@ use crate::web::http::layout::{Chrome, Section};
 /// A file that did not arrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedFile {
-    /// Its name, as it came.
+    /// Its name, as it was sent.
     pub name: String,
     /// A sentence that says why.
     pub why: String,
@@ -21,9 +21,9 @@ pub struct RefusedFile {
 /// A file that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArrivedFile {
-    /// Its name, as it came.
+    /// Its name, as it was sent.
     pub name: String,
-    /// The name that it got instead, where its own was taken.
+    /// Its new name, if its own was taken.
     pub renamed: Option<String>,
 }
 

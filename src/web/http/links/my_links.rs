@@ -72,7 +72,7 @@ pub(crate) async fn list(
         here: at(page),
         pager: ((page > 1).then(|| at(page - 1)), more.then(|| at(page + 1))),
     };
-    // The script that refreshes the list asks again and again.
+    // The script that refreshes the list asks every few seconds.
     let tag = tag_of(page.render()?.as_bytes());
     match unchanged(&request, &tag)? {
         Some(unchanged) => Ok(unchanged),

@@ -30,7 +30,7 @@ pub struct NewLinkPage {
 }
 
 impl NewLinkPage {
-    /// A form sent back with everything wrong.
+    /// Returns a page with an error at every field.
     pub fn sample() -> NewLinkPage {
         let wrong = |text: &str| Some(text.to_owned());
         NewLinkPage {

@@ -4,15 +4,15 @@ use std::fmt::Write;
 
 use qrcode::{Color, QrCode};
 
-/// Light modules around the code, as ISO/IEC 18004 asks for.
+/// The number of light modules around the code, as ISO/IEC 18004 requires.
 const MARGIN: usize = 4;
 
 /// A QR code as the path of an SVG picture.
 #[derive(Clone, Debug)]
 pub struct Qr {
-    /// How many modules it is wide, its margin included.
+    /// Its width in modules, including its margin.
     pub width: usize,
-    /// Its dark modules.
+    /// The path of its dark modules.
     pub path: String,
 }
 
@@ -24,7 +24,7 @@ pub fn of(address: &str) -> Option<Qr> {
     for (at, color) in code.to_colors().into_iter().enumerate() {
         if color == Color::Dark {
             let (x, y) = (at % side + MARGIN, at / side + MARGIN);
-            // Writing to a text cannot fail.
+            // Writing to a `String` can't fail.
             let _written = write!(path, "M{x} {y}h1v1h-1z");
         }
     }
