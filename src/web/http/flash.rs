@@ -161,9 +161,9 @@ impl FlashMessage {
                  nothing changes."
             }
             FlashMessage::AddressKept => "Your address stays as it is.",
-            FlashMessage::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
+            FlashMessage::AddressChanged => "Your email address is changed. From now on you log in with it.",
             FlashMessage::Saved => "Changes saved.",
-            FlashMessage::SessionsEnded => "Done: whoever was logged in there is logged out.",
+            FlashMessage::SessionsEnded => "Done. Everyone who was logged in there is logged out.",
             FlashMessage::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
             FlashMessage::LinkMade => "Your link is ready.",
             FlashMessage::LinkChanged => "The link is changed.",

@@ -31,7 +31,7 @@ pub enum TusError {
     #[error("the method has no meaning here")]
     Method,
     /// The body has another media type than [`BYTES`].
-    #[error("the body is not {BYTES}")]
+    #[error("the body is not bytes of an upload")]
     BodyType,
     /// An upload that was joined from parts takes no bytes.
     #[error("the upload is joined from others")]

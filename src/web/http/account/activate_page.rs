@@ -83,7 +83,7 @@ impl ActivatePage {
             name: "\"><script>alert(1)</script>".to_owned(),
             errors: FieldErrors {
                 form: None,
-                email: Some("This is not an e-mail address. It looks like name@example.org.".to_owned()),
+                email: Some("This is not an email address. It looks like name@example.org.".to_owned()),
                 name: Some("A name has at most 100 characters.".to_owned()),
                 current_password: None,
                 password: Some("This password is too short: it needs at least 15 characters.".to_owned()),

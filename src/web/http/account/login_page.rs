@@ -56,7 +56,7 @@ impl LoginPage {
     pub fn sample() -> LoginPage {
         LoginPage {
             email: "lin@example.org\"><script>alert(1)</script>".to_owned(),
-            error: Some("E-mail address or password is wrong.".to_owned()),
+            error: Some("Incorrect email address or password.".to_owned()),
             remember: Some("30 days".to_owned()),
             open: true,
             ..LoginPage::new("/files/books/", "c\"srf")

@@ -240,7 +240,7 @@ pub(crate) async fn delete(
     match app.administration.account_admin.delete(&account, &actor, now).await? {
         Changed::Done => {}
         Changed::LastAdministrator => {
-            let only = "You are the only administrator: make somebody else one first.".to_owned();
+            let only = "You are the only administrator. Make someone else an administrator first.".to_owned();
             let errors = FieldErrors { form: Some(only), ..FieldErrors::default() };
             return rerender_form(&app, &who, AccountForm::Delete, errors, |_| {}).await;
         }

@@ -76,7 +76,7 @@ impl ProfilePage {
             AccountForm::None => return None,
             AccountForm::Name => ("change-name", "Your name was not changed."),
             AccountForm::Password => ("change-password", "Your password was not changed."),
-            AccountForm::Email => ("change-email", "Your e-mail address was not changed."),
+            AccountForm::Email => ("change-email", "Your email address was not changed."),
             AccountForm::Delete => ("delete", "Your account was not deleted."),
         };
         Some(NotDone { section, sentence, because: self.errors.form.clone() })
@@ -139,7 +139,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         errors_for: AccountForm::Email,
         typed_email: "no address\"><b>".to_owned(),
         errors: FieldErrors {
-            email: Some("An e-mail address looks like name@example.org.".to_owned()),
+            email: Some("An email address looks like name@example.org.".to_owned()),
             ..account.errors.clone()
         },
         ..calm.clone()

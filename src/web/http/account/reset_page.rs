@@ -68,7 +68,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let wrong = ForgotPage {
         email: "x\"><script>".to_owned(),
         errors: FieldErrors {
-            email: Some("An e-mail address looks like name@example.org.".to_owned()),
+            email: Some("An email address looks like name@example.org.".to_owned()),
             ..FieldErrors::default()
         },
         ..ForgotPage::new("c\"srf")

@@ -53,7 +53,7 @@ impl SignUpPage {
             email: "not an address <script>".to_owned(),
             name: "\"><script>alert(1)</script>".to_owned(),
             errors: FieldErrors {
-                email: Some("An e-mail address looks like name@example.org.".to_owned()),
+                email: Some("An email address looks like name@example.org.".to_owned()),
                 name: Some("A name has 1 to 100 characters on one line.".to_owned()),
                 password: Some("A password has at least 15 characters.".to_owned()),
                 password_again: Some("The two passwords differ.".to_owned()),

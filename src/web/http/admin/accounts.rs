@@ -24,7 +24,7 @@ use crate::web::identity::{Account, Email, GroupName, NewAccount, PersonName, St
 use crate::web::membership::self_service::Changed;
 use crate::web::sessions::Which;
 
-const ONLY_ADMINISTRATOR: &str = "This is the only administrator: make somebody else one first.";
+const ONLY_ADMINISTRATOR: &str = "This is the only administrator. Make someone else an administrator first.";
 
 /// `GET /admin`
 pub(crate) async fn home(_: Administrator) -> HttpResponse {
@@ -281,7 +281,7 @@ pub(crate) async fn delete(
 /// `GET /admin/invite`
 pub(crate) async fn invite_page(app: App, administrator: Administrator) -> Result<HttpResponse, WebError> {
     html(&InvitePage::new(
-        administrator.who.form_chrome("Invite somebody", Section::Admin),
+        administrator.who.form_chrome("Invite someone", Section::Admin),
         known_groups(&app),
     ))
 }
@@ -332,6 +332,6 @@ pub(crate) async fn invite(app: App, form: AdminForm<InviteForm>) -> Result<Http
         groups: fields.groups.clone(),
         admin: fields.admin.is_some(),
         errors,
-        ..InvitePage::new(form.who.form_chrome("Invite somebody", Section::Admin), known_groups(&app))
+        ..InvitePage::new(form.who.form_chrome("Invite someone", Section::Admin), known_groups(&app))
     })
 }

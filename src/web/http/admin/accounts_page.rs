@@ -199,7 +199,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             groups: Some("A group's name has no spaces.".to_owned()),
             ..FieldErrors::default()
         },
-        ..InvitePage::new(Chrome::sample("Invite somebody", Section::Admin), vec!["staff".to_owned()])
+        ..InvitePage::new(Chrome::sample("Invite someone", Section::Admin), vec!["staff".to_owned()])
     };
     Ok(vec![
         ("admin-accounts", list.render()?),
@@ -207,7 +207,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("admin-account-disabled", calm.render()?),
         (
             "admin-invite",
-            InvitePage::new(Chrome::sample("Invite somebody", Section::Admin), Vec::new()).render()?,
+            InvitePage::new(Chrome::sample("Invite someone", Section::Admin), Vec::new()).render()?,
         ),
         ("admin-invite-errors", invite.render()?),
     ])

@@ -196,7 +196,7 @@ async fn append(
 
 fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, TusError> {
     let header = text(headers, "upload-checksum").map(Checksum::parse).transpose();
-    header.map_err(|_| TusError::Header("Upload-Checksum is none of sha1 and sha256"))
+    header.map_err(|_| TusError::Header("Upload-Checksum is neither sha1 nor sha256"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

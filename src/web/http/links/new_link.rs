@@ -234,7 +234,7 @@ pub(crate) async fn make(
         Made::TooMany => rerender_form(
             typed,
             whole(
-                "You can name at most 2,000 recipients within a day. Nothing was made: try again tomorrow.",
+                "You can name at most 2,000 recipients within a day. No link was created: try again tomorrow.",
             ),
         )
         .await,

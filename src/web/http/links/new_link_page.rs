@@ -60,7 +60,7 @@ impl NewLinkPage {
                 ends: wrong("This moment is in the past: choose a later one."),
                 password: wrong("A password has at least 8 characters."),
                 mailed_code: wrong("A code can only be mailed to recipients whom the link names."),
-                recipients: vec!["Line 2: “</textarea><b>nobody” is not a valid e-mail address.".to_owned()],
+                recipients: vec!["Line 2: “</textarea><b>nobody” is not a valid email address.".to_owned()],
             },
         }
     }

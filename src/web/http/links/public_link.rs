@@ -23,7 +23,7 @@ pub(crate) async fn page(
     if !own && is_look(&request) {
         app.administration.links.looked_at(&view.recipient, app.administration.clock.now());
     }
-    show(&app, &request, &code, view, PageOptions { own, ..PageOptions::default() }).await
+    show(&app, &request, &code, view, PageOptions::visit(own)).await
 }
 
 /// Returns whether a person looks at the page: browsers tell us when they open a page in a tab, but previews,

@@ -29,13 +29,18 @@ const MAX_QUERY: usize = 200;
 #[derive(Default)]
 pub(crate) struct PageOptions {
     /// Whether the link's owner looks at it.
-    pub(crate) own: bool,
+    own: bool,
     error: Option<PressError>,
     /// The file whose button must be pressed a second time; empty where there is only one.
     once_more: Option<String>,
 }
 
 impl PageOptions {
+    /// For an ordinary visit.
+    pub(crate) fn visit(own: bool) -> PageOptions {
+        PageOptions { own, ..PageOptions::default() }
+    }
+
     /// For the answer to a first press on the button of that file, which must be repeated.
     pub(crate) fn once_more(file: Option<String>) -> PageOptions {
         PageOptions { once_more: Some(file.unwrap_or_default()), ..PageOptions::default() }
