@@ -11,8 +11,8 @@ use crate::web::http::flash::FlashMessage;
 /// The length of 32 bytes in base64url.
 const SECRET_LENGTH: usize = 43;
 
-/// Reads and makes cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them from any
-/// other host and from http.
+/// Reads and makes cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them
+/// from any other host and from http.
 #[derive(Clone, Debug)]
 pub struct Cookies {
     secure: bool,
@@ -52,8 +52,8 @@ impl Cookies {
         FlashMessage::parse(self.value(headers, "note")?)
     }
 
-    /// Returns the cookie with the session's id. It is removed when the browser closes, unless it is to be kept
-    /// for `remembered`; that does not change how long the session lives.
+    /// Returns the cookie with the session's id. It is removed when the browser closes, unless it is to be
+    /// kept for `remembered`; that does not change how long the session lives.
     pub fn set_session(&self, id: &Secret, remembered: Option<std::time::Duration>) -> Cookie<'static> {
         let mut cookie = self.cookie("sid", id.reveal().to_owned());
         let seconds = remembered.and_then(|kept| i64::try_from(kept.as_secs()).ok());
@@ -68,8 +68,8 @@ impl Cookies {
         self.removal("sid")
     }
 
-    /// Returns the cookie with the secret behind forms, kept when the browser closes: the secret is how a browser
-    /// continues a download from a link.
+    /// Returns the cookie with the secret behind forms, kept when the browser closes: the secret is how a
+    /// browser continues a download from a link.
     pub fn keep_form(&self, secret: &Secret) -> Cookie<'static> {
         let mut cookie = self.cookie("form", secret.reveal().to_owned());
         cookie.set_max_age(Duration::days(30));

@@ -1,8 +1,8 @@
-//! Proof that a form was sent from a page of ours: a token that only our page has, and the headers in which the browser
-//! says where the form was sent from.
+//! Proof that a form was sent from a page of ours: a token that only our page has, and the headers in which
+//! the browser says where the form was sent from.
 //!
-//! The token is derived from the secret in the cookie, so nothing has to be stored. Nobody can compute it without the
-//! cookie, and it ends with the session.
+//! The token is derived from the secret in the cookie, so nothing has to be stored. Nobody can compute it
+//! without the cookie, and it ends with the session.
 
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use base64::Engine;
@@ -18,8 +18,8 @@ pub fn token_for(cookie: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(digest_for(cookie).as_bytes())
 }
 
-/// Returns a token with a one-time id, for a form that creates something: by the id, [`crate::web::forms::sent`]
-/// recognizes the form when it is sent again.
+/// Returns a token with a one-time id, for a form that creates something: by the id,
+/// [`crate::web::forms::sent`] recognizes the form when it is sent again.
 pub fn with_id(token: &str) -> String {
     match Secret::random::<12>() {
         Ok(id) => format!("{token}.{}", id.reveal()),
@@ -53,8 +53,8 @@ pub enum SentFrom {
     /// The browser says that it comes from a page of ours, or says nothing (programs and old
     /// browsers; the token still has to match), and it was sent to a name of ours.
     OurPage,
-    /// It was sent to a host name that isn't ours, and no header names another origin: the person opened the app at
-    /// another address, or a proxy did not pass on the `Host`.
+    /// It was sent to a host name that isn't ours, and no header names another origin: the person opened the
+    /// app at another address, or a proxy did not pass on the `Host`.
     OtherAddress,
     /// It comes from a foreign page.
     ForeignPage,
@@ -90,8 +90,8 @@ pub fn sent_from(headers: &HeaderMap, public_url: &str) -> SentFrom {
             origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
         }
     };
-    // On this machine the app has other names, too (`localhost`). Any further name that leads here could belong to
-    // someone else who pointed it at us.
+    // On this machine the app has other names, too (`localhost`). Any further name that leads here could
+    // belong to someone else who pointed it at us.
     match (agree, host.eq_ignore_ascii_case(authority) || is_this_machine(host)) {
         (false, _) => SentFrom::ForeignPage,
         (true, false) => SentFrom::OtherAddress,

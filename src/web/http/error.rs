@@ -1,5 +1,5 @@
-//! Why the web app refuses a request, and which status that is. [`crate::web::http::problem`] turns these errors
-//! into answers.
+//! Why the web app refuses a request, and which status that is. [`crate::web::http::problem`] turns these
+//! errors into answers.
 
 use std::time::Duration;
 

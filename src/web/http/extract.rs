@@ -234,8 +234,8 @@ pub struct KeptForm {
     pub cookie: Option<Cookie<'static>>,
 }
 
-/// Keeps a form whose sender's login has ended, if it came from a page of ours. If it can't be kept, its sender
-/// has to type it again.
+/// Keeps a form whose sender's login has ended, if it came from a page of ours. If it can't be kept, its
+/// sender has to type it again.
 async fn keep_unsent(request: &HttpRequest, payload: Payload, state: &State) {
     if !csrf::same_origin(request.headers(), &state.public_url) || !is_form(request) {
         return;
@@ -254,8 +254,8 @@ async fn keep_unsent(request: &HttpRequest, payload: Payload, state: &State) {
     }
 }
 
-/// Splits a form into its CSRF token and its other fields. What is left is exactly what the handler expects, so
-/// that an extra field is refused like a missing or repeated one.
+/// Splits a form into its CSRF token and its other fields. What is left is exactly what the handler expects,
+/// so that an extra field is refused like a missing or repeated one.
 fn take_token(body: &Bytes) -> Result<(String, Bytes), WebError> {
     let text = std::str::from_utf8(body).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
     // The parser would silently insert a replacement character.

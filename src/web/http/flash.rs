@@ -1,5 +1,5 @@
-//! Flash messages: what the next page says, once, about what was just done. The cookie carries only the name of one of
-//! these messages, so that a page never shows text from outside.
+//! Flash messages: what the next page says, once, about what was just done. The cookie carries only the name
+//! of one of these messages, so that a page never shows text from outside.
 
 use crate::web::http::layout::{Flash, FlashKind};
 
@@ -107,39 +107,7 @@ impl FlashMessage {
 
     /// Returns the name of the message in the cookie.
     pub const fn word(self) -> &'static str {
-        match self {
-            FlashMessage::PasswordChanged => "password-changed",
-            FlashMessage::PasswordReset => "password-reset",
-            FlashMessage::Activated => "activated",
-            FlashMessage::NameChanged => "name-changed",
-            FlashMessage::AddressRequested => "address-requested",
-            FlashMessage::AddressKept => "address-kept",
-            FlashMessage::AddressChanged => "address-changed",
-            FlashMessage::Saved => "saved",
-            FlashMessage::SessionsEnded => "sessions-ended",
-            FlashMessage::AccountDeleted => "account-deleted",
-            FlashMessage::LinkMade => "link-made",
-            FlashMessage::LinkChanged => "link-changed",
-            FlashMessage::LinkPaused => "link-paused",
-            FlashMessage::LinkResumed => "link-resumed",
-            FlashMessage::LinkRevoked => "link-revoked",
-            FlashMessage::LinkClosedUnheard => "link-closed-unheard",
-            FlashMessage::FolderMade => "folder-made",
-            FlashMessage::Renamed => "renamed",
-            FlashMessage::Moved => "moved",
-            FlashMessage::Trashed => "trashed",
-            FlashMessage::Restored => "restored",
-            FlashMessage::RestoredElsewhere => "restored-elsewhere",
-            FlashMessage::Forgotten => "forgotten",
-            FlashMessage::Uploaded => "uploaded",
-            FlashMessage::NothingChosen => "nothing-chosen",
-            FlashMessage::MailQueued => "mail-queued",
-            FlashMessage::MailOnItsWay => "mail-on-its-way",
-            FlashMessage::MailboxFull => "mailbox-full",
-            FlashMessage::MailsRetried => "mails-retried",
-            FlashMessage::NoticesOn => "notices-on",
-            FlashMessage::NoticesOff => "notices-off",
-        }
+        self.parts().0
     }
 
     /// Returns the message with that name.
@@ -149,68 +117,109 @@ impl FlashMessage {
 
     /// Returns what the page says.
     pub fn flash(self) -> Flash {
-        let text = match self {
-            FlashMessage::PasswordChanged => {
-                "Your password is changed. Any other browser that was logged in has to log in again."
+        let (_, kind, text) = self.parts();
+        Flash { kind, text: text.to_owned() }
+    }
+
+    /// Returns the name, whether it is about a success, and the text.
+    const fn parts(self) -> (&'static str, FlashKind, &'static str) {
+        match self {
+            FlashMessage::PasswordChanged => (
+                "password-changed",
+                FlashKind::Done,
+                "Your password is changed. Any other browser that was logged in has to log in again.",
+            ),
+            FlashMessage::PasswordReset => {
+                ("password-reset", FlashKind::Done, "Your new password is saved. Log in with it.")
             }
-            FlashMessage::PasswordReset => "Your new password is saved. Log in with it.",
-            FlashMessage::Activated => "Your account is active. Log in with the password that you chose.",
-            FlashMessage::NameChanged => "Your name is changed.",
-            FlashMessage::AddressRequested => {
+            FlashMessage::Activated => (
+                "activated",
+                FlashKind::Done,
+                "Your account is active. Log in with the password that you chose.",
+            ),
+            FlashMessage::NameChanged => ("name-changed", FlashKind::Done, "Your name is changed."),
+            FlashMessage::AddressRequested => (
+                "address-requested",
+                FlashKind::Done,
                 "A mail is on its way to the new address. The link in it makes the change; until then \
-                 nothing changes."
+                 nothing changes.",
+            ),
+            FlashMessage::AddressKept => ("address-kept", FlashKind::Done, "Your address stays as it is."),
+            FlashMessage::AddressChanged => (
+                "address-changed",
+                FlashKind::Done,
+                "Your email address is changed. From now on you log in with it.",
+            ),
+            FlashMessage::Saved => ("saved", FlashKind::Done, "Changes saved."),
+            FlashMessage::SessionsEnded => {
+                ("sessions-ended", FlashKind::Done, "Done. Everyone who was logged in there is logged out.")
             }
-            FlashMessage::AddressKept => "Your address stays as it is.",
-            FlashMessage::AddressChanged => "Your email address is changed. From now on you log in with it.",
-            FlashMessage::Saved => "Changes saved.",
-            FlashMessage::SessionsEnded => "Done. Everyone who was logged in there is logged out.",
-            FlashMessage::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
-            FlashMessage::LinkMade => "Your link is ready.",
-            FlashMessage::LinkChanged => "The link is changed.",
-            FlashMessage::LinkPaused => {
-                "The link is paused, and downloads that were in progress have been stopped."
-            }
-            FlashMessage::LinkResumed => "The link works again.",
-            FlashMessage::LinkRevoked => {
-                "The link no longer works, and downloads that were in progress have been stopped."
-            }
-            FlashMessage::LinkClosedUnheard => {
+            FlashMessage::AccountDeleted => (
+                "account-deleted",
+                FlashKind::Done,
+                "Your account is deleted, and you are logged out everywhere.",
+            ),
+            FlashMessage::LinkMade => ("link-made", FlashKind::Done, "Your link is ready."),
+            FlashMessage::LinkChanged => ("link-changed", FlashKind::Done, "The link is changed."),
+            FlashMessage::LinkPaused => (
+                "link-paused",
+                FlashKind::Done,
+                "The link is paused, and downloads that were in progress have been stopped.",
+            ),
+            FlashMessage::LinkResumed => ("link-resumed", FlashKind::Done, "The link works again."),
+            FlashMessage::LinkRevoked => (
+                "link-revoked",
+                FlashKind::Done,
+                "The link no longer works, and downloads that were in progress have been stopped.",
+            ),
+            FlashMessage::LinkClosedUnheard => (
+                "link-closed-unheard",
+                FlashKind::Done,
                 "The link no longer starts downloads. But the download service could not be reached: downloads \
                  that are in progress, or were started in the last few minutes, will be stopped as soon as it \
-                 can be."
+                 can be.",
+            ),
+            FlashMessage::FolderMade => ("folder-made", FlashKind::Done, "Folder created."),
+            FlashMessage::Renamed => ("renamed", FlashKind::Done, "Renamed."),
+            FlashMessage::Moved => ("moved", FlashKind::Done, "Moved to this folder."),
+            FlashMessage::Trashed => {
+                ("trashed", FlashKind::Done, "Deleted. You can restore it from the trash for a while.")
             }
-            FlashMessage::FolderMade => "Folder created.",
-            FlashMessage::Renamed => "Renamed.",
-            FlashMessage::Moved => "Moved to this folder.",
-            FlashMessage::Trashed => "Deleted. You can restore it from the trash for a while.",
-            FlashMessage::Restored => "Restored to where it was.",
-            FlashMessage::RestoredElsewhere => {
-                "Restored to this folder under another name, because its own was taken."
-            }
-            FlashMessage::Forgotten => "Permanently deleted.",
-            FlashMessage::Uploaded => "The upload is complete.",
-            FlashMessage::NothingChosen => {
-                "Choose at least one file or folder first: tick the boxes in front of their names."
-            }
-            FlashMessage::MailQueued => "We’re sending the link again.",
-            FlashMessage::MailOnItsWay => {
+            FlashMessage::Restored => ("restored", FlashKind::Done, "Restored to where it was."),
+            FlashMessage::RestoredElsewhere => (
+                "restored-elsewhere",
+                FlashKind::Done,
+                "Restored to this folder under another name, because its own was taken.",
+            ),
+            FlashMessage::Forgotten => ("forgotten", FlashKind::Done, "Permanently deleted."),
+            FlashMessage::Uploaded => ("uploaded", FlashKind::Done, "The upload is complete."),
+            FlashMessage::NothingChosen => (
+                "nothing-chosen",
+                FlashKind::Failed,
+                "Choose at least one file or folder first: tick the boxes in front of their names.",
+            ),
+            FlashMessage::MailQueued => ("mail-queued", FlashKind::Done, "We’re sending the link again."),
+            FlashMessage::MailOnItsWay => (
+                "mail-on-its-way",
+                FlashKind::Failed,
                 "We didn’t send the link again: that email is already on its way or was sent only a moment ago, \
-                 or the link can’t be used now."
-            }
-            FlashMessage::MailboxFull => {
+                 or the link can’t be used now.",
+            ),
+            FlashMessage::MailboxFull => (
+                "mailbox-full",
+                FlashKind::Failed,
                 "We didn’t send the link again: this recipient has had several emails from you within the last \
-                 hour. Try again later, or copy the link and send it yourself."
+                 hour. Try again later, or copy the link and send it yourself.",
+            ),
+            FlashMessage::MailsRetried => {
+                ("mails-retried", FlashKind::Done, "We’re trying these emails again now.")
             }
-            FlashMessage::MailsRetried => "We’re trying these emails again now.",
-            FlashMessage::NoticesOn => "You’ll get emails about downloads again.",
-            FlashMessage::NoticesOff => "You won’t get emails about downloads any more.",
-        };
-        let kind = match self {
-            FlashMessage::NothingChosen | FlashMessage::MailOnItsWay | FlashMessage::MailboxFull => {
-                FlashKind::Failed
+            FlashMessage::NoticesOn => {
+                ("notices-on", FlashKind::Done, "You’ll get emails about downloads again.")
             }
-            _ => FlashKind::Done,
-        };
-        Flash { kind, text: text.to_owned() }
+            FlashMessage::NoticesOff => {
+                ("notices-off", FlashKind::Done, "You won’t get emails about downloads any more.")
+            }
+        }
     }
 }

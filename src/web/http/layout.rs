@@ -1,8 +1,8 @@
-//! The frame of the web app's pages. Each page is a struct that a handler fills and askama renders, with escaping always
-//! on.
+//! The frame of the web app's pages. Each page is a struct that a handler fills and askama renders, with
+//! escaping always on.
 //!
-//! A page has plain values and decides only how they look. It has no access to sessions, the database or the clock;
-//! what depends on the time is computed from a `now` that is passed in.
+//! A page has plain values and decides only how they look. It has no access to sessions, the database or the
+//! clock; what depends on the time is computed from a `now` that is passed in.
 //!
 //! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are served under
 //! [`CONTENT_SECURITY_POLICY`]; the few that have a script are served under [`with_script`].
@@ -12,8 +12,8 @@ use crate::{assets, human};
 
 /// Returns the strict policy for pages: no scripts, and styles and pictures from this origin only.
 ///
-/// `form_targets` are the other origins to which the answer to a form may redirect. Browsers apply `form-action` to the
-/// redirect, too, so the Download button needs the download service's origin here.
+/// `form_targets` are the other origins to which the answer to a form may redirect. Browsers apply
+/// `form-action` to the redirect, too, so the Download button needs the download service's origin here.
 pub fn content_security_policy(form_targets: &[&str]) -> String {
     let mut policy = String::from(CONTENT_SECURITY_POLICY);
     for target in form_targets {
@@ -23,7 +23,8 @@ pub fn content_security_policy(form_targets: &[&str]) -> String {
     policy
 }
 
-/// Returns the policy for a page with a script: scripts come from this origin, and may send requests to it only.
+/// Returns the policy for a page with a script: scripts come from this origin, and may send requests to it
+/// only.
 pub fn with_script(policy: &str) -> String {
     format!("script-src 'self'; connect-src 'self'; {policy}")
 }
@@ -50,7 +51,8 @@ pub struct Chrome {
 pub struct User {
     /// The name to show.
     pub name: String,
-    /// The session's CSRF token, for the logout button (`POST /logout`, field `csrf`) and for the page's own forms.
+    /// The session's CSRF token, for the logout button (`POST /logout`, field `csrf`) and for the page's own
+    /// forms.
     pub csrf: String,
     /// Whether the person is an administrator.
     pub admin: bool,

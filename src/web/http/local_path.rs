@@ -1,5 +1,5 @@
-//! Where to go after a login: always a path of this app, so that a prepared link can't lead people who trust us to a
-//! foreign page.
+//! Where to go after a login: always a path of this app, so that a prepared link can't lead people who trust
+//! us to a foreign page.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -14,8 +14,8 @@ const MAX_BYTES: usize = 4096;
 pub struct LocalPath(String);
 
 impl LocalPath {
-    /// Returns the path, if `text` is one. An address with a scheme or an authority is not, even if only a browser would
-    /// see it there.
+    /// Returns the path, if `text` is one. An address with a scheme or an authority is not, even if only a
+    /// browser would see it there.
     pub fn parse(text: &str) -> Option<LocalPath> {
         let rest = text.strip_prefix('/')?;
         // Browsers read a backslash as a slash and skip tabs and line breaks, so `/\host` and

@@ -1,7 +1,7 @@
 //! The middlewares around every handler: a page waits for its client's turn, and a request that may change
-//! something is carried to its end, whatever its client does. A handler's future is dropped when the connection
-//! is gone, which could leave its changes to the disk and the database half done. So such a handler runs in a
-//! task of its own, and the connection only waits for it.
+//! something is carried to its end, whatever its client does. A handler's future is dropped when the
+//! connection is gone, which could leave its changes to the disk and the database half done. So such a
+//! handler runs in a task of its own, and the connection only waits for it.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -62,7 +62,8 @@ pub(crate) fn without_flash(
     Ok(answer)
 }
 
-/// Answers with a page of that status, such as a form shown again with what was typed and what is wrong with it.
+/// Answers with a page of that status, such as a form shown again with what was typed and what is wrong with
+/// it.
 pub(crate) fn rerender(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page.render()?))
 }

@@ -47,8 +47,8 @@ pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// Answers whether the app can do its work, in plain text for programs. Problems of download services are only named in
-/// the text: pages work without them, so a web app is not taken out of service for them.
+/// Answers whether the app can do its work, in plain text for programs. Problems of download services are
+/// only named in the text: pages work without them, so a web app is not taken out of service for them.
 pub(crate) async fn readyz(app: App) -> HttpResponse {
     let (mut answer, text) = match readiness(&app).await {
         Ok(text) => (HttpResponse::Ok(), text),
@@ -87,8 +87,8 @@ async fn readiness(app: &App) -> Result<String, String> {
     Ok(text)
 }
 
-/// Answers with the public keys. They may be cached for twenty seconds: a removed key must be refused everywhere within a
-/// minute, and download services ask every twenty seconds.
+/// Answers with the public keys. They may be cached for twenty seconds: a removed key must be refused
+/// everywhere within a minute, and download services ask every twenty seconds.
 pub(crate) async fn jwks(app: App) -> HttpResponse {
     let administration = &app.administration;
     HttpResponse::Ok()

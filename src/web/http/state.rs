@@ -1,4 +1,5 @@
-//! The services and limits that handlers use, built once by [`crate::web::App::open`] and shared by all workers.
+//! The services and limits that handlers use, built once by [`crate::web::App::open`] and shared by all
+//! workers.
 
 use std::sync::Arc;
 use std::time::Duration;

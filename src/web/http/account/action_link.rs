@@ -1,5 +1,5 @@
-//! What the pages of action links share: whether a link can be used, the pages for one that can't, and mailing a
-//! new one.
+//! What the pages of action links share: whether a link can be used, the pages for one that can't, and
+//! mailing a new one.
 
 use actix_web::http::StatusCode;
 use actix_web::web::Path;
@@ -40,8 +40,8 @@ pub(crate) struct UsableLink {
 }
 
 impl ActionLinkStatus {
-    /// Returns the account on which the link can act and the address that it confirms, or else the page that says
-    /// why it can't act.
+    /// Returns the account on which the link can act and the address that it confirms, or else the page that
+    /// says why it can't act.
     ///
     /// # Errors
     /// For a link that creates the first administrator.

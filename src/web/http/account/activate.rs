@@ -50,8 +50,8 @@ fn empty_page(app: &State, activation: Activation, csrf: String) -> ActivatePage
     ActivatePage::new(activation, app.administration.password_min, csrf)
 }
 
-/// Returns what the form asks for when the link to `account` is opened in the browser with that secret. Scanners
-/// open links and press buttons, but have neither the browser that signed up nor the password.
+/// Returns what the form asks for when the link to `account` is opened in the browser with that secret.
+/// Scanners open links and press buttons, but have neither the browser that signed up nor the password.
 fn activation(account: &Account, browser: Option<&Secret>) -> Activation {
     let email = account.email.as_str().to_owned();
     if account.stage() == Stage::Invited {

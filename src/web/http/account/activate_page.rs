@@ -15,7 +15,8 @@ pub enum Activation {
         /// The account's address.
         email: String,
     },
-    /// An account that somebody signed up for, opened in another browser: asks for `password`, the one chosen at sign-up.
+    /// An account that somebody signed up for, opened in another browser: asks for `password`, the one chosen
+    /// at sign-up.
     Password {
         /// The account's address.
         email: String,

@@ -1,4 +1,5 @@
-//! Confirms a new email address of an account: `/confirm-address/{token}`, opened from a mail to that address.
+//! Confirms a new email address of an account: `/confirm-address/{token}`, opened from a mail to that
+//! address.
 
 use actix_web::http::StatusCode;
 use actix_web::web::Path;
@@ -41,8 +42,8 @@ pub(crate) async fn page(
     })
 }
 
-/// Returns whether the account is logged in here. A scanner that presses buttons is logged in nowhere and knows no
-/// password.
+/// Returns whether the account is logged in here. A scanner that presses buttons is logged in nowhere and
+/// knows no password.
 async fn is_logged_in(request: &HttpRequest, app: &State, account: &Account) -> Result<bool, WebError> {
     Ok(session_of(request, app).await?.is_some_and(|who| who.account().id == account.id))
 }

@@ -8,8 +8,8 @@ use crate::web::http::state::State;
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, Password};
 
-/// Returns the new password in a form, typed twice, or what is wrong with it. `own` is what its owner is known by,
-/// which others would guess first.
+/// Returns the new password in a form, typed twice, or what is wrong with it. `own` is what its owner is
+/// known by, which others would guess first.
 pub(crate) fn new_password(
     min: usize,
     password: &str,

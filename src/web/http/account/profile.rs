@@ -159,8 +159,8 @@ pub(crate) struct AddressForm {
     current_password: String,
 }
 
-/// `POST /account/email`: a mail to the new address asks to confirm it. The answer does not reveal whether another
-/// account has that address.
+/// `POST /account/email`: a mail to the new address asks to confirm it. The answer does not reveal whether
+/// another account has that address.
 pub(crate) async fn change_address(
     app: App,
     place: Place,

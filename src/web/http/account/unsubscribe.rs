@@ -1,5 +1,6 @@
-//! Turning off notices through the address in their mails. A GET only shows a page, because mail scanners open every
-//! address; the POST is the one that mail programs send (RFC 8058), without a login, a cookie or a page of ours.
+//! Turning off notices through the address in their mails. A GET only shows a page, because mail scanners
+//! open every address; the POST is the one that mail programs send (RFC 8058), without a login, a cookie or a
+//! page of ours.
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Path, Payload};

@@ -1,14 +1,28 @@
-//! What a person may do with a path in a form: the checks that all handlers for files share. A person without the
-//! right gets the same answer as for a path that does not exist.
+//! What a person may do with a path in a form: the checks that all handlers for files share. A person without
+//! the right gets the same answer as for a path that does not exist.
 
 use actix_web::HttpRequest;
 
+use crate::clock::Timestamp;
 use crate::id::FilePath;
+use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{SignedIn, session_of};
 use crate::web::http::respond::App;
 use crate::web::http::state::State;
+use crate::web::identity::place::Place;
 use crate::web::shares::rights::{Manageable, Writable};
+
+/// Counts a change against the person's budget. Returns who makes it, for the audit log, and when.
+pub(crate) fn begin_change(
+    app: &State,
+    who: &SignedIn,
+    place: &Place,
+) -> Result<(Actor, Timestamp), WebError> {
+    let now = app.administration.clock.now();
+    app.throttle.act(&who.account().id, now)?;
+    Ok((Actor::account(who.account(), place.address), now))
+}
 
 /// Returns the folder as one that the person may write to.
 pub(crate) fn writable(app: &State, who: &SignedIn, folder: Option<FilePath>) -> Result<Writable, WebError> {

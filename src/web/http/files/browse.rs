@@ -198,8 +198,8 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Returns the file path in an address: `Some(None)` for the list of shares, `None` for an address that is not valid.
-/// Decodes it here, because the router keeps some characters encoded.
+/// Returns the file path in an address: `Some(None)` for the list of shares, `None` for an address that is
+/// not valid. Decodes it here, because the router keeps some characters encoded.
 fn place_of(address: &str) -> Option<Option<FilePath>> {
     let encoded = address.strip_prefix("/files")?;
     let encoded = encoded.strip_suffix('/').unwrap_or(encoded);

@@ -6,12 +6,13 @@ use actix_web::HttpResponse;
 use actix_web::web::Query;
 use serde::Deserialize;
 
+use crate::clock::Timestamp;
 use crate::files::EntryKind;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
-use crate::web::http::files::access::{manageable, writable};
+use crate::web::http::files::access::{begin_change, manageable, writable};
 use crate::web::http::files::addresses::parent_address;
 use crate::web::http::files::edit_page::{ManageError, ManagePage, NewFolderPage};
 use crate::web::http::files::listing;
@@ -100,11 +101,9 @@ pub(crate) async fn make_folder(
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
-    let now = app.administration.clock.now();
-    app.throttle.act(&who.account().id, now)?;
+    let (actor, now) = begin_change(&app, &who, &place)?;
     let folder = writable(&app, &who, decoded_path(&fields.folder))?;
-    let actor = Actor::account(who.account(), place.address);
-    match create_folder(&app, &folder, &fields.name, &actor).await {
+    match create_folder(&app, &folder, &fields.name, &actor, now).await {
         Ok(_) => {
             let to = folder_address(folder.path());
             once.done(&to, FlashMessage::FolderMade.word(), now).await?;
@@ -123,9 +122,9 @@ async fn create_folder(
     folder: &Writable,
     name: &str,
     actor: &Actor,
+    now: Timestamp,
 ) -> Result<FilePath, StorageError> {
     let name = FileName::typed(name)?;
-    let now = app.administration.clock.now();
     let account = AccountId::from_store(&actor.id);
     app.uploads.admits_folder(&account, folder.path().share(), now).await?;
     app.manage.new_folder(folder, &name, actor, now).await
@@ -169,10 +168,9 @@ pub(crate) async fn rename(
     form: CsrfForm<RenameForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    app.throttle.act(&who.account().id, app.administration.clock.now())?;
-    let actor = Actor::account(who.account(), place.address);
+    let (actor, now) = begin_change(&app, &who, &place)?;
     let entry = manageable(&app, &who, decoded_path(&fields.path))?;
-    match rename_entry(&app, &entry, &fields.name, &actor).await {
+    match rename_entry(&app, &entry, &fields.name, &actor, now).await {
         Ok(_) => redirect_with_flash(&app, &parent_address(entry.path()), FlashMessage::Renamed),
         Err(error) => {
             let (status, sentence) = error.for_user()?;
@@ -191,9 +189,10 @@ async fn rename_entry(
     entry: &Manageable,
     name: &str,
     actor: &Actor,
+    now: Timestamp,
 ) -> Result<FilePath, StorageError> {
     let name = FileName::typed(name)?;
-    app.manage.rename(entry, &name, actor, app.administration.clock.now()).await
+    app.manage.rename(entry, &name, actor, now).await
 }
 
 /// `POST /manage/delete`: moves the entry to the trash.
@@ -203,10 +202,8 @@ pub(crate) async fn delete(
     form: CsrfForm<EntryForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    app.throttle.act(&who.account().id, app.administration.clock.now())?;
-    let actor = Actor::account(who.account(), place.address);
+    let (actor, now) = begin_change(&app, &who, &place)?;
     let entry = manageable(&app, &who, decoded_path(&fields.path))?;
-    let now = app.administration.clock.now();
     match app.manage.trash(&entry, who.account(), &actor, now).await {
         Ok(_) => redirect_with_flash(&app, &parent_address(entry.path()), FlashMessage::Trashed),
         Err(error) => {
@@ -268,11 +265,9 @@ pub(crate) async fn move_to(
     form: CsrfForm<MoveForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    app.throttle.act(&who.account().id, app.administration.clock.now())?;
-    let actor = Actor::account(who.account(), place.address);
+    let (actor, now) = begin_change(&app, &who, &place)?;
     let entry = manageable(&app, &who, decoded_path(&fields.path))?;
     let to = writable(&app, &who, decoded_path(&fields.to))?;
-    let now = app.administration.clock.now();
     match app.manage.move_to(&entry, &to, &actor, now).await {
         Ok(_) => redirect_with_flash(&app, &folder_address(to.path()), FlashMessage::Moved),
         Err(error) => {

@@ -1,7 +1,7 @@
 //! The pages for a new folder, and for one file or folder to rename, move or delete.
 //!
-//! Their forms carry paths percent-encoded (fields `folder` and `path`), because a form would alter a line break
-//! in one.
+//! Their forms carry paths percent-encoded (fields `folder` and `path`), because a form would alter a line
+//! break in one.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! Lists folders and searches shares by name. Blocks on the disk, so handlers run it on the blocking pool. Lists nothing
-//! without a [`Readable`].
+//! Lists folders and searches shares by name. Blocks on the disk, so handlers run it on the blocking pool.
+//! Lists nothing without a [`Readable`].
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -17,8 +17,8 @@ const PER_PAGE: usize = 1_000;
 
 /// The maximum number of hits of a search …
 const MAX_HITS: usize = 500;
-/// … and of entries that it looks at, in all folders together. This also ends a walk through folders that contain
-/// themselves by a symlink.
+/// … and of entries that it looks at, in all folders together. This also ends a walk through folders that
+/// contain themselves by a symlink.
 const MAX_VISITED: usize = 5_000_000;
 
 /// A folder's rows, in order.
@@ -84,8 +84,8 @@ pub fn folders(shares: &Shares, place: &Readable) -> Result<Vec<FilePath>, FileE
     Ok(rows.into_iter().map(|row| row.path).collect())
 }
 
-/// Finds the files and folders in `places` whose names match `query`. Searches breadth-first and skips folders that can't
-/// be read. Stops early when `stop` is set.
+/// Finds the files and folders in `places` whose names match `query`. Searches breadth-first and skips
+/// folders that can't be read. Stops early when `stop` is set.
 pub fn search(
     shares: &Shares,
     places: &[Readable],

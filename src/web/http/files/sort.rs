@@ -66,8 +66,8 @@ impl Sort {
         rows.extend(named.into_iter().map(|(_, row)| row));
     }
 
-    /// Returns the order after a click on the heading of `by`: the other direction, or first the one that people expect
-    /// (names from A, but the largest and the newest first).
+    /// Returns the order after a click on the heading of `by`: the other direction, or first the one that
+    /// people expect (names from A, but the largest and the newest first).
     fn clicked(self, by: SortBy) -> Sort {
         let descending = if self.by == by { !self.descending } else { by != SortBy::Name };
         Sort { by, descending }

@@ -5,10 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::id::FilePath;
-use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
-use crate::web::http::files::access::manageable;
+use crate::web::http::files::access::{begin_change, manageable};
 use crate::web::http::files::addresses::{parent_address, trash_address};
 use crate::web::http::files::row::ShownFolder;
 use crate::web::http::files::trash_page::TrashPage;
@@ -75,10 +74,8 @@ pub(crate) async fn restore(
     form: CsrfForm<TrashForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    app.throttle.act(&who.account().id, app.administration.clock.now())?;
+    let (actor, now) = begin_change(&app, &who, &place)?;
     let (entry, right) = find(&app, &who, &fields.id).await?;
-    let actor = Actor::account(who.account(), place.address);
-    let now = app.administration.clock.now();
     match app.manage.restore(&entry, &right, &actor, now).await {
         Ok(back) if back == entry.path => {
             redirect_with_flash(&app, &parent_address(&back), FlashMessage::Restored)
@@ -95,10 +92,8 @@ pub(crate) async fn forget(
     form: CsrfForm<TrashForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    app.throttle.act(&who.account().id, app.administration.clock.now())?;
+    let (actor, now) = begin_change(&app, &who, &place)?;
     let (entry, right) = find(&app, &who, &fields.id).await?;
-    let actor = Actor::account(who.account(), place.address);
-    let now = app.administration.clock.now();
     match app.manage.forget(&entry, &right, &actor, now).await {
         Ok(()) => redirect_with_flash(&app, &trash_address(&entry.path), FlashMessage::Forgotten),
         Err(error) => rerender_with_error(&app, &who, &entry, error).await,

@@ -1,7 +1,7 @@
 //! Uploads over the resumable protocol tus 1.0, at `/uploads` and `/uploads/{id}`.
 //!
-//! The sender is logged in, and proves with the header `X-CSRF-Token` that the request comes from a page of ours, or
-//! from a program that was given the session. Answers are short, because a program reads them.
+//! The sender is logged in, and proves with the header `X-CSRF-Token` that the request comes from a page of
+//! ours, or from a program that was given the session. Answers are short, because a program reads them.
 
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
@@ -126,7 +126,8 @@ async fn create(
     }
 }
 
-/// Returns whether the body is declared to be bytes of an upload. Some clients add a `charset`, which means nothing.
+/// Returns whether the body is declared to be bytes of an upload. Some clients add a `charset`, which means
+/// nothing.
 fn has_bytes(headers: &HeaderMap) -> bool {
     content_type(headers).eq_ignore_ascii_case(BYTES)
 }

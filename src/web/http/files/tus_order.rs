@@ -1,7 +1,7 @@
 //! What a client says about an upload that it begins: `Upload-Metadata`, `Upload-Length` and `Upload-Concat`.
 //!
-//! We use the metadata `filename` (or `name`), `folder` (the file path of the destination) and `relativePath` (for a
-//! file in a folder that is uploaded whole). Other metadata is kept and repeated to the client.
+//! We use the metadata `filename` (or `name`), `folder` (the file path of the destination) and `relativePath`
+//! (for a file in a folder that is uploaded whole). Other metadata is kept and repeated to the client.
 
 use actix_web::http::header::HeaderMap;
 use base64::Engine;
@@ -111,8 +111,8 @@ impl Order {
         Ok(NewUpload { purpose, size: None, metadata: self.metadata.clone() })
     }
 
-    /// Returns the destination. If none is named, that is the only share that the account may write to, or for a part
-    /// any such share.
+    /// Returns the destination. If none is named, that is the only share that the account may write to, or
+    /// for a part any such share.
     fn place(&self, rights: &Rights, account: &Account) -> Result<Writable, StorageError> {
         let named = match &self.folder {
             // `team` and `/team/` are what people write for `/team`.

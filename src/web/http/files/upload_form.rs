@@ -1,7 +1,7 @@
-//! The plain form for uploads, for browsers without scripts: `POST /files-upload`, `multipart/form-data`
-//! with the fields `csrf` and `folder` (percent-encoded) and then any number of `file`. Each file becomes an ordinary
-//! upload, but one that breaks off can't be continued and leaves nothing. The page says which files arrived, however
-//! the form ended.
+//! The plain form for uploads, for browsers without scripts: `POST /files-upload`, `multipart/form-data` with
+//! the fields `csrf` and `folder` (percent-encoded) and then any number of `file`. Each file becomes an
+//! ordinary upload, but one that breaks off can't be continued and leaves nothing. The page says which files
+//! arrived, however the form ended.
 
 use std::time::Duration;
 

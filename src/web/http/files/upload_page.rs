@@ -1,5 +1,5 @@
-//! The page after an upload by a plain form, for browsers without scripts: what arrived, what did not and why,
-//! and the form again.
+//! The page after an upload by a plain form, for browsers without scripts: what arrived, what did not and
+//! why, and the form again.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,8 @@ pub struct ArrivedFile {
     pub renamed: Option<String>,
 }
 
-/// The answer to a form of `POST /files-upload` that was not done completely; posts `folder` and `file` there.
+/// The answer to a form of `POST /files-upload` that was not done completely; posts `folder` and `file`
+/// there.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/upload.html")]
 pub struct UploadPage {

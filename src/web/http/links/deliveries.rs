@@ -19,8 +19,8 @@ const MAX_REPORT: usize = 1024 * 1024;
 /// The maximum time for a report to arrive.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `POST /receipts`: records a report of a download service in another process, which proves itself by its node key.
-/// The body is not read before that, and a report about another node is refused.
+/// `POST /receipts`: records a report of a download service in another process, which proves itself by its
+/// node key. The body is not read before that, and a report about another node is refused.
 pub(crate) async fn take(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
     let presented = bearer(request.headers()).ok_or(WebError::NodeKeyMissing)?;
     let node = app.administration.nodes.of_key(presented).await?.ok_or(WebError::NodeKeyUnknown)?;
@@ -40,8 +40,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_matches(' '))
 }
 
-/// `GET /links/{link}/deliveries`: who looked at the owner's link and what was delivered, as a part of a page for the
-/// script that refreshes it, or as JSON for programs.
+/// `GET /links/{link}/deliveries`: who looked at the owner's link and what was delivered, as a part of a page
+/// for the script that refreshes it, or as JSON for programs.
 pub(crate) async fn deliveries(
     app: App,
     request: HttpRequest,

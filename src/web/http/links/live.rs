@@ -1,5 +1,5 @@
-//! `GET /l/{code}/state`: what the buttons of a public link would do for this visitor now, for the script on the page.
-//! It is small and reads no disk.
+//! `GET /l/{code}/state`: what the buttons of a public link would do for this visitor now, for the script on
+//! the page. It is small and reads no disk.
 
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};

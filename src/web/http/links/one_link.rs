@@ -43,8 +43,8 @@ pub(crate) async fn page(
     Ok(allow_script(&app, answer))
 }
 
-/// `GET /links/{id}/live`: the part of the page that changes, for the script that refreshes it. It is unchanged as
-/// long as nothing happens within the minute; then times such as "2 minutes ago" change.
+/// `GET /links/{id}/live`: the part of the page that changes, for the script that refreshes it. It is
+/// unchanged as long as nothing happens within the minute; then times such as "2 minutes ago" change.
 pub(crate) async fn live(
     app: App,
     request: HttpRequest,

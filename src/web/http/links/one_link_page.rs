@@ -43,8 +43,8 @@ impl RecipientRow {
     }
 }
 
-/// The part of a link's page that changes while its owner watches. Also rendered alone, for the script that refreshes
-/// it.
+/// The part of a link's page that changes while its owner watches. Also rendered alone, for the script that
+/// refreshes it.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/live.html")]
 pub struct LinkLive {

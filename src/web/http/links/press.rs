@@ -1,5 +1,5 @@
-//! `POST /l/{code}`: a press of a download button of a public link, by a browser or a program. A visitor who began a
-//! download and did not get all of the file continues it.
+//! `POST /l/{code}`: a press of a download button of a public link, by a browser or a program. A visitor who
+//! began a download and did not get all of the file continues it.
 
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
@@ -154,8 +154,8 @@ async fn issue(
     Ok(issuer.issue_download_as(jti, &order, now)?)
 }
 
-/// Issues a token that continues a download of the file as it was when it began. Such a token never redeems. `None`
-/// while the node that began the download is not ready.
+/// Issues a token that continues a download of the file as it was when it began. Such a token never redeems.
+/// `None` while the node that began the download is not ready.
 async fn issue_continuation(
     app: &App,
     press: &Press<'_>,
@@ -258,7 +258,8 @@ async fn file_of(app: &App, opened: &PublicLinkView, key: Option<&str>) -> Resul
     })
 }
 
-/// Checks the password and the code that the link asks for, and returns what is wrong with them. Uses up nothing.
+/// Checks the password and the code that the link asks for, and returns what is wrong with them. Uses up
+/// nothing.
 async fn check_proof(
     app: &App,
     opened: &PublicLinkView,

@@ -1,5 +1,5 @@
-//! The answer of a public link: its page, whose buttons say what they would do for this visitor, or for programs the
-//! facts as JSON.
+//! The answer of a public link: its page, whose buttons say what they would do for this visitor, or for
+//! programs the facts as JSON.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +65,8 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, WebError> {
     let json = prefers_json(request.headers());
     let secret = app.cookies.form(request.headers());
-    // A browser without our cookie gets one with this page, and is a new visitor with its first press. A program gets
-    // none.
+    // A browser without our cookie gets one with this page, and is a new visitor with its first press. A
+    // program gets none.
     let is_program = json || request.method() == Method::HEAD;
     let address = own_address(request, app).filter(|_| is_program);
     let visitor = visitor_of(app, secret.as_ref(), address, &opened.recipient);

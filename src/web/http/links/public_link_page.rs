@@ -87,7 +87,8 @@ impl PublicLinkPage {
         self.items.iter().any(|(_, offer)| offer.button().is_some())
     }
 
-    /// Returns whether each file counts as a download in a browser without cookies, which the page should say.
+    /// Returns whether each file counts as a download in a browser without cookies, which the page should
+    /// say.
     fn counts_each_file(&self) -> bool {
         !self.is_single() && !self.named && self.left.is_some()
     }

@@ -29,15 +29,15 @@ pub(crate) struct PublicLinkView {
 }
 
 impl PublicLinkView {
-    /// Returns whether a press on the page must be repeated before it counts: where the link was most likely mailed, and
-    /// a press asks for nothing and costs a download. Mail scanners press buttons, too.
+    /// Returns whether a press on the page must be repeated before it counts: where the link was most likely
+    /// mailed, and a press asks for nothing and costs a download. Mail scanners press buttons, too.
     pub(crate) fn needs_second_press(&self) -> bool {
         let asks_for_something = self.link.password.is_some() || self.link.mailed_code;
         self.recipient.email.is_some() && self.link.uses.is_some() && !asks_for_something
     }
 
-    /// Returns why nothing is left for this visitor, if that is so. A visitor who has begun a download may still see
-    /// its state.
+    /// Returns why nothing is left for this visitor, if that is so. A visitor who has begun a download may
+    /// still see its state.
     pub(crate) fn used_up(&self, offers: &Offers) -> Option<ClosedReason> {
         let none_left = self.recipient.left(self.link.uses) == Some(0);
         (none_left && !offers.has_own()).then_some(match self.recipient.reserved {

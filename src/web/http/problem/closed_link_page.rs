@@ -55,8 +55,8 @@ impl ClosedReason {
         }
     }
 
-    /// Returns the status of the answer: a pause ends, files and download services may come back; any other reason
-    /// is final.
+    /// Returns the status of the answer: a pause ends, files and download services may come back; any other
+    /// reason is final.
     pub const fn status(self) -> StatusCode {
         match self {
             ClosedReason::Paused => StatusCode::FORBIDDEN,

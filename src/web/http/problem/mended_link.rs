@@ -10,8 +10,8 @@ pub(crate) fn is_link(path: &str) -> bool {
     LINK_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Returns the address of a link without what a mail or chat program took for a part of it: the full stop of the
-/// sentence, a bracket, a slash. `None` where there is nothing to remove.
+/// Returns the address of a link without what a mail or chat program took for a part of it: the full stop of
+/// the sentence, a bracket, a slash. `None` where there is nothing to remove.
 pub(crate) fn mended(path: &str) -> Option<String> {
     let folder = LINK_FOLDERS.into_iter().find(|folder| path.starts_with(folder))?;
     let link = percent_decode_str(path.get(folder.len()..)?).decode_utf8().ok()?;

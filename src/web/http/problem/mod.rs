@@ -1,5 +1,5 @@
-//! The web app's edge: an error becomes a status, a fixed sentence for the reader and, once, a log line for the
-//! operator. No cause ever reaches a stranger.
+//! The web app's edge: an error becomes a status, a fixed sentence for the reader and, once, a log line for
+//! the operator. No cause ever reaches a stranger.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -37,8 +37,8 @@ static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The middleware around every handler: turns errors into answers, and adds the headers that all answers have in
-/// common.
+/// The middleware around every handler: turns errors into answers, and adds the headers that all answers have
+/// in common.
 ///
 /// # Errors
 /// None of ours: a handler's errors arrive here within its answer.
@@ -150,8 +150,9 @@ fn other_address(public_url: &str) -> String {
     )
 }
 
-/// Returns the frame of the other pages of the person who is logged in, so that a refusal is no dead end. There is
-/// none when the fault is ours, because then the database may be what fails; a share that is away is an exception.
+/// Returns the frame of the other pages of the person who is logged in, so that a refusal is no dead end.
+/// There is none when the fault is ours, because then the database may be what fails; a share that is away is
+/// an exception.
 async fn frame(request: &HttpRequest, status: StatusCode, is_about_a_share: bool) -> Option<Chrome> {
     if status.is_server_error() && !is_about_a_share {
         return None;

@@ -9,8 +9,8 @@ use crate::web::http::csrf::origin_of;
 use crate::web::http::extract::KeptForm;
 use crate::web::http::local_path::LocalPath;
 
-/// Redirects to the login page. After the login, the person gets the page that they asked for, or the form that
-/// they had sent.
+/// Redirects to the login page. After the login, the person gets the page that they asked for, or the form
+/// that they had sent.
 pub(crate) fn to_login(request: &HttpRequest) -> HttpResponse {
     let kept = request.extensions().get::<KeptForm>().cloned();
     let next = if let Some(kept) = &kept {
