@@ -25,7 +25,7 @@ use crate::web::http::carried::CarriedRequests;
 use crate::web::http::client_turns::ClientTurns;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::jti_locks::JtiLocks;
-use crate::web::http::state::{SignupRules, State};
+use crate::web::http::state::{AppState, SignupRules};
 use crate::web::http::{csrf, layout, middleware, problem, routes};
 use crate::web::instance::KeysError;
 use crate::web::links::listing::Listings;
@@ -114,7 +114,7 @@ pub enum FirstAdminError {
 /// The web app, ready to answer. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    state: Data<State>,
+    state: Data<AppState>,
     sender: Sender,
 }
 
@@ -154,7 +154,7 @@ impl App {
         let writable = WritableShares::new(folders);
         let uploads = Uploads::new(settings, administration.db.clone(), writable.clone(), clock);
         let manage = Manage::new(administration.db.clone(), writable.clone(), settings.web.trash_keep);
-        let state = State {
+        let state = AppState {
             receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings)
                 .with_standings(standings.clone()),
             standings,

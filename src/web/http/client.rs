@@ -7,7 +7,7 @@ use actix_web::http::header::USER_AGENT;
 use actix_web::{FromRequest, HttpRequest};
 
 use crate::web::http::error::WebError;
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::place::Place;
 
 /// The headers that proxies add to a request.
@@ -22,13 +22,13 @@ impl FromRequest for ClientAddress {
     type Future = std::future::Ready<Result<ClientAddress, WebError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let state = State::of(request);
+        let state = AppState::of(request);
         std::future::ready(state.map(|state| ClientAddress(client_address(&state, request))))
     }
 }
 
 /// Returns the address of the client that sent a request.
-pub fn client_address(state: &State, request: &HttpRequest) -> IpAddr {
+pub fn client_address(state: &AppState, request: &HttpRequest) -> IpAddr {
     // Without a peer (a Unix socket), all clients count as one.
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     state.addresses.of(peer, request.headers())
@@ -36,7 +36,7 @@ pub fn client_address(state: &State, request: &HttpRequest) -> IpAddr {
 
 /// Returns the client's own address, by which it may continue a download; `None` where that is not known. The
 /// clients of a proxy that we don't trust, or that does not say for whom it asks, all have one address.
-pub fn own_address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
+pub fn own_address(request: &HttpRequest, state: &AppState) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let headers = request.headers();
     let client = state.addresses.of(peer, headers);

@@ -19,7 +19,7 @@ use crate::web::http::body::{FORM, MAX_FORM, content_type, read_in_time};
 use crate::web::http::csrf::{self, SentFrom};
 use crate::web::http::error::WebError;
 use crate::web::http::layout::{Chrome, Section, User, mail_trouble};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::Account;
 use crate::web::mail::stuck::Stuck;
 use crate::web::sessions::Session;
@@ -64,7 +64,7 @@ impl SignedIn {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn session_of(request: &HttpRequest, state: &State) -> Result<Option<SignedIn>, WebError> {
+pub async fn session_of(request: &HttpRequest, state: &AppState) -> Result<Option<SignedIn>, WebError> {
     let Some(id) = state.cookies.session(request.headers()) else { return Ok(None) };
     let session = state.sessions.find(&id, state.administration.clock.now()).await?;
     Ok(session.map(|session| {
@@ -75,7 +75,7 @@ pub async fn session_of(request: &HttpRequest, state: &State) -> Result<Option<S
 
 /// Returns whether a request without a form was made by a page of ours: it has the session's CSRF token in
 /// the header `X-CSRF-Token`, which no foreign page can send.
-pub fn of_our_page(request: &HttpRequest, state: &State) -> bool {
+pub fn of_our_page(request: &HttpRequest, state: &AppState) -> bool {
     let Some(id) = state.cookies.session(request.headers()) else { return false };
     let token = request.headers().get("x-csrf-token").and_then(|value| value.to_str().ok());
     csrf::same_origin(request.headers(), &state.public_url)
@@ -89,7 +89,7 @@ impl FromRequest for SignedIn {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let state = State::of(&request)?;
+            let state = AppState::of(&request)?;
             session_of(&request, &state).await?.ok_or(WebError::NotSignedIn)
         })
     }
@@ -117,7 +117,7 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for CsrfForm<T
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let state = State::of(&request)?;
+            let state = AppState::of(&request)?;
             let id = state.cookies.session(request.headers());
             let (Some(id), Some(who)) = (id, session_of(&request, &state).await?) else {
                 keep_unsent(&request, payload, &state).await;
@@ -146,7 +146,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let state = State::of(&request)?;
+            let state = AppState::of(&request)?;
             // Checked first, because under another address the browser has no cookie of ours either.
             must_be_ours(&request, &state)?;
             // The page set a cookie; a browser that does not return it keeps none.
@@ -177,7 +177,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let state = State::of(&request)?;
+            let state = AppState::of(&request)?;
             must_be_ours(&request, &state)?;
             let body = read_in_time(&request, payload, MAX_FORM.min(state.form_max)).await?;
             if !body.is_empty() && !is_form(&request) {
@@ -196,7 +196,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
 }
 
 /// Refuses a request from a foreign page, or to another address than the app's.
-pub(crate) fn must_be_ours(request: &HttpRequest, state: &State) -> Result<(), WebError> {
+pub(crate) fn must_be_ours(request: &HttpRequest, state: &AppState) -> Result<(), WebError> {
     match csrf::sent_from(request.headers(), &state.public_url) {
         SentFrom::OurPage => Ok(()),
         SentFrom::OtherAddress => Err(WebError::OtherAddress(state.public_url.clone())),
@@ -208,7 +208,7 @@ pub(crate) fn must_be_ours(request: &HttpRequest, state: &State) -> Result<(), W
 async fn own_form(
     request: &HttpRequest,
     payload: Payload,
-    state: &State,
+    state: &AppState,
     secret: &Secret,
     max: usize,
 ) -> Result<(Bytes, Option<SentForm>), WebError> {
@@ -236,7 +236,7 @@ pub struct KeptForm {
 
 /// Keeps a form whose sender's login has ended, if it came from a page of ours. If it can't be kept, its
 /// sender has to type it again.
-async fn keep_unsent(request: &HttpRequest, payload: Payload, state: &State) {
+async fn keep_unsent(request: &HttpRequest, payload: Payload, state: &AppState) {
     if !csrf::same_origin(request.headers(), &state.public_url) || !is_form(request) {
         return;
     }

@@ -14,7 +14,7 @@ use crate::web::http::body::{FORM, content_type};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::client_turns::{ClientTurn, ClientTurns};
 use crate::web::http::error::WebError;
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::shares::error::StorageError;
 
 /// The turn did not come in time.
@@ -32,7 +32,7 @@ pub async fn pages_in_turn(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let is_page = matches!(*request.method(), Method::GET | Method::HEAD)
         && !matches!(request.path(), "/healthz" | "/readyz");
-    let state = request.app_data::<Data<State>>().cloned();
+    let state = request.app_data::<Data<AppState>>().cloned();
     let (true, Some(state)) = (is_page, state) else { return next.call(request).await };
     let _turn = turn(&mut request, &state.page_turns).await?;
     next.call(request).await
@@ -49,7 +49,7 @@ pub async fn carry<B: MessageBody + 'static>(
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return next.call(request).await;
     }
-    let held = match request.app_data::<Data<State>>().cloned() {
+    let held = match request.app_data::<Data<AppState>>().cloned() {
         Some(state) => {
             let turn = form_turn(&mut request, &state).await?;
             let slot = state.carried.slot().await.map_err(|_| WebError::from(StorageError::Interrupted))?;
@@ -70,7 +70,7 @@ pub async fn carry<B: MessageBody + 'static>(
 /// their own, which refuse sooner, and uploads take as long as they take.
 async fn form_turn(
     request: &mut ServiceRequest,
-    state: &State,
+    state: &AppState,
 ) -> Result<Option<ClientTurn>, actix_web::Error> {
     let is_form = content_type(request.headers()).eq_ignore_ascii_case(FORM);
     if !is_form || state.cookies.session(request.headers()).is_none() {

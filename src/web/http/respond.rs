@@ -14,10 +14,10 @@ use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Flash;
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 
 /// The app's state, as handlers take it.
-pub(crate) type App = Data<State>;
+pub(crate) type App = Data<AppState>;
 
 /// Returns a route for GET, and for HEAD, which gets the same headers.
 pub(crate) fn get_or_head() -> Route {
@@ -30,13 +30,13 @@ pub(crate) fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
 }
 
 /// Answers with a page that loads a script of ours.
-pub(crate) fn html_with_script(app: &State, page: &impl Template) -> Result<HttpResponse, WebError> {
+pub(crate) fn html_with_script(app: &AppState, page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(allow_script(app, html(page)?))
 }
 
 /// Answers with a page that shows the flash message which the browser brings, if any, for the last time.
 pub(crate) fn html_with_flash<P: Template>(
-    app: &State,
+    app: &AppState,
     request: &HttpRequest,
     page: impl FnOnce(Option<Flash>) -> P,
 ) -> Result<HttpResponse, WebError> {
@@ -45,14 +45,14 @@ pub(crate) fn html_with_flash<P: Template>(
 }
 
 /// Lets the page of an answer load scripts of ours.
-pub(crate) fn allow_script(app: &State, mut answer: HttpResponse) -> HttpResponse {
+pub(crate) fn allow_script(app: &AppState, mut answer: HttpResponse) -> HttpResponse {
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, app.script_policy.clone());
     answer
 }
 
 /// Removes a flash message from the browser that the page of this answer shows.
 pub(crate) fn without_flash(
-    app: &State,
+    app: &AppState,
     message: Option<FlashMessage>,
     mut answer: HttpResponse,
 ) -> Result<HttpResponse, WebError> {
@@ -80,7 +80,7 @@ pub(crate) fn see_other(address: &str) -> HttpResponse {
 
 /// Redirects to a page that shows a flash message.
 pub(crate) fn redirect_with_flash(
-    app: &State,
+    app: &AppState,
     to: &str,
     message: FlashMessage,
 ) -> Result<HttpResponse, WebError> {
@@ -90,7 +90,7 @@ pub(crate) fn redirect_with_flash(
 }
 
 /// Redirects the sender of a form that was sent before to where it led then.
-pub(crate) fn redirect_again(app: &State, before: &Before) -> Result<HttpResponse, WebError> {
+pub(crate) fn redirect_again(app: &AppState, before: &Before) -> Result<HttpResponse, WebError> {
     match before.note.as_deref().and_then(FlashMessage::parse) {
         Some(message) => redirect_with_flash(app, &before.location, message),
         None => Ok(see_other(&before.location)),

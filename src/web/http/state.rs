@@ -36,7 +36,7 @@ use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
 
 /// Everything that handlers share.
-pub struct State {
+pub struct AppState {
     /// Accounts, passwords, links, tokens and the clock.
     pub administration: Administration,
     /// The address at which people reach the app, without a trailing slash.
@@ -101,13 +101,13 @@ pub struct State {
     pub node_watch: Watch,
 }
 
-impl State {
+impl AppState {
     /// Returns the state of the app that received the request.
     ///
     /// # Errors
     /// When the app was built without one.
-    pub(crate) fn of(request: &HttpRequest) -> Result<Data<State>, WebError> {
-        let state = request.app_data::<Data<State>>();
+    pub(crate) fn of(request: &HttpRequest) -> Result<Data<AppState>, WebError> {
+        let state = request.app_data::<Data<AppState>>();
         state.cloned().ok_or_else(|| WebError::Internal("the app's state is missing".into()))
     }
 }

@@ -12,7 +12,7 @@ use crate::web::http::account::action_link_page::{
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{EmptyForm, StrangerForm};
 use crate::web::http::respond::{App, html, see_other, with_form};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::place::Place;
 use crate::web::identity::{Account, AccountId, Email, Stage};
 use crate::web::mail::asked::Asked;
@@ -48,7 +48,7 @@ impl ActionLinkStatus {
     pub(crate) fn usable_or_page(
         self,
         request: &HttpRequest,
-        app: &State,
+        app: &AppState,
         folder: &str,
         unverified: &str,
     ) -> Result<Result<UsableLink, HttpResponse>, WebError> {
@@ -69,7 +69,7 @@ impl ActionLinkStatus {
 
 /// Waits until no other request uses the same link.
 pub(crate) async fn lock<'a>(
-    app: &'a State,
+    app: &'a AppState,
     unverified: &str,
 ) -> Result<Option<MutexGuard<'a, ()>>, WebError> {
     let administration = &app.administration;
@@ -79,7 +79,7 @@ pub(crate) async fn lock<'a>(
 
 /// Verifies a link of the kind that `folder` is for, and returns what can be done with it. Changes nothing.
 pub(crate) async fn status_of(
-    app: &State,
+    app: &AppState,
     folder: &str,
     unverified: &str,
 ) -> Result<(Presented, ActionLinkStatus), WebError> {
@@ -92,7 +92,7 @@ pub(crate) async fn status_of(
     Ok((link, status))
 }
 
-async fn status(app: &State, link: &Presented) -> Result<ActionLinkStatus, WebError> {
+async fn status(app: &AppState, link: &Presented) -> Result<ActionLinkStatus, WebError> {
     let administration = &app.administration;
     let done = match link.purpose {
         Purpose::FirstAdministrator | Purpose::Activate => CompletedAction::Activated,

@@ -23,7 +23,7 @@ use crate::web::http::extract::StrangerForm;
 use crate::web::http::fields::{FieldErrors, parse_field};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::respond::{App, redirect_with_flash, unprocessable, with_form};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email, NewAccount, PersonName, Stage};
@@ -46,7 +46,7 @@ pub(crate) async fn page(
     with_form(&request, &app.cookies, StatusCode::OK, |csrf| empty_page(&app, activation, csrf))
 }
 
-fn empty_page(app: &State, activation: Activation, csrf: String) -> ActivatePage {
+fn empty_page(app: &AppState, activation: Activation, csrf: String) -> ActivatePage {
     ActivatePage::new(activation, app.administration.password_min, csrf)
 }
 
@@ -104,7 +104,7 @@ pub(crate) async fn act(
 
 /// A form that was sent to a usable link.
 struct Visit<'v> {
-    app: &'v State,
+    app: &'v AppState,
     action: &'v Action,
     place: &'v Place,
     form: &'v StrangerForm<ActivateForm>,

@@ -17,7 +17,7 @@ use crate::web::http::extract::{StrangerForm, session_of};
 use crate::web::http::fields::FieldErrors;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::respond::{App, redirect_with_flash, unprocessable, with_form};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
@@ -44,7 +44,7 @@ pub(crate) async fn page(
 
 /// Returns whether the account is logged in here. A scanner that presses buttons is logged in nowhere and
 /// knows no password.
-async fn is_logged_in(request: &HttpRequest, app: &State, account: &Account) -> Result<bool, WebError> {
+async fn is_logged_in(request: &HttpRequest, app: &AppState, account: &Account) -> Result<bool, WebError> {
     Ok(session_of(request, app).await?.is_some_and(|who| who.account().id == account.id))
 }
 

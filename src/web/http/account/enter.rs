@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use crate::web::accounts::proof::Proof;
 use crate::web::http::error::WebError;
 use crate::web::http::respond::{add_cookie, see_other};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
@@ -13,7 +13,7 @@ use crate::web::sessions::NewSession;
 
 /// Starts a session and redirects to the files.
 pub(crate) async fn enter(
-    app: &State,
+    app: &AppState,
     account: &Account,
     typed: Password,
     place: &Place,
@@ -23,7 +23,7 @@ pub(crate) async fn enter(
 
 /// Starts a session and redirects to `destination`, or to the login page if the account has changed since.
 pub(crate) async fn enter_at(
-    app: &State,
+    app: &AppState,
     account: &Account,
     typed: Password,
     place: &Place,

@@ -18,7 +18,7 @@ use crate::web::http::extract::{CsrfForm, EmptyForm, StrangerForm, session_of};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::local_path::LocalPath;
 use crate::web::http::respond::{App, add_cookie, rerender, see_other, with_form, without_flash};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::Email;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
@@ -53,7 +53,7 @@ pub(crate) async fn page(
     without_flash(&app, message, answer)
 }
 
-fn empty_page(app: &State, next: &LocalPath, csrf: String) -> LoginPage {
+fn empty_page(app: &AppState, next: &LocalPath, csrf: String) -> LoginPage {
     LoginPage {
         open: app.signup.mode == Signup::Open,
         remember: app.remember.map(|kept| human::span(kept.as_secs())),

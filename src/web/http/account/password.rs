@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::web::http::error::WebError;
 use crate::web::http::fields::{FieldErrors, sentence};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, Password};
 
@@ -34,7 +34,7 @@ pub(crate) fn new_password(
 /// # Errors
 /// When there were too many guesses, or a backend is unavailable.
 pub(crate) async fn is_own_password(
-    app: &State,
+    app: &AppState,
     account: &Account,
     typed: Password,
     address: IpAddr,

@@ -15,7 +15,7 @@ use crate::web::http::layout::Section;
 use crate::web::http::respond::{
     App, add_cookie, html_with_flash, redirect_with_flash, see_other, unprocessable,
 };
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email, PersonName};
@@ -34,7 +34,7 @@ pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Resul
     })
 }
 
-async fn page_of(app: &State, who: &SignedIn) -> Result<ProfilePage, WebError> {
+async fn page_of(app: &AppState, who: &SignedIn) -> Result<ProfilePage, WebError> {
     let account = who.account();
     let administration = &app.administration;
     let pending = administration.self_service.requested_address(&account.id).await?;
@@ -59,7 +59,7 @@ async fn page_of(app: &State, who: &SignedIn) -> Result<ProfilePage, WebError> {
 
 /// Shows the page again with what was wrong in one of its forms.
 async fn rerender_form(
-    app: &State,
+    app: &AppState,
     who: &SignedIn,
     form: AccountForm,
     errors: FieldErrors,
@@ -75,7 +75,7 @@ async fn rerender_form(
 /// Returns the account, as fresh as the database has it, and whether the password is its own. Somebody with a
 /// stolen session must not be able to do what can't be undone, nor to guess the password at leisure.
 async fn proven(
-    app: &State,
+    app: &AppState,
     who: &SignedIn,
     password: &str,
     place: &Place,

@@ -14,7 +14,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{StrangerForm, session_of};
 use crate::web::http::fields::{FieldErrors, parse_field};
 use crate::web::http::respond::{App, html, redirect_again, see_other, unprocessable, with_form};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::passwords::Asker;
 use crate::web::identity::place::Place;
 use crate::web::identity::{Email, PersonName};
@@ -31,12 +31,12 @@ pub(crate) async fn page(app: App, request: HttpRequest) -> Result<HttpResponse,
     with_form(&request, &app.cookies, StatusCode::OK, |csrf| empty_page(&app, csrf))
 }
 
-fn empty_page(app: &State, csrf: String) -> SignUpPage {
+fn empty_page(app: &AppState, csrf: String) -> SignUpPage {
     SignUpPage::new(app.administration.password_min, app.signup.domains.clone(), csrf::with_id(&csrf))
 }
 
 /// Refuses a request where not everyone may sign up.
-fn must_be_open(app: &State) -> Result<(), WebError> {
+fn must_be_open(app: &AppState) -> Result<(), WebError> {
     match app.signup.mode {
         Signup::Open => Ok(()),
         mode => Err(WebError::SignUpClosed { by_invitation: mode == Signup::Invite }),

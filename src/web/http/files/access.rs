@@ -9,13 +9,13 @@ use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{SignedIn, session_of};
 use crate::web::http::respond::App;
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::place::Place;
 use crate::web::shares::rights::{Manageable, Writable};
 
 /// Counts a change against the person's budget. Returns who makes it, for the audit log, and when.
 pub(crate) fn begin_change(
-    app: &State,
+    app: &AppState,
     who: &SignedIn,
     place: &Place,
 ) -> Result<(Actor, Timestamp), WebError> {
@@ -25,13 +25,17 @@ pub(crate) fn begin_change(
 }
 
 /// Returns the folder as one that the person may write to.
-pub(crate) fn writable(app: &State, who: &SignedIn, folder: Option<FilePath>) -> Result<Writable, WebError> {
+pub(crate) fn writable(
+    app: &AppState,
+    who: &SignedIn,
+    folder: Option<FilePath>,
+) -> Result<Writable, WebError> {
     folder.and_then(|folder| app.rights.writable(who.account(), folder)).ok_or(WebError::NotFound)
 }
 
 /// Returns the file or folder as one that the person may manage.
 pub(crate) fn manageable(
-    app: &State,
+    app: &AppState,
     who: &SignedIn,
     path: Option<FilePath>,
 ) -> Result<Manageable, WebError> {

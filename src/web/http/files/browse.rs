@@ -14,14 +14,14 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::files::browse_page::{FolderPage, SearchPage, SharesPage};
 use crate::web::http::files::listing;
-use crate::web::http::files::listing::Target;
+use crate::web::http::files::listing::BrowseTarget;
 use crate::web::http::files::row::Row;
 use crate::web::http::files::sort::Sort;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::paths::folder_address;
 use crate::web::http::respond::{App, blocking, html_with_script, see_other, without_flash};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::shares::rights::{Readable, Right};
 
 /// The maximum length of a search; the page's field takes no more.
@@ -56,7 +56,7 @@ pub(crate) async fn browse(
 }
 
 async fn answer(
-    app: &State,
+    app: &AppState,
     who: SignedIn,
     place: Option<FilePath>,
     query: String,
@@ -98,7 +98,7 @@ async fn answer(
 }
 
 async fn folder(
-    app: &State,
+    app: &AppState,
     who: SignedIn,
     place: Readable,
     (sort, page): (Sort, usize),
@@ -109,7 +109,7 @@ async fn folder(
     let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
     let looked = blocking(move || listing::look_at(&shares, &place, sort, page)).await??;
     match looked {
-        Target::Folder(mut listing) => {
+        BrowseTarget::Folder(mut listing) => {
             mark_too_long(app, &mut listing.rows);
             // Only a page with the upload form creates something.
             let chrome = match right >= Right::Write {
@@ -130,7 +130,7 @@ async fn folder(
             html_with_script(app, &page)
         }
         // A file has no page of its own, so it is shown in its folder, where it can be downloaded.
-        Target::File => {
+        BrowseTarget::File => {
             let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);
             let folder = path.parent().ok_or(WebError::NotFound)?;
             Ok(see_other(&format!("{}?q={name}", folder_address(&folder))))
@@ -140,7 +140,7 @@ async fn folder(
 
 /// Searches in `places`, which are all shares or one folder.
 async fn search(
-    app: &State,
+    app: &AppState,
     who: SignedIn,
     (within, places): (Option<FilePath>, Vec<Readable>),
     query: String,
@@ -182,7 +182,7 @@ async fn search(
 }
 
 /// Marks the files whose paths are too long for a token, so that the page has no button for them.
-fn mark_too_long(app: &State, rows: &mut [Row]) {
+fn mark_too_long(app: &AppState, rows: &mut [Row]) {
     let now = app.administration.clock.now();
     for row in rows.iter_mut().filter(|row| row.size.is_some()) {
         row.too_long = !app.administration.issuer.can_issue(&row.path, now);

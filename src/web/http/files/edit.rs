@@ -22,7 +22,7 @@ use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::paths::{decoded_path, folder_address};
 use crate::web::http::respond::{App, blocking, html, redirect_again, redirect_with_flash, rerender};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::AccountId;
 use crate::web::identity::place::Place;
 use crate::web::shares::error::StorageError;
@@ -118,7 +118,7 @@ pub(crate) async fn make_folder(
 }
 
 async fn create_folder(
-    app: &State,
+    app: &AppState,
     folder: &Writable,
     name: &str,
     actor: &Actor,
@@ -140,7 +140,7 @@ pub(crate) async fn entry_page(
     html(&entry_page_of(&app, &who, &entry).await?)
 }
 
-async fn entry_page_of(app: &State, who: &SignedIn, entry: &Manageable) -> Result<ManagePage, WebError> {
+async fn entry_page_of(app: &AppState, who: &SignedIn, entry: &Manageable) -> Result<ManagePage, WebError> {
     let (shares, path) = (app.shares.clone(), entry.path().clone());
     let found = blocking(move || shares.entry(&path)).await??;
     let size = match found.kind {
@@ -185,7 +185,7 @@ pub(crate) async fn rename(
 }
 
 async fn rename_entry(
-    app: &State,
+    app: &AppState,
     entry: &Manageable,
     name: &str,
     actor: &Actor,
@@ -230,7 +230,7 @@ pub(crate) async fn move_page(
 }
 
 async fn move_page_of(
-    app: &State,
+    app: &AppState,
     who: &SignedIn,
     entry: &Manageable,
     to: &Writable,

@@ -23,7 +23,7 @@ const MAX_VISITED: usize = 5_000_000;
 
 /// A folder's rows, in order.
 #[derive(Debug)]
-pub struct Listing {
+pub struct FolderListing {
     /// The rows of one page.
     pub rows: Vec<Row>,
     /// The number of rows on all pages.
@@ -47,9 +47,9 @@ pub struct SearchResults {
 
 /// What a path leads to.
 #[derive(Debug)]
-pub enum Target {
+pub enum BrowseTarget {
     /// A folder, with its rows.
-    Folder(Listing),
+    Folder(FolderListing),
     /// A file.
     File,
 }
@@ -58,9 +58,14 @@ pub enum Target {
 ///
 /// # Errors
 /// When there is nothing, or it can't be read.
-pub fn look_at(shares: &Shares, place: &Readable, sort: Sort, page: usize) -> Result<Target, FileError> {
+pub fn look_at(
+    shares: &Shares,
+    place: &Readable,
+    sort: Sort,
+    page: usize,
+) -> Result<BrowseTarget, FileError> {
     if let EntryKind::File(_) = shares.entry(place.path())?.kind {
-        return Ok(Target::File);
+        return Ok(BrowseTarget::File);
     }
     let entries = shares.folder(place.path())?;
     let mut rows: Vec<Row> = entries.into_iter().map(Row::of).collect();
@@ -69,7 +74,7 @@ pub fn look_at(shares: &Shares, place: &Readable, sort: Sort, page: usize) -> Re
     let pages = total.div_ceil(PER_PAGE).max(1);
     let page = page.clamp(1, pages);
     let rows = rows.into_iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).collect();
-    Ok(Target::Folder(Listing { rows, total, page, pages }))
+    Ok(BrowseTarget::Folder(FolderListing { rows, total, page, pages }))
 }
 
 /// Returns the subfolders of `place`, in order.

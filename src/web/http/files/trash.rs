@@ -14,7 +14,7 @@ use crate::web::http::files::trash_page::TrashPage;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::respond::{App, html_with_flash, redirect_with_flash, rerender};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::place::Place;
 use crate::web::shares::editor::Trashed;
 use crate::web::shares::error::StorageError;
@@ -46,7 +46,7 @@ pub(crate) async fn page(
     })
 }
 
-async fn page_of(app: &State, who: &SignedIn, share: FilePath) -> Result<TrashPage, WebError> {
+async fn page_of(app: &AppState, who: &SignedIn, share: FilePath) -> Result<TrashPage, WebError> {
     let is_share = share.parent().is_none();
     if !is_share || app.rights.most(who.account(), share.share()) < Some(Right::Manage) {
         return Err(WebError::NotFound);
@@ -61,7 +61,7 @@ async fn page_of(app: &State, who: &SignedIn, share: FilePath) -> Result<TrashPa
 }
 
 /// Returns an entry of the trash, and the right to the path that it was deleted from.
-async fn find(app: &State, who: &SignedIn, id: &str) -> Result<(Trashed, Manageable), WebError> {
+async fn find(app: &AppState, who: &SignedIn, id: &str) -> Result<(Trashed, Manageable), WebError> {
     let entry = app.manage.thrown(id).await?;
     let right = manageable(app, who, Some(entry.path.clone()))?;
     Ok((entry, right))
@@ -102,7 +102,7 @@ pub(crate) async fn forget(
 
 /// Shows the trash again with the reason why an entry is still in it.
 async fn rerender_with_error(
-    app: &State,
+    app: &AppState,
     who: &SignedIn,
     entry: &Trashed,
     error: StorageError,

@@ -46,7 +46,7 @@ const FILES_MAX: usize = 1_000;
 const REST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The outcome of a form's files.
-struct Outcome {
+struct UploadOutcome {
     folder: FilePath,
     arrived: Vec<ArrivedFile>,
     refused: Vec<RefusedFile>,
@@ -89,7 +89,7 @@ async fn take(
     request: &HttpRequest,
     who: &SignedIn,
     mut form: Multipart,
-) -> Result<Outcome, WebError> {
+) -> Result<UploadOutcome, WebError> {
     let Some(id) = app.cookies.session(request.headers()) else { return Err(WebError::NotSignedIn) };
     // Checked before anything else in the form is read.
     let token = expect(&mut form, "csrf").await?.ok_or(WebError::ForeignForm)?;
@@ -155,7 +155,7 @@ async fn take(
             }
         }
     }
-    Ok(Outcome { folder: folder.path().clone(), arrived, refused, status, broke_off })
+    Ok(UploadOutcome { folder: folder.path().clone(), arrived, refused, status, broke_off })
 }
 
 /// Returns why a file did not arrive. Unlike with tus, nothing of it is kept.

@@ -12,7 +12,7 @@ use crate::web::http::accept::prefers_json;
 use crate::web::http::client::own_address;
 use crate::web::http::error::WebError;
 use crate::web::http::layout::Chrome;
-use crate::web::http::links::public_link_page::{Proof, PublicLinkPage};
+use crate::web::http::links::public_link_page::{ProofField, PublicLinkPage};
 use crate::web::http::links::public_link_view::{PublicLinkView, visitor_of};
 use crate::web::http::press_error::{PressError, PressField};
 use crate::web::http::problem::closed_link_page::ClosedReason;
@@ -103,7 +103,7 @@ pub(crate) async fn show(
     let status = options.error.map_or(StatusCode::OK, PressError::status);
     let error =
         |field: PressField| options.error.filter(|error| error.field() == field).map(PressError::sentence);
-    let proof = |field: PressField| Proof { error: error(field).map(str::to_owned) };
+    let proof = |field: PressField| ProofField { error: error(field).map(str::to_owned) };
     let answer = with_form(request, &app.cookies, status, |csrf| PublicLinkPage {
         chrome: Chrome::public(link.title.clone()),
         action: format!("/l/{code}"),

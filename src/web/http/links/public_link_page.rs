@@ -51,9 +51,9 @@ pub struct PublicLinkPage {
     /// Whether it has expired.
     pub ended: bool,
     /// Whether it asks for a password, and what was wrong with the one given.
-    pub password: Option<Proof>,
+    pub password: Option<ProofField>,
     /// Whether it asks for a mailed code, and what was wrong with the one given.
-    pub code: Option<Proof>,
+    pub code: Option<ProofField>,
     /// What was wrong with the choice of a file.
     pub problem: Option<&'static str>,
     /// The address to which codes are mailed, as far as a stranger may see it.
@@ -68,7 +68,7 @@ pub struct PublicLinkPage {
 
 /// A password or code that the page asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proof {
+pub struct ProofField {
     /// What was wrong with the last one given.
     pub error: Option<String>,
 }
@@ -184,7 +184,7 @@ impl PublicLinkPage {
             ];
             items.extend(more.into_iter().filter_map(|(item, offer)| Some((item?, offer))));
         }
-        let proof = || Some(Proof { error: Some("This password is not correct.".to_owned()) });
+        let proof = || Some(ProofField { error: Some("This password is not correct.".to_owned()) });
         PublicLinkPage {
             chrome: Chrome::public("Report <script>"),
             action: "/l/0123456789abcdefghijkl".to_owned(),
@@ -262,7 +262,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("public-link-code-expired", CodeMail::Expired),
         ("public-link-code-undelivered", CodeMail::Undelivered),
     ] {
-        let page = PublicLinkPage { mailed, code: Some(Proof::default()), ..one.clone() };
+        let page = PublicLinkPage { mailed, code: Some(ProofField::default()), ..one.clone() };
         codes.push((name, page.render()?));
     }
     let last = PublicLinkPage { left: Some(0), own: true, ..many.clone() };

@@ -6,7 +6,7 @@ use crate::secret::Secret;
 use crate::web::http::error::WebError;
 use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::respond::{App, blocking};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::links::begun::Visitor;
 use crate::web::links::contents::{self, Contents, View};
 use crate::web::links::offers::Offers;
@@ -65,7 +65,7 @@ impl PublicLinkView {
 
 /// Returns who uses that recipient's link: a browser by its cookie, anyone without one by their address.
 pub(crate) fn visitor_of(
-    app: &State,
+    app: &AppState,
     secret: Option<&Secret>,
     address: Option<IpAddr>,
     recipient: &Recipient,

@@ -21,7 +21,7 @@ use crate::web::http::problem::log::log;
 use crate::web::http::problem::mended_link::{is_link, mended};
 use crate::web::http::problem::refusal_page::RefusalPage;
 use crate::web::http::problem::to_login::to_login;
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::shares::error::StorageError;
 
 mod answer;
@@ -53,7 +53,7 @@ pub async fn edge(
             response = response.into_response(written);
         }
     }
-    let policy = response.request().app_data::<Data<State>>().map(|state| state.policy.clone());
+    let policy = response.request().app_data::<Data<AppState>>().map(|state| state.policy.clone());
     let headers = response.headers_mut();
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
@@ -157,7 +157,7 @@ async fn frame(request: &HttpRequest, status: StatusCode, is_about_a_share: bool
     if status.is_server_error() && !is_about_a_share {
         return None;
     }
-    let state = request.app_data::<Data<State>>()?;
+    let state = request.app_data::<Data<AppState>>()?;
     let who = session_of(request, state).await.ok()??;
     Some(who.chrome("", Section::None))
 }

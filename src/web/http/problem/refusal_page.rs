@@ -19,14 +19,14 @@ pub struct RefusalPage {
     /// What the person can do now.
     pub next: String,
     /// The button that leads on.
-    pub action: Option<Action>,
+    pub action: Option<RefusalButton>,
     /// The request's id, by which the operator finds the log lines.
     pub request_id: Option<String>,
 }
 
 /// A button that leads on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Action {
+pub struct RefusalButton {
     /// The address.
     pub href: String,
     /// The button's text.
@@ -47,7 +47,7 @@ impl RefusalPage {
             headline: headline.to_owned(),
             what: what.to_owned(),
             next: next.to_owned(),
-            action: Some(Action { href: href.to_owned(), label: label.to_owned() }),
+            action: Some(RefusalButton { href: href.to_owned(), label: label.to_owned() }),
             request_id: None,
         }
     }
@@ -79,7 +79,7 @@ impl RefusalPage {
             what: "Your browser did not send our cookie back. Without one nobody can log in or sign up here."
                 .to_owned(),
             next: "Allow cookies for this site in your browser's settings, then log in again.".to_owned(),
-            action: Some(Action { href: "/login".to_owned(), label: "Log in".to_owned() }),
+            action: Some(RefusalButton { href: "/login".to_owned(), label: "Log in".to_owned() }),
             ..RefusalPage::of(403)
         }
     }
