@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::web::http::account::{
-    action_link, activate, address, login, profile, reset, sessions, signup, unsent, unsubscribe,
+    activate, address, login, profile, renew, reset, sessions, signup, unsent, unsubscribe,
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
@@ -94,7 +94,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         )
         .service(
             web::resource("/{folder:activate|reset|confirm-address}/{token}/renew")
-                .route(web::post().to(action_link::renew)),
+                .route(web::post().to(renew::renew)),
         )
         .configure(admin_routes)
         .configure(link_routes)

@@ -1,8 +1,6 @@
-//! What the pages of action links share: whether a link can be used, the pages for one that can't, and
-//! mailing a new one.
+//! What the pages of action links share: whether a link can be used, and the pages for one that can't.
 
 use actix_web::http::StatusCode;
-use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::MutexGuard;
 
@@ -10,14 +8,10 @@ use crate::web::http::account::action_link_page::{
     ActionDonePage, CompletedAction, RenewForm, UnusableLinkPage, UnusableReason,
 };
 use crate::web::http::error::WebError;
-use crate::web::http::extract::{EmptyForm, StrangerForm};
-use crate::web::http::respond::{App, html, see_other, with_form};
+use crate::web::http::respond::{html, with_form};
 use crate::web::http::state::AppState;
-use crate::web::identity::place::Place;
 use crate::web::identity::{Account, AccountId, Email, Stage};
-use crate::web::mail::asked::Asked;
 use crate::web::membership::action_links::{Presented, Purpose, fits};
-use crate::web::throttle::Cause;
 
 /// What can be done with a link now.
 pub(crate) enum ActionLinkStatus {
@@ -136,37 +130,4 @@ async fn status(app: &AppState, link: &Presented) -> Result<ActionLinkStatus, We
 /// Answers with the page for a link that has done its work.
 pub(crate) fn done_page(action: CompletedAction) -> Result<HttpResponse, WebError> {
     html(&ActionDonePage::new(action))
-}
-
-/// `POST /{folder}/{token}/renew`: mails a new link to the mailbox that got the old one.
-pub(crate) async fn renew(
-    app: App,
-    place: Place,
-    path: Path<(String, String)>,
-    form: StrangerForm<EmptyForm>,
-) -> Result<HttpResponse, WebError> {
-    let EmptyForm {} = form.fields;
-    let (folder, unverified) = path.into_inner();
-    let now = app.administration.clock.now();
-    app.throttle.request(place.address, now)?;
-    let (link, status) = status_of(&app, &folder, &unverified).await?;
-    let account = match status {
-        ActionLinkStatus::Done(action) => return done_page(action),
-        ActionLinkStatus::FirstAdministrator | ActionLinkStatus::Unusable(_, None) => {
-            return Err(WebError::NotFound);
-        }
-        ActionLinkStatus::Usable(account, _) | ActionLinkStatus::Unusable(_, Some(account)) => account,
-    };
-    let service = &app.administration.self_service;
-    let wanted = match link.purpose {
-        Purpose::ConfirmAddress => service.requested_address(&account.id).await?,
-        _ => Some(account.email.clone()),
-    };
-    if let Some(email) = wanted.filter(|email| app.throttle.mail(Cause::Renew, email.key(), now)) {
-        match link.purpose {
-            Purpose::ConfirmAddress => service.confirm_again(&account.id, &email, now).await?,
-            _ => service.forgot(&email, Asked::new(&place, now), now).await?,
-        }
-    }
-    Ok(see_other("/mail-sent?for=link"))
 }

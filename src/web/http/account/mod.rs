@@ -12,6 +12,7 @@ pub mod login_page;
 pub(crate) mod password;
 pub(crate) mod profile;
 pub mod profile_page;
+pub(crate) mod renew;
 pub(crate) mod reset;
 pub mod reset_page;
 pub(crate) mod sessions;
