@@ -10,6 +10,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 
+use crate::bearer::bearer;
 use crate::client_address::{Caller, ClientAddresses};
 use crate::download::body::FileBody;
 use crate::download::browser::{self, Agent};
@@ -21,7 +22,7 @@ use crate::download::readiness::{self, plain, probe};
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
 use crate::download::response;
 use crate::download::state::DownloadState;
-use crate::download::verified::{bearer, verify, with_keys};
+use crate::download::verified::{verify, with_keys};
 use crate::download::very_file;
 use crate::token::{Grant, verify_command};
 use crate::used_tokens::Mark;

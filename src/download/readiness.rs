@@ -9,12 +9,13 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::bearer::bearer;
 use crate::clock::WrongClock;
 use crate::download::problem::Refusal;
 use crate::download::receipts::node_key;
 use crate::download::response;
 use crate::download::state::DownloadState;
-use crate::download::verified::{bearer, with_keys};
+use crate::download::verified::with_keys;
 use crate::receipt::PROOF_HEADER;
 use crate::secret::Secret;
 use crate::token::{TokenError, verify_command};

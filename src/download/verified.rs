@@ -1,16 +1,8 @@
 //! The token in a request, verified with the keys that this node has.
 
-use actix_web::http::header::{self, HeaderMap};
-
 use crate::download::problem::Refusal;
 use crate::download::state::DownloadState;
 use crate::token::{Grant, KeyRing, TokenError, verify_download, verify_redeemed};
-
-/// Returns the bearer token (RFC 6750 section 2.1); the scheme is case-insensitive.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
-}
 
 /// Verifies a download token. An expired one is returned with its error: it redeems nothing, but a client
 /// that redeemed it in time may finish.

@@ -13,7 +13,8 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// stand on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 23] = [
+const TABLE: [(&str, &[&str]); 24] = [
+    ("bearer", &[]),
     ("clock", &[]),
     ("secret", &[]),
     ("standing", &[]),
@@ -35,6 +36,7 @@ const TABLE: [(&str, &[&str]); 23] = [
         "download",
         &[
             "assets",
+            "bearer",
             "client_address",
             "clock",
             "config",
@@ -56,6 +58,7 @@ const TABLE: [(&str, &[&str]); 23] = [
         "web",
         &[
             "assets",
+            "bearer",
             "client_address",
             "clock",
             "config",

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::bearer::bearer;
 use crate::receipt::{Report, TAKEN_HEADER};
 use crate::web::http::accept::accepts_json;
 use crate::web::http::error::WebError;
@@ -32,12 +33,6 @@ pub(crate) async fn take(app: App, request: HttpRequest, body: Payload) -> Resul
     let taken = app.receipts.take_in(&report, &node.public_url).await?;
     let said = serde_json::to_string(&taken).unwrap_or_default();
     Ok(HttpResponse::NoContent().insert_header((TAKEN_HEADER, said)).finish())
-}
-
-/// Returns the bearer token (RFC 6750 section 2.1); the scheme is case-insensitive.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_matches(' '))
 }
 
 /// `GET /links/{link}/deliveries`: who looked at the owner's link and what was delivered, as a part of a page
