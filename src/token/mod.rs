@@ -23,8 +23,8 @@ pub use inspect::{Unverified, inspect};
 pub use jwk::PublicKey;
 pub use key_error::{KeyRingError, MAX_JWKS, MAX_KEYS};
 pub use key_ring::KeyRing;
+pub(crate) use kind::header_part;
 pub use kind::{Algorithm, MAX_TOKEN, TokenKind};
-pub(crate) use kind::{header_part, is_key_id};
 pub use shared_secret::{InvalidSecret, SecretFileError, SharedSecret};
 pub use verify::{
     Action, Command, Grant, Rules, verify_action, verify_command, verify_download, verify_ended_action,

@@ -263,7 +263,7 @@ impl Graph {
             }
         };
         while let Some((first, further)) = rest.split_first() {
-            let child = [at.as_slice(), &[first.clone()]].concat();
+            let child = [at.as_slice(), std::slice::from_ref(first)].concat();
             if first == "super" {
                 at.pop();
             } else if self.0.contains_key(&child) {
@@ -332,6 +332,7 @@ fn room(module: &str) -> Option<&str> {
     module.strip_prefix("web::").map(|within| within.split("::").next().unwrap())
 }
 
+#[expect(clippy::print_stdout, reason = "shown to those who open the rest")]
 #[test]
 fn modules_form_no_ring() {
     let rings = Graph::read(&sources()).rings();
