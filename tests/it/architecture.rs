@@ -13,8 +13,9 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// stand on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 24] = [
+const TABLE: [(&str, &[&str]); 25] = [
     ("bearer", &[]),
+    ("words", &[]),
     ("clock", &[]),
     ("secret", &[]),
     ("standing", &[]),
@@ -28,7 +29,7 @@ const TABLE: [(&str, &[&str]); 24] = [
     ("files", &["clock", "config", "id", "secret"]),
     ("token", &["clock", "id", "secret"]),
     ("used_tokens", &["clock", "files", "id", "secret", "standing"]),
-    ("receipt", &["clock", "id", "standing"]),
+    ("receipt", &["clock", "id", "standing", "words"]),
     ("human", &["clock"]),
     ("assets", &[]),
     ("telemetry", &["config"]),
@@ -75,6 +76,7 @@ const TABLE: [(&str, &[&str]); 24] = [
             "telemetry",
             "token",
             "used_tokens",
+            "words",
         ],
     ),
     (

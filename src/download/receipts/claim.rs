@@ -8,7 +8,7 @@ use crate::download::ledger::Delivery;
 use crate::download::receipts::outbox::{Kept, OutboxError};
 use crate::download::receipts::service::Receipts;
 use crate::download::receipts::tally::Tally;
-use crate::id::Jti;
+use crate::id::{Jti, LinkId};
 
 /// A redemption in progress. Until it is dropped, the watermark doesn't pass its start.
 pub(crate) struct Claim {
@@ -18,11 +18,17 @@ pub(crate) struct Claim {
 
 impl Receipts {
     /// Begins a redemption: from now on the watermark doesn't pass this time.
-    pub(crate) fn begin(self: &Arc<Self>, jti: Jti, link: &str, size: u64, address: Option<IpAddr>) -> Claim {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        jti: Jti,
+        link: &LinkId,
+        size: u64,
+        address: Option<IpAddr>,
+    ) -> Claim {
         let redeemed_at = self.book.begin(jti, &self.clock);
         let kept = Kept {
             jti,
-            link: link.to_owned(),
+            link: link.clone(),
             sequence: 1,
             settled: false,
             redeemed_at,

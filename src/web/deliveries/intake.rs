@@ -11,9 +11,9 @@ use crate::web::db::columns::to_column;
 use crate::web::deliveries::log::{self, Stood};
 use crate::web::deliveries::nodes::audience_of;
 use crate::web::deliveries::notices::{self, Gathered};
-use crate::web::deliveries::{Receipts, shortened};
+use crate::web::deliveries::receipts::{Receipts, shortened};
 use crate::web::identity::{AccountId, Email};
-use crate::web::links::uses;
+use crate::web::links::{Notify, uses};
 use crate::web::mail::queue::QueueError;
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::restored::RestoredError;
@@ -134,8 +134,8 @@ impl Receipts {
         };
         let Some(known) = known else { return Ok(false) };
         let (node, link): (String, String) = (known.try_get("node")?, known.try_get("link")?);
-        let node = if node.is_empty() { self.own_audience.as_str() } else { audience_of(&node) };
-        Ok(node == audience && link == receipt.link)
+        let node = if node.is_empty() { self.rules.own_audience.as_str() } else { audience_of(&node) };
+        Ok(node == audience && link == receipt.link.as_str())
     }
 
     /// Answers whether a mail was queued.
@@ -162,18 +162,17 @@ impl Receipts {
             }
             before = Some(Stood {
                 started: row.try_get::<Option<i64>, _>("started_at")?.is_some(),
-                state: DeliveryState::of_word(&row.try_get::<String, _>("state")?)
-                    .unwrap_or(DeliveryState::Broken),
+                state: row.try_get::<String, _>("state")?.parse().unwrap_or(DeliveryState::Broken),
                 resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
             });
         }
-        let address = shortened(receipt.address, self.address);
+        let address = shortened(receipt.address, self.rules.address);
         write(transaction, node, receipt, &address).await?;
         if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
             uses::started(transaction, receipt.jti, now).await?;
         } else if receipt.started_at.is_none()
             && receipt.state == DeliveryState::Over
-            && has_ended(transaction, receipt, now.minus(self.leeway * 2)).await?
+            && has_ended(transaction, receipt, now.minus(self.rules.leeway * 2)).await?
         {
             // One that is told earlier is released when its token has ended: see `told_by`. Until then a
             // node could still redeem what it says is over.
@@ -202,24 +201,24 @@ impl Receipts {
              JOIN accounts ON accounts.id = links.account WHERE links.id = $1 AND accounts.disabled = 0 \
              AND NOT EXISTS (SELECT 1 FROM notices_off WHERE notices_off.account = accounts.id AND kind = $2)",
         )
-        .bind(&receipt.link)
-        .bind(Kind::Taken.word())
+        .bind(receipt.link.as_str())
+        .bind(Kind::Taken.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(owner) = owner else { return Ok(false) };
         // Not counted: a link may have been downloaded very often.
         let other = "SELECT 1 FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2 LIMIT 1";
-        let wished = match owner.try_get::<String, _>("notify")?.as_str() {
-            "every" => true,
-            "first" => {
+        let wished = match owner.try_get::<String, _>("notify")?.parse().unwrap_or_default() {
+            Notify::Every => true,
+            Notify::First => {
                 let other: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(other))
-                    .bind(&receipt.link)
+                    .bind(receipt.link.as_str())
                     .bind(receipt.jti.to_string())
                     .fetch_optional(&mut **transaction)
                     .await?;
                 other.is_none()
             }
-            _ => false,
+            Notify::Never => false,
         };
         if wished {
             let next_at = match notices::gather(transaction, &receipt.link, receipt.jti, now).await? {
@@ -255,7 +254,7 @@ async fn write(
          address = excluded.address",
     )
     .bind(receipt.jti.to_string())
-    .bind(&receipt.link)
+    .bind(receipt.link.as_str())
     .bind(node)
     .bind(receipt.sequence.cast_signed())
     .bind(to_column(receipt.redeemed_at))
@@ -263,7 +262,7 @@ async fn write(
     .bind(to_column(receipt.last_at))
     .bind(bytes(receipt.size))
     .bind(bytes(receipt.bytes))
-    .bind(receipt.state.word())
+    .bind(receipt.state.as_str())
     .bind(i64::from(receipt.resumed))
     .bind(address)
     .execute(&mut **transaction)

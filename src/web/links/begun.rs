@@ -9,10 +9,11 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row};
 
 use crate::clock::Timestamp;
-use crate::config::{Resume, Settings};
-use crate::id::{FilePath, Jti};
+use crate::config::Resume;
+use crate::id::{FilePath, Jti, RecipientId};
 use crate::receipt::DeliveryState;
 use crate::web::db::columns::from_column;
+use crate::web::links::use_state::UseState;
 use crate::web::tokens::link_key::LinkKey;
 
 /// Maximum number of tokens of one visitor that are looked at, the newest first.
@@ -27,14 +28,6 @@ pub struct LeaseRules {
     pub lease_max: Duration,
     /// Who may come back for the rest.
     pub resume: Resume,
-}
-
-impl LeaseRules {
-    /// Those of the settings.
-    pub fn new(settings: &Settings) -> LeaseRules {
-        let download = &settings.download;
-        LeaseRules { lease: download.lease, lease_max: download.lease_max, resume: download.resume }
-    }
 }
 
 /// Who presses the button of a link, as far as they can be recognized.
@@ -54,7 +47,7 @@ impl Visitor {
     pub fn new(
         mark: Option<String>,
         address: Option<IpAddr>,
-        recipient: &str,
+        recipient: &RecipientId,
         key: &LinkKey,
         rules: &LeaseRules,
     ) -> Visitor {
@@ -171,7 +164,7 @@ pub fn may_continue(visitor: &Visitor, progress: Progress) -> bool {
 /// When the database fails.
 pub async fn of<'e>(
     database: impl Executor<'e, Database = Any>,
-    recipient: &str,
+    recipient: &RecipientId,
     visitor: &Visitor,
     file: Option<&FilePath>,
 ) -> Result<Vec<Begun>, sqlx::Error> {
@@ -193,7 +186,7 @@ pub async fn of<'e>(
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(value)
-        .bind(recipient)
+        .bind(recipient.as_str())
         .bind(file.map(FilePath::as_str).unwrap_or_default())
         .bind(MAX_LOOKED_AT)
         .fetch_all(database)
@@ -209,15 +202,15 @@ fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
         Ok(from_column(row.try_get::<Option<i64>, _>(column)?.unwrap_or(0)))
     };
     let state = row.try_get::<Option<String>, _>("told")?;
-    let told = match state.as_deref().map(DeliveryState::of_word) {
+    let told = match state.as_deref().map(str::parse) {
         None => None,
-        Some(Some(state)) => Some(Told {
+        Some(Ok(state)) => Some(Told {
             state,
             bytes: bytes("bytes")?,
             redeemed_at: moment("redeemed_at")?,
             last_at: moment("last_at")?,
         }),
-        Some(None) => return Err(sqlx::Error::Decode("unknown state of a delivery".into())),
+        Some(Err(_)) => return Err(sqlx::Error::Decode("unknown state of a delivery".into())),
     };
     let jti = row.try_get::<String, _>("jti")?;
     Ok(Begun {
@@ -228,7 +221,7 @@ fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
         version: row.try_get("version")?,
         issued_at: moment("issued_at")?,
         expires_at: moment("expires_at")?,
-        used: row.try_get::<String, _>("state")? == "used",
+        used: row.try_get::<String, _>("state")?.parse() == Ok(UseState::Used),
         live: row.try_get::<i64, _>("live")? > 0,
         told,
     })

@@ -7,7 +7,7 @@ use sqlx::Row;
 use crate::clock::Timestamp;
 use crate::web::db::QueryError;
 use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
-use crate::web::links::{Link, Links, Recipient};
+use crate::web::links::link::{Link, Links, Recipient};
 
 /// Maximum number of rows that are read of the uses with which a visitor goes on.
 const MAX_ROWS: i64 = 20_000;
@@ -114,7 +114,7 @@ impl Links {
              WHERE link_uses.recipient = $1 AND ($2 = 1 OR link_uses.visitor = $3) \
              AND link_uses.state <> 'released' LIMIT $4",
         )
-        .bind(&recipient.id)
+        .bind(recipient.id.as_str())
         .bind(i64::from(named))
         .bind(mark)
         .bind(MAX_ROWS)

@@ -7,7 +7,8 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::identity::Email;
 use crate::web::identity::passwords::{Password, WeakPassword};
-use crate::web::links::{Notify, moment, recipients};
+use crate::web::links::link::Notify;
+use crate::web::links::{moment, recipients};
 
 /// Most characters of a title …
 pub const MAX_TITLE: usize = 200;
@@ -151,7 +152,7 @@ impl Typed {
             let sentence = "A code can only be mailed to recipients whom the link names.";
             errors.mailed_code = Some(sentence.to_owned());
         }
-        let Some(notify) = Notify::parse(&self.notify) else {
+        let Ok(notify) = self.notify.parse() else {
             errors.form = Some("Choose when you want a mail.".to_owned());
             return Err(Box::new(errors));
         };

@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
+use crate::id::MailId;
 use crate::web::accounts::changes::Generations;
-use crate::web::accounts::store::{Accounts, Added, end_sessions, insert, other_administrators};
+use crate::web::accounts::rows::{end_sessions, insert, other_administrators};
+use crate::web::accounts::store::{Accounts, Added};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
@@ -60,7 +61,8 @@ impl AccountAdmin {
             .await?;
         audit::append(&mut transaction, actor, Deed::Invited, account.email.as_str(), now).await?;
         let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
-        self.mail(&mut transaction, Kind::Invite, &account.email, details, now).await?;
+        let mail = NewMail::new(Kind::Invite, &account.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(added)
@@ -79,7 +81,8 @@ impl AccountAdmin {
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
-        self.mail(&mut transaction, Kind::Forgot, &account.email, details, now).await?;
+        let mail = NewMail::new(Kind::Forgot, &account.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         audit::append(&mut transaction, actor, Deed::ResetSent, account.email.as_str(), now).await?;
         transaction.commit().await?;
         self.queue.wake();
@@ -187,7 +190,8 @@ impl AccountAdmin {
             .await?;
         self.issued.review(&mut transaction, &account.id, now).await?;
         let details = Details { name: Some(account.name.as_str().to_owned()), ..Details::default() };
-        self.mail(&mut transaction, Kind::AccountDeleted, &account.email, details, now).await?;
+        let mail = NewMail::new(Kind::AccountDeleted, &account.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         if administers && nobody_else_administers(&mut transaction, &account.id).await? {
             return Ok(Changed::LastAdministrator);
         }
@@ -214,7 +218,7 @@ impl AccountAdmin {
     /// See [`SelfServiceError`].
     pub async fn retry_mail(
         &self,
-        id: &str,
+        id: &MailId,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<bool, SelfServiceError> {
@@ -242,7 +246,7 @@ impl AccountAdmin {
         let mut transaction = self.db.begin().await?;
         let tried = self.queue.retry_all(&mut transaction, state, now).await?;
         if tried > 0 {
-            let about = format!("{tried} mails ({})", state.word());
+            let about = format!("{tried} mails ({})", state.as_str());
             audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
         }
         transaction.commit().await?;
@@ -271,7 +275,7 @@ impl AccountAdmin {
     /// See [`SelfServiceError`].
     pub async fn discard_mail(
         &self,
-        id: &str,
+        id: &MailId,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<bool, SelfServiceError> {
@@ -295,19 +299,6 @@ impl AccountAdmin {
             return Ok(None);
         }
         Ok(self.accounts.by_id(&AccountId::from_store(id)).await?)
-    }
-
-    async fn mail(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        kind: Kind,
-        recipient: &Email,
-        details: Details,
-        now: Timestamp,
-    ) -> Result<(), SelfServiceError> {
-        let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
-        self.queue.add(transaction, &mail, now).await?;
-        Ok(())
     }
 }
 
@@ -342,9 +333,9 @@ async fn nobody_else_administers(
 }
 
 /// What the audit log calls a mail, in words that outlive it.
-async fn about_mail(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<String, sqlx::Error> {
+async fn about_mail(transaction: &mut Transaction<'static, Any>, id: &MailId) -> Result<String, sqlx::Error> {
     let row = sqlx::query("SELECT kind, recipient FROM mails WHERE id = $1")
-        .bind(id)
+        .bind(id.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
     let Some(row) = row else { return Ok(String::new()) };

@@ -13,12 +13,12 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti};
-use crate::web::accounts::store;
+use crate::id::{FilePath, Jti, LinkId};
+use crate::web::accounts::rows;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::{Account, AccountId};
-use crate::web::revocations::Revocations;
+use crate::web::revocations::delivery::Revocations;
 use crate::web::shares::rights::Rights;
 
 /// Accounts that are looked at between two questions to the database.
@@ -47,7 +47,7 @@ pub struct Basis<'a> {
     /// The key that signs it.
     pub kid: &'a str,
     /// The link that it is given out through, and the number of its terms.
-    pub link: Option<(&'a str, i64)>,
+    pub link: Option<(&'a LinkId, i64)>,
 }
 
 /// The issued tokens. Clones are the same.
@@ -101,7 +101,7 @@ impl Issued {
         account: &AccountId,
         file: &FilePath,
     ) -> Result<bool, sqlx::Error> {
-        let holder = store::find(transaction, account).await?;
+        let holder = rows::find(transaction, account).await?;
         Ok(may_read(&self.rights, holder.as_ref(), file))
     }
 
@@ -111,7 +111,7 @@ impl Issued {
         transaction: &mut Transaction<'static, Any>,
         token: &NewToken<'_>,
     ) -> Result<(), sqlx::Error> {
-        let (link, terms) = token.basis.link.unwrap_or_default();
+        let (link, terms) = token.basis.link.map_or(("", 0), |(link, terms)| (link.as_str(), terms));
         sqlx::query(
             "INSERT INTO issued_tokens (jti, account, forget_at, revoke, node, path, link, terms, kid) \
              VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)",
@@ -137,7 +137,7 @@ impl Issued {
         account: &AccountId,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        let holder = store::find(transaction, account).await?;
+        let holder = rows::find(transaction, account).await?;
         if holder.as_ref().is_none_or(|holder| holder.disabled) {
             return self.mark(transaction, "account = {1}", &[account.as_str()], now).await;
         }
@@ -170,14 +170,14 @@ impl Issued {
     pub(crate) async fn end_terms(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        link: &str,
+        link: &LinkId,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE links SET terms = terms + 1 WHERE id = $1")
-            .bind(link)
+            .bind(link.as_str())
             .execute(&mut **transaction)
             .await?;
-        self.mark(transaction, "link = {1}", &[link], now).await
+        self.mark(transaction, "link = {1}", &[link.as_str()], now).await
     }
 
     /// Marks all tokens that a key signed, in the transaction of the reason.
@@ -212,7 +212,7 @@ impl Issued {
             for id in &ids {
                 let account = AccountId::from_store(id);
                 let mut transaction = self.db.begin().await?;
-                store::lock(&mut transaction, &account).await?;
+                rows::lock(&mut transaction, &account).await?;
                 self.review(&mut transaction, &account, now).await?;
                 self.db.commit(transaction).await?;
             }

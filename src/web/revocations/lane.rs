@@ -11,11 +11,11 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Timestamp;
 use crate::config::NodeSettings;
 use crate::id::Jti;
+use crate::tasks::Backoff;
 use crate::telemetry::chain;
 use crate::token::claims::MAX_REVOKED;
 use crate::web::db::{Database, QueryError};
 use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
-use crate::web::revocations::REMIND_EVERY;
 
 /// Jtis in one command, so that its token stays well below the longest that is read.
 const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };
@@ -25,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// … to the other. What is marked meanwhile is tried a second after the last attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+
+/// How often an operator is told that something waits.
+pub(super) const REMIND_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// One node's revocations.
 pub(crate) struct Lane {
@@ -111,9 +114,9 @@ impl Lane {
 
     /// Delivers what is marked, for ever.
     pub(crate) async fn run(&self, db: &Database, now: impl Fn() -> Timestamp) {
-        let mut pause: Option<Duration> = None;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            match pause {
+            match backoff.wait() {
                 None => {
                     tokio::select! {
                         () = self.marked.notified() => {}
@@ -128,15 +131,14 @@ impl Lane {
             }
             match self.deliver(db, now()).await {
                 Ok(count) => {
-                    pause = None;
+                    backoff.succeeded();
                     self.works_again();
                     if count > 0 {
                         tracing::info!(count, node = self.node.name, "tokens revoked");
                     }
                 }
                 Err(error) => {
-                    let next = pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
-                    pause = Some(next);
+                    backoff.failed();
                     self.fails(&error, self.waiting(db).await.unwrap_or_default(), now());
                 }
             }

@@ -2,16 +2,23 @@
 //! recovered from: the bytes are on the disk; the row says which path the file is about to get; the
 //! file gets it, in one step that replaces nothing; the row says that it is done.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
 use crate::web::shares::disk::{Staged, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, rows};
+use crate::web::uploads::lifecycle::Uploads;
+use crate::web::uploads::rows;
+use crate::web::uploads::upload::{Stage, Upload};
 
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 100;
+
+/// A finished upload is remembered this long, so that a client which lost the last answer learns of it.
+const DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Uploads that are looked at in one round.
 const LEFT_AT_ONCE: i64 = 1_000;

@@ -9,8 +9,10 @@ use crate::web::shares::digests::Hashing;
 use crate::web::shares::disk::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
+use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::quota::Wanted;
-use crate::web::uploads::{NewUpload, Purpose, Stage, Upload, Uploads, rows};
+use crate::web::uploads::rows;
+use crate::web::uploads::upload::{Joining, NewUpload, Purpose, Stage, Upload};
 
 /// How much is copied at once.
 const COPIED_AT_ONCE: usize = 1 << 20;
@@ -29,7 +31,7 @@ impl Uploads {
         sender: &Actor,
         new: NewUpload,
         parts: &[UploadId],
-        concat: &str,
+        header: &str,
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
         let account = &AccountId::from_store(&sender.id);
@@ -69,7 +71,7 @@ impl Uploads {
             size: Some(size),
             offset: 0,
             metadata: new.metadata,
-            concat: concat.to_owned(),
+            joining: Joining::Joined(header.to_owned()),
             stage: Stage::Running,
             path: None,
             expires_at: now.plus(self.keep),

@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock::Timestamp;
-use crate::config::Settings;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::disk::WritableShares;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::gone::Gone;
+use crate::web::uploads::upload::Upload;
 
 /// Uploads that one account may have begun and not finished: a folder full of files, but no flood.
 const UNFINISHED_MAX: i64 = 1_000;
@@ -23,6 +24,19 @@ const ENTRY: u64 = 4096;
 
 /// … and as many are allowed however small a quota is.
 const ENTRIES_MIN: u64 = 1_000;
+
+/// Limits on uploads. 0 bytes = no limit.
+#[derive(Clone, Debug)]
+pub struct UploadLimits {
+    /// How long an upload is kept without new bytes.
+    pub keep: Duration,
+    /// Maximum number of bytes of one file.
+    pub file_max: u64,
+    /// Maximum number of bytes of one account.
+    pub account_quota: u64,
+    /// Maximum number of bytes by share.
+    pub share_quotas: BTreeMap<String, u64>,
+}
 
 /// The limits. Cheap to clone.
 #[derive(Clone)]
@@ -61,12 +75,11 @@ struct Taken {
 }
 
 impl Quotas {
-    pub(crate) fn new(settings: &Settings, shares: WritableShares) -> Quotas {
-        let by_share = settings.shares.iter().map(|share| (share.name.clone(), share.quota)).collect();
+    pub(crate) fn new(limits: UploadLimits, shares: WritableShares) -> Quotas {
         Quotas {
-            file_max: settings.web.upload_max,
-            account: settings.web.account_quota,
-            by_share: Arc::new(by_share),
+            file_max: limits.file_max,
+            account: limits.account_quota,
+            by_share: Arc::new(limits.share_quotas),
             gone: Gone::new(shares.clone()),
             shares,
         }
@@ -172,7 +185,7 @@ impl Quotas {
     pub(crate) async fn set_aside(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        upload: &crate::web::uploads::Upload,
+        upload: &Upload,
         wanted: u64,
     ) -> Result<Limit, StorageError> {
         lock(transaction).await?;
@@ -250,10 +263,7 @@ impl Limit {
 }
 
 /// What an upload of unknown size counts for already.
-async fn received(
-    transaction: &mut Transaction<'static, Any>,
-    upload: &crate::web::uploads::Upload,
-) -> Result<u64, StorageError> {
+async fn received(transaction: &mut Transaction<'static, Any>, upload: &Upload) -> Result<u64, StorageError> {
     let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
         .bind(upload.id.as_str())
         .fetch_optional(&mut **transaction)
@@ -264,7 +274,7 @@ async fn received(
 /// What an upload of unknown size counts for from now on.
 pub(crate) async fn set_received(
     transaction: &mut Transaction<'static, Any>,
-    upload: &crate::web::uploads::Upload,
+    upload: &Upload,
     bytes: u64,
 ) -> Result<(), QueryError> {
     sqlx::query("UPDATE uploads SET received = $1 WHERE id = $2")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::download::receipts::tally::Tally;
-use crate::id::Jti;
+use crate::id::{Jti, LinkId};
 use crate::receipt::Receipt;
 
 /// It isn't certain that the data was recorded.
@@ -32,7 +32,7 @@ impl From<sqlx::Error> for OutboxError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::download::receipts) struct Kept {
     pub(in crate::download::receipts) jti: Jti,
-    pub(in crate::download::receipts) link: String,
+    pub(in crate::download::receipts) link: LinkId,
     pub(in crate::download::receipts) sequence: u64,
     pub(in crate::download::receipts) settled: bool,
     pub(in crate::download::receipts) redeemed_at: Timestamp,

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::download::ledger::RangeSet;
 use crate::download::receipts::outbox::kept::Kept;
 use crate::download::receipts::tally::Tally;
-use crate::receipt::DeliveryState;
+use crate::id::LinkId;
 
 /// How to handle an existing row.
 pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
@@ -28,14 +28,14 @@ pub(super) fn upsert<'q>(
     );
     sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(kept.jti.to_string())
-        .bind(kept.link.clone())
+        .bind(kept.link.to_string())
         .bind(kept.sequence.cast_signed())
         .bind(kept.settled)
         .bind(to_column(kept.redeemed_at))
         .bind(kept.tally.started_at.map(to_column))
         .bind(to_column(kept.tally.last_at))
         .bind(kept.size.cast_signed())
-        .bind(kept.tally.state.word())
+        .bind(kept.tally.state.as_str())
         .bind(i64::from(kept.tally.resumed))
         .bind(kept.address.map(|address| address.to_string()))
         .bind(to_column(kept.until))
@@ -52,12 +52,11 @@ pub(super) fn from_row(row: &SqliteRow) -> Result<Kept, sqlx::Error> {
         handed: parsed::<RangeSet>(row, "handed")?,
         sent: parsed::<RangeSet>(row, "sent")?,
         resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
-        state: DeliveryState::of_word(&state)
-            .ok_or_else(|| sqlx::Error::Decode("unknown state of a delivery".into()))?,
+        state: state.parse().map_err(|_| sqlx::Error::Decode("unknown state of a delivery".into()))?,
     };
     Ok(Kept {
         jti: parsed(row, "jti")?,
-        link: row.try_get("link")?,
+        link: LinkId::from_store(&row.try_get::<String, _>("link")?),
         sequence: row.try_get::<i64, _>("sequence")?.cast_unsigned(),
         settled: row.try_get("settled")?,
         redeemed_at: from_column(row.try_get("redeemed_at")?),

@@ -4,6 +4,7 @@ use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
+use crate::id::MailId;
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
 use crate::web::http::admin::mail_page::{MailPage, MailRow, MailState, Tested};
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
@@ -34,7 +35,7 @@ pub(crate) async fn list(
 
 async fn page_of(app: &App, who: &SignedIn, view: ListQuery) -> Result<MailPage, WebError> {
     let queue = &app.administration.queue;
-    let shown = State::ALL.into_iter().find(|state| state.word() == view.state).unwrap_or(State::Waiting);
+    let shown = view.state.parse().unwrap_or(State::Waiting);
     let mut states = Vec::new();
     for state in State::ALL {
         let label = match state {
@@ -43,7 +44,7 @@ async fn page_of(app: &App, who: &SignedIn, view: ListQuery) -> Result<MailPage,
             State::Failed => "Given up",
         };
         states.push(MailState {
-            word: state.word(),
+            word: state.as_str(),
             label,
             count: queue.count(state).await?,
             shown: state == shown,
@@ -56,12 +57,12 @@ async fn page_of(app: &App, who: &SignedIn, view: ListQuery) -> Result<MailPage,
         chrome: who.form_chrome("Emails", Section::Admin),
         states,
         rows: mails.into_iter().map(row).collect(),
-        shown: shown.word(),
+        shown: shown.as_str(),
         can_retry: shown != State::Sent,
         test_address: who.account().email.as_str().to_owned(),
         test_error: None,
         tested: None,
-        pager: Pager::new(&format!("/admin/mail?state={}", shown.word()), view.page, more),
+        pager: Pager::new(&format!("/admin/mail?state={}", shown.as_str()), view.page, more),
         now: app.administration.clock.now(),
     })
 }
@@ -81,7 +82,7 @@ fn row(mail: Queued) -> MailRow {
         Kind::Test => "test mail",
     };
     MailRow {
-        id: mail.id,
+        id: mail.id.to_string(),
         about,
         recipient: mail.recipient.as_str().to_owned(),
         attempts: mail.attempts,
@@ -94,7 +95,7 @@ fn row(mail: Queued) -> MailRow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MailForm {
-    id: String,
+    id: MailId,
 }
 
 /// `POST /admin/mail/retry`
@@ -114,7 +115,7 @@ pub(crate) struct MailStateForm {
 /// `POST /admin/mail/retry-all`
 pub(crate) async fn retry_all(app: App, form: AdminForm<MailStateForm>) -> Result<HttpResponse, WebError> {
     let word = form.fields.state.as_str();
-    let state = [State::Waiting, State::Failed].into_iter().find(|state| state.word() == word);
+    let state = [State::Waiting, State::Failed].into_iter().find(|state| state.as_str() == word);
     let state = state.ok_or(WebError::Invalid("there are no such mails"))?;
     let administration = &app.administration;
     let now = administration.clock.now();

@@ -4,26 +4,19 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::web::http::files::row::Row;
 use crate::web::shares::folding::{fold, natural};
+use crate::words::words;
 
-/// By what a list is sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SortBy {
-    /// The name in natural order: `part 2` before `part 10`.
-    #[default]
-    Name,
-    /// The size; folders have none.
-    Size,
-    /// The time of the last change.
-    Modified,
-}
-
-impl SortBy {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            SortBy::Name => "name",
-            SortBy::Size => "size",
-            SortBy::Modified => "modified",
-        }
+words! {
+    /// By what a list is sorted.
+    #[derive(Default)]
+    pub enum SortBy {
+        /// The name in natural order: `part 2` before `part 10`.
+        #[default]
+        Name = "name",
+        /// The size; folders have none.
+        Size = "size",
+        /// The time of the last change.
+        Modified = "modified",
     }
 }
 
@@ -40,11 +33,7 @@ impl Sort {
     /// Reads `sort` (`name`, `size`, `modified`) and `order` (`asc`, `desc`); anything else means
     /// the default, by name.
     pub fn parse(sort: Option<&str>, order: Option<&str>) -> Sort {
-        let by = match sort {
-            Some("size") => SortBy::Size,
-            Some("modified") => SortBy::Modified,
-            _ => SortBy::Name,
-        };
+        let by = sort.and_then(|word| word.parse().ok()).unwrap_or_default();
         Sort { by, descending: order == Some("desc") }
     }
 
@@ -99,8 +88,8 @@ pub(crate) fn headings(sort: Sort, query: Option<&str>) -> Vec<Heading> {
             };
             Heading {
                 label,
-                class: by.word(),
-                href: format!("?{query}sort={}&order={order}", by.word()),
+                class: by.as_str(),
+                href: format!("?{query}sort={}&order={order}", by.as_str()),
                 aria_sort,
             }
         })

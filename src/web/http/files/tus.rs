@@ -23,7 +23,7 @@ use crate::web::http::tus_error::{BYTES, TusError, VERSION};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::intake::Incoming;
-use crate::web::uploads::{Stage, Upload};
+use crate::web::uploads::{Joining, Stage, Upload};
 
 /// Handles all requests below `/uploads`.
 pub(crate) async fn handle(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
@@ -150,7 +150,7 @@ async fn patch(
     if !has_bytes(headers) {
         return Err(TusError::BodyType);
     }
-    if upload.concat.starts_with("final") {
+    if matches!(upload.joining, Joining::Joined(_)) {
         return Err(TusError::Joined);
     }
     // The right may have been revoked since the upload began.

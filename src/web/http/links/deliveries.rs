@@ -7,6 +7,7 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::bearer::bearer;
+use crate::id::LinkId;
 use crate::receipt::{Report, TAKEN_HEADER};
 use crate::web::http::accept::accepts_json;
 use crate::web::http::error::WebError;
@@ -43,7 +44,11 @@ pub(crate) async fn deliveries(
     who: SignedIn,
     link: Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let found = app.receipts.of_link(&who.account().id, &link).await?.ok_or(WebError::NotFound)?;
+    let found = app
+        .receipts
+        .of_link(&who.account().id, &LinkId::from_store(&link))
+        .await?
+        .ok_or(WebError::NotFound)?;
     let mut answer = match accepts_json(request.headers()) {
         true => HttpResponse::Ok().json(&found),
         false => html(&DeliveriesPart { deliveries: found, now: app.administration.clock.now() })?,

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use serde::Deserialize;
 
+use crate::id::RecipientId;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
@@ -18,7 +19,7 @@ use crate::web::shares::error::StorageError;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendAgainForm {
-    recipient: String,
+    recipient: RecipientId,
 }
 
 /// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or not for long.
@@ -54,7 +55,7 @@ pub(crate) async fn send_again(
         .await?
     {
         SentAgain::Queued => {
-            tracing::info!(account = %who.account().id, link = link.id, "link sent again");
+            tracing::info!(account = %who.account().id, link = %link.id, "link sent again");
             redirect_to_link(&app, &link, Some(FlashMessage::MailQueued))
         }
         SentAgain::NotNeeded => redirect_to_link(&app, &link, Some(FlashMessage::MailOnItsWay)),

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::id::FilePath;
+use crate::id::{FilePath, LinkId};
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
@@ -36,7 +36,7 @@ pub(crate) async fn list(
     let offset = (page - 1).saturating_mul(PER_PAGE);
     let (links, more) = administration.links.list(&who.account().id, offset).await?;
     let now = administration.clock.now();
-    let ids: Vec<&str> = links.iter().map(|listed| listed.link.id.as_str()).collect();
+    let ids: Vec<&LinkId> = links.iter().map(|listed| &listed.link.id).collect();
     let files = administration.links.files_of(&ids).await?;
     let missing = missing_of(&app, files.iter().map(|(_, file)| file.clone()).collect()).await?;
     let missing: BTreeSet<FilePath> = missing.into_iter().collect();
@@ -51,7 +51,7 @@ pub(crate) async fn list(
             Standing::Revoked => LinkState::Revoked,
         };
         LinkRow {
-            id: listed.link.id,
+            id: listed.link.id.to_string(),
             title: listed.link.title,
             state,
             files: listed.files,

@@ -228,7 +228,7 @@ pub(crate) async fn make(
     };
     match administration.links.make(&new, &actor, now).await? {
         Made::Link(id) => {
-            tracing::info!(account = %who.account().id, link = id, "link made");
+            tracing::info!(account = %who.account().id, link = %id, "link made");
             redirect_with_flash(&app, &format!("/links/{id}"), FlashMessage::LinkMade)
         }
         Made::TooMany => rerender_form(

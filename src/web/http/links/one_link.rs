@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::human;
+use crate::id::{LinkId, RecipientId};
 use crate::web::audit::Actor;
 use crate::web::http::conditional::{tagged, unchanged};
 use crate::web::http::error::WebError;
@@ -52,7 +53,12 @@ pub(crate) async fn live(
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
     let now = app.administration.clock.now();
-    let stamp = app.administration.links.stamp(&who.account().id, &id).await?.ok_or(WebError::NotFound)?;
+    let stamp = app
+        .administration
+        .links
+        .stamp(&who.account().id, &LinkId::from_store(&id))
+        .await?
+        .ok_or(WebError::NotFound)?;
     let tag = format!("\"{stamp}-{}-{}\"", who.session.account.groups.len(), now.secs() / 60);
     if let Some(unchanged) = unchanged(&request, &tag)? {
         return Ok(unchanged);
@@ -69,7 +75,7 @@ fn typed_of(link: &Link) -> Typed {
         uses: link.uses.map(|uses| uses.to_string()).unwrap_or_default(),
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
-        notify: link.notify.word().to_owned(),
+        notify: link.notify.as_str().to_owned(),
         ..Typed::default()
     }
 }
@@ -93,7 +99,7 @@ async fn page_of(
     Ok(OneLinkPage {
         chrome: who.form_chrome(link.title.clone(), Section::Links),
         live,
-        id: link.id,
+        id: link.id.to_string(),
         title: link.title,
         files,
         restored: link.restored,
@@ -120,7 +126,7 @@ async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, Web
         Some(MailingPart { mailing, can_send_again })
     };
     let row = |recipient: &Recipient| RecipientRow {
-        id: recipient.id.clone(),
+        id: recipient.id.to_string(),
         email: recipient.email.as_ref().map(|email| email.as_str().to_owned()),
         address: administration.links.address(&app.public_url, recipient),
         taken: recipient.taken,
@@ -269,7 +275,7 @@ pub(crate) async fn revoke(
     let now = administration.clock.now();
     administration.links.revoke(&link, &actor, now).await?;
     let heard = administration.revoke_now().await;
-    tracing::info!(account = %who.account().id, link = link.id, "link revoked");
+    tracing::info!(account = %who.account().id, link = %link.id, "link revoked");
     // Also for a link that was revoked before.
     let message = if heard { FlashMessage::LinkRevoked } else { FlashMessage::LinkClosedUnheard };
     redirect_to_link(&app, &link, Some(message))
@@ -284,7 +290,7 @@ pub(crate) async fn picture(
     let (id, recipient) = ids.into_inner();
     let link = own_link(&app, &who, &id).await?;
     let links = &app.administration.links;
-    let found = links.by_recipient(&recipient).await?;
+    let found = links.by_recipient(&RecipientId::from_store(&recipient)).await?;
     let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;
     let qr = qr::of(&links.address(&app.public_url, &recipient)).ok_or(WebError::NotFound)?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "image/svg+xml")).body(qr::picture(&qr)))

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 
 use crate::files::FileError;
-use crate::id::FilePath;
+use crate::id::{FilePath, LinkId};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::flash::FlashMessage;
@@ -12,7 +12,7 @@ use crate::web::links::Link;
 
 /// Returns the link, if it is this person's.
 pub(crate) async fn own_link(app: &App, who: &SignedIn, id: &str) -> Result<Link, WebError> {
-    let link = app.administration.links.of_owner(&who.account().id, id).await?;
+    let link = app.administration.links.of_owner(&who.account().id, &LinkId::from_store(id)).await?;
     link.ok_or(WebError::NotFound)
 }
 

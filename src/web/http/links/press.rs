@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::clock::Timestamp;
 use crate::files::FileError;
-use crate::id::{FilePath, Jti};
+use crate::id::{FilePath, Jti, LinkId};
 use crate::web::db::QueryError;
 use crate::web::http::accept::prefers_json;
 use crate::web::http::client::{ClientAddress, own_address};
@@ -121,7 +121,7 @@ pub(crate) async fn take(
             };
         }
     };
-    tracing::info!(link = link.id, recipient = opened.recipient.id, jti = %issued.jti, file = ?file, "token issued through a link");
+    tracing::info!(link = %link.id, recipient = %opened.recipient.id, jti = %issued.jti, file = ?file, "token issued through a link");
     let mut answer = redirect_to_download(&issued.address);
     // So that the browser can continue, even if it is closed in between.
     if let Some(secret) = &form.secret {
@@ -135,7 +135,7 @@ async fn issue(
     app: &App,
     press: &Press<'_>,
     claim: &str,
-    link: &str,
+    link: &LinkId,
     (jti, end): (Jti, Timestamp),
     now: Timestamp,
 ) -> Result<IssuedToken, WebError> {
@@ -159,7 +159,7 @@ async fn issue(
 async fn issue_continuation(
     app: &App,
     press: &Press<'_>,
-    link: &str,
+    link: &LinkId,
     begun: &Continuation,
     now: Timestamp,
 ) -> Result<Option<IssuedToken>, WebError> {
@@ -282,7 +282,7 @@ async fn check_proof(
     }
     let administration = &app.administration;
     let now = administration.clock.now();
-    let of = (link.id.as_str(), recipient.id.as_str());
+    let of = (&link.id, &recipient.id);
     let attempt = app.throttle.guess(of, address, browser, now)?;
     if let (Some(stored), Some(password)) = (&link.password, &password) {
         let is_it = administration

@@ -1,0 +1,308 @@
+//! Reserves a use of a link for a press of its button, or continues what was begun.
+
+use sqlx::{Any, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::{FilePath, Jti, RecipientId};
+use crate::secret::{RandomError, Secret};
+use crate::web::db::columns::to_column;
+use crate::web::db::{Database, QueryError};
+use crate::web::identity::AccountId;
+use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
+use crate::web::revocations::issued::{Basis, Issued, NewToken};
+
+/// Somebody's press of the button.
+#[derive(Clone, Copy, Debug)]
+pub struct Press<'a> {
+    /// Who made the link.
+    pub owner: &'a AccountId,
+    /// The recipient's id.
+    pub recipient: &'a RecipientId,
+    /// Whether the recipient is named: then their uses belong to them, in whichever browser.
+    pub named: bool,
+    /// Who presses, by which they continue what they began.
+    pub visitor: &'a Visitor,
+    /// The file that is wanted.
+    pub file: &'a FilePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its version.
+    pub version: &'a str,
+    /// When a new token will end.
+    pub expires_at: Timestamp,
+    /// What it stands upon: the link's terms as they were asked for, among others.
+    pub basis: Basis<'a>,
+}
+
+/// What came of a press.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// A token with this jti may be given out.
+    Token(Jti),
+    /// The token with this jti may be given out again, with the same end.
+    Again(Jti, Timestamp),
+    /// A continuation of what was begun may be given out.
+    Continue(Continuation),
+    /// All uses are taken.
+    UsedUp,
+    /// The link is paused, revoked or over, or its owner may not have it any more.
+    Closed,
+}
+
+/// A download that may be continued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuation {
+    /// The jti that was redeemed.
+    pub jti: Jti,
+    /// The file's size when it was begun, in bytes.
+    pub size: u64,
+    /// The file's version then; empty where that is not known.
+    pub version: String,
+    /// The moment up to which the download service keeps the lease.
+    pub until: Timestamp,
+}
+
+/// A use could not be reserved.
+#[derive(Debug, thiserror::Error)]
+pub enum UseError {
+    /// The database failed; nothing was reserved.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// No random bytes for an id.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+impl From<sqlx::Error> for UseError {
+    fn from(error: sqlx::Error) -> UseError {
+        QueryError::from(error).into()
+    }
+}
+
+/// Continues what the visitor began and did not get whole, or else reserves a use, or goes on with one for
+/// another file, and puts its token on record before anybody has it. Of any number of presses at once, in
+/// any number of processes, as many get a new token as there are uses.
+///
+/// # Errors
+/// See [`UseError`].
+pub async fn reserve(
+    db: &Database,
+    issued: &Issued,
+    rules: &LeaseRules,
+    press: &Press<'_>,
+    now: Timestamp,
+) -> Result<Reserved, UseError> {
+    let mut transaction = db.begin().await?;
+    let gate = gate(&mut transaction, press, now).await?;
+    if gate == Gate::Closed {
+        return Ok(Reserved::Closed);
+    }
+    if !may_give(&mut transaction, issued, press).await? {
+        return Ok(Reserved::Closed);
+    }
+    let begun = begun::of(&mut *transaction, press.recipient, press.visitor, Some(press.file)).await?;
+    if let Some(continuation) = continuation(rules, press, &begun, now) {
+        return Ok(Reserved::Continue(continuation));
+    }
+    if gate == Gate::Ended {
+        return Ok(Reserved::Closed);
+    }
+    if let Some(waiting) = waiting(rules, press, &begun, now) {
+        return Ok(Reserved::Again(waiting.jti, waiting.expires_at));
+    }
+    let jti = Jti::random()?;
+    if let Some(going_on) = unfinished(&mut transaction, press).await? {
+        add_token(&mut transaction, issued, press, jti, &going_on, now).await?;
+    } else if count_one(&mut transaction, press).await? {
+        let id = Secret::random::<16>()?;
+        sqlx::query(
+            "INSERT INTO link_uses (id, recipient, visitor, state, made_at, changed_at) \
+             VALUES ($1, $2, $3, 'reserved', $4, $4)",
+        )
+        .bind(id.reveal())
+        .bind(press.recipient.as_str())
+        .bind(press.visitor.mark.as_deref().unwrap_or_default())
+        .bind(to_column(now))
+        .execute(&mut *transaction)
+        .await?;
+        add_token(&mut transaction, issued, press, jti, id.reveal(), now).await?;
+    } else {
+        return Ok(Reserved::UsedUp);
+    }
+    transaction.commit().await?;
+    Ok(Reserved::Token(jti))
+}
+
+/// What a link lets somebody do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// Begin.
+    Open,
+    /// Finish what was begun: its end limits the start only.
+    Ended,
+    /// Nothing.
+    Closed,
+}
+
+/// Takes the owner's account and the recipient, and returns what the link is good for now.
+async fn gate(
+    transaction: &mut Transaction<'static, Any>,
+    press: &Press<'_>,
+    now: Timestamp,
+) -> Result<Gate, sqlx::Error> {
+    let owner = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
+        .bind(press.owner.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    if owner.rows_affected() == 0 {
+        return Ok(Gate::Closed);
+    }
+    let open = sqlx::query(
+        "UPDATE recipients SET taken = taken WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
+         WHERE links.id = recipients.link AND links.account = $2 AND links.paused = 0 \
+         AND links.withdrawn_at IS NULL)",
+    )
+    .bind(press.recipient.as_str())
+    .bind(press.owner.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    if open.rows_affected() == 0 {
+        return Ok(Gate::Closed);
+    }
+    let ends_at: Option<i64> = sqlx::query_scalar(
+        "SELECT links.ends_at FROM links JOIN recipients ON recipients.link = links.id \
+         WHERE recipients.id = $1",
+    )
+    .bind(press.recipient.as_str())
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { Gate::Ended } else { Gate::Open })
+}
+
+/// Asks again, now that nobody can change the answer: whether the link still has the terms that were
+/// fulfilled, and its owner the right to read the file.
+async fn may_give(
+    transaction: &mut Transaction<'static, Any>,
+    issued: &Issued,
+    press: &Press<'_>,
+) -> Result<bool, sqlx::Error> {
+    if let Some((link, terms)) = press.basis.link {
+        let now: Option<i64> = sqlx::query_scalar("SELECT terms FROM links WHERE id = $1")
+            .bind(link.as_str())
+            .fetch_optional(&mut **transaction)
+            .await?;
+        if now != Some(terms) {
+            return Ok(false);
+        }
+    }
+    issued.may_issue(transaction, press.owner, press.file).await
+}
+
+/// What the visitor began of this file and may continue.
+fn continuation(
+    rules: &LeaseRules,
+    press: &Press<'_>,
+    begun: &[Begun],
+    now: Timestamp,
+) -> Option<Continuation> {
+    let begun = begun.iter().find(|begun| {
+        begun::may_continue(press.visitor, begun.progress(rules, now))
+            && !begun.is_of_another_file(press.size, press.version)
+    })?;
+    Some(Continuation {
+        jti: begun.jti,
+        size: begun.size,
+        version: begun.version.clone(),
+        until: begun.continues_until(rules)?,
+    })
+}
+
+/// A token for this file that this browser has and that is not known to be redeemed. Its button was pressed
+/// twice, or the answer was lost: the same jti again costs nothing, for it can be redeemed once only.
+///
+/// Invariant: its end stays what it was. A download service keeps a redeemed jti by the end that it saw;
+/// one that ended later would outlive its record there, and be redeemed twice.
+fn waiting<'b>(
+    rules: &LeaseRules,
+    press: &Press<'_>,
+    begun: &'b [Begun],
+    now: Timestamp,
+) -> Option<&'b Begun> {
+    press.visitor.mark.as_ref()?;
+    begun.iter().find(|begun| {
+        begun.progress(rules, now) == Progress::Unredeemed
+            && begun.size == press.size
+            && (begun.version.is_empty() || begun.version == press.version)
+    })
+}
+
+/// The use that this visitor goes on with: one of theirs that has no token for this file yet.
+async fn unfinished(
+    transaction: &mut Transaction<'static, Any>,
+    press: &Press<'_>,
+) -> Result<Option<String>, sqlx::Error> {
+    let mark = press.visitor.mark.as_deref().unwrap_or_default();
+    if mark.is_empty() && !press.named {
+        return Ok(None);
+    }
+    sqlx::query_scalar(
+        "SELECT id FROM link_uses WHERE recipient = $1 AND ($2 = 1 OR visitor = $3) AND state <> 'released' \
+         AND NOT EXISTS (SELECT 1 FROM link_tokens WHERE use_id = link_uses.id AND path = $4 \
+         AND state <> 'released') ORDER BY made_at, id LIMIT 1",
+    )
+    .bind(press.recipient.as_str())
+    .bind(i64::from(press.named))
+    .bind(mark)
+    .bind(press.file.as_str())
+    .fetch_optional(&mut **transaction)
+    .await
+}
+
+/// Counts one more use, if there is one left.
+async fn count_one(
+    transaction: &mut Transaction<'static, Any>,
+    press: &Press<'_>,
+) -> Result<bool, sqlx::Error> {
+    let counted = sqlx::query(
+        "UPDATE recipients SET taken = taken + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
+         WHERE links.id = recipients.link AND (links.uses IS NULL OR recipients.taken < links.uses))",
+    )
+    .bind(press.recipient.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(counted.rows_affected() > 0)
+}
+
+async fn add_token(
+    transaction: &mut Transaction<'static, Any>,
+    issued: &Issued,
+    press: &Press<'_>,
+    jti: Jti,
+    use_id: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at, version, visitor, client, \
+         node) VALUES ($1, $2, $3, $4, 'reserved', $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(jti.to_string())
+    .bind(use_id)
+    .bind(press.file.as_str())
+    .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
+    .bind(to_column(now))
+    .bind(to_column(press.expires_at))
+    .bind(press.version)
+    .bind(press.visitor.mark.as_deref().unwrap_or_default())
+    .bind(press.visitor.client.as_deref().unwrap_or_default())
+    .bind(press.basis.node)
+    .execute(&mut **transaction)
+    .await?;
+    let token = NewToken {
+        account: press.owner,
+        jti,
+        file: press.file,
+        expires_at: press.expires_at,
+        basis: press.basis,
+    };
+    issued.put_down(transaction, &token).await
+}

@@ -1,0 +1,286 @@
+//! Sessions in the database.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sqlx::Row;
+
+use crate::clock::Timestamp;
+use crate::secret::{Digest, Secret};
+use crate::web::accounts::changes::{Generation, Generations};
+use crate::web::accounts::store::Accounts;
+use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::Database;
+use crate::web::db::columns::{from_column, to_column};
+use crate::web::identity::place::Place;
+use crate::web::identity::{Account, AccountId};
+use crate::web::sessions::cache::{Cache, Cached};
+use crate::web::sessions::session::{ListedSession, NewSession, Session, SessionEnds, SessionError, Which};
+
+/// How exactly the moment of last use is kept on disk; a session may end that much too early in
+/// another process or after a restart, never too late.
+const LAST_SEEN_STEP: Duration = Duration::from_secs(60);
+
+/// All sessions. Clones share one cache.
+#[derive(Clone)]
+pub struct Sessions {
+    db: Database,
+    accounts: Accounts,
+    generations: Generations,
+    ends: SessionEnds,
+    cache: Cache,
+}
+
+impl Sessions {
+    /// The sessions in `db`.
+    pub fn new(db: Database, accounts: Accounts, generations: Generations, ends: SessionEnds) -> Sessions {
+        Sessions { db, accounts, generations, ends, cache: Cache::default() }
+    }
+
+    /// Starts a session for whoever has just proved to own an account, and answers the id for his
+    /// cookie; `None` when the account is not active, or has been disabled or has got another password
+    /// in the meantime.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn start(&self, new: &NewSession<'_>, now: Timestamp) -> Result<Option<Secret>, SessionError> {
+        let id = Secret::random::<32>()?;
+        let account = new.proof.account();
+        let mut transaction = self.db.begin().await?;
+        // The update locks the account's row, as changing its password or disabling it does. So
+        // either they come first and this finds no row, or they come later and end this session.
+        let found = sqlx::query(
+            "UPDATE accounts SET last_login_at = $1 \
+             WHERE id = $2 AND disabled = 0 AND password = $3 AND activated_at IS NOT NULL",
+        )
+        .bind(to_column(now))
+        .bind(account.id.as_str())
+        .bind(new.proof.password().as_str())
+        .execute(&mut *transaction)
+        .await?;
+        if found.rows_affected() == 0 {
+            return Ok(None);
+        }
+        sqlx::query(
+            "INSERT INTO sessions (digest, name, account, created_at, last_seen_at, remembered, address, agent) \
+             VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+        )
+        .bind(text_of(&id.digest()))
+        .bind(Secret::random::<16>()?.reveal())
+        .bind(account.id.as_str())
+        .bind(to_column(now))
+        .bind(i64::from(new.remembered))
+        .bind(new.place.address.to_string())
+        .bind(&new.place.agent)
+        .execute(&mut *transaction)
+        .await?;
+        let actor = Actor::account(account, new.place.address);
+        audit::append(&mut transaction, &actor, Deed::LoggedIn, &new.place.agent, now).await?;
+        transaction.commit().await?;
+        Ok(Some(id))
+    }
+
+    /// The session whose id a browser presents, if it has not ended; counts as a use of it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find(&self, id: &Secret, now: Timestamp) -> Result<Option<Session>, SessionError> {
+        let digest = id.digest();
+        // Before anything else is read: what is read later can only be newer than this.
+        let generation = self.generations.current(now).await?;
+        let cached = match self.cache.get(&digest) {
+            Some(cached) if self.generations.holds(&cached.session.account.id, cached.generation) => cached,
+            outdated => match self.read(digest, generation, outdated.as_deref()).await? {
+                Some(cached) => cached,
+                None => {
+                    self.cache.remove(&digest);
+                    return Ok(None);
+                }
+            },
+        };
+        if cached.has_ended(&self.ends, now) {
+            self.end(&digest).await?;
+            return Ok(None);
+        }
+        self.note_use(&cached, now).await;
+        Ok(Some(cached.session.clone()))
+    }
+
+    async fn read(
+        &self,
+        digest: Digest,
+        generation: Generation,
+        outdated: Option<&Cached>,
+    ) -> Result<Option<Arc<Cached>>, SessionError> {
+        let columns = "SELECT account, created_at, last_seen_at, remembered FROM sessions WHERE digest = $1";
+        let row = sqlx::query(columns).bind(text_of(&digest)).fetch_optional(self.db.reader()).await?;
+        let Some(row) = row else { return Ok(None) };
+        let account = AccountId::from_store(&row.try_get::<String, _>("account")?);
+        let Some(account) = self.accounts.by_id(&account).await?.filter(|account| !account.disabled) else {
+            return Ok(None);
+        };
+        let session = Session {
+            digest,
+            account: Arc::new(account),
+            created_at: from_column(row.try_get("created_at")?),
+            remembered: row.try_get::<i64, _>("remembered")? != 0,
+        };
+        let written = from_column(row.try_get("last_seen_at")?);
+        let cached = Arc::new(Cached::new(session, generation, written, outdated));
+        self.cache.insert(Arc::clone(&cached));
+        Ok(Some(cached))
+    }
+
+    /// A use that can't be written down is still a use: at worst the session ends too early.
+    async fn note_use(&self, cached: &Cached, now: Timestamp) {
+        if !cached.note_use(LAST_SEEN_STEP.min(self.ends.idle / 10), now) {
+            return;
+        }
+        let update =
+            sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE digest = $2 AND last_seen_at < $1")
+                .bind(to_column(now))
+                .bind(text_of(&cached.session.digest))
+                .execute(self.db.writer())
+                .await;
+        if let Err(error) = update {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot note the use of a session");
+        }
+    }
+
+    /// Ends one session, at once. Ending one that has ended changes nothing.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end(&self, digest: &Digest) -> Result<(), SessionError> {
+        let mut transaction = self.db.begin().await?;
+        let account: Option<String> = sqlx::query_scalar("SELECT account FROM sessions WHERE digest = $1")
+            .bind(text_of(digest))
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(account) = account {
+            sqlx::query("DELETE FROM sessions WHERE digest = $1")
+                .bind(text_of(digest))
+                .execute(&mut *transaction)
+                .await?;
+            self.generations.commit(transaction, &AccountId::from_store(&account)).await?;
+        }
+        self.cache.remove(digest);
+        Ok(())
+    }
+
+    /// The sessions of an account that have not ended, the last used first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn of(&self, account: &AccountId, now: Timestamp) -> Result<Vec<ListedSession>, SessionError> {
+        let rows = sqlx::query(
+            "SELECT digest, name, created_at, last_seen_at, remembered, address, agent FROM sessions \
+             WHERE account = $1 ORDER BY last_seen_at DESC, name",
+        )
+        .bind(account.as_str())
+        .fetch_all(self.db.reader())
+        .await?;
+        let mut listed = Vec::new();
+        for row in &rows {
+            let address: String = row.try_get("address")?;
+            let session = ListedSession {
+                name: row.try_get("name")?,
+                digest: row.try_get("digest")?,
+                created_at: from_column(row.try_get("created_at")?),
+                last_seen_at: from_column(row.try_get("last_seen_at")?),
+                remembered: row.try_get::<i64, _>("remembered")? != 0,
+                place: Place {
+                    address: address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                    agent: row.try_get("agent")?,
+                },
+            };
+            let last_seen = session.last_seen_at.plus(LAST_SEEN_STEP);
+            if !self.ends.is_over(session.remembered, session.created_at, last_seen, now) {
+                listed.push(session);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Ends sessions of an account: those that `which` chooses. Answers how many, at once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_some(
+        &self,
+        account: &Account,
+        which: Which<'_>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<u64, SessionError> {
+        let mut transaction = self.db.begin().await?;
+        let (condition, value) = match which {
+            Which::Named(name) => ("name = $2", name.to_owned()),
+            Which::AllBut(digest) => ("digest <> $2", text_of(digest)),
+            Which::All => ("digest <> $2", String::new()),
+        };
+        let ended = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "DELETE FROM sessions WHERE account = $1 AND {condition}"
+        )))
+        .bind(account.id.as_str())
+        .bind(value)
+        .execute(&mut *transaction)
+        .await?;
+        if ended.rows_affected() == 0 {
+            return Ok(0);
+        }
+        audit::append(&mut transaction, actor, Deed::SessionsEnded, account.email.as_str(), now).await?;
+        self.generations.commit(transaction, &account.id).await?;
+        Ok(ended.rows_affected())
+    }
+
+    /// Its owner logs out of one session. Logging out of one that has ended changes nothing.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn log_out(
+        &self,
+        session: &Session,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
+        let mut transaction = self.db.begin().await?;
+        let ended = sqlx::query("DELETE FROM sessions WHERE digest = $1")
+            .bind(text_of(&session.digest))
+            .execute(&mut *transaction)
+            .await?;
+        if ended.rows_affected() > 0 {
+            audit::append(&mut transaction, actor, Deed::LoggedOut, "", now).await?;
+            self.generations.commit(transaction, &session.account.id).await?;
+        }
+        self.cache.remove(&session.digest);
+        Ok(())
+    }
+
+    /// Forgets sessions that have ended by themselves, and answers how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prune(&self, now: Timestamp) -> Result<u64, SessionError> {
+        self.cache.prune(&self.ends, now);
+        // A session in use is written every `LAST_SEEN_STEP`; the margin spares those between.
+        let unused_since = now.minus(self.ends.idle + LAST_SEEN_STEP);
+        let gone = sqlx::query(
+            "DELETE FROM sessions WHERE (remembered = 0 AND (last_seen_at <= $1 OR created_at <= $2)) \
+             OR (remembered <> 0 AND created_at <= $3)",
+        )
+        .bind(to_column(unused_since))
+        .bind(to_column(now.minus(self.ends.max)))
+        .bind(to_column(now.minus(self.ends.remember)))
+        .execute(self.db.writer())
+        .await?;
+        Ok(gone.rows_affected())
+    }
+}
+
+fn text_of(digest: &Digest) -> String {
+    URL_SAFE_NO_PAD.encode(digest.as_bytes())
+}

@@ -1,0 +1,197 @@
+//! Slows down guessing.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::client_address::neighbourhood;
+use crate::clock::Timestamp;
+use crate::id::{LinkId, RecipientId};
+use crate::web::throttle::counter::{Allowance, Rule, TooEarly};
+use crate::web::throttle::limits::{Key, Seen, Throttle, count, key, networks};
+
+/// Few attempts against one account …
+const ACCOUNT: Rule = Rule { free: 5, longest: Duration::from_secs(5 * 60) };
+/// … more from one address, behind which a whole office may be.
+const ADDRESS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
+
+/// An attempt that may be made now. It counts as failed until [`Throttle::succeeded`] takes it back.
+#[derive(Debug)]
+pub struct Attempt {
+    account: Key,
+    address: IpAddr,
+    browser: Option<Key>,
+}
+
+impl Throttle {
+    /// Admits an attempt on the account named `account` (in any one spelling per account) from
+    /// `address`, or says how long to wait. Counting comes first, so that many attempts at once
+    /// count each.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn attempt(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<Attempt, TooEarly> {
+        let account = key("account", account);
+        let address = neighbourhood(address);
+        count(&self.0.addresses, ADDRESS, address, now)?;
+        if !self.0.known.contains(&(account, address), now) {
+            self.0.accounts.with(account, now, |counter| counter.count(ACCOUNT, now))?;
+        }
+        Ok(Attempt { account, address, browser: None })
+    }
+
+    /// Admits a guess at the password or code of a link, by one of its recipients, or says how long to
+    /// wait. Beside the recipient the link counts as a whole, for all of its recipients share one
+    /// password. A browser or address that has shown it before is spared what strangers do.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn guess(
+        &self,
+        (link, recipient): (&LinkId, &RecipientId),
+        address: IpAddr,
+        browser: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Attempt, TooEarly> {
+        let account = key("recipient", recipient.as_str());
+        let address = neighbourhood(address);
+        let browser = browser.map(|mark| key("browser", mark));
+        count(&self.0.addresses, ADDRESS, address, now)?;
+        let is_known = self.0.known.contains(&(account, address), now)
+            || browser.is_some_and(|browser| self.0.known_browsers.contains(&(account, browser), now));
+        if !is_known {
+            self.0.accounts.with(account, now, |counter| counter.count(ACCOUNT, now))?;
+            let guesses = Allowance::per_hour(self.0.links.password_guesses);
+            self.0.budgets.with(key("guesses", link.as_str()), now, |bucket| bucket.take(1, guesses, now))?;
+        }
+        Ok(Attempt { account, address, browser })
+    }
+
+    /// The attempt was its owner's: it doesn't count, and the account starts again.
+    pub fn succeeded(&self, attempt: Attempt, now: Timestamp) {
+        self.0.accounts.remove(&attempt.account);
+        // Only this one attempt is taken back: somebody who has an account must not be able to clear
+        // their address by logging in between two guesses.
+        for net in networks(attempt.address) {
+            self.0.addresses.change(&net, |counter| {
+                counter.attempts = counter.attempts.saturating_sub(1);
+            });
+        }
+        self.0.known.with((attempt.account, attempt.address), now, |seen| *seen = Seen(now));
+        if let Some(browser) = attempt.browser {
+            self.0.known_browsers.with((attempt.account, browser), now, |seen| *seen = Seen(now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::throttle::limits::{address, at};
+
+    #[test]
+    fn waits_grow_and_have_an_end() {
+        let throttle = Throttle::default();
+        let mut now = at(0);
+        let mut waits = Vec::new();
+        for n in 0..16_u8 {
+            // Another address each time: this is about the account.
+            let from = IpAddr::from([192, 0, 2, n]);
+            if let Err(early) = throttle.attempt("ada", from, now) {
+                waits.push(early.wait.as_secs());
+                now = now.plus(early.wait);
+                throttle.attempt("ada", from, now).unwrap();
+            }
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert!(throttle.attempt("bob", address("192.0.2.1"), now).is_ok());
+    }
+
+    #[test]
+    fn an_address_is_slowed_down_whatever_account_it_tries() {
+        let throttle = Throttle::default();
+        let attempt = |n: u32, from: &str| throttle.attempt(&format!("user{n}"), address(from), at(0));
+        for n in 0..20 {
+            attempt(n, &format!("2001:db8:1:2::{n}")).unwrap();
+        }
+        assert!(attempt(20, "2001:db8:1:2:ffff::1").is_err(), "the same /64");
+        assert!(attempt(20, "2001:db8:1:3::1").is_ok(), "another /64");
+    }
+
+    #[test]
+    fn success_clears_the_account_but_not_the_address() {
+        let throttle = Throttle::default();
+        for n in 0..40 {
+            // Guesses, each followed by a log-in of the guesser's own.
+            let Ok(_guess) = throttle.attempt(&format!("victim{n}"), address("192.0.2.1"), at(0)) else {
+                return;
+            };
+            if let Ok(own) = throttle.attempt("guesser", address("192.0.2.1"), at(0)) {
+                throttle.succeeded(own, at(0));
+            }
+        }
+        panic!("the address was never slowed down");
+    }
+
+    #[test]
+    fn a_known_address_of_the_owner_is_spared() {
+        let throttle = Throttle::default();
+        let home = address("198.51.100.7");
+        let first = throttle.attempt("ada", home, at(0)).unwrap();
+        throttle.succeeded(first, at(0));
+        for n in 0..9 {
+            let _ = throttle.attempt("ada", IpAddr::from([192, 0, 2, n]), at(1));
+        }
+        assert!(throttle.attempt("ada", address("203.0.113.5"), at(1)).is_err());
+        assert!(throttle.attempt("ada", home, at(1)).is_ok());
+    }
+
+    #[test]
+    fn what_has_no_effect_is_forgotten() {
+        let throttle = Throttle::default();
+        for _ in 0..5 {
+            throttle.attempt("ada", address("192.0.2.1"), at(0)).unwrap();
+        }
+        assert!(throttle.attempt("ada", address("192.0.2.1"), at(0)).is_err());
+        throttle.prune(at(3_599));
+        assert_eq!(throttle.0.accounts.len(), 1);
+        throttle.prune(at(3_600));
+        assert_eq!((throttle.0.accounts.len(), throttle.0.addresses.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_network_of_many_neighbourhoods_has_a_limit_too() {
+        let throttle = Throttle::default();
+        let attempt = |net: u32, n: u32| {
+            let from = address(&format!("2001:db8:7:{net:x}::1"));
+            throttle.attempt(&format!("user{net}-{n}"), from, at(0)).is_ok()
+        };
+        let admitted = (0..200).filter(|net| attempt(*net, 0)).count();
+        assert_eq!(admitted, 80, "four times what a /64 may do");
+        assert!(throttle.attempt("other", address("2001:db8:8::1"), at(0)).is_ok(), "another /48");
+    }
+
+    #[test]
+    fn guesses_at_a_link_count_for_all_of_its_recipients_and_spare_those_who_know() {
+        let throttle = Throttle::default();
+        let link = LinkId::from_store("link");
+        let recipient = |n: u32| RecipientId::from_store(&format!("recipient{n}"));
+        let guess = |n: u32, browser: Option<&str>| {
+            let from = IpAddr::from([10, 0, (n / 250) as u8, (n % 250) as u8]);
+            throttle.guess((&link, &recipient(n)), from, browser, at(0))
+        };
+        let first = guess(1_000, Some("ann's browser")).unwrap();
+        throttle.succeeded(first, at(0));
+        let admitted = (0..100).filter(|n| guess(*n, None).is_ok()).count();
+        assert_eq!(admitted, 49, "50 guesses an hour, and one was made before");
+        assert!(guess(1_000, None).is_ok(), "the address is known");
+        let elsewhere =
+            throttle.guess((&link, &recipient(1_000)), address("192.0.2.9"), Some("ann's browser"), at(0));
+        assert!(elsewhere.is_ok(), "the browser is known");
+        assert!(
+            throttle
+                .guess((&LinkId::from_store("other"), &recipient(0)), address("192.0.2.9"), None, at(0))
+                .is_ok(),
+            "another link"
+        );
+    }
+}
