@@ -9,7 +9,7 @@ use crate::id::Jti;
 use crate::receipt::DeliveryState;
 use crate::web::db::QueryError;
 use crate::web::db::columns::from_column;
-use crate::web::deliveries::Receipts;
+use crate::web::deliveries::receipts::Receipts;
 use crate::web::identity::AccountId;
 
 /// Deliveries and recipients that are shown at most, the newest first.

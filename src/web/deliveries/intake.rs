@@ -11,7 +11,7 @@ use crate::web::db::columns::to_column;
 use crate::web::deliveries::log::{self, Stood};
 use crate::web::deliveries::nodes::audience_of;
 use crate::web::deliveries::notices::{self, Gathered};
-use crate::web::deliveries::{Receipts, shortened};
+use crate::web::deliveries::receipts::{Receipts, shortened};
 use crate::web::identity::{AccountId, Email};
 use crate::web::links::uses;
 use crate::web::mail::queue::QueueError;

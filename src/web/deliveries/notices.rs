@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::deliveries::Receipts;
+use crate::web::deliveries::receipts::Receipts;
 use crate::web::mail::Kind;
 
 /// Between two notices of one link.

@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::to_column;
 use crate::web::identity::passwords::StoredPassword;
+use crate::web::links::link::{Link, LinkError, Links};
 use crate::web::links::terms::Terms;
-use crate::web::links::{Link, LinkError, Links};
 
 /// What becomes of a link's password.
 #[derive(Clone, Debug)]

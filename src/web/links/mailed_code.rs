@@ -12,7 +12,7 @@ use crate::id::Jti;
 use crate::secret::Secret;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::links::{LinkError, Links, Recipient};
+use crate::web::links::link::{LinkError, Links, Recipient};
 use crate::web::mail::queue::State;
 use crate::web::mail::{Details, Kind, NewMail};
 

@@ -15,7 +15,7 @@ use crate::web::db::columns::from_column;
 use crate::web::forms::sent;
 use crate::web::forms::sent::Record;
 use crate::web::identity::Email;
-use crate::web::links::{Link, LinkError, Links, Recipient, Standing};
+use crate::web::links::link::{Link, LinkError, Links, Recipient, Standing};
 use crate::web::mail::queue::{BOUNCED, State};
 use crate::web::mail::verdict::Fault;
 use crate::web::mail::{Details, Kind, NewMail};

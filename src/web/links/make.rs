@@ -14,8 +14,8 @@ use crate::web::forms::sent;
 use crate::web::forms::sent::Record;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, Email};
+use crate::web::links::link::{LinkError, Links, code_digest};
 use crate::web::links::terms::Terms;
-use crate::web::links::{LinkError, Links, code_digest};
 
 /// Most recipients that one account names within a day: more is a mailing list, or abuse.
 pub const NAMED_PER_DAY: i64 = 2_000;

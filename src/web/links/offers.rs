@@ -7,7 +7,7 @@ use sqlx::Row;
 use crate::clock::Timestamp;
 use crate::web::db::QueryError;
 use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
-use crate::web::links::{Link, Links, Recipient};
+use crate::web::links::link::{Link, Links, Recipient};
 
 /// Maximum number of rows that are read of the uses with which a visitor goes on.
 const MAX_ROWS: i64 = 20_000;

@@ -7,7 +7,8 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::identity::Email;
 use crate::web::identity::passwords::{Password, WeakPassword};
-use crate::web::links::{Notify, moment, recipients};
+use crate::web::links::link::Notify;
+use crate::web::links::{moment, recipients};
 
 /// Most characters of a title …
 pub const MAX_TITLE: usize = 200;

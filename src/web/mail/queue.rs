@@ -15,9 +15,9 @@ use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::Email;
 use crate::web::identity::address::ascii_domain;
+use crate::web::mail::new_mail::{Details, Kind, NewMail};
 use crate::web::mail::stuck::Stuck;
 use crate::web::mail::verdict::Fault;
-use crate::web::mail::{Details, Kind, NewMail};
 
 /// A mail of an unknown kind is looked at again after this time.
 const PASSED_OVER: Duration = Duration::from_secs(60 * 60);

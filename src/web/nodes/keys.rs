@@ -9,7 +9,7 @@ use crate::secret::{RandomError, Secret};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
-use crate::web::nodes::{Nodes, stored};
+use crate::web::nodes::registry::{Nodes, stored};
 
 /// What an operator wanted of a node could not be done.
 #[derive(Debug, thiserror::Error)]

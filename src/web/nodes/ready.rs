@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::web::db::QueryError;
-use crate::web::nodes::Nodes;
 use crate::web::nodes::over_http::OverHttp;
+use crate::web::nodes::registry::Nodes;
 use crate::web::tokens::issuer::Issuer;
 
 /// A download service in the same process, which can be asked directly.

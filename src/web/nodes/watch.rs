@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::clock::Timestamp;
 use crate::config::NodeSettings;
 use crate::web::db::QueryError;
-use crate::web::nodes::Nodes;
 use crate::web::nodes::over_http::{OverHttp, Trouble};
+use crate::web::nodes::registry::Nodes;
 use crate::web::tokens::issuer::Issuer;
 
 /// How old an answer may be.

@@ -9,7 +9,7 @@ use crate::standing::Standing;
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
-use crate::web::restored::{RestoredError, Standings, Within, with_branches};
+use crate::web::restored::standings::{RestoredError, Standings, Within, with_branches};
 
 /// Further than any process can have counted changes of accounts since the backup: so each of them finds
 /// that it missed some, and trusts nothing that it cached.

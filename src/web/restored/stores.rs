@@ -7,7 +7,7 @@ use sqlx::Row;
 use crate::clock::Timestamp;
 use crate::standing::Standing;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::restored::{RestoredError, Standings, standing_of};
+use crate::web::restored::standings::{RestoredError, Standings, standing_of};
 
 /// A standing that only moved on is put down this seldom: each time is a write to the disk.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(60);

@@ -18,7 +18,7 @@ use crate::web::accounts::store;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::{Account, AccountId};
-use crate::web::revocations::Revocations;
+use crate::web::revocations::delivery::Revocations;
 use crate::web::shares::rights::Rights;
 
 /// Accounts that are looked at between two questions to the database.

@@ -15,7 +15,7 @@ use crate::telemetry::chain;
 use crate::token::claims::MAX_REVOKED;
 use crate::web::db::{Database, QueryError};
 use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
-use crate::web::revocations::REMIND_EVERY;
+use crate::web::revocations::delivery::REMIND_EVERY;
 
 /// Jtis in one command, so that its token stays well below the longest that is read.
 const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };

@@ -9,7 +9,8 @@ use crate::id::FilePath;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::uploads::{DONE_KEPT, Stage, Upload, Uploads, rows};
+use crate::web::uploads::lifecycle::{DONE_KEPT, Stage, Upload, Uploads};
+use crate::web::uploads::rows;
 
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 100;

@@ -9,8 +9,9 @@ use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
+use crate::web::uploads::lifecycle::{NewUpload, Purpose, Stage, Upload, Uploads};
 use crate::web::uploads::quota::Wanted;
-use crate::web::uploads::{NewUpload, Purpose, Stage, Upload, Uploads, rows};
+use crate::web::uploads::rows;
 
 /// How much is copied at once.
 const COPIED_AT_ONCE: usize = 1 << 20;

@@ -172,7 +172,7 @@ impl Quotas {
     pub(crate) async fn set_aside(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        upload: &crate::web::uploads::Upload,
+        upload: &crate::web::uploads::lifecycle::Upload,
         wanted: u64,
     ) -> Result<Limit, StorageError> {
         lock(transaction).await?;
@@ -252,7 +252,7 @@ impl Limit {
 /// What an upload of unknown size counts for already.
 async fn received(
     transaction: &mut Transaction<'static, Any>,
-    upload: &crate::web::uploads::Upload,
+    upload: &crate::web::uploads::lifecycle::Upload,
 ) -> Result<u64, StorageError> {
     let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
         .bind(upload.id.as_str())
@@ -264,7 +264,7 @@ async fn received(
 /// What an upload of unknown size counts for from now on.
 pub(crate) async fn set_received(
     transaction: &mut Transaction<'static, Any>,
-    upload: &crate::web::uploads::Upload,
+    upload: &crate::web::uploads::lifecycle::Upload,
     bytes: u64,
 ) -> Result<(), QueryError> {
     sqlx::query("UPDATE uploads SET received = $1 WHERE id = $2")

@@ -6,7 +6,8 @@ use crate::clock::Timestamp;
 use crate::files::write::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
-use crate::web::uploads::{Stage, Uploads, rows};
+use crate::web::uploads::lifecycle::{Stage, Uploads};
+use crate::web::uploads::rows;
 
 /// Uploads that are forgotten in one round.
 const AT_ONCE: i64 = 500;

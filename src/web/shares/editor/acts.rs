@@ -11,9 +11,9 @@ use crate::id::{FilePath, InvalidFilePath};
 use crate::telemetry::chain;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
+use crate::web::shares::editor::changes::{Manage, trash_place};
 use crate::web::shares::editor::intents::{self, Intent};
 use crate::web::shares::editor::trash::{self, Trashed};
-use crate::web::shares::editor::{Manage, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
 /// An intent that was found undone stays for so long: its process may still live, and do it.

@@ -12,7 +12,7 @@ use crate::telemetry::chain;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::shares::digests;
-use crate::web::shares::editor::{Manage, trash_place};
+use crate::web::shares::editor::changes::{Manage, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
 /// Maximum number of lines of a trash that are shown.

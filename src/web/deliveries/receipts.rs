@@ -1,0 +1,84 @@
+//! The receipts, and how a download service in the same process tells them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::client_address::network_of;
+use crate::clock::Clock;
+use crate::config::{ReceiptAddress, Settings};
+use crate::receipt::{NotTaken, Report, TakeReports, Taken};
+use crate::web::db::Database;
+use crate::web::mail::queue::Queue;
+use crate::web::restored::Standings;
+
+/// The receipts. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Receipts {
+    pub(super) db: Database,
+    pub(super) queue: Queue,
+    pub(super) clock: Clock,
+    pub(super) address: ReceiptAddress,
+    /// The download service of the same settings, which may run in this process.
+    pub(super) own_audience: String,
+    pub(super) leeway: Duration,
+    /// What a report says beside its receipts; `None` where nobody serves.
+    pub(super) standings: Option<Standings>,
+}
+
+impl Receipts {
+    /// Those in `db`; mails to owners go into `queue`.
+    pub fn new(db: Database, queue: Queue, clock: Clock, settings: &Settings) -> Receipts {
+        Receipts {
+            db,
+            queue,
+            clock,
+            address: settings.web.receipt_address,
+            own_audience: settings.download.public_url.clone(),
+            leeway: settings.token.leeway,
+            standings: None,
+        }
+    }
+
+    /// The same, which hold the database and the used-token stores against what reports say of them.
+    #[must_use]
+    pub fn with_standings(self, standings: Standings) -> Receipts {
+        Receipts { standings: Some(standings), ..self }
+    }
+}
+
+/// A download service in the same process tells directly.
+#[async_trait]
+impl TakeReports for Receipts {
+    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
+        self.take_in(&report, &self.own_audience).await.map_err(|error| NotTaken(error.into()))
+    }
+}
+
+/// As much of an address as is to be kept.
+pub(super) fn shortened(address: Option<IpAddr>, keep: ReceiptAddress) -> String {
+    let Some(address) = address.map(|address| address.to_canonical()) else { return String::new() };
+    match (keep, address) {
+        (ReceiptAddress::None, _) => String::new(),
+        (ReceiptAddress::Full, address) => address.to_string(),
+        (ReceiptAddress::Network, address) => network_of(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_kept_as_far_as_the_operator_wants() {
+        let kept = |address: &str, keep| shortened(Some(address.parse().unwrap()), keep);
+        assert_eq!(kept("192.0.2.77", ReceiptAddress::Full), "192.0.2.77");
+        assert_eq!(kept("192.0.2.77", ReceiptAddress::Network), "192.0.2.0/24");
+        assert_eq!(kept("::ffff:192.0.2.77", ReceiptAddress::Network), "192.0.2.0/24");
+        assert_eq!(kept("2001:db8:1:2:3:4:5:6", ReceiptAddress::Network), "2001:db8:1::/48");
+        assert_eq!(kept("2001:db8:1:2:3:4:5:6", ReceiptAddress::Full), "2001:db8:1:2:3:4:5:6");
+        assert_eq!(kept("192.0.2.77", ReceiptAddress::None), "");
+        assert_eq!(shortened(None, ReceiptAddress::Full), "");
+    }
+}

@@ -1,0 +1,129 @@
+//! A mail to send: what it is about, to whom it goes, and what else it says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Jti;
+use crate::web::identity::{AccountId, Email};
+use crate::web::mail::asked::Asked;
+
+/// What a mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody asked for an account with this address: activates it, or says that there is one.
+    SignUp,
+    /// Somebody forgot the password of an account with this address, if there is one.
+    Forgot,
+    /// An administrator invites the owner of this address.
+    Invite,
+    /// The owner of an account wants to have this address from now on.
+    ConfirmAddress,
+    /// An account that had this address has another one now.
+    AddressChanged,
+    /// The password of the account was changed.
+    PasswordChanged,
+    /// The account was deleted.
+    AccountDeleted,
+    /// Somebody took a file through a link of the account.
+    Taken,
+    /// Somebody made a link for the owner of this address.
+    Link,
+    /// The code without which a link can't be taken.
+    LinkCode,
+    /// An administrator tries whether mails arrive.
+    Test,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 11] = [
+        Kind::SignUp,
+        Kind::Forgot,
+        Kind::Invite,
+        Kind::ConfirmAddress,
+        Kind::AddressChanged,
+        Kind::PasswordChanged,
+        Kind::AccountDeleted,
+        Kind::Taken,
+        Kind::Link,
+        Kind::LinkCode,
+        Kind::Test,
+    ];
+
+    /// The word in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::SignUp => "sign-up",
+            Kind::Forgot => "forgot",
+            Kind::Invite => "invite",
+            Kind::ConfirmAddress => "confirm-address",
+            Kind::AddressChanged => "address-changed",
+            Kind::PasswordChanged => "password-changed",
+            Kind::AccountDeleted => "account-deleted",
+            Kind::Taken => "taken",
+            Kind::Link => "link",
+            Kind::LinkCode => "link-code",
+            Kind::Test => "test",
+        }
+    }
+
+    /// Whether somebody is waiting for it.
+    pub const fn is_urgent(self) -> bool {
+        !matches!(self, Kind::Taken | Kind::Link)
+    }
+
+    /// Whether it is a notice that its reader can turn off. What somebody asked for, what brings a link or a
+    /// code, and what concerns the safety of an account is none.
+    pub const fn can_be_turned_off(self) -> bool {
+        matches!(self, Kind::Taken)
+    }
+
+    /// Whether only the newest mail of this kind to an address matters.
+    pub const fn replaces_older(self) -> bool {
+        matches!(self, Kind::SignUp | Kind::Forgot)
+    }
+}
+
+/// A mail to send.
+#[derive(Clone, Debug)]
+pub struct NewMail {
+    /// What it is about.
+    pub kind: Kind,
+    /// To whom it goes.
+    pub recipient: Email,
+    /// The jti of the action link in it, if there will be one, the same at every attempt; or that of the
+    /// download that it tells of.
+    pub jti: Jti,
+    /// What else it says.
+    pub details: Details,
+}
+
+/// What else a mail says. Only what can't be looked up when it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    /// The account's id, where the address alone does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What to call the recipient, where no account tells it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Another e-mail address that the mail speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Who caused it, such as the administrator who invites.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The id of the recipient of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// From where it was asked for, where its owner is to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+impl Details {
+    /// About that account.
+    pub fn of(account: &AccountId) -> Details {
+        Details { account: Some(account.as_str().to_owned()), ..Details::default() }
+    }
+}

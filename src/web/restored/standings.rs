@@ -1,0 +1,371 @@
+//! Where the database stands, and how that is held against what is remembered of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection, Row, Transaction};
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
+use crate::secret::{RandomError, Secret};
+use crate::standing::{BRANCHES, Branch, Memory, Standing};
+use crate::telemetry::chain;
+use crate::used_tokens::{StoreError, UsedTokens};
+use crate::web::db::columns::from_column;
+use crate::web::db::{Database, QueryError};
+use crate::web::revocations::issued::Issued;
+use crate::web::tokens::link_key::LinkKey;
+
+/// The file in the database's folder that says that `oncelink restore` put it there.
+pub const RESTORED_MARK: &str = "restored";
+
+/// The database can't be held against what is remembered of it.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoredError {
+    /// The database failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The record of spent action links failed.
+    #[error("the account database can't keep used action links")]
+    Store(#[from] StoreError),
+    /// No random bytes for an id.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The mark of a restore can't be read or removed.
+    #[error("cannot take note of the restore that {} tells of; mend its permissions", path.display())]
+    Mark {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl From<sqlx::Error> for RestoredError {
+    fn from(error: sqlx::Error) -> RestoredError {
+        QueryError::from(error).into()
+    }
+}
+
+/// Where the database stands. Clones share what is known of it.
+#[derive(Clone)]
+pub struct Standings {
+    pub(super) db: Database,
+    pub(super) key: LinkKey,
+    pub(super) issued: Issued,
+    pub(super) clock: Clock,
+    /// Spent action links, which are in the same database.
+    pub(super) used: Arc<dyn UsedTokens>,
+    witness: PathBuf,
+    known: Arc<Mutex<Known>>,
+    /// Held while the witness is written.
+    writing: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl std::fmt::Debug for Standings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Standings").field("witness", &self.witness).finish_non_exhaustive()
+    }
+}
+
+/// What this process knows.
+#[derive(Default)]
+struct Known {
+    latest: Option<Standing>,
+    /// The one that the witness has.
+    witnessed: Option<Standing>,
+    /// What was written up to the last rise: by this process, and by all.
+    writes: u64,
+    deeds: i64,
+}
+
+/// What the database has of its standing.
+struct Found {
+    standing: Standing,
+    /// Rises with each line of a log and each change of an account, whichever process makes it.
+    deeds: i64,
+}
+
+impl Standings {
+    /// Holds the database against what is remembered of it, before anybody is served from it.
+    ///
+    /// # Errors
+    /// See [`RestoredError`].
+    pub async fn open(
+        settings: &Settings,
+        db: Database,
+        key: LinkKey,
+        issued: Issued,
+        used: Arc<dyn UsedTokens>,
+        clock: Clock,
+    ) -> Result<Standings, RestoredError> {
+        let witness = settings.data_dir.join("web.witness");
+        let known = Arc::default();
+        let standings = Standings { db, key, issued, clock, used, witness, known, writing: Arc::default() };
+        let here = standings.find_or_make().await?.standing;
+        standings.heed_mark(&settings.database_file().with_file_name(RESTORED_MARK)).await?;
+        match Memory::read(&standings.witness) {
+            Ok(memory) => {
+                if let Some(later) = memory.of(&here.id) {
+                    standings.hold_against(later).await?;
+                }
+            }
+            Err(error) => {
+                let (cause, path) = (chain(&error), standings.witness.display());
+                tracing::warn!(cause, %path, "what is remembered of the account database can't be read; begun again");
+            }
+        }
+        standings.begin_branch().await?;
+        standings.rise().await?;
+        standings.write_witness().await;
+        Ok(standings)
+    }
+
+    /// Lets the standing rise if something was written since, and remembers it; notices a database that
+    /// was put back under the running app. For every second.
+    ///
+    /// # Errors
+    /// See [`RestoredError`].
+    pub async fn advance(&self) -> Result<(), RestoredError> {
+        let found = self.find().await?;
+        let (later, moved) = {
+            let known = self.known();
+            let later = known.latest.clone().filter(|latest| found.standing.is_behind(latest));
+            (later, known.writes != self.db.writes() || known.deeds != found.deeds)
+        };
+        if let Some(later) = &later {
+            self.hold_against(later).await?;
+        }
+        if moved || later.is_some() {
+            self.rise().await?;
+        }
+        self.write_witness().await;
+        self.used.standing(self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// What download services are to remember, after all that was written so far.
+    ///
+    /// # Errors
+    /// See [`RestoredError`].
+    pub async fn word(&self) -> Result<String, RestoredError> {
+        let known = {
+            let known = self.known();
+            known.latest.clone().filter(|_| known.writes == self.db.writes())
+        };
+        let latest = match known {
+            Some(latest) => latest,
+            None => self.rise().await?,
+        };
+        let text = format!("{}.{}.{}.{}", latest.id, latest.epoch, latest.branch, latest.position);
+        Ok(format!("{text}.{}", self.key.mark(&text).reveal()))
+    }
+
+    /// Holds the database against a word that a download service remembers. One that is none of ours
+    /// says nothing.
+    ///
+    /// # Errors
+    /// See [`RestoredError`].
+    pub async fn hear(&self, word: &str) -> Result<(), RestoredError> {
+        match self.parse(word) {
+            Some(remembered) => self.hold_against(&remembered).await.map(|_| ()),
+            None => {
+                tracing::warn!(
+                    "a download service remembers what this web app never said; was a key replaced?"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    fn parse(&self, word: &str) -> Option<Standing> {
+        let (text, mark) = word.rsplit_once('.')?;
+        if self.key.mark(text).digest() != Secret::presented(mark).digest() {
+            return None;
+        }
+        let mut parts = text.split('.');
+        let (id, epoch, branch, position) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        Some(Standing {
+            id: id.to_owned(),
+            epoch: epoch.parse().ok()?,
+            branch: branch.to_owned(),
+            position: position.parse().ok()?,
+        })
+    }
+
+    /// Acts if the database is behind `remembered`. Returns whether it was.
+    async fn hold_against(&self, remembered: &Standing) -> Result<bool, RestoredError> {
+        let mut connection = self.db.reader().acquire().await?;
+        let (here, branches) = with_branches(&mut connection).await?;
+        drop(connection);
+        match here.was_put_back(&branches, remembered) {
+            true => self.act(Some(remembered)).await,
+            false => Ok(false),
+        }
+    }
+
+    /// A restore by `oncelink restore` is told by its mark, even where nobody remembers anything.
+    async fn heed_mark(&self, path: &Path) -> Result<(), RestoredError> {
+        let failed = |source| RestoredError::Mark { path: path.to_owned(), source };
+        if path.try_exists().map_err(failed)? {
+            self.act(None).await?;
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn find_or_make(&self) -> Result<Found, RestoredError> {
+        let id = Secret::random::<16>()?;
+        sqlx::query(
+            "INSERT INTO database_standing (id, epoch, position) SELECT CAST($1 AS TEXT), 0, 0 \
+             WHERE NOT EXISTS (SELECT 1 FROM database_standing)",
+        )
+        .bind(id.reveal())
+        .execute(self.db.notes())
+        .await?;
+        Ok(self.find().await?)
+    }
+
+    /// This start goes on from what the database has now.
+    async fn begin_branch(&self) -> Result<(), RestoredError> {
+        let name = Secret::random::<12>()?;
+        let mut transaction = self.db.begin().await?;
+        sqlx::query("UPDATE database_standing SET position = position + 1")
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO database_branches (from_position, name) \
+             SELECT position, CAST($1 AS TEXT) FROM database_standing",
+        )
+        .bind(name.reveal())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "DELETE FROM database_branches WHERE from_position NOT IN \
+             (SELECT from_position FROM database_branches ORDER BY from_position DESC LIMIT $1)",
+        )
+        .bind(BRANCHES as i64)
+        .execute(&mut *transaction)
+        .await?;
+        self.db.commit(transaction).await?;
+        Ok(())
+    }
+
+    async fn find(&self) -> Result<Found, QueryError> {
+        let row = sqlx::query(
+            "SELECT id, epoch, position, (SELECT name FROM database_branches \
+             ORDER BY from_position DESC LIMIT 1) AS branch, (SELECT CAST(SUM(number) AS BIGINT) FROM generations) AS deeds \
+             FROM database_standing ORDER BY id LIMIT 1",
+        )
+        .fetch_one(self.db.reader())
+        .await?;
+        Ok(Found {
+            standing: standing_of(&row)?,
+            deeds: row.try_get::<Option<i64>, _>("deeds")?.unwrap_or(0),
+        })
+    }
+
+    /// Lets the standing rise by one, durably.
+    async fn rise(&self) -> Result<Standing, RestoredError> {
+        // Read first: what is written meanwhile lets it rise once more.
+        let writes = self.db.writes();
+        sqlx::query("UPDATE database_standing SET position = position + 1").execute(self.db.notes()).await?;
+        let found = self.find().await?;
+        let mut known = self.known();
+        (known.writes, known.deeds) = (writes, found.deeds);
+        if known.latest.as_ref().is_none_or(|latest| latest.is_behind(&found.standing)) {
+            known.latest = Some(found.standing.clone());
+        }
+        Ok(found.standing)
+    }
+
+    /// Remembers the standing outside of the database's folder. Where that fails, download services
+    /// still remember.
+    async fn write_witness(&self) {
+        let _one_after_the_other = self.writing.lock().await;
+        let (latest, path) = {
+            let known = self.known();
+            match &known.latest {
+                Some(latest) if known.witnessed.as_ref() != Some(latest) => {
+                    (latest.clone(), self.witness.clone())
+                }
+                _ => return,
+            }
+        };
+        let mut memory = Memory::default();
+        memory.note(&latest);
+        match tokio::task::spawn_blocking(move || memory.write(&path)).await {
+            Ok(Ok(())) => self.known().witnessed = Some(latest),
+            Ok(Err(error)) => {
+                let cause = chain(&error);
+                tracing::error!(cause, "cannot remember where the account database stands: mend the disk");
+            }
+            // The runtime ends; the next start remembers.
+            Err(_) => {}
+        }
+    }
+
+    // Each change of it is whole in itself.
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn standing_of(row: &AnyRow) -> Result<Standing, sqlx::Error> {
+    let number = |column| row.try_get::<i64, _>(column).map(|value| u64::try_from(value).unwrap_or(0));
+    let branch = row.try_get::<Option<String>, _>("branch")?.unwrap_or_default();
+    Ok(Standing { id: row.try_get("id")?, epoch: number("epoch")?, branch, position: number("position")? })
+}
+
+/// Where the database stands, with all branches in their order.
+pub(super) async fn with_branches(
+    connection: &mut AnyConnection,
+) -> Result<(Standing, Vec<Branch>), sqlx::Error> {
+    let query = "SELECT id, epoch, position, (SELECT name FROM database_branches \
+                 ORDER BY from_position DESC LIMIT 1) AS branch FROM database_standing ORDER BY id LIMIT 1";
+    let here = standing_of(&sqlx::query(query).fetch_one(&mut *connection).await?)?;
+    let rows = sqlx::query("SELECT from_position, name FROM database_branches ORDER BY from_position")
+        .fetch_all(&mut *connection)
+        .await?;
+    let branch = |row: &AnyRow| -> Result<Branch, sqlx::Error> {
+        Ok(Branch {
+            name: row.try_get("name")?,
+            from: row.try_get::<i64, _>("from_position")?.unsigned_abs(),
+        })
+    };
+    Ok((here, rows.iter().map(branch).collect::<Result<_, _>>()?))
+}
+
+/// That the database was put back, and what still waits because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noticed {
+    /// When that was noticed.
+    pub at: Timestamp,
+    /// The moment of the last deed that was on record then.
+    pub back_to: Timestamp,
+    /// Links that wait for their owners since.
+    pub waiting: i64,
+}
+
+/// Whether a restore was noticed, and what waits since.
+///
+/// # Errors
+/// When the database fails.
+pub async fn noticed(db: &Database) -> Result<Option<Noticed>, QueryError> {
+    let row = sqlx::query(
+        "SELECT restored_at, restored_to, (SELECT COUNT(*) FROM links WHERE paused_why = 'restored' \
+         AND paused = 1 AND withdrawn_at IS NULL) AS waiting FROM database_standing WHERE restored_at IS NOT NULL",
+    )
+    .fetch_optional(db.reader())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Noticed {
+        at: from_column(row.try_get("restored_at")?),
+        back_to: from_column(row.try_get::<Option<i64>, _>("restored_to")?.unwrap_or(0)),
+        waiting: row.try_get("waiting")?,
+    }))
+}
+
+pub(super) type Within<'t> = &'t mut Transaction<'static, Any>;

@@ -1,0 +1,255 @@
+//! New folders, other names and places, and what goes into the trash and comes back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::clock::Timestamp;
+use crate::files::Shares;
+use crate::files::name::FileName;
+use crate::files::write::WriteError;
+use crate::id::FilePath;
+use crate::secret::Secret;
+use crate::web::audit::{Actor, Deed};
+use crate::web::db::Database;
+use crate::web::identity::Account;
+use crate::web::shares::editor::intents::{Intent, Intents};
+use crate::web::shares::editor::trash::Trashed;
+use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::shares::rights::{Manageable, Writable};
+
+/// How long an act waits for others in the same share.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often another name is tried when one is taken between looking and taking.
+const TRIES: usize = 10;
+
+/// Changes what lies in the shares. Cheap to clone.
+#[derive(Clone)]
+pub struct Manage {
+    pub(super) db: Database,
+    pub(super) shares: Shares,
+    pub(super) keep: Duration,
+    pub(super) intents: Intents,
+    /// Acts in a share come one after the other, so that what the database says of them comes in the
+    /// order in which the disk was changed.
+    turns: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
+}
+
+/// Where the digests of what lies in the trash are kept.
+pub(super) fn trash_place(share: &str, id: &str) -> String {
+    format!("/{share}/.oncelink/trash/{id}")
+}
+
+impl Manage {
+    /// Changes `shares`; what is thrown away is kept for `keep`.
+    pub fn new(db: Database, shares: Shares, keep: Duration) -> Manage {
+        let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
+        Manage { intents: Intents::new(db.clone()), db, shares, keep, turns: Arc::new(turns) }
+    }
+
+    /// For how long what is thrown away can be had back.
+    pub const fn kept(&self) -> Duration {
+        self.keep
+    }
+
+    /// Makes a folder in `folder`, and returns its path.
+    ///
+    /// # Errors
+    /// [`StorageError::Taken`] where something of that name is there.
+    pub async fn new_folder(
+        &self,
+        folder: &Writable,
+        name: &FileName,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<FilePath, StorageError> {
+        let path = folder.path().join(name.as_str())?;
+        let _turns = self.turns([path.share()]).await?;
+        // What is there already was not made by this act: its intent would not tell the two apart.
+        let (shares, looked_at) = (self.shares.clone(), path.clone());
+        if on_disk(move || shares.inode(&looked_at)).await?.is_some() {
+            return Err(StorageError::Taken { by: name.as_str().to_owned() });
+        }
+        let target = path.as_str().to_owned();
+        let intent = Intent { source: target.clone(), target, ..Intent::new(Deed::FolderMade, actor, now)? };
+        self.carry_out(&intent, None, now).await?;
+        Ok(path)
+    }
+
+    /// Gives a file or folder another name, and returns its new path.
+    ///
+    /// # Errors
+    /// [`StorageError::Taken`] where something of that name is there; nothing is ever replaced.
+    pub async fn rename(
+        &self,
+        what: &Manageable,
+        name: &FileName,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<FilePath, StorageError> {
+        let folder = what.path().parent().ok_or(StorageError::Missing)?;
+        self.change(what.path(), folder.join(name.as_str())?, Deed::FileRenamed, actor, now).await
+    }
+
+    /// Moves a file or folder into `folder` under the name that it has, and returns its new path.
+    ///
+    /// # Errors
+    /// [`StorageError::Taken`] where something of that name is there; [`StorageError::OtherDisk`] where
+    /// that would be a copy.
+    pub async fn move_to(
+        &self,
+        what: &Manageable,
+        folder: &Writable,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<FilePath, StorageError> {
+        self.change(what.path(), folder.path().join(what.path().name())?, Deed::FileMoved, actor, now).await
+    }
+
+    async fn change(
+        &self,
+        from: &FilePath,
+        to: FilePath,
+        deed: Deed,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<FilePath, StorageError> {
+        if *from == to {
+            return Ok(to);
+        }
+        let _turns = self.turns([from.share(), to.share()]).await?;
+        let (shares, source) = (self.shares.clone(), from.clone());
+        let inode = on_disk(move || shares.inode(&source)).await?.ok_or(StorageError::Missing)?;
+        let intent = Intent {
+            source: from.as_str().to_owned(),
+            target: to.as_str().to_owned(),
+            inode: Some(inode),
+            ..Intent::new(deed, actor, now)?
+        };
+        self.carry_out(&intent, None, now).await?;
+        Ok(to)
+    }
+
+    /// Throws a file or folder away. It can be had back until its time is over.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn trash(
+        &self,
+        what: &Manageable,
+        who: &Account,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Trashed, StorageError> {
+        let path = what.path().clone();
+        let _turns = self.turns([path.share()]).await?;
+        let (shares, looked_at) = (self.shares.clone(), path.clone());
+        let is_folder = on_disk(move || shares.is_folder(&looked_at)).await?;
+        let thrown = Trashed {
+            id: Secret::random::<16>()?.reveal().to_owned(),
+            path,
+            is_folder,
+            account: who.id.as_str().to_owned(),
+            trashed_at: now,
+            forget_at: now.plus(self.keep),
+        };
+        let intent = Intent {
+            source: thrown.path.as_str().to_owned(),
+            trash: thrown.id.clone(),
+            ..Intent::new(Deed::FileTrashed, actor, now)?
+        };
+        self.carry_out(&intent, Some(&thrown), now).await?;
+        Ok(thrown)
+    }
+
+    /// Puts something back where it was, under another name if its own is taken by now; folders that
+    /// led there are made again where they are gone. `right` is the right to where it was. Returns
+    /// where it is.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn restore(
+        &self,
+        thrown: &Trashed,
+        right: &Manageable,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<FilePath, StorageError> {
+        covers(right, thrown)?;
+        let _turns = self.turns([thrown.share()]).await?;
+        let mut taken = StorageError::Busy;
+        for _ in 0..TRIES {
+            let (shares, back) = (self.shares.clone(), thrown.clone());
+            let to = on_disk(move || place_for(&shares, &back)).await?;
+            let intent = Intent {
+                source: thrown.path.as_str().to_owned(),
+                target: to.as_str().to_owned(),
+                trash: thrown.id.clone(),
+                ..Intent::new(Deed::FileRestored, actor, now)?
+            };
+            match self.carry_out(&intent, None, now).await {
+                Ok(()) => return Ok(to),
+                Err(error @ StorageError::Taken { .. }) => taken = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(taken)
+    }
+
+    /// Removes something from the trash for good. `right` is the right to where it was.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn forget(
+        &self,
+        thrown: &Trashed,
+        right: &Manageable,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        covers(right, thrown)?;
+        let intent = Intent {
+            source: thrown.path.as_str().to_owned(),
+            trash: thrown.id.clone(),
+            ..Intent::new(Deed::FileForgotten, actor, now)?
+        };
+        self.carry_out(&intent, None, now).await
+    }
+
+    /// The turns to act in these shares.
+    pub(super) async fn turns<const N: usize>(
+        &self,
+        shares: [&str; N],
+    ) -> Result<Vec<OwnedMutexGuard<()>>, StorageError> {
+        // In one order for all, so that no two wait for each other.
+        let mut names = shares.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        let mut held = Vec::new();
+        for name in names {
+            let turn = Arc::clone(self.turns.get(name).ok_or(StorageError::Missing)?);
+            let waiting = tokio::time::timeout(TURN_PATIENCE, turn.lock_owned());
+            held.push(waiting.await.map_err(|_| StorageError::Busy)?);
+        }
+        Ok(held)
+    }
+}
+
+/// Where something from the trash can go: to where it was, or beside it.
+fn place_for(shares: &Shares, thrown: &Trashed) -> Result<FilePath, WriteError> {
+    let folder = thrown.path.parent().ok_or(WriteError::Missing)?;
+    let folder = shares.folders_to(&folder)?;
+    // Names that the operator gave need not be ones that we would give.
+    match FileName::typed(thrown.path.name()) {
+        Ok(name) => Ok(folder.join(shares.free_name(&folder, &name)?.as_str())?),
+        Err(_) => Ok(thrown.path.clone()),
+    }
+}
+
+/// A right to one thing is none to another.
+fn covers(right: &Manageable, thrown: &Trashed) -> Result<(), StorageError> {
+    if *right.path() == thrown.path { Ok(()) } else { Err(StorageError::Missing) }
+}

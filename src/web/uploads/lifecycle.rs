@@ -1,0 +1,357 @@
+//! An upload from its beginning until it is done or given up.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
+use crate::files::Shares;
+use crate::files::name::FileName;
+use crate::id::FilePath;
+use crate::web::audit::Actor;
+use crate::web::db::Database;
+use crate::web::identity::AccountId;
+use crate::web::shares::digests::Hashing;
+use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::shares::rights::Writable;
+use crate::web::uploads::id::UploadId;
+use crate::web::uploads::quota::{Quotas, Wanted};
+use crate::web::uploads::turn::Turns;
+
+/// A finished upload is remembered this long, so that a client which lost the last answer learns of it.
+pub(super) const DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Digests under way that are remembered; one that is not is computed anew from the file.
+const MOST_HASHING: usize = 10_000;
+
+/// All uploads. Clones are the same.
+#[derive(Clone)]
+pub struct Uploads {
+    pub(super) db: Database,
+    pub(super) shares: Shares,
+    pub(super) clock: Clock,
+    pub(super) quotas: Quotas,
+    pub(super) keep: Duration,
+    pub(super) turns: Turns,
+    pub(super) hashing: Arc<DashMap<UploadId, Hashing>>,
+    /// How many take bytes in.
+    pub(super) running: Arc<AtomicUsize>,
+}
+
+/// What an upload is to become.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// A file.
+    File {
+        /// The folder that it goes to.
+        folder: Writable,
+        /// Folders below that one, made when the upload is whole if they are missing.
+        below: Vec<FileName>,
+        /// Its name. Where it is taken then, the file gets the next one that is free.
+        name: FileName,
+    },
+    /// A part of another upload.
+    Part {
+        /// A folder of the share that is to hold it meanwhile.
+        at: Writable,
+    },
+}
+
+/// An upload that somebody wants to begin.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// What it is to become.
+    pub purpose: Purpose,
+    /// Bytes; `None` where they are not known yet.
+    pub size: Option<u64>,
+    /// What the client said of it, to be repeated to it.
+    pub metadata: String,
+}
+
+/// How far an upload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Bytes are missing.
+    Running,
+    /// The file is about to get its name.
+    Publishing,
+    /// It stands under its name.
+    Done,
+}
+
+/// An upload.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// Its id.
+    pub id: UploadId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Who sends it, from where, for the audit log.
+    pub sender: Actor,
+    /// The share that holds its bytes.
+    pub share: String,
+    /// The folder that it goes to.
+    pub folder: FilePath,
+    /// The name that it is to have there; `None` for a part of another upload.
+    pub name: Option<FileName>,
+    /// Bytes, if that is known.
+    pub size: Option<u64>,
+    /// How many of them are there.
+    pub offset: u64,
+    /// What the client said of it.
+    pub metadata: String,
+    /// Its `Upload-Concat`; empty for an ordinary one.
+    pub concat: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// The file path that it got, once it is done.
+    pub path: Option<FilePath>,
+    /// When it will be forgotten unless bytes come.
+    pub expires_at: Timestamp,
+    pub(in crate::web::uploads) unchecked_from: Option<u64>,
+    pub(in crate::web::uploads) version: Option<String>,
+    pub(in crate::web::uploads) sha256: Option<String>,
+}
+
+impl Upload {
+    /// Whether all its bytes are there.
+    pub fn is_whole(&self) -> bool {
+        self.size == Some(self.offset)
+    }
+}
+
+impl Uploads {
+    /// Those in `db`, into `shares`, within the limits of the settings.
+    pub fn new(settings: &Settings, db: Database, shares: Shares, clock: Clock) -> Uploads {
+        Uploads {
+            clock,
+            quotas: Quotas::new(settings, shares.clone()),
+            db,
+            shares,
+            keep: settings.web.upload_keep,
+            turns: Turns::default(),
+            hashing: Arc::default(),
+            running: Arc::default(),
+        }
+    }
+
+    /// Most bytes of one file; 0 = no limit.
+    pub const fn max(&self) -> u64 {
+        self.quotas.file_max
+    }
+
+    /// Begins an upload of the account that is the sender, if there is room for it. One of no bytes is
+    /// whole at once.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn begin(
+        &self,
+        sender: &Actor,
+        new: NewUpload,
+        now: Timestamp,
+    ) -> Result<Upload, StorageError> {
+        let account = &AccountId::from_store(&sender.id);
+        let (place, below, name, concat) = match new.purpose {
+            Purpose::File { folder, below, name } => (folder, below, Some(name), ""),
+            Purpose::Part { at } => (at, Vec::new(), None, "partial"),
+        };
+        let mut folder = place.path().clone();
+        let share = folder.share().to_owned();
+        let (shares, looked_at) = (self.shares.clone(), folder.clone());
+        if !on_disk(move || shares.is_on_share_disk(&looked_at)).await? {
+            return Err(StorageError::OtherDisk);
+        }
+        for name in &below {
+            folder = folder.join(name.as_str())?;
+        }
+        if let Some(name) = &name {
+            folder.join(name.as_str())?;
+        }
+        let upload = Upload {
+            id: UploadId::random()?,
+            account: account.clone(),
+            sender: sender.clone(),
+            share,
+            folder,
+            name,
+            size: new.size,
+            offset: 0,
+            metadata: new.metadata,
+            concat: concat.to_owned(),
+            stage: Stage::Running,
+            path: None,
+            expires_at: now.plus(self.keep),
+            unchecked_from: None,
+            version: None,
+            sha256: None,
+        };
+        let wanted = Wanted { account, share: &upload.share, size: upload.size.unwrap_or(0) };
+        self.quotas.look(&self.db, &wanted, now).await?;
+        let disk = self.quotas.disk(&upload.share).await?;
+        let mut transaction = self.db.begin().await?;
+        self.quotas.admit_one_more(&mut transaction, account).await?;
+        self.quotas.admit(&mut transaction, &wanted, disk).await?;
+        rows::insert(&mut transaction, &upload, now).await?;
+        transaction.commit().await?;
+        if let Err(error) = self.stage(&upload).await {
+            rows::delete(&self.db, &upload.id).await?;
+            return Err(error);
+        }
+        self.hashing_of(&upload.id, Hashing::default());
+        tracing::debug!(upload = %upload.id, account = %account, share = upload.share, "upload begun");
+        match upload.is_whole() && upload.name.is_some() {
+            true => self.finish(&upload, now).await,
+            false => Ok(upload),
+        }
+    }
+
+    async fn stage(&self, upload: &Upload) -> Result<(), StorageError> {
+        let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+        on_disk(move || shares.stage(&share, id.as_str()).map(drop)).await
+    }
+
+    /// An upload of this account, as it is now. One whose bytes are all there but which was not
+    /// finished, as when the disk was full or the process ended, is finished first.
+    ///
+    /// # Errors
+    /// [`StorageError::Missing`] where there is none, or it is somebody else's.
+    pub async fn find(
+        &self,
+        account: &AccountId,
+        id: &UploadId,
+        now: Timestamp,
+    ) -> Result<Upload, StorageError> {
+        let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
+        let upload = self.as_it_is(found.ok_or(StorageError::Missing)?, now).await?;
+        match upload.stage != Stage::Done && upload.is_whole() && upload.name.is_some() {
+            true => self.finish(&upload, now).await,
+            false => Ok(upload),
+        }
+    }
+
+    /// An upload of this account as it is now, without changing anything: one whose bytes are all there
+    /// is finished by the client that goes on with it, or by [`Uploads::finish_left`].
+    ///
+    /// # Errors
+    /// [`StorageError::Missing`] where there is none, or it is somebody else's.
+    pub async fn look(&self, account: &AccountId, id: &UploadId) -> Result<Upload, StorageError> {
+        let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
+        let mut upload = found.ok_or(StorageError::Missing)?;
+        if upload.stage == Stage::Done {
+            upload.offset = upload.size.unwrap_or(0);
+            return Ok(upload);
+        }
+        let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+        match on_disk(move || shares.staged_len(&share, id.as_str())).await {
+            // What waits for its checksum does not count.
+            Ok(len) => upload.offset = upload.unchecked_from.map_or(len, |from| from.min(len)),
+            // It has its name, and only the word that it has it is missing.
+            Err(StorageError::Missing) if self.is_published(&upload).await => {
+                upload.offset = upload.size.unwrap_or(0);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(upload)
+    }
+
+    /// Whether a quota has room for one more folder.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn admits_folder(
+        &self,
+        account: &AccountId,
+        share: &str,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.quotas.look(&self.db, &Wanted { account, share, size: 0 }, now).await
+    }
+
+    /// The uploads of this account that are not done, the oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn running(&self, account: &AccountId, now: Timestamp) -> Result<Vec<Upload>, StorageError> {
+        let mut running = Vec::new();
+        for upload in rows::of_account(&self.db, account).await? {
+            match self.as_it_is(upload, now).await {
+                Ok(upload) if upload.stage != Stage::Done && upload.name.is_some() => running.push(upload),
+                Ok(_) | Err(StorageError::Missing) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(running)
+    }
+
+    /// What the row says, with what the disk says.
+    async fn as_it_is(&self, mut upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
+        if upload.stage == Stage::Done {
+            upload.offset = upload.size.unwrap_or(0);
+            return Ok(upload);
+        }
+        let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+        match on_disk(move || shares.staged_len(&share, id.as_str())).await {
+            Ok(len) => {
+                // What waits for its checksum does not count.
+                upload.offset = upload.unchecked_from.map_or(len, |from| from.min(len));
+                Ok(upload)
+            }
+            Err(StorageError::Missing) => self.settle(upload, now).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says how large an upload is whose size was not known, if there is room for it.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn set_size(&self, upload: &Upload, size: u64) -> Result<Upload, StorageError> {
+        if size < upload.offset {
+            return Err(StorageError::Offset { is: upload.offset });
+        }
+        let wanted = Wanted { account: &upload.account, share: &upload.share, size };
+        let disk = self.quotas.disk(&upload.share).await?;
+        let mut transaction = self.db.begin().await?;
+        // From now on it counts by its size, and no longer by what was set aside for it.
+        quota::set_received(&mut transaction, upload, 0).await?;
+        self.quotas.admit(&mut transaction, &wanted, disk).await?;
+        rows::set_size(&mut transaction, &upload.id, size).await?;
+        transaction.commit().await?;
+        Ok(Upload { size: Some(size), ..upload.clone() })
+    }
+
+    /// Ends an upload and removes what has arrived. A file that is done already stays where it is.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn abandon(&self, upload: &Upload) -> Result<(), StorageError> {
+        let turn = self.turns.take(&upload.id).await?;
+        if upload.stage != Stage::Done {
+            let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
+            on_disk(move || {
+                // Held while it is removed, so that no other process writes on.
+                let _held = match shares.staged(&share, id.as_str()) {
+                    Err(crate::files::write::WriteError::Missing) => return Ok(()),
+                    held => held?,
+                };
+                shares.unstage(&share, id.as_str())
+            })
+            .await?;
+        }
+        rows::delete(&self.db, &upload.id).await?;
+        self.hashing.remove(&upload.id);
+        drop(turn);
+        Ok(())
+    }
+
+    /// Remembers how far the digest of an upload is.
+    pub(super) fn hashing_of(&self, id: &UploadId, hashing: Hashing) {
+        if self.hashing.len() < MOST_HASHING {
+            self.hashing.insert(id.clone(), hashing);
+        }
+    }
+}
