@@ -1,12 +1,16 @@
 //! What an account is made of: its id, address, name and groups, each parsed once, at the edge.
 
 mod account;
+mod account_id;
 pub mod address;
 pub mod device;
+mod email;
+mod letters;
+mod name;
 pub mod passwords;
 pub mod place;
 
-pub use account::{
-    Account, AccountId, Email, GroupName, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName,
-    Stage,
-};
+pub use account::{Account, NewAccount, Stage};
+pub use account_id::AccountId;
+pub use email::{Email, InvalidEmail};
+pub use name::{GroupName, InvalidGroup, InvalidName, PersonName};

@@ -1,6 +1,4 @@
-//! The keys of nodes in the database: only what is needed to recognize one.
-
-use std::collections::BTreeSet;
+//! What operators do with the keys of nodes.
 
 use sqlx::{Any, Row, Transaction};
 
@@ -9,7 +7,8 @@ use crate::secret::{RandomError, Secret};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
-use crate::web::nodes::registry::{Nodes, stored};
+use crate::web::nodes::key_rows::stored;
+use crate::web::nodes::registry::Nodes;
 
 /// What an operator wanted of a node could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -51,30 +50,6 @@ pub struct KeyedNode {
     pub made_at: Timestamp,
     /// When it was removed.
     pub removed_at: Option<Timestamp>,
-}
-
-/// The names of all nodes with a key.
-pub(crate) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError> {
-    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM node_keys WHERE removed_at IS NULL")
-        .fetch_all(db.reader())
-        .await?;
-    Ok(names.into_iter().collect())
-}
-
-/// Whose key has that digest.
-pub(crate) async fn name_of(db: &Database, digest: &str) -> Result<Option<String>, QueryError> {
-    Ok(sqlx::query_scalar("SELECT name FROM node_keys WHERE digest = $1 AND removed_at IS NULL")
-        .bind(digest)
-        .fetch_optional(db.reader())
-        .await?)
-}
-
-/// The digest of a node's key.
-pub(crate) async fn digest_of(db: &Database, name: &str) -> Result<Option<String>, QueryError> {
-    Ok(sqlx::query_scalar("SELECT digest FROM node_keys WHERE name = $1 AND removed_at IS NULL")
-        .bind(name)
-        .fetch_optional(db.reader())
-        .await?)
 }
 
 impl Nodes {

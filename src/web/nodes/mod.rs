@@ -4,6 +4,7 @@
 //! Addresses stand in the settings, keys in the database: only their digests, and only where there are
 //! several nodes. The one of `[download]` shows the key in `keys/node-key`.
 
+mod key_rows;
 pub mod keys;
 pub mod node_key;
 pub mod over_http;

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::config::{NodeSettings, Settings};
 use crate::secret::{Digest, Secret};
 use crate::web::db::{Database, QueryError};
+use crate::web::nodes::key_rows::{self, stored};
 use crate::web::nodes::node_key::NodeKey;
 
 /// The download services. Clones are the same.
@@ -84,7 +85,7 @@ impl Nodes {
         if !self.listed {
             return Ok(self.services.iter().collect());
         }
-        let keyed: BTreeSet<String> = keys::names(&self.db).await?;
+        let keyed: BTreeSet<String> = key_rows::names(&self.db).await?;
         let is_active = |node: &&NodeSettings| keyed.contains(&node.name) || self.runs_here(node);
         Ok(self.services.iter().filter(is_active).collect())
     }
@@ -107,7 +108,7 @@ impl Nodes {
             return Ok(self.services.first().filter(|_| is_own));
         }
         // Found by the digest of 256 random bits: how long that takes tells nothing of the key.
-        let name = keys::name_of(&self.db, &stored(&Secret::presented(presented).digest())).await?;
+        let name = key_rows::name_of(&self.db, &stored(&Secret::presented(presented).digest())).await?;
         Ok(name.and_then(|name| self.named(&name)))
     }
 
@@ -119,13 +120,8 @@ impl Nodes {
         if !self.listed {
             return Ok(self.own_key.get().map(NodeKey::digest));
         }
-        let digest = keys::digest_of(&self.db, &node.name).await?;
+        let digest = key_rows::digest_of(&self.db, &node.name).await?;
         let bytes = digest.and_then(|digest| URL_SAFE_NO_PAD.decode(digest).ok());
         Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Digest::from_bytes))
     }
-}
-
-/// A digest as the database holds it.
-pub(super) fn stored(digest: &Digest) -> String {
-    URL_SAFE_NO_PAD.encode(digest.as_bytes())
 }

@@ -14,14 +14,11 @@ use crate::web::db::{Database, QueryError};
 use crate::web::nodes::Nodes;
 use crate::web::nodes::over_http::OverHttp;
 use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
-use crate::web::revocations::lane::Lane;
+use crate::web::revocations::lane::{Lane, REMIND_EVERY};
 use crate::web::tokens::issuer::Issuer;
 
 /// How often what waits is looked for where nobody calls: another process may have marked it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// How often an operator is told that something waits.
-pub(super) const REMIND_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What came of delivering to one node.
 #[derive(Debug)]

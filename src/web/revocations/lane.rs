@@ -15,7 +15,6 @@ use crate::telemetry::chain;
 use crate::token::claims::MAX_REVOKED;
 use crate::web::db::{Database, QueryError};
 use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
-use crate::web::revocations::delivery::REMIND_EVERY;
 
 /// Jtis in one command, so that its token stays well below the longest that is read.
 const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };
@@ -25,6 +24,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// … to the other. What is marked meanwhile is tried a second after the last attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+
+/// How often an operator is told that something waits.
+pub(super) const REMIND_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// One node's revocations.
 pub(crate) struct Lane {

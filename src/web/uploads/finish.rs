@@ -9,11 +9,15 @@ use crate::id::FilePath;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::uploads::lifecycle::{DONE_KEPT, Stage, Upload, Uploads};
+use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
+use crate::web::uploads::upload::{Stage, Upload};
 
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 100;
+
+/// A finished upload is remembered this long, so that a client which lost the last answer learns of it.
+const DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Uploads that are looked at in one round.
 const LEFT_AT_ONCE: i64 = 1_000;

@@ -18,10 +18,11 @@ use crate::files::write::WriteError;
 use crate::web::shares::digests::Hashing;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
-use crate::web::uploads::lifecycle::{Upload, Uploads};
+use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::quota::{self, Limit};
 use crate::web::uploads::rows;
 use crate::web::uploads::turn::Turn;
+use crate::web::uploads::upload::Upload;
 
 /// Bytes that are gathered before they are written, where few uploads run …
 const BATCH: usize = 256 * 1024;

@@ -9,9 +9,10 @@ use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
-use crate::web::uploads::lifecycle::{NewUpload, Purpose, Stage, Upload, Uploads};
+use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::quota::Wanted;
 use crate::web::uploads::rows;
+use crate::web::uploads::upload::{NewUpload, Purpose, Stage, Upload};
 
 /// How much is copied at once.
 const COPIED_AT_ONCE: usize = 1 << 20;

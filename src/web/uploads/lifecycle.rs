@@ -9,20 +9,16 @@ use dashmap::DashMap;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::files::Shares;
-use crate::files::name::FileName;
-use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::shares::rights::Writable;
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::quota::{Quotas, Wanted};
 use crate::web::uploads::turn::Turns;
-
-/// A finished upload is remembered this long, so that a client which lost the last answer learns of it.
-pub(super) const DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
+use crate::web::uploads::upload::{NewUpload, Purpose, Stage, Upload};
+use crate::web::uploads::{quota, rows};
 
 /// Digests under way that are remembered; one that is not is computed anew from the file.
 const MOST_HASHING: usize = 10_000;
@@ -39,88 +35,6 @@ pub struct Uploads {
     pub(super) hashing: Arc<DashMap<UploadId, Hashing>>,
     /// How many take bytes in.
     pub(super) running: Arc<AtomicUsize>,
-}
-
-/// What an upload is to become.
-#[derive(Clone, Debug)]
-pub enum Purpose {
-    /// A file.
-    File {
-        /// The folder that it goes to.
-        folder: Writable,
-        /// Folders below that one, made when the upload is whole if they are missing.
-        below: Vec<FileName>,
-        /// Its name. Where it is taken then, the file gets the next one that is free.
-        name: FileName,
-    },
-    /// A part of another upload.
-    Part {
-        /// A folder of the share that is to hold it meanwhile.
-        at: Writable,
-    },
-}
-
-/// An upload that somebody wants to begin.
-#[derive(Clone, Debug)]
-pub struct NewUpload {
-    /// What it is to become.
-    pub purpose: Purpose,
-    /// Bytes; `None` where they are not known yet.
-    pub size: Option<u64>,
-    /// What the client said of it, to be repeated to it.
-    pub metadata: String,
-}
-
-/// How far an upload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Bytes are missing.
-    Running,
-    /// The file is about to get its name.
-    Publishing,
-    /// It stands under its name.
-    Done,
-}
-
-/// An upload.
-#[derive(Clone, Debug)]
-pub struct Upload {
-    /// Its id.
-    pub id: UploadId,
-    /// Whose it is.
-    pub account: AccountId,
-    /// Who sends it, from where, for the audit log.
-    pub sender: Actor,
-    /// The share that holds its bytes.
-    pub share: String,
-    /// The folder that it goes to.
-    pub folder: FilePath,
-    /// The name that it is to have there; `None` for a part of another upload.
-    pub name: Option<FileName>,
-    /// Bytes, if that is known.
-    pub size: Option<u64>,
-    /// How many of them are there.
-    pub offset: u64,
-    /// What the client said of it.
-    pub metadata: String,
-    /// Its `Upload-Concat`; empty for an ordinary one.
-    pub concat: String,
-    /// How far it is.
-    pub stage: Stage,
-    /// The file path that it got, once it is done.
-    pub path: Option<FilePath>,
-    /// When it will be forgotten unless bytes come.
-    pub expires_at: Timestamp,
-    pub(in crate::web::uploads) unchecked_from: Option<u64>,
-    pub(in crate::web::uploads) version: Option<String>,
-    pub(in crate::web::uploads) sha256: Option<String>,
-}
-
-impl Upload {
-    /// Whether all its bytes are there.
-    pub fn is_whole(&self) -> bool {
-        self.size == Some(self.offset)
-    }
 }
 
 impl Uploads {

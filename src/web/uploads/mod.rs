@@ -17,5 +17,7 @@ pub mod quota;
 pub mod rows;
 pub mod sweep;
 pub mod turn;
+mod upload;
 
-pub use lifecycle::{NewUpload, Purpose, Stage, Upload, Uploads};
+pub use lifecycle::Uploads;
+pub use upload::{NewUpload, Purpose, Stage, Upload};

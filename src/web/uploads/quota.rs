@@ -14,6 +14,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::gone::Gone;
+use crate::web::uploads::upload::Upload;
 
 /// Uploads that one account may have begun and not finished: a folder full of files, but no flood.
 const UNFINISHED_MAX: i64 = 1_000;
@@ -172,7 +173,7 @@ impl Quotas {
     pub(crate) async fn set_aside(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        upload: &crate::web::uploads::lifecycle::Upload,
+        upload: &Upload,
         wanted: u64,
     ) -> Result<Limit, StorageError> {
         lock(transaction).await?;
@@ -252,7 +253,7 @@ impl Limit {
 /// What an upload of unknown size counts for already.
 async fn received(
     transaction: &mut Transaction<'static, Any>,
-    upload: &crate::web::uploads::lifecycle::Upload,
+    upload: &Upload,
 ) -> Result<u64, StorageError> {
     let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
         .bind(upload.id.as_str())
@@ -264,7 +265,7 @@ async fn received(
 /// What an upload of unknown size counts for from now on.
 pub(crate) async fn set_received(
     transaction: &mut Transaction<'static, Any>,
-    upload: &crate::web::uploads::lifecycle::Upload,
+    upload: &Upload,
     bytes: u64,
 ) -> Result<(), QueryError> {
     sqlx::query("UPDATE uploads SET received = $1 WHERE id = $2")

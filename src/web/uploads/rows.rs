@@ -10,7 +10,7 @@ use crate::web::db::columns::{bytes_from_column, bytes_to_column, from_column, t
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::uploads::id::UploadId;
-use crate::web::uploads::lifecycle::{Stage, Upload};
+use crate::web::uploads::upload::{Stage, Upload};
 
 const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat, state, unchecked_from, path, \
                        version, sha256, expires_at, who, address";

@@ -6,8 +6,9 @@ use crate::clock::Timestamp;
 use crate::files::write::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
-use crate::web::uploads::lifecycle::{Stage, Uploads};
+use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
+use crate::web::uploads::upload::Stage;
 
 /// Uploads that are forgotten in one round.
 const AT_ONCE: i64 = 500;

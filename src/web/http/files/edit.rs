@@ -26,7 +26,7 @@ use crate::web::http::respond::{
 use crate::web::http::state::State;
 use crate::web::identity::AccountId;
 use crate::web::identity::place::Place;
-use crate::web::shares::editor::trash::Trashed;
+use crate::web::shares::editor::Trashed;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::{Manageable, Right, Writable};
 

@@ -14,7 +14,7 @@ use crate::id::FilePath;
 use crate::web::http::files::row::{Crumb, Row, crumbs, manage_address, sample_rows};
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::paths::{encoded_path, folder_address};
-use crate::web::shares::editor::trash::Trashed;
+use crate::web::shares::editor::Trashed;
 
 /// `GET /manage/new-folder`; posts `folder` and `name` to `/manage/make-folder`.
 #[derive(Clone, Debug, Template)]

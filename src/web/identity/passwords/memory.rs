@@ -5,7 +5,7 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
 
 use crate::secret::random_bytes;
-use crate::web::identity::passwords::{HashError, StoredPassword};
+use crate::web::identity::passwords::stored::{HashError, StoredPassword};
 
 /// RFC 9106, with the cost OWASP names as the least: 19 MiB, two passes, one lane; some 20 to 50 ms of
 /// one core. Hashes carry their own parameters, so a change here only concerns new ones.
@@ -35,13 +35,13 @@ impl Memory {
             salt: Some(salt),
             hash: Some(output),
         };
-        Ok(StoredPassword(hash.to_string()))
+        Ok(StoredPassword::from_store(hash.to_string()))
     }
 
     /// Whether `password` is the one behind `stored`.
     pub(crate) fn verify(&mut self, password: &[u8], stored: &StoredPassword) -> Result<bool, HashError> {
         let unreadable = || HashError::Failed(password_hash::Error::EncodingInvalid);
-        let hash = PasswordHash::new(&stored.0).map_err(|_| unreadable())?;
+        let hash = PasswordHash::new(stored.as_str()).map_err(|_| unreadable())?;
         let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(HashError::Failed)?;
         let version = hash.version.map(Version::try_from).transpose().map_err(|_| unreadable())?;
         let params = Params::try_from(&hash).map_err(HashError::Failed)?;
@@ -97,7 +97,7 @@ mod tests {
             let argon2 = Argon2::from(Params::new(memory_kib, passes, 1, None).unwrap());
             let theirs: PasswordHash =
                 argon2.hash_password_with_salt(b"theirs", b"sixteen bytes of").unwrap();
-            let theirs = StoredPassword(theirs.to_string());
+            let theirs = StoredPassword::from_store(theirs.to_string());
             assert!(memory.verify(b"theirs", &theirs).unwrap());
             assert!(!memory.verify(b"wrong", &theirs).unwrap());
         }
@@ -106,6 +106,6 @@ mod tests {
     #[test]
     fn a_hash_that_asks_for_too_much_is_refused() {
         let stored = "$argon2id$v=19$m=1048576,t=2,p=1$c2l4dGVlbiBieXRlcyBv$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        assert!(Memory::default().verify(b"x", &StoredPassword(stored.to_owned())).is_err());
+        assert!(Memory::default().verify(b"x", &StoredPassword::from_store(stored.to_owned())).is_err());
     }
 }

@@ -5,17 +5,18 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use argon2::password_hash;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use crate::secret::{RandomError, random_bytes};
+use crate::secret::random_bytes;
 use crate::web::identity::passwords::memory::Memory;
 use crate::web::identity::passwords::turns::Turns;
 
+pub use stored::{HashError, StoredPassword};
 pub use turns::Asker;
 
 pub(crate) mod memory;
+pub(super) mod stored;
 pub(crate) mod turns;
 
 /// Most bytes of a password; longer ones only serve to make us work.
@@ -147,45 +148,6 @@ fn is_common(text: &str) -> bool {
         folded == line || (length > line.len() && !line.is_empty() && folded.replace(line, "").is_empty())
     };
     (1..=3).any(repeats) || COMMON.lines().any(is_listed)
-}
-
-/// A password's Argon2id hash as a PHC string. Prints nothing of itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredPassword(String);
-
-impl StoredPassword {
-    /// A hash read back from the database.
-    pub const fn from_store(phc: String) -> StoredPassword {
-        StoredPassword(phc)
-    }
-
-    /// The PHC string, for the database alone.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for StoredPassword {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StoredPassword(..)")
-    }
-}
-
-/// Hashing gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum HashError {
-    /// Too many are waiting already.
-    #[error("too many passwords are being checked at once")]
-    Busy,
-    /// No random bytes for the salt.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-    /// The hash in the database can't be read, or memory ran out.
-    #[error("hashing a password failed: {0}")]
-    Failed(password_hash::Error),
-    /// The thread was stopped; the process is going down.
-    #[error("hashing a password was interrupted")]
-    Interrupted,
 }
 
 /// Hashes and checks passwords, a few at a time. Clones share the limit.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::client_address::neighbourhood;
-use crate::web::identity::account::AccountId;
+use crate::web::identity::account_id::AccountId;
 use crate::web::identity::passwords::memory::Memory;
 
 /// Most requests that wait for their turn.

@@ -11,9 +11,9 @@ use crate::id::{FilePath, InvalidFilePath};
 use crate::telemetry::chain;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
-use crate::web::shares::editor::changes::{Manage, trash_place};
+use crate::web::shares::editor::changes::Manage;
 use crate::web::shares::editor::intents::{self, Intent};
-use crate::web::shares::editor::trash::{self, Trashed};
+use crate::web::shares::editor::trashed::{self, Trashed, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
 /// An intent that was found undone stays for so long: its process may still live, and do it.
@@ -38,7 +38,7 @@ impl Manage {
         intents::insert(&mut transaction, intent).await?;
         if let Some(thrown) = row {
             // What lies in the trash without a row could never be had back.
-            trash::insert(&mut transaction, thrown).await?;
+            trashed::insert(&mut transaction, thrown).await?;
         }
         self.db.commit(transaction).await?;
         let (shares, act) = (self.shares.clone(), intent.clone());
@@ -88,7 +88,7 @@ impl Manage {
             Found::NotDone => {
                 let mut transaction = self.db.begin().await?;
                 if intent.deed == Deed::FileTrashed {
-                    trash::delete(&mut transaction, &intent.trash).await?;
+                    trashed::delete(&mut transaction, &intent.trash).await?;
                 }
                 intents::undone(&mut transaction, &intent.id).await?;
                 Ok(self.db.commit(transaction).await?)
@@ -110,7 +110,7 @@ impl Manage {
     async fn take_back(&self, intent: &Intent) -> Result<(), StorageError> {
         let mut transaction = self.db.begin().await?;
         if intent.deed == Deed::FileTrashed {
-            trash::delete(&mut transaction, &intent.trash).await?;
+            trashed::delete(&mut transaction, &intent.trash).await?;
         }
         intents::close(&mut transaction, &intent.id).await?;
         Ok(self.db.commit(transaction).await?)
@@ -135,7 +135,7 @@ impl Manage {
             }
             Deed::FileRestored => {
                 digests::moved(&mut transaction, &in_trash, target, share_of(target)).await?;
-                trash::delete(&mut transaction, &intent.trash).await?;
+                trashed::delete(&mut transaction, &intent.trash).await?;
                 target.to_owned()
             }
             Deed::FolderMade => {
@@ -145,7 +145,7 @@ impl Manage {
             }
             _ => {
                 digests::forget(&mut transaction, &in_trash).await?;
-                if !trash::delete(&mut transaction, &intent.trash).await? {
+                if !trashed::delete(&mut transaction, &intent.trash).await? {
                     // Pressed twice: it is told of once.
                     return Ok(self.db.commit(transaction).await?);
                 }

@@ -16,7 +16,7 @@ use crate::web::audit::{Actor, Deed};
 use crate::web::db::Database;
 use crate::web::identity::Account;
 use crate::web::shares::editor::intents::{Intent, Intents};
-use crate::web::shares::editor::trash::Trashed;
+use crate::web::shares::editor::trashed::Trashed;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::shares::rights::{Manageable, Writable};
 
@@ -36,11 +36,6 @@ pub struct Manage {
     /// Acts in a share come one after the other, so that what the database says of them comes in the
     /// order in which the disk was changed.
     turns: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
-}
-
-/// Where the digests of what lies in the trash are kept.
-pub(super) fn trash_place(share: &str, id: &str) -> String {
-    format!("/{share}/.oncelink/trash/{id}")
 }
 
 impl Manage {

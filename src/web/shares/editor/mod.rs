@@ -6,6 +6,8 @@
 pub(crate) mod acts;
 mod changes;
 pub(crate) mod intents;
-pub mod trash;
+mod trash;
+mod trashed;
 
 pub use changes::Manage;
+pub use trashed::Trashed;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::web::tokens::signer::SignerError;
+use crate::web::tokens::signer::error::SignerError;
 use crate::web::tokens::signer::private_key::PrivateKey;
 
 /// Longest file that is read as a key or an index, in bytes.

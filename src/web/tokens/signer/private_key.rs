@@ -11,7 +11,7 @@ use jsonwebtoken::EncodingKey;
 use zeroize::Zeroizing;
 
 use crate::token::{Algorithm, PublicKey};
-use crate::web::tokens::signer::SignerError;
+use crate::web::tokens::signer::error::SignerError;
 
 /// What kind of key to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

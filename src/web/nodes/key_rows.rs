@@ -1,0 +1,38 @@
+//! What the database has of nodes' keys: only what is needed to recognize one.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::secret::Digest;
+use crate::web::db::{Database, QueryError};
+
+/// The names of all nodes with a key.
+pub(super) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError> {
+    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM node_keys WHERE removed_at IS NULL")
+        .fetch_all(db.reader())
+        .await?;
+    Ok(names.into_iter().collect())
+}
+
+/// Whose key has that digest.
+pub(super) async fn name_of(db: &Database, digest: &str) -> Result<Option<String>, QueryError> {
+    Ok(sqlx::query_scalar("SELECT name FROM node_keys WHERE digest = $1 AND removed_at IS NULL")
+        .bind(digest)
+        .fetch_optional(db.reader())
+        .await?)
+}
+
+/// The digest of a node's key.
+pub(super) async fn digest_of(db: &Database, name: &str) -> Result<Option<String>, QueryError> {
+    Ok(sqlx::query_scalar("SELECT digest FROM node_keys WHERE name = $1 AND removed_at IS NULL")
+        .bind(name)
+        .fetch_optional(db.reader())
+        .await?)
+}
+
+/// A digest as the database holds it.
+pub(super) fn stored(digest: &Digest) -> String {
+    URL_SAFE_NO_PAD.encode(digest.as_bytes())
+}

@@ -1,0 +1,91 @@
+//! An upload, and what it is to become.
+
+use crate::clock::Timestamp;
+use crate::files::name::FileName;
+use crate::id::FilePath;
+use crate::web::audit::Actor;
+use crate::web::identity::AccountId;
+use crate::web::shares::rights::Writable;
+use crate::web::uploads::id::UploadId;
+
+/// What an upload is to become.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// A file.
+    File {
+        /// The folder that it goes to.
+        folder: Writable,
+        /// Folders below that one, made when the upload is whole if they are missing.
+        below: Vec<FileName>,
+        /// Its name. Where it is taken then, the file gets the next one that is free.
+        name: FileName,
+    },
+    /// A part of another upload.
+    Part {
+        /// A folder of the share that is to hold it meanwhile.
+        at: Writable,
+    },
+}
+
+/// An upload that somebody wants to begin.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// What it is to become.
+    pub purpose: Purpose,
+    /// Bytes; `None` where they are not known yet.
+    pub size: Option<u64>,
+    /// What the client said of it, to be repeated to it.
+    pub metadata: String,
+}
+
+/// How far an upload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Bytes are missing.
+    Running,
+    /// The file is about to get its name.
+    Publishing,
+    /// It stands under its name.
+    Done,
+}
+
+/// An upload.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// Its id.
+    pub id: UploadId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Who sends it, from where, for the audit log.
+    pub sender: Actor,
+    /// The share that holds its bytes.
+    pub share: String,
+    /// The folder that it goes to.
+    pub folder: FilePath,
+    /// The name that it is to have there; `None` for a part of another upload.
+    pub name: Option<FileName>,
+    /// Bytes, if that is known.
+    pub size: Option<u64>,
+    /// How many of them are there.
+    pub offset: u64,
+    /// What the client said of it.
+    pub metadata: String,
+    /// Its `Upload-Concat`; empty for an ordinary one.
+    pub concat: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// The file path that it got, once it is done.
+    pub path: Option<FilePath>,
+    /// When it will be forgotten unless bytes come.
+    pub expires_at: Timestamp,
+    pub(super) unchecked_from: Option<u64>,
+    pub(super) version: Option<String>,
+    pub(super) sha256: Option<String>,
+}
+
+impl Upload {
+    /// Whether all its bytes are there.
+    pub fn is_whole(&self) -> bool {
+        self.size == Some(self.offset)
+    }
+}
