@@ -1,15 +1,13 @@
 //! Whether mail is stuck, so that administrators see it on every page. What the last look saw is kept in
 //! memory: no page asks the database.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use sqlx::Row;
 
 use crate::clock::Timestamp;
-use crate::web::db::QueryError;
 use crate::web::db::columns::to_column;
-use crate::web::mail::queue::Queue;
+use crate::web::db::{Database, QueryError};
 
 /// A mail that waits for longer needs somebody's attention …
 const LONG: Duration = Duration::from_secs(60 * 60);
@@ -36,50 +34,25 @@ impl Stuck {
     }
 }
 
-impl Queue {
-    /// Mails that need an administrator: some was given up, not for want of a mailbox; or waits for what the
-    /// operator must mend; or has waited for long. A mail that was never tried waits from when it was due.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn stuck(&self, now: Timestamp) -> Result<Stuck, QueryError> {
-        let row = sqlx::query(
-            "SELECT COUNT(CASE WHEN state = 'failed' AND ended_at > $1 \
-             AND fault NOT IN ('mailbox', 'bounced', 'later') THEN 1 END), \
-             COUNT(CASE WHEN state = 'waiting' AND (fault = 'operator' \
-             OR (CASE WHEN attempts > 0 THEN queued_at ELSE next_at END) \
-             <= (CASE WHEN fault IN ('later', 'refused') THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END)) \
-             THEN 1 END) FROM mails WHERE state IN ('waiting', 'failed')",
-        )
-        .bind(to_column(now.minus(SHOWN_AS_FAILED)))
-        .bind(to_column(now.minus(LONG_FOR_ONE)))
-        .bind(to_column(now.minus(LONG)))
-        .fetch_one(self.db.reader())
-        .await?;
-        let count = |index| row.try_get::<i64, _>(index).map(|count| u64::try_from(count).unwrap_or(0));
-        let is_server_down = self.known_stuck().is_server_down;
-        Ok(Stuck { is_server_down, given_up: count(0)?, waiting: count(1)? })
-    }
-
-    /// Looks whether mail is stuck, and keeps what it saw for [`Queue::known_stuck`]. `is_server_down` is what
-    /// the sender knows of the server; `None` keeps what it said last.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn look_for_stuck(
-        &self,
-        is_server_down: Option<bool>,
-        now: Timestamp,
-    ) -> Result<(), QueryError> {
-        let seen = self.stuck(now).await?;
-        let mut known = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_server_down = is_server_down.unwrap_or(known.is_server_down);
-        *known = Stuck { is_server_down, ..seen };
-        Ok(())
-    }
-
-    /// What needed help at the last look. Costs no query, so that every page can say it.
-    pub fn known_stuck(&self) -> Stuck {
-        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Mails that need an administrator: some was given up, not for want of a mailbox; or waits for what the
+/// operator must mend; or has waited for long. A mail that was never tried waits from when it was due.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn look(db: &Database, is_server_down: bool, now: Timestamp) -> Result<Stuck, QueryError> {
+    let row = sqlx::query(
+        "SELECT COUNT(CASE WHEN state = 'failed' AND ended_at > $1 \
+         AND fault NOT IN ('mailbox', 'bounced', 'later') THEN 1 END), \
+         COUNT(CASE WHEN state = 'waiting' AND (fault = 'operator' \
+         OR (CASE WHEN attempts > 0 THEN queued_at ELSE next_at END) \
+         <= (CASE WHEN fault IN ('later', 'refused') THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END)) \
+         THEN 1 END) FROM mails WHERE state IN ('waiting', 'failed')",
+    )
+    .bind(to_column(now.minus(SHOWN_AS_FAILED)))
+    .bind(to_column(now.minus(LONG_FOR_ONE)))
+    .bind(to_column(now.minus(LONG)))
+    .fetch_one(db.reader())
+    .await?;
+    let count = |index| row.try_get::<i64, _>(index).map(|count| u64::try_from(count).unwrap_or(0));
+    Ok(Stuck { is_server_down, given_up: count(0)?, waiting: count(1)? })
 }

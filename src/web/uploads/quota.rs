@@ -251,10 +251,7 @@ impl Limit {
 }
 
 /// What an upload of unknown size counts for already.
-async fn received(
-    transaction: &mut Transaction<'static, Any>,
-    upload: &Upload,
-) -> Result<u64, StorageError> {
+async fn received(transaction: &mut Transaction<'static, Any>, upload: &Upload) -> Result<u64, StorageError> {
     let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
         .bind(upload.id.as_str())
         .fetch_optional(&mut **transaction)

@@ -1,0 +1,252 @@
+//! What the sender does with the queue: takes what is due, and records what came of each attempt.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use crate::clock::Timestamp;
+use crate::web::db::QueryError;
+use crate::web::db::columns::{from_column, to_column};
+use crate::web::mail::queue::row::{COLUMNS, Queued, from_row};
+use crate::web::mail::queue::store::Queue;
+use crate::web::mail::verdict::Fault;
+
+/// A mail of an unknown kind is looked at again after this time.
+const PASSED_OVER: Duration = Duration::from_secs(60 * 60);
+
+/// Not taken by anybody at the moment in `$2`.
+const FREE: &str = "(reserved_until IS NULL OR reserved_until <= $2)";
+
+/// What is wanted of the queue.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Urgent mails, or the others.
+    pub is_urgent: bool,
+    /// Recipients that have a mail under way.
+    pub busy_recipients: Vec<String>,
+    /// Domains that have their share of connections.
+    pub busy_domains: Vec<String>,
+    /// The maximum number of mails.
+    pub limit: u32,
+}
+
+impl Queue {
+    /// Takes mails that are due, the oldest first, and reserves each for one attempt until
+    /// `reserved_until`: if this process ends before it says what came of one, it is due again then.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take(
+        &self,
+        wanted: &Selection,
+        reserved_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Queued>, QueryError> {
+        let mut query = format!(
+            "SELECT {COLUMNS} FROM mails WHERE state = 'waiting' AND urgent = $1 AND next_at <= $2 AND {FREE}"
+        );
+        let mut next = 3;
+        for (column, busy) in [("recipient", &wanted.busy_recipients), ("domain", &wanted.busy_domains)] {
+            if !busy.is_empty() {
+                let places: Vec<String> =
+                    (next..next + busy.len()).map(|place| format!("${place}")).collect();
+                query += &format!(" AND {column} NOT IN ({})", places.join(", "));
+                next += busy.len();
+            }
+        }
+        query += &format!(" ORDER BY next_at, queued_at LIMIT {}", wanted.limit);
+        let mut asked =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(i64::from(wanted.is_urgent)).bind(to_column(now));
+        for busy in wanted.busy_recipients.iter().chain(&wanted.busy_domains) {
+            asked = asked.bind(busy);
+        }
+        let mut taken = Vec::new();
+        for row in asked.fetch_all(self.db.reader()).await? {
+            let Some(mail) = from_row(&row)? else {
+                self.postpone(&row.try_get::<String, _>("id")?, now).await?;
+                continue;
+            };
+            // Of two processes that saw the same row, one finds it as it saw it.
+            let update = format!(
+                "UPDATE mails SET reserved_until = $1, attempts = attempts + 1 \
+                 WHERE id = $3 AND state = 'waiting' AND attempts = $4 AND {FREE}"
+            );
+            let moved = sqlx::query(sqlx::AssertSqlSafe(update))
+                .bind(to_column(reserved_until))
+                .bind(to_column(now))
+                .bind(&mail.id)
+                .bind(i64::from(mail.attempts))
+                .execute(self.db.writer())
+                .await?;
+            if moved.rows_affected() == 1 {
+                taken.push(Queued { attempts: mail.attempts.saturating_add(1), ..mail });
+            }
+        }
+        Ok(taken)
+    }
+
+    /// A mail of a kind that only a newer release knows is passed over.
+    async fn postpone(&self, id: &str, now: Timestamp) -> Result<(), QueryError> {
+        tracing::warn!(mail = id, "a mail of an unknown kind waits for a newer release");
+        sqlx::query("UPDATE mails SET next_at = $1 WHERE id = $2")
+            .bind(to_column(now.plus(PASSED_OVER)))
+            .bind(id)
+            .execute(self.db.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps a mail reserved while an attempt goes on. Returns false when the attempt has lost it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew(&self, mail: &Queued, reserved_until: Timestamp) -> Result<bool, QueryError> {
+        let renewed = sqlx::query(
+            "UPDATE mails SET reserved_until = $1 WHERE id = $2 AND state = 'waiting' AND attempts = $3",
+        )
+        .bind(to_column(reserved_until))
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// Gives a mail back that was taken and not tried.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(&self, mail: &Queued) -> Result<(), QueryError> {
+        sqlx::query(
+            "UPDATE mails SET reserved_until = NULL, attempts = attempts - 1 \
+             WHERE id = $1 AND state = 'waiting' AND attempts = $2",
+        )
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// The mail is with the mail server, which said `answer`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sent(&self, mail: &Queued, answer: &str, now: Timestamp) -> Result<(), QueryError> {
+        sqlx::query(
+            "UPDATE mails SET state = 'sent', answer = $1, problem = NULL, fault = NULL, \
+             reserved_until = NULL, ended_at = $2 WHERE id = $3",
+        )
+        .bind(answer)
+        .bind(to_column(now))
+        .bind(&mail.id)
+        .execute(self.db.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// The mail is given up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn failed(
+        &self,
+        mail: &Queued,
+        fault: Fault,
+        problem: &str,
+        now: Timestamp,
+    ) -> Result<(), QueryError> {
+        sqlx::query(
+            "UPDATE mails SET state = 'failed', fault = $1, problem = $2, reserved_until = NULL, \
+             ended_at = $3 WHERE id = $4 AND attempts = $5",
+        )
+        .bind(fault.as_str())
+        .bind(problem)
+        .bind(to_column(now))
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// The mail is tried again at `next_at`, unless a newer one took its place while it was under way.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn again(
+        &self,
+        mail: &Queued,
+        fault: Fault,
+        problem: &str,
+        next_at: Timestamp,
+    ) -> Result<(), QueryError> {
+        // What was waiting when this one was added made room for it; what waits beside it came later.
+        if mail.kind.replaces_older() {
+            let replaced = sqlx::query(
+                "DELETE FROM mails WHERE id = $1 AND attempts = $2 AND EXISTS (SELECT 1 FROM mails newer \
+                 WHERE newer.state = 'waiting' AND newer.kind = $3 AND newer.recipient = $4 \
+                 AND newer.id <> $1 AND newer.reserved_until IS NULL)",
+            )
+            .bind(&mail.id)
+            .bind(i64::from(mail.attempts))
+            .bind(mail.kind.word())
+            .bind(mail.recipient.as_str())
+            .execute(self.db.writer())
+            .await?;
+            if replaced.rows_affected() > 0 {
+                return Ok(());
+            }
+        }
+        sqlx::query(
+            "UPDATE mails SET fault = $1, problem = $2, next_at = $3, reserved_until = NULL, refusals = $4 \
+             WHERE id = $5 AND attempts = $6",
+        )
+        .bind(fault.as_str())
+        .bind(problem)
+        .bind(to_column(next_at))
+        .bind(i64::from(mail.refusals))
+        .bind(&mail.id)
+        .bind(i64::from(mail.attempts))
+        .execute(self.db.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// The server is back: what failed for want of it is due now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release(&self, now: Timestamp) -> Result<u64, QueryError> {
+        let due = sqlx::query(
+            "UPDATE mails SET next_at = $1 \
+             WHERE state = 'waiting' AND fault IN ('server', 'operator') AND next_at > $1",
+        )
+        .bind(to_column(now))
+        .execute(self.db.writer())
+        .await?;
+        Ok(due.rows_affected())
+    }
+
+    /// The next moment at which a mail is due, if any waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, QueryError> {
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT MIN(next_at) FROM mails WHERE state = 'waiting' AND reserved_until IS NULL",
+        )
+        .fetch_one(self.db.reader())
+        .await?;
+        Ok(next.map(from_column))
+    }
+
+    /// There is nothing to say any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget(&self, id: &str) -> Result<(), QueryError> {
+        sqlx::query("DELETE FROM mails WHERE id = $1").bind(id).execute(self.db.writer()).await?;
+        Ok(())
+    }
+}
