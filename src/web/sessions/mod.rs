@@ -4,6 +4,9 @@
 //! until [`crate::web::accounts::changes::Generations`] tells of a change of its account, so that the end of a session takes effect
 //! at once in this process and within a second in another one.
 
+mod cache;
+mod session;
 mod store;
 
-pub use store::{ListedSession, NewSession, Session, SessionEnds, SessionError, Sessions, Which};
+pub use session::{ListedSession, NewSession, Session, SessionEnds, SessionError, Which};
+pub use store::Sessions;

@@ -2,114 +2,27 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dashmap::DashMap;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
-use crate::secret::{Digest, RandomError, Secret};
+use crate::secret::{Digest, Secret};
 use crate::web::accounts::changes::{Generation, Generations};
-use crate::web::accounts::proof::Proof;
-use crate::web::accounts::store::{AccountError, Accounts};
+use crate::web::accounts::store::Accounts;
 use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::Database;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::db::{Database, QueryError};
 use crate::web::identity::place::Place;
 use crate::web::identity::{Account, AccountId};
+use crate::web::sessions::cache::{Cache, Cached};
+use crate::web::sessions::session::{ListedSession, NewSession, Session, SessionEnds, SessionError, Which};
 
 /// How exactly the moment of last use is kept on disk; a session may end that much too early in
 /// another process or after a restart, never too late.
 const LAST_SEEN_STEP: Duration = Duration::from_secs(60);
-
-/// Most sessions in memory; beyond that a new one takes the place of one that was not used lately.
-const MAX_CACHED: usize = 250_000;
-
-/// A logged-in browser.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// Digest of the id in the browser's cookie.
-    pub digest: Digest,
-    /// Who is logged in, as of the current generation.
-    pub account: Arc<Account>,
-    /// When the log-in was.
-    pub created_at: Timestamp,
-    /// Whether the device is remembered.
-    pub remembered: bool,
-}
-
-/// A session as its owner sees it in a list.
-#[derive(Clone, Debug)]
-pub struct ListedSession {
-    /// What it is called by in forms; worth nothing as a cookie.
-    pub name: String,
-    /// Digest of its id, by which the one that asks knows itself.
-    pub digest: String,
-    /// When the log-in was.
-    pub created_at: Timestamp,
-    /// When it was last used, to a minute.
-    pub last_seen_at: Timestamp,
-    /// Whether the device is remembered.
-    pub remembered: bool,
-    /// Where it was last used.
-    pub place: Place,
-}
-
-/// A session could not be looked up or stored.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The database failed.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// An account could not be read.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    /// No random bytes for the id.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-}
-
-impl From<sqlx::Error> for SessionError {
-    fn from(error: sqlx::Error) -> SessionError {
-        QueryError::from(error).into()
-    }
-}
-
-/// When sessions end by themselves.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionEnds {
-    /// This long after the last use.
-    pub idle: Duration,
-    /// This long after the log-in, however busy.
-    pub max: Duration,
-    /// On a device to remember, this long after the log-in, used or not.
-    pub remember: Duration,
-}
-
-/// What a session begins with.
-#[derive(Clone, Copy, Debug)]
-pub struct NewSession<'a> {
-    /// Who proved by what that he is the owner of which account.
-    pub proof: &'a Proof,
-    /// Whether the device is to be remembered.
-    pub remembered: bool,
-    /// Where he is.
-    pub place: &'a Place,
-}
-
-/// Which sessions to end.
-#[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
-    /// The one of that name.
-    Named(&'a str),
-    /// All but the one whose id has that digest.
-    AllBut(&'a Digest),
-    /// All.
-    All,
-}
 
 /// All sessions. Clones share one cache.
 #[derive(Clone)]
@@ -118,21 +31,13 @@ pub struct Sessions {
     accounts: Accounts,
     generations: Generations,
     ends: SessionEnds,
-    cache: Arc<DashMap<[u8; 32], Arc<Cached>>>,
-}
-
-struct Cached {
-    session: Session,
-    generation: Generation,
-    last_seen: AtomicU64,
-    /// What the database has as the moment of last use.
-    last_written: AtomicU64,
+    cache: Cache,
 }
 
 impl Sessions {
     /// The sessions in `db`.
     pub fn new(db: Database, accounts: Accounts, generations: Generations, ends: SessionEnds) -> Sessions {
-        Sessions { db, accounts, generations, ends, cache: Arc::default() }
+        Sessions { db, accounts, generations, ends, cache: Cache::default() }
     }
 
     /// Starts a session for whoever has just proved to own an account, and answers the id for his
@@ -186,18 +91,17 @@ impl Sessions {
         let digest = id.digest();
         // Before anything else is read: what is read later can only be newer than this.
         let generation = self.generations.current(now).await?;
-        let known = self.cache.get(digest.as_bytes()).map(|cached| Arc::clone(&cached));
-        let cached = match known {
+        let cached = match self.cache.get(&digest) {
             Some(cached) if self.generations.holds(&cached.session.account.id, cached.generation) => cached,
             outdated => match self.read(digest, generation, outdated.as_deref()).await? {
                 Some(cached) => cached,
                 None => {
-                    self.cache.remove(digest.as_bytes());
+                    self.cache.remove(&digest);
                     return Ok(None);
                 }
             },
         };
-        if self.has_ended(&cached, now) {
+        if cached.has_ended(&self.ends, now) {
             self.end(&digest).await?;
             return Ok(None);
         }
@@ -218,58 +122,21 @@ impl Sessions {
         let Some(account) = self.accounts.by_id(&account).await?.filter(|account| !account.disabled) else {
             return Ok(None);
         };
-        let written = from_column(row.try_get("last_seen_at")?).secs();
-        let seen = outdated.map_or(0, |cached| cached.last_seen.load(Ordering::Relaxed));
-        let cached = Arc::new(Cached {
-            session: Session {
-                digest,
-                account: Arc::new(account),
-                created_at: from_column(row.try_get("created_at")?),
-                remembered: row.try_get::<i64, _>("remembered")? != 0,
-            },
-            generation,
-            last_seen: AtomicU64::new(written.max(seen)),
-            last_written: AtomicU64::new(written),
-        });
-        if self.cache.len() >= MAX_CACHED {
-            self.make_room();
-        }
-        self.cache.insert(*digest.as_bytes(), Arc::clone(&cached));
+        let session = Session {
+            digest,
+            account: Arc::new(account),
+            created_at: from_column(row.try_get("created_at")?),
+            remembered: row.try_get::<i64, _>("remembered")? != 0,
+        };
+        let written = from_column(row.try_get("last_seen_at")?);
+        let cached = Arc::new(Cached::new(session, generation, written, outdated));
+        self.cache.insert(Arc::clone(&cached));
         Ok(Some(cached))
-    }
-
-    /// Drops the half that was used least lately. Rare, and it costs those sessions one read each.
-    fn make_room(&self) {
-        let mut seen: Vec<u64> =
-            self.cache.iter().map(|cached| cached.last_seen.load(Ordering::Relaxed)).collect();
-        let middle = seen.len() / 2;
-        let (_, limit, _) = seen.select_nth_unstable(middle);
-        let limit = *limit;
-        self.cache.retain(|_, cached| cached.last_seen.load(Ordering::Relaxed) > limit);
-    }
-
-    fn has_ended(&self, cached: &Cached, now: Timestamp) -> bool {
-        let last_seen = Timestamp::from_secs(cached.last_seen.load(Ordering::Relaxed));
-        let began = cached.session.created_at;
-        match cached.session.remembered {
-            true => now >= began.plus(self.ends.remember),
-            false => now >= last_seen.plus(self.ends.idle) || now >= began.plus(self.ends.max),
-        }
     }
 
     /// A use that can't be written down is still a use: at worst the session ends too early.
     async fn note_use(&self, cached: &Cached, now: Timestamp) {
-        cached.last_seen.fetch_max(now.secs(), Ordering::Relaxed);
-        let step = LAST_SEEN_STEP.min(self.ends.idle / 10).as_secs();
-        let written = cached.last_written.load(Ordering::Relaxed);
-        let due = now.secs() >= written.saturating_add(step.max(1));
-        // Of many requests at once, the one that moves the mark writes.
-        let mine = due
-            && cached
-                .last_written
-                .compare_exchange(written, now.secs(), Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok();
-        if !mine {
+        if !cached.note_use(LAST_SEEN_STEP.min(self.ends.idle / 10), now) {
             return;
         }
         let update =
@@ -300,7 +167,7 @@ impl Sessions {
                 .await?;
             self.generations.commit(transaction, &AccountId::from_store(&account)).await?;
         }
-        self.cache.remove(digest.as_bytes());
+        self.cache.remove(digest);
         Ok(())
     }
 
@@ -330,14 +197,8 @@ impl Sessions {
                     agent: row.try_get("agent")?,
                 },
             };
-            let over = match session.remembered {
-                true => now >= session.created_at.plus(self.ends.remember),
-                false => {
-                    now >= session.last_seen_at.plus(self.ends.idle + LAST_SEEN_STEP)
-                        || now >= session.created_at.plus(self.ends.max)
-                }
-            };
-            if !over {
+            let last_seen = session.last_seen_at.plus(LAST_SEEN_STEP);
+            if !self.ends.is_over(session.remembered, session.created_at, last_seen, now) {
                 listed.push(session);
             }
         }
@@ -395,7 +256,7 @@ impl Sessions {
             audit::append(&mut transaction, actor, Deed::LoggedOut, "", now).await?;
             self.generations.commit(transaction, &session.account.id).await?;
         }
-        self.cache.remove(session.digest.as_bytes());
+        self.cache.remove(&session.digest);
         Ok(())
     }
 
@@ -404,7 +265,7 @@ impl Sessions {
     /// # Errors
     /// When the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<u64, SessionError> {
-        self.cache.retain(|_, cached| !self.has_ended(cached, now));
+        self.cache.prune(&self.ends, now);
         // A session in use is written every `LAST_SEEN_STEP`; the margin spares those between.
         let unused_since = now.minus(self.ends.idle + LAST_SEEN_STEP);
         let gone = sqlx::query(

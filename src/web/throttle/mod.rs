@@ -4,9 +4,14 @@
 //! /64, and four times as much is allowed to its /48. The delays have an end, so nobody is locked out for
 //! good; and an address or browser that has succeeded before is not slowed down by what strangers do.
 
+mod budgets;
 mod counter;
 mod guesses;
+mod limits;
+mod mails;
 mod table;
 
 pub use counter::TooEarly;
-pub use guesses::{Attempt, Cause, Throttle};
+pub use guesses::Attempt;
+pub use limits::Throttle;
+pub use mails::Cause;

@@ -8,8 +8,9 @@
 //! account too, so what was read after that lock stays true until the end of the transaction.
 
 mod reserve;
+mod settle;
 
-pub use reserve::{
-    Continuation, Press, Reserved, TokensOf, UseError, forget_clients, forget_released, release_of_removed,
-    release_unredeemed, reserve, started, unsent,
+pub use reserve::{Continuation, Press, Reserved, UseError, reserve};
+pub use settle::{
+    TokensOf, forget_clients, forget_released, release_of_removed, release_unredeemed, started, unsent,
 };

@@ -1,0 +1,277 @@
+//! Settles what was reserved: it was used, or is released and may be taken again.
+
+use sqlx::{Any, Row, Transaction};
+
+use crate::clock::Timestamp;
+use crate::id::Jti;
+use crate::web::db::columns::to_column;
+use crate::web::db::{Database, QueryError};
+
+/// How many tokens are released between two looks at the database.
+const PER_LOOK: i64 = 100;
+
+/// The first byte of this token left: it and its use are used. In the transaction that puts the
+/// receipt down; doing it twice changes nothing. One that was released before counts again, for it
+/// was taken.
+///
+/// # Errors
+/// When the database fails.
+pub async fn started(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    now: Timestamp,
+) -> Result<(), QueryError> {
+    let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
+    set_token(transaction, jti, "used").await?;
+    if found.use_state == "released" {
+        sqlx::query("UPDATE recipients SET taken = taken + 1 WHERE id = $1")
+            .bind(&found.recipient)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    if found.use_state != "used" {
+        set_use(transaction, &found.use_id, "used", now).await?;
+    }
+    Ok(())
+}
+
+/// The delivery of this token is over, and no byte of it left: it is released, and its use with the
+/// last of its tokens. In the transaction that puts the receipt down; doing it twice changes nothing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unsent(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    now: Timestamp,
+) -> Result<(), QueryError> {
+    let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
+    if found.token_state == "reserved" {
+        release(transaction, jti, &found, now).await?;
+    }
+    Ok(())
+}
+
+/// The tokens of one node.
+#[derive(Clone, Copy, Debug)]
+pub struct TokensOf<'a> {
+    /// The node's audience.
+    pub audience: &'a str,
+    /// Whether those are its too for which no node was put down.
+    pub unnamed: bool,
+}
+
+/// Releases the tokens of a node that were issued at `since` or later, ended before `before` and of which nothing
+/// was ever told but that they are over and sent nothing. Answers how many that were. Every redemption of them must have been told by now:
+/// `since` is when the download service's record begins, `before` its watermark less twice the leeway.
+///
+/// # Errors
+/// When the database fails; what was released until then stays released.
+pub async fn release_unredeemed(
+    db: &Database,
+    of: TokensOf<'_>,
+    since: Timestamp,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, QueryError> {
+    let mut released = 0;
+    loop {
+        let jtis: Vec<String> = sqlx::query_scalar(
+            "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 \
+             AND issued_at >= $2 AND (node = $3 OR (node = '' AND $4 = 1)) \
+             AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+             AND (started_at IS NOT NULL OR receipts.state <> 'over')) \
+             ORDER BY expires_at LIMIT $5",
+        )
+        .bind(to_column(before))
+        .bind(to_column(since))
+        .bind(of.audience)
+        .bind(i64::from(of.unnamed))
+        .bind(PER_LOOK)
+        .fetch_all(db.reader())
+        .await?;
+        let seen = released;
+        for jti in jtis.iter().filter_map(|jti| jti.parse().ok()) {
+            released += u64::from(release_if_unredeemed(db, jti, before, now).await?);
+        }
+        // Whatever is seen and not released was told of, or given out again, since it was seen.
+        if released == seen {
+            return Ok(released);
+        }
+    }
+}
+
+async fn release_if_unredeemed(
+    db: &Database,
+    jti: Jti,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<bool, QueryError> {
+    let mut transaction = db.begin().await?;
+    let Some(found) = lock(&mut transaction, jti).await? else { return Ok(false) };
+    let still: Option<i64> = sqlx::query_scalar(
+        "SELECT expires_at FROM link_tokens WHERE jti = $1 AND state = 'reserved' AND expires_at < $2 \
+         AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+         AND (started_at IS NOT NULL OR receipts.state <> 'over'))",
+    )
+    .bind(jti.to_string())
+    .bind(to_column(before))
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if still.is_none() {
+        return Ok(false);
+    }
+    release(&mut transaction, jti, &found, now).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Releases the uses whose tokens were for a node that was removed: those that nobody began, once their
+/// token ended before `before`, and those that nobody can finish any more.
+///
+/// # Errors
+/// When the database fails; what was released until then stays released.
+pub async fn release_of_removed(
+    db: &Database,
+    audience: &str,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, QueryError> {
+    let mut released = 0;
+    loop {
+        let jtis: Vec<String> = sqlx::query_scalar(
+            "SELECT jti FROM link_tokens WHERE node = $1 AND expires_at < $2 AND (state = 'reserved' \
+             OR (state = 'used' AND EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
+             AND receipts.state IN ('running', 'broken')))) ORDER BY expires_at LIMIT $3",
+        )
+        .bind(audience)
+        .bind(to_column(before))
+        .bind(PER_LOOK)
+        .fetch_all(db.reader())
+        .await?;
+        if jtis.is_empty() {
+            return Ok(released);
+        }
+        for text in &jtis {
+            let mut transaction = db.begin().await?;
+            let jti: Option<Jti> = text.parse().ok();
+            if let Some(jti) = jti
+                && let Some(found) = lock(&mut transaction, jti).await?
+            {
+                release(&mut transaction, jti, &found, now).await?;
+            }
+            db.commit(transaction).await?;
+            released += 1;
+        }
+    }
+}
+
+/// Forgets uses that were released before `before`, and their tokens: nothing can come of them any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_released(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
+    let gone = sqlx::query("DELETE FROM link_uses WHERE state = 'released' AND changed_at < $1")
+        .bind(to_column(before))
+        .execute(db.writer())
+        .await?;
+    Ok(gone.rows_affected())
+}
+
+/// Forgets from which addresses tokens were asked for that ended before `before`: nothing can be continued
+/// by them any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_clients(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
+    let forgotten = sqlx::query("UPDATE link_tokens SET client = '' WHERE client <> '' AND expires_at < $1")
+        .bind(to_column(before))
+        .execute(db.writer())
+        .await?;
+    Ok(forgotten.rows_affected())
+}
+
+/// A token as it is, its recipient taken until the end of the transaction.
+struct Found {
+    recipient: String,
+    use_id: String,
+    use_state: String,
+    token_state: String,
+}
+
+/// Takes the recipient of a token; `None` where its link is gone.
+async fn lock(transaction: &mut Transaction<'static, Any>, jti: Jti) -> Result<Option<Found>, sqlx::Error> {
+    sqlx::query(
+        "UPDATE recipients SET taken = taken WHERE id IN (SELECT recipient FROM link_uses \
+         WHERE id IN (SELECT use_id FROM link_tokens WHERE jti = $1))",
+    )
+    .bind(jti.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    let row = sqlx::query(
+        "SELECT link_uses.recipient, link_uses.id, link_uses.state AS use_state, \
+         link_tokens.state AS token_state FROM link_tokens \
+         JOIN link_uses ON link_uses.id = link_tokens.use_id WHERE link_tokens.jti = $1",
+    )
+    .bind(jti.to_string())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Found {
+        recipient: row.try_get("recipient")?,
+        use_id: row.try_get("id")?,
+        use_state: row.try_get("use_state")?,
+        token_state: row.try_get("token_state")?,
+    }))
+}
+
+async fn release(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    found: &Found,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    set_token(transaction, jti, "released").await?;
+    let left: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM link_tokens WHERE use_id = $1 AND state <> 'released'")
+            .bind(&found.use_id)
+            .fetch_one(&mut **transaction)
+            .await?;
+    if left > 0 || found.use_state == "released" {
+        return Ok(());
+    }
+    set_use(transaction, &found.use_id, "released", now).await?;
+    sqlx::query("UPDATE recipients SET taken = taken - 1 WHERE id = $1 AND taken > 0")
+        .bind(&found.recipient)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn set_token(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+    state: &'static str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE link_tokens SET state = $1 WHERE jti = $2")
+        .bind(state)
+        .bind(jti.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn set_use(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+    state: &'static str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE link_uses SET state = $1, changed_at = $2 WHERE id = $3")
+        .bind(state)
+        .bind(to_column(now))
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Bounds what one account or link can have done.
+
+use std::net::IpAddr;
+
+use crate::client_address::neighbourhood;
+use crate::clock::Timestamp;
+use crate::web::identity::AccountId;
+use crate::web::throttle::counter::{Allowance, TooEarly};
+use crate::web::throttle::limits::{Throttle, WIDER, key, networks};
+
+/// Downloads of an account, which each put a token on record.
+const DOWNLOADS: Allowance = Allowance::per_minute(600);
+/// Links that an account makes or changes, each a line in the audit log.
+const LINKS: Allowance = Allowance::per_hour(600);
+/// Everything else that an account does and the audit log tells of: whole folders are uploaded.
+const ACTS: Allowance = Allowance::per_hour(20_000);
+/// Sessions that one account begins and ends.
+const SESSIONS: Allowance = Allowance::per_hour(600);
+
+impl Throttle {
+    /// Admits a press of a link's button from `address`, or says how long to wait.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn press(&self, link: &str, address: IpAddr, now: Timestamp) -> Result<(), TooEarly> {
+        let (link, each) = (key("presses", link), Allowance::per_minute(self.0.links.presses));
+        for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
+            let allowed = each.times(times);
+            self.0.presses.with((link, net), now, |bucket| bucket.take(1, allowed, now))?;
+        }
+        let all = Allowance::per_minute(self.0.links.presses_per_link);
+        self.0.budgets.with(link, now, |bucket| bucket.take(1, all, now))
+    }
+
+    /// Admits a download of an account, or says how long to wait.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn download(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+        self.budget("downloads", account, DOWNLOADS, now)
+    }
+
+    /// Admits making or changing a link, or says how long to wait.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn link(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+        self.budget("links", account, LINKS, now)
+    }
+
+    /// Admits an act of an account of which the audit log tells, or says how long to wait.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn act(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+        self.budget("acts", account, ACTS, now)
+    }
+
+    /// Admits one more session of an account, or says how long to wait.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn session(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+        self.budget("sessions", account, SESSIONS, now)
+    }
+
+    fn budget(
+        &self,
+        what: &str,
+        account: &AccountId,
+        allowance: Allowance,
+        now: Timestamp,
+    ) -> Result<(), TooEarly> {
+        self.0.budgets.with(key(what, account.as_str()), now, |bucket| bucket.take(1, allowance, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_secs(1_000_000 + seconds)
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn presses_are_bounded_per_address_and_per_link() {
+        let throttle = Throttle::default();
+        let press = |from: &str| throttle.press("link", address(from), at(0)).is_ok();
+        assert_eq!((0..40).filter(|_| press("192.0.2.1")).count(), 30);
+        assert!(throttle.press("other", address("192.0.2.1"), at(0)).is_ok(), "another link");
+        let others = (0..1_000).filter(|n| press(&format!("10.0.{}.{}", n / 250, n % 250))).count();
+        assert_eq!(others, 570, "600 a minute for the link");
+    }
+}

@@ -1,0 +1,118 @@
+//! All counters, and how what is counted is named.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::config::LinkSettings;
+use crate::secret::Digest;
+use crate::web::throttle::counter::{Aged, Bucket, Counter, Rule, TooEarly};
+use crate::web::throttle::table::Table;
+
+/// A network of many neighbourhoods may do so many times what one may.
+pub(super) const WIDER: u32 = 4;
+
+/// How long an address or browser counts as one of the owner's.
+pub(super) const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The digest of what is counted: of any length and any content.
+pub(super) type Key = [u8; 32];
+
+/// Counts attempts. Clones share the counters.
+#[derive(Clone)]
+pub struct Throttle(pub(super) Arc<Counters>);
+
+pub(super) struct Counters {
+    pub(super) links: LinkSettings,
+    pub(super) accounts: Table<Key, Counter>,
+    pub(super) addresses: Table<IpAddr, Counter>,
+    pub(super) mailboxes: Table<Key, Counter>,
+    pub(super) requests: Table<IpAddr, Counter>,
+    /// Presses of a link, by it and where they come from.
+    pub(super) presses: Table<(Key, IpAddr), Bucket>,
+    /// What one account or link may have done.
+    pub(super) budgets: Table<Key, Bucket>,
+    /// Where an account or link was used successfully, and when last.
+    pub(super) known: Table<(Key, IpAddr), Seen>,
+    /// The same by browser.
+    pub(super) known_browsers: Table<(Key, Key), Seen>,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen(pub(super) Timestamp);
+
+impl Aged for Seen {
+    fn last_at(&self) -> Timestamp {
+        self.0
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.0.plus(KNOWN_FOR)
+    }
+}
+
+impl Default for Throttle {
+    fn default() -> Throttle {
+        Throttle::new(&LinkSettings::default())
+    }
+}
+
+impl Throttle {
+    /// Counters within the limits of the settings.
+    pub fn new(links: &LinkSettings) -> Throttle {
+        Throttle(Arc::new(Counters {
+            links: links.clone(),
+            accounts: Table::default(),
+            addresses: Table::default(),
+            mailboxes: Table::default(),
+            requests: Table::default(),
+            presses: Table::default(),
+            budgets: Table::default(),
+            known: Table::default(),
+            known_browsers: Table::default(),
+        }))
+    }
+
+    /// Forgets what has no effect any more.
+    pub fn prune(&self, now: Timestamp) {
+        self.0.mailboxes.prune(now);
+        self.0.requests.prune(now);
+        self.0.accounts.prune(now);
+        self.0.addresses.prune(now);
+        self.0.presses.prune(now);
+        self.0.budgets.prune(now);
+        self.0.known.prune(now);
+        self.0.known_browsers.prune(now);
+    }
+}
+
+/// Counts an attempt of a neighbourhood and of the network around it.
+pub(super) fn count(
+    table: &Table<IpAddr, Counter>,
+    rule: Rule,
+    address: IpAddr,
+    now: Timestamp,
+) -> Result<(), TooEarly> {
+    for (net, times) in networks(address).into_iter().zip([1, WIDER]) {
+        let rule = Rule { free: rule.free.saturating_mul(times), ..rule };
+        table.with(net, now, |counter| counter.count(rule, now))?;
+    }
+    Ok(())
+}
+
+/// A neighbourhood, and for an IPv6 one the /48 around it. The last bit tells the two apart where they
+/// have the same first address.
+pub(super) fn networks(neighbourhood: IpAddr) -> Vec<IpAddr> {
+    match neighbourhood {
+        IpAddr::V4(_) => vec![neighbourhood],
+        IpAddr::V6(address) => {
+            let wider = (address.to_bits() & (u128::MAX << 80)) | 1;
+            vec![neighbourhood, Ipv6Addr::from_bits(wider).into()]
+        }
+    }
+}
+
+pub(super) fn key(what: &str, name: &str) -> Key {
+    *Digest::of(format!("{what}\n{name}").as_bytes()).as_bytes()
+}

@@ -1,0 +1,154 @@
+//! Bounds what strangers and accounts can have mailed.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::client_address::neighbourhood;
+use crate::clock::Timestamp;
+use crate::web::identity::{AccountId, Email};
+use crate::web::throttle::counter::{Allowance, Rule, TooEarly};
+use crate::web::throttle::limits::{Throttle, count, key};
+
+/// Mails to one mailbox for one cause: a few in a row, then ever fewer.
+const MAILBOX: Rule = Rule { free: 3, longest: Duration::from_secs(60 * 60) };
+/// Requests from one address that cost a mail.
+const REQUESTS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
+
+/// Why a stranger has a mail sent. Each is counted apart, so that none can use up another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An account is asked for.
+    SignUp,
+    /// A password was forgotten.
+    Forgot,
+    /// An action link is asked for again.
+    Renew,
+    /// An address is to be confirmed.
+    Address,
+    /// The code of a link.
+    Code,
+    /// An administrator tries whether mails arrive.
+    Test,
+}
+
+impl Cause {
+    const fn word(self) -> &'static str {
+        match self {
+            Cause::SignUp => "sign-up",
+            Cause::Forgot => "forgot",
+            Cause::Renew => "renew",
+            Cause::Address => "address",
+            Cause::Code => "code",
+            Cause::Test => "test",
+        }
+    }
+}
+
+impl Throttle {
+    /// Whether a mail that a stranger asked for may go to `recipient` (in any one spelling) now; it
+    /// counts as sent then. The one who asked is not told, for it says nothing about their own doing.
+    pub fn mail(&self, cause: Cause, recipient: &str, now: Timestamp) -> bool {
+        let mailbox = key(cause.word(), recipient);
+        self.0.mailboxes.with(mailbox, now, |counter| counter.count(MAILBOX, now)).is_ok()
+    }
+
+    /// The same for a forgotten password: an address from which the owner has logged in before has
+    /// mails of its own, which strangers can't use up.
+    pub fn forgot_mail(&self, recipient: &str, address: IpAddr, now: Timestamp) -> bool {
+        let known = (key("account", recipient), neighbourhood(address));
+        let reserve = || {
+            let mailbox = key("forgot, known", recipient);
+            self.0.mailboxes.with(mailbox, now, |counter| counter.count(MAILBOX, now)).is_ok()
+        };
+        self.mail(Cause::Forgot, recipient, now) || (self.0.known.contains(&known, now) && reserve())
+    }
+
+    /// Admits mails that bring a link of `account` to these recipients, all or none of them.
+    ///
+    /// # Errors
+    /// Those who have had too many from this account.
+    pub fn link_mails<'e>(
+        &self,
+        account: &AccountId,
+        recipients: &'e [Email],
+        now: Timestamp,
+    ) -> Result<(), Vec<&'e Email>> {
+        let allowance = Allowance::per_hour(self.0.links.mails);
+        let mailbox = |email: &Email| key("link mail", &format!("{account} {}", email.key()));
+        // Looked at before anything is counted. Two at once may each count the last one.
+        let is_full = |email: &Email| {
+            let mut left = self.0.budgets.with(mailbox(email), now, |bucket| *bucket);
+            left.take(1, allowance, now).is_err()
+        };
+        let full: Vec<&Email> = recipients.iter().filter(|email| is_full(email)).collect();
+        if !full.is_empty() {
+            return Err(full);
+        }
+        let taken = |email: &Email| {
+            self.0.budgets.with(mailbox(email), now, |bucket| bucket.take(1, allowance, now)).is_ok()
+        };
+        let full: Vec<&Email> = recipients.iter().filter(|email| !taken(email)).collect();
+        if full.is_empty() { Ok(()) } else { Err(full) }
+    }
+
+    /// Admits a request from `address` that has a mail sent, or says how long to wait.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn request(&self, address: IpAddr, now: Timestamp) -> Result<(), TooEarly> {
+        count(&self.0.requests, REQUESTS, neighbourhood(address), now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_secs(1_000_000 + seconds)
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_mailbox_gets_a_few_mails_and_then_ever_fewer() {
+        let throttle = Throttle::default();
+        let sent = (0..3_600_u64).filter(|second| throttle.mail(Cause::SignUp, "ada", at(*second))).count();
+        assert!((4..=15).contains(&sent), "{sent} mails within an hour");
+        assert!(throttle.mail(Cause::SignUp, "bob", at(0)), "another mailbox");
+        assert!(throttle.mail(Cause::Forgot, "ada", at(3_599)), "another cause");
+        let late = throttle.mail(Cause::SignUp, "ada", at(3 * 3_600));
+        assert!(late, "after a quiet while it starts again");
+    }
+
+    #[test]
+    fn strangers_can_t_keep_the_owner_from_a_reset() {
+        let throttle = Throttle::default();
+        let home = address("198.51.100.7");
+        let first = throttle.attempt("ada", home, at(0)).unwrap();
+        throttle.succeeded(first, at(0));
+        while throttle.mail(Cause::Forgot, "ada", at(1)) {}
+        assert!(!throttle.forgot_mail("ada", address("203.0.113.5"), at(1)));
+        assert!(throttle.forgot_mail("ada", home, at(1)));
+    }
+
+    #[test]
+    fn a_mailbox_gets_three_links_an_hour_from_one_account() {
+        let throttle = Throttle::default();
+        let (ann, bob) = (AccountId::from_store("ann"), AccountId::from_store("bob"));
+        let all: Vec<Email> = ["r@example.org", "s@example.org"].map(|email| email.parse().unwrap()).to_vec();
+        let only_r = &all[..1];
+        for _ in 0..3 {
+            throttle.link_mails(&ann, only_r, at(0)).unwrap();
+        }
+        let full = throttle.link_mails(&ann, &all, at(0)).unwrap_err();
+        assert_eq!(full, [&all[0]], "the one that is full is named");
+        for _ in 0..3 {
+            throttle.link_mails(&ann, &all[1..], at(0)).unwrap();
+        }
+        assert!(throttle.link_mails(&bob, only_r, at(0)).is_ok(), "another account");
+        assert!(throttle.link_mails(&ann, only_r, at(1_200)).is_ok(), "a third of an hour later");
+    }
+}
