@@ -2,4 +2,5 @@
 
 pub mod changes;
 pub mod proof;
+pub(crate) mod rows;
 pub mod store;

@@ -3,46 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::Row;
 
 use crate::clock::Timestamp;
-use crate::secret::RandomError;
 use crate::web::accounts::changes::Generations;
+pub use crate::web::accounts::rows::{AccountError, Added};
+use crate::web::accounts::rows::{
+    COLUMNS, COUNT_ADMINISTRATORS, COUNT_OTHERS, count_administrators, from_row, groups_of, insert,
+    replace_password,
+};
 use crate::web::audit::{self, Actor, Deed};
-use crate::web::db::columns::{from_column, pattern, to_column};
-use crate::web::db::{Database, QueryError};
+use crate::web::db::Database;
+use crate::web::db::columns::pattern;
 use crate::web::identity::passwords::StoredPassword;
-use crate::web::identity::{Account, AccountId, Email, NewAccount, PersonName};
-
-/// What came of adding an account.
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "made once and taken apart at once")]
-pub enum Added {
-    /// It is there now.
-    New(Account),
-    /// The address has an account already.
-    EmailTaken,
-    /// There is an administrator already; only for [`Accounts::add_first_administrator`].
-    NotTheFirst,
-}
-
-/// An account could not be stored.
-#[derive(Debug, thiserror::Error)]
-pub enum AccountError {
-    /// The database failed.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// No random bytes for the id.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-}
-
-impl From<sqlx::Error> for AccountError {
-    fn from(error: sqlx::Error) -> AccountError {
-        QueryError::from(error).into()
-    }
-}
+use crate::web::identity::{Account, AccountId, Email, NewAccount};
 
 /// All accounts. Cheap to clone.
 #[derive(Clone)]
@@ -50,9 +24,6 @@ pub struct Accounts {
     db: Database,
     generations: Generations,
 }
-
-const COLUMNS: &str = "id, email, name, admin, disabled, password, created_at, last_login_at, activated_at, \
-                       forget_at, signup_browser";
 
 impl Accounts {
     /// The accounts in `db`; changes raise `generations`.
@@ -223,158 +194,4 @@ impl Accounts {
         account.groups = groups_of(&self.db, &account.id).await?;
         Ok(Some(account))
     }
-}
-
-/// The account with that id as it stands in this transaction.
-pub(crate) async fn find(
-    transaction: &mut Transaction<'static, Any>,
-    id: &AccountId,
-) -> Result<Option<Account>, sqlx::Error> {
-    let query = format!("SELECT {COLUMNS} FROM accounts WHERE id = $1");
-    let row =
-        sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.as_str()).fetch_optional(&mut **transaction).await?;
-    let Some(row) = row else { return Ok(None) };
-    let mut account = from_row(&row)?;
-    let groups: Vec<String> = sqlx::query_scalar("SELECT name FROM account_groups WHERE account = $1")
-        .bind(id.as_str())
-        .fetch_all(&mut **transaction)
-        .await?;
-    account.groups = groups.into_iter().collect();
-    Ok(Some(account))
-}
-
-/// Takes the account's row, so that nobody else changes it before the end of the transaction.
-pub(crate) async fn lock(
-    transaction: &mut Transaction<'static, Any>,
-    id: &AccountId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE accounts SET admin = admin WHERE id = $1")
-        .bind(id.as_str())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
-async fn groups_of(db: &Database, id: &AccountId) -> Result<BTreeSet<String>, sqlx::Error> {
-    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM account_groups WHERE account = $1")
-        .bind(id.as_str())
-        .fetch_all(db.reader())
-        .await?;
-    Ok(names.into_iter().collect())
-}
-
-const COUNT_ADMINISTRATORS: &str = "SELECT COUNT(*) FROM accounts WHERE admin = 1 AND disabled = 0";
-const COUNT_OTHERS: &str = "SELECT COUNT(*) FROM accounts WHERE admin = 1 AND disabled = 0 AND activated_at IS NOT NULL AND id <> $1";
-
-/// How many but that one can administer.
-pub(crate) async fn other_administrators(
-    transaction: &mut Transaction<'static, Any>,
-    id: &AccountId,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(COUNT_OTHERS).bind(id.as_str()).fetch_one(&mut **transaction).await
-}
-
-async fn count_administrators(transaction: &mut Transaction<'static, Any>) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(COUNT_ADMINISTRATORS).fetch_one(&mut **transaction).await
-}
-
-pub(crate) async fn insert(
-    transaction: &mut Transaction<'static, Any>,
-    new: NewAccount,
-    now: Timestamp,
-) -> Result<Added, AccountError> {
-    let id = AccountId::random()?;
-    // Whoever makes an account with a password vouches for its address.
-    let activated_at = new.password.is_some().then_some(now);
-    let inserted = sqlx::query(
-        "INSERT INTO accounts (id, email, email_key, name, admin, disabled, password, created_at, activated_at) \
-         VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8) ON CONFLICT (email_key) DO NOTHING",
-    )
-    .bind(id.as_str())
-    .bind(new.email.as_str())
-    .bind(new.email.key())
-    .bind(new.name.as_str())
-    .bind(i64::from(new.admin))
-    .bind(new.password.as_ref().map(|password| password.as_str().to_owned()))
-    .bind(to_column(now))
-    .bind(activated_at.map(to_column))
-    .execute(&mut **transaction)
-    .await?;
-    if inserted.rows_affected() == 0 {
-        return Ok(Added::EmailTaken);
-    }
-    for group in &new.groups {
-        sqlx::query("INSERT INTO account_groups (account, name) VALUES ($1, $2)")
-            .bind(id.as_str())
-            .bind(group.as_str())
-            .execute(&mut **transaction)
-            .await?;
-    }
-    Ok(Added::New(Account {
-        id,
-        email: new.email,
-        name: new.name,
-        admin: new.admin,
-        disabled: false,
-        groups: new.groups.iter().map(|group| group.as_str().to_owned()).collect(),
-        created_at: now,
-        last_login_at: None,
-        password: new.password,
-        activated_at,
-        forget_at: None,
-        signup_browser: None,
-    }))
-}
-
-/// Gives the account another password if it still has the one of `seen`, and ends its sessions.
-/// Whoever could do that owns the account, so it is active from then on.
-pub(crate) async fn replace_password(
-    transaction: &mut Transaction<'static, Any>,
-    seen: &Account,
-    password: &StoredPassword,
-) -> Result<bool, sqlx::Error> {
-    // First the account's row, then its sessions: see `Sessions::start`.
-    let changed = sqlx::query(
-        "UPDATE accounts SET password = $1, activated_at = COALESCE(activated_at, created_at), forget_at = NULL \
-         WHERE id = $2 AND COALESCE(password, '') = $3",
-    )
-    .bind(password.as_str())
-    .bind(seen.id.as_str())
-    .bind(seen.password.as_ref().map_or("", StoredPassword::as_str))
-    .execute(&mut **transaction)
-    .await?;
-    if changed.rows_affected() == 0 {
-        return Ok(false);
-    }
-    end_sessions(transaction, &seen.id).await?;
-    Ok(true)
-}
-
-pub(crate) async fn end_sessions(
-    transaction: &mut Transaction<'static, Any>,
-    id: &AccountId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM sessions WHERE account = $1")
-        .bind(id.as_str())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
-/// An account without its groups.
-fn from_row(row: &AnyRow) -> Result<Account, sqlx::Error> {
-    Ok(Account {
-        id: AccountId::from_store(&row.try_get::<String, _>("id")?),
-        email: Email::from_store(row.try_get("email")?),
-        name: PersonName::from_store(row.try_get("name")?),
-        admin: row.try_get::<i64, _>("admin")? != 0,
-        disabled: row.try_get::<i64, _>("disabled")? != 0,
-        groups: BTreeSet::new(),
-        created_at: from_column(row.try_get("created_at")?),
-        last_login_at: row.try_get::<Option<i64>, _>("last_login_at")?.map(from_column),
-        password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
-        activated_at: row.try_get::<Option<i64>, _>("activated_at")?.map(from_column),
-        forget_at: row.try_get::<Option<i64>, _>("forget_at")?.map(from_column),
-        signup_browser: row.try_get("signup_browser")?,
-    })
 }

@@ -14,7 +14,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti};
-use crate::web::accounts::store;
+use crate::web::accounts::rows;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::{Account, AccountId};
@@ -101,7 +101,7 @@ impl Issued {
         account: &AccountId,
         file: &FilePath,
     ) -> Result<bool, sqlx::Error> {
-        let holder = store::find(transaction, account).await?;
+        let holder = rows::find(transaction, account).await?;
         Ok(may_read(&self.rights, holder.as_ref(), file))
     }
 
@@ -137,7 +137,7 @@ impl Issued {
         account: &AccountId,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        let holder = store::find(transaction, account).await?;
+        let holder = rows::find(transaction, account).await?;
         if holder.as_ref().is_none_or(|holder| holder.disabled) {
             return self.mark(transaction, "account = {1}", &[account.as_str()], now).await;
         }
@@ -212,7 +212,7 @@ impl Issued {
             for id in &ids {
                 let account = AccountId::from_store(id);
                 let mut transaction = self.db.begin().await?;
-                store::lock(&mut transaction, &account).await?;
+                rows::lock(&mut transaction, &account).await?;
                 self.review(&mut transaction, &account, now).await?;
                 self.db.commit(transaction).await?;
             }
