@@ -5,8 +5,10 @@
 //! leaves, and a request does the same work whether or not there is an account.
 
 pub mod asked;
+mod attempt;
 pub mod bounce;
 pub mod breaker;
+pub mod compose;
 pub mod dialogue;
 pub mod letters;
 pub mod message;

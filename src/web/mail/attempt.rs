@@ -1,0 +1,161 @@
+//! One attempt to send a mail: it is written, handed to the mail server, and what came of it is recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::Message;
+
+use crate::clock::{Clock, Timestamp};
+use crate::web::db::QueryError;
+use crate::web::mail::breaker::Breaker;
+use crate::web::mail::compose::{Addressed, Compose};
+use crate::web::mail::message::Envelope;
+use crate::web::mail::queue::{Queue, Queued};
+use crate::web::mail::transport::{SendError, Transport};
+use crate::web::mail::verdict::Fault;
+
+/// How often it is tried to record that a mail has left, a second apart.
+const RECORD_TRIES: usize = 30;
+
+/// How long to wait after each failed attempt, in seconds; the last one repeats.
+const WAITS: [u64; 7] = [10, 30, 60, 5 * 60, 15 * 60, 60 * 60, 3 * 60 * 60];
+
+/// A mail that the server refuses so often is given up.
+const REFUSALS: u32 = 3;
+
+/// A mail that could not be sent for this long is given up.
+const GIVE_UP: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// What an attempt takes. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Attempts {
+    pub(super) queue: Queue,
+    pub(super) compose: Arc<dyn Compose>,
+    pub(super) envelope: Envelope,
+    pub(super) transport: Transport,
+    pub(super) clock: Clock,
+    pub(super) breaker: Arc<Breaker>,
+}
+
+impl Attempts {
+    /// Sends a mail that was taken, and records what came of it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn deliver(&self, mail: Queued) -> Result<(), QueryError> {
+        let message = match self.message(&mail).await {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                self.breaker.undecided();
+                tracing::info!(jti = %mail.jti, kind = mail.kind.word(), "a mail has nothing to say any more");
+                return self.queue.forget(&mail.id).await;
+            }
+            Err((fault, problem)) => {
+                self.breaker.undecided();
+                return self.did_not_leave(mail, fault, &problem).await;
+            }
+        };
+        let file_name = outbox_name(&mail);
+        match self.transport.send(&file_name, &message).await {
+            Ok(answer) => {
+                let now = self.clock.now();
+                let (kind, domain) = (mail.kind.word(), mail.domain());
+                tracing::info!(jti = %mail.jti, kind, domain, answer, "mail sent");
+                self.record(&mail, &answer, now).await?;
+                if let Err(error) = self.compose.accepted(&mail, now).await {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::warn!(jti = %mail.jti, cause, "cannot start the time of what a mail brings");
+                }
+                self.server_works().await
+            }
+            Err(error) => self.failed(mail, &error).await,
+        }
+    }
+
+    /// Records that a mail has left. What is not recorded would be sent again, so this is tried for a while.
+    async fn record(&self, mail: &Queued, answer: &str, now: Timestamp) -> Result<(), QueryError> {
+        for _ in 1..RECORD_TRIES {
+            match self.queue.sent(mail, answer, now).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    let cause = crate::telemetry::chain(&error);
+                    tracing::warn!(jti = %mail.jti, cause, "cannot record that a mail was sent; trying again");
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.queue.sent(mail, answer, now).await
+    }
+
+    async fn server_works(&self) -> Result<(), QueryError> {
+        if self.breaker.succeeded() {
+            let due = self.queue.release(self.clock.now()).await?;
+            tracing::info!(due, "the mail server works again");
+        }
+        Ok(())
+    }
+
+    async fn failed(&self, mail: Queued, error: &SendError) -> Result<(), QueryError> {
+        let problem = error.problem();
+        if error.is_about_the_server() {
+            let was_open = self.breaker.is_open();
+            let next_at = self.breaker.failed(error.fault(), self.clock.now());
+            if !was_open {
+                tracing::error!("mails wait for the mail server: {problem}");
+            }
+            let is_too_old = self.clock.now() >= mail.queued_at.plus(GIVE_UP);
+            return match is_too_old {
+                true => self.give_up(&mail, error.fault(), &problem).await,
+                false => self.queue.again(&mail, error.fault(), &problem, next_at).await,
+            };
+        }
+        self.server_works().await?;
+        self.did_not_leave(mail, error.fault(), &problem).await
+    }
+
+    /// The mail to send; `None` where there is nothing to say any more.
+    async fn message(&self, mail: &Queued) -> Result<Option<Message>, (Fault, String)> {
+        let now = self.clock.now();
+        let addressed = self.compose.compose(mail, now).await.map_err(|error| {
+            tracing::warn!(jti = %mail.jti, cause = crate::telemetry::chain(&error), "cannot write a letter");
+            (Fault::Later, "the letter could not be written".to_owned())
+        })?;
+        let Some(Addressed { to, letter, headers }) = addressed else { return Ok(None) };
+        // What can't be put together now will not be later.
+        let rendered =
+            letter.render(&self.envelope.host, now).map_err(|error| (Fault::Mailbox, error.to_string()))?;
+        let message = self.envelope.message(&mail.id, to.as_str(), rendered, &headers, now);
+        message.map(Some).map_err(|error| (Fault::Mailbox, error.to_string()))
+    }
+
+    async fn did_not_leave(&self, mut mail: Queued, fault: Fault, problem: &str) -> Result<(), QueryError> {
+        let now = self.clock.now();
+        if fault == Fault::Refused {
+            mail.refusals = mail.refusals.saturating_add(1);
+        }
+        let is_over =
+            fault == Fault::Mailbox || mail.refusals >= REFUSALS || now >= mail.queued_at.plus(GIVE_UP);
+        if is_over {
+            return self.give_up(&mail, fault, problem).await;
+        }
+        let wait = usize::try_from(mail.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        let wait = WAITS.get(wait).or(WAITS.last()).copied().unwrap_or(60);
+        let (kind, domain) = (mail.kind.word(), mail.domain());
+        tracing::warn!(jti = %mail.jti, kind, domain, wait, "a mail could not be sent: {problem}");
+        self.queue.again(&mail, fault, problem, now.plus(Duration::from_secs(wait))).await
+    }
+
+    async fn give_up(&self, mail: &Queued, fault: Fault, problem: &str) -> Result<(), QueryError> {
+        let (kind, domain) = (mail.kind.word(), mail.domain());
+        tracing::error!(jti = %mail.jti, kind, domain, "a mail was given up: {problem}");
+        self.queue.failed(mail, fault, problem, self.clock.now()).await
+    }
+}
+
+/// A file name that sorts by time and tells what the mail is.
+fn outbox_name(mail: &Queued) -> String {
+    let at: String = mail.queued_at.to_string().chars().filter(|c| *c != ':').collect();
+    let safe = |c: char| if c.is_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };
+    let recipient: String = mail.recipient.as_str().chars().map(safe).take(40).collect();
+    format!("{at}-{}-{recipient}-{}", mail.kind.word(), mail.id)
+}
