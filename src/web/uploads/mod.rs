@@ -14,10 +14,13 @@ pub mod intake;
 pub mod join;
 mod lifecycle;
 pub mod quota;
+mod receive;
+mod room;
 pub mod rows;
 pub mod sweep;
 pub mod turn;
 mod upload;
+mod writer;
 
 pub use lifecycle::Uploads;
 pub use upload::{NewUpload, Purpose, Stage, Upload};

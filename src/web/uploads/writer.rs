@@ -1,0 +1,93 @@
+//! Writes what came of an upload, on a thread that may block, and keeps what may be kept.
+
+use bytes::Bytes;
+
+use crate::files::Shares;
+use crate::files::staging::Staged;
+use crate::web::shares::digests::Hashing;
+use crate::web::shares::error::StorageError;
+use crate::web::uploads::checksum::Checksum;
+
+/// After how many bytes it is looked again whether there is still room on the disk.
+const LOOK_EVERY: u64 = 16 << 20;
+
+/// What is written to, and what is known of it. Goes to the thread that writes and comes back.
+pub(super) struct Writer {
+    pub(super) shares: Shares,
+    pub(super) share: String,
+    pub(super) file: Staged,
+    pub(super) began_at: u64,
+    pub(super) offset: u64,
+    pub(super) looked_at: u64,
+    pub(super) hashed_before: Hashing,
+    pub(super) hashing: Hashing,
+    pub(super) checksum: Option<Checksum>,
+    /// The length that the file may reach.
+    pub(super) room_for: u64,
+}
+
+impl Writer {
+    pub(super) fn write(mut self: Box<Self>, batch: &[Bytes]) -> (Box<Self>, Result<(), StorageError>) {
+        let outcome = self.try_write(batch);
+        (self, outcome)
+    }
+
+    fn try_write(&mut self, batch: &[Bytes]) -> Result<(), StorageError> {
+        let bytes: u64 = batch.iter().map(|piece| piece.len() as u64).sum();
+        if bytes > self.room_for.saturating_sub(self.offset) {
+            return Err(StorageError::Beyond);
+        }
+        if self.offset.saturating_sub(self.looked_at) >= LOOK_EVERY || self.offset == self.began_at {
+            self.looked_at = self.offset;
+            if bytes > self.shares.room(&self.share)?.free {
+                return Err(StorageError::NoRoom);
+            }
+        }
+        self.offset += self.file.write(self.offset, batch)?;
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(batch);
+        }
+        // A digest that has not seen what came before is completed at the end, from the file.
+        if self.hashing.upto() + bytes == self.offset {
+            self.hashing.update(batch);
+        }
+        Ok(())
+    }
+
+    /// Keeps what may be kept, on the disk.
+    pub(super) fn settle(
+        mut self: Box<Self>,
+        outcome: Result<(), StorageError>,
+    ) -> (Box<Self>, Result<(), StorageError>) {
+        let settled = self.try_settle(outcome);
+        (self, settled)
+    }
+
+    fn try_settle(&mut self, outcome: Result<(), StorageError>) -> Result<(), StorageError> {
+        let unchecked = self.checksum.is_some();
+        let matches = self.checksum.take().is_none_or(Checksum::matches);
+        let outcome = match outcome {
+            Ok(()) if !matches => Err(StorageError::Checksum),
+            outcome => outcome,
+        };
+        match &outcome {
+            Ok(()) => {}
+            Err(StorageError::Checksum | StorageError::Beyond) => return self.take_back().and(outcome),
+            // What came can't be held against its checksum any more.
+            Err(_) if unchecked => return self.take_back().and(outcome),
+            Err(_) => {}
+        }
+        // A write that failed may have left some bytes; they are in order and count.
+        self.offset = self.file.version()?.len;
+        self.file.sync()?;
+        outcome
+    }
+
+    fn take_back(&mut self) -> Result<(), StorageError> {
+        self.file.shorten(self.began_at)?;
+        self.file.sync()?;
+        self.offset = self.began_at;
+        self.hashing = self.hashed_before.clone();
+        Ok(())
+    }
+}
