@@ -368,7 +368,7 @@ impl Running {
         let looked_after = app.clone();
         self.spawned.task("keeping the web app", move || {
             let app = looked_after.clone();
-            async move { app.tasks().await }
+            async move { app.upkeep().run().await }
         });
         let revoking = app.clone();
         self.spawned.task("revoking tokens", move || {

@@ -7,10 +7,9 @@ use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, scope};
 use tokio::sync::Semaphore;
-use tokio::time::MissedTickBehavior;
 
 use crate::client_address::ClientAddresses;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::files::Shares;
 use crate::health::Health;
@@ -26,7 +25,6 @@ use crate::web::http::client_turns::{self, ClientTurns};
 use crate::web::http::cookies::Cookies;
 use crate::web::http::state::{SignupRules, State, Turns};
 use crate::web::http::{csrf, layout, problem, routes};
-use crate::web::instance::KeysError;
 use crate::web::links::listing::Listings;
 use crate::web::links::patience::Patience;
 use crate::web::mail::message::Envelope;
@@ -45,6 +43,7 @@ use crate::web::shares::digests::Digests;
 use crate::web::shares::editor::Manage;
 use crate::web::shares::rights::Rights;
 use crate::web::throttle::Throttle;
+use crate::web::upkeep::Upkeep;
 use crate::web::uploads::Uploads;
 
 pub mod accounts;
@@ -68,32 +67,10 @@ pub mod shares;
 pub mod throttle;
 pub mod time_reset;
 pub mod tokens;
+pub mod upkeep;
 pub mod uploads;
-
-/// How often the database is held against what is known of it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How often the present moment is kept on disk …
-const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
-/// … and each how manieth time what has ended is forgotten.
-const PRUNE_EACH: u64 = 6;
-/// … and what is left of uploads is looked for.
-const SWEEP_EACH: u64 = 360;
-
-/// How often is looked whether mail is stuck.
-const LOOK_AT_MAIL_EVERY: Duration = Duration::from_secs(5);
-
-/// How often views of links' pages are put into the database.
-const COUNT_VIEWS_EVERY: Duration = Duration::from_secs(1);
-
 /// How long the end waits for requests whose clients have gone.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Uses of links that were released are forgotten after so long.
-const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// By what address a download was begun is forgotten so long after nothing can be continued.
-const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
 
 /// Searches that run at once.
 const SEARCHES_AT_ONCE: usize = 4;
@@ -114,6 +91,7 @@ pub enum FirstAdminError {
 pub struct App {
     state: Data<State>,
     sender: Sender,
+    upkeep: Arc<Upkeep>,
 }
 
 impl App {
@@ -193,9 +171,20 @@ impl App {
         };
         let sender =
             sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
-        let app = App { state: Data::new(state), sender };
+        let upkeep = Arc::new(Upkeep {
+            administration: state.administration.clone(),
+            standings: state.standings.clone(),
+            receipts: state.receipts.clone(),
+            sender: sender.clone(),
+            sessions: state.sessions.clone(),
+            sent_forms: state.sent_forms.clone(),
+            throttle: state.throttle.clone(),
+            uploads: state.uploads.clone(),
+            manage: state.manage.clone(),
+        });
         // Before anybody is let in: what a crash cut off is finished or undone.
-        Box::pin(app.settle(app.state.administration.clock.now())).await;
+        let app = App { state: Data::new(state), sender, upkeep };
+        Box::pin(app.upkeep.settle(app.state.administration.clock.now())).await;
         Ok(app)
     }
 
@@ -240,112 +229,9 @@ impl App {
         );
     }
 
-    /// Keeps the time, counts views, remembers where the database stands, and forgets what has ended by itself. Runs until it is dropped.
-    pub async fn tasks(&self) {
-        tokio::join!(self.upkeep(), self.count_views(), self.watch_standing(), self.watch_mail());
-    }
-
-    async fn count_views(&self) {
-        loop {
-            tokio::time::sleep(COUNT_VIEWS_EVERY).await;
-            self.flush_views().await;
-        }
-    }
-
-    async fn watch_mail(&self) {
-        let mut failing = false;
-        loop {
-            tokio::time::sleep(LOOK_AT_MAIL_EVERY).await;
-            match self.look_at_mail().await {
-                Err(error) if !failing => {
-                    let cause = crate::telemetry::chain(&error);
-                    tracing::warn!(cause, "cannot look whether mail is stuck");
-                    failing = true;
-                }
-                Err(_) => {}
-                Ok(()) => failing = false,
-            }
-        }
-    }
-
-    /// Looks whether mail is stuck, for the mark on administrators' pages.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn look_at_mail(&self) -> Result<(), QueryError> {
-        self.sender.look_for_stuck().await
-    }
-
-    async fn watch_standing(&self) {
-        let administration = &self.state.administration;
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failing = false;
-        loop {
-            looks.tick().await;
-            match self.state.standings.advance().await {
-                Err(error) if !failing => {
-                    let cause = crate::telemetry::chain(&error);
-                    tracing::warn!(cause, "the account database does not say where it stands");
-                    failing = true;
-                }
-                Err(_) => {}
-                Ok(()) => failing = false,
-            }
-            // Another process has reset the time: then it is reset here, too, if it was ahead.
-            let reset = administration.used.time_reset();
-            if let (Some(mark), Some(wrong)) = (reset, administration.clock.wrong(administration.leeway))
-                && mark <= wrong.wall.plus(administration.leeway)
-            {
-                tracing::warn!(
-                    "the time of the account database was reset to {mark}, and this web app follows"
-                );
-                administration.clock.reset(mark.max(wrong.wall));
-            }
-        }
-    }
-
-    async fn upkeep(&self) {
-        self.sweep_uploads().await;
-        let mut keys_differ = false;
-        for round in 1_u64.. {
-            tokio::time::sleep(KEEP_TIME_EVERY).await;
-            let now = self.state.administration.clock.now();
-            if let Err(error) = self.state.administration.actions.keep_time(now).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep the time on disk");
-            }
-            keys_differ = self.look_at_keys(keys_differ, now).await;
-            if round.is_multiple_of(SWEEP_EACH) {
-                self.sweep_uploads().await;
-            }
-            if round.is_multiple_of(PRUNE_EACH) {
-                self.prune().await;
-            }
-        }
-    }
-
-    /// Puts views of links' pages that were counted in memory into the database.
-    pub async fn flush_views(&self) {
-        let links = &self.state.administration.links;
-        if let Err(error) = links.views.flush(&links.db).await {
-            tracing::warn!(cause = crate::telemetry::chain(&error), "cannot record views of links");
-        }
-    }
-
-    /// Whether another web app on this database signs with a key that is not among ours; says so once.
-    async fn look_at_keys(&self, knew: bool, now: Timestamp) -> bool {
-        let administration = &self.state.administration;
-        match instance::check_signer(&administration.db, &administration.issuer.signer, now).await {
-            Ok(()) => false,
-            Err(KeysError::Query(_)) => knew,
-            Err(error) => {
-                if !knew {
-                    let cause = crate::telemetry::chain(&error);
-                    tracing::error!(cause, "another web app on this database signs with other keys");
-                }
-                true
-            }
-        }
+    /// What it does by itself.
+    pub fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
     }
 
     /// Says how revocations reach the download service of the same settings, which runs in this process;
@@ -402,113 +288,6 @@ impl App {
         Ok(())
     }
 
-    /// Forgets what has ended by itself: sessions, counted attempts, accounts that nobody activated.
-    pub async fn prune(&self) {
-        let now = self.state.administration.clock.now();
-        if let Err(error) = self.state.administration.queue.prune(now).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old mails");
-        }
-        let released = Timestamp::from_secs(now.secs().saturating_sub(KEEP_RELEASED.as_secs()));
-        if let Err(error) = links::uses::forget_released(&self.state.administration.db, released).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget released uses of links");
-        }
-        let links = &self.state.administration.links;
-        let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
-        if let Err(error) = links::uses::forget_clients(&links.db, over).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget clients of links");
-        }
-        match self.state.receipts.release_of_removed(&self.state.administration.nodes, now).await {
-            Ok(0) => {}
-            Ok(released) => tracing::info!(released, "uses of links are free again: their node was removed"),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot release uses of removed nodes"
-                )
-            }
-        }
-        if let Err(error) = self.state.administration.issued.prune(now).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old tokens");
-        }
-        if let Err(error) = self.state.sent_forms.prune(now).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget forms that were sent");
-        }
-        if let Err(error) = self.state.administration.generations.prune().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old changes");
-        }
-        match self.state.administration.self_service.forget_unactivated(now).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(gone, "forgot accounts that nobody activated"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget accounts")
-            }
-        }
-        self.prune_files(now).await;
-        self.state.throttle.prune(now);
-        if let Err(error) = self.state.administration.actions.prune(now).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget old action links");
-        }
-        match self.state.sessions.prune(now).await {
-            Ok(0) => {}
-            Ok(ended) => tracing::debug!(ended, "forgot sessions that had ended"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget ended sessions")
-            }
-        }
-    }
-
-    /// Removes what is left of uploads of which nobody knows any more.
-    pub async fn sweep_uploads(&self) {
-        match self.state.uploads.remove_orphans(self.state.administration.clock.now()).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "removed what was left of uploads"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for left uploads")
-            }
-        }
-    }
-
-    /// Finishes or undoes what was cut off between the disk and the database.
-    async fn settle(&self, now: Timestamp) {
-        match self.state.manage.settle(now).await {
-            Ok(0) => {}
-            Ok(settled) => tracing::info!(settled, "settled acts on files that were cut off"),
-            Err(error) => {
-                tracing::warn!(cause = crate::telemetry::chain(&error), "cannot settle acts on files");
-            }
-        }
-        match self.state.uploads.finish_left(now).await {
-            Ok(0) => {}
-            Ok(finished) => tracing::info!(finished, "finished uploads that were whole"),
-            Err(error) => {
-                tracing::warn!(cause = crate::telemetry::chain(&error), "cannot finish uploads");
-            }
-        }
-    }
-
-    async fn prune_files(&self, now: Timestamp) {
-        Box::pin(self.settle(now)).await;
-        match self.state.uploads.forget_expired(now).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(gone, "forgot uploads with which nobody went on"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget uploads"),
-        }
-        match self.state.manage.forget_expired(now).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(gone, "removed for good what was thrown away long ago"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the trash")
-            }
-        }
-        match self.state.manage.sweep_trash(now).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "removed what lay in the trash unknown to the database"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot sweep the trash");
-            }
-        }
-    }
-
     /// Closes the database, after what is under way. A database that does not answer is not waited for.
     pub async fn close(&self) {
         if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
@@ -520,7 +299,7 @@ impl App {
     }
 
     async fn close_database(&self) {
-        Box::pin(self.flush_views()).await;
+        Box::pin(self.upkeep.flush_views()).await;
         if let Err(error) = self.state.standings.advance().await {
             let cause = crate::telemetry::chain(&error);
             tracing::warn!(cause, "the account database did not say where it stands at last");

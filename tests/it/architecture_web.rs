@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file that lies beside
 /// the folders; `http` has four wings, and what lies beside them is theirs in common. The addresses
 /// (`http/mod.rs`), the samples and `web/mod.rs` put all of it together, and nothing imports them.
-const TABLE: [(&str, &[&str]); 28] = [
+const TABLE: [(&str, &[&str]); 29] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -107,6 +107,23 @@ const TABLE: [(&str, &[&str]); 28] = [
     ),
     ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links"]),
     (
+        "upkeep",
+        &[
+            "db",
+            "deliveries",
+            "forms",
+            "instance",
+            "links",
+            "mail",
+            "restored",
+            "services",
+            "sessions",
+            "shares",
+            "throttle",
+            "uploads",
+        ],
+    ),
+    (
         "mod.rs",
         &[
             "accounts",
@@ -126,6 +143,7 @@ const TABLE: [(&str, &[&str]); 28] = [
             "sessions",
             "shares",
             "throttle",
+            "upkeep",
             "uploads",
         ],
     ),

@@ -140,7 +140,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
     assert_eq!(web.mails().await.iter().filter(|mail| mail.header("to") == "nia@example.org").count(), 1);
     // A day later nobody sends it again.
     web.pass(24 * 3600);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(count(&web, "sent_forms").await, 0);
     web.stop().await;
 }
@@ -415,7 +415,7 @@ async fn looking_at_an_upload_changes_nothing() {
     }
     assert_eq!(actions(&web).await, before);
     // The next round finishes it, and says who sent it.
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(std::fs::read(web.share("open").join("a.bin")).unwrap(), b"data");
     assert_eq!(actions(&web).await.last().unwrap(), "file-uploaded");
     let line = audit::list(&web.outside.db, "", 0, 1).await.unwrap().0.remove(0);
@@ -479,7 +479,7 @@ async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
     assert_eq!(ada.send("HEAD", &begun, &[], Vec::new()).await.status, 200, "an upload");
     assert_eq!(browser.get("/links").await.status, 200);
     drop(writing);
-    web.app.flush_views().await;
+    web.app.upkeep().flush_views().await;
     let looks: i64 =
         sqlx::query_scalar("SELECT looks FROM recipients").fetch_one(web.outside.db.reader()).await.unwrap();
     assert_eq!(looks, 1, "and the view counts all the same");

@@ -114,7 +114,7 @@ async fn an_administrator_follows_the_mark_and_mends_what_is_stuck() {
     make(&mut ada, &[("recipients", "kim@x.org lee@x.org"), ("mail", "yes")]).await;
     web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
     web.app.send_due_mails().await.unwrap();
-    web.app.look_at_mail().await.unwrap();
+    web.app.upkeep().look_at_mail().await.unwrap();
     stage.log_in("root@example.org").await;
     browser.inspect("admin-mark").await;
     browser.leave_by(".site-notice a").await;
@@ -134,7 +134,7 @@ async fn an_administrator_follows_the_mark_and_mends_what_is_stuck() {
     browser.leave_by("form[action='/admin/mail/retry-all'] button").await;
     browser.says("We’re trying these emails again now.").await;
     web.app.send_due_mails().await.unwrap();
-    web.app.look_at_mail().await.unwrap();
+    web.app.upkeep().look_at_mail().await.unwrap();
     stage.open("/files/").await;
     assert_eq!(browser.run("return document.querySelectorAll('.site-notice').length").await, 0);
     stage.end().await;

@@ -207,7 +207,7 @@ async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
     fs::rename(&cut.share, &aside).unwrap();
     fs::create_dir(&cut.share).unwrap();
     // The share's folder that this process opened is not the one that is there now.
-    cut.web.app.prune().await;
+    cut.web.app.upkeep().prune().await;
     assert_eq!(cut.texts("SELECT id FROM intents").await, ["one"]);
     fs::remove_dir(&cut.share).unwrap();
     fs::rename(&aside, &cut.share).unwrap();
@@ -246,10 +246,10 @@ async fn the_trash_is_swept_of_what_has_no_row_but_not_before_its_time() {
         names.sort();
         names
     };
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(names().len(), 4, "not before its time");
     web.pass(2000);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(names(), [known, "somebody-elses"]);
     web.stop().await;
 }

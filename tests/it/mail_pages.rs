@@ -120,7 +120,7 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
         web.pass(3 * DAY);
         web.app.send_due_mails().await.unwrap();
         web.pass(40 * DAY);
-        web.app.prune().await;
+        web.app.upkeep().prune().await;
         for state in State::ALL {
             assert_eq!(web.outside.queue.count(state).await.unwrap(), 0, "{}", state.word());
         }
@@ -241,7 +241,7 @@ async fn administrators_see_on_every_page_that_mail_is_stuck_and_nobody_else_doe
         let mut root = administrator(&web, "root@example.org").await;
         let mut ada = web.logged_in("ada@example.org").await;
         let pages = ["/files/", "/links", "/account", "/admin/accounts", "/admin/mail", "/files/open"];
-        let look = async || web.app.look_at_mail().await.unwrap();
+        let look = async || web.app.upkeep().look_at_mail().await.unwrap();
         look().await;
         for path in pages {
             assert_eq!(mark(&mut root, path).await, None, "{path}");

@@ -47,7 +47,7 @@ async fn a_mail_arrives_with_both_parts_and_the_headers_of_a_machine() {
     assert_eq!(web.browser().get(&mail.path()).await.status, 200);
     assert_eq!(counts(&web).await, [0, 1, 0]);
     web.pass(7 * 24 * 60 * 60);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(counts(&web).await, [0, 0, 0], "what was sent is forgotten after a week");
     web.stop().await;
 }

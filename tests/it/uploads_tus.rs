@@ -301,18 +301,18 @@ async fn an_upload_that_nobody_goes_on_with_is_forgotten() {
     ada.patch(&address, 0, b"abc").await;
     ada.put("/open", "done.bin", b"abc").await;
     web.pass(24 * 3600 - 1);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     let uploads = web.share("open").join(".oncelink/uploads");
     assert_eq!(fs::read_dir(&uploads).unwrap().count(), 1);
     web.pass(1);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(fs::read_dir(&uploads).unwrap().count(), 0);
     assert!(web.share("open").join("done.bin").exists());
     // What is left of an upload whose row is gone, and what somebody else has put there.
     let orphan = uploads.join("AAAAAAAAAAAAAAAAAAAAAA");
     fs::write(&orphan, "x").unwrap();
     fs::write(uploads.join("something else"), "x").unwrap();
-    web.app.sweep_uploads().await;
+    web.app.upkeep().sweep_uploads().await;
     assert!(!orphan.exists() && uploads.join("something else").exists());
     web.stop().await;
 }

@@ -141,7 +141,7 @@ async fn an_invitation_lives_for_a_week_and_is_forgotten_with_its_account() {
     assert_eq!(web.browser().get(&path).await.status, 200);
     web.pass(7);
     assert_eq!(web.browser().get(&path).await.status, 410);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert!(web.outside.accounts.by_email(&"kim@example.org".parse().unwrap()).await.unwrap().is_none());
     web.stop().await;
 }

@@ -101,7 +101,7 @@ async fn opening_it_spends_nothing_and_the_owner_sees_viewed_not_downloaded() {
     for method in [Method::GET, Method::HEAD, Method::GET] {
         assert_eq!(person.send(method, &made.public[0], None).await.status, 200);
     }
-    web.app.flush_views().await;
+    web.app.upkeep().flush_views().await;
     let page = browser.get(&made.page).await.body;
     assert!(
         page.contains("0 of 1 download used; viewed 2 times, not downloaded"),

@@ -118,7 +118,7 @@ async fn a_session_ends_by_disuse_and_by_age() {
     }
     web.pass(20 * 60);
     assert_eq!(busy.get("/account").await.status, 303, "12 h are over");
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(busy.get("/account").await.status, 303);
     web.stop().await;
 }
@@ -129,7 +129,7 @@ async fn a_session_outlives_a_restart_and_pruning() {
     web.account("ada@example.org", &[]).await;
     let mut browser = web.logged_in("ada@example.org").await;
     web.pass(29 * 60);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert_eq!(browser.get("/account").await.status, 200);
     web.stop().await;
 }

@@ -81,7 +81,7 @@ async fn a_remembered_device_stays_logged_in_until_its_own_end() {
     let mut phone = logged_in(&web, "ada@example.org", SAFARI, true).await;
     for _ in 0..29 {
         web.pass(24 * 60 * 60);
-        web.app.prune().await;
+        web.app.upkeep().prune().await;
     }
     assert_eq!(phone.get("/account").await.status, 200, "unused for 29 days");
     web.pass(24 * 60 * 60);

@@ -173,10 +173,10 @@ async fn an_account_that_nobody_activates_is_forgotten_after_a_week() {
     sign_up(&mut browser).await;
     let email = "nia@example.org".parse().unwrap();
     web.pass(7 * 24 * 60 * 60 - 1);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert!(web.outside.accounts.by_email(&email).await.unwrap().is_some());
     web.pass(1);
-    web.app.prune().await;
+    web.app.upkeep().prune().await;
     assert!(web.outside.accounts.by_email(&email).await.unwrap().is_none());
     web.stop().await;
 }

@@ -1,0 +1,246 @@
+//! What the web app does by itself: what has ended is forgotten, what was cut off is settled, what was counted
+//! is written down, and the time and the database's standing are kept.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::clock::Timestamp;
+use crate::telemetry::chain;
+use crate::web::db::QueryError;
+use crate::web::deliveries::Receipts;
+use crate::web::forms::sent::SentForms;
+use crate::web::instance::{self, KeysError};
+use crate::web::links::uses;
+use crate::web::mail::sender::Sender;
+use crate::web::restored::Standings;
+use crate::web::services::Administration;
+use crate::web::sessions::Sessions;
+use crate::web::shares::editor::Manage;
+use crate::web::throttle::Throttle;
+use crate::web::uploads::Uploads;
+
+/// How often the database is held against what is known of it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the present moment is kept on disk …
+const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
+/// … and each how manieth time what has ended is forgotten.
+const PRUNE_EACH: u64 = 6;
+/// … and what is left of uploads is looked for.
+const SWEEP_EACH: u64 = 360;
+
+/// How often is looked whether mail is stuck.
+const LOOK_AT_MAIL_EVERY: Duration = Duration::from_secs(5);
+
+/// How often views of links' pages are put into the database.
+const COUNT_VIEWS_EVERY: Duration = Duration::from_secs(1);
+
+/// Uses of links that were released are forgotten after so long.
+const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// By what address a download was begun is forgotten so long after nothing can be continued.
+const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
+
+/// What is kept up.
+pub struct Upkeep {
+    pub(super) administration: Administration,
+    pub(super) standings: Standings,
+    pub(super) receipts: Receipts,
+    pub(super) sender: Sender,
+    pub(super) sessions: Sessions,
+    pub(super) sent_forms: SentForms,
+    pub(super) throttle: Throttle,
+    pub(super) uploads: Uploads,
+    pub(super) manage: Manage,
+}
+
+impl Upkeep {
+    /// Keeps the time, counts views, remembers where the database stands, and forgets what has ended by
+    /// itself. Runs until it is dropped.
+    pub async fn run(&self) {
+        tokio::join!(self.keep(), self.count_views(), self.watch_standing(), self.watch_mail());
+    }
+
+    async fn count_views(&self) {
+        loop {
+            tokio::time::sleep(COUNT_VIEWS_EVERY).await;
+            self.flush_views().await;
+        }
+    }
+
+    async fn watch_mail(&self) {
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(LOOK_AT_MAIL_EVERY).await;
+            match self.look_at_mail().await {
+                Err(error) if !failing => {
+                    let cause = chain(&error);
+                    tracing::warn!(cause, "cannot look whether mail is stuck");
+                    failing = true;
+                }
+                Err(_) => {}
+                Ok(()) => failing = false,
+            }
+        }
+    }
+
+    /// Looks whether mail is stuck, for the mark on administrators' pages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look_at_mail(&self) -> Result<(), QueryError> {
+        self.sender.look_for_stuck().await
+    }
+
+    async fn watch_standing(&self) {
+        let administration = &self.administration;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            looks.tick().await;
+            match self.standings.advance().await {
+                Err(error) if !failing => {
+                    let cause = chain(&error);
+                    tracing::warn!(cause, "the account database does not say where it stands");
+                    failing = true;
+                }
+                Err(_) => {}
+                Ok(()) => failing = false,
+            }
+            // Another process has reset the time: then it is reset here, too, if it was ahead.
+            let reset = administration.used.time_reset();
+            if let (Some(mark), Some(wrong)) = (reset, administration.clock.wrong(administration.leeway))
+                && mark <= wrong.wall.plus(administration.leeway)
+            {
+                tracing::warn!(
+                    "the time of the account database was reset to {mark}, and this web app follows"
+                );
+                administration.clock.reset(mark.max(wrong.wall));
+            }
+        }
+    }
+
+    async fn keep(&self) {
+        self.sweep_uploads().await;
+        let mut keys_differ = false;
+        for round in 1_u64.. {
+            tokio::time::sleep(KEEP_TIME_EVERY).await;
+            let now = self.administration.clock.now();
+            warn(self.administration.actions.keep_time(now).await, "cannot keep the time on disk");
+            keys_differ = self.look_at_keys(keys_differ, now).await;
+            if round.is_multiple_of(SWEEP_EACH) {
+                self.sweep_uploads().await;
+            }
+            if round.is_multiple_of(PRUNE_EACH) {
+                self.prune().await;
+            }
+        }
+    }
+
+    /// Puts views of links' pages that were counted in memory into the database.
+    pub async fn flush_views(&self) {
+        let links = &self.administration.links;
+        if let Err(error) = links.views.flush(&links.db).await {
+            tracing::warn!(cause = chain(&error), "cannot record views of links");
+        }
+    }
+
+    /// Whether another web app on this database signs with a key that is not among ours; says so once.
+    async fn look_at_keys(&self, knew: bool, now: Timestamp) -> bool {
+        let administration = &self.administration;
+        match instance::check_signer(&administration.db, &administration.issuer.signer, now).await {
+            Ok(()) => false,
+            Err(KeysError::Query(_)) => knew,
+            Err(error) => {
+                if !knew {
+                    let cause = chain(&error);
+                    tracing::error!(cause, "another web app on this database signs with other keys");
+                }
+                true
+            }
+        }
+    }
+
+    /// Forgets what has ended by itself: sessions, counted attempts, accounts that nobody activated.
+    pub async fn prune(&self) {
+        let now = self.administration.clock.now();
+        warn(self.administration.queue.prune(now).await, "cannot forget old mails");
+        let released = now.minus(KEEP_RELEASED);
+        warn(
+            uses::forget_released(&self.administration.db, released).await,
+            "cannot forget released uses of links",
+        );
+        let links = &self.administration.links;
+        let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
+        warn(uses::forget_clients(&links.db, over).await, "cannot forget clients of links");
+        if let Some(released @ 1..) = warn(
+            self.receipts.release_of_removed(&self.administration.nodes, now).await,
+            "cannot release uses of removed nodes",
+        ) {
+            tracing::info!(released, "uses of links are free again: their node was removed");
+        }
+        warn(self.administration.issued.prune(now).await, "cannot forget old tokens");
+        warn(self.sent_forms.prune(now).await, "cannot forget forms that were sent");
+        warn(self.administration.generations.prune().await, "cannot forget old changes");
+        if let Some(gone @ 1..) =
+            warn(self.administration.self_service.forget_unactivated(now).await, "cannot forget accounts")
+        {
+            tracing::info!(gone, "forgot accounts that nobody activated");
+        }
+        self.prune_files(now).await;
+        self.throttle.prune(now);
+        warn(self.administration.actions.prune(now).await, "cannot forget old action links");
+        if let Some(ended @ 1..) = warn(self.sessions.prune(now).await, "cannot forget ended sessions") {
+            tracing::debug!(ended, "forgot sessions that had ended");
+        }
+    }
+
+    /// Removes what is left of uploads of which nobody knows any more.
+    pub async fn sweep_uploads(&self) {
+        if let Some(removed @ 1..) = warn(
+            self.uploads.remove_orphans(self.administration.clock.now()).await,
+            "cannot look for left uploads",
+        ) {
+            tracing::info!(removed, "removed what was left of uploads");
+        }
+    }
+
+    /// Finishes or undoes what was cut off between the disk and the database.
+    pub(super) async fn settle(&self, now: Timestamp) {
+        match self.manage.settle(now).await {
+            Ok(0) => {}
+            Ok(settled) => tracing::info!(settled, "settled acts on files that were cut off"),
+            Err(error) => {
+                tracing::warn!(cause = chain(&error), "cannot settle acts on files");
+            }
+        }
+        match self.uploads.finish_left(now).await {
+            Ok(0) => {}
+            Ok(finished) => tracing::info!(finished, "finished uploads that were whole"),
+            Err(error) => {
+                tracing::warn!(cause = chain(&error), "cannot finish uploads");
+            }
+        }
+    }
+
+    async fn prune_files(&self, now: Timestamp) {
+        Box::pin(self.settle(now)).await;
+        if let Some(gone @ 1..) = warn(self.uploads.forget_expired(now).await, "cannot forget uploads") {
+            tracing::info!(gone, "forgot uploads with which nobody went on");
+        }
+        if let Some(gone @ 1..) = warn(self.manage.forget_expired(now).await, "cannot empty the trash") {
+            tracing::info!(gone, "removed for good what was thrown away long ago");
+        }
+        if let Some(removed @ 1..) = warn(self.manage.sweep_trash(now).await, "cannot sweep the trash") {
+            tracing::info!(removed, "removed what lay in the trash unknown to the database");
+        }
+    }
+}
+
+/// What came of it; a failure is logged, and tried again in the next round.
+fn warn<T, E: Error + 'static>(outcome: Result<T, E>, what: &str) -> Option<T> {
+    outcome.inspect_err(|error| tracing::warn!(error = error as &dyn Error, "{what}")).ok()
+}
