@@ -109,7 +109,7 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
 
 async fn adopt(settings: &Settings, now: Timestamp) -> Result<(), CliError> {
     let db = Database::open(settings).await.map_err(OpenError::from)?;
-    instance::adopt(&db, settings, now).await?;
+    instance::adopt(&db, &settings.keys_dir(), now).await?;
     remark("the database now uses these keys; every web app on it needs them");
     Ok(())
 }

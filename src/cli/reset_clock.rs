@@ -42,7 +42,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
     }
     receipts::reset_time(&settings.download_dir(), now).await.map_err(ServeError::ReceiptsTime)?;
     if found.database.is_some() || settings.database_file().exists() {
-        let sessions = time_reset::reset(settings, now).await?;
+        let sessions = time_reset::reset(settings, settings, now).await?;
         print(&format!("accounts: reset; {sessions} sessions ended\n"))?;
     }
     if settings.keys_dir().join("keys.json").exists() {
@@ -67,7 +67,7 @@ async fn look(settings: &Settings, now: Timestamp) -> Result<Found, CliError> {
     let judge = |mark: Timestamp| WrongClock::judge(now, mark, leeway);
     Ok(Found {
         store: store_mark(settings, now).await?.and_then(judge),
-        database: time_reset::wrong(settings, now).await?,
+        database: time_reset::wrong(settings, settings, now).await?,
         kept: kept_time(&settings.data_dir).and_then(judge),
     })
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
-use crate::config::Settings;
+use crate::config::ShareSettings;
 use crate::secret::Digest;
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::{Database, QueryError};
@@ -69,22 +69,17 @@ impl From<sqlx::Error> for KeysError {
     }
 }
 
-/// The keys in the folder of the settings, which are those of the database; makes them where neither
+/// The keys in `folder`, which are those of the database; makes them where neither
 /// has any yet.
 ///
 /// # Errors
 /// See [`KeysError`].
-pub async fn open_keys(
-    db: &Database,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<(Signer, LinkKey), KeysError> {
-    let folder = settings.keys_dir();
-    check_there(db, &folder).await?;
-    let (signer, link_key) = (Signer::open(&folder, now)?, LinkKey::open(&folder)?);
+pub async fn open_keys(db: &Database, folder: &Path, now: Timestamp) -> Result<(Signer, LinkKey), KeysError> {
+    check_there(db, folder).await?;
+    let (signer, link_key) = (Signer::open(folder, now)?, LinkKey::open(folder)?);
     remember(db, LINK_KEY, &link_key.fingerprint()).await?;
     if known(db, LINK_KEY).await?.is_some_and(|known| known != link_key.fingerprint()) {
-        return Err(KeysError::OtherLinkKey(LinkKey::file(&folder)));
+        return Err(KeysError::OtherLinkKey(LinkKey::file(folder)));
     }
     remember(db, SIGNING_KEY, &signer.active_kid(now)).await?;
     check_signer(db, &signer, now).await?;
@@ -127,13 +122,12 @@ pub async fn check_signer(db: &Database, signer: &Signer, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Makes this machine's keys those of the database, with a line in the audit log.
+/// Makes the keys in `folder` those of the database, with a line in the audit log.
 ///
 /// # Errors
 /// See [`KeysError`].
-pub async fn adopt(db: &Database, settings: &Settings, now: Timestamp) -> Result<(), KeysError> {
-    let folder = settings.keys_dir();
-    let (signer, link_key) = (Signer::open(&folder, now)?, LinkKey::open(&folder)?);
+pub async fn adopt(db: &Database, folder: &Path, now: Timestamp) -> Result<(), KeysError> {
+    let (signer, link_key) = (Signer::open(folder, now)?, LinkKey::open(folder)?);
     let kid = signer.active_kid(now);
     replace(db, LINK_KEY, &link_key.fingerprint()).await?;
     replace(db, SIGNING_KEY, &kid).await?;
@@ -157,11 +151,11 @@ pub async fn signs_now(db: &Database, kid: &str) -> Result<(), QueryError> {
 /// When the database fails; it is done at the next start then.
 pub async fn review_readers(
     db: &Database,
-    settings: &Settings,
+    shares: &[ShareSettings],
     issued: &Issued,
     now: Timestamp,
 ) -> Result<(), QueryError> {
-    let readers = readers(settings);
+    let readers = readers(shares);
     match known(db, READERS).await? {
         Some(known) if known == readers => return Ok(()),
         Some(_) => issued.review_all(now).await?,
@@ -171,9 +165,9 @@ pub async fn review_readers(
     replace(db, READERS, &readers).await
 }
 
-fn readers(settings: &Settings) -> String {
+fn readers(shares: &[ShareSettings]) -> String {
     let mut text = String::new();
-    for share in &settings.shares {
+    for share in shares {
         text += &format!("{:?} {:?} {:?} {:?}\n", share.name, share.read, share.write, share.manage);
     }
     URL_SAFE_NO_PAD.encode(Digest::of(text.as_bytes()).as_bytes())

@@ -36,7 +36,7 @@ use crate::web::nodes::node_key::NodeKey;
 use crate::web::nodes::ready::{NodeReady, Readiness};
 use crate::web::nodes::revoke::RevokeTokens;
 use crate::web::nodes::watch::Watch;
-use crate::web::restored::Standings;
+use crate::web::restored::{RESTORED_MARK, Standings};
 use crate::web::services::{Administration, OpenError};
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::shares::digests::Digests;
@@ -63,6 +63,7 @@ pub mod restored;
 pub mod revocations;
 pub mod services;
 pub mod sessions;
+mod settings;
 pub mod shares;
 pub mod throttle;
 pub mod time_reset;
@@ -105,9 +106,10 @@ impl App {
         administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
         administration.issued.revocations.name_nodes().await?;
         let now = administration.clock.now();
-        instance::review_readers(&administration.db, settings, &administration.issued, now).await?;
+        instance::review_readers(&administration.db, &settings.shares, &administration.issued, now).await?;
         let standings = Standings::open(
-            settings,
+            settings.data_dir.join("web.witness"),
+            &settings.database_file().with_file_name(RESTORED_MARK),
             administration.db.clone(),
             administration.links.key.clone(),
             administration.issued.clone(),
@@ -127,7 +129,7 @@ impl App {
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
         let policy = layout::content_security_policy(&downloads);
         let digests = Digests::new(administration.db.clone());
-        let uploads = Uploads::new(settings, administration.db.clone(), shares.clone(), clock);
+        let uploads = Uploads::new(settings.into(), administration.db.clone(), shares.clone(), clock);
         let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
         let state = State {
             receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings)

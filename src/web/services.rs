@@ -15,11 +15,10 @@ use crate::web::db::{Database, DatabaseError, QueryError};
 use crate::web::identity::passwords::Passwords;
 use crate::web::instance::{self, KeysError};
 use crate::web::links::Links;
-use crate::web::links::begun::LeaseRules;
 use crate::web::links::views::Views;
 use crate::web::mail::queue::Queue;
 use crate::web::mail::transport::TransportError;
-use crate::web::membership::action_links::{Actions, Lifetimes};
+use crate::web::membership::action_links::Actions;
 use crate::web::membership::admin::AccountAdmin;
 use crate::web::membership::notices::Notices;
 use crate::web::membership::self_service::SelfService;
@@ -116,8 +115,13 @@ impl Administration {
         let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
         let used: Arc<dyn UsedTokens> = Arc::new(used);
         let now = clock.now();
-        let (signer, link_key) = instance::open_keys(&db, settings, now).await?;
-        let nodes = Nodes::new(settings, db.clone());
+        let (signer, link_key) = instance::open_keys(&db, &settings.keys_dir(), now).await?;
+        let nodes = Nodes::new(
+            settings.download_services(),
+            !settings.nodes.is_empty(),
+            &settings.download.public_url,
+            db.clone(),
+        );
         let issuer = Issuer {
             signer: Arc::new(signer),
             issuer: settings.web.public_url.clone(),
@@ -137,7 +141,7 @@ impl Administration {
             key: link_key.clone(),
             issued: issued.clone(),
             queue: queue.clone(),
-            lease: LeaseRules::new(settings),
+            lease: settings.into(),
             views: Views::default(),
         };
         Ok(Administration {
@@ -158,7 +162,7 @@ impl Administration {
             actions: Actions::new(
                 issuer.clone(),
                 settings.token.leeway,
-                Lifetimes::new(settings),
+                settings.into(),
                 db.clone(),
                 link_key,
                 Arc::clone(&used),

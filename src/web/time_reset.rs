@@ -7,12 +7,11 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::clock::{Clock, Timestamp, WrongClock};
-use crate::config::Settings;
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::db::{Database, QueryError};
+use crate::web::db::{Database, DatabaseSettings, QueryError};
 use crate::web::restored::{RestoredError, end_sessions};
 use crate::web::services::OpenError;
 
@@ -59,17 +58,36 @@ pub const PAST: [(&str, &str); 39] = [
     ("sessions", "last_seen_at"),
 ];
 
+/// How far away what ends can be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeLimits {
+    /// The clock skew that tokens are allowed.
+    pub leeway: Duration,
+    /// The longest lifetime of a token.
+    pub token: Duration,
+    /// The longest time for which a redeemed one is kept.
+    pub lease: Duration,
+    /// How long an account is kept that isn't activated.
+    pub unactivated: Duration,
+    /// How long an upload is kept without new bytes.
+    pub upload: Duration,
+    /// How long something is kept in the trash.
+    pub trash: Duration,
+    /// How long an invitation is valid.
+    pub invitation: Duration,
+}
+
 /// Moments at which something ends, which can't be further away than that.
-fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 7] {
-    let token = settings.token.max_lifetime;
+fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 7] {
+    let kept = limits.token.saturating_add(limits.lease);
     [
-        ("accounts", "forget_at", settings.web.unactivated_max),
-        ("link_tokens", "expires_at", token),
-        ("issued_tokens", "forget_at", token.saturating_add(settings.download.lease_max)),
-        ("revocations", "forget_at", token.saturating_add(settings.download.lease_max)),
-        ("uploads", "expires_at", settings.web.upload_keep),
-        ("trash", "forget_at", settings.web.trash_keep),
-        ("action_codes", "expires_at", settings.web.invitation_lifetime),
+        ("accounts", "forget_at", limits.unactivated),
+        ("link_tokens", "expires_at", limits.token),
+        ("issued_tokens", "forget_at", kept),
+        ("revocations", "forget_at", kept),
+        ("uploads", "expires_at", limits.upload),
+        ("trash", "forget_at", limits.trash),
+        ("action_codes", "expires_at", limits.invitation),
     ]
 }
 
@@ -78,42 +96,54 @@ fn ends(settings: &Settings) -> [(&'static str, &'static str, Duration); 7] {
 ///
 /// # Errors
 /// When the database can't be opened.
-pub async fn wrong(settings: &Settings, now: Timestamp) -> Result<Option<WrongClock>, OpenError> {
-    let Some((db, used)) = open(settings, now).await? else { return Ok(None) };
+pub async fn wrong(
+    database: impl Into<DatabaseSettings>,
+    limits: impl Into<TimeLimits>,
+    now: Timestamp,
+) -> Result<Option<WrongClock>, OpenError> {
+    let (database, leeway) = (database.into(), limits.into().leeway);
+    let Some((db, used)) = open(database, now).await? else { return Ok(None) };
     db.close().await;
-    Ok(WrongClock::judge(now, used.opened_mark(), settings.token.leeway))
+    Ok(WrongClock::judge(now, used.opened_mark(), leeway))
 }
 
 /// Resets the time of the database to `now`. Returns how many sessions ended.
 ///
 /// # Errors
 /// When the database fails; nothing has changed then, or everything has but for spent action links.
-pub async fn reset(settings: &Settings, now: Timestamp) -> Result<u64, OpenError> {
-    let Some((db, used)) = open(settings, now).await? else { return Ok(0) };
-    let sessions = reset_rows(&db, settings, now).await.map_err(RestoredError::from)?;
+pub async fn reset(
+    database: impl Into<DatabaseSettings>,
+    limits: impl Into<TimeLimits>,
+    now: Timestamp,
+) -> Result<u64, OpenError> {
+    let (database, limits) = (database.into(), limits.into());
+    let Some((db, used)) = open(database, now).await? else { return Ok(0) };
+    let sessions = reset_rows(&db, &limits, now).await.map_err(RestoredError::from)?;
     // Last: as long as its mark is ahead, the next attempt does all of it again.
     used.reset_time(now).await?;
     db.close().await;
     Ok(sessions)
 }
 
-async fn open(settings: &Settings, now: Timestamp) -> Result<Option<(Database, SqlUsedTokens)>, OpenError> {
-    let is_postgres = settings.web.database.is_postgres();
-    if !is_postgres && !settings.database_file().exists() {
+async fn open(
+    database: DatabaseSettings,
+    now: Timestamp,
+) -> Result<Option<(Database, SqlUsedTokens)>, OpenError> {
+    if !database.is_there() {
         return Ok(None);
     }
-    let db = Database::open(settings).await?;
+    let db = Database::open(database).await?;
     // A clock of its own: the mark that is found must not become anybody's time.
     let clock = Clock::manual(now);
     let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
     Ok(Some((db, used)))
 }
 
-async fn reset_rows(db: &Database, settings: &Settings, now: Timestamp) -> Result<u64, QueryError> {
+async fn reset_rows(db: &Database, limits: &TimeLimits, now: Timestamp) -> Result<u64, QueryError> {
     let mut transaction = db.begin().await?;
     let sessions = end_sessions(&mut transaction).await?;
     let past = PAST.map(|(table, column)| (table, column, Duration::ZERO));
-    for (table, column, longest) in past.into_iter().chain(ends(settings)) {
+    for (table, column, longest) in past.into_iter().chain(ends(limits)) {
         let update = format!("UPDATE {table} SET {column} = $1 WHERE {column} > $1");
         let latest = to_column(now.plus(longest));
         sqlx::query(AssertSqlSafe(update)).bind(latest).execute(&mut *transaction).await?;
@@ -128,5 +158,5 @@ async fn reset_rows(db: &Database, settings: &Settings, now: Timestamp) -> Resul
 
 /// The ends that [`reset`] looks after, for whoever looks for those that it forgot.
 pub fn ends_looked_after() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ends(&Settings::default()).into_iter().map(|(table, column, _)| (table, column))
+    ends(&TimeLimits::default()).into_iter().map(|(table, column, _)| (table, column))
 }

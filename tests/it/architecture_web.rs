@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file that lies beside
 /// the folders; `http` has four wings, and what lies beside them is theirs in common. The addresses
 /// (`http/mod.rs`), the samples and `web/mod.rs` put all of it together, and nothing imports them.
-const TABLE: [(&str, &[&str]); 29] = [
+const TABLE: [(&str, &[&str]); 30] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -106,6 +106,7 @@ const TABLE: [(&str, &[&str]); 29] = [
         ],
     ),
     ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links"]),
+    ("settings", &["db", "deliveries", "links", "mail", "membership", "time_reset", "uploads"]),
     (
         "upkeep",
         &[
@@ -328,6 +329,17 @@ fn http_and_pages_live_under_http_and_sql_lives_elsewhere() {
         let is_mail = module.first().is_some_and(|room| room == "mail");
         assert!(is_http || is_mail || !source.names("askama"), "{} has a template", source.path);
         assert!(!is_http || !source.names("sqlx"), "{} speaks SQL", source.path);
+    }
+}
+
+/// Where the settings as a whole are known; rooms get plain values, or structs of their own.
+const WIRING: [&str; 4] = ["mod.rs", "services.rs", "settings.rs", "http/state.rs"];
+
+#[test]
+fn settings_reach_only_the_wiring() {
+    for source in sources().into_iter().filter(|source| module_of(source).is_some()) {
+        let is_wiring = WIRING.iter().any(|file| source.path == format!("src/web/{file}"));
+        assert!(is_wiring || !source.names("Settings"), "{} names `Settings`", source.path);
     }
 }
 

@@ -17,7 +17,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
 
-use crate::config::Settings;
+use crate::config::StoreAddress;
 
 pub(crate) mod columns;
 
@@ -47,6 +47,22 @@ const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PR
 
 /// SQLite files up to this size are checked for damage at start; larger ones take too long.
 const CHECKED_AT_START: u64 = 64 << 20;
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// `sqlite`, or the address of a PostgreSQL server.
+    pub address: StoreAddress,
+    /// The file of the SQLite database.
+    pub file: PathBuf,
+}
+
+impl DatabaseSettings {
+    /// Whether there is a database already, as far as that is known without opening it.
+    pub fn is_there(&self) -> bool {
+        self.address.is_postgres() || self.file.exists()
+    }
+}
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -126,15 +142,13 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn open(settings: &Settings) -> Result<Database, DatabaseError> {
+    pub async fn open(settings: impl Into<DatabaseSettings>) -> Result<Database, DatabaseError> {
+        let DatabaseSettings { address, file } = settings.into();
         sqlx::any::install_default_drivers();
-        let address = settings.web.database.as_str();
-        if address == "sqlite" {
-            Database::sqlite(&settings.database_file()).await
-        } else if address.starts_with("postgres://") || address.starts_with("postgresql://") {
-            Database::postgres(address).await
-        } else {
-            Err(DatabaseError::Address)
+        match address.as_str() {
+            "sqlite" => Database::sqlite(&file).await,
+            postgres if address.is_postgres() => Database::postgres(postgres).await,
+            _ => Err(DatabaseError::Address),
         }
     }
 

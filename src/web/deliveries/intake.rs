@@ -134,7 +134,7 @@ impl Receipts {
         };
         let Some(known) = known else { return Ok(false) };
         let (node, link): (String, String) = (known.try_get("node")?, known.try_get("link")?);
-        let node = if node.is_empty() { self.own_audience.as_str() } else { audience_of(&node) };
+        let node = if node.is_empty() { self.rules.own_audience.as_str() } else { audience_of(&node) };
         Ok(node == audience && link == receipt.link)
     }
 
@@ -167,13 +167,13 @@ impl Receipts {
                 resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
             });
         }
-        let address = shortened(receipt.address, self.address);
+        let address = shortened(receipt.address, self.rules.address);
         write(transaction, node, receipt, &address).await?;
         if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
             uses::started(transaction, receipt.jti, now).await?;
         } else if receipt.started_at.is_none()
             && receipt.state == DeliveryState::Over
-            && has_ended(transaction, receipt, now.minus(self.leeway * 2)).await?
+            && has_ended(transaction, receipt, now.minus(self.rules.leeway * 2)).await?
         {
             // One that is told earlier is released when its token has ended: see `told_by`. Until then a
             // node could still redeem what it says is over.

@@ -34,10 +34,10 @@ impl Receipts {
                 until = until.min(node.told_until);
             }
         }
-        let of = TokensOf { audience, unnamed: audience == self.own_audience };
+        let of = TokensOf { audience, unnamed: audience == self.rules.own_audience };
         // Tokens are kept from being redeemed by the leeway after their end, on a node whose clock may
         // be as much behind.
-        let ended_by = |told_until: Timestamp| told_until.minus(self.leeway * 2);
+        let ended_by = |told_until: Timestamp| told_until.minus(self.rules.leeway * 2);
         let stale = written.as_ref().is_none_or(|node| {
             node.told_since != report.told_since || node.told_until.plus(AT_LEAST_EVERY) <= report.told_until
         });
@@ -83,7 +83,7 @@ impl Receipts {
     /// # Errors
     /// When the database fails.
     pub async fn release_of_removed(&self, nodes: &Nodes, now: Timestamp) -> Result<u64, QueryError> {
-        let before = now.minus(self.leeway * 2);
+        let before = now.minus(self.rules.leeway * 2);
         let active = nodes.active().await?;
         let mut released = 0;
         for node in nodes.keyed().await?.iter().filter(|node| node.removed_at.is_some()) {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::client_address::network_of;
 use crate::clock::Clock;
-use crate::config::{ReceiptAddress, Settings};
+use crate::config::ReceiptAddress;
 use crate::receipt::{NotTaken, Report, TakeReports, Taken};
 use crate::web::db::Database;
 use crate::web::mail::queue::Queue;
@@ -19,26 +19,26 @@ pub struct Receipts {
     pub(super) db: Database,
     pub(super) queue: Queue,
     pub(super) clock: Clock,
-    pub(super) address: ReceiptAddress,
-    /// The download service of the same settings, which may run in this process.
-    pub(super) own_audience: String,
-    pub(super) leeway: Duration,
+    pub(super) rules: ReceiptRules,
     /// What a report says beside its receipts; `None` where nobody serves.
     pub(super) standings: Option<Standings>,
 }
 
+/// What the operator wants of receipts.
+#[derive(Clone, Debug)]
+pub struct ReceiptRules {
+    /// How much of a client's address is kept.
+    pub address: ReceiptAddress,
+    /// The public address of the download service of the same settings, which may run in this process.
+    pub own_audience: String,
+    /// The clock skew that tokens are allowed.
+    pub leeway: Duration,
+}
+
 impl Receipts {
     /// Those in `db`; mails to owners go into `queue`.
-    pub fn new(db: Database, queue: Queue, clock: Clock, settings: &Settings) -> Receipts {
-        Receipts {
-            db,
-            queue,
-            clock,
-            address: settings.web.receipt_address,
-            own_audience: settings.download.public_url.clone(),
-            leeway: settings.token.leeway,
-            standings: None,
-        }
+    pub fn new(db: Database, queue: Queue, clock: Clock, rules: impl Into<ReceiptRules>) -> Receipts {
+        Receipts { db, queue, clock, rules: rules.into(), standings: None }
     }
 
     /// The same, which hold the database and the used-token stores against what reports say of them.
@@ -52,7 +52,7 @@ impl Receipts {
 #[async_trait]
 impl TakeReports for Receipts {
     async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
-        self.take_in(&report, &self.own_audience).await.map_err(|error| NotTaken(error.into()))
+        self.take_in(&report, &self.rules.own_audience).await.map_err(|error| NotTaken(error.into()))
     }
 }
 

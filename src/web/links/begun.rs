@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row};
 
 use crate::clock::Timestamp;
-use crate::config::{Resume, Settings};
+use crate::config::Resume;
 use crate::id::{FilePath, Jti};
 use crate::receipt::DeliveryState;
 use crate::web::db::columns::from_column;
@@ -27,14 +27,6 @@ pub struct LeaseRules {
     pub lease_max: Duration,
     /// Who may come back for the rest.
     pub resume: Resume,
-}
-
-impl LeaseRules {
-    /// Those of the settings.
-    pub fn new(settings: &Settings) -> LeaseRules {
-        let download = &settings.download;
-        LeaseRules { lease: download.lease, lease_max: download.lease_max, resume: download.resume }
-    }
 }
 
 /// Who presses the button of a link, as far as they can be recognized.

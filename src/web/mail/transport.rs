@@ -14,7 +14,7 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::{MailTls, Settings};
+use crate::config::{MailSettings, MailTls};
 use crate::web::mail::dialogue::{Dialogue, DialogueError, Endpoint, Limits, Security};
 use crate::web::mail::verdict::{Fault, Step};
 
@@ -100,6 +100,17 @@ impl SendError {
     }
 }
 
+/// How mails are to leave.
+#[derive(Clone, Debug)]
+pub struct MailRules {
+    /// `[mail]`
+    pub mail: MailSettings,
+    /// The folder of mails that are written down instead of sent.
+    pub outbox: PathBuf,
+    /// Where people reach the web app.
+    pub public_url: String,
+}
+
 /// A way for mails to leave. Cheap to clone.
 #[derive(Clone)]
 pub enum Transport {
@@ -121,35 +132,36 @@ impl Transport {
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub fn open(settings: &Settings) -> Result<Transport, TransportError> {
-        Transport::with_limits(settings, Limits::default())
+    pub fn open(rules: impl Into<MailRules>) -> Result<Transport, TransportError> {
+        Transport::with_limits(rules, Limits::default())
     }
 
     /// The same with other limits for each step of a dialogue.
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub fn with_limits(settings: &Settings, limits: Limits) -> Result<Transport, TransportError> {
-        let address = settings.mail.send.as_str();
+    pub fn with_limits(rules: impl Into<MailRules>, limits: Limits) -> Result<Transport, TransportError> {
+        let MailRules { mail, outbox, public_url } = rules.into();
+        let address = mail.send.as_str();
         if address == "outbox" {
-            return Ok(Transport::Outbox(settings.outbox_dir()));
+            return Ok(Transport::Outbox(outbox));
         }
         let url = Url::parse(address).map_err(|_| TransportError::Address)?;
         let host = url.host_str().ok_or(TransportError::Address)?.trim_matches(['[', ']']).to_owned();
-        let security = security(settings, &url, &host)?;
+        let security = security(&mail, &url, &host)?;
         let usual_port = match &security {
             Security::Wrapped(_) => 465,
             Security::Required(_) => 587,
             Security::Opportunistic(_) | Security::Plain => 25,
         };
-        let credentials = settings.mail.credentials.clone();
+        let credentials = mail.credentials.clone();
         // Read once at start, so that a mistake is told then, and again for each connection.
         read_credentials(&credentials)?;
         let endpoint = Endpoint {
             port: url.port().unwrap_or(usual_port),
             host,
             security,
-            own_name: own_name(settings),
+            own_name: own_name(&mail.hello, &public_url),
             limits,
         };
         Ok(Transport::Smtp(Arc::new(MailServer { endpoint, credentials, idle: Mutex::default() })))
@@ -260,23 +272,23 @@ impl MailServer {
     }
 }
 
-fn security(settings: &Settings, url: &Url, host: &str) -> Result<Security, TransportError> {
+fn security(mail: &MailSettings, url: &Url, host: &str) -> Result<Security, TransportError> {
     if url.scheme() == "smtps" {
-        return Ok(Security::Wrapped(tls_parameters(settings, host, false)?));
+        return Ok(Security::Wrapped(tls_parameters(mail, host, false)?));
     }
     if url.scheme() != "smtp" {
         return Err(TransportError::Address);
     }
-    Ok(match settings.mail.tls_for(url) {
-        MailTls::Required | MailTls::Auto => Security::Required(tls_parameters(settings, host, false)?),
-        MailTls::Opportunistic => Security::Opportunistic(tls_parameters(settings, host, true)?),
+    Ok(match mail.tls_for(url) {
+        MailTls::Required | MailTls::Auto => Security::Required(tls_parameters(mail, host, false)?),
+        MailTls::Opportunistic => Security::Opportunistic(tls_parameters(mail, host, true)?),
         MailTls::None => Security::Plain,
     })
 }
 
-fn tls_parameters(settings: &Settings, host: &str, any: bool) -> Result<TlsParameters, TransportError> {
+fn tls_parameters(mail: &MailSettings, host: &str, any: bool) -> Result<TlsParameters, TransportError> {
     let mut builder = TlsParameters::builder(host.to_owned());
-    let path = &settings.mail.certificates;
+    let path = &mail.certificates;
     if any {
         builder = builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
     }
@@ -295,9 +307,9 @@ fn tls_parameters(settings: &Settings, host: &str, any: bool) -> Result<TlsParam
 
 /// What this server calls itself: `mail.hello`, else the host of `web.public_url`; an address in
 /// brackets where that has no name (RFC 5321 section 4.1.4).
-fn own_name(settings: &Settings) -> ClientId {
-    let public = Url::parse(&settings.web.public_url).ok();
-    let name = match settings.mail.hello.as_str() {
+fn own_name(hello: &str, public_url: &str) -> ClientId {
+    let public = Url::parse(public_url).ok();
+    let name = match hello {
         "" => public.as_ref().and_then(Url::host_str).unwrap_or("localhost"),
         hello => hello,
     };

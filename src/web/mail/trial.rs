@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::config::Settings;
 use crate::secret::{RandomError, Secret};
 use crate::web::identity::Email;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::message::{Envelope, MailHeaders, MessageError};
-use crate::web::mail::transport::{SendError, Transport, TransportError};
+use crate::web::mail::transport::{MailRules, SendError, Transport, TransportError};
 
 /// How long somebody at a page waits for what the server says.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,12 +38,12 @@ pub enum TrialError {
 
 /// The way that mails leave, for somebody who tries it while the web app runs. Cheap to clone.
 #[derive(Clone)]
-pub struct Trial(Arc<Settings>);
+pub struct Trial(Arc<MailRules>);
 
 impl Trial {
     /// That of the settings.
-    pub fn new(settings: &Settings) -> Trial {
-        Trial(Arc::new(settings.clone()))
+    pub fn new(rules: impl Into<MailRules>) -> Trial {
+        Trial(Arc::new(rules.into()))
     }
 
     /// Sends a test mail to `to` at once, and returns what the server said.
@@ -52,7 +51,7 @@ impl Trial {
     /// # Errors
     /// What went wrong, in words for an administrator.
     pub async fn send(&self, to: &Email, now: Timestamp) -> Result<String, String> {
-        match tokio::time::timeout(PATIENCE, send(&self.0, to, now)).await {
+        match tokio::time::timeout(PATIENCE, send(MailRules::clone(&self.0), to, now)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(crate::telemetry::chain(&error).to_string()),
             Err(_) => Err(format!("the mail server gave no answer within {} seconds", PATIENCE.as_secs())),
@@ -64,21 +63,21 @@ impl Trial {
 ///
 /// # Errors
 /// See [`TrialError`].
-pub async fn connect(settings: &Settings) -> Result<String, TrialError> {
-    Ok(Transport::open(settings)?.try_out().await?)
+pub async fn connect(rules: impl Into<MailRules>) -> Result<String, TrialError> {
+    Ok(Transport::open(rules)?.try_out().await?)
 }
 
 /// Sends a test mail to `to` at once, and returns what the server said.
 ///
 /// # Errors
 /// See [`TrialError`].
-pub async fn send(settings: &Settings, to: &Email, now: Timestamp) -> Result<String, TrialError> {
-    let transport = Transport::open(settings)?;
-    let public_url = settings.web.public_url.as_str();
+pub async fn send(rules: impl Into<MailRules>, to: &Email, now: Timestamp) -> Result<String, TrialError> {
+    let rules = rules.into();
+    let transport = Transport::open(rules.clone())?;
+    let public_url = rules.public_url.as_str();
     let host = public_url.split_once("://").map_or(public_url, |(_, host)| host).to_owned();
     let rendered = Letter::Test.render(&host, now)?;
-    let envelope =
-        Envelope { from: settings.mail.from.parse()?, bounces: settings.mail.bounces.clone(), host };
+    let envelope = Envelope { from: rules.mail.from.parse()?, bounces: rules.mail.bounces.clone(), host };
     let id = Secret::random::<16>()?;
     let message = envelope.message(id.reveal(), to.as_str(), rendered, &MailHeaders::default(), now)?;
     Ok(transport.send(&format!("test-{}", id.reveal()), &message).await?)

@@ -11,7 +11,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
-use crate::config::Settings;
 use crate::id::Jti;
 use crate::secret::Digest;
 use crate::token::{Action, KeyRingError, Rules, TokenError, verify_action, verify_ended_action};
@@ -95,15 +94,6 @@ pub struct Lifetimes {
 }
 
 impl Lifetimes {
-    /// Those of the settings.
-    pub const fn new(settings: &Settings) -> Lifetimes {
-        Lifetimes {
-            activation: settings.web.activation_lifetime,
-            reset: settings.web.reset_lifetime,
-            invitation: settings.web.invitation_lifetime,
-        }
-    }
-
     const fn of(&self, purpose: Purpose) -> Duration {
         match purpose {
             Purpose::FirstAdministrator => FIRST_ADMINISTRATOR,

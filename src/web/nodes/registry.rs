@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::config::{NodeSettings, Settings};
+use crate::config::NodeSettings;
 use crate::secret::{Digest, Secret};
 use crate::web::db::{Database, QueryError};
 use crate::web::nodes::key_rows::{self, stored};
@@ -30,13 +30,14 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Those of the settings, with their keys in `db`.
-    pub fn new(settings: &Settings, db: Database) -> Nodes {
+    /// These, with their keys in `db`; `listed` says whether the settings list them. `own` is the public
+    /// address of the download service of this machine's settings.
+    pub fn new(services: Vec<NodeSettings>, listed: bool, own: &str, db: Database) -> Nodes {
         Nodes {
             db,
-            services: settings.download_services().into(),
-            listed: !settings.nodes.is_empty(),
-            own: settings.download.public_url.as_str().into(),
+            services: services.into(),
+            listed,
+            own: own.into(),
             own_key: Arc::default(),
             is_here: Arc::default(),
         }

@@ -7,7 +7,6 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, Row, Transaction};
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::Settings;
 use crate::secret::{RandomError, Secret};
 use crate::standing::{BRANCHES, Branch, Memory, Standing};
 use crate::telemetry::chain;
@@ -89,23 +88,24 @@ struct Found {
 }
 
 impl Standings {
-    /// Holds the database against what is remembered of it, before anybody is served from it.
+    /// Holds the database against what is remembered of it, in the file `witness` and elsewhere, before
+    /// anybody is served from it. `mark` is the file that a restore leaves.
     ///
     /// # Errors
     /// See [`RestoredError`].
     pub async fn open(
-        settings: &Settings,
+        witness: PathBuf,
+        mark: &Path,
         db: Database,
         key: LinkKey,
         issued: Issued,
         used: Arc<dyn UsedTokens>,
         clock: Clock,
     ) -> Result<Standings, RestoredError> {
-        let witness = settings.data_dir.join("web.witness");
         let known = Arc::default();
         let standings = Standings { db, key, issued, clock, used, witness, known, writing: Arc::default() };
         let here = standings.find_or_make().await?.standing;
-        standings.heed_mark(&settings.database_file().with_file_name(RESTORED_MARK)).await?;
+        standings.heed_mark(mark).await?;
         match Memory::read(&standings.witness) {
             Ok(memory) => {
                 if let Some(later) = memory.of(&here.id) {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::Settings;
 use crate::files::Shares;
 use crate::web::audit::Actor;
 use crate::web::db::Database;
@@ -15,7 +14,7 @@ use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
-use crate::web::uploads::quota::{Quotas, Wanted};
+use crate::web::uploads::quota::{Quotas, UploadLimits, Wanted};
 use crate::web::uploads::turn::Turns;
 use crate::web::uploads::upload::{NewUpload, Purpose, Stage, Upload};
 use crate::web::uploads::{quota, rows};
@@ -38,14 +37,14 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Those in `db`, into `shares`, within the limits of the settings.
-    pub fn new(settings: &Settings, db: Database, shares: Shares, clock: Clock) -> Uploads {
+    /// Those in `db`, into `shares`, within these limits.
+    pub fn new(limits: UploadLimits, db: Database, shares: Shares, clock: Clock) -> Uploads {
         Uploads {
             clock,
-            quotas: Quotas::new(settings, shares.clone()),
+            keep: limits.keep,
+            quotas: Quotas::new(limits, shares.clone()),
             db,
             shares,
-            keep: settings.web.upload_keep,
             turns: Turns::default(),
             hashing: Arc::default(),
             running: Arc::default(),

@@ -23,4 +23,5 @@ mod upload;
 mod writer;
 
 pub use lifecycle::Uploads;
+pub use quota::UploadLimits;
 pub use upload::{NewUpload, Purpose, Stage, Upload};

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock::Timestamp;
-use crate::config::Settings;
 use crate::files::Shares;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column};
 use crate::web::db::{Database, QueryError};
@@ -24,6 +24,19 @@ const ENTRY: u64 = 4096;
 
 /// … and as many are allowed however small a quota is.
 const ENTRIES_MIN: u64 = 1_000;
+
+/// Limits on uploads. 0 bytes = no limit.
+#[derive(Clone, Debug)]
+pub struct UploadLimits {
+    /// How long an upload is kept without new bytes.
+    pub keep: Duration,
+    /// Maximum number of bytes of one file.
+    pub file_max: u64,
+    /// Maximum number of bytes of one account.
+    pub account_quota: u64,
+    /// Maximum number of bytes by share.
+    pub share_quotas: BTreeMap<String, u64>,
+}
 
 /// The limits. Cheap to clone.
 #[derive(Clone)]
@@ -62,12 +75,11 @@ struct Taken {
 }
 
 impl Quotas {
-    pub(crate) fn new(settings: &Settings, shares: Shares) -> Quotas {
-        let by_share = settings.shares.iter().map(|share| (share.name.clone(), share.quota)).collect();
+    pub(crate) fn new(limits: UploadLimits, shares: Shares) -> Quotas {
         Quotas {
-            file_max: settings.web.upload_max,
-            account: settings.web.account_quota,
-            by_share: Arc::new(by_share),
+            file_max: limits.file_max,
+            account: limits.account_quota,
+            by_share: Arc::new(limits.share_quotas),
             gone: Gone::new(shares.clone()),
             shares,
         }
