@@ -25,3 +25,4 @@ pub mod telemetry;
 pub mod token;
 pub mod used_tokens;
 pub mod web;
+pub mod words;

@@ -11,44 +11,26 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::standing::Standing;
+use crate::words::words;
 
 /// The header in which a download service proves that it has its node key when a signed command asks whether
 /// it is ready: [`crate::secret::Digest::prove`] of the key for the command's jti.
 pub const PROOF_HEADER: &str = "oncelink-node-proof";
 
-/// How far a delivery has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeliveryState {
-    /// Bytes are being sent, or are about to be.
-    Running,
-    /// No transfer is running, and the file is incomplete; the client may resume.
-    Broken,
-    /// The peer acknowledged the last byte.
-    Complete,
-    /// The file is incomplete, and the lease has ended or the token was revoked, so no more bytes will be
-    /// sent.
-    Over,
-}
-
-impl DeliveryState {
-    /// All states.
-    pub const ALL: [DeliveryState; 4] =
-        [DeliveryState::Running, DeliveryState::Broken, DeliveryState::Complete, DeliveryState::Over];
-
-    /// Returns the name used in databases.
-    pub const fn word(self) -> &'static str {
-        match self {
-            DeliveryState::Running => "running",
-            DeliveryState::Broken => "broken",
-            DeliveryState::Complete => "complete",
-            DeliveryState::Over => "over",
-        }
-    }
-
-    /// Returns the state with this name.
-    pub fn of_word(word: &str) -> Option<DeliveryState> {
-        DeliveryState::ALL.into_iter().find(|state| state.word() == word)
+words! {
+    /// How far a delivery has come.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum DeliveryState {
+        /// Bytes are being sent, or are about to be.
+        Running = "running",
+        /// No transfer is running, and the file is incomplete; the client may resume.
+        Broken = "broken",
+        /// The peer acknowledged the last byte.
+        Complete = "complete",
+        /// The file is incomplete, and the lease has ended or the token was revoked, so no more bytes will be
+        /// sent.
+        Over = "over",
     }
 }
 

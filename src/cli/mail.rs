@@ -55,7 +55,7 @@ async fn list(settings: &Settings, as_json: bool, clock: Clock) -> Result<(), Cl
     let mut text = String::new();
     for mail in &mails {
         let problem = mail.problem.as_deref().unwrap_or_default();
-        let (id, state, kind) = (&mail.id, mail.state.word(), mail.kind.word());
+        let (id, state, kind) = (&mail.id, mail.state.as_str(), mail.kind.as_str());
         let _ = writeln!(text, "{id}\t{state}\t{kind}\t{}\t{}\t{problem}", mail.recipient, mail.queued_at);
     }
     print(&text)
@@ -64,8 +64,8 @@ async fn list(settings: &Settings, as_json: bool, clock: Clock) -> Result<(), Cl
 fn to_json(mail: &Queued) -> serde_json::Value {
     json!({
         "id": mail.id,
-        "state": mail.state.word(),
-        "kind": mail.kind.word(),
+        "state": mail.state.as_str(),
+        "kind": mail.kind.as_str(),
         "recipient": mail.recipient.as_str(),
         "queued_at": mail.queued_at.to_string(),
         "next_at": mail.next_at.to_string(),

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// What both services stand on; it imports neither. Each may import those before it that its line
 /// in [`may_import`] names.
-const KERNEL: [&str; 14] = [
+const KERNEL: [&str; 15] = [
+    "words",
     "clock",
     "secret",
     "id",
@@ -35,6 +36,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
     let service = [KERNEL.as_slice(), &SHARED].concat();
     let wiring = [service.as_slice(), &["download", "web"]].concat();
     BTreeMap::from([
+        ("words", vec![]),
         ("clock", vec![]),
         ("secret", vec![]),
         ("id", vec!["secret"]),
@@ -48,7 +50,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("token", vec!["clock", "files", "id", "secret"]),
         ("standing", vec![]),
         ("used_tokens", vec!["clock", "files", "id", "secret", "standing"]),
-        ("receipt", vec!["clock", "id", "standing"]),
+        ("receipt", vec!["clock", "id", "standing", "words"]),
         ("assets", vec!["human"]),
         ("human", vec!["clock"]),
         ("telemetry", vec!["config"]),

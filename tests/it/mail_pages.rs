@@ -122,7 +122,7 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
         web.pass(40 * DAY);
         web.app.upkeep().prune().await;
         for state in State::ALL {
-            assert_eq!(web.outside.queue.count(state).await.unwrap(), 0, "{}", state.word());
+            assert_eq!(web.outside.queue.count(state).await.unwrap(), 0, "{}", state.as_str());
         }
         let mut ada = web.logged_in("ada@example.org").await;
         let page = ada.get(&made.page).await;

@@ -293,7 +293,7 @@ async fn told_after_restart(site: &Site, web: &Apart) -> Vec<(String, String, i6
     .await;
     process.kill();
     let all = web.desk.deliveries().await;
-    all.iter().map(|seen| (seen.jti.clone(), seen.state.word().to_owned(), seen.bytes as i64)).collect()
+    all.iter().map(|seen| (seen.jti.clone(), seen.state.as_str().to_owned(), seen.bytes as i64)).collect()
 }
 
 #[actix_web::test]

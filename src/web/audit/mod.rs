@@ -12,152 +12,94 @@ use crate::web::audit::chain::Line as _;
 use crate::web::db::columns::{from_column, pattern, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::Account;
+use crate::words::words;
 
 pub mod chain;
 
-/// What was done. The words are kept for ever; a released one never changes its meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// Somebody asked for an account.
-    SignedUp,
-    /// The owner of an address showed that mail reaches him.
-    Activated,
-    /// Somebody logged in.
-    LoggedIn,
-    /// Somebody logged out.
-    LoggedOut,
-    /// A password was changed by who knew the old one.
-    PasswordChanged,
-    /// A password was changed by a mailed link.
-    PasswordReset,
-    /// Another address was asked for.
-    AddressChangeRequested,
-    /// An account got another address.
-    AddressChanged,
-    /// An account is gone.
-    AccountDeleted,
-    /// Sessions were ended by their owner or an administrator.
-    SessionsEnded,
-    /// An account was made by an operator or administrator.
-    AccountMade,
-    /// Somebody was invited.
-    Invited,
-    /// An account may not log in any more.
-    Disabled,
-    /// An account may log in again.
-    Enabled,
-    /// The groups or the role of an account were changed.
-    RightsChanged,
-    /// An administrator had a link for choosing a password sent.
-    ResetSent,
-    /// A mail is to be tried again.
-    MailRetried,
-    /// A mail was taken out of the queue.
-    MailDiscarded,
-    /// Somebody made a link.
-    LinkMade,
-    /// A link got other terms.
-    LinkChanged,
-    /// A link waits.
-    LinkPaused,
-    /// A link goes on.
-    LinkResumed,
-    /// A link is over for good.
-    LinkRevoked,
-    /// A link was mailed to a recipient once more.
-    LinkSentAgain,
-    /// An administrator tried whether mails leave.
-    MailTried,
-    /// The database was put back from a backup, and that was noticed.
-    DatabaseRestored,
-    /// The time was reset by an operator.
-    TimeReset,
-    /// A file or folder got another name.
-    FileRenamed,
-    /// A file or folder was moved.
-    FileMoved,
-    /// A file or folder was thrown away.
-    FileTrashed,
-    /// A file or folder was had back.
-    FileRestored,
-    /// A file or folder is gone for good.
-    FileForgotten,
-    /// A signing key is worth nothing any more.
-    KeyRemoved,
-    /// Other keys than those that were known are the web app's.
-    KeysAdopted,
-    /// A download service got its first key.
-    NodeAdded,
-    /// A download service got another key.
-    NodeRekeyed,
-    /// A download service is not one of ours any more.
-    NodeRemoved,
-    /// A file was put in.
-    FileUploaded,
-    /// A folder was made.
-    FolderMade,
-    /// The first administrator was made, by the link that the first start prints.
-    FirstAdministratorMade,
-}
-
-impl Deed {
-    /// The word in the log.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Deed::SignedUp => "signed-up",
-            Deed::Activated => "activated",
-            Deed::LoggedIn => "logged-in",
-            Deed::LoggedOut => "logged-out",
-            Deed::PasswordChanged => "password-changed",
-            Deed::PasswordReset => "password-reset",
-            Deed::AddressChangeRequested => "address-change-requested",
-            Deed::AddressChanged => "address-changed",
-            Deed::AccountDeleted => "account-deleted",
-            Deed::SessionsEnded => "sessions-ended",
-            Deed::AccountMade => "account-made",
-            Deed::Invited => "invited",
-            Deed::Disabled => "disabled",
-            Deed::Enabled => "enabled",
-            Deed::RightsChanged => "rights-changed",
-            Deed::ResetSent => "reset-sent",
-            Deed::MailRetried => "mail-retried",
-            Deed::MailDiscarded => "mail-discarded",
-            Deed::LinkMade => "link-made",
-            Deed::LinkChanged => "link-changed",
-            Deed::LinkPaused => "link-paused",
-            Deed::LinkResumed => "link-resumed",
-            Deed::LinkRevoked => "link-revoked",
-            Deed::LinkSentAgain => "link-sent-again",
-            Deed::MailTried => "mail-tried",
-            Deed::DatabaseRestored => "database-restored",
-            Deed::TimeReset => "time-reset",
-            Deed::FileRenamed => "file-renamed",
-            Deed::FileMoved => "file-moved",
-            Deed::FileTrashed => "file-trashed",
-            Deed::FileRestored => "file-restored",
-            Deed::FileForgotten => "file-forgotten",
-            Deed::KeyRemoved => "key-removed",
-            Deed::KeysAdopted => "keys-adopted",
-            Deed::NodeAdded => "node-added",
-            Deed::NodeRekeyed => "node-rekeyed",
-            Deed::NodeRemoved => "node-removed",
-            Deed::FileUploaded => "file-uploaded",
-            Deed::FolderMade => "folder-made",
-            Deed::FirstAdministratorMade => "first-administrator-made",
-        }
-    }
-
-    /// The act on files that has this word.
-    pub(super) fn parse(word: &str) -> Option<Deed> {
-        let acts = [
-            Deed::FileRenamed,
-            Deed::FileMoved,
-            Deed::FileTrashed,
-            Deed::FileRestored,
-            Deed::FileForgotten,
-            Deed::FolderMade,
-        ];
-        acts.into_iter().find(|deed| deed.word() == word)
+words! {
+    /// What was done. The words are kept for ever; a released one never changes its meaning.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Deed {
+        /// Somebody asked for an account.
+        SignedUp = "signed-up",
+        /// The owner of an address showed that mail reaches him.
+        Activated = "activated",
+        /// Somebody logged in.
+        LoggedIn = "logged-in",
+        /// Somebody logged out.
+        LoggedOut = "logged-out",
+        /// A password was changed by who knew the old one.
+        PasswordChanged = "password-changed",
+        /// A password was changed by a mailed link.
+        PasswordReset = "password-reset",
+        /// Another address was asked for.
+        AddressChangeRequested = "address-change-requested",
+        /// An account got another address.
+        AddressChanged = "address-changed",
+        /// An account is gone.
+        AccountDeleted = "account-deleted",
+        /// Sessions were ended by their owner or an administrator.
+        SessionsEnded = "sessions-ended",
+        /// An account was made by an operator or administrator.
+        AccountMade = "account-made",
+        /// Somebody was invited.
+        Invited = "invited",
+        /// An account may not log in any more.
+        Disabled = "disabled",
+        /// An account may log in again.
+        Enabled = "enabled",
+        /// The groups or the role of an account were changed.
+        RightsChanged = "rights-changed",
+        /// An administrator had a link for choosing a password sent.
+        ResetSent = "reset-sent",
+        /// A mail is to be tried again.
+        MailRetried = "mail-retried",
+        /// A mail was taken out of the queue.
+        MailDiscarded = "mail-discarded",
+        /// Somebody made a link.
+        LinkMade = "link-made",
+        /// A link got other terms.
+        LinkChanged = "link-changed",
+        /// A link waits.
+        LinkPaused = "link-paused",
+        /// A link goes on.
+        LinkResumed = "link-resumed",
+        /// A link is over for good.
+        LinkRevoked = "link-revoked",
+        /// A link was mailed to a recipient once more.
+        LinkSentAgain = "link-sent-again",
+        /// An administrator tried whether mails leave.
+        MailTried = "mail-tried",
+        /// The database was put back from a backup, and that was noticed.
+        DatabaseRestored = "database-restored",
+        /// The time was reset by an operator.
+        TimeReset = "time-reset",
+        /// A file or folder got another name.
+        FileRenamed = "file-renamed",
+        /// A file or folder was moved.
+        FileMoved = "file-moved",
+        /// A file or folder was thrown away.
+        FileTrashed = "file-trashed",
+        /// A file or folder was had back.
+        FileRestored = "file-restored",
+        /// A file or folder is gone for good.
+        FileForgotten = "file-forgotten",
+        /// A signing key is worth nothing any more.
+        KeyRemoved = "key-removed",
+        /// Other keys than those that were known are the web app's.
+        KeysAdopted = "keys-adopted",
+        /// A download service got its first key.
+        NodeAdded = "node-added",
+        /// A download service got another key.
+        NodeRekeyed = "node-rekeyed",
+        /// A download service is not one of ours any more.
+        NodeRemoved = "node-removed",
+        /// A file was put in.
+        FileUploaded = "file-uploaded",
+        /// A folder was made.
+        FolderMade = "folder-made",
+        /// The first administrator was made, by the link that the first start prints.
+        FirstAdministratorMade = "first-administrator-made",
     }
 }
 
@@ -224,7 +166,7 @@ pub async fn append(
         at: now,
         actor: actor.id.clone(),
         who: actor.who.clone(),
-        action: deed.word().to_owned(),
+        action: deed.as_str().to_owned(),
         subject: subject.to_owned(),
         address: actor.address.map(|address| address.to_string()).unwrap_or_default(),
         digest: String::new(),
@@ -238,7 +180,7 @@ pub async fn append(
     .bind(to_column(now))
     .bind(&actor.id)
     .bind(&actor.who)
-    .bind(deed.word())
+    .bind(deed.as_str())
     .bind(subject)
     .bind(&line.address)
     .bind(&digest)
@@ -246,7 +188,7 @@ pub async fn append(
     .await?;
     // The log is another place: whoever keeps it can tell what the audit log once ended with. Should
     // the commit fail, the next line has the same number, and is the one that counts.
-    tracing::info!(target: "oncelink::audit", number, digest, action = deed.word(), "audit line {number}");
+    tracing::info!(target: "oncelink::audit", number, digest, action = deed.as_str(), "audit line {number}");
     Ok(())
 }
 

@@ -176,8 +176,7 @@ fn delivered(row: &AnyRow) -> Result<Delivered, sqlx::Error> {
         last_at: from_column(row.try_get("last_at")?),
         size: number(row, "size")?,
         bytes: number(row, "bytes")?,
-        state: DeliveryState::of_word(&state)
-            .ok_or_else(|| sqlx::Error::Decode("unknown state of a delivery".into()))?,
+        state: state.parse().map_err(|_| sqlx::Error::Decode("unknown state of a delivery".into()))?,
         resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
         address: row.try_get("address")?,
     })

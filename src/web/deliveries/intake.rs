@@ -13,7 +13,7 @@ use crate::web::deliveries::nodes::audience_of;
 use crate::web::deliveries::notices::{self, Gathered};
 use crate::web::deliveries::receipts::{Receipts, shortened};
 use crate::web::identity::{AccountId, Email};
-use crate::web::links::uses;
+use crate::web::links::{Notify, uses};
 use crate::web::mail::queue::QueueError;
 use crate::web::mail::{Details, Kind, NewMail};
 use crate::web::restored::RestoredError;
@@ -162,8 +162,7 @@ impl Receipts {
             }
             before = Some(Stood {
                 started: row.try_get::<Option<i64>, _>("started_at")?.is_some(),
-                state: DeliveryState::of_word(&row.try_get::<String, _>("state")?)
-                    .unwrap_or(DeliveryState::Broken),
+                state: row.try_get::<String, _>("state")?.parse().unwrap_or(DeliveryState::Broken),
                 resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
             });
         }
@@ -203,15 +202,15 @@ impl Receipts {
              AND NOT EXISTS (SELECT 1 FROM notices_off WHERE notices_off.account = accounts.id AND kind = $2)",
         )
         .bind(&receipt.link)
-        .bind(Kind::Taken.word())
+        .bind(Kind::Taken.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(owner) = owner else { return Ok(false) };
         // Not counted: a link may have been downloaded very often.
         let other = "SELECT 1 FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2 LIMIT 1";
-        let wished = match owner.try_get::<String, _>("notify")?.as_str() {
-            "every" => true,
-            "first" => {
+        let wished = match owner.try_get::<String, _>("notify")?.parse().unwrap_or_default() {
+            Notify::Every => true,
+            Notify::First => {
                 let other: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(other))
                     .bind(&receipt.link)
                     .bind(receipt.jti.to_string())
@@ -219,7 +218,7 @@ impl Receipts {
                     .await?;
                 other.is_none()
             }
-            _ => false,
+            Notify::Never => false,
         };
         if wished {
             let next_at = match notices::gather(transaction, &receipt.link, receipt.jti, now).await? {
@@ -263,7 +262,7 @@ async fn write(
     .bind(to_column(receipt.last_at))
     .bind(bytes(receipt.size))
     .bind(bytes(receipt.bytes))
-    .bind(receipt.state.word())
+    .bind(receipt.state.as_str())
     .bind(i64::from(receipt.resumed))
     .bind(address)
     .execute(&mut **transaction)

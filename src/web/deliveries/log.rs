@@ -9,32 +9,22 @@ use crate::receipt::{DeliveryState, Receipt};
 use crate::web::audit::chain;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
+use crate::words::words;
 
-/// A step of a delivery. The words are kept for ever; a released one never changes its meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The first byte left, or was about to.
-    Started,
-    /// The client came back.
-    Resumed,
-    /// Nothing is under way, and the file has not gone out whole.
-    Broken,
-    /// The file went out whole.
-    Complete,
-    /// The file has not gone out whole, and no byte will leave any more.
-    Over,
-}
-
-impl Event {
-    /// The word in the log.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Event::Started => "started",
-            Event::Resumed => "resumed",
-            Event::Broken => "broken",
-            Event::Complete => "complete",
-            Event::Over => "over",
-        }
+words! {
+    /// A step of a delivery. The words are kept for ever; a released one never changes its meaning.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Event {
+        /// The first byte left, or was about to.
+        Started = "started",
+        /// The client came back.
+        Resumed = "resumed",
+        /// Nothing is under way, and the file has not gone out whole.
+        Broken = "broken",
+        /// The file went out whole.
+        Complete = "complete",
+        /// The file has not gone out whole, and no byte will leave any more.
+        Over = "over",
     }
 }
 
@@ -152,7 +142,7 @@ pub(crate) async fn append(
         at: now,
         jti: receipt.jti.to_string(),
         link: receipt.link.clone(),
-        event: event.word().to_owned(),
+        event: event.as_str().to_owned(),
         bytes: i64::try_from(receipt.bytes).unwrap_or(i64::MAX),
         address: address.to_owned(),
         digest: String::new(),
@@ -166,7 +156,7 @@ pub(crate) async fn append(
     .bind(to_column(now))
     .bind(&line.jti)
     .bind(&line.link)
-    .bind(event.word())
+    .bind(event.as_str())
     .bind(line.bytes)
     .bind(address)
     .bind(&line.digest)
@@ -174,7 +164,7 @@ pub(crate) async fn append(
     .await?;
     // As with the audit log: whoever keeps the log stream can tell what this log once ended with.
     let digest = &line.digest;
-    tracing::info!(target: "oncelink::receipts", number, digest, event = event.word(), "receipt line {number}");
+    tracing::info!(target: "oncelink::receipts", number, digest, event = event.as_str(), "receipt line {number}");
     Ok(())
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn gather(
          AND mails.attempts = 0)",
     )
     .bind(link)
-    .bind(Kind::Taken.word())
+    .bind(Kind::Taken.as_str())
     .execute(&mut **transaction)
     .await?;
     if waiting.rows_affected() > 0 {
@@ -73,7 +73,7 @@ pub(crate) async fn not_before(
     sqlx::query("UPDATE mails SET next_at = $1 WHERE jti = $2 AND kind = $3 AND state = 'waiting'")
         .bind(to_column(next_at))
         .bind(jti.to_string())
-        .bind(Kind::Taken.word())
+        .bind(Kind::Taken.as_str())
         .execute(&mut **transaction)
         .await?;
     Ok(())

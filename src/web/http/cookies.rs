@@ -37,7 +37,7 @@ impl Cookies {
     /// The note that is to be shown.
     pub fn note(&self, headers: &HeaderMap) -> Option<Note> {
         let word = self.value(headers, "note")?;
-        Note::parse(word)
+        word.parse().ok()
     }
 
     /// Hands the session's id to its browser. The cookie goes when the browser closes, unless it is
@@ -76,7 +76,7 @@ impl Cookies {
 
     /// Leaves a note for the next page.
     pub fn set_note(&self, note: Note) -> Cookie<'static> {
-        let mut cookie = self.cookie("note", note.word().to_owned());
+        let mut cookie = self.cookie("note", note.as_str().to_owned());
         cookie.set_max_age(Duration::seconds(60));
         cookie
     }

@@ -2,151 +2,78 @@
 //! nothing from outside is ever shown.
 
 use crate::web::http::layout::{Flash, FlashKind};
+use crate::words::words;
 
-/// Something to say on the next page, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// The password was changed by who knew the old one.
-    PasswordChanged,
-    /// Another password was chosen by a mailed link.
-    PasswordReset,
-    /// The account was activated.
-    Activated,
-    /// The name was changed.
-    NameChanged,
-    /// A mail asks to confirm another address.
-    AddressRequested,
-    /// The address stays as it is.
-    AddressKept,
-    /// The account has another address.
-    AddressChanged,
-    /// What an administrator asked for is done.
-    Saved,
-    /// Sessions were ended.
-    SessionsEnded,
-    /// The account is gone.
-    AccountDeleted,
-    /// A link is there.
-    LinkMade,
-    /// A link has other terms.
-    LinkChanged,
-    /// A link is paused.
-    LinkPaused,
-    /// A link works again.
-    LinkResumed,
-    /// A link is revoked.
-    LinkRevoked,
-    /// A link gives out nothing more, but the download service does not know yet.
-    LinkClosedUnheard,
-    /// A folder was made.
-    FolderMade,
-    /// A file or folder has another name.
-    Renamed,
-    /// A file or folder is in another folder.
-    Moved,
-    /// A file or folder is in the trash.
-    Trashed,
-    /// It is where it was before it was deleted.
-    Restored,
-    /// It is back, but under another name.
-    RestoredElsewhere,
-    /// It is gone from the trash, too.
-    Forgotten,
-    /// Files have arrived.
-    Uploaded,
-    /// A link was to be made, and nothing was chosen.
-    NothingChosen,
-    /// A link's mail is sent again.
-    MailQueued,
-    /// A link's mail was to be sent again, and is on its way.
-    MailOnItsWay,
-    /// A link's mail was to be sent again, and its recipient has had many.
-    MailboxFull,
-    /// All mails of a state are tried again.
-    MailsRetried,
-    /// Notices are turned on.
-    NoticesOn,
-    /// Notices are turned off.
-    NoticesOff,
+words! {
+    /// Something to say on the next page, once.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Note {
+        /// The password was changed by who knew the old one.
+        PasswordChanged = "password-changed",
+        /// Another password was chosen by a mailed link.
+        PasswordReset = "password-reset",
+        /// The account was activated.
+        Activated = "activated",
+        /// The name was changed.
+        NameChanged = "name-changed",
+        /// A mail asks to confirm another address.
+        AddressRequested = "address-requested",
+        /// The address stays as it is.
+        AddressKept = "address-kept",
+        /// The account has another address.
+        AddressChanged = "address-changed",
+        /// What an administrator asked for is done.
+        Saved = "saved",
+        /// Sessions were ended.
+        SessionsEnded = "sessions-ended",
+        /// The account is gone.
+        AccountDeleted = "account-deleted",
+        /// A link is there.
+        LinkMade = "link-made",
+        /// A link has other terms.
+        LinkChanged = "link-changed",
+        /// A link is paused.
+        LinkPaused = "link-paused",
+        /// A link works again.
+        LinkResumed = "link-resumed",
+        /// A link is revoked.
+        LinkRevoked = "link-revoked",
+        /// A link gives out nothing more, but the download service does not know yet.
+        LinkClosedUnheard = "link-closed-unheard",
+        /// A folder was made.
+        FolderMade = "folder-made",
+        /// A file or folder has another name.
+        Renamed = "renamed",
+        /// A file or folder is in another folder.
+        Moved = "moved",
+        /// A file or folder is in the trash.
+        Trashed = "trashed",
+        /// It is where it was before it was deleted.
+        Restored = "restored",
+        /// It is back, but under another name.
+        RestoredElsewhere = "restored-elsewhere",
+        /// It is gone from the trash, too.
+        Forgotten = "forgotten",
+        /// Files have arrived.
+        Uploaded = "uploaded",
+        /// A link was to be made, and nothing was chosen.
+        NothingChosen = "nothing-chosen",
+        /// A link's mail is sent again.
+        MailQueued = "mail-queued",
+        /// A link's mail was to be sent again, and is on its way.
+        MailOnItsWay = "mail-on-its-way",
+        /// A link's mail was to be sent again, and its recipient has had many.
+        MailboxFull = "mailbox-full",
+        /// All mails of a state are tried again.
+        MailsRetried = "mails-retried",
+        /// Notices are turned on.
+        NoticesOn = "notices-on",
+        /// Notices are turned off.
+        NoticesOff = "notices-off",
+    }
 }
 
 impl Note {
-    const ALL: [Note; 31] = [
-        Note::PasswordChanged,
-        Note::PasswordReset,
-        Note::Activated,
-        Note::NameChanged,
-        Note::AddressRequested,
-        Note::AddressKept,
-        Note::AddressChanged,
-        Note::Saved,
-        Note::SessionsEnded,
-        Note::AccountDeleted,
-        Note::LinkMade,
-        Note::LinkChanged,
-        Note::LinkPaused,
-        Note::LinkResumed,
-        Note::LinkRevoked,
-        Note::LinkClosedUnheard,
-        Note::FolderMade,
-        Note::Renamed,
-        Note::Moved,
-        Note::Trashed,
-        Note::Restored,
-        Note::RestoredElsewhere,
-        Note::Forgotten,
-        Note::Uploaded,
-        Note::NothingChosen,
-        Note::MailQueued,
-        Note::MailOnItsWay,
-        Note::MailboxFull,
-        Note::MailsRetried,
-        Note::NoticesOn,
-        Note::NoticesOff,
-    ];
-
-    /// The word in the cookie.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Note::PasswordChanged => "password-changed",
-            Note::PasswordReset => "password-reset",
-            Note::Activated => "activated",
-            Note::NameChanged => "name-changed",
-            Note::AddressRequested => "address-requested",
-            Note::AddressKept => "address-kept",
-            Note::AddressChanged => "address-changed",
-            Note::Saved => "saved",
-            Note::SessionsEnded => "sessions-ended",
-            Note::AccountDeleted => "account-deleted",
-            Note::LinkMade => "link-made",
-            Note::LinkChanged => "link-changed",
-            Note::LinkPaused => "link-paused",
-            Note::LinkResumed => "link-resumed",
-            Note::LinkRevoked => "link-revoked",
-            Note::LinkClosedUnheard => "link-closed-unheard",
-            Note::FolderMade => "folder-made",
-            Note::Renamed => "renamed",
-            Note::Moved => "moved",
-            Note::Trashed => "trashed",
-            Note::Restored => "restored",
-            Note::RestoredElsewhere => "restored-elsewhere",
-            Note::Forgotten => "forgotten",
-            Note::Uploaded => "uploaded",
-            Note::NothingChosen => "nothing-chosen",
-            Note::MailQueued => "mail-queued",
-            Note::MailOnItsWay => "mail-on-its-way",
-            Note::MailboxFull => "mailbox-full",
-            Note::MailsRetried => "mails-retried",
-            Note::NoticesOn => "notices-on",
-            Note::NoticesOff => "notices-off",
-        }
-    }
-
-    /// The note with that word.
-    pub fn parse(word: &str) -> Option<Note> {
-        Note::ALL.into_iter().find(|note| note.word() == word)
-    }
-
     /// What the page says.
     pub fn flash(self) -> Flash {
         let text = match self {

@@ -51,7 +51,7 @@ pub(crate) fn see_other(address: &str) -> HttpResponse {
 
 /// The answer to a form that was sent before: what it made is there, and that is where it leads.
 pub(crate) fn redirect_again(app: &State, before: &Before) -> Result<HttpResponse, WebError> {
-    match before.note.as_deref().and_then(Note::parse) {
+    match before.note.as_deref().and_then(|note| note.parse().ok()) {
         Some(note) => redirect_with_flash(app, &before.location, note),
         None => Ok(see_other(&before.location)),
     }

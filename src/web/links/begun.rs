@@ -13,6 +13,7 @@ use crate::config::Resume;
 use crate::id::{FilePath, Jti};
 use crate::receipt::DeliveryState;
 use crate::web::db::columns::from_column;
+use crate::web::links::uses::state::UseState;
 use crate::web::tokens::link_key::LinkKey;
 
 /// Maximum number of tokens of one visitor that are looked at, the newest first.
@@ -201,15 +202,15 @@ fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
         Ok(from_column(row.try_get::<Option<i64>, _>(column)?.unwrap_or(0)))
     };
     let state = row.try_get::<Option<String>, _>("told")?;
-    let told = match state.as_deref().map(DeliveryState::of_word) {
+    let told = match state.as_deref().map(str::parse) {
         None => None,
-        Some(Some(state)) => Some(Told {
+        Some(Ok(state)) => Some(Told {
             state,
             bytes: bytes("bytes")?,
             redeemed_at: moment("redeemed_at")?,
             last_at: moment("last_at")?,
         }),
-        Some(None) => return Err(sqlx::Error::Decode("unknown state of a delivery".into())),
+        Some(Err(_)) => return Err(sqlx::Error::Decode("unknown state of a delivery".into())),
     };
     let jti = row.try_get::<String, _>("jti")?;
     Ok(Begun {
@@ -220,7 +221,7 @@ fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
         version: row.try_get("version")?,
         issued_at: moment("issued_at")?,
         expires_at: moment("expires_at")?,
-        used: row.try_get::<String, _>("state")? == "used",
+        used: row.try_get::<String, _>("state")?.parse() == Ok(UseState::Used),
         live: row.try_get::<i64, _>("live")? > 0,
         told,
     })

@@ -62,7 +62,7 @@ impl Links {
         .bind(keep)
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.mailed_code))
-        .bind(terms.notify.word())
+        .bind(terms.notify.as_str())
         .bind(&link.id)
         .execute(&mut *transaction)
         .await?;

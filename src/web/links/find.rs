@@ -232,7 +232,7 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         ends_at: row.try_get::<Option<i64>, _>("ends_at")?.map(from_column),
         password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
         mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
-        notify: Notify::parse(&notify).unwrap_or_default(),
+        notify: notify.parse().unwrap_or_default(),
         paused: row.try_get::<i64, _>("paused")? != 0,
         restored: row.try_get::<Option<String>, _>("paused_why")?.as_deref() == Some("restored"),
         revoked_at: row.try_get::<Option<i64>, _>("withdrawn_at")?.map(from_column),

@@ -11,6 +11,7 @@ use crate::web::links::views::Views;
 use crate::web::mail::queue::{Queue, QueueError};
 use crate::web::revocations::issued::Issued;
 use crate::web::tokens::link_key::LinkKey;
+use crate::words::words;
 
 /// All links. Cheap to clone.
 #[derive(Clone)]
@@ -91,34 +92,17 @@ impl Recipient {
     }
 }
 
-/// When the owner of a link gets a mail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Notify {
-    /// Not at all.
-    #[default]
-    Never,
-    /// When the first download is complete.
-    First,
-    /// Whenever one is.
-    Every,
-}
-
-impl Notify {
-    /// All of them.
-    pub const ALL: [Notify; 3] = [Notify::Never, Notify::First, Notify::Every];
-
-    /// The word in the database and in forms.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Notify::Never => "never",
-            Notify::First => "first",
-            Notify::Every => "every",
-        }
-    }
-
-    /// The one with that word.
-    pub fn parse(word: &str) -> Option<Notify> {
-        Notify::ALL.into_iter().find(|notify| notify.word() == word)
+words! {
+    /// When the owner of a link gets a mail.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Notify {
+        /// Not at all.
+        #[default]
+        Never = "never",
+        /// When the first download is complete.
+        First = "first",
+        /// Whenever one is.
+        Every = "every",
     }
 }
 

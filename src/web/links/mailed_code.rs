@@ -69,14 +69,14 @@ impl Links {
              JOIN mails ON mails.jti = recipients.mailed_jti AND mails.kind = $2 WHERE recipients.id = $1",
         )
         .bind(&recipient.id)
-        .bind(Kind::LinkCode.word())
+        .bind(Kind::LinkCode.as_str())
         .fetch_optional(self.db.reader())
         .await?;
         let Some(row) = row else { return Ok(CodeMail::None) };
         let state: String = row.try_get("state")?;
         let until = from_column(row.try_get::<Option<i64>, _>("mailed_until")?.unwrap_or(0));
         let is_late = row.try_get::<i64, _>("attempts")? > 0;
-        Ok(match State::ALL.into_iter().find(|known| known.word() == state) {
+        Ok(match state.parse().ok() {
             Some(State::Waiting) => CodeMail::Waiting { is_late },
             Some(State::Sent) if now < until => CodeMail::Valid { until },
             Some(State::Sent) => CodeMail::Expired,

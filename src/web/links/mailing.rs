@@ -178,11 +178,11 @@ fn mailing_of(row: &AnyRow) -> Result<Mailing, sqlx::Error> {
     let word: Option<String> = row.try_get("fault")?;
     let at = row.try_get::<Option<i64>, _>("ended_at")?.map(from_column).unwrap_or_default();
     let problem: Option<String> = row.try_get("problem")?;
-    let fault = word.as_deref().and_then(Fault::parse);
+    let fault = word.as_deref().and_then(|word| word.parse().ok());
     // What our own server says concerns administrators, who have a page for it.
     let is_theirs = matches!(fault, Some(Fault::Later | Fault::Refused | Fault::Mailbox));
     let said = problem.as_deref().filter(|_| is_theirs).and_then(answer_in).map(str::to_owned);
-    let state = State::ALL.into_iter().find(|known| Some(known.word()) == state.as_deref());
+    let state = state.as_deref().and_then(|state| state.parse().ok());
     Ok(match state {
         Some(State::Waiting) => Mailing::Waiting { fault, said },
         Some(State::Sent) => Mailing::Sent { at },

@@ -96,7 +96,7 @@ impl Links {
         .bind(terms.ends_at.map(to_column))
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.mailed_code))
-        .bind(terms.notify.word())
+        .bind(terms.notify.as_str())
         .bind(to_column(now))
         .execute(&mut *transaction)
         .await?;

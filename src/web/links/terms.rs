@@ -152,7 +152,7 @@ impl Typed {
             let sentence = "A code can only be mailed to recipients whom the link names.";
             errors.mailed_code = Some(sentence.to_owned());
         }
-        let Some(notify) = Notify::parse(&self.notify) else {
+        let Ok(notify) = self.notify.parse() else {
             errors.form = Some("Choose when you want a mail.".to_owned());
             return Err(Box::new(errors));
         };

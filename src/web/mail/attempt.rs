@@ -47,7 +47,7 @@ impl Attempts {
             Ok(Some(message)) => message,
             Ok(None) => {
                 self.breaker.undecided();
-                tracing::info!(jti = %mail.jti, kind = mail.kind.word(), "a mail has nothing to say any more");
+                tracing::info!(jti = %mail.jti, kind = mail.kind.as_str(), "a mail has nothing to say any more");
                 return self.queue.forget(&mail.id).await;
             }
             Err((fault, problem)) => {
@@ -59,7 +59,7 @@ impl Attempts {
         match self.transport.send(&file_name, &message).await {
             Ok(answer) => {
                 let now = self.clock.now();
-                let (kind, domain) = (mail.kind.word(), mail.domain());
+                let (kind, domain) = (mail.kind.as_str(), mail.domain());
                 tracing::info!(jti = %mail.jti, kind, domain, answer, "mail sent");
                 self.record(&mail, &answer, now).await?;
                 if let Err(error) = self.compose.accepted(&mail, now).await {
@@ -140,13 +140,13 @@ impl Attempts {
         }
         let wait = usize::try_from(mail.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let wait = WAITS.get(wait).or(WAITS.last()).copied().unwrap_or(60);
-        let (kind, domain) = (mail.kind.word(), mail.domain());
+        let (kind, domain) = (mail.kind.as_str(), mail.domain());
         tracing::warn!(jti = %mail.jti, kind, domain, wait, "a mail could not be sent: {problem}");
         self.queue.again(&mail, fault, problem, now.plus(Duration::from_secs(wait))).await
     }
 
     async fn give_up(&self, mail: &Queued, fault: Fault, problem: &str) -> Result<(), QueryError> {
-        let (kind, domain) = (mail.kind.word(), mail.domain());
+        let (kind, domain) = (mail.kind.as_str(), mail.domain());
         tracing::error!(jti = %mail.jti, kind, domain, "a mail was given up: {problem}");
         self.queue.failed(mail, fault, problem, self.clock.now()).await
     }
@@ -157,5 +157,5 @@ fn outbox_name(mail: &Queued) -> String {
     let at: String = mail.queued_at.to_string().chars().filter(|c| *c != ':').collect();
     let safe = |c: char| if c.is_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };
     let recipient: String = mail.recipient.as_str().chars().map(safe).take(40).collect();
-    format!("{at}-{}-{recipient}-{}", mail.kind.word(), mail.id)
+    format!("{at}-{}-{recipient}-{}", mail.kind.as_str(), mail.id)
 }

@@ -5,67 +5,38 @@ use serde::{Deserialize, Serialize};
 use crate::id::Jti;
 use crate::web::identity::{AccountId, Email};
 use crate::web::mail::asked::Asked;
+use crate::words::words;
 
-/// What a mail is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Somebody asked for an account with this address: activates it, or says that there is one.
-    SignUp,
-    /// Somebody forgot the password of an account with this address, if there is one.
-    Forgot,
-    /// An administrator invites the owner of this address.
-    Invite,
-    /// The owner of an account wants to have this address from now on.
-    ConfirmAddress,
-    /// An account that had this address has another one now.
-    AddressChanged,
-    /// The password of the account was changed.
-    PasswordChanged,
-    /// The account was deleted.
-    AccountDeleted,
-    /// Somebody took a file through a link of the account.
-    Taken,
-    /// Somebody made a link for the owner of this address.
-    Link,
-    /// The code without which a link can't be taken.
-    LinkCode,
-    /// An administrator tries whether mails arrive.
-    Test,
+words! {
+    /// What a mail is about.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Kind {
+        /// Somebody asked for an account with this address: activates it, or says that there is one.
+        SignUp = "sign-up",
+        /// Somebody forgot the password of an account with this address, if there is one.
+        Forgot = "forgot",
+        /// An administrator invites the owner of this address.
+        Invite = "invite",
+        /// The owner of an account wants to have this address from now on.
+        ConfirmAddress = "confirm-address",
+        /// An account that had this address has another one now.
+        AddressChanged = "address-changed",
+        /// The password of the account was changed.
+        PasswordChanged = "password-changed",
+        /// The account was deleted.
+        AccountDeleted = "account-deleted",
+        /// Somebody took a file through a link of the account.
+        Taken = "taken",
+        /// Somebody made a link for the owner of this address.
+        Link = "link",
+        /// The code without which a link can't be taken.
+        LinkCode = "link-code",
+        /// An administrator tries whether mails arrive.
+        Test = "test",
+    }
 }
 
 impl Kind {
-    /// All kinds.
-    pub const ALL: [Kind; 11] = [
-        Kind::SignUp,
-        Kind::Forgot,
-        Kind::Invite,
-        Kind::ConfirmAddress,
-        Kind::AddressChanged,
-        Kind::PasswordChanged,
-        Kind::AccountDeleted,
-        Kind::Taken,
-        Kind::Link,
-        Kind::LinkCode,
-        Kind::Test,
-    ];
-
-    /// The word in the database.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Kind::SignUp => "sign-up",
-            Kind::Forgot => "forgot",
-            Kind::Invite => "invite",
-            Kind::ConfirmAddress => "confirm-address",
-            Kind::AddressChanged => "address-changed",
-            Kind::PasswordChanged => "password-changed",
-            Kind::AccountDeleted => "account-deleted",
-            Kind::Taken => "taken",
-            Kind::Link => "link",
-            Kind::LinkCode => "link-code",
-            Kind::Test => "test",
-        }
-    }
-
     /// Whether somebody is waiting for it.
     pub const fn is_urgent(self) -> bool {
         !matches!(self, Kind::Taken | Kind::Link)

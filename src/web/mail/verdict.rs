@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::words::words;
+
 /// A step of the dialogue with a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
@@ -36,40 +38,20 @@ impl fmt::Display for Step {
     }
 }
 
-/// Whose fault it is that a mail did not leave, which decides what happens next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The mail server is down, busy or unreachable: all mail waits for it.
-    Server,
-    /// The server refuses us, which the operator must mend: mail is kept and the operator is told.
-    Operator,
-    /// The server asks to come back with this mail, or its mailbox is full.
-    Later,
-    /// The server refuses this mail: after three refusals it is given up.
-    Refused,
-    /// There is no such mailbox: trying again is pointless.
-    Mailbox,
-}
-
-impl Fault {
-    /// All faults.
-    pub const ALL: [Fault; 5] =
-        [Fault::Server, Fault::Operator, Fault::Later, Fault::Refused, Fault::Mailbox];
-
-    /// The word in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Fault::Server => "server",
-            Fault::Operator => "operator",
-            Fault::Later => "later",
-            Fault::Refused => "refused",
-            Fault::Mailbox => "mailbox",
-        }
-    }
-
-    /// The one with that word.
-    pub fn parse(word: &str) -> Option<Fault> {
-        Fault::ALL.into_iter().find(|fault| fault.as_str() == word)
+words! {
+    /// Whose fault it is that a mail did not leave, which decides what happens next.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Fault {
+        /// The mail server is down, busy or unreachable: all mail waits for it.
+        Server = "server",
+        /// The server refuses us, which the operator must mend: mail is kept and the operator is told.
+        Operator = "operator",
+        /// The server asks to come back with this mail, or its mailbox is full.
+        Later = "later",
+        /// The server refuses this mail: after three refusals it is given up.
+        Refused = "refused",
+        /// There is no such mailbox: trying again is pointless.
+        Mailbox = "mailbox",
     }
 }
 

@@ -20,6 +20,7 @@ use crate::web::identity::Account;
 use crate::web::membership::action_codes::{ActionCodes, code_in};
 use crate::web::tokens::issuer::{ActionClaim, IssueError, Issuer};
 use crate::web::tokens::link_key::LinkKey;
+use crate::words::words;
 
 /// How much longer than it could be used an action link is remembered, as for any token.
 const REMEMBER: Duration = Duration::from_secs(60 * 60);
@@ -33,40 +34,24 @@ const NO_ADMINISTRATOR: &str = "no-administrator";
 /// How long the link for the first administrator works; each start prints another.
 const FIRST_ADMINISTRATOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What an action link is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Making the first administrator.
-    FirstAdministrator,
-    /// Activating an account that somebody signed up for.
-    Activate,
-    /// Accepting an invitation: choosing a name and the first password.
-    Invite,
-    /// Choosing another password.
-    Reset,
-    /// Confirming the address that an account is to have.
-    ConfirmAddress,
+words! {
+    /// What an action link is for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Purpose {
+        /// Making the first administrator.
+        FirstAdministrator = "first-admin",
+        /// Activating an account that somebody signed up for.
+        Activate = "activate",
+        /// Accepting an invitation: choosing a name and the first password.
+        Invite = "invite",
+        /// Choosing another password.
+        Reset = "reset",
+        /// Confirming the address that an account is to have.
+        ConfirmAddress = "confirm-address",
+    }
 }
 
 impl Purpose {
-    const ALL: [Purpose; 5] = [
-        Purpose::FirstAdministrator,
-        Purpose::Activate,
-        Purpose::Invite,
-        Purpose::Reset,
-        Purpose::ConfirmAddress,
-    ];
-
-    const fn word(self) -> &'static str {
-        match self {
-            Purpose::FirstAdministrator => "first-admin",
-            Purpose::Activate => "activate",
-            Purpose::Invite => "invite",
-            Purpose::Reset => "reset",
-            Purpose::ConfirmAddress => "confirm-address",
-        }
-    }
-
     /// The first component of the address at which such a link is opened.
     pub const fn folder(self) -> &'static str {
         match self {
@@ -78,7 +63,7 @@ impl Purpose {
 
     /// What a verified action is for; `None` for what this release does not know.
     pub fn of(action: &Action) -> Option<Purpose> {
-        Purpose::ALL.into_iter().find(|purpose| purpose.word() == action.purpose)
+        action.purpose.parse().ok()
     }
 }
 
@@ -228,7 +213,7 @@ impl Actions {
              ON CONFLICT (account, purpose) DO UPDATE SET jti = excluded.jti",
         )
         .bind(account.id.as_str())
-        .bind(purpose.word())
+        .bind(purpose.as_str())
         .bind(jti.to_string())
         .execute(self.db.writer())
         .await?;
@@ -246,7 +231,7 @@ impl Actions {
         let until = now.plus(self.lifetimes.of(purpose));
         let claim = ActionClaim {
             subject: subject.to_owned(),
-            purpose: purpose.word().to_owned(),
+            purpose: purpose.as_str().to_owned(),
             state: state.to_owned(),
             jti,
             issued_at: now,
@@ -263,9 +248,8 @@ impl Actions {
     /// When the database fails.
     pub async fn left(&self, jti: Jti, now: Timestamp) -> Result<(), QueryError> {
         let Some(purpose) = self.codes.purpose_of(jti).await? else { return Ok(()) };
-        let known = Purpose::ALL.into_iter().find(|known| known.word() == purpose);
-        let Some(known) = known else { return Ok(()) };
-        self.codes.begin(jti, now, now.plus(self.lifetimes.of(known))).await
+        let Ok(purpose) = purpose.parse() else { return Ok(()) };
+        self.codes.begin(jti, now, now.plus(self.lifetimes.of(purpose))).await
     }
 
     /// Checks a link without spending it: the token that its code leads to, or a token itself.
@@ -303,7 +287,7 @@ impl Actions {
         let newest: Option<String> =
             sqlx::query_scalar("SELECT jti FROM action_links WHERE account = $1 AND purpose = $2")
                 .bind(&link.action.subject)
-                .bind(link.purpose.word())
+                .bind(link.purpose.as_str())
                 .fetch_optional(self.db.reader())
                 .await?;
         Ok(newest.is_some_and(|newest| newest == link.action.jti.to_string()))

@@ -243,7 +243,7 @@ impl AccountAdmin {
         let mut transaction = self.db.begin().await?;
         let tried = self.queue.retry_all(&mut transaction, state, now).await?;
         if tried > 0 {
-            let about = format!("{tried} mails ({})", state.word());
+            let about = format!("{tried} mails ({})", state.as_str());
             audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
         }
         transaction.commit().await?;

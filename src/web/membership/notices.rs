@@ -37,15 +37,16 @@ impl Notices {
 
     /// The path at which the owner of an account turns off notices of a kind.
     pub fn path(&self, account: &AccountId, kind: Kind) -> String {
-        let mark = self.key.unsubscribe(account.as_str(), kind.word());
-        format!("/unsubscribe/{}/{account}{}", kind.word(), mark.reveal())
+        let mark = self.key.unsubscribe(account.as_str(), kind.as_str());
+        format!("/unsubscribe/{}/{account}{}", kind.as_str(), mark.reveal())
     }
 
     /// Whom and what such a path names; `None` where the mark is not ours.
     pub fn read(&self, kind: &str, code: &str) -> Option<Subscription> {
-        let kind = Kind::ALL.into_iter().find(|known| known.can_be_turned_off() && known.word() == kind)?;
+        let kind = kind.parse::<Kind>().ok().filter(|kind| kind.can_be_turned_off())?;
         let (account, mark) = code.split_at_checked(ID_LENGTH)?;
-        let is_ours = self.key.unsubscribe(account, kind.word()).digest() == Secret::presented(mark).digest();
+        let is_ours =
+            self.key.unsubscribe(account, kind.as_str()).digest() == Secret::presented(mark).digest();
         is_ours.then(|| Subscription { account: AccountId::from_store(account), kind })
     }
 
@@ -57,7 +58,7 @@ impl Notices {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM notices_off WHERE account = $1 AND kind = $2")
                 .bind(account.as_str())
-                .bind(kind.word())
+                .bind(kind.as_str())
                 .fetch_optional(self.db.reader())
                 .await?;
         Ok(found.is_some())
@@ -74,7 +75,7 @@ impl Notices {
              ON CONFLICT (account, kind) DO NOTHING",
         )
         .bind(of.account.as_str())
-        .bind(of.kind.word())
+        .bind(of.kind.as_str())
         .bind(to_column(now))
         .execute(self.db.writer())
         .await?;
@@ -88,7 +89,7 @@ impl Notices {
     pub async fn turn_on(&self, of: &Subscription) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM notices_off WHERE account = $1 AND kind = $2")
             .bind(of.account.as_str())
-            .bind(of.kind.word())
+            .bind(of.kind.as_str())
             .execute(self.db.writer())
             .await?;
         Ok(())

@@ -8,39 +8,29 @@ use crate::clock::Timestamp;
 use crate::web::identity::{AccountId, Email};
 use crate::web::throttle::counter::{Allowance, Rule, TooEarly};
 use crate::web::throttle::limits::{Throttle, count, key};
+use crate::words::words;
 
 /// Mails to one mailbox for one cause: a few in a row, then ever fewer.
 const MAILBOX: Rule = Rule { free: 3, longest: Duration::from_secs(60 * 60) };
 /// Requests from one address that cost a mail.
 const REQUESTS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
 
-/// Why a stranger has a mail sent. Each is counted apart, so that none can use up another's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// An account is asked for.
-    SignUp,
-    /// A password was forgotten.
-    Forgot,
-    /// An action link is asked for again.
-    Renew,
-    /// An address is to be confirmed.
-    Address,
-    /// The code of a link.
-    Code,
-    /// An administrator tries whether mails arrive.
-    Test,
-}
-
-impl Cause {
-    const fn word(self) -> &'static str {
-        match self {
-            Cause::SignUp => "sign-up",
-            Cause::Forgot => "forgot",
-            Cause::Renew => "renew",
-            Cause::Address => "address",
-            Cause::Code => "code",
-            Cause::Test => "test",
-        }
+words! {
+    /// Why a stranger has a mail sent. Each is counted apart, so that none can use up another's.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Cause {
+        /// An account is asked for.
+        SignUp = "sign-up",
+        /// A password was forgotten.
+        Forgot = "forgot",
+        /// An action link is asked for again.
+        Renew = "renew",
+        /// An address is to be confirmed.
+        Address = "address",
+        /// The code of a link.
+        Code = "code",
+        /// An administrator tries whether mails arrive.
+        Test = "test",
     }
 }
 
@@ -48,7 +38,7 @@ impl Throttle {
     /// Whether a mail that a stranger asked for may go to `recipient` (in any one spelling) now; it
     /// counts as sent then. The one who asked is not told, for it says nothing about their own doing.
     pub fn mail(&self, cause: Cause, recipient: &str, now: Timestamp) -> bool {
-        let mailbox = key(cause.word(), recipient);
+        let mailbox = key(cause.as_str(), recipient);
         self.0.mailboxes.with(mailbox, now, |counter| counter.count(MAILBOX, now)).is_ok()
     }
 

@@ -12,7 +12,7 @@ use crate::web::uploads::id::UploadId;
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::quota::Wanted;
 use crate::web::uploads::rows;
-use crate::web::uploads::upload::{NewUpload, Purpose, Stage, Upload};
+use crate::web::uploads::upload::{Joining, NewUpload, Purpose, Stage, Upload};
 
 /// How much is copied at once.
 const COPIED_AT_ONCE: usize = 1 << 20;
@@ -31,7 +31,7 @@ impl Uploads {
         sender: &Actor,
         new: NewUpload,
         parts: &[UploadId],
-        concat: &str,
+        header: &str,
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
         let account = &AccountId::from_store(&sender.id);
@@ -71,7 +71,7 @@ impl Uploads {
             size: Some(size),
             offset: 0,
             metadata: new.metadata,
-            concat: concat.to_owned(),
+            joining: Joining::Joined(header.to_owned()),
             stage: Stage::Running,
             path: None,
             expires_at: now.plus(self.keep),

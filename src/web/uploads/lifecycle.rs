@@ -16,7 +16,7 @@ use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::quota::{Quotas, UploadLimits, Wanted};
 use crate::web::uploads::turn::Turns;
-use crate::web::uploads::upload::{NewUpload, Purpose, Stage, Upload};
+use crate::web::uploads::upload::{Joining, NewUpload, Purpose, Stage, Upload};
 use crate::web::uploads::{quota, rows};
 
 /// Digests under way that are remembered; one that is not is computed anew from the file.
@@ -68,9 +68,9 @@ impl Uploads {
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
         let account = &AccountId::from_store(&sender.id);
-        let (place, below, name, concat) = match new.purpose {
-            Purpose::File { folder, below, name } => (folder, below, Some(name), ""),
-            Purpose::Part { at } => (at, Vec::new(), None, "partial"),
+        let (place, below, name, joining) = match new.purpose {
+            Purpose::File { folder, below, name } => (folder, below, Some(name), Joining::Whole),
+            Purpose::Part { at } => (at, Vec::new(), None, Joining::Part),
         };
         let mut folder = place.path().clone();
         let share = folder.share().to_owned();
@@ -94,7 +94,7 @@ impl Uploads {
             size: new.size,
             offset: 0,
             metadata: new.metadata,
-            concat: concat.to_owned(),
+            joining,
             stage: Stage::Running,
             path: None,
             expires_at: now.plus(self.keep),

@@ -24,4 +24,4 @@ mod writer;
 
 pub use lifecycle::Uploads;
 pub use quota::UploadLimits;
-pub use upload::{NewUpload, Purpose, Stage, Upload};
+pub use upload::{Joining, NewUpload, Purpose, Stage, Upload};

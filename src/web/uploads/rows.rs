@@ -31,7 +31,7 @@ pub(crate) async fn insert(
     .bind(upload.name.as_ref().map_or("", FileName::as_str))
     .bind(upload.size.map(bytes_to_column))
     .bind(&upload.metadata)
-    .bind(&upload.concat)
+    .bind(upload.joining.as_str())
     .bind(to_column(now))
     .bind(to_column(upload.expires_at))
     .bind(&upload.sender.who)
@@ -182,11 +182,6 @@ fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
             Err(_) => return Ok(None),
         },
     };
-    let stage = match text("state")?.as_str() {
-        "done" => Stage::Done,
-        "publishing" => Stage::Publishing,
-        _ => Stage::Running,
-    };
     let account = text("account")?;
     Ok(Some(Upload {
         id,
@@ -198,8 +193,8 @@ fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
         size: bytes("size")?,
         offset: 0,
         metadata: text("metadata")?,
-        concat: text("concat")?,
-        stage,
+        joining: text("concat")?.into(),
+        stage: text("state")?.parse().unwrap_or(Stage::Running),
         path: maybe("path")?.and_then(|path| path.parse().ok()),
         expires_at: from_column(row.try_get("expires_at")?),
         unchecked_from: bytes("unchecked_from")?,

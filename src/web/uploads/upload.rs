@@ -7,6 +7,7 @@ use crate::web::audit::Actor;
 use crate::web::identity::AccountId;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::id::UploadId;
+use crate::words::words;
 
 /// What an upload is to become.
 #[derive(Clone, Debug)]
@@ -38,15 +39,17 @@ pub struct NewUpload {
     pub metadata: String,
 }
 
-/// How far an upload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Bytes are missing.
-    Running,
-    /// The file is about to get its name.
-    Publishing,
-    /// It stands under its name.
-    Done,
+words! {
+    /// How far an upload is.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Stage {
+        /// Bytes are missing.
+        Running = "running",
+        /// The file is about to get its name.
+        Publishing = "publishing",
+        /// It stands under its name.
+        Done = "done",
+    }
 }
 
 /// An upload.
@@ -70,8 +73,8 @@ pub struct Upload {
     pub offset: u64,
     /// What the client said of it.
     pub metadata: String,
-    /// Its `Upload-Concat`; empty for an ordinary one.
-    pub concat: String,
+    /// Whether it is joined from parts, or a part.
+    pub joining: Joining,
     /// How far it is.
     pub stage: Stage,
     /// The file path that it got, once it is done.
@@ -81,6 +84,38 @@ pub struct Upload {
     pub(super) unchecked_from: Option<u64>,
     pub(super) version: Option<String>,
     pub(super) sha256: Option<String>,
+}
+
+/// Whether an upload is joined from parts, or a part; in words, those of `Upload-Concat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joining {
+    /// Neither.
+    Whole,
+    /// A part of another one.
+    Part,
+    /// Joined, as this header says.
+    Joined(String),
+}
+
+impl Joining {
+    /// The header; empty where there was none.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Joining::Whole => "",
+            Joining::Part => "partial",
+            Joining::Joined(header) => header,
+        }
+    }
+}
+
+impl From<String> for Joining {
+    fn from(header: String) -> Joining {
+        match header.as_str() {
+            "" => Joining::Whole,
+            "partial" => Joining::Part,
+            _ => Joining::Joined(header),
+        }
+    }
 }
 
 impl Upload {

@@ -227,7 +227,7 @@ impl Desk {
     }
 
     pub(crate) async fn until_state(&self, jti: Jti, state: DeliveryState) -> Delivered {
-        self.until(jti, state.word(), |delivery| delivery.state == state).await
+        self.until(jti, state.as_str(), |delivery| delivery.state == state).await
     }
 
     /// The steps in the log of deliveries, in their order.

@@ -35,7 +35,7 @@ pub(super) fn upsert<'q>(
         .bind(kept.tally.started_at.map(to_column))
         .bind(to_column(kept.tally.last_at))
         .bind(kept.size.cast_signed())
-        .bind(kept.tally.state.word())
+        .bind(kept.tally.state.as_str())
         .bind(i64::from(kept.tally.resumed))
         .bind(kept.address.map(|address| address.to_string()))
         .bind(to_column(kept.until))
@@ -52,8 +52,7 @@ pub(super) fn from_row(row: &SqliteRow) -> Result<Kept, sqlx::Error> {
         handed: parsed::<RangeSet>(row, "handed")?,
         sent: parsed::<RangeSet>(row, "sent")?,
         resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
-        state: DeliveryState::of_word(&state)
-            .ok_or_else(|| sqlx::Error::Decode("unknown state of a delivery".into()))?,
+        state: state.parse().map_err(|_| sqlx::Error::Decode("unknown state of a delivery".into()))?,
     };
     Ok(Kept {
         jti: parsed(row, "jti")?,

@@ -35,7 +35,7 @@ pub(crate) async fn act(
         return Err(WebError::Invalid("it does not ask to unsubscribe"));
     }
     app.administration.notices.turn_off(&of, app.administration.clock.now()).await?;
-    tracing::info!(account = %of.account, kind = of.kind.word(), "notices turned off by their address");
+    tracing::info!(account = %of.account, kind = of.kind.as_str(), "notices turned off by their address");
     html(&Unsubscribe::new(true))
 }
 

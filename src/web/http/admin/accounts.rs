@@ -321,7 +321,7 @@ pub(crate) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<Http
         match administration.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
             Added::New(account) => {
                 let to = format!("/admin/accounts/{}", account.id);
-                once.done(&to, Note::Saved.word(), now).await?;
+                once.done(&to, Note::Saved.as_str(), now).await?;
                 return done(&app, account.id.as_str());
             }
             Added::EmailTaken | Added::NotTheFirst => {

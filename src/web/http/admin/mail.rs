@@ -33,7 +33,7 @@ pub(crate) async fn list(
 
 async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebError> {
     let queue = &app.administration.queue;
-    let shown = State::ALL.into_iter().find(|state| state.word() == view.state).unwrap_or(State::Waiting);
+    let shown = view.state.parse().unwrap_or(State::Waiting);
     let mut states = Vec::new();
     for state in State::ALL {
         let label = match state {
@@ -42,7 +42,7 @@ async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebE
             State::Failed => "Given up",
         };
         states.push(MailState {
-            word: state.word(),
+            word: state.as_str(),
             label,
             count: queue.count(state).await?,
             shown: state == shown,
@@ -55,12 +55,12 @@ async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebE
         chrome: who.form_chrome("Emails", Section::Admin),
         states,
         rows: mails.into_iter().map(row).collect(),
-        shown: shown.word(),
+        shown: shown.as_str(),
         can_retry: shown != State::Sent,
         test_address: who.account().email.as_str().to_owned(),
         test_error: None,
         tested: None,
-        pager: pager(&format!("/admin/mail?state={}", shown.word()), view.page, more),
+        pager: pager(&format!("/admin/mail?state={}", shown.as_str()), view.page, more),
         now: app.administration.clock.now(),
     })
 }
@@ -113,7 +113,7 @@ pub(crate) struct ChosenState {
 /// `POST /admin/mail/retry-all`
 pub(crate) async fn retry_all(app: App, form: AdminForm<ChosenState>) -> Result<HttpResponse, WebError> {
     let word = form.fields.state.as_str();
-    let state = [State::Waiting, State::Failed].into_iter().find(|state| state.word() == word);
+    let state = [State::Waiting, State::Failed].into_iter().find(|state| state.as_str() == word);
     let state = state.ok_or(WebError::Invalid("there are no such mails"))?;
     let administration = &app.administration;
     let now = administration.clock.now();

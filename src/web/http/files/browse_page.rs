@@ -130,7 +130,7 @@ impl Folder {
     fn pager(&self) -> (Option<String>, Option<String>) {
         let Sort { by, descending } = self.sort;
         let order = if descending { "desc" } else { "asc" };
-        let at = |page: usize| format!("?sort={}&order={order}&page={page}", by.word());
+        let at = |page: usize| format!("?sort={}&order={order}&page={page}", by.as_str());
         let before = (self.page > 1).then(|| at(self.page - 1));
         (before, (self.page < self.pages).then(|| at(self.page + 1)))
     }

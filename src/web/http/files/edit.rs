@@ -120,7 +120,7 @@ pub(crate) async fn make_folder(
     match made(&app, &folder, &fields.name, &actor).await {
         Ok(_) => {
             let to = folder_address(folder.path());
-            once.done(&to, Note::FolderMade.word(), now).await?;
+            once.done(&to, Note::FolderMade.as_str(), now).await?;
             redirect_with_flash(&app, &to, Note::FolderMade)
         }
         Err(error) => {

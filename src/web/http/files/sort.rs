@@ -4,26 +4,19 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::web::http::files::row::Row;
 use crate::web::shares::folding::{fold, natural};
+use crate::words::words;
 
-/// By what a list is sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SortBy {
-    /// The name, as people count: `part 2` before `part 10`.
-    #[default]
-    Name,
-    /// The size; folders have none.
-    Size,
-    /// The moment of the last change.
-    Modified,
-}
-
-impl SortBy {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            SortBy::Name => "name",
-            SortBy::Size => "size",
-            SortBy::Modified => "modified",
-        }
+words! {
+    /// By what a list is sorted.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum SortBy {
+        /// The name, as people count: `part 2` before `part 10`.
+        #[default]
+        Name = "name",
+        /// The size; folders have none.
+        Size = "size",
+        /// The moment of the last change.
+        Modified = "modified",
     }
 }
 
@@ -99,8 +92,8 @@ pub(crate) fn headings(sort: Sort, query: Option<&str>) -> Vec<Heading> {
             };
             Heading {
                 label,
-                class: by.word(),
-                href: format!("?{query}sort={}&order={order}", by.word()),
+                class: by.as_str(),
+                href: format!("?{query}sort={}&order={order}", by.as_str()),
                 aria_sort,
             }
         })

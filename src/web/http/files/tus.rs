@@ -20,7 +20,7 @@ use crate::web::http::respond::App;
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::intake::Incoming;
-use crate::web::uploads::{Stage, Upload};
+use crate::web::uploads::{Joining, Stage, Upload};
 
 /// Everything below `/uploads`.
 pub(crate) async fn handle(app: App, request: HttpRequest, body: Payload) -> HttpResponse {
@@ -144,7 +144,7 @@ async fn patch(
     if !has_bytes(headers) {
         return Err(TusError::BodyType);
     }
-    if upload.concat.starts_with("final") {
+    if matches!(upload.joining, Joining::Joined(_)) {
         return Err(TusError::Joined);
     }
     // The right may have been taken away since the upload was begun.

@@ -10,7 +10,7 @@ use crate::web::http::paths::folder_address;
 use crate::web::http::respond::App;
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::ALGORITHMS;
-use crate::web::uploads::{Stage, Upload};
+use crate::web::uploads::{Joining, Stage, Upload};
 
 pub(crate) const VERSION: &str = "1.0.0";
 
@@ -79,8 +79,8 @@ pub(crate) fn state(upload: &Upload) -> HttpResponse {
     if !upload.metadata.is_empty() {
         answer.insert_header(("upload-metadata", upload.metadata.as_str()));
     }
-    if !upload.concat.is_empty() {
-        answer.insert_header(("upload-concat", upload.concat.as_str()));
+    if upload.joining != Joining::Whole {
+        answer.insert_header(("upload-concat", upload.joining.as_str()));
     }
     answer.finish()
 }

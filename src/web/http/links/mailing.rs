@@ -49,7 +49,7 @@ pub(crate) async fn send_again(
         return back(&app, &link, true, Note::MailboxFull);
     }
     let actor = Actor::account(who.account(), place.address);
-    match links.send_again(&link, &recipient, once.record(Note::MailQueued.word()), &actor, now).await? {
+    match links.send_again(&link, &recipient, once.record(Note::MailQueued.as_str()), &actor, now).await? {
         SentAgain::Queued => {
             tracing::info!(account = %who.account().id, link = link.id, "link sent again");
             back(&app, &link, true, Note::MailQueued)

@@ -292,7 +292,7 @@ pub(crate) async fn make(
         terms: &terms,
         password: password.as_ref(),
         mail,
-        form: once.record(Note::LinkMade.word()),
+        form: once.record(Note::LinkMade.as_str()),
     };
     match administration.links.make(&new, &actor, now).await? {
         Made::Link(id) => {

@@ -77,7 +77,7 @@ fn typed_of(link: &Link) -> Typed {
         uses: link.uses.map(|uses| uses.to_string()).unwrap_or_default(),
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
-        notify: link.notify.word().to_owned(),
+        notify: link.notify.as_str().to_owned(),
         ..Typed::default()
     }
 }

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
+use crate::web::links::uses::state::UseState;
 
 /// How many tokens are released between two looks at the database.
 const PER_LOOK: i64 = 100;
@@ -22,15 +23,15 @@ pub async fn started(
     now: Timestamp,
 ) -> Result<(), QueryError> {
     let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
-    set_token(transaction, jti, "used").await?;
-    if found.use_state == "released" {
+    set_token(transaction, jti, UseState::Used).await?;
+    if found.use_state == UseState::Released {
         sqlx::query("UPDATE recipients SET taken = taken + 1 WHERE id = $1")
             .bind(&found.recipient)
             .execute(&mut **transaction)
             .await?;
     }
-    if found.use_state != "used" {
-        set_use(transaction, &found.use_id, "used", now).await?;
+    if found.use_state != UseState::Used {
+        set_use(transaction, &found.use_id, UseState::Used, now).await?;
     }
     Ok(())
 }
@@ -46,7 +47,7 @@ pub async fn unsent(
     now: Timestamp,
 ) -> Result<(), QueryError> {
     let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
-    if found.token_state == "reserved" {
+    if found.token_state == UseState::Reserved {
         release(transaction, jti, &found, now).await?;
     }
     Ok(())
@@ -195,8 +196,8 @@ pub async fn forget_clients(db: &Database, before: Timestamp) -> Result<u64, Que
 struct Found {
     recipient: String,
     use_id: String,
-    use_state: String,
-    token_state: String,
+    use_state: UseState,
+    token_state: UseState,
 }
 
 /// Takes the recipient of a token; `None` where its link is gone.
@@ -217,11 +218,15 @@ async fn lock(transaction: &mut Transaction<'static, Any>, jti: Jti) -> Result<O
     .fetch_optional(&mut **transaction)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    let state = |column: &str| -> Result<UseState, sqlx::Error> {
+        let word = row.try_get::<String, _>(column)?;
+        word.parse().map_err(|_| sqlx::Error::Decode("unknown state of a use".into()))
+    };
     Ok(Some(Found {
         recipient: row.try_get("recipient")?,
         use_id: row.try_get("id")?,
-        use_state: row.try_get("use_state")?,
-        token_state: row.try_get("token_state")?,
+        use_state: state("use_state")?,
+        token_state: state("token_state")?,
     }))
 }
 
@@ -231,16 +236,16 @@ async fn release(
     found: &Found,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    set_token(transaction, jti, "released").await?;
+    set_token(transaction, jti, UseState::Released).await?;
     let left: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM link_tokens WHERE use_id = $1 AND state <> 'released'")
             .bind(&found.use_id)
             .fetch_one(&mut **transaction)
             .await?;
-    if left > 0 || found.use_state == "released" {
+    if left > 0 || found.use_state == UseState::Released {
         return Ok(());
     }
-    set_use(transaction, &found.use_id, "released", now).await?;
+    set_use(transaction, &found.use_id, UseState::Released, now).await?;
     sqlx::query("UPDATE recipients SET taken = taken - 1 WHERE id = $1 AND taken > 0")
         .bind(&found.recipient)
         .execute(&mut **transaction)
@@ -251,10 +256,10 @@ async fn release(
 async fn set_token(
     transaction: &mut Transaction<'static, Any>,
     jti: Jti,
-    state: &'static str,
+    state: UseState,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE link_tokens SET state = $1 WHERE jti = $2")
-        .bind(state)
+        .bind(state.as_str())
         .bind(jti.to_string())
         .execute(&mut **transaction)
         .await?;
@@ -264,11 +269,11 @@ async fn set_token(
 async fn set_use(
     transaction: &mut Transaction<'static, Any>,
     id: &str,
-    state: &'static str,
+    state: UseState,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE link_uses SET state = $1, changed_at = $2 WHERE id = $3")
-        .bind(state)
+        .bind(state.as_str())
         .bind(to_column(now))
         .bind(id)
         .execute(&mut **transaction)

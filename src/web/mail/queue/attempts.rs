@@ -190,7 +190,7 @@ impl Queue {
             )
             .bind(&mail.id)
             .bind(i64::from(mail.attempts))
-            .bind(mail.kind.word())
+            .bind(mail.kind.as_str())
             .bind(mail.recipient.as_str())
             .execute(self.db.writer())
             .await?;

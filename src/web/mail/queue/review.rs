@@ -58,7 +58,7 @@ impl Queue {
              AND (state = 'waiting' OR fault IS NULL OR fault NOT IN ('mailbox', 'bounced'))",
         )
         .bind(to_column(now))
-        .bind(state.word())
+        .bind(state.as_str())
         .execute(&mut **transaction)
         .await?;
         self.try_now.store(true, Ordering::Relaxed);
@@ -110,7 +110,7 @@ impl Queue {
             "SELECT {COLUMNS} FROM mails WHERE state = $1 ORDER BY queued_at DESC, id LIMIT $2 OFFSET $3"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(state.word())
+            .bind(state.as_str())
             .bind(i64::from(most))
             .bind(i64::from(offset))
             .fetch_all(self.db.reader())
@@ -124,7 +124,7 @@ impl Queue {
     /// When the database fails.
     pub async fn count(&self, state: State) -> Result<u64, QueryError> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE state = $1")
-            .bind(state.word())
+            .bind(state.as_str())
             .fetch_one(self.db.reader())
             .await?;
         Ok(u64::try_from(count).unwrap_or(0))

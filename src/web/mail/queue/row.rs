@@ -9,6 +9,7 @@ use crate::web::db::columns::from_column;
 use crate::web::identity::Email;
 use crate::web::identity::address::ascii_domain;
 use crate::web::mail::new_mail::{Details, Kind};
+use crate::words::words;
 
 /// The columns of its row.
 pub(super) const COLUMNS: &str = "id, kind, recipient, jti, details, state, attempts, queued_at, next_at, ended_at, problem, refusals, answer";
@@ -16,28 +17,16 @@ pub(super) const COLUMNS: &str = "id, kind, recipient, jti, details, state, atte
 /// The word for why a mail failed that was sent and came back.
 pub const BOUNCED: &str = "bounced";
 
-/// How far a mail has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is to be sent.
-    Waiting,
-    /// The mail server has it, or the outbox.
-    Sent,
-    /// It was given up.
-    Failed,
-}
-
-impl State {
-    /// All states.
-    pub const ALL: [State; 3] = [State::Waiting, State::Sent, State::Failed];
-
-    /// The word in the database.
-    pub const fn word(self) -> &'static str {
-        match self {
-            State::Waiting => "waiting",
-            State::Sent => "sent",
-            State::Failed => "failed",
-        }
+words! {
+    /// How far a mail has come.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum State {
+        /// It is to be sent.
+        Waiting = "waiting",
+        /// The mail server has it, or the outbox.
+        Sent = "sent",
+        /// It was given up.
+        Failed = "failed",
     }
 }
 
@@ -88,9 +77,7 @@ pub(super) fn domain_of(recipient: &Email) -> String {
 pub(super) fn from_row(row: &AnyRow) -> Result<Option<Queued>, sqlx::Error> {
     let (kind, jti): (String, String) = (row.try_get("kind")?, row.try_get("jti")?);
     let (details, state): (String, String) = (row.try_get("details")?, row.try_get("state")?);
-    let kind = Kind::ALL.into_iter().find(|known| known.word() == kind);
-    let state = State::ALL.into_iter().find(|known| known.word() == state);
-    let (Some(kind), Some(state), Ok(jti)) = (kind, state, jti.parse()) else { return Ok(None) };
+    let (Ok(kind), Ok(state), Ok(jti)) = (kind.parse(), state.parse(), jti.parse()) else { return Ok(None) };
     Ok(Some(Queued {
         id: row.try_get("id")?,
         kind,

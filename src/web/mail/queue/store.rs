@@ -70,7 +70,7 @@ impl Queue {
                 "SELECT MIN(queued_at) FROM mails WHERE state = 'waiting' AND kind = $1 AND recipient = $3 \
                  AND (reserved_until IS NULL OR reserved_until <= $2)",
             )
-            .bind(mail.kind.word())
+            .bind(mail.kind.as_str())
             .bind(to_column(now))
             .bind(mail.recipient.as_str())
             .fetch_one(&mut **transaction)
@@ -80,7 +80,7 @@ impl Queue {
                 "DELETE FROM mails WHERE state = 'waiting' AND kind = $1 AND recipient = $3 \
                  AND (reserved_until IS NULL OR reserved_until <= $2)",
             )
-            .bind(mail.kind.word())
+            .bind(mail.kind.as_str())
             .bind(to_column(now))
             .bind(mail.recipient.as_str())
             .execute(&mut **transaction)
@@ -92,7 +92,7 @@ impl Queue {
              VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6, $6, $7, $8)",
         )
         .bind(&id)
-        .bind(mail.kind.word())
+        .bind(mail.kind.as_str())
         .bind(mail.recipient.as_str())
         .bind(mail.jti.to_string())
         .bind(serde_json::to_string(&mail.details)?)

@@ -69,7 +69,7 @@ impl Manage {
                 Err(StorageError::Query(error)) => return Err(error.into()),
                 Err(error) => {
                     let cause = chain(&error);
-                    tracing::warn!(act = intent.deed.word(), cause, "an act on files waits to be settled");
+                    tracing::warn!(act = intent.deed.as_str(), cause, "an act on files waits to be settled");
                 }
             }
         }

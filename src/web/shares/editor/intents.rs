@@ -110,7 +110,7 @@ pub(crate) async fn insert(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)",
     )
     .bind(&intent.id)
-    .bind(intent.deed.word())
+    .bind(intent.deed.as_str())
     .bind(&intent.source)
     .bind(&intent.target)
     .bind(intent.inode.map(|inode| inode.to_string()).unwrap_or_default())
@@ -139,7 +139,7 @@ pub(crate) async fn undone(transaction: &mut Transaction<'static, Any>, id: &str
 /// `None` for an act that this release does not know: a newer one will settle it.
 fn read(row: &AnyRow) -> Result<Option<Intent>, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let Some(deed) = Deed::parse(&text("deed")?) else { return Ok(None) };
+    let Ok(deed) = text("deed")?.parse() else { return Ok(None) };
     Ok(Some(Intent {
         id: text("id")?,
         deed,
