@@ -15,6 +15,38 @@ use tokio::task::JoinHandle;
 
 use crate::health::Health;
 
+/// Waits between attempts while they fail, each twice as long as the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backoff {
+    first: Duration,
+    max: Duration,
+    wait: Option<Duration>,
+}
+
+impl Backoff {
+    /// Waits from `first` up to `max`.
+    pub(crate) const fn new(first: Duration, max: Duration) -> Backoff {
+        Backoff { first, max, wait: None }
+    }
+
+    /// Returns how long to wait before the next attempt; `None` unless the last one failed.
+    pub(crate) const fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    /// An attempt failed. Returns how long to wait before the next one.
+    pub(crate) fn failed(&mut self) -> Duration {
+        let wait = self.wait.map_or(self.first, |wait| wait.saturating_mul(2).min(self.max));
+        self.wait = Some(wait);
+        wait
+    }
+
+    /// An attempt succeeded. Returns whether the one before had failed.
+    pub(crate) const fn succeeded(&mut self) -> bool {
+        self.wait.take().is_some()
+    }
+}
+
 /// How long to wait before a task is restarted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -76,7 +108,7 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = ()>,
 {
-    let mut wait = patience.first;
+    let mut backoff = Backoff::new(patience.first, patience.most);
     loop {
         // A panic leaves the same state as a crash, and each task starts from its store.
         let mut running = pin!(AssertUnwindSafe(make()).catch_unwind());
@@ -84,7 +116,7 @@ where
             ended = &mut running => ended,
             () = tokio::time::sleep(patience.steady) => {
                 health.up(task);
-                wait = patience.first;
+                backoff.succeeded();
                 running.await
             }
         };
@@ -93,9 +125,9 @@ where
         }
         health.down(task);
         let how = if ended.is_err() { "panicked" } else { "ended" };
+        let wait = backoff.failed();
         tracing::error!(task, seconds = wait.as_secs(), "a background task {how} and will be restarted");
         tokio::time::sleep(wait).await;
-        wait = wait.saturating_mul(2).min(patience.most);
     }
 }
 
@@ -179,6 +211,16 @@ mod tests {
             tokio::task::yield_now().await;
         }
         drop(task);
+    }
+
+    #[test]
+    fn waits_double_up_to_their_maximum_and_begin_again_after_a_success() {
+        let mut backoff = Backoff::new(Duration::from_millis(300), Duration::from_secs(1));
+        assert!(backoff.wait().is_none() && !backoff.succeeded());
+        let waits: [Duration; 4] = std::array::from_fn(|_| backoff.failed());
+        assert_eq!(waits.map(|wait| wait.as_millis()), [300, 600, 1_000, 1_000]);
+        assert!(backoff.succeeded());
+        assert_eq!(backoff.failed(), Duration::from_millis(300));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::download::receipts::{OutboxError, Receipts};
 use crate::receipt::{NotTaken, Report, TakeReports};
+use crate::tasks::Backoff;
 use crate::used_tokens::StoreError;
 
 /// How long the teller waits if nobody wakes it.
@@ -40,9 +41,9 @@ pub(super) enum TellError {
 impl Receipts {
     /// Reports to the web app. Never returns; ends when it is dropped.
     pub async fn tell_for_ever(&self) {
-        let (mut last, mut wait) = (None, None);
+        let (mut last, mut backoff) = (None, Backoff::new(FIRST_WAIT, LONGEST_WAIT));
         loop {
-            match wait {
+            match backoff.wait() {
                 None => {
                     let _woken_or_not = tokio::time::timeout(LOOK_EVERY, self.to_tell.notified()).await;
                 }
@@ -50,18 +51,18 @@ impl Receipts {
             }
             match self.tell(last).await {
                 Ok(told_until) => {
-                    if wait.take().is_some() {
+                    if backoff.succeeded() {
                         tracing::info!("receipts are delivered again");
                     }
                     last = told_until;
                 }
                 Err(error) => {
                     // Logged once, not at every attempt.
-                    if wait.is_none() {
+                    if backoff.wait().is_none() {
                         let cause = crate::telemetry::chain(&error);
                         tracing::warn!(cause, "receipts can't be delivered; retrying");
                     }
-                    wait = Some(wait.map_or(FIRST_WAIT, |wait: Duration| (wait * 2).min(LONGEST_WAIT)));
+                    backoff.failed();
                 }
             }
         }

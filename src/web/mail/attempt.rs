@@ -7,7 +7,7 @@ use lettre::Message;
 
 use crate::clock::{Clock, Timestamp};
 use crate::web::db::QueryError;
-use crate::web::mail::breaker::Breaker;
+use crate::web::mail::breaker::{Breaker, nth_wait};
 use crate::web::mail::compose::{Addressed, Compose};
 use crate::web::mail::message::Envelope;
 use crate::web::mail::queue::{Queue, Queued};
@@ -138,11 +138,11 @@ impl Attempts {
         if is_over {
             return self.give_up(&mail, fault, problem).await;
         }
-        let wait = usize::try_from(mail.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-        let wait = WAITS.get(wait).or(WAITS.last()).copied().unwrap_or(60);
+        let failures = usize::try_from(mail.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        let wait = nth_wait(&WAITS, failures);
         let (kind, domain) = (mail.kind.as_str(), mail.domain());
-        tracing::warn!(jti = %mail.jti, kind, domain, wait, "a mail could not be sent: {problem}");
-        self.queue.again(&mail, fault, problem, now.plus(Duration::from_secs(wait))).await
+        tracing::warn!(jti = %mail.jti, kind, domain, wait = wait.as_secs(), "a mail could not be sent: {problem}");
+        self.queue.again(&mail, fault, problem, now.plus(wait)).await
     }
 
     async fn give_up(&self, mail: &Queued, fault: Fault, problem: &str) -> Result<(), QueryError> {

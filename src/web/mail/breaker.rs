@@ -59,9 +59,8 @@ impl Breaker {
             return until;
         }
         let pauses = if fault == Fault::Operator { &PAUSES_AFTER_REFUSAL[..] } else { &PAUSES[..] };
-        let pause = pauses.get(trouble.failures).or(pauses.last()).copied().unwrap_or(60);
+        let until = now.plus(nth_wait(pauses, trouble.failures));
         trouble.failures = trouble.failures.saturating_add(1);
-        let until = now.plus(Duration::from_secs(pause));
         trouble.until = Some(until);
         until
     }
@@ -86,6 +85,11 @@ impl Breaker {
     fn trouble(&self) -> MutexGuard<'_, Trouble> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The wait after so many failures before this one, of waits in seconds; the last one repeats.
+pub(super) fn nth_wait(waits: &[u64], failures: usize) -> Duration {
+    Duration::from_secs(waits.get(failures).or(waits.last()).copied().unwrap_or(60))
 }
 
 #[cfg(test)]

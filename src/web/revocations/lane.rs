@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Timestamp;
 use crate::config::NodeSettings;
 use crate::id::Jti;
+use crate::tasks::Backoff;
 use crate::telemetry::chain;
 use crate::token::claims::MAX_REVOKED;
 use crate::web::db::{Database, QueryError};
@@ -113,9 +114,9 @@ impl Lane {
 
     /// Delivers what is marked, for ever.
     pub(crate) async fn run(&self, db: &Database, now: impl Fn() -> Timestamp) {
-        let mut pause: Option<Duration> = None;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            match pause {
+            match backoff.wait() {
                 None => {
                     tokio::select! {
                         () = self.marked.notified() => {}
@@ -130,15 +131,14 @@ impl Lane {
             }
             match self.deliver(db, now()).await {
                 Ok(count) => {
-                    pause = None;
+                    backoff.succeeded();
                     self.works_again();
                     if count > 0 {
                         tracing::info!(count, node = self.node.name, "tokens revoked");
                     }
                 }
                 Err(error) => {
-                    let next = pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
-                    pause = Some(next);
+                    backoff.failed();
                     self.fails(&error, self.waiting(db).await.unwrap_or_default(), now());
                 }
             }
