@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::Jti;
+use crate::secret::RandomError;
 use crate::web::identity::{AccountId, Email};
 use crate::web::mail::asked::Asked;
 use crate::words::words;
@@ -66,6 +67,16 @@ pub struct NewMail {
     pub jti: Jti,
     /// What else it says.
     pub details: Details,
+}
+
+impl NewMail {
+    /// A mail with a jti of its own.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn new(kind: Kind, recipient: &Email, details: Details) -> Result<NewMail, RandomError> {
+        Ok(NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details })
+    }
 }
 
 /// What else a mail says. Only what can't be looked up when it is sent.

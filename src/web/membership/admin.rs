@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
 use crate::web::accounts::changes::Generations;
 use crate::web::accounts::rows::{end_sessions, insert, other_administrators};
 use crate::web::accounts::store::{Accounts, Added};
@@ -61,7 +60,8 @@ impl AccountAdmin {
             .await?;
         audit::append(&mut transaction, actor, Deed::Invited, account.email.as_str(), now).await?;
         let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
-        self.mail(&mut transaction, Kind::Invite, &account.email, details, now).await?;
+        let mail = NewMail::new(Kind::Invite, &account.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(added)
@@ -80,7 +80,8 @@ impl AccountAdmin {
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
-        self.mail(&mut transaction, Kind::Forgot, &account.email, details, now).await?;
+        let mail = NewMail::new(Kind::Forgot, &account.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         audit::append(&mut transaction, actor, Deed::ResetSent, account.email.as_str(), now).await?;
         transaction.commit().await?;
         self.queue.wake();
@@ -188,7 +189,8 @@ impl AccountAdmin {
             .await?;
         self.issued.review(&mut transaction, &account.id, now).await?;
         let details = Details { name: Some(account.name.as_str().to_owned()), ..Details::default() };
-        self.mail(&mut transaction, Kind::AccountDeleted, &account.email, details, now).await?;
+        let mail = NewMail::new(Kind::AccountDeleted, &account.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         if administers && nobody_else_administers(&mut transaction, &account.id).await? {
             return Ok(Changed::LastAdministrator);
         }
@@ -296,19 +298,6 @@ impl AccountAdmin {
             return Ok(None);
         }
         Ok(self.accounts.by_id(&AccountId::from_store(id)).await?)
-    }
-
-    async fn mail(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        kind: Kind,
-        recipient: &Email,
-        details: Details,
-        now: Timestamp,
-    ) -> Result<(), SelfServiceError> {
-        let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
-        self.queue.add(transaction, &mail, now).await?;
-        Ok(())
     }
 }
 

@@ -4,7 +4,6 @@
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
 use crate::secret::{Digest, RandomError};
 use crate::web::accounts::changes::Generations;
 use crate::web::accounts::rows::replace_password;
@@ -117,7 +116,8 @@ impl SelfService {
         .await?;
         audit::append(&mut transaction, actor, Deed::SignedUp, new.email.as_str(), now).await?;
         let details = Details { asked: Some(new.asked.clone()), ..Details::default() };
-        self.mail(&mut transaction, Kind::SignUp, &new.email, details, now).await?;
+        let mail = NewMail::new(Kind::SignUp, &new.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
@@ -131,7 +131,8 @@ impl SelfService {
     pub async fn forgot(&self, email: &Email, asked: Asked, now: Timestamp) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         let details = Details { asked: Some(asked), ..Details::default() };
-        self.mail(&mut transaction, Kind::Forgot, email, details, now).await?;
+        let mail = NewMail::new(Kind::Forgot, email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
@@ -213,7 +214,8 @@ impl SelfService {
         drop_address_change(&mut transaction, &seen.id).await?;
         audit::append(&mut transaction, actor, deed, seen.email.as_str(), now).await?;
         let details = Details { asked: Some(asked), ..Details::of(&seen.id) };
-        self.mail(&mut transaction, Kind::PasswordChanged, &seen.email, details, now).await?;
+        let mail = NewMail::new(Kind::PasswordChanged, &seen.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         self.generations.commit(transaction, &seen.id).await?;
         self.queue.wake();
         Ok(Changed::Done)
@@ -259,7 +261,8 @@ impl SelfService {
         audit::append(&mut transaction, actor, Deed::AddressChangeRequested, email.as_str(), now).await?;
         if mail {
             let details = Details::of(&account.id);
-            self.mail(&mut transaction, Kind::ConfirmAddress, email, details, now).await?;
+            let mail = NewMail::new(Kind::ConfirmAddress, email, details)?;
+            self.queue.add(&mut transaction, &mail, now).await?;
         }
         transaction.commit().await?;
         self.queue.wake();
@@ -277,7 +280,8 @@ impl SelfService {
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        self.mail(&mut transaction, Kind::ConfirmAddress, email, Details::of(id), now).await?;
+        let mail = NewMail::new(Kind::ConfirmAddress, email, Details::of(id))?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
@@ -351,7 +355,8 @@ impl SelfService {
             asked,
             ..Details::default()
         };
-        self.mail(&mut transaction, Kind::AddressChanged, &seen.email, details, now).await?;
+        let mail = NewMail::new(Kind::AddressChanged, &seen.email, details)?;
+        self.queue.add(&mut transaction, &mail, now).await?;
         self.generations.commit(transaction, &seen.id).await?;
         self.queue.wake();
         self.issued.revocations.wake();
@@ -368,19 +373,6 @@ impl SelfService {
             .execute(self.db.writer())
             .await?;
         Ok(gone.rows_affected())
-    }
-
-    async fn mail(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        kind: Kind,
-        recipient: &Email,
-        details: Details,
-        now: Timestamp,
-    ) -> Result<(), SelfServiceError> {
-        let mail = NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details };
-        self.queue.add(transaction, &mail, now).await?;
-        Ok(())
     }
 }
 

@@ -2,14 +2,11 @@
 //! the first start, beside the private keys unless the settings say otherwise, and the same for all web
 //! apps that share the file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use crate::secret::{Digest, RandomError, Secret};
+use crate::web::tokens::private_file::{self, Unmade, Unreadable};
 
 /// The shortest key that is taken, in characters: 128 bits of base64url.
 const SHORTEST: usize = 22;
@@ -54,27 +51,15 @@ impl NodeKey {
     /// # Errors
     /// See [`NodeKeyError`].
     pub fn open(path: &Path) -> Result<NodeKey, NodeKeyError> {
-        let failed = |action, source| NodeKeyError::Io { action, path: path.to_owned(), source };
         if let Some(key) = NodeKey::find(path)? {
             return Ok(key);
         }
         let key = Secret::random::<32>()?;
-        let suffix = Secret::random::<8>()?;
-        let new = path.with_extension(format!("{}.new", suffix.reveal()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)
-            .map_err(|source| failed("make", source))?;
-        let written = file.write_all(format!("{}\n", key.reveal()).as_bytes()).and_then(|()| file.sync_all());
-        // A link, because it replaces nothing: of several processes at their first start one wins.
-        let linked = written.and_then(|()| fs::hard_link(&new, path));
-        let _left_behind = fs::remove_file(&new);
-        match linked {
-            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", source)),
-            _ => read(path),
-        }
+        private_file::make(path, format!("{}\n", key.reveal()).as_bytes()).map_err(|error| match error {
+            Unmade::Io(source) => NodeKeyError::Io { action: "make", path: path.to_owned(), source },
+            Unmade::Random(error) => error.into(),
+        })?;
+        read(path)
     }
 
     /// Reads the key in the file `path`; `None` if there is none.
@@ -100,13 +85,10 @@ impl NodeKey {
 }
 
 fn read(path: &Path) -> Result<NodeKey, NodeKeyError> {
-    let failed = |source| NodeKeyError::Io { action: "read", path: path.to_owned(), source };
-    let file = fs::File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
-        return Err(NodeKeyError::Exposed(path.to_owned()));
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(LONGEST).read_to_string(&mut text).map_err(failed)?;
+    let text = private_file::read(path, LONGEST).map_err(|error| match error {
+        Unreadable::Io(source) => NodeKeyError::Io { action: "read", path: path.to_owned(), source },
+        Unreadable::Exposed => NodeKeyError::Exposed(path.to_owned()),
+    })?;
     let key = text.trim();
     if key.len() < SHORTEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(NodeKeyError::Damaged(path.to_owned()));

@@ -2,10 +2,8 @@
 //! signing keys, so that all processes of the web app have the same one; the database holds neither
 //! the key nor anything that is derived from it but digests.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
@@ -15,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::id::Jti;
 use crate::secret::{RandomError, Secret};
+use crate::web::tokens::private_file::{self, Unmade, Unreadable};
 
 /// The file's name in the keys folder.
 const NAME: &str = "link-key";
@@ -78,7 +77,7 @@ impl LinkKey {
         let path = LinkKey::file(folder);
         match read(&path) {
             Err(LinkKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                make(folder, &path)?;
+                make(&path)?;
                 read(&path)
             }
             answer => answer,
@@ -146,13 +145,10 @@ impl LinkKey {
 }
 
 fn read(path: &Path) -> Result<LinkKey, LinkKeyError> {
-    let failed = |source| LinkKeyError::Io { action: "read", path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
-        return Err(LinkKeyError::Exposed { path: path.to_owned() });
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(1024).read_to_string(&mut text).map_err(failed)?;
+    let text = private_file::read(path, 1024).map_err(|error| match error {
+        Unreadable::Io(source) => LinkKeyError::Io { action: "read", path: path.to_owned(), source },
+        Unreadable::Exposed => LinkKeyError::Exposed { path: path.to_owned() },
+    })?;
     let bytes = URL_SAFE_NO_PAD.decode(text.trim_end()).map(Zeroizing::new);
     match bytes {
         Ok(bytes) if bytes.len() == 32 => Ok(LinkKey(hmac::Key::new(hmac::HMAC_SHA256, &bytes))),
@@ -160,24 +156,16 @@ fn read(path: &Path) -> Result<LinkKey, LinkKeyError> {
     }
 }
 
-/// Puts a new key in place, whole and durably, unless another process was first.
-fn make(folder: &Path, path: &Path) -> Result<(), LinkKeyError> {
-    let failed = |source| LinkKeyError::Io { action: "make", path: path.to_owned(), source };
-    let new = folder.join(format!("{NAME}.{}.new", Secret::random::<12>()?.reveal()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
-    let key = Secret::random::<32>()?;
-    let written = file.write_all(key.reveal().as_bytes()).and_then(|()| file.sync_all());
-    // A hard link replaces nothing: of two processes that start at once, both get the first one's key.
-    let placed = written.and_then(|()| match fs::hard_link(&new, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        answer => answer,
-    });
-    fs::remove_file(&new).map_err(failed)?;
-    placed.and_then(|()| File::open(folder)?.sync_all()).map_err(failed)
+fn make(path: &Path) -> Result<(), LinkKeyError> {
+    private_file::make(path, Secret::random::<32>()?.reveal().as_bytes()).map_err(|error| match error {
+        Unmade::Io(source) => LinkKeyError::Io { action: "make", path: path.to_owned(), source },
+        Unmade::Random(error) => error.into(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! The keys folder on disk: who may read it, one writer at a time, atomic and durable changes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::web::tokens::private_file::{self, Unreadable};
 use crate::web::tokens::signer::error::SignerError;
 use crate::web::tokens::signer::private_key::PrivateKey;
 
@@ -162,14 +163,10 @@ impl Folder {
     }
 
     fn read(&self, path: &Path) -> Result<Zeroizing<String>, SignerError> {
-        let failed = |source| self.io("read", path, source);
-        let file = File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
-            return Err(SignerError::Exposed { path: path.to_owned() });
-        }
-        let mut text = Zeroizing::new(String::new());
-        file.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
-        Ok(text)
+        private_file::read(path, MAX_FILE).map_err(|error| match error {
+            Unreadable::Io(source) => self.io("read", path, source),
+            Unreadable::Exposed => SignerError::Exposed { path: path.to_owned() },
+        })
     }
 
     /// Puts a file in place whole or not at all, and durably: a token signed with a key that is

@@ -1,0 +1,67 @@
+//! Small files that only their owner may read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::secret::{RandomError, Secret};
+
+/// A private file can't be read.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// The file failed.
+    Io(io::Error),
+    /// Others than its owner could read or change it.
+    Exposed,
+}
+
+/// A private file could not be made.
+#[derive(Debug)]
+pub(crate) enum Unmade {
+    /// The file failed.
+    Io(io::Error),
+    /// No random bytes for a name.
+    Random(RandomError),
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Unreadable {
+        Unreadable::Io(error)
+    }
+}
+
+impl From<io::Error> for Unmade {
+    fn from(error: io::Error) -> Unmade {
+        Unmade::Io(error)
+    }
+}
+
+/// Reads a file, up to `max` bytes.
+pub(crate) fn read(path: &Path, max: u64) -> Result<Zeroizing<String>, Unreadable> {
+    let file = File::open(path)?;
+    if file.metadata()?.mode() & 0o077 != 0 {
+        return Err(Unreadable::Exposed);
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(max).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Puts a new file in place, whole and durably, unless another process was first.
+pub(crate) fn make(path: &Path, content: &[u8]) -> Result<(), Unmade> {
+    let suffix = Secret::random::<12>().map_err(Unmade::Random)?;
+    let new = path.with_extension(format!("{}.new", suffix.reveal()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    // A hard link replaces nothing: of two processes that start at once, both get the first one's file.
+    let placed = written.and_then(|()| match fs::hard_link(&new, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        outcome => outcome,
+    });
+    fs::remove_file(&new)?;
+    placed?;
+    Ok(File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?)
+}
