@@ -19,7 +19,7 @@ pub const PROOF_HEADER: &str = "oncelink-node-proof";
 
 words! {
     /// How far a delivery has come.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum DeliveryState {
         /// Bytes are being sent, or are about to be.

@@ -6,7 +6,7 @@
 pub struct UnknownWord;
 
 /// Declares an enum whose variants each have a word, with one conversion each way: `as_str` and `FromStr`.
-/// A word that was released never changes its meaning.
+/// The common traits are derived. A word that was released never changes its meaning.
 macro_rules! words {
     (
         $(#[$about:meta])*
@@ -14,6 +14,7 @@ macro_rules! words {
             $($(#[$about_variant:meta])* $variant:ident = $word:literal,)+
         }
     ) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         $(#[$about])*
         $visibility enum $name {
             $($(#[$about_variant])* $variant,)+
@@ -52,7 +53,6 @@ mod tests {
 
     words! {
         /// Sizes.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         enum Size {
             /// A small one.
             Small = "s",

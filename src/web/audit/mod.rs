@@ -18,7 +18,6 @@ pub mod chain;
 
 words! {
     /// What was done. The words are kept for ever; a released one never changes its meaning.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Deed {
         /// Somebody asked for an account.
         SignedUp = "signed-up",

@@ -13,7 +13,6 @@ use crate::words::words;
 
 words! {
     /// A step of a delivery. The words are kept for ever; a released one never changes its meaning.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Event {
         /// The first byte left, or was about to.
         Started = "started",

@@ -6,7 +6,6 @@ use crate::words::words;
 
 words! {
     /// Something to say on the next page, once.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Note {
         /// The password was changed by who knew the old one.
         PasswordChanged = "password-changed",

@@ -94,7 +94,7 @@ impl Recipient {
 
 words! {
     /// When the owner of a link gets a mail.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Default)]
     pub enum Notify {
         /// Not at all.
         #[default]

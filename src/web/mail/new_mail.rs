@@ -10,7 +10,6 @@ use crate::words::words;
 
 words! {
     /// What a mail is about.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Kind {
         /// Somebody asked for an account with this address: activates it, or says that there is one.
         SignUp = "sign-up",

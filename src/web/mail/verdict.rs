@@ -40,7 +40,6 @@ impl fmt::Display for Step {
 
 words! {
     /// Whose fault it is that a mail did not leave, which decides what happens next.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Fault {
         /// The mail server is down, busy or unreachable: all mail waits for it.
         Server = "server",

@@ -36,7 +36,6 @@ const FIRST_ADMINISTRATOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 words! {
     /// What an action link is for.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Purpose {
         /// Making the first administrator.
         FirstAdministrator = "first-admin",

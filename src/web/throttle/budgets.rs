@@ -78,14 +78,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_secs(1_000_000 + seconds)
-    }
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
+    use crate::web::throttle::limits::{address, at};
 
     #[test]
     fn presses_are_bounded_per_address_and_per_link() {

@@ -85,14 +85,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_secs(1_000_000 + seconds)
-    }
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
+    use crate::web::throttle::limits::{address, at};
 
     #[test]
     fn waits_grow_and_have_an_end() {

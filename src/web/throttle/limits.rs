@@ -116,3 +116,15 @@ pub(super) fn networks(neighbourhood: IpAddr) -> Vec<IpAddr> {
 pub(super) fn key(what: &str, name: &str) -> Key {
     *Digest::of(format!("{what}\n{name}").as_bytes()).as_bytes()
 }
+
+/// A moment, for tests.
+#[cfg(test)]
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_secs(1_000_000 + seconds)
+}
+
+/// An address, for tests.
+#[cfg(test)]
+pub(super) fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}

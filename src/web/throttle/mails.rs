@@ -17,7 +17,6 @@ const REQUESTS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
 
 words! {
     /// Why a stranger has a mail sent. Each is counted apart, so that none can use up another's.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Cause {
         /// An account is asked for.
         SignUp = "sign-up",
@@ -93,14 +92,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_secs(1_000_000 + seconds)
-    }
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
+    use crate::web::throttle::limits::{address, at};
 
     #[test]
     fn a_mailbox_gets_a_few_mails_and_then_ever_fewer() {

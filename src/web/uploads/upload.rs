@@ -41,7 +41,6 @@ pub struct NewUpload {
 
 words! {
     /// How far an upload is.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Stage {
         /// Bytes are missing.
         Running = "running",

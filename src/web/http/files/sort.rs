@@ -8,7 +8,7 @@ use crate::words::words;
 
 words! {
     /// By what a list is sorted.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Default)]
     pub enum SortBy {
         /// The name, as people count: `part 2` before `part 10`.
         #[default]

@@ -4,7 +4,6 @@ use crate::words::words;
 
 words! {
     /// How far a use of a link has come, or one of its tokens.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum UseState {
         /// A token was issued.
         Reserved = "reserved",

@@ -19,7 +19,6 @@ pub const BOUNCED: &str = "bounced";
 
 words! {
     /// How far a mail has come.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum State {
         /// It is to be sent.
         Waiting = "waiting",
