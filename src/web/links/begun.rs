@@ -13,7 +13,7 @@ use crate::config::Resume;
 use crate::id::{FilePath, Jti};
 use crate::receipt::DeliveryState;
 use crate::web::db::columns::from_column;
-use crate::web::links::uses::state::UseState;
+use crate::web::links::use_state::UseState;
 use crate::web::tokens::link_key::LinkKey;
 
 /// Maximum number of tokens of one visitor that are looked at, the newest first.

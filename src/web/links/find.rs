@@ -10,7 +10,7 @@ use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
-use crate::web::links::link::{Link, Links, Notify, Recipient, code_digest};
+use crate::web::links::link::{Link, Links, Recipient, code_digest};
 
 /// A link in its owner's list.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ pub mod offers;
 pub mod patience;
 pub mod recipients;
 pub mod terms;
+pub mod use_state;
 pub mod uses;
 pub mod views;
 

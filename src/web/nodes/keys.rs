@@ -5,8 +5,8 @@ use sqlx::{Any, Row, Transaction};
 use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
 use crate::web::audit::{self, Actor, Deed};
+use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::db::{Database, QueryError};
 use crate::web::nodes::key_rows::stored;
 use crate::web::nodes::registry::Nodes;
 

@@ -2,6 +2,8 @@
 //! recovered from: the bytes are on the disk; the row says which path the file is about to get; the
 //! file gets it, in one step that replaces nothing; the row says that it is done.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::files::staging::Staged;
 use crate::files::write::WriteError;

@@ -9,7 +9,6 @@ use crate::clock::Timestamp;
 use crate::download::ledger::RangeSet;
 use crate::download::receipts::outbox::Kept;
 use crate::download::receipts::tally::Tally;
-use crate::receipt::DeliveryState;
 
 /// How to handle an existing row.
 pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \

@@ -9,10 +9,8 @@
 
 mod reserve;
 mod settle;
-pub(super) mod state;
 
 pub use reserve::{Continuation, Press, Reserved, UseError, reserve};
 pub use settle::{
     TokensOf, forget_clients, forget_released, release_of_removed, release_unredeemed, started, unsent,
 };
-pub use state::UseState;

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
-use crate::web::links::uses::state::UseState;
+use crate::web::links::use_state::UseState;
 
 /// How many tokens are released between two looks at the database.
 const PER_LOOK: i64 = 100;
