@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
-use oncelink::id::FilePath;
+use oncelink::id::{FilePath, LinkId};
 use oncelink::server::{self, Role};
 use oncelink::web::services::Administration;
 use oncelink::web::tokens::issuer::DownloadOrder;
@@ -76,7 +76,7 @@ fn measure(desk: &Administration, address: SocketAddr, clients: usize) {
     println!("{clients} at once: plain {plain:?}, through a link {through_link:?} each: {ratio:.2}");
 }
 
-fn paths(desk: &Administration, link: Option<&str>) -> Vec<String> {
+fn paths(desk: &Administration, link: Option<&LinkId>) -> Vec<String> {
     let file: FilePath = "/files/file.bin".parse().unwrap();
     let order = DownloadOrder { link, ..DownloadOrder::new("somebody", &file) };
     let issue = |_| {

@@ -78,6 +78,66 @@ impl<'de> Deserialize<'de> for Jti {
     }
 }
 
+/// Declares an id that is opaque text: 128 random bits in base64url where it is made here, and any text where
+/// it is read back or presented.
+macro_rules! opaque_id {
+    ($(#[$about:meta])* $name:ident) => {
+        $(#[$about])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Creates a random id.
+            ///
+            /// # Errors
+            /// If the operating system provides no random bytes.
+            pub fn random() -> Result<$name, crate::secret::RandomError> {
+                Ok($name(crate::secret::Secret::random::<16>()?.reveal().into()))
+            }
+
+            /// An id that was read from a store or a verified token, or that somebody presents.
+            pub fn from_store(text: &str) -> $name {
+                $name(text.into())
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+pub(crate) use opaque_id;
+
+opaque_id! {
+    /// The id of a link that somebody made for others. It is not its address.
+    LinkId
+}
+
+opaque_id! {
+    /// The id of one of a link's recipients.
+    RecipientId
+}
+
+opaque_id! {
+    /// The id of an email in the queue, which is part of its `Message-ID`.
+    MailId
+}
+
 /// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim.
 /// Compared byte by byte, without normalization, because file systems normalize differently.
 ///

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
+use crate::id::{Jti, LinkId};
 use crate::standing::Standing;
 use crate::words::words;
 
@@ -41,7 +41,7 @@ pub struct Receipt {
     /// The token's id.
     pub jti: Jti,
     /// The id of its link.
-    pub link: String,
+    pub link: LinkId,
     /// Increases with each change.
     pub sequence: u64,
     /// When the token was redeemed.

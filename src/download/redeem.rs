@@ -126,7 +126,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         let receipt = request
             .grant
             .link
-            .as_deref()
+            .as_ref()
             .map(|link| state.receipts.begin(jti, link, file.version().len, caller.address));
         // From here on, the watermark of reports doesn't move, so nothing is released before this is
         // reported. But it may have passed the token's expiry while the file was opened.

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti};
+use crate::id::{FilePath, Jti, LinkId};
 use crate::token::claims::{Found, MAX_REVOKED};
 use crate::token::error::{Part, TokenError};
 use crate::token::json::{Text, Whole};
@@ -31,7 +31,7 @@ pub struct Grant {
     /// Whether it is a continuation: it never redeems, and continues what its jti began.
     pub again: bool,
     /// The id of the link that it came from.
-    pub link: Option<String>,
+    pub link: Option<LinkId>,
     /// The size that the file must have, in bytes.
     pub size: Option<u64>,
     /// The version that the file must have.
@@ -132,7 +132,7 @@ fn download(
     let subject = short(required("sub", found.sub)?, "sub")?;
     let file = required("file", found.file)?;
     let name = found.name.map(file_name).transpose()?;
-    let link = found.link.map(|link| short(link, "link")).transpose()?;
+    let link = found.link.map(|link| short(link, "link")).transpose()?.map(|link| LinkId::from_store(&link));
     let version = found.version.map(|version| short(version, "version")).transpose()?;
     let digest = found.digest.map(sha256).transpose()?;
     base.check(rules, now, fence, end)?;

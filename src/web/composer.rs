@@ -122,8 +122,10 @@ impl Correspondent {
         }
         let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
         let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
-        let headers =
-            MailHeaders { thread: taken.as_ref().map(|taken| taken.link.clone()), ..MailHeaders::default() };
+        let headers = MailHeaders {
+            thread: taken.as_ref().map(|taken| taken.link.to_string()),
+            ..MailHeaders::default()
+        };
         let unsubscribe = format!("{}{}", self.public_url, self.notices.path(&account.id, mail.kind));
         let letter = taken.map(|taken| Letter::Taken {
             name: account.name.as_str().to_owned(),
@@ -222,7 +224,7 @@ impl Correspondent {
             headers: MailHeaders {
                 via: Some(owner.name.as_str().to_owned()),
                 reply_to: Some(owner.email),
-                thread: Some(link.id),
+                thread: Some(link.id.to_string()),
                 unsubscribe: None,
             },
         }))
@@ -236,7 +238,7 @@ impl Correspondent {
         Ok(digits.map(|(code, until)| Addressed {
             to: mail.recipient.clone(),
             letter: Letter::LinkCode { title: link.title, code: code.reveal().to_owned(), until },
-            headers: MailHeaders { thread: Some(link.id), ..MailHeaders::default() },
+            headers: MailHeaders { thread: Some(link.id.to_string()), ..MailHeaders::default() },
         }))
     }
 }

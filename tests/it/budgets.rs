@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use oncelink::config::Settings;
+use oncelink::id::RecipientId;
 use oncelink::web::audit;
 use sqlx::Row;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -312,9 +313,9 @@ async fn the_password_of_a_link_that_is_edited_twice_at_once_is_the_one_that_was
     web.stop().await;
 }
 
-async fn recipient(web: &TestWeb) -> String {
+async fn recipient(web: &TestWeb) -> RecipientId {
     let row = sqlx::query("SELECT id FROM recipients").fetch_one(web.outside.db.reader()).await.unwrap();
-    row.try_get(0).unwrap()
+    RecipientId::from_store(&row.try_get::<String, _>(0).unwrap())
 }
 
 #[actix_web::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use oncelink::config::Resume;
+use oncelink::id::LinkId;
 use oncelink::receipt::DeliveryState;
 use oncelink::web::tokens::issuer::DownloadOrder;
 
@@ -270,7 +271,11 @@ async fn a_continuation_is_told_as_the_same_delivery_that_was_resumed() {
     drop(Partial::open(1, &link, "", 10 * MIB).await);
     desk.until_state(jti, DeliveryState::Broken).await;
     let path = "/files/a.bin".parse().unwrap();
-    let order = DownloadOrder { again: true, link: Some(LINK), ..DownloadOrder::new("somebody", &path) };
+    let order = DownloadOrder {
+        again: true,
+        link: Some(&LinkId::from_store(LINK)),
+        ..DownloadOrder::new("somebody", &path)
+    };
     let again = desk.db.issuer.issue_download_as(jti, &order, services.clock.now()).unwrap();
     assert!(Client::at(2).get(&again.address).await.body == content);
     let complete = desk.until_state(jti, DeliveryState::Complete).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oncelink::clock::Timestamp;
 use oncelink::config::Resume;
-use oncelink::id::{FilePath, Jti};
+use oncelink::id::{FilePath, Jti, LinkId, RecipientId};
 use oncelink::web::links::begun::{LeaseRules, Visitor};
 use oncelink::web::links::uses::{self, Press, Reserved};
 use oncelink::web::revocations::issued::Basis;
@@ -123,14 +123,14 @@ impl Course<'_> {
         let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
         let press = Press {
             owner: &self.desk.owner,
-            recipient: &self.recipient,
+            recipient: &RecipientId::from_store(&self.recipient),
             named: false,
             visitor: &visitor,
             file: &path,
             size: 7,
             version: "v",
             expires_at: self.now.plus(Duration::from_secs(120)),
-            basis: Basis { node: "node", kid: "", link: Some(("link", 0)) },
+            basis: Basis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
         };
         let app = &self.desk.desks[0];
         let rules = LeaseRules {
@@ -275,14 +275,14 @@ async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) ->
     let now = Timestamp::from_secs(START.secs() + seconds);
     let press = Press {
         owner: &desk.owner,
-        recipient: "recipient",
+        recipient: &RecipientId::from_store("recipient"),
         named,
         visitor: &visitor,
         file: &path,
         size: 7,
         version: "v",
         expires_at: now.plus(Duration::from_secs(120)),
-        basis: Basis { node: "node", kid: "", link: Some(("link", 0)) },
+        basis: Basis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
     };
     let app = &desk.desks[0];
     uses::reserve(&app.db, &app.issued, &app.links.lease, &press, now).await.unwrap()

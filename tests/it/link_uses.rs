@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
-use oncelink::id::{FilePath, Jti};
+use oncelink::id::{FilePath, Jti, LinkId, RecipientId};
 use oncelink::web::accounts::store::Added;
 use oncelink::web::identity::{AccountId, NewAccount};
 use oncelink::web::links::begun::Visitor;
@@ -78,14 +78,18 @@ impl Desk {
         let visitor = Visitor { mark: visitor.map(str::to_owned), client: None };
         let press = Press {
             owner: &self.owner,
-            recipient: RECIPIENT,
+            recipient: &RecipientId::from_store(RECIPIENT),
             named: false,
             visitor: &visitor,
             file: &file,
             size: 7,
             version: "v",
             expires_at: later(120),
-            basis: Basis { node: &desk.issuer.audience, kid: "", link: Some(("link", 0)) },
+            basis: Basis {
+                node: &desk.issuer.audience,
+                kid: "",
+                link: Some((&LinkId::from_store("link"), 0)),
+            },
         };
         uses::reserve(&desk.db, &desk.issued, &desk.links.lease, &press, START).await.unwrap()
     }
@@ -313,14 +317,18 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
             let visitor = Visitor { mark: Some("mark".to_owned()), client: None };
             let press = Press {
                 owner: &desk.owner,
-                recipient: RECIPIENT,
+                recipient: &RecipientId::from_store(RECIPIENT),
                 named: false,
                 visitor: &visitor,
                 file: &file,
                 size: 7,
                 version: "v",
                 expires_at: later(seconds + 120),
-                basis: Basis { node: &desk.desks[0].issuer.audience, kid: "", link: Some(("link", 0)) },
+                basis: Basis {
+                    node: &desk.desks[0].issuer.audience,
+                    kid: "",
+                    link: Some((&LinkId::from_store("link"), 0)),
+                },
             };
             let app = &desk.desks[0];
             uses::reserve(&app.db, &app.issued, &app.links.lease, &press, later(seconds)).await.unwrap()

@@ -1,6 +1,7 @@
 //! What people see of mail on their pages: owners of links what became of each, administrators what is stuck.
 
 use oncelink::config::Settings;
+use oncelink::id::LinkId;
 use oncelink::web::mail::queue::State;
 
 use crate::support::links::make;
@@ -174,12 +175,15 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
             web.app.send_due_mails().await.unwrap();
         }
         assert_eq!(smtp.seen().taken.len(), 4);
-        let found =
-            web.outside.links.of_owner(&owner(&web).await, made.page.rsplit('/').next().unwrap()).await;
+        let found = web
+            .outside
+            .links
+            .of_owner(&owner(&web).await, &LinkId::from_store(made.page.rsplit('/').next().unwrap()))
+            .await;
         let link = found.unwrap().unwrap();
         let log = oncelink::web::audit::list(&web.outside.db, "link-sent-again", 0, 10).await.unwrap().0;
         assert_eq!(log.len(), 3);
-        assert!(log.iter().all(|line| line.subject.contains(&link.id)), "{log:?}");
+        assert!(log.iter().all(|line| line.subject.contains(link.id.as_str())), "{log:?}");
         // A link that is over, somebody else's, and somebody who is not among its recipients.
         web.pass(HOUR);
         let mut ada = web.logged_in("ada@example.org").await;

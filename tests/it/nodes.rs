@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::Method;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{NodeSettings, Settings};
-use oncelink::id::Jti;
+use oncelink::id::{Jti, LinkId};
 use oncelink::receipt::{DeliveryState, Receipt, Report};
 use oncelink::server::{self, Role, Running};
 use oncelink::used_tokens::sled::SledUsedTokens;
@@ -233,7 +233,7 @@ async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready(
 fn receipt(jti: Jti, sequence: u64, started: bool, state: DeliveryState) -> Receipt {
     Receipt {
         jti,
-        link: LINK.to_owned(),
+        link: LinkId::from_store(LINK),
         sequence,
         redeemed_at: T0,
         started_at: started.then_some(T0),

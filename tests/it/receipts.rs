@@ -3,6 +3,7 @@
 
 use hyper::Method;
 use oncelink::config::Settings;
+use oncelink::id::LinkId;
 use oncelink::receipt::{DeliveryState, TakeReports};
 use oncelink::web::audit::chain::{self, Verdict};
 use oncelink::web::deliveries::log;
@@ -350,7 +351,7 @@ async fn a_report_counts_once(services: Services) {
     let now = services.clock.now();
     let receipt = |sequence, bytes, state| oncelink::receipt::Receipt {
         jti,
-        link: crate::support::deliveries::LINK.to_owned(),
+        link: LinkId::from_store(crate::support::deliveries::LINK),
         sequence,
         redeemed_at: now,
         started_at: Some(now),
@@ -466,7 +467,7 @@ async fn only_the_owner_sees_what_became_of_a_link() {
     desk.until_state(jti, DeliveryState::Complete).await;
     let stranger = oncelink::web::identity::AccountId::from_store("somebody-else");
     let id = crate::support::deliveries::LINK;
-    assert_eq!(desk.receipts.of_link(&stranger, id).await.unwrap(), None);
+    assert_eq!(desk.receipts.of_link(&stranger, &LinkId::from_store(id)).await.unwrap(), None);
     let mut ada = crate::support::web::Browser::at(&services.settings.web.public_url);
     assert_eq!(ada.get(&format!("/links/{id}/deliveries")).await.status, 303, "nobody is logged in");
     ada.log_in("ada@example.org", crate::support::web::PASSWORD).await;

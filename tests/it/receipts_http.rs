@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::Method;
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
+use oncelink::id::LinkId;
 use oncelink::receipt::{DeliveryState, Receipt, Report};
 use oncelink::server::{self, Role, Running};
 use tempfile::TempDir;
@@ -179,7 +180,7 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
                 oncelink::id::Jti::from_bytes(bytes)
             }
         },
-        link: LINK.to_owned(),
+        link: LinkId::from_store(LINK),
         sequence: 7,
         redeemed_at: now,
         started_at: Some(now),

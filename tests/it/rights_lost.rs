@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
-use oncelink::id::{FilePath, Jti};
+use oncelink::id::{FilePath, Jti, LinkId};
 use oncelink::server::{self, Role, Running};
 use oncelink::web::accounts::store::Added;
 use oncelink::web::audit::Actor;
@@ -268,7 +268,7 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     let ada = stage.ada_now().await;
     let made = make(&mut stage.ada, &[("files", "/bosses/file.txt"), ("uses", "5")]).await;
     let id = made.page.rsplit('/').next().unwrap().to_owned();
-    let link = stage.desk.links.of_owner(&ada.id, &id).await.unwrap().unwrap();
+    let link = stage.desk.links.of_owner(&ada.id, &LinkId::from_store(&id)).await.unwrap().unwrap();
     let recipient = stage.desk.links.recipients(&link).await.unwrap().remove(0);
     let file: FilePath = "/bosses/file.txt".parse().unwrap();
     let basis = Basis { node: &stage.desk.issuer.audience, kid: "", link: Some((&link.id, link.terms)) };
@@ -302,7 +302,7 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     stage.desk.links.set_paused(&link, true, &actor, START).await.unwrap();
     stage.desk.links.set_paused(&link, false, &actor, START).await.unwrap();
     assert_eq!(reserve().await, Reserved::Closed);
-    let link = stage.desk.links.of_owner(&ada.id, &id).await.unwrap().unwrap();
+    let link = stage.desk.links.of_owner(&ada.id, &LinkId::from_store(&id)).await.unwrap().unwrap();
     let press = Press { basis: Basis { link: Some((&link.id, link.terms)), ..basis }, ..press };
     let reserve = async || {
         uses::reserve(&stage.desk.db, &stage.desk.issued, &stage.desk.links.lease, &press, START)

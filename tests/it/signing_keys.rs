@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncelink::clock::Timestamp;
-use oncelink::id::FilePath;
+use oncelink::id::{FilePath, LinkId};
 use oncelink::token::{
     KeyRing, Rules, SharedSecret, TokenError, TokenKind, verify_action, verify_command, verify_download,
 };
@@ -80,7 +80,7 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
     let order = DownloadOrder {
         name: Some("a b.pdf"),
         confirm: true,
-        link: Some("l1"),
+        link: Some(&LinkId::from_store("l1")),
         size: Some(5),
         version: Some("v1"),
         lifetime: Some(Duration::from_secs(600)),
@@ -91,7 +91,10 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
         verify_download(&issued.token, &ring, &rules("https://dl.example"), NOW, Timestamp::EPOCH).unwrap();
     assert_eq!((grant.jti, grant.expires_at, grant.issued_at), (issued.jti, later(600), NOW));
     assert_eq!((grant.file, grant.subject.as_str(), grant.confirm), (file, "u1", true));
-    assert_eq!((grant.name.as_deref(), grant.link.as_deref()), (Some("a b.pdf"), Some("l1")));
+    assert_eq!(
+        (grant.name.as_deref(), grant.link.as_ref().map(LinkId::as_str)),
+        (Some("a b.pdf"), Some("l1"))
+    );
     assert_eq!((grant.size, grant.version.as_deref()), (Some(5), Some("v1")));
     assert_eq!(issued.address, format!("https://dl.example/d/{}/a%20b.pdf", issued.token));
     assert!(!format!("{issued:?}").contains(&issued.token));

@@ -27,7 +27,7 @@ use crate::download::receipts::outbox::{Kept, Outbox};
 use crate::download::receipts::tally::Tally;
 use crate::download::remembered::Remembered;
 use crate::health::Health;
-use crate::id::Jti;
+use crate::id::{Jti, LinkId};
 use crate::receipt::{DeliveryState, TakeReports};
 use crate::secret::{RandomError, Secret};
 use crate::used_tokens::{Mark, StoreError, UsedTokens};
@@ -217,11 +217,17 @@ impl Receipts {
     }
 
     /// Begins a redemption: from now on the watermark doesn't pass this time.
-    pub(crate) fn begin(self: &Arc<Self>, jti: Jti, link: &str, size: u64, address: Option<IpAddr>) -> Claim {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        jti: Jti,
+        link: &LinkId,
+        size: u64,
+        address: Option<IpAddr>,
+    ) -> Claim {
         let redeemed_at = self.book.begin(jti, &self.clock);
         let kept = Kept {
             jti,
-            link: link.to_owned(),
+            link: link.clone(),
             sequence: 1,
             settled: false,
             redeemed_at,

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::download::ledger::{Entered, Ledger, Progress, Proof, RangeSet, Shortfall, Stream, Take, Wish};
 use crate::files::FileVersion;
+use crate::id::LinkId;
 use crate::receipt::{NotTaken, Receipt, Report, Taken};
 use crate::used_tokens::memory::MemoryUsedTokens;
 use crate::used_tokens::{Lease, Mark, UsedToken};
@@ -358,7 +359,8 @@ fn lease() -> Mark {
 async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_token_is_spent() {
     let desk = Desk::new();
     let receipts = desk.open().await;
-    let claims: Vec<Claim> = (1..=3).map(|byte| receipts.begin(jti(byte), "link", 10, Some(HOME))).collect();
+    let claims: Vec<Claim> =
+        (1..=3).map(|byte| receipts.begin(jti(byte), &LinkId::from_store("link"), 10, Some(HOME))).collect();
     for claim in &claims {
         assert!(claim.intend().await.unwrap());
     }
@@ -385,7 +387,7 @@ async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_b
         let desk = Desk::new();
         let receipts = desk.open().await;
         let (sending, stream) = Sending::redeemed(10, 0..10);
-        let claim = receipts.begin(jti(7), "link", 10, Some(HOME));
+        let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 10, Some(HOME));
         claim.intend().await.unwrap();
         claim.redeemed(&sending.delivery);
         assert!(receipts.look().await);
@@ -406,7 +408,7 @@ async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_b
 async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     let desk = Desk::new();
     let receipts = desk.open().await;
-    let claim = receipts.begin(jti(1), "link", 10, Some(HOME));
+    let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
     desk.pass(100);
     receipts.tell(None).await.unwrap();
     assert_eq!(desk.web.told_until(), T0, "a claim is under way");
@@ -428,7 +430,7 @@ async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(100)));
     assert_eq!(desk.web.receipts().len(), 1);
     // A claim that fails holds nothing up.
-    let claim = receipts.begin(jti(2), "link", 10, Some(HOME));
+    let claim = receipts.begin(jti(2), &LinkId::from_store("link"), 10, Some(HOME));
     let new = claim.intend().await.unwrap();
     claim.cancelled(new);
     receipts.look().await;
@@ -443,7 +445,7 @@ async fn what_was_told_is_not_told_again_and_what_changed_is() {
     let desk = Desk::new();
     let receipts = desk.open().await;
     let (sending, mut stream) = Sending::redeemed(300 * KIB, 0..300 * KIB);
-    let claim = receipts.begin(jti(7), "link", 300 * KIB, Some(HOME));
+    let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 300 * KIB, Some(HOME));
     claim.intend().await.unwrap();
     claim.redeemed(&sending.delivery);
     let tell = async || {
@@ -479,7 +481,7 @@ async fn a_writer_that_panics_is_told_of_starts_again_and_what_it_left_undone_is
     let receipts = desk.open().await;
     assert_eq!(desk.health.verdict(), Ok(()));
     receipts.outbox.panic().await;
-    let claim = receipts.begin(jti(1), "link", 10, Some(HOME));
+    let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
     // In one group with what panics: nobody knows whether it is on disk, so no byte may leave.
     assert!(matches!(claim.intend().await, Err(OutboxError::Closed)));
     assert!(claim.is_doubtful(), "the next intention is written before its token is redeemed");
@@ -495,7 +497,7 @@ async fn a_thousand_intentions_at_once_are_all_durable() {
     let begin = |n: u16| {
         let mut bytes = [0; 16];
         bytes[..2].copy_from_slice(&n.to_be_bytes());
-        receipts.begin(Jti::from_bytes(bytes), "link", 10, Some(HOME))
+        receipts.begin(Jti::from_bytes(bytes), &LinkId::from_store("link"), 10, Some(HOME))
     };
     let claims: Vec<Claim> = (0..1000).map(begin).collect();
     let all = futures_util::future::join_all(claims.iter().map(Claim::intend)).await;

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
+use crate::id::{Jti, LinkId};
 use crate::receipt::DeliveryState;
 use crate::web::db::QueryError;
 use crate::web::db::columns::from_column;
@@ -78,7 +78,7 @@ impl Delivered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// The link's id.
-    pub link: String,
+    pub link: LinkId,
     /// What the link is called.
     pub title: String,
     /// The file's name; empty where it is not known.
@@ -103,9 +103,9 @@ impl Receipts {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn of_link(&self, owner: &AccountId, link: &str) -> Result<Option<Deliveries>, QueryError> {
+    pub async fn of_link(&self, owner: &AccountId, link: &LinkId) -> Result<Option<Deliveries>, QueryError> {
         let own: Option<String> = sqlx::query_scalar("SELECT id FROM links WHERE id = $1 AND account = $2")
-            .bind(link.replace('\0', ""))
+            .bind(link.as_str().replace('\0', ""))
             .bind(owner.as_str())
             .fetch_optional(self.db.reader())
             .await?;
@@ -146,7 +146,7 @@ impl Receipts {
         let Some(row) = row else { return Ok(None) };
         let path: Option<String> = row.try_get("path")?;
         Ok(Some(Taken {
-            link: row.try_get("id")?,
+            link: LinkId::from_store(&row.try_get::<String, _>("id")?),
             title: row.try_get("title")?,
             file: path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned(),
             recipient: row.try_get::<Option<String>, _>("email")?.unwrap_or_default(),

@@ -135,7 +135,7 @@ impl Receipts {
         let Some(known) = known else { return Ok(false) };
         let (node, link): (String, String) = (known.try_get("node")?, known.try_get("link")?);
         let node = if node.is_empty() { self.rules.own_audience.as_str() } else { audience_of(&node) };
-        Ok(node == audience && link == receipt.link)
+        Ok(node == audience && link == receipt.link.as_str())
     }
 
     /// Answers whether a mail was queued.
@@ -201,7 +201,7 @@ impl Receipts {
              JOIN accounts ON accounts.id = links.account WHERE links.id = $1 AND accounts.disabled = 0 \
              AND NOT EXISTS (SELECT 1 FROM notices_off WHERE notices_off.account = accounts.id AND kind = $2)",
         )
-        .bind(&receipt.link)
+        .bind(receipt.link.as_str())
         .bind(Kind::Taken.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
@@ -212,7 +212,7 @@ impl Receipts {
             Notify::Every => true,
             Notify::First => {
                 let other: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(other))
-                    .bind(&receipt.link)
+                    .bind(receipt.link.as_str())
                     .bind(receipt.jti.to_string())
                     .fetch_optional(&mut **transaction)
                     .await?;
@@ -254,7 +254,7 @@ async fn write(
          address = excluded.address",
     )
     .bind(receipt.jti.to_string())
-    .bind(&receipt.link)
+    .bind(receipt.link.as_str())
     .bind(node)
     .bind(receipt.sequence.cast_signed())
     .bind(to_column(receipt.redeemed_at))

@@ -140,7 +140,7 @@ pub(crate) async fn append(
         number,
         at: now,
         jti: receipt.jti.to_string(),
-        link: receipt.link.clone(),
+        link: receipt.link.to_string(),
         event: event.as_str().to_owned(),
         bytes: i64::try_from(receipt.bytes).unwrap_or(i64::MAX),
         address: address.to_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
+use crate::id::{Jti, LinkId};
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::deliveries::receipts::Receipts;
@@ -30,7 +30,7 @@ pub(crate) enum Gathered {
 /// Counts a download of which the owner is to be told. A new notice is the one with `jti`.
 pub(crate) async fn gather(
     transaction: &mut Transaction<'static, Any>,
-    link: &str,
+    link: &LinkId,
     jti: Jti,
     now: Timestamp,
 ) -> Result<Gathered, QueryError> {
@@ -39,7 +39,7 @@ pub(crate) async fn gather(
          WHERE mails.jti = owner_notices.mail AND mails.kind = $2 AND mails.state = 'waiting' \
          AND mails.attempts = 0)",
     )
-    .bind(link)
+    .bind(link.as_str())
     .bind(Kind::Taken.as_str())
     .execute(&mut **transaction)
     .await?;
@@ -47,7 +47,7 @@ pub(crate) async fn gather(
         return Ok(Gathered::IntoWaiting);
     }
     let row = sqlx::query("SELECT next_at FROM owner_notices WHERE link = $1")
-        .bind(link)
+        .bind(link.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
     let last = row.map(|row| row.try_get("next_at")).transpose()?.map(from_column);
@@ -56,7 +56,7 @@ pub(crate) async fn gather(
         "INSERT INTO owner_notices (link, mail, downloads, next_at) VALUES ($1, $2, 1, $3) \
          ON CONFLICT (link) DO UPDATE SET mail = excluded.mail, downloads = 1, next_at = excluded.next_at",
     )
-    .bind(link)
+    .bind(link.as_str())
     .bind(jti.to_string())
     .bind(to_column(next_at))
     .execute(&mut **transaction)

@@ -10,7 +10,7 @@ use sqlx::{Any, Executor, Row};
 
 use crate::clock::Timestamp;
 use crate::config::Resume;
-use crate::id::{FilePath, Jti};
+use crate::id::{FilePath, Jti, RecipientId};
 use crate::receipt::DeliveryState;
 use crate::web::db::columns::from_column;
 use crate::web::links::use_state::UseState;
@@ -47,7 +47,7 @@ impl Visitor {
     pub fn new(
         mark: Option<String>,
         address: Option<IpAddr>,
-        recipient: &str,
+        recipient: &RecipientId,
         key: &LinkKey,
         rules: &LeaseRules,
     ) -> Visitor {
@@ -164,7 +164,7 @@ pub fn may_continue(visitor: &Visitor, progress: Progress) -> bool {
 /// When the database fails.
 pub async fn of<'e>(
     database: impl Executor<'e, Database = Any>,
-    recipient: &str,
+    recipient: &RecipientId,
     visitor: &Visitor,
     file: Option<&FilePath>,
 ) -> Result<Vec<Begun>, sqlx::Error> {
@@ -186,7 +186,7 @@ pub async fn of<'e>(
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(value)
-        .bind(recipient)
+        .bind(recipient.as_str())
         .bind(file.map(FilePath::as_str).unwrap_or_default())
         .bind(MAX_LOOKED_AT)
         .fetch_all(database)

@@ -45,7 +45,7 @@ impl Links {
         };
         let mut transaction = self.begin(link).await?;
         let before = sqlx::query("SELECT uses, ends_at, mailed_code FROM links WHERE id = $1")
-            .bind(&link.id)
+            .bind(link.id.as_str())
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(before) = before.as_ref().map(Limits::read).transpose()? else { return Ok(false) };
@@ -63,7 +63,7 @@ impl Links {
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.mailed_code))
         .bind(terms.notify.as_str())
-        .bind(&link.id)
+        .bind(link.id.as_str())
         .execute(&mut *transaction)
         .await?;
         if sets_password || is_stricter(&before, terms) {
@@ -88,7 +88,7 @@ impl Links {
             "UPDATE links SET paused = $1, paused_why = NULL WHERE id = $2 AND withdrawn_at IS NULL",
         )
         .bind(i64::from(paused))
-        .bind(&link.id)
+        .bind(link.id.as_str())
         .execute(&mut *transaction)
         .await?;
         if paused {
@@ -107,7 +107,7 @@ impl Links {
         let changed =
             sqlx::query("UPDATE links SET withdrawn_at = $1 WHERE id = $2 AND withdrawn_at IS NULL")
                 .bind(to_column(now))
-                .bind(&link.id)
+                .bind(link.id.as_str())
                 .execute(&mut *transaction)
                 .await?;
         self.issued.end_terms(&mut transaction, &link.id, now).await?;

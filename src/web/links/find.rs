@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::clock::Timestamp;
-use crate::id::FilePath;
+use crate::id::{FilePath, LinkId, RecipientId};
 use crate::secret::Secret;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
@@ -54,10 +54,10 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn by_recipient(&self, id: &str) -> Result<Option<(Link, Recipient)>, QueryError> {
+    pub async fn by_recipient(&self, id: &RecipientId) -> Result<Option<(Link, Recipient)>, QueryError> {
         let query = format!("SELECT {RECIPIENT} FROM recipients WHERE recipients.id = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(without_nul(id))
+            .bind(without_nul(id.as_str()))
             .fetch_optional(self.db.reader())
             .await?;
         self.with_link(row).await
@@ -74,20 +74,20 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn of_owner(&self, owner: &AccountId, id: &str) -> Result<Option<Link>, QueryError> {
+    pub async fn of_owner(&self, owner: &AccountId, id: &LinkId) -> Result<Option<Link>, QueryError> {
         Ok(self.by_id(id).await?.filter(|link| link.owner == *owner))
     }
 
-    async fn by_id(&self, id: &str) -> Result<Option<Link>, QueryError> {
+    async fn by_id(&self, id: &LinkId) -> Result<Option<Link>, QueryError> {
         let row = sqlx::query("SELECT * FROM links WHERE id = $1")
-            .bind(without_nul(id))
+            .bind(without_nul(id.as_str()))
             .fetch_optional(self.db.reader())
             .await?;
         let Some(row) = row else { return Ok(None) };
         let mut link = link_of(&row)?;
         let paths: Vec<String> =
             sqlx::query_scalar("SELECT path FROM link_files WHERE link = $1 ORDER BY position")
-                .bind(&link.id)
+                .bind(link.id.as_str())
                 .fetch_all(self.db.reader())
                 .await?;
         link.files = paths.iter().filter_map(|path| path.parse::<FilePath>().ok()).collect();
@@ -100,7 +100,10 @@ impl Links {
     /// When the database fails.
     pub async fn recipients(&self, link: &Link) -> Result<Vec<Recipient>, QueryError> {
         let query = format!("SELECT {RECIPIENT} FROM recipients WHERE link = $1 ORDER BY position");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&link.id).fetch_all(self.db.reader()).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(link.id.as_str())
+            .fetch_all(self.db.reader())
+            .await?;
         Ok(rows.iter().map(recipient_of).collect::<Result<_, _>>()?)
     }
 
@@ -145,7 +148,7 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn stamp(&self, owner: &AccountId, id: &str) -> Result<Option<String>, QueryError> {
+    pub async fn stamp(&self, owner: &AccountId, id: &LinkId) -> Result<Option<String>, QueryError> {
         let row = sqlx::query(
             "SELECT paused, COALESCE(withdrawn_at, 0) AS revoked, COALESCE(uses, -1) AS uses, \
              COALESCE(ends_at, 0) AS ends, \
@@ -161,7 +164,7 @@ impl Links {
              FROM recipients JOIN mails ON mails.id = recipients.mail WHERE recipients.link = links.id) \
              AS mails FROM links WHERE id = $1 AND account = $2",
         )
-        .bind(without_nul(id))
+        .bind(without_nul(id.as_str()))
         .bind(owner.as_str())
         .fetch_optional(self.db.reader())
         .await?;
@@ -176,15 +179,15 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn files_of(&self, links: &[&str]) -> Result<Vec<(String, FilePath)>, QueryError> {
+    pub async fn files_of(&self, links: &[&LinkId]) -> Result<Vec<(LinkId, FilePath)>, QueryError> {
         let mut files = Vec::new();
         for link in links {
             let paths: Vec<String> =
                 sqlx::query_scalar("SELECT path FROM link_files WHERE link = $1 ORDER BY position")
-                    .bind(*link)
+                    .bind(link.as_str())
                     .fetch_all(self.db.reader())
                     .await?;
-            files.extend(paths.iter().filter_map(|path| Some(((*link).to_owned(), path.parse().ok()?))));
+            files.extend(paths.iter().filter_map(|path| Some(((*link).clone(), path.parse().ok()?))));
         }
         Ok(files)
     }
@@ -224,7 +227,7 @@ fn without_nul(id: &str) -> &str {
 fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
     let notify: String = row.try_get("notify")?;
     Ok(Link {
-        id: row.try_get("id")?,
+        id: LinkId::from_store(&row.try_get::<String, _>("id")?),
         owner: AccountId::from_store(&row.try_get::<String, _>("account")?),
         title: row.try_get("title")?,
         note: row.try_get("note")?,
@@ -244,8 +247,8 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
 
 fn recipient_of(row: &AnyRow) -> Result<Recipient, sqlx::Error> {
     Ok(Recipient {
-        id: row.try_get("id")?,
-        link: row.try_get("link")?,
+        id: RecipientId::from_store(&row.try_get::<String, _>("id")?),
+        link: LinkId::from_store(&row.try_get::<String, _>("link")?),
         email: row.try_get::<Option<String>, _>("email")?.map(Email::from_store),
         taken: count(row, "taken")?,
         reserved: count(row, "reserved")?,

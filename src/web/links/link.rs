@@ -1,7 +1,7 @@
 //! A link, and those whom it is for.
 
 use crate::clock::Timestamp;
-use crate::id::FilePath;
+use crate::id::{FilePath, LinkId, RecipientId};
 use crate::secret::{RandomError, Secret};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
@@ -33,8 +33,8 @@ pub struct Links {
 /// A link.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Its id: opaque, and no address.
-    pub id: String,
+    /// Its id.
+    pub id: LinkId,
     /// Who made it.
     pub owner: AccountId,
     /// What its owner calls it.
@@ -70,9 +70,9 @@ pub struct Link {
 #[derive(Clone, Debug)]
 pub struct Recipient {
     /// His id.
-    pub id: String,
+    pub id: RecipientId,
     /// The link's id.
-    pub link: String,
+    pub link: LinkId,
     /// His address; `None` for whoever has the link.
     pub email: Option<Email>,
     /// Uses that are reserved or used.
@@ -180,7 +180,7 @@ mod tests {
     fn a_link_stands_as_its_owner_and_the_clock_say() {
         let now = Timestamp::from_secs(1_800_000_000);
         let link = Link {
-            id: String::new(),
+            id: LinkId::from_store(""),
             owner: AccountId::from_store("owner"),
             title: String::new(),
             note: String::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::files::{EntryKind, Shares};
 use crate::human;
+use crate::id::LinkId;
 use crate::web::identity::Account;
 use crate::web::links::contents::{self, Contents, View};
 use crate::web::links::link::Link;
@@ -27,7 +28,7 @@ pub struct Listings {
 
 #[derive(Clone, Debug)]
 struct Seen {
-    link: String,
+    link: LinkId,
     terms: i64,
     at: Timestamp,
     listing: Listing,
@@ -43,7 +44,7 @@ impl Listings {
     pub async fn of(&self, link: &Link, owner: &Account, now: Timestamp) -> Listing {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(seen) = last
-            && (seen.link.as_str(), seen.terms) == (link.id.as_str(), link.terms)
+            && (&seen.link, seen.terms) == (&link.id, link.terms)
             && now.since(seen.at) < FRESH
             && seen.at <= now
         {

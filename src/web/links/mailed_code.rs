@@ -8,7 +8,7 @@ use sqlx::Row;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
+use crate::id::{Jti, RecipientId};
 use crate::secret::Secret;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
@@ -68,7 +68,7 @@ impl Links {
             "SELECT recipients.mailed_until, mails.state, mails.attempts FROM recipients \
              JOIN mails ON mails.jti = recipients.mailed_jti AND mails.kind = $2 WHERE recipients.id = $1",
         )
-        .bind(&recipient.id)
+        .bind(recipient.id.as_str())
         .bind(Kind::LinkCode.as_str())
         .fetch_optional(self.db.reader())
         .await?;
@@ -99,7 +99,7 @@ impl Links {
         )
         .bind(jti.to_string())
         .bind(to_column(now.plus(ON_ITS_WAY)))
-        .bind(&recipient.id)
+        .bind(recipient.id.as_str())
         .execute(&mut *transaction)
         .await?;
         let details = Details { recipient: Some(recipient.id.clone()), ..Details::default() };
@@ -114,10 +114,15 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn code_left(&self, recipient: &str, mail: Jti, now: Timestamp) -> Result<(), QueryError> {
+    pub async fn code_left(
+        &self,
+        recipient: &RecipientId,
+        mail: Jti,
+        now: Timestamp,
+    ) -> Result<(), QueryError> {
         sqlx::query("UPDATE recipients SET mailed_until = $1 WHERE id = $2 AND mailed_jti = $3")
             .bind(to_column(now.plus(LIFETIME)))
-            .bind(recipient)
+            .bind(recipient.as_str())
             .bind(mail.to_string())
             .execute(self.db.writer())
             .await?;
@@ -138,7 +143,7 @@ impl Links {
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT 1 FROM recipients WHERE id = $1 AND mailed_jti = $2 AND mailed_until > $3",
         )
-        .bind(&recipient.id)
+        .bind(recipient.id.as_str())
         .bind(mail.to_string())
         .bind(to_column(now))
         .fetch_optional(self.db.reader())
@@ -161,7 +166,7 @@ impl Links {
             "UPDATE recipients SET mailed_tries = mailed_tries + 1 WHERE id = $1 AND mailed_until > $2 \
              AND mailed_tries < $3",
         )
-        .bind(&recipient.id)
+        .bind(recipient.id.as_str())
         .bind(to_column(now))
         .bind(TRIES)
         .execute(self.db.writer())
@@ -170,7 +175,7 @@ impl Links {
             return Ok(Tried::Over);
         }
         let jti: Option<String> = sqlx::query_scalar("SELECT mailed_jti FROM recipients WHERE id = $1")
-            .bind(&recipient.id)
+            .bind(recipient.id.as_str())
             .fetch_optional(self.db.writer())
             .await?
             .flatten();
@@ -180,7 +185,7 @@ impl Links {
             return Ok(Tried::Wrong);
         }
         sqlx::query("UPDATE recipients SET mailed_tries = 0 WHERE id = $1 AND mailed_jti = $2")
-            .bind(&recipient.id)
+            .bind(recipient.id.as_str())
             .bind(jti.to_string())
             .execute(self.db.writer())
             .await?;

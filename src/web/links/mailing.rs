@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
+use crate::id::{Jti, RecipientId};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::QueryError;
 use crate::web::db::columns::from_column;
@@ -92,10 +92,11 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn mailings(&self, link: &Link) -> Result<BTreeMap<String, Mailing>, QueryError> {
+    pub async fn mailings(&self, link: &Link) -> Result<BTreeMap<RecipientId, Mailing>, QueryError> {
         let query = AssertSqlSafe(format!("{MAILINGS} AND recipients.link = $1"));
-        let rows = sqlx::query(query).bind(&link.id).fetch_all(self.db.reader()).await?;
-        let mailing = |row: &AnyRow| Ok((row.try_get("id")?, mailing_of(row)?));
+        let rows = sqlx::query(query).bind(link.id.as_str()).fetch_all(self.db.reader()).await?;
+        let mailing =
+            |row: &AnyRow| Ok((RecipientId::from_store(&row.try_get::<String, _>("id")?), mailing_of(row)?));
         Ok(rows.iter().map(mailing).collect::<Result<_, sqlx::Error>>()?)
     }
 
@@ -111,19 +112,19 @@ impl Links {
     pub(crate) async fn queue_mail(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        recipient: &str,
+        recipient: &RecipientId,
         email: &Email,
         now: Timestamp,
     ) -> Result<(), LinkError> {
-        let details = Details { recipient: Some(recipient.to_owned()), ..Details::default() };
+        let details = Details { recipient: Some(recipient.clone()), ..Details::default() };
         let mail = NewMail { kind: Kind::Link, recipient: email.clone(), jti: Jti::random()?, details };
         let id = self.queue.add(transaction, &mail, now).await?;
         sqlx::query(
             "UPDATE recipients SET mail = $1, mail_state = NULL, mail_fault = NULL, mail_ended_at = NULL \
              WHERE id = $2",
         )
-        .bind(id)
-        .bind(recipient)
+        .bind(id.as_str())
+        .bind(recipient.as_str())
         .execute(&mut **transaction)
         .await?;
         Ok(())
@@ -153,7 +154,7 @@ impl Links {
             }
         }
         let query = AssertSqlSafe(format!("{MAILINGS} AND recipients.id = $1"));
-        let row = sqlx::query(query).bind(&recipient.id).fetch_optional(&mut *transaction).await?;
+        let row = sqlx::query(query).bind(recipient.id.as_str()).fetch_optional(&mut *transaction).await?;
         let mailing = row.map(|row| mailing_of(&row)).transpose()?;
         if !mailing.is_some_and(|mailing| Links::may_be_sent_again(link, recipient, &mailing, now)) {
             return Ok(SentAgain::NotNeeded);
@@ -161,7 +162,7 @@ impl Links {
         sqlx::query(
             "DELETE FROM mails WHERE state = 'failed' AND id = (SELECT mail FROM recipients WHERE id = $1)",
         )
-        .bind(&recipient.id)
+        .bind(recipient.id.as_str())
         .execute(&mut *transaction)
         .await?;
         self.queue_mail(&mut transaction, &recipient.id, email, now).await?;

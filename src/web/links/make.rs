@@ -6,8 +6,7 @@ use std::time::Duration;
 use sqlx::{Any, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::FilePath;
-use crate::secret::Secret;
+use crate::id::{FilePath, LinkId, RecipientId};
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::to_column;
 use crate::web::forms::sent;
@@ -26,7 +25,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Made {
     /// It is there, under this id.
-    Link(String),
+    Link(LinkId),
     /// The account has named too many recipients today.
     TooMany,
     /// The same form has made one already.
@@ -59,7 +58,7 @@ impl Links {
     /// See [`LinkError`]; nothing is made then.
     pub async fn make(&self, new: &NewLink<'_>, actor: &Actor, now: Timestamp) -> Result<Made, LinkError> {
         let NewLink { owner, files, terms, password, mail, form } = *new;
-        let id = Secret::random::<16>()?.reveal().to_owned();
+        let id = LinkId::random()?;
         let mut transaction = self.db.begin().await?;
         if !self.db.lock_account(&mut transaction, owner.id.as_str()).await? {
             return Ok(Made::NotAllowed);
@@ -88,7 +87,7 @@ impl Links {
             "INSERT INTO links (id, account, title, note, uses, ends_at, password, mailed_code, notify, \
              paused, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10)",
         )
-        .bind(&id)
+        .bind(id.as_str())
         .bind(owner.id.as_str())
         .bind(&terms.title)
         .bind(&terms.note)
@@ -102,7 +101,7 @@ impl Links {
         .await?;
         for (position, file) in (0_i64..).zip(files) {
             sqlx::query("INSERT INTO link_files (link, position, path) VALUES ($1, $2, $3)")
-                .bind(&id)
+                .bind(id.as_str())
                 .bind(position)
                 .bind(file.as_str())
                 .execute(&mut *transaction)
@@ -127,17 +126,17 @@ impl Links {
     async fn add_recipient(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        link: &str,
+        link: &LinkId,
         email: Option<&Email>,
         position: i64,
-    ) -> Result<String, LinkError> {
-        let id = Secret::random::<16>()?.reveal().to_owned();
+    ) -> Result<RecipientId, LinkError> {
+        let id = RecipientId::random()?;
         sqlx::query(
             "INSERT INTO recipients (id, link, email, code_digest, taken, looks, position) \
              VALUES ($1, $2, $3, $4, 0, 0, $5)",
         )
-        .bind(&id)
-        .bind(link)
+        .bind(id.as_str())
+        .bind(link.as_str())
         .bind(email.map(Email::as_str))
         .bind(code_digest(&self.key.code(&id)))
         .bind(position)
@@ -148,7 +147,7 @@ impl Links {
 }
 
 /// What the audit log calls a new link, in words that outlive it.
-fn about(id: &str, title: &str, files: &[FilePath], recipients: usize) -> String {
+fn about(id: &LinkId, title: &str, files: &[FilePath], recipients: usize) -> String {
     let first = files.first().map(FilePath::as_str).unwrap_or_default();
     let more = match files.len() {
         0 | 1 => String::new(),

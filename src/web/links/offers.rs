@@ -114,7 +114,7 @@ impl Links {
              WHERE link_uses.recipient = $1 AND ($2 = 1 OR link_uses.visitor = $3) \
              AND link_uses.state <> 'released' LIMIT $4",
         )
-        .bind(&recipient.id)
+        .bind(recipient.id.as_str())
         .bind(i64::from(named))
         .bind(mark)
         .bind(MAX_ROWS)

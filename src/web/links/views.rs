@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use crate::clock::Timestamp;
+use crate::id::RecipientId;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 
@@ -24,18 +25,18 @@ struct Seen {
 
 /// Views that are not in the database yet, by recipient. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Views(Arc<DashMap<String, Seen>>);
+pub struct Views(Arc<DashMap<RecipientId, Seen>>);
 
 impl Views {
     /// Counts a view of a recipient's page.
-    pub(crate) fn count(&self, recipient: &str, now: Timestamp) {
+    pub(crate) fn count(&self, recipient: &RecipientId, now: Timestamp) {
         if let Some(mut seen) = self.0.get_mut(recipient) {
             seen.views = seen.views.saturating_add(1);
             seen.last_at = seen.last_at.max(now);
             return;
         }
         if self.0.len() < RECIPIENTS_MAX {
-            let mut seen = self.0.entry(recipient.to_owned()).or_default();
+            let mut seen = self.0.entry(recipient.clone()).or_default();
             seen.views = seen.views.saturating_add(1);
             seen.last_at = seen.last_at.max(now);
         }
@@ -46,9 +47,9 @@ impl Views {
     /// # Errors
     /// When the database fails.
     pub async fn flush(&self, db: &Database) -> Result<(), QueryError> {
-        let recipients: Vec<String> = self.0.iter().map(|entry| entry.key().clone()).collect();
+        let recipients: Vec<RecipientId> = self.0.iter().map(|entry| entry.key().clone()).collect();
         for some in recipients.chunks(PER_TRANSACTION) {
-            let counted: Vec<(String, Seen)> = some.iter().filter_map(|id| self.0.remove(id)).collect();
+            let counted: Vec<(RecipientId, Seen)> = some.iter().filter_map(|id| self.0.remove(id)).collect();
             if let Err(error) = put(db, &counted).await {
                 for (recipient, seen) in counted {
                     let mut again = self.0.entry(recipient).or_default();
@@ -62,13 +63,13 @@ impl Views {
     }
 }
 
-async fn put(db: &Database, counted: &[(String, Seen)]) -> Result<(), QueryError> {
+async fn put(db: &Database, counted: &[(RecipientId, Seen)]) -> Result<(), QueryError> {
     let mut transaction = db.begin().await?;
     for (recipient, seen) in counted {
         sqlx::query("UPDATE recipients SET looks = looks + $1, looked_at = $2 WHERE id = $3")
             .bind(i64::from(seen.views))
             .bind(to_column(seen.last_at))
-            .bind(recipient)
+            .bind(recipient.as_str())
             .execute(&mut *transaction)
             .await?;
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Jti;
+use crate::id::{Jti, RecipientId};
 use crate::secret::RandomError;
 use crate::web::identity::{AccountId, Email};
 use crate::web::mail::asked::Asked;
@@ -96,7 +96,7 @@ pub struct Details {
     pub by: Option<String>,
     /// The id of the recipient of a link.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recipient: Option<String>,
+    pub recipient: Option<RecipientId>,
     /// From where it was asked for, where its owner is to know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,

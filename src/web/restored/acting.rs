@@ -5,6 +5,7 @@
 use sqlx::Row;
 
 use crate::clock::Timestamp;
+use crate::id::LinkId;
 use crate::standing::Standing;
 use crate::web::audit::{self, Actor, Deed};
 use crate::web::db::columns::{from_column, to_column};
@@ -75,9 +76,9 @@ impl Standings {
         let open = "SELECT id FROM links WHERE uses IS NOT NULL AND paused = 0 AND withdrawn_at IS NULL";
         let rows = sqlx::query(open).fetch_all(&mut **transaction).await?;
         for row in &rows {
-            let link: String = row.try_get("id")?;
+            let link = LinkId::from_store(&row.try_get::<String, _>("id")?);
             sqlx::query("UPDATE links SET paused = 1, paused_why = 'restored' WHERE id = $1")
-                .bind(&link)
+                .bind(link.as_str())
                 .execute(&mut **transaction)
                 .await?;
             self.issued.end_terms(transaction, &link, now).await?;

@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti};
+use crate::id::{FilePath, Jti, LinkId};
 use crate::web::accounts::rows;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
@@ -47,7 +47,7 @@ pub struct Basis<'a> {
     /// The key that signs it.
     pub kid: &'a str,
     /// The link that it is given out through, and the number of its terms.
-    pub link: Option<(&'a str, i64)>,
+    pub link: Option<(&'a LinkId, i64)>,
 }
 
 /// The issued tokens. Clones are the same.
@@ -111,7 +111,7 @@ impl Issued {
         transaction: &mut Transaction<'static, Any>,
         token: &NewToken<'_>,
     ) -> Result<(), sqlx::Error> {
-        let (link, terms) = token.basis.link.unwrap_or_default();
+        let (link, terms) = token.basis.link.map_or(("", 0), |(link, terms)| (link.as_str(), terms));
         sqlx::query(
             "INSERT INTO issued_tokens (jti, account, forget_at, revoke, node, path, link, terms, kid) \
              VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)",
@@ -170,14 +170,14 @@ impl Issued {
     pub(crate) async fn end_terms(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        link: &str,
+        link: &LinkId,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE links SET terms = terms + 1 WHERE id = $1")
-            .bind(link)
+            .bind(link.as_str())
             .execute(&mut **transaction)
             .await?;
-        self.mark(transaction, "link = {1}", &[link], now).await
+        self.mark(transaction, "link = {1}", &[link.as_str()], now).await
     }
 
     /// Marks all tokens that a key signed, in the transaction of the reason.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
+use crate::id::LinkId;
 use crate::web::identity::AccountId;
 use crate::web::throttle::counter::{Allowance, TooEarly};
 use crate::web::throttle::limits::{Throttle, WIDER, key, networks};
@@ -22,8 +23,8 @@ impl Throttle {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn press(&self, link: &str, address: IpAddr, now: Timestamp) -> Result<(), TooEarly> {
-        let (link, each) = (key("presses", link), Allowance::per_minute(self.0.links.presses));
+    pub fn press(&self, link: &LinkId, address: IpAddr, now: Timestamp) -> Result<(), TooEarly> {
+        let (link, each) = (key("presses", link.as_str()), Allowance::per_minute(self.0.links.presses));
         for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
             let allowed = each.times(times);
             self.0.presses.with((link, net), now, |bucket| bucket.take(1, allowed, now))?;
@@ -83,9 +84,12 @@ mod tests {
     #[test]
     fn presses_are_bounded_per_address_and_per_link() {
         let throttle = Throttle::default();
-        let press = |from: &str| throttle.press("link", address(from), at(0)).is_ok();
+        let press = |from: &str| throttle.press(&LinkId::from_store("link"), address(from), at(0)).is_ok();
         assert_eq!((0..40).filter(|_| press("192.0.2.1")).count(), 30);
-        assert!(throttle.press("other", address("192.0.2.1"), at(0)).is_ok(), "another link");
+        assert!(
+            throttle.press(&LinkId::from_store("other"), address("192.0.2.1"), at(0)).is_ok(),
+            "another link"
+        );
         let others = (0..1_000).filter(|n| press(&format!("10.0.{}.{}", n / 250, n % 250))).count();
         assert_eq!(others, 570, "600 a minute for the link");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
+use crate::id::{LinkId, RecipientId};
 use crate::web::throttle::counter::{Allowance, Rule, TooEarly};
 use crate::web::throttle::limits::{Key, Seen, Throttle, count, key, networks};
 
@@ -46,12 +47,12 @@ impl Throttle {
     /// When there were too many.
     pub fn guess(
         &self,
-        (link, recipient): (&str, &str),
+        (link, recipient): (&LinkId, &RecipientId),
         address: IpAddr,
         browser: Option<&str>,
         now: Timestamp,
     ) -> Result<Attempt, TooEarly> {
-        let account = key("recipient", recipient);
+        let account = key("recipient", recipient.as_str());
         let address = neighbourhood(address);
         let browser = browser.map(|mark| key("browser", mark));
         count(&self.0.addresses, ADDRESS, address, now)?;
@@ -60,7 +61,7 @@ impl Throttle {
         if !is_known {
             self.0.accounts.with(account, now, |counter| counter.count(ACCOUNT, now))?;
             let guesses = Allowance::per_hour(self.0.links.password_guesses);
-            self.0.budgets.with(key("guesses", link), now, |bucket| bucket.take(1, guesses, now))?;
+            self.0.budgets.with(key("guesses", link.as_str()), now, |bucket| bucket.take(1, guesses, now))?;
         }
         Ok(Attempt { account, address, browser })
     }
@@ -172,9 +173,11 @@ mod tests {
     #[test]
     fn guesses_at_a_link_count_for_all_of_its_recipients_and_spare_those_who_know() {
         let throttle = Throttle::default();
+        let link = LinkId::from_store("link");
+        let recipient = |n: u32| RecipientId::from_store(&format!("recipient{n}"));
         let guess = |n: u32, browser: Option<&str>| {
             let from = IpAddr::from([10, 0, (n / 250) as u8, (n % 250) as u8]);
-            throttle.guess(("link", &format!("recipient{n}")), from, browser, at(0))
+            throttle.guess((&link, &recipient(n)), from, browser, at(0))
         };
         let first = guess(1_000, Some("ann's browser")).unwrap();
         throttle.succeeded(first, at(0));
@@ -182,8 +185,13 @@ mod tests {
         assert_eq!(admitted, 49, "50 guesses an hour, and one was made before");
         assert!(guess(1_000, None).is_ok(), "the address is known");
         let elsewhere =
-            throttle.guess(("link", "recipient1000"), address("192.0.2.9"), Some("ann's browser"), at(0));
+            throttle.guess((&link, &recipient(1_000)), address("192.0.2.9"), Some("ann's browser"), at(0));
         assert!(elsewhere.is_ok(), "the browser is known");
-        assert!(throttle.guess(("other", "r"), address("192.0.2.9"), None, at(0)).is_ok(), "another link");
+        assert!(
+            throttle
+                .guess((&LinkId::from_store("other"), &recipient(0)), address("192.0.2.9"), None, at(0))
+                .is_ok(),
+            "another link"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti};
+use crate::id::{FilePath, Jti, LinkId};
 use crate::secret::RandomError;
 use crate::token::TokenKind;
 use crate::token::claims::{ActionClaims, CommandClaims, Common, DownloadClaims, MAX_REVOKED};
@@ -67,7 +67,7 @@ pub struct DownloadOrder<'a> {
     /// Whether it is a continuation of what its jti began.
     pub again: bool,
     /// The id of the link that it comes from.
-    pub link: Option<&'a str>,
+    pub link: Option<&'a LinkId>,
     /// The size that the file must have, in bytes.
     pub size: Option<u64>,
     /// The version that the file must have.
@@ -161,7 +161,7 @@ impl Issuer {
             name: order.name,
             confirm: order.confirm,
             again: order.again,
-            link: order.link,
+            link: order.link.map(LinkId::as_str),
             // A larger number is none in JSON; the version holds the size, too.
             size: order.size.filter(|size| *size <= MOST_SIZE),
             version: order.version,
@@ -180,7 +180,7 @@ impl Issuer {
         if file.as_str().len() < SURELY_SHORT {
             return true;
         }
-        let (digest, link) = ("0".repeat(44), "0".repeat(32));
+        let (digest, link) = ("0".repeat(44), LinkId::from_store(&"0".repeat(32)));
         let order = DownloadOrder {
             again: true,
             confirm: true,
@@ -188,7 +188,7 @@ impl Issuer {
             link: Some(&link),
             size: Some(MOST_SIZE),
             version: Some("ffffffffffffffff-ffffffffffffffff"),
-            ..DownloadOrder::new(&link, file)
+            ..DownloadOrder::new(link.as_str(), file)
         };
         self.issue_download(&order, now).is_ok()
     }

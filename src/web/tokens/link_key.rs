@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::id::Jti;
+use crate::id::{Jti, RecipientId};
 use crate::secret::{RandomError, Secret};
 use crate::web::tokens::private_file::{self, Unmade, Unreadable};
 
@@ -95,7 +95,7 @@ impl LinkKey {
     }
 
     /// The code in the address of a recipient's link.
-    pub fn code(&self, recipient: &str) -> Secret {
+    pub fn code(&self, recipient: &RecipientId) -> Secret {
         let tag = hmac::sign(&self.0, format!("code\n{recipient}").as_bytes());
         let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
         Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
@@ -122,7 +122,7 @@ impl LinkKey {
 
     /// What is kept of the address of a client of a recipient's link: enough to recognize it there, and
     /// of no use with another link or without the key.
-    pub fn client(&self, recipient: &str, address: IpAddr) -> String {
+    pub fn client(&self, recipient: &RecipientId, address: IpAddr) -> String {
         let tag = hmac::sign(&self.0, format!("client\n{recipient}\n{}", address.to_canonical()).as_bytes());
         let mut text = URL_SAFE_NO_PAD.encode(tag.as_ref());
         text.truncate(CODE_LENGTH);
@@ -137,7 +137,7 @@ impl LinkKey {
     }
 
     /// The eight digits that a mail with this jti brings to a recipient.
-    pub fn digits(&self, recipient: &str, mail: Jti) -> Secret {
+    pub fn digits(&self, recipient: &RecipientId, mail: Jti) -> Secret {
         let tag = hmac::sign(&self.0, format!("digits\n{recipient}\n{mail}").as_bytes());
         let number = tag.as_ref().iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
         Secret::presented(&format!("{:08}", number % 100_000_000))
@@ -178,14 +178,15 @@ mod tests {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        let code = keys[0].code("somebody");
-        assert!(keys.iter().all(|key| key.code("somebody").reveal() == code.reveal()));
+        let [somebody, else_] = ["somebody", "somebody else"].map(RecipientId::from_store);
+        let code = keys[0].code(&somebody);
+        assert!(keys.iter().all(|key| key.code(&somebody).reveal() == code.reveal()));
         assert_eq!(code.reveal().len(), CODE_LENGTH);
-        assert_ne!(code.reveal(), keys[0].code("somebody else").reveal());
+        assert_ne!(code.reveal(), keys[0].code(&else_).reveal());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
         let (one, other) = (Jti::from_bytes([1; 16]), Jti::from_bytes([2; 16]));
-        assert_eq!(keys[0].digits("somebody", one).reveal().len(), 8);
-        assert_ne!(keys[0].digits("somebody", one).reveal(), keys[0].digits("somebody", other).reveal());
+        assert_eq!(keys[0].digits(&somebody, one).reveal().len(), 8);
+        assert_ne!(keys[0].digits(&somebody, one).reveal(), keys[0].digits(&somebody, other).reveal());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
-use oncelink::id::{FilePath, Jti};
+use oncelink::id::{FilePath, Jti, LinkId};
 use oncelink::receipt::DeliveryState;
 use oncelink::server::{self, Role, Running};
 use oncelink::web::accounts::store::Added;
@@ -155,7 +155,8 @@ impl Desk {
     /// A token for a file in the share, taken through the link; its use is reserved.
     pub(crate) async fn token(&self, name: &str, now: Timestamp) -> (Jti, String) {
         let path: FilePath = format!("/files/{name}").parse().unwrap();
-        let order = DownloadOrder { link: Some(LINK), ..DownloadOrder::new("somebody", &path) };
+        let order =
+            DownloadOrder { link: Some(&LinkId::from_store(LINK)), ..DownloadOrder::new("somebody", &path) };
         let token = self.db.issuer.issue_download(&order, now).unwrap();
         self.reserve_until(token.jti, path.as_str(), now, token.expires_at).await;
         (token.jti, token.address)
@@ -206,7 +207,7 @@ impl Desk {
 
     /// All that is known of the link's deliveries, the newest first.
     pub(crate) async fn deliveries(&self) -> Vec<Delivered> {
-        self.receipts.of_link(&self.owner.id, LINK).await.unwrap().unwrap().deliveries
+        self.receipts.of_link(&self.owner.id, &LinkId::from_store(LINK)).await.unwrap().unwrap().deliveries
     }
 
     pub(crate) async fn delivery(&self, jti: Jti) -> Option<Delivered> {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::id::{FilePath, Jti};
+use oncelink::id::{FilePath, Jti, LinkId};
 use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
 use oncelink::web::tokens::signer::Signer;
 use tempfile::TempDir;
@@ -119,7 +119,11 @@ impl Site {
     pub fn ticket_of_link(&self, name: &str, link: &str) -> Ticket {
         let file: FilePath = format!("/files/{name}").parse().unwrap();
         let lifetime = Some(self.issuer.lifetime);
-        let order = DownloadOrder { lifetime, link: Some(link), ..DownloadOrder::new("tester", &file) };
+        let order = DownloadOrder {
+            lifetime,
+            link: Some(&LinkId::from_store(link)),
+            ..DownloadOrder::new("tester", &file)
+        };
         let issued = self.issuer.issue_download(&order, Clock::wall().now()).unwrap();
         let path = issued.address.strip_prefix(&self.issuer.download_url).unwrap().to_owned();
         Ticket { jti: issued.jti, path }

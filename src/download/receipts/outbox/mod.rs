@@ -25,7 +25,7 @@ use crate::download::receipts::outbox::rows::{from_column, from_row, to_column};
 use crate::download::receipts::outbox::writer::{Command, Writer};
 use crate::download::receipts::tally::Tally;
 use crate::health::Health;
-use crate::id::Jti;
+use crate::id::{Jti, LinkId};
 use crate::receipt::Receipt;
 use crate::tasks::{Patience, Task};
 
@@ -94,7 +94,7 @@ impl From<sqlx::Error> for OutboxError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) jti: Jti,
-    pub(super) link: String,
+    pub(super) link: LinkId,
     pub(super) sequence: u64,
     pub(super) settled: bool,
     pub(super) redeemed_at: Timestamp,

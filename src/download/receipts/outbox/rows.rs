@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::download::ledger::RangeSet;
 use crate::download::receipts::outbox::Kept;
 use crate::download::receipts::tally::Tally;
+use crate::id::LinkId;
 
 /// How to handle an existing row.
 pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
@@ -27,7 +28,7 @@ pub(super) fn upsert<'q>(
     );
     sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(kept.jti.to_string())
-        .bind(kept.link.clone())
+        .bind(kept.link.to_string())
         .bind(kept.sequence.cast_signed())
         .bind(kept.settled)
         .bind(to_column(kept.redeemed_at))
@@ -55,7 +56,7 @@ pub(super) fn from_row(row: &SqliteRow) -> Result<Kept, sqlx::Error> {
     };
     Ok(Kept {
         jti: parsed(row, "jti")?,
-        link: row.try_get("link")?,
+        link: LinkId::from_store(&row.try_get::<String, _>("link")?),
         sequence: row.try_get::<i64, _>("sequence")?.cast_unsigned(),
         settled: row.try_get("settled")?,
         redeemed_at: from_column(row.try_get("redeemed_at")?),

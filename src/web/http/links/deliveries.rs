@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::id::LinkId;
 use crate::receipt::{Report, TAKEN_HEADER};
 use crate::web::deliveries::intake::TakeError;
 use crate::web::http::error::WebError;
@@ -62,7 +63,11 @@ pub(crate) async fn deliveries(
     who: SignedIn,
     link: Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let found = app.receipts.of_link(&who.account().id, &link).await?.ok_or(WebError::NotFound)?;
+    let found = app
+        .receipts
+        .of_link(&who.account().id, &LinkId::from_store(&link))
+        .await?
+        .ok_or(WebError::NotFound)?;
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let mut answer = match accept.is_some_and(|accept| accept.contains("application/json")) {
         true => HttpResponse::Ok().json(&found),

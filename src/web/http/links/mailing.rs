@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use serde::Deserialize;
 
+use crate::id::{LinkId, RecipientId};
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
@@ -18,7 +19,7 @@ use crate::web::shares::error::StorageError;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Chosen {
-    recipient: String,
+    recipient: RecipientId,
 }
 
 /// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or not for long.
@@ -29,7 +30,7 @@ pub(crate) async fn send_again(
     form: CsrfForm<Chosen>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, sent } = form;
-    let link = own(&app, &who, &id).await?;
+    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
     let once = app.sent_forms.begin(sent).await?;
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
@@ -51,7 +52,7 @@ pub(crate) async fn send_again(
     let actor = Actor::account(who.account(), place.address);
     match links.send_again(&link, &recipient, once.record(Note::MailQueued.as_str()), &actor, now).await? {
         SentAgain::Queued => {
-            tracing::info!(account = %who.account().id, link = link.id, "link sent again");
+            tracing::info!(account = %who.account().id, link = %link.id, "link sent again");
             back(&app, &link, true, Note::MailQueued)
         }
         SentAgain::NotNeeded => back(&app, &link, true, Note::MailOnItsWay),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::files::{EntryKind, FileError, Shares};
 use crate::human;
-use crate::id::FilePath;
+use crate::id::{FilePath, LinkId};
 use crate::web::audit::Actor;
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
@@ -58,7 +58,7 @@ pub(crate) async fn list(
     let offset = (page - 1).saturating_mul(PER_PAGE);
     let (links, more) = administration.links.list(&who.account().id, offset).await?;
     let now = administration.clock.now();
-    let ids: Vec<&str> = links.iter().map(|listed| listed.link.id.as_str()).collect();
+    let ids: Vec<&LinkId> = links.iter().map(|listed| &listed.link.id).collect();
     let files = administration.links.files_of(&ids).await?;
     let missing = missing_of(&app, files.iter().map(|(_, file)| file.clone()).collect()).await?;
     let missing: BTreeSet<FilePath> = missing.into_iter().collect();
@@ -73,7 +73,7 @@ pub(crate) async fn list(
             Standing::Revoked => State::Revoked,
         };
         LinkRow {
-            id: listed.link.id,
+            id: listed.link.id.to_string(),
             title: listed.link.title,
             state,
             files: listed.files,
@@ -296,7 +296,7 @@ pub(crate) async fn make(
     };
     match administration.links.make(&new, &actor, now).await? {
         Made::Link(id) => {
-            tracing::info!(account = %who.account().id, link = id, "link made");
+            tracing::info!(account = %who.account().id, link = %id, "link made");
             let mut answer = see_other(&format!("/links/{id}"));
             add_cookie(&mut answer, &app.cookies.set_note(Note::LinkMade))?;
             Ok(answer)

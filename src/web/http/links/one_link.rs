@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::files::FileError;
 use crate::human;
-use crate::id::FilePath;
+use crate::id::{FilePath, LinkId, RecipientId};
 use crate::web::audit::Actor;
 use crate::web::http::conditional::{tagged, unchanged};
 use crate::web::http::error::WebError;
@@ -36,7 +36,7 @@ pub(crate) async fn page(
     id: Path<String>,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
-    let link = own(&app, &who, &id).await?;
+    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
     let typed = typed_of(&link);
     let mut page = page_of(&app, &who, link, typed, TermErrors::default()).await?;
     let note = app.cookies.note(request.headers());
@@ -54,17 +54,22 @@ pub(crate) async fn live(
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
     let now = app.administration.clock.now();
-    let stamp = app.administration.links.stamp(&who.account().id, &id).await?.ok_or(WebError::NotFound)?;
+    let stamp = app
+        .administration
+        .links
+        .stamp(&who.account().id, &LinkId::from_store(&id))
+        .await?
+        .ok_or(WebError::NotFound)?;
     let tag = format!("\"{stamp}-{}-{}\"", who.session.account.groups.len(), now.secs() / 60);
     if let Some(unchanged) = unchanged(&request, &tag)? {
         return Ok(unchanged);
     }
-    let link = own(&app, &who, &id).await?;
+    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
     tagged(html(&live_of(&app, &who, &link).await?)?, &tag)
 }
 
 /// The link, if this person made it.
-pub(crate) async fn own(app: &App, who: &SignedIn, id: &str) -> Result<Link, WebError> {
+pub(crate) async fn own(app: &App, who: &SignedIn, id: &LinkId) -> Result<Link, WebError> {
     let link = app.administration.links.of_owner(&who.account().id, id).await?;
     link.ok_or(WebError::NotFound)
 }
@@ -101,7 +106,7 @@ async fn page_of(
     Ok(OneLink {
         chrome: who.form_chrome(link.title.clone(), Section::Links),
         live,
-        id: link.id,
+        id: link.id.to_string(),
         title: link.title,
         files,
         restored: link.restored,
@@ -134,7 +139,7 @@ async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, Web
         Some(MailingPart { mailing, can_send_again })
     };
     let row = |recipient: &Recipient| RecipientRow {
-        id: recipient.id.clone(),
+        id: recipient.id.to_string(),
         email: recipient.email.as_ref().map(|email| email.as_str().to_owned()),
         address: administration.links.address(&app.public_url, recipient),
         taken: recipient.taken,
@@ -188,7 +193,7 @@ pub(crate) async fn change(
     form: CsrfForm<Change, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    let link = own(&app, &who, &id).await?;
+    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
     let administration = &app.administration;
     let now = administration.clock.now();
     app.throttle.link(&who.account().id, now)?;
@@ -265,7 +270,7 @@ async fn set_paused(
     paused: bool,
 ) -> Result<(Link, bool), WebError> {
     let CsrfForm { who, fields: Nothing {}, .. } = form;
-    let link = own(app, &who, id).await?;
+    let link = own(app, &who, &LinkId::from_store(id)).await?;
     let administration = &app.administration;
     app.throttle.link(&who.account().id, administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
@@ -281,13 +286,13 @@ pub(crate) async fn revoke(
     form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields: Nothing {}, .. } = form;
-    let link = own(&app, &who, &id).await?;
+    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
     let administration = &app.administration;
     let actor = Actor::account(who.account(), place.address);
     let now = administration.clock.now();
     administration.links.revoke(&link, &actor, now).await?;
     let heard = administration.revoke_now().await;
-    tracing::info!(account = %who.account().id, link = link.id, "link revoked");
+    tracing::info!(account = %who.account().id, link = %link.id, "link revoked");
     // One that was revoked before is revoked.
     back(&app, &link, true, if heard { Note::LinkRevoked } else { Note::LinkClosedUnheard })
 }
@@ -308,9 +313,9 @@ pub(crate) async fn picture(
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
     let (id, recipient) = ids.into_inner();
-    let link = own(&app, &who, &id).await?;
+    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
     let links = &app.administration.links;
-    let found = links.by_recipient(&recipient).await?;
+    let found = links.by_recipient(&RecipientId::from_store(&recipient)).await?;
     let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;
     let qr = qr::of(&links.address(&app.public_url, &recipient)).ok_or(WebError::NotFound)?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "image/svg+xml")).body(qr::picture(&qr)))

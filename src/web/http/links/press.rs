@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::clock::Timestamp;
 use crate::files::FileError;
-use crate::id::{FilePath, Jti};
+use crate::id::{FilePath, Jti, LinkId};
 use crate::web::db::QueryError;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{ClientAddress, OpenForm, own_address};
@@ -121,7 +121,7 @@ pub(crate) async fn take(
             };
         }
     };
-    tracing::info!(link = link.id, recipient = opened.recipient.id, jti = %issued.jti, file = ?file, "token issued through a link");
+    tracing::info!(link = %link.id, recipient = %opened.recipient.id, jti = %issued.jti, file = ?file, "token issued through a link");
     let mut answer = see_other(&issued.address);
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     // By it the browser continues, also when it was closed meanwhile.
@@ -136,7 +136,7 @@ async fn issue(
     app: &App,
     press: &Press<'_>,
     claim: &str,
-    link: &str,
+    link: &LinkId,
     (jti, end): (Jti, Timestamp),
     now: Timestamp,
 ) -> Result<IssuedToken, WebError> {
@@ -160,7 +160,7 @@ async fn issue(
 async fn issue_continuation(
     app: &App,
     press: &Press<'_>,
-    link: &str,
+    link: &LinkId,
     begun: &Continuation,
     now: Timestamp,
 ) -> Result<Option<IssuedToken>, WebError> {
@@ -282,7 +282,7 @@ async fn proven(
     }
     let administration = &app.administration;
     let now = administration.clock.now();
-    let of = (link.id.as_str(), recipient.id.as_str());
+    let of = (&link.id, &recipient.id);
     let attempt = app.throttle.guess(of, address, browser, now)?;
     if let (Some(stored), Some(password)) = (&link.password, &password) {
         let is_it = administration

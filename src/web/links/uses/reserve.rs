@@ -3,7 +3,7 @@
 use sqlx::{Any, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti};
+use crate::id::{FilePath, Jti, RecipientId};
 use crate::secret::{RandomError, Secret};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
@@ -17,7 +17,7 @@ pub struct Press<'a> {
     /// Who made the link.
     pub owner: &'a AccountId,
     /// The recipient's id.
-    pub recipient: &'a str,
+    pub recipient: &'a RecipientId,
     /// Whether the recipient is named: then their uses belong to them, in whichever browser.
     pub named: bool,
     /// Who presses, by which they continue what they began.
@@ -120,7 +120,7 @@ pub async fn reserve(
              VALUES ($1, $2, $3, 'reserved', $4, $4)",
         )
         .bind(id.reveal())
-        .bind(press.recipient)
+        .bind(press.recipient.as_str())
         .bind(press.visitor.mark.as_deref().unwrap_or_default())
         .bind(to_column(now))
         .execute(&mut *transaction)
@@ -162,7 +162,7 @@ async fn gate(
          WHERE links.id = recipients.link AND links.account = $2 AND links.paused = 0 \
          AND links.withdrawn_at IS NULL)",
     )
-    .bind(press.recipient)
+    .bind(press.recipient.as_str())
     .bind(press.owner.as_str())
     .execute(&mut **transaction)
     .await?;
@@ -173,7 +173,7 @@ async fn gate(
         "SELECT links.ends_at FROM links JOIN recipients ON recipients.link = links.id \
          WHERE recipients.id = $1",
     )
-    .bind(press.recipient)
+    .bind(press.recipient.as_str())
     .fetch_one(&mut **transaction)
     .await?;
     Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { Gate::Ended } else { Gate::Open })
@@ -188,7 +188,7 @@ async fn may_give(
 ) -> Result<bool, sqlx::Error> {
     if let Some((link, terms)) = press.basis.link {
         let now: Option<i64> = sqlx::query_scalar("SELECT terms FROM links WHERE id = $1")
-            .bind(link)
+            .bind(link.as_str())
             .fetch_optional(&mut **transaction)
             .await?;
         if now != Some(terms) {
@@ -250,7 +250,7 @@ async fn unfinished(
          AND NOT EXISTS (SELECT 1 FROM link_tokens WHERE use_id = link_uses.id AND path = $4 \
          AND state <> 'released') ORDER BY made_at, id LIMIT 1",
     )
-    .bind(press.recipient)
+    .bind(press.recipient.as_str())
     .bind(i64::from(press.named))
     .bind(mark)
     .bind(press.file.as_str())
@@ -267,7 +267,7 @@ async fn count_one(
         "UPDATE recipients SET taken = taken + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
          WHERE links.id = recipients.link AND (links.uses IS NULL OR recipients.taken < links.uses))",
     )
-    .bind(press.recipient)
+    .bind(press.recipient.as_str())
     .execute(&mut **transaction)
     .await?;
     Ok(counted.rows_affected() > 0)
