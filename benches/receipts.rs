@@ -58,9 +58,10 @@ fn main() {
 }
 
 fn measure(desk: &Administration, address: SocketAddr, clients: usize) {
+    let id = LinkId::from_store("a-link");
     let (mut plain, mut through_link) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        for (link, times) in [(None, &mut plain), (Some("a-link"), &mut through_link)] {
+        for (link, times) in [(None, &mut plain), (Some(&id), &mut through_link)] {
             let paths = paths(desk, link);
             let began = Instant::now();
             std::thread::scope(|scope| {

@@ -10,6 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::{print, remark};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::id::MailId;
 use crate::web::audit::Actor;
 use crate::web::identity::{Email, InvalidEmail};
 use crate::web::mail::queue::{Queued, State};
@@ -78,7 +79,7 @@ async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -
     let administration = Administration::open(settings, clock).await?;
     let now = administration.clock.now();
     let ids = match id {
-        Some(id) if !all => vec![id.to_owned()],
+        Some(id) if !all => vec![MailId::from_store(id)],
         _ => {
             let mut mails = administration.queue.list(State::Waiting, 0, u32::MAX >> 1).await?;
             mails.extend(administration.queue.list(State::Failed, 0, u32::MAX >> 1).await?);
@@ -100,7 +101,7 @@ async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -
 async fn discard(settings: &Settings, id: &str, clock: Clock) -> Result<(), CliError> {
     let administration = Administration::open(settings, clock).await?;
     let now = administration.clock.now();
-    match administration.account_admin.discard_mail(id, &Actor::operator(), now).await? {
+    match administration.account_admin.discard_mail(&MailId::from_store(id), &Actor::operator(), now).await? {
         true => Ok(()),
         false => Err(CliError::NoMail { id: id.to_owned() }),
     }

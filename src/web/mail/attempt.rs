@@ -124,7 +124,7 @@ impl Attempts {
         // What can't be put together now will not be later.
         let rendered =
             letter.render(&self.envelope.host, now).map_err(|error| (Fault::Mailbox, error.to_string()))?;
-        let message = self.envelope.message(&mail.id, to.as_str(), rendered, &headers, now);
+        let message = self.envelope.message(mail.id.as_str(), to.as_str(), rendered, &headers, now);
         message.map(Some).map_err(|error| (Fault::Mailbox, error.to_string()))
     }
 

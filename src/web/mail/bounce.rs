@@ -1,10 +1,12 @@
 //! Reads a bounce: a delivery status notification (RFC 3464) that came back for one of our mails.
 
+use crate::id::MailId;
+
 /// A bounce tells of a mail that could not be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounce {
     /// The ids of mails that it may be about: what stands in our `Message-ID` and in the return path.
-    pub candidates: Vec<String>,
+    pub candidates: Vec<MailId>,
     /// Whether the mail is lost, or only late.
     pub is_final: bool,
     /// What the remote server said.
@@ -32,10 +34,10 @@ pub fn parse(raw: &str) -> Option<Bounce> {
     let reason = diagnosis.filter(|text| !text.is_empty()).unwrap_or(status);
     let reason = reason.chars().filter(|c| !c.is_control()).take(REASON_MAX).collect();
     let is_id_character = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let mut candidates: Vec<String> = unfolded
+    let mut candidates: Vec<MailId> = unfolded
         .split(|c: char| !is_id_character(c))
         .filter(|word| word.len() == ID_LENGTH)
-        .map(str::to_owned)
+        .map(MailId::from_store)
         .collect();
     candidates.sort_unstable();
     candidates.dedup();
@@ -57,7 +59,7 @@ mod tests {
     fn a_bounce_names_its_mail_and_the_reason() {
         let bounce = parse(BOUNCE).unwrap();
         assert!(bounce.is_final);
-        assert!(bounce.candidates.contains(&"A".repeat(22)), "{bounce:?}");
+        assert!(bounce.candidates.contains(&MailId::from_store(&"A".repeat(22))), "{bounce:?}");
         assert_eq!(bounce.reason, "550 5.1.1 <nobody@example.org>:    no such user");
     }
 

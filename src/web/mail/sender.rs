@@ -247,7 +247,7 @@ impl Sender {
             outcome = self.attempts.deliver(mail.clone()) => outcome,
             () = self.lose(&mail) => {
                 self.attempts.breaker.undecided();
-                tracing::warn!(mail = mail.id, "an attempt lost its mail, and was given up");
+                tracing::warn!(mail = %mail.id, "an attempt lost its mail, and was given up");
                 Ok(())
             }
             () = self.out_of_time() => {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
+use crate::id::MailId;
 use crate::web::accounts::changes::Generations;
 use crate::web::accounts::rows::{end_sessions, insert, other_administrators};
 use crate::web::accounts::store::{Accounts, Added};
@@ -217,7 +218,7 @@ impl AccountAdmin {
     /// See [`SelfServiceError`].
     pub async fn retry_mail(
         &self,
-        id: &str,
+        id: &MailId,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<bool, SelfServiceError> {
@@ -274,7 +275,7 @@ impl AccountAdmin {
     /// See [`SelfServiceError`].
     pub async fn discard_mail(
         &self,
-        id: &str,
+        id: &MailId,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<bool, SelfServiceError> {
@@ -332,9 +333,9 @@ async fn nobody_else_administers(
 }
 
 /// What the audit log calls a mail, in words that outlive it.
-async fn about_mail(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<String, sqlx::Error> {
+async fn about_mail(transaction: &mut Transaction<'static, Any>, id: &MailId) -> Result<String, sqlx::Error> {
     let row = sqlx::query("SELECT kind, recipient FROM mails WHERE id = $1")
-        .bind(id)
+        .bind(id.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
     let Some(row) = row else { return Ok(String::new()) };

@@ -5,6 +5,7 @@ use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
+use crate::id::MailId;
 use crate::web::http::admin::mail_page::{MailList, MailRow, MailState, Tested};
 use crate::web::http::admin::{AdminForm, Administrator, PAGE, View, pager};
 use crate::web::http::error::WebError;
@@ -80,7 +81,7 @@ fn row(mail: Queued) -> MailRow {
         Kind::Test => "test mail",
     };
     MailRow {
-        id: mail.id,
+        id: mail.id.to_string(),
         about,
         recipient: mail.recipient.as_str().to_owned(),
         attempts: mail.attempts,
@@ -93,7 +94,7 @@ fn row(mail: Queued) -> MailRow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Chosen {
-    id: String,
+    id: MailId,
 }
 
 /// `POST /admin/mail/retry`

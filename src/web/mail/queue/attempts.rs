@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
+use crate::id::MailId;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::mail::queue::row::{COLUMNS, Queued, from_row};
@@ -74,7 +75,7 @@ impl Queue {
             let moved = sqlx::query(sqlx::AssertSqlSafe(update))
                 .bind(to_column(reserved_until))
                 .bind(to_column(now))
-                .bind(&mail.id)
+                .bind(mail.id.as_str())
                 .bind(i64::from(mail.attempts))
                 .execute(self.db.writer())
                 .await?;
@@ -105,7 +106,7 @@ impl Queue {
             "UPDATE mails SET reserved_until = $1 WHERE id = $2 AND state = 'waiting' AND attempts = $3",
         )
         .bind(to_column(reserved_until))
-        .bind(&mail.id)
+        .bind(mail.id.as_str())
         .bind(i64::from(mail.attempts))
         .execute(self.db.writer())
         .await?;
@@ -121,7 +122,7 @@ impl Queue {
             "UPDATE mails SET reserved_until = NULL, attempts = attempts - 1 \
              WHERE id = $1 AND state = 'waiting' AND attempts = $2",
         )
-        .bind(&mail.id)
+        .bind(mail.id.as_str())
         .bind(i64::from(mail.attempts))
         .execute(self.db.writer())
         .await?;
@@ -139,7 +140,7 @@ impl Queue {
         )
         .bind(answer)
         .bind(to_column(now))
-        .bind(&mail.id)
+        .bind(mail.id.as_str())
         .execute(self.db.writer())
         .await?;
         Ok(())
@@ -163,7 +164,7 @@ impl Queue {
         .bind(fault.as_str())
         .bind(problem)
         .bind(to_column(now))
-        .bind(&mail.id)
+        .bind(mail.id.as_str())
         .bind(i64::from(mail.attempts))
         .execute(self.db.writer())
         .await?;
@@ -188,7 +189,7 @@ impl Queue {
                  WHERE newer.state = 'waiting' AND newer.kind = $3 AND newer.recipient = $4 \
                  AND newer.id <> $1 AND newer.reserved_until IS NULL)",
             )
-            .bind(&mail.id)
+            .bind(mail.id.as_str())
             .bind(i64::from(mail.attempts))
             .bind(mail.kind.as_str())
             .bind(mail.recipient.as_str())
@@ -206,7 +207,7 @@ impl Queue {
         .bind(problem)
         .bind(to_column(next_at))
         .bind(i64::from(mail.refusals))
-        .bind(&mail.id)
+        .bind(mail.id.as_str())
         .bind(i64::from(mail.attempts))
         .execute(self.db.writer())
         .await?;
@@ -245,8 +246,8 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget(&self, id: &str) -> Result<(), QueryError> {
-        sqlx::query("DELETE FROM mails WHERE id = $1").bind(id).execute(self.db.writer()).await?;
+    pub async fn forget(&self, id: &MailId) -> Result<(), QueryError> {
+        sqlx::query("DELETE FROM mails WHERE id = $1").bind(id.as_str()).execute(self.db.writer()).await?;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::{Any, Transaction};
 
 use crate::clock::Timestamp;
+use crate::id::MailId;
 use crate::web::db::QueryError;
 use crate::web::db::columns::to_column;
 use crate::web::mail::queue::row::{BOUNCED, COLUMNS, Queued, State, from_row};
@@ -24,7 +25,7 @@ impl Queue {
     pub async fn retry(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        id: &str,
+        id: &MailId,
         now: Timestamp,
     ) -> Result<bool, QueryError> {
         let changed = sqlx::query(
@@ -33,7 +34,7 @@ impl Queue {
              WHERE id = $2 AND state <> 'sent' AND (reserved_until IS NULL OR reserved_until <= $1)",
         )
         .bind(to_column(now))
-        .bind(id)
+        .bind(id.as_str())
         .execute(&mut **transaction)
         .await?;
         self.try_now.store(true, Ordering::Relaxed);
@@ -69,7 +70,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn bounced(&self, ids: &[String], reason: &str, now: Timestamp) -> Result<u64, QueryError> {
+    pub async fn bounced(&self, ids: &[MailId], reason: &str, now: Timestamp) -> Result<u64, QueryError> {
         let mut known = 0;
         for id in ids {
             let changed = sqlx::query(
@@ -78,7 +79,7 @@ impl Queue {
             )
             .bind(format!("bounced: {reason}"))
             .bind(to_column(now))
-            .bind(id)
+            .bind(id.as_str())
             .bind(BOUNCED)
             .execute(self.db.writer())
             .await?;
@@ -94,10 +95,12 @@ impl Queue {
     pub async fn discard(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        id: &str,
+        id: &MailId,
     ) -> Result<bool, QueryError> {
-        let gone =
-            sqlx::query("DELETE FROM mails WHERE id = $1").bind(id).execute(&mut **transaction).await?;
+        let gone = sqlx::query("DELETE FROM mails WHERE id = $1")
+            .bind(id.as_str())
+            .execute(&mut **transaction)
+            .await?;
         Ok(gone.rows_affected() > 0)
     }
 

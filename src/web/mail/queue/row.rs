@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::clock::Timestamp;
-use crate::id::Jti;
+use crate::id::{Jti, MailId};
 use crate::web::db::columns::from_column;
 use crate::web::identity::Email;
 use crate::web::identity::address::ascii_domain;
@@ -33,7 +33,7 @@ words! {
 #[derive(Clone, Debug)]
 pub struct Queued {
     /// Its id, which stands in its `Message-ID`.
-    pub id: String,
+    pub id: MailId,
     /// What it is about.
     pub kind: Kind,
     /// To whom it goes.
@@ -78,7 +78,7 @@ pub(super) fn from_row(row: &AnyRow) -> Result<Option<Queued>, sqlx::Error> {
     let (details, state): (String, String) = (row.try_get("details")?, row.try_get("state")?);
     let (Ok(kind), Ok(state), Ok(jti)) = (kind.parse(), state.parse(), jti.parse()) else { return Ok(None) };
     Ok(Some(Queued {
-        id: row.try_get("id")?,
+        id: MailId::from_store(&row.try_get::<String, _>("id")?),
         kind,
         recipient: Email::from_store(row.try_get("recipient")?),
         jti,

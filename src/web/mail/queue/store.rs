@@ -7,7 +7,8 @@ use sqlx::{Any, Transaction};
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
-use crate::secret::{RandomError, Secret};
+use crate::id::MailId;
+use crate::secret::RandomError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::mail::new_mail::NewMail;
@@ -61,8 +62,8 @@ impl Queue {
         transaction: &mut Transaction<'static, Any>,
         mail: &NewMail,
         now: Timestamp,
-    ) -> Result<String, QueueError> {
-        let id = Secret::random::<16>()?.reveal().to_owned();
+    ) -> Result<MailId, QueueError> {
+        let id = MailId::random()?;
         let mut queued_at = now;
         if mail.kind.replaces_older() {
             // Only the newest link counts; it takes the place of one that has not left yet.
@@ -91,7 +92,7 @@ impl Queue {
              (id, kind, recipient, jti, details, state, attempts, queued_at, next_at, urgent, domain) \
              VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6, $6, $7, $8)",
         )
-        .bind(&id)
+        .bind(id.as_str())
         .bind(mail.kind.as_str())
         .bind(mail.recipient.as_str())
         .bind(mail.jti.to_string())
