@@ -18,8 +18,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::files::FileVersion;
-use oncelink::files::identity::{Edges, Trace};
+use oncelink::files::identity::Trace;
+use oncelink::files::{Edges, FileVersion};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
 use oncelink::used_tokens::sled::SledUsedTokens;

@@ -17,7 +17,7 @@ use std::time::Instant;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
-use oncelink::files::Shares;
+use oncelink::files::ShareFolders;
 use oncelink::secret::Secret;
 use oncelink::web::App;
 use oncelink::web::accounts::proof::Proof;
@@ -146,8 +146,8 @@ fn folder_page() {
 
 async fn logged_in(settings: &Settings) -> (App, String) {
     let clock = Clock::manual(NOW);
-    let shares = Shares::open(&settings.shares).unwrap();
-    let app = App::open(settings, clock.clone(), shares).await.unwrap();
+    let folders = ShareFolders::open(&settings.shares).unwrap();
+    let app = App::open(settings, clock.clone(), folders).await.unwrap();
     let desk = Administration::open(settings, clock).await.unwrap();
     let typed = Password::new("a long test password", 15).unwrap();
     let new = NewAccount {

@@ -5,6 +5,7 @@
 //! [`cli`] is the operator's interface.
 
 pub mod assets;
+mod bearer;
 pub mod cli;
 pub mod client_address;
 pub mod clock;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use oncelink::client_address::ClientAddresses;
 use oncelink::config::ProxyHeader;
-use oncelink::files::name::FileName;
+use oncelink::web::shares::name::FileName;
 use oncelink::id::FilePath;
 use oncelink::web::http::local_path::LocalPath;
 use oncelink::web::identity::Email;

@@ -15,8 +15,8 @@ use actix_web::{App, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
-use oncelink::files::Shares;
-use oncelink::files::name::FileName;
+use oncelink::files::ShareFolders;
+use oncelink::web::shares::name::FileName;
 use oncelink::secret::Secret;
 use oncelink::web::http::csrf;
 use oncelink::web::http::extract::{OpenForm, StrangerForm};
@@ -242,8 +242,8 @@ impl Web {
 
 /// Opens the app with an account for Ada, and adds two routes that return the parsed fields of a form.
 async fn app(settings: &Settings, clock: &Clock) -> Box<dyn Fn(Request) -> LocalBoxFuture<'static, Answer>> {
-    let shares = Shares::open(&settings.shares).unwrap();
-    let app = oncelink::web::App::open(settings, clock.clone(), shares).await.unwrap();
+    let folders = ShareFolders::open(&settings.shares).unwrap();
+    let app = oncelink::web::App::open(settings, clock.clone(), folders).await.unwrap();
     let administration = Administration::open(settings, clock.clone()).await.unwrap();
     let password = Password::new(PASSWORD, 15).unwrap();
     let ada = NewAccount {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::args::AuditCommand;
 use crate::cli::error::CliError;
-use crate::cli::{print, remark};
+use crate::cli::output::{print, remark};
 use crate::config::Settings;
 use crate::web::audit::chain::{self, Verdict};
 use crate::web::audit::{self, Line};

@@ -10,11 +10,12 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection};
 
+use crate::cli::backup_error::BackupError;
 use crate::cli::error::CliError;
 use crate::cli::manifest::{
     BackedUpDatabase, BackedUpFile, FORMAT, MANIFEST, MANIFEST_DIGEST, Manifest, digest_of,
 };
-use crate::cli::{print, remark};
+use crate::cli::output::{print, remark};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::server::data_dir::make_private;
@@ -24,47 +25,6 @@ use crate::standing::sync_folder_of;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Maximum size of a key or settings file, in bytes.
 const LONGEST: u64 = 16 << 20;
-
-/// Creating the backup failed.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// There is no data yet.
-    #[error("{} contains neither accounts nor keys; is `data_dir` right?", .0.display())]
-    Nothing(PathBuf),
-    /// Something would be overwritten.
-    #[error("{} is not empty; choose another folder, which will be created", .0.display())]
-    NotEmpty(PathBuf),
-    /// Another user could read or change it.
-    #[error("{} belongs to user {owner}, who could then use the keys; choose a folder of your own", path.display())]
-    Foreign {
-        /// The folder.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
-    },
-    /// Its files could be downloaded.
-    #[error("{} is in the share `{share}`, so the keys could be downloaded; choose a folder elsewhere", path.display())]
-    Shared {
-        /// The folder.
-        path: PathBuf,
-        /// The share's name.
-        share: String,
-    },
-    /// A file can't be read or written.
-    #[error("cannot {action} {}; the unfinished backup is removed", path.display())]
-    Io {
-        /// The action that failed.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// The database can't be copied.
-    #[error("cannot copy the account database (is the disk full?); the unfinished backup is removed")]
-    Database(#[source] sqlx::Error),
-}
 
 pub(super) async fn run(
     settings: &Settings,

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::cli::as_owner::NotTheOwner;
-use crate::cli::{BackupError, RestoreError};
+use crate::cli::backup_error::{BackupError, RestoreError};
 use crate::config::SettingsError;
 use crate::http_client::HttpError;
 use crate::server::ServeError;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::cli::args::{KeyAlgorithm, KeysCommand};
 use crate::cli::error::CliError;
-use crate::cli::{print, remark};
+use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::web::db::Database;

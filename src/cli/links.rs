@@ -1,7 +1,7 @@
 //! `oncelink links …`: manages links that people created.
 
 use crate::cli::error::CliError;
-use crate::cli::remark;
+use crate::cli::output::remark;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::human::counted;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::args::MailCommand;
 use crate::cli::error::CliError;
-use crate::cli::{print, remark};
+use crate::cli::output::{print, remark};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::id::MailId;

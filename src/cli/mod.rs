@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use actix_web::rt::System;
 
+use crate::cli::output::print;
 use crate::config::Settings;
 use crate::server::data_dir::clock_of;
 use crate::server::{self, Role};
@@ -18,6 +19,7 @@ mod args;
 mod as_owner;
 mod audit;
 mod backup;
+mod backup_error;
 mod check;
 mod error;
 mod keys;
@@ -26,6 +28,7 @@ mod mail;
 mod manifest;
 mod nodes;
 mod open_files;
+mod output;
 mod reset_clock;
 mod restore;
 mod revoke;
@@ -38,10 +41,9 @@ pub use args::{
     TokenCommand, UserCommand,
 };
 pub use as_owner::NotTheOwner;
-pub use backup::BackupError;
+pub use backup_error::{BackupError, RestoreError};
 pub use error::{CliError, PublicKeysError};
 pub use manifest::ManifestError;
-pub use restore::RestoreError;
 
 /// Runs a command to its end and returns the exit code. If it fails, prints the error and its causes on one
 /// line of standard error.
@@ -104,19 +106,4 @@ async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<Ex
 fn report(error: &CliError) -> ExitCode {
     let _ = writeln!(io::stderr().lock(), "oncelink: {}", telemetry::chain(error));
     error.exit_code()
-}
-
-/// Writes a result to standard output. A closed pipe is not an error: the reader has read enough.
-pub(crate) fn print(text: &str) -> Result<(), CliError> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Writes a remark to standard error.
-pub(crate) fn remark(text: &str) {
-    // If standard error is closed, there is nothing to do.
-    let _ = writeln!(io::stderr().lock(), "oncelink: {text}");
 }

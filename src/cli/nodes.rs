@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::args::NodesCommand;
 use crate::cli::error::CliError;
-use crate::cli::{print, remark};
+use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::secret::Secret;

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::cli::error::CliError;
-use crate::cli::{print, remark};
+use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::config::Settings;
 use crate::download::receipts;

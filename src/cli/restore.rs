@@ -7,9 +7,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use crate::cli::backup_error::RestoreError;
 use crate::cli::error::CliError;
-use crate::cli::manifest::{self, BackedUpDatabase, BackedUpFile, Manifest, ManifestError};
-use crate::cli::{print, remark};
+use crate::cli::manifest::{self, BackedUpDatabase, BackedUpFile, Manifest};
+use crate::cli::output::{print, remark};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::server::ServeError;
@@ -20,46 +21,6 @@ use crate::web::restored::RESTORED_MARK;
 
 /// The folders in a backup.
 const FOLDERS: [&str; 2] = ["web", "keys"];
-
-/// Restoring failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The backup can't be trusted.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// Another user may have changed it.
-    #[error(
-        "the backup {} belongs to user {owner}, who may have changed it; if you trust it, become its owner (`chown -R`)",
-        path.display()
-    )]
-    Foreign {
-        /// The folder.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
-    },
-    /// It is incomplete.
-    #[error("the backup has no {0}; use another backup")]
-    Incomplete(&'static str),
-    /// There is existing data.
-    #[error(
-        "{} already contains accounts or keys; with `--force` they are moved to folders with `before-restore` in \
-         their names",
-        .0.display()
-    )]
-    Occupied(PathBuf),
-    /// An operation on a file or folder failed.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// The action that failed.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-}
 
 pub(super) fn run(settings: &Settings, backup: &Path, force: bool, now: Timestamp) -> Result<(), CliError> {
     let data_dir = settings.data_dir.as_path();

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::cli::error::CliError;
-use crate::cli::print;
+use crate::cli::output::print;
 use crate::clock::Clock;
 use crate::config::{NodeSettings, Settings};
 use crate::id::Jti;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::cli::args::{TokenCommand, TokenMint};
 use crate::cli::error::CliError;
-use crate::cli::{print, remark, ring};
+use crate::cli::output::{print, remark};
+use crate::cli::ring;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::id::FilePath;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::args::{UserAdd, UserCommand};
 use crate::cli::error::CliError;
-use crate::cli::{print, remark};
+use crate::cli::output::{print, remark};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::human;

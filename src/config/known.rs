@@ -5,6 +5,9 @@ use toml::{Table, Value};
 
 const EXAMPLE: &str = include_str!("../../oncelink.example.toml");
 
+/// The prefix of our environment variables.
+pub(super) const PREFIX: &str = "ONCELINK_";
+
 /// How the text of an environment variable is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -45,7 +48,7 @@ impl KnownKey {
 
     /// Returns the environment variable, such as `ONCELINK_WEB__LISTEN`.
     pub(super) fn variable(&self) -> String {
-        format!("{}{}", super::load::PREFIX, self.full_name().replace('.', "__").to_ascii_uppercase())
+        format!("{}{}", PREFIX, self.full_name().replace('.', "__").to_ascii_uppercase())
     }
 }
 

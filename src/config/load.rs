@@ -8,12 +8,9 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use super::foreign::is_foreign;
-use super::known::{Kind, KnownKey, KnownKeys};
+use super::known::{Kind, KnownKey, KnownKeys, PREFIX};
 use super::nodes::reachable;
 use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate};
-
-/// The prefix of our environment variables.
-pub(super) const PREFIX: &str = "ONCELINK_";
 
 /// The settings file in the working directory that is read if no file is named.
 pub const DEFAULT_FILE: &str = "oncelink.toml";

@@ -21,6 +21,7 @@ mod limits;
 mod load;
 mod log_filter;
 mod network;
+mod node_settings;
 mod nodes;
 mod size;
 mod validate;
@@ -31,7 +32,7 @@ pub use error::{Origin, SettingsError};
 pub use limits::ConnectionLimits;
 pub use load::DEFAULT_FILE;
 pub use network::{InvalidNetwork, Network};
-pub use nodes::NodeSettings;
+pub use node_settings::NodeSettings;
 pub use size::{InvalidSize, parse as parse_size};
 
 /// The path of the web app's public keys, below its `public_url`.

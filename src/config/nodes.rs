@@ -2,32 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use serde::Deserialize;
-
-use super::{DownloadSettings, Settings};
+use super::{DownloadSettings, NodeSettings, Settings};
 
 /// The name of the one in `[download]` if there is no `[[node]]`.
 const ONLY: &str = "download";
-
-/// `[[node]]`: a download service that the web app issues tokens for.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NodeSettings {
-    /// Its name in commands and log lines.
-    pub name: String,
-    /// Scheme and host at which clients reach it. Also the `aud` of its tokens, so it must be unique.
-    pub public_url: String,
-    /// Scheme, host and port at which the web app reaches it; empty: `public_url`.
-    #[serde(default)]
-    pub inner_url: String,
-    /// Its share of the tokens among nodes that are ready; 0 = no new ones.
-    #[serde(default = "one")]
-    pub weight: u32,
-}
-
-const fn one() -> u32 {
-    1
-}
 
 impl Settings {
     /// Returns the download services that tokens are issued for, with their inner addresses filled in: each

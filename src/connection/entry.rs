@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 
-use crate::connection::registry::ListenerId;
+/// The listener of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub(super) usize);
 
 /// The state that the registry and the connection's worker share.
 pub(super) struct Entry {

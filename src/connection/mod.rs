@@ -18,7 +18,8 @@ mod entry;
 mod registry;
 
 use entry::Entry;
-pub use registry::{Connections, ListenerId};
+pub use entry::ListenerId;
+pub use registry::Connections;
 
 /// Maximum size of a request head, in bytes.
 pub const HEAD_MAX: usize = 32 * 1024;

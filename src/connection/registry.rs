@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::client_address::{neighbourhood, site};
-use crate::config::Settings;
-use crate::connection::entry::Entry;
+use crate::connection::entry::{Entry, ListenerId};
 
 /// Idle connections are collected in batches and closed one by one as places are needed, so that each new
 /// connection in a flood doesn't have to search all of them.
@@ -23,10 +22,6 @@ const ON_PROBATION: usize = 64;
 const SITE_WEIGHT: usize = 4;
 /// Minimum time between log lines about a full listener.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-
-/// The listener of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ListenerId(usize);
 
 /// The connections of this process. Clones share them.
 #[derive(Clone)]
@@ -84,12 +79,9 @@ impl Crowd {
 }
 
 impl Connections {
-    /// Creates an empty registry with the limits from the settings.
-    pub fn new(settings: &Settings) -> Connections {
-        Connections::limited(settings.web.body_memory, settings.connection_limits.settled)
-    }
-
-    fn limited(memory_max: u64, settled: Duration) -> Connections {
+    /// Creates an empty registry for connections that may hold `memory_max` bytes in all. A new one doesn't
+    /// displace one from its own address that moved a byte within `settled`.
+    pub fn new(memory_max: u64, settled: Duration) -> Connections {
         let state = State {
             next: 0,
             settled,

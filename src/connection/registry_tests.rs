@@ -27,7 +27,7 @@ fn idle_for(connections: &Connections, listener: ListenerId, peer: Option<IpAddr
 
 #[test]
 fn nobody_gives_way_while_there_is_room() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(100);
     let all: Vec<_> = (0..100).map(|_| connections.enter(listener, v4(1))).collect();
     assert_eq!(connections.open(listener), 100);
@@ -36,7 +36,7 @@ fn nobody_gives_way_while_there_is_room() {
 
 #[test]
 fn the_longest_idle_connection_of_the_address_with_most_gives_way() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(4);
     let few = idle_for(&connections, listener, v4(1), 500);
     let many: Vec<_> = [10, 30, 20].map(|idle| idle_for(&connections, listener, v4(2), idle)).to_vec();
@@ -52,7 +52,7 @@ fn the_longest_idle_connection_of_the_address_with_most_gives_way() {
 
 #[test]
 fn a_connection_that_the_server_works_for_is_not_idle() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(2);
     let at_work = idle_for(&connections, listener, v4(2), 90);
     at_work.set_working(true);
@@ -66,7 +66,7 @@ fn a_connection_that_the_server_works_for_is_not_idle() {
 
 #[test]
 fn a_newcomer_does_not_push_out_what_its_own_address_just_began() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(3);
     let moving: Vec<_> = (0..3).map(|_| connections.enter(listener, v4(1))).collect();
     assert!(connections.enter(listener, v4(1)).is_on_probation());
@@ -79,7 +79,7 @@ fn a_newcomer_does_not_push_out_what_its_own_address_just_began() {
 
 #[test]
 fn those_on_probation_are_few() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(1);
     let first = connections.enter(listener, v4(1));
     let late: Vec<_> = (0..ON_PROBATION + 5).map(|_| connections.enter(listener, v4(1))).collect();
@@ -90,7 +90,7 @@ fn those_on_probation_are_few() {
 
 #[test]
 fn many_networks_of_one_site_count_together() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(43);
     let person: Vec<_> = (0..3).map(|_| idle_for(&connections, listener, v6(1, 1), 500)).collect();
     // One connection from each of forty /64 of another /48: as much as ten of one /64.
@@ -102,7 +102,7 @@ fn many_networks_of_one_site_count_together() {
 
 #[test]
 fn many_newcomers_push_out_one_each_and_the_longest_idle_first() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(400);
     let flood: Vec<_> = (0..400).map(|at| idle_for(&connections, listener, v4(1), 1000 - at)).collect();
     for last in 2..102 {
@@ -115,7 +115,7 @@ fn many_newcomers_push_out_one_each_and_the_longest_idle_first() {
 
 #[test]
 fn one_that_moved_again_is_not_closed_for_having_been_idle() {
-    let connections = Connections::limited(1024, Duration::from_secs(1));
+    let connections = Connections::new(1024, Duration::from_secs(1));
     let listener = connections.listener(64);
     let flood: Vec<_> = (0..64).map(|at| idle_for(&connections, listener, v4(1), 1000 - at)).collect();
     connections.enter(listener, v4(2));
@@ -126,7 +126,7 @@ fn one_that_moved_again_is_not_closed_for_having_been_idle() {
 
 #[test]
 fn memory_is_given_up_by_the_address_that_holds_most() {
-    let connections = Connections::limited(100, Duration::from_secs(1));
+    let connections = Connections::new(100, Duration::from_secs(1));
     let (web, download) = (connections.listener(10), connections.listener(10));
     let greedy: Vec<_> = [(web, 10), (download, 50), (web, 20)]
         .map(|(at, idle)| idle_for(&connections, at, v4(1), idle))

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 
+use crate::bearer::bearer;
 use crate::client_address::{Caller, ClientAddresses};
 use crate::download::body::FileBody;
 use crate::download::browser::{self, Agent};
@@ -18,12 +18,13 @@ use crate::download::conditions::Conditions;
 use crate::download::line::Line;
 use crate::download::pages::Confirm;
 use crate::download::problem::Refusal;
-use crate::download::readiness;
+use crate::download::readiness::{self, plain, probe};
 use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
 use crate::download::response;
 use crate::download::state::DownloadState;
+use crate::download::verified::{verify, with_keys};
 use crate::download::very_file;
-use crate::token::{Grant, KeyRing, TokenError, verify_command, verify_download, verify_redeemed};
+use crate::token::{Grant, verify_command};
 use crate::used_tokens::Mark;
 
 /// Handles every request to the download service.
@@ -149,35 +150,6 @@ async fn headers_only(
     })
 }
 
-/// Verifies a download token. An expired one is returned with its error: it redeems nothing, but a client
-/// that redeemed it in time may finish.
-async fn verify(state: &DownloadState, unverified: &str) -> Result<(Grant, Option<TokenError>), Refusal> {
-    let (now, fence) = (state.clock.now(), state.store.fence());
-    let verdict = |ring: &KeyRing| match verify_download(unverified, ring, &state.rules, now, fence) {
-        Ok(grant) => Ok((grant, None)),
-        Err(ended @ TokenError::Expired { .. }) => {
-            verify_redeemed(unverified, ring, &state.rules, now, fence).map(|grant| (grant, Some(ended)))
-        }
-        Err(e) => Err(e),
-    };
-    with_keys(state, verdict).await
-}
-
-/// Verifies with the current keys, and again if the token's key turns out to be new.
-pub(super) async fn with_keys<T>(
-    state: &DownloadState,
-    verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
-) -> Result<T, Refusal> {
-    let ring = state.keys.current();
-    match verify(&ring) {
-        Err(TokenError::UnknownKey) => match state.keys.newer_than(&ring, state.clock.now()).await {
-            Some(newer) => Ok(verify(&newer)?),
-            None => Err(TokenError::UnknownKey.into()),
-        },
-        verdict => Ok(verdict?),
-    }
-}
-
 /// Shows the page of a token with `confirm`. Spends nothing, however often it is fetched.
 async fn ask(
     request: &HttpRequest,
@@ -229,31 +201,9 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
-pub(super) fn probe(request: &HttpRequest, verdict: Result<(), String>) -> Result<HttpResponse, Refusal> {
-    match (request.method(), verdict) {
-        (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
-        (&Method::GET | &Method::HEAD, Err(why)) => {
-            Ok(plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")))
-        }
-        _ => Err(Refusal::Method { allow: "GET, HEAD" }),
-    }
-}
-
-pub(super) fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    response::harden(&mut response);
-    response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
-}
-
 fn caller(request: &HttpRequest, addresses: &ClientAddresses) -> Caller {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     addresses.caller(peer, request.headers())
-}
-
-/// Returns the bearer token (RFC 6750 section 2.1); the scheme is case-insensitive.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }
 
 /// Returns whether `Accept` names HTML: browsers do, programs send `*/*`.

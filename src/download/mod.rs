@@ -7,6 +7,7 @@
 
 mod body;
 mod browser;
+mod chores;
 mod conditions;
 mod content_disposition;
 mod handlers;
@@ -24,8 +25,9 @@ mod reservation;
 mod response;
 mod shared_store;
 mod state;
+mod verified;
 mod very_file;
 
 pub use handlers::handle;
 pub use line::{Line, Orphans, Undelivered, WRITE_BUFFER};
-pub use state::DownloadState;
+pub use state::{DownloadRules, DownloadState};

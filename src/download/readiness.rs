@@ -4,15 +4,18 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::body::MessageBody;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::bearer::bearer;
 use crate::clock::WrongClock;
-use crate::download::handlers::{bearer, plain, probe, with_keys};
 use crate::download::problem::Refusal;
 use crate::download::receipts::node_key;
+use crate::download::response;
 use crate::download::state::DownloadState;
+use crate::download::verified::with_keys;
 use crate::receipt::PROOF_HEADER;
 use crate::secret::Secret;
 use crate::token::{TokenError, verify_command};
@@ -57,4 +60,22 @@ async fn proof(state: &DownloadState, about: &str) -> Option<HeaderValue> {
     let path = state.node_key.clone();
     let key = tokio::task::spawn_blocking(move || node_key(&path)).await.ok()?.ok()?;
     HeaderValue::from_str(&Secret::presented(&key).digest().prove(about)).ok()
+}
+
+/// Answers a question about the state of the service.
+pub(super) fn probe(request: &HttpRequest, verdict: Result<(), String>) -> Result<HttpResponse, Refusal> {
+    match (request.method(), verdict) {
+        (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
+        (&Method::GET | &Method::HEAD, Err(why)) => {
+            Ok(plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")))
+        }
+        _ => Err(Refusal::Method { allow: "GET, HEAD" }),
+    }
+}
+
+/// Answers with a text.
+pub(super) fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    response::harden(&mut response);
+    response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
 }

@@ -12,13 +12,12 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::client_address::{ClientAddresses, neighbourhood};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Resume, Settings};
+use crate::config::Resume;
 use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
 use crate::download::portions::Portions;
 use crate::download::problem::Refusal;
 use crate::download::receipts::Receipts;
-use crate::download::shared_store;
 use crate::files::Shares;
 use crate::health::Health;
 use crate::id::Jti;
@@ -26,10 +25,27 @@ use crate::secret::{RandomError, random_bytes};
 use crate::token::Rules;
 use crate::used_tokens::{StoreError, UsedTokens};
 
-/// How often the background tasks run.
-const KEEP_TIME_EVERY: Duration = Duration::from_secs(8);
-const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
-const LEDGER_PURGE_EVERY: Duration = Duration::from_secs(60);
+/// What a download service is told about its work.
+pub struct DownloadRules {
+    /// What tokens must claim.
+    pub rules: Rules,
+    /// Who may resume.
+    pub resume: Resume,
+    /// How long after the last byte a client may resume.
+    pub lease: Duration,
+    /// How long after the redemption a client may resume at most.
+    pub lease_max: Duration,
+    /// How the addresses of clients are found.
+    pub addresses: ClientAddresses,
+    /// How many bytes may be sent again without the resume key behind a trusted proxy.
+    pub resend_proxied: u64,
+    /// How many invalid tokens an address may send in a minute; 0 for any number.
+    pub invalid_per_minute: u32,
+    /// The file with the node key.
+    pub node_key: PathBuf,
+    /// The web app's address, where people get a new link.
+    pub web_url: String,
+}
 
 /// The state of one download service, shared by its workers.
 pub struct DownloadState {
@@ -53,7 +69,7 @@ pub struct DownloadState {
     pub(crate) node_key: PathBuf,
     /// The web app's address, where people get a new link; shown on refusal pages.
     pub(crate) web_url: String,
-    invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    pub(super) invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
     health: Health,
     request_prefix: u32,
     requests: AtomicU64,
@@ -65,41 +81,32 @@ impl DownloadState {
     /// # Errors
     /// If the system provides no random bytes.
     pub fn new(
-        settings: &Settings,
+        told: DownloadRules,
         clock: Clock,
         keys: KeySource,
         shares: Shares,
         store: Arc<dyn UsedTokens>,
         receipts: Arc<Receipts>,
     ) -> Result<DownloadState, RandomError> {
-        let invalid = NonZeroU32::new(settings.download.invalid_per_minute)
+        let invalid = NonZeroU32::new(told.invalid_per_minute)
             .map(|count| RateLimiter::keyed(Quota::per_minute(count)));
         Ok(DownloadState {
             keys,
-            rules: Rules {
-                issuer: settings.web.public_url.clone(),
-                audience: settings.download.public_url.clone(),
-                leeway: settings.token.leeway,
-                max_lifetime: settings.token.max_lifetime,
-            },
+            max_lifetime: told.rules.max_lifetime,
+            rules: told.rules,
             shares,
             store,
             ledger: Arc::default(),
             receipts,
             clock,
-            resume: settings.download.resume,
-            lease: settings.download.lease,
-            lease_max: settings.download.lease_max,
-            max_lifetime: settings.token.max_lifetime,
-            addresses: ClientAddresses::new(
-                &settings.download.trusted_proxies,
-                settings.download.proxy_header,
-                "download",
-            ),
+            resume: told.resume,
+            lease: told.lease,
+            lease_max: told.lease_max,
+            addresses: told.addresses,
             portions: Portions::default(),
-            resend_proxied: settings.download.resend_proxied,
-            node_key: settings.node_key_file(),
-            web_url: settings.web.public_url.clone(),
+            resend_proxied: told.resend_proxied,
+            node_key: told.node_key,
+            web_url: told.web_url,
             invalid,
             health: Health::default(),
             request_prefix: u32::from_be_bytes(random_bytes()?),
@@ -140,52 +147,6 @@ impl DownloadState {
     #[must_use]
     pub fn reporting(self, health: Health) -> DownloadState {
         DownloadState { health, ..self }
-    }
-
-    /// Maintains the store, the ledger, the keys and the rate limiter until dropped.
-    pub async fn look_after(self: Arc<DownloadState>) {
-        let shared_store = async {
-            if self.store.is_shared() {
-                shared_store::watch(&self).await;
-            }
-        };
-        tokio::join!(self.do_chores(), shared_store);
-    }
-
-    async fn do_chores(&self) {
-        let mut keep_time = tokio::time::interval(KEEP_TIME_EVERY);
-        let mut purge_ledger = tokio::time::interval(LEDGER_PURGE_EVERY);
-        let mut purge_store = tokio::time::interval(PURGE_EVERY);
-        let mut fresh_keys = std::pin::pin!(self.keys.refresh_for_ever(&self.clock));
-        loop {
-            tokio::select! {
-                () = &mut fresh_keys => {}
-                _ = keep_time.tick() => {
-                    if let Err(e) = self.store.keep_time(self.clock.now()).await {
-                        tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot record the time");
-                    }
-                }
-                _ = purge_ledger.tick() => {
-                    self.ledger.purge(self.lease, self.clock.now());
-                    if let Some(limiter) = &self.invalid {
-                        limiter.retain_recent();
-                    }
-                    let (open, whole) = self.ledger.len();
-                    tracing::debug!(open, whole, "deliveries in the ledger");
-                }
-                _ = purge_store.tick() => self.purge().await,
-            }
-        }
-    }
-
-    async fn purge(&self) {
-        match self.store.purge(self.clock.now()).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "purged used tokens that can no longer matter"),
-            Err(e) => {
-                tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot be purged")
-            }
-        }
     }
 
     /// Records jtis as revoked, and stops their transfers.

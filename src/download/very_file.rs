@@ -4,8 +4,8 @@
 use crate::download::ledger::Delivery;
 use crate::download::problem::Refusal;
 use crate::download::state::DownloadState;
-use crate::files::identity::{ClaimedVersion, Edges, Likeness, Trace, likeness};
-use crate::files::{FileError, OpenFile};
+use crate::files::identity::{ClaimedVersion, Likeness, Trace, likeness};
+use crate::files::{Edges, FileError, OpenFile};
 use crate::token::Grant;
 
 /// Opens the grant's file and compares it with the grant's claims. For a continuation, [`same`] compares it

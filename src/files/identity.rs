@@ -10,36 +10,10 @@ use std::io;
 use std::str::FromStr;
 
 use crate::config::Identity;
-use crate::files::{FileVersion, OpenFile, Seen, renames};
-use crate::secret::Digest;
-
-/// How many bytes at the beginning and the end of a file are compared.
-const EDGE: usize = 4096;
-
-/// A digest of the first and last 4 KiB of a file up to a given length. It detects accidents, not forgery:
-/// anyone who may write to a share can serve anything from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edges([u8; 8]);
-
-impl Edges {
-    /// Creates edges that were read from a store.
-    pub const fn from_bytes(bytes: [u8; 8]) -> Edges {
-        Edges(bytes)
-    }
-
-    /// Returns the bytes for storage.
-    pub const fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
-    }
-
-    fn of(first_and_last: &[u8]) -> Edges {
-        let mut edges = [0; 8];
-        let digest = Digest::of(first_and_last);
-        // A digest is longer, so the zip fills all of them.
-        edges.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-        Edges(edges)
-    }
-}
+use crate::files::edges::{EDGE, Edges};
+use crate::files::open_file::OpenFile;
+use crate::files::renames;
+use crate::files::version::FileVersion;
 
 /// What is known about the redeemed file in addition to its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +49,9 @@ impl fmt::Display for ClaimedVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.version.fmt(f)?;
         match self.change {
-            Some((changed_ns, edges)) => write!(f, "-{changed_ns:x}-{:016x}", u64::from_be_bytes(edges.0)),
+            Some((changed_ns, edges)) => {
+                write!(f, "-{changed_ns:x}-{:016x}", u64::from_be_bytes(*edges.as_bytes()))
+            }
             None => Ok(()),
         }
     }
@@ -99,7 +75,7 @@ impl FromStr for ClaimedVersion {
             }
             [modified_ns, len, changed_ns, edges] => {
                 let version = FileVersion { len: number(len)?, modified_ns: number(modified_ns)? };
-                let edges = Edges(number(edges)?.to_be_bytes());
+                let edges = Edges::from_bytes(number(edges)?.to_be_bytes());
                 ClaimedVersion { version, change: Some((number(changed_ns)?, edges)) }
             }
             _ => return Err(InvalidVersion),
@@ -157,18 +133,6 @@ fn touched(same: bool, version: FileVersion, edges: Edges) -> Likeness {
     }
 }
 
-/// Returns whether a transfer may continue although its file changed from `before` to `now`, provided that
-/// the edges are unchanged. `moved` says whether its name now leads to another file.
-pub(super) fn may_go_on(before: &Seen, now: &Seen, moved: impl FnOnce() -> bool) -> bool {
-    if now.len != before.len {
-        return now.len > before.len;
-    }
-    // Replaced content whose time was reset looks like an inode that was renamed, linked or given other
-    // permissions. The latter leave traces, so without traces the content was replaced.
-    let changed_otherwise = (before.links, before.mode, before.owner) != (now.links, now.mode, now.owner);
-    before.modified_ns == now.modified_ns && (changed_otherwise || moved())
-}
-
 impl OpenFile {
     /// Returns the `version` claim for this file. Waits for the disk.
     ///
@@ -183,49 +147,6 @@ impl OpenFile {
             }
         })
     }
-
-    /// Returns the edges of the first `len` bytes. Waits for the disk.
-    ///
-    /// # Errors
-    /// If the file can't be read, or is shorter.
-    pub fn edges(&self, len: u64) -> io::Result<Edges> {
-        let mut buffer = [0; 2 * EDGE];
-        for (offset, part) in edges_in(&mut buffer, len) {
-            let wanted = part.len();
-            if self.read(part, offset)? != wanted {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        Ok(Edges::of(buffer.get(..edge_of(len) * 2).unwrap_or_default()))
-    }
-
-    /// The same without waiting for the disk: `None` if it would have to wait.
-    ///
-    /// # Errors
-    /// If the file can't be read, or is shorter.
-    pub fn edges_if_cached(&self, len: u64) -> io::Result<Option<Edges>> {
-        let mut buffer = [0; 2 * EDGE];
-        for (offset, part) in edges_in(&mut buffer, len) {
-            match self.read_cached(part, offset)? {
-                Some(count) if count == part.len() => {}
-                Some(0) if !part.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => return Ok(None),
-            }
-        }
-        Ok(Some(Edges::of(buffer.get(..edge_of(len) * 2).unwrap_or_default())))
-    }
-}
-
-fn edge_of(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX).min(EDGE)
-}
-
-/// The positions of the two edges in a file of `len` bytes, and in the buffer.
-fn edges_in(buffer: &mut [u8], len: u64) -> [(u64, &mut [u8]); 2] {
-    let edge = edge_of(len);
-    let (first, rest) = buffer.split_at_mut(edge.min(buffer.len()));
-    let (last, _) = rest.split_at_mut(edge.min(rest.len()));
-    [(0, first), (len.saturating_sub(edge as u64), last)]
 }
 
 #[cfg(test)]
@@ -236,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_version_claim_reads_as_it_is_written_and_in_no_other_way() {
-        let edges = Edges([0, 1, 2, 3, 4, 5, 6, 7]);
+        let edges = Edges::from_bytes([0, 1, 2, 3, 4, 5, 6, 7]);
         let claimed = ClaimedVersion { version: VERSION, change: Some((0xabc, edges)) };
         assert_eq!(claimed.to_string(), "1234-5-abc-0001020304050607");
         for claimed in [claimed, ClaimedVersion { change: None, ..claimed }] {
@@ -254,19 +175,5 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ClaimedVersion>(), Err(InvalidVersion), "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_sent_may_grow_be_renamed_and_get_other_rights_but_not_change() {
-        let before =
-            Seen { len: 10, modified_ns: 1, changed_ns: 1, inode: 7, links: 1, mode: 0o644, owner: (0, 0) };
-        let (here, elsewhere) = (|| false, || true);
-        assert!(may_go_on(&before, &Seen { len: 11, modified_ns: 2, changed_ns: 2, ..before }, here));
-        assert!(!may_go_on(&before, &Seen { len: 9, modified_ns: 2, changed_ns: 2, ..before }, elsewhere));
-        assert!(!may_go_on(&before, &Seen { modified_ns: 2, changed_ns: 2, ..before }, elsewhere));
-        assert!(!may_go_on(&before, &Seen { changed_ns: 2, ..before }, here), "its time was put back");
-        assert!(may_go_on(&before, &Seen { changed_ns: 2, ..before }, elsewhere), "it was renamed");
-        assert!(may_go_on(&before, &Seen { changed_ns: 2, links: 0, ..before }, here), "it was deleted");
-        assert!(may_go_on(&before, &Seen { changed_ns: 2, mode: 0o600, ..before }, here));
     }
 }

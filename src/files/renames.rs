@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::AtFlags;
 
-use crate::files::Seen;
+use crate::files::seen::Seen;
 
 /// How many renames are remembered; a file with more renames than that since counts as changed.
 const REMEMBERED: usize = 1024;
@@ -21,12 +21,12 @@ struct Renamed {
 }
 
 /// Returns the metadata of `name`; `None` if it doesn't exist.
-pub(super) fn look(folder: &OwnedFd, name: &str) -> Option<Seen> {
+pub(crate) fn look(folder: &OwnedFd, name: &str) -> Option<Seen> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| Seen::of(&stat))
 }
 
 /// Remembers a rename that changed the metadata from `before` to `after`.
-pub(super) fn remember(before: Option<Seen>, after: Option<Seen>) {
+pub(crate) fn remember(before: Option<Seen>, after: Option<Seen>) {
     let (Some(before), Some(after)) = (before, after) else { return };
     if before.inode == after.inode && before.version() == after.version() {
         let mut renames = renames();

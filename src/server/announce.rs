@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::server::Running;
+use crate::server::running::Running;
 
 /// Not written to the log, because the first administrator's link is a secret.
 pub(super) fn announce(running: &Running) {

@@ -9,9 +9,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti};
-use crate::token::TokenKind;
 use crate::token::error::TokenError;
 use crate::token::json::{Fault, Strict, Text, Whole};
+use crate::token::kind::TokenKind;
 
 /// Maximum nesting depth of claims; the claims object itself is the first level.
 const MAX_DEPTH: u8 = 4;

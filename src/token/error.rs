@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::clock::Timestamp;
-use crate::token::parse::MAX_TOKEN;
+use crate::token::kind::MAX_TOKEN;
 
 /// A token is refused. The message says nothing about the token's content except the names of members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

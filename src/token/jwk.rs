@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use crate::secret::Digest;
-use crate::token::Algorithm;
-use crate::token::key_ring::KeyRingError;
+use crate::token::key_error::{InvalidPoint, KeyRingError};
+use crate::token::kind::Algorithm;
 use crate::token::point;
 
 /// Members of private and secret keys (RFC 7518 section 6).
@@ -21,11 +21,6 @@ enum Kind {
     Ed25519([u8; 32]),
     P256 { x: [u8; 32], y: [u8; 32] },
 }
-
-/// The bytes are not a valid public key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the point is not on the curve, of small order or not canonical")]
-pub struct InvalidPoint;
 
 impl PublicKey {
     /// Creates an Ed25519 key (RFC 8032 section 5.1.5).

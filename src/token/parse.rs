@@ -11,9 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::token::error::{Part, TokenError};
 use crate::token::json::Text;
-
-/// Maximum length of a token, in bytes.
-pub const MAX_TOKEN: usize = 4096;
+use crate::token::kind::MAX_TOKEN;
 
 /// A token's three parts, still encoded, with only base64url characters.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use jsonwebtoken::DecodingKey;
 use zeroize::Zeroizing;
 
 use crate::token::error::TokenError;
-use crate::token::{Algorithm, is_key_id};
+use crate::token::kind::{Algorithm, is_key_id};
 
 /// Minimum length of a secret in bytes: that of SHA-256 (RFC 7518 section 3.2).
 const MIN_SECRET: usize = 32;

@@ -3,6 +3,8 @@
 //! The order of the checks is part of the contract: the claims aren't read before the signature is verified,
 //! and a token is called expired only if everything else about it is valid.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -12,8 +14,21 @@ use crate::token::claims::{Found, MAX_REVOKED};
 use crate::token::error::{Part, TokenError};
 use crate::token::json::{Text, Whole};
 use crate::token::key_ring::KeyRing;
+use crate::token::kind::TokenKind;
 use crate::token::parse::{Header, Parts, decode};
-use crate::token::{Rules, TokenKind};
+
+/// What a verifier requires of every token.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The only `iss` accepted.
+    pub issuer: String,
+    /// The only `aud` accepted.
+    pub audience: String,
+    /// Clock skew allowed on `iat`, `nbf` and `exp`. Purging uses the same value.
+    pub leeway: Duration,
+    /// Maximum `exp - iat`.
+    pub max_lifetime: Duration,
+}
 
 /// A verified download token: signature, times, audience and claims were checked. Only
 /// [`verify_download`] makes one.

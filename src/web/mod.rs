@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::client_address::ClientAddresses;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::files::Shares;
+use crate::files::{ShareFolders, Shares};
 use crate::health::Health;
 use crate::receipt::TakeReports;
 use crate::web::accounts::store::AccountError;
@@ -20,11 +20,12 @@ use crate::web::db::QueryError;
 use crate::web::deliveries::Receipts;
 use crate::web::forms::sent::SentForms;
 use crate::web::forms::unsent::UnsentForms;
-use crate::web::http::carried::{self, Carried};
-use crate::web::http::client_turns::{self, ClientTurns};
+use crate::web::http::carried::CarriedRequests;
+use crate::web::http::client_turns::ClientTurns;
 use crate::web::http::cookies::Cookies;
-use crate::web::http::state::{SignupRules, State, Turns};
-use crate::web::http::{csrf, layout, problem, routes};
+use crate::web::http::jti_locks::JtiLocks;
+use crate::web::http::state::{AppState, SignupRules};
+use crate::web::http::{csrf, layout, middleware, problem, routes};
 use crate::web::links::listing::Listings;
 use crate::web::links::patience::Patience;
 use crate::web::mail::message::Envelope;
@@ -40,6 +41,7 @@ use crate::web::restored::{RESTORED_MARK, Standings};
 use crate::web::services::{Administration, OpenError};
 use crate::web::sessions::{SessionEnds, Sessions};
 use crate::web::shares::digests::Digests;
+use crate::web::shares::disk::WritableShares;
 use crate::web::shares::editor::Manage;
 use crate::web::shares::rights::Rights;
 use crate::web::throttle::Throttle;
@@ -90,7 +92,7 @@ pub enum FirstAdminError {
 /// The web app, ready to answer. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    state: Data<State>,
+    state: Data<AppState>,
     sender: Sender,
     upkeep: Arc<Upkeep>,
 }
@@ -100,7 +102,7 @@ impl App {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open(settings: &Settings, clock: Clock, shares: Shares) -> Result<App, OpenError> {
+    pub async fn open(settings: &Settings, clock: Clock, folders: ShareFolders) -> Result<App, OpenError> {
         let administration = Box::pin(Administration::open(settings, clock.clone())).await?;
         administration.passwords.prepare();
         administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
@@ -129,9 +131,10 @@ impl App {
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
         let policy = layout::content_security_policy(&downloads);
         let digests = Digests::new(administration.db.clone());
-        let uploads = Uploads::new(settings.into(), administration.db.clone(), shares.clone(), clock);
-        let manage = Manage::new(administration.db.clone(), shares.clone(), settings.web.trash_keep);
-        let state = State {
+        let writable = WritableShares::new(folders);
+        let uploads = Uploads::new(settings.into(), administration.db.clone(), writable.clone(), clock);
+        let manage = Manage::new(administration.db.clone(), writable.clone(), settings.web.trash_keep);
+        let state = AppState {
             receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings)
                 .with_standings(standings.clone()),
             standings,
@@ -152,8 +155,8 @@ impl App {
             throttle: Throttle::new(&settings.links),
             sent_forms: SentForms::new(db.clone()),
             rights: Rights::new(&settings.shares),
-            shares,
-            turns: Turns::default(),
+            shares: writable.readable().clone(),
+            action_locks: JtiLocks::default(),
             page_turns: ClientTurns::default(),
             form_turns: ClientTurns::default(),
             signup: SignupRules::new(settings),
@@ -161,7 +164,7 @@ impl App {
             outbox: settings.mail.send.as_str() == "outbox",
             mail_trial: Trial::new(settings),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
-            carried: Carried::new(settings.web.max_connections),
+            carried: CarriedRequests::new(settings.web.max_connections),
             digests,
             uploads,
             manage,
@@ -224,8 +227,8 @@ impl App {
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(self.state.clone()).service(
             scope("")
-                .wrap(from_fn(client_turns::in_turn))
-                .wrap(from_fn(carried::through))
+                .wrap(from_fn(middleware::pages_in_turn))
+                .wrap(from_fn(middleware::carry))
                 .wrap(from_fn(problem::edge))
                 .configure(routes),
         );
@@ -292,7 +295,7 @@ impl App {
 
     /// Closes the database, after what is under way. A database that does not answer is not waited for.
     pub async fn close(&self) {
-        if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.over()).await.is_err() {
+        if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.finish()).await.is_err() {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
         }
         if tokio::time::timeout(CLOSE_PATIENCE, Box::pin(self.close_database())).await.is_err() {

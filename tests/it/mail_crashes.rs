@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
-use oncelink::files::Shares;
+use oncelink::files::ShareFolders;
 use oncelink::web::App;
 use oncelink::web::mail::queue::State;
 use oncelink::web::services::Administration;
@@ -95,7 +95,8 @@ async fn sent_over(rounds: u64, end: End) -> usize {
     let settings = settings(&site, &send_by);
     // Reservations of a killed process end after a minute. This is the time after that.
     let clock = Clock::manual(Clock::wall().now().plus(Duration::from_secs(61)));
-    let app = App::open(&settings, clock.clone(), Shares::open(&settings.shares).unwrap()).await.unwrap();
+    let app =
+        App::open(&settings, clock.clone(), ShareFolders::open(&settings.shares).unwrap()).await.unwrap();
     app.send_due_mails().await.unwrap();
     let queue = Administration::open(&settings, clock).await.unwrap().queue;
     let counts = [State::Waiting, State::Failed].map(|state| queue.count(state));

@@ -109,8 +109,8 @@ async fn what_waits_survives_a_restart_and_two_processes_send_it_once() {
     forgot(&web).await;
     // A second process on the same database, and both send at once.
     web.twin().await;
-    let shares = oncelink::files::Shares::open(&web.settings.shares).unwrap();
-    let other = oncelink::web::App::open(&web.settings, web.clock.clone(), shares).await.unwrap();
+    let folders = oncelink::files::ShareFolders::open(&web.settings.shares).unwrap();
+    let other = oncelink::web::App::open(&web.settings, web.clock.clone(), folders).await.unwrap();
     let (one, two) = tokio::join!(web.app.send_due_mails(), other.send_due_mails());
     one.unwrap();
     two.unwrap();

@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod architecture;
+mod architecture_rings;
 mod architecture_web;
 mod arrival;
 mod asvs;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
-use oncelink::files::Shares;
+use oncelink::files::ShareFolders;
 use oncelink::receipt::Report;
 use oncelink::server::{self, Role, Running};
 use oncelink::web::accounts::store::Added;
@@ -198,8 +198,8 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     let (backup, now) = (stage.path("backup"), Clock::wall().now());
     put_in_place(&stage.settings.data_dir, &backup);
     let open = async || {
-        let shares = Shares::open(&stage.settings.shares).unwrap();
-        App::open(&stage.settings, Clock::wall(), shares).await.unwrap()
+        let folders = ShareFolders::open(&stage.settings.shares).unwrap();
+        App::open(&stage.settings, Clock::wall(), folders).await.unwrap()
     };
     let app = open().await;
     let word = app.receipts().take(report(&stage, None, now)).await.unwrap().database.unwrap();

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use oncelink::config::ShareSettings;
-use oncelink::files::{FileError, Shares};
+use oncelink::files::{FileError, ShareFolders, Shares};
 use oncelink::id::FilePath;
+use oncelink::web::shares::disk::WritableShares;
 
 use crate::needs::has_program;
 use crate::support::client::Client;
@@ -17,9 +18,13 @@ use crate::support::web::{Browser, PASSWORD, TestWeb};
 use crate::support::web_process::WebSite;
 use crate::support::{Node, pattern};
 
-fn shares_at(path: &Path) -> Shares {
+fn folders_at(path: &Path) -> ShareFolders {
     let share = ShareSettings { name: "nas".to_owned(), path: path.to_owned(), ..ShareSettings::default() };
-    Shares::open(&[share]).unwrap()
+    ShareFolders::open(&[share]).unwrap()
+}
+
+fn shares_at(path: &Path) -> Shares {
+    Shares::new(folders_at(path))
 }
 
 fn file() -> FilePath {
@@ -78,12 +83,13 @@ fn a_disk_is_unmounted_and_mounted_again_while_the_service_runs() {
     let at = path.to_str().unwrap();
     run("mount", &["-t", "tmpfs", "oncelink-test", at]);
     fs::write(path.join("file.txt"), "on the disk").unwrap();
-    let shares = shares_at(&path);
+    let writable = WritableShares::new(folders_at(&path));
+    let shares = writable.readable();
     assert_eq!(shares.file(&file()).unwrap().version().len, 11);
     run("umount", &[at]);
-    assert!(is_away(&shares));
+    assert!(is_away(shares));
     assert!(shares.why_unavailable("nas").unwrap().contains("no longer mounted"));
-    assert!(shares.make_folder(&"/nas/new".parse().unwrap()).is_err());
+    assert!(writable.make_folder(&"/nas/new".parse().unwrap()).is_err());
     assert!(!path.join("new").exists(), "nothing is put below the disk");
     run("mount", &["-t", "tmpfs", "oncelink-test", at]);
     fs::write(path.join("file.txt"), "back").unwrap();

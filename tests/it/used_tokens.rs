@@ -7,8 +7,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::files::FileVersion;
-use oncelink::files::identity::{Edges, Trace};
+use oncelink::files::identity::Trace;
+use oncelink::files::{Edges, FileVersion};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
 use oncelink::standing::Standing;

@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use oncelink::files::Shares;
-use oncelink::files::name::FileName;
+use oncelink::files::ShareFolders;
 use oncelink::id::FilePath;
 use oncelink::web::audit::Actor;
 use oncelink::web::identity::Account;
+use oncelink::web::shares::disk::WritableShares;
 use oncelink::web::shares::editor::Manage;
 use oncelink::web::shares::error::StorageError;
+use oncelink::web::shares::name::FileName;
 use oncelink::web::shares::rights::{Manageable, Right, Rights, Writable};
 
 use crate::support::tus::{Uploader, writable};
@@ -27,7 +28,7 @@ struct Desk {
 impl Desk {
     async fn new() -> Desk {
         let web = TestWeb::spawn_with(writable).await;
-        let shares = Shares::open(&web.settings.shares).unwrap();
+        let shares = WritableShares::new(ShareFolders::open(&web.settings.shares).unwrap());
         let manage = Manage::new(web.outside.db.clone(), shares, Duration::from_secs(1000));
         let rights = Rights::new(&web.settings.shares);
         let ada = web.account("ada@example.org", &[]).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::config::Settings;
 use crate::telemetry::chain;
 use crate::web::accounts::changes::Generations;

@@ -7,7 +7,7 @@ use std::slice;
 
 use rustix::fs::Access;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::config::{Settings, ShareSettings};
 use crate::files::Shares;
 use crate::id::FilePath;

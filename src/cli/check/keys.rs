@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::cli::ring;
 use crate::clock::Timestamp;
 use crate::config::Settings;

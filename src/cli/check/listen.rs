@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::cli::open_files;
 use crate::config::Settings;
 use crate::http_client::HttpClient;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::config::{MailSettings, MailTls, Settings};
 use crate::web::mail::trial;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::http_client::HttpClient;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::human::counted;

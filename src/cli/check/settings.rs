@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::config::{Network, Settings};
 
 pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Findings) {

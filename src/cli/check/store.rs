@@ -1,6 +1,6 @@
 //! Checks the used-token store and the clock.
 
-use super::Findings;
+use crate::cli::check::findings::Findings;
 use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::config::Settings;
 use crate::used_tokens::UsedTokens;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::download::key_source::KeySourceError;
+use crate::download::key_source::error::KeySourceError;
 use crate::http_client::{Answer, HttpClient};
 use crate::token::MAX_JWKS;
 

@@ -6,7 +6,8 @@
 //! end with the process: a node that doesn't know what they sent assumes the maximum, which leaves 2 × size.
 //! Bytes that were reserved but not sent are a credit of this node, as long as its process lives.
 
-use crate::download::ledger::delivery::{Delivery, KEYED_FACTOR, State};
+use crate::download::ledger::delivery::Delivery;
+use crate::download::ledger::state::State;
 use crate::download::ledger::stream::Stream;
 
 /// What must be reserved before a stream may send all its bytes.
@@ -25,42 +26,7 @@ pub(crate) enum Shortfall {
     TooMuch,
 }
 
-/// What is known about the reservations for a jti.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reserved {
-    /// The total reserved by all nodes, as far as this one knows.
-    pub(super) total: u64,
-    /// The part reserved here since this delivery was opened.
-    granted: u64,
-    /// The part of that which was sent.
-    spent: u64,
-    /// Other bytes that count as sent.
-    elsewhere: u64,
-}
-
-impl Reserved {
-    /// For a delivery that is opened from its record.
-    pub(super) const fn recorded(total: u64) -> Reserved {
-        Reserved { total, granted: 0, spent: 0, elsewhere: total }
-    }
-
-    /// Returns how many bytes may be sent with the key or a continuation before more must be reserved.
-    pub(super) const fn credit(&self) -> u64 {
-        self.granted.saturating_sub(self.spent)
-    }
-
-    /// Records bytes sent with the key or a continuation.
-    pub(super) const fn spend(&mut self, bytes: u64) {
-        self.spent = self.spent.saturating_add(bytes);
-    }
-}
-
 impl State {
-    /// Returns the bytes that were or may have been sent without the key.
-    pub(super) const fn unkeyed(&self) -> u64 {
-        self.left.saturating_sub(self.reserved.spent).saturating_sub(self.reserved.elsewhere)
-    }
-
     /// Records the total reservation. This node just reserved `own` bytes of it.
     fn hear(&mut self, total: u64, own: u64) {
         let elsewhere = total.saturating_sub(self.reserved.total).saturating_sub(own);
@@ -71,12 +37,6 @@ impl State {
 }
 
 impl Delivery {
-    /// Returns how many bytes of a redeemed file may be sent with the key or a continuation if it isn't known
-    /// what was sent without.
-    pub(super) const fn most_of_unknown(&self) -> u64 {
-        self.size.saturating_mul(KEYED_FACTOR - 1)
-    }
-
     /// Returns what must be reserved for the started `stream`, in addition to all other running streams.
     pub(crate) fn shortfall(&self, stream: &Stream) -> Shortfall {
         let state = self.state();

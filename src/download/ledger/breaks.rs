@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::download::ledger::delivery::TWO_SEGMENTS;
+use crate::download::ledger::limits::TWO_SEGMENTS;
 
 /// Number of breaks and resumptions that are remembered.
 const LOOK_BACK: usize = 16;

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::download::ledger::delivery::{Delivery, Phase};
+use crate::download::ledger::delivery::Delivery;
 use crate::download::ledger::ranges::RangeSet;
+use crate::download::ledger::state::Phase;
 
 /// The progress of a delivery on this node, since this process or the resumption created it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::download::conditions::Conditions;
-use crate::download::ledger::delivery::Delivery;
 use crate::secret::{Digest, Secret};
 
 /// The proof that a client is the one that redeemed.
@@ -37,18 +35,4 @@ pub(crate) fn second_key(first: &Digest) -> Secret {
     let digest = Digest::of(&[SECOND, first.as_bytes().as_slice()].concat());
     let half = digest.as_bytes().first_chunk::<16>().unwrap_or(&[0; 16]);
     Secret::presented(&URL_SAFE_NO_PAD.encode(half))
-}
-
-impl Delivery {
-    /// Returns the tag of this delivery in a request, and the digest to compare the request with. Clients of
-    /// a delivery that was opened from its record may have either of two tags.
-    pub(crate) fn tag_shown(&self, conditions: &Conditions) -> (Option<Secret>, &Digest) {
-        match conditions.shown_key(&self.resume_digest) {
-            Some(first) => (Some(first), &self.resume_digest),
-            None => match conditions.shown_key(&self.second_digest) {
-                Some(second) => (Some(second), &self.second_digest),
-                None => (None, &self.resume_digest),
-            },
-        }
-    }
 }

@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::download::ledger::Ledger;
-use crate::download::ledger::delivery::{Delivery, Phase, SMALL_OVERLAP, State};
+use crate::download::ledger::deliveries::Ledger;
+use crate::download::ledger::delivery::Delivery;
+use crate::download::ledger::limits::SMALL_OVERLAP;
 use crate::download::ledger::ranges::RangeSet;
+use crate::download::ledger::state::{Phase, State};
 
 /// The result of [`Stream::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

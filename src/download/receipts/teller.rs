@@ -1,11 +1,11 @@
 //! Reports the content of the outbox to the web app, and retries until it is accepted.
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::download::receipts::{OutboxError, Receipts};
-use crate::receipt::{NotTaken, Report, TakeReports};
+use crate::download::receipts::outbox::OutboxError;
+use crate::download::receipts::service::Receipts;
+use crate::receipt::{NotTaken, Report};
 use crate::tasks::Backoff;
 use crate::used_tokens::StoreError;
 
@@ -16,16 +16,6 @@ const WATERMARK_EVERY: Duration = Duration::from_secs(5);
 /// The wait after a failure doubles from the first to the second.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How to reach the web app, once it is set.
-#[derive(Default)]
-pub(super) struct Way(OnceLock<Arc<dyn TakeReports>>);
-
-impl Way {
-    pub(super) fn set(&self, to: Arc<dyn TakeReports>) {
-        let _only_the_first_counts = self.0.set(to);
-    }
-}
 
 /// Delivering receipts failed, possibly partway.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +73,7 @@ impl Receipts {
     /// Reports everything, and returns the time up to which it did. Sends nothing if that time is hardly
     /// later than `last` and there is nothing else to report.
     pub(super) async fn tell(&self, last: Option<Timestamp>) -> Result<Option<Timestamp>, TellError> {
-        let Some(to) = self.way.0.get() else { return Ok(last) };
+        let Some(to) = self.way.get() else { return Ok(last) };
         let mut last = last;
         loop {
             // Read before the outbox: later redemptions are not older, and those that have ended are in the

@@ -11,14 +11,15 @@ use async_trait::async_trait;
 use tracing::error;
 
 use super::books::Books;
-use super::committer::{Committer, Failure, Queue, position};
+use super::committer::{Committer, position};
 use super::database::{Database, DatabaseError, is_full};
 use super::files::Lock;
 use super::index::{Index, Place};
 use super::journal::segment_path;
+use super::opening::{OpenError, Tuning, failed};
+use super::queue::{Failure, Queue};
 use super::recovery::{self, Recovered, recover};
 use super::settler::{Progress, Settler};
-use super::{OpenError, Tuning, failed};
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
 use crate::secret::Secret;

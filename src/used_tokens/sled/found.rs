@@ -15,8 +15,8 @@ use crate::used_tokens::sled::database::{Database, DatabaseError};
 use crate::used_tokens::sled::files::{FoundWitness, Witness, witness_path};
 use crate::used_tokens::sled::index::Index;
 use crate::used_tokens::sled::journal::{FoundSegment, SegmentDoubt, read_segment, segment_of};
+use crate::used_tokens::sled::opening::{OpenError, failed};
 use crate::used_tokens::sled::record::Slot;
-use crate::used_tokens::sled::{OpenError, failed};
 
 /// What was found in the store's folder.
 pub(super) struct Found {

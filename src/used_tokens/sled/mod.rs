@@ -11,7 +11,7 @@
 //! Limits. Some restores can't be detected from the disk alone: a snapshot of the whole disk (of a virtual
 //! machine); files that were overwritten in place, including the witness, if the store was neither restarted
 //! nor settled in between; and original files, including the witness, that were moved away, replaced by a
-//! copy for a while and moved back. Only another store that remembers a later [`Standing`] can detect those.
+//! copy for a while and moved back. Only another store that remembers a later [`Standing`](crate::standing::Standing) can detect those.
 //! The store must not be on a network file system.
 
 mod books;
@@ -22,184 +22,14 @@ mod files;
 mod found;
 mod index;
 mod journal;
+mod opening;
+mod queue;
 mod record;
 mod recovery;
 mod revival;
 mod settler;
+mod store;
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use async_trait::async_trait;
-
-use self::engine::Engine;
 pub use self::journal::JournalFile;
-use self::revival::Revival;
-use crate::clock::{Clock, Timestamp};
-use crate::id::Jti;
-use crate::standing::Standing;
-use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
-
-/// The store could not be opened. Nothing was served.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process is using it.
-    #[error("the used-token store in {} is already in use by another process", dir.display())]
-    InUse {
-        /// The store's folder.
-        dir: PathBuf,
-    },
-    /// The system refused an operation.
-    #[error("cannot open the used-token store: failed to {action}")]
-    Failed {
-        /// The failed action, after "failed to".
-        action: &'static str,
-        /// The cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-fn failed<E: std::error::Error + Send + Sync + 'static>(action: &'static str) -> impl Fn(E) -> OpenError {
-    move |e| OpenError::Failed { action, source: Box::new(e) }
-}
-
-/// Parameters of the store; the defaults were chosen by measurements. For tests and benches.
-#[derive(Clone)]
-pub struct Tuning {
-    /// The number of slots (256 bytes) in each new journal file.
-    pub slots: u32,
-    /// Wraps a journal file for the committer.
-    pub journal_file: Arc<dyn Fn(File) -> Box<dyn JournalFile> + Send + Sync>,
-}
-
-impl Default for Tuning {
-    fn default() -> Tuning {
-        Tuning { slots: 16_384, journal_file: Arc::new(|file| Box::new(file)) }
-    }
-}
-
-/// The used-token store on the local disk.
-pub struct SledUsedTokens {
-    revival: Arc<Revival>,
-    opened_mark: Timestamp,
-}
-
-impl SledUsedTokens {
-    /// Opens or creates the store in the folder `dir`. Raises `clock` to the store's high-water mark. Blocks,
-    /// because it first checks everything on disk.
-    ///
-    /// A new store refuses tokens issued before now, unless the caller knows that no token was issued before
-    /// `nothing_issued_before`; then that is its fence. A store in doubt raises its fence to the next second,
-    /// whatever the caller knows.
-    ///
-    /// # Errors
-    /// If another process uses it, or the disk can't be read or written.
-    pub fn open(
-        dir: &Path,
-        clock: &Clock,
-        nothing_issued_before: Option<Timestamp>,
-    ) -> Result<SledUsedTokens, OpenError> {
-        SledUsedTokens::open_tuned(dir, clock, nothing_issued_before, &Tuning::default())
-    }
-
-    /// The same with other parameters.
-    ///
-    /// # Errors
-    /// As [`SledUsedTokens::open`].
-    pub fn open_tuned(
-        dir: &Path,
-        clock: &Clock,
-        nothing_issued_before: Option<Timestamp>,
-        tuning: &Tuning,
-    ) -> Result<SledUsedTokens, OpenError> {
-        let engine = Engine::open(dir, clock, nothing_issued_before, tuning)?;
-        // Records that a replacement engine finds there were sent by this process, which knows about them.
-        let opened_mark = engine.opened_mark();
-        Ok(SledUsedTokens { revival: Revival::of(engine, dir, clock, tuning), opened_mark })
-    }
-
-    /// Resets the time of the store in the folder `dir`, which must not be in use, to `now`: forgets all
-    /// later times, and refuses everything issued before the next second. Returns the latest recorded time;
-    /// `None` if there is no store.
-    ///
-    /// # Errors
-    /// As [`SledUsedTokens::open`].
-    pub fn reset_time(dir: &Path, now: Timestamp) -> Result<Option<Timestamp>, OpenError> {
-        recovery::reset_time(dir, now, Tuning::default().slots)
-    }
-
-    /// Makes the store reopen if it failed because the disk was full.
-    fn watched<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::Full) = answer {
-            self.revival.begin();
-        }
-        answer
-    }
-}
-
-#[async_trait]
-impl UsedTokens for SledUsedTokens {
-    async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
-        self.watched(self.revival.engine().claim(used).await)
-    }
-
-    async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError> {
-        self.watched(self.revival.engine().find(jti).await)
-    }
-
-    async fn reserve(
-        &self,
-        jti: Jti,
-        bytes: u64,
-        most: u64,
-        now: Timestamp,
-    ) -> Result<Reservation, StoreError> {
-        self.watched(self.revival.engine().reserve(jti, bytes, most, now).await)
-    }
-
-    async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
-        self.watched(self.revival.engine().revoke(jti, now, forget_at).await)
-    }
-
-    async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.watched(self.revival.engine().purge(now).await)
-    }
-
-    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.watched(self.revival.engine().keep_time(now).await)
-    }
-
-    fn fence(&self) -> Timestamp {
-        self.revival.engine().fence()
-    }
-
-    fn opened_mark(&self) -> Timestamp {
-        self.opened_mark
-    }
-
-    async fn standing(&self, now: Timestamp) -> Result<Option<Standing>, StoreError> {
-        self.watched(self.revival.engine().standing(now).await)
-    }
-
-    async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
-        self.watched(self.revival.engine().put_back(remembered, now).await)
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.watched(self.revival.engine().ready().await)
-    }
-
-    async fn close(&self) {
-        self.revival.end();
-        self.revival.engine().close().await;
-    }
-}
-
-/// Without [`UsedTokens::close`], the journal stays as it is, and the next start reads it.
-impl Drop for SledUsedTokens {
-    fn drop(&mut self) {
-        self.revival.end();
-    }
-}
+pub use self::opening::{OpenError, Tuning};
+pub use self::store::SledUsedTokens;

@@ -5,8 +5,8 @@
 //! record. Integers are little-endian.
 
 use crate::clock::Timestamp;
-use crate::files::FileVersion;
-use crate::files::identity::{Edges, Trace};
+use crate::files::identity::Trace;
+use crate::files::{Edges, FileVersion};
 use crate::id::Jti;
 use crate::secret::Digest;
 use crate::used_tokens::{Lease, Mark, UsedToken};

@@ -23,8 +23,8 @@ use crate::used_tokens::sled::files::{Lock, Witness, sync_dir, witness_path};
 use crate::used_tokens::sled::found::{Found, FoundDatabase, database_path};
 use crate::used_tokens::sled::index::{Index, Place};
 use crate::used_tokens::sled::journal::{create_segment, segment_path};
+use crate::used_tokens::sled::opening::{OpenError, failed};
 use crate::used_tokens::sled::record::{Slot, StoreId};
-use crate::used_tokens::sled::{OpenError, failed};
 
 /// A store that is ready to serve. Its journal is settled.
 pub(super) struct Recovered {

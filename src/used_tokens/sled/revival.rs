@@ -14,7 +14,7 @@ use tracing::{error, info};
 use crate::clock::Clock;
 use crate::used_tokens::sled::database::{is_full, is_locked};
 use crate::used_tokens::sled::engine::Engine;
-use crate::used_tokens::sled::{OpenError, Tuning};
+use crate::used_tokens::sled::opening::{OpenError, Tuning};
 
 /// Time between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);

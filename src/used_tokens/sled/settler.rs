@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::clock::Timestamp;
-use crate::used_tokens::sled::committer::{Failure, Poisoner, Queue};
 use crate::used_tokens::sled::database::{Database, Settling, is_full};
 use crate::used_tokens::sled::files::Witness;
 use crate::used_tokens::sled::index::Index;
+use crate::used_tokens::sled::queue::{Failure, Poisoner, Queue};
 
 /// A segment to settle; without a generation there is none, and only the waiters are notified.
 pub(super) struct Full {

@@ -1,78 +1,44 @@
-//! Requests that may change something are carried to their end, whatever their client does. A handler's
-//! future is dropped when the connection is gone; half of what it does to the disk and the database
-//! would be done then. So such a handler runs in a task of its own, and the connection only waits for it.
+//! Counts the requests that run in tasks of their own, so that a stop can wait for them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
-use actix_web::middleware::Next;
-use actix_web::web::Data;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::tasks::Within;
-use crate::web::http::client_turns;
-use crate::web::http::error::WebError;
-use crate::web::http::state::State;
-use crate::web::shares::error::StorageError;
-
-/// How long a request waits for its place.
+/// The maximum wait for a slot.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many requests may run, with those whose clients have gone. Clones are the same.
+/// No slot became free in time.
+#[derive(Debug, thiserror::Error)]
+#[error("too many requests are in progress")]
+pub(crate) struct NoSlot;
+
+/// The slots for requests that are carried to their end, including those whose clients have gone. Clones
+/// share them.
 #[derive(Clone)]
-pub struct Carried {
-    places: Arc<Semaphore>,
-    most: u32,
+pub struct CarriedRequests {
+    slots: Arc<Semaphore>,
+    max: u32,
 }
 
-impl Carried {
-    /// Room for `most` requests: no fewer than there are connections, so that nobody waits but for
+impl CarriedRequests {
+    /// Makes `max` slots. That is no fewer than there are connections, so that a request only ever waits for
     /// requests whose clients have gone.
-    pub fn new(most: usize) -> Carried {
-        let most = u32::try_from(most.max(1)).unwrap_or(u32::MAX).min(1 << 20);
-        Carried { places: Arc::new(Semaphore::new(most as usize)), most }
+    pub fn new(max: usize) -> CarriedRequests {
+        let max = u32::try_from(max.max(1)).unwrap_or(u32::MAX).min(1 << 20);
+        CarriedRequests { slots: Arc::new(Semaphore::new(max as usize)), max }
     }
 
-    /// Waits until nothing runs any more. Nothing else is let in afterwards.
-    pub async fn over(&self) {
-        if let Ok(all) = self.places.acquire_many(self.most).await {
+    /// Waits for a slot; `None` once a stop has begun.
+    pub(crate) async fn slot(&self) -> Result<Option<OwnedSemaphorePermit>, NoSlot> {
+        let waiting = Arc::clone(&self.slots).acquire_owned();
+        Ok(tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| NoSlot)?.ok())
+    }
+
+    /// Waits until no request is in progress. None is admitted afterwards.
+    pub async fn finish(&self) {
+        if let Ok(all) = self.slots.acquire_many(self.max).await {
             all.forget();
         }
     }
-}
-
-/// The middleware around every handler that may change something.
-///
-/// # Errors
-/// Those of the handler; [`StorageError::Interrupted`] when it could not end.
-pub async fn through<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return next.call(request).await;
-    }
-    let state = request.app_data::<Data<State>>().cloned();
-    let turn = match &state {
-        Some(state) => client_turns::of_form(&mut request, state).await?,
-        None => None,
-    };
-    let places = state.as_ref().map(|state| Arc::clone(&state.carried.places));
-    let place = match places {
-        Some(places) => match tokio::time::timeout(PATIENCE, places.acquire_owned()).await {
-            Ok(place) => place.ok(),
-            Err(_) => return Err(WebError::from(StorageError::Interrupted).into()),
-        },
-        None => None,
-    };
-    let answering = next.call(request);
-    let carried = actix_web::rt::spawn(Within::here(async move {
-        let answer = answering.await;
-        drop((place, turn));
-        answer
-    }));
-    carried.await.map_err(|_| WebError::from(StorageError::Interrupted))?
 }

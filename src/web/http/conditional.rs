@@ -1,4 +1,4 @@
-//! Answers that their reader may have already: an entity tag over what is shown, and 304 for who has it.
+//! Conditional answers: an entity tag of the content, and 304 for a client that has the content already.
 
 use actix_web::http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse};
@@ -8,13 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::web::http::error::WebError;
 
-/// The entity tag of that content.
+/// Returns the entity tag of some content.
 pub(crate) fn tag_of(content: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, content);
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest.as_ref()))
 }
 
-/// 304, if the reader has what has this tag.
+/// Answers 304 if the client has the content with this tag.
 pub(crate) fn unchanged(request: &HttpRequest, tag: &str) -> Result<Option<HttpResponse>, WebError> {
     let known = request.headers().get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     let has_it = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
@@ -24,7 +24,7 @@ pub(crate) fn unchanged(request: &HttpRequest, tag: &str) -> Result<Option<HttpR
     }
 }
 
-/// The answer with its tag.
+/// Adds the tag to an answer.
 pub(crate) fn tagged(mut answer: HttpResponse, tag: &str) -> Result<HttpResponse, WebError> {
     let tag = HeaderValue::from_str(tag).map_err(|error| WebError::Internal(error.into()))?;
     answer.headers_mut().insert(ETAG, tag);

@@ -1,47 +1,59 @@
-//! The cookies of the web app: the session's id, the secret behind forms of people who are not
-//! logged in, and a note that is shown once.
+//! The cookies of the web app: the session's id, the secret behind the forms of people who are not logged in,
+//! and a flash message.
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{COOKIE, HeaderMap};
 
 use crate::secret::{RandomError, Secret};
-use crate::web::http::flash::Note;
+use crate::web::http::flash::FlashMessage;
 
-/// Characters of 32 bytes in base64url.
+/// The length of 32 bytes in base64url.
 const SECRET_LENGTH: usize = 43;
 
-/// Reads and makes cookies. Names are neutral; over https they carry the `__Host-` prefix, which
-/// makes browsers refuse them from any other host and from http.
+/// Reads and makes cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them
+/// from any other host and from http.
 #[derive(Clone, Debug)]
 pub struct Cookies {
     secure: bool,
 }
 
 impl Cookies {
-    /// For an app that people reach at `public_url`.
+    /// Makes cookies for an app that people reach at `public_url`.
     pub fn new(public_url: &str) -> Cookies {
         Cookies { secure: public_url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) }
     }
 
-    /// The session id that the browser presents.
+    /// Returns the session id that the browser presents.
     pub fn session(&self, headers: &HeaderMap) -> Option<Secret> {
         self.secret(headers, "sid")
     }
 
-    /// The secret behind forms that the browser presents.
+    /// Returns the secret behind forms that the browser presents.
     pub fn form(&self, headers: &HeaderMap) -> Option<Secret> {
         self.secret(headers, "form")
     }
 
-    /// The note that is to be shown.
-    pub fn note(&self, headers: &HeaderMap) -> Option<Note> {
-        let word = self.value(headers, "note")?;
-        word.parse().ok()
+    /// Returns the secret behind forms that the browser presents, or a new one with the cookie to set.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn form_or_new(&self, headers: &HeaderMap) -> Result<(Secret, Option<Cookie<'static>>), RandomError> {
+        if let Some(secret) = self.form(headers) {
+            return Ok((secret, None));
+        }
+        let secret = Secret::random::<32>()?;
+        let cookie = self.cookie("form", secret.reveal().to_owned());
+        Ok((secret, Some(cookie)))
     }
 
-    /// Hands the session's id to its browser. The cookie goes when the browser closes, unless it is
-    /// to be kept for `remembered`; how long the session lives is not its business.
+    /// Returns the flash message to show.
+    pub fn flash(&self, headers: &HeaderMap) -> Option<FlashMessage> {
+        FlashMessage::parse(self.value(headers, "note")?)
+    }
+
+    /// Returns the cookie with the session's id. It is removed when the browser closes, unless it is to be
+    /// kept for `remembered`; that does not change how long the session lives.
     pub fn set_session(&self, id: &Secret, remembered: Option<std::time::Duration>) -> Cookie<'static> {
         let mut cookie = self.cookie("sid", id.reveal().to_owned());
         let seconds = remembered.and_then(|kept| i64::try_from(kept.as_secs()).ok());
@@ -51,38 +63,28 @@ impl Cookies {
         cookie
     }
 
-    /// Takes the session's id out of the browser.
+    /// Returns a cookie that removes the session's id from the browser.
     pub fn clear_session(&self) -> Cookie<'static> {
         self.removal("sid")
     }
 
-    /// A fresh secret behind forms, and its cookie.
-    ///
-    /// # Errors
-    /// When the operating system gives no random bytes.
-    pub fn new_form(&self) -> Result<(Secret, Cookie<'static>), RandomError> {
-        let secret = Secret::random::<32>()?;
-        let cookie = self.cookie("form", secret.reveal().to_owned());
-        Ok((secret, cookie))
-    }
-
-    /// The secret behind forms again, kept when the browser closes: by it a browser goes on with a link
-    /// of which it has taken something.
+    /// Returns the cookie with the secret behind forms, kept when the browser closes: the secret is how a
+    /// browser continues a download from a link.
     pub fn keep_form(&self, secret: &Secret) -> Cookie<'static> {
         let mut cookie = self.cookie("form", secret.reveal().to_owned());
         cookie.set_max_age(Duration::days(30));
         cookie
     }
 
-    /// Leaves a note for the next page.
-    pub fn set_note(&self, note: Note) -> Cookie<'static> {
-        let mut cookie = self.cookie("note", note.as_str().to_owned());
+    /// Returns the cookie with a flash message for the next page.
+    pub fn set_flash(&self, message: FlashMessage) -> Cookie<'static> {
+        let mut cookie = self.cookie("note", message.word().to_owned());
         cookie.set_max_age(Duration::seconds(60));
         cookie
     }
 
-    /// Takes the note away.
-    pub fn clear_note(&self) -> Cookie<'static> {
+    /// Returns a cookie that removes the flash message.
+    pub fn clear_flash(&self) -> Cookie<'static> {
         self.removal("note")
     }
 
@@ -109,7 +111,7 @@ impl Cookies {
         self.value(headers, name).filter(|value| value.len() == SECRET_LENGTH).map(Secret::presented)
     }
 
-    /// Read by hand: one cookie that another app on this host set badly must not hide ours.
+    /// Reads a cookie by hand, so that a malformed one of another app on this host can't hide ours.
     fn value<'h>(&self, headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
         let name = self.full_name(name);
         let pairs =

@@ -1,8 +1,8 @@
-//! Proof that a form was sent from a page of ours: a token that only our page could have held, and
-//! the browser's own word on where the form was sent from.
+//! Proof that a form was sent from a page of ours: a token that only our page has, and the headers in which
+//! the browser says where the form was sent from.
 //!
-//! The token is derived from the secret in the cookie, so nothing has to be stored: who does not
-//! know the cookie can't compute it, and it ends with the session.
+//! The token is derived from the secret in the cookie, so nothing has to be stored. Nobody can compute it
+//! without the cookie, and it ends with the session.
 
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use base64::Engine;
@@ -10,26 +10,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::secret::{Digest, Secret};
 
-/// Characters of a one-time id.
+/// The length of a one-time id.
 const ID_LENGTH: usize = 16;
 
-/// The token that forms carry for the browser which holds `cookie`.
+/// Returns the token in forms for the browser that has `cookie`.
 pub fn token_for(cookie: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(digest_for(cookie).as_bytes())
 }
 
-/// A token with a one-time id, for a form that makes something: by it [`crate::web::forms::sent`] knows the
-/// form when it is sent again.
+/// Returns a token with a one-time id, for a form that creates something: by the id,
+/// [`crate::web::forms::sent`] recognizes the form when it is sent again.
 pub fn with_id(token: &str) -> String {
     match Secret::random::<12>() {
         Ok(id) => format!("{token}.{}", id.reveal()),
-        // Without an id a form is taken each time it is sent.
+        // A form without an id counts each time it is sent.
         Err(_) => token.to_owned(),
     }
 }
 
-/// Whether `presented` is the token for `cookie`, with or without a one-time id. Takes the same time
-/// whatever differs.
+/// Returns whether `presented` is the token for `cookie`, with or without a one-time id. Takes constant time.
 pub fn matches(cookie: &Secret, presented: &str) -> bool {
     let token = match presented.split_once('.') {
         Some((token, id)) if id.len() == ID_LENGTH => token,
@@ -44,35 +43,35 @@ pub fn matches(cookie: &Secret, presented: &str) -> bool {
 }
 
 fn digest_for(cookie: &Secret) -> Digest {
-    // The prefix keeps the token apart from the digest under which the session is stored.
+    // The prefix makes the token differ from the digest under which the session is stored.
     Digest::of(format!("oncelink form token\n{}", cookie.reveal()).as_bytes())
 }
 
-/// Where a request was sent from, as far as its headers tell.
+/// Where a request was sent from, as far as its headers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SentFrom {
     /// The browser says that it comes from a page of ours, or says nothing (programs and old
     /// browsers; the token still has to match), and it was sent to a name of ours.
     OurPage,
-    /// Nothing says that it comes from elsewhere, but it was sent to a name that isn't ours: the
-    /// person opened the app under another address, or a proxy did not pass on the `Host`.
+    /// It was sent to a host name that isn't ours, and no header names another origin: the person opened the
+    /// app at another address, or a proxy did not pass on the `Host`.
     OtherAddress,
-    /// It comes from somebody else's page.
+    /// It comes from a foreign page.
     ForeignPage,
 }
 
-/// Whether a request was sent from a page of ours; see [`SentFrom::OurPage`].
+/// Returns whether a request was sent from a page of ours; see [`SentFrom::OurPage`].
 pub fn same_origin(headers: &HeaderMap, public_url: &str) -> bool {
     sent_from(headers, public_url) == SentFrom::OurPage
 }
 
-/// Where a request was sent from. `public_url` is where people reach the app.
+/// Returns where a request was sent from. `public_url` is the address at which people reach the app.
 pub fn sent_from(headers: &HeaderMap, public_url: &str) -> SentFrom {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let origin = text(ORIGIN.as_str());
     let public = origin_of(public_url);
     if let Some(site) = text("sec-fetch-site")
-        // `none` is the person himself: an address typed, a bookmark.
+        // `none` means that the person typed the address or opened a bookmark.
         && !matches!(site, "same-origin" | "none")
     {
         return SentFrom::ForeignPage;
@@ -91,8 +90,8 @@ pub fn sent_from(headers: &HeaderMap, public_url: &str) -> SentFrom {
             origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
         }
     };
-    // On this machine the app is reached by other names too (`localhost`). Any further name that leads
-    // here could be somebody else's, pointed at us.
+    // On this machine the app has other names, too (`localhost`). Any further name that leads here could
+    // belong to someone else who pointed it at us.
     match (agree, host.eq_ignore_ascii_case(authority) || is_this_machine(host)) {
         (false, _) => SentFrom::ForeignPage,
         (true, false) => SentFrom::OtherAddress,
@@ -100,7 +99,7 @@ pub fn sent_from(headers: &HeaderMap, public_url: &str) -> SentFrom {
     }
 }
 
-/// Whether a `Host` names the machine itself: nobody can point such a name elsewhere.
+/// Returns whether a `Host` names this machine itself. Nobody else can own such a name.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -110,7 +109,7 @@ fn is_this_machine(host: &str) -> bool {
         || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Scheme and authority of an address.
+/// Returns the scheme and the authority of an address.
 pub fn origin_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let end = url.get(authority..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| authority + at);

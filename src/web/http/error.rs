@@ -1,5 +1,5 @@
-//! Why the web app refuses a request, and which status that is. How it is said to whom is
-//! [`crate::web::http::problem`]'s business.
+//! Why the web app refuses a request, and which status that is. [`crate::web::http::problem`] turns these
+//! errors into answers.
 
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
 use crate::web::deliveries::intake::TakeError;
 use crate::web::forms::sent::BeginError;
+use crate::web::http::press_error::PressError;
+use crate::web::http::problem::closed_link_page::ClosedReason;
+use crate::web::http::tus_error::TusError;
 use crate::web::identity::passwords::HashError;
 use crate::web::links::LinkError;
 use crate::web::links::uses::UseError;
@@ -34,16 +37,16 @@ pub enum WebError {
     /// Nobody is logged in.
     #[error("nobody is logged in")]
     NotSignedIn,
-    /// There is nothing there, or this person may not know of it.
+    /// There is nothing at this address, or this person may not know of it.
     #[error("there is nothing here")]
     NotFound,
-    /// The form was not sent from a page of ours that is still valid.
+    /// The form does not come from a page of ours that is still valid.
     #[error("the form is not one of ours")]
     ForeignForm,
-    /// The browser does not send our cookies back.
+    /// The browser does not return our cookies.
     #[error("the browser keeps no cookies")]
     NoCookies,
-    /// The form was sent to an address that isn't the app's own, which this is.
+    /// The form was sent to another address than the app's own, which is this one.
     #[error("the form was sent to another address than {0}")]
     OtherAddress(String),
     /// The request can't be understood.
@@ -55,31 +58,52 @@ pub enum WebError {
     /// The body did not arrive in time.
     #[error("the body came too slowly")]
     Slow,
-    /// The body is no form.
+    /// The body is not a form.
     #[error("the body is no form")]
     NoForm,
     /// There were too many attempts.
     #[error("too many attempts; the next in {} s", .0.as_secs())]
     TooEarly(Duration),
-    /// The action link's time is over, or what it was for has changed.
+    /// The action link has expired, or what it was for has changed.
     #[error("the action link does not hold any more")]
     LinkOver,
-    /// Something could not be put into a share, or changed there.
+    /// Something in a share can't be read or changed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// No download service may be given a token now.
+    /// A request of the upload protocol tus is refused.
+    #[error(transparent)]
+    Tus(#[from] TusError),
+    /// Nothing can be downloaded with a public link.
+    #[error("the link is closed: {}", .0.slug())]
+    LinkClosed(ClosedReason),
+    /// A program's press of a public link lacks something.
+    #[error(transparent)]
+    Press(#[from] PressError),
+    /// Not everyone may sign up.
+    #[error("sign-up is closed")]
+    SignUpClosed {
+        /// Whether people are invited instead.
+        by_invitation: bool,
+    },
+    /// A download service's report has no node key.
+    #[error("there is no node key")]
+    NodeKeyMissing,
+    /// The node key of a report is not one of ours, or another node's.
+    #[error("the node key does not fit")]
+    NodeKeyUnknown,
+    /// No download service can get a token now.
     #[error("no download service may be given tokens")]
     NoNode,
-    /// Something that we need does not answer now.
+    /// A backend is unavailable.
     #[error("something that is needed does not answer")]
     Unavailable(#[source] Cause),
-    /// A fault of ours.
+    /// An internal error.
     #[error("a fault of ours")]
     Internal(#[source] Cause),
 }
 
 impl WebError {
-    /// A stable name, the `type` of the problem document.
+    /// Returns the stable name that is the `type` of the problem document.
     pub(crate) fn slug(&self) -> &'static str {
         match self {
             WebError::NotSignedIn => "not-signed-in",
@@ -94,17 +118,24 @@ impl WebError {
             WebError::TooEarly(_) => "too-many-requests",
             WebError::LinkOver => "link-over",
             WebError::Storage(error) => error.slug(),
+            WebError::Tus(error) => error.slug(),
+            WebError::LinkClosed(why) => why.slug(),
+            WebError::Press(error) => error.slug(),
+            WebError::SignUpClosed { .. } => "sign-up-closed",
+            WebError::NodeKeyMissing | WebError::NodeKeyUnknown => "node-key",
             WebError::NoNode => "no-download-service",
             WebError::Unavailable(_) => "unavailable",
             WebError::Internal(_) => "internal-error",
         }
     }
 
-    /// Seconds after which it is worth trying again.
+    /// Returns after how many seconds it is worth trying again.
     pub(crate) fn wait(&self) -> Option<u64> {
         match self {
             WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
             WebError::NoNode | WebError::Unavailable(_) => Some(5),
+            WebError::LinkClosed(why) => why.wait(),
+            WebError::Tus(error) => error.wait(),
             WebError::Storage(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
             _ => None,
         }
@@ -124,12 +155,17 @@ impl ResponseError for WebError {
             WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
             WebError::LinkOver => StatusCode::GONE,
             WebError::Storage(error) => error.status(),
+            WebError::Tus(error) => error.status(),
+            WebError::LinkClosed(why) => why.status(),
+            WebError::Press(error) => error.status(),
+            WebError::SignUpClosed { .. } | WebError::NodeKeyUnknown => StatusCode::FORBIDDEN,
+            WebError::NodeKeyMissing => StatusCode::UNAUTHORIZED,
             WebError::NoNode | WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// Only the status; [`crate::web::http::problem::edge`] knows what the reader prefers and writes the rest.
+    /// Returns only the status; [`crate::web::http::problem::edge`] writes the rest as the reader prefers it.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }
@@ -143,7 +179,10 @@ impl From<AccountError> for WebError {
 
 impl From<TakeError> for WebError {
     fn from(error: TakeError) -> WebError {
-        WebError::Unavailable(error.into())
+        match error {
+            TakeError::Foreign => WebError::NodeKeyUnknown,
+            error => WebError::Unavailable(error.into()),
+        }
     }
 }
 

@@ -1,138 +1,225 @@
-//! Something to say on the next page, once: it travels in a cookie as one of these words, so that
-//! nothing from outside is ever shown.
+//! Flash messages: what the next page says, once, about what was just done. The cookie carries only the name
+//! of one of these messages, so that a page never shows text from outside.
 
 use crate::web::http::layout::{Flash, FlashKind};
-use crate::words::words;
 
-words! {
-    /// Something to say on the next page, once.
-    pub enum Note {
-        /// The password was changed by who knew the old one.
-        PasswordChanged = "password-changed",
-        /// Another password was chosen by a mailed link.
-        PasswordReset = "password-reset",
-        /// The account was activated.
-        Activated = "activated",
-        /// The name was changed.
-        NameChanged = "name-changed",
-        /// A mail asks to confirm another address.
-        AddressRequested = "address-requested",
-        /// The address stays as it is.
-        AddressKept = "address-kept",
-        /// The account has another address.
-        AddressChanged = "address-changed",
-        /// What an administrator asked for is done.
-        Saved = "saved",
-        /// Sessions were ended.
-        SessionsEnded = "sessions-ended",
-        /// The account is gone.
-        AccountDeleted = "account-deleted",
-        /// A link is there.
-        LinkMade = "link-made",
-        /// A link has other terms.
-        LinkChanged = "link-changed",
-        /// A link is paused.
-        LinkPaused = "link-paused",
-        /// A link works again.
-        LinkResumed = "link-resumed",
-        /// A link is revoked.
-        LinkRevoked = "link-revoked",
-        /// A link gives out nothing more, but the download service does not know yet.
-        LinkClosedUnheard = "link-closed-unheard",
-        /// A folder was made.
-        FolderMade = "folder-made",
-        /// A file or folder has another name.
-        Renamed = "renamed",
-        /// A file or folder is in another folder.
-        Moved = "moved",
-        /// A file or folder is in the trash.
-        Trashed = "trashed",
-        /// It is where it was before it was deleted.
-        Restored = "restored",
-        /// It is back, but under another name.
-        RestoredElsewhere = "restored-elsewhere",
-        /// It is gone from the trash, too.
-        Forgotten = "forgotten",
-        /// Files have arrived.
-        Uploaded = "uploaded",
-        /// A link was to be made, and nothing was chosen.
-        NothingChosen = "nothing-chosen",
-        /// A link's mail is sent again.
-        MailQueued = "mail-queued",
-        /// A link's mail was to be sent again, and is on its way.
-        MailOnItsWay = "mail-on-its-way",
-        /// A link's mail was to be sent again, and its recipient has had many.
-        MailboxFull = "mailbox-full",
-        /// All mails of a state are tried again.
-        MailsRetried = "mails-retried",
-        /// Notices are turned on.
-        NoticesOn = "notices-on",
-        /// Notices are turned off.
-        NoticesOff = "notices-off",
-    }
+/// What the next page says, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashMessage {
+    /// The password was changed by a person who knew the old one.
+    PasswordChanged,
+    /// A new password was set through a mailed link.
+    PasswordReset,
+    /// The account was activated.
+    Activated,
+    /// The name was changed.
+    NameChanged,
+    /// A mail was sent to confirm the new address.
+    AddressRequested,
+    /// The address stays as it is.
+    AddressKept,
+    /// The address was changed.
+    AddressChanged,
+    /// An administrator's change was saved.
+    Saved,
+    /// Sessions were ended.
+    SessionsEnded,
+    /// The account was deleted.
+    AccountDeleted,
+    /// A link was created.
+    LinkMade,
+    /// The terms of a link were changed.
+    LinkChanged,
+    /// A link was paused.
+    LinkPaused,
+    /// A link was resumed.
+    LinkResumed,
+    /// A link was revoked.
+    LinkRevoked,
+    /// A link was closed, but the download service does not know yet.
+    LinkClosedUnheard,
+    /// A folder was created.
+    FolderMade,
+    /// A file or folder was renamed.
+    Renamed,
+    /// A file or folder was moved.
+    Moved,
+    /// A file or folder was moved to the trash.
+    Trashed,
+    /// An entry of the trash was restored.
+    Restored,
+    /// An entry of the trash was restored under another name.
+    RestoredElsewhere,
+    /// An entry of the trash was deleted permanently.
+    Forgotten,
+    /// Files were uploaded.
+    Uploaded,
+    /// A link can't be created, because no file was selected.
+    NothingChosen,
+    /// The mail with a link will be sent again.
+    MailQueued,
+    /// The mail with a link is not sent again, because it is already on its way.
+    MailOnItsWay,
+    /// The mail with a link is not sent again, because its recipient has had too many.
+    MailboxFull,
+    /// All mails in a state are tried again.
+    MailsRetried,
+    /// Notices were turned on.
+    NoticesOn,
+    /// Notices were turned off.
+    NoticesOff,
 }
 
-impl Note {
-    /// What the page says.
+impl FlashMessage {
+    const ALL: [FlashMessage; 31] = [
+        FlashMessage::PasswordChanged,
+        FlashMessage::PasswordReset,
+        FlashMessage::Activated,
+        FlashMessage::NameChanged,
+        FlashMessage::AddressRequested,
+        FlashMessage::AddressKept,
+        FlashMessage::AddressChanged,
+        FlashMessage::Saved,
+        FlashMessage::SessionsEnded,
+        FlashMessage::AccountDeleted,
+        FlashMessage::LinkMade,
+        FlashMessage::LinkChanged,
+        FlashMessage::LinkPaused,
+        FlashMessage::LinkResumed,
+        FlashMessage::LinkRevoked,
+        FlashMessage::LinkClosedUnheard,
+        FlashMessage::FolderMade,
+        FlashMessage::Renamed,
+        FlashMessage::Moved,
+        FlashMessage::Trashed,
+        FlashMessage::Restored,
+        FlashMessage::RestoredElsewhere,
+        FlashMessage::Forgotten,
+        FlashMessage::Uploaded,
+        FlashMessage::NothingChosen,
+        FlashMessage::MailQueued,
+        FlashMessage::MailOnItsWay,
+        FlashMessage::MailboxFull,
+        FlashMessage::MailsRetried,
+        FlashMessage::NoticesOn,
+        FlashMessage::NoticesOff,
+    ];
+
+    /// Returns the name of the message in the cookie.
+    pub const fn word(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// Returns the message with that name.
+    pub fn parse(word: &str) -> Option<FlashMessage> {
+        FlashMessage::ALL.into_iter().find(|message| message.word() == word)
+    }
+
+    /// Returns what the page says.
     pub fn flash(self) -> Flash {
-        let text = match self {
-            Note::PasswordChanged => {
-                "Your password is changed. Any other browser that was logged in has to log in again."
+        let (_, kind, text) = self.parts();
+        Flash { kind, text: text.to_owned() }
+    }
+
+    /// Returns the name, whether it is about a success, and the text.
+    const fn parts(self) -> (&'static str, FlashKind, &'static str) {
+        match self {
+            FlashMessage::PasswordChanged => (
+                "password-changed",
+                FlashKind::Done,
+                "Your password is changed. Any other browser that was logged in has to log in again.",
+            ),
+            FlashMessage::PasswordReset => {
+                ("password-reset", FlashKind::Done, "Your new password is saved. Log in with it.")
             }
-            Note::PasswordReset => "Your new password is saved. Log in with it.",
-            Note::Activated => "Your account is active. Log in with the password that you chose.",
-            Note::NameChanged => "Your name is changed.",
-            Note::AddressRequested => {
+            FlashMessage::Activated => (
+                "activated",
+                FlashKind::Done,
+                "Your account is active. Log in with the password that you chose.",
+            ),
+            FlashMessage::NameChanged => ("name-changed", FlashKind::Done, "Your name is changed."),
+            FlashMessage::AddressRequested => (
+                "address-requested",
+                FlashKind::Done,
                 "A mail is on its way to the new address. The link in it makes the change; until then \
-                 nothing changes."
+                 nothing changes.",
+            ),
+            FlashMessage::AddressKept => ("address-kept", FlashKind::Done, "Your address stays as it is."),
+            FlashMessage::AddressChanged => (
+                "address-changed",
+                FlashKind::Done,
+                "Your email address is changed. From now on you log in with it.",
+            ),
+            FlashMessage::Saved => ("saved", FlashKind::Done, "Changes saved."),
+            FlashMessage::SessionsEnded => {
+                ("sessions-ended", FlashKind::Done, "Done. Everyone who was logged in there is logged out.")
             }
-            Note::AddressKept => "Your address stays as it is.",
-            Note::AddressChanged => "Your e-mail address is changed. From now on you log in with it.",
-            Note::Saved => "Changes saved.",
-            Note::SessionsEnded => "Done: whoever was logged in there is logged out.",
-            Note::AccountDeleted => "Your account is deleted, and you are logged out everywhere.",
-            Note::LinkMade => "Your link is ready.",
-            Note::LinkChanged => "The link is changed.",
-            Note::LinkPaused => "The link is paused, and downloads that were in progress have been stopped.",
-            Note::LinkResumed => "The link works again.",
-            Note::LinkRevoked => {
-                "The link no longer works, and downloads that were in progress have been stopped."
-            }
-            Note::LinkClosedUnheard => {
+            FlashMessage::AccountDeleted => (
+                "account-deleted",
+                FlashKind::Done,
+                "Your account is deleted, and you are logged out everywhere.",
+            ),
+            FlashMessage::LinkMade => ("link-made", FlashKind::Done, "Your link is ready."),
+            FlashMessage::LinkChanged => ("link-changed", FlashKind::Done, "The link is changed."),
+            FlashMessage::LinkPaused => (
+                "link-paused",
+                FlashKind::Done,
+                "The link is paused, and downloads that were in progress have been stopped.",
+            ),
+            FlashMessage::LinkResumed => ("link-resumed", FlashKind::Done, "The link works again."),
+            FlashMessage::LinkRevoked => (
+                "link-revoked",
+                FlashKind::Done,
+                "The link no longer works, and downloads that were in progress have been stopped.",
+            ),
+            FlashMessage::LinkClosedUnheard => (
+                "link-closed-unheard",
+                FlashKind::Done,
                 "The link no longer starts downloads. But the download service could not be reached: downloads \
                  that are in progress, or were started in the last few minutes, will be stopped as soon as it \
-                 can be."
+                 can be.",
+            ),
+            FlashMessage::FolderMade => ("folder-made", FlashKind::Done, "Folder created."),
+            FlashMessage::Renamed => ("renamed", FlashKind::Done, "Renamed."),
+            FlashMessage::Moved => ("moved", FlashKind::Done, "Moved to this folder."),
+            FlashMessage::Trashed => {
+                ("trashed", FlashKind::Done, "Deleted. You can restore it from the trash for a while.")
             }
-            Note::FolderMade => "Folder created.",
-            Note::Renamed => "Renamed.",
-            Note::Moved => "Moved to this folder.",
-            Note::Trashed => "Deleted. You can restore it from the trash for a while.",
-            Note::Restored => "Restored to where it was.",
-            Note::RestoredElsewhere => {
-                "Restored to this folder under another name, because its own was taken."
-            }
-            Note::Forgotten => "Permanently deleted.",
-            Note::Uploaded => "The upload is complete.",
-            Note::NothingChosen => {
-                "Choose at least one file or folder first: tick the boxes in front of their names."
-            }
-            Note::MailQueued => "We’re sending the link again.",
-            Note::MailOnItsWay => {
+            FlashMessage::Restored => ("restored", FlashKind::Done, "Restored to where it was."),
+            FlashMessage::RestoredElsewhere => (
+                "restored-elsewhere",
+                FlashKind::Done,
+                "Restored to this folder under another name, because its own was taken.",
+            ),
+            FlashMessage::Forgotten => ("forgotten", FlashKind::Done, "Permanently deleted."),
+            FlashMessage::Uploaded => ("uploaded", FlashKind::Done, "The upload is complete."),
+            FlashMessage::NothingChosen => (
+                "nothing-chosen",
+                FlashKind::Failed,
+                "Choose at least one file or folder first: tick the boxes in front of their names.",
+            ),
+            FlashMessage::MailQueued => ("mail-queued", FlashKind::Done, "We’re sending the link again."),
+            FlashMessage::MailOnItsWay => (
+                "mail-on-its-way",
+                FlashKind::Failed,
                 "We didn’t send the link again: that email is already on its way or was sent only a moment ago, \
-                 or the link can’t be used now."
-            }
-            Note::MailboxFull => {
+                 or the link can’t be used now.",
+            ),
+            FlashMessage::MailboxFull => (
+                "mailbox-full",
+                FlashKind::Failed,
                 "We didn’t send the link again: this recipient has had several emails from you within the last \
-                 hour. Try again later, or copy the link and send it yourself."
+                 hour. Try again later, or copy the link and send it yourself.",
+            ),
+            FlashMessage::MailsRetried => {
+                ("mails-retried", FlashKind::Done, "We’re trying these emails again now.")
             }
-            Note::MailsRetried => "We’re trying these emails again now.",
-            Note::NoticesOn => "You’ll get emails about downloads again.",
-            Note::NoticesOff => "You won’t get emails about downloads any more.",
-        };
-        let kind = match self {
-            Note::NothingChosen | Note::MailOnItsWay | Note::MailboxFull => FlashKind::Failed,
-            _ => FlashKind::Done,
-        };
-        Flash { kind, text: text.to_owned() }
+            FlashMessage::NoticesOn => {
+                ("notices-on", FlashKind::Done, "You’ll get emails about downloads again.")
+            }
+            FlashMessage::NoticesOff => {
+                ("notices-off", FlashKind::Done, "You won’t get emails about downloads any more.")
+            }
+        }
     }
 }

@@ -1,21 +1,19 @@
-//! The web app's pages: one struct for each, filled by a handler and rendered by askama with
+//! The frame of the web app's pages. Each page is a struct that a handler fills and askama renders, with
 //! escaping always on.
 //!
-//! A page holds plain values and decides only how they look. It knows no session, no database and
-//! no clock: whatever depends on the time is computed from a `now` that is passed in.
+//! A page has plain values and decides only how they look. It has no access to sessions, the database or the
+//! clock; what depends on the time is computed from a `now` that is passed in.
 //!
-//! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are
-//! meant to be served under [`CONTENT_SECURITY_POLICY`]; the few that a script makes more
-//! comfortable are served under [`with_script`].
+//! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are served under
+//! [`CONTENT_SECURITY_POLICY`]; the few that have a script are served under [`with_script`].
 
 use crate::web::mail::stuck::Stuck;
 use crate::{assets, human};
 
-/// The strict policy for pages: no script, style and pictures from this origin only.
+/// Returns the strict policy for pages: no scripts, and styles and pictures from this origin only.
 ///
-/// `form_targets` are the origins, besides this one, to which the answer to a form may redirect:
-/// browsers apply `form-action` to the redirect as well, so the download service's origin must be
-/// there for the Download button to work.
+/// `form_targets` are the other origins to which the answer to a form may redirect. Browsers apply
+/// `form-action` to the redirect, too, so the Download button needs the download service's origin here.
 pub fn content_security_policy(form_targets: &[&str]) -> String {
     let mut policy = String::from(CONTENT_SECURITY_POLICY);
     for target in form_targets {
@@ -25,49 +23,50 @@ pub fn content_security_policy(form_targets: &[&str]) -> String {
     policy
 }
 
-/// The policy for a page with a script: one that this origin serves, which may ask this origin only.
+/// Returns the policy for a page with a script: scripts come from this origin, and may send requests to it
+/// only.
 pub fn with_script(policy: &str) -> String {
     format!("script-src 'self'; connect-src 'self'; {policy}")
 }
 
-/// The policy without any further form target; `form-action` stands last.
+/// The policy without other form targets; `form-action` is last.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
      base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
-/// What surrounds every page.
+/// The frame of a page: its title, navigation and messages.
 #[derive(Clone, Debug, Default)]
 pub struct Chrome {
-    /// Title of the page, without the product's name.
+    /// The title of the page, without the product's name.
     pub title: String,
-    /// Which entry of the main navigation this page belongs to.
+    /// The entry of the main navigation that the page belongs to.
     pub section: Section,
-    /// Who is logged in, if anybody.
+    /// The person who is logged in, if there is one.
     pub user: Option<User>,
-    /// A message about what was just done, shown once.
+    /// The flash message, if there is one.
     pub flash: Option<Flash>,
 }
 
-/// Who is logged in, as far as every page needs it.
+/// What every page needs to know about the person who is logged in.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The name to show.
     pub name: String,
-    /// The session's CSRF token, for the log-out button (`POST /logout`, field `csrf`) and for the
-    /// page's own forms.
+    /// The session's CSRF token, for the logout button (`POST /logout`, field `csrf`) and for the page's own
+    /// forms.
     pub csrf: String,
-    /// Whether the person may administer.
+    /// Whether the person is an administrator.
     pub admin: bool,
-    /// What keeps mail from leaving, for somebody who may administer.
+    /// Why mail can't be sent, for an administrator.
     pub mail_trouble: Option<String>,
 }
 
 /// An entry of the main navigation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Section {
-    /// None of them.
+    /// No entry.
     #[default]
     None,
-    /// Browsing files.
+    /// The files.
     Files,
     /// The person's links.
     Links,
@@ -77,31 +76,31 @@ pub enum Section {
     Admin,
 }
 
-/// A message about what was just done.
+/// A flash message about what was just done.
 #[derive(Clone, Debug)]
 pub struct Flash {
-    /// Whether it went well.
+    /// Whether it succeeded.
     pub kind: FlashKind,
-    /// One sentence.
+    /// What the message says.
     pub text: String,
 }
 
-/// Whether what was just done went well.
+/// Whether what was just done succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlashKind {
-    /// It is done.
+    /// It succeeded.
     Done,
-    /// It is not, and somebody should know.
+    /// It failed.
     Failed,
 }
 
 impl Chrome {
-    /// A page for nobody in particular.
+    /// Returns the frame of a page for people who are not logged in.
     pub fn public(title: impl Into<String>) -> Chrome {
         Chrome { title: title.into(), ..Chrome::default() }
     }
 
-    /// A page for `user` in `section`.
+    /// Returns the frame of a page for `user` in `section`.
     pub fn signed_in(title: impl Into<String>, section: Section, user: User) -> Chrome {
         Chrome { title: title.into(), section, user: Some(user), flash: None }
     }
@@ -138,7 +137,7 @@ impl Chrome {
         &assets::UPLOAD_SCRIPT.url
     }
 
-    /// The CSRF token for the page's own forms; empty, and so refused, when nobody is logged in.
+    /// Returns the CSRF token for the page's own forms; empty, and so refused, when nobody is logged in.
     pub(crate) fn csrf(&self) -> &str {
         self.user.as_ref().map_or("", |user| &user.csrf)
     }
@@ -154,7 +153,7 @@ impl Chrome {
     }
 }
 
-/// What keeps mail from leaving, in one sentence.
+/// Returns why mail can't be sent, in one sentence.
 pub fn mail_trouble(stuck: Stuck) -> String {
     let mails = |count: u64| human::counted(count, "email");
     match stuck {

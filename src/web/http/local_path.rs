@@ -1,21 +1,21 @@
-//! Where to go after logging in: only ever a path of this app, so that a prepared link can't lead a
-//! person who trusts us to somebody else's page.
+//! Where to go after a login: always a path of this app, so that a prepared link can't lead people who trust
+//! us to a foreign page.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// What would not stand as itself in a `Location` header.
+/// The characters that are not allowed in a `Location` header.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}');
 
-/// Most bytes; whatever is longer was not made by a page of ours.
+/// The maximum length; our own pages make no longer paths.
 const MAX_BYTES: usize = 4096;
 
-/// A path of this app with its query, fit for a `Location` header.
+/// A path of this app with its query, safe for a `Location` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalPath(String);
 
 impl LocalPath {
-    /// The path, if `text` is one. An address with a scheme or an authority is none, however a
-    /// browser may be brought to read one into it.
+    /// Returns the path, if `text` is one. An address with a scheme or an authority is not, even if only a
+    /// browser would see it there.
     pub fn parse(text: &str) -> Option<LocalPath> {
         let rest = text.strip_prefix('/')?;
         // Browsers read a backslash as a slash and skip tabs and line breaks, so `/\host` and
@@ -27,14 +27,14 @@ impl LocalPath {
         Some(LocalPath(utf8_percent_encode(text, UNSAFE).to_string()))
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Default for LocalPath {
-    /// Where people want to be.
+    /// Returns the path to the files.
     fn default() -> LocalPath {
         LocalPath("/files/".to_owned())
     }

@@ -1,19 +1,25 @@
-//! The web app's addresses and who answers them.
+//! The web app's addresses and their handlers.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::web::http::account::{
-    action_link, activate, address, login, profile, reset, sessions, signup, unsent, unsubscribe,
+    activate, address, login, profile, renew, reset, sessions, signup, unsent, unsubscribe,
 };
+use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
-use crate::web::http::files::{browse, download, edit, tus, upload_form};
-use crate::web::http::links::{deliveries, live, mailing, my_links, one_link, press, public_link};
+use crate::web::http::files::{browse, download, edit, trash, tus, upload_form};
+use crate::web::http::links::{
+    deliveries, live, mail_code, mailing, my_links, new_link, one_link, press, public_link,
+};
 use crate::web::http::respond::get_or_head;
 
+pub(crate) mod accept;
 pub mod account;
 pub mod admin;
+pub(crate) mod body;
 pub mod carried;
+pub mod client;
 pub mod client_turns;
 pub(crate) mod conditional;
 pub mod cookies;
@@ -23,18 +29,20 @@ pub mod extract;
 pub mod fields;
 pub mod files;
 pub mod flash;
+pub mod jti_locks;
 pub mod layout;
 pub mod links;
 pub mod local_path;
+pub mod middleware;
 pub(crate) mod paths;
+pub mod press_error;
 pub mod problem;
-pub mod refusal_page;
 pub(crate) mod respond;
 pub mod samples;
 pub(crate) mod service;
 pub mod session_row;
 pub mod state;
-mod storage_problem;
+pub mod tus_error;
 
 /// All addresses.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -86,9 +94,9 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         )
         .service(
             web::resource("/{folder:activate|reset|confirm-address}/{token}/renew")
-                .route(web::post().to(action_link::renew)),
+                .route(web::post().to(renew::renew)),
         )
-        .configure(admin::routes)
+        .configure(admin_routes)
         .configure(link_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
@@ -101,9 +109,9 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/manage/delete").route(web::post().to(edit::delete)))
         .service(web::resource("/manage/to").route(get_or_head().to(edit::move_page)))
         .service(web::resource("/manage/move").route(web::post().to(edit::move_to)))
-        .service(web::resource("/manage/trash").route(get_or_head().to(edit::trash_page)))
-        .service(web::resource("/manage/restore").route(web::post().to(edit::restore)))
-        .service(web::resource("/manage/forget").route(web::post().to(edit::forget)))
+        .service(web::resource("/manage/trash").route(get_or_head().to(trash::page)))
+        .service(web::resource("/manage/restore").route(web::post().to(trash::restore)))
+        .service(web::resource("/manage/forget").route(web::post().to(trash::forget)))
         .service(web::resource("/files-upload").route(web::post().to(upload_form::upload)))
         .service(web::resource("/uploads").route(web::route().to(tus::handle)))
         .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
@@ -118,15 +126,41 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         )
         .service(web::resource("/healthz").route(get_or_head().to(service::healthz)))
         .service(web::resource("/readyz").route(get_or_head().to(service::readyz)))
-        .default_service(web::to(nothing));
+        .default_service(web::to(not_found));
 }
 
-/// Links that people make for others.
+/// The addresses for administrators.
+fn admin_routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/admin").route(get_or_head().to(accounts::home)))
+        .service(web::resource("/admin/accounts").route(get_or_head().to(accounts::list)))
+        .service(
+            web::resource("/admin/invite")
+                .route(get_or_head().to(accounts::invite_page))
+                .route(web::post().to(accounts::invite)),
+        )
+        .service(web::resource("/admin/accounts/{id}").route(get_or_head().to(accounts::detail)))
+        .service(web::resource("/admin/accounts/{id}/link").route(web::post().to(accounts::send_link)))
+        .service(web::resource("/admin/accounts/{id}/disable").route(web::post().to(accounts::disable)))
+        .service(web::resource("/admin/accounts/{id}/enable").route(web::post().to(accounts::enable)))
+        .service(web::resource("/admin/accounts/{id}/rights").route(web::post().to(accounts::set_rights)))
+        .service(
+            web::resource("/admin/accounts/{id}/end-sessions").route(web::post().to(accounts::end_sessions)),
+        )
+        .service(web::resource("/admin/accounts/{id}/delete").route(web::post().to(accounts::delete)))
+        .service(web::resource("/admin/mail").route(get_or_head().to(mail::list)))
+        .service(web::resource("/admin/mail/retry").route(web::post().to(mail::retry)))
+        .service(web::resource("/admin/mail/retry-all").route(web::post().to(mail::retry_all)))
+        .service(web::resource("/admin/mail/test").route(web::post().to(mail::test)))
+        .service(web::resource("/admin/mail/discard").route(web::post().to(mail::discard)))
+        .service(web::resource("/admin/audit").route(get_or_head().to(audit::list)));
+}
+
+/// The addresses of links that people make for others.
 fn link_routes(cfg: &mut ServiceConfig) {
     cfg.service(
-        web::resource("/links").route(get_or_head().to(my_links::list)).route(web::post().to(my_links::make)),
+        web::resource("/links").route(get_or_head().to(my_links::list)).route(web::post().to(new_link::make)),
     )
-    .service(web::resource("/links/new").route(get_or_head().to(my_links::new)))
+    .service(web::resource("/links/new").route(get_or_head().to(new_link::page)))
     .service(
         web::resource("/links/{id}")
             .route(get_or_head().to(one_link::page))
@@ -144,9 +178,9 @@ fn link_routes(cfg: &mut ServiceConfig) {
             .route(web::post().to(press::take)),
     )
     .service(web::resource("/l/{code}/state").route(get_or_head().to(live::state)))
-    .service(web::resource("/l/{code}/code").route(web::post().to(press::mail_code)));
+    .service(web::resource("/l/{code}/code").route(web::post().to(mail_code::mail_code)));
 }
 
-async fn nothing() -> Result<HttpResponse, WebError> {
+async fn not_found() -> Result<HttpResponse, WebError> {
     Err(WebError::NotFound)
 }

@@ -1,126 +1,134 @@
-//! What handlers answer with.
+//! How handlers answer: pages, redirects, flash messages, and forms shown again with what is wrong. Refusals
+//! are errors; [`crate::web::http::problem`] makes their answers.
 
+use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, Route, guard};
 use askama::Template;
 
-use crate::secret::Secret;
 use crate::web::forms::sent::Before;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
-use crate::web::http::flash::Note;
-use crate::web::http::state::State;
+use crate::web::http::flash::FlashMessage;
+use crate::web::http::layout::Flash;
+use crate::web::http::state::AppState;
 
-/// What handlers work with.
-pub(crate) type App = Data<State>;
+/// The app's state, as handlers take it.
+pub(crate) type App = Data<AppState>;
 
-/// GET, and HEAD, which gets the same headers.
+/// Returns a route for GET, and for HEAD, which gets the same headers.
 pub(crate) fn get_or_head() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
+/// Answers with a page.
 pub(crate) fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
     rerender(StatusCode::OK, page)
 }
 
-/// A page that loads a script of ours.
-pub(crate) fn html_with_script(app: &State, page: &impl Template) -> Result<HttpResponse, WebError> {
-    let mut answer = html(page)?;
-    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, app.script_policy.clone());
-    Ok(answer)
+/// Answers with a page that loads a script of ours.
+pub(crate) fn html_with_script(app: &AppState, page: &impl Template) -> Result<HttpResponse, WebError> {
+    Ok(allow_script(app, html(page)?))
 }
 
-/// An answer whose page shows the note, if there was one, for the last time.
+/// Answers with a page that shows the flash message which the browser brings, if any, for the last time.
+pub(crate) fn html_with_flash<P: Template>(
+    app: &AppState,
+    request: &HttpRequest,
+    page: impl FnOnce(Option<Flash>) -> P,
+) -> Result<HttpResponse, WebError> {
+    let message = app.cookies.flash(request.headers());
+    without_flash(app, message, html(&page(message.map(FlashMessage::flash)))?)
+}
+
+/// Lets the page of an answer load scripts of ours.
+pub(crate) fn allow_script(app: &AppState, mut answer: HttpResponse) -> HttpResponse {
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, app.script_policy.clone());
+    answer
+}
+
+/// Removes a flash message from the browser that the page of this answer shows.
 pub(crate) fn without_flash(
-    app: &State,
-    note: Option<Note>,
+    app: &AppState,
+    message: Option<FlashMessage>,
     mut answer: HttpResponse,
 ) -> Result<HttpResponse, WebError> {
-    if note.is_some() {
-        add_cookie(&mut answer, &app.cookies.clear_note())?;
+    if message.is_some() {
+        add_cookie(&mut answer, &app.cookies.clear_flash())?;
     }
     Ok(answer)
 }
 
-pub(crate) fn see_other(address: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header(("location", address)).finish()
-}
-
-/// The answer to a form that was sent before: what it made is there, and that is where it leads.
-pub(crate) fn redirect_again(app: &State, before: &Before) -> Result<HttpResponse, WebError> {
-    match before.note.as_deref().and_then(|note| note.parse().ok()) {
-        Some(note) => redirect_with_flash(app, &before.location, note),
-        None => Ok(see_other(&before.location)),
-    }
-}
-
-/// The page once more, with what was typed and what is wrong with it.
+/// Answers with a page of that status, such as a form shown again with what was typed and what is wrong with
+/// it.
 pub(crate) fn rerender(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page.render()?))
 }
 
-/// On to a page that says what was done.
-pub(crate) fn redirect_with_flash(app: &State, to: &str, note: Note) -> Result<HttpResponse, WebError> {
+/// Answers with a form shown again because a field is not valid.
+pub(crate) fn unprocessable(page: &impl Template) -> Result<HttpResponse, WebError> {
+    rerender(StatusCode::UNPROCESSABLE_ENTITY, page)
+}
+
+/// Redirects to a page of ours.
+pub(crate) fn see_other(address: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header(("location", address)).finish()
+}
+
+/// Redirects to a page that shows a flash message.
+pub(crate) fn redirect_with_flash(
+    app: &AppState,
+    to: &str,
+    message: FlashMessage,
+) -> Result<HttpResponse, WebError> {
     let mut answer = see_other(to);
-    add_cookie(&mut answer, &app.cookies.set_note(note))?;
+    add_cookie(&mut answer, &app.cookies.set_flash(message))?;
     Ok(answer)
 }
 
-/// A page with a form for somebody who need not be logged in: sees to the secret behind it. The
-/// address of the page may hold a link, which is nobody else's business.
+/// Redirects the sender of a form that was sent before to where it led then.
+pub(crate) fn redirect_again(app: &AppState, before: &Before) -> Result<HttpResponse, WebError> {
+    match before.note.as_deref().and_then(FlashMessage::parse) {
+        Some(message) => redirect_with_flash(app, &before.location, message),
+        None => Ok(see_other(&before.location)),
+    }
+}
+
+/// Redirects to the download service, which is not told the page that the browser comes from.
+pub(crate) fn redirect_to_download(address: &str) -> HttpResponse {
+    let mut answer = see_other(address);
+    answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
+}
+
+/// Answers with a page whose form a person sends who need not be logged in, and gives the browser the secret
+/// behind the form. The page's address may contain a link, so no other site is told it.
 pub(crate) fn with_form<P: Template>(
     request: &HttpRequest,
     cookies: &Cookies,
     status: StatusCode,
     page: impl FnOnce(String) -> P,
 ) -> Result<HttpResponse, WebError> {
-    let (secret, cookie) = form_secret(request, cookies)?;
-    let page = page(csrf::token_for(&secret)).render()?;
-    let mut answer = HttpResponse::build(status)
-        .content_type("text/html; charset=utf-8")
-        .insert_header((REFERRER_POLICY, "same-origin"))
-        .body(page);
+    let (secret, cookie) = cookies.form_or_new(request.headers())?;
+    let mut answer = rerender(status, &page(csrf::token_for(&secret)))?;
+    answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     if let Some(cookie) = cookie {
         add_cookie(&mut answer, &cookie)?;
     }
     Ok(answer)
 }
 
-fn form_secret(
-    request: &HttpRequest,
-    cookies: &Cookies,
-) -> Result<(Secret, Option<actix_web::cookie::Cookie<'static>>), WebError> {
-    Ok(match cookies.form(request.headers()) {
-        Some(secret) => (secret, None),
-        None => {
-            let (secret, cookie) = cookies.new_form()?;
-            (secret, Some(cookie))
-        }
-    })
-}
-
-/// Sends a cookie along.
-pub(crate) fn add_cookie(
-    answer: &mut HttpResponse,
-    cookie: &actix_web::cookie::Cookie<'_>,
-) -> Result<(), WebError> {
+/// Adds a cookie to an answer.
+pub(crate) fn add_cookie(answer: &mut HttpResponse, cookie: &Cookie<'_>) -> Result<(), WebError> {
     answer.add_cookie(cookie).map_err(|error| WebError::Internal(error.to_string().into()))
 }
 
-/// Runs what waits for the disk where that stops nobody else.
+/// Runs blocking file I/O on the blocking pool.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, WebError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| WebError::Unavailable(error.into()))
-}
-
-/// An error's message as a sentence for the page.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }

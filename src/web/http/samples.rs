@@ -1,39 +1,47 @@
-//! A sample of every page, to be looked at and tested.
+//! A sample of every page, to look at and to test.
 
 use crate::web::http::account::{
-    action_link_page, address_page, login_page, profile_page, reset_page, sessions_page, signup_page,
-    unsent_page, unsubscribe_page,
+    action_link_page, activate_page, address_page, login_page, profile_page, reset_page, sessions_page,
+    signup_page, unsent_page, unsubscribe_page,
 };
-use crate::web::http::admin::pager;
-use crate::web::http::files::{browse_page, edit_page, upload_page};
-use crate::web::http::links::{closed_link_page, form_page, my_links_page, public_link_page};
-use crate::web::http::refusal_page;
+use crate::web::http::admin::{accounts_page, audit_page, mail_page};
+use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page};
+use crate::web::http::links::{my_links_page, new_link_page, one_link_page, public_link_page};
+use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
 
-/// A rendered sample of every page under a name that is also a file name; for looking at them and
-/// for the test below.
+/// Returns a rendered sample of every page under a name that is also a file name.
 ///
 /// # Errors
 /// When a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
-    let mut pages = login_page::samples()?;
-    pages.extend(address_page::samples()?);
-    pages.extend(pager::samples()?);
-    pages.extend(browse_page::samples()?);
-    pages.extend(form_page::samples()?);
-    pages.extend(action_link_page::samples()?);
-    pages.extend(edit_page::samples()?);
-    pages.extend(my_links_page::samples()?);
-    pages.extend(profile_page::samples()?);
-    pages.extend(closed_link_page::samples()?);
-    pages.extend(public_link_page::samples()?);
-    pages.extend(reset_page::samples()?);
-    pages.extend(sessions_page::samples()?);
-    pages.extend(signup_page::samples()?);
-    pages.extend(unsent_page::samples()?);
-    pages.extend(unsubscribe_page::samples()?);
-    pages.extend(upload_page::samples()?);
-    pages.extend(refusal_page::samples()?);
-    Ok(pages.into_iter().map(|(name, html)| (name.to_owned(), html)).collect())
+    let pages = [
+        login_page::samples()?,
+        activate_page::samples()?,
+        address_page::samples()?,
+        accounts_page::samples()?,
+        mail_page::samples()?,
+        audit_page::samples()?,
+        browse_page::samples()?,
+        new_link_page::samples()?,
+        action_link_page::samples()?,
+        edit_page::samples()?,
+        move_page::samples()?,
+        trash_page::samples()?,
+        my_links_page::samples()?,
+        one_link_page::samples()?,
+        profile_page::samples()?,
+        closed_link_page::samples()?,
+        public_link_page::samples()?,
+        reset_page::samples()?,
+        sessions_page::samples()?,
+        signup_page::samples()?,
+        signup_closed_page::samples()?,
+        unsent_page::samples()?,
+        unsubscribe_page::samples()?,
+        upload_page::samples()?,
+        refusal_page::samples()?,
+    ];
+    Ok(pages.into_iter().flatten().map(|(name, html)| (name.to_owned(), html)).collect())
 }
 
 #[cfg(test)]
@@ -64,14 +72,14 @@ mod tests {
             assert_eq!(ids.len(), count, "{name}: an id twice");
             for form in html.split("<form").skip(1).filter(|form| form.contains("method=\"post\"")) {
                 let form = form.split("</form>").next().unwrap();
-                // What mail programs post without a page before it needs no token.
+                // The form that mail programs send without a page needs no token.
                 let is_ours = form.contains("name=\"csrf\"") || form.contains("name=\"List-Unsubscribe\"");
                 assert!(is_ours, "{name}: a form without CSRF token");
             }
         }
     }
 
-    /// The page without the elements that load a script of ours and hold nothing.
+    /// Removes the empty elements that load a script of ours.
     fn without_own_script(html: &str) -> String {
         let own = [
             &assets::DROP_SCRIPT,

@@ -1,4 +1,4 @@
-//! What is not about people: the way in, the look of the pages, and whether the app works.
+//! Addresses that need no login: the entry, assets, public keys, and whether the app works.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER};
@@ -24,7 +24,7 @@ pub(crate) async fn asset(path: Path<(String, String)>) -> Result<HttpResponse, 
         .body(asset.bytes))
 }
 
-/// Where programs look for the picture that belongs to a page without asking the page.
+/// The icon at the address where browsers look for it without reading a page.
 pub(crate) async fn favicon() -> HttpResponse {
     HttpResponse::Ok()
         .content_type(assets::FAVICON.content_type)
@@ -32,23 +32,23 @@ pub(crate) async fn favicon() -> HttpResponse {
         .body(assets::FAVICON.bytes)
 }
 
-/// Nothing here is for search engines.
+/// Tells search engines to index nothing.
 pub(crate) async fn robots() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("User-agent: *\nDisallow: /\n")
 }
 
-/// Where password managers send people (W3C, A Well-Known URL for Changing Passwords).
+/// The address to which password managers send people (W3C, A Well-Known URL for Changing Passwords).
 pub(crate) async fn change_password() -> HttpResponse {
     see_other("/account")
 }
 
-/// The process is up.
+/// Answers that the process is up.
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// The app can do its work. A program asks, so it is told in plain text. What is wrong with download
-/// services follows in the text: pages work without them, so a web app is not taken out of service for that.
+/// Answers whether the app can do its work, in plain text for programs. Problems of download services are
+/// only named in the text: pages work without them, so a web app is not taken out of service for them.
 pub(crate) async fn readyz(app: App) -> HttpResponse {
     let (mut answer, text) = match readiness(&app).await {
         Ok(text) => (HttpResponse::Ok(), text),
@@ -87,8 +87,8 @@ async fn readiness(app: &App) -> Result<String, String> {
     Ok(text)
 }
 
-/// The public keys. May be kept for twenty seconds: a key that is taken out must be refused everywhere
-/// within a minute, and download services ask every twenty.
+/// Answers with the public keys. They may be cached for twenty seconds: a removed key must be refused
+/// everywhere within a minute, and download services ask every twenty seconds.
 pub(crate) async fn jwks(app: App) -> HttpResponse {
     let administration = &app.administration;
     HttpResponse::Ok()

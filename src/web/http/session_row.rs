@@ -8,24 +8,24 @@ use crate::web::sessions::ListedSession;
 /// One session in the list.
 #[derive(Clone, Debug)]
 pub struct SessionRow {
-    /// What it is called by in the form.
+    /// Its name in the form.
     pub name: String,
-    /// Browser and system in words.
+    /// The browser and the system, in words.
     pub device: String,
-    /// Where it was last used.
+    /// The address from which it was last used.
     pub address: String,
-    /// When the log-in was.
+    /// When the login was.
     pub created: Timestamp,
     /// When it was last used.
     pub last_seen: Timestamp,
     /// Whether the device is remembered.
     pub remembered: bool,
-    /// Whether it is the one that looks at the page.
+    /// Whether it is the session that looks at the page.
     pub own: bool,
 }
 
 impl SessionRow {
-    /// How long ago something was, and when exactly.
+    /// Returns how long ago something was.
     pub(crate) fn ago(&self, now: Timestamp, then: Timestamp) -> String {
         human::ago(now, then)
     }
@@ -34,7 +34,7 @@ impl SessionRow {
         human::exact_time(then)
     }
 
-    /// One with values that somebody hostile might send.
+    /// Returns a row with values that an attacker might send.
     pub fn sample(own: bool) -> SessionRow {
         SessionRow {
             name: "n\"<ame".to_owned(),
@@ -48,7 +48,7 @@ impl SessionRow {
     }
 }
 
-/// A session as a row of a list; `own` is the digest of the one that looks at it.
+/// Returns the row of a session; `own` is the digest of the session that looks at the page.
 pub(crate) fn session_row(listed: ListedSession, own: Option<&str>) -> SessionRow {
     SessionRow {
         own: own == Some(listed.digest.as_str()),

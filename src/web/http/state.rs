@@ -1,23 +1,26 @@
-//! What handlers work with. Built once by [`crate::web::App::open`]; shared by all workers.
+//! The services and limits that handlers use, built once by [`crate::web::App::open`] and shared by all
+//! workers.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use actix_web::web::Data;
+use tokio::sync::Semaphore;
 
 use crate::client_address::ClientAddresses;
 use crate::config::{Settings, Signup};
 use crate::files::Shares;
 use crate::health::Health;
-use crate::id::Jti;
 use crate::web::deliveries::Receipts;
 use crate::web::forms::sent::SentForms;
 use crate::web::forms::unsent::UnsentForms;
-use crate::web::http::carried::Carried;
+use crate::web::http::carried::CarriedRequests;
 use crate::web::http::client_turns::ClientTurns;
 use crate::web::http::cookies::Cookies;
+use crate::web::http::error::WebError;
+use crate::web::http::jti_locks::JtiLocks;
 use crate::web::identity::Email;
 use crate::web::links::patience::Patience;
 use crate::web::mail::trial::Trial;
@@ -33,84 +36,95 @@ use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
 
 /// Everything that handlers share.
-pub struct State {
-    /// Accounts, passwords, links, tokens, and the present moment.
+pub struct AppState {
+    /// Accounts, passwords, links, tokens and the clock.
     pub administration: Administration,
-    /// Where people reach the app, without a trailing slash.
+    /// The address at which people reach the app, without a trailing slash.
     pub public_url: String,
-    /// `Content-Security-Policy` of the pages.
+    /// The `Content-Security-Policy` of the pages.
     pub policy: HeaderValue,
-    /// The same for the few pages that have a script.
+    /// The policy of the few pages that have a script.
     pub script_policy: HeaderValue,
     /// Sessions.
     pub sessions: Sessions,
-    /// Limits on guessing, and on what may be written and mailed.
+    /// Limits on guesses, on writes and on mails.
     pub throttle: Throttle,
-    /// Forms that made something.
+    /// The forms that have created something.
     pub sent_forms: SentForms,
-    /// Who may read what.
+    /// Who may read, write and manage which share.
     pub rights: Rights,
-    /// The files.
+    /// The files in the shares.
     pub shares: Shares,
     /// Who may sign up.
     pub signup: SignupRules,
-    /// For how long a device can be remembered; `None` where that is not offered.
+    /// How long a device can be remembered; `None` where that is not offered.
     pub remember: Option<Duration>,
-    /// Whether mails are only written down.
+    /// Whether mails are only saved in a folder.
     pub outbox: bool,
     /// Sends test mails.
     pub mail_trial: Trial,
-    /// Held while an action link does its work.
-    pub turns: Turns,
-    /// Held while a page is put together.
+    /// Locks held while an action link is used.
+    pub action_locks: JtiLocks,
+    /// Limits the pages that are made at once for one client.
     pub page_turns: ClientTurns,
-    /// Held while a form from a session is worked on.
+    /// Limits the forms from sessions that are processed at once for one client.
     pub form_turns: ClientTurns,
-    /// Turns for searches, which are heavy.
+    /// Limits the searches that run at once, because they are heavy.
     pub searches: Arc<Semaphore>,
-    /// Requests that are carried to their end.
-    pub carried: Carried,
-    /// Digests of files that were uploaded.
+    /// The requests that are carried to their end.
+    pub carried: CarriedRequests,
+    /// Digests of uploaded files.
     pub digests: Digests,
-    /// Files on their way in.
+    /// Uploads in progress.
     pub uploads: Uploads,
-    /// Changes of what lies in the shares.
+    /// Makes changes in the shares.
     pub manage: Manage,
-    /// Who asks.
+    /// Finds the address of a client, also behind proxies.
     pub addresses: ClientAddresses,
-    /// Whether the process does all that it should.
+    /// The health of the background tasks.
     pub health: Health,
-    /// Most bytes of a form.
+    /// The maximum size of a form in bytes.
     pub form_max: usize,
-    /// Cookies.
+    /// Reads and makes cookies.
     pub cookies: Cookies,
-    /// Forms that came too late for a log-in.
+    /// Forms that arrived after their senders' logins had ended.
     pub unsent: UnsentForms,
-    /// What became of tokens that were taken through links.
+    /// What the download services report about the tokens of links.
     pub receipts: Receipts,
-    /// Whether a download service can serve.
+    /// Whether each download service is ready.
     pub node: Readiness,
-    /// Presses of links that wait for news.
+    /// Limits the presses of links that wait for reports.
     pub patience: Patience,
-    /// Where the database stands, so that one that was put back is noticed.
+    /// Detects that the database was restored from a backup.
     pub standings: Standings,
-    /// How the download services are.
+    /// Watches the download services.
     pub node_watch: Watch,
 }
 
-/// Who may make an account for himself.
+impl AppState {
+    /// Returns the state of the app that received the request.
+    ///
+    /// # Errors
+    /// When the app was built without one.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Data<AppState>, WebError> {
+        let state = request.app_data::<Data<AppState>>();
+        state.cloned().ok_or_else(|| WebError::Internal("the app's state is missing".into()))
+    }
+}
+
+/// Who may sign up.
 #[derive(Clone, Debug)]
 pub struct SignupRules {
-    /// Anybody, or only who was invited.
+    /// Whether anyone may sign up, or only people who were invited.
     pub mode: Signup,
-    /// Mail domains in lower case; none means any.
+    /// The admitted mail domains in lower case; empty for any.
     pub domains: Vec<String>,
-    /// An account that is not activated for so long is forgotten.
+    /// How long an account that is not activated is kept.
     pub unactivated_max: Duration,
 }
 
 impl SignupRules {
-    /// Those of the settings.
+    /// Reads the rules from the settings.
     pub fn new(settings: &Settings) -> SignupRules {
         let domain = |domain: &String| domain.trim().trim_start_matches('@').to_ascii_lowercase();
         SignupRules {
@@ -120,32 +134,9 @@ impl SignupRules {
         }
     }
 
-    /// Whether somebody with that address may sign up.
+    /// Returns whether a person with that address may sign up.
     pub fn admits(&self, email: &Email) -> bool {
         let domain = email.key().rsplit('@').next().unwrap_or_default();
         self.domains.is_empty() || self.domains.iter().any(|admitted| admitted == domain)
-    }
-}
-
-/// Turns by jti, so that many clicks on one link at once don't each hash a password before they find
-/// it spent. Two links may share a turn; that only makes one wait for the other.
-pub struct Turns(Vec<Mutex<()>>);
-
-impl Default for Turns {
-    fn default() -> Turns {
-        Turns(std::iter::repeat_with(Mutex::default).take(64).collect())
-    }
-}
-
-impl Turns {
-    /// Waits for the turn of that jti.
-    pub async fn of(&self, jti: Jti) -> Option<MutexGuard<'_, ()>> {
-        let mut hasher = DefaultHasher::new();
-        jti.hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % 64).unwrap_or(0);
-        match self.0.get(at) {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        }
     }
 }

@@ -6,12 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sqlx::{Any, Row, Transaction};
 
-use crate::files::staging::Staged;
-use crate::files::write::WriteError;
 use crate::id::FilePath;
 use crate::web::db::columns::{bytes_to_column, pattern};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::shares::disk::{Staged, WriteError};
 
 /// How much is read at once where a digest must catch up.
 const READ_AT_ONCE: usize = 1 << 20;

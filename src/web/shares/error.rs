@@ -1,11 +1,11 @@
 //! Why something could not be put into a share or changed there.
 
 use crate::files::FileError;
-use crate::files::name::NameError;
-use crate::files::write::WriteError;
 use crate::id::InvalidFilePath;
 use crate::secret::RandomError;
 use crate::web::db::QueryError;
+use crate::web::shares::disk::WriteError;
+use crate::web::shares::name::NameError;
 
 /// Why nothing was put in or changed.
 #[derive(Debug, thiserror::Error)]

@@ -5,11 +5,10 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::files::staging::Staged;
-use crate::files::write::WriteError;
 use crate::id::FilePath;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
+use crate::web::shares::disk::{Staged, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
@@ -113,7 +112,7 @@ impl Uploads {
         match (upload.stage, upload.path.clone(), upload.version.clone()) {
             (Stage::Publishing, Some(path), Some(version)) => {
                 let shares = self.shares.clone();
-                let found = on_disk(move || shares.file(&path)).await;
+                let found = on_disk(move || shares.readable().file(&path)).await;
                 found.is_ok_and(|file| file.version().to_string() == version)
             }
             _ => false,

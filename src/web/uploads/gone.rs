@@ -10,9 +10,10 @@ use dashmap::DashMap;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
-use crate::files::{FileError, Shares};
+use crate::files::FileError;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
+use crate::web::shares::disk::WritableShares;
 use crate::web::shares::error::{StorageError, on_disk};
 
 /// For so long a look holds.
@@ -40,12 +41,12 @@ struct Look {
 /// Looks for files that are gone. Clones share what they remember.
 #[derive(Clone)]
 pub(crate) struct Gone {
-    shares: Shares,
+    shares: WritableShares,
     looks: Arc<DashMap<(String, String), Look>>,
 }
 
 impl Gone {
-    pub(crate) fn new(shares: Shares) -> Gone {
+    pub(crate) fn new(shares: WritableShares) -> Gone {
         Gone { shares, looks: Arc::default() }
     }
 
@@ -128,7 +129,8 @@ impl Gone {
             // What lies in the trash has no file path, and is forgotten with it.
             let is_gone = |(path, _): &File| {
                 path.parse::<crate::id::FilePath>().is_ok_and(|path| {
-                    there.contains(path.share()) && matches!(shares.entry(&path), Err(FileError::Missing))
+                    there.contains(path.share())
+                        && matches!(shares.readable().entry(&path), Err(FileError::Missing))
                 })
             };
             Ok::<_, StorageError>(files.into_iter().filter(is_gone).collect())

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::clock::Timestamp;
-use crate::files::write::WriteError;
+use crate::web::shares::disk::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::lifecycle::Uploads;

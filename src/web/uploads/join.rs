@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::files::write::WriteError;
 use crate::web::audit::Actor;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
+use crate::web::shares::disk::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::lifecycle::Uploads;

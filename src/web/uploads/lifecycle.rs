@@ -7,11 +7,11 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use crate::clock::{Clock, Timestamp};
-use crate::files::Shares;
 use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
+use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::quota::{Quotas, UploadLimits, Wanted};
@@ -26,7 +26,7 @@ const MOST_HASHING: usize = 10_000;
 #[derive(Clone)]
 pub struct Uploads {
     pub(super) db: Database,
-    pub(super) shares: Shares,
+    pub(super) shares: WritableShares,
     pub(super) clock: Clock,
     pub(super) quotas: Quotas,
     pub(super) keep: Duration,
@@ -38,7 +38,7 @@ pub struct Uploads {
 
 impl Uploads {
     /// Those in `db`, into `shares`, within these limits.
-    pub fn new(limits: UploadLimits, db: Database, shares: Shares, clock: Clock) -> Uploads {
+    pub fn new(limits: UploadLimits, db: Database, shares: WritableShares, clock: Clock) -> Uploads {
         Uploads {
             clock,
             keep: limits.keep,
@@ -248,7 +248,7 @@ impl Uploads {
             on_disk(move || {
                 // Held while it is removed, so that no other process writes on.
                 let _held = match shares.staged(&share, id.as_str()) {
-                    Err(crate::files::write::WriteError::Missing) => return Ok(()),
+                    Err(WriteError::Missing) => return Ok(()),
                     held => held?,
                 };
                 shares.unstage(&share, id.as_str())

@@ -8,10 +8,10 @@ use std::time::Duration;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock::Timestamp;
-use crate::files::Shares;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::shares::disk::WritableShares;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::gone::Gone;
 use crate::web::uploads::upload::Upload;
@@ -45,7 +45,7 @@ pub(crate) struct Quotas {
     pub(crate) file_max: u64,
     account: u64,
     by_share: Arc<BTreeMap<String, u64>>,
-    shares: Shares,
+    shares: WritableShares,
     gone: Gone,
 }
 
@@ -75,7 +75,7 @@ struct Taken {
 }
 
 impl Quotas {
-    pub(crate) fn new(limits: UploadLimits, shares: Shares) -> Quotas {
+    pub(crate) fn new(limits: UploadLimits, shares: WritableShares) -> Quotas {
         Quotas {
             file_max: limits.file_max,
             account: limits.account_quota,

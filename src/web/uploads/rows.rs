@@ -4,11 +4,11 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::files::name::FileName;
 use crate::web::audit::Actor;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column, from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::shares::name::FileName;
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::upload::{Stage, Upload};
 

@@ -1,10 +1,10 @@
 //! An upload, and what it is to become.
 
 use crate::clock::Timestamp;
-use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::identity::AccountId;
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::id::UploadId;
 use crate::words::words;

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::files::Shares;
-use crate::files::staging::Staged;
 use crate::web::shares::digests::Hashing;
+use crate::web::shares::disk::{Staged, WritableShares};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
 
@@ -13,7 +12,7 @@ const LOOK_EVERY: u64 = 16 << 20;
 
 /// What is written to, and what is known of it. Goes to the thread that writes and comes back.
 pub(super) struct Writer {
-    pub(super) shares: Shares,
+    pub(super) shares: WritableShares,
     pub(super) share: String,
     pub(super) file: Staged,
     pub(super) began_at: u64,

@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::connection::Connections;
-use oncelink::files::Shares;
+use oncelink::files::ShareFolders;
 use oncelink::server::web_server;
 use oncelink::web::App;
 use oncelink::web::accounts::store::Added;
@@ -61,21 +61,21 @@ impl TestWeb {
             .to_vec();
         change(&mut settings);
         let clock = Clock::manual(START);
-        let shares = Shares::open(&settings.shares).unwrap();
-        let app = App::open(&settings, clock.clone(), shares).await.unwrap();
+        let folders = ShareFolders::open(&settings.shares).unwrap();
+        let app = App::open(&settings, clock.clone(), folders).await.unwrap();
         let outside = Administration::open(&settings, clock.clone()).await.unwrap();
-        let connections = Connections::new(&settings);
+        let connections = connections(&settings);
         let server = serve(&app, listener, &settings, &connections);
         TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
     }
 
     /// Starts a second app on the same database, as a second process would be, and answers where.
     pub(crate) async fn twin(&mut self) -> String {
-        let shares = Shares::open(&self.settings.shares).unwrap();
-        let app = App::open(&self.settings, self.clock.clone(), shares).await.unwrap();
+        let folders = ShareFolders::open(&self.settings.shares).unwrap();
+        let app = App::open(&self.settings, self.clock.clone(), folders).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        self.servers.push(serve(&app, listener, &self.settings, &Connections::new(&self.settings)));
+        self.servers.push(serve(&app, listener, &self.settings, &connections(&self.settings)));
         base
     }
 
@@ -133,6 +133,11 @@ impl TestWeb {
 }
 
 /// The listener that is shipped, with its limits and deadlines.
+/// The registry of a process with these settings.
+fn connections(settings: &Settings) -> Connections {
+    Connections::new(settings.web.body_memory, settings.connection_limits.settled)
+}
+
 fn serve(app: &App, listener: TcpListener, settings: &Settings, connections: &Connections) -> ServerHandle {
     let server = web_server(listener, app, settings, connections).unwrap();
     let handle = server.handle();

@@ -1,11 +1,11 @@
 //! The durable record of unreported receipts, in its own SQLite file. One writer commits in groups, so any
 //! number of parallel redemptions wait for one fsync.
 
+mod kept;
 mod rows;
 mod writer;
 
 use std::fs::OpenOptions;
-use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,11 +23,13 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::clock::Timestamp;
 use crate::download::receipts::outbox::rows::{from_column, from_row, to_column};
 use crate::download::receipts::outbox::writer::{Command, Writer};
-use crate::download::receipts::tally::Tally;
 use crate::health::Health;
-use crate::id::{Jti, LinkId};
+use crate::id::Jti;
 use crate::receipt::Receipt;
 use crate::tasks::{Patience, Task};
+
+pub(super) use self::kept::Kept;
+pub use self::kept::OutboxError;
 
 /// Maximum number of receipts in one report: well below the web app's limit for a body.
 pub(super) const PER_REPORT: usize = 200;
@@ -69,58 +71,6 @@ const TABLES: &str = "
         name   TEXT NOT NULL PRIMARY KEY,
         value  TEXT NOT NULL
     );";
-
-/// It isn't certain that the data was recorded.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum OutboxError {
-    /// The file failed.
-    #[error("the receipts' outbox failed")]
-    Failed(#[source] Arc<sqlx::Error>),
-    /// It failed before, so the content on disk can't be trusted.
-    #[error("the receipts' outbox failed before; fix the disk and restart")]
-    Unreliable,
-    /// The service is stopping.
-    #[error("the receipts' outbox is closed")]
-    Closed,
-}
-
-impl From<sqlx::Error> for OutboxError {
-    fn from(error: sqlx::Error) -> OutboxError {
-        OutboxError::Failed(Arc::new(error))
-    }
-}
-
-/// A delivery in the outbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) jti: Jti,
-    pub(super) link: LinkId,
-    pub(super) sequence: u64,
-    pub(super) settled: bool,
-    pub(super) redeemed_at: Timestamp,
-    pub(super) size: u64,
-    pub(super) address: Option<IpAddr>,
-    pub(super) until: Timestamp,
-    pub(super) tally: Tally,
-}
-
-impl Kept {
-    pub(super) fn receipt(&self) -> Receipt {
-        Receipt {
-            jti: self.jti,
-            link: self.link.clone(),
-            sequence: self.sequence,
-            redeemed_at: self.redeemed_at,
-            started_at: self.tally.started_at,
-            last_at: self.tally.last_at,
-            size: self.size,
-            bytes: self.tally.bytes(self.size),
-            state: self.tally.state,
-            resumed: self.tally.resumed,
-            address: self.address,
-        }
-    }
-}
 
 /// The next report.
 pub(super) struct Batch {

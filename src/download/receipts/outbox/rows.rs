@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::RangeSet;
-use crate::download::receipts::outbox::Kept;
+use crate::download::receipts::outbox::kept::Kept;
 use crate::download::receipts::tally::Tally;
 use crate::id::LinkId;
 

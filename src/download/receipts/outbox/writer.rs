@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
+use crate::download::receipts::outbox::kept::{Kept, OutboxError};
 use crate::download::receipts::outbox::rows::{CHANGE, to_column, upsert};
-use crate::download::receipts::outbox::{Kept, OutboxError};
 use crate::id::Jti;
 
 /// Maximum number of commands in one commit.

@@ -1,12 +1,12 @@
-//! Pages for action links that have done their work, or can't any more.
+//! The pages of action links that have done their work or can't be used any more.
 
 use askama::Template;
 
 use crate::web::http::layout::Chrome;
 
-/// What a link has done.
+/// What an action link has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
+pub enum CompletedAction {
     /// The account is active.
     Activated,
     /// The account has its password.
@@ -18,71 +18,73 @@ pub enum Done {
 /// A link that has done its work: nothing is wrong, and nothing is left to do.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/link-done.html")]
-pub struct LinkDone {
-    /// What surrounds the page.
+pub struct ActionDonePage {
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// What it did.
-    pub what: Done,
+    /// What the link did.
+    pub what: CompletedAction,
 }
 
-impl LinkDone {
-    /// The page for a link that did this.
-    pub fn new(what: Done) -> LinkDone {
-        LinkDone { chrome: Chrome::public("This is already done"), what }
+impl ActionDonePage {
+    /// Returns the page for a link that did this.
+    pub fn new(what: CompletedAction) -> ActionDonePage {
+        ActionDonePage { chrome: Chrome::public("This is already done"), what }
     }
 
     const fn sentence(&self) -> &'static str {
         match self.what {
-            Done::Activated => "Your account is already active.",
-            Done::PasswordChosen => "This link was already used to set a password.",
-            Done::AddressChanged => "Your account already has its new email address.",
+            CompletedAction::Activated => "Your account is already active.",
+            CompletedAction::PasswordChosen => "This link was already used to set a password.",
+            CompletedAction::AddressChanged => "Your account already has its new email address.",
         }
     }
 }
 
-/// Why a link can't be used.
+/// Why an action link can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// Its time is over.
+pub enum UnusableReason {
+    /// It has expired.
     Expired,
-    /// A newer mail holds a newer one.
+    /// A newer mail contains a newer link.
     Replaced,
-    /// What it was for has changed in another way.
+    /// The account has changed in another way since.
     Changed,
 }
 
 /// The form that asks for a new link.
 #[derive(Clone, Debug)]
 pub struct RenewForm {
-    /// Where it goes.
+    /// The address that it is sent to.
     pub action: String,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
 }
 
 /// A link that can't be used any more.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/link-over.html")]
-pub struct LinkOver {
-    /// What surrounds the page.
+pub struct UnusableLinkPage {
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// Why not.
-    pub why: Over,
-    /// Asks for a new one; `None` where there is nobody to send it to.
+    /// The reason.
+    pub why: UnusableReason,
+    /// Asks for a new link; `None` where there is nobody to send it to.
     pub renew: Option<RenewForm>,
 }
 
-impl LinkOver {
-    /// The page for a link that is over for that reason.
-    pub fn new(why: Over, renew: Option<RenewForm>) -> LinkOver {
-        LinkOver { chrome: Chrome::public("This link no longer works"), why, renew }
+impl UnusableLinkPage {
+    /// Returns the page for a link that can't be used for that reason.
+    pub fn new(why: UnusableReason, renew: Option<RenewForm>) -> UnusableLinkPage {
+        UnusableLinkPage { chrome: Chrome::public("This link no longer works"), why, renew }
     }
 
     const fn sentence(&self) -> &'static str {
         match self.why {
-            Over::Expired => "This link has expired. Links in emails work for a limited time only.",
-            Over::Replaced => "We sent you a newer email since: only the link in the newest one works.",
-            Over::Changed => {
+            UnusableReason::Expired => "This link has expired. Links in emails work for a limited time only.",
+            UnusableReason::Replaced => {
+                "We sent you a newer email since: only the link in the newest one works."
+            }
+            UnusableReason::Changed => {
                 "Your account has changed since this email was sent, so its link no longer works."
             }
         }
@@ -92,11 +94,11 @@ impl LinkOver {
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let renew = RenewForm { action: "/activate/a.b.c/renew".to_owned(), csrf: "c\"srf".to_owned() };
     Ok(vec![
-        ("link-done-activated", LinkDone::new(Done::Activated).render()?),
-        ("link-done-password", LinkDone::new(Done::PasswordChosen).render()?),
-        ("link-done-address", LinkDone::new(Done::AddressChanged).render()?),
-        ("link-expired", LinkOver::new(Over::Expired, Some(renew.clone())).render()?),
-        ("link-replaced", LinkOver::new(Over::Replaced, Some(renew)).render()?),
-        ("link-changed", LinkOver::new(Over::Changed, None).render()?),
+        ("link-done-activated", ActionDonePage::new(CompletedAction::Activated).render()?),
+        ("link-done-password", ActionDonePage::new(CompletedAction::PasswordChosen).render()?),
+        ("link-done-address", ActionDonePage::new(CompletedAction::AddressChanged).render()?),
+        ("link-expired", UnusableLinkPage::new(UnusableReason::Expired, Some(renew.clone())).render()?),
+        ("link-replaced", UnusableLinkPage::new(UnusableReason::Replaced, Some(renew)).render()?),
+        ("link-changed", UnusableLinkPage::new(UnusableReason::Changed, None).render()?),
     ])
 }

@@ -1,30 +1,29 @@
-//! `/activate/{token}`: the first administrator, an account that somebody signed up for, an
-//! invitation. A GET shows a form, however often it is asked; the POST acts, once.
+//! `/activate/{token}`: activates the first administrator, an account that somebody signed up for, or an
+//! invitation. A GET shows the form and changes nothing; the POST acts, once.
 
 use std::collections::BTreeSet;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use serde::Deserialize;
 
 use crate::secret::Secret;
 use crate::token::Action;
 use crate::web::accounts::store::Added;
 use crate::web::audit::Actor;
-use crate::web::http::account::action_link::{Standing, done, look_at, over};
-use crate::web::http::account::action_link_page::Done;
+use crate::web::http::account::action_link::{ActionLinkStatus, done_page, lock, status_of};
+use crate::web::http::account::action_link_page::CompletedAction;
+use crate::web::http::account::activate_page::{ActivatePage, Activation};
 use crate::web::http::account::enter::enter;
-use crate::web::http::account::login_page::{Activate, Activation};
-use crate::web::http::account::profile::new_password;
+use crate::web::http::account::password::{is_own_password, new_password};
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::StrangerForm;
-use crate::web::http::fields::FieldErrors;
-use crate::web::http::flash::Note;
-use crate::web::http::respond::{App, add_cookie, see_other, sentence, with_form};
-use crate::web::http::state::State;
+use crate::web::http::fields::{FieldErrors, parse_field};
+use crate::web::http::flash::FlashMessage;
+use crate::web::http::respond::{App, redirect_with_flash, unprocessable, with_form};
+use crate::web::http::state::AppState;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email, NewAccount, PersonName, Stage};
@@ -37,21 +36,22 @@ pub(crate) async fn page(
     request: HttpRequest,
     unverified: Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let activation = match look_at(&app, "activate", &unverified).await?.1 {
-        Standing::FirstAdministrator => Activation::FirstAdministrator,
-        Standing::Good(account, _) => activation(&account, app.cookies.form(request.headers()).as_ref()),
-        Standing::Over(why, account) => return over(&request, &app, "activate", &unverified, why, account),
-        Standing::Done(what) => return done(what),
+    let activation = match status_of(&app, "activate", &unverified).await?.1 {
+        ActionLinkStatus::FirstAdministrator => Activation::FirstAdministrator,
+        status => match status.usable_or_page(&request, &app, "activate", &unverified)? {
+            Ok(link) => activation(&link.account, app.cookies.form(request.headers()).as_ref()),
+            Err(page) => return Ok(page),
+        },
     };
-    with_form(&request, &app.cookies, StatusCode::OK, |csrf| blank(&app, activation, csrf))
+    with_form(&request, &app.cookies, StatusCode::OK, |csrf| empty_page(&app, activation, csrf))
 }
 
-fn blank(app: &State, activation: Activation, csrf: String) -> Activate {
-    Activate::new(activation, app.administration.password_min, csrf)
+fn empty_page(app: &AppState, activation: Activation, csrf: String) -> ActivatePage {
+    ActivatePage::new(activation, app.administration.password_min, csrf)
 }
 
-/// What is asked of whoever opens the link to `account` in the browser with that secret. Scanners
-/// open links and press buttons; they have neither the browser that signed up nor the password.
+/// Returns what the form asks for when the link to `account` is opened in the browser with that secret.
+/// Scanners open links and press buttons, but have neither the browser that signed up nor the password.
 fn activation(account: &Account, browser: Option<&Secret>) -> Activation {
     let email = account.email.as_str().to_owned();
     if account.stage() == Stage::Invited {
@@ -66,7 +66,7 @@ fn activation(account: &Account, browser: Option<&Secret>) -> Activation {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Filled {
+pub(crate) struct ActivateForm {
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -83,31 +83,31 @@ pub(crate) async fn act(
     request: HttpRequest,
     unverified: Path<String>,
     place: Place,
-    form: StrangerForm<Filled>,
+    form: StrangerForm<ActivateForm>,
 ) -> Result<HttpResponse, WebError> {
-    let administration = &app.administration;
-    let jti = administration.actions.verify(&unverified, administration.clock.now()).await?.action.jti;
-    let _turn = app.turns.of(jti).await;
-    let (link, standing) = look_at(&app, "activate", &unverified).await?;
+    let _lock = lock(&app, &unverified).await?;
+    let (link, status) = status_of(&app, "activate", &unverified).await?;
     let visit = Visit { app: &app, action: &link.action, place: &place, form: &form };
-    match standing {
-        Standing::FirstAdministrator => visit.first_administrator().await,
-        Standing::Good(account, _) => match activation(&account, Some(&form.secret)) {
-            Activation::Invitation { .. } => visit.invitation(&account).await,
-            Activation::Confirm { .. } => visit.confirmed(&account).await,
-            _ => visit.with_password(&account).await,
-        },
-        Standing::Over(why, account) => over(&request, &app, "activate", &unverified, why, account),
-        Standing::Done(what) => done(what),
+    if let ActionLinkStatus::FirstAdministrator = status {
+        return visit.first_administrator().await;
+    }
+    let account = match status.usable_or_page(&request, &app, "activate", &unverified)? {
+        Ok(link) => link.account,
+        Err(page) => return Ok(page),
+    };
+    match activation(&account, Some(&form.secret)) {
+        Activation::Invitation { .. } => visit.invitation(&account).await,
+        Activation::Confirm { .. } => visit.confirmed(&account).await,
+        _ => visit.with_password(&account).await,
     }
 }
 
-/// A form that came with a link that can act.
+/// A form that was sent to a usable link.
 struct Visit<'v> {
-    app: &'v State,
+    app: &'v AppState,
     action: &'v Action,
     place: &'v Place,
-    form: &'v StrangerForm<Filled>,
+    form: &'v StrangerForm<ActivateForm>,
 }
 
 impl Visit<'_> {
@@ -115,23 +115,22 @@ impl Visit<'_> {
         let administration = &self.app.administration;
         let fields = &self.form.fields;
         let mut errors = FieldErrors::default();
-        let email = fields.email.parse::<Email>();
-        let email = email.map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
+        let email = parse_field::<Email>(&fields.email, &mut errors.email);
         if let Some(email) = &email
             && administration.accounts.by_email(email).await?.is_some()
         {
             errors.email = Some("There is an account with this address already.".to_owned());
         }
-        let name = self.name(&mut errors);
+        let name = parse_field::<PersonName>(&fields.name, &mut errors.name);
         let password = self.password(&[&fields.email, &fields.name], &mut errors);
         let (Some(email), Some(name), Some(password), false) = (email, name, password, errors.any()) else {
-            return self.again(Activation::FirstAdministrator, errors);
+            return self.rerender_form(Activation::FirstAdministrator, errors);
         };
         let typed = Password::presented(&fields.password);
         let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
         let now = administration.clock.now();
         if administration.actions.spend(self.action, now).await? == Spent::Before {
-            return done(Done::Activated);
+            return done_page(CompletedAction::Activated);
         }
         let (admin, groups, password) = (true, BTreeSet::new(), Some(stored));
         let new = NewAccount { email, name, admin, groups, password };
@@ -140,8 +139,8 @@ impl Visit<'_> {
                 tracing::info!(account = %account.id, "the first administrator is made");
                 enter(self.app, &account, typed, self.place).await
             }
-            Added::NotTheFirst => done(Done::Activated),
-            // Somebody made this very account since we looked; the link is spent, a restart prints another.
+            Added::NotTheFirst => done_page(CompletedAction::Activated),
+            // The account was created since we looked. The link is used up; a restart prints another one.
             Added::EmailTaken => Err(WebError::LinkOver),
         }
     }
@@ -150,17 +149,17 @@ impl Visit<'_> {
         let administration = &self.app.administration;
         let fields = &self.form.fields;
         let mut errors = FieldErrors::default();
-        let name = self.name(&mut errors);
+        let name = parse_field::<PersonName>(&fields.name, &mut errors.name);
         let password = self.password(&[account.email.as_str(), &fields.name], &mut errors);
         let (Some(name), Some(password)) = (name, password) else {
             let email = account.email.as_str().to_owned();
-            return self.again(Activation::Invitation { email, name: fields.name.clone() }, errors);
+            return self.rerender_form(Activation::Invitation { email, name: fields.name.clone() }, errors);
         };
         let typed = Password::presented(&fields.password);
         let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
         let now = administration.clock.now();
         if administration.actions.spend(self.action, now).await? == Spent::Before {
-            return done(Done::PasswordChosen);
+            return done_page(CompletedAction::PasswordChosen);
         }
         let actor = Actor::account(account, self.place.address);
         let service = &administration.self_service;
@@ -176,44 +175,36 @@ impl Visit<'_> {
         }
     }
 
-    /// The browser that signed up: nothing more is asked, and it logs in with its password.
+    /// The browser that signed up: it has nothing more to prove, and goes on to the login page.
     async fn confirmed(&self, account: &Account) -> Result<HttpResponse, WebError> {
-        if let Some(refused) = self.activate(account).await? {
-            return Ok(refused);
+        if let Some(page) = self.activate(account).await? {
+            return Ok(page);
         }
-        let mut answer = see_other("/login");
-        add_cookie(&mut answer, &self.app.cookies.set_note(Note::Activated))?;
-        Ok(answer)
+        redirect_with_flash(self.app, "/login", FlashMessage::Activated)
     }
 
-    /// Another browser: it shows by the password that the same person signed up.
+    /// Another browser: the person proves by the password that it was they who signed up.
     async fn with_password(&self, account: &Account) -> Result<HttpResponse, WebError> {
-        let administration = &self.app.administration;
-        let now = administration.clock.now();
-        let attempt = self.app.throttle.attempt(account.email.key(), self.place.address, now)?;
         let typed = Password::presented(&self.form.fields.password);
-        if !administration
-            .passwords
-            .verify(Asker::LogIn(self.place.address), typed.clone(), account.password.as_ref())
-            .await?
-        {
+        let address = self.place.address;
+        if !is_own_password(self.app, account, typed.clone(), address, Asker::LogIn(address)).await? {
             let wrong = "This is not the password that was chosen at sign-up.".to_owned();
             let errors = FieldErrors { password: Some(wrong), ..FieldErrors::default() };
-            return self.again(Activation::Password { email: account.email.as_str().to_owned() }, errors);
+            let email = account.email.as_str().to_owned();
+            return self.rerender_form(Activation::Password { email }, errors);
         }
-        self.app.throttle.succeeded(attempt, now);
-        if let Some(refused) = self.activate(account).await? {
-            return Ok(refused);
+        if let Some(page) = self.activate(account).await? {
+            return Ok(page);
         }
         enter(self.app, account, typed, self.place).await
     }
 
-    /// Activates the account; an answer when that was done before.
+    /// Activates the account; returns a page when it was activated before.
     async fn activate(&self, account: &Account) -> Result<Option<HttpResponse>, WebError> {
         let administration = &self.app.administration;
         let now = administration.clock.now();
         if administration.actions.spend(self.action, now).await? == Spent::Before {
-            return done(Done::Activated).map(Some);
+            return done_page(CompletedAction::Activated).map(Some);
         }
         let actor = Actor::account(account, self.place.address);
         match administration.self_service.activate(account, &actor, now).await? {
@@ -225,27 +216,19 @@ impl Visit<'_> {
         }
     }
 
-    fn name(&self, errors: &mut FieldErrors) -> Option<PersonName> {
-        let name = self.form.fields.name.parse::<PersonName>();
-        name.map_err(|wrong| errors.name = Some(sentence(&wrong))).ok()
-    }
-
     fn password(&self, own: &[&str], errors: &mut FieldErrors) -> Option<Password> {
         let fields = &self.form.fields;
-        let least = self.app.administration.password_min;
-        new_password(least, &fields.password, &fields.password_again, own, errors)
+        let min = self.app.administration.password_min;
+        new_password(min, &fields.password, &fields.password_again, own, errors)
     }
 
-    fn again(&self, activation: Activation, errors: FieldErrors) -> Result<HttpResponse, WebError> {
+    fn rerender_form(&self, activation: Activation, errors: FieldErrors) -> Result<HttpResponse, WebError> {
         let fields = &self.form.fields;
-        let page = Activate {
+        unprocessable(&ActivatePage {
             email: fields.email.clone(),
             name: fields.name.clone(),
             errors,
-            ..blank(self.app, activation, csrf::token_for(&self.form.secret))
-        };
-        Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
-            .content_type("text/html; charset=utf-8")
-            .body(page.render()?))
+            ..empty_page(self.app, activation, csrf::token_for(&self.form.secret))
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The page that confirms another address.
+//! The page that confirms a new email address.
 
 use askama::Template;
 
@@ -9,25 +9,25 @@ use crate::web::http::layout::Chrome;
 /// address.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/confirm-address.html")]
-pub struct ConfirmAddress {
-    /// What surrounds the page.
+pub struct ConfirmAddressPage {
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// The address that the account has.
+    /// The present address.
     pub old_email: String,
-    /// The address that it is to have.
+    /// The new address.
     pub new_email: String,
-    /// Whether the password is asked for: nobody is logged in to the account in this browser.
+    /// Whether the page asks for the password, because this browser is not logged in to the account.
     pub needs_password: bool,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
-impl ConfirmAddress {
-    /// The page before anything was typed.
-    pub fn new(old: &str, new: &str, needs_password: bool, csrf: impl Into<String>) -> ConfirmAddress {
-        ConfirmAddress {
+impl ConfirmAddressPage {
+    /// Returns the empty page.
+    pub fn new(old: &str, new: &str, needs_password: bool, csrf: impl Into<String>) -> ConfirmAddressPage {
+        ConfirmAddressPage {
             chrome: Chrome::public("Confirm your new address"),
             old_email: old.to_owned(),
             new_email: new.to_owned(),
@@ -40,15 +40,15 @@ impl ConfirmAddress {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (old, new) = ("lin@example.org<script>", "lin@new.example\"><b>");
-    let wrong = ConfirmAddress {
+    let wrong = ConfirmAddressPage {
         errors: FieldErrors {
             password: Some("This is not the password of the account.".to_owned()),
             ..FieldErrors::default()
         },
-        ..ConfirmAddress::new(old, new, true, "c\"srf")
+        ..ConfirmAddressPage::new(old, new, true, "c\"srf")
     };
     Ok(vec![
-        ("confirm-address", ConfirmAddress::new(old, new, false, "csrf").render()?),
+        ("confirm-address", ConfirmAddressPage::new(old, new, false, "csrf").render()?),
         ("confirm-address-password", wrong.render()?),
     ])
 }

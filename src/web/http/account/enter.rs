@@ -1,19 +1,19 @@
-//! Logging in whoever has just chosen or shown a password in another form than the log-in page's.
+//! Logging in people who have just chosen or proved a password on another page than the login page.
 
 use actix_web::HttpResponse;
 
 use crate::web::accounts::proof::Proof;
 use crate::web::http::error::WebError;
 use crate::web::http::respond::{add_cookie, see_other};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
 use crate::web::sessions::NewSession;
 
-/// To the files, with a session.
+/// Starts a session and redirects to the files.
 pub(crate) async fn enter(
-    app: &State,
+    app: &AppState,
     account: &Account,
     typed: Password,
     place: &Place,
@@ -21,9 +21,9 @@ pub(crate) async fn enter(
     enter_at(app, account, typed, place, "/files/").await
 }
 
-/// To `destination`, with a session; to the log-in page if the account has changed since.
+/// Starts a session and redirects to `destination`, or to the login page if the account has changed since.
 pub(crate) async fn enter_at(
-    app: &State,
+    app: &AppState,
     account: &Account,
     typed: Password,
     place: &Place,

@@ -4,21 +4,21 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use serde::Deserialize;
 
 use crate::config::Signup;
 use crate::human;
 use crate::web::accounts::proof::Proof;
 use crate::web::audit::Actor;
-use crate::web::http::account::login_page::Login;
+use crate::web::http::account::login_page::LoginPage;
+use crate::web::http::client::ClientAddress;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
-use crate::web::http::extract::{ClientAddress, CsrfForm, StrangerForm, session_of};
-use crate::web::http::flash::Note;
+use crate::web::http::extract::{CsrfForm, EmptyForm, StrangerForm, session_of};
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::local_path::LocalPath;
-use crate::web::http::respond::{App, add_cookie, see_other, with_form, without_flash};
-use crate::web::http::state::State;
+use crate::web::http::respond::{App, add_cookie, rerender, see_other, with_form, without_flash};
+use crate::web::http::state::AppState;
 use crate::web::identity::Email;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
@@ -27,7 +27,7 @@ use crate::web::sessions::NewSession;
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 #[derive(Deserialize)]
-pub(crate) struct Destination {
+pub(crate) struct LoginQuery {
     #[serde(default)]
     next: String,
 }
@@ -36,39 +36,39 @@ pub(crate) struct Destination {
 pub(crate) async fn page(
     app: App,
     request: HttpRequest,
-    query: Option<Query<Destination>>,
+    query: Option<Query<LoginQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let next = query.and_then(|query| LocalPath::parse(&query.next)).unwrap_or_default();
     if session_of(&request, &app).await?.is_some() {
         return Ok(see_other(next.as_str()));
     }
-    let note = app.cookies.note(request.headers());
+    let message = app.cookies.flash(request.headers());
     let answer = with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
-        let mut page = blank(&app, &next, csrf);
-        // A form that came too late says more than any note from before.
+        let mut page = empty_page(&app, &next, csrf);
+        // A kept form is more important than an older message.
         page.came_from_form = next.as_str().starts_with("/unsent/");
-        page.chrome.flash = note.filter(|_| !page.came_from_form).map(Note::flash);
+        page.chrome.flash = message.filter(|_| !page.came_from_form).map(FlashMessage::flash);
         page
     })?;
-    without_flash(&app, note, answer)
+    without_flash(&app, message, answer)
 }
 
-fn blank(app: &State, next: &LocalPath, csrf: String) -> Login {
-    Login {
+fn empty_page(app: &AppState, next: &LocalPath, csrf: String) -> LoginPage {
+    LoginPage {
         open: app.signup.mode == Signup::Open,
         remember: app.remember.map(|kept| human::span(kept.as_secs())),
-        ..Login::new(next.as_str(), csrf)
+        ..LoginPage::new(next.as_str(), csrf)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Credentials {
+pub(crate) struct LoginForm {
     email: String,
     password: String,
     #[serde(default)]
     next: String,
-    /// There when the box is ticked.
+    /// Present when the box is ticked.
     remember: Option<String>,
 }
 
@@ -77,15 +77,15 @@ pub(crate) async fn log_in(
     app: App,
     request: HttpRequest,
     place: Place,
-    form: StrangerForm<Credentials>,
+    form: StrangerForm<LoginForm>,
 ) -> Result<HttpResponse, WebError> {
-    let Credentials { email, password, next, remember } = form.fields;
+    let LoginForm { email, password, next, remember } = form.fields;
     let next = LocalPath::parse(&next).unwrap_or_default();
     let remembered = app.remember.filter(|_| remember.is_some());
-    let again = Login {
+    let page = LoginPage {
         email: email.clone(),
         remembered: remember.is_some(),
-        ..blank(&app, &next, csrf::token_for(&form.secret))
+        ..empty_page(&app, &next, csrf::token_for(&form.secret))
     };
     let now = app.administration.clock.now();
     let parsed = email.parse::<Email>().ok();
@@ -94,10 +94,11 @@ pub(crate) async fn log_in(
         Ok(attempt) => attempt,
         Err(early) => {
             tracing::warn!(address = %place.address, wait = early.wait.as_secs(), "log-in slowed down");
-            return refused(
-                &Login { wait_seconds: Some(early.wait.as_secs()), ..again },
-                Some(early.wait.as_secs()),
-            );
+            let wait = early.wait.as_secs();
+            let page = LoginPage { wait_seconds: Some(wait), ..page };
+            let mut answer = rerender(StatusCode::TOO_MANY_REQUESTS, &page)?;
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
+            return Ok(answer);
         }
     };
     let account = match &parsed {
@@ -105,7 +106,7 @@ pub(crate) async fn log_in(
         None => None,
     };
     let passwords = &app.administration.passwords;
-    // A second step would stand here: between the proof and the session that begins with it.
+    // A second factor would be checked here, between the proof and the session that begins with it.
     let proof =
         Proof::by_password(account, Password::presented(&password), passwords, Asker::LogIn(place.address))
             .await?;
@@ -120,10 +121,10 @@ pub(crate) async fn log_in(
     let (Some(proof), Some(id)) = (proof, id) else {
         tracing::info!(address = %place.address, "log-in refused");
         let error = Some("Incorrect email address or password.".to_owned());
-        return refused(&Login { error, ..again }, None);
+        return rerender(StatusCode::FORBIDDEN, &LoginPage { error, ..page });
     };
     app.throttle.succeeded(attempt, now);
-    // What the browser held before, perhaps planted by somebody else, ends here.
+    // The session that the browser had before, perhaps planted by someone else, ends here.
     if let Some(before) = app.cookies.session(request.headers()) {
         app.sessions.end(&before.digest()).await?;
     }
@@ -133,33 +134,19 @@ pub(crate) async fn log_in(
     Ok(answer)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
-
 /// `POST /logout`
 pub(crate) async fn log_out(
     app: App,
     address: ClientAddress,
-    form: CsrfForm<Nothing>,
+    form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
-    let Nothing {} = form.fields;
+    let EmptyForm {} = form.fields;
     let actor = Actor::account(form.who.account(), address.0);
     app.sessions.log_out(&form.who.session, &actor, app.administration.clock.now()).await?;
     tracing::info!(account = %form.who.account().id, "logged out");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;
-    // Some browsers show pages from before again for Back, whatever their `Cache-Control` says.
+    // Some browsers show earlier pages again for Back, whatever their `Cache-Control` says.
     answer.headers_mut().insert(CLEAR_SITE_DATA.clone(), HeaderValue::from_static("\"cache\""));
     Ok(answer)
-}
-
-/// The page again, with why.
-fn refused(page: &Login, wait: Option<u64>) -> Result<HttpResponse, WebError> {
-    let status = if wait.is_some() { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };
-    let mut answer = HttpResponse::build(status);
-    if let Some(wait) = wait {
-        answer.insert_header((RETRY_AFTER, wait));
-    }
-    Ok(answer.content_type("text/html; charset=utf-8").body(page.render()?))
 }

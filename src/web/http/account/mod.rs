@@ -3,13 +3,16 @@
 pub(crate) mod action_link;
 pub mod action_link_page;
 pub(crate) mod activate;
+pub mod activate_page;
 pub(crate) mod address;
 pub mod address_page;
 pub(crate) mod enter;
 pub(crate) mod login;
 pub mod login_page;
+pub(crate) mod password;
 pub(crate) mod profile;
 pub mod profile_page;
+pub(crate) mod renew;
 pub(crate) mod reset;
 pub mod reset_page;
 pub(crate) mod sessions;

@@ -1,20 +1,21 @@
-//! A person's own account: name, password, address, and the end of it.
+//! A person's own account: its name, its password, its email address, and deleting it.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use serde::Deserialize;
 
 use crate::web::audit::{Actor, Deed};
 use crate::web::http::account::enter::enter_at;
-use crate::web::http::account::profile_page::{AccountForm, Profile};
+use crate::web::http::account::password::{is_own_password, new_password};
+use crate::web::http::account::profile_page::{AccountForm, ProfilePage};
 use crate::web::http::error::WebError;
-use crate::web::http::extract::{CsrfForm, SignedIn};
-use crate::web::http::fields::FieldErrors;
-use crate::web::http::flash::Note;
+use crate::web::http::extract::{CsrfForm, EmptyForm, SignedIn};
+use crate::web::http::fields::{FieldErrors, parse_field};
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, add_cookie, html, see_other, sentence, without_flash};
-use crate::web::http::state::State;
+use crate::web::http::respond::{
+    App, add_cookie, html_with_flash, redirect_with_flash, see_other, unprocessable,
+};
+use crate::web::http::state::AppState;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email, PersonName};
@@ -27,18 +28,18 @@ use crate::web::throttle::Cause;
 /// `GET /account`
 pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
     let mut page = page_of(&app, &who).await?;
-    let note = app.cookies.note(request.headers());
-    page.chrome.flash = note.map(Note::flash);
-    let answer = html(&page)?;
-    without_flash(&app, note, answer)
+    html_with_flash(&app, &request, |flash| {
+        page.chrome.flash = flash;
+        page
+    })
 }
 
-async fn page_of(app: &State, who: &SignedIn) -> Result<Profile, WebError> {
+async fn page_of(app: &AppState, who: &SignedIn) -> Result<ProfilePage, WebError> {
     let account = who.account();
     let administration = &app.administration;
     let pending = administration.self_service.requested_address(&account.id).await?;
     let last_admin = account.admin && administration.accounts.is_last_administrator(&account.id).await?;
-    Ok(Profile {
+    Ok(ProfilePage {
         chrome: who.chrome("Your account", Section::Account),
         name: account.name.as_str().to_owned(),
         email: account.email.as_str().to_owned(),
@@ -56,50 +57,33 @@ async fn page_of(app: &State, who: &SignedIn) -> Result<Profile, WebError> {
     })
 }
 
-/// The page once more, with what was wrong in one of its forms.
-async fn again(
-    app: &State,
+/// Shows the page again with what was wrong in one of its forms.
+async fn rerender_form(
+    app: &AppState,
     who: &SignedIn,
     form: AccountForm,
     errors: FieldErrors,
-    typed: impl FnOnce(&mut Profile),
+    typed: impl FnOnce(&mut ProfilePage),
 ) -> Result<HttpResponse, WebError> {
     let mut page = page_of(app, who).await?;
     page.errors_for = form;
     page.errors = errors;
     typed(&mut page);
-    Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
-        .content_type("text/html; charset=utf-8")
-        .body(page.render()?))
+    unprocessable(&page)
 }
 
-/// To the account's page, which says what was done.
-fn noted(app: &State, note: Note) -> Result<HttpResponse, WebError> {
-    let mut answer = see_other("/account");
-    add_cookie(&mut answer, &app.cookies.set_note(note))?;
-    Ok(answer)
-}
-
-/// Whoever holds a stolen session must not be able to do what can't be undone, nor to guess the
-/// password at leisure: the account, as fresh as the database has it, if the password is its own.
+/// Returns the account, as fresh as the database has it, and whether the password is its own. Somebody with a
+/// stolen session must not be able to do what can't be undone, nor to guess the password at leisure.
 async fn proven(
-    app: &State,
+    app: &AppState,
     who: &SignedIn,
     password: &str,
     place: &Place,
 ) -> Result<(Account, bool), WebError> {
-    let administration = &app.administration;
-    let account = administration.accounts.by_id(&who.account().id).await?.ok_or(WebError::NotSignedIn)?;
-    let now = administration.clock.now();
-    let attempt = app.throttle.attempt(account.email.key(), place.address, now)?;
-    let asker = Asker::Account(account.id.clone());
-    let is_own = administration
-        .passwords
-        .verify(asker, Password::presented(password), account.password.as_ref())
-        .await?;
-    if is_own {
-        app.throttle.succeeded(attempt, now);
-    }
+    let account = app.administration.accounts.by_id(&who.account().id).await?;
+    let account = account.ok_or(WebError::NotSignedIn)?;
+    let (typed, asker) = (Password::presented(password), Asker::Account(account.id.clone()));
+    let is_own = is_own_password(app, &account, typed, place.address, asker).await?;
     Ok((account, is_own))
 }
 
@@ -107,28 +91,25 @@ const WRONG_PASSWORD: &str = "This is not your current password.";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NameChange {
+pub(crate) struct NameForm {
     name: String,
 }
 
 /// `POST /account/name`
-pub(crate) async fn change_name(app: App, form: CsrfForm<NameChange>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn change_name(app: App, form: CsrfForm<NameForm>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    match fields.name.parse::<PersonName>() {
-        Ok(name) => {
-            app.administration.self_service.rename(&who.account().id, &name).await?;
-            noted(&app, Note::NameChanged)
-        }
-        Err(wrong) => {
-            let errors = FieldErrors { name: Some(sentence(&wrong)), ..FieldErrors::default() };
-            again(&app, &who, AccountForm::Name, errors, |page| page.typed_name = fields.name).await
-        }
-    }
+    let mut errors = FieldErrors::default();
+    let Some(name) = parse_field::<PersonName>(&fields.name, &mut errors.name) else {
+        let typed = |page: &mut ProfilePage| page.typed_name = fields.name;
+        return rerender_form(&app, &who, AccountForm::Name, errors, typed).await;
+    };
+    app.administration.self_service.rename(&who.account().id, &name).await?;
+    redirect_with_flash(&app, "/account", FlashMessage::NameChanged)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PasswordChange {
+pub(crate) struct PasswordForm {
     current_password: String,
     password: String,
     password_again: String,
@@ -138,20 +119,20 @@ pub(crate) struct PasswordChange {
 pub(crate) async fn change_password(
     app: App,
     place: Place,
-    form: CsrfForm<PasswordChange>,
+    form: CsrfForm<PasswordForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let administration = &app.administration;
     let mut errors = FieldErrors::default();
     let own = [who.account().email.as_str(), who.account().name.as_str()];
-    let least = administration.password_min;
-    let new = new_password(least, &fields.password, &fields.password_again, &own, &mut errors);
+    let min = administration.password_min;
+    let new = new_password(min, &fields.password, &fields.password_again, &own, &mut errors);
     let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
     if !is_own {
         errors.current_password = Some(WRONG_PASSWORD.to_owned());
     }
     let (Some(new), false) = (new, errors.any()) else {
-        return again(&app, &who, AccountForm::Password, errors, |_| {}).await;
+        return rerender_form(&app, &who, AccountForm::Password, errors, |_| {}).await;
     };
     let typed = Password::presented(&fields.password);
     let stored = administration.passwords.hash(Asker::Account(account.id.clone()), new).await?;
@@ -167,27 +148,27 @@ pub(crate) async fn change_password(
     tracing::info!(account = %account.id, "password changed");
     let account = administration.accounts.by_id(&account.id).await?.ok_or(WebError::NotSignedIn)?;
     let mut answer = enter_at(&app, &account, typed, &place, "/account").await?;
-    add_cookie(&mut answer, &app.cookies.set_note(Note::PasswordChanged))?;
+    add_cookie(&mut answer, &app.cookies.set_flash(FlashMessage::PasswordChanged))?;
     Ok(answer)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct AddressChange {
+pub(crate) struct AddressForm {
     email: String,
     current_password: String,
 }
 
-/// `POST /account/email`: a mail to the new address asks to confirm it. Whether somebody else has
-/// that address shows nowhere.
+/// `POST /account/email`: a mail to the new address asks to confirm it. The answer does not reveal whether
+/// another account has that address.
 pub(crate) async fn change_address(
     app: App,
     place: Place,
-    form: CsrfForm<AddressChange>,
+    form: CsrfForm<AddressForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let mut errors = FieldErrors::default();
-    let email = fields.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
+    let email = parse_field::<Email>(&fields.email, &mut errors.email);
     if email.as_ref().is_some_and(|email| email.as_str() == who.account().email.as_str()) {
         errors.email = Some("This is the address that you have.".to_owned());
     }
@@ -196,52 +177,48 @@ pub(crate) async fn change_address(
         errors.current_password = Some(WRONG_PASSWORD.to_owned());
     }
     let (Some(email), false) = (email, errors.any()) else {
-        let typed = |page: &mut Profile| page.typed_email = fields.email;
-        return again(&app, &who, AccountForm::Email, errors, typed).await;
+        let typed = |page: &mut ProfilePage| page.typed_email = fields.email;
+        return rerender_form(&app, &who, AccountForm::Email, errors, typed).await;
     };
     let now = app.administration.clock.now();
     let mail = app.throttle.mail(Cause::Address, email.key(), now);
     let actor = Actor::account(&account, place.address);
     app.administration.self_service.request_address(&account, &email, mail, &actor, now).await?;
-    noted(&app, Note::AddressRequested)
+    redirect_with_flash(&app, "/account", FlashMessage::AddressRequested)
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
 
 /// `POST /account/email/cancel`
-pub(crate) async fn keep_address(app: App, form: CsrfForm<Nothing>) -> Result<HttpResponse, WebError> {
-    let Nothing {} = form.fields;
+pub(crate) async fn keep_address(app: App, form: CsrfForm<EmptyForm>) -> Result<HttpResponse, WebError> {
+    let EmptyForm {} = form.fields;
     app.administration.self_service.keep_address(&form.who.account().id).await?;
-    noted(&app, Note::AddressKept)
+    redirect_with_flash(&app, "/account", FlashMessage::AddressKept)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NoticeChoice {
+pub(crate) struct NoticesForm {
     downloads: Option<String>,
 }
 
 /// `POST /account/notices`
-pub(crate) async fn change_notices(app: App, form: CsrfForm<NoticeChoice>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn change_notices(app: App, form: CsrfForm<NoticesForm>) -> Result<HttpResponse, WebError> {
     let of = Subscription { account: form.who.account().id.clone(), kind: Kind::Taken };
     let notices = &app.administration.notices;
     match form.fields.downloads {
         Some(_) => {
             notices.turn_on(&of).await?;
-            noted(&app, Note::NoticesOn)
+            redirect_with_flash(&app, "/account", FlashMessage::NoticesOn)
         }
         None => {
             notices.turn_off(&of, app.administration.clock.now()).await?;
-            noted(&app, Note::NoticesOff)
+            redirect_with_flash(&app, "/account", FlashMessage::NoticesOff)
         }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Farewell {
+pub(crate) struct DeleteForm {
     current_password: String,
 }
 
@@ -249,23 +226,23 @@ pub(crate) struct Farewell {
 pub(crate) async fn delete(
     app: App,
     place: Place,
-    form: CsrfForm<Farewell>,
+    form: CsrfForm<DeleteForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
     if !is_own {
         let errors =
             FieldErrors { current_password: Some(WRONG_PASSWORD.to_owned()), ..FieldErrors::default() };
-        return again(&app, &who, AccountForm::Delete, errors, |_| {}).await;
+        return rerender_form(&app, &who, AccountForm::Delete, errors, |_| {}).await;
     }
     let now = app.administration.clock.now();
     let actor = Actor::account(&account, place.address);
     match app.administration.account_admin.delete(&account, &actor, now).await? {
         Changed::Done => {}
         Changed::LastAdministrator => {
-            let only = "You are the only administrator: make somebody else one first.".to_owned();
+            let only = "You are the only administrator. Make someone else an administrator first.".to_owned();
             let errors = FieldErrors { form: Some(only), ..FieldErrors::default() };
-            return again(&app, &who, AccountForm::Delete, errors, |_| {}).await;
+            return rerender_form(&app, &who, AccountForm::Delete, errors, |_| {}).await;
         }
         Changed::Overtaken | Changed::EmailTaken => return Err(WebError::NotSignedIn),
     }
@@ -273,27 +250,6 @@ pub(crate) async fn delete(
     tracing::info!(account = %account.id, "account deleted by its owner");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;
-    add_cookie(&mut answer, &app.cookies.set_note(Note::AccountDeleted))?;
+    add_cookie(&mut answer, &app.cookies.set_flash(FlashMessage::AccountDeleted))?;
     Ok(answer)
-}
-
-/// The password that somebody chose, or what is wrong with it. `own` is what he is known by, which
-/// others would guess first.
-pub(crate) fn new_password(
-    least: usize,
-    password: &str,
-    again: &str,
-    own: &[&str],
-    errors: &mut FieldErrors,
-) -> Option<Password> {
-    if password != again {
-        errors.password_again = Some("The two passwords differ.".to_owned());
-    }
-    match Password::for_person(password, least, own) {
-        Ok(password) => errors.password_again.is_none().then_some(password),
-        Err(weak) => {
-            errors.password = Some(sentence(&weak));
-            None
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! A person's own account.
+//! The page of a person's own account.
 
 use askama::Template;
 
@@ -25,8 +25,8 @@ pub enum AccountForm {
 /// `GET /account`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/profile.html")]
-pub struct Profile {
-    /// What surrounds the page; somebody is logged in.
+pub struct ProfilePage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
     /// The person's name.
     pub name: String,
@@ -34,15 +34,15 @@ pub struct Profile {
     pub email: String,
     /// Whether the person is an administrator.
     pub admin: bool,
-    /// Whether nobody else is one, so that the account can't be deleted.
+    /// Whether they are the only administrator, so that the account can't be deleted.
     pub last_admin: bool,
     /// The groups the person is in.
     pub groups: Vec<String>,
-    /// When the account was made.
+    /// When the account was created.
     pub created: Timestamp,
-    /// Fewest characters of a password.
+    /// The minimum length of a password.
     pub password_min: usize,
-    /// The address that waits for its confirmation.
+    /// The new address, if it is not confirmed yet.
     pub pending_email: Option<String>,
     /// Whether they get emails when their links are downloaded.
     pub wants_notices: bool,
@@ -50,13 +50,13 @@ pub struct Profile {
     pub typed_name: String,
     /// The new address in its form.
     pub typed_email: String,
-    /// Which form was sent back.
+    /// The form with errors.
     pub errors_for: AccountForm,
-    /// What was wrong with it.
+    /// The errors in that form.
     pub errors: FieldErrors,
 }
 
-impl Profile {
+impl ProfilePage {
     fn created_date(&self) -> String {
         human::date(self.created)
     }
@@ -65,28 +65,28 @@ impl Profile {
         human::exact_time(self.created)
     }
 
-    /// What was wrong with that form.
+    /// Returns the errors in a form.
     fn of(&self, form: AccountForm) -> FieldErrors {
         if self.errors_for == form { self.errors.clone() } else { FieldErrors::default() }
     }
 
-    /// What was not done, for the top of the page: the form may be far below.
+    /// Returns what was not done, for the top of the page, because the form may be far below.
     fn not_done(&self) -> Option<NotDone> {
         let (section, sentence) = match self.errors_for {
             AccountForm::None => return None,
             AccountForm::Name => ("change-name", "Your name was not changed."),
             AccountForm::Password => ("change-password", "Your password was not changed."),
-            AccountForm::Email => ("change-email", "Your e-mail address was not changed."),
+            AccountForm::Email => ("change-email", "Your email address was not changed."),
             AccountForm::Delete => ("delete", "Your account was not deleted."),
         };
         Some(NotDone { section, sentence, because: self.errors.form.clone() })
     }
 
-    /// A page with a password form sent back.
-    pub fn sample() -> Profile {
+    /// Returns a page with errors in the form for the password.
+    pub fn sample() -> ProfilePage {
         let mut chrome = Chrome::sample("Your account", Section::Account);
         chrome.user = chrome.user.map(|user| User { admin: true, ..user });
-        Profile {
+        ProfilePage {
             chrome,
             name: "Lin Mei <script>alert(1)</script>".to_owned(),
             email: "lin@example.org".to_owned(),
@@ -109,7 +109,7 @@ impl Profile {
     }
 }
 
-/// What was not done: where on the page, that, and why if no field is to blame.
+/// What was not done: the section of the page, a sentence, and the reason if it is not shown at a field.
 struct NotDone {
     section: &'static str,
     sentence: &'static str,
@@ -117,9 +117,9 @@ struct NotDone {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    let account = Profile::sample();
+    let account = ProfilePage::sample();
     let text = "Your password is changed.".to_owned();
-    let calm = Profile {
+    let calm = ProfilePage {
         chrome: Chrome {
             flash: Some(Flash { kind: FlashKind::Done, text }),
             ..Chrome::sample("Your account", Section::Account)
@@ -134,17 +134,17 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ..account.clone()
     };
     let quiet = Chrome::sample("Your account", Section::Account);
-    let email = Profile {
+    let email = ProfilePage {
         chrome: quiet.clone(),
         errors_for: AccountForm::Email,
         typed_email: "no address\"><b>".to_owned(),
         errors: FieldErrors {
-            email: Some("An e-mail address looks like name@example.org.".to_owned()),
+            email: Some("An email address looks like name@example.org.".to_owned()),
             ..account.errors.clone()
         },
         ..calm.clone()
     };
-    let delete = Profile { chrome: quiet, errors_for: AccountForm::Delete, ..calm.clone() };
+    let delete = ProfilePage { chrome: quiet, errors_for: AccountForm::Delete, ..calm.clone() };
     Ok(vec![
         ("account", calm.render()?),
         ("account-errors", account.render()?),
@@ -168,8 +168,12 @@ mod tests {
             (AccountForm::Password, "/account/password"),
             (AccountForm::Delete, "/account/delete"),
         ] {
-            let page =
-                Profile { errors_for: form, errors: errors.clone(), last_admin: false, ..Profile::sample() };
+            let page = ProfilePage {
+                errors_for: form,
+                errors: errors.clone(),
+                last_admin: false,
+                ..ProfilePage::sample()
+            };
             let html = page.render().unwrap();
             let (before, from) = html.split_once(&format!("action=\"{action}\"")).unwrap();
             let (its_form, after) = from.split_once("</form>").unwrap();

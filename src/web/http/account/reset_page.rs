@@ -1,4 +1,4 @@
-//! Pages of a forgotten password.
+//! The pages for a forgotten password.
 
 use askama::Template;
 
@@ -8,21 +8,21 @@ use crate::web::http::layout::Chrome;
 /// `GET /forgot`; posts `email` and `csrf` to `/forgot`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/forgot.html")]
-pub struct Forgot {
-    /// What surrounds the page.
+pub struct ForgotPage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The address typed before.
     pub email: String,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
-impl Forgot {
-    /// The page before anything was typed.
-    pub fn new(csrf: impl Into<String>) -> Forgot {
-        Forgot {
+impl ForgotPage {
+    /// Returns the empty page.
+    pub fn new(csrf: impl Into<String>) -> ForgotPage {
+        ForgotPage {
             chrome: Chrome::public("Choose another password"),
             email: String::new(),
             csrf: csrf.into(),
@@ -34,23 +34,23 @@ impl Forgot {
 /// `GET /reset/{token}`; posts `password`, `password_again` and `csrf` back to the same address.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/reset.html")]
-pub struct Reset {
-    /// What surrounds the page.
+pub struct ResetPage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The account's address.
     pub email: String,
-    /// Fewest characters of a password.
+    /// The minimum length of a password.
     pub password_min: usize,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
-impl Reset {
-    /// The page before anything was typed.
-    pub fn new(email: &str, password_min: usize, csrf: impl Into<String>) -> Reset {
-        Reset {
+impl ResetPage {
+    /// Returns the empty page.
+    pub fn new(email: &str, password_min: usize, csrf: impl Into<String>) -> ResetPage {
+        ResetPage {
             chrome: Chrome::public("Choose another password"),
             email: email.to_owned(),
             password_min,
@@ -65,26 +65,26 @@ impl Reset {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    let wrong = Forgot {
+    let wrong = ForgotPage {
         email: "x\"><script>".to_owned(),
         errors: FieldErrors {
-            email: Some("An e-mail address looks like name@example.org.".to_owned()),
+            email: Some("An email address looks like name@example.org.".to_owned()),
             ..FieldErrors::default()
         },
-        ..Forgot::new("c\"srf")
+        ..ForgotPage::new("c\"srf")
     };
-    let short = Reset {
+    let short = ResetPage {
         errors: FieldErrors {
             password: Some("A password has at least 15 characters.".to_owned()),
             password_again: Some("The two passwords differ.".to_owned()),
             ..FieldErrors::default()
         },
-        ..Reset::new("lin@example.org<script>", 15, "c\"srf")
+        ..ResetPage::new("lin@example.org<script>", 15, "c\"srf")
     };
     Ok(vec![
-        ("forgot", Forgot::new("csrf").render()?),
+        ("forgot", ForgotPage::new("csrf").render()?),
         ("forgot-errors", wrong.render()?),
-        ("reset", Reset::new("lin@example.org", 15, "csrf").render()?),
+        ("reset", ResetPage::new("lin@example.org", 15, "csrf").render()?),
         ("reset-errors", short.render()?),
     ])
 }

@@ -1,4 +1,4 @@
-//! Where a person is logged in.
+//! The page that lists where a person is logged in.
 
 use askama::Template;
 
@@ -10,8 +10,8 @@ use crate::web::http::session_row::SessionRow;
 /// `/account/sessions/end-others`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/sessions.html")]
-pub struct Sessions {
-    /// What surrounds the page; somebody is logged in.
+pub struct SessionsPage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
     /// The sessions, the last used first.
     pub rows: Vec<SessionRow>,
@@ -19,7 +19,7 @@ pub struct Sessions {
     pub now: Timestamp,
 }
 
-impl Sessions {
+impl SessionsPage {
     fn has_others(&self) -> bool {
         self.rows.iter().any(|row| !row.own)
     }
@@ -30,7 +30,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let chrome = Chrome::sample("Where you are logged in", Section::Account);
     let rows = vec![SessionRow::sample(true), SessionRow::sample(false)];
     Ok(vec![
-        ("sessions", Sessions { chrome: chrome.clone(), rows, now }.render()?),
-        ("sessions-one", Sessions { chrome, rows: vec![SessionRow::sample(true)], now }.render()?),
+        ("sessions", SessionsPage { chrome: chrome.clone(), rows, now }.render()?),
+        ("sessions-one", SessionsPage { chrome, rows: vec![SessionRow::sample(true)], now }.render()?),
     ])
 }

@@ -1,21 +1,20 @@
-//! Asking for an account: `/signup`, and the page that says to look for a mail.
+//! Signing up: `/signup`, and the page that asks people to check their email.
 
 use actix_web::http::StatusCode;
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use serde::Deserialize;
 
 use crate::config::Signup;
 use crate::web::audit::Actor;
-use crate::web::http::account::profile::new_password;
-use crate::web::http::account::signup_page::{MailSent, SentKind, SignUp as SignUpPage, SignUpClosed};
+use crate::web::http::account::password::new_password;
+use crate::web::http::account::signup_page::{MailSentPage, SentKind, SignUpPage};
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{StrangerForm, session_of};
-use crate::web::http::fields::FieldErrors;
-use crate::web::http::respond::{App, html, redirect_again, see_other, sentence, with_form};
-use crate::web::http::state::State;
+use crate::web::http::fields::{FieldErrors, parse_field};
+use crate::web::http::respond::{App, html, redirect_again, see_other, unprocessable, with_form};
+use crate::web::http::state::AppState;
 use crate::web::identity::passwords::Asker;
 use crate::web::identity::place::Place;
 use crate::web::identity::{Email, PersonName};
@@ -28,27 +27,28 @@ pub(crate) async fn page(app: App, request: HttpRequest) -> Result<HttpResponse,
     if session_of(&request, &app).await?.is_some() {
         return Ok(see_other("/files/"));
     }
-    if app.signup.mode != Signup::Open {
-        return closed(&app);
-    }
-    with_form(&request, &app.cookies, StatusCode::OK, |csrf| blank(&app, csrf))
+    must_be_open(&app)?;
+    with_form(&request, &app.cookies, StatusCode::OK, |csrf| empty_page(&app, csrf))
 }
 
-fn blank(app: &State, csrf: String) -> SignUpPage {
+fn empty_page(app: &AppState, csrf: String) -> SignUpPage {
     SignUpPage::new(app.administration.password_min, app.signup.domains.clone(), csrf::with_id(&csrf))
 }
 
-fn closed(app: &State) -> Result<HttpResponse, WebError> {
-    let page = SignUpClosed::new(app.signup.mode == Signup::Invite).render()?;
-    Ok(HttpResponse::Forbidden().content_type("text/html; charset=utf-8").body(page))
+/// Refuses a request where not everyone may sign up.
+fn must_be_open(app: &AppState) -> Result<(), WebError> {
+    match app.signup.mode {
+        Signup::Open => Ok(()),
+        mode => Err(WebError::SignUpClosed { by_invitation: mode == Signup::Invite }),
+    }
 }
 
-/// The page that says that a mail is on its way.
+/// The address of the page that says that a mail is on its way.
 const SENT: &str = "/mail-sent?for=sign-up";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wish {
+pub(crate) struct SignUpForm {
     email: String,
     name: String,
     password: String,
@@ -59,37 +59,33 @@ pub(crate) struct Wish {
 pub(crate) async fn sign_up(
     app: App,
     place: Place,
-    form: StrangerForm<Wish>,
+    form: StrangerForm<SignUpForm>,
 ) -> Result<HttpResponse, WebError> {
-    if app.signup.mode != Signup::Open {
-        return closed(&app);
-    }
+    must_be_open(&app)?;
     let once = app.sent_forms.begin(form.sent).await?;
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
     let administration = &app.administration;
-    let wish = form.fields;
+    let fields = form.fields;
     let mut errors = FieldErrors::default();
-    let email = wish.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
+    let email = parse_field::<Email>(&fields.email, &mut errors.email);
     if email.as_ref().is_some_and(|email| !app.signup.admits(email)) {
         errors.email = Some(format!("Sign up with an address at {}.", app.signup.domains.join(" or ")));
     }
-    let name = wish.name.parse::<PersonName>().map_err(|wrong| errors.name = Some(sentence(&wrong))).ok();
-    let own = [wish.email.as_str(), wish.name.as_str()];
-    let least = administration.password_min;
-    let password = new_password(least, &wish.password, &wish.password_again, &own, &mut errors);
+    let name = parse_field::<PersonName>(&fields.name, &mut errors.name);
+    let own = [fields.email.as_str(), fields.name.as_str()];
+    let min = administration.password_min;
+    let password = new_password(min, &fields.password, &fields.password_again, &own, &mut errors);
     let (Some(email), Some(name), Some(password), false) = (email, name, password, errors.any()) else {
         let csrf = csrf::token_for(&form.secret);
-        let page = SignUpPage { email: wish.email, name: wish.name, errors, ..blank(&app, csrf) };
-        return Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
-            .content_type("text/html; charset=utf-8")
-            .body(page.render()?));
+        let (email, name) = (fields.email, fields.name);
+        return unprocessable(&SignUpPage { email, name, errors, ..empty_page(&app, csrf) });
     };
     let now = administration.clock.now();
     app.throttle.request(place.address, now)?;
     let password = administration.passwords.hash(Asker::Visitor(place.address), password).await?;
-    // Without a mail the older request must stand, for its link is the one that arrived.
+    // Without a new mail, the older sign-up must stay: its link is the one that arrived.
     if app.throttle.mail(Cause::SignUp, email.key(), now) {
         let new = SignUp {
             email,
@@ -106,18 +102,21 @@ pub(crate) async fn sign_up(
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Reason {
+pub(crate) struct MailSentQuery {
     #[serde(rename = "for", default)]
     kind: String,
 }
 
 /// `GET /mail-sent`
-pub(crate) async fn mail_sent(app: App, query: Option<Query<Reason>>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn mail_sent(
+    app: App,
+    query: Option<Query<MailSentQuery>>,
+) -> Result<HttpResponse, WebError> {
     let kind = query.map(|query| query.into_inner().kind).unwrap_or_default();
     let kind = match kind.as_str() {
         "sign-up" => SentKind::SignUp,
         "forgot" => SentKind::Forgot,
         _ => SentKind::Link,
     };
-    html(&MailSent::new(kind, app.outbox))
+    html(&MailSentPage::new(kind, app.outbox))
 }

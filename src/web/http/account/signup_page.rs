@@ -1,4 +1,4 @@
-//! Pages of signing up, and the one that says to look for a mail.
+//! The pages for signing up, and the page that asks people to check their email.
 
 use askama::Template;
 
@@ -8,27 +8,27 @@ use crate::web::http::layout::Chrome;
 /// `GET /signup`; posts `email`, `name`, `password`, `password_again` and `csrf` to `/signup`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/signup.html")]
-pub struct SignUp {
-    /// What surrounds the page.
+pub struct SignUpPage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The address typed before.
     pub email: String,
     /// The name typed before.
     pub name: String,
-    /// Fewest characters of a password.
+    /// The minimum length of a password.
     pub password_min: usize,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// The mail domains of which one may sign up; none means any.
+    /// The mail domains with which people may sign up; empty for any.
     pub domains: Vec<String>,
-    /// What was wrong with what was typed before.
+    /// The errors in what was typed before.
     pub errors: FieldErrors,
 }
 
-impl SignUp {
-    /// The page before anything was typed.
-    pub fn new(password_min: usize, domains: Vec<String>, csrf: impl Into<String>) -> SignUp {
-        SignUp {
+impl SignUpPage {
+    /// Returns the empty page.
+    pub fn new(password_min: usize, domains: Vec<String>, csrf: impl Into<String>) -> SignUpPage {
+        SignUpPage {
             chrome: Chrome::public("Sign up"),
             email: String::new(),
             name: String::new(),
@@ -47,68 +47,50 @@ impl SignUp {
         self.errors.any()
     }
 
-    /// A form sent back with everything wrong.
-    pub fn sample() -> SignUp {
-        SignUp {
+    /// Returns a page with an error at every field.
+    pub fn sample() -> SignUpPage {
+        SignUpPage {
             email: "not an address <script>".to_owned(),
             name: "\"><script>alert(1)</script>".to_owned(),
             errors: FieldErrors {
-                email: Some("An e-mail address looks like name@example.org.".to_owned()),
+                email: Some("An email address looks like name@example.org.".to_owned()),
                 name: Some("A name has 1 to 100 characters on one line.".to_owned()),
                 password: Some("A password has at least 15 characters.".to_owned()),
                 password_again: Some("The two passwords differ.".to_owned()),
                 ..FieldErrors::default()
             },
-            ..SignUp::new(15, vec!["example.org".to_owned(), "<b>.example".to_owned()], "c\"srf")
+            ..SignUpPage::new(15, vec!["example.org".to_owned(), "<b>.example".to_owned()], "c\"srf")
         }
     }
 }
 
-/// `GET /signup` where not everybody may.
-#[derive(Clone, Debug, Template)]
-#[template(path = "web/signup-closed.html")]
-pub struct SignUpClosed {
-    /// What surrounds the page.
-    pub chrome: Chrome,
-    /// Whether people are invited.
-    pub by_invitation: bool,
-}
-
-impl SignUpClosed {
-    /// The page.
-    pub fn new(by_invitation: bool) -> SignUpClosed {
-        let title = if by_invitation { "By invitation only" } else { "Sign-up is closed" };
-        SignUpClosed { chrome: Chrome::public(title), by_invitation }
-    }
-}
-
-/// What a mail was asked for.
+/// Why a mail was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SentKind {
-    /// An account.
+    /// To sign up.
     SignUp,
-    /// Another password.
+    /// To set a new password.
     Forgot,
-    /// A new link in place of an old one.
+    /// To get a new link in place of an old one.
     Link,
 }
 
-/// The page after a mail was asked for. The same whether or not there is an account.
+/// The page after a mail was requested. It is the same whether or not there is an account.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/mail-sent.html")]
-pub struct MailSent {
-    /// What surrounds the page.
+pub struct MailSentPage {
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// What was asked for.
+    /// Why the mail was requested.
     pub kind: SentKind,
-    /// Whether this server only writes its mails down.
+    /// Whether this server only saves its mails in a folder.
     pub outbox: bool,
 }
 
-impl MailSent {
-    /// The page.
-    pub fn new(kind: SentKind, outbox: bool) -> MailSent {
-        MailSent { chrome: Chrome::public("Check your email"), kind, outbox }
+impl MailSentPage {
+    /// Returns the page.
+    pub fn new(kind: SentKind, outbox: bool) -> MailSentPage {
+        MailSentPage { chrome: Chrome::public("Check your email"), kind, outbox }
     }
 
     const fn sentence(&self) -> &'static str {
@@ -128,12 +110,10 @@ impl MailSent {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     Ok(vec![
-        ("signup", SignUp::new(15, Vec::new(), "csrf").render()?),
-        ("signup-errors", SignUp::sample().render()?),
-        ("signup-closed", SignUpClosed::new(false).render()?),
-        ("signup-invite", SignUpClosed::new(true).render()?),
-        ("mail-sent-signup", MailSent::new(SentKind::SignUp, true).render()?),
-        ("mail-sent-forgot", MailSent::new(SentKind::Forgot, false).render()?),
-        ("mail-sent-link", MailSent::new(SentKind::Link, false).render()?),
+        ("signup", SignUpPage::new(15, Vec::new(), "csrf").render()?),
+        ("signup-errors", SignUpPage::sample().render()?),
+        ("mail-sent-signup", MailSentPage::new(SentKind::SignUp, true).render()?),
+        ("mail-sent-forgot", MailSentPage::new(SentKind::Forgot, false).render()?),
+        ("mail-sent-link", MailSentPage::new(SentKind::Link, false).render()?),
     ])
 }

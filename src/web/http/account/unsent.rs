@@ -1,9 +1,9 @@
-//! A form that was sent after the log-in had ended, shown again after the next one.
+//! A form that was sent after the login had ended, shown again after the next login.
 
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::web::http::account::unsent_page::Unsent;
+use crate::web::http::account::unsent_page::UnsentPage;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::layout::Section;
@@ -20,7 +20,7 @@ pub(crate) async fn page(
     let browser = app.cookies.form(request.headers());
     let form = browser.and_then(|browser| app.unsent.find(&browser, &id, now)).ok_or(WebError::NotFound)?;
     let fields = form.fields.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
-    html(&Unsent {
+    html(&UnsentPage {
         chrome: who.form_chrome("Send your form again", Section::None),
         action: form.action.clone(),
         fields,

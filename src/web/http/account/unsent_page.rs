@@ -1,4 +1,4 @@
-//! The page that gives back what was typed before a log-in ended.
+//! The page that shows a kept form again after the next login.
 
 use std::borrow::Cow;
 
@@ -10,17 +10,17 @@ use crate::web::http::layout::{Chrome, Section};
 /// `GET /unsent/{id}`; posts the fields as they were to where the form was going.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/unsent.html")]
-pub struct Unsent {
-    /// What surrounds the page; somebody is logged in.
+pub struct UnsentPage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// Where the form goes: a path of this app.
+    /// The address that the form is sent to: a path of this app.
     pub action: String,
     /// The names and values of its fields.
     pub fields: Vec<(String, String)>,
 }
 
-impl Unsent {
-    /// What a person would recognise: texts that were typed, but no passwords.
+impl UnsentPage {
+    /// Returns the fields that a person recognizes: typed texts, but no passwords.
     fn shown(&self) -> Vec<(String, Cow<'_, str>)> {
         let shown = self.fields.iter().filter(|(name, value)| {
             let is_secret = name.contains("password") || name == "code";
@@ -37,11 +37,11 @@ impl Unsent {
             .collect()
     }
 
-    /// A form with values that somebody hostile might have typed.
-    pub fn sample() -> Unsent {
+    /// Returns a form with values that an attacker might send.
+    pub fn sample() -> UnsentPage {
         let fields =
             [("file", "/books/a.pdf"), ("note", "<script>alert(1)</script>"), ("password", "secret")];
-        Unsent {
+        UnsentPage {
             chrome: Chrome::sample("Send your form again", Section::None),
             action: "/links".to_owned(),
             fields: fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -50,5 +50,5 @@ impl Unsent {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    Ok(vec![("unsent", Unsent::sample().render()?)])
+    Ok(vec![("unsent", UnsentPage::sample().render()?)])
 }

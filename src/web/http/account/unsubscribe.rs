@@ -1,24 +1,24 @@
-//! Turning off notices by the address that their mails carry. A GET only shows a page, because mail scanners
-//! open every address; the POST is the one that mail programs send (RFC 8058), without a log-in, a cookie or
-//! a page of ours before it.
+//! Turning off notices through the address in their mails. A GET only shows a page, because mail scanners
+//! open every address; the POST is the one that mail programs send (RFC 8058), without a login, a cookie or a
+//! page of ours.
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::web::http::account::unsubscribe_page::Unsubscribe;
+use crate::web::http::account::unsubscribe_page::UnsubscribePage;
+use crate::web::http::body;
 use crate::web::http::error::WebError;
-use crate::web::http::extract;
 use crate::web::http::respond::{App, html};
 use crate::web::membership::notices::Subscription;
 
-/// Most bytes of the one field that is sent.
-const MOST_BYTES: usize = 4 * 1024;
+/// The maximum size of the body, which has one field.
+const MAX_BYTES: usize = 4 * 1024;
 
 /// `GET /unsubscribe/{kind}/{code}`: a page with a button.
 pub(crate) async fn page(app: App, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
     let of = named(&app, &path)?;
-    html(&Unsubscribe::new(app.administration.notices.are_off(&of.account, of.kind).await?))
+    html(&UnsubscribePage::new(app.administration.notices.are_off(&of.account, of.kind).await?))
 }
 
 /// `POST /unsubscribe/{kind}/{code}`: turns the notices off. The answer is never a redirect.
@@ -29,21 +29,21 @@ pub(crate) async fn act(
     body: Payload,
 ) -> Result<HttpResponse, WebError> {
     let of = named(&app, &path)?;
-    let body = extract::in_time(&request, body.into_inner(), MOST_BYTES.min(app.form_max)).await?;
+    let body = body::read_in_time(&request, body.into_inner(), MAX_BYTES.min(app.form_max)).await?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !is_one_click(kind, &String::from_utf8_lossy(&body)) {
         return Err(WebError::Invalid("it does not ask to unsubscribe"));
     }
     app.administration.notices.turn_off(&of, app.administration.clock.now()).await?;
     tracing::info!(account = %of.account, kind = of.kind.as_str(), "notices turned off by their address");
-    html(&Unsubscribe::new(true))
+    html(&UnsubscribePage::new(true))
 }
 
 fn named(app: &App, path: &(String, String)) -> Result<Subscription, WebError> {
     app.administration.notices.read(&path.0, &path.1).ok_or(WebError::NotFound)
 }
 
-/// Whether a body has the field of RFC 8058, section 3.1, in either of its encodings.
+/// Returns whether a body has the field of RFC 8058, section 3.1, in either of its encodings.
 fn is_one_click(kind: &str, body: &str) -> bool {
     let kind = kind.trim().to_ascii_lowercase();
     if kind.starts_with("multipart/form-data") {

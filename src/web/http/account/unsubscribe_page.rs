@@ -1,31 +1,31 @@
-//! The page at the address by which somebody turns off notices.
+//! The page for turning off notices.
 
 use askama::Template;
 
 use crate::web::http::layout::Chrome;
 
 /// `GET /unsubscribe/{kind}/{code}`; posts `List-Unsubscribe` to the same address, as mail programs do. The
-/// address alone lets in, so the form carries no CSRF token.
+/// address alone gives access, so the form has no CSRF token.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/unsubscribe.html")]
-pub struct Unsubscribe {
-    /// What surrounds the page.
+pub struct UnsubscribePage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// Whether the notices are off.
     pub is_off: bool,
 }
 
-impl Unsubscribe {
-    /// The page as long as the notices are on, or once they are off.
-    pub fn new(is_off: bool) -> Unsubscribe {
+impl UnsubscribePage {
+    /// Returns the page for notices that are on or off.
+    pub fn new(is_off: bool) -> UnsubscribePage {
         let title = if is_off { "You’re unsubscribed" } else { "Unsubscribe from download emails?" };
-        Unsubscribe { chrome: Chrome::public(title), is_off }
+        UnsubscribePage { chrome: Chrome::public(title), is_off }
     }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     Ok(vec![
-        ("unsubscribe", Unsubscribe::new(false).render()?),
-        ("unsubscribed", Unsubscribe::new(true).render()?),
+        ("unsubscribe", UnsubscribePage::new(false).render()?),
+        ("unsubscribed", UnsubscribePage::new(true).render()?),
     ])
 }

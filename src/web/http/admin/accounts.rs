@@ -1,53 +1,60 @@
-//! `/admin/accounts` and `/admin/invite`.
+//! `/admin/accounts` and `/admin/invite`: listing, changing and inviting accounts.
 
 use std::collections::BTreeSet;
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::web::accounts::store::Added;
-use crate::web::http::admin::accounts_page::{AccountDetail, AccountList, AccountRow, Invite};
-use crate::web::http::admin::{AdminForm, Administrator, Nothing, PAGE, View, pager};
+use crate::web::http::admin::accounts_page::{AccountPage, AccountRow, AccountsPage, InvitePage};
+use crate::web::http::admin::administrator::{AdminForm, Administrator};
+use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
 use crate::web::http::error::WebError;
-use crate::web::http::extract::SignedIn;
-use crate::web::http::fields::FieldErrors;
-use crate::web::http::flash::Note;
+use crate::web::http::extract::{EmptyForm, SignedIn};
+use crate::web::http::fields::{FieldErrors, parse_field, sentence};
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, add_cookie, html, redirect_again, see_other, sentence, without_flash};
+use crate::web::http::respond::{
+    App, html, html_with_flash, redirect_again, redirect_with_flash, see_other, unprocessable,
+};
 use crate::web::http::session_row::session_row;
 use crate::web::identity::{Account, Email, GroupName, NewAccount, PersonName, Stage};
 use crate::web::membership::self_service::Changed;
 use crate::web::sessions::Which;
 
-const ONLY_ADMINISTRATOR: &str = "This is the only administrator: make somebody else one first.";
+const ONLY_ADMINISTRATOR: &str = "This is the only administrator. Make someone else an administrator first.";
+
+/// `GET /admin`
+pub(crate) async fn home(_: Administrator) -> HttpResponse {
+    see_other("/admin/accounts")
+}
 
 /// `GET /admin/accounts`
 pub(crate) async fn list(
     app: App,
     request: HttpRequest,
     administrator: Administrator,
-    view: Option<Query<View>>,
+    view: Option<Query<ListQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
-    let (accounts, count) = app.administration.accounts.search(view.q.trim(), view.offset(), PAGE).await?;
+    let (accounts, count) =
+        app.administration.accounts.search(view.q.trim(), view.offset(), PAGE_SIZE).await?;
     let seen = u64::from(view.offset()) + accounts.len() as u64;
     let address = format!("/admin/accounts?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));
-    let note = app.cookies.note(request.headers());
-    let mut chrome = administrator.who.chrome("Accounts", Section::Admin);
-    chrome.flash = note.map(Note::flash);
-    let answer = html(&AccountList {
-        chrome,
+    let mut page = AccountsPage {
+        chrome: administrator.who.chrome("Accounts", Section::Admin),
         count,
         rows: accounts.iter().map(account_row).collect(),
-        pager: pager(&address, view.page, seen < count),
+        pager: Pager::new(&address, view.page, seen < count),
         now: app.administration.clock.now(),
         query: view.q,
-    })?;
-    without_flash(&app, note, answer)
+    };
+    html_with_flash(&app, &request, |flash| {
+        page.chrome.flash = flash;
+        page
+    })
 }
 
 fn account_row(account: &Account) -> AccountRow {
@@ -77,21 +84,21 @@ pub(crate) async fn detail(
 ) -> Result<HttpResponse, WebError> {
     let account = find(&app, &id).await?;
     let mut page = page_of(&app, &administrator.who, &account).await?;
-    let note = app.cookies.note(request.headers());
-    page.chrome.flash = note.map(Note::flash);
-    let answer = html(&page)?;
-    without_flash(&app, note, answer)
+    html_with_flash(&app, &request, |flash| {
+        page.chrome.flash = flash;
+        page
+    })
 }
 
 async fn find(app: &App, id: &str) -> Result<Account, WebError> {
     app.administration.account_admin.find(id).await?.ok_or(WebError::NotFound)
 }
 
-async fn page_of(app: &App, who: &SignedIn, account: &Account) -> Result<AccountDetail, WebError> {
+async fn page_of(app: &App, who: &SignedIn, account: &Account) -> Result<AccountPage, WebError> {
     let now = app.administration.clock.now();
     let sessions = app.sessions.of(&account.id, now).await?;
     let row = account_row(account);
-    Ok(AccountDetail {
+    Ok(AccountPage {
         chrome: who.chrome(account.email.as_str(), Section::Admin),
         disabled: account.disabled,
         active: account.stage() == Stage::Active,
@@ -110,43 +117,35 @@ fn known_groups(app: &App) -> Vec<String> {
     app.rights.groups().into_iter().map(str::to_owned).collect()
 }
 
-/// Back to the account's page, which says that it is done.
-fn done(app: &App, id: &str) -> Result<HttpResponse, WebError> {
-    let mut answer = see_other(&format!("/admin/accounts/{id}"));
-    add_cookie(&mut answer, &app.cookies.set_note(Note::Saved))?;
-    Ok(answer)
+/// Redirects to the account's page, which says that the change is saved.
+fn redirect_to_account(app: &App, id: &str) -> Result<HttpResponse, WebError> {
+    redirect_with_flash(app, &format!("/admin/accounts/{id}"), FlashMessage::Saved)
 }
 
-/// The account's page, with why nothing was done.
-async fn again(
+/// Shows the account's page again, with the reason why nothing was changed.
+async fn rerender_account(
     app: &App,
     who: &SignedIn,
     account: &Account,
     errors: FieldErrors,
 ) -> Result<HttpResponse, WebError> {
-    let page = AccountDetail { errors, ..page_of(app, who, account).await? };
+    let page = AccountPage { errors, ..page_of(app, who, account).await? };
     unprocessable(&page)
 }
 
-fn unprocessable(page: &impl Template) -> Result<HttpResponse, WebError> {
-    Ok(HttpResponse::build(StatusCode::UNPROCESSABLE_ENTITY)
-        .content_type("text/html; charset=utf-8")
-        .body(page.render()?))
-}
-
-/// What came of a change, as an answer.
-async fn after<T>(
+/// Answers with the outcome of a change.
+async fn into_response<T>(
     app: &App,
     form: &AdminForm<T>,
     account: &Account,
     changed: Changed,
 ) -> Result<HttpResponse, WebError> {
     match changed {
-        Changed::Done => done(app, account.id.as_str()),
+        Changed::Done => redirect_to_account(app, account.id.as_str()),
         Changed::Overtaken | Changed::EmailTaken => Err(WebError::NotFound),
         Changed::LastAdministrator => {
             let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
-            again(app, &form.who, account, errors).await
+            rerender_account(app, &form.who, account, errors).await
         }
     }
 }
@@ -155,20 +154,20 @@ async fn after<T>(
 pub(crate) async fn send_link(
     app: App,
     id: Path<String>,
-    form: AdminForm<Nothing>,
+    form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
-    let Nothing {} = form.fields;
+    let EmptyForm {} = form.fields;
     let account = find(&app, &id).await?;
     let now = app.administration.clock.now();
     app.administration.account_admin.send_link(&account, form.account(), &form.actor, now).await?;
-    done(&app, &id)
+    redirect_to_account(&app, &id)
 }
 
 /// `POST /admin/accounts/{id}/disable`
 pub(crate) async fn disable(
     app: App,
     id: Path<String>,
-    form: AdminForm<Nothing>,
+    form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     set_disabled(&app, &id, &form, true).await
 }
@@ -177,7 +176,7 @@ pub(crate) async fn disable(
 pub(crate) async fn enable(
     app: App,
     id: Path<String>,
-    form: AdminForm<Nothing>,
+    form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     set_disabled(&app, &id, &form, false).await
 }
@@ -185,21 +184,21 @@ pub(crate) async fn enable(
 async fn set_disabled(
     app: &App,
     id: &str,
-    form: &AdminForm<Nothing>,
+    form: &AdminForm<EmptyForm>,
     disabled: bool,
 ) -> Result<HttpResponse, WebError> {
-    let Nothing {} = form.fields;
+    let EmptyForm {} = form.fields;
     let account = find(app, id).await?;
     let administration = &app.administration;
     let now = administration.clock.now();
     let changed = administration.account_admin.set_disabled(&account, disabled, &form.actor, now).await?;
     administration.revoke_now().await;
-    after(app, form, &account, changed).await
+    into_response(app, form, &account, changed).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Rights {
+pub(crate) struct RightsForm {
     groups: String,
     admin: Option<String>,
 }
@@ -208,15 +207,14 @@ pub(crate) struct Rights {
 pub(crate) async fn set_rights(
     app: App,
     id: Path<String>,
-    form: AdminForm<Rights>,
+    form: AdminForm<RightsForm>,
 ) -> Result<HttpResponse, WebError> {
     let account = find(&app, &id).await?;
     let mut errors = FieldErrors::default();
     let admin = form.fields.admin.is_some();
     let Some(groups) = groups(&form.fields.groups, &mut errors) else {
         let typed = form.fields.groups.clone();
-        let page =
-            AccountDetail { errors, groups: typed, admin, ..page_of(&app, &form.who, &account).await? };
+        let page = AccountPage { errors, groups: typed, admin, ..page_of(&app, &form.who, &account).await? };
         return unprocessable(&page);
     };
     let now = app.administration.clock.now();
@@ -227,10 +225,10 @@ pub(crate) async fn set_rights(
         Changed::LastAdministrator => {
             let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
             let groups = form.fields.groups.clone();
-            let page = AccountDetail { errors, groups, admin, ..page_of(&app, &form.who, &account).await? };
+            let page = AccountPage { errors, groups, admin, ..page_of(&app, &form.who, &account).await? };
             unprocessable(&page)
         }
-        changed => after(&app, &form, &account, changed).await,
+        changed => into_response(&app, &form, &account, changed).await,
     }
 }
 
@@ -243,18 +241,18 @@ fn groups(text: &str, errors: &mut FieldErrors) -> Option<BTreeSet<GroupName>> {
 pub(crate) async fn end_sessions(
     app: App,
     id: Path<String>,
-    form: AdminForm<Nothing>,
+    form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
-    let Nothing {} = form.fields;
+    let EmptyForm {} = form.fields;
     let account = find(&app, &id).await?;
     let now = app.administration.clock.now();
     app.sessions.end_some(&account, Which::All, &form.actor, now).await?;
-    done(&app, &id)
+    redirect_to_account(&app, &id)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Confirmed {
+pub(crate) struct ConfirmDeleteForm {
     email: String,
 }
 
@@ -262,36 +260,35 @@ pub(crate) struct Confirmed {
 pub(crate) async fn delete(
     app: App,
     id: Path<String>,
-    form: AdminForm<Confirmed>,
+    form: AdminForm<ConfirmDeleteForm>,
 ) -> Result<HttpResponse, WebError> {
     let account = find(&app, &id).await?;
     if form.fields.email.trim().to_ascii_lowercase() != account.email.key() {
         let wrong = "This is not the address of the account.".to_owned();
         let errors = FieldErrors { email: Some(wrong), ..FieldErrors::default() };
-        return again(&app, &form.who, &account, errors).await;
+        return rerender_account(&app, &form.who, &account, errors).await;
     }
     let administration = &app.administration;
     let changed =
         administration.account_admin.delete(&account, &form.actor, administration.clock.now()).await?;
     administration.revoke_now().await;
     match changed {
-        Changed::Done => {
-            let mut answer = see_other("/admin/accounts");
-            add_cookie(&mut answer, &app.cookies.set_note(Note::Saved))?;
-            Ok(answer)
-        }
-        other => after(&app, &form, &account, other).await,
+        Changed::Done => redirect_with_flash(&app, "/admin/accounts", FlashMessage::Saved),
+        other => into_response(&app, &form, &account, other).await,
     }
 }
 
 /// `GET /admin/invite`
 pub(crate) async fn invite_page(app: App, administrator: Administrator) -> Result<HttpResponse, WebError> {
-    html(&Invite::new(administrator.who.form_chrome("Invite somebody", Section::Admin), known_groups(&app)))
+    html(&InvitePage::new(
+        administrator.who.form_chrome("Invite someone", Section::Admin),
+        known_groups(&app),
+    ))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Invitation {
+pub(crate) struct InviteForm {
     email: String,
     name: String,
     groups: String,
@@ -299,17 +296,17 @@ pub(crate) struct Invitation {
 }
 
 /// `POST /admin/invite`
-pub(crate) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn invite(app: App, form: AdminForm<InviteForm>) -> Result<HttpResponse, WebError> {
     let once = app.sent_forms.begin(form.sent.clone()).await?;
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
     let fields = &form.fields;
     let mut errors = FieldErrors::default();
-    let email = fields.email.parse::<Email>().map_err(|wrong| errors.email = Some(sentence(&wrong))).ok();
+    let email = parse_field::<Email>(&fields.email, &mut errors.email);
     let name = match fields.name.trim() {
         "" => email.as_ref().map(PersonName::from_email),
-        name => name.parse::<PersonName>().map_err(|wrong| errors.name = Some(sentence(&wrong))).ok(),
+        name => parse_field::<PersonName>(name, &mut errors.name),
     };
     let groups = groups(&fields.groups, &mut errors);
     if let (Some(email), Some(name), Some(groups)) = (email, name, groups) {
@@ -321,20 +318,20 @@ pub(crate) async fn invite(app: App, form: AdminForm<Invitation>) -> Result<Http
         match administration.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
             Added::New(account) => {
                 let to = format!("/admin/accounts/{}", account.id);
-                once.done(&to, Note::Saved.as_str(), now).await?;
-                return done(&app, account.id.as_str());
+                once.done(&to, FlashMessage::Saved.word(), now).await?;
+                return redirect_to_account(&app, account.id.as_str());
             }
             Added::EmailTaken | Added::NotTheFirst => {
                 errors.email = Some("There is an account with this address already.".to_owned());
             }
         }
     }
-    unprocessable(&Invite {
+    unprocessable(&InvitePage {
         email: fields.email.clone(),
         name: fields.name.clone(),
         groups: fields.groups.clone(),
         admin: fields.admin.is_some(),
         errors,
-        ..Invite::new(form.who.form_chrome("Invite somebody", Section::Admin), known_groups(&app))
+        ..InvitePage::new(form.who.form_chrome("Invite someone", Section::Admin), known_groups(&app))
     })
 }

@@ -1,26 +1,26 @@
-//! Accounts, as administrators see them.
+//! The pages about accounts for administrators.
 
 use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::admin::pager::{Pager, sample_chrome};
+use crate::web::http::admin::pager::Pager;
 use crate::web::http::fields::FieldErrors;
-use crate::web::http::layout::Chrome;
+use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::session_row::SessionRow;
 
 /// One account in the list.
 #[derive(Clone, Debug)]
 pub struct AccountRow {
-    /// Its id, part of its page's address.
+    /// Its id, which is part of the address of its page.
     pub id: String,
-    /// Its address.
+    /// Its email address.
     pub email: String,
     /// Its owner's name.
     pub name: String,
-    /// How it is: active, invited …
+    /// Its state: active, invited …
     pub state: &'static str,
-    /// Whether it may administer.
+    /// Whether its owner is an administrator.
     pub admin: bool,
     /// Its groups.
     pub groups: Vec<String>,
@@ -49,22 +49,22 @@ impl AccountRow {
 /// `GET /admin/accounts`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/accounts.html")]
-pub struct AccountList {
-    /// What surrounds the page.
+pub struct AccountsPage {
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// What was searched for.
+    /// The search.
     pub query: String,
-    /// How many accounts there are with it.
+    /// The number of accounts found.
     pub count: u64,
-    /// Those of this page.
+    /// The accounts of this page.
     pub rows: Vec<AccountRow>,
-    /// To the other pages.
+    /// The links to the other pages.
     pub pager: Pager,
     /// The present moment.
     pub now: Timestamp,
 }
 
-impl AccountList {
+impl AccountsPage {
     fn counted(&self) -> String {
         human::counted(self.count, "account")
     }
@@ -73,8 +73,8 @@ impl AccountList {
 /// `GET /admin/accounts/{id}`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/account.html")]
-pub struct AccountDetail {
-    /// What surrounds the page.
+pub struct AccountPage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The account.
     pub row: AccountRow,
@@ -82,23 +82,23 @@ pub struct AccountDetail {
     pub disabled: bool,
     /// Whether its owner has a password.
     pub active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created: Timestamp,
     /// The groups in the form.
     pub groups: String,
     /// The groups that the shares name.
     pub known_groups: Vec<String>,
-    /// Whether the box of the role is ticked.
+    /// Whether the box for administrators is ticked.
     pub admin: bool,
     /// Its sessions.
     pub sessions: Vec<SessionRow>,
-    /// What was wrong with the form.
+    /// The errors in the forms.
     pub errors: FieldErrors,
     /// The present moment.
     pub now: Timestamp,
 }
 
-impl AccountDetail {
+impl AccountPage {
     fn created_date(&self) -> String {
         human::date(self.created)
     }
@@ -107,7 +107,7 @@ impl AccountDetail {
         self.known_groups.join(", ")
     }
 
-    /// The account's groups that open no share.
+    /// Returns the account's groups that give access to no share.
     fn idle_groups(&self) -> Option<String> {
         let idle = self.row.groups.iter().filter(|group| !self.known_groups.contains(group));
         let idle: Vec<String> = idle.map(|group| format!("“{}”", human::name(group))).collect();
@@ -118,8 +118,8 @@ impl AccountDetail {
 /// `GET /admin/invite`; posts `email`, `name`, `groups`, `admin`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/invite.html")]
-pub struct Invite {
-    /// What surrounds the page.
+pub struct InvitePage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The address typed before.
     pub email: String,
@@ -129,16 +129,16 @@ pub struct Invite {
     pub groups: String,
     /// The groups that the shares name.
     pub known_groups: Vec<String>,
-    /// Whether the box of the role was ticked.
+    /// Whether the box for administrators was ticked.
     pub admin: bool,
-    /// What was wrong.
+    /// The errors in the form.
     pub errors: FieldErrors,
 }
 
-impl Invite {
-    /// The page before anything was typed.
-    pub fn new(chrome: Chrome, known_groups: Vec<String>) -> Invite {
-        Invite {
+impl InvitePage {
+    /// Returns the empty page.
+    pub fn new(chrome: Chrome, known_groups: Vec<String>) -> InvitePage {
+        InvitePage {
             chrome,
             email: String::new(),
             name: String::new(),
@@ -157,16 +157,16 @@ impl Invite {
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let now = Timestamp::from_secs(1_790_000_900);
     let invited = AccountRow { state: "invited", admin: false, last_login: None, ..AccountRow::sample() };
-    let list = AccountList {
-        chrome: sample_chrome("Accounts"),
+    let list = AccountsPage {
+        chrome: Chrome::sample("Accounts", Section::Admin),
         query: "li\"n".to_owned(),
         count: 2,
         rows: vec![AccountRow::sample(), invited.clone()],
         pager: Pager { newer: None, older: Some("/admin/accounts?page=1".to_owned()) },
         now,
     };
-    let detail = AccountDetail {
-        chrome: sample_chrome("lin@example.org"),
+    let detail = AccountPage {
+        chrome: Chrome::sample("lin@example.org", Section::Admin),
         row: AccountRow::sample(),
         disabled: false,
         active: true,
@@ -183,7 +183,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         },
         now,
     };
-    let calm = AccountDetail {
+    let calm = AccountPage {
         row: invited,
         disabled: true,
         active: false,
@@ -191,7 +191,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         errors: FieldErrors::default(),
         ..detail.clone()
     };
-    let invite = Invite {
+    let invite = InvitePage {
         email: "x\"><script>".to_owned(),
         errors: FieldErrors {
             email: Some("There is an account with this address already.".to_owned()),
@@ -199,13 +199,16 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             groups: Some("A group's name has no spaces.".to_owned()),
             ..FieldErrors::default()
         },
-        ..Invite::new(sample_chrome("Invite somebody"), vec!["staff".to_owned()])
+        ..InvitePage::new(Chrome::sample("Invite someone", Section::Admin), vec!["staff".to_owned()])
     };
     Ok(vec![
         ("admin-accounts", list.render()?),
         ("admin-account", detail.render()?),
         ("admin-account-disabled", calm.render()?),
-        ("admin-invite", Invite::new(sample_chrome("Invite somebody"), Vec::new()).render()?),
+        (
+            "admin-invite",
+            InvitePage::new(Chrome::sample("Invite someone", Section::Admin), Vec::new()).render()?,
+        ),
         ("admin-invite-errors", invite.render()?),
     ])
 }

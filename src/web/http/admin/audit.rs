@@ -1,4 +1,4 @@
-//! `/admin/audit`: who did what when, from where.
+//! `/admin/audit`: who did what, when and from where.
 
 use actix_web::HttpResponse;
 use actix_web::web::Query;
@@ -7,18 +7,19 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::web::audit::chain::{self, Verdict};
 use crate::web::audit::{self, Line};
 use crate::web::deliveries::log::Line as Step;
-use crate::web::http::admin::audit_page::{AuditLog, AuditRow, Check};
-use crate::web::http::admin::{Administrator, PAGE, View, pager};
+use crate::web::http::admin::administrator::Administrator;
+use crate::web::http::admin::audit_page::{AuditPage, AuditRow, LogCheck};
+use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
 use crate::web::http::error::WebError;
 use crate::web::http::layout::Section;
 use crate::web::http::respond::{App, html};
 use crate::web::identity::device;
 
-/// `GET /admin/audit`; `check` looks through the whole log, and that of deliveries.
+/// `GET /admin/audit`; `check` verifies the whole log and that of deliveries.
 pub(crate) async fn list(
     app: App,
     administrator: Administrator,
-    view: Option<Query<View>>,
+    view: Option<Query<ListQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
     let db = &app.administration.db;
@@ -29,18 +30,18 @@ pub(crate) async fn list(
             words_of("Deliveries", &chain::verify::<Step>(db).await?),
         ],
     };
-    let (lines, more) = audit::list(db, view.q.trim(), view.offset(), PAGE).await?;
+    let (lines, more) = audit::list(db, view.q.trim(), view.offset(), PAGE_SIZE).await?;
     let address = format!("/admin/audit?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));
-    html(&AuditLog {
+    html(&AuditPage {
         chrome: administrator.who.chrome("Audit log", Section::Admin),
         rows: lines.into_iter().map(row).collect(),
-        pager: pager(&address, view.page, more),
+        pager: Pager::new(&address, view.page, more),
         checks,
         query: view.q,
     })
 }
 
-fn words_of(log: &str, verdict: &Verdict) -> Check {
+fn words_of(log: &str, verdict: &Verdict) -> LogCheck {
     let (whole, words) = match verdict {
         Verdict::Whole { lines: 0, .. } => (true, "nothing is recorded yet.".to_owned()),
         Verdict::Whole { lines, digest } => {
@@ -50,7 +51,7 @@ fn words_of(log: &str, verdict: &Verdict) -> Check {
         Verdict::Altered(number) => (false, format!("line {number} was altered, or put there by hand.")),
         Verdict::Missing(number) => (false, format!("line {number} is missing.")),
     };
-    Check { whole, words: format!("{log}: {words}") }
+    LogCheck { whole, words: format!("{log}: {words}") }
 }
 
 fn row(line: Line) -> AuditRow {

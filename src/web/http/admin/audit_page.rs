@@ -1,13 +1,13 @@
-//! The audit log.
+//! The page of the audit log.
 
 use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::admin::pager::{Pager, sample_chrome};
-use crate::web::http::layout::Chrome;
+use crate::web::http::admin::pager::Pager;
+use crate::web::http::layout::{Chrome, Section};
 
-/// One line.
+/// A line of the log.
 #[derive(Clone, Debug)]
 pub struct AuditRow {
     /// Its number.
@@ -18,7 +18,7 @@ pub struct AuditRow {
     pub who: String,
     /// What was done, in words.
     pub deed: String,
-    /// To what.
+    /// What it was done to.
     pub subject: String,
     /// From where.
     pub address: String,
@@ -30,29 +30,29 @@ impl AuditRow {
     }
 }
 
-/// Whether a log is whole.
+/// The result of verifying a log.
 #[derive(Clone, Debug)]
-pub struct Check {
-    /// Whether it is.
+pub struct LogCheck {
+    /// Whether it is intact.
     pub whole: bool,
-    /// In words.
+    /// The result in words.
     pub words: String,
 }
 
 /// `GET /admin/audit`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/audit.html")]
-pub struct AuditLog {
-    /// What surrounds the page.
+pub struct AuditPage {
+    /// The frame of the page.
     pub chrome: Chrome,
-    /// What was searched for.
+    /// The search.
     pub query: String,
     /// The lines, the newest first.
     pub rows: Vec<AuditRow>,
-    /// To the other pages.
+    /// The links to the other pages.
     pub pager: Pager,
-    /// What a check found of each log, if one was asked for.
-    pub checks: Vec<Check>,
+    /// The results for each log, if verifying was asked for.
+    pub checks: Vec<LogCheck>,
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
@@ -64,14 +64,14 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         subject: "Firefox <b>".to_owned(),
         address: "2001:db8::1".to_owned(),
     };
-    let page = AuditLog {
-        chrome: sample_chrome("Audit log"),
+    let page = AuditPage {
+        chrome: Chrome::sample("Audit log", Section::Admin),
         query: "li\"n".to_owned(),
         rows: vec![row],
         pager: Pager { newer: Some("/admin/audit".to_owned()), older: None },
-        checks: vec![Check { whole: true, words: "Every line is there.".to_owned() }],
+        checks: vec![LogCheck { whole: true, words: "Every line is there.".to_owned() }],
     };
-    let broken = Check { whole: false, words: "Line 3 is missing.".to_owned() };
-    let bad = AuditLog { rows: Vec::new(), checks: vec![broken], ..page.clone() };
+    let broken = LogCheck { whole: false, words: "Line 3 is missing.".to_owned() };
+    let bad = AuditPage { rows: Vec::new(), checks: vec![broken], ..page.clone() };
     Ok(vec![("admin-audit", page.render()?), ("admin-audit-broken", bad.render()?)])
 }

@@ -1,18 +1,19 @@
-//! `/admin/mail`: what waits, was sent or was given up, and a test mail.
+//! `/admin/mail`: the mails that wait, were sent or were given up, and a test mail.
 
-use actix_web::http::StatusCode;
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::id::MailId;
-use crate::web::http::admin::mail_page::{MailList, MailRow, MailState, Tested};
-use crate::web::http::admin::{AdminForm, Administrator, PAGE, View, pager};
+use crate::web::http::admin::administrator::{AdminForm, Administrator};
+use crate::web::http::admin::mail_page::{MailPage, MailRow, MailState, Tested};
+use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
-use crate::web::http::flash::Note;
+use crate::web::http::fields::sentence;
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, html, redirect_with_flash, see_other, sentence, without_flash};
+use crate::web::http::respond::{App, html, html_with_flash, redirect_with_flash, see_other, unprocessable};
 use crate::web::identity::Email;
 use crate::web::mail::Kind;
 use crate::web::mail::queue::{Queued, State};
@@ -23,16 +24,16 @@ pub(crate) async fn list(
     app: App,
     request: HttpRequest,
     administrator: Administrator,
-    view: Option<Query<View>>,
+    view: Option<Query<ListQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let mut page = page_of(&app, &administrator.who, view.map(Query::into_inner).unwrap_or_default()).await?;
-    let note = app.cookies.note(request.headers());
-    page.chrome.flash = note.map(Note::flash);
-    let answer = html(&page)?;
-    without_flash(&app, note, answer)
+    html_with_flash(&app, &request, |flash| {
+        page.chrome.flash = flash;
+        page
+    })
 }
 
-async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebError> {
+async fn page_of(app: &App, who: &SignedIn, view: ListQuery) -> Result<MailPage, WebError> {
     let queue = &app.administration.queue;
     let shown = view.state.parse().unwrap_or(State::Waiting);
     let mut states = Vec::new();
@@ -49,10 +50,10 @@ async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebE
             shown: state == shown,
         });
     }
-    let mut mails = queue.list(shown, view.offset(), PAGE + 1).await?;
-    let more = mails.len() > PAGE as usize;
-    mails.truncate(PAGE as usize);
-    Ok(MailList {
+    let mut mails = queue.list(shown, view.offset(), PAGE_SIZE + 1).await?;
+    let more = mails.len() > PAGE_SIZE as usize;
+    mails.truncate(PAGE_SIZE as usize);
+    Ok(MailPage {
         chrome: who.form_chrome("Emails", Section::Admin),
         states,
         rows: mails.into_iter().map(row).collect(),
@@ -61,7 +62,7 @@ async fn page_of(app: &App, who: &SignedIn, view: View) -> Result<MailList, WebE
         test_address: who.account().email.as_str().to_owned(),
         test_error: None,
         tested: None,
-        pager: pager(&format!("/admin/mail?state={}", shown.as_str()), view.page, more),
+        pager: Pager::new(&format!("/admin/mail?state={}", shown.as_str()), view.page, more),
         now: app.administration.clock.now(),
     })
 }
@@ -93,26 +94,26 @@ fn row(mail: Queued) -> MailRow {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Chosen {
+pub(crate) struct MailForm {
     id: MailId,
 }
 
 /// `POST /admin/mail/retry`
-pub(crate) async fn retry(app: App, form: AdminForm<Chosen>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn retry(app: App, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
     let (administration, id) = (&app.administration, &form.fields.id);
     let now = administration.clock.now();
     let found = administration.account_admin.retry_mail(id, &form.actor, now).await?;
-    after(&app, found).await
+    redirect_to_list(&app, found).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ChosenState {
+pub(crate) struct MailStateForm {
     state: String,
 }
 
 /// `POST /admin/mail/retry-all`
-pub(crate) async fn retry_all(app: App, form: AdminForm<ChosenState>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn retry_all(app: App, form: AdminForm<MailStateForm>) -> Result<HttpResponse, WebError> {
     let word = form.fields.state.as_str();
     let state = [State::Waiting, State::Failed].into_iter().find(|state| state.as_str() == word);
     let state = state.ok_or(WebError::Invalid("there are no such mails"))?;
@@ -121,19 +122,19 @@ pub(crate) async fn retry_all(app: App, form: AdminForm<ChosenState>) -> Result<
     let tried = administration.account_admin.retry_mails(state, &form.actor, now).await?;
     tracing::info!(account = %form.account().id, tried, "mails are tried again");
     administration.queue.look_for_stuck(None, now).await?;
-    redirect_with_flash(&app, "/admin/mail", Note::MailsRetried)
+    redirect_with_flash(&app, "/admin/mail", FlashMessage::MailsRetried)
 }
 
 /// `POST /admin/mail/discard`
-pub(crate) async fn discard(app: App, form: AdminForm<Chosen>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn discard(app: App, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
     let (administration, id) = (&app.administration, &form.fields.id);
     let now = administration.clock.now();
     let found = administration.account_admin.discard_mail(id, &form.actor, now).await?;
-    after(&app, found).await
+    redirect_to_list(&app, found).await
 }
 
-/// Back to the list, with a mark on the page that knows of what was just done.
-async fn after(app: &App, found: bool) -> Result<HttpResponse, WebError> {
+/// Redirects to the list, and first counts again the mails that the page's warning is about.
+async fn redirect_to_list(app: &App, found: bool) -> Result<HttpResponse, WebError> {
     if !found {
         return Err(WebError::NotFound);
     }
@@ -143,13 +144,13 @@ async fn after(app: &App, found: bool) -> Result<HttpResponse, WebError> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TestMail {
+pub(crate) struct TestMailForm {
     address: String,
 }
 
 /// `POST /admin/mail/test`: sends a test mail at once and shows what the server said, as
 /// `oncelink mail test` does.
-pub(crate) async fn test(app: App, form: AdminForm<TestMail>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn test(app: App, form: AdminForm<TestMailForm>) -> Result<HttpResponse, WebError> {
     let AdminForm { who, actor, fields, sent } = form;
     let administration = &app.administration;
     let once = app.sent_forms.begin(sent).await?;
@@ -157,21 +158,19 @@ pub(crate) async fn test(app: App, form: AdminForm<TestMail>) -> Result<HttpResp
         return Ok(see_other("/admin/mail"));
     }
     let now = administration.clock.now();
-    let mut page = page_of(&app, &who, View::default()).await?;
-    let refused = |mut page: MailList, why: String| {
+    let mut page = page_of(&app, &who, ListQuery::default()).await?;
+    let rerender_form = |mut page: MailPage, why: String| {
         page.test_error = Some(why);
         page.test_address.clone_from(&fields.address);
-        let mut answer = html(&page)?;
-        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-        Ok(answer)
+        unprocessable(&page)
     };
     let to: Email = match fields.address.trim().parse() {
         Ok(to) => to,
-        Err(wrong) => return refused(page, sentence(&wrong)),
+        Err(wrong) => return rerender_form(page, sentence(&wrong)),
     };
     if !app.throttle.mail(Cause::Test, to.key(), now) {
         let why = "This address has just had several test emails. Wait a moment, then try again.";
-        return refused(page, why.to_owned());
+        return rerender_form(page, why.to_owned());
     }
     administration.account_admin.note_mail_test(&to, &actor, now).await?;
     let answer = app.mail_trial.send(&to, now).await;

@@ -1,11 +1,11 @@
-//! The mails that wait, were sent or were given up.
+//! The page of the mails that wait, were sent or were given up.
 
 use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::admin::pager::{Pager, sample_chrome};
-use crate::web::http::layout::Chrome;
+use crate::web::http::admin::pager::Pager;
+use crate::web::http::layout::{Chrome, Section};
 
 /// One mail.
 #[derive(Clone, Debug)]
@@ -14,15 +14,15 @@ pub struct MailRow {
     pub id: String,
     /// What it is about.
     pub about: &'static str,
-    /// To whom it goes.
+    /// Its recipient.
     pub recipient: String,
     /// How often it was tried.
     pub attempts: u32,
     /// When it was queued.
     pub queued: Timestamp,
-    /// When it is tried next; `None` when it ended.
+    /// When it is tried next; `None` for a mail that is done.
     pub next: Option<Timestamp>,
-    /// What went wrong last.
+    /// What went wrong in the last try.
     pub problem: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl MailRow {
         human::ago(now, self.queued)
     }
 
-    /// When it is tried next; nothing where that is now.
+    /// Returns how long it waits for the next try; `None` if that is due now.
     fn next_try(&self, now: Timestamp) -> Option<String> {
         let next = self.next.filter(|next| *next > now)?;
         Some(human::wait(next.secs().saturating_sub(now.secs())))
@@ -48,7 +48,7 @@ impl MailRow {
         }
     }
 
-    /// What the server said, without what would turn the page around.
+    /// Returns what the server said, without characters that would reverse the text.
     fn said(text: &str) -> String {
         human::name(text).into_owned()
     }
@@ -61,21 +61,21 @@ pub struct MailState {
     pub word: &'static str,
     /// The words on the page.
     pub label: &'static str,
-    /// How many there are.
+    /// The number of mails.
     pub count: u64,
-    /// Whether it is the one that is shown.
+    /// Whether its mails are shown.
     pub shown: bool,
 }
 
 /// `GET /admin/mail`
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/admin/mail.html")]
-pub struct MailList {
-    /// What surrounds the page.
+pub struct MailPage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// The states.
     pub states: Vec<MailState>,
-    /// The mails of the one that is shown.
+    /// The mails in the state that is shown.
     pub rows: Vec<MailRow>,
     /// The word of the state that is shown.
     pub shown: &'static str,
@@ -83,20 +83,20 @@ pub struct MailList {
     pub can_retry: bool,
     /// The address in the form for a test mail.
     pub test_address: String,
-    /// What was wrong with it.
+    /// The error about that address.
     pub test_error: Option<String>,
-    /// What came of a test mail that was just sent.
+    /// The outcome of a test mail that was just sent.
     pub tested: Option<Tested>,
-    /// To the other pages.
+    /// The links to the other pages.
     pub pager: Pager,
     /// The present moment.
     pub now: Timestamp,
 }
 
-/// What came of a test mail.
+/// The outcome of a test mail.
 #[derive(Clone, Debug)]
 pub struct Tested {
-    /// To whom.
+    /// Its recipient.
     pub to: String,
     /// What the server said, or what went wrong.
     pub answer: Result<String, String>,
@@ -122,8 +122,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         MailState { word: "waiting", label: "Waiting", count: 1, shown: true },
         MailState { word: "failed", label: "Given up", count: 0, shown: false },
     ];
-    let page = MailList {
-        chrome: sample_chrome("Emails"),
+    let page = MailPage {
+        chrome: Chrome::sample("Emails", Section::Admin),
         states,
         rows: vec![row],
         shown: "waiting",
@@ -134,16 +134,16 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         pager: Pager::default(),
         now: Timestamp::from_secs(1_790_000_400),
     };
-    let none = MailList { rows: Vec::new(), ..page.clone() };
+    let none = MailPage { rows: Vec::new(), ..page.clone() };
     let tested = |answer| Some(Tested { to: "root@example.org<b>".to_owned(), answer });
-    let failed = MailList {
+    let failed = MailPage {
         tested: tested(Err("mail.example:25, recipient: 550 <b> relay not permitted \u{202e}".to_owned())),
         rows: vec![refused],
         shown: "failed",
         ..page.clone()
     };
-    let went = MailList { tested: tested(Ok("250 queued as <b>".to_owned())), ..none.clone() };
-    let wrong = MailList {
+    let went = MailPage { tested: tested(Ok("250 queued as <b>".to_owned())), ..none.clone() };
+    let wrong = MailPage {
         test_address: "nobody\"><b>".to_owned(),
         test_error: Some("An email address looks like name@example.org.".to_owned()),
         ..none.clone()

@@ -12,26 +12,26 @@ use serde::Deserialize;
 use crate::id::FilePath;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
-use crate::web::http::files::browse_page::{Folder, Search, Shares};
+use crate::web::http::files::browse_page::{FolderPage, SearchPage, SharesPage};
 use crate::web::http::files::listing;
-use crate::web::http::files::listing::Place;
+use crate::web::http::files::listing::BrowseTarget;
 use crate::web::http::files::row::Row;
 use crate::web::http::files::sort::Sort;
-use crate::web::http::flash::Note;
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::paths::folder_address;
 use crate::web::http::respond::{App, blocking, html_with_script, see_other, without_flash};
-use crate::web::http::state::State;
+use crate::web::http::state::AppState;
 use crate::web::shares::rights::{Readable, Right};
 
-/// Most characters of a search; the page's field takes no more.
+/// The maximum length of a search; the page's field takes no more.
 const MAX_QUERY: usize = 200;
 
-/// How long a search may take. Then it shows what it has found, and says that there is more to look at.
+/// The maximum time of a search. Then the page shows what was found, and says that the search stopped early.
 const SEARCH_TIME: Duration = Duration::from_secs(8);
 
 #[derive(Default, Deserialize)]
-pub(crate) struct View {
+pub(crate) struct BrowseQuery {
     q: Option<String>,
     sort: Option<String>,
     order: Option<String>,
@@ -43,25 +43,25 @@ pub(crate) async fn browse(
     app: App,
     request: HttpRequest,
     who: SignedIn,
-    view: Option<Query<View>>,
+    view: Option<Query<BrowseQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
     let sort = Sort::parse(view.sort.as_deref(), view.order.as_deref());
     let query: String = view.q.unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
     let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
-    let note = app.cookies.note(request.headers());
+    let message = app.cookies.flash(request.headers());
     let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
-    let answer = answer(&app, who, place, query, (sort, page), note).await?;
-    without_flash(&app, note, answer)
+    let answer = answer(&app, who, place, query, (sort, page), message).await?;
+    without_flash(&app, message, answer)
 }
 
 async fn answer(
-    app: &State,
+    app: &AppState,
     who: SignedIn,
     place: Option<FilePath>,
     query: String,
     (sort, page): (Sort, usize),
-    note: Option<Note>,
+    message: Option<FlashMessage>,
 ) -> Result<HttpResponse, WebError> {
     match place {
         None if query.is_empty() => {
@@ -75,48 +75,49 @@ async fn answer(
                 names.into_iter().map(with_state).collect()
             })
             .await?;
-            let chrome = Chrome { flash: note.map(Note::flash), ..who.chrome("Files", Section::Files) };
-            html_with_script(app, &Shares { chrome, shares })
+            let chrome =
+                Chrome { flash: message.map(FlashMessage::flash), ..who.chrome("Files", Section::Files) };
+            html_with_script(app, &SharesPage { chrome, shares })
         }
         None => {
             let roots = app.rights.shares_of(who.account()).into_iter();
             let roots = roots.filter_map(|share| format!("/{share}").parse().ok());
             let roots = roots.filter_map(|root| app.rights.readable(who.account(), root)).collect();
-            search(app, who, (None, roots), query, sort, note).await
+            search(app, who, (None, roots), query, sort, message).await
         }
         Some(path) => {
             let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
             if query.is_empty() {
-                folder(app, who, place, (sort, page), note).await
+                folder(app, who, place, (sort, page), message).await
             } else {
                 let within = Some(place.path().clone());
-                search(app, who, (within, vec![place]), query, sort, note).await
+                search(app, who, (within, vec![place]), query, sort, message).await
             }
         }
     }
 }
 
 async fn folder(
-    app: &State,
+    app: &AppState,
     who: SignedIn,
     place: Readable,
     (sort, page): (Sort, usize),
-    note: Option<Note>,
+    message: Option<FlashMessage>,
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let path = place.path().clone();
     let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
     let looked = blocking(move || listing::look_at(&shares, &place, sort, page)).await??;
     match looked {
-        Place::Folder(mut listing) => {
+        BrowseTarget::Folder(mut listing) => {
             mark_too_long(app, &mut listing.rows);
-            // Only a page with the form for uploads makes something.
+            // Only a page with the upload form creates something.
             let chrome = match right >= Right::Write {
                 true => who.form_chrome(path.name(), Section::Files),
                 false => who.chrome(path.name(), Section::Files),
             };
-            let page = Folder {
-                chrome: Chrome { flash: note.map(Note::flash), ..chrome },
+            let page = FolderPage {
+                chrome: Chrome { flash: message.map(FlashMessage::flash), ..chrome },
                 folder: path,
                 rows: listing.rows,
                 sort,
@@ -128,8 +129,8 @@ async fn folder(
             };
             html_with_script(app, &page)
         }
-        // A file has no page of its own; it is shown where it can be downloaded.
-        Place::File => {
+        // A file has no page of its own, so it is shown in its folder, where it can be downloaded.
+        BrowseTarget::File => {
             let name = utf8_percent_encode(path.name(), NON_ALPHANUMERIC);
             let folder = path.parent().ok_or(WebError::NotFound)?;
             Ok(see_other(&format!("{}?q={name}", folder_address(&folder))))
@@ -137,20 +138,20 @@ async fn folder(
     }
 }
 
-/// Searches in `places`, which are all shares or what is within a folder.
+/// Searches in `places`, which are all shares or one folder.
 async fn search(
-    app: &State,
+    app: &AppState,
     who: SignedIn,
     (within, places): (Option<FilePath>, Vec<Readable>),
     query: String,
     sort: Sort,
-    note: Option<Note>,
+    message: Option<FlashMessage>,
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let words = query.clone();
-    // A walk is heavy; a few at once are enough, the others wait for their turn.
+    // A search is heavy, so only a few run at once and the others wait.
     let turn = app.searches.clone().acquire_owned().await;
-    // Set when the time is over, and when the person has gone.
+    // Set when the time is over or the person has gone.
     let stop = Arc::new(AtomicBool::new(false));
     let _gone = StopOnDrop(Arc::clone(&stop));
     let told = Arc::clone(&stop);
@@ -167,8 +168,8 @@ async fn search(
         }
     };
     mark_too_long(app, &mut found.rows);
-    let page = Search {
-        chrome: Chrome { flash: note.map(Note::flash), ..who.chrome("Search", Section::Files) },
+    let page = SearchPage {
+        chrome: Chrome { flash: message.map(FlashMessage::flash), ..who.chrome("Search", Section::Files) },
         query,
         within,
         rows: found.rows,
@@ -180,15 +181,15 @@ async fn search(
     html_with_script(app, &page)
 }
 
-/// Marks the files that no token can name, before anybody presses a button for them in vain.
-fn mark_too_long(app: &State, rows: &mut [Row]) {
+/// Marks the files whose paths are too long for a token, so that the page has no button for them.
+fn mark_too_long(app: &AppState, rows: &mut [Row]) {
     let now = app.administration.clock.now();
     for row in rows.iter_mut().filter(|row| row.size.is_some()) {
         row.too_long = !app.administration.issuer.can_issue(&row.path, now);
     }
 }
 
-/// Ends a search that nobody waits for any more.
+/// Stops a search when nobody waits for it any more.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -197,15 +198,15 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// The file path in an address: `Some(None)` for the list of shares, `None` for what can't be one.
-/// Decoded here and once, because the router keeps some characters encoded.
+/// Returns the file path in an address: `Some(None)` for the list of shares, `None` for an address that is
+/// not valid. Decodes it here, because the router keeps some characters encoded.
 fn place_of(address: &str) -> Option<Option<FilePath>> {
     let encoded = address.strip_prefix("/files")?;
     let encoded = encoded.strip_suffix('/').unwrap_or(encoded);
     if encoded.is_empty() {
         return Some(None);
     }
-    // A slash within a name can't be; encoded or not it would mean another place.
+    // A name can't contain a slash, not even an encoded one: it would mean another path.
     if encoded.split('/').any(|part| percent_decode_str(part).any(|byte| byte == b'/')) {
         return None;
     }

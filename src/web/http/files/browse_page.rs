@@ -1,4 +1,4 @@
-//! Pages for browsing: the list of shares, a folder, and what a search found.
+//! The pages for browsing: the list of shares, a folder, and the results of a search.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
-use crate::web::http::files::edit_page::{new_folder_address, trash_address};
+use crate::web::http::files::addresses::{new_folder_address, parent_address, trash_address};
 use crate::web::http::files::row::{Crumb, Row, crumbs, sample_rows};
 use crate::web::http::files::sort::{Heading, Sort, SortBy, headings};
 use crate::web::http::layout::{Chrome, Section};
@@ -18,16 +18,15 @@ use crate::web::shares::rights::Right;
 /// `GET /files/`: the shares that a person may read.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/shares.html")]
-pub struct Shares {
-    /// What surrounds the page; somebody is logged in.
+pub struct SharesPage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// The names of the shares that the person may read, in the order to show, and whether each is
-    /// available now.
+    /// The shares that the person may read, in order, and whether each is available now.
     pub shares: Vec<(String, bool)>,
 }
 
-impl Shares {
-    /// Address and shown name of each share, and whether it is available.
+impl SharesPage {
+    /// Returns the address and the shown name of each share, and whether it is available.
     fn entries(&self) -> impl Iterator<Item = (String, String, bool)> + '_ {
         self.shares.iter().map(|(name, available)| {
             let href = format!("/files/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
@@ -39,10 +38,10 @@ impl Shares {
         SearchBox { action: "/files/".to_owned(), query: String::new(), place: "all shares".to_owned() }
     }
 
-    /// A page with three shares.
-    pub fn sample() -> Shares {
+    /// Returns a page with three shares.
+    pub fn sample() -> SharesPage {
         let shares = ["books", "Holiday photos 2026", "<script>alert(1)</script>"];
-        Shares {
+        SharesPage {
             chrome: Chrome::sample("Files", Section::Files),
             shares: shares.into_iter().map(|name| (name.to_owned(), name != "books")).collect(),
         }
@@ -59,28 +58,28 @@ struct SearchBox {
 /// `GET /files/{share}/{path}`: a folder.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/folder.html")]
-pub struct Folder {
-    /// What surrounds the page; somebody is logged in.
+pub struct FolderPage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
     /// The folder.
     pub folder: FilePath,
-    /// What is in it, in the order to show (see [`Sort::apply`]).
+    /// Its entries, in order (see [`Sort::apply`]).
     pub rows: Vec<Row>,
     /// The order of the rows.
     pub sort: Sort,
     /// What the person may do here.
     pub right: Right,
-    /// How many entries the folder has on all its pages.
+    /// The number of entries on all pages.
     pub total: usize,
     /// Which page this is, counted from 1.
     pub page: usize,
-    /// How many pages there are.
+    /// The number of pages.
     pub pages: usize,
     /// The present moment.
     pub now: Timestamp,
 }
 
-impl Folder {
+impl FolderPage {
     fn here(&self) -> String {
         folder_address(&self.folder)
     }
@@ -110,7 +109,7 @@ impl Folder {
     }
 
     fn parent(&self) -> String {
-        self.folder.parent().map_or_else(|| "/files/".to_owned(), |parent| folder_address(&parent))
+        parent_address(&self.folder)
     }
 
     fn headings(&self) -> Vec<Heading> {
@@ -143,13 +142,13 @@ impl Folder {
         }
     }
 
-    /// A folder with names of every kind.
-    pub fn sample(now: Timestamp) -> Option<Folder> {
+    /// Returns a page with names of every kind.
+    pub fn sample(now: Timestamp) -> Option<FolderPage> {
         let folder: FilePath = "/books/Novels & <b>more".parse().ok()?;
         let sort = Sort::default();
         let mut rows = sample_rows(&folder, now);
         sort.apply(&mut rows);
-        Some(Folder {
+        Some(FolderPage {
             chrome: Chrome::sample("Novels & <script>", Section::Files),
             folder,
             rows,
@@ -163,7 +162,7 @@ impl Folder {
     }
 }
 
-/// What stands above the list of who may write.
+/// The tools above the list, for people who may write.
 struct Tools {
     /// The folder, as forms carry it.
     encoded: String,
@@ -171,7 +170,7 @@ struct Tools {
     trash: Option<String>,
 }
 
-/// `3 folders, 12 files, 45.6 MB`.
+/// Returns a text such as `3 folders, 12 files, 45.6 MB`.
 fn summary(rows: &[Row]) -> String {
     let folders = rows.iter().filter(|row| row.is_folder()).count();
     let files = rows.len() - folders;
@@ -194,26 +193,26 @@ fn counted(count: usize, what: &str) -> String {
 /// `GET /files/…?q=`: what a search by name found.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/search.html")]
-pub struct Search {
-    /// What surrounds the page; somebody is logged in.
+pub struct SearchPage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// What was searched for.
+    /// The search.
     pub query: String,
-    /// The folder beneath which was searched; `None` for all shares.
+    /// The folder that was searched; `None` for all shares.
     pub within: Option<FilePath>,
-    /// What was found, in the order to show.
+    /// What was found, in order.
     pub rows: Vec<Row>,
     /// The order of the rows.
     pub sort: Sort,
     /// Whether there are more hits than these.
     pub too_many: bool,
-    /// After how many names the search stopped, if it did before it had seen all of them.
+    /// The number of names after which the search stopped early, if it did.
     pub stopped_after: Option<usize>,
     /// The present moment.
     pub now: Timestamp,
 }
 
-impl Search {
+impl SearchPage {
     fn here(&self) -> String {
         let search = self.search();
         format!("{}?q={}", search.action, utf8_percent_encode(&self.query, NON_ALPHANUMERIC))
@@ -258,14 +257,14 @@ impl Search {
         }
     }
 
-    /// Hits in several folders, more than are shown.
-    pub fn sample(now: Timestamp) -> Search {
+    /// Returns a page with more hits than are shown, in several folders.
+    pub fn sample(now: Timestamp) -> SearchPage {
         let rows = ["/books", "/books/Novels & <b>more", "/music/2026/live"]
             .iter()
             .filter_map(|folder| folder.parse().ok())
             .flat_map(|folder| sample_rows(&folder, now).into_iter().take(4))
             .collect();
-        Search {
+        SearchPage {
             chrome: Chrome::sample("Search", Section::Files),
             query: "我 <script>alert(1)</script>".to_owned(),
             within: None,
@@ -280,28 +279,29 @@ impl Search {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let now = Timestamp::from_secs(1_795_340_096);
-    let shares = Shares::sample();
-    let search = Search::sample(now);
+    let shares = SharesPage::sample();
+    let search = SearchPage::sample(now);
     let mut pages = vec![
         ("shares", shares.render()?),
-        ("shares-none", Shares { shares: Vec::new(), ..shares }.render()?),
+        ("shares-none", SharesPage { shares: Vec::new(), ..shares }.render()?),
         ("search", search.render()?),
-        ("search-nothing", Search { rows: Vec::new(), too_many: false, ..search.clone() }.render()?),
+        ("search-nothing", SearchPage { rows: Vec::new(), too_many: false, ..search.clone() }.render()?),
         (
             "search-stopped",
-            Search { rows: Vec::new(), too_many: false, stopped_after: Some(812_345), ..search }.render()?,
+            SearchPage { rows: Vec::new(), too_many: false, stopped_after: Some(812_345), ..search }
+                .render()?,
         ),
     ];
-    if let Some(folder) = Folder::sample(now) {
+    if let Some(folder) = FolderPage::sample(now) {
         pages.push(("folder", folder.render()?));
         let by_size = Sort { by: SortBy::Size, descending: true };
-        let read = Folder { right: Right::Read, ..folder.clone() };
+        let read = FolderPage { right: Right::Read, ..folder.clone() };
         pages.push((
             "folder-more",
-            Folder { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }.render()?,
+            FolderPage { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }.render()?,
         ));
-        pages.push(("folder-empty", Folder { rows: Vec::new(), ..read }.render()?));
-        pages.push(("folder-empty-write", Folder { rows: Vec::new(), ..folder }.render()?));
+        pages.push(("folder-empty", FolderPage { rows: Vec::new(), ..read }.render()?));
+        pages.push(("folder-empty-write", FolderPage { rows: Vec::new(), ..folder }.render()?));
     }
     Ok(pages)
 }

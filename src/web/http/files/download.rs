@@ -1,38 +1,37 @@
 //! The Download button: one click, one token, one file.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::REFERRER_POLICY;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::id::{FilePath, Jti};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
-use crate::web::http::respond::{App, blocking, see_other};
+use crate::web::http::paths::decoded_path;
+use crate::web::http::respond::{App, blocking, redirect_to_download};
 use crate::web::revocations::issued::{Basis, NewToken};
 use crate::web::tokens::issuer::DownloadOrder;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
+pub(crate) struct DownloadForm {
     /// The file path.
     file: Option<String>,
-    /// The same, percent-encoded, for a path that a form would alter.
+    /// The file path percent-encoded, if a form would alter it.
     file_encoded: Option<String>,
 }
 
-impl Wanted {
+impl DownloadForm {
     fn path(self) -> Option<FilePath> {
         match (self.file, self.file_encoded) {
             (Some(path), None) => path.parse().ok(),
-            (None, Some(encoded)) => percent_decode_str(&encoded).decode_utf8().ok()?.parse().ok(),
+            (None, Some(encoded)) => decoded_path(&encoded),
             _ => None,
         }
     }
 }
 
 /// `POST /download`: 303 to the download service, with a token for the file as it is now.
-pub(crate) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn download(app: App, form: CsrfForm<DownloadForm>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let path = fields.path().ok_or(WebError::NotFound)?;
     app.throttle.download(&who.account().id, app.administration.clock.now())?;
@@ -59,16 +58,11 @@ pub(crate) async fn download(app: App, form: CsrfForm<Wanted>) -> Result<HttpRes
         expires_at: now.plus(administration.issuer.lifetime),
         basis: Basis { node: &node.public_url, kid: &kid, link: None },
     };
-    // On record before anybody has it, so that taking the right away can't miss it.
+    // Recorded before it is given out, so that revoking the right can't miss it.
     if !administration.issued.record(&token, now).await? {
         return Err(WebError::NotFound);
     }
     let issued = administration.issuer.for_audience(&node.public_url).issue_download_as(jti, &order, now)?;
     tracing::info!(account = %who.account().id, jti = %issued.jti, file = ?wanted.path(), "token issued");
-    let mut answer = see_other(&issued.address);
-    // The page that is left need not be told to the download service.
-    answer
-        .headers_mut()
-        .insert(REFERRER_POLICY, actix_web::http::header::HeaderValue::from_static("no-referrer"));
-    Ok(answer)
+    Ok(redirect_to_download(&issued.address))
 }

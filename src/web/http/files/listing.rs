@@ -1,5 +1,5 @@
-//! Looking into shares: the rows of a folder and what a search by name finds. Blocks on the disk,
-//! so handlers run it on a thread that may. Sees nothing without a [`Readable`].
+//! Lists folders and searches shares by name. Blocks on the disk, so handlers run it on the blocking pool.
+//! Lists nothing without a [`Readable`].
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -12,55 +12,60 @@ use crate::web::http::files::sort::Sort;
 use crate::web::shares::folding::Query;
 use crate::web::shares::rights::Readable;
 
-/// Rows on a page. A page of more is slow to load and hard to read.
+/// The number of rows on a page. A page with more is slow to load and hard to read.
 const PER_PAGE: usize = 1_000;
 
-/// Most hits of a search …
+/// The maximum number of hits of a search …
 const MAX_HITS: usize = 500;
-/// … and most entries that it looks at, all folders together, should nobody stop it before. Also ends
-/// a walk through folders that contain themselves by a symlink.
+/// … and of entries that it looks at, in all folders together. This also ends a walk through folders that
+/// contain themselves by a symlink.
 const MAX_VISITED: usize = 5_000_000;
 
 /// A folder's rows, in order.
 #[derive(Debug)]
-pub struct Listing {
+pub struct FolderListing {
     /// The rows of one page.
     pub rows: Vec<Row>,
-    /// How many there are on all pages.
+    /// The number of rows on all pages.
     pub total: usize,
-    /// Which page this is, counted from 1, and how many there are.
+    /// Which page this is, counted from 1.
     pub page: usize,
-    /// How many pages there are, 1 at least.
+    /// The number of pages, at least 1.
     pub pages: usize,
 }
 
-/// What a search found.
+/// The results of a search.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct SearchResults {
     /// The hits, in order.
     pub rows: Vec<Row>,
     /// Whether there are more hits than are shown.
     pub too_many: bool,
-    /// How many entries were looked at, if the search ended before it had seen all of them.
+    /// The number of entries after which the search stopped early, if it did.
     pub stopped_after: Option<usize>,
 }
 
-/// What stands at an address.
+/// What a path leads to.
 #[derive(Debug)]
-pub enum Place {
+pub enum BrowseTarget {
     /// A folder, with its rows.
-    Folder(Listing),
+    Folder(FolderListing),
     /// A file.
     File,
 }
 
-/// What stands at `place`; of a folder the given page, or the last one where it has fewer.
+/// Returns what is at `place`; of a folder the given page, or its last page if it has fewer.
 ///
 /// # Errors
-/// When nothing does, or it can't be read.
-pub fn look_at(shares: &Shares, place: &Readable, sort: Sort, page: usize) -> Result<Place, FileError> {
+/// When there is nothing, or it can't be read.
+pub fn look_at(
+    shares: &Shares,
+    place: &Readable,
+    sort: Sort,
+    page: usize,
+) -> Result<BrowseTarget, FileError> {
     if let EntryKind::File(_) = shares.entry(place.path())?.kind {
-        return Ok(Place::File);
+        return Ok(BrowseTarget::File);
     }
     let entries = shares.folder(place.path())?;
     let mut rows: Vec<Row> = entries.into_iter().map(Row::of).collect();
@@ -69,10 +74,10 @@ pub fn look_at(shares: &Shares, place: &Readable, sort: Sort, page: usize) -> Re
     let pages = total.div_ceil(PER_PAGE).max(1);
     let page = page.clamp(1, pages);
     let rows = rows.into_iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).collect();
-    Ok(Place::Folder(Listing { rows, total, page, pages }))
+    Ok(BrowseTarget::Folder(FolderListing { rows, total, page, pages }))
 }
 
-/// The folders within `place`, in order.
+/// Returns the subfolders of `place`, in order.
 ///
 /// # Errors
 /// When there is no such folder, or it can't be read.
@@ -84,12 +89,18 @@ pub fn folders(shares: &Shares, place: &Readable) -> Result<Vec<FilePath>, FileE
     Ok(rows.into_iter().map(|row| row.path).collect())
 }
 
-/// Files and folders beneath `places` whose names fit `query`. Near folders are searched before deep
-/// ones. Folders that can't be read are passed over. Ends early when `stop` is set.
-pub fn search(shares: &Shares, places: &[Readable], query: &str, sort: Sort, stop: &AtomicBool) -> Found {
+/// Finds the files and folders in `places` whose names match `query`. Searches breadth-first and skips
+/// folders that can't be read. Stops early when `stop` is set.
+pub fn search(
+    shares: &Shares,
+    places: &[Readable],
+    query: &str,
+    sort: Sort,
+    stop: &AtomicBool,
+) -> SearchResults {
     let query = Query::new(query);
     let mut folders: VecDeque<FilePath> = places.iter().map(|place| place.path().clone()).collect();
-    let mut found = Found::default();
+    let mut found = SearchResults::default();
     let mut visited = 0;
     while let Some(folder) = folders.pop_front() {
         let mut see = |path: FilePath, is_folder: bool| {
@@ -110,7 +121,7 @@ pub fn search(shares: &Shares, places: &[Readable], query: &str, sort: Sort, sto
             }
             ControlFlow::Continue(())
         };
-        // A folder that vanished or can't be read has nothing to show.
+        // A folder that has vanished or can't be read has no results.
         let _passed_over = shares.scan(&folder, &mut see);
         if found.too_many || found.stopped_after.is_some() {
             break;

@@ -1,4 +1,4 @@
-//! A file or folder in a list, the addresses of folders, and the way to them.
+//! A file or folder in a list, and the path to a folder.
 //!
 //! A Download button posts to `/download` with `csrf` and the field `file`, which holds the file
 //! path. A form would alter a line break within it, so a path with a character that is not shown
@@ -12,17 +12,13 @@ use crate::clock::Timestamp;
 use crate::files::{Entry, EntryKind};
 use crate::human;
 use crate::id::FilePath;
-use crate::web::http::paths::{PATH, encoded_path, folder_address};
-
-/// The address of the page of an entry.
-pub(crate) fn manage_address(path: &FilePath) -> String {
-    format!("/manage/entry?path={}", encoded_path(path))
-}
+use crate::web::http::files::addresses::manage_address;
+use crate::web::http::paths::{encoded_path, folder_address};
 
 /// A file or folder in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where it is.
+    /// Its path.
     pub path: FilePath,
     /// Its size in bytes; `None` for a folder.
     pub size: Option<u64>,
@@ -33,7 +29,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of an entry.
+    /// Returns the row of an entry.
     pub fn of(entry: Entry) -> Row {
         let size = match entry.kind {
             EntryKind::Folder => None,
@@ -58,27 +54,27 @@ impl Row {
         folder_address(&self.path)
     }
 
-    /// The address of the page on which it is renamed, moved and deleted.
+    /// Returns the address of the page on which it is renamed, moved and deleted.
     pub(crate) fn manage_address(&self) -> String {
         manage_address(&self.path)
     }
 
-    /// The address of the page on which a link to it is made.
+    /// Returns the address of the page on which a link to it is made.
     pub(crate) fn link_address(&self) -> String {
         let (field, value) = self.field();
         format!("/links/new?{field}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
     }
 
-    /// The name and value of the field that says which file to download.
+    /// Returns the name and value of the field that says which file to download.
     pub(crate) fn field(&self) -> (&'static str, String) {
         let path = self.path.as_str();
         match human::name(path) {
             Cow::Borrowed(path) => ("file", path.to_owned()),
-            Cow::Owned(_) => ("file_encoded", utf8_percent_encode(path, PATH).to_string()),
+            Cow::Owned(_) => ("file_encoded", encoded_path(&self.path)),
         }
     }
 
-    /// Its size as shown, and exactly.
+    /// Returns its size as shown and exactly.
     pub(crate) fn shown_size(&self) -> Option<(String, String)> {
         self.size.map(|bytes| (human::size(bytes), human::exact_size(bytes)))
     }
@@ -91,7 +87,7 @@ impl Row {
         human::ago(now, self.modified)
     }
 
-    /// The folder that holds it: its address and how it is shown.
+    /// Returns the folder that contains it: its address and its path as shown.
     pub(crate) fn folder(&self) -> Option<(String, String)> {
         let folder = self.path.parent()?;
         let shown = folder.components().map(human::name).collect::<Vec<_>>().join(" / ");
@@ -99,20 +95,42 @@ impl Row {
     }
 }
 
-/// A step of the way to a folder.
+/// The folder that a page is about, as the page shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownFolder(pub FilePath);
+
+impl ShownFolder {
+    /// Returns the steps to the folder, itself included.
+    pub(crate) fn crumbs(&self) -> Vec<Crumb> {
+        crumbs(&self.0, true)
+    }
+
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        human::name(self.0.name())
+    }
+
+    pub(crate) fn address(&self) -> String {
+        folder_address(&self.0)
+    }
+
+    /// Returns its path as forms carry it.
+    pub(crate) fn encoded(&self) -> String {
+        encoded_path(&self.0)
+    }
+}
+
+/// A step of the path to a folder.
 pub(crate) struct Crumb {
     pub(crate) name: String,
     pub(crate) href: String,
 }
 
-/// The steps above `folder`, the list of shares first; and `folder` itself last where asked.
+/// Returns the steps above `folder`, the list of shares first, and `folder` itself last if `itself` is set.
 pub(crate) fn crumbs(folder: &FilePath, itself: bool) -> Vec<Crumb> {
-    let mut steps = Vec::new();
-    let mut step = if itself { Some(folder.clone()) } else { folder.parent() };
-    while let Some(path) = step {
-        steps.push(Crumb { name: human::name(path.name()).into_owned(), href: folder_address(&path) });
-        step = path.parent();
-    }
+    let first = if itself { Some(folder.clone()) } else { folder.parent() };
+    let crumb =
+        |path: FilePath| Crumb { name: human::name(path.name()).into_owned(), href: folder_address(&path) };
+    let mut steps: Vec<Crumb> = std::iter::successors(first, FilePath::parent).map(crumb).collect();
     steps.push(Crumb { name: "Files".to_owned(), href: "/files/".to_owned() });
     steps.reverse();
     steps

@@ -1,4 +1,4 @@
-//! The order of a list, and the headings that change it.
+//! The order of a list, and the column headings that change it.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -10,12 +10,12 @@ words! {
     /// By what a list is sorted.
     #[derive(Default)]
     pub enum SortBy {
-        /// The name, as people count: `part 2` before `part 10`.
+        /// The name in natural order: `part 2` before `part 10`.
         #[default]
         Name = "name",
         /// The size; folders have none.
         Size = "size",
-        /// The moment of the last change.
+        /// The time of the last change.
         Modified = "modified",
     }
 }
@@ -23,7 +23,7 @@ words! {
 /// The order of a list: query parameters `sort` and `order`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sort {
-    /// By what.
+    /// The column.
     pub by: SortBy,
     /// Whether the largest comes first.
     pub descending: bool,
@@ -41,7 +41,7 @@ impl Sort {
         Sort { by, descending: order == Some("desc") }
     }
 
-    /// Puts `rows` into this order; folders always come first.
+    /// Sorts `rows`; folders always come first.
     pub fn apply(self, rows: &mut Vec<Row>) {
         let mut named: Vec<(String, Row)> = rows.drain(..).map(|row| (fold(row.path.name()), row)).collect();
         named.sort_by(|(a_name, a), (b_name, b)| {
@@ -59,8 +59,8 @@ impl Sort {
         rows.extend(named.into_iter().map(|(_, row)| row));
     }
 
-    /// What a click on the heading of `by` asks for: the other direction, or the one that people
-    /// look for first (names from A, but largest and newest first).
+    /// Returns the order after a click on the heading of `by`: the other direction, or first the one that
+    /// people expect (names from A, but the largest and the newest first).
     fn clicked(self, by: SortBy) -> Sort {
         let descending = if self.by == by { !self.descending } else { by != SortBy::Name };
         Sort { by, descending }
@@ -72,7 +72,7 @@ pub(crate) struct Heading {
     pub(crate) label: &'static str,
     pub(crate) class: &'static str,
     pub(crate) href: String,
-    /// The value of `aria-sort`, on the heading that the list is sorted by.
+    /// The value of `aria-sort`, for the column that the list is sorted by.
     pub(crate) aria_sort: Option<&'static str>,
 }
 

@@ -1,41 +1,41 @@
 //! Uploads over the resumable protocol tus 1.0, at `/uploads` and `/uploads/{id}`.
 //!
-//! Whoever sends is logged in, and proves with the header `X-CSRF-Token` that a page of ours, or a
-//! program that was given the session, asks. Answers are short: a program reads them.
+//! The sender is logged in, and proves with the header `X-CSRF-Token` that the request comes from a page of
+//! ours, or from a program that was given the session. Answers are short, because a program reads them.
 
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::clock::Timestamp;
-use crate::id::FilePath;
 use crate::web::audit::Actor;
-use crate::web::http::extract::{SignedIn, client_address, of_our_page, session_of};
-use crate::web::http::files::tus_answer::{
-    BYTES, TusError, VERSION, capabilities, created, progress, refuse, state, unavailable,
-};
+use crate::web::http::body::content_type;
+use crate::web::http::client::client_address;
+use crate::web::http::error::WebError;
+use crate::web::http::extract::{SignedIn, of_our_page, session_of};
+use crate::web::http::files::access::may_continue_upload;
+use crate::web::http::files::tus_answer::{capabilities, created, progress, state};
+use crate::web::http::files::tus_header::{number, text};
 use crate::web::http::files::tus_order::{Concat, Order};
 use crate::web::http::respond::App;
+use crate::web::http::tus_error::{BYTES, TusError, VERSION};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::intake::Incoming;
 use crate::web::uploads::{Joining, Stage, Upload};
 
-/// Everything below `/uploads`.
-pub(crate) async fn handle(app: App, request: HttpRequest, body: Payload) -> HttpResponse {
-    let mut answer = match serve(&app, &request, body).await {
-        Ok(answer) => answer,
-        Err(error) => refuse(&request, &error),
-    };
+/// Handles all requests below `/uploads`.
+pub(crate) async fn handle(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
+    let mut answer = serve(&app, &request, body).await?;
     let version = HeaderValue::from_static(VERSION);
     answer.headers_mut().insert(HeaderName::from_static("tus-resumable"), version);
-    answer
+    Ok(answer)
 }
 
 async fn serve(app: &App, request: &HttpRequest, body: Payload) -> Result<HttpResponse, TusError> {
     let headers = request.headers();
-    // For clients behind what lets only GET and POST through.
+    // For clients behind a proxy that only passes GET and POST.
     let method = match text(headers, "x-http-method-override") {
         Some(name) if *request.method() == Method::POST => {
             Method::from_bytes(name.as_bytes()).map_err(|_| TusError::Method)?
@@ -113,12 +113,12 @@ async fn create(
     }
     match append(app, request, upload.clone(), 0, checksum, body, now).await {
         Ok(upload) => Ok(created(&upload, true)),
-        // The client could not know where to go on, for it never got the address.
+        // The client could not continue, because it never got the address.
         Err(error @ (StorageError::Checksum | StorageError::Beyond | StorageError::TooLarge { .. })) => {
             app.uploads.abandon(&upload).await?;
             Err(error.into())
         }
-        // It learns from the offset that not all of it was taken, and why when it goes on.
+        // The offset tells the client that bytes are missing, and it learns why when it continues.
         Err(_) => {
             let upload = app.uploads.find(&account.id, &upload.id, now).await?;
             Ok(created(&upload, true))
@@ -126,10 +126,16 @@ async fn create(
     }
 }
 
-/// Whether the body is said to be bytes of an upload. Some clients add a `charset`, which says nothing.
+/// Returns whether the body is declared to be bytes of an upload. Some clients add a `charset`, which means
+/// nothing.
 fn has_bytes(headers: &HeaderMap) -> bool {
-    let kind = text(headers, CONTENT_TYPE.as_str()).and_then(|kind| kind.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(BYTES))
+    content_type(headers).eq_ignore_ascii_case(BYTES)
+}
+
+/// Logs why the session can't be found, and refuses the request for now.
+fn unavailable(error: WebError) -> TusError {
+    tracing::error!(cause = crate::telemetry::chain(&error), "cannot find the session of an upload");
+    TusError::Storage(StorageError::Interrupted)
 }
 
 async fn patch(
@@ -147,7 +153,7 @@ async fn patch(
     if matches!(upload.joining, Joining::Joined(_)) {
         return Err(TusError::Joined);
     }
-    // The right may have been taken away since the upload was begun.
+    // The right may have been revoked since the upload began.
     app.rights.writable(who.account(), upload.folder.clone()).ok_or(StorageError::Missing)?;
     let offset = number(headers, "upload-offset").map_err(TusError::Header)?;
     let offset = offset.ok_or(TusError::Header("Upload-Offset is missing"))?;
@@ -175,7 +181,7 @@ async fn patch(
     Ok(answer.finish())
 }
 
-/// Takes a body in.
+/// Appends a body to an upload.
 async fn append(
     app: &App,
     request: &HttpRequest,
@@ -185,37 +191,15 @@ async fn append(
     body: Payload,
     now: Timestamp,
 ) -> Result<Upload, StorageError> {
-    let may_go_on = async || may_go_on(app, request, &upload.folder).await;
+    let may_go_on = async || may_continue_upload(app, request, &upload.folder).await;
     app.uploads.append(&upload, offset, Incoming { body, checksum, may_go_on }, now).await
-}
-
-/// Whether the sender of an upload is still logged in and may still put it into this folder.
-pub(crate) async fn may_go_on(app: &App, request: &HttpRequest, folder: &FilePath) -> bool {
-    match session_of(request, app).await {
-        Ok(who) => who.is_some_and(|who| app.rights.writable(who.account(), folder.clone()).is_some()),
-        // The database does not answer now: asked again soon.
-        Err(_) => true,
-    }
 }
 
 fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, TusError> {
     let header = text(headers, "upload-checksum").map(Checksum::parse).transpose();
-    header.map_err(|_| TusError::Header("Upload-Checksum is none of sha1 and sha256"))
+    header.map_err(|_| TusError::Header("Upload-Checksum is neither sha1 nor sha256"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     text(headers, CONTENT_LENGTH.as_str())?.parse().ok()
-}
-
-pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// A number of bytes in a header.
-pub(crate) fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, &'static str> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    // 2^60 bytes are more than any disk holds, and leave room for sums of them.
-    let number = digits.and_then(|digits| digits.parse::<u64>().ok()).filter(|number| *number <= 1 << 60);
-    number.map(Some).ok_or("a header that should be a number of bytes is none")
 }

@@ -1,38 +1,37 @@
-//! What a client that begins an upload says of it: its `Upload-Metadata`, `Upload-Length` and
-//! `Upload-Concat`.
+//! What a client says about an upload that it begins: `Upload-Metadata`, `Upload-Length` and `Upload-Concat`.
 //!
-//! The metadata that count: `filename` (or `name`), `folder` (the file path of the folder that it goes
-//! to) and `relativePath` (for a file of a folder that is uploaded whole). Others are kept and repeated.
+//! We use the metadata `filename` (or `name`), `folder` (the file path of the destination) and `relativePath`
+//! (for a file in a folder that is uploaded whole). Other metadata is kept and repeated to the client.
 
 use actix_web::http::header::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::files::name::FileName;
 use crate::id::FilePath;
-use crate::web::http::files::tus::{number, text};
+use crate::web::http::files::tus_header::{number, text};
 use crate::web::identity::Account;
 use crate::web::shares::error::StorageError;
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Right, Rights, Writable};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::join::MOST_PARTS;
 use crate::web::uploads::{NewUpload, Purpose};
 
-/// Most bytes of the metadata; a path of the longest kind fits, encoded.
+/// The maximum size of the metadata; the longest path fits, encoded.
 const MOST_METADATA: usize = 16 * 1024;
 
-/// What somebody wants to upload.
+/// What the client wants to upload.
 pub(crate) struct Order {
     metadata: String,
     filename: Option<String>,
     folder: Option<String>,
     relative: Option<String>,
-    /// Its size, `None` where it will be said later; what is wrong with the header otherwise.
+    /// Its size (`None` if it will be given later), or what is wrong with the header.
     pub(crate) size: Result<Option<u64>, &'static str>,
     pub(crate) concat: Concat,
 }
 
-/// Whether it is joined from parts, or a part.
+/// Whether the upload is joined from parts, or is a part.
 pub(crate) enum Concat {
     None,
     Partial,
@@ -82,7 +81,7 @@ impl Order {
         Ok(order)
     }
 
-    /// What it is to become, if the account may put it there.
+    /// Returns the upload to begin, if the account may write to its destination.
     pub(crate) fn new_upload(
         self,
         rights: &Rights,
@@ -99,7 +98,7 @@ impl Order {
         }
     }
 
-    /// The same for one that becomes a file.
+    /// Returns the upload to begin for one that becomes a file.
     pub(crate) fn file(&self, rights: &Rights, account: &Account) -> Result<NewUpload, StorageError> {
         let folder = self.place(rights, account)?;
         let relative = self.relative.as_deref().unwrap_or_default();
@@ -112,8 +111,8 @@ impl Order {
         Ok(NewUpload { purpose, size: None, metadata: self.metadata.clone() })
     }
 
-    /// The folder; where none is named, the only share that the account may write to, and for a part,
-    /// any.
+    /// Returns the destination. If none is named, that is the only share that the account may write to, or
+    /// for a part any such share.
     fn place(&self, rights: &Rights, account: &Account) -> Result<Writable, StorageError> {
         let named = match &self.folder {
             // `team` and `/team/` are what people write for `/team`.

@@ -1,56 +1,58 @@
-//! The plain form for uploads, for browsers without scripts: `POST /files-upload`, `multipart/form-data`
-//! with the fields `csrf` and `folder` (percent-encoded) and then any number of `file`. Each file goes
-//! the way that all uploads go; what breaks off here can't be continued and leaves nothing. The page says
-//! which files are there, however the form ended.
+//! The plain form for uploads, for browsers without scripts: `POST /files-upload`, `multipart/form-data` with
+//! the fields `csrf` and `folder` (percent-encoded) and then any number of `file`. Each file becomes an
+//! ordinary upload, but one that breaks off can't be continued and leaves nothing. The page says which files
+//! arrived, however the form ended.
 
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart};
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use futures_util::StreamExt;
 
-use crate::files::name::FileName;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::forms::sent::SentForm;
+use crate::web::http::accept::prefers_json;
+use crate::web::http::body::{FORM_WITH_FILES, content_type};
+use crate::web::http::client::client_address;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
-use crate::web::http::extract::{SignedIn, client_address, must_be_ours, session_of};
-use crate::web::http::files::tus::may_go_on;
-use crate::web::http::files::upload_page::{Arrived, Refused, Upload};
-use crate::web::http::flash::Note;
+use crate::web::http::extract::{SignedIn, must_be_ours, session_of};
+use crate::web::http::files::access::may_continue_upload;
+use crate::web::http::files::row::ShownFolder;
+use crate::web::http::files::upload_page::{ArrivedFile, RefusedFile, UploadPage};
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::paths::{decoded_path, folder_address};
-use crate::web::http::problem::prefers_json;
 use crate::web::http::respond::{App, redirect_with_flash, rerender};
 use crate::web::shares::error::StorageError;
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::intake::Incoming;
 use crate::web::uploads::{NewUpload, Purpose};
 
-/// Most bytes of a field that is no file.
-const MOST_TEXT: usize = 8 * 1024;
+/// The maximum size of a field that is not a file.
+const MAX_TEXT: usize = 8 * 1024;
 
-/// How long such a field, or the head of the next one, may take to arrive.
+/// The maximum time for such a field, or for the head of the next one, to arrive.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Maximum number of files in one form.
 const FILES_MAX: usize = 1_000;
 
-/// How long the rest of a refused file may take to arrive, before those after it are given up.
+/// The maximum time for the rest of a refused file to arrive, before the files after it are given up.
 const REST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What became of a form's files.
-struct Outcome {
+/// The outcome of a form's files.
+struct UploadOutcome {
     folder: FilePath,
-    arrived: Vec<Arrived>,
-    refused: Vec<Refused>,
+    arrived: Vec<ArrivedFile>,
+    refused: Vec<RefusedFile>,
     /// The status of the first refusal.
     status: Option<StatusCode>,
-    /// Whether the form ended before its end.
+    /// Whether the form broke off.
     broke_off: bool,
 }
 
@@ -59,22 +61,21 @@ struct Outcome {
 pub(crate) async fn upload(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
     must_be_ours(&request, &app)?;
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data") {
+    if !content_type(request.headers()).eq_ignore_ascii_case(FORM_WITH_FILES) {
         return Err(WebError::NoForm);
     }
     let form = Multipart::new(request.headers(), body);
-    // A program looks for itself what is in the folder now.
+    // A program can list the folder itself.
     let reads_pages = !prefers_json(request.headers());
     let outcome = take(&app, &request, &who, form).await?;
     let as_named = !reads_pages || outcome.arrived.iter().all(|file| file.renamed.is_none());
     let is_whole = outcome.refused.is_empty() && outcome.status.is_none();
     if is_whole && !outcome.arrived.is_empty() && as_named {
-        return redirect_with_flash(&app, &folder_address(&outcome.folder), Note::Uploaded);
+        return redirect_with_flash(&app, &folder_address(&outcome.folder), FlashMessage::Uploaded);
     }
-    let page = Upload {
+    let page = UploadPage {
         chrome: who.form_chrome("Upload", Section::Files),
-        folder: outcome.folder,
+        folder: ShownFolder(outcome.folder),
         arrived: outcome.arrived,
         refused: outcome.refused,
         broke_off: outcome.broke_off,
@@ -88,9 +89,9 @@ async fn take(
     request: &HttpRequest,
     who: &SignedIn,
     mut form: Multipart,
-) -> Result<Outcome, WebError> {
+) -> Result<UploadOutcome, WebError> {
     let Some(id) = app.cookies.session(request.headers()) else { return Err(WebError::NotSignedIn) };
-    // Before anything else of the form is looked at.
+    // Checked before anything else in the form is read.
     let token = expect(&mut form, "csrf").await?.ok_or(WebError::ForeignForm)?;
     if !csrf::matches(&id, &token) {
         return Err(WebError::ForeignForm);
@@ -104,7 +105,7 @@ async fn take(
         let field = match next(&mut form, patience).await {
             Ok(Some(field)) => field,
             Ok(None) => break,
-            // What became of the files is worth more to the person than that there was more to come.
+            // The outcome of the files is more important to the person than the error.
             Err(error) if !(arrived.is_empty() && refused.is_empty()) => {
                 status.get_or_insert(error.status_code());
                 broke_off = true;
@@ -123,7 +124,7 @@ async fn take(
         }
         let name =
             field.content_disposition().and_then(|it| it.get_filename()).unwrap_or_default().to_owned();
-        // What a browser sends where no file was chosen.
+        // Browsers send this when no file was chosen.
         if name.is_empty() {
             continue;
         }
@@ -134,19 +135,19 @@ async fn take(
             break;
         }
         let of_form = (token.as_str(), number);
-        match one(app, request, who, &folder, &name, field, of_form).await {
+        match store(app, request, who, &folder, &name, field, of_form).await {
             Ok(stored) => {
                 let renamed = Some(stored).filter(|stored| *stored != name);
-                arrived.push(Arrived { name, renamed });
+                arrived.push(ArrivedFile { name, renamed });
             }
-            // Nothing is to be told of but that it failed.
+            // There is nothing to report except the failure.
             Err(error) if error.status().is_server_error() && number == 0 => return Err(error.into()),
             Err(error) => {
                 if error.status().is_server_error() {
                     tracing::error!(cause = crate::telemetry::chain(&error), "an uploaded file failed");
                 }
                 status.get_or_insert(error.status());
-                refused.push(Refused { name, why: sentence(&error) });
+                refused.push(RefusedFile { name, why: reason(&error) });
                 if !is_about_one_file(&error) {
                     broke_off = true;
                     break;
@@ -154,11 +155,11 @@ async fn take(
             }
         }
     }
-    Ok(Outcome { folder: folder.path().clone(), arrived, refused, status, broke_off })
+    Ok(UploadOutcome { folder: folder.path().clone(), arrived, refused, status, broke_off })
 }
 
-/// What to say of a file that did not arrive: nothing of it is kept here.
-fn sentence(error: &StorageError) -> String {
+/// Returns why a file did not arrive. Unlike with tus, nothing of it is kept.
+fn reason(error: &StorageError) -> String {
     match error {
         StorageError::BrokeOff => "The connection broke off before the file was whole.".to_owned(),
         StorageError::SessionEnded => "You are not logged in any more.".to_owned(),
@@ -166,7 +167,7 @@ fn sentence(error: &StorageError) -> String {
     }
 }
 
-/// Whether the files after one that is refused so may still be taken.
+/// Returns whether an error is about one file only, so that the files after it may still be stored.
 const fn is_about_one_file(error: &StorageError) -> bool {
     matches!(
         error,
@@ -179,8 +180,8 @@ const fn is_about_one_file(error: &StorageError) -> bool {
     )
 }
 
-/// Stores a file; returns the name that it got, which is another one where its own was taken.
-async fn one(
+/// Stores a file and returns its name, which is a new one if its own was taken.
+async fn store(
     app: &App,
     request: &HttpRequest,
     who: &SignedIn,
@@ -196,11 +197,11 @@ async fn one(
     app.throttle.act(&who.account().id, now).map_err(|_| StorageError::TooMany)?;
     let sender = Actor::account(who.account(), client_address(app, request));
     let begun = app.uploads.begin(&sender, new, now).await?;
-    let may_go_on = async || may_go_on(app, request, folder.path()).await;
+    let may_go_on = async || may_continue_upload(app, request, folder.path()).await;
     let incoming = Incoming { body: field, checksum: None, may_go_on };
     let finishing = async {
         let upload = app.uploads.append(&begun, 0, incoming, now).await?;
-        // The same file of the same form once more, as after a double click, is there already.
+        // The same file of the same form was stored before, as after a double click.
         let what = format!("{}\n{number}\n{name}\n{}", folder.path(), upload.offset);
         let sent = SentForm::new(request.path(), token, what.as_bytes());
         let once = app.sent_forms.begin(sent).await?;
@@ -231,8 +232,8 @@ async fn expect(form: &mut Multipart, name: &str) -> Result<Option<String>, WebE
     if field.name() != Some(name) {
         return Ok(None);
     }
-    let reading = tokio::time::timeout(TEXT_TIMEOUT, field.bytes(MOST_TEXT));
-    let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MOST_TEXT))?;
+    let reading = tokio::time::timeout(TEXT_TIMEOUT, field.bytes(MAX_TEXT));
+    let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_TEXT))?;
     let bytes = bytes.map_err(|_| WebError::Invalid("the form broke off"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
     Ok(Some(text.to_owned()))

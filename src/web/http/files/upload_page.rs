@@ -1,20 +1,18 @@
-//! Uploading by a plain form, for who has no script: what arrived, what did not and why, and the form
-//! again.
+//! The page after an upload by a plain form, for browsers without scripts: what arrived, what did not and
+//! why, and the form again.
 
 use std::borrow::Cow;
 
 use askama::Template;
 
 use crate::human;
-use crate::id::FilePath;
-use crate::web::http::files::row::{Crumb, crumbs};
+use crate::web::http::files::row::ShownFolder;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::paths::{encoded_path, folder_address};
 
 /// A file that did not arrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Its name, as it came.
+pub struct RefusedFile {
+    /// Its name, as it was sent.
     pub name: String,
     /// A sentence that says why.
     pub why: String,
@@ -22,47 +20,31 @@ pub struct Refused {
 
 /// A file that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    /// Its name, as it came.
+pub struct ArrivedFile {
+    /// Its name, as it was sent.
     pub name: String,
-    /// The name that it got instead, where its own was taken.
+    /// Its new name, if its own was taken.
     pub renamed: Option<String>,
 }
 
-/// The answer to a form of `POST /files-upload` of which not all was done; posts `folder` and `file`
+/// The answer to a form of `POST /files-upload` that was not done completely; posts `folder` and `file`
 /// there.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/upload.html")]
-pub struct Upload {
-    /// What surrounds the page; somebody is logged in.
+pub struct UploadPage {
+    /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
     /// The folder.
-    pub folder: FilePath,
+    pub folder: ShownFolder,
     /// The files that arrived.
-    pub arrived: Vec<Arrived>,
-    /// Those that did not.
-    pub refused: Vec<Refused>,
-    /// Whether the form ended before its end, so that there may have been more.
+    pub arrived: Vec<ArrivedFile>,
+    /// The files that did not arrive.
+    pub refused: Vec<RefusedFile>,
+    /// Whether the form broke off, so that there may have been more files.
     pub broke_off: bool,
 }
 
-impl Upload {
-    fn crumbs(&self) -> Vec<Crumb> {
-        crumbs(&self.folder, true)
-    }
-
-    fn place(&self) -> Cow<'_, str> {
-        human::name(self.folder.name())
-    }
-
-    fn encoded(&self) -> String {
-        encoded_path(&self.folder)
-    }
-
-    fn back(&self) -> String {
-        folder_address(&self.folder)
-    }
-
+impl UploadPage {
     fn arrived_shown(&self) -> Vec<(Cow<'_, str>, Option<Cow<'_, str>>)> {
         let names = self.arrived.iter().map(|file| (&file.name, file.renamed.as_deref()));
         names.map(|(name, renamed)| (human::name(name), renamed.map(human::name))).collect()
@@ -80,16 +62,16 @@ impl Upload {
         }
     }
 
-    /// Two files of which one did not arrive.
-    pub fn sample() -> Option<Upload> {
-        Some(Upload {
+    /// Returns a page with two files, of which one did not arrive.
+    pub fn sample() -> Option<UploadPage> {
+        Some(UploadPage {
             chrome: Chrome::sample("Upload", Section::Files),
-            folder: "/books/Novels & <b>more".parse().ok()?,
-            arrived: vec![Arrived {
+            folder: ShownFolder("/books/Novels & <b>more".parse().ok()?),
+            arrived: vec![ArrivedFile {
                 name: "<script>alert(1)</script>.txt".to_owned(),
                 renamed: Some("<script>alert(1)</script> (2).txt".to_owned()),
             }],
-            refused: vec![Refused {
+            refused: vec![RefusedFile {
                 name: "film\u{202e}\".mkv".to_owned(),
                 why: "The file is too large: at most 1.0 GB are allowed.".to_owned(),
             }],
@@ -98,7 +80,7 @@ impl Upload {
     }
 }
 
-impl Refused {
+impl RefusedFile {
     fn shown(&self) -> Cow<'_, str> {
         human::name(&self.name)
     }
@@ -106,10 +88,13 @@ impl Refused {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let mut pages = Vec::new();
-    if let Some(page) = Upload::sample() {
+    if let Some(page) = UploadPage::sample() {
         pages.push(("upload-refused", page.render()?));
-        pages.push(("upload-broke-off", Upload { broke_off: true, ..page.clone() }.render()?));
-        pages.push(("upload-nothing", Upload { arrived: Vec::new(), refused: Vec::new(), ..page }.render()?));
+        pages.push(("upload-broke-off", UploadPage { broke_off: true, ..page.clone() }.render()?));
+        pages.push((
+            "upload-nothing",
+            UploadPage { arrived: Vec::new(), refused: Vec::new(), ..page }.render()?,
+        ));
     }
     Ok(pages)
 }

@@ -1,4 +1,4 @@
-//! The downloads of a link: the part of its page that changes while its owner looks on.
+//! The downloads of a link: a part of its page that changes while its owner watches.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use crate::receipt::DeliveryState;
 use crate::web::deliveries::history::{Delivered, Deliveries, Looked};
 use crate::web::links::offers::Sent;
 
-/// The downloads of a link, and who only looked.
+/// The downloads of a link, and the recipients who only viewed it.
 #[derive(Clone, Debug, Default, Template)]
 #[template(path = "web/deliveries.html")]
 pub struct DeliveriesPart {
-    /// What is known.
+    /// What the download services have reported.
     pub deliveries: Deliveries,
     /// The present moment.
     pub now: Timestamp,
@@ -25,7 +25,7 @@ impl DeliveriesPart {
         self.deliveries.deliveries.is_empty() && self.only_looked().next().is_none()
     }
 
-    /// Recipients who looked and to whom nothing was delivered.
+    /// Returns the recipients who viewed the link but downloaded nothing.
     fn only_looked(&self) -> impl Iterator<Item = &Looked> {
         let taken = |email: &Option<String>| {
             self.deliveries.deliveries.iter().any(|delivery| delivery.email == *email)
@@ -40,12 +40,12 @@ impl DeliveriesPart {
         delivery.state == DeliveryState::Running
     }
 
-    /// How far it has come, where a percentage says anything.
+    /// Returns the progress, if the file is large enough for a percentage.
     fn percent(&self, delivery: &Delivered) -> Option<u64> {
         Sent { bytes: delivery.bytes, size: delivery.size }.percent()
     }
 
-    /// Such as "interrupted at 63 %, resumed twice".
+    /// Returns a text such as "interrupted at 63 %, resumed twice".
     fn what_happened(&self, delivery: &Delivered) -> String {
         let at = |words: &str| match self.percent(delivery) {
             Some(percent) => format!("{words} at {percent} %"),
@@ -97,7 +97,7 @@ impl DeliveriesPart {
         human::exact_time(*at)
     }
 
-    /// One of each kind, for tests.
+    /// Returns one delivery of each kind, for tests.
     pub fn sample() -> DeliveriesPart {
         let now = Timestamp::from_secs(1_800_000_000);
         let ago = |seconds| now.minus(std::time::Duration::from_secs(seconds));

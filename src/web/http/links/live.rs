@@ -1,39 +1,39 @@
-//! What the button of a public link would do for this visitor now, for the script on the page: small, and
-//! without a look at the disk.
+//! `GET /l/{code}/state`: what the buttons of a public link would do for this visitor now, for the script on
+//! the page. It is small and reads no disk.
 
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use crate::web::http::client::own_address;
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
-use crate::web::http::extract::own_address;
-use crate::web::http::links::opened::open;
-use crate::web::http::links::public_link::visitor_of;
-use crate::web::http::links::public_link_page::{Closed, PublicLink};
+use crate::web::http::links::public_link_page::PublicLinkPage;
+use crate::web::http::links::public_link_view::{open, visitor_of};
+use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::respond::App;
 use crate::web::links::contents;
 use crate::web::links::offers::Offer;
 
-/// How the visitor stands to the link.
+/// The state of the link for this visitor.
 #[derive(Serialize)]
-struct LinkState {
+struct VisitorState {
     /// Why nothing can be downloaded, if so.
     closed: Option<&'static str>,
     /// Whether this browser keeps our cookie.
     keeps_cookie: bool,
     /// How many downloads are left, in words.
     left: String,
-    /// The files of which something was begun.
+    /// The files whose download was begun.
     files: Vec<FileState>,
-    /// All others.
+    /// The state of all other files.
     others: FileState,
 }
 
-/// How the visitor stands to a file.
+/// The state of a file for this visitor.
 #[derive(Serialize)]
 struct FileState {
-    /// Its key; empty for all others.
+    /// Its key; empty for all other files.
     file: String,
     state: &'static str,
     status: String,
@@ -46,7 +46,7 @@ impl FileState {
     }
 }
 
-/// `GET /l/{code}/state`. No look counts for it.
+/// `GET /l/{code}/state`; does not count as a view.
 pub(crate) async fn state(
     app: App,
     request: HttpRequest,
@@ -58,7 +58,7 @@ pub(crate) async fn state(
     let visitor = visitor_of(&app, secret.as_ref(), own_address(&request, &app), &opened.recipient);
     let now = administration.clock.now();
     let offers = administration.links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
-    let closed = opened.closed.filter(|why| *why != Closed::Ended || !offers.has_own());
+    let closed = opened.closed.filter(|why| *why != ClosedReason::Ended || !offers.has_own());
     let others = offers.others();
     let files = offers.special().into_iter().filter_map(|path| {
         let key = contents::key_of(&opened.link.files, path)?;
@@ -69,10 +69,10 @@ pub(crate) async fn state(
     let is_one_file = opened.link.files.len() == 1 && files.iter().any(|file| file.file == "0");
     let has_own =
         files.iter().any(|file| file.button.is_some()) || (!is_one_file && others.button().is_some());
-    let state = LinkState {
-        closed: closed.map(Closed::headline),
+    let state = VisitorState {
+        closed: closed.map(ClosedReason::headline),
         keeps_cookie: secret.is_some(),
-        left: PublicLink::left_words(opened.recipient.left(opened.link.uses), has_own),
+        left: PublicLinkPage::left_words(opened.recipient.left(opened.link.uses), has_own),
         files,
         others: FileState::of(String::new(), others),
     };

@@ -4,12 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use serde::Deserialize;
 
-use crate::id::{LinkId, RecipientId};
+use crate::id::RecipientId;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
-use crate::web::http::flash::Note;
-use crate::web::http::links::one_link::{back, own};
+use crate::web::http::flash::FlashMessage;
+use crate::web::http::links::own_link::{own_link, redirect_to_link};
 use crate::web::http::respond::{App, redirect_again};
 use crate::web::identity::place::Place;
 use crate::web::links::Links;
@@ -18,7 +18,7 @@ use crate::web::shares::error::StorageError;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Chosen {
+pub(crate) struct SendAgainForm {
     recipient: RecipientId,
 }
 
@@ -27,10 +27,10 @@ pub(crate) async fn send_again(
     app: App,
     id: Path<String>,
     place: Place,
-    form: CsrfForm<Chosen>,
+    form: CsrfForm<SendAgainForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, sent } = form;
-    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
+    let link = own_link(&app, &who, &id).await?;
     let once = app.sent_forms.begin(sent).await?;
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
@@ -43,19 +43,22 @@ pub(crate) async fn send_again(
     let readable = |file| app.rights.readable(who.account(), file).is_some();
     let (Some(email), true) = (&recipient.email, is_needed && link.files.iter().cloned().any(readable))
     else {
-        return back(&app, &link, true, Note::MailOnItsWay);
+        return redirect_to_link(&app, &link, Some(FlashMessage::MailOnItsWay));
     };
     app.throttle.link(&who.account().id, now)?;
     if app.throttle.link_mails(&who.account().id, std::slice::from_ref(email), now).is_err() {
-        return back(&app, &link, true, Note::MailboxFull);
+        return redirect_to_link(&app, &link, Some(FlashMessage::MailboxFull));
     }
     let actor = Actor::account(who.account(), place.address);
-    match links.send_again(&link, &recipient, once.record(Note::MailQueued.as_str()), &actor, now).await? {
+    match links
+        .send_again(&link, &recipient, once.record(FlashMessage::MailQueued.word()), &actor, now)
+        .await?
+    {
         SentAgain::Queued => {
             tracing::info!(account = %who.account().id, link = %link.id, "link sent again");
-            back(&app, &link, true, Note::MailQueued)
+            redirect_to_link(&app, &link, Some(FlashMessage::MailQueued))
         }
-        SentAgain::NotNeeded => back(&app, &link, true, Note::MailOnItsWay),
+        SentAgain::NotNeeded => redirect_to_link(&app, &link, Some(FlashMessage::MailOnItsWay)),
         // Another process has done it since we looked.
         SentAgain::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
             Some(before) => redirect_again(&app, before),

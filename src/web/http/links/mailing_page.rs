@@ -1,4 +1,4 @@
-//! What became of the mail that brings a recipient their link, in words for its owner.
+//! The state of the mail with a recipient's link, in words for the link's owner.
 
 use crate::clock::Timestamp;
 use crate::human;
@@ -8,14 +8,14 @@ use crate::web::mail::verdict::Fault;
 /// The state of a mail, beside its recipient.
 #[derive(Clone, Debug)]
 pub struct MailingPart {
-    /// What became of it.
+    /// The state of the mail.
     pub mailing: Mailing,
     /// Whether it can be sent again.
     pub can_send_again: bool,
 }
 
 impl MailingPart {
-    /// What became of it, before the moment.
+    /// Returns the state of the mail, to be followed by its time.
     pub(crate) const fn outcome(&self) -> &'static str {
         match &self.mailing {
             Mailing::Waiting { fault: None, .. } => "Email waiting to be sent",
@@ -27,7 +27,7 @@ impl MailingPart {
         }
     }
 
-    /// Why, or what to do.
+    /// Returns the reason, or what to do.
     pub(crate) const fn reason(&self) -> &'static str {
         match &self.mailing {
             Mailing::Waiting { fault: None, .. } | Mailing::Sent { .. } => "",
@@ -46,7 +46,7 @@ impl MailingPart {
         }
     }
 
-    /// What the recipient's mail server said.
+    /// Returns what the recipient's mail server said.
     pub(crate) fn said(&self) -> Option<&str> {
         match &self.mailing {
             Mailing::Waiting { said, .. } | Mailing::Failed { said, .. } | Mailing::Bounced { said, .. } => {
@@ -56,7 +56,7 @@ impl MailingPart {
         }
     }
 
-    /// When that was, where it was sent.
+    /// Returns when it was sent, if it was.
     pub(crate) const fn at(&self) -> Option<Timestamp> {
         match self.mailing {
             Mailing::Sent { at } | Mailing::Bounced { at, .. } => Some(at),
@@ -64,17 +64,17 @@ impl MailingPart {
         }
     }
 
-    /// Whether the recipient has no mail and won't get one.
+    /// Returns whether the recipient has no mail and won't get one.
     pub(crate) const fn is_lost(&self) -> bool {
         matches!(self.mailing, Mailing::Failed { .. } | Mailing::Bounced { .. } | Mailing::Dropped)
     }
 
-    /// The server's words without what would turn the page around.
+    /// Returns the server's words without characters that would reverse the text.
     pub(crate) fn quoted(said: &str) -> String {
         human::name(said).into_owned()
     }
 
-    /// One of each, with what a hostile server might say.
+    /// Returns one mail in each state, with what a hostile server might say.
     pub(crate) fn samples() -> Vec<MailingPart> {
         let at = Timestamp::from_secs(1_799_990_000);
         let said = || Some("550 5.1.1 <script>\u{202e} no such user".to_owned());

@@ -1,27 +1,25 @@
-//! One link as its owner sees it: how it does, other terms, and its end.
+//! One link as its owner sees it: its state, changing its terms, pausing and revoking it.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::files::FileError;
 use crate::human;
-use crate::id::{FilePath, LinkId, RecipientId};
+use crate::id::{LinkId, RecipientId};
 use crate::web::audit::Actor;
 use crate::web::http::conditional::{tagged, unchanged};
 use crate::web::http::error::WebError;
-use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
-use crate::web::http::flash::Note;
+use crate::web::http::extract::{CsrfForm, EmptyForm, LARGEST_FORM, SignedIn};
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::links::deliveries_page::DeliveriesPart;
+use crate::web::http::links::link_state::LinkState;
 use crate::web::http::links::mailing_page::MailingPart;
-use crate::web::http::links::my_links_page::{LinkLive, OneLink, RecipientRow, State};
+use crate::web::http::links::one_link_page::{LinkLive, OneLinkPage, RecipientRow};
+use crate::web::http::links::own_link::{missing_of, own_link, redirect_to_link};
 use crate::web::http::links::qr;
-use crate::web::http::respond::{
-    App, add_cookie, blocking, html, html_with_script, see_other, without_flash,
-};
+use crate::web::http::respond::{App, allow_script, html, html_with_flash, unprocessable};
 use crate::web::identity::passwords::Asker;
 use crate::web::identity::place::Place;
 use crate::web::links::change::PasswordChange;
@@ -36,17 +34,18 @@ pub(crate) async fn page(
     id: Path<String>,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
-    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
+    let link = own_link(&app, &who, &id).await?;
     let typed = typed_of(&link);
     let mut page = page_of(&app, &who, link, typed, TermErrors::default()).await?;
-    let note = app.cookies.note(request.headers());
-    page.chrome.flash = note.map(Note::flash);
-    let answer = html_with_script(&app, &page)?;
-    without_flash(&app, note, answer)
+    let answer = html_with_flash(&app, &request, |flash| {
+        page.chrome.flash = flash;
+        page
+    })?;
+    Ok(allow_script(&app, answer))
 }
 
-/// `GET /links/{id}/live`: what changes of the page, for the script that refreshes it. Unchanged while nothing
-/// happened within the minute, in which times such as "2 minutes ago" hold.
+/// `GET /links/{id}/live`: the part of the page that changes, for the script that refreshes it. It is
+/// unchanged as long as nothing happens within the minute; then times such as "2 minutes ago" change.
 pub(crate) async fn live(
     app: App,
     request: HttpRequest,
@@ -64,17 +63,11 @@ pub(crate) async fn live(
     if let Some(unchanged) = unchanged(&request, &tag)? {
         return Ok(unchanged);
     }
-    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
+    let link = own_link(&app, &who, &id).await?;
     tagged(html(&live_of(&app, &who, &link).await?)?, &tag)
 }
 
-/// The link, if this person made it.
-pub(crate) async fn own(app: &App, who: &SignedIn, id: &LinkId) -> Result<Link, WebError> {
-    let link = app.administration.links.of_owner(&who.account().id, id).await?;
-    link.ok_or(WebError::NotFound)
-}
-
-/// The terms of a link as its form has them.
+/// Returns the terms of a link as its form shows them.
 fn typed_of(link: &Link) -> Typed {
     Typed {
         title: link.title.clone(),
@@ -93,7 +86,7 @@ async fn page_of(
     link: Link,
     typed: Typed,
     errors: TermErrors,
-) -> Result<OneLink, WebError> {
+) -> Result<OneLinkPage, WebError> {
     let live = live_of(app, who, &link).await?;
     let missing = missing_of(app, link.files.clone()).await?;
     let files =
@@ -103,7 +96,7 @@ async fn page_of(
         [only] if only.email.is_none() => qr::of(&only.address),
         _ => None,
     };
-    Ok(OneLink {
+    Ok(OneLinkPage {
         chrome: who.form_chrome(link.title.clone(), Section::Links),
         live,
         id: link.id.to_string(),
@@ -120,13 +113,6 @@ async fn page_of(
     })
 }
 
-/// Those of these files and folders that are not where they were.
-pub(crate) async fn missing_of(app: &App, files: Vec<FilePath>) -> Result<Vec<FilePath>, WebError> {
-    let shares = app.shares.clone();
-    let is_missing = move |file: &FilePath| matches!(shares.entry(file), Err(FileError::Missing));
-    blocking(move || files.into_iter().filter(is_missing).collect()).await
-}
-
 async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
     let administration = &app.administration;
     let recipients = administration.links.recipients(link).await?;
@@ -135,7 +121,8 @@ async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, Web
     let state = state_of(app, who, link, &recipients);
     let mailing = |recipient: &Recipient| {
         let mailing = mailings.get(&recipient.id)?.clone();
-        let can_send_again = state == State::Open && Links::may_be_sent_again(link, recipient, &mailing, now);
+        let can_send_again =
+            state == LinkState::Open && Links::may_be_sent_again(link, recipient, &mailing, now);
         Some(MailingPart { mailing, can_send_again })
     };
     let row = |recipient: &Recipient| RecipientRow {
@@ -158,21 +145,21 @@ async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, Web
     })
 }
 
-fn state_of(app: &App, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> State {
+fn state_of(app: &App, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> LinkState {
     let readable = |file| app.rights.readable(who.account(), file).is_some();
     match link.standing(app.administration.clock.now()) {
-        Standing::Revoked => State::Revoked,
-        _ if !link.files.iter().cloned().any(readable) => State::Gone,
-        Standing::Ended => State::Ended,
-        Standing::Paused => State::Paused,
-        Standing::Open if recipients.iter().all(|one| one.left(link.uses) == Some(0)) => State::UsedUp,
-        Standing::Open => State::Open,
+        Standing::Revoked => LinkState::Revoked,
+        _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
+        Standing::Ended => LinkState::Ended,
+        Standing::Paused => LinkState::Paused,
+        Standing::Open if recipients.iter().all(|one| one.left(link.uses) == Some(0)) => LinkState::UsedUp,
+        Standing::Open => LinkState::Open,
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Change {
+pub(crate) struct ChangeLinkForm {
     title: String,
     note: String,
     uses: String,
@@ -190,10 +177,10 @@ pub(crate) async fn change(
     app: App,
     id: Path<String>,
     place: Place,
-    form: CsrfForm<Change, LARGEST_FORM>,
+    form: CsrfForm<ChangeLinkForm, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
+    let link = own_link(&app, &who, &id).await?;
     let administration = &app.administration;
     let now = administration.clock.now();
     app.throttle.link(&who.account().id, now)?;
@@ -213,9 +200,8 @@ pub(crate) async fn change(
     let mut terms = match typed.check(Some(named), now) {
         Ok(terms) => terms,
         Err(errors) => {
-            let mut answer = html_with_script(&app, &page_of(&app, &who, link, typed, *errors).await?)?;
-            *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-            return Ok(answer);
+            let page = page_of(&app, &who, link, typed, *errors).await?;
+            return Ok(allow_script(&app, unprocessable(&page)?));
         }
     };
     if terms.title.is_empty() {
@@ -231,23 +217,20 @@ pub(crate) async fn change(
     let actor = Actor::account(who.account(), place.address);
     let changed = administration.links.edit(&link, &terms, password, &actor, now).await?;
     administration.revoke_now().await;
-    back(&app, &link, changed, Note::LinkChanged)
+    redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
 
 /// `POST /links/{id}/pause`
 pub(crate) async fn pause(
     app: App,
     id: Path<String>,
     place: Place,
-    form: CsrfForm<Nothing>,
+    form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let (link, changed) = set_paused(&app, &id, &place, form, true).await?;
     let heard = app.administration.revoke_now().await;
-    back(&app, &link, changed, if heard { Note::LinkPaused } else { Note::LinkClosedUnheard })
+    let message = if heard { FlashMessage::LinkPaused } else { FlashMessage::LinkClosedUnheard };
+    redirect_to_link(&app, &link, changed.then_some(message))
 }
 
 /// `POST /links/{id}/resume`
@@ -255,22 +238,22 @@ pub(crate) async fn resume(
     app: App,
     id: Path<String>,
     place: Place,
-    form: CsrfForm<Nothing>,
+    form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let (link, changed) = set_paused(&app, &id, &place, form, false).await?;
-    back(&app, &link, changed, Note::LinkResumed)
+    redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkResumed))
 }
 
-/// Answers the link as it was, and whether that could be done.
+/// Returns the link as it was, and whether it was changed.
 async fn set_paused(
     app: &App,
     id: &str,
     place: &Place,
-    form: CsrfForm<Nothing>,
+    form: CsrfForm<EmptyForm>,
     paused: bool,
 ) -> Result<(Link, bool), WebError> {
-    let CsrfForm { who, fields: Nothing {}, .. } = form;
-    let link = own(app, &who, &LinkId::from_store(id)).await?;
+    let CsrfForm { who, fields: EmptyForm {}, .. } = form;
+    let link = own_link(app, &who, id).await?;
     let administration = &app.administration;
     app.throttle.link(&who.account().id, administration.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
@@ -283,37 +266,29 @@ pub(crate) async fn revoke(
     app: App,
     id: Path<String>,
     place: Place,
-    form: CsrfForm<Nothing>,
+    form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
-    let CsrfForm { who, fields: Nothing {}, .. } = form;
-    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
+    let CsrfForm { who, fields: EmptyForm {}, .. } = form;
+    let link = own_link(&app, &who, &id).await?;
     let administration = &app.administration;
     let actor = Actor::account(who.account(), place.address);
     let now = administration.clock.now();
     administration.links.revoke(&link, &actor, now).await?;
     let heard = administration.revoke_now().await;
     tracing::info!(account = %who.account().id, link = %link.id, "link revoked");
-    // One that was revoked before is revoked.
-    back(&app, &link, true, if heard { Note::LinkRevoked } else { Note::LinkClosedUnheard })
+    // Also for a link that was revoked before.
+    let message = if heard { FlashMessage::LinkRevoked } else { FlashMessage::LinkClosedUnheard };
+    redirect_to_link(&app, &link, Some(message))
 }
 
-/// To the link's page, which says what was done, if it could be.
-pub(crate) fn back(app: &App, link: &Link, done: bool, note: Note) -> Result<HttpResponse, WebError> {
-    let mut answer = see_other(&format!("/links/{}", link.id));
-    if done {
-        add_cookie(&mut answer, &app.cookies.set_note(note))?;
-    }
-    Ok(answer)
-}
-
-/// `GET /links/{id}/qr/{recipient}`: the address of a recipient's link as a picture.
+/// `GET /links/{id}/qr/{recipient}`: the address of a recipient's link as a QR code.
 pub(crate) async fn picture(
     app: App,
     ids: Path<(String, String)>,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
     let (id, recipient) = ids.into_inner();
-    let link = own(&app, &who, &LinkId::from_store(&id)).await?;
+    let link = own_link(&app, &who, &id).await?;
     let links = &app.administration.links;
     let found = links.by_recipient(&RecipientId::from_store(&recipient)).await?;
     let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;

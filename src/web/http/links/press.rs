@@ -1,7 +1,6 @@
-//! A press of the button of a public link, by a browser or a program: to the file, or why not. Whoever began
-//! a download and did not get the file whole continues it.
+//! `POST /l/{code}`: a press of a download button of a public link, by a browser or a program. A visitor who
+//! began a download and did not get all of the file continues it.
 
-use actix_web::http::header::{HeaderValue, REFERRER_POLICY};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -10,59 +9,60 @@ use crate::clock::Timestamp;
 use crate::files::FileError;
 use crate::id::{FilePath, Jti, LinkId};
 use crate::web::db::QueryError;
+use crate::web::http::accept::prefers_json;
+use crate::web::http::client::{ClientAddress, own_address};
 use crate::web::http::error::WebError;
-use crate::web::http::extract::{ClientAddress, OpenForm, own_address};
-use crate::web::http::links::opened::{Opened, open};
-use crate::web::http::links::public_link::{Refused, Shown, contents_of, refuse, show, used_up, visitor_of};
-use crate::web::http::links::public_link_page::Closed;
-use crate::web::http::problem::prefers_json;
-use crate::web::http::respond::{App, add_cookie, blocking, see_other};
+use crate::web::http::extract::OpenForm;
+use crate::web::http::links::public_link_answer::{PageOptions, show};
+use crate::web::http::links::public_link_view::{PublicLinkView, open, visitor_of};
+use crate::web::http::press_error::PressError;
+use crate::web::http::problem::closed_link_page::ClosedReason;
+use crate::web::http::respond::{App, add_cookie, blocking, redirect_to_download};
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::links::contents::{self, View};
 use crate::web::links::mailed_code::Tried;
 use crate::web::links::uses::{self, Continuation, Press, Reserved};
 use crate::web::links::{Link, Recipient, begun, patience};
 use crate::web::revocations::issued::Basis;
-use crate::web::throttle::Cause;
 use crate::web::tokens::issuer::{DownloadOrder, IssuedToken};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
-    /// Which file; may be left out where there is one.
+pub(crate) struct PressForm {
+    /// The file; may be omitted where there is only one.
     file: Option<String>,
     password: Option<String>,
     code: Option<String>,
-    /// Stands there at the second press, where one is needed.
+    /// Present in the second press, where one is needed.
     again: Option<String>,
 }
 
-/// `POST /l/{code}`: 303 to the download service.
+/// `POST /l/{code}`: redirects to the download service.
 pub(crate) async fn take(
     app: App,
     request: HttpRequest,
     code: Path<String>,
     address: ClientAddress,
-    form: OpenForm<Wanted>,
+    form: OpenForm<PressForm>,
 ) -> Result<HttpResponse, WebError> {
     let opened = open(&app, &code).await?;
     app.throttle.press(&opened.link.id, address.0, app.administration.clock.now())?;
-    // What was begun may be finished after the end of the link.
-    if let Some(why) = opened.closed.filter(|why| *why != Closed::Ended) {
-        return refuse(&request, why);
+    // A download may be finished after the link has expired.
+    if let Some(why) = opened.closed.filter(|why| *why != ClosedReason::Ended) {
+        return Err(WebError::LinkClosed(why));
     }
     let wanted = form.fields;
     let visitor = visitor_of(&app, form.secret.as_ref(), own_address(&request, &app), &opened.recipient);
     let file = match file_of(&app, &opened, wanted.file.as_deref()).await? {
-        Found::File(file) => file,
-        Found::Nothing => return refuse(&request, Closed::Missing),
-        Found::Refused(why) => {
-            return show(&app, &request, &code, opened, Shown::refused(why)).await;
+        PressedFile::File(file) => file,
+        PressedFile::Nothing => return Err(WebError::LinkClosed(ClosedReason::Missing)),
+        PressedFile::Refused(error) => {
+            return show(&app, &request, &code, opened, PageOptions::refused(error)).await;
         }
     };
     let mark = visitor.mark.as_deref();
-    if let Some(why) = proven(&app, &opened, wanted.password, wanted.code, address, mark).await? {
-        return show(&app, &request, &code, opened, Shown::refused(why)).await;
+    if let Some(error) = check_proof(&app, &opened, wanted.password, wanted.code, address, mark).await? {
+        return show(&app, &request, &code, opened, PageOptions::refused(error)).await;
     }
     let is_first = wanted.again.is_none() && form.is_of_a_page && !prefers_json(request.headers());
     if is_first && opened.needs_second_press() {
@@ -70,14 +70,14 @@ pub(crate) async fn take(
         let now = app.administration.clock.now();
         let offers = links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
         if !offers.has_begun() {
-            return show(&app, &request, &code, opened, Shown::once_more(wanted.file)).await;
+            return show(&app, &request, &code, opened, PageOptions::once_more(wanted.file)).await;
         }
     }
     let shares = app.shares.clone();
     let path = file.clone();
     let claimed = match blocking(move || shares.claim(&path)).await? {
         Ok(claimed) => claimed,
-        Err(FileError::Missing) => return refuse(&request, Closed::Missing),
+        Err(FileError::Missing) => return Err(WebError::LinkClosed(ClosedReason::Missing)),
         Err(error) => return Err(error.into()),
     };
     let administration = &app.administration;
@@ -85,7 +85,7 @@ pub(crate) async fn take(
     let (version, claim) = (claimed.version().to_string(), claimed.to_string());
     let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
     let began = administration.clock.now();
-    // What is given out ends with the link.
+    // A token ends with the link at the latest.
     let lifetime = administration.issuer.lifetime;
     let lifetime = link.ends_at.map_or(lifetime, |end| lifetime.min(end.since(began)));
     let kid = administration.issuer.signer.active_kid(began);
@@ -109,29 +109,28 @@ pub(crate) async fn take(
         Reserved::Again(jti, end) => issue(&app, &press, &claim, &link.id, (jti, end), now).await?,
         Reserved::Continue(begun) => match issue_continuation(&app, &press, &link.id, &begun, now).await? {
             Some(issued) => issued,
-            None => return refuse(&request, Closed::Away),
+            None => return Err(WebError::LinkClosed(ClosedReason::Away)),
         },
         Reserved::UsedUp | Reserved::Closed => {
-            // It changed since it was looked at, or all uses are taken: say what is true now.
+            // The link has changed since we looked, or all uses are taken: say what is true now.
             let opened = open(&app, &code).await?;
             return match why_not(&app, &opened, &press, now).await? {
-                Some(why) => refuse(&request, why),
-                // It asks for something else now.
-                None => show(&app, &request, &code, opened, Shown::default()).await,
+                Some(why) => Err(WebError::LinkClosed(why)),
+                // It has other terms now.
+                None => show(&app, &request, &code, opened, PageOptions::default()).await,
             };
         }
     };
     tracing::info!(link = %link.id, recipient = %opened.recipient.id, jti = %issued.jti, file = ?file, "token issued through a link");
-    let mut answer = see_other(&issued.address);
-    answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // By it the browser continues, also when it was closed meanwhile.
+    let mut answer = redirect_to_download(&issued.address);
+    // So that the browser can continue, even if it is closed in between.
     if let Some(secret) = &form.secret {
         add_cookie(&mut answer, &app.cookies.keep_form(secret))?;
     }
     Ok(answer)
 }
 
-/// A token that redeems the file that `claim` describes, with the jti and the end that are on record.
+/// Issues a token for the file that `claim` describes, with the jti and the end that were recorded.
 async fn issue(
     app: &App,
     press: &Press<'_>,
@@ -149,14 +148,14 @@ async fn issue(
         lifetime: Some(end.since(now)),
         ..DownloadOrder::new(press.owner.as_str(), press.file)
     };
-    // The same jti again is for the node that it was for.
+    // A jti that was issued before is for the same node again.
     let node = app.administration.issued.node_of(jti).await?;
     let issuer = app.administration.issuer.for_audience(node.as_deref().unwrap_or(press.basis.node));
     Ok(issuer.issue_download_as(jti, &order, now)?)
 }
 
-/// A token that continues what was begun, of the file as it was then. It never redeems. `None` while the node
-/// that began is not ready.
+/// Issues a token that continues a download of the file as it was when it began. Such a token never redeems.
+/// `None` while the node that began the download is not ready.
 async fn issue_continuation(
     app: &App,
     press: &Press<'_>,
@@ -181,13 +180,13 @@ async fn issue_continuation(
     Ok(Some(issuer.issue_download_as(begun.jti, &order, now)?))
 }
 
-/// Why a press gave nothing; `None` where it is not for want of uses.
+/// Returns why a press got no token; `None` where it is not for lack of uses.
 async fn why_not(
     app: &App,
-    opened: &Opened,
+    opened: &PublicLinkView,
     press: &Press<'_>,
     now: Timestamp,
-) -> Result<Option<Closed>, WebError> {
+) -> Result<Option<ClosedReason>, WebError> {
     if opened.closed.is_some() {
         return Ok(opened.closed);
     }
@@ -195,15 +194,15 @@ async fn why_not(
     let offers = links.offers(&opened.link, &opened.recipient, press.visitor, now).await?;
     let downloaded = press.visitor.mark.is_some() && offers.has_downloaded();
     let none_left = opened.recipient.left(opened.link.uses) == Some(0);
-    Ok(match used_up(opened, &offers) {
-        _ if downloaded && none_left => Some(Closed::Downloaded),
-        // Something else of this visitor can go on, but not this file.
-        None if none_left => Some(Closed::UsedUpForNow),
+    Ok(match opened.used_up(&offers) {
+        _ if downloaded && none_left => Some(ClosedReason::Downloaded),
+        // This visitor can continue another file, but not this one.
+        None if none_left => Some(ClosedReason::UsedUpForNow),
         why => why,
     })
 }
 
-/// Waits a moment where a program may be about to continue what it began.
+/// Waits a moment for news of a download that a program may be about to continue.
 async fn wait_for_news(
     app: &App,
     press: &Press<'_>,
@@ -234,40 +233,41 @@ async fn wait_for_news(
     }
 }
 
-/// The file that a press is about.
-enum Found {
+/// The file of a press.
+enum PressedFile {
     File(FilePath),
     Nothing,
-    Refused(Refused),
+    Refused(PressError),
 }
 
-/// The file that is wanted, if it is one that this link can give.
-async fn file_of(app: &App, opened: &Opened, key: Option<&str>) -> Result<Found, WebError> {
+/// Finds the file of a press among those that the link can give.
+async fn file_of(app: &App, opened: &PublicLinkView, key: Option<&str>) -> Result<PressedFile, WebError> {
     if let Some(key) = key {
         let found = contents::find(&opened.link.files, key);
         let readable = |place: usize| opened.places.iter().any(|(readable, _)| *readable == place);
         return Ok(match found {
-            Some((place, file)) if readable(place) => Found::File(file),
-            _ => Found::Refused(Refused::UnknownFile),
+            Some((place, file)) if readable(place) => PressedFile::File(file),
+            _ => PressedFile::Refused(PressError::UnknownFile),
         });
     }
-    let mut items = contents_of(app, opened, View::default()).await?.items.into_iter();
+    let mut items = opened.contents(app, View::default()).await?.items.into_iter();
     Ok(match (items.next(), items.next()) {
-        (Some(only), None) => Found::File(only.path),
-        (None, _) => Found::Nothing,
-        (Some(_), Some(_)) => Found::Refused(Refused::NoFile),
+        (Some(only), None) => PressedFile::File(only.path),
+        (None, _) => PressedFile::Nothing,
+        (Some(_), Some(_)) => PressedFile::Refused(PressError::NoFile),
     })
 }
 
-/// Whether somebody showed what the link asks for; what was wrong with it otherwise. Costs no use.
-async fn proven(
+/// Checks the password and the code that the link asks for, and returns what is wrong with them. Uses up
+/// nothing.
+async fn check_proof(
     app: &App,
-    opened: &Opened,
+    opened: &PublicLinkView,
     password: Option<String>,
     code: Option<String>,
     ClientAddress(address): ClientAddress,
     browser: Option<&str>,
-) -> Result<Option<Refused>, WebError> {
+) -> Result<Option<PressError>, WebError> {
     let (link, recipient): (&Link, &Recipient) = (&opened.link, &opened.recipient);
     let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let (password, code) = (given(password), given(code));
@@ -275,10 +275,10 @@ async fn proven(
         return Ok(None);
     }
     if link.password.is_some() && password.is_none() {
-        return Ok(Some(Refused::NoPassword));
+        return Ok(Some(PressError::NoPassword));
     }
     if link.mailed_code && code.is_none() {
-        return Ok(Some(Refused::NoCode));
+        return Ok(Some(PressError::NoCode));
     }
     let administration = &app.administration;
     let now = administration.clock.now();
@@ -290,46 +290,16 @@ async fn proven(
             .verify(Asker::Visitor(address), Password::presented(password), Some(stored))
             .await?;
         if !is_it {
-            return Ok(Some(Refused::WrongPassword));
+            return Ok(Some(PressError::WrongPassword));
         }
     }
     if let (true, Some(code)) = (link.mailed_code, &code) {
         match administration.links.try_code(recipient, code, now).await? {
             Tried::Right => {}
-            Tried::Wrong => return Ok(Some(Refused::WrongCode)),
-            Tried::Over => return Ok(Some(Refused::NoCodeNow)),
+            Tried::Wrong => return Ok(Some(PressError::WrongCode)),
+            Tried::Over => return Ok(Some(PressError::ExpiredCode)),
         }
     }
     app.throttle.succeeded(attempt, now);
     Ok(None)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct MailCodeForm {}
-
-/// `POST /l/{code}/code`: has a code mailed to the recipient.
-pub(crate) async fn mail_code(
-    app: App,
-    request: HttpRequest,
-    code: Path<String>,
-    address: ClientAddress,
-    form: OpenForm<MailCodeForm>,
-) -> Result<HttpResponse, WebError> {
-    let MailCodeForm {} = form.fields;
-    let opened = open(&app, &code).await?;
-    if let Some(why) = opened.closed {
-        return refuse(&request, why);
-    }
-    if !opened.link.mailed_code {
-        return Err(WebError::NotFound);
-    }
-    let now = app.administration.clock.now();
-    app.throttle.request(address.0, now)?;
-    // Nobody's mailbox is filled by who presses again and again; the newest code goes on to count.
-    let mailbox = opened.recipient.email.as_ref().map(|email| email.key().to_owned());
-    if mailbox.is_some_and(|mailbox| app.throttle.mail(Cause::Code, &mailbox, now)) {
-        app.administration.links.mail_code(&opened.recipient, now).await?;
-    }
-    Ok(see_other(&format!("/l/{}?mailed", *code)))
 }

@@ -10,127 +10,75 @@ use crate::web::links::contents::Item;
 use crate::web::links::mailed_code::CodeMail;
 use crate::web::links::offers::{Offer, Sent};
 
-pub use crate::web::http::links::closed_link_page::{Closed, LinkClosed};
-
 /// `GET /l/{code}`; posts `file`, `password`, `code`, `again` and `csrf` to the same address.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/public.html")]
-pub struct PublicLink {
-    /// What surrounds the page.
+pub struct PublicLinkPage {
+    /// The frame of the page.
     pub chrome: Chrome,
     /// Its address: `/l/{code}`.
     pub action: String,
-    /// CSRF token of this browser.
+    /// The CSRF token of this browser.
     pub csrf: String,
-    /// What it is on, in its owner's words.
+    /// The title, in its owner's words.
     pub title: String,
-    /// Who made it.
+    /// The name of its owner.
     pub from: String,
-    /// What they want to say; may be empty.
+    /// Their note; may be empty.
     pub note: String,
-    /// The files, and for each what its button would do.
+    /// The files, each with what its button would do.
     pub items: Vec<(Item, Offer)>,
-    /// How many files there are on all pages.
+    /// The number of files on all pages.
     pub total: usize,
     /// Which page this is, counted from 1.
     pub page: usize,
-    /// How many pages there are.
+    /// The number of pages.
     pub pages: usize,
-    /// What the names of the listed files have; empty for all.
+    /// What the names of the listed files contain; empty for all files.
     pub query: String,
-    /// Whether there are more files than could be looked at.
+    /// Whether the link has more files than could be listed.
     pub more: bool,
-    /// How many are not there now.
+    /// The number of items that are not available now.
     pub missing: usize,
-    /// How many can't be downloaded because their paths are too long.
+    /// The number of files that can't be downloaded because their paths are too long.
     pub too_long: usize,
-    /// How many uses are left; `None` for any number.
+    /// The uses that are left; `None` for any number.
     pub left: Option<u32>,
     /// Whether the uses are those of a named recipient.
     pub named: bool,
-    /// Its end; `None` for never.
+    /// When it expires; `None` for never.
     pub ends_at: Option<Timestamp>,
-    /// Whether that has passed.
+    /// Whether it has expired.
     pub ended: bool,
     /// Whether it asks for a password, and what was wrong with the one given.
-    pub password: Option<Proof>,
-    /// The same of a mailed code.
-    pub code: Option<Proof>,
-    /// What else was wrong with a press.
+    pub password: Option<ProofField>,
+    /// Whether it asks for a mailed code, and what was wrong with the one given.
+    pub code: Option<ProofField>,
+    /// What was wrong with the choice of a file.
     pub problem: Option<&'static str>,
-    /// To whom codes are mailed, as far as a stranger may see it.
+    /// The address to which codes are mailed, as far as a stranger may see it.
     pub mailed_to: String,
-    /// How it stands with the code that was asked for last.
+    /// The state of the code that was requested last.
     pub mailed: CodeMail,
-    /// Who looks: the owner.
+    /// Whether the link's owner looks at the page.
     pub own: bool,
     /// The file whose button must be pressed a second time; empty where there is only one.
     pub once_more: Option<String>,
 }
 
-/// What somebody has to show.
+/// A password or code that the page asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proof {
-    /// What was wrong with what they showed.
+pub struct ProofField {
+    /// What was wrong with the last one given.
     pub error: Option<String>,
 }
 
-impl Offer {
-    /// Its word in the page and for programs.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Offer::Download | Offer::LostAgain => "available",
-            Offer::Starting => "starting",
-            Offer::Running(_) => "running",
-            Offer::Interrupted(_) => "interrupted",
-            Offer::DoneAgain | Offer::Done => "downloaded",
-            Offer::Lost | Offer::Gone => "unavailable",
-        }
-    }
-
-    /// How the visitor stands to the file; empty where there is nothing to say.
-    pub fn status(self) -> String {
-        match self {
-            Offer::Download | Offer::Starting => String::new(),
-            Offer::Running(sent) => match sent.percent() {
-                Some(percent) => format!("Downloading, {percent} % so far"),
-                None => "Downloading".to_owned(),
-            },
-            Offer::Interrupted(_) => "Your download was interrupted".to_owned(),
-            Offer::DoneAgain | Offer::Done => "You have downloaded this file".to_owned(),
-            Offer::LostAgain | Offer::Lost => {
-                "Your download was not finished, and it is too late to continue it".to_owned()
-            }
-            Offer::Gone => "No longer available".to_owned(),
-        }
-    }
-
-    /// What its button says; `None` where it has none.
-    pub fn button(self) -> Option<String> {
-        let go_on = |sent: Sent| match sent.percent() {
-            Some(percent) => format!("Continue ({percent} % so far)"),
-            None => "Continue".to_owned(),
-        };
-        match self {
-            Offer::Download | Offer::Starting | Offer::LostAgain => Some("Download".to_owned()),
-            Offer::Running(sent) | Offer::Interrupted(sent) => Some(go_on(sent)),
-            Offer::DoneAgain => Some("Download again".to_owned()),
-            Offer::Done | Offer::Lost | Offer::Gone => None,
-        }
-    }
-
-    /// Whether pressing its button is what the visitor most likely came for.
-    const fn is_primary(self) -> bool {
-        !matches!(self, Offer::DoneAgain | Offer::Running(_))
-    }
-}
-
-impl PublicLink {
+impl PublicLinkPage {
     fn is_single(&self) -> bool {
         self.items.len() == 1 && self.pages == 1 && self.query.is_empty() && !self.more
     }
 
-    /// Whether that file waits for the second press.
+    /// Returns whether the button of that file must be pressed a second time.
     fn awaits_press(&self, key: &str) -> bool {
         self.once_more.as_deref().is_some_and(|wanted| wanted == key || self.is_single())
     }
@@ -139,7 +87,8 @@ impl PublicLink {
         self.items.iter().any(|(_, offer)| offer.button().is_some())
     }
 
-    /// Whether a browser without cookies pays for each file: then it should know before.
+    /// Returns whether each file counts as a download in a browser without cookies, which the page should
+    /// say.
     fn counts_each_file(&self) -> bool {
         !self.is_single() && !self.named && self.left.is_some()
     }
@@ -156,12 +105,12 @@ impl PublicLink {
         let more = if self.more { "more than " } else { "" };
         match self.pages {
             1 => format!("{more}{files}, {more}{}", human::size(bytes)),
-            // What lies on other pages was not looked at one by one.
+            // The sizes of the files on other pages are not known.
             _ => format!("{more}{files}"),
         }
     }
 
-    /// Whether the visitor may look for files by name.
+    /// Returns whether the page has a search by name.
     const fn can_search(&self) -> bool {
         self.pages > 1 || !self.query.is_empty()
     }
@@ -171,7 +120,7 @@ impl PublicLink {
         format!("Page {} of {}", number(self.page), number(self.pages))
     }
 
-    /// The addresses of the pages before and after this one.
+    /// Returns the addresses of the previous and the next page.
     fn pager(&self) -> (Option<String>, Option<String>) {
         let at = |page: usize| match self.query.as_str() {
             "" => format!("{}?page={page}", self.action),
@@ -201,10 +150,10 @@ impl PublicLink {
     }
 
     fn left(&self) -> String {
-        PublicLink::left_words(self.left, self.has_button())
+        PublicLinkPage::left_words(self.left, self.has_button())
     }
 
-    /// How many downloads are left, in words; `has_own` says that this visitor may still finish theirs.
+    /// Returns how many downloads are left, in words; `has_own` says that this visitor can still finish one.
     pub fn left_words(left: Option<u32>, has_own: bool) -> String {
         match left {
             None => "Unlimited".to_owned(),
@@ -214,7 +163,7 @@ impl PublicLink {
         }
     }
 
-    pub(crate) fn sample(many: bool) -> PublicLink {
+    pub(crate) fn sample(many: bool) -> PublicLinkPage {
         let item = |key: &str, name: &str, size| -> Option<Item> {
             let (key, name, version) = (key.to_owned(), name.to_owned(), String::new());
             Some(Item { key, path: "/books/a".parse().ok()?, name, size, version })
@@ -235,8 +184,8 @@ impl PublicLink {
             ];
             items.extend(more.into_iter().filter_map(|(item, offer)| Some((item?, offer))));
         }
-        let proof = || Some(Proof { error: Some("This password is not correct.".to_owned()) });
-        PublicLink {
+        let proof = || Some(ProofField { error: Some("This password is not correct.".to_owned()) });
+        PublicLinkPage {
             chrome: Chrome::public("Report <script>"),
             action: "/l/0123456789abcdefghijkl".to_owned(),
             csrf: "c\"srf".to_owned(),
@@ -269,7 +218,7 @@ impl PublicLink {
         self.mailed != CodeMail::None
     }
 
-    /// How it stands with the code, below its field.
+    /// Returns the state of the code, for the hint at its field.
     fn code_hint(&self) -> String {
         let to = &self.mailed_to;
         match self.mailed {
@@ -295,16 +244,16 @@ impl PublicLink {
         }
     }
 
-    pub(crate) fn sample_of(offer: Offer) -> PublicLink {
-        let mut page = PublicLink { left: Some(0), ..PublicLink::sample(false) };
+    pub(crate) fn sample_of(offer: Offer) -> PublicLinkPage {
+        let mut page = PublicLinkPage { left: Some(0), ..PublicLinkPage::sample(false) };
         page.items.iter_mut().for_each(|(_, shown)| *shown = offer);
         page
     }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    let (one, many) = (PublicLink::sample(false), PublicLink::sample(true));
-    let once_more = PublicLink { once_more: Some("0".to_owned()), ..one.clone() };
+    let (one, many) = (PublicLinkPage::sample(false), PublicLinkPage::sample(true));
+    let once_more = PublicLinkPage { once_more: Some("0".to_owned()), ..one.clone() };
     let until = Timestamp::from_secs(1_799_990_000);
     let mut codes = Vec::new();
     for (name, mailed) in [
@@ -313,14 +262,14 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("public-link-code-expired", CodeMail::Expired),
         ("public-link-code-undelivered", CodeMail::Undelivered),
     ] {
-        let page = PublicLink { mailed, code: Some(Proof::default()), ..one.clone() };
+        let page = PublicLinkPage { mailed, code: Some(ProofField::default()), ..one.clone() };
         codes.push((name, page.render()?));
     }
-    let last = PublicLink { left: Some(0), own: true, ..many.clone() };
-    let nothing = PublicLink { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
-    let unfound = PublicLink { query: "zzz".to_owned(), ..nothing.clone() };
+    let last = PublicLinkPage { left: Some(0), own: true, ..many.clone() };
+    let nothing = PublicLinkPage { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
+    let unfound = PublicLinkPage { query: "zzz".to_owned(), ..nothing.clone() };
     let sent = Sent { bytes: 9_000, size: 100_000 };
-    let ended = PublicLink { ended: true, ..PublicLink::sample_of(Offer::Interrupted(sent)) };
+    let ended = PublicLinkPage { ended: true, ..PublicLinkPage::sample_of(Offer::Interrupted(sent)) };
     codes.extend([
         ("public-link", one.render()?),
         ("public-link-once-more", once_more.render()?),
@@ -328,36 +277,12 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("public-link-last", last.render()?),
         ("public-link-nothing", nothing.render()?),
         ("public-link-unfound", unfound.render()?),
-        ("public-link-running", PublicLink::sample_of(Offer::Running(sent)).render()?),
-        ("public-link-interrupted", PublicLink::sample_of(Offer::Interrupted(sent)).render()?),
+        ("public-link-running", PublicLinkPage::sample_of(Offer::Running(sent)).render()?),
+        ("public-link-interrupted", PublicLinkPage::sample_of(Offer::Interrupted(sent)).render()?),
         ("public-link-ended-interrupted", ended.render()?),
-        ("public-link-done", PublicLink::sample_of(Offer::Done).render()?),
-        ("public-link-done-again", PublicLink::sample_of(Offer::DoneAgain).render()?),
-        ("public-link-lost", PublicLink::sample_of(Offer::Lost).render()?),
+        ("public-link-done", PublicLinkPage::sample_of(Offer::Done).render()?),
+        ("public-link-done-again", PublicLinkPage::sample_of(Offer::DoneAgain).render()?),
+        ("public-link-lost", PublicLinkPage::sample_of(Offer::Lost).render()?),
     ]);
     Ok(codes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_state_of_a_file_has_its_words_and_its_button() {
-        let sent = Sent { bytes: 9_000, size: 100_000 };
-        let small = Sent { bytes: 3, size: 4 };
-        for (offer, status, button) in [
-            (Offer::Download, "", Some("Download")),
-            (Offer::Starting, "", Some("Download")),
-            (Offer::Running(sent), "Downloading, 9 % so far", Some("Continue (9 % so far)")),
-            (Offer::Running(small), "Downloading", Some("Continue")),
-            (Offer::Interrupted(sent), "Your download was interrupted", Some("Continue (9 % so far)")),
-            (Offer::Interrupted(small), "Your download was interrupted", Some("Continue")),
-            (Offer::DoneAgain, "You have downloaded this file", Some("Download again")),
-            (Offer::Done, "You have downloaded this file", None),
-            (Offer::Gone, "No longer available", None),
-        ] {
-            assert_eq!((offer.status().as_str(), offer.button().as_deref()), (status, button), "{offer:?}");
-        }
-    }
 }

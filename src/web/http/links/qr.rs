@@ -4,12 +4,19 @@ use std::fmt::Write;
 
 use qrcode::{Color, QrCode};
 
-use crate::web::http::links::my_links_page::Qr;
-
-/// Light modules around the code, as ISO/IEC 18004 asks for.
+/// The number of light modules around the code, as ISO/IEC 18004 requires.
 const MARGIN: usize = 4;
 
-/// The code of an address; `None` when it is too long for any.
+/// A QR code as the path of an SVG picture.
+#[derive(Clone, Debug)]
+pub struct Qr {
+    /// Its width in modules, including its margin.
+    pub width: usize,
+    /// The path of its dark modules.
+    pub path: String,
+}
+
+/// Returns the QR code of an address; `None` when it is too long for any.
 pub fn of(address: &str) -> Option<Qr> {
     let code = QrCode::new(address).ok()?;
     let side = code.width();
@@ -17,14 +24,14 @@ pub fn of(address: &str) -> Option<Qr> {
     for (at, color) in code.to_colors().into_iter().enumerate() {
         if color == Color::Dark {
             let (x, y) = (at % side + MARGIN, at / side + MARGIN);
-            // Writing to a text cannot fail.
+            // Writing to a `String` can't fail.
             let _written = write!(path, "M{x} {y}h1v1h-1z");
         }
     }
     Some(Qr { width: side + 2 * MARGIN, path })
 }
 
-/// The code as a picture of its own.
+/// Returns the code as a picture of its own.
 pub fn picture(qr: &Qr) -> String {
     let (width, path) = (qr.width, &qr.path);
     format!(

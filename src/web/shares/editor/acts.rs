@@ -5,14 +5,13 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::files::Shares;
-use crate::files::write::WriteError;
 use crate::id::{FilePath, InvalidFilePath};
 use crate::telemetry::chain;
 use crate::web::audit::{self, Deed};
 use crate::web::shares::digests;
-use crate::web::shares::editor::changes::Manage;
+use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::editor::intents::{self, Intent};
+use crate::web::shares::editor::manage::Manage;
 use crate::web::shares::editor::trashed::{self, Trashed, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
@@ -158,7 +157,7 @@ impl Manage {
 }
 
 /// Does to the disk what the intent says.
-fn perform(shares: &Shares, act: &Intent) -> Result<(), WriteError> {
+fn perform(shares: &WritableShares, act: &Intent) -> Result<(), WriteError> {
     match act.deed {
         Deed::FileRenamed | Deed::FileMoved => shares.rename(&path(&act.source)?, &path(&act.target)?),
         Deed::FileTrashed => shares.throw_away(&path(&act.source)?, &act.trash),
@@ -174,7 +173,7 @@ fn perform(shares: &Shares, act: &Intent) -> Result<(), WriteError> {
 }
 
 /// Whether the disk is as the act would leave it.
-fn is_done(shares: &Shares, act: &Intent, cut_off: bool) -> Result<bool, WriteError> {
+fn is_done(shares: &WritableShares, act: &Intent, cut_off: bool) -> Result<bool, WriteError> {
     let share = share_of(&act.source);
     match act.deed {
         Deed::FileRenamed | Deed::FileMoved => {

@@ -1,55 +1,23 @@
-//! New folders, other names and places, and what goes into the trash and comes back.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::{Mutex, OwnedMutexGuard};
+//! New folders, other names and places, and the trash from which things come back until their time is over.
+//! Sees nothing without a right from [`crate::web::shares::rights`].
 
 use crate::clock::Timestamp;
-use crate::files::Shares;
-use crate::files::name::FileName;
-use crate::files::write::WriteError;
 use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::audit::{Actor, Deed};
-use crate::web::db::Database;
 use crate::web::identity::Account;
-use crate::web::shares::editor::intents::{Intent, Intents};
+use crate::web::shares::disk::{WritableShares, WriteError};
+use crate::web::shares::editor::intents::Intent;
+use crate::web::shares::editor::manage::Manage;
 use crate::web::shares::editor::trashed::Trashed;
 use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Manageable, Writable};
-
-/// How long an act waits for others in the same share.
-const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 10;
 
-/// Changes what lies in the shares. Cheap to clone.
-#[derive(Clone)]
-pub struct Manage {
-    pub(super) db: Database,
-    pub(super) shares: Shares,
-    pub(super) keep: Duration,
-    pub(super) intents: Intents,
-    /// Acts in a share come one after the other, so that what the database says of them comes in the
-    /// order in which the disk was changed.
-    turns: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
-}
-
 impl Manage {
-    /// Changes `shares`; what is thrown away is kept for `keep`.
-    pub fn new(db: Database, shares: Shares, keep: Duration) -> Manage {
-        let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
-        Manage { intents: Intents::new(db.clone()), db, shares, keep, turns: Arc::new(turns) }
-    }
-
-    /// For how long what is thrown away can be had back.
-    pub const fn kept(&self) -> Duration {
-        self.keep
-    }
-
     /// Makes a folder in `folder`, and returns its path.
     ///
     /// # Errors
@@ -213,28 +181,10 @@ impl Manage {
         };
         self.carry_out(&intent, None, now).await
     }
-
-    /// The turns to act in these shares.
-    pub(super) async fn turns<const N: usize>(
-        &self,
-        shares: [&str; N],
-    ) -> Result<Vec<OwnedMutexGuard<()>>, StorageError> {
-        // In one order for all, so that no two wait for each other.
-        let mut names = shares.to_vec();
-        names.sort_unstable();
-        names.dedup();
-        let mut held = Vec::new();
-        for name in names {
-            let turn = Arc::clone(self.turns.get(name).ok_or(StorageError::Missing)?);
-            let waiting = tokio::time::timeout(TURN_PATIENCE, turn.lock_owned());
-            held.push(waiting.await.map_err(|_| StorageError::Busy)?);
-        }
-        Ok(held)
-    }
 }
 
 /// Where something from the trash can go: to where it was, or beside it.
-fn place_for(shares: &Shares, thrown: &Trashed) -> Result<FilePath, WriteError> {
+fn place_for(shares: &WritableShares, thrown: &Trashed) -> Result<FilePath, WriteError> {
     let folder = thrown.path.parent().ok_or(WriteError::Missing)?;
     let folder = shares.folders_to(&folder)?;
     // Names that the operator gave need not be ones that we would give.

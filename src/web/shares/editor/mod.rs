@@ -1,13 +1,12 @@
-//! Changing what lies in the shares: new folders, other names and places, and the trash from which
-//! things come back until their time is over. Each act is carried to its end by [`acts`], whatever
-//! happens in between; what was thrown away is looked after by [`trash`]. Sees nothing without a right
-//! from [`crate::web::shares::rights`].
+//! Changing what lies in the shares. Each act is carried to its end by [`acts`], whatever happens in
+//! between; what was thrown away is looked after by [`trash`].
 
 pub(crate) mod acts;
 mod changes;
 pub(crate) mod intents;
-mod trash;
+mod manage;
+pub mod trash;
 mod trashed;
 
-pub use changes::Manage;
-pub use trashed::Trashed;
+pub use self::manage::Manage;
+pub use self::trashed::Trashed;

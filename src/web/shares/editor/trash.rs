@@ -1,13 +1,13 @@
-//! What was thrown away, and how it ends.
+//! What was thrown away: how it is found, and how it ends.
 
 use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
-use crate::files::write::WriteError;
 use crate::telemetry::chain;
 use crate::web::db::columns::to_column;
 use crate::web::shares::digests;
-use crate::web::shares::editor::changes::Manage;
+use crate::web::shares::disk::WriteError;
+use crate::web::shares::editor::manage::Manage;
 use crate::web::shares::editor::trashed::{COLUMNS, Trashed, delete, read, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 

@@ -1,4 +1,4 @@
-//! Something that was thrown away, and its row.
+//! What was thrown away, and its row.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
@@ -8,7 +8,7 @@ use crate::id::FilePath;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 
-/// The columns of its row.
+/// What [`read`] reads.
 pub(super) const COLUMNS: &str = "id, path, is_folder, account, trashed_at, forget_at";
 
 /// Something that was thrown away.
@@ -40,7 +40,7 @@ pub(super) fn trash_place(share: &str, id: &str) -> String {
     format!("/{share}/.oncelink/trash/{id}")
 }
 
-pub(crate) async fn insert(
+pub(super) async fn insert(
     transaction: &mut Transaction<'static, Any>,
     thrown: &Trashed,
 ) -> Result<(), QueryError> {
@@ -61,7 +61,7 @@ pub(crate) async fn insert(
 }
 
 /// Removes the row; returns whether it was there.
-pub(crate) async fn delete(
+pub(super) async fn delete(
     transaction: &mut Transaction<'static, Any>,
     id: &str,
 ) -> Result<bool, QueryError> {
@@ -69,6 +69,7 @@ pub(crate) async fn delete(
     Ok(gone.rows_affected() > 0)
 }
 
+/// `None` where its path is not one any more.
 pub(super) fn read(row: &AnyRow) -> Result<Option<Trashed>, sqlx::Error> {
     let Ok(path) = row.try_get::<String, _>("path")?.parse() else { return Ok(None) };
     Ok(Some(Trashed {

@@ -58,6 +58,6 @@ pub enum SignerError {
     #[error("cannot write the claims")]
     Claims(#[source] serde_json::Error),
     /// The token would be longer than any verifier accepts.
-    #[error("the token would be longer than {} bytes", crate::token::parse::MAX_TOKEN)]
+    #[error("the token would be longer than {} bytes", crate::token::MAX_TOKEN)]
     TooLong,
 }

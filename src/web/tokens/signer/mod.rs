@@ -294,7 +294,7 @@ fn assemble<C: Serialize>(
     let signature = sign(token.as_bytes()).ok_or(SignerError::Library("sign a token"))?;
     token.push('.');
     token.push_str(&signature);
-    if token.len() > crate::token::parse::MAX_TOKEN {
+    if token.len() > crate::token::MAX_TOKEN {
         return Err(SignerError::TooLong);
     }
     Ok(token)

@@ -1,0 +1,237 @@
+//! What is told of deliveries, whatever crashes.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::Clock;
+use crate::download::receipts::{Claim, OutboxError, Receipts, Rules};
+use crate::health::Health;
+use crate::id::LinkId;
+use crate::receipt::{DeliveryState, NotTaken, Receipt, Report, TakeReports, Taken};
+use crate::used_tokens::memory::MemoryUsedTokens;
+use crate::used_tokens::{Mark, UsedToken, UsedTokens};
+
+/// A web app that notes what it is told, and takes it or not.
+#[derive(Default)]
+struct Web {
+    reports: Mutex<Vec<Report>>,
+    down: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl TakeReports for Web {
+    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
+        if self.down.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(NotTaken("down".into()));
+        }
+        self.reports.lock().unwrap().push(report);
+        Ok(Taken::default())
+    }
+}
+
+impl Web {
+    fn receipts(&self) -> Vec<Receipt> {
+        self.reports.lock().unwrap().iter().flat_map(|report| report.receipts.clone()).collect()
+    }
+
+    fn told_until(&self) -> Timestamp {
+        self.reports.lock().unwrap().last().unwrap().told_until
+    }
+}
+
+struct Desk {
+    folder: TempDir,
+    store: MemoryUsedTokens,
+    clock: Clock,
+    web: Arc<Web>,
+    health: Health,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let clock = Clock::manual(T0);
+        let store = MemoryUsedTokens::new(T0);
+        Desk { folder: TempDir::new().unwrap(), store, clock, web: Arc::default(), health: Health::default() }
+    }
+
+    async fn open(&self) -> Arc<Receipts> {
+        let rules = Rules {
+            node: "node".to_owned(),
+            shared: false,
+            lease: LEASE,
+            lease_max: LEASE * 24,
+            health: self.health.clone(),
+        };
+        let receipts = Receipts::open(self.folder.path(), &self.store, self.clock.clone(), rules).await;
+        let receipts = Arc::new(receipts.unwrap());
+        receipts.tell_by(self.web.clone());
+        receipts
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.set(self.clock.now().plus(Duration::from_secs(seconds)));
+    }
+
+    async fn mark(&self, byte: u8, mark: Mark) {
+        let now = self.clock.now();
+        let used = UsedToken { jti: jti(byte), marked_at: now, forget_at: now.plus(LEASE * 48), mark };
+        self.store.claim(used).await.unwrap();
+    }
+}
+
+fn lease() -> Mark {
+    Mark::Redeemed(Some(lease_on(10)))
+}
+
+#[tokio::test]
+async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_token_is_spent() {
+    let desk = Desk::new();
+    let receipts = desk.open().await;
+    let claims: Vec<Claim> =
+        (1..=3).map(|byte| receipts.begin(jti(byte), &LinkId::from_store("link"), 10, Some(HOME))).collect();
+    for claim in &claims {
+        assert!(claim.intend().await.unwrap());
+    }
+    // Killed here: the first was claimed, the second was not, the third was claimed and revoked.
+    std::mem::forget(claims);
+    drop(receipts);
+    desk.mark(1, lease()).await;
+    desk.mark(3, Mark::Revoked).await;
+    desk.pass(60);
+    let receipts = desk.open().await;
+    receipts.look().await;
+    receipts.tell(None).await.unwrap();
+    let mut told = desk.web.receipts();
+    told.sort_by_key(|receipt| receipt.jti);
+    let seen: Vec<_> = told.iter().map(|r| (r.jti, r.started_at, r.bytes, r.state)).collect();
+    let expected = [(jti(1), Some(T0), 0, DeliveryState::Broken), (jti(3), Some(T0), 0, DeliveryState::Over)];
+    assert_eq!(seen, expected);
+    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_begun() {
+    for (crash, started_at) in [(true, Some(T0)), (false, None)] {
+        let desk = Desk::new();
+        let receipts = desk.open().await;
+        let (sending, stream) = Sending::redeemed(10, 0..10);
+        let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 10, Some(HOME));
+        claim.intend().await.unwrap();
+        claim.redeemed(&sending.delivery);
+        assert!(receipts.look().await);
+        drop(stream);
+        if !crash {
+            receipts.finish().await;
+        }
+        drop(receipts);
+        let receipts = desk.open().await;
+        receipts.look().await;
+        receipts.tell(None).await.unwrap();
+        let told = desk.web.receipts().pop().unwrap();
+        assert_eq!((told.started_at, told.state), (started_at, DeliveryState::Broken));
+    }
+}
+
+#[tokio::test]
+async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
+    let desk = Desk::new();
+    let receipts = desk.open().await;
+    let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
+    desk.pass(100);
+    receipts.tell(None).await.unwrap();
+    assert_eq!(desk.web.told_until(), T0, "a claim is under way");
+    claim.intend().await.unwrap();
+    receipts.tell(None).await.unwrap();
+    assert_eq!(desk.web.told_until(), T0);
+    // Redeemed, and not put down how it stands yet.
+    let (sending, stream) = Sending::redeemed(10, 0..10);
+    let delivery = Arc::new(Delivery::recorded(jti(1), &lease_on(10), Some(Secret::presented("key")), T0));
+    drop((sending, stream));
+    claim.redeemed(&delivery);
+    receipts.tell(None).await.unwrap();
+    assert_eq!(desk.web.told_until(), T0);
+    receipts.look().await;
+    desk.web.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(receipts.tell(None).await.is_err());
+    desk.web.down.store(false, std::sync::atomic::Ordering::SeqCst);
+    receipts.tell(None).await.unwrap();
+    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(100)));
+    assert_eq!(desk.web.receipts().len(), 1);
+    // A claim that fails holds nothing up.
+    let claim = receipts.begin(jti(2), &LinkId::from_store("link"), 10, Some(HOME));
+    let new = claim.intend().await.unwrap();
+    claim.cancelled(new);
+    receipts.look().await;
+    desk.pass(100);
+    receipts.tell(None).await.unwrap();
+    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(200)));
+    assert_eq!(desk.web.receipts().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_told_is_not_told_again_and_what_changed_is() {
+    let desk = Desk::new();
+    let receipts = desk.open().await;
+    let (sending, mut stream) = Sending::redeemed(300 * KIB, 0..300 * KIB);
+    let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 300 * KIB, Some(HOME));
+    claim.intend().await.unwrap();
+    claim.redeemed(&sending.delivery);
+    let tell = async || {
+        receipts.look().await;
+        receipts.tell(Some(T0)).await.unwrap();
+        desk.web
+            .receipts()
+            .into_iter()
+            .map(|receipt| (receipt.sequence, receipt.bytes, receipt.state))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tell().await.len(), 1);
+    assert_eq!(tell().await.len(), 1, "nothing changed");
+    take(&mut stream, 100 * KIB);
+    take(&mut stream, 100 * KIB);
+    let told = tell().await;
+    assert_eq!(told.last().unwrap(), &(3, 100 * KIB, DeliveryState::Running));
+    take(&mut stream, 100 * KIB);
+    stream.finish();
+    drop(stream);
+    assert_eq!(tell().await.last().unwrap(), &(4, 300 * KIB, DeliveryState::Complete));
+    // It goes on after a restart where it ended.
+    drop(receipts);
+    let receipts = desk.open().await;
+    receipts.look().await;
+    receipts.tell(Some(T0)).await.unwrap();
+    assert_eq!(desk.web.receipts().len(), 3);
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_told_of_starts_again_and_what_it_left_undone_is_refused() {
+    let desk = Desk::new();
+    let receipts = desk.open().await;
+    assert_eq!(desk.health.verdict(), Ok(()));
+    receipts.outbox.panic().await;
+    let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
+    // In one group with what panics: nobody knows whether it is on disk, so no byte may leave.
+    assert!(matches!(claim.intend().await, Err(OutboxError::Closed)));
+    assert!(claim.is_doubtful(), "the next intention is written before its token is redeemed");
+    assert_eq!(desk.health.verdict(), Err("a background task is down: writing receipts".to_owned()));
+    assert!(claim.intend().await.unwrap(), "started again, it finds nothing of what it left undone");
+    assert!(!claim.is_doubtful());
+}
+
+#[tokio::test]
+async fn a_thousand_intentions_at_once_are_all_durable() {
+    let desk = Desk::new();
+    let receipts = desk.open().await;
+    let begin = |n: u16| {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        receipts.begin(Jti::from_bytes(bytes), &LinkId::from_store("link"), 10, Some(HOME))
+    };
+    let claims: Vec<Claim> = (0..1000).map(begin).collect();
+    let all = futures_util::future::join_all(claims.iter().map(Claim::intend)).await;
+    assert!(all.into_iter().all(|intended| intended.unwrap()));
+    assert_eq!(receipts.outbox.open_ones().await.unwrap().len(), 1000);
+}

@@ -1,0 +1,69 @@
+//! What a request would get, for `HEAD` and for the page of a continuation.
+
+use std::sync::Arc;
+
+use crate::download::problem::Refusal;
+use crate::download::redeem::prepared::{Prepared, prepare};
+use crate::download::redeem::request::{HeadOutcome, Request};
+use crate::download::redeem::resume::{denied, proof, reopen, wish};
+use crate::download::state::DownloadState;
+use crate::download::very_file;
+use crate::used_tokens::Mark;
+
+/// Returns what [`redeem`](super::redeem) would return now, without spending, waiting or revealing the resume key.
+///
+/// # Errors
+/// The refusal that a `GET` would get.
+pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Result<HeadOutcome, Refusal> {
+    let jti = request.grant.jti;
+    let now = state.clock.now();
+    let file = very_file::open(state, &request.grant).await;
+    let used = state.store.find(jti).await?;
+    let delivery = match &used {
+        None if request.grant.again => return Err(request.ended.map_or(Refusal::Used, Refusal::from)),
+        None => state.ledger.find(jti),
+        Some(used) if used.mark == Mark::Revoked => return Err(Refusal::Revoked),
+        Some(used) => Some(match state.ledger.find(jti) {
+            Some(delivery) => delivery,
+            None => reopen(state, request, used, now)?,
+        }),
+    };
+    if let (None, Some(ended)) = (&used, request.ended) {
+        return Err(ended.into());
+    }
+    let file = file?;
+    let file = match (&delivery, &used) {
+        (Some(delivery), Some(_)) => {
+            let who = proof(state, request, delivery)?;
+            if !who.is_keyed() && !delivery.is_for(request.caller.address) {
+                return Err(Refusal::Used);
+            }
+            very_file::same(&file, delivery).await?
+        }
+        _ => file,
+    };
+    let current = delivery.as_ref().map(|delivery| delivery.tag_shown(&request.conditions).1);
+    let prepared = prepare(&request.conditions, current, file.version());
+    let part = match prepared {
+        Prepared::Part(part) => part,
+        Prepared::NotModified(version) => return Ok(HeadOutcome::NotModified(version)),
+        Prepared::Refused(why) => return Err(why),
+    };
+    // A record without a delivery is impossible, because reopen has created one. A delivery without a record
+    // is a claim in progress, which a HEAD neither waits for nor disturbs.
+    if let (Some(delivery), Some(_)) = (&delivery, &used) {
+        let wish = wish(proof(state, request, delivery)?, delivery, &part);
+        delivery.would_admit(&wish, state.lease, now).map_err(denied)?;
+    }
+    Ok(HeadOutcome::Headers { version: file.version(), part })
+}
+
+/// Returns the size of the file that a continuation would continue.
+///
+/// # Errors
+/// The refusal that a `GET` would get.
+pub(crate) async fn size_to_go_on(state: &Arc<DownloadState>, request: &Request) -> Result<u64, Refusal> {
+    match head(state, request).await? {
+        HeadOutcome::Headers { version, .. } | HeadOutcome::NotModified(version) => Ok(version.len),
+    }
+}

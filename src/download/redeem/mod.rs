@@ -1,0 +1,17 @@
+//! The rule: once, only once, and never lost.
+//!
+//! Open and check the file → durably record the jti → only then send. After a redemption, the
+//! [`ledger`](crate::download::ledger) decides about resuming, retrying and replays; after a restart, the
+//! durable record alone.
+
+mod claim;
+mod head;
+mod prepared;
+mod request;
+mod resume;
+mod rule;
+
+pub(crate) use self::head::{head, size_to_go_on};
+pub(crate) use self::prepared::byte_range;
+pub(crate) use self::request::{HeadOutcome, Outcome, Request};
+pub(crate) use self::rule::redeem;

@@ -1,0 +1,37 @@
+//! The token in a request, verified with the keys that this node has.
+
+use crate::download::problem::Refusal;
+use crate::download::state::DownloadState;
+use crate::token::{Grant, KeyRing, TokenError, verify_download, verify_redeemed};
+
+/// Verifies a download token. An expired one is returned with its error: it redeems nothing, but a client
+/// that redeemed it in time may finish.
+pub(super) async fn verify(
+    state: &DownloadState,
+    unverified: &str,
+) -> Result<(Grant, Option<TokenError>), Refusal> {
+    let (now, fence) = (state.clock.now(), state.store.fence());
+    let verdict = |ring: &KeyRing| match verify_download(unverified, ring, &state.rules, now, fence) {
+        Ok(grant) => Ok((grant, None)),
+        Err(ended @ TokenError::Expired { .. }) => {
+            verify_redeemed(unverified, ring, &state.rules, now, fence).map(|grant| (grant, Some(ended)))
+        }
+        Err(e) => Err(e),
+    };
+    with_keys(state, verdict).await
+}
+
+/// Verifies with the current keys, and again if the token's key turns out to be new.
+pub(super) async fn with_keys<T>(
+    state: &DownloadState,
+    verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
+) -> Result<T, Refusal> {
+    let ring = state.keys.current();
+    match verify(&ring) {
+        Err(TokenError::UnknownKey) => match state.keys.newer_than(&ring, state.clock.now()).await {
+            Some(newer) => Ok(verify(&newer)?),
+            None => Err(TokenError::UnknownKey.into()),
+        },
+        verdict => Ok(verdict?),
+    }
+}

@@ -1,0 +1,40 @@
+//! Files and folders in a listing.
+
+use rustix::fs::{FileType, Stat};
+
+use crate::clock::Timestamp;
+use crate::files::seen::Seen;
+use crate::files::version::FileVersion;
+use crate::id::FilePath;
+
+/// A file or folder in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is.
+    pub path: FilePath,
+    /// What it is.
+    pub kind: EntryKind,
+    /// When it last changed.
+    pub modified: Timestamp,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File(FileVersion),
+}
+
+impl Entry {
+    pub(super) fn new(path: FilePath, stat: &Stat) -> Option<Entry> {
+        let version = Seen::of(stat).version();
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => EntryKind::Folder,
+            FileType::RegularFile => EntryKind::File(version),
+            _ => return None,
+        };
+        Some(Entry { path, kind, modified: version.modified() })
+    }
+}

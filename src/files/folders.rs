@@ -1,0 +1,112 @@
+//! The folders of all shares, and handles to what is below them.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::config::{Identity, ShareSettings};
+use crate::files::beneath::{can_confine, open_beneath};
+use crate::files::error::{FileError, ShareError};
+use crate::files::root::{Away, Root};
+use crate::files::seen::Seen;
+use crate::id::FilePath;
+
+/// The folders of all shares by name: the permission to read and to change what is in them.
+///
+/// [`crate::files::Shares`] is made of it for reading, and the web app's `WritableShares` for changing.
+/// Neither gives it away again, so what holds only [`crate::files::Shares`] can't change a share. Cheap to
+/// clone.
+#[derive(Clone)]
+pub struct ShareFolders(Arc<BTreeMap<String, Root>>);
+
+impl ShareFolders {
+    /// Opens the folders in these settings, whether or not they exist now.
+    ///
+    /// # Errors
+    /// If the system can't confine paths.
+    pub fn open(settings: &[ShareSettings]) -> Result<ShareFolders, ShareError> {
+        let folders = ShareFolders::unopened(settings)?;
+        for root in folders.0.values() {
+            // A missing folder is logged now, and looked for again at each use.
+            let _known = root.open();
+        }
+        Ok(folders)
+    }
+
+    /// The same, but without checking or logging anything yet.
+    pub(super) fn unopened(settings: &[ShareSettings]) -> Result<ShareFolders, ShareError> {
+        can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
+        let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));
+        Ok(ShareFolders(Arc::new(settings.iter().map(root).collect())))
+    }
+
+    /// Returns the names of all shares.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Returns whether there is a share of this name, available or not.
+    pub(crate) fn has(&self, share: &str) -> bool {
+        self.0.contains_key(share)
+    }
+
+    /// Opens the folder of a share: the one that is served.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub(crate) fn root(&self, share: &str) -> Result<OwnedFd, FileError> {
+        let root = self.0.get(share).ok_or(FileError::Missing)?;
+        root.open().map_err(|_| FileError::ShareGone)
+    }
+
+    /// Opens a folder. A path with one component is a share's root.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub(crate) fn folder(&self, path: &FilePath) -> Result<OwnedFd, FileError> {
+        self.beneath(path, OFlags::DIRECTORY, ResolveFlags::empty())
+    }
+
+    pub(super) fn is_available(&self, share: &str) -> bool {
+        self.0.get(share).is_some_and(|root| root.open().is_ok())
+    }
+
+    pub(super) fn why_unavailable(&self, share: &str) -> Option<String> {
+        let root = self.0.get(share)?;
+        root.why_away().map(|away| away.to_string())
+    }
+
+    /// Returns how the files of this path's share are told apart.
+    pub(super) fn identity(&self, path: &FilePath) -> Identity {
+        self.0.get(path.share()).map_or(Identity::default(), |root| root.identity)
+    }
+
+    /// Returns the metadata of what `path` leads to now.
+    pub(super) fn seen(&self, path: &FilePath) -> Option<Seen> {
+        let handle = self.beneath(path, OFlags::PATH, ResolveFlags::empty()).ok()?;
+        Some(Seen::of(&rustix::fs::fstat(&handle).ok()?))
+    }
+
+    pub(super) fn beneath(
+        &self,
+        path: &FilePath,
+        flags: OFlags,
+        resolve: ResolveFlags,
+    ) -> Result<OwnedFd, FileError> {
+        let root = self.0.get(path.share()).ok_or(FileError::Missing)?;
+        let opened = if resolve.contains(ResolveFlags::CACHED) { root.open_cached() } else { root.open() };
+        let root = match opened {
+            Ok(root) => root,
+            Err(Away::Uncached) => return Err(Errno::AGAIN.into()),
+            Err(_) => return Err(FileError::ShareGone),
+        };
+        let within = match path.within_share() {
+            "" => ".",
+            within => within,
+        };
+        Ok(open_beneath(&root, within, flags, resolve)?)
+    }
+}

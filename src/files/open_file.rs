@@ -1,0 +1,175 @@
+//! A regular file, opened for reading: its content, and whether it is still the same file.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::config::Identity;
+use crate::files::edges::Edges;
+use crate::files::folders::ShareFolders;
+use crate::files::seen::{Seen, may_go_on};
+use crate::files::version::FileVersion;
+use crate::id::FilePath;
+
+/// A regular file, opened for reading. Clones share the handle.
+#[derive(Clone)]
+pub struct OpenFile {
+    opened: Arc<Opened>,
+    version: FileVersion,
+    /// The edges of what is served of it, where they are known.
+    edges: Option<Edges>,
+}
+
+struct Opened {
+    handle: OwnedFd,
+    folders: ShareFolders,
+    path: FilePath,
+    /// Its metadata when it was opened.
+    first: Seen,
+    /// Its metadata when it was last found to be the same.
+    last: Mutex<Seen>,
+}
+
+/// The result of a quick check of a file that is being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// It is unchanged.
+    Unchanged,
+    /// Something changed; [`OpenFile::is_the_same`] says whether that matters.
+    Unclear,
+    /// It is another file.
+    Changed,
+}
+
+impl OpenFile {
+    pub(super) fn new(handle: OwnedFd, seen: Seen, folders: ShareFolders, path: FilePath) -> OpenFile {
+        let opened = Opened { handle, folders, path, first: seen, last: Mutex::new(seen) };
+        OpenFile { opened: Arc::new(opened), version: seen.version(), edges: None }
+    }
+
+    /// Returns the version that is served: the one found when it was opened, unless [`OpenFile::served_as`]
+    /// says otherwise.
+    pub const fn version(&self) -> FileVersion {
+        self.version
+    }
+
+    /// Returns the same file as it was at `version`, with the edges it had then. Used for a file that has
+    /// grown since: no byte beyond the old length is served.
+    pub fn served_as(&self, version: FileVersion, edges: Edges) -> OpenFile {
+        OpenFile { opened: self.opened.clone(), version, edges: Some(edges) }
+    }
+
+    /// Returns the inode number and the time of the inode's last change, when it was opened.
+    pub fn origin(&self) -> (u64, u64) {
+        (self.opened.first.inode, self.opened.first.changed_ns)
+    }
+
+    pub(super) fn seen(&self) -> &Seen {
+        &self.opened.first
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.opened.folders.identity(&self.opened.path)
+    }
+
+    /// Fills `buffer` from `offset`, only from the page cache. Returns the number of bytes read, or `None` if
+    /// it would have to wait for the disk. Zero means the end of the file.
+    ///
+    /// # Errors
+    /// If the read fails.
+    pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let mut slices = [io::IoSliceMut::new(buffer)];
+        match rustix::io::preadv2(self.opened.handle.as_fd(), &mut slices, offset, ReadWriteFlags::NOWAIT) {
+            Ok(count) => Ok(Some(count)),
+            // OPNOTSUPP: a file system without RWF_NOWAIT.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Fills `buffer` from `offset`, waiting for the disk. Returns the number of bytes read, which is smaller
+    /// than the buffer only at the end of the file.
+    ///
+    /// # Errors
+    /// If the read fails.
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pread(self.opened.handle.as_fd(), rest, offset.saturating_add(filled as u64)) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Returns the edges of the first `len` bytes. Waits for the disk.
+    ///
+    /// # Errors
+    /// If the file can't be read, or is shorter.
+    pub fn edges(&self, len: u64) -> io::Result<Edges> {
+        Edges::read(len, |part, offset| self.read(part, offset))
+    }
+
+    /// The same without waiting for the disk: `None` if it would have to wait.
+    ///
+    /// # Errors
+    /// If the file can't be read, or is shorter.
+    pub fn edges_if_cached(&self, len: u64) -> io::Result<Option<Edges>> {
+        Edges::read_if_cached(len, |part, offset| self.read_cached(part, offset))
+    }
+
+    /// Checks whether the file has changed since the last check. Doesn't wait for the disk.
+    ///
+    /// # Errors
+    /// If the file system doesn't respond.
+    pub fn glance(&self) -> io::Result<Glance> {
+        let (now, last) = (self.look()?, *self.last());
+        let same = match self.identity() {
+            Identity::Inode => now == last,
+            Identity::Time => now.version() == last.version(),
+        };
+        Ok(match same {
+            true => Glance::Unchanged,
+            false if now.len < self.version.len => Glance::Changed,
+            false => Glance::Unclear,
+        })
+    }
+
+    /// Returns whether a changed file is still the same as far as it is served: it only grew, was renamed or
+    /// got other permissions. Waits for the disk.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn is_the_same(&self) -> io::Result<bool> {
+        let (now, last) = (self.look()?, *self.last());
+        if now == last {
+            return Ok(true);
+        }
+        let moved = || {
+            let found = self.opened.folders.seen(&self.opened.path);
+            found.is_none_or(|found| found.inode != now.inode)
+        };
+        let may = now.len >= self.version.len
+            && (may_go_on(&last, &now, moved)
+                || (self.identity() == Identity::Time && now.version() == last.version()));
+        let same = may && self.edges == Some(self.edges(self.version.len)?);
+        if same {
+            *self.last() = now;
+        }
+        Ok(same)
+    }
+
+    fn look(&self) -> io::Result<Seen> {
+        Ok(Seen::of(&rustix::fs::fstat(&self.opened.handle)?))
+    }
+
+    // A poisoned lock means a panic elsewhere; the guarded value is always replaced as a whole.
+    fn last(&self) -> MutexGuard<'_, Seen> {
+        self.opened.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

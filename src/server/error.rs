@@ -1,0 +1,83 @@
+//! Why the services can't run.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::download::key_source::KeySourceError;
+use crate::download::receipts::{self, OverHttpError};
+use crate::files::ShareError;
+use crate::secret::RandomError;
+use crate::server::data_dir::DataDirError;
+use crate::token::SecretFileError;
+use crate::used_tokens::StoreError;
+use crate::used_tokens::sled::OpenError as StoreOpenError;
+use crate::web;
+
+/// The services can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A listener's address is in use, or isn't ours.
+    #[error("cannot listen on {address} (`{key}`); is it in use by another process?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The setting.
+        key: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A share can't be opened.
+    #[error(transparent)]
+    Share(#[from] ShareError),
+    /// The web app can't be opened.
+    #[error(transparent)]
+    Web(#[from] web::services::OpenError),
+    /// The first administrator's link can't be created.
+    #[error(transparent)]
+    FirstAdministrator(#[from] web::FirstAdminError),
+    /// The used-token store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreOpenError),
+    /// The shared used-token store doesn't answer.
+    #[error("cannot use the shared used-token store (`download.used_tokens`); is its server running?")]
+    SharedStore(#[source] StoreError),
+    /// The public keys can't be loaded.
+    #[error(transparent)]
+    Keys(#[from] KeySourceError),
+    /// The receipts can't be stored.
+    #[error(transparent)]
+    Receipts(#[from] receipts::OpenError),
+    /// The times of the receipts can't be reset.
+    #[error("cannot reset the times of undelivered receipts")]
+    ReceiptsTime(#[source] receipts::OutboxError),
+    /// The client for sending receipts can't be created.
+    #[error(transparent)]
+    Telling(#[from] OverHttpError),
+    /// A shared secret can't be loaded.
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
+    /// The system provides no random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The signal handlers can't be installed.
+    #[error("cannot listen to signals")]
+    Signals(#[source] io::Error),
+    /// A server ended unexpectedly.
+    #[error("a listener failed")]
+    Server(#[source] io::Error),
+}
+
+impl ServeError {
+    /// Returns whether another process has what this one needs.
+    pub(super) fn is_in_use(&self) -> bool {
+        match self {
+            ServeError::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+            ServeError::Store(error) => matches!(error, StoreOpenError::InUse { .. }),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Serves until a signal ends it, and waits for another process on the same data directory.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::server::announce::announce;
+use crate::server::data_dir::DataDir;
+use crate::server::error::ServeError;
+use crate::server::open::start;
+use crate::server::role::Role;
+use crate::server::running::Running;
+use crate::server::signals::Signals;
+use crate::telemetry::chain;
+
+/// Additional time for a stop, beyond `download.stop_timeout`.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How often to check whether another process has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Serves until SIGINT or SIGTERM, or until a listener fails. A second signal stops waiting for running
+/// transfers. When the services answer, `warnings` are computed and logged.
+///
+/// # Errors
+/// If a service can't start, or ends unexpectedly.
+pub async fn run(
+    settings: Settings,
+    role: Role,
+    warnings: impl Future<Output = Vec<String>> + Send + 'static,
+) -> Result<(), ServeError> {
+    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    make_default_shares(&settings);
+    let mut running = tokio::select! {
+        started = Box::pin(start_after_another(settings, role)) => started?,
+        () = signals.stop() => return Ok(()),
+    };
+    announce(&running);
+    let telling = tokio::spawn(async move {
+        for line in warnings.await {
+            tracing::warn!("{line}");
+        }
+    });
+    let failed = tokio::select! {
+        () = signals.stop() => Ok(()),
+        failed = running.spawned.failed() => failed.map_err(ServeError::Server),
+    };
+    telling.abort();
+    tracing::info!("stopping; running transfers may finish");
+    Box::pin(running.stop_unless(signals.stop())).await;
+    failed
+}
+
+/// Starts, and waits for another process on the same data directory that is stopping: it may have transfers
+/// to finish for up to `download.stop_timeout`.
+async fn start_after_another(settings: Settings, role: Role) -> Result<Running, ServeError> {
+    let until = Instant::now() + settings.download.stop_timeout + STOP_PATIENCE;
+    let mut waiting = false;
+    loop {
+        let error = match Box::pin(start(settings.clone(), role, Clock::wall())).await {
+            Err(error) if error.is_in_use() && Instant::now() < until => error,
+            ended => return ended,
+        };
+        if !waiting {
+            // Another program won't release its address for us.
+            if !DataDir::is_held(&settings.data_dir) {
+                return Err(error);
+            }
+            tracing::warn!(cause = chain(&error), "waiting for another process to end");
+            waiting = true;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Creates the folders of the default shares, so that the binary alone is sufficient. Other shares' folders
+/// aren't created, because a missing one may be a disk that isn't mounted.
+fn make_default_shares(settings: &Settings) {
+    if settings.shares != Settings::default().shares {
+        return;
+    }
+    for share in settings.shares.iter().filter(|share| !share.path.exists()) {
+        match std::fs::create_dir_all(&share.path) {
+            Ok(()) => {
+                tracing::info!(path = %share.path.display(), "created the folder of the share `{}`", share.name)
+            }
+            Err(cause) => {
+                tracing::warn!(path = %share.path.display(), %cause, "cannot create the folder of the share `{}`", share.name);
+            }
+        }
+    }
+}

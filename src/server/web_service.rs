@@ -1,0 +1,69 @@
+//! Serves the web app.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_server::Server;
+use actix_web::App;
+use actix_web::middleware::from_fn;
+
+use crate::config::Settings;
+use crate::connection::Connections;
+use crate::server::door::Door;
+use crate::server::error::ServeError;
+use crate::server::listen::Limits;
+use crate::server::running::Running;
+use crate::server::{host, listen};
+use crate::web;
+
+/// How long a stop waits for requests to the web app.
+const WEB_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Serves the web app on its listener, as in production.
+///
+/// # Errors
+/// If the listener can't be used.
+pub fn web_server(
+    listener: TcpListener,
+    app: &web::App,
+    settings: &Settings,
+    connections: &Connections,
+) -> io::Result<Server> {
+    let limits = Limits {
+        connections: connections.clone(),
+        max_connections: settings.web.max_connections,
+        deadlines: settings.connection_limits,
+        stop_timeout: WEB_STOP_TIMEOUT,
+    };
+    let app = app.clone();
+    listen::serve(listener, limits, move || {
+        let app = app.clone();
+        App::new().wrap(from_fn(host::refuse_invalid)).configure(move |services| app.configure(services))
+    })
+}
+
+impl Running {
+    pub(super) async fn serve_web(&mut self, listener: TcpListener, app: web::App) -> Result<(), ServeError> {
+        self.web = listener.local_addr().ok();
+        self.first_admin_link = app.first_admin_link().await?;
+        let door = Door::of(&listener).map_err(ServeError::Server)?;
+        let server = web_server(listener, &app, &self.settings, &self.connections);
+        self.spawned.server(server.map_err(ServeError::Server)?, door);
+        let looked_after = app.clone();
+        self.spawned.task("keeping the web app", move || {
+            let app = looked_after.clone();
+            async move { app.upkeep().run().await }
+        });
+        let revoking = app.clone();
+        self.spawned.task("revoking tokens", move || {
+            let app = revoking.clone();
+            async move { app.revoke_tokens().await }
+        });
+        self.spawned.task("sending mails", move || {
+            let app = app.clone();
+            async move { app.send_mails().await }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! With which parameters the store is opened, and why it can't be.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::used_tokens::sled::journal::JournalFile;
+
+/// The store could not be opened. Nothing was served.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process is using it.
+    #[error("the used-token store in {} is already in use by another process", dir.display())]
+    InUse {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+    /// The system refused an operation.
+    #[error("cannot open the used-token store: failed to {action}")]
+    Failed {
+        /// The failed action, after "failed to".
+        action: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Returns what turns the cause of a failed action into an [`OpenError`].
+pub(super) fn failed<E: std::error::Error + Send + Sync + 'static>(
+    action: &'static str,
+) -> impl Fn(E) -> OpenError {
+    move |e| OpenError::Failed { action, source: Box::new(e) }
+}
+
+/// Parameters of the store; the defaults were chosen by measurements. For tests and benches.
+#[derive(Clone)]
+pub struct Tuning {
+    /// The number of slots (256 bytes) in each new journal file.
+    pub slots: u32,
+    /// Wraps a journal file for the committer.
+    pub journal_file: Arc<dyn Fn(File) -> Box<dyn JournalFile> + Send + Sync>,
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        Tuning { slots: 16_384, journal_file: Arc::new(|file| Box::new(file)) }
+    }
+}

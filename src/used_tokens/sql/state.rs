@@ -1,0 +1,68 @@
+//! The state of a store as a whole, and its branches, as they stand in the database.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Executor, Row};
+
+use crate::standing::{BRANCHES, Branch};
+
+/// The content of `used_tokens_state`.
+pub(super) struct State {
+    pub(super) store: i64,
+    pub(super) fence: i64,
+    pub(super) mark: i64,
+    pub(super) epoch: i64,
+    pub(super) position: i64,
+    pub(super) branch: String,
+}
+
+impl State {
+    /// Reads all of it at one time.
+    pub(super) async fn read(connection: &mut AnyConnection) -> Result<State, sqlx::Error> {
+        let rows =
+            sqlx::query("SELECT name, moment FROM used_tokens_state").fetch_all(&mut *connection).await?;
+        let branch = String::new();
+        let mut state = State { store: 0, fence: i64::MAX, mark: 0, epoch: 0, position: 0, branch };
+        for row in &rows {
+            let value: i64 = row.try_get("moment")?;
+            match row.try_get::<String, _>("name")?.as_str() {
+                "store" => state.store = value,
+                "fence" => state.fence = value,
+                "mark" => state.mark = value,
+                "epoch" => state.epoch = value,
+                "position" => state.position = value,
+                _ => {}
+            }
+        }
+        // Read later: a position on a branch that began since then also belongs to the branch before.
+        let branch = "SELECT name FROM used_tokens_branches ORDER BY from_position DESC LIMIT 1";
+        state.branch = sqlx::query_scalar(branch).fetch_optional(&mut *connection).await?.unwrap_or_default();
+        Ok(state)
+    }
+}
+
+/// Begins a branch: this opening continues from the current state of the store.
+pub(super) async fn begin_branch(connection: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
+    let rise = "UPDATE used_tokens_state SET moment = moment + 1 WHERE name = 'position'";
+    connection.execute(rise).await?;
+    let begin = "INSERT INTO used_tokens_branches (from_position, name) \
+                 SELECT moment, CAST($1 AS TEXT) FROM used_tokens_state WHERE name = 'position' \
+                 ON CONFLICT (from_position) DO UPDATE SET name = excluded.name";
+    sqlx::query(begin).bind(name).execute(&mut *connection).await?;
+    let forget = "DELETE FROM used_tokens_branches WHERE from_position NOT IN \
+                  (SELECT from_position FROM used_tokens_branches ORDER BY from_position DESC LIMIT $1)";
+    sqlx::query(forget).bind(BRANCHES as i64).execute(&mut *connection).await?;
+    Ok(())
+}
+
+pub(super) async fn read_branches(connection: &mut AnyConnection) -> Result<Vec<Branch>, sqlx::Error> {
+    let rows = sqlx::query("SELECT from_position, name FROM used_tokens_branches ORDER BY from_position")
+        .fetch_all(&mut *connection)
+        .await?;
+    let branch = |row: &AnyRow| -> Result<Branch, sqlx::Error> {
+        Ok(Branch {
+            name: row.try_get("name")?,
+            from: row.try_get::<i64, _>("from_position")?.unsigned_abs(),
+        })
+    };
+    rows.iter().map(branch).collect()
+}

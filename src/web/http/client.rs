@@ -1,0 +1,57 @@
+//! Who sent a request: the client's address, and what the audit log says about the place.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::USER_AGENT;
+use actix_web::{FromRequest, HttpRequest};
+
+use crate::web::http::error::WebError;
+use crate::web::http::state::AppState;
+use crate::web::identity::place::Place;
+
+/// The headers that proxies add to a request.
+const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
+/// The client's address, by which attempts are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequest for ClientAddress {
+    type Error = WebError;
+    type Future = std::future::Ready<Result<ClientAddress, WebError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = AppState::of(request);
+        std::future::ready(state.map(|state| ClientAddress(client_address(&state, request))))
+    }
+}
+
+/// Returns the address of the client that sent a request.
+pub fn client_address(state: &AppState, request: &HttpRequest) -> IpAddr {
+    // Without a peer (a Unix socket), all clients count as one.
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    state.addresses.of(peer, request.headers())
+}
+
+/// Returns the client's own address, by which it may continue a download; `None` where that is not known. The
+/// clients of a proxy that we don't trust, or that does not say for whom it asks, all have one address.
+pub fn own_address(request: &HttpRequest, state: &AppState) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let headers = request.headers();
+    let client = state.addresses.of(peer, headers);
+    let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
+    (client != peer || !is_forwarded).then_some(client)
+}
+
+impl FromRequest for Place {
+    type Error = WebError;
+    type Future = std::future::Ready<Result<Place, WebError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let agent = request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let agent: String = agent.unwrap_or_default().chars().filter(|c| !c.is_control()).take(300).collect();
+        let address = ClientAddress::from_request(request, payload).into_inner();
+        std::future::ready(address.map(|ClientAddress(address)| Place { address, agent }))
+    }
+}

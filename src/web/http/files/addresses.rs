@@ -1,0 +1,31 @@
+//! The addresses of the pages on which files and folders are changed.
+
+use crate::id::FilePath;
+use crate::web::http::paths::{encoded_path, folder_address};
+
+/// Returns the address of the page on which an entry is renamed, moved or deleted.
+pub(crate) fn manage_address(path: &FilePath) -> String {
+    format!("/manage/entry?path={}", encoded_path(path))
+}
+
+/// Returns the address of the page that asks where to move `path`, with `to` proposed.
+pub(crate) fn move_address(path: &FilePath, to: Option<&FilePath>) -> String {
+    let to = to.map(|to| format!("&to={}", encoded_path(to))).unwrap_or_default();
+    format!("/manage/to?path={}{to}", encoded_path(path))
+}
+
+/// Returns the address of the form for a new folder in `folder`.
+pub(crate) fn new_folder_address(folder: &FilePath) -> String {
+    format!("/manage/new-folder?folder={}", encoded_path(folder))
+}
+
+/// Returns the address of the trash of the share that `path` is in.
+pub(crate) fn trash_address(path: &FilePath) -> String {
+    let root = format!("/{}", path.share()).parse::<FilePath>();
+    format!("/manage/trash?share={}", root.map(|root| encoded_path(&root)).unwrap_or_default())
+}
+
+/// Returns the address of the folder that contains `path`, or of the list of shares.
+pub(crate) fn parent_address(path: &FilePath) -> String {
+    path.parent().map_or_else(|| "/files/".to_owned(), |folder| folder_address(&folder))
+}

@@ -1,0 +1,88 @@
+//! The page on which a link is created.
+
+use askama::Template;
+
+use crate::web::http::layout::{Chrome, Section};
+use crate::web::links::terms::{TermErrors, Typed};
+
+/// `GET /links/new`; posts `files`, the fields of [`Typed`], `mail` and `csrf` to `/links`.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/links/new.html")]
+pub struct NewLinkPage {
+    /// The frame of the page; somebody is logged in.
+    pub chrome: Chrome,
+    /// The files and folders, as they are shown.
+    pub files: Vec<String>,
+    /// Their paths, as the form carries them.
+    pub files_field: String,
+    /// Whether a folder is among them.
+    pub has_folders: bool,
+    /// Whether the only item is an empty folder.
+    pub empty_folder: bool,
+    /// What was typed.
+    pub typed: Typed,
+    /// Whether to mail the link to its recipients.
+    pub mail: bool,
+    /// Whether the owner has turned off emails about downloads.
+    pub notices_off: bool,
+    /// What was wrong with it.
+    pub errors: TermErrors,
+}
+
+impl NewLinkPage {
+    /// Returns a page with an error at every field.
+    pub fn sample() -> NewLinkPage {
+        let wrong = |text: &str| Some(text.to_owned());
+        NewLinkPage {
+            chrome: Chrome::sample("Make a link", Section::Links),
+            files: vec!["/books/<script>alert(1)</script>.pdf".to_owned(), "/books/more".to_owned()],
+            files_field: "/books/%3Cscript%3E /books/more".to_owned(),
+            has_folders: true,
+            empty_folder: true,
+            typed: Typed {
+                title: "\"><script>alert(1)</script>".to_owned(),
+                note: "</textarea><script>alert(1)</script>".to_owned(),
+                uses: "many".to_owned(),
+                ends: "2020-01-01T00:00".to_owned(),
+                ends_zone: "60".to_owned(),
+                password: "never shown".to_owned(),
+                mailed_code: true,
+                notify: "first".to_owned(),
+                recipients: "ada@example.org\n</textarea><b>nobody".to_owned(),
+            },
+            mail: true,
+            notices_off: true,
+            errors: TermErrors {
+                form: wrong("There is no such file any more."),
+                title: wrong("A title has at most 200 characters on one line."),
+                note: wrong("A note has at most 2,000 characters."),
+                uses: wrong("Write a whole number from 1 to 1,000,000, or nothing for any number."),
+                ends: wrong("This moment is in the past: choose a later one."),
+                password: wrong("A password has at least 8 characters."),
+                mailed_code: wrong("A code can only be mailed to recipients whom the link names."),
+                recipients: vec!["Line 2: “</textarea><b>nobody” is not a valid email address.".to_owned()],
+            },
+        }
+    }
+}
+
+pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let wrong = NewLinkPage::sample();
+    let typed = Typed {
+        uses: "1".to_owned(),
+        ends: "2027-01-15T08:00".to_owned(),
+        notify: "first".to_owned(),
+        ..Typed::default()
+    };
+    let files = vec!["/books/我这一辈子.pdf".to_owned()];
+    let (has_folders, empty_folder) = (false, false);
+    let blank = NewLinkPage {
+        files,
+        has_folders,
+        empty_folder,
+        typed,
+        errors: TermErrors::default(),
+        ..wrong.clone()
+    };
+    Ok(vec![("link-new-errors", wrong.render()?), ("link-new", blank.render()?)])
+}

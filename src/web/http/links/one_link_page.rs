@@ -1,0 +1,225 @@
+//! The page of one link, as its owner sees it.
+
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::human;
+use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::links::deliveries_page::DeliveriesPart;
+use crate::web::http::links::link_state::{LinkState, views};
+use crate::web::http::links::mailing_page::MailingPart;
+use crate::web::http::links::new_link_page::NewLinkPage;
+use crate::web::http::links::qr::Qr;
+use crate::web::links::terms::{TermErrors, Typed};
+
+/// A recipient on the page of a link.
+#[derive(Clone, Debug)]
+pub struct RecipientRow {
+    /// Their id.
+    pub id: String,
+    /// Their address; `None` for anyone who has the link.
+    pub email: Option<String>,
+    /// The address of their link.
+    pub address: String,
+    /// Their uses, reserved or used.
+    pub taken: u32,
+    /// The uses that are reserved.
+    pub reserved: u32,
+    /// How often their page was opened.
+    pub looks: u32,
+    /// When it was opened last.
+    pub looked_at: Option<Timestamp>,
+    /// The mail with their link, if there is one.
+    pub mailing: Option<MailingPart>,
+}
+
+impl RecipientRow {
+    fn looked(&self) -> String {
+        match (self.looks, self.taken) {
+            (0, _) => views(0),
+            (looks, 0) => format!("{}, not downloaded", views(looks)),
+            (looks, _) => views(looks),
+        }
+    }
+}
+
+/// The part of a link's page that changes while its owner watches. Also rendered alone, for the script that
+/// refreshes it.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/links/live.html")]
+pub struct LinkLive {
+    /// Its state.
+    pub state: LinkState,
+    /// The uses of each recipient; `None` for any number.
+    pub uses: Option<u32>,
+    /// Its recipients.
+    pub recipients: Vec<RecipientRow>,
+    /// Its downloads.
+    pub deliveries: DeliveriesPart,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl LinkLive {
+    fn count(&self, recipient: &RecipientRow) -> String {
+        let taken = u64::from(recipient.taken);
+        let count = match self.uses {
+            Some(uses) => {
+                format!("{} of {} used", human::grouped(taken), human::counted(u64::from(uses), "download"))
+            }
+            None => human::counted(taken, "download"),
+        };
+        match recipient.reserved {
+            0 => count,
+            reserved => format!("{count}, {reserved} not started yet"),
+        }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        human::ago(self.now, *at)
+    }
+
+    /// Returns the number of recipients whom no mail has reached.
+    fn unreached(&self) -> usize {
+        let is_lost = |row: &&RecipientRow| row.mailing.as_ref().is_some_and(MailingPart::is_lost);
+        self.recipients.iter().filter(is_lost).count()
+    }
+
+    /// Returns whether the link is for anyone who has it.
+    fn is_open_to_all(&self) -> bool {
+        self.recipients.iter().all(|recipient| recipient.email.is_none())
+    }
+}
+
+/// `GET /links/{id}`: a link as its owner sees it. Posts the fields of [`Typed`] to the same address,
+/// and a press to `/links/{id}/pause`, `resume` or `revoke`.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/links/one.html")]
+pub struct OneLinkPage {
+    /// The frame of the page; the owner is logged in.
+    pub chrome: Chrome,
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Its files and folders as shown, and whether each is missing.
+    pub files: Vec<(String, bool)>,
+    /// Whether it is paused because the database was restored from a backup.
+    pub restored: bool,
+    /// The part that changes while its owner watches.
+    pub live: LinkLive,
+    /// When it expires.
+    pub ends_at: Option<Timestamp>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The QR code of its address, if it has only one.
+    pub qr: Option<Qr>,
+    /// Whether it asks for a password.
+    pub has_password: bool,
+    /// Whether its owner has turned off emails about downloads.
+    pub notices_off: bool,
+    /// The terms in the form.
+    pub typed: Typed,
+    /// What was wrong with them.
+    pub errors: TermErrors,
+}
+
+impl OneLinkPage {
+    fn can_change(&self) -> bool {
+        self.live.state != LinkState::Revoked
+    }
+
+    fn lacks_files(&self) -> bool {
+        self.files.iter().any(|(_, missing)| *missing)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.live.state == LinkState::Paused
+    }
+
+    fn is_open_to_all(&self) -> bool {
+        self.live.is_open_to_all()
+    }
+
+    fn ends(&self) -> String {
+        self.ends_at.map(human::time).unwrap_or_default()
+    }
+
+    fn created(&self) -> String {
+        human::time(self.created_at)
+    }
+
+    pub(crate) fn sample(named: bool) -> OneLinkPage {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let row = |id: &str, email: Option<&str>, taken, looks| RecipientRow {
+            id: id.to_owned(),
+            email: email.map(str::to_owned),
+            address: "https://files.example/l/0123456789abcdefghijkl".to_owned(),
+            taken,
+            reserved: taken / 2,
+            looks,
+            looked_at: (looks > 0).then_some(now),
+            mailing: None,
+        };
+        let recipients = if named {
+            vec![
+                row("a", Some("ada\"<b>@example.org"), 2, 3),
+                row("b", Some("bob@example.org"), 0, 1),
+                row("c", Some("kim@example.org"), 0, 0),
+            ]
+        } else {
+            vec![row("a", None, 1, 5_000)]
+        };
+        let qr = Qr { width: 29, path: "M4 4h7v1h-7z".to_owned() };
+        let form = NewLinkPage::sample();
+        OneLinkPage {
+            chrome: Chrome::sample("Report <script>", Section::Links),
+            id: "0123456789abcdefghijkl".to_owned(),
+            title: "Report <script>alert(1)</script>".to_owned(),
+            restored: false,
+            files: form.files.into_iter().map(|file| (file, named)).collect(),
+            live: LinkLive {
+                state: LinkState::Open,
+                uses: Some(3),
+                recipients,
+                deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
+                now,
+            },
+            ends_at: Some(now),
+            created_at: now,
+            qr: (!named).then_some(qr),
+            has_password: named,
+            notices_off: named,
+            typed: form.typed,
+            errors: form.errors,
+        }
+    }
+}
+
+pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let (open, named) = (OneLinkPage::sample(false), OneLinkPage::sample(true));
+    let mut mailed = OneLinkPage { errors: TermErrors::default(), ..named.clone() };
+    if let Some(first) = mailed.live.recipients.first().cloned() {
+        let row = |(number, mailing): (usize, MailingPart)| RecipientRow {
+            id: format!("m{number}"),
+            mailing: Some(mailing),
+            ..first.clone()
+        };
+        mailed.live.recipients = MailingPart::samples().into_iter().enumerate().map(row).collect();
+    }
+    let right = OneLinkPage { errors: TermErrors::default(), ..open.clone() };
+    let live = LinkLive { state: LinkState::Paused, uses: None, ..right.live.clone() };
+    let paused = OneLinkPage { live, ends_at: None, ..right.clone() };
+    let restored = OneLinkPage { restored: true, ..paused.clone() };
+    let live = LinkLive { state: LinkState::Revoked, ..right.live.clone() };
+    let revoked = OneLinkPage { live, ..right.clone() };
+    Ok(vec![
+        ("link", right.render()?),
+        ("link-errors", open.render()?),
+        ("link-named", named.render()?),
+        ("link-mailed", mailed.render()?),
+        ("link-paused", paused.render()?),
+        ("link-restored", restored.render()?),
+        ("link-revoked", revoked.render()?),
+    ])
+}

@@ -1,0 +1,37 @@
+//! What the handlers for a person's own links share.
+
+use actix_web::HttpResponse;
+
+use crate::files::FileError;
+use crate::id::{FilePath, LinkId};
+use crate::web::http::error::WebError;
+use crate::web::http::extract::SignedIn;
+use crate::web::http::flash::FlashMessage;
+use crate::web::http::respond::{App, blocking, redirect_with_flash, see_other};
+use crate::web::links::Link;
+
+/// Returns the link, if it is this person's.
+pub(crate) async fn own_link(app: &App, who: &SignedIn, id: &str) -> Result<Link, WebError> {
+    let link = app.administration.links.of_owner(&who.account().id, &LinkId::from_store(id)).await?;
+    link.ok_or(WebError::NotFound)
+}
+
+/// Redirects to the link's page, which says what was done, if anything was.
+pub(crate) fn redirect_to_link(
+    app: &App,
+    link: &Link,
+    message: Option<FlashMessage>,
+) -> Result<HttpResponse, WebError> {
+    let address = format!("/links/{}", link.id);
+    match message {
+        Some(message) => redirect_with_flash(app, &address, message),
+        None => Ok(see_other(&address)),
+    }
+}
+
+/// Returns those of the files and folders that are no longer where they were.
+pub(crate) async fn missing_of(app: &App, files: Vec<FilePath>) -> Result<Vec<FilePath>, WebError> {
+    let shares = app.shares.clone();
+    let is_missing = move |file: &FilePath| matches!(shares.entry(file), Err(FileError::Missing));
+    blocking(move || files.into_iter().filter(is_missing).collect()).await
+}

@@ -1,0 +1,99 @@
+//! The link behind a public address, with what its owner may share now, as all handlers for it see it.
+
+use std::net::IpAddr;
+
+use crate::secret::Secret;
+use crate::web::http::error::WebError;
+use crate::web::http::problem::closed_link_page::ClosedReason;
+use crate::web::http::respond::{App, blocking};
+use crate::web::http::state::AppState;
+use crate::web::links::begun::Visitor;
+use crate::web::links::contents::{self, Contents, View};
+use crate::web::links::offers::Offers;
+use crate::web::links::{Link, Recipient, Standing};
+use crate::web::membership::self_service::browser_mark;
+use crate::web::shares::rights::Readable;
+
+/// A link whose address somebody opened.
+pub(crate) struct PublicLinkView {
+    /// The link.
+    pub(crate) link: Link,
+    /// The recipient whose address it was.
+    pub(crate) recipient: Recipient,
+    /// The name of its owner.
+    pub(crate) from: String,
+    /// The files and folders that its owner may read now, each with its position among all of the link.
+    pub(crate) places: Vec<(usize, Readable)>,
+    /// Why nothing can be downloaded with it.
+    pub(crate) closed: Option<ClosedReason>,
+}
+
+impl PublicLinkView {
+    /// Returns whether a press on the page must be repeated before it counts: where the link was most likely
+    /// mailed, and a press asks for nothing and costs a download. Mail scanners press buttons, too.
+    pub(crate) fn needs_second_press(&self) -> bool {
+        let asks_for_something = self.link.password.is_some() || self.link.mailed_code;
+        self.recipient.email.is_some() && self.link.uses.is_some() && !asks_for_something
+    }
+
+    /// Returns why nothing is left for this visitor, if that is so. A visitor who has begun a download may
+    /// still see its state.
+    pub(crate) fn used_up(&self, offers: &Offers) -> Option<ClosedReason> {
+        let none_left = self.recipient.left(self.link.uses) == Some(0);
+        (none_left && !offers.has_own()).then_some(match self.recipient.reserved {
+            0 => ClosedReason::UsedUp,
+            _ => ClosedReason::UsedUpForNow,
+        })
+    }
+
+    /// Lists the files of the link. Walking through folders is heavy, so only a few walks run at once.
+    pub(crate) async fn contents(&self, app: &App, view: View) -> Result<Contents, WebError> {
+        let (shares, places) = (app.shares.clone(), self.places.clone());
+        let turn = app.searches.clone().acquire_owned().await;
+        let looking = blocking(move || {
+            let _turn = turn;
+            contents::look_at(&shares, &places, &view)
+        });
+        let mut contents = looking.await?;
+        let (issuer, now) = (&app.administration.issuer, app.administration.clock.now());
+        let found = contents.items.len();
+        contents.items.retain(|item| issuer.can_issue(&item.path, now));
+        contents.too_long = found - contents.items.len();
+        Ok(contents)
+    }
+}
+
+/// Returns who uses that recipient's link: a browser by its cookie, anyone without one by their address.
+pub(crate) fn visitor_of(
+    app: &AppState,
+    secret: Option<&Secret>,
+    address: Option<IpAddr>,
+    recipient: &Recipient,
+) -> Visitor {
+    let links = &app.administration.links;
+    let mark = secret.map(|secret| browser_mark(&secret.digest()));
+    Visitor::new(mark, address, &recipient.id, &links.key, &links.lease)
+}
+
+/// Finds the link of that code. Changes nothing.
+pub(crate) async fn open(app: &App, code: &str) -> Result<PublicLinkView, WebError> {
+    let administration = &app.administration;
+    let found = administration.links.by_code(code).await?;
+    let (link, recipient) = found.ok_or(WebError::NotFound)?;
+    let owner = administration.accounts.by_id(&link.owner).await?.filter(|owner| !owner.disabled);
+    let (mut from, mut places) = (String::new(), Vec::new());
+    if let Some(owner) = &owner {
+        owner.name.as_str().clone_into(&mut from);
+        let files = link.files.iter().cloned().enumerate();
+        places = files.filter_map(|(place, file)| Some((place, app.rights.readable(owner, file)?))).collect();
+    }
+    let closed = match link.standing(administration.clock.now()) {
+        Standing::Revoked => Some(ClosedReason::Revoked),
+        // A link never grants more than its owner may read now.
+        _ if places.is_empty() => Some(ClosedReason::Gone),
+        Standing::Ended => Some(ClosedReason::Ended),
+        Standing::Paused => Some(ClosedReason::Paused),
+        Standing::Open => None,
+    };
+    Ok(PublicLinkView { link, recipient, from, places, closed })
+}

@@ -1,0 +1,85 @@
+//! The middlewares around every handler: a page waits for its client's turn, and a request that may change
+//! something is carried to its end, whatever its client does. A handler's future is dropped when the
+//! connection is gone, which could leave its changes to the disk and the database half done. So such a
+//! handler runs in a task of its own, and the connection only waits for it.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+
+use crate::tasks::Within;
+use crate::web::http::body::{FORM, content_type};
+use crate::web::http::client::ClientAddress;
+use crate::web::http::client_turns::{ClientTurn, ClientTurns};
+use crate::web::http::error::WebError;
+use crate::web::http::state::AppState;
+use crate::web::shares::error::StorageError;
+
+/// The turn did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("too much is asked for at once")]
+struct Busy;
+
+/// Has a request that only reads wait for its client's turn.
+///
+/// # Errors
+/// When the turn does not come in time, besides those of the handler.
+pub async fn pages_in_turn(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let is_page = matches!(*request.method(), Method::GET | Method::HEAD)
+        && !matches!(request.path(), "/healthz" | "/readyz");
+    let state = request.app_data::<Data<AppState>>().cloned();
+    let (true, Some(state)) = (is_page, state) else { return next.call(request).await };
+    let _turn = turn(&mut request, &state.page_turns).await?;
+    next.call(request).await
+}
+
+/// Runs a request that may change something in a task of its own, to its end.
+///
+/// # Errors
+/// Those of the handler; [`StorageError::Interrupted`] when it could not end.
+pub async fn carry<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return next.call(request).await;
+    }
+    let held = match request.app_data::<Data<AppState>>().cloned() {
+        Some(state) => {
+            let turn = form_turn(&mut request, &state).await?;
+            let slot = state.carried.slot().await.map_err(|_| WebError::from(StorageError::Interrupted))?;
+            Some((turn, slot))
+        }
+        None => None,
+    };
+    let answering = next.call(request);
+    let carried = actix_web::rt::spawn(Within::here(async move {
+        let answer = answering.await;
+        drop(held);
+        answer
+    }));
+    carried.await.map_err(|_| WebError::from(StorageError::Interrupted))?
+}
+
+/// Waits for the turn of a form from a session; any other request needs none. Strangers' forms have limits of
+/// their own, which refuse sooner, and uploads take as long as they take.
+async fn form_turn(
+    request: &mut ServiceRequest,
+    state: &AppState,
+) -> Result<Option<ClientTurn>, actix_web::Error> {
+    let is_form = content_type(request.headers()).eq_ignore_ascii_case(FORM);
+    if !is_form || state.cookies.session(request.headers()).is_none() {
+        return Ok(None);
+    }
+    turn(request, &state.form_turns).await.map(Some)
+}
+
+async fn turn(request: &mut ServiceRequest, turns: &ClientTurns) -> Result<ClientTurn, actix_web::Error> {
+    let ClientAddress(address) = request.extract::<ClientAddress>().await?;
+    Ok(turns.take(address).await.ok_or(WebError::Unavailable(Busy.into()))?)
+}

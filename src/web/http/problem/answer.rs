@@ -1,0 +1,98 @@
+//! The forms of a refusal: a page, a problem document, an answer of the upload protocol, or plain text.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use askama::Template;
+use serde_json::json;
+
+use crate::web::http::press_error::PressError;
+use crate::web::http::problem::closed_link_page::{ClosedLinkPage, ClosedReason};
+use crate::web::http::problem::refusal_page::RefusalPage;
+use crate::web::http::problem::signup_closed_page::SignUpClosedPage;
+use crate::web::http::tus_error::{TusError, VERSION};
+use crate::web::shares::error::StorageError;
+
+/// Answers with the page about a refusal.
+pub(crate) fn page(status: StatusCode, wait: Option<u64>, page: &RefusalPage) -> HttpResponse {
+    html(builder(status, wait), page, &page.headline)
+}
+
+/// Answers with the same as a problem document.
+pub(crate) fn json(status: StatusCode, slug: &str, wait: Option<u64>, page: &RefusalPage) -> HttpResponse {
+    problem(builder(status, wait), status, slug, &page.headline, &page.what)
+}
+
+/// Answers that nothing can be downloaded with a link.
+pub(crate) fn closed_link(why: ClosedReason, as_json: bool) -> HttpResponse {
+    let answer = builder(why.status(), why.wait());
+    match as_json {
+        true => problem(answer, why.status(), why.slug(), reason(why.status()), why.sentence()),
+        false => html(answer, &ClosedLinkPage::new(why), why.headline()),
+    }
+}
+
+/// Answers a program that a press lacks something.
+pub(crate) fn press(error: PressError) -> HttpResponse {
+    let status = error.status();
+    problem(HttpResponse::build(status), status, error.slug(), reason(status), error.sentence())
+}
+
+/// Answers that not everyone may sign up.
+pub(crate) fn signup_closed(by_invitation: bool) -> HttpResponse {
+    let page = SignUpClosedPage::new(by_invitation);
+    html(HttpResponse::Forbidden(), &page, &page.chrome.title)
+}
+
+/// Answers a download service whose node key is missing or does not fit.
+pub(crate) fn node_key(status: StatusCode) -> HttpResponse {
+    let mut answer = HttpResponse::build(status);
+    if status == StatusCode::UNAUTHORIZED {
+        answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    }
+    answer.content_type("text/plain; charset=utf-8").body("this is no node key\n")
+}
+
+/// Answers a client of the upload protocol.
+pub(crate) fn tus(error: &TusError) -> HttpResponse {
+    let (status, sentence) = (error.status(), error.sentence());
+    let mut answer = builder(status, error.wait());
+    answer.insert_header((HeaderName::from_static("tus-resumable"), HeaderValue::from_static(VERSION)));
+    match error {
+        TusError::Storage(StorageError::Offset { is }) => answer.insert_header(("upload-offset", *is)),
+        TusError::Version => answer.insert_header(("tus-version", VERSION)),
+        TusError::Method => answer.insert_header((ALLOW, "OPTIONS, POST, HEAD, PATCH, DELETE")),
+        _ => &mut answer,
+    };
+    problem(answer, status, error.slug(), &sentence, &sentence)
+}
+
+fn builder(status: StatusCode, wait: Option<u64>) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    if let Some(wait) = wait {
+        answer.insert_header((RETRY_AFTER, wait));
+    }
+    answer
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or_default()
+}
+
+fn problem(
+    mut answer: HttpResponseBuilder,
+    status: StatusCode,
+    slug: &str,
+    title: &str,
+    detail: &str,
+) -> HttpResponse {
+    let body = json!({ "type": slug, "title": title, "status": status.as_u16(), "detail": detail });
+    answer.content_type("application/problem+json").body(body.to_string())
+}
+
+fn html(mut answer: HttpResponseBuilder, page: &impl Template, headline: &str) -> HttpResponse {
+    match page.render() {
+        Ok(html) => answer.content_type("text/html; charset=utf-8").body(html),
+        Err(_) => answer.content_type("text/plain; charset=utf-8").body(headline.to_owned()),
+    }
+}

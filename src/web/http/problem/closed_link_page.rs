@@ -1,0 +1,148 @@
+//! The page of a public link with which nothing can be downloaded: why, and what to do.
+
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use crate::web::http::layout::Chrome;
+
+/// Why nothing can be downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedReason {
+    /// Its owner has paused it.
+    Paused,
+    /// It has expired.
+    Ended,
+    /// Its owner has stopped sharing it.
+    Revoked,
+    /// All uses are taken, and some of them may become available again.
+    UsedUpForNow,
+    /// All uses are taken.
+    UsedUp,
+    /// All uses are taken, and this visitor has downloaded the file.
+    Downloaded,
+    /// Its owner may not read its files any more.
+    Gone,
+    /// Its files are not available now.
+    Missing,
+    /// The download service that began the download is not ready to continue it.
+    Away,
+}
+
+impl ClosedReason {
+    /// All reasons.
+    pub const ALL: [ClosedReason; 9] = [
+        ClosedReason::Paused,
+        ClosedReason::Ended,
+        ClosedReason::Revoked,
+        ClosedReason::UsedUpForNow,
+        ClosedReason::UsedUp,
+        ClosedReason::Downloaded,
+        ClosedReason::Gone,
+        ClosedReason::Missing,
+        ClosedReason::Away,
+    ];
+
+    /// Returns the stable name that is the `type` of the problem document.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            ClosedReason::Paused => "link-paused",
+            ClosedReason::Ended => "link-ended",
+            ClosedReason::Revoked => "link-revoked",
+            ClosedReason::UsedUpForNow | ClosedReason::UsedUp | ClosedReason::Downloaded => "link-used-up",
+            ClosedReason::Gone => "link-gone",
+            ClosedReason::Missing => "file-not-found",
+            ClosedReason::Away => "unavailable",
+        }
+    }
+
+    /// Returns the status of the answer: a pause ends, files and download services may come back; any other
+    /// reason is final.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            ClosedReason::Paused => StatusCode::FORBIDDEN,
+            ClosedReason::Missing => StatusCode::NOT_FOUND,
+            ClosedReason::Away => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::GONE,
+        }
+    }
+
+    /// Returns after how many seconds it is worth trying again.
+    pub const fn wait(self) -> Option<u64> {
+        match self {
+            ClosedReason::Away => Some(5),
+            _ => None,
+        }
+    }
+
+    /// Returns the reason in a few words.
+    pub const fn headline(self) -> &'static str {
+        match self {
+            ClosedReason::Paused => "This link is paused",
+            ClosedReason::Ended => "This link has expired",
+            ClosedReason::Revoked | ClosedReason::Gone => "This link is no longer available",
+            ClosedReason::UsedUpForNow | ClosedReason::UsedUp => "The download limit has been reached",
+            ClosedReason::Downloaded => "You have downloaded this file",
+            ClosedReason::Missing => "The file is not available right now",
+            ClosedReason::Away => "The download can’t be continued right now",
+        }
+    }
+
+    /// Returns the reason in a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            ClosedReason::Paused => "The sender has paused it. It may work again later.",
+            ClosedReason::Ended => "It can no longer be used to download the files.",
+            ClosedReason::Revoked => "The sender has stopped sharing these files.",
+            ClosedReason::UsedUpForNow => {
+                "All downloads of this link are taken, but not all of them have started. One that never starts \
+                 becomes available again within minutes: try again then."
+            }
+            ClosedReason::UsedUp => "All downloads of this link have been used. It is no longer available.",
+            ClosedReason::Downloaded => {
+                "This browser got all of it, and no more downloads are left. Look in your downloads folder."
+            }
+            ClosedReason::Gone => "The sender can’t share these files any more.",
+            ClosedReason::Missing => "No download was counted. Try again later.",
+            ClosedReason::Away => "Nothing is lost and no download was counted. Try again in a moment.",
+        }
+    }
+
+    const fn is_for_the_sender(self) -> bool {
+        !matches!(self, ClosedReason::Away)
+    }
+}
+
+/// A link with which nothing can be downloaded.
+#[derive(Clone, Debug, Template)]
+#[template(path = "web/links/closed.html")]
+pub struct ClosedLinkPage {
+    /// The frame of the page.
+    pub chrome: Chrome,
+    /// The reason.
+    pub why: ClosedReason,
+}
+
+impl ClosedLinkPage {
+    /// Returns the page for that reason.
+    pub fn new(why: ClosedReason) -> ClosedLinkPage {
+        ClosedLinkPage { chrome: Chrome::public(why.headline()), why }
+    }
+}
+
+pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
+    let page = |why: ClosedReason| {
+        let name = match why {
+            ClosedReason::Paused => "closed-link-paused",
+            ClosedReason::Ended => "closed-link-ended",
+            ClosedReason::Revoked => "closed-link-revoked",
+            ClosedReason::UsedUpForNow => "closed-link-used-up-for-now",
+            ClosedReason::UsedUp => "closed-link-used-up",
+            ClosedReason::Downloaded => "closed-link-downloaded",
+            ClosedReason::Gone => "closed-link-gone",
+            ClosedReason::Missing => "closed-link-missing",
+            ClosedReason::Away => "closed-link-away",
+        };
+        Ok((name, ClosedLinkPage::new(why).render()?))
+    };
+    ClosedReason::ALL.into_iter().map(page).collect()
+}

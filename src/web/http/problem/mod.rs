@@ -1,0 +1,163 @@
+//! The web app's edge: an error becomes a status, a fixed sentence for the reader and, once, a log line for
+//! the operator. No cause ever reaches a stranger.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::human::size;
+use crate::web::http::accept::prefers_json;
+use crate::web::http::error::WebError;
+use crate::web::http::extract::session_of;
+use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::problem::log::log;
+use crate::web::http::problem::mended_link::{is_link, mended};
+use crate::web::http::problem::refusal_page::RefusalPage;
+use crate::web::http::problem::to_login::to_login;
+use crate::web::http::state::AppState;
+use crate::web::shares::error::StorageError;
+
+mod answer;
+pub mod closed_link_page;
+mod log;
+mod mended_link;
+pub mod refusal_page;
+pub mod signup_closed_page;
+mod storage;
+mod to_login;
+
+static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The middleware around every handler: turns errors into answers, and adds the headers that all answers have
+/// in common.
+///
+/// # Errors
+/// None of ours: a handler's errors arrive here within its answer.
+pub async fn edge(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let written = refusal(response.request(), response.response()).await;
+        if let Some(written) = written {
+            response = response.into_response(written);
+        }
+    }
+    let policy = response.request().app_data::<Data<AppState>>().map(|state| state.policy.clone());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        // `no-referrer` would make browsers send `Origin: null` with our own forms.
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (ROBOTS.clone(), "noindex"),
+        (OPENER_POLICY.clone(), "same-origin"),
+        (RESOURCE_POLICY.clone(), "same-origin"),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if let Some(policy) = policy.filter(|_| !headers.contains_key(CONTENT_SECURITY_POLICY)) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
+}
+
+/// Returns the answer in place of a bare refusal; `None` when a handler has already written a page.
+async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpResponse> {
+    let error = response.error();
+    let known = error.and_then(|error| error.as_error::<WebError>());
+    if known.is_none() && response.headers().contains_key(CONTENT_TYPE) && error.is_none() {
+        return None;
+    }
+    let status = response.status();
+    log(request, status, error);
+    let as_json = prefers_json(request.headers());
+    match known {
+        Some(WebError::LinkClosed(why)) => return Some(answer::closed_link(*why, as_json)),
+        Some(WebError::Press(error)) => return Some(answer::press(*error)),
+        Some(WebError::SignUpClosed { by_invitation }) => return Some(answer::signup_closed(*by_invitation)),
+        Some(WebError::NodeKeyMissing | WebError::NodeKeyUnknown) => return Some(answer::node_key(status)),
+        Some(WebError::Tus(error)) => return Some(answer::tus(error)),
+        _ => {}
+    }
+    if status == StatusCode::NOT_FOUND
+        && let Some(whole) = mended(request.path())
+    {
+        return Some(HttpResponse::PermanentRedirect().insert_header((LOCATION, whole)).finish());
+    }
+    let wait = known.and_then(WebError::wait);
+    let page = page_about(request, status, known);
+    if as_json {
+        let slug = known.map_or("refused", WebError::slug);
+        return Some(answer::json(status, slug, wait, &page));
+    }
+    if matches!(known, Some(WebError::NotSignedIn)) {
+        return Some(to_login(request));
+    }
+    let is_about_a_share = matches!(known, Some(WebError::Storage(StorageError::ShareGone)));
+    let page = match frame(request, status, is_about_a_share).await {
+        Some(chrome) => page.within(chrome),
+        None => page,
+    };
+    let page = match wait {
+        Some(wait) => page.wait(wait),
+        None => page,
+    };
+    Some(answer::page(status, wait, &page))
+}
+
+/// Returns the page that says what happened.
+fn page_about(request: &HttpRequest, status: StatusCode, known: Option<&WebError>) -> RefusalPage {
+    match known {
+        Some(WebError::NotFound) | None if status == StatusCode::NOT_FOUND && is_link(request.path()) => {
+            RefusalPage::of_incomplete_link()
+        }
+        Some(WebError::Storage(error)) => RefusalPage::saying(status.as_u16(), error.sentence()),
+        Some(WebError::TooLarge(max)) => RefusalPage::saying(
+            status.as_u16(),
+            format!(
+                "The form is larger than {}, which is the most that this service takes.",
+                size(*max as u64)
+            ),
+        ),
+        Some(WebError::OtherAddress(public_url)) => RefusalPage {
+            next: format!("Open {public_url} instead."),
+            ..RefusalPage::saying(status.as_u16(), other_address(public_url))
+        },
+        Some(WebError::NoCookies) => RefusalPage::without_cookies(),
+        _ => RefusalPage::of(status.as_u16()),
+    }
+}
+
+/// Returns what helps a person and what helps an operator, because the reader may be either.
+fn other_address(public_url: &str) -> String {
+    format!(
+        "This app can only be used at its own address, {public_url}. \
+         (For the operator: it is web.public_url in the settings. A proxy in front must pass on the \
+         Host header; in nginx: proxy_set_header Host $http_host;)"
+    )
+}
+
+/// Returns the frame of the other pages of the person who is logged in, so that a refusal is no dead end.
+/// There is none when the fault is ours, because then the database may be what fails; a share that is away is
+/// an exception.
+async fn frame(request: &HttpRequest, status: StatusCode, is_about_a_share: bool) -> Option<Chrome> {
+    if status.is_server_error() && !is_about_a_share {
+        return None;
+    }
+    let state = request.app_data::<Data<AppState>>()?;
+    let who = session_of(request, state).await.ok()??;
+    Some(who.chrome("", Section::None))
+}

@@ -1,0 +1,161 @@
+//! The status, the slug and the sentence for people of an error about something in a share.
+
+use actix_web::http::StatusCode;
+
+use crate::human;
+use crate::web::forms::sent::BeginError;
+use crate::web::shares::error::StorageError;
+
+impl StorageError {
+    /// Returns what happened and what to do, for the person.
+    pub fn sentence(&self) -> String {
+        let text = match self {
+            StorageError::Missing => "It is not there any more, or you may not change it. Reload the page.",
+            StorageError::Taken { by } => {
+                return format!("There is already something called “{by}”. Choose another name.");
+            }
+            StorageError::Name(error) => return error.to_string(),
+            StorageError::TooLong => {
+                "The path would get too long. Choose a shorter name, or a folder higher up."
+            }
+            StorageError::Unlinkable => {
+                "The path of this file is too long for a download link. Give its folders shorter names, or move it \
+                 further up."
+            }
+            StorageError::TooLarge { max } => {
+                return format!("The file is too large: at most {} are allowed.", human::size(*max));
+            }
+            StorageError::AccountQuota { left } => {
+                return format!(
+                    "Your files would take up more than you are allowed; {} are left. Delete something first, \
+                     or ask your operator for more.",
+                    human::size(*left)
+                );
+            }
+            StorageError::ShareQuota { left } => {
+                return format!(
+                    "The share would take up more than it is allowed; {} are left. Ask your operator for more.",
+                    human::size(*left)
+                );
+            }
+            StorageError::TooMany => {
+                "You have begun more uploads than can be kept. Finish or cancel some of them first."
+            }
+            StorageError::NoRoom => {
+                "The disk is full. Tell your operator; an upload that was under way can go on as soon as there \
+                 is room."
+            }
+            StorageError::Forbidden(_) => "The service may not write into this folder. Tell your operator.",
+            StorageError::Unreadable(_) => {
+                "The service is not allowed to read this. Ask the person who runs it to check the permissions."
+            }
+            StorageError::ShareGone => {
+                "This share is unavailable right now: its disk can't be reached. Nothing is lost; it comes back by \
+                 itself as soon as its disk does."
+            }
+            StorageError::OtherDisk => {
+                "The folder lies on another disk than the rest of its share; nothing can be moved there."
+            }
+            StorageError::IntoItself => "A folder cannot be moved into itself.",
+            StorageError::Busy => "Something else is being done with it right now. Try again in a moment.",
+            StorageError::Offset { .. } => "The bytes do not continue what has arrived so far.",
+            StorageError::Beyond => "More bytes came than the file was said to have.",
+            StorageError::Checksum => "The bytes changed on their way. Send them again.",
+            StorageError::BrokeOff => "The connection broke off. What has arrived is kept.",
+            StorageError::SessionEnded => "You are not logged in any more. What has arrived is kept.",
+            StorageError::Parts => "Not all parts of the file have arrived.",
+            StorageError::Failed(_)
+            | StorageError::Query(_)
+            | StorageError::Random(_)
+            | StorageError::Interrupted => "The service could not do that now. Try again in a moment.",
+        };
+        text.to_owned()
+    }
+
+    /// Returns the status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            StorageError::Missing => StatusCode::NOT_FOUND,
+            StorageError::Taken { .. }
+            | StorageError::OtherDisk
+            | StorageError::IntoItself
+            | StorageError::Parts
+            | StorageError::Offset { .. } => StatusCode::CONFLICT,
+            StorageError::Name(_) | StorageError::TooLong | StorageError::Unlinkable => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            StorageError::TooLarge { .. }
+            | StorageError::AccountQuota { .. }
+            | StorageError::ShareQuota { .. }
+            | StorageError::Beyond => StatusCode::PAYLOAD_TOO_LARGE,
+            StorageError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            StorageError::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            StorageError::Forbidden(_) | StorageError::Unreadable(_) => StatusCode::FORBIDDEN,
+            StorageError::Busy => StatusCode::LOCKED,
+            StorageError::BrokeOff => StatusCode::BAD_REQUEST,
+            StorageError::SessionEnded => StatusCode::UNAUTHORIZED,
+            StorageError::ShareGone
+            | StorageError::Failed(_)
+            | StorageError::Query(_)
+            | StorageError::Random(_)
+            | StorageError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+            // Defined by tus 1.0; no registered status fits.
+            StorageError::Checksum => StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    /// Returns the status and the sentence of an error that the person can do something about.
+    ///
+    /// # Errors
+    /// The error itself, if it is not such a one.
+    pub(crate) fn for_user(self) -> Result<(StatusCode, String), StorageError> {
+        match self {
+            StorageError::Missing
+            | StorageError::Failed(_)
+            | StorageError::Query(_)
+            | StorageError::Random(_)
+            | StorageError::Interrupted => Err(self),
+            error => Ok((error.status(), error.sentence())),
+        }
+    }
+
+    /// Returns the stable name that is the `type` of the problem document.
+    pub const fn slug(&self) -> &'static str {
+        match self {
+            StorageError::Missing => "not-found",
+            StorageError::Taken { .. } => "name-taken",
+            StorageError::Name(_) => "name-not-allowed",
+            StorageError::TooLong | StorageError::Unlinkable => "path-too-long",
+            StorageError::TooLarge { .. } => "file-too-large",
+            StorageError::AccountQuota { .. } => "account-quota",
+            StorageError::ShareQuota { .. } => "share-quota",
+            StorageError::TooMany => "too-many-uploads",
+            StorageError::NoRoom => "no-room",
+            StorageError::Forbidden(_) => "not-writable",
+            StorageError::Unreadable(_) => "not-readable",
+            StorageError::ShareGone => "share-gone",
+            StorageError::OtherDisk => "other-disk",
+            StorageError::IntoItself => "into-itself",
+            StorageError::Busy => "in-use",
+            StorageError::Offset { .. } => "wrong-offset",
+            StorageError::Beyond => "too-many-bytes",
+            StorageError::Checksum => "wrong-checksum",
+            StorageError::BrokeOff => "broke-off",
+            StorageError::SessionEnded => "not-signed-in",
+            StorageError::Parts => "parts-missing",
+            StorageError::Failed(_)
+            | StorageError::Query(_)
+            | StorageError::Random(_)
+            | StorageError::Interrupted => "unavailable",
+        }
+    }
+}
+
+impl From<BeginError> for StorageError {
+    fn from(error: BeginError) -> StorageError {
+        match error {
+            BeginError::Busy => StorageError::Busy,
+            BeginError::Query(error) => error.into(),
+        }
+    }
+}

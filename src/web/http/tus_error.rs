@@ -1,0 +1,108 @@
+//! Why a request of the upload protocol tus 1.0 is refused, in words for the programs that read it.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+
+use crate::web::shares::error::StorageError;
+
+/// The version of the protocol that we speak.
+pub(crate) const VERSION: &str = "1.0.0";
+
+/// The media type of the bytes of an upload.
+pub(crate) const BYTES: &str = "application/offset+octet-stream";
+
+/// Why a request of the protocol is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TusError {
+    /// The upload itself failed.
+    #[error(transparent)]
+    Storage(StorageError),
+    /// Nobody is logged in.
+    #[error("nobody is logged in")]
+    NotSignedIn,
+    /// The request does not come from a page of ours.
+    #[error("the request lacks the session's CSRF token")]
+    Foreign,
+    /// The client speaks another version of the protocol.
+    #[error("the client speaks another version of tus")]
+    Version,
+    /// The method has no meaning here.
+    #[error("the method has no meaning here")]
+    Method,
+    /// The body has another media type than [`BYTES`].
+    #[error("the body is not bytes of an upload")]
+    BodyType,
+    /// An upload that was joined from parts takes no bytes.
+    #[error("the upload is joined from others")]
+    Joined,
+    /// The account has begun too many uploads lately.
+    #[error("too many uploads; the next in {} s", .0.as_secs())]
+    TooEarly(Duration),
+    /// A header is missing or not valid.
+    #[error("{0}")]
+    Header(&'static str),
+}
+
+impl<E: Into<StorageError>> From<E> for TusError {
+    fn from(error: E) -> TusError {
+        TusError::Storage(error.into())
+    }
+}
+
+impl TusError {
+    /// Returns the status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            TusError::Storage(error) => error.status(),
+            TusError::NotSignedIn => StatusCode::UNAUTHORIZED,
+            TusError::Foreign | TusError::Joined => StatusCode::FORBIDDEN,
+            TusError::Version => StatusCode::PRECONDITION_FAILED,
+            TusError::Method => StatusCode::METHOD_NOT_ALLOWED,
+            TusError::BodyType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            TusError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
+            TusError::Header(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Returns the stable name that is the `type` of the problem document.
+    pub(crate) const fn slug(&self) -> &'static str {
+        match self {
+            TusError::Storage(error) => error.slug(),
+            TusError::NotSignedIn => "not-signed-in",
+            TusError::Foreign => "foreign-form",
+            TusError::Version => "tus-version",
+            TusError::Method => "method-not-allowed",
+            TusError::BodyType => "body-type",
+            TusError::Joined => "joined",
+            TusError::TooEarly(_) => "too-many-requests",
+            TusError::Header(_) => "invalid-request",
+        }
+    }
+
+    /// Returns what happened and what to do.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            TusError::Storage(error) => error.sentence(),
+            TusError::NotSignedIn => "You are not logged in any more.".to_owned(),
+            TusError::Foreign => {
+                "The request lacks the X-CSRF-Token of the session. Reload the page.".to_owned()
+            }
+            TusError::Version => format!("Send the header Tus-Resumable: {VERSION}."),
+            TusError::Method => "That does not work here.".to_owned(),
+            TusError::BodyType => format!("Send the bytes as {BYTES}."),
+            TusError::Joined => "An upload that was joined takes no more bytes.".to_owned(),
+            TusError::TooEarly(_) => "You have begun very many uploads. Go on a little later.".to_owned(),
+            TusError::Header(what) => format!("{what}."),
+        }
+    }
+
+    /// Returns after how many seconds it is worth trying again.
+    pub(crate) fn wait(&self) -> Option<u64> {
+        match self {
+            TusError::TooEarly(wait) => Some(wait.as_secs().max(1)),
+            TusError::Storage(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            _ => None,
+        }
+    }
+}

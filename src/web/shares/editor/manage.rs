@@ -1,0 +1,58 @@
+//! Everything by which the shares are changed, and the turns to do so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::web::db::Database;
+use crate::web::shares::disk::WritableShares;
+use crate::web::shares::editor::intents::Intents;
+use crate::web::shares::error::StorageError;
+
+/// How long an act waits for others in the same share.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Changes what lies in the shares. Cheap to clone.
+#[derive(Clone)]
+pub struct Manage {
+    pub(super) db: Database,
+    pub(super) shares: WritableShares,
+    pub(super) keep: Duration,
+    pub(super) intents: Intents,
+    /// Acts in a share come one after the other, so that what the database says of them comes in the
+    /// order in which the disk was changed.
+    turns: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
+}
+
+impl Manage {
+    /// Changes `shares`; what is thrown away is kept for `keep`.
+    pub fn new(db: Database, shares: WritableShares, keep: Duration) -> Manage {
+        let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
+        Manage { intents: Intents::new(db.clone()), db, shares, keep, turns: Arc::new(turns) }
+    }
+
+    /// For how long what is thrown away can be had back.
+    pub const fn kept(&self) -> Duration {
+        self.keep
+    }
+
+    /// The turns to act in these shares.
+    pub(super) async fn turns<const N: usize>(
+        &self,
+        shares: [&str; N],
+    ) -> Result<Vec<OwnedMutexGuard<()>>, StorageError> {
+        // In one order for all, so that no two wait for each other.
+        let mut names = shares.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        let mut held = Vec::new();
+        for name in names {
+            let turn = Arc::clone(self.turns.get(name).ok_or(StorageError::Missing)?);
+            let waiting = tokio::time::timeout(TURN_PATIENCE, turn.lock_owned());
+            held.push(waiting.await.map_err(|_| StorageError::Busy)?);
+        }
+        Ok(held)
+    }
+}
