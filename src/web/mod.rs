@@ -94,7 +94,7 @@ pub enum FirstAdminError {
 pub struct App {
     state: Data<AppState>,
     sender: Sender,
-    upkeep: Upkeep,
+    upkeep: Arc<Upkeep>,
 }
 
 impl App {
@@ -176,7 +176,7 @@ impl App {
         };
         let sender =
             sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
-        let upkeep = Upkeep {
+        let upkeep = Arc::new(Upkeep {
             administration: state.administration.clone(),
             standings: state.standings.clone(),
             receipts: state.receipts.clone(),
@@ -186,10 +186,11 @@ impl App {
             throttle: state.throttle.clone(),
             uploads: state.uploads.clone(),
             manage: state.manage.clone(),
-        };
+        });
         // Before anybody is let in: what a crash cut off is finished or undone.
-        Box::pin(upkeep.settle(state.administration.clock.now())).await;
-        Ok(App { state: Data::new(state), sender, upkeep })
+        let app = App { state: Data::new(state), sender, upkeep };
+        Box::pin(app.upkeep.settle(app.state.administration.clock.now())).await;
+        Ok(app)
     }
 
     /// A one-time address for making the first administrator; `None` when there is one already.
@@ -234,7 +235,7 @@ impl App {
     }
 
     /// What it does by itself.
-    pub const fn upkeep(&self) -> &Upkeep {
+    pub fn upkeep(&self) -> &Upkeep {
         &self.upkeep
     }
 

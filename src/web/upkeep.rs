@@ -43,8 +43,7 @@ const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
 /// By what address a download was begun is forgotten so long after nothing can be continued.
 const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
 
-/// What is kept up. Clones are the same.
-#[derive(Clone)]
+/// What is kept up.
 pub struct Upkeep {
     pub(super) administration: Administration,
     pub(super) standings: Standings,

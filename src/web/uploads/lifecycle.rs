@@ -11,7 +11,7 @@ use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::Hashing;
-use crate::web::shares::disk::WritableShares;
+use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::quota::{Quotas, UploadLimits, Wanted};
@@ -248,7 +248,7 @@ impl Uploads {
             on_disk(move || {
                 // Held while it is removed, so that no other process writes on.
                 let _held = match shares.staged(&share, id.as_str()) {
-                    Err(crate::web::shares::disk::WriteError::Missing) => return Ok(()),
+                    Err(WriteError::Missing) => return Ok(()),
                     held => held?,
                 };
                 shares.unstage(&share, id.as_str())

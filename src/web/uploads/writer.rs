@@ -3,8 +3,7 @@
 use bytes::Bytes;
 
 use crate::web::shares::digests::Hashing;
-use crate::web::shares::disk::Staged;
-use crate::web::shares::disk::WritableShares;
+use crate::web::shares::disk::{Staged, WritableShares};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
 
