@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::architecture::{Source, sources};
 
 /// The rooms of the web app that still have rings. It only gets shorter.
-const OPEN_ROOMS: [&str; 7] = ["http", "identity", "mail", "nodes", "revocations", "tokens", "uploads"];
+const OPEN_ROOMS: [&str; 6] = ["identity", "mail", "nodes", "revocations", "tokens", "uploads"];
 
 /// A piece of code, as far as paths are concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
