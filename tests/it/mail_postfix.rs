@@ -1,4 +1,4 @@
-//! Mails through a real Postfix, with the certificate that Debian gives it: one that nobody signed.
+//! Mails through a real Postfix, with Debian's default certificate, which is self-signed.
 
 use oncelink::web::mail::queue::State;
 
@@ -61,6 +61,6 @@ async fn where_tls_is_required_a_certificate_that_nobody_signed_gets_no_mail() {
     assert_eq!(waiting.len(), 1);
     let problem = waiting[0].problem.clone().unwrap();
     assert!(problem.contains("starting TLS") && problem.contains("certificate"), "{problem}");
-    assert_eq!(problem.matches("certificate").count(), 1, "it is said once: {problem}");
+    assert_eq!(problem.matches("certificate").count(), 1, "the cause appears once: {problem}");
     web.stop().await;
 }

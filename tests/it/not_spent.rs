@@ -115,7 +115,7 @@ async fn a_claim_that_panics_keeps_nobody_waiting() {
     // A close and a reset both end the connection.
     let _ended = stream.read_to_end(&mut answer).await;
     assert_eq!(answer, b"", "no byte is sent");
-    // After the timeout on an unanswered claim, the client gets a 503.
+    // If the panicking claim still held the jti, this request would wait and end with a 503.
     assert_eq!(Client::default().get(&link).await.body, pattern(1000));
     node.stop().await;
 }
