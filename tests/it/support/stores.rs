@@ -43,7 +43,7 @@ impl Failing {
 #[async_trait]
 impl UsedTokens for Failing {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
-        assert!(!self.panicking.swap(false, Ordering::SeqCst), "as a test asked");
+        assert!(!self.panicking.swap(false, Ordering::SeqCst), "on the test's request");
         self.check()?;
         self.inner.claim(used).await
     }
