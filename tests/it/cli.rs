@@ -395,8 +395,8 @@ async fn the_audit_log_is_shown_and_what_was_done_to_it_found() {
     );
 
     let shown = machine.ask(words("audit list"));
-    let deeds: Vec<&str> = shown.lines().map(|line| line.split('\t').nth(4).unwrap()).collect();
-    assert_eq!(deeds, ["enabled", "disabled", "account-made", "account-made"], "{shown}");
+    let actions: Vec<&str> = shown.lines().map(|line| line.split('\t').nth(4).unwrap()).collect();
+    assert_eq!(actions, ["enabled", "disabled", "account-made", "account-made"], "{shown}");
     assert!(shown.lines().all(|line| line.contains("\toperator\t")), "{shown}");
     assert_eq!(machine.ask(words("audit list ada")).lines().count(), 1);
     let line: serde_json::Value = serde_json::from_str(&machine.ask(words("audit list --json ada"))).unwrap();
@@ -542,8 +542,8 @@ fn nodes_are_added_listed_rekeyed_and_removed() {
     let said = machine.ask(words("nodes list"));
     assert!(said.contains("eu\thttps://eu.example\tactive"), "{said}");
     let audit = machine.ask(words("audit list"));
-    for deed in ["node-added", "node-rekeyed", "node-removed"] {
-        assert!(audit.contains(deed), "{deed}: {audit}");
+    for action in ["node-added", "node-rekeyed", "node-removed"] {
+        assert!(audit.contains(action), "{action}: {audit}");
     }
     let database = fs::read(machine.path("data/web/oncelink.sqlite")).unwrap();
     let key = first.trim().as_bytes();

@@ -215,17 +215,17 @@ async fn a_restart_loses_nothing_and_while_the_download_service_is_away_the_use_
 #[actix_web::test]
 async fn a_link_that_is_paused_or_revoked_continues_nothing_and_one_that_expired_does() {
     let mut stage = start().await;
-    for (deed, status) in [("pause", 403), ("revoke", 410)] {
+    for (action, status) in [("pause", 403), ("revoke", 410)] {
         let made = stage.make(&BIG).await;
         let mut browser = visitor(&stage, "192.0.2.1");
         let first = press(&mut browser, &made, &[]).await;
         begin_and_break(&mut browser, &made, address_of(&first)).await;
         let csrf = browser.get(&made.public[0]).await.csrf();
-        let answer = stage.ada.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;
+        let answer = stage.ada.fill(&made.page, &format!("{}/{action}", made.page), &[]).await;
         assert_eq!(answer.status, 303);
         let again = browser.post(&made.public[0], &[("csrf", &csrf)]).await;
-        assert_eq!(again.status, status, "{deed}");
-        if deed == "pause" {
+        assert_eq!(again.status, status, "{action}");
+        if action == "pause" {
             let answer = stage.ada.fill(&made.page, &format!("{}/resume", made.page), &[]).await;
             assert_eq!(answer.status, 303);
             let again = browser.post(&made.public[0], &[("csrf", &csrf)]).await;
