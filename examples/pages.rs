@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use oncelink::{assets, download, web};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("give the folder to write to as an argument")?);
+    let folder =
+        PathBuf::from(std::env::args_os().nth(1).ok_or("give the folder to write to as an argument")?);
     for asset in
         [&assets::WEB_STYLE, &assets::ICONS, &assets::FAVICON, &assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT]
     {
