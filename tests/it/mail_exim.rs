@@ -47,7 +47,7 @@ async fn sixty_mails_go_through_exim_as_smtp_to_this_machine() {
     let Some(exim) = Exim::start(LogIn::Plain) else { return };
     let web = web(|mail| mail.send = format!("smtp://{}", exim.address).into()).await;
     let arrived = sixty(&web, &exim, "example.org").await;
-    assert!(arrived.iter().all(|mail| mail.contains("with esmtps")), "encrypted all the same");
+    assert!(arrived.iter().all(|mail| mail.contains("with esmtps")), "encrypted nevertheless");
     let sent = web.outside.queue.list(State::Sent, 0, 1).await.unwrap();
     assert!(sent[0].answer.as_deref().unwrap().contains("OK id="), "{:?}", sent[0].answer);
     web.stop().await;

@@ -28,7 +28,7 @@ async fn sixty_mails_go_through_a_server_on_this_machine_whose_certificate_nobod
         let to = format!("X-Original-To: {recipient}\n");
         assert_eq!(arrived.iter().filter(|mail| mail.contains(&to)).count(), 1, "{recipient}");
     }
-    assert!(arrived.iter().all(|mail| mail.contains("(using TLSv1.3")), "encrypted all the same");
+    assert!(arrived.iter().all(|mail| mail.contains("(using TLSv1.3")), "encrypted nevertheless");
     let sent = web.outside.queue.list(State::Sent, 0, 1).await.unwrap();
     assert!(sent[0].answer.as_deref().unwrap().contains("queued as"), "{:?}", sent[0].answer);
     web.stop().await;

@@ -140,7 +140,7 @@ async fn a_stop_finishes_what_is_under_way_and_sends_nothing_twice() {
     bulk(&web, &["first@example.org".to_owned()]).await;
     let app = web.app.clone();
     let sending = tokio::spawn(async move { app.send_mails().await });
-    smtp.until("it is under way", |seen| !seen.asked.is_empty()).await;
+    smtp.until("sending has begun", |seen| !seen.asked.is_empty()).await;
     let app = web.app.clone();
     let stopping = tokio::spawn(async move { app.finish_mails().await });
     let_go.notify_one();
@@ -159,7 +159,7 @@ async fn a_mail_that_a_killed_process_had_is_due_again_when_its_reservation_ends
     forgot(&web, "ada@example.org").await;
     let app = web.app.clone();
     let sending = tokio::spawn(async move { app.send_mails().await });
-    smtp.until("it is under way", |seen| !seen.asked.is_empty()).await;
+    smtp.until("sending has begun", |seen| !seen.asked.is_empty()).await;
     // Aborted without cleanup, like a killed process.
     sending.abort();
     assert!(sending.await.unwrap_err().is_cancelled());
@@ -198,7 +198,7 @@ async fn a_newer_request_takes_the_place_of_one_that_was_under_way_and_did_not_l
     forgot(&web, "ada@example.org").await;
     let app = web.app.clone();
     let sending = tokio::spawn(async move { app.send_due_mails().await });
-    smtp.until("the first is under way", |seen| !seen.asked.is_empty()).await;
+    smtp.until("sending the first has begun", |seen| !seen.asked.is_empty()).await;
     for _ in 0..2 {
         forgot(&web, "ada@example.org").await;
     }

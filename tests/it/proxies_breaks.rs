@@ -43,7 +43,7 @@ async fn break_once(services: &Services, front: &Front, content: &[u8], dice: &m
     if got.len() < SIZE - 40 * MIB {
         let broken = desk.until_state(jti, DeliveryState::Broken).await;
         if broken.bytes >= SIZE as u64 {
-            return Some(format!("the owner was told of {} bytes", broken.bytes));
+            return Some(format!("the owner's receipt shows {} bytes", broken.bytes));
         }
     }
     let range = format!("bytes={}-", got.len());

@@ -53,7 +53,7 @@ fn a_second_signal_ends_the_waiting_for_transfers() {
         let transfer = Download::begin(site.address, &ticket.path, "").unwrap();
         signal(node.id(), first);
         wait_for("the stop", || site.log().contains("stopping; "));
-        assert!(node.ended().is_none(), "a transfer is under way");
+        assert!(node.ended().is_none(), "a transfer is still running");
         signal(node.id(), second);
         wait_for("the end", || node.ended().is_some());
         assert_eq!(node.ended().unwrap().code(), Some(0), "{}", site.log());

@@ -308,7 +308,7 @@ async fn an_upload_that_nobody_goes_on_with_is_forgotten() {
     web.app.prune().await;
     assert_eq!(fs::read_dir(&uploads).unwrap().count(), 0);
     assert!(web.share("open").join("done.bin").exists());
-    // A file of an upload whose row is gone, and a file that somebody else has put there.
+    // A file of an upload whose row is gone, and an unrelated file.
     let orphan = uploads.join("AAAAAAAAAAAAAAAAAAAAAA");
     fs::write(&orphan, "x").unwrap();
     fs::write(uploads.join("something else"), "x").unwrap();

@@ -28,7 +28,7 @@ struct Count {
 }
 
 /// The test groups of a file; `None`, with a printed note, if the vectors are missing.
-#[expect(clippy::disallowed_methods, reason = "tests are told by the environment where the vectors are")]
+#[expect(clippy::disallowed_methods, reason = "the environment says where the vectors are")]
 fn groups(file: &str) -> Option<Vec<Value>> {
     let folder = std::env::var_os("ONCELINK_VECTORS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vectors")),
