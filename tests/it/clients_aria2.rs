@@ -14,7 +14,7 @@ use crate::support::{Node, pattern};
 const MIB: usize = 1024 * 1024;
 
 /// The most bytes that may be sent for one link without the resume key, with an allowance for headers.
-fn most(content: &[u8]) -> u64 {
+fn byte_limit(content: &[u8]) -> u64 {
     (content.len() + 8 * MIB + 200_000) as u64
 }
 
@@ -57,7 +57,7 @@ async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
         assert_eq!(done.code, Some(0), "round {round}: {done:?}\n{:#?}", proxy.requests());
         assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
         assert_eq!(proxy.most_at_once(), 16, "round {round}");
-        assert!(proxy.carried() <= most(&content), "round {round}: {}", proxy.carried());
+        assert!(proxy.carried() <= byte_limit(&content), "round {round}: {}", proxy.carried());
         assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     }
     node.stop().await;
@@ -79,7 +79,7 @@ async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
     assert_eq!(done.code, Some(0), "{done:?}\n{:#?}", proxy.requests());
     assert!(fs::read(home.path().join("a.bin")).unwrap() == content);
     assert_eq!(proxy.cuts(), 6);
-    assert!(proxy.carried() <= most(&content), "{}", proxy.carried());
+    assert!(proxy.carried() <= byte_limit(&content), "{}", proxy.carried());
     assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     node.stop().await;
 }

@@ -235,7 +235,7 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     stage.until("paused", 1).await;
     stage.browser.inspect("uploads-paused").await;
     assert_eq!(stage.names(""), ["file.txt"], "incomplete files are not listed");
-    proxy.hurry();
+    proxy.remove_speed_limit();
     // The button keeps the focus while its label changes, and the keyboard works like a click.
     let focused = stage.browser.run("return document.activeElement.innerText").await;
     assert!(focused.as_str().unwrap().starts_with("Continue"), "{focused}");
@@ -261,7 +261,7 @@ async fn each_file_is_listed_while_others_are_still_under_way() {
     stage.browser.find("#listing input.pick[value='/open/small.txt']").await;
     stage.browser.find("#uploads li[data-state=running]").await;
     stage.browser.find("#listing input.pick[value='/open/file.txt']:checked").await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.until("done", 2).await;
     stage.end().await;
 }
@@ -295,7 +295,7 @@ async fn after_a_reload_the_same_file_goes_on_where_it_was() {
     stage.until("unfinished", 1).await;
     assert!(stage.browser.text().await.contains("Choose the same file again to resume."));
     stage.browser.inspect("uploads-unfinished").await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.pick("#pick-files", &[&file]).await;
     stage.until("done", 1).await;
     assert!(stage.there("long.bin") == content);
@@ -316,7 +316,7 @@ async fn after_a_crash_of_the_browser_it_goes_on_as_well() {
     stage.log_in().await;
     stage.open("/files/open").await;
     stage.until("unfinished", 1).await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.pick("#pick-files", &[&file]).await;
     stage.until("done", 1).await;
     assert!(stage.there("long.bin") == content);
@@ -335,7 +335,7 @@ async fn who_was_logged_out_meanwhile_logs_in_elsewhere_and_goes_on() {
     stage.browser.find("#uploads li progress:not([value='0'])").await;
     let mut elsewhere = stage.web.logged_in("ada@example.org").await;
     elsewhere.fill("/account/sessions", "/account/sessions/end-others", &[]).await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.until("failed", 1).await;
     assert!(stage.browser.text().await.contains("You are logged out."), "{}", stage.browser.text().await);
     stage.browser.inspect("uploads-failed").await;

@@ -17,7 +17,7 @@ use crate::support::process::wait_for;
 use crate::support::serving::Serving;
 
 /// Both services with a clock that the test sets.
-fn cheated() -> Option<Serving> {
+fn with_fake_clock() -> Option<Serving> {
     let library = faketime::library()?;
     let mut serving = Serving::new();
     let file = serving.path("wall").display().to_string();
@@ -46,11 +46,11 @@ fn checked(serving: &Serving) -> String {
     said.lines().find(|line| line.contains("clock: ")).unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
-const TOLD: &str = "time stands still";
+const WARNING: &str = "time stands still";
 
 #[actix_web::test]
 async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_letting_anything_in_twice() {
-    let Some(serving) = cheated() else { return };
+    let Some(serving) = with_fake_clock() else { return };
     set(&serving, "+400d");
     serving.add("ada@example.org");
     let node = serving.start();
@@ -64,20 +64,20 @@ async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_
 
     set(&serving, "+0s");
     let node = serving.start();
-    assert!(serving.readiness().await.contains(TOLD));
-    assert!(serving.browser().get("/readyz").await.body.contains(TOLD));
-    assert!(serving.log().contains(TOLD) && serving.log().contains("oncelink clock reset"));
+    assert!(serving.readiness().await.contains(WARNING));
+    assert!(serving.browser().get("/readyz").await.body.contains(WARNING));
+    assert!(serving.log().contains(WARNING) && serving.log().contains("oncelink clock reset"));
     for _running_or_not in 0..2 {
-        assert!(checked(&serving).starts_with("problem") && checked(&serving).contains(TOLD));
+        assert!(checked(&serving).starts_with("problem") && checked(&serving).contains(WARNING));
     }
     assert!(serving.refused(&["clock", "reset"]).contains("services are running"));
     node.kill();
-    assert!(checked(&serving).contains(TOLD));
+    assert!(checked(&serving).contains(WARNING));
     let said = serving.said(&["clock", "reset"]);
     assert!(said.contains("used tokens: reset") && said.contains("accounts: reset"), "{said}");
 
     let node = serving.start();
-    assert!(!serving.readiness().await.contains(TOLD));
+    assert!(!serving.readiness().await.contains(WARNING));
     assert!(checked(&serving).starts_with("ok "), "{}", checked(&serving));
     for address in [&used, &unused] {
         let status = Client::default().get(address).await.status.as_u16();
@@ -107,7 +107,7 @@ async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_
 
 #[actix_web::test]
 async fn a_clock_a_year_ahead_under_running_services_leaves_one_time_for_them_and_all_commands() {
-    let Some(serving) = cheated() else { return };
+    let Some(serving) = with_fake_clock() else { return };
     serving.add("ada@example.org");
     let node = serving.start();
     set(&serving, "+365d");
@@ -118,8 +118,8 @@ async fn a_clock_a_year_ahead_under_running_services_leaves_one_time_for_them_an
         kept.split(' ').next().unwrap().parse::<u64>().is_ok_and(|kept| kept > ahead)
     });
     set(&serving, "+0s");
-    wait_for("the wrong clock to be reported", || serving.log().contains(TOLD));
-    assert!(serving.readiness().await.contains(TOLD));
+    wait_for("the wrong clock to be reported", || serving.log().contains(WARNING));
+    assert!(serving.readiness().await.contains(WARNING));
     assert!(checked(&serving).starts_with("problem"));
     // The command line issues tokens on the services' own time.
     let minted = serving.said(&["token", "mint", "/open/file.txt"]);
@@ -130,14 +130,14 @@ async fn a_clock_a_year_ahead_under_running_services_leaves_one_time_for_them_an
     node.kill();
     serving.said(&["clock", "reset"]);
     let node = serving.start();
-    assert!(!serving.readiness().await.contains(TOLD));
+    assert!(!serving.readiness().await.contains(WARNING));
     assert_eq!(Client::default().get(minted.trim()).await.status, 403);
     drop(node);
 }
 
 #[actix_web::test]
 async fn steps_of_seconds_are_no_alarm() {
-    let Some(serving) = cheated() else { return };
+    let Some(serving) = with_fake_clock() else { return };
     serving.add("ada@example.org");
     set(&serving, "+20s");
     let node = serving.start();
@@ -146,7 +146,7 @@ async fn steps_of_seconds_are_no_alarm() {
     assert!(checked(&serving).starts_with("ok "));
     node.kill();
     assert!(serving.said(&["clock", "reset"]).is_empty());
-    assert!(!serving.log().contains(TOLD));
+    assert!(!serving.log().contains(WARNING));
 }
 
 /// Columns with times that a reset does not change.

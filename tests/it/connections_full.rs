@@ -92,7 +92,7 @@ async fn assert_the_crowd_gives_way(server: SocketAddr, path: &str) {
 }
 
 /// With no idle connection, a newcomer from the same address can check the service's health, nothing else.
-async fn assert_health_is_told(server: SocketAddr, path: &str) {
+async fn assert_health_is_answered(server: SocketAddr, path: &str) {
     let mut busy = idle(1, server, ROOM).await;
     for health in ["/healthz", "/readyz"] {
         assert!(ask(&mut connect(1, server).await, health).await.starts_with("HTTP/1.1 200"), "{health}");
@@ -130,7 +130,7 @@ async fn at_a_full_download_service_the_crowd_gives_way() {
 #[actix_web::test]
 async fn a_web_app_without_an_idle_connection_tells_its_health() {
     let (web, address) = web(Duration::from_secs(3600)).await;
-    assert_health_is_told(address, "/login").await;
+    assert_health_is_answered(address, "/login").await;
     web.stop().await;
 }
 
@@ -139,7 +139,7 @@ async fn a_download_service_without_an_idle_connection_tells_its_health() {
     let mut setup = Setup::default();
     small(&mut setup.settings, Duration::from_secs(3600));
     let node = setup.start().await;
-    assert_health_is_told(node.address, "/d/x").await;
+    assert_health_is_answered(node.address, "/d/x").await;
     node.stop().await;
 }
 

@@ -15,7 +15,7 @@ use crate::support::process::{Process, Site, Ticket, run, say, wait_for};
 
 /// The problems that a used token may meet when the store can't remember everything.
 const REFUSALS: [&str; 2] = ["used-token", "expired-token"];
-const DOUBT: &str = "the used-token store cannot be trusted";
+const NOT_TRUSTED: &str = "the used-token store cannot be trusted";
 
 /// Starts the node, replays used tokens as soon as it answers at all, and checks that new tokens work.
 fn start_and_replay(site: &Site, used: &[Ticket]) -> Process {
@@ -49,9 +49,9 @@ fn damaged_by(damage: impl FnOnce(&Site)) -> String {
     site.log().split_off(before)
 }
 
-fn assert_told(log: &str, what: &str) {
+fn assert_logged(log: &str, what: &str) {
     let told =
-        log.lines().any(|line| line.contains(DOUBT) && line.contains(what) && line.contains(" ERROR "));
+        log.lines().any(|line| line.contains(NOT_TRUSTED) && line.contains(what) && line.contains(" ERROR "));
     assert!(told, "{log}");
     assert!(log.contains("links issued before") && log.contains("issue new links"), "{log}");
 }
@@ -59,7 +59,7 @@ fn assert_told(log: &str, what: &str) {
 #[test]
 fn a_deleted_store_lets_nothing_in_twice() {
     let log = damaged_by(|site| fs::remove_dir_all(site.store()).unwrap());
-    assert_told(&log, "the database is missing");
+    assert_logged(&log, "the database is missing");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_store_with_a_part_deleted_lets_nothing_in_twice() {
             let path = site.store().join(part);
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
         });
-        assert_told(&log, told);
+        assert_logged(&log, told);
     }
 }
 
@@ -116,7 +116,7 @@ fn a_snapshot_that_a_kill_cut_off_at_the_start_costs_nothing() {
     }
     let node = site.start();
     assert_eq!(site.get(&unused).unwrap().status, 200, "no fence was set");
-    assert!(!site.log().contains(DOUBT), "{}", site.log());
+    assert!(!site.log().contains(NOT_TRUSTED), "{}", site.log());
     node.kill();
 }
 
@@ -151,7 +151,7 @@ fn yesterdays_store_put_back_lets_nothing_in_twice() {
             fs::rename(backup(site), site.store()).unwrap();
         },
     );
-    assert_told(&log, "older than its witness");
+    assert_logged(&log, "older than its witness");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn yesterdays_data_folder_put_back_lets_nothing_in_twice() {
             fs::rename(backup(site), &site.data).unwrap();
         },
     );
-    assert_told(&log, "restored from a copy");
+    assert_logged(&log, "restored from a copy");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn yesterdays_original_put_back_over_a_copy_lets_nothing_in_twice() {
             fs::rename(backup(site), site.store()).unwrap();
         },
     );
-    assert_told(&log, "older than its witness");
+    assert_logged(&log, "older than its witness");
 }
 
 /// All files of the store, and the witness beside it.
@@ -230,7 +230,7 @@ fn a_flipped_byte_in_any_file_lets_nothing_in_twice() {
                 flips += 1;
             }
             node = start_and_replay(&site, &used);
-            if len > 0 && !site.log().split_off(before).contains(DOUBT) {
+            if len > 0 && !site.log().split_off(before).contains(NOT_TRUSTED) {
                 unnoticed.push(format!("{}:{offset}", name.file_name().unwrap().display()));
             }
         }

@@ -16,10 +16,10 @@ use crate::support::process::{Answer, Download, Process, Site, Ticket, signal, w
 use crate::support::volume::{Volume, can_mount, make_image};
 
 /// Makes system calls of a process fail until it is dropped.
-struct Saboteur(Child);
+struct FaultInjector(Child);
 
-impl Saboteur {
-    fn attach(site: &Site, node: &Process, call: &str, error: &str) -> Saboteur {
+impl FaultInjector {
+    fn attach(site: &Site, node: &Process, call: &str, error: &str) -> FaultInjector {
         let told = site.path().join("strace");
         let child = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")])
@@ -27,13 +27,13 @@ impl Saboteur {
             .stdin(Stdio::null())
             .stderr(File::create(&told).unwrap())
             .spawn();
-        let saboteur = Saboteur(child.unwrap());
+        let injector = FaultInjector(child.unwrap());
         wait_for("strace", || fs::read_to_string(&told).unwrap().contains("attached"));
-        saboteur
+        injector
     }
 }
 
-impl Drop for Saboteur {
+impl Drop for FaultInjector {
     fn drop(&mut self) {
         // Detaches from the node before it ends.
         signal(self.0.id(), Signal::TERM);
@@ -55,14 +55,14 @@ fn failing(call: &str, error: &str) {
     let site = Site::new();
     let node = site.start();
     let used = site.redeem(3);
-    let saboteur = Saboteur::attach(&site, &node, call, error);
+    let injector = FaultInjector::attach(&site, &node, call, error);
     // No token is redeemed without a durable record, however often it is tried.
     let denied = site.ticket("small.bin");
     for _ in 0..3 {
         assert_unavailable(&site.get(&denied).unwrap());
         assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
     }
-    drop(saboteur);
+    drop(injector);
     // After a failed fsync the page cache may claim what the disk does not hold.
     assert_unavailable(&site.get(&denied).unwrap());
     assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
@@ -95,12 +95,12 @@ fn after_a_write_that_found_the_disk_full_the_service_goes_on_once_there_is_room
     let site = Site::new();
     let node = site.start();
     let used = site.redeem(3);
-    let saboteur = Saboteur::attach(&site, &node, "pwrite64", "ENOSPC");
+    let injector = FaultInjector::attach(&site, &node, "pwrite64", "ENOSPC");
     for _ in 0..3 {
         assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
     }
     assert_eq!(node.readiness(), Some(503));
-    drop(saboteur);
+    drop(injector);
     wait_for("readiness", || node.readiness() == Some(200));
     site.assert_used(&used);
     let more = site.redeem(3);

@@ -34,7 +34,7 @@ fn visitor((mark, client): Who) -> Visitor {
 enum Step {
     Press(Who, usize),
     /// What the download service reports about the token that was issued this many presses ago.
-    Told(usize, Event),
+    Report(usize, Event),
     Pass(u64),
     /// The download service restarts, so no download is running.
     Restart,
@@ -71,7 +71,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         5 => (who, 0..FILES.len()).prop_map(|(who, file)| Step::Press(who, file)),
-        5 => (0..4_usize, event).prop_map(|(token, event)| Step::Told(token, event)),
+        5 => (0..4_usize, event).prop_map(|(token, event)| Step::Report(token, event)),
         1 => prop_oneof![Just(60), Just(HOUR), Just(20 * HOUR)].prop_map(Step::Pass),
         1 => Just(Step::Restart),
     ]
@@ -108,7 +108,7 @@ impl Token {
 }
 
 /// A link with one recipient, as the app stores it, and the model of it.
-struct Course<'d> {
+struct Model<'d> {
     desk: &'d Desk,
     recipient: String,
     limit: i64,
@@ -118,7 +118,7 @@ struct Course<'d> {
     sequence: i64,
 }
 
-impl Course<'_> {
+impl Model<'_> {
     async fn press(&mut self, who: Who, file: usize) {
         let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
         let press = Press {
@@ -176,7 +176,7 @@ impl Course<'_> {
     }
 
     /// Reports on a token as a download service does: nothing more after its end.
-    async fn told(&mut self, back: usize, event: Event) {
+    async fn report(&mut self, back: usize, event: Event) {
         let now = self.now;
         let Some((jti, token)) = self.tokens.iter_mut().rev().nth(back) else { return };
         let begins = token.event.is_none();
@@ -242,7 +242,7 @@ fn whatever_happens_only_who_began_continues_and_it_never_counts() {
     for desk in runtime.block_on(Desk::all(Some(2))) {
         let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
         let steps = proptest::collection::vec(any_step(), 1..40);
-        let course = TestRunner::new(config).run(&steps, |steps| {
+        let result = TestRunner::new(config).run(&steps, |steps| {
             runtime.block_on(async {
                 let recipient = format!("recipient {}", RECIPIENTS.fetch_add(1, Ordering::Relaxed));
                 desk.sql(&format!(
@@ -250,22 +250,22 @@ fn whatever_happens_only_who_began_continues_and_it_never_counts() {
                      VALUES ('{recipient}', 'link', '{recipient}', 0, 0, 0)"
                 ))
                 .await;
-                let mut course =
-                    Course { desk: &desk, recipient, limit: 2, now: START, tokens: Vec::new(), sequence: 0 };
+                let mut model =
+                    Model { desk: &desk, recipient, limit: 2, now: START, tokens: Vec::new(), sequence: 0 };
                 for step in steps {
                     match step {
-                        Step::Press(who, file) => course.press(who, file).await,
-                        Step::Told(back, event) => course.told(back, event).await,
+                        Step::Press(who, file) => model.press(who, file).await,
+                        Step::Report(back, event) => model.report(back, event).await,
                         Step::Pass(seconds) => {
-                            course.now = course.now.plus(Duration::from_secs(seconds));
+                            model.now = model.now.plus(Duration::from_secs(seconds));
                         }
-                        Step::Restart => course.restart().await,
+                        Step::Restart => model.restart().await,
                     }
                 }
             });
             Ok(())
         });
-        course.unwrap();
+        result.unwrap();
     }
 }
 

@@ -229,10 +229,10 @@ async fn sending_again_keeps_within_what_one_mailbox_gets_from_one_account() {
 }
 
 /// The notice that administrators see, if it is shown.
-async fn mark(browser: &mut Browser, path: &str) -> Option<String> {
+async fn site_notice(browser: &mut Browser, path: &str) -> Option<String> {
     let page = browser.get(path).await.body;
-    let (_, mark) = page.split_once("<p class=\"site-notice notice failed\"><a href=\"/admin/mail\">")?;
-    Some(mark.split("</a>").next().unwrap().to_owned())
+    let (_, notice) = page.split_once("<p class=\"site-notice notice failed\"><a href=\"/admin/mail\">")?;
+    Some(notice.split("</a>").next().unwrap().to_owned())
 }
 
 #[actix_web::test]
@@ -244,7 +244,7 @@ async fn administrators_see_on_every_page_that_mail_is_stuck_and_nobody_else_doe
         let look = async || web.app.look_at_mail().await.unwrap();
         look().await;
         for path in pages {
-            assert_eq!(mark(&mut root, path).await, None, "{path}");
+            assert_eq!(site_notice(&mut root, path).await, None, "{path}");
         }
         // The server rejects our sender.
         smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("550 relay not permitted")));
@@ -253,12 +253,12 @@ async fn administrators_see_on_every_page_that_mail_is_stuck_and_nobody_else_doe
         look().await;
         for path in pages {
             let words = Some("1 email can’t be sent at the moment.".to_owned());
-            assert_eq!(mark(&mut root, path).await, words, "{path}");
+            assert_eq!(site_notice(&mut root, path).await, words, "{path}");
         }
         for path in ["/files/", "/links", "/account"] {
-            assert_eq!(mark(&mut ada, path).await, None, "{path}");
+            assert_eq!(site_notice(&mut ada, path).await, None, "{path}");
         }
-        assert_eq!(mark(&mut web.browser(), "/login").await, None);
+        assert_eq!(site_notice(&mut web.browser(), "/login").await, None);
         // It accepts us again, and everything is retried.
         smtp.follow(|_, _| None);
         let answer = root.fill("/admin/mail", "/admin/mail/retry-all", &[("state", "waiting")]).await;
@@ -266,32 +266,32 @@ async fn administrators_see_on_every_page_that_mail_is_stuck_and_nobody_else_doe
         assert!(root.get("/admin/mail").await.body.contains("We’re trying these emails again now."));
         web.app.send_due_mails().await.unwrap();
         look().await;
-        assert_eq!(mark(&mut root, "/files/").await, None);
+        assert_eq!(site_notice(&mut root, "/files/").await, None);
         // The server is unreachable.
         smtp.follow(|at, _| matches!(at, At::Greeting | At::Mail).then_some(Does::Closes));
         web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
         web.app.send_due_mails().await.unwrap();
         look().await;
-        let away = mark(&mut root, "/files/").await;
+        let away = site_notice(&mut root, "/files/").await;
         assert_eq!(away.as_deref(), Some("The mail server isn’t taking email."));
         web.pass(HOUR);
         let mut root = web.logged_in("root@example.org").await;
         look().await;
-        let away = mark(&mut root, "/files/").await;
+        let away = site_notice(&mut root, "/files/").await;
         assert_eq!(away.as_deref(), Some("The mail server isn’t taking email. 1 email can’t be sent."));
         smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 come back")));
         web.app.send_due_mails().await.unwrap();
         look().await;
-        assert_eq!(mark(&mut root, "/files/").await, None, "a single mailbox may be busy for an hour");
+        assert_eq!(site_notice(&mut root, "/files/").await, None, "a single mailbox may be busy for an hour");
         web.pass(DAY);
         let mut root = web.logged_in("root@example.org").await;
         look().await;
-        assert!(mark(&mut root, "/files/").await.is_some(), "a mailbox is busy for a day");
+        assert!(site_notice(&mut root, "/files/").await.is_some(), "a mailbox is busy for a day");
         let mails = root.get("/admin/mail").await.body;
         let id = mails.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
         // Discarding the mail removes the notice from the next page on.
         assert_eq!(root.fill("/admin/mail", "/admin/mail/discard", &[("id", &id)]).await.status, 303);
-        assert_eq!(mark(&mut root, "/files/").await, None);
+        assert_eq!(site_notice(&mut root, "/files/").await, None);
         web.stop().await;
     }
 }

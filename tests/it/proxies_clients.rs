@@ -21,7 +21,7 @@ async fn node() -> Node {
 }
 
 /// Checks that `program` completes a download of which a part has already arrived.
-async fn goes_on(program: &str, arguments: &[&str]) {
+async fn assert_resumes(program: &str, arguments: &[&str]) {
     if !has_program(program) {
         return;
     }
@@ -44,12 +44,12 @@ async fn goes_on(program: &str, arguments: &[&str]) {
 
 #[actix_web::test]
 async fn curl_goes_on_behind_every_proxy() {
-    goes_on("curl", &["-sSf", "-C", "-", "-o", "a.bin"]).await;
+    assert_resumes("curl", &["-sSf", "-C", "-", "-o", "a.bin"]).await;
 }
 
 #[actix_web::test]
 async fn wget_goes_on_behind_every_proxy() {
-    goes_on("wget", &["-q", "-c", "-O", "a.bin"]).await;
+    assert_resumes("wget", &["-q", "-c", "-O", "a.bin"]).await;
 }
 
 #[actix_web::test]

@@ -20,7 +20,7 @@ use crate::support::{T0, pattern};
 const MIB: usize = 1024 * 1024;
 
 /// A web app and a download service, separate, with a data directory each.
-struct Apart {
+struct SeparateServices {
     web: Option<Running>,
     download: Option<Running>,
     web_settings: Box<Settings>,
@@ -30,13 +30,13 @@ struct Apart {
     folder: TempDir,
 }
 
-impl Apart {
-    async fn start() -> Apart {
-        Apart::start_for(None).await
+impl SeparateServices {
+    async fn start() -> SeparateServices {
+        SeparateServices::start_for(None).await
     }
 
     /// The same, or only the web app for a download service at `address` that runs elsewhere.
-    async fn start_for(elsewhere: Option<SocketAddr>) -> Apart {
+    async fn start_for(elsewhere: Option<SocketAddr>) -> SeparateServices {
         let folder = TempDir::new().unwrap();
         let mut both = settings(&folder);
         // Each has to know the other's address in advance.
@@ -58,7 +58,7 @@ impl Apart {
         let desk = Desk::open(&both, clock.clone()).await;
         desk.link(None, "never").await;
         let (web_settings, download_settings) = (Box::new(both), Box::new(download_settings));
-        Apart { web: Some(web), download, web_settings, download_settings, clock, desk, folder }
+        SeparateServices { web: Some(web), download, web_settings, download_settings, clock, desk, folder }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
@@ -113,7 +113,7 @@ fn free_address() -> SocketAddr {
 
 #[actix_web::test]
 async fn what_happened_while_the_web_app_was_down_arrives_once() {
-    let mut apart = Apart::start().await;
+    let mut apart = SeparateServices::start().await;
     apart.put("small.bin", &pattern(5000));
     apart.put("large.bin", &pattern(20 * MIB));
     let now = apart.clock.now();
@@ -144,7 +144,7 @@ async fn what_happened_while_the_web_app_was_down_arrives_once() {
 
 #[actix_web::test]
 async fn while_the_download_service_is_silent_nothing_is_released() {
-    let mut apart = Apart::start().await;
+    let mut apart = SeparateServices::start().await;
     apart.put("a.bin", &pattern(5000));
     let now = apart.clock.now();
     let (unknown, _) = apart.desk.token("a.bin", now).await;
@@ -167,7 +167,7 @@ async fn while_the_download_service_is_silent_nothing_is_released() {
 
 #[actix_web::test]
 async fn a_thousand_receipts_arrive_and_each_counts_once() {
-    let apart = Apart::start().await;
+    let apart = SeparateServices::start().await;
     let (now, desk) = (apart.clock.now(), &apart.desk);
     let (jti, _) = desk.token("a.bin", now).await;
     let receipt = |number: u32| Receipt {
@@ -223,7 +223,7 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
 
 #[actix_web::test]
 async fn nobody_without_the_node_key_is_heard() {
-    let apart = Apart::start().await;
+    let apart = SeparateServices::start().await;
     let url = apart.receipts_url();
     let (good, client) = (format!("Bearer {}", apart.key()), Client::default());
     let own = apart.web_settings.download.public_url.clone();
@@ -266,7 +266,7 @@ async fn nobody_without_the_node_key_is_heard() {
 
 #[actix_web::test]
 async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
-    let mut apart = Apart::start().await;
+    let mut apart = SeparateServices::start().await;
     apart.put("a.bin", &pattern(5000));
     let right = std::fs::read(&apart.download_settings.download.node_key).unwrap();
     apart.download.take().unwrap().stop().await;
@@ -284,7 +284,7 @@ async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
 }
 
 /// Starts a node again, and returns what its outbox reports to the web app of this test.
-async fn told_after_restart(site: &Site, web: &Apart) -> Vec<(String, String, i64)> {
+async fn reported_after_restart(site: &Site, web: &SeparateServices) -> Vec<(String, String, i64)> {
     let process = site.start();
     eventually("the node's report", async || {
         !web.desk.deliveries().await.is_empty()
@@ -299,7 +299,7 @@ async fn told_after_restart(site: &Site, web: &Apart) -> Vec<(String, String, i6
 #[actix_web::test]
 async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that_it_ended() {
     let site = Site::new();
-    let web = Apart::start_for(Some(site.address)).await;
+    let web = SeparateServices::start_for(Some(site.address)).await;
     site.put("large.bin", &pattern(20 * MIB));
     let key = Path::new(&web.download_settings.download.node_key).display().to_string();
     site.write_settings(&format!("receipts = '{}'\nnode_key = '{key}'\n", web.receipts_url()));
@@ -318,7 +318,7 @@ async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that
         begun.push((ticket, download));
     }
     process.kill();
-    let told = told_after_restart(&site, &web).await;
+    let told = reported_after_restart(&site, &web).await;
     assert_eq!(told.len(), 8, "{told:?}");
     for (jti, state, bytes) in &told {
         assert!(begun.iter().any(|(ticket, _)| ticket.jti.to_string() == *jti));

@@ -163,10 +163,10 @@ async fn administration_and_a_log_in_never_wait_for_each_other_in_a_ring() {
 
 /// Records what it is told to revoke.
 #[derive(Default)]
-struct Noted(std::sync::Mutex<BTreeSet<Jti>>);
+struct RecordingSink(std::sync::Mutex<BTreeSet<Jti>>);
 
 #[async_trait]
-impl RevokeTokens for Noted {
+impl RevokeTokens for RecordingSink {
     async fn revoke(&self, jtis: &[Jti], _: Timestamp) -> Result<(), RevokeError> {
         self.0.lock().unwrap().extend(jtis);
         Ok(())
@@ -176,8 +176,8 @@ impl RevokeTokens for Noted {
 /// Tokens are requested from two processes while the account is disabled.
 async fn no_token_escapes(desks: &Desks) {
     let actor = Actor::operator();
-    let noted = Arc::new(Noted::default());
-    desks.here.issued.revocations.tell_own_by(noted.clone());
+    let sink = Arc::new(RecordingSink::default());
+    desks.here.issued.revocations.tell_own_by(sink.clone());
     let file = "/books/a.txt".parse().unwrap();
     let basis = Basis { node: &desks.here.issuer.audience, kid: "", link: None };
     let ends = START.plus(Duration::from_secs(120));
@@ -196,7 +196,7 @@ async fn no_token_escapes(desks: &Desks) {
         for delivered in desks.here.issued.revocations.deliver(true, START).await {
             delivered.outcome.unwrap();
         }
-        let revoked = std::mem::take(&mut *noted.0.lock().unwrap());
+        let revoked = std::mem::take(&mut *sink.0.lock().unwrap());
         assert_eq!(revoked, given.into_iter().flatten().collect(), "all issued tokens, and no others");
     }
     desks.close().await;

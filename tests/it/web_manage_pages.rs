@@ -8,7 +8,7 @@ use oncelink::config::Settings;
 use crate::support::web::{Browser, TestWeb};
 
 /// A handmade form: its address, its fields, and the first of the people who is allowed to send it.
-type Hand = (&'static str, &'static [(&'static str, &'static str)], usize);
+type HandmadeForm = (&'static str, &'static [(&'static str, &'static str)], usize);
 
 /// Bob can read, Kim (in `staff`) write, Ada manage; `private` is Ada's alone.
 async fn people() -> (TestWeb, [(&'static str, Browser); 4]) {
@@ -115,7 +115,7 @@ async fn a_folder_shows_its_tools_and_its_script_only_to_who_may_use_them() {
 #[actix_web::test]
 async fn a_hand_made_form_does_only_what_its_sender_may() {
     let (web, people) = people().await;
-    let forms: [Hand; 5] = [
+    let forms: [HandmadeForm; 5] = [
         ("/manage/make-folder", &[("folder", "/open"), ("name", "by {who}")], 2),
         ("/manage/make-folder", &[("folder", "/private"), ("name", "by {who}")], 3),
         ("/manage/move", &[("path", "/open/file.txt"), ("to", "/staff")], 4),
@@ -223,19 +223,19 @@ async fn a_file_is_renamed_moved_deleted_and_had_back() {
 
     // Another file took the name meanwhile; nothing is replaced.
     fs::create_dir(open.join("a")).unwrap();
-    let id = thrown(&mut ada).await;
+    let id = latest_in_trash(&mut ada).await;
     let answer = ada.fill("/account", "/manage/restore", &[("id", &id)]).await;
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/files/open")));
     assert!(ada.get("/files/open").await.body.contains("Restored to this folder under another name"));
     assert!(open.join("a (2)/b").join(odd).exists());
     assert_eq!(ada.fill("/account", "/manage/restore", &[("id", &id)]).await.status, 404, "once");
     ada.fill("/account", "/manage/delete", &[("path", "/open/a (2)")]).await;
-    let id = thrown(&mut ada).await;
+    let id = latest_in_trash(&mut ada).await;
     ada.fill("/account", "/manage/restore", &[("id", &id)]).await;
     assert!(ada.get("/files/open").await.body.contains("Restored to where it was."));
 
     ada.fill("/account", "/manage/delete", &[("path", "/open/a (2)")]).await;
-    let id = thrown(&mut ada).await;
+    let id = latest_in_trash(&mut ada).await;
     for who in ["bob@example.org", "kim@example.org"] {
         for path in ["/manage/restore", "/manage/forget"] {
             let answer = web.logged_in(who).await.fill("/account", path, &[("id", &id)]).await;
@@ -313,7 +313,7 @@ async fn a_plain_form_says_which_of_its_files_did_not_arrive() {
 }
 
 /// The id of the latest item in the trash.
-async fn thrown(browser: &mut Browser) -> String {
+async fn latest_in_trash(browser: &mut Browser) -> String {
     let page = browser.get("/manage/trash?share=/open").await.body;
     page.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }

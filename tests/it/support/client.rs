@@ -74,7 +74,7 @@ impl Client {
     }
 
     /// A client that keeps no connections, for servers that are killed.
-    pub fn without_memory() -> Client {
+    pub fn without_keep_alive() -> Client {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Client(builder().pool_max_idle_per_host(0).build(connector))

@@ -26,7 +26,7 @@ pub struct Uplink {
     /// The first `cuts` connections that have carried `cut_after` bytes of requests are cut there.
     pub cuts: usize,
     pub cut_after: usize,
-    /// Bytes of requests per second on each connection, until [`Proxy::hurry`].
+    /// Bytes of requests per second on each connection, until [`Proxy::remove_speed_limit`].
     pub speed: Option<u32>,
 }
 
@@ -97,7 +97,7 @@ impl Proxy {
     }
 
     /// Removes the speed limit for requests.
-    pub fn hurry(&self) {
+    pub fn remove_speed_limit(&self) {
         self.state.hurried.store(true, Ordering::SeqCst);
     }
 

@@ -60,7 +60,7 @@ impl Uploader {
         let csrf = browser.get("/account").await.csrf();
         let cookies = browser.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         let cookie = cookies.collect::<Vec<_>>().join("; ");
-        Uploader { client: Client::without_memory(), base: browser.base.clone(), cookie, csrf }
+        Uploader { client: Client::without_keep_alive(), base: browser.base.clone(), cookie, csrf }
     }
 
     /// Ada, with an account in a new app in which everyone may write.
