@@ -64,7 +64,7 @@ const CASES: [Case; 6] = [
     Case { name: "one at a time, 1 KiB", file: "1k.bin", len: KIB, connections: 1, requests: 4_000 },
 ];
 
-/// What is measured.
+/// A server that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     SecureLink,

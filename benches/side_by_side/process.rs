@@ -140,7 +140,7 @@ impl Cpu {
         }
     }
 
-    /// What was used from `self` to `later`.
+    /// The processor time used from `self` to `later`.
     pub fn until(self, later: Cpu) -> Used {
         let server = later.server - self.server;
         let known = server + later.own - self.own;
