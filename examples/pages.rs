@@ -1,5 +1,5 @@
-//! Writes a sample of every page into a folder, for viewing in a browser: `cargo run --example pages --
-//! FOLDER`, then serve the folder over HTTP (the icons need an origin).
+//! Writes a sample of every page into a folder, for viewing in a browser:
+//! `cargo run --example pages -- FOLDER`, then serve the folder over HTTP (the icons need an origin).
 
 use std::error::Error;
 use std::path::PathBuf;
