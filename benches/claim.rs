@@ -1,10 +1,10 @@
-//! What a durable claim costs: with 1, 8, 64 and 512 claims under way at once, with few and with many
-//! live jtis, and beside a plain sled (compare-and-swap, flush, fdatasync in groups).
+//! The cost of a durable claim: with 1, 8, 64 and 512 concurrent claims, with few and with many live jtis,
+//! and compared with a plain sled (compare-and-swap, flush, fdatasync in groups).
 //!
 //! `cargo bench --bench claim` · `cargo bench --bench claim -- live 1000000` (fewer live jtis)
 //! · `cargo bench --bench claim -- size 1000000` (disk and memory for each live jti)
 //!
-//! `TMPDIR` says on which disk. Compare numbers of one run only.
+//! `TMPDIR` selects the disk. Compare numbers of one run only.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and fails by panicking")]
 #![allow(clippy::indexing_slicing, reason = "indices come from the lengths they index")]
@@ -26,7 +26,6 @@ use oncelink::used_tokens::sled::SledUsedTokens;
 use oncelink::used_tokens::{Lease, Mark, Use, UsedToken, UsedTokens};
 use tokio::sync::oneshot;
 
-/// As in the server, whose memory is to be told.
 const WAITERS: [usize; 4] = [1, 8, 64, 512];
 const ROUND: Duration = Duration::from_millis(1_000);
 const ROUNDS: usize = 5;
@@ -48,7 +47,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// A jti as good as random, without a system call.
+/// A jti that is as good as random, without a system call.
 fn jti() -> Jti {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let process = u64::from(std::process::id()) << 32;
@@ -112,7 +111,7 @@ struct Measured {
     slow: f64,
 }
 
-/// Keeps `waiters` claims under way for a while.
+/// Keeps `waiters` claims running for one round.
 async fn measure<F, C>(waiters: usize, claim: C) -> Measured
 where
     C: Fn() -> F + Clone + Send + 'static,
@@ -199,7 +198,7 @@ fn show(m: Measured) -> String {
     format!("{:.0} [{:.0}, {:.0}]", m.rate, m.median, m.slow)
 }
 
-/// What one would build without a journal: one thread that swaps, flushes and fsyncs for all who wait.
+/// The design without a journal: one thread that swaps, flushes and fsyncs for all waiting claims.
 struct PlainSled {
     waiting: Sender<(Jti, oneshot::Sender<()>)>,
 }
@@ -249,7 +248,7 @@ fn size(live: u64) {
     report("after another start", &dir, live);
 }
 
-/// In a process of its own, so that its memory is that of a server after a restart.
+/// Runs in a process of its own, so that its memory is that of a server after a restart.
 fn open(dir: &Path) {
     let clock = Clock::wall();
     let begun = Instant::now();
@@ -289,7 +288,7 @@ fn on_disk(dir: &Path) -> u64 {
         .sum()
 }
 
-/// KiB.
+/// The resident memory in KiB.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

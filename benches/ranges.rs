@@ -1,14 +1,14 @@
-//! What reading a request's ranges and preconditions costs, beside everything else next to nothing.
+//! The cost of parsing a request's ranges and preconditions, which should be negligible.
 //!
-//! `cargo bench --bench ranges`. The parser is the crate's own affair, so its source is compiled in
-//! here rather than made public.
+//! `cargo bench --bench ranges`. The parser is private to the crate, so its source is compiled in here rather
+//! than made public.
 
 #![allow(
     dead_code,
     unused_imports,
     unreachable_pub,
     missing_docs,
-    reason = "a module of the crate, compiled in as it is"
+    reason = "a module of the crate, compiled in unchanged"
 )]
 
 #[path = "../src/download/conditions.rs"]

@@ -1,5 +1,5 @@
-//! What a download through a link costs beside one of no link: both in one process, in turns, over
-//! loopback. Prints the medians and their ratio.
+//! The cost of a download through a link compared with one without a link: both in one process, alternating,
+//! over loopback. Prints the medians and their ratio.
 
 #![allow(
     missing_docs,

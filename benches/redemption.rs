@@ -1,8 +1,8 @@
-//! A whole redemption through the socket: request, verification, durable claim, file, answer.
+//! A whole redemption through the socket: request, verification, durable claim, file, response.
 //!
-//! `cargo bench --bench redemption`. One client on one keep-alive connection, a fresh token each
-//! time, so a flush of the disk is in each figure of `sled`; `memory` shows what is left without it.
-//! `TMPDIR` says on which disk.
+//! `cargo bench --bench redemption`. One client on one keep-alive connection, with a new token each time, so
+//! each figure of `sled` includes a flush of the disk; `memory` shows the cost without it. `TMPDIR` selects
+//! the disk.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,6 @@ use tempfile::TempDir;
 
 use crate::timing::time_batches;
 
-/// As in the server.
 const SECRET: &[u8] = b"a secret that a bench shares with itself";
 
 #[derive(Clone, Copy)]
@@ -47,7 +46,7 @@ enum Store {
     Memory,
 }
 
-/// A download service in this process, and what it takes to sign for it.
+/// A download service in this process, and the keys to sign for it.
 struct Node {
     issuer: Issuer,
     secret: SharedSecret,
@@ -162,7 +161,7 @@ impl Node {
         sign_shared(&self.secret, TokenKind::Download, &claims).unwrap()
     }
 
-    /// Sends a request and reads its answer to the end.
+    /// Sends a request and reads the whole response.
     fn redeem(&mut self, request: &[u8], buffer: &mut [u8], len: usize) {
         self.client.write_all(request).unwrap();
         let mut have = 0;

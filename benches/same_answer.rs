@@ -1,9 +1,8 @@
-//! Whether the time of an answer tells if an account exists: log-in, sign-up and forgotten password,
-//! each for addresses that have an account and for such that have none, in turn.
+//! Whether response times reveal if an account exists: login, sign-up and forgotten password, alternating
+//! between addresses with and without an account.
 //!
-//! `cargo bench --bench same_answer`. The program itself runs, with the outbox and SQLite. Unknown
-//! addresses are asked for twice in each round; what differs between those two is noise. `TMPDIR`
-//! says on which disk.
+//! `cargo bench --bench same_answer`. Runs the program itself, with the outbox and SQLite. Each round sends
+//! unknown addresses twice; the difference between those two is noise. `TMPDIR` selects the disk.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +10,7 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a program that fails by panicking, measures time and tells what it found"
+    reason = "a program that fails by panicking, measures time and prints the result"
 )]
 
 use std::collections::BTreeSet;
@@ -28,10 +27,10 @@ use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::services::Administration;
 
 const ROUNDS: usize = 200;
-/// Between two requests, so that the mail of one is written before the next is timed.
+/// The pause between two requests, so that the mail of one is written before the next is timed.
 const REST: Duration = Duration::from_millis(30);
 
-/// Whose address is asked for.
+/// The kind of address in a request.
 #[derive(Clone, Copy)]
 enum Whose {
     Known,
@@ -42,7 +41,7 @@ enum Whose {
 impl Whose {
     const ALL: [Whose; 3] = [Whose::Known, Whose::Unknown, Whose::UnknownAgain];
 
-    /// An address of its own for each round and form: none is asked for so often that it has to wait.
+    /// A different address for each round and form, so that no address reaches a rate limit.
     fn email(self, form: &str, round: usize) -> String {
         match self {
             Whose::Known => format!("known.{form}.{round}@example.org"),
@@ -52,7 +51,7 @@ impl Whose {
     }
 }
 
-/// Each form, what it asks for beside the address, and the status of its answer.
+/// Each form, its fields besides the address, and the status of its response.
 const FORMS: [(&str, &str, u16); 3] = [
     ("login", "&password=a+wrong+test+password", 403),
     ("signup", "&name=Ada&password=a+long+test+password&password_again=a+long+test+password", 303),
@@ -61,7 +60,7 @@ const FORMS: [(&str, &str, u16); 3] = [
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    // An address of its own, so that nobody else's port is in the way.
+    // Its own address, so that no other process uses the port.
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let address = SocketAddr::from((Ipv4Addr::new(127, 9, high, low), 18_080));
     make_accounts(folder.path());
@@ -95,7 +94,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e3
 }
 
-/// Active accounts with a password, for each form and round.
+/// Creates active accounts with a password, for each form and round.
 fn make_accounts(folder: &Path) {
     let settings = Settings { data_dir: folder.join("data"), ..Settings::default() };
     let clock = Clock::wall();
@@ -120,7 +119,7 @@ fn make_accounts(folder: &Path) {
     });
 }
 
-/// The web app as a process. Ended when dropped.
+/// The web app as a process. It ends when dropped.
 struct Program(Child);
 
 impl Program {
@@ -158,7 +157,7 @@ impl Drop for Program {
     }
 }
 
-/// A browser on one connection, behind a proxy that says each time that somebody else asks.
+/// A browser on one connection, behind a proxy that reports another client address each time.
 struct Client {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
@@ -188,7 +187,7 @@ impl Client {
         client
     }
 
-    /// Sends the form, and answers the status.
+    /// Sends the form, and returns the status.
     fn post(&mut self, form: &str, email: &str, fields: &str) -> u16 {
         let body = format!("csrf={}&email={email}{fields}", self.csrf);
         let (head, _) = self.ask(&format!("POST /{form} HTTP/1.1"), &body);

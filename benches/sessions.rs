@@ -1,5 +1,5 @@
-//! What a session check costs with 100,000 live sessions, while one account a second changes; and
-//! what the page of a folder of 1,000 files costs the server.
+//! The cost of a session check with 100,000 live sessions, while one account changes each second; and the
+//! server's cost for the page of a folder with 1,000 files.
 //!
 //! `cargo bench --bench sessions`
 
@@ -50,13 +50,13 @@ fn session_check() {
         remember: settings.web.session_remember,
     };
     let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends);
-    // Only if this is among what was asked for: it takes a while.
+    // Only if selected by name, because the setup takes a while.
     let ids = LazyCell::new(|| runtime.block_on(fill(&desk, &sessions)));
     let (next, changed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let began = Instant::now();
     time("session check, 100,000 live", || {
         let ids = &*ids;
-        // Once a second one account changes, as a log-out or another password does.
+        // One account changes each second, as with a logout or a change of password.
         let second = usize::try_from(began.elapsed().as_secs()).unwrap();
         if changed.swap(second, Ordering::Relaxed) < second {
             let (id, name) = (&ids[second % LIVE], "Another Name".parse().unwrap());
@@ -65,14 +65,14 @@ fn session_check() {
                 desk.self_service.rename(&session.account.id, &name).await.unwrap();
             });
         }
-        // Far apart, so that no two checks share much.
+        // Far apart, so that consecutive checks share little.
         let at = next.fetch_add(7_919, Ordering::Relaxed) % LIVE;
         runtime.block_on(sessions.find(&ids[at], NOW)).unwrap().unwrap()
     });
     runtime.block_on(desk.db.close());
 }
 
-/// Live sessions of 1,000 accounts, all of them in the cache.
+/// Creates live sessions of 1,000 accounts, all of them in the cache.
 async fn fill(desk: &Administration, sessions: &Sessions) -> Vec<Secret> {
     let mut transaction = desk.db.begin().await.unwrap();
     for account in 0..1_000 {

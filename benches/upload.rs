@@ -1,8 +1,8 @@
-//! How fast a file is uploaded, next to `cp` and `sha256sum` of the same file in the same run, and how
-//! much memory the server takes for it: `cargo bench --bench upload`.
+//! The speed of an upload, compared with `cp` and `sha256sum` of the same file in the same run, and the
+//! server's memory: `cargo bench --bench upload`.
 //!
-//! The server is the program itself, as a process; the sender is a bare socket. With an argument that
-//! is the path of another program, that one is measured.
+//! The server is the program itself, as a process; the client is a raw socket. With the path of another
+//! program as an argument, that one is measured.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ fn main() {
     let program = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let program = PathBuf::from(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_oncelink").to_owned()));
     let program = fs::canonicalize(program).unwrap();
-    // Beside the build, which is on a real disk where /tmp may be none.
+    // Next to the build, which is on a real disk where /tmp may not be.
     let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).unwrap();
     let source = folder.path().join("source");
     write_source(&source);
@@ -102,7 +102,7 @@ fn median(times: &mut [Duration]) -> Duration {
     times[times.len() / 2]
 }
 
-/// The program, serving.
+/// The running program.
 struct Server(Child);
 
 impl Server {
@@ -146,7 +146,7 @@ impl Drop for Server {
     }
 }
 
-/// The head and the body of an answer on a connection of its own.
+/// The head and the body of a response on its own connection.
 fn ask(head: &str, body: &[u8]) -> (String, String) {
     let mut stream = TcpStream::connect(ADDRESS).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
@@ -205,7 +205,7 @@ struct Session {
 }
 
 impl Session {
-    /// Uploads the first bytes of `source` and waits until the file stands under its name.
+    /// Uploads the first bytes of `source` and waits until the file has its name.
     fn upload(&self, name: &str, source: &Path, len: u64) {
         use base64::Engine;
         let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
@@ -229,7 +229,7 @@ impl Session {
              Upload-Offset: 0\r\nContent-Length: {len}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
-        // The system copies from the file to the socket.
+        // The kernel copies from the file to the socket.
         let mut file = File::open(source).unwrap().take(len);
         std::io::copy(&mut file, &mut stream).unwrap();
         let (head, body) = read_answer(stream);

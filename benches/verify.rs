@@ -1,4 +1,4 @@
-//! How long a token of about 300 bytes takes to verify: ours beside `jsonwebtoken::decode`.
+//! The time to verify a token of about 300 bytes: ours compared with `jsonwebtoken::decode`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,5 @@
-//! Writes a sample of every page into a folder, to be looked at in a browser:
-//! `cargo run --example pages -- FOLDER`, then serve the folder (the icons need an origin).
+//! Writes a sample of every page into a folder, for viewing in a browser:
+//! `cargo run --example pages -- FOLDER`, then serve the folder over HTTP (the icons need an origin).
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use oncelink::{assets, download, web};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("say which folder to write to")?);
+    let folder =
+        PathBuf::from(std::env::args_os().nth(1).ok_or("give the folder to write to as an argument")?);
     for asset in
         [&assets::WEB_STYLE, &assets::ICONS, &assets::FAVICON, &assets::UPLOAD_SCRIPT, &assets::LINKS_SCRIPT]
     {

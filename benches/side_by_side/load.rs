@@ -1,5 +1,5 @@
-//! The load generator, the same for every server: keep-alive connections, one request at a time on
-//! each, no pipelining, as little work as can be for each answer.
+//! The load generator, the same for every server: keep-alive connections, one request at a time on each, no
+//! pipelining, as little work per response as possible.
 
 use std::net::SocketAddr;
 use std::sync::Barrier;
@@ -9,23 +9,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-/// Bytes read at a time.
+/// Maximum number of bytes per read.
 const BUFFER: usize = 256 * 1024;
-/// Longest head of an answer.
+/// Maximum length of a response's head.
 const HEAD: usize = 8 * 1024;
 
-/// What one round showed.
+/// The result of one round.
 pub struct Load {
-    /// From the first request to the last byte of the last answer.
+    /// From the first request to the last byte of the last response.
     pub elapsed: Duration,
     /// From request to last byte, sorted, in nanoseconds.
     pub latencies: Vec<u64>,
 }
 
-/// Sends each path once, over so many connections, and expects 200 with `len` bytes for each.
+/// Requests each path once, over `connections` connections, and expects 200 with `len` bytes for each.
 ///
-/// `sample` is called with all connections open, just before the first request and
-/// just after the last answer.
+/// `sample` is called with all connections open, just before the first request and just after the last
+/// response.
 pub fn run<T>(
     address: SocketAddr,
     paths: &[String],
@@ -93,13 +93,13 @@ async fn connection(
         let begin = Instant::now();
         stream.write_all(request).await.unwrap();
         let got = answer(&mut stream, &mut buffer, |_| {}).await;
-        assert_eq!(got, len, "the answer's length");
+        assert_eq!(got, len, "the response's length");
         latencies.push(u64::try_from(begin.elapsed().as_nanos()).unwrap());
     }
     latencies
 }
 
-/// Reads one answer, hands its body on in pieces, and tells the body's length.
+/// Reads one response, passes its body on in pieces, and returns the body's length.
 async fn answer(stream: &mut TcpStream, buffer: &mut [u8], mut piece: impl FnMut(&[u8])) -> u64 {
     let mut have = 0;
     let (end, len) = loop {
@@ -111,7 +111,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8], mut piece: impl FnMut
         }
     };
     piece(&buffer[end..have]);
-    let mut left = len.checked_sub((have - end) as u64).expect("more came than was promised");
+    let mut left = len.checked_sub((have - end) as u64).expect("more bytes than announced");
     while left > 0 {
         let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let count = stream.read(&mut buffer[..most]).await.unwrap();
@@ -137,7 +137,7 @@ fn request(address: SocketAddr, path: &str) -> Vec<u8> {
         .into()
 }
 
-/// The whole answer to one request, over a connection of its own.
+/// The whole response to one request, over its own connection.
 pub fn fetch(address: SocketAddr, path: &str) -> Vec<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
@@ -149,7 +149,7 @@ pub fn fetch(address: SocketAddr, path: &str) -> Vec<u8> {
     })
 }
 
-/// Whether a server answers a request at all; with `ready`, whether it answers 200.
+/// Whether a server responds at all; with `ready`, whether it responds with 200.
 pub fn answers(address: SocketAddr, path: &str, ready: bool) -> bool {
     use std::io::{Read, Write};
     let timeout = Duration::from_millis(500);

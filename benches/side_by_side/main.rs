@@ -1,12 +1,12 @@
-//! Oncelink beside nginx with `secure_link`, nginx with Lua and Redis, and rustypaste: the same
-//! files, the same load generator, rounds in turn, ratios within a round.
+//! Oncelink compared with nginx and `secure_link`, nginx with Lua and Redis, and rustypaste: the same files,
+//! the same load generator, alternating rounds, ratios within a round.
 //!
-//! `cargo bench --bench side_by_side -- --run` · `--rounds 5` · `--only "1 KiB"` (cases whose name
-//! begins so) · `--alone` (only nginx with `secure_link` beside) · `--binary PATH` (another build)
+//! `cargo bench --bench side_by_side -- --run` · `--rounds 5` · `--only "1 KiB"` (cases whose name begins
+//! with it) · `--alone` (only nginx with `secure_link` for comparison) · `--binary PATH` (another build)
 //!
 //! Debian: `apt-get install nginx libnginx-mod-http-lua lua-nginx-redis redis-server`, and
-//! `cargo install rustypaste --locked --root target/side_by_side`. A peer that is missing is named and left out.
-//! `TMPDIR` says on which disk; it needs 2 GiB. Compare numbers of one run only.
+//! `cargo install rustypaste --locked --root target/side_by_side`. A missing peer is reported and left out.
+//! `TMPDIR` selects the disk; it needs 2 GiB. Compare numbers of one run only.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ use crate::oncelink::Oncelink;
 use crate::process::{Cpu, Server};
 use crate::report::{Measured, Results, Start};
 
-/// A file and how it is asked for.
+/// A file and how it is requested.
 pub struct Case {
     pub name: &'static str,
     pub file: &'static str,
@@ -64,7 +64,7 @@ const CASES: [Case; 6] = [
     Case { name: "one at a time, 1 KiB", file: "1k.bin", len: KIB, connections: 1, requests: 4_000 },
 ];
 
-/// What is measured.
+/// A server that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     SecureLink,
@@ -93,11 +93,11 @@ impl Target {
         }
     }
 
-    /// How many requests of a case it gets in a round: slow ones fewer, so that a round of each
-    /// takes about as long.
+    /// The number of requests of a case in a round: fewer for slow servers, so that the rounds of all take
+    /// about equally long.
     fn requests(self, case: &Case) -> usize {
         match self {
-            // It searches its folder at each request, so it is given a small one.
+            // It searches its folder at each request, so it gets a small one.
             Target::Rustypaste if case.connections == 64 => 512,
             Target::Rustypaste => case.requests.min(200),
             Target::OncelinkEdDsa | Target::LuaRedis if case.len == KIB => case.requests / 2,
@@ -106,7 +106,7 @@ impl Target {
     }
 }
 
-/// All servers, side by side.
+/// All servers, running at the same time.
 struct Servers {
     secure_link: Option<Server>,
     oncelink: Oncelink,
@@ -154,13 +154,13 @@ fn main() {
     for target in Target::ALL {
         match servers.of(target) {
             Some(server) => check(&servers, target, server, dir),
-            None => eprintln!("{} is missing here and left out", target.name()),
+            None => eprintln!("{} is not installed and is left out", target.name()),
         }
     }
     for case in CASES.iter().filter(|case| case.name.starts_with(&only)) {
         for round in 0..rounds {
             for at in 0..Target::ALL.len() {
-                // Another one begins each round, so that none always follows the same one.
+                // Each round begins with another server, so that none always follows the same one.
                 let target = Target::ALL[(at + round) % Target::ALL.len()];
                 if let Some(server) = servers.of(target) {
                     let measured = measure(&servers, target, server, case, dir);
@@ -175,7 +175,7 @@ fn main() {
     assert!(log.is_empty(), "oncelink logged:\n{log}");
 }
 
-/// What follows `flag` on the command line.
+/// The value after `flag` on the command line.
 pub fn value(flag: &str) -> Option<String> {
     std::env::args().skip_while(|argument| argument != flag).nth(1)
 }
@@ -202,22 +202,22 @@ fn write_files(files: &Path, only: &str) {
     }
 }
 
-/// How often each server is started to see how long that takes.
+/// How often each server is started to measure the time of a start.
 const STARTS: usize = 5;
 
 fn start(dir: &Path, peers_too: bool, results: &mut Results) -> Servers {
     let files = &dir.join("files");
-    let mut anew = |name: &str, make: &dyn Fn(usize) -> Option<Server>| {
+    let mut time_starts = |name: &str, make: &dyn Fn(usize) -> Option<Server>| {
         let starts: Vec<Start> = (0..STARTS).filter_map(|at| Some(Start::of(&make(at)?))).collect();
         results.starts(name, starts);
     };
-    anew("`oncelink serve`, empty data directory", &|at| {
-        Some(Oncelink::serve_anew(&dir.join(format!("serve{at}")), files))
+    time_starts("`oncelink serve`, empty data directory", &|at| {
+        Some(Oncelink::serve_empty(&dir.join(format!("serve{at}")), files))
     });
-    // Its store is made before: a new one refuses tokens of the second it was made in, and waits for
+    // The store is created first: a new one refuses tokens from the second of its creation, and waits for
     // that second to end.
     drop(Oncelink::start(&dir.join("oncelink"), files));
-    anew("`oncelink download`", &|_| Some(Oncelink::start(&dir.join("oncelink"), files).server));
+    time_starts("`oncelink download`", &|_| Some(Oncelink::start(&dir.join("oncelink"), files).server));
     let oncelink = Oncelink::start(&dir.join("oncelink"), files);
     if !peers_too {
         return Servers {
@@ -227,9 +227,9 @@ fn start(dir: &Path, peers_too: bool, results: &mut Results) -> Servers {
             rustypaste: None,
         };
     }
-    anew("nginx `secure_link`", &|_| peers::secure_link(&dir.join("nginx"), files));
-    anew("nginx + Lua + Redis always", &|_| peers::lua_redis(&dir.join("lua"), files));
-    anew("rustypaste", &|_| peers::rustypaste(&dir.join("rustypaste")));
+    time_starts("nginx `secure_link`", &|_| peers::secure_link(&dir.join("nginx"), files));
+    time_starts("nginx + Lua + Redis always", &|_| peers::lua_redis(&dir.join("lua"), files));
+    time_starts("rustypaste", &|_| peers::rustypaste(&dir.join("rustypaste")));
     Servers {
         secure_link: peers::secure_link(&dir.join("nginx"), files),
         oncelink,
@@ -238,7 +238,7 @@ fn start(dir: &Path, peers_too: bool, results: &mut Results) -> Servers {
     }
 }
 
-/// Each server really serves the file, and those that should do so only once.
+/// Checks that a server really serves the file, and only once where it should.
 fn check(servers: &Servers, target: Target, server: &Server, dir: &Path) {
     let case = &CASES[0];
     let path = servers.fresh(target, case, 1, dir).remove(0);

@@ -1,4 +1,4 @@
-//! MD5 (RFC 1321), which nginx's `secure_link` wants. For nothing else.
+//! MD5 (RFC 1321), only for nginx's `secure_link`.
 
 const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 

@@ -1,5 +1,5 @@
-//! Oncelink's side: the release binary as `oncelink download`, which accepts tokens of a signer's
-//! JWKS (EdDSA) and of a node with a shared secret (HS256).
+//! Oncelink's side: the release binary as `oncelink download`, which accepts tokens of a signer's JWKS
+//! (EdDSA) and tokens with a shared secret (HS256).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::process::{Server, free_port};
 const SECRET: &[u8] = b"a secret that a side-by-side run shares with itself";
 const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Oncelink, and what it takes to sign for it.
+/// A running Oncelink, and the keys to sign for it.
 pub struct Oncelink {
     pub server: Server,
     issuer: Issuer,
@@ -52,7 +52,7 @@ fn command(dir: &Path, role: &str) -> Command {
 }
 
 impl Oncelink {
-    /// Starts `oncelink download`, with the store that is in `dir` if there is one.
+    /// Starts `oncelink download`, with the store in `dir` if there is one.
     pub fn start(dir: &Path, files: &Path) -> Oncelink {
         fs::create_dir_all(dir).unwrap();
         let clock = Clock::wall();
@@ -76,7 +76,7 @@ impl Oncelink {
     }
 
     /// Starts `oncelink serve` on an empty data directory.
-    pub fn serve_anew(dir: &Path, files: &Path) -> Server {
+    pub fn serve_empty(dir: &Path, files: &Path) -> Server {
         fs::create_dir_all(dir).unwrap();
         let _old = fs::remove_dir_all(dir.join("data"));
         fs::write(dir.join("secret"), SECRET).unwrap();
@@ -88,7 +88,7 @@ impl Oncelink {
         })
     }
 
-    /// Fresh tokens' paths.
+    /// The paths of new tokens.
     pub fn mint(&self, algorithm: Algorithm, file: &str, count: usize) -> Vec<String> {
         let path: FilePath = format!("/files/{file}").parse().unwrap();
         (0..count)
@@ -128,7 +128,7 @@ impl Oncelink {
     }
 }
 
-/// Where the log of a run in `dir` is.
+/// The log file of a run in `dir`.
 pub fn log(dir: &Path) -> PathBuf {
     dir.join("oncelink.log")
 }

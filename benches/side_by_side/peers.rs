@@ -1,5 +1,5 @@
-//! The peers: nginx with `secure_link` (signed, remembers nothing), nginx with Lua and Redis (what
-//! one would build by hand), and rustypaste's one-shot files.
+//! The peers: nginx with `secure_link` (signed, remembers nothing), nginx with Lua and Redis (a handmade
+//! solution), and rustypaste's one-shot files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::process::{Server, free_port};
 
 const SECRET: &str = "a secret that a side-by-side run shares with itself";
 
-/// Where Debian keeps nginx's modules and the Lua library for Redis.
+/// Debian's folders of nginx modules and of the Lua library for Redis.
 const LUA_MODULES: [&str; 2] =
     ["/usr/lib/nginx/modules/ndk_http_module.so", "/usr/lib/nginx/modules/ngx_http_lua_module.so"];
 const LUA_REDIS: [&str; 2] = ["/usr/share/lua/5.1/nginx/redis.lua", "/usr/share/lua/5.1/resty/redis.lua"];
@@ -38,7 +38,7 @@ pub fn secure_link(dir: &Path, files: &Path) -> Option<Server> {
     nginx(dir, files, "", "")
 }
 
-/// The same, and a Lua handler that spends the id in Redis, durably, before the file is sent.
+/// The same, with a Lua handler that spends the id in Redis, durably, before the file is sent.
 pub fn lua_redis(dir: &Path, files: &Path) -> Option<Server> {
     let library = LUA_REDIS.iter().find(|path| Path::new(path).is_file())?;
     if !LUA_MODULES.iter().all(|path| Path::new(path).is_file()) {
@@ -84,8 +84,8 @@ fn redis(dir: &Path) -> Option<Server> {
     }))
 }
 
-/// nginx as Debian ships it but for: no access log, `tcp_nopush off` (on, it stalls 40 ms on
-/// loopback), and connections that are kept.
+/// nginx with Debian's defaults, except for: no access log, `tcp_nopush off` (on, it stalls for 40 ms on
+/// loopback), and keep-alive connections.
 fn nginx(dir: &Path, files: &Path, modules: &str, spend: &str) -> Option<Server> {
     let mut command = Command::new(program("nginx")?);
     fs::create_dir_all(dir).unwrap();
@@ -118,7 +118,7 @@ fn nginx(dir: &Path, files: &Path, modules: &str, spend: &str) -> Option<Server>
     Some(Server::start(command, address, || load::answers(address, "/", false)))
 }
 
-/// Fresh signed paths for nginx, each with an id of its own.
+/// New signed paths for nginx, each with its own id.
 pub fn sign(file: &str, count: usize) -> Vec<String> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let expires = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600;
@@ -131,7 +131,7 @@ pub fn sign(file: &str, count: usize) -> Vec<String> {
     (0..count).map(sign).collect()
 }
 
-/// Where `cargo install` is told to put rustypaste.
+/// The root that `cargo install` gets for rustypaste.
 pub const RUSTYPASTE_ROOT: &str = "target/side_by_side";
 
 /// rustypaste; `None` when it is not installed.
@@ -156,8 +156,8 @@ pub fn rustypaste(dir: &Path) -> Option<Server> {
     Some(Server::start(command, address, || load::answers(address, "/", true)))
 }
 
-/// Fresh one-shot files: what a client would upload beforehand, as links to one file. Those of
-/// earlier rounds are taken away, for it searches its whole folder at each request.
+/// New one-shot files: what a client would upload beforehand, as links to one file. Removes those of earlier
+/// rounds, because rustypaste searches its whole folder at each request.
 pub fn one_shots(dir: &Path, files: &Path, file: &str, count: usize) -> Vec<String> {
     let folder = dir.join("upload/oneshot");
     fs::remove_dir_all(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! Server processes: starting and ending them, and what they cost.
+//! Server processes: starting and stopping them, and their use of resources.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,15 +6,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Linux counts processor time in hundredths of a second for every program that asks.
+/// Linux reports processor time to programs in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A server under way, with all processes it starts. Ends when dropped.
+/// A running server, with all processes that it starts. It ends when dropped.
 pub struct Server {
     children: Vec<Child>,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
-    /// From its start to its first good answer.
+    /// From its start to its first successful response.
     pub ready_after: Duration,
 }
 
@@ -24,14 +24,14 @@ pub fn free_port() -> SocketAddr {
 }
 
 impl Server {
-    /// Starts `command` and waits until `ready` says so.
+    /// Starts `command` and waits until `ready` returns true.
     pub fn start(mut command: Command, address: SocketAddr, ready: impl Fn() -> bool) -> Server {
         let begin = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let mut server = Server { children: vec![child], address, ready_after: Duration::ZERO };
         while !ready() {
             assert!(server.children[0].try_wait().unwrap().is_none(), "{command:?} ended at once");
-            assert!(begin.elapsed() < Duration::from_secs(20), "{command:?} does not answer");
+            assert!(begin.elapsed() < Duration::from_secs(20), "{command:?} does not respond");
             std::thread::sleep(Duration::from_micros(500));
         }
         server.ready_after = begin.elapsed();
@@ -78,7 +78,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // The standard library only kills; a graceful end is what a store and a journal want.
+            // The standard library can only kill; a store and a journal need a graceful stop.
             let _asked = Command::new("kill").arg(child.id().to_string()).status();
         }
         for child in &mut self.children {
@@ -106,7 +106,7 @@ fn ticks(pid: u32) -> u64 {
     stat(pid).map_or(0, |fields| field(&fields, 11) + field(&fields, 12))
 }
 
-/// How much processor time was used up to a moment.
+/// The processor time used up to a moment.
 #[derive(Clone, Copy)]
 pub struct Cpu {
     server: u64,
@@ -120,7 +120,7 @@ pub struct Cpu {
 pub struct Used {
     /// By the server's processes.
     pub server: Duration,
-    /// The part of all processors that neither the server nor this program used, from 0 to 1.
+    /// The share of all processors that neither the server nor this program used, from 0 to 1.
     pub foreign: f64,
 }
 
@@ -140,7 +140,7 @@ impl Cpu {
         }
     }
 
-    /// What was used from `self` to `later`.
+    /// The processor time used from `self` to `later`.
     pub fn until(self, later: Cpu) -> Used {
         let server = later.server - self.server;
         let known = server + later.own - self.own;

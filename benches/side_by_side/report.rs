@@ -1,4 +1,4 @@
-//! What was measured, as Markdown: medians with least and most, and ratios within a round.
+//! The results as Markdown: medians with minimum and maximum, and ratios within a round.
 
 use std::fmt::{self, Write};
 use std::process::Command;
@@ -11,18 +11,18 @@ use crate::{CASES, Case, Target};
 /// One round of one server.
 #[derive(Clone, Copy)]
 pub struct Measured {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: f64,
-    /// Bytes of files, in MB a second.
+    /// Bytes of files, in MB per second.
     pub megabytes: f64,
-    /// The server's processor time for a request, in microseconds.
+    /// The server's processor time per request, in microseconds.
     pub cpu_request: f64,
-    /// The same for a GiB, in seconds.
+    /// The same per GiB, in seconds.
     pub cpu_gib: f64,
-    /// Request to last byte, in microseconds.
+    /// The time from the request to the last byte, in microseconds.
     pub p50: f64,
     pub p99: f64,
-    /// The share of all processors that others used.
+    /// The share of all processors that other processes used.
     pub foreign: f64,
 }
 
@@ -70,7 +70,7 @@ impl Start {
     }
 }
 
-/// All that was measured.
+/// All results.
 #[derive(Default)]
 pub struct Results {
     rounds: Vec<(&'static str, Target, usize, Measured)>,
@@ -103,7 +103,7 @@ impl Results {
         self.of(case, target).into_iter().filter_map(ratio).collect()
     }
 
-    /// Everything as Markdown.
+    /// All results as Markdown.
     pub fn markdown(&self) -> String {
         let mut text = machine();
         for case in &CASES {
@@ -159,7 +159,7 @@ impl Results {
     }
 }
 
-/// The median, and the least and the most in brackets.
+/// The median, with the minimum and the maximum in brackets.
 fn spread(mut figures: Vec<f64>, digits: usize) -> String {
     figures.sort_by(f64::total_cmp);
     match figures.as_slice() {
@@ -172,7 +172,7 @@ fn spread(mut figures: Vec<f64>, digits: usize) -> String {
     }
 }
 
-/// What this ran on and with.
+/// The machine and the programs of this run.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let said = |program: &str, argument: &str| {

@@ -1,5 +1,5 @@
-//! Times small work: many rounds of equal length, of which the median and the middle half are printed.
-//! Words after `--` choose by name: `cargo bench --bench verify -- EdDSA`.
+//! Times small units of work: many rounds of equal length; prints the median and the middle half.
+//! Words after `--` select by name: `cargo bench --bench verify -- EdDSA`.
 
 #![allow(
     clippy::print_stdout,
@@ -26,7 +26,7 @@ pub fn time<T>(name: &str, mut work: impl FnMut() -> T) {
     });
 }
 
-/// Times work that measures itself: `batch` does it so many times, and returns what that took.
+/// Times work that measures itself: `batch` repeats it that many times, and returns how long that took.
 pub fn time_batches(name: &str, mut batch: impl FnMut(u64) -> Duration) {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--")).peekable();
     if words.peek().is_some() && !words.any(|word| name.contains(&word)) {

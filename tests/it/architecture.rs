@@ -1,5 +1,5 @@
-//! The shape of the code, read from the sources: who may import whom, where the private key may be
-//! named, and that a dangerous call stays in its one home.
+//! The structure of the code, read from the sources: which module may import which, where the private key
+//! may be named, and that each dangerous call is made in only one place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The two services, which never import each other.
 const SERVICES: [&str; 2] = ["download", "web"];
 
-/// Who alone knows a service, and knows both: they are wired and asked here.
+/// The only modules that import the services: they wire and use both.
 const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
@@ -16,7 +16,6 @@ const WIRING: [&str; 2] = ["server", "cli"];
 const TABLE: [(&str, &[&str]); 25] = [
     ("words", &[]),
     ("bearer", &[]),
-    ("words", &[]),
     ("clock", &[]),
     ("secret", &[]),
     ("standing", &[]),
@@ -123,21 +122,21 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("main", &["cli"]),
 ];
 
-/// Words of code that belong to the private key, and where they may stand.
+/// Identifiers that belong to the private key, and where they may be used.
 const KEY_WORDS: [(&str, &[&str]); 3] = [
     ("Signer", &["src/web/", "src/cli/"]),
     ("PrivateKey", &["src/web/", "src/cli/"]),
-    // A shared secret verifies with what it signs with; it is no private key.
+    // A shared secret verifies with the key that it signs with, so it is not a private key.
     ("EncodingKey", &["src/web/", "src/cli/", "src/token/shared_secret.rs"]),
 ];
 
-/// What a share can be changed by, and where it may be named: the download service only reads.
+/// Types that can change a share, and where they may be named: the download service only reads.
 const WRITE_WORDS: [(&str, &[&str]); 2] = [
     ("WritableShares", &["src/web/mod.rs", "src/web/shares/", "src/web/uploads/"]),
     ("ShareFolders", &["src/files/", "src/server/", "src/web/mod.rs", "src/web/shares/disk/"]),
 ];
 
-/// Words of calls and flags that change files; none of them stands in `src/files/`.
+/// Calls and flags that change files; `src/files/` uses none of them.
 const CHANGES: [&str; 24] = [
     "mkdirat",
     "renameat",
@@ -165,7 +164,7 @@ const CHANGES: [&str; 24] = [
     "OpenOptions",
 ];
 
-/// The one home of each call that `clippy.toml` forbids elsewhere.
+/// The only file for each call that `clippy.toml` forbids elsewhere.
 const DANGEROUS_HOMES: [(&str, &str); 3] = [
     ("src/clock.rs", "SystemTime::now()"),
     ("src/secret.rs", "getrandom::fill("),
@@ -185,10 +184,10 @@ impl Source {
         within.split_once('/').map_or_else(|| within.strip_suffix(".rs").unwrap(), |(folder, _)| folder)
     }
 
-    /// The modules of this crate that the file names in any path.
+    /// The modules of this crate that appear in any path in the file.
     fn imports(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        // `main.rs` is a crate of its own, to which this one has a name.
+        // `main.rs` is a separate crate, which uses this one by its name.
         let root = if self.module() == "main" { "oncelink::" } else { "crate::" };
         for (at, _) in self.code.match_indices(root) {
             let rest = &self.code[at + root.len()..];
@@ -200,7 +199,7 @@ impl Source {
         names
     }
 
-    /// Whether `word` stands in the code as a word of its own.
+    /// Whether `word` occurs in the code as a whole identifier.
     pub(crate) fn names(&self, word: &str) -> bool {
         self.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|found| found == word)
     }
@@ -259,27 +258,26 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 #[test]
 fn a_module_imports_what_the_table_says_and_nothing_else() {
     let table: BTreeMap<&str, &[&str]> = TABLE.into_iter().collect();
-    assert_eq!(table.len(), TABLE.len(), "a module twice");
+    assert_eq!(table.len(), TABLE.len(), "a module is listed twice");
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources() {
         let module = source.module();
         let allowed = table.get(module).unwrap_or_else(|| panic!("the table has no line for `{module}`"));
         let imports = found.entry(module.to_owned()).or_default();
         for import in source.imports() {
-            // Names that are no modules, such as a macro's or `Grant`'s in its own module, are left to
-            // the compiler: there is nothing at the crate's root but modules.
+            // The crate's root contains only modules, so any other name is an error.
             let is_module = table.contains_key(import.as_str());
             assert!(is_module, "{} imports `{import}`, which the table does not know", source.path);
             assert!(
                 import == module || allowed.contains(&import.as_str()),
-                "{} imports `{import}`; the table does not allow that to `{module}`",
+                "{} imports `{import}`; the table does not allow that for `{module}`",
                 source.path
             );
             imports.insert(import);
         }
     }
     for (module, imports) in TABLE {
-        let found = found.get(module).unwrap_or_else(|| panic!("there is no module `{module}`"));
+        let found = found.get(module).unwrap_or_else(|| panic!("the module `{module}` does not exist"));
         for import in imports {
             assert!(
                 found.contains(*import),
@@ -333,7 +331,7 @@ fn only_homes_name(words: &[(&str, &[&str])]) {
     for (word, homes) in words {
         let named: Vec<&str> =
             sources.iter().filter(|source| source.names(word)).map(|source| source.path.as_str()).collect();
-        assert!(!named.is_empty(), "nothing names `{word}`: the table is out of date");
+        assert!(!named.is_empty(), "`{word}` is not used: the table is out of date");
         for path in named {
             assert!(homes.iter().any(|home| path.starts_with(home)), "{path} names `{word}`");
         }

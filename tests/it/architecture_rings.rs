@@ -1,10 +1,10 @@
-//! No ring of modules: the graph of all files in `src/`, where each arrow leads from a file to the file that
-//! defines what it names.
+//! Modules form no rings: checks the graph of all files in `src/`, with an arrow from a file to each file that
+//! defines an item it names.
 //!
 //! Every path counts, in `use` and inline, below `crate`, `super`, `self`, a child or an imported name. A path
-//! through a re-export leads to the file that defines the item, so a parent that only declares and
-//! re-exports its children has no arrows to them, unless it uses what it re-exports. Naming a module without anything in it is no arrow, and
-//! neither are tests. What a method call or a type that is inferred leads to can't be seen here.
+//! through a re-export leads to the file that defines the item, so a parent that only declares and re-exports
+//! its children has no arrows to them, unless it uses what it re-exports. Naming only a module makes no arrow,
+//! and tests make none. Method calls and inferred types are not seen.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,7 +13,7 @@ use crate::architecture::{Source, sources};
 /// The rooms of the web app that still have rings. It only gets shorter.
 const OPEN_ROOMS: [&str; 6] = ["identity", "mail", "nodes", "revocations", "tokens", "uploads"];
 
-/// A piece of code, as far as paths are concerned.
+/// A token of the code, as far as paths need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Word(String),
@@ -28,9 +28,9 @@ type Path = Vec<String>;
 /// A file of `src/`.
 #[derive(Default)]
 struct Module {
-    /// The names that it brings in by `use`, and the paths that they stand for.
+    /// The names that it imports with `use`, and their paths.
     names: BTreeMap<String, Path>,
-    /// Those that it re-exports.
+    /// The same for those that it re-exports.
     exports: BTreeSet<String>,
     /// The paths in its code, except those of re-exports.
     paths: BTreeSet<Path>,
@@ -208,7 +208,7 @@ impl Module {
                 i += 1;
             }
         }
-        // A single name is a path if it is re-exported: what is only imported counts by its `use`.
+        // A single name counts as a path only if it is re-exported: an import already counts by its `use`.
         let Module { exports, paths, .. } = &mut module;
         paths.retain(|path| path.len() > 1 || exports.contains(&path[0]));
         module
@@ -230,7 +230,7 @@ impl Graph {
             }
             let (pieces, test_files) = without_tests(&pieces(&source.code));
             tests.extend(test_files.into_iter().map(|name| [path.clone(), vec![name]].concat()));
-            // A file that `#[path]` names is a test, too.
+            // A file named by `#[path]` is a test, too.
             if !within.ends_with("_tests") && within != "main" {
                 modules.insert(path, Module::read(&pieces));
             }
@@ -239,14 +239,14 @@ impl Graph {
         Graph(modules)
     }
 
-    /// Returns the module that defines what `path` leads to from `module`; `None` if it leads out of the
-    /// crate, or to a module and nothing in it.
+    /// Returns the module that defines the item at `path`, as seen from `module`; `None` if the path leads out
+    /// of the crate, or only to a module.
     fn definition(&self, module: &[String], path: &[String]) -> Option<Path> {
         let (place, is_item) = self.place(module, path, 0)?;
         is_item.then_some(place)
     }
 
-    /// Returns a module, and whether the path leads on to an item in it.
+    /// Returns the module that `path` leads to, and whether the path goes on to an item in it.
     fn place(&self, module: &[String], path: &[String], depth: u32) -> Option<(Path, bool)> {
         assert!(depth < 20, "{module:?} imports {path:?} in a circle");
         let (mut at, mut rest) = match path.first()?.as_str() {
@@ -269,7 +269,7 @@ impl Graph {
             } else if self.0.contains_key(&child) {
                 at = child;
             } else if let Some(named) = self.0[&at].names.get(first) {
-                // A name that a module brings in from another crate is no item of it.
+                // A name that a module imports from another crate is not its item.
                 let is_own = matches!(named[0].as_str(), "crate" | "self" | "super")
                     || self.0.contains_key(&[at.as_slice(), &named[..1]].concat())
                     || (named[0] != *first && self.0[&at].names.contains_key(&named[0]));
@@ -327,7 +327,7 @@ impl Graph {
     }
 }
 
-/// The room of the web app that a module lies in.
+/// The room of the web app that contains a module.
 fn room(module: &str) -> Option<&str> {
     module.strip_prefix("web::").map(|within| within.split("::").next().unwrap())
 }

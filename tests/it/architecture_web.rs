@@ -1,5 +1,5 @@
-//! The rooms of the web app: which of them may import which, in one table, and where HTTP, pages and SQL
-//! have their place.
+//! The rooms of the web app: one table of which room may import which, and the rules on where HTTP, pages and
+//! SQL belong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,11 +153,11 @@ const TABLE: [(&str, &[&str]); 30] = [
 /// The wings of `http`.
 const WINGS: [&str; 4] = ["account", "admin", "files", "links"];
 
-/// What lies where in `src/web/`, by the names of its modules below `web`.
+/// The name of a room, as in the table.
 struct Room(String);
 
 impl Room {
-    /// The room of the module `path`, which may be longer than the module's: an item's.
+    /// The room of a module or of an item in it, by its path below `web`.
     fn of(path: &[String]) -> Room {
         let name = |at: usize| path.get(at).map_or("", String::as_str);
         Room(match (name(0), name(1)) {
@@ -170,7 +170,7 @@ impl Room {
     }
 }
 
-/// The modules that a file is in, below `web`; none for a file elsewhere.
+/// The path of a file's module below `web`; `None` for a file elsewhere.
 fn module_of(source: &Source) -> Option<Vec<String>> {
     let path = source.path.strip_prefix("src/web/")?.strip_suffix(".rs")?;
     let mut names: Vec<String> = path.split('/').map(str::to_owned).collect();
@@ -183,7 +183,7 @@ fn shipped(source: &Source) -> &str {
     source.code.split("#[cfg(test)]\nmod tests").next().unwrap()
 }
 
-/// All paths of the code that lead into `web`, as names below it.
+/// All paths in the code that lead into `web`, as lists of names below it.
 fn paths_within(source: &Source, module: &[String]) -> Vec<Vec<String>> {
     let code = shipped(source);
     let mut found = Vec::new();
@@ -202,7 +202,7 @@ fn paths_within(source: &Source, module: &[String]) -> Vec<Vec<String>> {
                 base.pop();
                 rest = further;
             }
-            // `self` as a receiver, or `pub(super)`: no path.
+            // `self` as a receiver and `pub(super)` are not paths.
             let Some(rest) = rest.strip_prefix("::") else { continue };
             for tail in tails(rest) {
                 found.push([base.clone(), tail].concat());
@@ -212,7 +212,7 @@ fn paths_within(source: &Source, module: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// `a::b`, or each of `{a::B, c::{D, E}}`, as names.
+/// Splits `a::b`, or each path in `{a::B, c::{D, E}}`, into names.
 fn tails(text: &str) -> Vec<Vec<String>> {
     let text = text.trim_start();
     let Some(group) = text.strip_prefix('{') else {
@@ -246,7 +246,7 @@ fn tails(text: &str) -> Vec<Vec<String>> {
     all
 }
 
-/// Each arrow between rooms, and a file that has it.
+/// Each import of one room by another, and a file that contains it.
 fn arrows() -> BTreeMap<(String, String), String> {
     let mut arrows = BTreeMap::new();
     for source in sources() {
@@ -266,14 +266,14 @@ fn arrows() -> BTreeMap<(String, String), String> {
 fn a_room_imports_what_the_table_says_and_nothing_else() {
     let table: BTreeMap<&str, BTreeSet<&str>> =
         TABLE.iter().map(|(room, imports)| (*room, imports.iter().copied().collect())).collect();
-    assert_eq!(table.len(), TABLE.len(), "a room twice");
+    assert_eq!(table.len(), TABLE.len(), "a room is listed twice");
     let arrows = arrows();
     for ((from, to), path) in &arrows {
         let row = table.get(from.as_str()).unwrap_or_else(|| panic!("{path}: `{from}` has no row"));
         assert!(table.contains_key(to.as_str()), "{path}: `{to}` has no row");
         assert!(
             row.contains(to.as_str()),
-            "{path} imports `{to}`; the table does not allow that to `{from}`"
+            "{path} imports `{to}`; the table does not allow that for `{from}`"
         );
     }
     for (from, row) in &table {
@@ -328,7 +328,7 @@ fn http_and_pages_live_under_http_and_sql_lives_elsewhere() {
         }
         let is_mail = module.first().is_some_and(|room| room == "mail");
         assert!(is_http || is_mail || !source.names("askama"), "{} has a template", source.path);
-        assert!(!is_http || !source.names("sqlx"), "{} speaks SQL", source.path);
+        assert!(!is_http || !source.names("sqlx"), "{} uses SQL", source.path);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Complete means that the client's kernel has acknowledged the last byte: at once, however long the
-//! connection stays.
+//! A download is complete when the client's kernel has acknowledged the last byte, no matter how long the
+//! connection stays open afterwards.
 
 use oncelink::receipt::DeliveryState;
 
@@ -18,7 +18,7 @@ async fn a_download_is_complete_while_its_connection_stays_open() {
             let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
             let mut partial = Partial::open(1, &link, extra, size / 2).await;
             assert_eq!(partial.read_to_end().await, size);
-            // The connection is still held, and nothing more is said on it.
+            // The connection is still open, but idle.
             let complete = services.desk.until_state(jti, DeliveryState::Complete).await;
             assert_eq!((complete.bytes, complete.percent()), (size as u64, 100));
             assert_eq!(Client::default().get(&link).await.slug(), "used-token");
@@ -35,14 +35,14 @@ async fn what_lies_unread_on_the_way_is_not_complete_and_not_counted_when_it_is_
     services.put("a.bin", &content);
     for _ in 0..5 {
         let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
-        // More than the client's window, and less than what the kernel takes: all is written, and most
-        // of it never gets through.
+        // More than the client's receive window, and less than the server's kernel buffers: the server writes
+        // all of it, and most of it is never delivered.
         let partial = Partial::open(1, &link, "", 10_000).await;
-        services.desk.until(jti, "what is written", |seen| seen.bytes > 0).await;
+        services.desk.until(jti, "bytes sent", |seen| seen.bytes > 0).await;
         drop(partial);
         let broken = services.desk.until_state(jti, DeliveryState::Broken).await;
         assert!(broken.bytes < 2 * MIB as u64, "{broken:?}");
-        // So as often as it breaks, it may be asked for again from the start.
+        // So the file can be requested again from the start however often it breaks.
         for _ in 0..4 {
             let again = Partial::open(1, &link, "", 10_000).await;
             assert_eq!(again.status(), 200);

@@ -1,9 +1,9 @@
-//! `docs/asvs.md`: each row names what is there, and what it says of scripts is so.
+//! Checks `docs/asvs.md`: everything a row names exists, and what it says about scripts is true.
 
 use std::fs;
 use std::path::Path;
 
-/// The names in backquotes of a row that stand for a test, a file or a function.
+/// The names in backquotes in a row that refer to a test, a file or a function.
 fn references(row: &str) -> impl Iterator<Item = &str> {
     row.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs") || name.contains("::"))
 }
@@ -33,10 +33,10 @@ fn every_row_names_a_test_or_a_file_that_exists_or_says_why_there_is_none() {
     assert!(rows.len() > 60, "{} rows", rows.len());
     for row in &rows {
         for name in references(row) {
-            assert!(is_there(name), "`{name}` is not there: {row}");
+            assert!(is_there(name), "`{name}` does not exist: {row}");
         }
         let answer = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
-        // "Above" leads to one of the paragraphs before the table.
+        // "Above" refers to one of the paragraphs before the table.
         let leads_above = answer.strip_prefix("Above, *").and_then(|rest| rest.split('*').next());
         let is_above = leads_above.is_some_and(|title| text.contains(&format!("**{title}")));
         let has_answer = answer.contains('`') || answer.contains("**") || answer == "Same test" || is_above;
@@ -49,7 +49,7 @@ fn every_row_names_a_test_or_a_file_that_exists_or_says_why_there_is_none() {
         "Of {} rows {met} are met and {part} in part; {deviates} deviate, {none} are not applicable.",
         rows.len()
     );
-    assert!(text.contains(&summary), "the counts at the top are those of the rows: {summary}");
+    assert!(text.contains(&summary), "the counts at the top must match the rows: {summary}");
 }
 
 #[test]
@@ -69,5 +69,5 @@ fn what_the_text_says_of_scripts_is_so() {
             writes_markup.push(path.file_name().unwrap().to_string_lossy().into_owned());
         }
     }
-    assert_eq!(writes_markup, ["live.js"], "which sets what the app itself rendered");
+    assert_eq!(writes_markup, ["live.js"], "and only with markup that the app rendered");
 }

@@ -1,4 +1,4 @@
-//! `docs/behaviour.md`: each row names a test that is there.
+//! Checks that each row of `docs/behaviour.md` names a test that exists.
 
 use std::fs;
 
@@ -13,13 +13,15 @@ fn every_row_of_the_table_names_its_test() {
             continue;
         }
         for name in last.split(", ").map(|name| name.trim_matches('`')) {
-            let (module, test) = name.rsplit_once("::").unwrap_or_else(|| panic!("no test in {row}"));
+            let (module, test) =
+                name.rsplit_once("::").unwrap_or_else(|| panic!("no test is named in {row}"));
             let unit = format!("src/{}.rs", module.replace("::", "/"));
             let path = if module.contains("::") { unit } else { format!("tests/it/{module}.rs") };
-            let source = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {path}, named in {row}"));
+            let source = fs::read_to_string(&path)
+                .unwrap_or_else(|_| panic!("{path}, named in {row}, does not exist"));
             assert!(source.contains(&format!("fn {test}()")), "{path} has no {test}");
             named += 1;
         }
     }
-    assert!(named > 20, "only {named} tests named");
+    assert!(named > 20, "only {named} tests are named");
 }

@@ -1,4 +1,4 @@
-//! What strangers and accounts may have written or mailed, and that nothing is made twice.
+//! Limits on what strangers and accounts can make the app store or mail, and idempotency of forms.
 
 use std::io::ErrorKind;
 
@@ -24,7 +24,7 @@ async fn ada_with(change: impl FnOnce(&mut Settings)) -> (TestWeb, Browser) {
     (web, browser)
 }
 
-/// From another address each time.
+/// The same browser, at another address.
 fn from(browser: &Browser, address: &str) -> Browser {
     let mut other = browser.clone();
     other.headers.push(("x-forwarded-for", address.to_owned()));
@@ -61,12 +61,12 @@ async fn presses_of_one_link_from_one_address_are_bounded_and_others_go_on() {
     let refused = press("192.0.2.1").await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "12"), "{refused:?}");
     let uses = count(&web, "link_uses").await;
-    assert_eq!(uses, 5, "what is refused writes nothing");
-    assert_eq!(press("192.0.2.2").await.status, 303, "somebody else");
+    assert_eq!(uses, 5, "a refused request writes nothing");
+    assert_eq!(press("192.0.2.2").await.status, 303, "another client");
     for n in 3..9 {
         assert_eq!(press(&format!("192.0.2.{n}")).await.status, 303);
     }
-    assert_eq!(press("192.0.2.99").await.status, 429, "all together");
+    assert_eq!(press("192.0.2.99").await.status, 429, "the limit for all clients");
     web.pass(60);
     assert_eq!(press("192.0.2.1").await.status, 303, "a minute later");
     web.stop().await;
@@ -83,7 +83,7 @@ async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
     assert_eq!(refused.status, 422);
     assert!(refused.body.contains("R@example.org has had as many mails"), "{}", refused.body);
     assert!(!refused.body.contains("s@example.org has had"), "{}", refused.body);
-    assert_eq!(web.mails().await.len(), 3, "nobody of that list is mailed");
+    assert_eq!(web.mails().await.len(), 3, "nobody on that list gets a mail");
     assert_eq!(send(&mut browser, &[("recipients", "r@example.org")]).await.status, 303, "without a mail");
     assert_eq!(send(&mut browser, &with_mail("s@example.org")).await.status, 303);
     web.pass(3600);
@@ -103,9 +103,9 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
     let again = browser.post("/links", &wish).await;
     assert_eq!((first.status, second.status, again.status), (303, 303, 303));
     assert_eq!((&first.location, &first.location), (&second.location, &again.location));
-    assert_eq!(first.set_cookies, again.set_cookies, "the same answer");
+    assert_eq!(first.set_cookies, again.set_cookies, "the repeated form gets the same answer");
     assert_eq!((count(&web, "links").await, web.mails().await.len()), (1, 1));
-    // Other content under the same page is another form, and so is the same content of a new page.
+    // Other content from the same page is another form, and so is the same content from a new page.
     let changed = fields(&[("recipients", "s@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
     assert_ne!(browser.post("/links", &changed).await.location, first.location);
     assert_ne!(
@@ -113,7 +113,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
         first.location
     );
     assert_eq!(count(&web, "links").await, 3);
-    // A folder.
+    // Creating a folder.
     let folder = [("folder", "/open"), ("name", "new"), ("csrf", csrf.as_str())];
     let (first, second) = (
         browser.post("/manage/make-folder", &folder).await,
@@ -125,7 +125,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
         "{}",
         second.body
     );
-    // A sign-up is one mail.
+    // Signing up sends one mail.
     let mut stranger = web.browser();
     let csrf = stranger.get("/signup").await.csrf();
     let wish = [
@@ -139,7 +139,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
         assert_eq!(stranger.post("/signup", &wish).await.location.as_deref(), Some("/mail-sent?for=sign-up"));
     }
     assert_eq!(web.mails().await.iter().filter(|mail| mail.header("to") == "nia@example.org").count(), 1);
-    // A day later nobody sends it again.
+    // A day later the same form counts as new.
     web.pass(24 * 3600);
     web.app.upkeep().prune().await;
     assert_eq!(count(&web, "sent_forms").await, 0);
@@ -227,13 +227,13 @@ async fn strangers_who_sign_up_for_somebody_don_t_keep_them_from_a_reset() {
     let told =
         mails.iter().filter(|mail| mail.header("subject").contains("You already have an account")).count();
     assert!((1..9).contains(&told), "{told}");
-    // That mail brings its owner into the account: it is the same mailbox.
+    // The link in that mail leads into the existing account: anyone who reads it owns the mailbox.
     let text = &mails.last().unwrap().text;
     let reset = text.lines().find(|line| line.contains("/reset/")).unwrap_or_else(|| panic!("{text}"));
     let path = reset[reset.find("/reset/").unwrap()..].to_owned();
     let page = web.browser().get(&path).await;
     assert!(page.status == 200 && page.body.contains("name=\"password\""), "{}", page.body);
-    // And the page for it has mails of its own.
+    // The page for an existing account has its own limit on mails.
     let before = mails.len();
     web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
     let mails = web.mails().await;
@@ -254,10 +254,10 @@ async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_of_its_recipi
     let guess = async |browser: &mut Browser, n: usize, password: &str| -> Answer {
         browser.fill(&made.public[n], &made.public[n], &[("password", password)]).await
     };
-    // Somebody who knows it …
+    // Someone who knows the password …
     let mut known = from(&web.browser(), "198.51.100.1");
     assert_eq!(guess(&mut known, 19, "open sesame 7").await.status, 303);
-    // … and somebody who guesses, as another recipient and from another address each time.
+    // … and someone who guesses it, as another recipient and from another address each time.
     let mut admitted = 0;
     for n in 0..19 {
         let mut guesser = from(&web.browser(), &format!("192.0.2.{n}"));
@@ -265,8 +265,8 @@ async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_of_its_recipi
         assert!(matches!(answer.status, 403 | 429), "{answer:?}");
         admitted += usize::from(answer.status == 403);
     }
-    assert_eq!(admitted, 9, "ten guesses an hour, of which one was right");
-    // Their browser is known now, wherever it is.
+    assert_eq!(admitted, 9, "ten attempts an hour, and one of them was correct");
+    // Their browser is recognized now, at any address.
     known.headers = vec![("x-forwarded-for", "203.0.113.77".to_owned())];
     assert_ne!(guess(&mut known, 19, "open sesame 7").await.status, 429);
     web.stop().await;
@@ -291,7 +291,7 @@ async fn the_password_of_a_link_that_is_edited_twice_at_once_is_the_one_that_was
     let (web, mut browser) = ada_with(|_| {}).await;
     let made = make(&mut browser, &[("password", "open sesame 7")]).await;
     let link = web.outside.links.by_recipient(&recipient(&web).await).await.unwrap().unwrap().0;
-    // Seen before another browser sets a new one.
+    // Read before another browser sets a new password.
     let set = [
         ("title", "T"),
         ("note", ""),
@@ -342,7 +342,7 @@ async fn uploads_of_unknown_size_can_t_take_more_than_a_quota_together() {
         assert_eq!(answer.status, 201, "{answer:?}");
         addresses.push(answer.header("location").unwrap().to_owned());
     }
-    // All send at the same time, and none is asked before it ends what the others have.
+    // All of them send at the same time, so no check before the transfer can see what the others will use.
     let body = vec![b'x'; 9 << 20];
     let sent = addresses.iter().map(|address| ada.patch(address, 0, &body));
     let answers = futures_util::future::join_all(sent).await;
@@ -350,7 +350,7 @@ async fn uploads_of_unknown_size_can_t_take_more_than_a_quota_together() {
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
-    assert!(taken <= 10 << 20, "{taken} bytes lie there of 10 MiB");
+    assert!(taken <= 10 << 20, "{taken} bytes are stored, and 10 MiB are allowed");
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert!(statuses.iter().filter(|status| **status == 204).count() <= 1, "{statuses:?}");
     assert!(statuses.iter().all(|status| matches!(status, 204 | 413)), "{statuses:?}");
@@ -365,7 +365,7 @@ async fn files_and_folders_without_bytes_are_bounded_by_a_quota_too() {
     })
     .await;
     let ada = Uploader::ada(&web).await;
-    // As if they had been put in one by one.
+    // As if they had been uploaded one by one.
     let owner: String =
         sqlx::query_scalar("SELECT id FROM accounts").fetch_one(web.outside.db.reader()).await.unwrap();
     for n in 0..999 {
@@ -391,7 +391,7 @@ async fn files_and_folders_without_bytes_are_bounded_by_a_quota_too() {
     let folder =
         browser.fill("/account", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]).await;
     assert_eq!(folder.status, 413, "{}", folder.body);
-    // Files that are gone no longer count.
+    // Files that were deleted no longer count.
     for n in 0..500 {
         std::fs::remove_file(web.share("open").join(format!("file.txt/{n}"))).unwrap();
     }
@@ -406,7 +406,7 @@ async fn looking_at_an_upload_changes_nothing() {
     let ada = Uploader::ada(&web).await;
     let address = ada.begin("/open", "a.bin", 4).await;
     let id = address.rsplit('/').next().unwrap().to_owned();
-    // Its bytes are all there, and the process ended before it had its name.
+    // All bytes arrived, but the process ended before the upload was finished.
     std::fs::write(web.share("open").join(".oncelink/uploads").join(&id), "data").unwrap();
     let before = actions(&web).await;
     for _ in 0..2 {
@@ -415,7 +415,7 @@ async fn looking_at_an_upload_changes_nothing() {
         assert!(!web.share("open").join("a.bin").exists());
     }
     assert_eq!(actions(&web).await, before);
-    // The next round finishes it, and says who sent it.
+    // The next round of upkeep finishes it, and records who uploaded it.
     web.app.upkeep().prune().await;
     assert_eq!(std::fs::read(web.share("open").join("a.bin")).unwrap(), b"data");
     assert_eq!(actions(&web).await.last().unwrap(), "file-uploaded");
@@ -472,22 +472,22 @@ async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
     let made = make(&mut browser, &[]).await;
     let mut person = web.browser();
     person.headers = vec![("sec-fetch-dest", "document".to_owned())];
-    // Somebody writes, and does not end: anything that wanted to write as well would get no answer.
+    // A write transaction stays open: any request that needed to write would get no answer.
     let writing = web.outside.db.begin().await.unwrap();
     let refused = ada.try_begin("/open", "one-more.bin", 1).await;
     assert_eq!((refused.status, refused.problem().0.as_str()), (413, "account-quota"));
-    assert_eq!(person.get(&made.public[0]).await.status, 200, "the page of a link");
-    assert_eq!(ada.send("HEAD", &begun, &[], Vec::new()).await.status, 200, "an upload");
+    assert_eq!(person.get(&made.public[0]).await.status, 200, "a link's page can be opened");
+    assert_eq!(ada.send("HEAD", &begun, &[], Vec::new()).await.status, 200, "an upload's offset can be read");
     assert_eq!(browser.get("/links").await.status, 200);
     drop(writing);
     web.app.upkeep().flush_views().await;
     let looks: i64 =
         sqlx::query_scalar("SELECT looks FROM recipients").fetch_one(web.outside.db.reader()).await.unwrap();
-    assert_eq!(looks, 1, "and the view counts all the same");
+    assert_eq!(looks, 1, "the view is counted nevertheless");
     web.stop().await;
 }
 
-/// A form from Ada's browser at `address`, of which all is sent but the last bytes.
+/// A form that Ada's browser sends from `address`, all but its last bytes.
 struct Unfinished {
     stream: TcpStream,
     rest: Vec<u8>,
@@ -512,7 +512,7 @@ impl Unfinished {
         Unfinished { stream, rest }
     }
 
-    /// Whether it was answered by now.
+    /// Whether the response has begun to arrive.
     fn is_answered(&self) -> bool {
         !matches!(self.stream.try_read(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock)
     }
@@ -535,7 +535,7 @@ async fn the_forms_of_one_client_wait_for_each_other_and_nobody_else_waits_for_t
     for n in 0..6 {
         held.push(Unfinished::send(&browser, "192.0.2.1", &csrf, &format!("held {n}"), 10).await);
     }
-    // Those six may not all have been looked at yet: then one that is whole goes before them.
+    // The server may not have begun to read all six yet: a complete form can still be handled before them.
     let mut passed = 0;
     let waiting = loop {
         let whole = Unfinished::send(&browser, "192.0.2.1", &csrf, &format!("whole {passed}"), 0).await;
@@ -546,12 +546,12 @@ async fn the_forms_of_one_client_wait_for_each_other_and_nobody_else_waits_for_t
             break whole;
         }
         passed += 1;
-        assert!(passed < 10, "nothing waits for the six");
+        assert!(passed < 10, "no form waits for the six");
     };
     for _ in 0..5 {
         make(&mut bob, &[]).await;
     }
-    assert!(!waiting.is_answered(), "the seventh of this client waits, and so do none of somebody else's");
+    assert!(!waiting.is_answered(), "this client's seventh form waits, and no other client's");
     held.pop().unwrap().finish().await;
     waiting.finish().await;
     for held in held {

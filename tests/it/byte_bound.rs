@@ -1,4 +1,4 @@
-//! The byte bound: no more than 3 × size + 8 MiB leave for one jti, however often the node restarts or is
+//! The byte bound: at most 3 × size + 8 MiB are sent for one jti, however often the node restarts or is
 //! killed, and however many nodes share the store.
 
 use std::io;
@@ -10,7 +10,7 @@ use crate::support::{Node, pattern};
 
 const MIB: usize = 1024 * 1024;
 
-/// Asks for the whole file by its key until that is refused; returns how many bytes came.
+/// Downloads the whole file with its resume key until the node refuses; returns the number of bytes received.
 async fn take_all(link: &str, key: &str) -> usize {
     let mut got = 0;
     loop {
@@ -20,7 +20,7 @@ async fn take_all(link: &str, key: &str) -> usize {
             return got;
         }
         got += reply.body.len();
-        assert!(got < 1000 * MIB, "no end of it");
+        assert!(got < 1000 * MIB, "the node never refuses");
     }
 }
 
@@ -32,7 +32,7 @@ async fn restarts_do_not_start_the_count_anew() {
         let link = node.link("a.bin");
         let first = Client::default().get(&link).await;
         let mut got = first.body.len() + take_all(&link, &first.etag()).await;
-        assert!(got > 3 * size, "as long as the node lives, all of the bound may be used");
+        assert!(got > 3 * size, "without a restart, the whole bound can be used");
         for _ in 0..3 {
             node = node.restart().await;
             got += take_all(&link, &first.etag()).await;
@@ -83,7 +83,7 @@ fn kills_do_not_start_the_count_anew() {
     let fields = format!("If-Match: {}\r\n", first.header("etag").unwrap());
     let mut got = first.finish().unwrap().body.len();
     for round in 0..8 {
-        // One is read whole, one is under way when the node is killed: what was reserved for it is gone.
+        // One is read completely, the other is running when the node is killed: its reservation is lost.
         for whole in [true, false] {
             let more = Download::begin(site.address, &ticket.path, &fields).unwrap();
             assert!([200, 410].contains(&more.status()), "{}", more.head);

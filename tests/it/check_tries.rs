@@ -1,4 +1,4 @@
-//! `oncelink check` tries what a start tries, and a service that starts all the same says what it bears.
+//! `oncelink check` tries what a start does, and a service that can start with a problem warns about it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 
 use crate::support::process::{PROGRAM, Process};
 
-/// A working directory with its settings; nothing of the environment gets in.
+/// A working directory with its settings, and a command with an empty environment.
 struct Place {
     dir: tempfile::TempDir,
 }
 
 impl Place {
-    /// With the share `team` and these lines for the end of the settings.
+    /// Creates one with the share `team`, and appends `more` to the settings.
     fn new(more: &str) -> Place {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("team")).unwrap();
@@ -166,7 +166,7 @@ fn the_program_alone_in_an_empty_folder_makes_what_it_needs() {
         .env_clear()
         .env("ONCELINK_WEB__LISTEN", "127.0.0.1:0")
         .env("ONCELINK_DOWNLOAD__LISTEN", download.to_string())
-        // What Kubernetes adds for a Service called `oncelink`.
+        // The variable that Kubernetes sets for a Service called `oncelink`.
         .env("ONCELINK_PORT", "tcp://10.96.0.1:8080")
         .env("ONCELINK_SERVICE_HOST", "10.96.0.1")
         .env("ONCELINK_WEB_PORT_8080_TCP_ADDR", "10.96.0.1")

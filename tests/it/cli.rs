@@ -1,4 +1,4 @@
-//! The command line, through the real binary: what it prints where, and with which exit code.
+//! The command line, through the real binary: what it prints to which stream, and its exit codes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,13 +19,13 @@ use oncelink::used_tokens::sled::SledUsedTokens;
 use oncelink::web::revocations::issued::{Basis, NewToken};
 use oncelink::web::services::Administration;
 
-/// A machine of its own: a working directory with a share, and no environment.
+/// A working directory with a share, and an otherwise empty environment.
 struct Machine {
     folder: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
-/// What a command said, and how it ended.
+/// The output of a command and its exit code.
 struct Said {
     code: i32,
     out: String,
@@ -60,7 +60,7 @@ impl Machine {
         }
     }
 
-    /// Runs a command that must do what it is told.
+    /// Runs a command that must succeed, and returns what it prints.
     fn ask<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
         let said = self.run(arguments);
         assert_eq!(said.code, 0, "{}", said.err);
@@ -76,12 +76,12 @@ fn token_of(address: &str) -> &str {
     address.split("/d/").nth(1).unwrap().split('/').next().unwrap()
 }
 
-/// The claims of a token, read without care.
+/// The claims of a token, not verified.
 fn claims_of(token: &str) -> serde_json::Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
-/// Answers one request for each of the answers, and gives back what was asked.
+/// Serves the given answers, one for each request, and returns the requests.
 fn serve(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -93,7 +93,7 @@ fn serve(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") {
                     let mut byte = [0];
-                    assert_eq!(peer.read(&mut byte).unwrap(), 1, "the head breaks off");
+                    assert_eq!(peer.read(&mut byte).unwrap(), 1, "the request ends within its head");
                     head.push(byte[0]);
                 }
                 peer.write_all(answer.as_bytes()).unwrap();
@@ -136,7 +136,7 @@ fn a_mistake_in_the_command_names_the_argument_and_the_remedy_and_ends_with_2() 
         assert_eq!(said.out, "", "{line}");
         assert!(said.err.contains(argument) && said.err.contains(remedy), "{line}: {}", said.err);
     }
-    assert!(!machine.path("data").exists(), "a mistake left something behind");
+    assert!(!machine.path("data").exists(), "a mistyped command created files");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn verify_says_which_check_failed_and_ends_with_1() {
             "{reason}: {}",
             said.err
         );
-        assert!(!said.err.contains(signed), "the token stands in the error");
+        assert!(!said.err.contains(signed), "the error shows the token");
     }
 }
 
@@ -256,7 +256,7 @@ fn verify_needs_public_keys_alone() {
     let reader = Machine::new().set("ONCELINK_DOWNLOAD__KEYS", format!("{at}/.well-known/jwks.json"));
     reader.ask(["token", "verify", address.trim()]);
     assert!(served.join().unwrap()[0].starts_with("GET /.well-known/jwks.json HTTP/1.1\r\n"));
-    assert!(!reader.path("data").exists(), "verifying made keys");
+    assert!(!reader.path("data").exists(), "verifying created keys");
 
     let (at, served) = serve(vec![answer("200 OK", "{\"keys\":[]}")]);
     let said = Machine::new().set("ONCELINK_DOWNLOAD__KEYS", &at).run(["token", "verify", address.trim()]);
@@ -279,7 +279,7 @@ fn keys_rotate_and_the_older_still_verify() {
     let listed = machine.run(["keys", "list"]);
     assert_eq!((listed.code, listed.out.as_str()), (0, ""));
     assert!(listed.err.contains("no keys yet"), "{}", listed.err);
-    assert!(!machine.path("data").exists(), "looking made something");
+    assert!(!machine.path("data").exists(), "listing created files");
 
     let address = machine.ask(["token", "mint", "/books/x.pdf"]);
     let first: serde_json::Value = serde_json::from_str(&machine.ask(["keys", "list", "--json"])).unwrap();
@@ -322,10 +322,7 @@ fn revoke_asks_the_download_service_with_a_signed_command() {
         let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&header).unwrap()["typ"], "cmd+jwt");
         let claims = claims_of(token);
-        assert_eq!(
-            claims["aud"], "http://127.0.0.1:8081",
-            "for the node that clients know by its public address"
-        );
+        assert_eq!(claims["aud"], "http://127.0.0.1:8081", "its audience is the node's public address");
         revoked
             .extend(claims["revoke"].as_array().unwrap().iter().map(|jti| jti.as_str().unwrap().to_owned()));
     }
@@ -360,7 +357,7 @@ fn revoke_says_when_nothing_was_revoked() {
         ("403 Forbidden", "with the same settings"),
         ("503 Service Unavailable", "try again"),
         ("404 Not Found", "something else answers"),
-        // A redirect could send the command to somebody else.
+        // A redirect could send the command to another server.
         ("307 Temporary Redirect", "check its log"),
     ] {
         let (at, served) = serve(vec![answer(status, "")]);
@@ -372,7 +369,7 @@ fn revoke_says_when_nothing_was_revoked() {
     }
 }
 
-/// The machine's accounts, as the web app has them.
+/// The machine's accounts, as the web app opens them.
 async fn desk(machine: &Machine) -> Administration {
     let settings = Settings { data_dir: machine.path("data"), ..Settings::default() };
     Administration::open(&settings, Clock::wall()).await.unwrap()
@@ -398,8 +395,8 @@ async fn the_audit_log_is_shown_and_what_was_done_to_it_found() {
     );
 
     let shown = machine.ask(words("audit list"));
-    let deeds: Vec<&str> = shown.lines().map(|line| line.split('\t').nth(4).unwrap()).collect();
-    assert_eq!(deeds, ["enabled", "disabled", "account-made", "account-made"], "{shown}");
+    let actions: Vec<&str> = shown.lines().map(|line| line.split('\t').nth(4).unwrap()).collect();
+    assert_eq!(actions, ["enabled", "disabled", "account-made", "account-made"], "{shown}");
     assert!(shown.lines().all(|line| line.contains("\toperator\t")), "{shown}");
     assert_eq!(machine.ask(words("audit list ada")).lines().count(), 1);
     let line: serde_json::Value = serde_json::from_str(&machine.ask(words("audit list --json ada"))).unwrap();
@@ -434,7 +431,7 @@ fn the_only_administrator_can_t_be_disabled_here_either() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"seven quiet herons wait\n").unwrap();
     assert!(child.wait().unwrap().success());
-    // Somebody who has chosen no password yet can't stand in for the only one who has.
+    // Another administrator who has no password yet can't replace the only one who can log in.
     machine.ask(words("user add second@example.org --admin"));
     let said = machine.run(words("user disable root@example.org"));
     assert_eq!((said.code, said.out.as_str()), (1, ""));
@@ -461,14 +458,14 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
         jtis.push(jti.to_string());
     }
     let said = machine.run(words("user disable bob@example.org"));
-    assert_eq!(said.code, 0, "the account is disabled all the same: {}", said.err);
+    assert_eq!(said.code, 0, "the account is disabled nevertheless: {}", said.err);
     assert!(said.err.contains("revoked when the web app reaches"), "{}", said.err);
     let waiting: String =
         sqlx::query_scalar("SELECT jti FROM revocations").fetch_one(desk.db.reader()).await.unwrap();
     assert_eq!(waiting, jtis[0]);
 
     let (at, served) = serve(vec![answer("204 No Content", "")]);
-    // Plain http needs none of the system's certificates, and a small machine has none.
+    // Plain HTTP must not need the system's certificates: a minimal container has none.
     let machine = machine.set("SSL_CERT_FILE", "/nonexistent").set("SSL_CERT_DIR", "/nonexistent");
     let machine = machine.set("ONCELINK_DOWNLOAD__INNER_URL", &at);
     let said = machine.run(words("user disable eve@example.org"));
@@ -480,7 +477,7 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
         claims["revoke"].as_array().unwrap().iter().map(|jti| jti.as_str().unwrap()).collect();
     revoked.sort_unstable();
     jtis.sort_unstable();
-    assert_eq!(revoked, jtis, "and what waited goes along");
+    assert_eq!(revoked, jtis, "the revocations that were waiting are sent too");
     let left: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM revocations").fetch_one(desk.db.reader()).await.unwrap();
     assert_eq!(left, 0);
@@ -493,7 +490,7 @@ async fn check_finds_that_the_keys_at_an_address_are_somebody_elses() {
     let folder = tempfile::tempdir().unwrap();
     let settings = crate::support::deliveries::settings(&folder);
     let other = server::start(settings, Role::Both, Clock::wall()).await.unwrap();
-    // Older keys than those of what runs there, as after a move of the data directory.
+    // Older keys than the running service has, as after a move of the data directory.
     let machine = Machine::new();
     machine.ask(words("user add ann@example.org"));
     let ours: serde_json::Value = serde_json::from_str(&machine.ask(words("keys list --json"))).unwrap();
@@ -524,7 +521,7 @@ fn nodes_are_added_listed_rekeyed_and_removed() {
     };
     assert_eq!(state(&machine), "no-key");
     let first = machine.ask(words("nodes add eu"));
-    assert!(first.trim().len() >= 43 && first.lines().count() == 1, "the key alone");
+    assert!(first.trim().len() >= 43 && first.lines().count() == 1, "only the key is printed");
     assert_eq!(state(&machine), "active");
     let again = machine.run(words("nodes add eu"));
     assert!(again.code == 1 && again.out.is_empty() && again.err.contains("nodes rekey eu"), "{}", again.err);
@@ -545,8 +542,8 @@ fn nodes_are_added_listed_rekeyed_and_removed() {
     let said = machine.ask(words("nodes list"));
     assert!(said.contains("eu\thttps://eu.example\tactive"), "{said}");
     let audit = machine.ask(words("audit list"));
-    for deed in ["node-added", "node-rekeyed", "node-removed"] {
-        assert!(audit.contains(deed), "{deed}: {audit}");
+    for action in ["node-added", "node-rekeyed", "node-removed"] {
+        assert!(audit.contains(action), "{action}: {audit}");
     }
     let database = fs::read(machine.path("data/web/oncelink.sqlite")).unwrap();
     let key = first.trim().as_bytes();
@@ -595,7 +592,7 @@ fn check_finds_nothing_wrong_on_a_new_machine() {
     let said = machine.run(["check"]);
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
     assert!(said.out.lines().all(|line| line.starts_with("ok ")), "{}", said.out);
-    assert!(!machine.path("data").exists(), "looking made something");
+    assert!(!machine.path("data").exists(), "inspecting created files");
 
     machine.ask(["token", "mint", "/books/x"]);
     let said = machine.run(["check"]);
@@ -603,10 +600,10 @@ fn check_finds_nothing_wrong_on_a_new_machine() {
     assert!(said.out.contains("0 older keys are still valid"), "{}", said.out);
 }
 
-/// The one line that is no "ok", and the exit code.
+/// The one line of `check` that is not "ok", and the exit code.
 fn finding(machine: &Machine) -> (String, i32) {
     let said = machine.run(["check"]);
-    // The way of mails is looked at by `mail_operator`.
+    // `mail_operator` tests the line about mail.
     let mut wrong = said.out.lines().filter(|line| !line.starts_with("ok ") && !line.contains(" mail: "));
     let line = wrong.next().unwrap_or_default().to_owned();
     assert_eq!(wrong.next(), None, "{}", said.out);

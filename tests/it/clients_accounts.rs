@@ -1,5 +1,5 @@
-//! Accounts in a real browser, with mails from a real mail server: every flow from its first page to
-//! its end, and axe at every page on the way.
+//! Accounts in a real browser, with mails through a real mail server: every flow from its first page to
+//! its last, with an axe check of every page.
 
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ impl Stage {
         field.send_keys(text).await.unwrap();
     }
 
-    /// Presses the button of the form that leads to `action`, and waits for the address to be right.
+    /// Presses the button in the form with this action, and waits until the address is right.
     async fn press(&self, css: &str, arrives: &str) {
         self.browser.leave_by(css).await;
         self.browser.at(|url| url.contains(arrives)).await;
@@ -50,7 +50,7 @@ impl Stage {
         self.smtp.mails().pop().expect("a mail")
     }
 
-    /// As if in another browser: nothing is known here any more.
+    /// Deletes all cookies, as if in another browser.
     async fn forget_everything(&self) {
         self.browser.devtools("Network.clearBrowserCookies", json!({})).await;
     }
@@ -151,7 +151,7 @@ async fn somebody_forgets_the_password_changes_it_and_moves_to_another_address()
     browser.inspect("confirm-address").await;
     stage.fill("#password", NEW).await;
     stage.press("main button[type=submit]", "/login").await;
-    // Read before the next one is waited for: two that go out together come in any order.
+    // Read this mail before waiting for the next one: two that are sent together arrive in any order.
     assert!(stage.mail().await.text.contains("ada@new.example"));
     stage.log_in("ada@new.example", NEW).await;
     stage.open("/account/sessions").await;
@@ -161,7 +161,7 @@ async fn somebody_forgets_the_password_changes_it_and_moves_to_another_address()
     stage.open(&path).await;
     browser.inspect("link-done-address").await;
 
-    // A link whose time is over offers a new one in one click.
+    // An expired link offers a new one in one click.
     stage.open("/forgot").await;
     stage.fill("#email", "ada@new.example").await;
     stage.press("main button[type=submit]", "/mail-sent").await;

@@ -1,5 +1,5 @@
-//! aria2 with sixteen connections: it asks for later ranges while its first, plain GET still runs,
-//! and hangs up where another connection has gone on.
+//! aria2 with sixteen connections: it requests later ranges while its first, plain GET still runs, and
+//! closes a connection where another one has already fetched the bytes.
 
 use std::fs;
 
@@ -13,8 +13,8 @@ use crate::support::{Node, pattern};
 
 const MIB: usize = 1024 * 1024;
 
-/// What may leave for one link without the key, and a little for the heads of answers.
-fn most(content: &[u8]) -> u64 {
+/// The most bytes that may be sent for one link without the resume key, with an allowance for headers.
+fn byte_limit(content: &[u8]) -> u64 {
     (content.len() + 8 * MIB + 200_000) as u64
 }
 
@@ -26,7 +26,7 @@ async fn aria2_with_sixteen_connections_gets_the_file_and_then_the_link_is_gone(
     let node = Node::start().await;
     let content = pattern(64 * MIB);
     node.put("a.bin", &content);
-    // Several times, for the order in which its connections come differs.
+    // Several runs, because the order of its connections varies.
     for round in 1..=5 {
         let home = TempDir::new().unwrap();
         let link = node.link("a.bin");
@@ -49,15 +49,15 @@ async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
     for round in 1..=2 {
         let home = TempDir::new().unwrap();
         let link = node.link("a.bin");
-        // Slow enough that little lies unread before an aria2 that waits for a processor: what it
-        // leaves unread, where another connection went on, it fetches again.
+        // Slow enough that an aria2 that waits for the processor leaves little unread: what it doesn't read
+        // on a connection that it closes must be sent again.
         let line = Line { speed: Some(384 * 1024), ..Line::default() };
         let proxy = Proxy::start(node.address, line).await;
         let done = aria2(home.path(), &proxy.link(&link)).await;
         assert_eq!(done.code, Some(0), "round {round}: {done:?}\n{:#?}", proxy.requests());
         assert!(fs::read(home.path().join("a.bin")).unwrap() == content, "round {round}");
         assert_eq!(proxy.most_at_once(), 16, "round {round}");
-        assert!(proxy.carried() <= most(&content), "round {round}: {}", proxy.carried());
+        assert!(proxy.carried() <= byte_limit(&content), "round {round}: {}", proxy.carried());
         assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     }
     node.stop().await;
@@ -79,7 +79,7 @@ async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
     assert_eq!(done.code, Some(0), "{done:?}\n{:#?}", proxy.requests());
     assert!(fs::read(home.path().join("a.bin")).unwrap() == content);
     assert_eq!(proxy.cuts(), 6);
-    assert!(proxy.carried() <= most(&content), "{}", proxy.carried());
+    assert!(proxy.carried() <= byte_limit(&content), "{}", proxy.carried());
     assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     node.stop().await;
 }

@@ -1,5 +1,5 @@
-//! Chromium at the download service: it resumes by itself what was cut, keeps the file's name, and
-//! its user presses the button of a page before a file comes that asks for one.
+//! Chromium and the download service: it resumes an interrupted download by itself, keeps the file's name,
+//! and its user confirms on a page before a download that needs it.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ async fn chromium_resumes_with_the_key_what_was_cut() {
 async fn chromium_saves_under_the_files_name() {
     let Some(browser) = Browser::start().await else { return };
     let node = Node::start().await;
-    // Quotes are replaced by Chromium itself.
+    // Chromium itself replaces quotes.
     let names = [
         ("我这一辈子.pdf", "我这一辈子.pdf"),
         ("two words.txt", "two words.txt"),

@@ -1,4 +1,4 @@
-//! curl: plain, resuming with `-C -`, and trying again by itself.
+//! curl: plain, resuming with `-C -`, and retrying by itself.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ async fn curl_downloads_once_and_is_then_told_that_the_link_was_used() {
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(fs::read(home.path().join("a.bin")).unwrap() == pattern(3 * MIB));
     let again = run(home.path(), "curl", &["-sSf", "-o", "again", &link]).await;
-    assert_eq!(again.code, Some(22), "an error of HTTP: {again:?}");
+    assert_eq!(again.code, Some(22), "an HTTP error: {again:?}");
     assert!(again.said.contains("410"), "{again:?}");
     assert!(!home.path().join("again").exists());
     node.stop().await;
@@ -53,7 +53,7 @@ async fn curl_resumes_with_c_where_it_was_cut_as_often_as_it_is_cut() {
     let asked = proxy.requests();
     assert_eq!(asked.len(), 4);
     assert!(asked[1..].iter().all(|head| head.contains("\r\nRange: bytes=")), "{asked:?}");
-    assert!(asked.iter().all(|head| !head.contains("If-Range")), "curl shows no key: {asked:?}");
+    assert!(asked.iter().all(|head| !head.contains("If-Range")), "curl sends no resume key: {asked:?}");
     assert_eq!(Client::default().get(&link).await.slug(), "used-token");
     node.stop().await;
 }
@@ -87,8 +87,8 @@ async fn curl_that_would_start_over_again_and_again_is_refused_in_the_end() {
     let proxy = Proxy::start(node.address, Line { cuts: 9, cut_after: 5 * MIB, speed: None }).await;
     let retry = ["-sSf", "--retry", "8", "--retry-all-errors", "--retry-delay", "1", "-o", "a.bin"];
     let done = run(home.path(), "curl", &[&retry[..], &[&proxy.link(&link)]].concat()).await;
-    assert!(done.said.contains("410"), "8 MiB may be sent again, no more: {done:?}");
-    // What is left of the link can still be had by range.
+    assert!(done.said.contains("410"), "at most 8 MiB may be sent again: {done:?}");
+    // The rest can still be downloaded by range.
     let rest = Client::default().get_with(&link, &[("range", &format!("bytes={}-", 10 * MIB))]).await;
     assert!(rest.status == 206 && rest.body == pattern(12 * MIB)[10 * MIB..]);
     node.stop().await;

@@ -1,5 +1,5 @@
-//! Links in a real browser, from the tick in the list to the file on the recipient's disk, with axe at
-//! every page on the way.
+//! Links in a real browser, from the checkbox in the list to the file on the recipient's disk, with an axe
+//! check of every page.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Stage {
         self.browser.devtools("Network.clearBrowserCookies", json!({})).await;
     }
 
-    /// The address that the owner's page shows.
+    /// The link's address, as the owner's page shows it.
     async fn address(&self) -> String {
         let shown = self.browser.run("return document.getElementById('address').value").await;
         shown.as_str().unwrap().to_owned()
@@ -111,7 +111,7 @@ async fn somebody_makes_a_link_and_somebody_else_takes_it_once() {
         .unwrap();
     browser.at(|url| url.contains("/links/new?")).await;
     browser.inspect("link-new").await;
-    // The script says in which zone the end is; the page states UTC without it.
+    // The script sends the browser's time zone for the expiry date; without it the page says UTC.
     assert!(browser.text().await.contains("Date and time in your time zone, "));
     let zone = browser.run("return document.getElementById('ends_zone').value").await;
     assert!(zone.as_str().is_some_and(|minutes| minutes.parse::<i32>().is_ok()), "{zone}");
@@ -216,7 +216,7 @@ async fn several_files_with_a_password_and_a_mailed_code_are_taken_by_a_named_re
         browser.driver.find_all(By::Css(".takes button")).await.unwrap().iter().enumerate()
     {
         button.click().await.unwrap();
-        // A browser drops a request that another press follows before it was answered.
+        // A browser cancels a request when another form is submitted before the response.
         files = browser.downloaded(pressed + 1).await;
     }
     assert!(files.iter().any(|file| std::fs::read(file).unwrap() == pattern(2_000)), "{files:?}");

@@ -1,5 +1,5 @@
-//! What people see of mail in a real browser, with axe at every page: what became of a link's mails, the mark
-//! for administrators with what they can do about it, and the way out of notices.
+//! Mail on the pages, in a real browser, with an axe check of every page: the delivery status of a link's
+//! mails, the notice for administrators and what they can do about it, and unsubscribing.
 
 use oncelink::web::mail::Kind;
 
@@ -66,12 +66,12 @@ async fn an_owner_watches_mails_leave_and_sends_one_again() {
     browser.run("window.sameDocument = true").await;
     stage.web.app.send_due_mails().await.unwrap();
     let text = async || {
-        // Somebody is there: the script looks only as long as that is so.
+        // Simulates activity: the script polls only while someone uses the page.
         browser.run("document.dispatchEvent(new Event('pointermove'))").await;
         browser.text().await
     };
     eventually("the states", async || text().await.contains("there is no such mailbox")).await;
-    assert_eq!(browser.run("return window.sameDocument === true").await, true, "no page was loaded anew");
+    assert_eq!(browser.run("return window.sameDocument === true").await, true, "the page was not reloaded");
     let shown = text().await;
     for words in
         ["Email sent ", "asks us to try again later", "452 4.2.2 mailbox full", "Recipient address rejected"]
@@ -87,7 +87,7 @@ async fn an_owner_watches_mails_leave_and_sends_one_again() {
     browser.inspect("link-mails-sent-again").await;
     assert!(stage.smtp.seen().taken.contains(&"none@x.org".to_owned()));
 
-    // The page of somebody who waits for a code.
+    // The page of someone who waits for a code.
     let changed = [("recipients", "bob@x.org"), ("mailed_code", "yes")];
     let made = make(&mut ada, &changed).await;
     stage.smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 greylisted")));

@@ -1,4 +1,4 @@
-//! Which name a program saves a file under, whatever the file is called in the share.
+//! The name under which each program saves a file, whatever the file is called in the share.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use crate::needs::has_program;
 use crate::support::Node;
 use crate::support::programs::run;
 
-/// Names in the share, and the name to save as where that is another. A file system takes them
-/// all; what is replaced would harm the person who downloads.
+/// Names in the share, and the name to save as where it differs. A file system accepts them all; what is
+/// replaced could harm the person who downloads.
 const NAMES: &[(&str, &str)] = &[
     ("report.pdf", "report.pdf"),
     ("我这一辈子.pdf", "我这一辈子.pdf"),
@@ -34,7 +34,7 @@ const NAMES: &[(&str, &str)] = &[
     ("plain", "plain"),
 ];
 
-/// The names, with two of the greatest length.
+/// The names above, and two of the maximum length.
 fn names() -> Vec<(String, String)> {
     let long = format!("{}.txt", "x".repeat(251));
     let long_and_wide = format!("{}.txt", "我".repeat(83));
@@ -45,7 +45,7 @@ fn names() -> Vec<(String, String)> {
         .collect()
 }
 
-/// A share that has all these names.
+/// A node whose share has files with all these names.
 async fn node() -> Node {
     let node = Node::start().await;
     for (name, _) in names() {
@@ -54,7 +54,7 @@ async fn node() -> Node {
     node
 }
 
-/// The only file in a folder.
+/// The only file in a folder: its name and content.
 fn saved(home: &TempDir) -> (String, String) {
     let files: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -72,14 +72,14 @@ async fn curl_oj_saves_under_the_files_name() {
         let home = TempDir::new().unwrap();
         let done = run(home.path(), "curl", &["-sSf", "-OJ", &node.link(&name)]).await;
         assert_eq!(done.code, Some(0), "{name:?}: {done:?}");
-        // curl reads `filename` only, which can hold neither of these two.
+        // curl reads only `filename`, which can represent neither of these two.
         let expected = expected.replace(['"', '%'], "_");
         let saved = saved(&home);
         if saved != (expected.clone(), name) {
             wrong.push((saved, expected));
         }
     }
-    assert_eq!(wrong, [], "(saved name, content) and the name that is right");
+    assert_eq!(wrong, [], "(saved name, content) and the expected name");
     node.stop().await;
 }
 
@@ -90,11 +90,11 @@ async fn wget_content_disposition_saves_under_the_files_name() {
     }
     let node = node().await;
     let mut wrong = Vec::new();
-    // wget decodes percent signs once too often, and shortens names of more than 236 bytes.
+    // wget percent-decodes once too often, and shortens names of more than 236 bytes.
     let spoilt = |name: &str| name.contains('%') || name.len() > 236;
     for (name, expected) in names().into_iter().filter(|(name, _)| !spoilt(name)) {
         let home = TempDir::new().unwrap();
-        // Otherwise wget takes parts of UTF-8 for control characters.
+        // Otherwise wget takes parts of UTF-8 sequences for control characters.
         let utf8 = "--restrict-file-names=nocontrol";
         let done = run(home.path(), "wget", &["-q", "--content-disposition", utf8, &node.link(&name)]).await;
         assert_eq!(done.code, Some(0), "{name:?}: {done:?}");
@@ -103,7 +103,7 @@ async fn wget_content_disposition_saves_under_the_files_name() {
             wrong.push((saved, expected));
         }
     }
-    assert_eq!(wrong, [], "(saved name, content) and the name that is right");
+    assert_eq!(wrong, [], "(saved name, content) and the expected name");
     node.stop().await;
 }
 
@@ -128,6 +128,6 @@ async fn aria2_saves_under_the_files_name() {
             wrong.push((saved, expected));
         }
     }
-    assert_eq!(wrong, [], "(saved name, content) and the name that is right");
+    assert_eq!(wrong, [], "(saved name, content) and the expected name");
     node.stop().await;
 }

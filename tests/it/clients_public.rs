@@ -1,5 +1,5 @@
-//! The public page of a link in a real browser: it says what is true before a press, after it, when the
-//! download was cancelled and when it is whole, with its script and without; and its owner's pages follow.
+//! The public page of a link in a real browser: what it shows before a download, during it, after a break and
+//! at the end, with scripts and without; and the owner's pages at the same time.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::web_link_taken::Stage;
 const MIB: usize = 1024 * 1024;
 const SIZE: usize = 24 * MIB;
 
-/// Slow enough for a test to do something meanwhile.
+/// Slow enough for a test to act during the transfer.
 const SLOW: Line = Line { cuts: 0, cut_after: 0, speed: Some(6_000_000) };
 
 async fn behind_a_slow_line(last: u8) -> (Stage, Proxy) {
@@ -56,7 +56,7 @@ async fn a_cancelled_download_is_continued_from_the_page_which_says_what_is_true
     fill(&browser, "#password", "the right word").await;
     click(&browser, ".takes button").await;
     let said = browser.says("Your download has started.").await;
-    assert!(!said.contains("This password is not correct."), "what was wrong before is past: {said}");
+    assert!(!said.contains("This password is not correct."), "the earlier error is gone: {said}");
     assert!(browser.find("#password").await.attr("aria-invalid").await.unwrap().is_none());
     browser.find(".takes li[data-offer=running]").await;
     browser.says("% so far)").await;
@@ -66,7 +66,7 @@ async fn a_cancelled_download_is_continued_from_the_page_which_says_what_is_true
     let said = browser.says("Your download was interrupted. You can continue it.").await;
     assert!(said.contains("Continue (") && said.contains("None"), "{said}");
     browser.inspect("public-interrupted").await;
-    // The same without a script, after a reload.
+    // The same without scripts, after a reload.
     browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     browser.goto(&address).await;
     let said = browser.text().await;
@@ -114,7 +114,7 @@ async fn each_of_several_files_says_how_it_stands() {
     browser.downloaded(2).await;
     browser.find(".takes li:first-child[data-offer=downloaded]").await;
     browser.inspect("public-several-some").await;
-    // Somebody else comes too late, and the owner stops sharing while the page is open.
+    // Another visitor comes too late, and the owner stops sharing while the page is open.
     assert_eq!(Program::at(&stage.base).get(&made.public[0]).await.status, 410);
     let csrf = stage.ada.get(&made.page).await.csrf();
     assert_eq!(stage.ada.post(&format!("{}/revoke", made.page), &[("csrf", &csrf)]).await.status, 303);
@@ -139,7 +139,7 @@ async fn a_browser_that_blocks_cookies_is_told_what_that_costs() {
         click(&browser, &format!(".takes li:nth-child({number}) button")).await;
         browser.downloaded(number).await;
     }
-    // The download service tells of it in its own time, within a second or two.
+    // The download service reports it within a second or two.
     let mut own = String::new();
     for _ in 0..200 {
         own = stage.ada.get(&made.page).await.body;
@@ -148,7 +148,7 @@ async fn a_browser_that_blocks_cookies_is_told_what_that_costs() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    assert!(own.contains("2 of 2 downloads used"), "as it was told: {own}");
+    assert!(own.contains("2 of 2 downloads used"), "as reported: {own}");
     browser.quit().await;
     stage.stop().await;
 }
@@ -182,11 +182,11 @@ async fn the_owners_pages_follow_as_a_whole() {
     let said = browser.text().await;
     assert!(
         said.contains("1 of 1 download used;") && said.contains("used up"),
-        "head and list at once: {said}"
+        "the summary and the list update together: {said}"
     );
-    assert!(!said.contains(" %"), "a share of four bytes says nothing: {said}");
+    assert!(!said.contains(" %"), "no percentage for four bytes: {said}");
     browser.inspect("own-complete").await;
-    assert_eq!(browser.run("return window.sameDocument === true").await, true, "no page was loaded again");
+    assert_eq!(browser.run("return window.sameDocument === true").await, true, "the page was not reloaded");
 
     browser.goto(&format!("{}/links", stage.base)).await;
     browser.run("window.sameDocument = true").await;

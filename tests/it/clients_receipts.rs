@@ -1,5 +1,5 @@
-//! The owner's view of deliveries in a real browser: it changes while somebody looks on, and without a
-//! script it is as it was when the page was loaded.
+//! The owner's list of deliveries in a real browser: it updates while the page is open, and without scripts
+//! it shows the state at loading.
 
 use crate::support::browser::Browser;
 use crate::support::client::{Client, Partial};
@@ -24,7 +24,7 @@ async fn an_owner_watches_a_download_come_break_and_end() {
     browser.find("main button[type=submit]").await.click().await.unwrap();
     browser.at(|url| url.ends_with(&format!("/links/{LINK}"))).await;
     let part = async || {
-        // Somebody is there: the script looks only as long as that is so.
+        // Simulates activity: the script polls only while someone uses the page.
         let text = "document.dispatchEvent(new Event('pointermove')); \
                     return document.getElementById('deliveries').innerText";
         browser.run(text).await.as_str().unwrap().to_owned()
@@ -49,7 +49,7 @@ async fn an_owner_watches_a_download_come_break_and_end() {
         assert!(shown.contains(words), "{words} is not in {shown}");
     }
     browser.inspect("link-deliveries-complete").await;
-    assert_eq!(browser.run("return window.sameDocument === true").await, true, "no page was loaded anew");
+    assert_eq!(browser.run("return window.sameDocument === true").await, true, "the page was not reloaded");
     browser.quit().await;
     services.stop().await;
 }

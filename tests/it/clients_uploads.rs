@@ -1,5 +1,5 @@
-//! Uploading and managing in a real browser: by picker, by drag and drop, a whole folder; paused,
-//! reloaded, cut off, and without JavaScript. What lies on the disk at the end is what was sent.
+//! Uploading and managing files in a real browser: with the file picker, by drag and drop, a whole folder;
+//! paused, reloaded, cut off, and without JavaScript. The files on the disk at the end are those sent.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ use crate::support::proxies::{Front, Kind};
 use crate::support::proxy::{Line, Proxy, Uplink};
 use crate::support::web::{PASSWORD, TestWeb};
 
-/// A browser in which Ada is logged in, who may do everything in `open`.
+/// A browser in which Ada, who has all rights in `open`, is logged in.
 struct Stage {
     web: TestWeb,
     browser: Browser,
-    /// Where the browser reaches the app.
+    /// The address at which the browser reaches the app.
     base: String,
-    /// Files on the person's own machine.
+    /// Files on the user's own machine.
     own: TempDir,
 }
 
@@ -30,7 +30,7 @@ impl Stage {
         Stage::start_for("").await
     }
 
-    /// The same with a public address of its own, unless that is empty.
+    /// The same, with a public address unless `public_url` is empty.
     async fn start_for(public_url: &str) -> Option<Stage> {
         let browser = Browser::start().await?;
         let web = TestWeb::spawn_with(|settings| {
@@ -51,19 +51,19 @@ impl Stage {
         Some(stage)
     }
 
-    /// The same by way of a line with faults; the app is reached through it from now on.
+    /// The same, through a proxy with faults; from then on the browser reaches the app through it.
     async fn start_behind(up: Uplink) -> Option<(Stage, Proxy)> {
         let mut stage = Stage::start().await?;
         let node: SocketAddr = stage.web.base.strip_prefix("http://").unwrap().parse().unwrap();
         let proxy = Proxy::start_with(node, Line::default(), up).await;
-        // Cookies know no ports: the session holds there, too.
+        // Cookies ignore ports, so the session is valid there too.
         stage.base = format!("http://{}", proxy.address);
         Some((stage, proxy))
     }
 
     async fn log_in(&self) {
         self.open("/login").await;
-        // Chromium may bring the session's cookie back after a crash.
+        // Chromium may restore the session's cookie after a crash.
         if self.browser.url().await.ends_with("/files/") {
             return;
         }
@@ -82,14 +82,14 @@ impl Stage {
         self.browser.find(css).await.click().await.unwrap();
     }
 
-    /// Types into a field anew.
+    /// Replaces the text of a field.
     async fn fill(&self, css: &str, text: &str) {
         let field = self.browser.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    /// A file on the person's own machine.
+    /// Creates a file on the user's own machine.
     fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.own.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -102,19 +102,19 @@ impl Stage {
         self.browser.find(css).await.send_keys(paths.join("\n")).await.unwrap();
     }
 
-    /// Waits until all uploads of the page are in that state, of which there are so many.
+    /// Waits until the page has `count` uploads and all of them are in this state.
     async fn until(&self, state: &str, count: usize) {
         self.browser.find(&format!("#uploads:has(li[data-state={state}]:nth-child({count}))")).await;
         let others = format!("#uploads:not(:has(li:not([data-state={state}])))");
         self.browser.find(&others).await;
     }
 
-    /// What lies under `open` on the disk.
+    /// The content of a file below `open` on the disk.
     fn there(&self, path: &str) -> Vec<u8> {
         fs::read(self.web.share("open").join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// The names in a folder of `open`, the service's own left out.
+    /// The names in a folder of `open`, without the service's own folder.
     fn names(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.web.share("open").join(folder)).unwrap();
         let mut names: Vec<String> =
@@ -146,7 +146,7 @@ async fn several_files_are_picked_and_dropped_and_arrive_as_they_are() {
     for (n, content) in contents.iter().enumerate() {
         assert!(stage.there(&format!("部分 {n} & <b>.bin")) == *content, "file {n}");
     }
-    // The list shows what is new without being asked.
+    // The list updates by itself.
     stage.browser.find("#listing button[value$='部分 4 & <b>.bin']").await;
     assert!(stage.browser.text().await.contains("5 of 5 files uploaded"));
     stage.browser.inspect("uploads-done").await;
@@ -213,7 +213,7 @@ async fn files_larger_than_what_a_proxy_lets_through_arrive_in_smaller_pieces() 
     stage.end().await;
 }
 
-/// So slow that a test can do something meanwhile.
+/// Slow enough for a test to act during the transfer.
 const SLOW: Uplink = Uplink { cuts: 0, cut_after: 0, speed: Some(300_000) };
 
 #[actix_web::test]
@@ -223,10 +223,10 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     let files = [stage.file("long.bin", &content), stage.file("unwanted.bin", &content)];
     stage.open("/files/open").await;
     stage.pick("#pick-files", &[&files[0], &files[1]]).await;
-    // Some bytes have left.
+    // Some bytes were sent.
     stage.browser.find("#uploads li:first-child progress:not([value='0'])").await;
     stage.browser.inspect("uploads-running").await;
-    // How fast it is, and so how long it takes, is known only when more bytes have left.
+    // The speed, and so the remaining time, is known only after more bytes.
     let said = stage.browser.says("/s · ").await;
     assert!(said.contains(" left"), "{said}");
     stage.press("#uploads li:last-child [data-act=cancel]").await;
@@ -234,9 +234,9 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     stage.browser.find("#uploads li:first-child[data-state=paused]").await;
     stage.until("paused", 1).await;
     stage.browser.inspect("uploads-paused").await;
-    assert_eq!(stage.names(""), ["file.txt"], "nothing shows before it is whole");
-    proxy.hurry();
-    // The button keeps the focus while it changes its meaning; a key does what a click does.
+    assert_eq!(stage.names(""), ["file.txt"], "incomplete files are not listed");
+    proxy.remove_speed_limit();
+    // The button keeps the focus while its label changes, and the keyboard works like a click.
     let focused = stage.browser.run("return document.activeElement.innerText").await;
     assert!(focused.as_str().unwrap().starts_with("Continue"), "{focused}");
     stage.browser.driver.action_chain().send_keys(Key::Enter).perform().await.unwrap();
@@ -244,8 +244,8 @@ async fn an_upload_is_paused_and_continued_and_another_cancelled() {
     assert!(stage.there("long.bin") == content);
     assert_eq!(stage.names(""), ["file.txt", "long.bin"]);
     let heads = proxy.requests();
-    assert!(heads.iter().any(|head| head.starts_with("HEAD /uploads/")), "it asked how far it was");
-    assert!(heads.iter().any(|head| head.starts_with("DELETE /uploads/")), "the other is gone");
+    assert!(heads.iter().any(|head| head.starts_with("HEAD /uploads/")), "it asked for the offset");
+    assert!(heads.iter().any(|head| head.starts_with("DELETE /uploads/")), "the other upload is deleted");
     stage.end().await;
 }
 
@@ -261,7 +261,7 @@ async fn each_file_is_listed_while_others_are_still_under_way() {
     stage.browser.find("#listing input.pick[value='/open/small.txt']").await;
     stage.browser.find("#uploads li[data-state=running]").await;
     stage.browser.find("#listing input.pick[value='/open/file.txt']:checked").await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.until("done", 2).await;
     stage.end().await;
 }
@@ -295,12 +295,12 @@ async fn after_a_reload_the_same_file_goes_on_where_it_was() {
     stage.until("unfinished", 1).await;
     assert!(stage.browser.text().await.contains("Choose the same file again to resume."));
     stage.browser.inspect("uploads-unfinished").await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.pick("#pick-files", &[&file]).await;
     stage.until("done", 1).await;
     assert!(stage.there("long.bin") == content);
     let begun = proxy.requests().iter().filter(|head| head.starts_with("POST /uploads")).count();
-    assert_eq!(begun, 1, "it was not begun anew");
+    assert_eq!(begun, 1, "it resumed and did not start again");
     stage.end().await;
 }
 
@@ -316,12 +316,12 @@ async fn after_a_crash_of_the_browser_it_goes_on_as_well() {
     stage.log_in().await;
     stage.open("/files/open").await;
     stage.until("unfinished", 1).await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.pick("#pick-files", &[&file]).await;
     stage.until("done", 1).await;
     assert!(stage.there("long.bin") == content);
     let begun = proxy.requests().iter().filter(|head| head.starts_with("POST /uploads")).count();
-    assert_eq!(begun, 1, "it was not begun anew");
+    assert_eq!(begun, 1, "it resumed and did not start again");
     stage.end().await;
 }
 
@@ -335,11 +335,11 @@ async fn who_was_logged_out_meanwhile_logs_in_elsewhere_and_goes_on() {
     stage.browser.find("#uploads li progress:not([value='0'])").await;
     let mut elsewhere = stage.web.logged_in("ada@example.org").await;
     elsewhere.fill("/account/sessions", "/account/sessions/end-others", &[]).await;
-    proxy.hurry();
+    proxy.remove_speed_limit();
     stage.until("failed", 1).await;
     assert!(stage.browser.text().await.contains("You are logged out."), "{}", stage.browser.text().await);
     stage.browser.inspect("uploads-failed").await;
-    // As another tab would.
+    // As another tab would log in.
     let logged_in = stage
         .browser
         .run(&format!(
@@ -376,7 +376,7 @@ async fn a_line_that_breaks_again_and_again_only_costs_time() {
 #[actix_web::test]
 async fn without_javascript_the_form_uploads() {
     let Some(stage) = Stage::start().await else { return };
-    // Only ours is blocked for the first look: axe is a script as well.
+    // Block only our scripts at first: axe is a script, too.
     stage.browser.devtools("Network.enable", json!({})).await;
     stage.browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/upload.js"] })).await;
     stage.open("/files/open").await;
@@ -462,7 +462,7 @@ async fn a_folder_is_made_and_a_file_renamed_moved_deleted_and_put_back() {
     stage.press("form[action='/manage/delete'] button").await;
     browser.at(|url| url.ends_with("/files/open/Archive")).await;
     browser.named("Trash").await.click().await.unwrap();
-    // What can't be undone asks once more.
+    // What can't be undone needs a confirmation.
     stage.press(".confirm > summary").await;
     browser.inspect("trash-confirm").await;
     stage.press("form[action='/manage/forget'] button").await;

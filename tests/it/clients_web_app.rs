@@ -1,5 +1,5 @@
-//! The whole way in a browser: from the first administrator's link to a file on the disk, by mouse
-//! and by keyboard, and how the pages look at every width, light and dark.
+//! The whole way in a browser: from the first administrator's link to a file on the disk, with the mouse
+//! and with the keyboard, and the layout of the pages at every width, light and dark.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::support::pattern;
 
 const PASSWORD: &str = "seven quiet herons wait";
 
-/// Both services, as `oncelink serve` starts them, with the books that come along.
+/// Both services, as `oncelink serve` starts them, with a share of sample books.
 struct Services {
     running: Running,
     _dir: TempDir,
@@ -61,7 +61,7 @@ impl Services {
         format!("{}{path}", self.running.settings.web.public_url)
     }
 
-    /// Makes the first administrator, by the form.
+    /// Creates the first administrator through the form.
     async fn administrator(&self, browser: &Browser) {
         browser.goto(self.running.first_admin_link.as_ref().unwrap()).await;
         fill(browser, "#email", "ada@example.org").await;
@@ -83,7 +83,7 @@ async fn log_in(browser: &Browser, password: &str) {
     browser.named("Log in").await.click().await.unwrap();
 }
 
-/// The first button of the row whose name this is.
+/// Selects the first button in the row of this name.
 fn row(name: &str) -> String {
     format!("button[value$='{name}']")
 }
@@ -105,7 +105,7 @@ async fn a_person_logs_in_clicks_download_and_has_the_file_and_the_link_works_no
     assert!(files[0].ends_with("我这一辈子.pdf"));
     let original = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("storage/books/我这一辈子.pdf");
     assert!(fs::read(&files[0]).unwrap() == fs::read(original).unwrap());
-    assert!(browser.url().await.ends_with("/files/books"), "the list stays where it is");
+    assert!(browser.url().await.ends_with("/files/books"), "the browser stays on the list");
 
     let download = format!("{}/d/", services.running.settings.download.public_url);
     let links: Vec<_> =
@@ -134,7 +134,7 @@ async fn everything_can_be_done_with_the_keyboard_alone() {
     out.focus().await.unwrap();
     out.send_keys(Key::Enter).await.unwrap();
     browser.at(|url| url.ends_with("/login")).await;
-    // The field for the address has the focus from the start.
+    // The email field has the focus from the start.
     browser.find("#email:focus").await;
     for text in ["ada@example.org", "\t", PASSWORD, "\n"] {
         press(&browser, text).await;
@@ -153,12 +153,12 @@ async fn everything_can_be_done_with_the_keyboard_alone() {
     services.running.stop().await;
 }
 
-/// Types where the focus is.
+/// Types into the focused element.
 async fn press(browser: &Browser, text: &str) {
     browser.driver.action_chain().send_keys(text).perform().await.unwrap();
 }
 
-/// Presses Tab until what has the focus is called `name`; each stop on the way shows its focus.
+/// Presses Tab until the element called `name` has the focus; each stop on the way shows its focus.
 async fn tab_to(browser: &Browser, name: &str) {
     let mut passed = Vec::new();
     for _ in 0..40 {
@@ -176,7 +176,7 @@ async fn tab_to(browser: &Browser, name: &str) {
         }
         passed.push(at[0].clone());
     }
-    panic!("{name:?} is not reached with Tab, only {passed:?}");
+    panic!("{name:?} is not reachable with Tab; reached: {passed:?}");
 }
 
 #[actix_web::test]

@@ -1,4 +1,4 @@
-//! wget: resuming with `-c`, and trying again by itself.
+//! wget: resuming with `-c`, and retrying by itself.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ async fn wget_resumes_with_c_what_was_cut() {
     let proxy = Proxy::start(node.address, Line { cuts: 1, cut_after: 5 * MIB, speed: None }).await;
     let through = proxy.link(&link);
     let broken = run(home.path(), "wget", &["-q", "--tries=1", &through]).await;
-    assert_eq!(broken.code, Some(4), "a fault of the network: {broken:?}");
+    assert_eq!(broken.code, Some(4), "a network failure: {broken:?}");
     let have = fs::read(home.path().join("a.bin")).unwrap();
     assert!(have.len() < 5 * MIB && have == content[..have.len()]);
     let rest = run(home.path(), "wget", &["-nv", "-c", &through]).await;

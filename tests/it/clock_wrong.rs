@@ -1,5 +1,5 @@
-//! A clock that was wrong for a while: it is told of in the log, by `check` and by `/readyz`, and
-//! `oncelink clock reset` makes time right again without letting anything in twice.
+//! A clock that was wrong for a while: the log, `check` and `/readyz` report it, and `oncelink clock reset`
+//! corrects the time without accepting anything twice.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::support::process::wait_for;
 use crate::support::serving::Serving;
 
 /// Both services with a clock that the test sets.
-fn cheated() -> Option<Serving> {
+fn with_fake_clock() -> Option<Serving> {
     let library = faketime::library()?;
     let mut serving = Serving::new();
     let file = serving.path("wall").display().to_string();
@@ -33,24 +33,24 @@ fn cheated() -> Option<Serving> {
     Some(serving)
 }
 
-/// Sets the clock to an offset from the right time, such as `+400d`; running services follow.
+/// Sets the clock to an offset from the true time, such as `+400d`; running services follow.
 fn set(serving: &Serving, offset: &str) {
     let fresh = serving.path("wall.new");
     fs::write(&fresh, format!("{offset}\n")).unwrap();
     fs::rename(fresh, serving.path("wall")).unwrap();
 }
 
-/// What `check` says of the clock.
+/// The line of `check` about the clock.
 fn checked(serving: &Serving) -> String {
     let said = String::from_utf8(serving.cli(&["check"]).stdout).unwrap();
     said.lines().find(|line| line.contains("clock: ")).unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
-const TOLD: &str = "time stands still";
+const WARNING: &str = "time stands still";
 
 #[actix_web::test]
 async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_letting_anything_in_twice() {
-    let Some(serving) = cheated() else { return };
+    let Some(serving) = with_fake_clock() else { return };
     set(&serving, "+400d");
     serving.add("ada@example.org");
     let node = serving.start();
@@ -64,28 +64,28 @@ async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_
 
     set(&serving, "+0s");
     let node = serving.start();
-    assert!(serving.readiness().await.contains(TOLD));
-    assert!(serving.browser().get("/readyz").await.body.contains(TOLD));
-    assert!(serving.log().contains(TOLD) && serving.log().contains("oncelink clock reset"));
+    assert!(serving.readiness().await.contains(WARNING));
+    assert!(serving.browser().get("/readyz").await.body.contains(WARNING));
+    assert!(serving.log().contains(WARNING) && serving.log().contains("oncelink clock reset"));
     for _running_or_not in 0..2 {
-        assert!(checked(&serving).starts_with("problem") && checked(&serving).contains(TOLD));
+        assert!(checked(&serving).starts_with("problem") && checked(&serving).contains(WARNING));
     }
     assert!(serving.refused(&["clock", "reset"]).contains("services are running"));
     node.kill();
-    assert!(checked(&serving).contains(TOLD));
+    assert!(checked(&serving).contains(WARNING));
     let said = serving.said(&["clock", "reset"]);
     assert!(said.contains("used tokens: reset") && said.contains("accounts: reset"), "{said}");
 
     let node = serving.start();
-    assert!(!serving.readiness().await.contains(TOLD));
+    assert!(!serving.readiness().await.contains(WARNING));
     assert!(checked(&serving).starts_with("ok "), "{}", checked(&serving));
     for address in [&used, &unused] {
         let status = Client::default().get(address).await.status.as_u16();
         assert!([403, 410].contains(&status), "{status}");
     }
-    assert_eq!(ada.get("/account").await.status, 303, "sessions of a later time are over");
+    assert_eq!(ada.get("/account").await.status, 303, "sessions from the later time have ended");
     let mut ada = serving.logged_in("ada@example.org").await;
-    // Ends, links and commands are in true time again.
+    // Expiry dates, links and commands use true time again.
     let tomorrow = Clock::wall().now().plus(std::time::Duration::from_secs(86_400)).to_string();
     let end = tomorrow.get(..16).unwrap();
     let ending = make(&mut ada, &[("uses", "1"), ("ends", end)]).await;
@@ -95,7 +95,7 @@ async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_
     assert_eq!(Client::default().get(minted.trim()).await.status, 200);
     node.kill();
     assert!(serving.said(&["clock", "reset"]).is_empty(), "there is nothing left to reset");
-    // When the wrong time comes, what was signed with it is still dead.
+    // When the wrong time is reached, what was signed under it is still refused.
     set(&serving, "+400d");
     let node = serving.start();
     for address in [&used, &unused] {
@@ -107,21 +107,21 @@ async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_
 
 #[actix_web::test]
 async fn a_clock_a_year_ahead_under_running_services_leaves_one_time_for_them_and_all_commands() {
-    let Some(serving) = cheated() else { return };
+    let Some(serving) = with_fake_clock() else { return };
     serving.add("ada@example.org");
     let node = serving.start();
     set(&serving, "+365d");
-    // Seen by the services, and kept for whoever starts later.
+    // The services see it, and keep it for every process that starts later.
     let ahead = Clock::wall().now().plus(std::time::Duration::from_secs(364 * 86_400)).secs();
-    wait_for("the later moment to be kept", || {
+    wait_for("the later time to be stored", || {
         let kept = fs::read_to_string(serving.path("data/clock")).unwrap_or_default();
         kept.split(' ').next().unwrap().parse::<u64>().is_ok_and(|kept| kept > ahead)
     });
     set(&serving, "+0s");
-    wait_for("the wrong clock to be told of", || serving.log().contains(TOLD));
-    assert!(serving.readiness().await.contains(TOLD));
+    wait_for("the wrong clock to be reported", || serving.log().contains(WARNING));
+    assert!(serving.readiness().await.contains(WARNING));
     assert!(checked(&serving).starts_with("problem"));
-    // A token of the command line is of the services' own time.
+    // The command line issues tokens on the services' own time.
     let minted = serving.said(&["token", "mint", "/open/file.txt"]);
     assert_eq!(Client::default().get(minted.trim()).await.status, 200);
     let mut ada = serving.logged_in("ada@example.org").await;
@@ -130,14 +130,14 @@ async fn a_clock_a_year_ahead_under_running_services_leaves_one_time_for_them_an
     node.kill();
     serving.said(&["clock", "reset"]);
     let node = serving.start();
-    assert!(!serving.readiness().await.contains(TOLD));
+    assert!(!serving.readiness().await.contains(WARNING));
     assert_eq!(Client::default().get(minted.trim()).await.status, 403);
     drop(node);
 }
 
 #[actix_web::test]
 async fn steps_of_seconds_are_no_alarm() {
-    let Some(serving) = cheated() else { return };
+    let Some(serving) = with_fake_clock() else { return };
     serving.add("ada@example.org");
     set(&serving, "+20s");
     let node = serving.start();
@@ -146,14 +146,14 @@ async fn steps_of_seconds_are_no_alarm() {
     assert!(checked(&serving).starts_with("ok "));
     node.kill();
     assert!(serving.said(&["clock", "reset"]).is_empty());
-    assert!(!serving.log().contains(TOLD));
+    assert!(!serving.log().contains(WARNING));
 }
 
-/// Columns with times that a reset leaves as they are.
+/// Columns with times that a reset does not change.
 const LEFT: [(&str, &str); 4] = [
-    // Its owner has chosen it.
+    // The owner has chosen it.
     ("links", "ends_at"),
-    // Each is set together with a record's own moment.
+    // Each is set together with the record's own time.
     ("used_tokens", "marked_at"),
     ("used_tokens", "forget_at"),
     ("used_tokens", "active_at"),
@@ -177,7 +177,7 @@ async fn a_reset_looks_after_every_column_that_holds_a_time() {
         let (table, column): (String, String) = (row.get("name"), row.get("column_name"));
         if column.ends_with("_at") || column.ends_with("_until") || column.ends_with("_since") {
             let known = looked_after.contains(&(table.as_str(), column.as_str()));
-            assert!(known, "{table}.{column} is in no list of `web::time_reset`");
+            assert!(known, "{table}.{column} is missing from the lists of `web::time_reset`");
         }
     }
     db.close().await;

@@ -1,5 +1,5 @@
-//! The shipped compose file, rehearsed: two processes with the environment that it gives them, of which
-//! the web app can't reach the public address of the download service.
+//! The shipped compose file, rehearsed: two processes with the environment that it sets, where the web app
+//! can't reach the public address of the download service.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,10 +17,10 @@ use crate::support::web::{Browser, PASSWORD};
 
 const MIB: usize = 1024 * 1024;
 
-/// What nobody answers at: clients reach the download service by it, the web app does not.
+/// The public address of the download service; the web app can't reach it.
 const PUBLIC: &str = "http://files.invalid";
 
-/// The lines `KEY: value` that stand below `heading` with this indentation.
+/// The `KEY: value` lines below `heading` with this indentation.
 fn block(text: &str, heading: &str, indent: usize) -> BTreeMap<String, String> {
     let mut lines = text.lines().skip_while(|line| !line.starts_with(heading));
     assert!(lines.next().is_some(), "no {heading}");
@@ -37,7 +37,7 @@ fn block(text: &str, heading: &str, indent: usize) -> BTreeMap<String, String> {
     found
 }
 
-/// What follows `heading` in `text`.
+/// The rest of `text`, from `heading` on.
 fn below<'t>(text: &'t str, heading: &str) -> &'t str {
     &text[text.find(heading).unwrap_or_else(|| panic!("no {heading}"))..]
 }
@@ -60,7 +60,7 @@ impl Rehearsal {
         Rehearsal { folder, web: at(60, 8080), download: at(61, 8081) }
     }
 
-    /// The environment of a service, with this machine's addresses and folders in place of the containers'.
+    /// The environment of a service, with this machine's addresses and folders instead of the containers'.
     fn environment(&self, service: &str) -> BTreeMap<String, String> {
         let text = fs::read_to_string("docker-compose.yml").unwrap();
         let mut found = block(&text, "x-shared-settings:", 2);
@@ -77,7 +77,7 @@ impl Rehearsal {
                 .replace("/shares/books", &folder("books"));
             assert!(!value.contains("${"), "{value}");
         }
-        // As the image has them, but for the addresses.
+        // As in the image, except for the addresses.
         found.insert("ONCELINK_DATA_DIR".to_owned(), folder(service));
         found.insert("ONCELINK_WEB__LISTEN".to_owned(), self.web.to_string());
         found.insert("ONCELINK_DOWNLOAD__LISTEN".to_owned(), self.download.to_string());
@@ -130,7 +130,7 @@ async fn with_the_compose_files_environment_a_revocation_arrives() {
     let disabled = rehearsal.command("web", &["user", "disable", "bob@example.org"]).output().unwrap();
     let said = String::from_utf8_lossy(&disabled.stderr).into_owned();
     assert!(disabled.status.success() && !said.contains("as soon as"), "{said}");
-    assert!(transfer.read_to_end().await < 24 * MIB, "what was under way is cut");
+    assert!(transfer.read_to_end().await < 24 * MIB, "the running download is cut off");
     assert_eq!(Client::default().get(&links[1]).await.slug(), "revoked-token");
     let check = rehearsal.command("web", &["check"]).output().unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();

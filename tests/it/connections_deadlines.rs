@@ -1,5 +1,5 @@
-//! Every phase of a connection ends, whatever its framing, at both listeners. The deadlines are shortened
-//! for the tests; that they were not reached too early is each test's own business.
+//! Every phase of a connection has a deadline, whatever the framing, at both listeners. The deadlines are
+//! shortened for these tests; that they don't fire too early is the business of the other tests.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::web::TestWeb;
 use crate::support::{Setup, pattern};
 
-/// So short that a table of all phases takes seconds.
+/// Short enough that a table of all phases takes seconds.
 const SHORT: ConnectionLimits = ConnectionLimits {
     head: Duration::from_millis(200),
     idle: Duration::from_millis(300),
@@ -22,21 +22,21 @@ const SHORT: ConnectionLimits = ConnectionLimits {
     settled: Duration::ZERO,
 };
 
-/// By then everything that has a deadline is over, even on a machine that is busy with other tests.
+/// By then every deadline has passed, even on a machine that is busy with other tests.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// What a client does before, or instead of, going on.
+/// What a client does next, where it should go on.
 #[derive(Clone, Copy, Debug)]
 enum Then {
-    /// Nothing more.
+    /// Sends nothing more.
     Waits,
-    /// Sends one byte after the other.
+    /// Sends one byte at a time.
     Drips,
-    /// Closes its side.
+    /// Closes its side for sending.
     ShutsDown,
 }
 
-/// Phases, each as what was sent before it. `HOST` stands for the address.
+/// Each phase, and what was sent before it. `HOST` stands for the address.
 const PHASES: [(&str, &str, Then); 20] = [
     ("connects and is silent", "", Then::Waits),
     ("half a request line", "GET /hea", Then::Waits),
@@ -109,7 +109,7 @@ const PHASES: [(&str, &str, Then); 20] = [
     ),
 ];
 
-/// Phases in which the web app's handler waits for the body.
+/// Phases in which a handler of the web app waits for the body.
 const BODIES: [(&str, &str, Then); 5] = [
     ("a form by length", "Content-Length: 9\r\n\r\n", Then::Waits),
     ("a form by length, in drips", "Content-Length: 60000\r\n\r\n", Then::Drips),
@@ -122,7 +122,7 @@ async fn until<T>(what: &str, done: impl Future<Output = T>) -> T {
     tokio::time::timeout(NEVER, done).await.unwrap_or_else(|_| panic!("{what}: never closed"))
 }
 
-/// Plays a phase, and returns what the server said until it closed the connection.
+/// Plays a phase, and returns what the server sent until it closed the connection.
 async fn play(address: SocketAddr, sent: &str, then: Then) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let sent = sent.replace("HOST", &address.to_string());
@@ -142,7 +142,7 @@ async fn play(address: SocketAddr, sent: &str, then: Then) -> String {
     };
     let mut said = Vec::new();
     tokio::select! {
-        // An end and a reset are both an end.
+        // A close and a reset both end the connection.
         _ = reader.read_to_end(&mut said) => {}
         () = dripping => {}
     }
@@ -154,11 +154,11 @@ async fn assert_all_end(listener: &str, address: SocketAddr, phases: &[(String, 
         let what = format!("{listener}: {phase}");
         async move {
             let said = until(&what, play(address, sent, *then)).await;
-            // Who closes its side has hung up, and need not be answered.
+            // A client that closes its side has hung up, and needs no response.
             if matches!(then, Then::ShutsDown) {
                 return;
             }
-            // What came whole is answered before the connection is closed.
+            // A complete request is answered before the connection is closed.
             let is_request = sent.contains("\r\n\r\n");
             assert_eq!(said.starts_with("HTTP/1.1 "), is_request || said.contains(" 408 "), "{what}: {said}");
         }
@@ -183,7 +183,7 @@ async fn every_phase_ends_at_the_web_app() {
     let web = web().await;
     let mut phases = phases();
     for (phase, rest, then) in BODIES {
-        // Nobody needs to be logged in for this form, and its handler reads it whatever the code is.
+        // This form needs no login, and its handler reads the whole body whatever the code is.
         let head =
             "POST /l/some-code HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/x-www-form-urlencoded\r\n";
         phases.push((phase.to_owned(), format!("{head}{rest}"), then));
@@ -202,15 +202,15 @@ async fn every_phase_ends_at_the_download_service() {
     node.stop().await;
 }
 
-/// Asks over a connection with a tiny window, reads nothing, and waits for the reset.
+/// Sends requests over a connection with a tiny window, reads nothing, and waits for the reset.
 async fn never_read(address: SocketAddr, requests: &str) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    // A server that reads no further takes only some of them.
+    // A server that stops reading accepts only some of them.
     let sending = tokio::time::timeout(Duration::from_millis(100), stream.write_all(requests.as_bytes()));
     let _taken = sending.await;
-    until("an answer that nobody reads", stream.ready(Interest::ERROR)).await.unwrap();
+    until("a response that nobody reads", stream.ready(Interest::ERROR)).await.unwrap();
 }
 
 #[actix_web::test]
@@ -265,7 +265,7 @@ async fn a_head_may_have_32_kib_and_a_larger_one_is_told_of_cookies() {
             assert_eq!(head.len(), size);
             let stream = TcpStream::connect(host).await.unwrap();
             let (mut reader, mut writer) = stream.into_split();
-            // Who is refused may find the door closed before it has sent all.
+            // A refused client may find the connection closed before it has sent everything.
             let sending = async {
                 let _sent = writer.write_all(head.as_bytes()).await;
                 std::future::pending::<()>().await

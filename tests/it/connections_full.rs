@@ -1,5 +1,5 @@
-//! A listener without room: the address with most connections gives way, somebody else is served at once,
-//! and the service's health can be asked for in any case.
+//! A listener that is full: the address with the most connections loses one, other clients are served at
+//! once, and health checks are always answered.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::Setup;
 use crate::support::web::TestWeb;
 
-/// Connections that the listeners have room for.
+/// The most connections that a listener accepts.
 const ROOM: usize = 20;
-/// By then whoever gives way is closed, even on a machine that is busy with other tests.
+/// By then the connection that must give way is closed, even on a machine that is busy with other tests.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// Room for [`ROOM`], where `settled` decides who counts as idle.
+/// Room for [`ROOM`] connections; one counts as idle after `settled`.
 fn small(settings: &mut Settings, settled: Duration) {
     (settings.web.max_connections, settings.download.max_connections) = (ROOM, ROOM);
     settings.connection_limits.settled = settled;
@@ -28,7 +28,7 @@ async fn connect(host: u8, server: SocketAddr) -> TcpStream {
     socket.connect(server).await.unwrap()
 }
 
-/// Asks on a connection, and returns the answer.
+/// Sends a request on the connection, and returns the response.
 async fn ask(stream: &mut TcpStream, path: &str) -> String {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     let mut head = Vec::new();
@@ -42,7 +42,7 @@ async fn ask(stream: &mut TcpStream, path: &str) -> String {
     format!("{head}{}", String::from_utf8(body).unwrap())
 }
 
-/// Connections of one address, each of which has asked once and is idle, in the order of their last byte.
+/// Idle connections from one address, after one request each, ordered by their last byte.
 async fn idle(host: u8, server: SocketAddr, count: usize) -> Vec<TcpStream> {
     let mut all = Vec::new();
     for _ in 0..count {
@@ -53,35 +53,35 @@ async fn idle(host: u8, server: SocketAddr, count: usize) -> Vec<TcpStream> {
     all
 }
 
-/// Which of them is closed first.
+/// The index of the connection that is closed first.
 async fn first_closed(streams: &[TcpStream]) -> usize {
     let closings = streams.iter().enumerate().map(|(which, stream)| {
         Box::pin(async move {
-            // An end and a reset are both an end, and nothing else is to come.
+            // A close and a reset both end it, and no data is expected.
             let _end = stream.peek(&mut [0]).await;
             which
         })
     });
     let closing = futures_util::future::select_all(closings);
-    tokio::time::timeout(NEVER, closing).await.expect("none is ever closed").0
+    tokio::time::timeout(NEVER, closing).await.expect("no connection is closed").0
 }
 
 async fn until_closed(stream: &mut TcpStream) {
     let mut rest = Vec::new();
-    // An end and a reset are both an end.
+    // A close and a reset both end it.
     let reading = stream.read_to_end(&mut rest);
-    let _end = tokio::time::timeout(NEVER, reading).await.expect("it is never closed");
+    let _end = tokio::time::timeout(NEVER, reading).await.expect("the connection is not closed");
 }
 
-/// The crowd's idle connections go, one for each newcomer, and nobody else's. Which is the longest idle is
-/// up to the moment at which a busy machine notes the last byte of each.
+/// Each newcomer costs the address with the most connections an idle one, and nobody else. Which of them is
+/// closed depends on when a busy machine noted the last byte of each.
 async fn assert_the_crowd_gives_way(server: SocketAddr, path: &str) {
     let mut few = idle(1, server, 5).await;
     let mut crowd = idle(2, server, ROOM - 5).await;
     let mut newcomers = Vec::new();
     for _ in 0..3 {
         let mut newcomer = connect(3, server).await;
-        assert!(ask(&mut newcomer, path).await.starts_with("HTTP/1.1 "), "somebody else is served");
+        assert!(ask(&mut newcomer, path).await.starts_with("HTTP/1.1 "), "another address is served");
         newcomers.push(newcomer);
         let closed = first_closed(&crowd).await;
         crowd.remove(closed);
@@ -91,8 +91,8 @@ async fn assert_the_crowd_gives_way(server: SocketAddr, path: &str) {
     }
 }
 
-/// Nobody is idle: a newcomer of the same address may ask for the service's health, and nothing else.
-async fn assert_health_is_told(server: SocketAddr, path: &str) {
+/// With no idle connection, a newcomer from the same address can check the service's health, nothing else.
+async fn assert_health_is_answered(server: SocketAddr, path: &str) {
     let mut busy = idle(1, server, ROOM).await;
     for health in ["/healthz", "/readyz"] {
         assert!(ask(&mut connect(1, server).await, health).await.starts_with("HTTP/1.1 200"), "{health}");
@@ -130,7 +130,7 @@ async fn at_a_full_download_service_the_crowd_gives_way() {
 #[actix_web::test]
 async fn a_web_app_without_an_idle_connection_tells_its_health() {
     let (web, address) = web(Duration::from_secs(3600)).await;
-    assert_health_is_told(address, "/login").await;
+    assert_health_is_answered(address, "/login").await;
     web.stop().await;
 }
 
@@ -139,7 +139,7 @@ async fn a_download_service_without_an_idle_connection_tells_its_health() {
     let mut setup = Setup::default();
     small(&mut setup.settings, Duration::from_secs(3600));
     let node = setup.start().await;
-    assert_health_is_told(node.address, "/d/x").await;
+    assert_health_is_answered(node.address, "/d/x").await;
     node.stop().await;
 }
 
@@ -159,7 +159,7 @@ async fn what_is_held_for_one_client_is_bounded_and_everybody_else_is_served() {
         stream.write_all(head.as_bytes()).await.unwrap();
         greedy.push(stream);
     }
-    // 52 KiB each beyond what isn't counted: twenty fit, and the earlier ones gave way.
+    // 52 KiB each beyond the uncounted part: twenty fit, and the earlier ones gave way.
     for stream in &mut greedy[..15] {
         until_closed(stream).await;
     }
@@ -193,7 +193,7 @@ async fn a_form_that_is_too_large_is_refused_before_it_has_come() {
         let _end = tokio::time::timeout(NEVER, stream.read_to_end(&mut said)).await.unwrap();
         let said = String::from_utf8(said).unwrap();
         assert!(said.starts_with("HTTP/1.1 413"), "{said}");
-        assert!(said.contains("262 kB"), "the page says how much may be sent: {said}");
+        assert!(said.contains("262 kB"), "the page says how much can be sent: {said}");
     }
     web.stop().await;
 }

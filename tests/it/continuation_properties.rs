@@ -1,5 +1,5 @@
-//! Presses, breaks, restarts, addresses and forgeries in any order: who began a download can finish it, and
-//! nobody gets what the rule does not give.
+//! Presses, breaks, restarts, addresses and forgeries in any order: the person who began a download can
+//! finish it, and nobody gets what the rule does not allow.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use crate::support::{Node, pattern};
 const MIB: usize = 1024 * 1024;
 const SIZE: usize = 9 * MIB;
 const RESENT: usize = 8 * MIB;
-/// Nothing goes on so long after the last byte.
+/// This long after the last byte, nothing can be continued.
 const LEASE: u64 = 3600;
-/// Where the person is who began it.
+/// The address of the person who began the download.
 const HOME: u8 = 1;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Goes on by a continuation: a fresh one or the one before, from the start or from where it broke off,
-    /// and reads so much.
+    /// Continues with a continuation, a fresh one or the previous one, from the start or from where it broke
+    /// off, and reads `read` bytes.
     Press {
         fresh: bool,
         from_start: bool,
         host: u8,
         read: usize,
     },
-    /// Asks by the token itself, from where it broke off.
+    /// Retries with the token itself, from where it broke off.
     Retry {
         host: u8,
         read: usize,
     },
-    /// Asks by the token itself and the resume key.
+    /// Retries with the token itself and the resume key.
     Keyed {
         host: u8,
         read: usize,
@@ -56,7 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 4..16)
 }
 
-/// A link, and what its person has of the file.
+/// A link, and how much of the file its person has.
 struct World {
     node: Option<Node>,
     stranger: Node,
@@ -65,15 +65,15 @@ struct World {
     link: String,
     key: Option<String>,
     last_continuation: Option<String>,
-    /// How much of the file is there, from its start.
+    /// The length of the part that arrived, from the start of the file.
     have: usize,
     began: bool,
-    /// Whether this start of the node has sent all bytes, as far as it can know.
+    /// Whether the node has sent all bytes since its last start, as far as it can know.
     whole: bool,
-    /// Whether the node was restarted since it was begun.
+    /// Whether the node was restarted since the download began.
     restarted: bool,
     idle: u64,
-    /// What came without the key, and what was promised by key or continuation.
+    /// Bytes received without the key, and the length promised to a key or continuation.
     unkeyed: usize,
     promised: usize,
     came: usize,
@@ -109,7 +109,8 @@ impl World {
         self.node.as_ref().unwrap()
     }
 
-    /// Asks from `from` on and reads up to `read` bytes; returns the status, and the length that was promised.
+    /// Requests the file from `from` on and reads up to `read` bytes; returns the status and the promised
+    /// length.
     async fn ask(&mut self, host: u8, link: &str, from: usize, key: bool, read: usize) -> (u16, usize) {
         let mut extra = if from > 0 { format!("Range: bytes={from}-\r\n") } else { String::new() };
         if let Some(key) = self.key.as_ref().filter(|_| key) {
@@ -125,11 +126,11 @@ impl World {
         self.key.get_or_insert(answer.header("etag").unwrap().to_owned());
         answer.read_at_most(read.min(length)).await;
         let got = answer.body.len();
-        assert!(answer.body == self.content[from..from + got], "other bytes than the file's");
+        assert!(answer.body == self.content[from..from + got], "the bytes differ from the file's");
         self.have = self.have.max(from + got);
         self.came += got;
         self.idle = 0;
-        // A client that has all of it keeps its connection; one that goes in the middle doesn't.
+        // A client that has the whole file keeps its connection; one that stops midway closes it.
         self.whole |= from + got == SIZE && (from == 0 || !self.restarted);
         (status, length)
     }
@@ -152,7 +153,7 @@ impl World {
         let (status, length) = self.ask(host, &again, from, false, read).await;
         self.promised += length;
         if is_open && self.have < SIZE && room >= SIZE - from {
-            assert!(status == 200 || status == 206, "who began it and lacks some goes on: {status}");
+            assert!(status == 200 || status == 206, "the person who began it can finish it: {status}");
         }
         if !began || whole || (status != 200 && status != 206) {
             assert_eq!(status, 410);
@@ -177,7 +178,7 @@ impl World {
         };
         for host in HOME..4 {
             let answer = Client::at(host).get(&forged).await;
-            // Of another file's continuation nothing more is said where nothing goes on any more.
+            // Where nothing can be continued, even a continuation for another file learns nothing.
             assert!(answer.status == wanted || (how == 3 && answer.status == 410), "{how}: {answer:?}");
         }
     }
@@ -188,17 +189,17 @@ impl World {
             Step::Retry { host, read } => {
                 let began = self.began;
                 let (link, from) = (self.link.clone(), if self.have == SIZE { 0 } else { self.have });
-                // Who comes first has begun it, wherever that is; here the person comes first.
+                // The first address begins the download, wherever it is; here the person comes first.
                 let host = if began { host } else { HOME };
                 let (status, _) = self.ask(host, &link, from, false, read).await;
                 let served = status == 200 || status == 206;
                 assert!(served || status == 410, "{status}");
-                assert!(!served || host == HOME, "a stranger got it");
+                assert!(!served || host == HOME, "a stranger got the file");
                 assert!(
                     !served || !self.restarted || !began,
-                    "an address is known to the node that redeemed only"
+                    "only the node that redeemed the token knows the address"
                 );
-                assert!(began || served, "the first is served: {status}");
+                assert!(began || served, "the first request is served: {status}");
                 self.began = true;
             }
             Step::Keyed { host, read } if self.key.is_some() => {
@@ -236,8 +237,8 @@ fn who_began_it_can_finish_and_nobody_gets_more_than_the_rule_gives() {
                 if is_unkeyed {
                     world.unkeyed += world.came - before;
                 }
-                assert!(world.unkeyed <= SIZE + RESENT, "{} without the key", world.unkeyed);
-                assert!(world.came <= 3 * SIZE + RESENT, "{} in all", world.came);
+                assert!(world.unkeyed <= SIZE + RESENT, "{} bytes without the key", world.unkeyed);
+                assert!(world.came <= 3 * SIZE + RESENT, "{} bytes in all", world.came);
             }
             world.node.take().unwrap().stop().await;
             world.stranger.stop().await;

@@ -1,4 +1,5 @@
-//! Continuations: who began a download and did not get it whole goes on by another token of the same jti.
+//! Continuations: a person who did not get the whole download continues it with another token of the same
+//! jti.
 
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ async fn a_broken_download_goes_on_from_any_address_whole_or_in_part() {
     assert_eq!(refusal(Client::default(), &issued.address, &[]).await, used(), "more than may be sent again");
     let again = node.continuation(issued.jti, "a.bin", |_| {});
     let head = Client::at(2).head(&again).await;
-    assert_eq!((head.status.as_u16(), head.header("etag")), (200, None), "a HEAD shows no key");
+    assert_eq!((head.status.as_u16(), head.header("etag")), (200, None), "a HEAD does not reveal the key");
     assert_eq!(head.header("content-length"), Some("25165824"));
     let part = Client::at(2).get_with(&again, &[("range", "bytes=1000-1999")]).await;
     assert_eq!((part.status.as_u16(), part.etag()), (206, key.clone()));
@@ -62,16 +63,12 @@ async fn a_broken_download_goes_on_from_any_address_whole_or_in_part() {
     assert_eq!((whole.status.as_u16(), whole.etag()), (200, key.clone()));
     assert!(whole.body == content);
     for host in [1, 2, 3] {
-        assert_eq!(refusal(Client::at(host), &again, &[]).await, used(), "it went out whole");
+        assert_eq!(refusal(Client::at(host), &again, &[]).await, used(), "it was sent completely");
         assert_eq!(refusal(Client::at(host), &again, &[("range", "bytes=5-")]).await, used());
     }
     assert_eq!(Client::at(2).head(&again).await.status, 410);
     let rest = Client::at(2).get_with(&again, &[("range", "bytes=5-14"), ("if-range", &key)]).await;
-    assert_eq!(
-        (rest.status.as_u16(), rest.body.as_slice()),
-        (206, &content[5..15]),
-        "the key still opens it"
-    );
+    assert_eq!((rest.status.as_u16(), rest.body.as_slice()), (206, &content[5..15]), "the key still works");
     node.stop().await;
 }
 
@@ -84,12 +81,12 @@ async fn after_a_restart_a_continuation_goes_on_and_its_tag_and_the_first_one_re
     let first = Partial::open(1, &issued.address, "", MIB).await.header("etag").unwrap().to_owned();
     let node = node.restart().await;
     let resumed = [("range", "bytes=100-199")];
-    assert_eq!(refusal(Client::default(), &issued.address, &resumed).await, used(), "only a key opens it");
+    assert_eq!(refusal(Client::default(), &issued.address, &resumed).await, used(), "only a key works");
     let again = node.continuation(issued.jti, "a.bin", |_| {});
     let part = Client::at(2).get_with(&again, &resumed).await;
     let second = part.etag();
     assert_eq!((part.status.as_u16(), part.body.as_slice()), (206, &content[100..200]));
-    assert_ne!(second, first, "the first one is known by its digest only");
+    assert_ne!(second, first, "only a digest of the first key is stored");
     let node = node.restart().await;
     for link in [&again, &issued.address] {
         for tag in [&second, &first] {
@@ -181,7 +178,7 @@ async fn a_continuation_that_has_ended_begins_nothing_and_what_it_began_goes_on_
     assert!(rest.body == content[1000..]);
     let late = node.continuation(node.issue("a.bin", |_| {}).jti, "a.bin", short);
     node.pass(Duration::from_secs(70));
-    assert_eq!(refusal(Client::default(), &late, &[]).await, ended, "of what nobody began, too");
+    assert_eq!(refusal(Client::default(), &late, &[]).await, ended, "also for a download that nobody began");
     node.stop().await;
 }
 
@@ -199,7 +196,7 @@ async fn a_continuation_ends_with_the_lease_and_with_a_revocation() {
     assert_eq!(Client::default().request(Method::POST, &node.url("/revocations"), &fields).await.status, 204);
     let again = node.continuation(revoked.jti, "a.bin", |_| {});
     assert_eq!(refusal(Client::default(), &again, &[]).await, (410, "revoked-token".to_owned()));
-    // An hour after the last byte nothing goes on, whatever was issued since.
+    // An hour after the last byte nothing can be continued, whatever was issued since.
     node.pass(Duration::from_secs(3601));
     let late = node.continuation(begun.jti, "a.bin", |_| {});
     assert_eq!(refusal(Client::default(), &late, &[]).await, used());
@@ -248,7 +245,7 @@ async fn a_continuation_opens_no_other_file_and_none_of_another_node_or_signer()
     let foreign = stranger.continuation(issued.jti, "a.bin", |_| {});
     let foreign = foreign.replace(&stranger.address.to_string(), &node.address.to_string());
     assert_eq!(refusal(Client::default(), &foreign, &[]).await, (403, "invalid-token".to_owned()));
-    // What the claim marks can't be put there by somebody else: one altered byte, and it is nothing.
+    // Only the signer can set the claim: a single changed byte makes the token invalid.
     let token = again.rsplit("/d/").next().unwrap().split('/').next().unwrap();
     let (claims, signature) = token.rsplit_once('.').unwrap();
     let (_, plain_signature) = issued.token.rsplit_once('.').unwrap();

@@ -1,5 +1,5 @@
-//! Clients that hang up and processes that are killed in the middle of acts on files, links and accounts:
-//! what was done stands in the audit log, and what stands there was done.
+//! Clients that hang up and processes that are killed in the middle of actions on files, links and accounts:
+//! what was done is in the audit log, and what is in the audit log was done.
 //!
 //! The short loop runs with all other tests. The long one:
 //! `ONCELINK_TEST_HANG_UPS=1000 ONCELINK_TEST_KILLS=100 cargo test --release deeds_cut_off`.
@@ -23,7 +23,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
     variable(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// One act that a client begins; `n` tells it from all others.
+/// An action that a client begins; `n` makes it unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Folder,
@@ -36,7 +36,7 @@ enum Kind {
 
 const KINDS: [Kind; 6] = [Kind::Folder, Kind::Upload, Kind::Rename, Kind::Trash, Kind::Link, Kind::Name];
 
-/// A request as it goes over the wire.
+/// A request as it is sent over the wire.
 fn request(ada: &Uploader, site: &WebSite, kind: Kind, n: u64) -> Vec<u8> {
     let post = |path: &str, fields: &[(&str, &str)]| {
         let body = form(&[fields, &[("csrf", ada.csrf.as_str())]].concat());
@@ -83,7 +83,7 @@ fn request(ada: &Uploader, site: &WebSite, kind: Kind, n: u64) -> Vec<u8> {
     }
 }
 
-/// What the audit log says, by act and subject, as the command line shows it.
+/// The entries of the audit log, by action and subject, as the command line shows them.
 fn audited(site: &WebSite) -> BTreeSet<(String, String)> {
     let output = Command::new(PROGRAM)
         .args(["audit", "list", "--json"])
@@ -97,11 +97,11 @@ fn audited(site: &WebSite) -> BTreeSet<(String, String)> {
     let all: Vec<_> = lines.iter().map(|line| (part(line, "action"), part(line, "subject"))).collect();
     let set: BTreeSet<_> = all.iter().filter(|(action, _)| !action.starts_with("logged")).cloned().collect();
     let without_log_ins = all.iter().filter(|(action, _)| !action.starts_with("logged")).count();
-    assert_eq!(set.len(), without_log_ins, "nothing is told twice: {all:?}");
+    assert_eq!(set.len(), without_log_ins, "nothing is logged twice: {all:?}");
     set
 }
 
-/// What the disk and the pages say was done with `n`, in the words of the audit log.
+/// What was done with `n`, as the disk and the pages show it, in the words of the audit log.
 fn done(site: &WebSite, kind: Kind, n: u64) -> Option<(&'static str, String)> {
     let there = |name: &str| site.share.join(name).exists();
     match kind {
@@ -118,7 +118,7 @@ fn done(site: &WebSite, kind: Kind, n: u64) -> Option<(&'static str, String)> {
     }
 }
 
-/// Every act is in the log if and only if it is on the disk, and every link that is there was told of.
+/// Checks that an action is logged if and only if it is on the disk, and that every link was logged.
 fn agrees(site: &WebSite, acts: &[(Kind, u64)]) -> Result<usize, String> {
     let told = audited(site);
     let mut count = 0;
@@ -157,7 +157,7 @@ fn prepare(site: &WebSite, kind: Kind, n: u64) {
     }
 }
 
-/// Links that are there but not in the log, or in the log but not there.
+/// Links that exist but are not logged, or are logged but don't exist.
 async fn links_agree(ada: &Uploader, site: &WebSite) {
     let told = audited(site).into_iter().filter(|(action, _)| action == "link-made").count();
     let mut there = 0;
@@ -172,7 +172,7 @@ async fn links_agree(ada: &Uploader, site: &WebSite) {
             break;
         }
     }
-    assert_eq!(told, there, "links in the log, and links that are there");
+    assert_eq!(told, there, "links in the log, and links that exist");
 }
 
 #[actix_web::test]
@@ -191,13 +191,13 @@ async fn a_client_that_hangs_up_leaves_nothing_half_done() {
         stream.set_nodelay(true).unwrap();
         stream.write_all(&request(&ada, &site, *kind, *n)).unwrap();
         pause(Duration::from_micros(dice.below(4_000)));
-        // Gone, with or without a word: bytes that were not read make the system reset the connection.
+        // A close that leaves bytes unread makes the system reset the connection.
         if dice.below(2) == 0 {
             drop(stream.shutdown(std::net::Shutdown::Both));
         }
         drop(stream);
     }
-    // What was begun is carried to its end, though nobody waits for it.
+    // An action that began is completed, although no client waits for it.
     let mut last = Err(String::new());
     wait_for("the disk and the log to agree", || {
         last = agrees(&site, &acts);
@@ -205,12 +205,12 @@ async fn a_client_that_hangs_up_leaves_nothing_half_done() {
     });
     let count = last.unwrap();
     links_agree(&ada, &site).await;
-    assert!(count > 0, "some act was carried out");
+    assert!(count > 0, "some actions were carried out");
     let verified =
         Command::new(PROGRAM).args(["audit", "verify"]).current_dir(site.dir.path()).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
     assert!(!site.log().contains("panicked"), "{}", site.log());
-    say(&format!("{} hang-ups, {count} acts on files carried out, each in the log once", acts.len()));
+    say(&format!("{} hang-ups, {count} file actions carried out, each logged once", acts.len()));
     process.kill();
 }
 
@@ -238,7 +238,7 @@ async fn a_process_that_is_killed_leaves_nothing_that_its_next_start_does_not_se
         pause(Duration::from_millis(dice.below(60)));
         process.kill();
         for mut stream in streams {
-            // What a client was told is looked at below, with all others.
+            // What the client was told is checked below, with all the others.
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
         }
@@ -250,6 +250,6 @@ async fn a_process_that_is_killed_leaves_nothing_that_its_next_start_does_not_se
     let verified =
         Command::new(PROGRAM).args(["audit", "verify"]).current_dir(site.dir.path()).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
-    say(&format!("{kills} kills among {} acts, {count} carried out, each in the log once", acts.len()));
+    say(&format!("{kills} kills among {} actions, {count} carried out, each logged once", acts.len()));
     process.kill();
 }

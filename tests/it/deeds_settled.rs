@@ -1,5 +1,5 @@
-//! Acts on files that were cut off between the disk and the database, at each step: the next start
-//! finishes or undoes them, so that the disk, the database and the audit log agree.
+//! Actions on files that were interrupted between the disk and the database, at each step: the next start
+//! completes or undoes them, so that the disk, the database and the audit log agree.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,21 +9,21 @@ use oncelink::web::audit;
 use crate::support::tus::writable;
 use crate::support::web::{START, TestWeb};
 
-/// An id as the trash gives them.
+/// An id in the format of the trash.
 const TRASHED: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 struct Act {
     deed: &'static str,
     source: &'static str,
     target: &'static str,
-    /// Where the file is before the act, and where it leaves it; below the share, nowhere if empty.
+    /// The file's place before and after the action, below the share; empty means that it does not exist.
     before: &'static str,
     after: &'static str,
-    /// Whether a row in the trash was written with the intent, or before it.
+    /// Whether the trash entry was written together with the intent, or before it.
     has_row: bool,
-    /// What the audit log says of it.
+    /// The subject of its entry in the audit log.
     subject: &'static str,
-    /// Whether a look at the disk can only lead on.
+    /// Whether the state of the disk can only mean that the action is completed.
     is_always_finished: bool,
 }
 
@@ -92,7 +92,7 @@ const ACTS: [Act; 6] = [
     },
 ];
 
-/// An app whose process ended after the intent of an act was on record: before the act, or after it.
+/// An app whose process ended after it recorded an intent: before the action, or after it.
 struct Cut {
     web: TestWeb,
     share: PathBuf,
@@ -160,7 +160,7 @@ async fn what_was_cut_off_is_finished_or_undone_by_the_next_start() {
         for is_done in [false, true] {
             let case = format!("{}, {is_done}", act.deed);
             let mut cut = Cut::at(act, is_done).await;
-            // Another process starts on what this one left.
+            // Another process starts with what this one left.
             cut.web.twin().await;
             let is_finished = is_done || act.is_always_finished;
             let stands = if is_finished { act.after } else { act.before };
@@ -187,7 +187,7 @@ async fn what_was_cut_off_is_finished_or_undone_by_the_next_start() {
             let lies_there = stands == IN_TRASH;
             assert_eq!(rows, if lies_there { vec![TRASHED.to_owned()] } else { Vec::new() }, "{case}");
             assert!(cut.texts("SELECT id FROM intents WHERE undone = 0").await.is_empty(), "{case}");
-            // A third start has nothing left to do.
+            // The third start has nothing left to do.
             cut.web.twin().await;
             assert_eq!(
                 audit::list(&cut.web.outside.db, "", 0, 10).await.unwrap().0.len(),
@@ -206,7 +206,7 @@ async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
     let aside = cut.share.with_extension("aside");
     fs::rename(&cut.share, &aside).unwrap();
     fs::create_dir(&cut.share).unwrap();
-    // The share's folder that this process opened is not the one that is there now.
+    // The share folder that this process opened is not the one at its path now.
     cut.web.app.upkeep().prune().await;
     assert_eq!(cut.texts("SELECT id FROM intents").await, ["one"]);
     fs::remove_dir(&cut.share).unwrap();
@@ -219,7 +219,7 @@ async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
 
 #[actix_web::test]
 async fn the_trash_is_swept_of_what_has_no_row_but_not_before_its_time() {
-    // What lies there was thrown away at the true time, and the clock of tests stands later.
+    // The entry was deleted at true time, and the tests' clock is ahead.
     let real = oncelink::clock::Clock::wall().now();
     let web = TestWeb::spawn_with(|settings| {
         writable(settings);
@@ -247,7 +247,7 @@ async fn the_trash_is_swept_of_what_has_no_row_but_not_before_its_time() {
         names
     };
     web.app.upkeep().prune().await;
-    assert_eq!(names().len(), 4, "not before its time");
+    assert_eq!(names().len(), 4, "not before the retention ends");
     web.pass(2000);
     web.app.upkeep().prune().await;
     assert_eq!(names(), [known, "somebody-elses"]);

@@ -1,5 +1,5 @@
-//! The dependencies: what `deny.toml` bans, which licences and which sources it allows, checked
-//! without any tool but cargo itself.
+//! The dependencies: the crates that `deny.toml` bans and the licenses and sources that it allows, checked
+//! with cargo alone.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn strings(value: &Value) -> BTreeSet<String> {
     value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
 }
 
-/// Name and licence of each crate that a build or a test of this machine compiles.
+/// Name and license of each crate that a build or a test compiles on this machine.
 fn compiled() -> Vec<(String, String)> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--edges", "normal,build,dev"])
@@ -52,7 +52,7 @@ fn every_licence_is_allowed() {
     for (name, licence) in compiled() {
         assert!(
             is_allowed(&licence, &allowed),
-            "{name} has the licence {licence:?}, which deny.toml does not allow"
+            "{name} has the license {licence:?}, which deny.toml does not allow"
         );
     }
 }
@@ -99,8 +99,8 @@ fn licence_expressions_are_understood() {
     }
 }
 
-/// Whether an SPDX expression (annex D; AND binds closer than OR, the old `/` means OR) can be
-/// kept with the allowed licences.
+/// Whether an SPDX expression (annex D; AND binds tighter than OR, the old `/` means OR) is satisfied by the
+/// allowed licenses.
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();

@@ -1,5 +1,5 @@
-//! A clock that is set forth and back, under the real program: what was used or has expired once
-//! stays refused, though the record was purged in between.
+//! A clock that is set forward and back, with the real program: what was used or has expired stays refused,
+//! even though the record was purged in between.
 
 use std::fs;
 use std::time::Duration;
@@ -13,18 +13,18 @@ const MINUTE: Duration = Duration::from_secs(60);
 const TWO_DAYS: Duration = Duration::from_secs(2 * 86_400);
 
 /// A node whose wall clock the test sets.
-struct Cheated {
+struct FakeClockNode {
     site: Site,
     library: String,
 }
 
-impl Cheated {
-    fn new() -> Option<Cheated> {
+impl FakeClockNode {
+    fn new() -> Option<FakeClockNode> {
         let library = faketime::library()?;
-        Some(Cheated { site: Site::new(), library })
+        Some(FakeClockNode { site: Site::new(), library })
     }
 
-    /// Sets the clock to an offset from the right time, such as `+2d`; a running node follows.
+    /// Sets the clock to an offset from the true time, such as `+2d`; a running node follows.
     fn set(&self, offset: &str) {
         let fresh = self.site.path().join("clock.new");
         fs::write(&fresh, format!("{offset}\n")).unwrap();
@@ -48,33 +48,34 @@ impl Cheated {
 
 #[test]
 fn a_clock_set_back_makes_nothing_good_again() {
-    let Some(cheated) = Cheated::new() else { return };
-    let site = &cheated.site;
+    let Some(faked) = FakeClockNode::new() else { return };
+    let site = &faked.site;
     let refused = ["used-token", "expired-token"];
-    cheated.set("+0s");
-    let node = cheated.start();
-    // Not before: a new store refuses what was issued before it was made.
+    faked.set("+0s");
+    let node = faked.start();
+    // Not earlier: a new store refuses tokens that were issued before it was created.
     let now = Clock::wall().now();
     let used = site.ticket_at("small.bin", now, MINUTE);
     assert_eq!(site.get(&used).unwrap().status, 200);
     let unused = site.ticket_at("small.bin", now, MINUTE);
 
-    // Forth, past every end: what was not used has expired.
-    cheated.set("+2d");
+    // Forward, past every end: unused tokens have expired.
+    faked.set("+2d");
     site.assert_refused([&unused], &["expired-token"]);
     site.assert_refused([&used], &refused);
     let of_then = site.ticket_at("small.bin", now.plus(TWO_DAYS), MINUTE * 10);
     assert_eq!(site.get(&of_then).unwrap().status, 200);
 
     // Back, while the node runs.
-    cheated.set("+0s");
+    faked.set("+0s");
     site.assert_refused([&unused], &["expired-token"]);
     site.assert_refused([&used, &of_then], &refused);
     assert!(!site.log().contains("purged used tokens"));
 
-    // Back, and a start, which purges by the mark: the record goes, and stays out of reach.
+    // Back, and a restart, which purges by the clock mark: the record is deleted, and the token stays
+    // refused.
     node.kill();
-    let node = cheated.start();
+    let node = faked.start();
     wait_for("the purge", || site.log().contains("purged used tokens"));
     site.assert_refused([&used, &unused], &["expired-token"]);
     site.assert_used([&of_then]);
@@ -82,23 +83,23 @@ fn a_clock_set_back_makes_nothing_good_again() {
 
     // Further back, and once more.
     node.kill();
-    cheated.set("-3d");
-    let node = cheated.start();
+    faked.set("-3d");
+    let node = faked.start();
     site.assert_refused([&used, &unused], &["expired-token"]);
     site.assert_used([&of_then]);
-    // Time stands still at the mark: a token of then still works, once.
+    // Time stands still at the mark: a token issued at that time still works, once.
     let late = site.ticket_at("small.bin", now.plus(TWO_DAYS), MINUTE * 10);
     assert_eq!(site.get(&late).unwrap().status, 200);
     site.assert_used([&late]);
     node.kill();
 
-    // The purge is no way out, either, when it comes while the clock is forth.
-    cheated.set("+4d");
-    let node = cheated.start();
+    // A purge while the clock is ahead doesn't let anything in either.
+    faked.set("+4d");
+    let node = faked.start();
     wait_for("the second purge", || site.log().matches("purged used tokens").count() >= 2);
     node.kill();
-    cheated.set("+0s");
-    let node = cheated.start();
+    faked.set("+0s");
+    let node = faked.start();
     site.assert_refused([&used, &unused, &of_then, &late], &["expired-token"]);
     node.kill();
 }

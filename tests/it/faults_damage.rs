@@ -1,8 +1,8 @@
-//! A used-token store that is gone, rolled back or damaged while the node is down: what was used
-//! stays refused, new tokens work, and the log says what happened and what to do.
+//! A used-token store that is missing, rolled back or damaged while the node is down: used tokens stay
+//! refused, new tokens work, and the log says what happened and what to do.
 //!
-//! Kill, damage, start and replay follow one another as fast as they can, within one second: a
-//! fence at the second of the start would let the second copy out.
+//! Kill, damage, start and replay follow each other as fast as they can, within one second: a fence with the
+//! second of the start would let the second download through.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -13,14 +13,14 @@ use oncelink::clock::Clock;
 
 use crate::support::process::{Process, Site, Ticket, run, say, wait_for};
 
-/// What may be answered for a used token when the store could not remember all.
+/// The problems that a used token may meet when the store can't remember everything.
 const REFUSALS: [&str; 2] = ["used-token", "expired-token"];
-const DOUBT: &str = "the used-token store cannot be trusted";
+const NOT_TRUSTED: &str = "the used-token store cannot be trusted";
 
-/// Starts the node and asks for what was used as soon as it answers at all; then, that new tokens work.
+/// Starts the node, replays used tokens as soon as it answers at all, and checks that new tokens work.
 fn start_and_replay(site: &Site, used: &[Ticket]) -> Process {
     let mut node = site.launch(site.command(&[]));
-    // Any of them may be the one that a store without a memory lets in at its first breath.
+    // Any of them may be the one that a store without a memory accepts right after the start.
     let mut first = None;
     wait_for("a first answer", || {
         first = site.get(&used[0]).ok();
@@ -35,7 +35,7 @@ fn start_and_replay(site: &Site, used: &[Ticket]) -> Process {
     node
 }
 
-/// Redeems, kills, does `damage` to the store, starts and replays; answers what the log said since.
+/// Redeems, kills, damages the store, starts and replays; returns what was logged since.
 fn damaged_by(damage: impl FnOnce(&Site)) -> String {
     let site = Site::new();
     let node = site.start();
@@ -44,14 +44,14 @@ fn damaged_by(damage: impl FnOnce(&Site)) -> String {
     node.kill();
     damage(&site);
     start_and_replay(&site, &used).kill();
-    // And once more: whatever was noticed is not forgotten by the next start.
+    // And once more: the next start does not forget what was noticed.
     start_and_replay(&site, &used).kill();
     site.log().split_off(before)
 }
 
-fn assert_told(log: &str, what: &str) {
+fn assert_logged(log: &str, what: &str) {
     let told =
-        log.lines().any(|line| line.contains(DOUBT) && line.contains(what) && line.contains(" ERROR "));
+        log.lines().any(|line| line.contains(NOT_TRUSTED) && line.contains(what) && line.contains(" ERROR "));
     assert!(told, "{log}");
     assert!(log.contains("links issued before") && log.contains("issue new links"), "{log}");
 }
@@ -59,14 +59,14 @@ fn assert_told(log: &str, what: &str) {
 #[test]
 fn a_deleted_store_lets_nothing_in_twice() {
     let log = damaged_by(|site| fs::remove_dir_all(site.store()).unwrap());
-    assert_told(&log, "the database is missing");
+    assert_logged(&log, "the database is missing");
 }
 
 #[test]
 fn a_token_from_a_clock_that_is_ahead_is_behind_the_fence_of_a_new_store() {
     let site = Site::new();
     let node = site.start();
-    // Within the leeway, as from a web app whose clock is ahead of this node's.
+    // Within the leeway, as if the web app's clock were ahead of this node's.
     let ahead = site.ticket_at(
         "small.bin",
         Clock::wall().now().plus(Duration::from_secs(4)),
@@ -97,7 +97,7 @@ fn a_store_with_a_part_deleted_lets_nothing_in_twice() {
             let path = site.store().join(part);
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
         });
-        assert_told(&log, told);
+        assert_logged(&log, told);
     }
 }
 
@@ -115,12 +115,12 @@ fn a_snapshot_that_a_kill_cut_off_at_the_start_costs_nothing() {
         node.kill();
     }
     let node = site.start();
-    assert_eq!(site.get(&unused).unwrap().status, 200, "and no fence was raised");
-    assert!(!site.log().contains(DOUBT), "{}", site.log());
+    assert_eq!(site.get(&unused).unwrap().status, 200, "no fence was set");
+    assert!(!site.log().contains(NOT_TRUSTED), "{}", site.log());
     node.kill();
 }
 
-/// Puts a copy that was made on another day back, by `copy` and `put_back`, after more was redeemed.
+/// Makes a copy with `copy`, redeems more, and puts the copy back with `put_back`, as if it were a day old.
 fn put_back(copy: impl FnOnce(&Site), put_back: impl FnOnce(&Site)) -> String {
     let site = Site::new();
     let node = site.start();
@@ -151,7 +151,7 @@ fn yesterdays_store_put_back_lets_nothing_in_twice() {
             fs::rename(backup(site), site.store()).unwrap();
         },
     );
-    assert_told(&log, "older than its witness");
+    assert_logged(&log, "older than its witness");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn yesterdays_data_folder_put_back_lets_nothing_in_twice() {
             fs::rename(backup(site), &site.data).unwrap();
         },
     );
-    assert_told(&log, "restored from a copy");
+    assert_logged(&log, "restored from a copy");
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn yesterdays_original_put_back_over_a_copy_lets_nothing_in_twice() {
             fs::rename(backup(site), site.store()).unwrap();
         },
     );
-    assert_told(&log, "older than its witness");
+    assert_logged(&log, "older than its witness");
 }
 
-/// Every file of the store, and the witness beside it.
+/// All files of the store, and the witness beside it.
 fn files(site: &Site) -> Vec<PathBuf> {
     let mut folders = vec![site.store()];
     let mut files = vec![site.store().with_extension("witness")];
@@ -200,7 +200,7 @@ fn files(site: &Site) -> Vec<PathBuf> {
     files
 }
 
-/// Flips a byte in place, as a failing disk does: the file stays the same file.
+/// Flips a byte in place, as a failing disk would: the inode stays the same.
 fn flip(path: &Path, offset: u64) {
     let file = fs::File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
@@ -221,7 +221,8 @@ fn a_flipped_byte_in_any_file_lets_nothing_in_twice() {
             used.extend(site.redeem(2));
             let before = site.log().len();
             node.kill();
-            // Doubt replaces files, sled names its snapshots anew: what is gone can't be damaged.
+            // After damage files are replaced, and sled renames its snapshots: a missing file can't be
+            // damaged.
             let len = fs::metadata(&name).map_or(0, |data| data.len());
             let offset = if place > len { (place / (u64::MAX / 2)).max(1) * (len / 2) } else { place };
             if len > 0 {
@@ -229,11 +230,11 @@ fn a_flipped_byte_in_any_file_lets_nothing_in_twice() {
                 flips += 1;
             }
             node = start_and_replay(&site, &used);
-            if len > 0 && !site.log().split_off(before).contains(DOUBT) {
+            if len > 0 && !site.log().split_off(before).contains(NOT_TRUSTED) {
                 unnoticed.push(format!("{}:{offset}", name.file_name().unwrap().display()));
             }
         }
     }
-    say(&format!("{flips} bytes flipped; not noticed, for nothing depends on them: {unnoticed:?}"));
+    say(&format!("{flips} bytes flipped; not noticed, because nothing depends on them: {unnoticed:?}"));
     assert!(flips >= 15 && unnoticed.len() * 2 < flips, "{unnoticed:?} of {flips}");
 }

@@ -1,5 +1,5 @@
-//! A disk that is full or fails: no delivery without a record, 503 until the next start, and a log
-//! line that says what to do.
+//! A disk that is full or fails: no delivery without a record, 503 until the next start, and a log line that
+//! says what to do.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,11 +15,11 @@ use crate::needs::has_program;
 use crate::support::process::{Answer, Download, Process, Site, Ticket, signal, wait_for};
 use crate::support::volume::{Volume, can_mount, make_image};
 
-/// Makes calls of a process fail for as long as it lives.
-struct Saboteur(Child);
+/// Makes system calls of a process fail until it is dropped.
+struct FaultInjector(Child);
 
-impl Saboteur {
-    fn attach(site: &Site, node: &Process, call: &str, error: &str) -> Saboteur {
+impl FaultInjector {
+    fn attach(site: &Site, node: &Process, call: &str, error: &str) -> FaultInjector {
         let told = site.path().join("strace");
         let child = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")])
@@ -27,15 +27,15 @@ impl Saboteur {
             .stdin(Stdio::null())
             .stderr(File::create(&told).unwrap())
             .spawn();
-        let saboteur = Saboteur(child.unwrap());
+        let injector = FaultInjector(child.unwrap());
         wait_for("strace", || fs::read_to_string(&told).unwrap().contains("attached"));
-        saboteur
+        injector
     }
 }
 
-impl Drop for Saboteur {
+impl Drop for FaultInjector {
     fn drop(&mut self) {
-        // Lets go of the node before it ends.
+        // Detaches from the node before it ends.
         signal(self.0.id(), Signal::TERM);
         self.0.wait().unwrap();
     }
@@ -46,8 +46,8 @@ fn assert_unavailable(answer: &Answer) {
     assert!(answer.head.to_ascii_lowercase().contains("\r\nretry-after: "), "{}", answer.head);
 }
 
-/// `call` fails with `error` from some moment on: from then on, and after the disk is well again,
-/// nothing is served until the next start.
+/// Makes `call` fail with `error`: from then on, and even after the disk has recovered, nothing is served
+/// until the next start.
 fn failing(call: &str, error: &str) {
     if !has_program("strace") {
         return;
@@ -55,15 +55,15 @@ fn failing(call: &str, error: &str) {
     let site = Site::new();
     let node = site.start();
     let used = site.redeem(3);
-    let saboteur = Saboteur::attach(&site, &node, call, error);
-    // No redemption that the store has not made durable, however often it is tried.
+    let injector = FaultInjector::attach(&site, &node, call, error);
+    // No token is redeemed without a durable record, however often it is tried.
     let denied = site.ticket("small.bin");
     for _ in 0..3 {
         assert_unavailable(&site.get(&denied).unwrap());
         assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
     }
-    drop(saboteur);
-    // After a failed fsync the page cache may say what the disk does not hold.
+    drop(injector);
+    // After a failed fsync the page cache may claim what the disk does not hold.
     assert_unavailable(&site.get(&denied).unwrap());
     assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
     assert_ne!(site.get(&used[0]).unwrap().status, 200);
@@ -95,12 +95,12 @@ fn after_a_write_that_found_the_disk_full_the_service_goes_on_once_there_is_room
     let site = Site::new();
     let node = site.start();
     let used = site.redeem(3);
-    let saboteur = Saboteur::attach(&site, &node, "pwrite64", "ENOSPC");
+    let injector = FaultInjector::attach(&site, &node, "pwrite64", "ENOSPC");
     for _ in 0..3 {
         assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
     }
     assert_eq!(node.readiness(), Some(503));
-    drop(saboteur);
+    drop(injector);
     wait_for("readiness", || node.readiness() == Some(200));
     site.assert_used(&used);
     let more = site.redeem(3);
@@ -128,7 +128,7 @@ fn where_receipts_can_t_be_kept_tokens_of_links_are_refused_and_others_served() 
     let site = Site::with_data(TempDir::new().unwrap(), volume.root.join("data"));
     let node = site.start();
     let filler = volume.fill();
-    // What the outbox has of the disk already lasts for some; then one is spent in vain.
+    // The outbox has some space reserved; when it is used up, one token is spent without a download.
     let mut served = Vec::new();
     let spent = loop {
         let ticket = site.ticket_of_link("small.bin", "link");
@@ -138,9 +138,9 @@ fn where_receipts_can_t_be_kept_tokens_of_links_are_refused_and_others_served() 
             break ticket;
         }
         served.push(ticket);
-        assert!(served.len() < 1000, "the outbox never came to its end");
+        assert!(served.len() < 1000, "the outbox never ran out of space");
     };
-    // And from then on none.
+    // From then on no token is spent.
     let denied = [site.ticket_of_link("small.bin", "link"), site.ticket_of_link("small.bin", "link")];
     for ticket in &denied {
         assert_unavailable(&site.get(ticket).unwrap());
@@ -155,7 +155,7 @@ fn where_receipts_can_t_be_kept_tokens_of_links_are_refused_and_others_served() 
     drop(volume);
 }
 
-/// Revokes jtis that nobody has, a hundred a command: the quickest way to fill the journal.
+/// Revokes jtis that nobody uses, a hundred per command: the quickest way to fill the journal.
 fn revoke_many(site: &Site) -> io::Result<u16> {
     let jtis: Vec<Jti> = (0..100).map(|_| Jti::random().unwrap()).collect();
     let command = site.issuer.issue_command(&jtis, Clock::wall().now()).unwrap();
@@ -163,8 +163,8 @@ fn revoke_many(site: &Site) -> io::Result<u16> {
     Ok(Download::request(site.address, "POST", "/revocations", &extra)?.status())
 }
 
-/// A node on a small disk that is full, so full that the journal can't go to the database any more; what
-/// was used, and what fills the disk.
+/// A node on a full disk: so full that the journal can't be moved into the database. Holds the tokens that
+/// were used, and the file that fills the disk.
 struct Full {
     node: Process,
     used: Vec<Ticket>,
@@ -184,16 +184,16 @@ impl Full {
         let node = site.start();
         let mut used = site.redeem(3);
         let filler = volume.fill();
-        // The journal is laid out in full when it is made: for a while the full disk does not matter.
+        // The journal's space is reserved when it is created, so a full disk does not matter for a while.
         used.extend(site.redeem(3));
-        // Until it must go to the database, which has to grow.
+        // Until it is moved into the database, which has to grow.
         std::thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
                     let mut commands = 0;
                     while revoke_many(&site).unwrap() == 204 {
                         commands += 1;
-                        assert!(commands < 100, "the journal never came to its end");
+                        assert!(commands < 100, "the journal never filled up");
                     }
                 });
             }
@@ -234,7 +234,7 @@ fn a_start_on_a_full_disk_says_why_not_and_loses_nothing() {
     }
     let Full { node, used, filler, site, volume, _disk } = Full::new();
     node.kill();
-    // A start on the full disk: it says why not, or it serves what it can record.
+    // A start on the full disk either says why it fails, or serves what it can record.
     let begun = site.log().len();
     let mut node = site.launch(site.command(&[]));
     let mut ended = None;

@@ -1,17 +1,17 @@
-//! kill -9, under load and during a start: no jti whose first byte a client saw is ever served again.
+//! kill -9, under load and during a start: a jti whose first byte reached a client is never served again.
 //!
-//! The short loop runs with all other tests. The long one:
-//! `ONCELINK_TEST_KILL_ROUNDS=5000 cargo test --release faults_kill`; with
-//! `ONCELINK_TEST_SEED=7` before it, the delays are others.
+//! A short loop runs with all other tests. A long one:
+//! `ONCELINK_TEST_KILL_ROUNDS=5000 cargo test --release faults_kill`; `ONCELINK_TEST_SEED=7` before it
+//! changes the delays.
 
 use std::time::Duration;
 
 use crate::needs::variable;
 use crate::support::process::{Dice, Site, Ticket, pause, say, under_load};
 
-/// Connections that ask all the time.
+/// Connections that send requests all the time.
 const CLIENTS: usize = 8;
-/// How many tokens of earlier rounds are asked for again in each round.
+/// The number of earlier tokens that each round replays.
 const SAMPLE: u64 = 30;
 
 #[test]
@@ -29,7 +29,7 @@ fn what_a_client_saw_the_first_byte_of_is_never_served_again() {
             node.kill();
         });
         if round % 3 == 0 {
-            // A start is a time to be killed at, too: it moves the journal into the database.
+            // A start can be killed, too: it moves the journal into the database.
             let starting = site.launch(site.command(&[]));
             pause(Duration::from_millis(dice.below(250)));
             starting.kill();
@@ -41,12 +41,12 @@ fn what_a_client_saw_the_first_byte_of_is_never_served_again() {
             if seen.is_empty() { Vec::new() } else { (0..SAMPLE).map(earlier).collect() };
         site.assert_used(sample);
         seen.extend(fresh);
-        // A node that refuses everything would pass, too.
+        // A node that refuses everything would pass otherwise.
         site.redeem(1);
     }
     site.assert_used(&seen);
-    // A kill damages nothing: the fence must not have closed for it.
+    // A kill damages nothing, so no fence may have been set.
     assert!(!site.log().contains("cannot be trusted"), "{}", site.log());
-    assert!(seen.len() as u64 > rounds * 5, "only {} tokens in {rounds} rounds: that is no load", seen.len());
+    assert!(seen.len() as u64 > rounds * 5, "only {} tokens in {rounds} rounds: too little load", seen.len());
     say(&format!("{rounds} kills, {} tokens redeemed, none served twice", seen.len()));
 }

@@ -1,6 +1,6 @@
-//! The order of system calls: for each redemption the journal's fdatasync has returned before the
-//! first byte of the answer is written; and for a token of a link, that of the receipts' outbox too.
-//! Seen from outside, by strace.
+//! The order of system calls: for each redemption the journal's fdatasync has returned before the first byte
+//! of the response is written, and for a token of a link, that of the receipts' outbox, too. Observed from
+//! outside, with strace.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,12 +12,12 @@ use crate::support::process::{Site, Ticket};
 const SEQUENTIAL: usize = 20;
 const AT_ONCE: usize = 24;
 
-/// A system call: the lines of the trace at which it began and returned.
+/// A system call: the lines of the trace where it began and returned.
 struct Call {
     name: String,
     began: usize,
     returned: usize,
-    /// All of the call's text, its hexadecimal strings as bytes.
+    /// The call's text, with its hexadecimal strings decoded.
     text: Vec<u8>,
     result: String,
 }
@@ -45,7 +45,7 @@ fn decode(line: &str) -> Vec<u8> {
     bytes
 }
 
-/// Puts calls together that strace shows in two pieces because another thread came between.
+/// Joins calls that strace shows in two parts because another thread came between.
 fn calls(trace: &str) -> Vec<Call> {
     let mut unfinished: HashMap<&str, (usize, String)> = HashMap::new();
     let mut calls = Vec::new();
@@ -76,7 +76,7 @@ fn the_journals_fsync_has_returned_before_the_first_byte_is_written() {
         return;
     }
     let site = Site::new();
-    // The store is made before anybody looks: that alone is thousands of calls.
+    // The store is created before tracing begins: that alone takes thousands of calls.
     site.start().kill();
     let trace = site.path().join("trace");
     let wrapper = [
@@ -93,12 +93,12 @@ fn the_journals_fsync_has_returned_before_the_first_byte_is_written() {
     ];
     let mut node = site.launch(site.command(&wrapper));
     node.wait_until_ready();
-    // A file of its own for each token, so that its name tells the answers apart.
+    // Each token gets a file of its own, so that the name identifies its response.
     let tickets: Vec<(String, Ticket)> = (0..SEQUENTIAL + AT_ONCE)
         .map(|number| {
             let name = format!("file-{number}.bin");
             site.put(&name, &pattern(1000 + number));
-            // Every other one is taken through a link.
+            // Every second token is from a link.
             let ticket = match number % 2 {
                 0 => site.ticket(&name),
                 _ => site.ticket_of_link(&name, "link"),
@@ -126,7 +126,7 @@ fn the_journals_fsync_has_returned_before_the_first_byte_is_written() {
     }
 }
 
-/// The record of `jti` in `file` was written, then made durable, and only then was the answer begun.
+/// Checks that the record of `jti` was written to `file` and synced before the response began.
 fn assert_order(calls: &[Call], name: &str, file: &str, jti: &[u8]) {
     let in_file = |call: &&Call| call.has(file.as_bytes());
     let mut syncs = calls.iter().filter(|call| call.is(&["fsync", "fdatasync"])).filter(in_file);

@@ -1,9 +1,9 @@
-//! Power cut: the store lies on an ext4 of its own, whose backing file is copied at a random moment
-//! while tokens are redeemed. The copy is what the disk would hold if the power went at that moment:
-//! what was not fsynced is not in it. The node starts on the copy, and everything that was delivered
-//! before the copy began is asked for again.
+//! Power loss: the store is on an ext4 file system of its own, whose backing file is copied at a random
+//! moment while tokens are redeemed. The copy is what the disk would hold if the power failed at that
+//! moment: what was not fsynced is not in it. The node starts on the copy, and every token that was
+//! delivered before the copy began is replayed.
 //!
-//! Not modelled: a drive that lies about its cache. More cuts: `ONCELINK_TEST_POWER_CUTS=200`.
+//! Not modeled: a drive that lies about its cache. More rounds: `ONCELINK_TEST_POWER_CUTS=200`.
 
 use std::fs;
 use std::time::Duration;
@@ -32,11 +32,11 @@ fn what_was_delivered_before_the_power_went_is_never_served_again() {
     let mut delivered: Vec<Ticket> = Vec::new();
     for cut in 0..=cuts {
         let volume = Volume::mount(&image(cut), &root);
-        // What nobody fsynced must be lost, or this test would find nothing.
+        // Data that was not fsynced must be lost, or this test would find nothing.
         let unsynced = volume.root.join("unsynced");
         assert_ne!(fs::read(&unsynced).unwrap_or_default(), pattern(4096));
         let node = site.start();
-        // The copy has the inodes and the births of the original: it must not even raise the fence.
+        // The copy has the inodes and creation times of the original, so it must not even raise the fence.
         site.assert_used(&delivered);
         site.redeem(1);
         let (_, before) = under_load(&site, CLIENTS, |seen| {
@@ -52,6 +52,6 @@ fn what_was_delivered_before_the_power_went_is_never_served_again() {
         fs::remove_file(image(cut)).unwrap();
     }
     assert!(!site.log().contains("cannot be trusted"), "{}", site.log());
-    assert!(delivered.len() as u64 > cuts * 3, "only {} tokens: that is no load", delivered.len());
+    assert!(delivered.len() as u64 > cuts * 3, "only {} tokens: too little load", delivered.len());
     say(&format!("{cuts} power cuts, {} tokens redeemed before them, none served twice", delivered.len()));
 }

@@ -1,7 +1,7 @@
-//! Clients that are slow on purpose: a reader that stops reading is dropped after a minute, a
-//! request that never ends after ten seconds, and nobody else waits for them.
+//! Clients that are slow on purpose: one that stops reading is dropped after a minute, a request that never
+//! ends after ten seconds, and no other client waits for them.
 //!
-//! One test of over a minute: here time itself is the fault. It mostly waits.
+//! One test takes over a minute, because it checks a time limit. It mostly waits.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,11 +15,11 @@ use crate::support::process::{Download, Site, Ticket, pause, wait_for, wait_up_t
 const BIG: u64 = 64 << 20;
 const READERS: usize = 5;
 const DRIPPERS: usize = 20;
-/// By then all of them are gone, even on a machine that is busy with other tests. The limit on
-/// readers is looked at in windows of a minute, of which two may pass.
+/// By then all of them are dropped, even on a machine that is busy with other tests. The limit for readers
+/// is checked in windows of a minute, and two of them may pass.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Asks for a file over a connection with a tiny window, and reads no more than the head.
+/// Requests a file over a connection with a tiny window, and reads only the head.
 fn stop_reading(site: &Site, ticket: &Ticket) -> (TcpStream, String) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -36,8 +36,8 @@ fn stop_reading(site: &Site, ticket: &Ticket) -> (TcpStream, String) {
     (stream, String::from_utf8(head).unwrap())
 }
 
-/// How many of the clients the node still has an established connection to. The kernel's table
-/// tells: a client that does not read learns of an end too late.
+/// The number of clients to which the node still has an established connection. It is read from the kernel's
+/// table, because a client that does not read learns too late that its connection ended.
 fn connected(site: &Site, clients: &[SocketAddr]) -> usize {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let node = listed(site.address);
@@ -46,7 +46,7 @@ fn connected(site: &Site, clients: &[SocketAddr]) -> usize {
     wanted.filter(|connection| table.contains(connection)).count()
 }
 
-/// An address as the kernel's table has it: the bytes in the machine's own order.
+/// An address as the kernel's table shows it: in the machine's byte order.
 fn listed(address: SocketAddr) -> String {
     let SocketAddr::V4(address) = address else { panic!("{address} is not in the table of IPv4") };
     format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
@@ -56,10 +56,10 @@ fn own_address(stream: &TcpStream) -> SocketAddr {
     stream.local_addr().unwrap()
 }
 
-/// Nobody else waits for slow clients: somebody is served, whole, while all of them still hold on.
+/// Nobody waits for slow clients: another client gets a whole file while all of them are connected.
 fn assert_others_are_served(site: &Site, slow: &[SocketAddr]) {
-    // Whoever is gone stays gone, so one look that finds all of them is proof enough. The kernel
-    // writes its table piece by piece, and a look may miss somebody while others come and go.
+    // A dropped client does not come back, so one look that finds all of them is enough. The kernel writes
+    // its table in parts, and a look can miss a connection while others come and go.
     wait_for("all slow clients at once", || connected(site, slow) == slow.len());
     site.redeem(1);
     wait_for("all slow clients still there", || connected(site, slow) == slow.len());
@@ -77,13 +77,13 @@ fn who_stops_reading_is_dropped_after_a_minute_and_may_resume_and_nobody_else_wa
     assert!(stopped.iter().all(|(_, head)| head.starts_with("HTTP/1.1 200")));
     let readers: Vec<SocketAddr> = stopped.iter().map(|(stream, _)| own_address(stream)).collect();
     assert_others_are_served(&site, &readers);
-    wait_up_to(PATIENCE, "the end of all who do not read", || {
+    wait_up_to(PATIENCE, "all clients that do not read to be dropped", || {
         site.redeem(1);
         pause(Duration::from_millis(500));
         connected(&site, &readers) == 0
     });
     assert!(begun.elapsed() > Duration::from_secs(55), "dropped after {:?} already", begun.elapsed());
-    // Dropped, not shut out.
+    // Dropped, not locked out.
     for (ticket, (_, head)) in tickets.iter().zip(&stopped) {
         let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
         let extra = format!("Range: bytes=50000000-50000999\r\nIf-Range: {etag}\r\n");
@@ -108,9 +108,9 @@ fn a_request_that_never_ends_is_cut_off_and_nobody_else_waits() {
         .collect();
     let addresses: Vec<SocketAddr> = drippers.iter().map(own_address).collect();
     assert_others_are_served(&site, &addresses);
-    wait_up_to(PATIENCE, "the end of all requests that never end", || {
+    wait_up_to(PATIENCE, "all requests that never end to be cut off", || {
         site.redeem(1);
-        // A little more each time, so that the connection is never quite idle.
+        // A little more each time, so that the connection is never idle.
         drippers.retain_mut(|stream| {
             let sent = stream.write_all(b"X-More: 1\r\n");
             let ended = match stream.read(&mut [0; 1024]) {

@@ -15,7 +15,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::support::web::{FORM, TestWeb};
 
-/// The form cookie of a browser.
+/// The value of a browser's form cookie.
 const SECRET: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 type Fields = Vec<(String, String)>;
@@ -69,7 +69,7 @@ async fn with_forms<C: std::fmt::Debug>(
 
 #[actix_web::test]
 async fn what_a_browser_joined_is_split_again_and_the_token_is_taken_out() {
-    let field = (".{0,8}".prop_filter("the token has its own place", |name| name != "csrf"), any::<String>());
+    let field = (".{0,8}".prop_filter("the token is its own field", |name| name != "csrf"), any::<String>());
     let token = prop_oneof![
         Just(csrf::token_for(&Secret::presented(SECRET))),
         Just(csrf::with_id(&csrf::token_for(&Secret::presented(SECRET)))),

@@ -1,5 +1,5 @@
-//! A client that sends and resets, at every address there is: nothing breaks, nothing panics, and what is
-//! logged stays whole.
+//! A client that sends a request and resets the connection, at every address: nothing breaks, nothing panics,
+//! and the logs stay intact.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::support::web_process::WebSite;
 
 type Fields = &'static [(&'static str, &'static str)];
 
-/// Every address of the web app, an address that it matches, and with which method and fields it is asked.
+/// Every route of the web app: its pattern, a method, an address that matches, and form fields.
 const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/", "GET", "/", &[]),
     ("/login", "GET", "/login", &[]),
@@ -136,11 +136,11 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/admin/mail/retry", "POST", "/admin/mail/retry", &[("id", "1")]),
     ("/admin/mail/retry-all", "POST", "/admin/mail/retry-all", &[("state", "waiting")]),
     ("/admin/mail/test", "POST", "/admin/mail/test", &[("address", "boss@example.org")]),
-    // The last one, for it ends the session.
+    // Last, because it ends the session.
     ("/logout", "POST", "/logout", &[]),
 ];
 
-/// Every address of the download service.
+/// Every method and address of the download service.
 const DOWNLOADS: &[(&str, &str)] = &[
     ("GET", "TICKET"),
     ("HEAD", "TICKET"),
@@ -170,7 +170,7 @@ const MOMENTS: [Moment; 4] = [
     Moment::AfterTheFirstByteOfTheAnswer,
 ];
 
-/// Sends, and resets.
+/// Sends a request up to this moment, and resets the connection.
 fn hang_up(address: SocketAddr, head: &str, body: &str, moment: Moment) {
     let mut stream = TcpStream::connect(address).unwrap();
     let sent = match moment {
@@ -180,14 +180,14 @@ fn hang_up(address: SocketAddr, head: &str, body: &str, moment: Moment) {
     };
     stream.write_all(format!("{head}{}", &body[..sent]).as_bytes()).unwrap();
     if matches!(moment, Moment::AfterTheFirstByteOfTheAnswer) {
-        // Not every request has an answer that comes at once, and none is waited for long.
+        // Not every request is answered at once, so the wait is short.
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let _byte = stream.peek(&mut [0]);
     }
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// The patterns in the sources of the handlers.
+/// Collects the route patterns from the sources of the handlers.
 fn patterns(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -210,10 +210,13 @@ fn every_address_of_the_web_app_has_a_row() {
     let listed: BTreeSet<String> = ADDRESSES.iter().map(|(pattern, ..)| (*pattern).to_owned()).collect();
     let missing: Vec<_> = found.difference(&listed).collect();
     let gone: Vec<_> = listed.difference(&found).collect();
-    assert!(missing.is_empty() && gone.is_empty(), "without a row: {missing:?}; no longer there: {gone:?}");
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "without a row: {missing:?}; removed from the app: {gone:?}"
+    );
 }
 
-/// What an operator would have to look into.
+/// Log lines that an operator would have to act on.
 fn complaints(log: &str) -> Vec<&str> {
     log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect()
 }

@@ -1,4 +1,4 @@
-//! HTTP as its RFCs have it, where clients and gateways come to the edges of it.
+//! HTTP as its RFCs define it, in corner cases that clients and gateways really produce.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::support::client::Client;
 use crate::support::deliveries::Services;
 use crate::support::{Node, pattern};
 
-/// The status of the answer to a request that is sent as it stands.
+/// The status of the response to a request that is sent exactly as given.
 async fn status(address: SocketAddr, head: &str) -> u16 {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -72,7 +72,7 @@ async fn an_address_that_a_gateway_encoded_needlessly_is_the_same() {
     for encode in encodings {
         for name in ["", "/a.bin"] {
             let path = format!("/d/{}{name}", encode(&node.issue("a.bin", |_| {}).token));
-            // Written as it stands: a client may tidy up.
+            // Sent as is, because a client library may normalize it.
             let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_eq!(status(node.address, &head).await, 200, "{path}");
         }

@@ -1,4 +1,4 @@
-//! Key sets: only those that our own web app could have made are taken.
+//! Key sets: only those that our own web app could have made are accepted.
 
 use oncelink::token::{KeyRing, KeyRingError, MAX_JWKS, PublicKey};
 use serde_json::{Value, json};
@@ -108,7 +108,7 @@ fn points_that_are_weak_or_off_the_curve_are_refused() {
     not_canonical[0] = 0xf0;
     let mut neutral = [0; 32];
     neutral[0] = 1;
-    // 2 is the ordinate of no point.
+    // No point has the y-coordinate 2.
     let mut off = [0; 32];
     off[0] = 2;
     for point in [[0; 32], neutral, minus_one, not_canonical, [0xff; 32], off] {
@@ -122,7 +122,7 @@ fn points_that_are_weak_or_off_the_curve_are_refused() {
     }
     for (key, member) in [(ed(), "x"), (ec(), "x"), (ec(), "y")] {
         let good = key[member].as_str().unwrap().to_owned();
-        // Padded, cut, longer, with spare bits, and in the other alphabet.
+        // Padded, truncated, extended, with non-zero spare bits, and in the other alphabet.
         for wrong in [
             format!("{good}="),
             good[..42].to_owned(),

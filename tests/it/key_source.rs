@@ -1,4 +1,4 @@
-//! Where the key ring comes from: asked rarely, never lost, never taken from somebody else.
+//! The source of the key ring: it is queried rarely, keeps its keys, and takes none from anybody else.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ fn at(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-/// A key set of one key with this id.
+/// A key set with one key of this id.
 fn jwks(kid: &str) -> String {
     let point = crate::token_vectors::keys::ed_public().try_into().unwrap();
     KeyRing::default().with_key(kid, PublicKey::ed25519(point).unwrap()).unwrap().to_jwks()
@@ -28,7 +28,7 @@ fn kids(source: &KeySource) -> Vec<String> {
     source.current().kids().map(str::to_owned).collect()
 }
 
-/// A web app that answers every request with the same bytes, and counts them.
+/// A web app that answers every request with the same bytes and counts the requests.
 struct WebApp {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -85,7 +85,7 @@ async fn an_unknown_kid_makes_the_source_be_asked_at_most_once_in_ten_seconds() 
     assert!(source.is_ready());
     assert_eq!((kids(&source), app.asked()), (vec!["one".to_owned()], 1));
 
-    // Right after the start a kid that nobody knows makes it ask once more, and then no more.
+    // Right after the start an unknown kid causes one more request, and then none.
     let seen = source.current();
     for second in 0..10 {
         assert!(source.newer_than(&seen, at(second)).await.is_none(), "second {second}");
@@ -96,7 +96,7 @@ async fn an_unknown_kid_makes_the_source_be_asked_at_most_once_in_ten_seconds() 
     let newer = source.newer_than(&seen, at(10)).await.unwrap();
     assert_eq!(newer.kids().collect::<Vec<_>>(), ["two"]);
     assert_eq!(app.asked(), 3);
-    // Whoever still holds the old ring gets the new one without asking again.
+    // A caller with the old ring gets the new one without another request.
     assert!(source.newer_than(&seen, at(10)).await.is_some());
     assert!(source.newer_than(&newer, at(19)).await.is_none());
     assert_eq!(app.asked(), 3);
@@ -117,7 +117,7 @@ async fn many_who_meet_an_unknown_kid_at_once_share_one_question() {
         })
         .collect();
     for task in tasks {
-        assert!(task.await.unwrap(), "everybody gets the new ring");
+        assert!(task.await.unwrap(), "every caller gets the new ring");
     }
     assert_eq!(app.asked(), 2);
 }
@@ -169,7 +169,7 @@ async fn a_redirect_is_followed_on_the_same_host_only() {
 
     app.answers("302 Found\r\nlocation: /elsewhere", "");
     assert!(matches!(source.load(NOW).await, Err(KeySourceError::Status(302))));
-    assert!((3..=6).contains(&app.asked()), "a loop ends, after {} requests", app.asked());
+    assert!((3..=6).contains(&app.asked()), "a redirect loop ends, here after {} requests", app.asked());
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn the_last_good_ring_outlives_a_restart_while_the_web_app_is_down() {
 
     app.answers("503 Service Unavailable", "");
     let restarted = KeySource::new(&app.url(), Some(kept.clone()), Vec::new()).unwrap();
-    assert!(restarted.load(at(1)).await.is_err(), "the failure is told");
+    assert!(restarted.load(at(1)).await.is_err(), "the failure is returned");
     assert_eq!(kids(&restarted), ["one"]);
 
     fs::write(&kept, "{").unwrap();
@@ -193,7 +193,7 @@ async fn the_last_good_ring_outlives_a_restart_while_the_web_app_is_down() {
     assert!(!damaged.is_ready());
     app.answers("200 OK", &jwks("two"));
     damaged.refresh_if_due(at(11)).await;
-    assert_eq!(app.asked(), 3, "without keys the source is asked every ten seconds");
+    assert_eq!(app.asked(), 3, "without keys the source is queried every ten seconds");
     damaged.refresh_if_due(at(12)).await;
     assert_eq!(kids(&damaged), ["two"]);
 }
@@ -209,7 +209,7 @@ async fn the_ring_is_refreshed_every_twenty_seconds() {
     assert_eq!(app.asked(), 1);
     source.refresh_if_due(at(20)).await;
     assert_eq!(app.asked(), 2);
-    assert!(Arc::ptr_eq(&seen, &source.current()), "an equal answer changes nothing");
+    assert!(Arc::ptr_eq(&seen, &source.current()), "the same keys keep the same ring");
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn in_one_process_a_rotation_is_seen_at_once_and_secrets_stay_in_every_rin
     *text.lock().unwrap() = jwks("two");
     assert!(source.newer_than(&seen, NOW).await.is_some());
     assert_eq!(kids(&source), ["two", "node-1"]);
-    // A published key cannot take a secret's place.
+    // A published key can't be used as a secret.
     *text.lock().unwrap() = jwks("node-1");
     assert!(source.newer_than(&source.current(), NOW).await.is_none());
     assert_eq!(kids(&source), ["two", "node-1"]);

@@ -1,4 +1,4 @@
-//! Keys over https: only from a server whose certificate this machine trusts.
+//! Keys over HTTPS: accepted only from a server whose certificate this machine trusts.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::needs;
 use crate::support::smtp::certificate;
 
-/// A server of the files in a folder, with TLS.
+/// A TLS server for the files in a folder.
 struct Server(Child);
 
 impl Server {
@@ -28,7 +28,7 @@ impl Server {
         let port = lines.by_ref().find_map(|line| {
             line.unwrap().strip_prefix("ACCEPT ").and_then(|at| Some(at.rsplit_once(':')?.1.to_owned()))
         });
-        // Read on, so that it never waits for us to.
+        // Keep reading, so that its output never blocks it.
         std::thread::spawn(move || lines.for_each(drop));
         (Server(child), port.unwrap())
     }
@@ -60,7 +60,7 @@ fn keys_come_over_https_only_from_a_server_that_is_trusted() {
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     };
     let said = verify("localhost", Some(&certificate));
-    assert!(said.contains("the key set has no keys"), "it is there: {said}");
+    assert!(said.contains("the key set has no keys"), "the key set was fetched: {said}");
     for (host, trusted) in [("localhost", None), ("127.0.0.1", Some(certificate.as_path()))] {
         let said = verify(host, trusted);
         assert!(said.contains("certificate") && !said.contains("the key set"), "{said}");

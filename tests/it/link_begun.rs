@@ -1,5 +1,5 @@
-//! Who may continue what was begun of a link: any course of presses, breaks, restarts and ends, from
-//! browsers and addresses, at the level of the uses.
+//! Who may continue a download that began through a link: random sequences of presses, breaks, restarts and
+//! ends, from several browsers and addresses, at the level of `uses`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::support::web::START;
 const FILES: [&str; 2] = ["/books/a.txt", "/books/b.txt"];
 const HOUR: u64 = 3_600;
 
-/// Who presses: the mark of a browser, and the digest of an address.
+/// A visitor: the mark of the browser, and the digest of the address.
 type Who = (Option<u8>, Option<u8>);
 
 fn visitor((mark, client): Who) -> Visitor {
@@ -33,10 +33,10 @@ fn visitor((mark, client): Who) -> Visitor {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Press(Who, usize),
-    /// What the download service tells of the token that was given out so many presses ago.
-    Told(usize, Event),
+    /// What the download service reports about the token that was issued this many presses ago.
+    Report(usize, Event),
     Pass(u64),
-    /// The download service starts again: nothing is under way.
+    /// The download service restarts, so no download is running.
     Restart,
 }
 
@@ -71,13 +71,13 @@ fn any_step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         5 => (who, 0..FILES.len()).prop_map(|(who, file)| Step::Press(who, file)),
-        5 => (0..4_usize, event).prop_map(|(token, event)| Step::Told(token, event)),
+        5 => (0..4_usize, event).prop_map(|(token, event)| Step::Report(token, event)),
         1 => prop_oneof![Just(60), Just(HOUR), Just(20 * HOUR)].prop_map(Step::Pass),
         1 => Just(Step::Restart),
     ]
 }
 
-/// A token as the rule sees it.
+/// A token in the model of the rule.
 #[derive(Clone, Copy, Debug)]
 struct Token {
     who: Who,
@@ -107,18 +107,18 @@ impl Token {
     }
 }
 
-/// A link of one recipient, what the services know of it, and what the rule makes of it.
-struct Course<'d> {
+/// A link with one recipient, as the app stores it, and the model of it.
+struct Model<'d> {
     desk: &'d Desk,
     recipient: String,
     limit: i64,
     now: Timestamp,
-    /// The tokens that were given out, in their order.
+    /// The issued tokens, in order.
     tokens: Vec<(Jti, Token)>,
     sequence: i64,
 }
 
-impl Course<'_> {
+impl Model<'_> {
     async fn press(&mut self, who: Who, file: usize) {
         let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
         let press = Press {
@@ -147,7 +147,7 @@ impl Course<'_> {
                 let (_, token) = self.tokens.iter().find(|(jti, _)| *jti == begun.jti).unwrap();
                 assert!(may(token), "{who:?} continues {token:?}");
                 assert!(begun.until > self.now && begun.until <= token.redeemed_at.plus(rules.lease_max));
-                assert_eq!(before, after, "a continuation counts nothing");
+                assert_eq!(before, after, "a continuation does not count");
             }
             Reserved::Again(jti, end) => {
                 let (_, token) = self.tokens.iter().find(|(other, _)| other == jti).unwrap();
@@ -175,8 +175,8 @@ impl Course<'_> {
         }
     }
 
-    /// Tells of a token, as a download service does: one that ended is not heard of again.
-    async fn told(&mut self, back: usize, event: Event) {
+    /// Reports on a token as a download service does: nothing more after its end.
+    async fn report(&mut self, back: usize, event: Event) {
         let now = self.now;
         let Some((jti, token)) = self.tokens.iter_mut().rev().nth(back) else { return };
         let begins = token.event.is_none();
@@ -242,7 +242,7 @@ fn whatever_happens_only_who_began_continues_and_it_never_counts() {
     for desk in runtime.block_on(Desk::all(Some(2))) {
         let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
         let steps = proptest::collection::vec(any_step(), 1..40);
-        let course = TestRunner::new(config).run(&steps, |steps| {
+        let result = TestRunner::new(config).run(&steps, |steps| {
             runtime.block_on(async {
                 let recipient = format!("recipient {}", RECIPIENTS.fetch_add(1, Ordering::Relaxed));
                 desk.sql(&format!(
@@ -250,26 +250,26 @@ fn whatever_happens_only_who_began_continues_and_it_never_counts() {
                      VALUES ('{recipient}', 'link', '{recipient}', 0, 0, 0)"
                 ))
                 .await;
-                let mut course =
-                    Course { desk: &desk, recipient, limit: 2, now: START, tokens: Vec::new(), sequence: 0 };
+                let mut model =
+                    Model { desk: &desk, recipient, limit: 2, now: START, tokens: Vec::new(), sequence: 0 };
                 for step in steps {
                     match step {
-                        Step::Press(who, file) => course.press(who, file).await,
-                        Step::Told(back, event) => course.told(back, event).await,
+                        Step::Press(who, file) => model.press(who, file).await,
+                        Step::Report(back, event) => model.report(back, event).await,
                         Step::Pass(seconds) => {
-                            course.now = course.now.plus(Duration::from_secs(seconds));
+                            model.now = model.now.plus(Duration::from_secs(seconds));
                         }
-                        Step::Restart => course.restart().await,
+                        Step::Restart => model.restart().await,
                     }
                 }
             });
             Ok(())
         });
-        course.unwrap();
+        result.unwrap();
     }
 }
 
-/// What a press of that visitor on the first file comes to.
+/// A visitor's press on a file, this many seconds after the start.
 async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) -> Reserved {
     let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
     let now = Timestamp::from_secs(START.secs() + seconds);
@@ -317,7 +317,7 @@ async fn the_end_of_a_link_limits_the_start_and_not_what_was_begun() {
         desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 10)).await;
         assert_eq!(continues(&press(&desk, false, one, 0, 10).await), Some(jti));
         assert_eq!(press(&desk, false, other, 0, 10).await, Reserved::Closed);
-        assert_eq!(press(&desk, false, one, 1, 10).await, Reserved::Closed, "another file was not begun");
+        assert_eq!(press(&desk, false, one, 1, 10).await, Reserved::Closed, "the other file was not begun");
         for close in ["UPDATE links SET paused = 1", "UPDATE links SET withdrawn_at = 1, paused = 0"] {
             desk.sql(close).await;
             assert_eq!(press(&desk, false, one, 0, 10).await, Reserved::Closed, "{close}");
@@ -331,15 +331,15 @@ async fn the_uses_of_a_named_recipient_are_theirs_in_any_browser_and_what_is_beg
         let (phone, laptop, program) = ((Some(1), Some(1)), (Some(2), Some(2)), (None, Some(3)));
         let jti = begin(&desk, true, phone, 0, Event::Broken).await;
         assert_eq!(press(&desk, true, laptop, 0, 5).await, Reserved::UsedUp, "it began on the phone");
-        assert!(matches!(press(&desk, true, laptop, 1, 5).await, Reserved::Token(_)), "it was not begun");
+        assert!(matches!(press(&desk, true, laptop, 1, 5).await, Reserved::Token(_)), "it was not begun yet");
         assert_eq!(press(&desk, true, program, 1, 5).await, Reserved::UsedUp);
         assert_eq!(continues(&press(&desk, true, phone, 0, 5).await), Some(jti));
-        assert_eq!(desk.taken().await, 1, "all of it is one use");
+        assert_eq!(desk.taken().await, 1, "all of this is one use");
     }
     for desk in Desk::all(Some(1)).await {
         begin(&desk, false, (Some(1), Some(1)), 0, Event::Broken).await;
         let laptop = (Some(2), Some(2));
-        assert_eq!(press(&desk, false, laptop, 1, 5).await, Reserved::UsedUp, "nobody is named");
+        assert_eq!(press(&desk, false, laptop, 1, 5).await, Reserved::UsedUp, "the link names no recipient");
     }
 }
 

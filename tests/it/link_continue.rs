@@ -1,5 +1,5 @@
-//! Pressing again after a break: whoever began a download through a link continues it, from the link's own
-//! page or address, and nobody else does.
+//! Pressing again after a break: the person who began a download through a link continues it, from the link's
+//! page or address, and nobody else can.
 
 use std::net::SocketAddr;
 
@@ -21,19 +21,19 @@ const MIB: usize = 1024 * 1024;
 const SIZE: usize = 24 * MIB;
 const BIG: [(&str, &str); 1] = [("files", "/open/big.bin")];
 
-/// Both services, of which the web app believes what a proxy says of who asks.
+/// Both services; the web app trusts the client address that a proxy reports.
 async fn start() -> Stage {
     Stage::start_with(|settings| settings.web.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await
 }
 
-/// A visitor at that address, with cookies.
+/// A visitor at this address, with cookies.
 fn visitor(stage: &Stage, address: &str) -> Browser {
     let mut browser = Browser::at(&stage.base);
     browser.headers = vec![("x-forwarded-for", address.to_owned())];
     browser
 }
 
-/// A program at that address: each press is one of somebody without cookies.
+/// Presses with a program at this address, without cookies each time.
 async fn program_presses(stage: &Stage, address: &str, made: &Made) -> Answer {
     let mut program = visitor(stage, address);
     program.headers.push(("accept", "application/json".to_owned()));
@@ -56,7 +56,7 @@ fn claims_of(answer: &Answer) -> Value {
     serde_json::from_slice(&claims).unwrap()
 }
 
-/// What the page would offer this visitor for the first file.
+/// The state that the page shows this visitor for the first file.
 async fn offered(browser: &mut Browser, made: &Made) -> String {
     let state = browser.get(&format!("{}/state", made.public[0])).await;
     let state: Value = serde_json::from_str(&state.body).unwrap();
@@ -68,9 +68,9 @@ async fn offered(browser: &mut Browser, made: &Made) -> String {
 async fn begin_and_break(browser: &mut Browser, made: &Made, address: &str) {
     let partial = Partial::open(1, address, "", 2 * MIB).await;
     assert_eq!(partial.status(), 200);
-    eventually("the start is told", async || offered(browser, made).await == "running").await;
+    eventually("the start is reported", async || offered(browser, made).await == "running").await;
     drop(partial);
-    eventually("the break is told", async || offered(browser, made).await == "interrupted").await;
+    eventually("the break is reported", async || offered(browser, made).await == "interrupted").await;
 }
 
 #[actix_web::test]
@@ -80,7 +80,7 @@ async fn a_browser_continues_from_another_network_and_it_is_one_use() {
     let mut browser = visitor(&stage, "192.0.2.1");
     let first = press(&mut browser, &made, &[]).await;
     let kept = first.set_cookies.iter().find(|cookie| cookie.starts_with("form=")).unwrap();
-    assert!(kept.contains("Max-Age=2592000"), "it is kept when the browser is closed: {kept}");
+    assert!(kept.contains("Max-Age=2592000"), "the cookie outlives the browser session: {kept}");
     begin_and_break(&mut browser, &made, address_of(&first)).await;
     let page = browser.get(&made.public[0]).await;
     assert!(page.status == 200 && page.body.contains("% so far)<"), "{}", page.body);
@@ -93,10 +93,10 @@ async fn a_browser_continues_from_another_network_and_it_is_one_use() {
         assert_eq!(before[same], after[same], "{same}");
     }
     assert_eq!((&before["again"], after["again"].as_bool()), (&Value::Null, Some(true)));
-    // From another address, without any key.
+    // From another address, without any resume key.
     let whole = Client::at(9).get(address_of(&again)).await;
     assert!(whole.status == 200 && whole.body == pattern(SIZE));
-    eventually("it is whole", async || offered(&mut browser, &made).await == "downloaded").await;
+    eventually("the download is complete", async || offered(&mut browser, &made).await == "downloaded").await;
     let over = press(&mut browser, &made, &[]).await;
     assert_eq!(over.status, 410);
     assert!(over.body.contains("You have downloaded this file"), "{}", over.body);
@@ -104,7 +104,7 @@ async fn a_browser_continues_from_another_network_and_it_is_one_use() {
     assert!(page.contains("You have downloaded this file") && page.contains(" hidden><span class=\"does\">"));
     let own = stage.ada.get(&made.page).await.body;
     assert!(own.contains("1 of 1 download used;") && own.contains("complete, resumed once"), "{own}");
-    // Neither token is worth anything now.
+    // Neither token works any more.
     for spent in [&first, &again] {
         assert_eq!(Client::at(1).get(address_of(spent)).await.slug(), "used-token");
     }
@@ -123,7 +123,7 @@ async fn a_program_continues_from_its_own_address_and_strangers_get_nothing() {
     };
     let used_up = (410, "link-used-up".to_owned());
     assert_eq!(slug(&program_presses(&stage, "192.0.2.2", &made).await), used_up);
-    // A browser with our cookie is judged by the cookie alone, at whichever address.
+    // A browser with our cookie is recognized by the cookie alone, at any address.
     let mut browser = visitor(&stage, "192.0.2.1");
     browser.get("/login").await;
     assert_eq!(browser.post(&made.public[0], &[]).await.status, 410);
@@ -131,7 +131,7 @@ async fn a_program_continues_from_its_own_address_and_strangers_get_nothing() {
     facts.headers.push(("accept", "application/json".to_owned()));
     let known: Value = serde_json::from_str(&facts.get(&made.public[0]).await.body).unwrap();
     assert_eq!(known["files"][0]["state"], "interrupted");
-    // Less what its kernel had not acknowledged when it reset the connection: two segments of loopback.
+    // Without the bytes its kernel had not acknowledged at the reset: two loopback segments.
     assert!(known["files"][0]["sent"].as_u64() >= Some((2 * MIB - 128 * 1024) as u64), "{known}");
     let mut stranger = visitor(&stage, "192.0.2.2");
     stranger.headers.push(("accept", "application/json".to_owned()));
@@ -142,7 +142,7 @@ async fn a_program_continues_from_its_own_address_and_strangers_get_nothing() {
     let whole = Client::at(1).get(address_of(&again)).await;
     assert!(whole.status == 200 && whole.body == pattern(SIZE));
     let mut own = visitor(&stage, "192.0.2.1");
-    eventually("it is whole", async || offered(&mut own, &made).await == "downloaded").await;
+    eventually("the download is complete", async || offered(&mut own, &made).await == "downloaded").await;
     assert_eq!(slug(&program_presses(&stage, "192.0.2.1", &made).await), used_up);
     stage.stop().await;
 }
@@ -154,12 +154,12 @@ async fn two_runners_behind_one_address_are_two_uses_while_the_first_is_served()
     let first = program_presses(&stage, "192.0.2.1", &made).await;
     let mut partial = Partial::open(1, address_of(&first), "", 2 * MIB).await;
     let mut same = visitor(&stage, "192.0.2.1");
-    eventually("the start is told", async || offered(&mut same, &made).await == "running").await;
+    eventually("the start is reported", async || offered(&mut same, &made).await == "running").await;
     let second = program_presses(&stage, "192.0.2.1", &made).await;
     assert_ne!(claims_of(&second)["jti"], claims_of(&first)["jti"]);
     assert_eq!(claims_of(&second)["again"], Value::Null);
-    assert_eq!(program_presses(&stage, "192.0.2.1", &made).await.status, 410, "there were two");
-    assert_eq!(partial.read_to_end().await, SIZE, "nobody took it away from the first");
+    assert_eq!(program_presses(&stage, "192.0.2.1", &made).await.status, 410, "two have begun there");
+    assert_eq!(partial.read_to_end().await, SIZE, "the first download goes on");
     stage.stop().await;
 }
 
@@ -170,7 +170,7 @@ async fn a_press_right_after_the_break_waits_for_the_news_of_it() {
     let first = program_presses(&stage, "192.0.2.1", &made).await;
     let partial = Partial::open(1, address_of(&first), "", 2 * MIB).await;
     let mut same = visitor(&stage, "192.0.2.1");
-    eventually("the start is told", async || offered(&mut same, &made).await == "running").await;
+    eventually("the start is reported", async || offered(&mut same, &made).await == "running").await;
     drop(partial);
     let again = program_presses(&stage, "192.0.2.1", &made).await;
     assert_eq!(claims_of(&again)["again"], true, "at once, as `curl --retry` does it");
@@ -215,17 +215,17 @@ async fn a_restart_loses_nothing_and_while_the_download_service_is_away_the_use_
 #[actix_web::test]
 async fn a_link_that_is_paused_or_revoked_continues_nothing_and_one_that_expired_does() {
     let mut stage = start().await;
-    for (deed, status) in [("pause", 403), ("revoke", 410)] {
+    for (action, status) in [("pause", 403), ("revoke", 410)] {
         let made = stage.make(&BIG).await;
         let mut browser = visitor(&stage, "192.0.2.1");
         let first = press(&mut browser, &made, &[]).await;
         begin_and_break(&mut browser, &made, address_of(&first)).await;
         let csrf = browser.get(&made.public[0]).await.csrf();
-        let answer = stage.ada.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;
+        let answer = stage.ada.fill(&made.page, &format!("{}/{action}", made.page), &[]).await;
         assert_eq!(answer.status, 303);
         let again = browser.post(&made.public[0], &[("csrf", &csrf)]).await;
-        assert_eq!(again.status, status, "{deed}");
-        if deed == "pause" {
+        assert_eq!(again.status, status, "{action}");
+        if action == "pause" {
             let answer = stage.ada.fill(&made.page, &format!("{}/resume", made.page), &[]).await;
             assert_eq!(answer.status, 303);
             let again = browser.post(&made.public[0], &[("csrf", &csrf)]).await;
@@ -239,7 +239,7 @@ async fn a_link_that_is_paused_or_revoked_continues_nothing_and_one_that_expired
     stage.clock.set(stage.clock.now().plus(std::time::Duration::from_secs(66)));
     let page = browser.get(&made.public[0]).await;
     assert!(page.body.contains("<dt>Expired</dt>") && page.body.contains("% so far)<"), "{}", page.body);
-    assert_eq!(visitor(&stage, "192.0.2.1").get(&made.public[0]).await.status, 410, "nobody begins any more");
+    assert_eq!(visitor(&stage, "192.0.2.1").get(&made.public[0]).await.status, 410, "no new download begins");
     let again = press(&mut browser, &made, &[]).await;
     let whole = Client::at(9).get(address_of(&again)).await;
     assert!(whole.status == 200 && whole.body == pattern(SIZE));
@@ -264,7 +264,7 @@ async fn the_password_is_asked_for_again_and_each_of_several_files_is_continued(
     assert_eq!(claims_of(&other)["again"], Value::Null, "the other file is not begun yet");
     let own = stage.ada.get(&made.page).await.body;
     assert!(own.contains("1 of 1 download used;"), "{own}");
-    // A press that names no file, or one that is not there, says so in place.
+    // A press that names no file, or an unknown one, shows an error on the page.
     let none = press(&mut browser, &made, &[fields[1]]).await;
     assert!(none.status == 400 && none.body.contains("Choose which file to download."), "{}", none.body);
     let unknown = press(&mut browser, &made, &[("file", "7"), fields[1]]).await;
@@ -311,14 +311,14 @@ async fn whom_an_unknown_proxy_forwards_is_not_known_by_an_address() {
     program.headers = vec![("x-forwarded-for", "192.0.2.1".to_owned())];
     let forwarded = program.post(&made.public[0], &[]).await;
     assert_ne!(claims_of(&forwarded)["jti"], claims_of(&first)["jti"], "a new use");
-    // The address of whom nobody forwards is known.
+    // Requests that don't come through a proxy have a known address.
     let direct = Browser::at(&stage.base).post(&made.public[0], &[]).await;
     assert_eq!(claims_of(&direct)["jti"], claims_of(&first)["jti"]);
     assert_eq!(claims_of(&direct)["again"], true);
     stage.stop().await;
 }
 
-/// A stage whose downloads go through a line that is cut once in the middle of a file.
+/// A stage whose downloads go through a connection that is cut once, in the middle of a file.
 async fn behind_a_cut_line(last: u8) -> (Stage, Proxy) {
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let node = SocketAddr::from(([127, 60 + last, high, low], 18_084));

@@ -1,4 +1,4 @@
-//! The counting of a link's uses, on SQLite and on PostgreSQL, with one process and with two.
+//! Counting a link's uses, on SQLite and on PostgreSQL, with one process and with two.
 
 use std::collections::BTreeSet;
 
@@ -22,14 +22,14 @@ const RECIPIENT: &str = "recipient";
 
 /// A database with one link for one recipient.
 pub(crate) struct Desk {
-    /// Two processes on one database, or one twice.
+    /// Two processes on one database, or the same one twice.
     pub(crate) desks: [Administration; 2],
     pub(crate) owner: AccountId,
     _folder: TempDir,
 }
 
 impl Desk {
-    /// One on each engine that is there.
+    /// One on each available database engine.
     pub(crate) async fn all(uses: Option<i64>) -> Vec<Desk> {
         let mut desks = vec![Desk::on("sqlite", uses).await];
         if let Some(postgres) = empty_schema().await {
@@ -94,7 +94,7 @@ impl Desk {
         uses::reserve(&desk.db, &desk.issued, &desk.links.lease, &press, START).await.unwrap()
     }
 
-    /// The jti of a press that must succeed.
+    /// Presses as this visitor, which must succeed, and returns the jti.
     async fn take(&self, visitor: Option<&str>, file: &str) -> Jti {
         match self.press(0, visitor, file).await {
             Reserved::Token(jti) | Reserved::Again(jti, _) => jti,
@@ -136,7 +136,7 @@ fn later(seconds: u64) -> Timestamp {
 #[actix_web::test]
 async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
     for desk in Desk::all(Some(10)).await {
-        // Every other press by the other process.
+        // Every other press goes to the other process.
         let presses = join_all((0..100).map(|n| desk.press(n % 2, None, "/books/a.txt"))).await;
         let tokens: BTreeSet<Jti> = presses
             .iter()
@@ -179,20 +179,20 @@ async fn what_was_not_redeemed_is_released_and_what_was_is_not() {
         let sent = desk.take(None, "/books/a.txt").await;
         let told = desk.take(None, "/books/a.txt").await;
         desk.started(sent).await;
-        // Redeemed, but whether a byte left is not known yet.
+        // Redeemed, but it is not known yet whether a byte was sent.
         desk.sql(&format!(
             "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, last_at, size, bytes, state, resumed, address) \
              VALUES ('{told}', 'link', 'n', 1, 0, 0, 7, 0, 'running', 0, '')"
         ))
         .await;
-        assert_eq!(desk.release(later(120)).await, 0, "at its end a token may just have been redeemed");
+        assert_eq!(desk.release(later(120)).await, 0, "a token may have been redeemed just before its end");
         assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
         assert_eq!(desk.release(later(121)).await, 1);
         assert_eq!(desk.release(later(121)).await, 0, "once");
         assert_eq!(desk.taken().await, 2);
         desk.take(None, "/books/a.txt").await;
         assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
-        // Should it have been redeemed all the same, it counts, whatever the limit is.
+        // If it was redeemed nevertheless, it counts, whatever the limit is.
         desk.started(unredeemed).await;
         desk.started(unredeemed).await;
         assert_eq!(desk.taken().await, 4);
@@ -209,7 +209,7 @@ async fn a_delivery_that_sent_nothing_gives_its_use_back_once() {
         let jti = desk.take(None, "/books/a.txt").await;
         desk.started(jti).await;
         desk.unsent(jti).await;
-        assert_eq!(desk.taken().await, 1, "a byte left");
+        assert_eq!(desk.taken().await, 1, "a byte was sent");
         assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
         desk.started(Jti::random().unwrap()).await;
         desk.unsent(Jti::random().unwrap()).await;
@@ -223,11 +223,11 @@ async fn a_browser_takes_each_file_once_per_use() {
         let b = desk.take(Some("mark"), "/books/b.txt").await;
         assert_eq!(desk.taken().await, 1, "one use for both");
         desk.take(Some("another"), "/books/a.txt").await;
-        assert_eq!(desk.taken().await, 2, "somebody else begins his own");
+        assert_eq!(desk.taken().await, 2, "another visitor begins a use of their own");
         assert_eq!(desk.press(0, None, "/books/b.txt").await, Reserved::UsedUp);
         desk.take(Some("another"), "/books/b.txt").await;
         assert_eq!(desk.taken().await, 2);
-        // The use is released with the last of its tokens, and used with the first.
+        // A use is released with the last of its tokens, and is used with the first.
         desk.unsent(a).await;
         assert_eq!(desk.taken().await, 2);
         desk.unsent(b).await;
@@ -275,7 +275,7 @@ async fn a_link_that_is_closed_gives_nothing() {
         assert_eq!(
             desk.press(0, None, "/books/a.txt").await,
             Reserved::Closed,
-            "its end is the first moment without it"
+            "a link has ended at `ends_at` itself"
         );
         desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 1)).await;
         desk.take(None, "/books/a.txt").await;
@@ -335,8 +335,8 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
         };
         assert_eq!(pressed_at(60).await, Reserved::Again(jti, later(120)));
         assert_eq!(pressed_at(119).await, Reserved::Again(jti, later(120)));
-        // A download service keeps what was redeemed by the end that it saw. However long nothing is
-        // told, no token with this jti may outlive that.
+        // A download service keeps the record of a redemption until the end that it saw. However long it
+        // reports nothing, no token with this jti may live longer than that.
         for seconds in [120, 3_600, 25 * 3_600, 8 * 24 * 3_600] {
             assert_eq!(pressed_at(seconds).await, Reserved::UsedUp);
         }
@@ -354,7 +354,7 @@ async fn released_uses_are_forgotten_and_others_are_not() {
         assert_eq!(uses::forget_released(&desk.desks[0].db, START).await.unwrap(), 0, "only just released");
         assert_eq!(uses::forget_released(&desk.desks[0].db, later(1)).await.unwrap(), 1);
         assert_eq!(desk.number("SELECT COUNT(*) FROM link_uses").await, 1);
-        assert_eq!(desk.number("SELECT COUNT(*) FROM link_tokens").await, 1, "its tokens went with it");
+        assert_eq!(desk.number("SELECT COUNT(*) FROM link_tokens").await, 1, "its tokens are deleted");
         assert_eq!(desk.taken().await, 1);
     }
 }

@@ -1,4 +1,4 @@
-//! A log names the jti, and never shows a token or a resume key, however much it is asked to say.
+//! A log names the jti, and never shows a token or a resume key, at any level.
 
 use crate::support::process::{Download, Site, signal, wait_for};
 
@@ -23,7 +23,7 @@ fn no_token_and_no_resume_key_stands_in_a_log_line() {
             assert_eq!(Download::begin(site.address, "/d", &bearer).unwrap().status(), 410);
             let altered = format!("/d/{token}AAAA");
             assert_eq!(Download::begin(site.address, &altered, "").unwrap().status(), 403);
-            // Asked to stop, it writes what is still in its buffer.
+            // On a stop the process writes what is still in its buffer.
             signal(process.id(), rustix::process::Signal::TERM);
             wait_for("the end of the process", || process.ended().is_some());
             let log = site.log();

@@ -1,4 +1,4 @@
-//! What each answer of a mail server, at each step, does to a mail: sent, waiting or given up.
+//! What each reply of a mail server, at each step, means for a mail: sent, waiting or given up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,7 +90,8 @@ async fn each_answer_at_each_step_leads_where_it_belongs() {
             assert!(problem.contains(&format!("127.0.0.1:{}", smtp.port)), "it names the server: {problem}");
             assert!(!problem.contains("/reset/"), "{problem}");
         }
-        // Whatever it was, a server that takes it gets it, unless there is no such mailbox.
+        // Whatever the reply was, the mail is sent once the server accepts it, unless there is no such
+        // mailbox.
         if expected == Waiting {
             smtp.follow(|_, _| None);
             web.pass(mail.next_at.since(web.clock.now()).as_secs());
@@ -256,7 +257,7 @@ async fn a_server_whose_answers_can_t_be_read_gets_a_mail_three_times_and_no_mor
     }
 }
 
-/// Settings by which mails go to that server.
+/// Settings that send mails to this server.
 fn sending_to(smtp: &ScriptedSmtp) -> oncelink::config::Settings {
     let send = format!("smtp://127.0.0.1:{}", smtp.port).into();
     let mail = oncelink::config::MailSettings { send, ..Default::default() };
@@ -323,7 +324,7 @@ async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail(
 #[actix_web::test]
 async fn a_connection_that_the_server_closed_while_it_waited_costs_no_mail_a_pause() {
     let (mails, closes) = (Arc::new(AtomicUsize::new(0)), Does::SaysAndCloses("421 4.4.2 idle".to_owned()));
-    // The second mail over each connection meets a server that has had enough of waiting.
+    // When the second mail comes over a connection, the server has already given up waiting for it.
     let smtp = ScriptedSmtp::start(move |at, _| {
         (at == At::Mail && mails.fetch_add(1, Ordering::Relaxed) % 2 == 1).then(|| closes.clone())
     })

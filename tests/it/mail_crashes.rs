@@ -1,8 +1,8 @@
-//! The web app is killed and stopped again and again while it sends mails: none is lost, a stop sends none
-//! twice, and what a kill sends twice is the same mail.
+//! The web app is killed and stopped repeatedly while it sends mails: none is lost, a stop sends none twice,
+//! and what a kill sends twice is the same mail.
 //!
-//! A few rounds run with all other tests. Many: `ONCELINK_TEST_MAIL_ROUNDS=50 cargo test mail_crashes`; with
-//! `ONCELINK_TEST_SEED=7` before it, the moments are others.
+//! A few rounds run with all other tests. Many: `ONCELINK_TEST_MAIL_ROUNDS=50 cargo test mail_crashes`;
+//! `ONCELINK_TEST_SEED=7` before it changes the moments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,10 +26,10 @@ fn number(name: &str, otherwise: u64) -> u64 {
     variable(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// Mails that are waiting for each round; fewer leave before the process ends.
+/// Mails that wait in each round; fewer are sent before the process ends.
 const MAILS_PER_ROUND: u64 = 20;
 
-/// The server takes its time, so that a round ends while mails are under way.
+/// The server's delay, so that a round ends while mails are being sent.
 const THINKS: Duration = Duration::from_millis(15);
 
 /// How a round ends.
@@ -39,7 +39,7 @@ enum End {
     Stop,
 }
 
-/// The recipient of each mail that was taken, with the ids of the mails to it in the order of their arrival.
+/// The recipient of each mail that arrived, with the ids of the mails to them in order of arrival.
 fn arrived(seen: &Seen) -> BTreeMap<String, Vec<String>> {
     let mut arrived: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (recipient, mail) in seen.taken.iter().zip(&seen.mails) {
@@ -49,8 +49,8 @@ fn arrived(seen: &Seen) -> BTreeMap<String, Vec<String>> {
     arrived
 }
 
-/// Sends `rounds` × [`MAILS_PER_ROUND`] mails by a process that ends in each round, and then the rest by one
-/// that doesn't. Returns how many mails the server took twice.
+/// Sends `rounds` × [`MAILS_PER_ROUND`] mails with a process that ends in each round, and then the rest with
+/// one that doesn't. Returns how many mails arrived twice.
 async fn sent_over(rounds: u64, end: End) -> usize {
     let mut dice = Dice::new(number("ONCELINK_TEST_SEED", 1));
     let smtp = ScriptedSmtp::start(|at, _| {
@@ -93,7 +93,7 @@ async fn sent_over(rounds: u64, end: End) -> usize {
     }
     let before = smtp.seen().taken.len();
     let settings = settings(&site, &send_by);
-    // Reservations of a killed process end after a minute. This is the time after that.
+    // Reservations of a killed process expire after a minute, so this is later.
     let clock = Clock::manual(Clock::wall().now().plus(Duration::from_secs(61)));
     let app =
         App::open(&settings, clock.clone(), ShareFolders::open(&settings.shares).unwrap()).await.unwrap();
@@ -103,14 +103,14 @@ async fn sent_over(rounds: u64, end: End) -> usize {
     assert_eq!(
         futures_util::future::try_join_all(counts).await.unwrap(),
         [0, 0],
-        "none waits or is given up"
+        "no mail waits or was given up"
     );
     app.close().await;
 
     let arrived = arrived(&smtp.seen());
     assert_eq!(arrived.keys().cloned().collect::<BTreeSet<_>>(), recipients, "each mail arrived");
     let ids: BTreeSet<&String> = arrived.values().flatten().collect();
-    assert_eq!(ids.len(), recipients.len(), "what arrived twice is the same mail");
+    assert_eq!(ids.len(), recipients.len(), "a mail that arrived twice is the same mail");
     assert!(before >= usize::try_from(rounds).unwrap(), "only {before} mails left in {rounds} rounds");
     assert!(!site.log().contains("panicked"), "{}", site.log());
     arrived.values().filter(|ids| ids.len() > 1).count()

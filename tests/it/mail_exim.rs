@@ -1,5 +1,5 @@
-//! Mails through a real Exim: in plain text where it is on this machine, by STARTTLS and by TLS with a
-//! certificate of an authority of one's own, and with a log-in.
+//! Mails through a real Exim, where it is installed: in plain text, with STARTTLS and with TLS, with a
+//! certificate from a private authority, and with a login.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ async fn web(change: impl FnOnce(&mut MailSettings)) -> TestWeb {
     web
 }
 
-/// Queues a mail to each of these.
+/// Queues a mail to each recipient.
 async fn mail_to(web: &TestWeb, recipients: &[String]) {
     let mut browser = web.logged_in("ada@example.org").await;
     let answer = send(&mut browser, &[("recipients", &recipients.join("\n")), ("mail", "yes")]).await;
@@ -47,7 +47,7 @@ async fn sixty_mails_go_through_exim_as_smtp_to_this_machine() {
     let Some(exim) = Exim::start(LogIn::Plain) else { return };
     let web = web(|mail| mail.send = format!("smtp://{}", exim.address).into()).await;
     let arrived = sixty(&web, &exim, "example.org").await;
-    assert!(arrived.iter().all(|mail| mail.contains("with esmtps")), "encrypted all the same");
+    assert!(arrived.iter().all(|mail| mail.contains("with esmtps")), "encrypted nevertheless");
     let sent = web.outside.queue.list(State::Sent, 0, 1).await.unwrap();
     assert!(sent[0].answer.as_deref().unwrap().contains("OK id="), "{:?}", sent[0].answer);
     web.stop().await;
@@ -105,7 +105,7 @@ async fn sixty_mails_go_through_tls_with_a_log_in_that_exim_checks() {
         let file = folder.path().join("credentials");
         std::fs::write(&file, CREDENTIALS).unwrap();
         let web = web(|mail| with_log_in(mail, &exim, &file)).await;
-        // It relays only for who has logged in.
+        // It relays only after a login.
         let arrived = sixty(&web, &exim, "elsewhere.example").await;
         assert!(arrived.iter().all(|mail| mail.contains("with esmtpsa")), "{log_in:?}");
         web.stop().await;
@@ -131,7 +131,7 @@ async fn a_wrong_password_loses_no_mail_and_a_corrected_one_counts_without_a_res
     );
     assert!(!tried.iter().any(|problem| problem.contains("secret")), "{tried:?}");
     assert!(web.outside.queue.stuck(web.clock.now()).await.unwrap().is_any(), "administrators are told");
-    // As Windows writes it: with a byte order mark and its ends of lines.
+    // As Windows writes it: with a byte order mark and CRLF line ends.
     std::fs::write(&file, format!("\u{feff}{}", CREDENTIALS.replace('\n', "\r\n"))).unwrap();
     web.pass(10);
     web.app.send_due_mails().await.unwrap();

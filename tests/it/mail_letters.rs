@@ -1,5 +1,5 @@
-//! The letters themselves, as programs of others read them: each kind is well formed, says the same in both
-//! of its parts, and says what whoever gets it needs to know.
+//! The content of mails, as other programs read it: each kind is well formed, says the same in both of its
+//! parts, and says what its recipient needs to know.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::support::mail::Mail;
 use crate::support::scripted_smtp::{At, Does, ScriptedSmtp};
 use crate::support::web::TestWeb;
 
-/// A letter as `read_letters.py` reads it.
+/// A mail as `read_letters.py` reads it.
 #[derive(Debug, Deserialize)]
 struct Read {
     file: PathBuf,
@@ -29,7 +29,7 @@ struct Read {
 }
 
 impl Read {
-    /// The text without its line breaks, nor the spaces that set columns apart.
+    /// The text without line breaks and without the spaces that align columns.
     fn prose(&self) -> String {
         self.text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -39,7 +39,7 @@ impl Read {
     }
 }
 
-/// Reads letters with Python; `None` where there is none, which is said.
+/// Reads mails with Python; `None` where there is no Python, which is printed.
 fn read(letters: &Letters) -> Option<BTreeMap<String, Read>> {
     if !needs::has_program("python3") {
         return None;
@@ -77,7 +77,7 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
         let is_about_a_link = is_link || ["link-code", "taken"].contains(&name.as_str());
         assert_eq!(letter.headers.contains_key("References"), is_about_a_link, "{name}");
         assert_eq!(letter.headers.get("References"), letter.headers.get("In-Reply-To"), "{name}");
-        // Times, sizes, codes and numbers stand in both parts.
+        // Times, sizes, codes and numbers are in both parts.
         let own = letter.text.lines().filter(|line| !line.starts_with('>'));
         let told =
             own.flat_map(str::split_whitespace).filter(|word| word.contains(|c: char| c.is_ascii_digit()));
@@ -112,7 +112,7 @@ async fn a_letter_says_who_asked_how_much_it_is_until_when_and_who_helps() {
     }
     says("password-changed", &["Browser: Unknown browser on Android", "Network: 127.0.0.0/24"]);
     let all = format!("{read:?}");
-    assert!(!all.contains("555 0100") && !all.contains("evil.example"), "nobody's own words");
+    assert!(!all.contains("555 0100") && !all.contains("evil.example"), "nothing that a stranger wrote");
     says("reset-by-administrator", &["שרה לוי", "an administrator of"]);
     assert!(!read["reset-by-administrator"].text.contains("Browser:"));
     says(
@@ -162,7 +162,7 @@ async fn a_letter_that_waited_says_an_end_that_counts_from_when_it_left() {
     assert_eq!(bob.fill(public, &format!("{public}/code"), &[]).await.status, 303);
     assert_eq!(bob.fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await.status, 303);
     web.app.send_due_mails().await.unwrap();
-    // Longer than a code counts.
+    // Longer than a code is valid.
     web.pass(20 * 60);
     smtp.follow(|_, _| None);
     web.app.send_due_mails().await.unwrap();
@@ -178,7 +178,7 @@ async fn a_letter_that_waited_says_an_end_that_counts_from_when_it_left() {
     let digits = code.header("subject").split(' ').next().unwrap().to_owned();
     web.pass(14 * 60);
     let pressed = bob.fill(public, public, &[("code", &digits)]).await;
-    assert_eq!(pressed.status, 303, "the code counts as its letter says: {}", pressed.body);
+    assert_eq!(pressed.status, 303, "the code is valid as long as its mail says: {}", pressed.body);
     web.pass(15 * 60);
     assert_eq!(web.browser().get(&reset.path()).await.status, 200, "and so does the link");
     web.stop().await;
@@ -192,7 +192,7 @@ async fn spam_filters_have_nothing_against_any_letter() {
     let letters = Box::pin(every_letter()).await;
     let mut mbox = Vec::new();
     for file in &letters.files {
-        // As a server of somebody else's got it, from outside, a moment later.
+        // As an outside server received it, a moment later.
         let mail = Mail::parse(&std::fs::read_to_string(file).unwrap());
         let date = mail.header("date").replace(" +0000", "");
         write!(
@@ -253,7 +253,7 @@ async fn a_reader_in_a_terminal_shows_the_whole_address_and_the_sense() {
             home.path(),
         );
         for address in &letter.addresses {
-            // Beside the button, which w3m shows as a link, the way back in is a link in a sentence.
+            // Besides the button, which w3m shows as a link, a sentence has a link for logging in.
             let is_in_a_sentence = (name == "already-registered" && address.contains("/reset/"))
                 || address.contains("/unsubscribe/");
             assert!(is_in_a_sentence || w3m.contains(address), "{name}: {w3m}");

@@ -37,7 +37,7 @@ fn public() -> String {
     "https://files.example".to_owned()
 }
 
-/// Has the file downloaded once, so that the owner of the link is told if they want to be.
+/// Downloads the file once, so that the owner of the link is notified if they want to be.
 async fn download(services: &Services) {
     let (jti, link) = services.desk.token("plan.pdf", services.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200);
@@ -49,7 +49,7 @@ async fn queued(services: &Services) -> i64 {
     count.fetch_one(services.desk.db.db.reader()).await.unwrap()
 }
 
-/// The address in a notice, without the host.
+/// The unsubscribe address in a notice, without the host.
 fn address(notice: &Mail) -> String {
     let address = notice.header("list-unsubscribe");
     let address = address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap();
@@ -76,7 +76,7 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
         }
         let page = stranger().get(&path).await;
         assert!(page.body.contains("name=\"List-Unsubscribe\" value=\"One-Click\""), "{}", page.body);
-        assert!(!page.body.contains("ada@example.org"), "nothing of the account is shown");
+        assert!(!page.body.contains("ada@example.org"), "nothing about the account is shown");
         for (kind, body) in [(FORM, ""), (FORM, "List-Unsubscribe="), ("text/plain", ONE_CLICK)] {
             let answer = stranger().send(Method::POST, &path, Some((kind, body.to_owned()))).await;
             assert_eq!(answer.status, 400, "{body}");
@@ -84,7 +84,7 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
         let notices = &services.desk.db.notices;
         let owner = &services.desk.owner.id;
         assert!(!notices.are_off(owner, Kind::Taken).await.unwrap());
-        // No address but this one.
+        // Only the exact address works.
         let other = |from: usize, to: &str| format!("{}{to}{}", &path[..from], &path[from + to.len()..]);
         let end = path.len() - 1;
         let last = if path.ends_with('A') { "B" } else { "A" };
@@ -103,7 +103,7 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
             }
         }
         assert!(!notices.are_off(owner, Kind::Taken).await.unwrap());
-        // One more waits when it is turned off; it is not sent any more.
+        // Another notice is queued when they are turned off, and is not sent.
         download(&services).await;
         assert_eq!(queued(&services).await, 2);
         let multipart = "multipart/form-data; boundary=x";
@@ -113,13 +113,18 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
         gmail.headers = vec![("origin", "https://mail.example".to_owned())];
         for (kind, body) in [(FORM, ONE_CLICK), (multipart, body)] {
             let answer = gmail.send(Method::POST, &path, Some((kind, body.to_owned()))).await;
-            assert_eq!((answer.status, answer.location), (200, None), "twice is once: {}", answer.body);
+            assert_eq!(
+                (answer.status, answer.location),
+                (200, None),
+                "a repeat is accepted: {}",
+                answer.body
+            );
             assert!(answer.set_cookies.is_empty() && answer.body.contains("You’re unsubscribed"));
         }
         assert!(notices.are_off(owner, Kind::Taken).await.unwrap());
         assert!(stranger().get(&path).await.body.contains("You’re unsubscribed"));
         services.pass(3600);
-        eventually("the end of what waited", async || queued(&services).await == 1).await;
+        eventually("the queued notice to be dropped", async || queued(&services).await == 1).await;
         download(&services).await;
         assert_eq!((queued(&services).await, mails().len()), (1, 1), "nothing more is queued or sent");
         services.stop().await;
@@ -139,10 +144,10 @@ async fn an_account_shows_and_changes_whether_it_gets_notices() {
     let page = browser.get("/account").await.body;
     assert!(!is_on(&page) && page.contains("You won’t get emails about downloads any more."), "{page}");
     let link = browser.get(&made.page).await.body;
-    assert!(link.contains("You’ve turned these emails off"), "a link that asks for them says so: {link}");
+    assert!(link.contains("You’ve turned these emails off"), "a link with notices says so: {link}");
     let new = browser.get("/links/new?file=/open/file.txt").await.body;
     assert!(new.contains("You’ve turned these emails off"), "{new}");
-    // Turned off by the address in a mail: the account's page knows of it, and turns it on again.
+    // Turned off through a mail: the account page shows it and can turn it on again.
     let path = web.outside.notices.path(&ada.id, Kind::Taken);
     assert_eq!(browser.fill("/account", "/account/notices", &[("downloads", "yes")]).await.status, 303);
     assert!(is_on(&browser.get("/account").await.body));
@@ -151,7 +156,7 @@ async fn an_account_shows_and_changes_whether_it_gets_notices() {
     assert!(!is_on(&browser.get("/account").await.body));
     assert_eq!(browser.fill("/account", "/account/notices", &[("downloads", "yes")]).await.status, 303);
     assert!(!web.outside.notices.are_off(&ada.id, Kind::Taken).await.unwrap());
-    // An account that is gone: the address in an old mail still answers, and does nothing.
+    // The account is deleted: the address in an old mail still answers, and does nothing.
     let fields = [("current_password", crate::support::web::PASSWORD)];
     assert_eq!(browser.fill("/account", "/account/delete", &fields).await.status, 303);
     let clicked = web.browser().send(Method::POST, &path, Some((FORM, ONE_CLICK.to_owned()))).await;
@@ -171,7 +176,7 @@ async fn links_codes_and_what_concerns_the_safety_of_an_account_can_t_be_turned_
         let (kind, code) = path.strip_prefix("/unsubscribe/").unwrap().split_once('/').unwrap();
         assert_eq!(web.outside.notices.read(kind, code), None, "{kind}");
     }
-    // Each of these goes out, and has no such header.
+    // Each of these is sent, and has no such header.
     let service = &web.outside.self_service;
     let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
     service.forgot(&ada.email, Asked::new(&place, now), now).await.unwrap();

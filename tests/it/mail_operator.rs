@@ -1,4 +1,4 @@
-//! What an operator sees of mail at the command line: `check`, and `oncelink mail …`.
+//! What an operator sees of mail on the command line: `check`, and `oncelink mail …`.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -16,7 +16,7 @@ async fn web(send: &str) -> TestWeb {
     web
 }
 
-/// Runs the program on the web app's data directory, with this way to send mails.
+/// Runs the program on the web app's data directory, with this app's mail settings.
 async fn oncelink(web: &TestWeb, arguments: &[&str], input: &str) -> (Output, String) {
     let mut command = Command::new(PROGRAM);
     command
@@ -41,7 +41,7 @@ async fn oncelink(web: &TestWeb, arguments: &[&str], input: &str) -> (Output, St
     (output, said)
 }
 
-/// The line about mail.
+/// The line of `check` about mail.
 async fn checked(web: &TestWeb) -> String {
     let (_, said) = oncelink(web, &["check"], "").await;
     said.lines().filter(|line| line.contains(" mail: ")).collect::<Vec<_>>().join("\n")
@@ -59,7 +59,7 @@ async fn check_says_whether_the_mail_server_takes_mail() {
         let line = checked(&web).await;
         assert!(line.lines().any(|line| line.starts_with("problem") && line.contains(word)), "{line}");
     }
-    assert!(smtp.seen().asked.is_empty(), "nothing is sent");
+    assert!(smtp.seen().asked.is_empty(), "no mail is sent");
     web.stop().await;
 }
 

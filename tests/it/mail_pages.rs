@@ -1,4 +1,4 @@
-//! What people see of mail on their pages: owners of links what became of each, administrators what is stuck.
+//! What people see of mail on the pages: owners the status of each mail, administrators what is stuck.
 
 use oncelink::config::Settings;
 use oncelink::id::LinkId;
@@ -13,7 +13,7 @@ use crate::web_admin::administrator;
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
-/// A server that knows some mailboxes by their names, and a web app on each database that sends through it.
+/// A server that knows some mailboxes by name, and a web app on each database that sends through it.
 async fn stages() -> Vec<(ScriptedSmtp, TestWeb)> {
     let databases = [None, empty_schema().await];
     let mut stages = Vec::new();
@@ -45,7 +45,7 @@ fn by_name(at: At, recipient: &str) -> Option<Does> {
     }
 }
 
-/// What the page of a link says of a recipient's mail.
+/// What a link's page says about the mail to a recipient.
 fn mailing(page: &Answer, email: &str) -> String {
     let (_, recipients) = page.body.split_once("id=\"recipients\"").unwrap();
     let entry = recipients.split("<li>").find(|entry| entry.contains(&format!(">{email}<"))).unwrap();
@@ -53,7 +53,7 @@ fn mailing(page: &Answer, email: &str) -> String {
     said.split("</li>").next().unwrap().to_owned()
 }
 
-/// The one-time token of the form that sends again, and the id of a recipient whom it offers.
+/// The CSRF token of the form that sends mails again, and the id of this recipient if it is offered.
 fn send_again(page: &Answer, email: &str) -> Option<(String, String)> {
     let (_, form) = page.body.split_once("id=\"send-again\"")?;
     let (_, csrf) = form.split_once("name=\"csrf\" value=\"")?;
@@ -81,7 +81,7 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
         let live = ada.get(&format!("{}/live", made.page)).await;
         web.app.send_due_mails().await.unwrap();
         let now = ada.get(&format!("{}/live", made.page)).await;
-        assert_ne!(live.header("etag"), now.header("etag"), "the page is told");
+        assert_ne!(live.header("etag"), now.header("etag"), "the page sees a change");
         assert!(now.body.contains("there is no such mailbox"), "{}", now.body);
         let sent = web.outside.queue.list(State::Sent, 0, 10).await.unwrap();
         let back = sent.iter().find(|mail| mail.recipient.as_str() == "back@x.org").unwrap();
@@ -98,7 +98,7 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
             ("spam@x.org", "Email waiting: the recipient’s mail server asks us", "554 5.7.1 looks like spam"),
             ("back@x.org", "Email bounced", "550 5.2.1 account closed"),
         ];
-        // Another process on the same database knows it all as well: it is what a restart finds.
+        // The data is stored: another process on the same database, as after a restart, sees it as well.
         let mut there = Browser::at(&web.twin().await);
         assert_eq!(there.log_in("ada@example.org", crate::support::web::PASSWORD).await.status, 303);
         for browser in [&mut ada, &mut there] {
@@ -110,14 +110,14 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
                     said.is_empty() || shown.contains(&format!("“<bdi>{said}</bdi>”")),
                     "{email}: {shown}"
                 );
-                assert!(!shown.contains("127.0.0.1"), "where our server is concerns nobody here: {shown}");
+                assert!(!shown.contains("127.0.0.1"), "our server's address is not shown here: {shown}");
             }
             assert!(page.body.contains("2 recipients haven’t received the link by email."), "{}", page.body);
             for (email, offered) in [("none@x.org", true), ("back@x.org", true), ("full@x.org", false)] {
                 assert_eq!(send_again(&page, email).is_some(), offered, "{email}");
             }
         }
-        // The queue forgets mails after weeks; what became of them stays with the link.
+        // The queue deletes mails after weeks; their status stays with the link.
         web.pass(3 * DAY);
         web.app.send_due_mails().await.unwrap();
         web.pass(40 * DAY);
@@ -152,8 +152,8 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
         let after = press(&mut ada, &made.page, &button).await;
         assert!(after.body.contains("We’re sending the link again."), "{}", after.body);
         assert!(mailing(&after, "none@x.org").contains("Email waiting to be sent"), "{}", after.body);
-        assert_eq!(web.outside.queue.count(State::Failed).await.unwrap(), 0, "the old one has made way");
-        // The same press once more, and another one while it waits.
+        assert_eq!(web.outside.queue.count(State::Failed).await.unwrap(), 0, "the old mail was replaced");
+        // The same form once more, and another one while the mail waits.
         press(&mut ada, &made.page, &button).await;
         let fresh = (ada.get(&made.page).await.csrf(), button.1.clone());
         let refused = press(&mut ada, &made.page, &fresh).await;
@@ -163,7 +163,7 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
         let mails = smtp.seen().mails;
         let address = made.public.iter().find(|public| mails[1].replace("=\r\n", "").contains(*public));
         assert!(address.is_some(), "the same link: {}", mails[1]);
-        // Long ago is worth another one, within the limit for one mailbox.
+        // Much later it can be sent again, within the limit for one mailbox.
         for _ in 0..2 {
             web.pass(HOUR);
             let mut ada = web.logged_in("ada@example.org").await;
@@ -184,7 +184,7 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
         let log = oncelink::web::audit::list(&web.outside.db, "link-sent-again", 0, 10).await.unwrap().0;
         assert_eq!(log.len(), 3);
         assert!(log.iter().all(|line| line.subject.contains(link.id.as_str())), "{log:?}");
-        // A link that is over, somebody else's, and somebody who is not among its recipients.
+        // An ended link, another owner's link, and a person who is not among its recipients.
         web.pass(HOUR);
         let mut ada = web.logged_in("ada@example.org").await;
         let button = send_again(&ada.get(&made.page).await, "fine@x.org").unwrap();
@@ -198,7 +198,7 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
         assert_eq!(bob.post(&format!("{}/send", made.page), &stolen).await.status, 404);
         assert_eq!(ada.fill(&made.page, &format!("{}/revoke", made.page), &[]).await.status, 303);
         let page = ada.get(&made.page).await;
-        assert!(send_again(&page, "fine@x.org").is_none(), "nobody gets a link that is over");
+        assert!(send_again(&page, "fine@x.org").is_none(), "an ended link is not sent");
         let over = (page.csrf(), button.1.clone());
         assert!(press(&mut ada, &made.page, &over).await.body.contains("We didn’t send the link again"));
         assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 0);
@@ -228,15 +228,15 @@ async fn sending_again_keeps_within_what_one_mailbox_gets_from_one_account() {
             "{after}"
         );
     }
-    assert_eq!(sent, 2, "three an hour, with the first one");
+    assert_eq!(sent, 2, "three an hour, including the first one");
     web.stop().await;
 }
 
-/// The mark that administrators see, if it is there.
-async fn mark(browser: &mut Browser, path: &str) -> Option<String> {
+/// The notice that administrators see, if it is shown.
+async fn site_notice(browser: &mut Browser, path: &str) -> Option<String> {
     let page = browser.get(path).await.body;
-    let (_, mark) = page.split_once("<p class=\"site-notice notice failed\"><a href=\"/admin/mail\">")?;
-    Some(mark.split("</a>").next().unwrap().to_owned())
+    let (_, notice) = page.split_once("<p class=\"site-notice notice failed\"><a href=\"/admin/mail\">")?;
+    Some(notice.split("</a>").next().unwrap().to_owned())
 }
 
 #[actix_web::test]
@@ -248,54 +248,54 @@ async fn administrators_see_on_every_page_that_mail_is_stuck_and_nobody_else_doe
         let look = async || web.app.upkeep().look_at_mail().await.unwrap();
         look().await;
         for path in pages {
-            assert_eq!(mark(&mut root, path).await, None, "{path}");
+            assert_eq!(site_notice(&mut root, path).await, None, "{path}");
         }
-        // The server refuses us.
+        // The server rejects our sender.
         smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("550 relay not permitted")));
         web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
         web.app.send_due_mails().await.unwrap();
         look().await;
         for path in pages {
             let words = Some("1 email can’t be sent at the moment.".to_owned());
-            assert_eq!(mark(&mut root, path).await, words, "{path}");
+            assert_eq!(site_notice(&mut root, path).await, words, "{path}");
         }
         for path in ["/files/", "/links", "/account"] {
-            assert_eq!(mark(&mut ada, path).await, None, "{path}");
+            assert_eq!(site_notice(&mut ada, path).await, None, "{path}");
         }
-        assert_eq!(mark(&mut web.browser(), "/login").await, None);
-        // It is mended, and everything is tried again.
+        assert_eq!(site_notice(&mut web.browser(), "/login").await, None);
+        // It accepts us again, and everything is retried.
         smtp.follow(|_, _| None);
         let answer = root.fill("/admin/mail", "/admin/mail/retry-all", &[("state", "waiting")]).await;
         assert_eq!(answer.location.as_deref(), Some("/admin/mail"), "{}", answer.body);
         assert!(root.get("/admin/mail").await.body.contains("We’re trying these emails again now."));
         web.app.send_due_mails().await.unwrap();
         look().await;
-        assert_eq!(mark(&mut root, "/files/").await, None);
-        // The server is away.
+        assert_eq!(site_notice(&mut root, "/files/").await, None);
+        // The server is unreachable.
         smtp.follow(|at, _| matches!(at, At::Greeting | At::Mail).then_some(Does::Closes));
         web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
         web.app.send_due_mails().await.unwrap();
         look().await;
-        let away = mark(&mut root, "/files/").await;
+        let away = site_notice(&mut root, "/files/").await;
         assert_eq!(away.as_deref(), Some("The mail server isn’t taking email."));
         web.pass(HOUR);
         let mut root = web.logged_in("root@example.org").await;
         look().await;
-        let away = mark(&mut root, "/files/").await;
+        let away = site_notice(&mut root, "/files/").await;
         assert_eq!(away.as_deref(), Some("The mail server isn’t taking email. 1 email can’t be sent."));
-        // What is dropped concerns nobody any more: the mark knows of it with the next page.
         smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 come back")));
         web.app.send_due_mails().await.unwrap();
         look().await;
-        assert_eq!(mark(&mut root, "/files/").await, None, "one mailbox that is busy for an hour");
+        assert_eq!(site_notice(&mut root, "/files/").await, None, "a single mailbox may be busy for an hour");
         web.pass(DAY);
         let mut root = web.logged_in("root@example.org").await;
         look().await;
-        assert!(mark(&mut root, "/files/").await.is_some(), "one that is busy for a day");
+        assert!(site_notice(&mut root, "/files/").await.is_some(), "a mailbox is busy for a day");
         let mails = root.get("/admin/mail").await.body;
         let id = mails.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        // Discarding the mail removes the notice from the next page on.
         assert_eq!(root.fill("/admin/mail", "/admin/mail/discard", &[("id", &id)]).await.status, 303);
-        assert_eq!(mark(&mut root, "/files/").await, None);
+        assert_eq!(site_notice(&mut root, "/files/").await, None);
         web.stop().await;
     }
 }
@@ -324,7 +324,7 @@ async fn an_administrator_reads_why_mails_failed_and_tries_those_again_that_have
         web.app.send_due_mails().await.unwrap();
         let taken = smtp.seen().taken;
         assert!(taken.contains(&"spam@x.org".to_owned()), "{taken:?}");
-        assert!(!taken.contains(&"none@x.org".to_owned()), "a mailbox that is not there is left in peace");
+        assert!(!taken.contains(&"none@x.org".to_owned()), "a missing mailbox is not retried");
         let strange = root.fill("/admin/mail", "/admin/mail/retry-all", &[("state", "sent")]).await;
         assert_eq!(strange.status, 400);
         let log = root.get("/admin/audit?q=mail").await.body;
@@ -361,7 +361,7 @@ async fn a_test_mail_from_the_page_shows_what_the_server_said() {
         "{}",
         answer.body
     );
-    // Nobody's mailbox is filled in this way.
+    // This can't be used to flood a mailbox.
     let mut refused = 0;
     for _ in 0..5 {
         let answer = root.fill("/admin/mail", "/admin/mail/test", &[("address", "ann@example.org")]).await;
@@ -393,7 +393,7 @@ async fn a_code_that_waits_or_is_lost_is_said_on_the_page_and_its_time_begins_wh
         assert!(hint(&mut bob).await.starts_with("We’re sending a code to b…@x.org. It is valid"));
         web.app.send_due_mails().await.unwrap();
         assert!(hint(&mut bob).await.contains("takes longer than usual"));
-        // Long after it was asked for, it is taken: now it counts for a quarter of an hour.
+        // Sent long after it was requested: the code is valid for 15 minutes from now.
         web.pass(2 * HOUR);
         smtp.follow(|_, _| None);
         web.app.send_due_mails().await.unwrap();
@@ -422,7 +422,7 @@ async fn an_action_link_lasts_from_when_its_mail_was_taken_however_long_that_too
         web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;
         web.app.send_due_mails().await.unwrap();
         web.pass(DAY);
-        // While the server thinks about it, time passes as well.
+        // Time passes while the server takes its time.
         let clock = web.clock.clone();
         smtp.follow(move |at, _| {
             if at == At::Content {

@@ -1,4 +1,4 @@
-//! Mails through a real Postfix, with the certificate that Debian gives it: one that nobody signed.
+//! Mails through a real Postfix, with Debian's default certificate, which is self-signed.
 
 use oncelink::web::mail::queue::State;
 
@@ -28,7 +28,7 @@ async fn sixty_mails_go_through_a_server_on_this_machine_whose_certificate_nobod
         let to = format!("X-Original-To: {recipient}\n");
         assert_eq!(arrived.iter().filter(|mail| mail.contains(&to)).count(), 1, "{recipient}");
     }
-    assert!(arrived.iter().all(|mail| mail.contains("(using TLSv1.3")), "encrypted all the same");
+    assert!(arrived.iter().all(|mail| mail.contains("(using TLSv1.3")), "encrypted nevertheless");
     let sent = web.outside.queue.list(State::Sent, 0, 1).await.unwrap();
     assert!(sent[0].answer.as_deref().unwrap().contains("queued as"), "{:?}", sent[0].answer);
     web.stop().await;
@@ -61,6 +61,6 @@ async fn where_tls_is_required_a_certificate_that_nobody_signed_gets_no_mail() {
     assert_eq!(waiting.len(), 1);
     let problem = waiting[0].problem.clone().unwrap();
     assert!(problem.contains("starting TLS") && problem.contains("certificate"), "{problem}");
-    assert_eq!(problem.matches("certificate").count(), 1, "it is said once: {problem}");
+    assert_eq!(problem.matches("certificate").count(), 1, "the cause appears once: {problem}");
     web.stop().await;
 }

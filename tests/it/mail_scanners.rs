@@ -1,5 +1,5 @@
-//! What scans mails opens the links in them and presses the first button that it finds: no link that was
-//! mailed is used up by that, and the person's own press does what they came for.
+//! Mail scanners open the links in mails and press the first button that they find: that uses up no link
+//! from a mail, and the recipient's own press still works.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::support::programs::run;
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
 use crate::web_link_taken::Stage;
 
-/// How often a scanner goes on to press the first button of the page that came.
+/// How many times a scanner presses the first button of the resulting page.
 const PRESSES: usize = 4;
 
-/// What a scanner does with a link: it asks for it by program, opens it in a browser that nobody has used
-/// yet, and presses the first button, also where a field is empty, again and again.
+/// What a scanner does with a link: it requests it with a program, opens it in a fresh browser, and presses
+/// the first button repeatedly, even if a field is empty. Returns false where there is no browser.
 async fn scan(address: &str) -> bool {
     let mut program = Browser::at(address);
     for method in [Method::GET, Method::HEAD, Method::GET, Method::HEAD] {
@@ -73,7 +73,7 @@ async fn a_mailed_link_to_a_file_outlives_a_scanner_and_two_presses_of_a_person_
     assert_eq!(focus, person.run("return document.querySelector('.takes li').dataset.file").await);
     person.find(".takes li:first-child button").await.click().await.unwrap();
     person.downloaded(1).await;
-    // Who has begun is not asked again, neither here nor after coming back.
+    // A person who has begun is not asked again, neither here nor after coming back.
     person.find(".takes li:last-child button").await.click().await.unwrap();
     let files = person.downloaded(2).await;
     assert_eq!(std::fs::read(&files[0]).unwrap(), b"another");
@@ -98,7 +98,7 @@ async fn a_program_and_a_browser_that_blocks_cookies_get_a_mailed_file_too() {
     browser.downloaded(1).await;
     browser.quit().await;
 
-    // As the README has it: a program presses once.
+    // As in the README: a program presses once.
     let address = mail(&stage.running.settings, "kim@example.org").await.link();
     let folder = tempfile::tempdir().unwrap();
     let ended = run(folder.path(), "curl", &["-sSf", "-L", "-OJ", "--clobber", "-d", "", &address]).await;
@@ -135,12 +135,12 @@ async fn only_a_press_that_could_use_up_a_mailed_link_is_asked_for_twice() {
         assert_eq!((asks(&first), is_token(&first)), (is_asked, !is_asked), "{changed:?}: {first:?}");
         if is_asked {
             assert!(ada.get(&made.page).await.body.contains("not viewed yet"), "nothing is counted");
-            // The page that asks brings what the second press needs; the first one never did.
+            // The page that asks contains what the second press needs; the first page never did.
             assert!(first.body.contains("name=\"again\" value=\"yes\""));
             assert!(!visitor.get(public).await.body.contains("name=\"again\""));
             let second = visitor.fill(public, public, &[("again", "yes")]).await;
             assert!(is_token(&second), "{second:?}");
-            // The same visitor, from the link's page: it is theirs already.
+            // From the link's page, the same visitor is not asked again.
             let third = visitor.fill(public, public, &[]).await;
             assert!(is_token(&third), "{third:?}");
         }

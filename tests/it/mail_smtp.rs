@@ -1,4 +1,4 @@
-//! Mails through a real mail server: taken, refused, delayed, dropped; by STARTTLS and by TLS.
+//! Mails through a real mail server: accepted, rejected, delayed, dropped; with STARTTLS and with TLS.
 
 use oncelink::web::mail::queue::State;
 
@@ -48,7 +48,7 @@ async fn a_mail_arrives_with_both_parts_and_the_headers_of_a_machine() {
     assert_eq!(counts(&web).await, [0, 1, 0]);
     web.pass(7 * 24 * 60 * 60);
     web.app.upkeep().prune().await;
-    assert_eq!(counts(&web).await, [0, 0, 0], "what was sent is forgotten after a week");
+    assert_eq!(counts(&web).await, [0, 0, 0], "sent mails are deleted after a week");
     web.stop().await;
 }
 
@@ -94,7 +94,7 @@ async fn a_server_that_delays_or_drops_or_is_down_loses_no_mail_and_gets_the_sam
     web.app.send_due_mails().await.unwrap();
     assert_eq!((smtp.mails().len(), counts(&web).await), (1, [0, 1, 0]));
     let path = smtp.mails()[0].path();
-    assert_eq!(web.browser().get(&path).await.status, 200, "its time began when it was sent");
+    assert_eq!(web.browser().get(&path).await.status, 200, "its lifetime began when it was sent");
     web.stop().await;
 }
 
@@ -107,7 +107,7 @@ async fn what_waits_survives_a_restart_and_two_processes_send_it_once() {
         assert_eq!(web.browser().fill("/forgot", "/forgot", &[("email", email)]).await.status, 303);
     }
     forgot(&web).await;
-    // A second process on the same database, and both send at once.
+    // A second process on the same database, and both send at the same time.
     web.twin().await;
     let folders = oncelink::files::ShareFolders::open(&web.settings.shares).unwrap();
     let other = oncelink::web::App::open(&web.settings, web.clock.clone(), folders).await.unwrap();

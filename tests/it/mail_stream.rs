@@ -1,5 +1,5 @@
-//! No mail waits for somebody else's: urgent ones go first, a mailbox that hangs holds up nobody, and a
-//! stop finishes what is under way.
+//! No mail waits for another: urgent ones go first, a mailbox that hangs delays no other, and a stop finishes
+//! what is being sent.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn forgot(web: &TestWeb, email: &str) {
     assert_eq!(web.browser().fill("/forgot", "/forgot", &[("email", email)]).await.status, 303);
 }
 
-/// Makes a link for these people, and queues a mail for each.
+/// Makes a link for these people, which queues a mail for each.
 async fn bulk(web: &TestWeb, recipients: &[String]) {
     let mut browser = web.logged_in("ada@example.org").await;
     let answer = send(&mut browser, &[("recipients", &recipients.join("\n")), ("mail", "yes")]).await;
@@ -44,7 +44,7 @@ async fn a_mailbox_that_hangs_holds_up_nobody_else() {
     let sending = tokio::spawn(async move { app.send_mails().await });
     smtp.until("sixty mails arrive beside the one that hangs", |seen| seen.taken.len() == 60).await;
     forgot(&web, "ada@example.org").await;
-    smtp.until("a reset, too", |seen| seen.taken.iter().any(|to| to == "ada@example.org")).await;
+    smtp.until("the reset arrives, too", |seen| seen.taken.iter().any(|to| to == "ada@example.org")).await;
     let hanging = smtp.seen().asked.iter().filter(|to| *to == "hangs@example.org").count();
     assert_eq!(hanging, 1, "one mailbox holds one connection");
     sending.abort();
@@ -102,7 +102,7 @@ async fn what_somebody_waits_for_leaves_before_what_nobody_waits_for() {
         let asked = smtp.seen().taken.len();
         let seen = smtp.until("the reset leaves", |seen| seen.taken.iter().skip(before).any(is_hers)).await;
         let place = seen.taken.iter().rposition(is_hers).unwrap();
-        // Those that were under way, and one that each of their connections takes meanwhile.
+        // The mails that were being sent, and one more that each connection takes meanwhile.
         assert!(place <= asked + 8, "number {place}, though only {asked} had left when it was asked for");
     }
     sending.abort();
@@ -115,7 +115,7 @@ async fn when_the_server_is_back_everything_that_waited_leaves_at_once() {
     let web = web(&smtp).await;
     let recipients: Vec<String> = (0..20).map(|number| format!("r{number}@example.org")).collect();
     bulk(&web, &recipients).await;
-    // A night of it: one probe at a time, not twenty.
+    // During a long outage one mail is tried at a time, not twenty.
     for _ in 0..10 {
         web.app.send_due_mails().await.unwrap();
         web.pass(5 * 60);
@@ -123,7 +123,7 @@ async fn when_the_server_is_back_everything_that_waited_leaves_at_once() {
     assert!(smtp.seen().connections < 20, "{}", smtp.seen().connections);
     smtp.follow(|_, _| None);
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(smtp.seen().taken.len(), 20, "none waits out a pause of its own");
+    assert_eq!(smtp.seen().taken.len(), 20, "no mail waits for its own retry");
     web.stop().await;
 }
 
@@ -140,7 +140,7 @@ async fn a_stop_finishes_what_is_under_way_and_sends_nothing_twice() {
     bulk(&web, &["first@example.org".to_owned()]).await;
     let app = web.app.clone();
     let sending = tokio::spawn(async move { app.send_mails().await });
-    smtp.until("it is under way", |seen| !seen.asked.is_empty()).await;
+    smtp.until("sending has begun", |seen| !seen.asked.is_empty()).await;
     let app = web.app.clone();
     let stopping = tokio::spawn(async move { app.finish_mails().await });
     let_go.notify_one();
@@ -159,8 +159,8 @@ async fn a_mail_that_a_killed_process_had_is_due_again_when_its_reservation_ends
     forgot(&web, "ada@example.org").await;
     let app = web.app.clone();
     let sending = tokio::spawn(async move { app.send_mails().await });
-    smtp.until("it is under way", |seen| !seen.asked.is_empty()).await;
-    // Dropped without a word, as a killed process does.
+    smtp.until("sending has begun", |seen| !seen.asked.is_empty()).await;
+    // Aborted without cleanup, like a killed process.
     sending.abort();
     assert!(sending.await.unwrap_err().is_cancelled());
     smtp.follow(|_, _| None);
@@ -182,7 +182,7 @@ async fn a_newer_request_takes_the_place_of_one_that_waits() {
     assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 1);
     smtp.follow(|_, _| None);
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(smtp.seen().taken.len(), 1, "one mail, whose link works");
+    assert_eq!(smtp.seen().taken.len(), 1, "one mail, and its link works");
     web.stop().await;
 }
 
@@ -198,7 +198,7 @@ async fn a_newer_request_takes_the_place_of_one_that_was_under_way_and_did_not_l
     forgot(&web, "ada@example.org").await;
     let app = web.app.clone();
     let sending = tokio::spawn(async move { app.send_due_mails().await });
-    smtp.until("the first is under way", |seen| !seen.asked.is_empty()).await;
+    smtp.until("sending the first has begun", |seen| !seen.asked.is_empty()).await;
     for _ in 0..2 {
         forgot(&web, "ada@example.org").await;
     }
@@ -206,7 +206,7 @@ async fn a_newer_request_takes_the_place_of_one_that_was_under_way_and_did_not_l
     smtp.follow(|_, _| None);
     let_go.notify_one();
     sending.await.unwrap().unwrap();
-    assert_eq!(smtp.seen().taken.len(), 1, "one mail, whose link works");
+    assert_eq!(smtp.seen().taken.len(), 1, "one mail, and its link works");
     assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 0);
     web.stop().await;
 }
@@ -226,7 +226,7 @@ async fn a_limit_of_mails_a_second_spreads_them() {
     let began = std::time::Instant::now();
     web.app.send_due_mails().await.unwrap();
     assert_eq!(smtp.seen().taken.len(), 11);
-    // A lower bound, which no load can break: ten gaps of 50 ms.
+    // A lower bound that holds under any load: ten gaps of 50 ms.
     assert!(began.elapsed() >= Duration::from_millis(500));
     web.stop().await;
 }

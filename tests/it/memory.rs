@@ -1,4 +1,4 @@
-//! What the process keeps when somebody has asked for much at once.
+//! The memory that the process keeps after a burst of requests.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ async fn sixty_wrong_log_ins_at_once_take_the_memory_of_a_few() {
     let site = WebSite::new(None, "trusted_proxies = ['127.0.0.0/8']");
     let app = site.start();
     let base = format!("http://{}", site.address);
-    // Makes what every process makes once.
+    // A first round creates what every process creates once.
     Browser::at(&base).log_in("nobody@example.org", "wrong").await;
     let before = resident(&app);
     let guesses = (0..60).map(|at| {
@@ -34,7 +34,7 @@ async fn sixty_wrong_log_ins_at_once_take_the_memory_of_a_few() {
     });
     futures_util::future::join_all(guesses).await;
     let after = resident(&app);
-    // Each hash takes 19 MiB; at most four run at once, and one of those had its memory before.
+    // Each hash takes 19 MiB; at most four run at once, and one of them reuses its memory.
     assert!(after < before + 3 * 19 + 30, "{before} MiB before, {after} MiB after");
     wait_for("readiness", || app.readiness() == Some(200));
     app.kill();
@@ -42,7 +42,7 @@ async fn sixty_wrong_log_ins_at_once_take_the_memory_of_a_few() {
 
 #[test]
 fn downloads_that_nobody_reads_hold_little_more_than_their_budget() {
-    /// More than the budget divided by a whole portion.
+    /// More streams than fit into the memory budget with a full portion each.
     const CLIENTS: usize = 800;
     raise_open_files(CLIENTS as u64 + 500);
     let site = Site::new();
@@ -53,28 +53,28 @@ fn downloads_that_nobody_reads_hold_little_more_than_their_budget() {
     let clients: Vec<Socket> = (0..CLIENTS)
         .map(|_| {
             let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            // What the kernel takes is not what the process holds.
+            // Small, because kernel buffers are not part of the process.
             client.set_recv_buffer_size(4096).unwrap();
             client.connect(&site.address.into()).unwrap();
             let path = site.ticket("large.bin").path;
             let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", site.address);
             (&client).write_all(request.as_bytes()).unwrap();
-            // The first byte of the answer is there; the node goes on until it is blocked.
+            // The first byte of the response has arrived; the node goes on until it is blocked.
             assert_eq!((&client).read(&mut [0]).unwrap(), 1);
             client
         })
         .collect();
-    // Everybody else is served as ever, and by then each worker has gone on with all of its streams.
+    // Other clients are served as usual, and by then each worker has gone on with all of its streams.
     site.redeem(20);
     let after = resident(&node);
-    // Whole portions would be 100 MiB and more. A connection takes some 40 KiB besides.
+    // Full portions would take 100 MiB and more. A connection takes about 40 KiB besides.
     let budget = 32 + CLIENTS as u64 * (16 + 40) / 1024;
     assert!(after < before + budget + 10, "{before} MiB before, {after} MiB after");
     drop(clients);
     node.kill();
 }
 
-/// Lets this process, and those that it starts, open that many files.
+/// Raises the limit on open files for this process and those that it starts.
 fn raise_open_files(count: u64) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let current = limit.current.map(|current| current.max(count));

@@ -1,5 +1,5 @@
-//! What a test needs of the machine beside the toolchain. Where it is missing the test does nothing, and
-//! what is missing is said once; where CI is set that is a failure instead.
+//! What a test needs on the machine besides the toolchain. Where it is missing, the test does nothing and the
+//! gap is printed once; where CI is set, that is a failure instead.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,10 +7,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// What was found missing, and said.
+/// What was missing and has been printed.
 static MISSING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Whether `program` can be run. Where it can't, says that the test is skipped; panics under CI.
+/// Whether `program` can be run. If not, prints that the test is skipped; panics under CI.
 pub(crate) fn has_program(program: &str) -> bool {
     note(program);
     let found = Command::new("sh")
@@ -21,7 +21,7 @@ pub(crate) fn has_program(program: &str) -> bool {
     found || skip(&format!("the program `{program}`"))
 }
 
-/// Skips this test for want of that, which is said once for all tests that want it, and returns false;
+/// Skips this test because `needed` is missing, which is printed once for all tests, and returns false;
 /// panics under CI, where nothing may be skipped.
 pub(crate) fn skip(needed: &str) -> bool {
     note(needed);
@@ -35,11 +35,11 @@ pub(crate) fn skip(needed: &str) -> bool {
     false
 }
 
-/// Notes which test wants what, where somebody asks for that: `tests/long/missing.py`.
+/// Records which test needs what, for `tests/long/missing.py`.
 fn note(needed: &str) {
     if let Some(file) = variable("ONCELINK_TEST_NEEDS") {
         let mut file = File::options().append(true).create(true).open(file).unwrap();
-        // One write, so that tests side by side don't mix their lines.
+        // A single write, so that tests in parallel don't mix their lines.
         file.write_all(format!("{}\t{needed}\n", this_test()).as_bytes()).unwrap();
     }
 }
@@ -48,8 +48,8 @@ fn this_test() -> String {
     std::thread::current().name().unwrap_or("a test").to_owned()
 }
 
-/// An environment variable that steers the tests, such as `ONCELINK_TEST_POSTGRES`; an empty one
-/// counts as not set.
+/// An environment variable that configures the tests, such as `ONCELINK_TEST_POSTGRES`; an empty one counts
+/// as not set.
 #[expect(clippy::disallowed_methods, reason = "where tests ask what this machine offers them")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

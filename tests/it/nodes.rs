@@ -1,4 +1,4 @@
-//! Several download services: which of them get tokens and are heard, and how revocations reach each.
+//! Several download services: which get tokens, whose reports are accepted, and how revocations reach each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::support::client::Client;
 use crate::support::deliveries::{Desk, LINK, eventually, settings};
 use crate::support::web::{Browser, PASSWORD};
 
-/// An address of this test's own.
+/// An address that only this test uses.
 fn free_address() -> SocketAddr {
     use std::net::{Ipv4Addr, TcpListener};
     use std::sync::atomic::{AtomicU8, Ordering};
@@ -27,8 +27,8 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
 }
 
-/// A web app with two listed nodes, `one` and `two`, each on a data directory of its own. What clients
-/// call them leads nowhere: they are asked at their inner addresses.
+/// A web app with two configured nodes, `one` and `two`, each with its own data directory. Their public
+/// addresses lead nowhere: the tests reach them at their inner addresses.
 struct Site {
     web: Option<Running>,
     nodes: Vec<Option<Running>>,
@@ -105,12 +105,13 @@ impl Site {
         browser
     }
 
-    /// The address that Download leads to, and the same at the node's inner address.
+    /// Presses Download; returns the public address that it leads to, and the same at the node's inner
+    /// address.
     async fn press(&self, browser: &mut Browser, file: &str) -> (String, String) {
         let answer = browser.fill("/files/files", "/download", &[("file", file)]).await;
         let public = answer.location.unwrap_or_else(|| panic!("{}", answer.body));
         let node = self.settings.nodes.iter().find(|node| public.starts_with(&node.public_url));
-        let node = node.unwrap_or_else(|| panic!("{public} is no node's"));
+        let node = node.unwrap_or_else(|| panic!("{public} is not the address of a node"));
         (public.clone(), public.replace(&node.public_url, &node.inner_url))
     }
 
@@ -149,7 +150,7 @@ async fn a_node_without_a_key_gets_no_tokens_and_where_no_node_has_one_nothing_i
     assert_eq!(issued, 0, "nothing is spent");
     site.add(1).await;
     let (public, inner) = site.press(&mut browser, "/files/a.bin").await;
-    assert!(public.starts_with("https://two.example.org/d/"), "the only one with a key: {public}");
+    assert!(public.starts_with("https://two.example.org/d/"), "the only node with a key: {public}");
     assert_eq!(Client::default().get(&inner).await.body, b"content");
     site.stop().await;
 }
@@ -169,12 +170,12 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
     let both: Vec<&str> = site.settings.nodes.iter().map(|node| node.public_url.as_str()).collect();
     let (later, now) = (T0.plus(std::time::Duration::from_secs(3600)), site.clock.now());
     revocations.mark(&[second, jti(&waits_on_one)], &both, later, now).await.unwrap();
-    eventually("the node that is up has both", async || site.waiting(1).await == 0).await;
-    assert_eq!(site.waiting(0).await, 2, "they wait for the one that is down");
+    eventually("the running node has both", async || site.waiting(1).await == 0).await;
+    assert_eq!(site.waiting(0).await, 2, "the stopped node's revocations wait");
     assert!(site.readyz().await.contains("2 revocations wait"));
     assert!(site.readyz().await.contains("the download service `one` cannot be reached"));
     site.start_node(0).await;
-    eventually("the node that was down has both", async || site.waiting(0).await == 0).await;
+    eventually("the restarted node has both", async || site.waiting(0).await == 0).await;
     assert_eq!(Client::default().get(&waits_on_one).await.slug(), "revoked-token");
     site.stop().await;
 }
@@ -183,14 +184,14 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
 async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
     let mut site = Site::start().await;
     site.add(0).await;
-    eventually("the first node is all right", async || site.readyz().await == "ready\n").await;
-    // Another key lies in its file: what it tells would not be heard.
+    eventually("the web app is ready again", async || site.readyz().await == "ready\n").await;
+    // The node's file holds another key, so its reports would be refused.
     let right = std::fs::read(site.key_file(0)).unwrap();
     std::fs::write(site.key_file(0), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
     let told = "the download service `one` does not show its node key";
-    eventually("the wrong key is told", async || site.readyz().await.contains(told)).await;
+    eventually("the wrong key is reported", async || site.readyz().await.contains(told)).await;
     std::fs::write(site.key_file(0), right).unwrap();
-    // What listens where the second should be is the first: our commands are not meant for it.
+    // The first node answers at the second's address: it must not pass for the second.
     site.desk.db.nodes.add("two", T0).await.unwrap();
     let mut nodes = site.settings.nodes.clone();
     nodes[1].inner_url = nodes[0].inner_url.clone();
@@ -229,7 +230,7 @@ async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready(
     site.stop().await;
 }
 
-/// A receipt of a token as its node would tell it.
+/// A receipt for a token, as its node would report it.
 fn receipt(jti: Jti, sequence: u64, started: bool, state: DeliveryState) -> Receipt {
     Receipt {
         jti,
@@ -268,14 +269,14 @@ async fn a_node_is_heard_only_about_its_own_tokens_and_no_more_once_it_is_remove
     site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let begun = vec![receipt(jti, 3, true, DeliveryState::Running)];
     let foreign = report("https://two.example.org", T0, begun.clone());
-    assert_eq!(tell(&site, two.reveal(), &foreign).await, 204, "heard, and not believed");
+    assert_eq!(tell(&site, two.reveal(), &foreign).await, 204, "accepted, but without effect");
     assert_eq!(site.desk.use_of(jti).await.states.0, "reserved");
     assert_eq!(site.desk.delivery(jti).await, None);
     let own = report("https://one.example.org", T0, begun);
-    assert_eq!(tell(&site, two.reveal(), &own).await, 403, "in another's name");
+    assert_eq!(tell(&site, two.reveal(), &own).await, 403, "a report in another node's name");
     assert_eq!(tell(&site, one.reveal(), &own).await, 204);
     assert_eq!(site.desk.use_of(jti).await.states.0, "used");
-    // The key of before is worth nothing, and so is that of a node that is removed.
+    // The old key no longer works, nor does that of a removed node.
     let newer = site.desk.db.nodes.rekey("one", T0).await.unwrap();
     assert_eq!(tell(&site, one.reveal(), &own).await, 403);
     assert_eq!(tell(&site, newer.reveal(), &own).await, 204);
@@ -296,8 +297,8 @@ async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended
     let highest = u64::try_from(i64::MAX).unwrap();
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", far, over(highest))).await, 204);
     assert_eq!(site.desk.use_of(jti).await.states.1, "reserved", "the token can still be redeemed");
-    assert_eq!(site.desk.use_of(silent).await.states.1, "reserved", "nobody speaks for what is to come");
-    // That it began counts, however high the number was that denied it.
+    assert_eq!(site.desk.use_of(silent).await.states.1, "reserved", "a watermark in the future is ignored");
+    // A reported start counts, however high the sequence number that denied it.
     let begun = vec![receipt(jti, 1, true, DeliveryState::Running)];
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, begun)).await, 204);
     assert_eq!(site.desk.use_of(jti).await.states.1, "used");
@@ -307,7 +308,7 @@ async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended
     assert_eq!(
         site.desk.use_of(silent).await.states.1,
         "released",
-        "its token has ended, and nothing was told"
+        "its token has expired, and nothing was reported"
     );
     site.stop().await;
 }
@@ -339,11 +340,7 @@ async fn a_process_that_is_gone_for_good_holds_nothing_back_once_it_is_removed()
     let later = T0.plus(std::time::Duration::from_secs(600));
     site.clock.set(later);
     assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
-    assert_eq!(
-        site.desk.use_of(jti).await.states.1,
-        "reserved",
-        "nobody knows what the other one would tell"
-    );
+    assert_eq!(site.desk.use_of(jti).await.states.1, "reserved", "the other node may still report it");
     site.desk.db.nodes.remove(gone, later).await.unwrap();
     assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
     assert_eq!(site.desk.use_of(jti).await.states.1, "released");

@@ -1,4 +1,4 @@
-//! What isn't a click spends nothing, and a refusal is never saved as the file.
+//! Requests that aren't clicks spend nothing, and a refusal is never saved as the file.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -62,7 +62,7 @@ async fn a_download_manager_of_a_browser_gets_the_file_and_is_cut_off_where_it_i
         let _reset_or_not = stream.read_to_end(&mut said).await;
         assert_eq!(String::from_utf8_lossy(&said), "", "{path}");
     }
-    // Programs are told.
+    // Programs get the error.
     assert_eq!(Client::default().get_with(&link, &[("range", "bytes=10-")]).await.slug(), "used-token");
     node.stop().await;
 }

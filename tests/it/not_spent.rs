@@ -1,4 +1,4 @@
-//! What goes wrong before the first byte does not spend a token.
+//! A failure before the first byte does not spend a token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,10 +112,10 @@ async fn a_claim_that_panics_keeps_nobody_waiting() {
         .await
         .unwrap();
     let mut answer = Vec::new();
-    // An end and a reset are both an end.
+    // A close and a reset both end the connection.
     let _ended = stream.read_to_end(&mut answer).await;
-    assert_eq!(answer, b"", "not a byte leaves");
-    // What is waited for where a claim gets no answer is answered with 503.
+    assert_eq!(answer, b"", "no byte is sent");
+    // If the panicking claim still held the jti, this request would wait and end with a 503.
     assert_eq!(Client::default().get(&link).await.body, pattern(1000));
     node.stop().await;
 }
@@ -131,7 +131,7 @@ async fn a_token_that_ends_is_expired_and_one_from_the_future_is_invalid() {
     node.pass(Duration::from_secs(1));
     assert_eq!(Client::default().get(&link).await.slug(), "expired-token");
     node.clock.set(early);
-    assert_eq!(Client::default().get(&link).await.slug(), "expired-token", "time never runs backwards");
+    assert_eq!(Client::default().get(&link).await.slug(), "expired-token", "time never goes back");
     node.stop().await;
 }
 
@@ -142,7 +142,7 @@ async fn a_token_of_a_clock_ahead_of_ours_is_redeemed_only_when_its_moment_has_c
     let token = behind.issue_later("a.bin", Duration::from_secs(1));
     let url = behind.url(&format!("/d/{token}"));
     assert_eq!(Client::default().head(&url).await.status, 200);
-    assert_eq!(Client::default().get(&url).await.slug(), "invalid-token", "the clock stood still");
+    assert_eq!(Client::default().get(&url).await.slug(), "invalid-token", "it is not valid yet");
     behind.pass(Duration::from_secs(1));
     assert_eq!(Client::default().get(&url).await.status, 200);
     behind.stop().await;

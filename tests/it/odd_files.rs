@@ -1,5 +1,5 @@
-//! What may lie in a share beside ordinary files: nothing hangs, nothing leads out, and a file
-//! larger than four gibibytes is served like any other.
+//! What can be in a share besides ordinary files: nothing hangs, no path leads out of the share, and a file
+//! larger than 4 GiB is served like any other.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -52,7 +52,7 @@ async fn what_is_no_regular_file_beneath_the_share_is_not_found_and_nothing_hang
         "missing",
         "folder/missing",
     ];
-    // Only root can make one.
+    // Only root can create one.
     names.extend(device.is_ok().then_some("device"));
     for name in names {
         let link = node.link(name);
@@ -91,7 +91,7 @@ async fn a_symlink_that_stays_beneath_the_share_is_followed() {
     node.stop().await;
 }
 
-/// 5 GiB, of which only what a test looks at takes place on the disk.
+/// A sparse file of 5 GiB: only the parts that a test reads take space on the disk.
 fn huge(node: &Node) {
     let mut file = File::create(node.dir.path().join("share/huge.bin")).unwrap();
     file.set_len(5 * GIB).unwrap();

@@ -1,4 +1,4 @@
-//! The rule: once, and only once, and never lost. Each row of the design's table is a test.
+//! The rule: once, only once, and never lost. Each row of the design's table is a test.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn head_options_and_prefetch_spend_nothing() {
         let head = Client::default().head(&link).await;
         assert_eq!(head.status, 200);
         assert_eq!(head.header("content-length"), Some("5000"));
-        assert_eq!(head.header("etag"), None, "the resume key is born with the redemption");
+        assert_eq!(head.header("etag"), None, "the resume key exists only after the redemption");
         let options = Client::default().request(Method::OPTIONS, &link, &[]).await;
         assert_eq!(options.status, 204);
         for purpose in [("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch"), ("x-moz", "prefetch")]
@@ -177,7 +177,7 @@ async fn a_small_file_whose_connection_broke_before_it_was_read_is_not_lost() {
         node.put("a.bin", &content);
         for with_range in [false, true] {
             let link = node.link("a.bin");
-            // All of it may have left the node, but it lies unread at the client that hangs up.
+            // All of it may have left the node, but the client hangs up without having read it.
             let cut = Partial::open(1, &link, "", size / 10).await.body;
             assert_eq!(Client::at(2).get(&link).await.slug(), "used-token", "another address");
             let resume = format!("bytes={}-", cut.len());

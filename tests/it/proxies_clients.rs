@@ -1,4 +1,4 @@
-//! The download tools that people use, behind real proxies and against the node itself.
+//! Popular download tools, behind real proxies and directly against the node.
 
 use std::fs;
 use std::time::Duration;
@@ -20,8 +20,8 @@ async fn node() -> Node {
     setup.start().await
 }
 
-/// What `program` makes of a download of which `have` bytes are there already.
-async fn goes_on(program: &str, arguments: &[&str]) {
+/// Checks that `program` completes a download of which a part has already arrived.
+async fn assert_resumes(program: &str, arguments: &[&str]) {
     if !has_program(program) {
         return;
     }
@@ -44,12 +44,12 @@ async fn goes_on(program: &str, arguments: &[&str]) {
 
 #[actix_web::test]
 async fn curl_goes_on_behind_every_proxy() {
-    goes_on("curl", &["-sSf", "-C", "-", "-o", "a.bin"]).await;
+    assert_resumes("curl", &["-sSf", "-C", "-", "-o", "a.bin"]).await;
 }
 
 #[actix_web::test]
 async fn wget_goes_on_behind_every_proxy() {
-    goes_on("wget", &["-q", "-c", "-O", "a.bin"]).await;
+    assert_resumes("wget", &["-q", "-c", "-O", "a.bin"]).await;
 }
 
 #[actix_web::test]
@@ -79,7 +79,7 @@ async fn aria2_all_whose_connections_are_cut_at_once_three_times_gets_the_file_b
     }
     let content = pattern(128 * MIB);
     for kind in [None].into_iter().chain(Kind::ALL.map(Some)) {
-        // A proxy takes 3 MiB ahead of each of sixteen slow readers, each time.
+        // A proxy reads 3 MiB ahead for each of sixteen slow readers, each time.
         let mut setup = Setup::default();
         setup.settings.download.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
         setup.settings.download.resend_proxied = 256 * MIB as u64;
@@ -143,8 +143,8 @@ async fn axel_with_eight_connections_gets_the_file_ten_times_of_ten() {
     while round <= 10 {
         let (link, home) = (node.link("a.bin"), TempDir::new().unwrap());
         let done = run(home.path(), "axel", &["-q", "-n", "8", "-o", "a.bin", &link]).await;
-        // On a busy machine axel itself crashes in one of thirty downloads, from any server. What it was killed
-        // by is no exit code.
+        // On a busy machine axel itself crashes in one of thirty downloads, from any server. The signal is
+        // not an exit code.
         if done.code.is_none() {
             crashes += 1;
             assert!(crashes <= 5, "{done:?}");

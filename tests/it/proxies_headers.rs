@@ -1,5 +1,4 @@
-//! What proxies say and do with headers: who the client is, what they compress, the `Host` that they
-//! pass on or not.
+//! How proxies handle headers: the client's address, what they compress, and whether they pass on the `Host`.
 
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ async fn node(change: impl FnOnce(&mut Setup)) -> Node {
 
 #[actix_web::test]
 async fn behind_a_proxy_that_compresses_a_file_comes_as_it_is_and_an_altered_key_still_proves_its_client() {
-    // Half as long when it is compressed.
+    // Compression halves its size.
     let content: Vec<u8> = pattern(MIB).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
     for kind in Kind::COMPRESSING {
         let node = node(|_| {}).await;
@@ -34,8 +33,8 @@ async fn behind_a_proxy_that_compresses_a_file_comes_as_it_is_and_an_altered_key
         let first = Partial::open(1, &link, "Accept-Encoding: gzip\r\n", 100_000).await;
         assert_eq!(first.status(), 200, "{kind:?}");
         let (key, encoding) = (first.header("etag").unwrap().to_owned(), first.header("content-encoding"));
-        // Only HAProxy heeds no-transform. nginx weakens the tag of what it compresses, Apache puts a suffix
-        // to it, and Debian's Caddy leaves it as it is.
+        // Only HAProxy respects no-transform. nginx makes the tag of a compressed file weak, Apache adds a
+        // suffix to it, and Debian's Caddy leaves it unchanged.
         assert_eq!(encoding, (kind != Kind::HaproxyGzip).then_some("gzip"), "{kind:?}");
         let is_altered = key.starts_with("W/") || key.ends_with("-gzip\"");
         assert_eq!(is_altered, matches!(kind, Kind::NginxGzip | Kind::ApacheGzip), "{kind:?}: {key}");
@@ -44,7 +43,7 @@ async fn behind_a_proxy_that_compresses_a_file_comes_as_it_is_and_an_altered_key
         let (status, from) = if is_altered { (200, 0) } else { (206, 100_000) };
         assert_eq!(rest.status, status, "{kind:?}");
         assert!(rest.body == content[from..], "{kind:?}");
-        // What other versions and settings of these make of it.
+        // What other versions and settings of these proxies turn it into.
         let bare = key.trim_start_matches("W/").trim_matches('"').trim_end_matches("-gzip");
         for altered in [format!("W/\"{bare}\""), format!("\"{bare}-gzip\""), format!("W/\"{bare}-gzip\"")] {
             let fields = [("if-range", &*altered), ("range", "bytes=100000-")];
@@ -69,7 +68,7 @@ async fn a_forwarding_header_from_an_untrusted_peer_makes_its_client_unknown() {
         let first = Partial::open(1, &link, &format!("{header}\r\n"), MIB).await;
         let key = first.header("etag").unwrap().to_owned();
         drop(first);
-        // Neither another client of that proxy nor somebody who comes directly goes on without the key.
+        // Without the key, neither another client of that proxy nor a direct client can resume.
         let range = ("range", "bytes=1048576-");
         for other in [Some((name, "198.51.100.2")), Some((name, "203.0.113.1")), None] {
             let fields: Vec<_> = [range].into_iter().chain(other).collect();
@@ -132,7 +131,7 @@ async fn for_a_minute_after_all_of_it_a_trusted_proxys_client_gets_what_lay_in_b
         vec![client],
         vec![client, ("range", "bytes=0-")],
         vec![("x-forwarded-for", "203.0.113.2"), ("range", "bytes=41000000-")],
-        // More than what is left of the 32 MiB.
+        // More than the rest of the 32 MiB.
         vec![client, ("range", &late)],
     ] {
         assert_eq!(Client::default().get_with(&link, &refused).await.slug(), "used-token", "{refused:?}");
@@ -171,7 +170,7 @@ async fn a_program_behind_a_proxy_that_passes_no_host_on_is_told_so_and_a_browse
     assert_eq!((answer.status.as_u16(), answer.slug().as_str()), (403, "other-address"));
     let text = String::from_utf8(answer.body).unwrap();
     assert!(text.contains(&base) && text.contains("proxy_set_header Host"), "{text}");
-    // A browser says where its form came from, so that the host need not.
+    // A browser sends its form's origin, so the host is not needed.
     let mut browser = Browser::at(&base);
     browser.headers = vec![("origin", base.clone())];
     let answer = browser.log_in("ada@example.org", PASSWORD).await;

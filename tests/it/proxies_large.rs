@@ -1,5 +1,5 @@
-//! Files that are larger than what a proxy puts aside: 1 GiB is where nginx stops to read on by its own
-//! defaults. `ONCELINK_TEST_PACE=16` reads them whole, behind every proxy, at so many MiB a second.
+//! Files larger than what a proxy buffers on disk: with its defaults, nginx stops reading ahead at 1 GiB.
+//! `ONCELINK_TEST_PACE=16` reads them completely, behind every proxy, at that many MiB per second.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -13,11 +13,11 @@ use crate::support::proxies::{Front, Kind};
 
 const MIB: u64 = 1024 * 1024;
 const SIZE: u64 = 1100 * MIB;
-/// A mark stands in each stretch of this length, in a file that is holes otherwise.
+/// The file is sparse, with one mark in each stretch of this length.
 const STRETCH: u64 = 4 * MIB;
 const MARK_AT: u64 = 54_321;
 
-/// No byte of it is zero, as all others are.
+/// The mark of a stretch: two bytes that aren't zero, unlike all others.
 fn mark(stretch: u64) -> [u8; 2] {
     [stretch % 200, stretch / 200].map(|part| u8::try_from(part).unwrap() + 1)
 }
@@ -30,11 +30,11 @@ fn put(services: &Services) {
     }
 }
 
-/// Compares what came with the file.
+/// Compares the received bytes with the file.
 #[derive(Default)]
 struct Seen {
     stretch: u64,
-    /// What came of the mark.
+    /// The part of the mark that has arrived.
     mark: Vec<u8>,
     others: u64,
 }
@@ -57,7 +57,7 @@ impl Seen {
     }
 
     fn assert_whole(&self) {
-        assert_eq!((self.stretch, self.others), (SIZE / STRETCH, 0), "marks, and bytes that are none");
+        assert_eq!((self.stretch, self.others), (SIZE / STRETCH, 0), "marks, and unexpected bytes");
     }
 }
 
@@ -82,7 +82,7 @@ async fn more_than_a_gibibyte_breaks_and_resumes_behind_nginx_with_its_defaults(
     seen.piece(0, &first.body);
     drop(first);
     let broken = desk.until_state(jti, DeliveryState::Broken).await;
-    assert!(broken.bytes < 64 * MIB, "nginx took {} bytes that nobody read", broken.bytes);
+    assert!(broken.bytes < 64 * MIB, "nginx read {} bytes ahead", broken.bytes);
     let from = 8 * MIB;
     let mut rest = Partial::open(1, &link, &format!("Range: bytes={from}-\r\n"), 0).await;
     assert_eq!(rest.status(), 206);
@@ -95,7 +95,7 @@ async fn more_than_a_gibibyte_breaks_and_resumes_behind_nginx_with_its_defaults(
 
 #[actix_web::test]
 async fn more_than_a_gibibyte_that_is_read_slowly_arrives_whole_behind_every_proxy() {
-    // Without a pace a tenth of it is enough to see that each proxy passes on what is read and no more.
+    // Without a pace, a tenth of it shows that each proxy passes on what is read and no more.
     let pace = variable("ONCELINK_TEST_PACE").map(|pace| pace.parse::<u64>().unwrap() * MIB);
     for kind in Kind::ALL {
         let Some((services, front)) = start(kind).await else { continue };

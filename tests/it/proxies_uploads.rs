@@ -1,5 +1,5 @@
-//! Uploads through real proxies: those that ask first (`Expect: 100-continue`), those that say no length,
-//! and those that a proxy's limit on bodies refuses.
+//! Uploads through real proxies: clients that ask first (`Expect: 100-continue`), bodies without a length,
+//! and bodies over a proxy's size limit.
 
 use std::fs;
 
@@ -13,10 +13,10 @@ use crate::support::tus::{Uploader, metadata, writable};
 use crate::support::web::TestWeb;
 
 const MIB: usize = 1024 * 1024;
-/// What nginx takes of a body by its defaults.
+/// nginx's default limit on bodies.
 const LIMIT: usize = MIB;
 
-/// Ada, who reaches the app by way of a proxy.
+/// Ada, who reaches the app through a proxy.
 async fn behind(kind: Kind) -> Option<(TestWeb, Front, Uploader)> {
     let address = Front::free();
     let web = TestWeb::spawn_with(|settings| {
@@ -30,7 +30,7 @@ async fn behind(kind: Kind) -> Option<(TestWeb, Front, Uploader)> {
     Some((web, front, ada))
 }
 
-/// curl, with what every request of an upload has.
+/// curl with the headers that every upload request needs.
 async fn curl(home: &TempDir, ada: &Uploader, path: &str, more: &[&str]) -> Ended {
     let (cookie, token) = (format!("Cookie: {}", ada.cookie), format!("X-CSRF-Token: {}", ada.csrf));
     let url = format!("{}{path}", ada.base);
@@ -38,7 +38,7 @@ async fn curl(home: &TempDir, ada: &Uploader, path: &str, more: &[&str]) -> Ende
     run(home.path(), "curl", &[&common, more].concat()).await
 }
 
-/// The bytes from `offset` on, sent when the proxy has asked for them.
+/// Sends the bytes from `offset` on, once the proxy has asked for them.
 async fn patch_when_asked(home: &TempDir, ada: &Uploader, path: &str, offset: usize, body: &[u8]) -> Ended {
     fs::write(home.path().join("piece"), body).unwrap();
     let offset = format!("Upload-Offset: {offset}");
@@ -69,7 +69,7 @@ async fn who_asks_before_sending_is_told_to_go_on_behind_every_proxy() {
         let mut offset = 0;
         for piece in pieces {
             let done = patch_when_asked(&home, &ada, &path, offset, piece).await;
-            // Some say it twice: once for themselves, once for the app.
+            // Some proxies send it twice: once for themselves, once for the app.
             let (last, before) =
                 status(&done).split_last().map(|(last, before)| (*last, before.to_vec())).unwrap();
             assert!(
@@ -96,7 +96,7 @@ async fn a_piece_that_a_proxy_refuses_as_too_large_costs_nothing_and_smaller_one
     for tries in 1..=2 {
         let refused = patch_when_asked(&home, &ada, &path, 0, &content).await;
         assert_eq!(status(&refused), [413], "{tries}: {}", refused.said);
-        // It is nginx that says so, not the app.
+        // This answer comes from nginx, not from the app.
         assert!(!refused.said.contains("problem+json"), "{}", refused.said);
         assert_eq!(ada.head(&path).await.offset(), Some(0));
     }

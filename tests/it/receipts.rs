@@ -1,5 +1,5 @@
-//! Receipts, with both services in one process: what is told of a delivery, as clients on real sockets
-//! cause it, and what that does to the use of the link.
+//! Receipts, with both services in one process: what is reported about a delivery when clients on real
+//! sockets cause it, and what that does to the use of the link.
 
 use hyper::Method;
 use oncelink::config::Settings;
@@ -20,7 +20,7 @@ fn strings(words: [&str; 2]) -> (String, String) {
     (words[0].to_owned(), words[1].to_owned())
 }
 
-/// Services on each database that is there.
+/// Services on each available database.
 async fn on_each_database() -> Vec<Services> {
     let mut all = vec![Services::start().await];
     if let Some(address) = empty_schema().await {
@@ -53,7 +53,7 @@ async fn a_download_is_told(services: Services) {
     let complete = desk.until_state(jti, DeliveryState::Complete).await;
     assert_eq!((complete.bytes, complete.percent(), complete.resumed), (20 * MIB as u64, 100, 0));
     assert_eq!(complete.file.as_deref(), Some("/files/a.bin"));
-    assert_eq!(complete.address, "127.0.0.0/24", "shortened, as the operator has set");
+    assert_eq!(complete.address, "127.0.0.0/24", "shortened, as configured");
     assert_eq!(desk.steps(jti).await, ["started", "complete"]);
     assert_eq!(desk.use_of(jti).await.taken, 1);
     services.stop().await;
@@ -117,7 +117,7 @@ async fn of_parallel_requests_one_is_told_and_one_use_is_used() {
     let complete = desk.until_state(jti, DeliveryState::Complete).await;
     assert_eq!((desk.deliveries().await.len(), complete.resumed), (1, 0));
     assert_eq!(desk.use_of(jti).await.taken, 1);
-    // Whoever has the resume key may have it again; it stays one delivery, and complete.
+    // The holder of the resume key can download it again; it stays one delivery, and complete.
     let key = replies.iter().find(|reply| reply.status == 200).unwrap().etag();
     let again = Client::default().get_with(&link, &[("if-match", &key)]).await;
     assert_eq!(again.body.len(), 100_000);
@@ -143,7 +143,7 @@ async fn a_use_is_free_again(services: Services) {
     assert_eq!(Client::default().get(&other).await.status, 200);
     desk.until_state(taken, DeliveryState::Complete).await;
     services.pass(121);
-    // The watermark is told every few seconds of the clock; it must not release before the leeway.
+    // The watermark is reported every few seconds of the clock; it must not release a use before the leeway.
     eventually("a watermark", async || {
         let nodes = desk.receipts.nodes().await.unwrap();
         nodes.iter().any(|node| node.told_until == services.clock.now())
@@ -184,8 +184,8 @@ async fn several_nodes_free_a_use(services: Services) {
     let (forgotten, _) = desk.token("a.bin", since).await;
     let ends = since.secs() + 10;
     desk.sql(&format!("UPDATE link_tokens SET node = '{audience}', expires_at = {ends}")).await;
-    // Twice the leeway after its end nobody can have redeemed it. That is less than the minute after
-    // which each node's word is written anyway.
+    // At twice the leeway after its end no node can have redeemed it. That is less than the minute after
+    // which each node writes its watermark anyway.
     services.pass(21);
     for node in ["a", "b"] {
         tell(node).await;
@@ -211,7 +211,7 @@ async fn a_revocation_ends_a_delivery_that_is_under_way() {
     let over = desk.until_state(jti, DeliveryState::Over).await;
     assert!(partial.read_to_end().await < 20 * MIB);
     assert!(over.started_at.is_some() && over.percent() < 100, "{over:?}");
-    assert_eq!(desk.use_of(jti).await.states, strings(["used", "used"]), "bytes left: it counts");
+    assert_eq!(desk.use_of(jti).await.states, strings(["used", "used"]), "bytes were sent, so it counts");
     assert_eq!(desk.steps(jti).await.last().unwrap(), "over");
     services.stop().await;
 }
@@ -292,7 +292,7 @@ async fn an_empty_file_is_delivered_whole() {
 
 #[actix_web::test]
 async fn the_owner_gets_a_mail_on_the_first_or_on_every_complete_download() {
-    // Those of "every" that come soon after another one are told of together.
+    // With "every", downloads soon after another are gathered into one mail.
     for (notify, expected) in [("never", 0), ("first", 1), ("every", 2)] {
         let services = Services::start().await;
         let outbox = || crate::support::mail::outbox(&services.settings.outbox_dir());
@@ -486,7 +486,7 @@ async fn only_the_owner_sees_what_became_of_a_link() {
 #[actix_web::test]
 async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_it_all() {
     use crate::support::web::{Browser, PASSWORD};
-    // Pressed again and again until it works.
+    // Press until it works.
     let mut services = Services::start_with(|settings| settings.links.presses = 0).await;
     services.put("a.bin", &pattern(50_000));
     let base = services.settings.web.public_url.clone();
@@ -497,7 +497,7 @@ async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_
     assert_eq!(press().await.status, 303);
     assert_eq!(press().await.status, 410, "it is reserved");
     services.pass(121);
-    assert_eq!(press().await.status, 410, "its token may have been redeemed just before its end");
+    assert_eq!(press().await.status, 410, "its token may have been redeemed at the last moment");
     services.pass(60);
     let mut again = None;
     eventually("the use", async || {
@@ -510,7 +510,7 @@ async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_
     assert_eq!(Client::default().get(&again.unwrap()).await.body, pattern(50_000));
     let mut page = String::new();
     eventually("the owner's page", async || {
-        // A page may be put together while the receipt comes in.
+        // The receipt may arrive while the page is rendered.
         page = ada.get(&made.page).await.body;
         page.contains("<strong>complete</strong>") && page.contains("1 of 1 download used;")
     })

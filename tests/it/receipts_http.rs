@@ -1,5 +1,5 @@
-//! Receipts over HTTP, between a download service and a web app in two servers or processes: nothing is
-//! lost while either is down, nothing counts twice, and nobody without the node key is heard.
+//! Receipts over HTTP, between a download service and a web app in two servers or processes: nothing is lost
+//! while either is down, nothing counts twice, and nobody without the node key can report.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,8 +20,8 @@ use crate::support::{T0, pattern};
 
 const MIB: usize = 1024 * 1024;
 
-/// A web app and a download service apart, with a data directory each.
-struct Apart {
+/// A web app and a download service, separate, with a data directory each.
+struct SeparateServices {
     web: Option<Running>,
     download: Option<Running>,
     web_settings: Box<Settings>,
@@ -31,16 +31,16 @@ struct Apart {
     folder: TempDir,
 }
 
-impl Apart {
-    async fn start() -> Apart {
-        Apart::start_for(None).await
+impl SeparateServices {
+    async fn start() -> SeparateServices {
+        SeparateServices::start_for(None).await
     }
 
-    /// The same, or the web app alone for a download service at `address` that runs elsewhere.
-    async fn start_for(elsewhere: Option<SocketAddr>) -> Apart {
+    /// The same, or only the web app for a download service at `address` that runs elsewhere.
+    async fn start_for(elsewhere: Option<SocketAddr>) -> SeparateServices {
         let folder = TempDir::new().unwrap();
         let mut both = settings(&folder);
-        // Each has to know where the other will be.
+        // Each has to know the other's address in advance.
         both.web.listen = free_address();
         both.web.public_url = format!("http://{}", both.web.listen);
         both.download.listen = elsewhere.unwrap_or_else(free_address);
@@ -59,7 +59,7 @@ impl Apart {
         let desk = Desk::open(&both, clock.clone()).await;
         desk.link(None, "never").await;
         let (web_settings, download_settings) = (Box::new(both), Box::new(download_settings));
-        Apart { web: Some(web), download, web_settings, download_settings, clock, desk, folder }
+        SeparateServices { web: Some(web), download, web_settings, download_settings, clock, desk, folder }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
@@ -94,15 +94,15 @@ impl Apart {
 
 async fn start_download(settings: &Settings, clock: &Clock) -> Running {
     use oncelink::used_tokens::sled::SledUsedTokens;
-    // As old as the keys: no token is older, so the fence need not be waited for.
+    // As old as the keys: no token is older, so there is no need to wait for the fence.
     let path = settings.used_tokens_dir();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let store = std::sync::Arc::new(SledUsedTokens::open(&path, clock, Some(T0)).unwrap());
     Box::pin(server::start_with(settings.clone(), Role::Download, clock.clone(), Some(store))).await.unwrap()
 }
 
-/// An address of this test's own: its port is not given to anybody else meanwhile, for others ask for
-/// 127.0.0.1.
+/// An address that only this test uses: its port is not given to another process meanwhile, because others
+/// listen on 127.0.0.1.
 fn free_address() -> SocketAddr {
     use std::net::{Ipv4Addr, TcpListener};
     use std::sync::atomic::{AtomicU8, Ordering};
@@ -114,7 +114,7 @@ fn free_address() -> SocketAddr {
 
 #[actix_web::test]
 async fn what_happened_while_the_web_app_was_down_arrives_once() {
-    let mut apart = Apart::start().await;
+    let mut apart = SeparateServices::start().await;
     apart.put("small.bin", &pattern(5000));
     apart.put("large.bin", &pattern(20 * MIB));
     let now = apart.clock.now();
@@ -129,7 +129,7 @@ async fn what_happened_while_the_web_app_was_down_arrives_once() {
         assert_eq!(Client::default().get(link).await.body, pattern(5000));
     }
     drop(Partial::open(1, &broken_link, "", MIB).await);
-    // Long enough for every token to run out: without the node's word nothing may be released.
+    // Long enough for every token to expire: without the node's report nothing may be released.
     apart.clock.set(now.plus(Duration::from_secs(3000)));
     apart.web_up().await;
     for (jti, _) in &whole {
@@ -145,7 +145,7 @@ async fn what_happened_while_the_web_app_was_down_arrives_once() {
 
 #[actix_web::test]
 async fn while_the_download_service_is_silent_nothing_is_released() {
-    let mut apart = Apart::start().await;
+    let mut apart = SeparateServices::start().await;
     apart.put("a.bin", &pattern(5000));
     let now = apart.clock.now();
     let (unknown, _) = apart.desk.token("a.bin", now).await;
@@ -155,7 +155,7 @@ async fn while_the_download_service_is_silent_nothing_is_released() {
     apart.download.take().unwrap().stop().await;
     apart.clock.set(now.plus(Duration::from_secs(3600)));
     apart.web_up().await;
-    // Another web app's worth of housekeeping changes nothing either.
+    // Another process's upkeep changes nothing either.
     for jti in [unknown, taken] {
         assert_eq!(apart.desk.use_of(jti).await.states.1, "reserved");
     }
@@ -168,7 +168,7 @@ async fn while_the_download_service_is_silent_nothing_is_released() {
 
 #[actix_web::test]
 async fn a_thousand_receipts_arrive_and_each_counts_once() {
-    let apart = Apart::start().await;
+    let apart = SeparateServices::start().await;
     let (now, desk) = (apart.clock.now(), &apart.desk);
     let (jti, _) = desk.token("a.bin", now).await;
     let receipt = |number: u32| Receipt {
@@ -224,7 +224,7 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
 
 #[actix_web::test]
 async fn nobody_without_the_node_key_is_heard() {
-    let apart = Apart::start().await;
+    let apart = SeparateServices::start().await;
     let url = apart.receipts_url();
     let (good, client) = (format!("Bearer {}", apart.key()), Client::default());
     let own = apart.web_settings.download.public_url.clone();
@@ -247,7 +247,7 @@ async fn nobody_without_the_node_key_is_heard() {
     }
     let nodes = apart.desk.receipts.nodes().await.unwrap();
     assert_eq!(nodes.iter().filter(|node| node.name == own).count(), 1);
-    assert_eq!(post(Some(good.as_str()), foreign).await, 403, "the key is that of one node");
+    assert_eq!(post(Some(good.as_str()), foreign).await, 403, "the key belongs to another node");
     for (body, status) in [
         ("", 400),
         ("[]", 400),
@@ -259,7 +259,7 @@ async fn nobody_without_the_node_key_is_heard() {
     }
     let huge = " ".repeat(1024 * 1024 + 1);
     assert_eq!(post(Some(good.as_str()), huge.clone()).await, 413);
-    assert_eq!(post(Some("Bearer wrong"), huge).await, 403, "who has no key need not be read");
+    assert_eq!(post(Some("Bearer wrong"), huge).await, 403, "without a key, the body is not read");
     let get = Client::default().request(Method::GET, &url, &[("authorization", &good)]).await;
     assert_eq!(get.status, 405);
     apart.stop().await;
@@ -267,7 +267,7 @@ async fn nobody_without_the_node_key_is_heard() {
 
 #[actix_web::test]
 async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
-    let mut apart = Apart::start().await;
+    let mut apart = SeparateServices::start().await;
     apart.put("a.bin", &pattern(5000));
     let right = std::fs::read(&apart.download_settings.download.node_key).unwrap();
     apart.download.take().unwrap().stop().await;
@@ -278,16 +278,16 @@ async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
     let (jti, link) = apart.desk.token("a.bin", apart.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200, "downloads go on");
     assert_eq!(apart.desk.delivery(jti).await, None);
-    // Put right while it runs.
+    // The key is corrected while the service runs.
     std::fs::write(&own, right).unwrap();
     apart.desk.until_state(jti, DeliveryState::Complete).await;
     apart.stop().await;
 }
 
-/// Tells a web app of this test by hand what stands in the outbox of a node that is down.
-async fn told_after_restart(site: &Site, web: &Apart) -> Vec<(String, String, i64)> {
+/// Starts a node again, and returns what its outbox reports to the web app of this test.
+async fn reported_after_restart(site: &Site, web: &SeparateServices) -> Vec<(String, String, i64)> {
     let process = site.start();
-    eventually("the node's word", async || {
+    eventually("the node's report", async || {
         !web.desk.deliveries().await.is_empty()
             && web.desk.deliveries().await.iter().all(|seen| seen.state != DeliveryState::Running)
     })
@@ -300,7 +300,7 @@ async fn told_after_restart(site: &Site, web: &Apart) -> Vec<(String, String, i6
 #[actix_web::test]
 async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that_it_ended() {
     let site = Site::new();
-    let web = Apart::start_for(Some(site.address)).await;
+    let web = SeparateServices::start_for(Some(site.address)).await;
     site.put("large.bin", &pattern(20 * MIB));
     let key = Path::new(&web.download_settings.download.node_key).display().to_string();
     site.write_settings(&format!("receipts = '{}'\nnode_key = '{key}'\n", web.receipts_url()));
@@ -309,7 +309,7 @@ async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that
     for number in 0..8 {
         let ticket = site.ticket_of_link("large.bin", LINK);
         web.desk.reserve(ticket.jti, "/files/large.bin", T0).await;
-        // Some are killed right after their first byte, before anybody looked at them.
+        // Some are killed right after their first byte, before their receipts are read.
         let download = Download::begin(site.address, &ticket.path, "").unwrap();
         assert_eq!(download.status(), 200);
         if number == 3 {
@@ -319,7 +319,7 @@ async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that
         begun.push((ticket, download));
     }
     process.kill();
-    let told = told_after_restart(&site, &web).await;
+    let told = reported_after_restart(&site, &web).await;
     assert_eq!(told.len(), 8, "{told:?}");
     for (jti, state, bytes) in &told {
         assert!(begun.iter().any(|(ticket, _)| ticket.jti.to_string() == *jti));
@@ -330,6 +330,6 @@ async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that
         .fetch_one(web.desk.db.db.reader())
         .await
         .unwrap();
-    assert_eq!(started, 8, "each of them has sent a byte, and counts");
+    assert_eq!(started, 8, "each of them sent a byte, so it counts");
     web.stop().await;
 }

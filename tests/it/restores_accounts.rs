@@ -1,5 +1,5 @@
-//! The web app's database put back from a backup: sessions end, links with a limited number of downloads
-//! wait for their owners, and everything else goes on. Noticed by a file beside the database, or by what
+//! The web app's database restored from a backup: sessions end, links with a limited number of downloads wait
+//! for their owners, and everything else goes on. The app notices by a file beside the database, or by what
 //! download services remember.
 
 use std::fs;
@@ -24,7 +24,7 @@ use crate::support::serving::put_in_place;
 use crate::support::web::{Browser, PASSWORD};
 use crate::support::{for_everyone, on_free_ports};
 
-/// Both services in one process on a folder and addresses that stay, with Ada's account.
+/// Both services in one process, with a fixed folder and fixed addresses, and Ada's account.
 struct Stage {
     folder: TempDir,
     settings: Settings,
@@ -83,7 +83,7 @@ impl Stage {
         ada
     }
 
-    /// What a stranger gets who presses the button, and takes the file if he may.
+    /// The last status for a stranger who presses the button and follows its link, and the page of a refusal.
     async fn take(&self, made: &Made) -> (u16, String) {
         let answer = Browser::at(&self.settings.web.public_url).post(&made.public[0], &[]).await;
         if let Some(address) = &answer.location {
@@ -92,7 +92,7 @@ impl Stage {
         (answer.status, answer.body)
     }
 
-    async fn deeds(&self, action: &str) -> usize {
+    async fn logged(&self, action: &str) -> usize {
         let desk = self.desk().await;
         let (lines, _) = audit::list(&desk.db, action, 0, 100).await.unwrap();
         desk.db.close().await;
@@ -100,7 +100,7 @@ impl Stage {
     }
 }
 
-/// Puts back what `README.md` says to back up.
+/// Restores what `README.md` says to back up.
 fn put_back(stage: &Stage, backup: &Path) {
     for folder in ["web", "keys"] {
         put_in_place(&backup.join(folder), &stage.settings.data_dir.join(folder));
@@ -130,17 +130,17 @@ async fn what_was_downloaded_since_the_backup_is_not_given_out_again() {
         stage.run().await;
         let (status, page) = stage.take(&once).await;
         assert_eq!(status, 403, "{page}");
-        assert_eq!(stage.take(&often).await.0, 200, "any number of downloads is as it was");
+        assert_eq!(stage.take(&often).await.0, 200, "a link without a limit works as before");
         for browser in [&mut ada, &mut late] {
             let answer = browser.get("/account").await;
             assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login?next=%2Faccount")));
         }
-        assert_eq!(stage.deeds("database-restored").await, 1);
+        assert_eq!(stage.logged("database-restored").await, 1);
         let desk = stage.desk().await;
         let noticed = restored::noticed(&desk.db).await.unwrap().unwrap();
         assert_eq!(noticed.waiting, 1);
         assert!(noticed.back_to <= noticed.at);
-        // A start later nothing more is ended.
+        // The next start ends nothing more.
         stage.stop().await;
         stage.run().await;
         ada = stage.ada().await;
@@ -152,8 +152,8 @@ async fn what_was_downloaded_since_the_backup_is_not_given_out_again() {
             ada.fill(&once.page, &format!("{}/resume", once.page), &[]).await;
         }
         desk.db.close().await;
-        assert_eq!(stage.take(&once).await.0, 200, "its owner has let it go on");
-        assert_eq!(stage.take(&stopped).await.0, 403, "what its owner had paused stays so");
+        assert_eq!(stage.take(&once).await.0, 200, "its owner has resumed it");
+        assert_eq!(stage.take(&stopped).await.0, 403, "a link that its owner had paused stays paused");
     }
     stage.stop().await;
 }
@@ -170,14 +170,14 @@ async fn a_database_that_is_only_missing_or_new_ends_nothing() {
     assert_eq!(ada.get("/account").await.status, 200);
     assert_eq!(stage.take(&once).await.0, 200);
     stage.stop().await;
-    // Others remember the old database; the new one is another.
+    // Download services remember the old database, and the new one has another id.
     fs::remove_dir_all(stage.settings.data_dir.join("web")).unwrap();
     stage.run().await;
-    assert_eq!(stage.deeds("database-restored").await, 0);
+    assert_eq!(stage.logged("database-restored").await, 0);
     stage.stop().await;
 }
 
-/// A report that tells of nothing but what a download service remembers.
+/// A report that contains only the database's mark that a download service remembers.
 fn report(stage: &Stage, word: Option<String>, now: Timestamp) -> Report {
     Report {
         node: stage.settings.download.public_url.clone(),
@@ -204,7 +204,7 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     let app = open().await;
     let word = app.receipts().take(report(&stage, None, now)).await.unwrap().database.unwrap();
     let later = app.receipts().take(report(&stage, Some(word.clone()), now)).await.unwrap().database;
-    assert_eq!(stage.deeds("database-restored").await, 0, "it stands where it is remembered");
+    assert_eq!(stage.logged("database-restored").await, 0, "the database is where it is remembered to be");
     assert!(later.is_some());
     app.close().await;
 
@@ -218,10 +218,14 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     for forged in forged {
         app.receipts().take(report(&stage, Some(forged), now)).await.unwrap();
     }
-    assert_eq!(stage.deeds("database-restored").await, 0, "what this web app never said ends nothing");
+    assert_eq!(
+        stage.logged("database-restored").await,
+        0,
+        "a mark that this web app never made ends nothing"
+    );
     for _twice in 0..2 {
         app.receipts().take(report(&stage, later.clone(), now)).await.unwrap();
-        assert_eq!(stage.deeds("database-restored").await, 1);
+        assert_eq!(stage.logged("database-restored").await, 1);
     }
     app.close().await;
     stage.run().await;

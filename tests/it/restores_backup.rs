@@ -12,7 +12,7 @@ use crate::support::links::{Made, make};
 use crate::support::process::{PROGRAM, run, signal};
 use crate::support::serving::{Serving, put_in_place};
 
-/// Links that are taken once each while the backup is made, and as many after it.
+/// The number of links that are used once each while the backup is made, and again after it.
 const ONCE: usize = 12;
 
 async fn links(serving: &Serving, count: usize) -> Vec<Made> {
@@ -24,7 +24,7 @@ async fn links(serving: &Serving, count: usize) -> Vec<Made> {
     made
 }
 
-/// The manifest with its digest, changed.
+/// Changes the manifest, and its digest accordingly.
 fn alter_manifest(backup: &Path, change: impl FnOnce(String) -> String) {
     let path = backup.join("manifest.json");
     let text = change(fs::read_to_string(&path).unwrap());
@@ -73,7 +73,7 @@ async fn a_backup_made_under_load_and_restored_gives_nothing_out_twice_and_loses
         Command::new("sha256sum").args(["-c", "manifest.sha256"]).current_dir(&backup).output().unwrap();
     assert!(whole.status.success(), "{whole:?}");
 
-    // After the backup: the other links, each once; one of them is pressed and not taken yet.
+    // After the backup: the other links, each once; one of them is pressed but not downloaded yet.
     for link in &made[ONCE..ONCE * 2 - 1] {
         let answer = serving.take(&link.public[0]).await;
         taken.lock().unwrap().push(answer);
@@ -84,7 +84,7 @@ async fn a_backup_made_under_load_and_restored_gives_nothing_out_twice_and_loses
     serving.said(&["restore", "backup", "--force"]);
     let aside = fs::read_dir(serving.path("data")).unwrap().map(|entry| entry.unwrap().file_name());
     let aside = aside.filter(|name| name.to_str().unwrap().contains("before-restore")).count();
-    assert_eq!(aside, 2, "accounts and keys that were there are kept");
+    assert_eq!(aside, 2, "the old accounts and keys are kept");
 
     let node = serving.start();
     for address in taken.into_inner().unwrap().iter().chain(&minted.into_inner().unwrap()) {
@@ -113,7 +113,7 @@ async fn a_restore_onto_a_new_machine_is_noticed_too() {
     serving.said(&["backup", "backup"]);
     let address = serving.take(&made[0].public[0]).await;
     node.kill();
-    // Nothing is left of the old one.
+    // Nothing is left of the old database.
     fs::remove_dir_all(serving.path("data")).unwrap();
     serving.said(&["restore", "backup"]);
     let node = serving.start();

@@ -1,5 +1,5 @@
-//! A shared used-token store that is put back from a dump: whatever was redeemed since is refused, on
-//! every node, and nothing else is lost for it. The dump is a copy of the store's tables.
+//! A shared used-token store that is restored from a dump: what was redeemed since is refused on every node,
+//! and nothing else is lost. The dump is a copy of the store's tables.
 
 use std::fs;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::support::client::Client;
 use crate::support::{Node, Setup, T0, pattern, postgres};
 use crate::used_tokens::redeemed;
 
-/// Longer than anything takes on a machine that isn't stuck.
+/// Longer than anything takes, unless the machine is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A database for nodes to share, each with a data directory of its own.
+/// A database that nodes share, each with its own data directory.
 struct Shared {
     database: String,
     /// The nodes' share and keys.
@@ -34,7 +34,7 @@ impl Shared {
         Some(Shared { database, first })
     }
 
-    /// A node that keeps its memory in the folder `data`.
+    /// A node that keeps its data in the folder `data`.
     async fn node(&self, data: &str) -> Node {
         let mut setup = Setup { clock: Clock::wall(), dir: self.first.dir.clone(), ..Setup::default() };
         setup.settings = self.first.settings.clone();
@@ -61,7 +61,7 @@ impl Shared {
         .await;
     }
 
-    /// Waits until a node remembers the store as further than the dump.
+    /// Waits until a node remembers a position of the store after the dump.
     async fn is_remembered_by(&self, data: &str) {
         let mut connection = sqlx::AnyConnection::connect(&self.database).await.unwrap();
         let position = "SELECT moment FROM dumped_state WHERE name = 'position'";
@@ -100,7 +100,7 @@ async fn status(node: &Node, path: &str) -> u16 {
     Client::default().get(&node.url(path)).await.status.as_u16()
 }
 
-/// The path of a fresh token.
+/// The path of a new token.
 fn fresh(node: &Node) -> String {
     format!("/d/{}", node.issue("a.bin", |_| {}).token)
 }
@@ -111,7 +111,7 @@ async fn redeem(node: &Node) -> String {
     path
 }
 
-/// Asks until the answer is `wanted`; nothing but a refusal may come before.
+/// Sends requests until the status is `wanted`; before that only refusals may come.
 async fn refused_until(node: &Node, path: &str, wanted: u16) {
     let asked = async {
         loop {
@@ -139,7 +139,7 @@ async fn a_store_put_back_from_a_dump_while_its_node_is_down_lets_nothing_in_twi
         node = shared.node("data").await;
         let reply = Client::default().get(&node.url(&used)).await;
         assert_eq!((reply.status.as_u16(), reply.slug().as_str()), (410, "expired-token"));
-        assert_eq!(status(&node, &unused).await, 410, "lost, never given twice");
+        assert_eq!(status(&node, &unused).await, 410, "lost, but never served twice");
         redeem(&node).await;
     }
     node.stop().await;
@@ -154,12 +154,12 @@ async fn a_store_put_back_under_running_nodes_lets_nothing_in_twice() {
     let used = redeem(&first).await;
     shared.is_remembered_by("data of the second").await;
     shared.put_back().await;
-    // The second node never saw that jti, and knows only that the store was further.
+    // The second node never saw that jti, and knows only that the store had been further.
     let reply = Client::default().get(&second.url(&used)).await;
     assert!([410, 503].contains(&reply.status.as_u16()), "{reply:?}");
     refused_until(&second, &used, 410).await;
     refused_until(&first, &used, 410).await;
-    // Both have the new fence, and both go on.
+    // Both have the new fence, and both work.
     for node in [&first, &second] {
         let served = async { while status(node, &fresh(node)).await != 200 {} };
         tokio::time::timeout(PATIENCE, served).await.unwrap();
@@ -183,12 +183,12 @@ async fn what_is_recorded_in_a_store_put_back_does_not_hide_that() {
         node.standing(T0).await.unwrap();
     }
     shared.put_back().await;
-    // A revocation is taken in any case, and moves the store on, as far as it was before.
+    // A revocation is accepted in any case, and moves the store on to the position it had before.
     let before = second.fence();
     second.revoke(Jti::random().unwrap(), T0, later).await.unwrap();
     second.standing(T0).await.unwrap();
-    assert!(second.fence() > before, "noticed by the node that recorded something");
-    assert!(first.claim(used).await.is_err(), "and nothing is claimed under the fence of before");
+    assert!(second.fence() > before, "the node that recorded something has noticed");
+    assert!(first.claim(used).await.is_err(), "nothing is claimed under the old fence");
     first.close().await;
     second.close().await;
 }
@@ -202,7 +202,7 @@ async fn a_node_that_comes_back_late_finds_out_a_store_that_went_on_after_it_was
     let used = redeem(&first).await;
     first.stop().await;
     shared.put_back().await;
-    // Nobody who remembers is there, and the store goes on, further than it was before.
+    // No node that remembers is running, and the store goes past its old position.
     let second = shared.node("an empty disk").await;
     for _ in 0..5 {
         redeem(&second).await;
@@ -237,9 +237,9 @@ async fn the_time_of_a_shared_store_is_reset_for_all_who_use_it() {
     running.keep_time(ahead).await.unwrap();
     let right = Clock::manual(T0);
     let operator = SqlUsedTokens::connect(&database, &right, None).await.unwrap();
-    assert_eq!(right.now(), ahead, "the mark holds until it is reset");
+    assert_eq!(right.now(), ahead, "the mark stays until it is reset");
     assert_eq!(operator.reset_time(T0).await.unwrap(), ahead);
-    // The process that runs on writes its old mark no more, and learns of the new epoch.
+    // The running process no longer writes its old mark, and learns the new epoch.
     running.keep_time(ahead.plus(Duration::from_secs(9))).await.unwrap();
     running.standing(T0).await.unwrap();
     assert_eq!((running.time_reset(), running.fence().secs()), (Some(T0), T0.secs() + 1));

@@ -1,4 +1,4 @@
-//! `POST /revocations`: a signed command takes tokens back, and ends what runs.
+//! `POST /revocations`: a signed command revokes tokens, and cuts off their running downloads.
 
 use hyper::Method;
 

@@ -1,5 +1,5 @@
-//! What was given out by a right ends with the right, however it is lost: tokens that nobody redeemed,
-//! transfers under way and their leases, and what strangers took through the links of who lost it.
+//! What was issued under a right ends when the right is lost, however that happens: unredeemed tokens,
+//! running transfers and their leases, and what strangers downloaded through that person's links.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::support::{on_free_ports, pattern, postgres};
 
 const MIB: usize = 1024 * 1024;
 
-/// Both services in one process. Ada is a boss, and may read `bosses`, `ada` and `open`.
+/// Both services in one process. Ada is in the group `bosses`, and may read `bosses`, `ada` and `open`.
 struct Stage {
     running: Option<Running>,
     desk: Administration,
@@ -58,7 +58,7 @@ impl Stage {
         Stage::start_on(None).await
     }
 
-    /// One for each engine that is there.
+    /// One for each available database engine.
     async fn all() -> Vec<Stage> {
         let mut stages = vec![Stage::start().await];
         if let Some(database) = postgres::empty_schema().await {
@@ -104,7 +104,7 @@ impl Stage {
         self.desk.accounts.by_email(&"ada@example.org".parse().unwrap()).await.unwrap().unwrap()
     }
 
-    /// The address that Download of Ada's leads to.
+    /// Presses Ada's Download button, and returns the address that it leads to.
     async fn own(&mut self, file: &str) -> String {
         let answer = self.ada.fill("/files/open", "/download", &[("file", file)]).await;
         answer.location.unwrap_or_else(|| panic!("{}", answer.body))
@@ -133,7 +133,7 @@ impl Stage {
     }
 }
 
-/// A transfer of 24 MiB that is under way.
+/// A running transfer of 24 MiB.
 struct Transfer {
     address: String,
     transfer: Partial,
@@ -150,11 +150,11 @@ async fn begin(address: String) -> Transfer {
 impl Transfer {
     async fn assert_cut(mut self, why: &str) {
         let got = self.transfer.read_to_end().await;
-        assert!(got < 24 * MIB, "{why}: all of it came");
+        assert!(got < 24 * MIB, "{why}: the whole file arrived");
         let range = format!("bytes={got}-");
         let resumed =
             Client::at(1).get_with(&self.address, &[("range", &range), ("if-range", &self.key)]).await;
-        assert_eq!(resumed.slug(), "revoked-token", "{why}: the lease is over, too");
+        assert_eq!(resumed.slug(), "revoked-token", "{why}: the lease has ended, too");
     }
 }
 
@@ -167,14 +167,14 @@ async fn who_loses_the_group_loses_what_the_group_gave_and_nothing_else() {
         let made = make(&mut stage.ada, &[("files", "/bosses/file.txt"), ("uses", "5")]).await;
         let strangers = stage.press(&made.public[0], &[]).await;
         let kept = stage.own("/bosses/file.txt").await;
-        // Another group beside it takes nothing away.
+        // Another group besides it changes nothing.
         stage.set_groups("bosses more").await;
         assert_eq!(Client::at(1).get(&kept).await.status, 200);
         stage.set_groups("more").await;
         running.assert_cut("the group is gone").await;
         assert_eq!(Client::at(1).get(&waiting).await.slug(), "revoked-token");
-        assert_eq!(Client::at(2).get(&strangers).await.slug(), "revoked-token", "what a stranger took by it");
-        assert_eq!(Client::at(1).get(&elsewhere).await.status, 200, "another right gave this");
+        assert_eq!(Client::at(2).get(&strangers).await.slug(), "revoked-token", "a stranger's token");
+        assert_eq!(Client::at(1).get(&elsewhere).await.status, 200, "this was issued under another right");
         stage.stop().await;
     }
 }
@@ -214,7 +214,7 @@ async fn who_changes_the_address_that_a_share_names_loses_what_it_gave() {
     stage.stop().await;
 }
 
-/// The fields of the form that changes a link, with others in place of the usual ones.
+/// The fields of the form that changes a link, with `others` replacing the usual ones.
 fn changed<'f>(others: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
     let usual =
         [("title", "Report"), ("note", ""), ("uses", "5"), ("ends", "2027-03-01T00:00"), ("password", "")];
@@ -223,7 +223,7 @@ fn changed<'f>(others: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
     kept.chain(others.iter().copied()).collect()
 }
 
-/// What is changed, the link's password before, and whether that is stricter.
+/// The changes, the link's password before, and whether they make the link stricter.
 type Edit<'e> = (&'e [(&'e str, &'e str)], &'e str, bool);
 
 #[actix_web::test]
@@ -297,7 +297,7 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     };
     assert!(matches!(reserve().await, Reserved::Token(_)));
     assert!(own().await);
-    // The terms that somebody fulfilled are not the terms any more.
+    // A visitor who fulfilled the old conditions has not fulfilled the new ones.
     let actor = Actor::operator();
     stage.desk.links.set_paused(&link, true, &actor, START).await.unwrap();
     stage.desk.links.set_paused(&link, false, &actor, START).await.unwrap();
@@ -329,10 +329,10 @@ async fn a_key_that_is_taken_out_ends_what_it_signed_and_the_next_one_signs_at_o
         })
         .await;
         let got = running.transfer.read_to_end().await;
-        assert!(got < 24 * MIB, "all of it came");
+        assert!(got < 24 * MIB, "the whole file arrived");
         let refused = Client::at(1).get(&waiting).await.slug();
         assert!(["revoked-token", "invalid-token"].contains(&refused.as_str()), "{refused}");
-        // Running processes look at their keys once a second.
+        // Running processes check their keys once a second.
         stage.clock.set(START.plus(Duration::from_secs(1)));
         let newer = stage.own("/bosses/file.txt").await;
         assert_eq!(Client::at(1).get(&newer).await.status, 200);

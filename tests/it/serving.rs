@@ -1,4 +1,4 @@
-//! How the download service serves: its other addresses, its headers, proxies, limits, and its end.
+//! How the download service serves: its other addresses, headers, proxies, limits, and how it stops.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn every_answer_is_private_and_hardened() {
     node.stop().await;
 }
 
-/// Whether a HEAD gets the answer of a service that stops.
+/// Whether a HEAD gets the response of a service that is stopping.
 async fn is_told_to_try_again(address: SocketAddr, link: &str) -> bool {
     let Ok(mut stream) = TcpStream::connect(address).await else { return false };
     let path = link.split_once(&address.to_string()).unwrap().1;
@@ -77,7 +77,7 @@ async fn a_stop_lets_a_transfer_finish_and_takes_no_new_ones() {
     let mut running = Partial::open(1, &link, "", 10_000).await;
     let (address, later) = (node.address, node.link("a.bin"));
     let stopping = actix_web::rt::spawn(node.stop());
-    // Until the listener's end a connection may still be taken, and closed without an answer.
+    // Until the listener ends, a connection may still be accepted, and closed without a response.
     eventually("a refusal", async || is_told_to_try_again(address, &later).await).await;
     assert_eq!(running.read_to_end().await, content.len());
     assert!(running.body == content);
@@ -93,7 +93,7 @@ async fn behind_a_trusted_proxy_the_clients_address_counts_and_else_the_headers_
         let content = pattern(24 * 1024 * 1024);
         node.put("a.bin", &content);
         let link = node.link("a.bin");
-        // The same client, once through the proxy and once from its own address.
+        // The same client, once through the proxy and once directly.
         drop(Partial::open(1, &link, "X-Forwarded-For: 127.0.0.5\r\n", 10_000).await);
         assert_eq!(Client::at(5).get(&link).await.status, status, "{trusted}");
         node.stop().await;
@@ -133,7 +133,7 @@ async fn a_file_that_shrinks_or_changes_while_it_is_sent_is_cut_and_never_mixed(
         }
         let got = running.read_to_end().await;
         assert!(got < content.len(), "the connection is cut");
-        assert!(running.body[..] == content[..got], "what came is of one version");
+        assert!(running.body[..] == content[..got], "the received bytes are of one version");
     }
     node.stop().await;
 }
@@ -159,12 +159,12 @@ async fn the_files_sha_256_goes_with_it_as_long_as_it_is_the_version_it_was_take
     assert_eq!((whole.status.as_u16(), whole.header("repr-digest")), (200, Some(expected.as_str())));
     let part = client.get_with(&link(), &[("range", "bytes=10-19")]).await;
     assert_eq!((part.status.as_u16(), part.header("repr-digest")), (206, Some(expected.as_str())));
-    // Without a version nobody knows of which bytes it was.
+    // Without a version it is unknown from which file the bytes came.
     let bare =
         node.issue_at(&file, |order| order.digest = Some("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="));
     assert_eq!(client.get(&bare.address).await.header("repr-digest"), None);
     assert_eq!(client.get(&node.link("a.bin")).await.header("repr-digest"), None);
-    // Another file; one that only grew would be served to the length it had.
+    // Another file; one that only grew would be served up to its old length.
     node.put("a.bin", &[7; 100_001]);
     assert_eq!(client.get(&link()).await.slug(), "file-changed");
     node.stop().await;

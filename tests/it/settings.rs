@@ -1,4 +1,4 @@
-//! The settings: what is read, from where, and what an operator is told about a mistake.
+//! The settings: which are read, from where, and what an operator is told about a mistake.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -54,7 +54,7 @@ fn the_example_file_holds_every_key_with_its_default() {
     let settings = Settings::load(Some(Path::new("oncelink.example.toml")), []).unwrap();
     assert_eq!(settings, Settings::default());
 
-    // Every field of the settings stands in the example: what the parser knows, the file shows.
+    // The example contains every setting that the parser knows.
     let example: toml::Table =
         toml::from_str(&std::fs::read_to_string("oncelink.example.toml").unwrap()).unwrap();
     for section in ["web", "download", "token", "mail", "log"] {
@@ -65,7 +65,7 @@ fn the_example_file_holds_every_key_with_its_default() {
     assert_eq!(shown, fields_of(""));
 }
 
-/// What serde says it would have accepted in a section: the words in backquotes after "expected".
+/// The fields that serde would have accepted in a section: the words in backquotes after "expected".
 fn fields_of(section: &str) -> BTreeSet<String> {
     let text = if section.is_empty() { "zzz = 1".to_owned() } else { format!("[{section}]\nzzz = 1") };
     let error = toml::from_str::<Settings>(&text).unwrap_err();
@@ -173,7 +173,7 @@ fn relative_paths_in_the_file_are_relative_to_the_file() {
     assert_eq!(settings.shares[0].path, base.join("books"));
     assert_eq!(settings.shares[1].path, Path::new("/srv/abs"));
 
-    // What the environment says is relative to the working directory, whatever the file says.
+    // Paths from the environment are relative to the working directory, whatever the file says.
     let over = variables(&[("ONCELINK_DATA_DIR", "state"), ("ONCELINK_SHARE", "[{name='x', path='y'}]")]);
     let settings = Settings::load(Some(&path), over).unwrap();
     assert_eq!(settings.data_dir, Path::new("state"));
@@ -201,7 +201,7 @@ fn addresses_follow_the_listeners_unless_they_are_set() {
     assert_eq!(settings.download.keys, "https://other.example/jwks");
 }
 
-/// A file, the key that must be named, and a part of the remedy.
+/// A file, the setting that must be named, and a part of the remedy.
 const BAD_FILES: &[(&str, &str, &str)] = &[
     ("data_dir = \"\"", "data_dir", "`data_dir = \"data\"`"),
     ("colour = 1", "colour", "`data_dir`"),
@@ -296,7 +296,7 @@ fn a_mistake_in_the_file_names_the_key_the_place_and_the_remedy() {
     }
 }
 
-/// A variable, its text, and what must be said.
+/// A variable, its value, and a part of the message.
 const BAD_VARIABLES: &[(&str, &str, &str)] = &[
     ("ONCELINK_WEB__LISTE", "x", "ONCELINK_WEB__LISTEN"),
     ("ONCELINK_COLOUR", "x", "ONCELINK_DATA_DIR"),

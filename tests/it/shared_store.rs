@@ -1,4 +1,4 @@
-//! Two nodes on one PostgreSQL: still once.
+//! Two nodes on one PostgreSQL: a link still works only once.
 
 use oncelink::clock::Clock;
 
@@ -8,7 +8,7 @@ use oncelink::used_tokens::sql::SqlUsedTokens;
 use crate::support::client::{Client, Partial};
 use crate::support::{Node, Setup, pattern, postgres};
 
-/// Two nodes on one store, and its address; `None` without PostgreSQL.
+/// Two nodes on one store, and the store's address; `None` without PostgreSQL.
 pub(crate) async fn two_nodes() -> Option<(Node, Node, String)> {
     let database = postgres::empty_schema().await?;
     let mut first = Setup { clock: Clock::wall(), ..Setup::default() };
@@ -75,14 +75,14 @@ async fn a_revocation_on_record_ends_what_another_node_sends_and_all_resumption(
     let path = format!("/d/{}", issued.token);
     let running = Partial::open(1, &first.url(&path), "", 1000).await;
     let key = running.header("etag").unwrap().to_owned();
-    // Broken off on both nodes, so that both know it.
+    // Interrupted on both nodes, so that both remember it.
     let by_key = [("range", "bytes=1000-1999"), ("if-range", &*key)];
     assert_eq!(Client::default().get_with(&second.url(&path), &by_key).await.status, 206);
     let store = SqlUsedTokens::connect(&database, &Clock::wall(), None).await.unwrap();
     let now = Clock::wall().now();
     store.revoke(issued.jti, now, now.plus(std::time::Duration::from_secs(9_000))).await.unwrap();
     store.close().await;
-    // Before any tick of a watch: each asks before it resumes.
+    // Before the next poll of the revocations: each node checks before it resumes.
     let again = first.continuation(issued.jti, "huge.bin", |_| {});
     let again = again.strip_prefix("http://files.example").unwrap();
     for node in [&second, &first] {
@@ -107,7 +107,7 @@ async fn a_running_transfer_is_cut_when_another_node_put_its_revocation_on_recor
     let now = Clock::wall().now();
     store.revoke(issued.jti, now, now.plus(std::time::Duration::from_secs(9_000))).await.unwrap();
     store.close().await;
-    // Much faster than it could be read whole.
+    // Much faster than the whole file could be read.
     assert!(running.count_to_end().await < size, "nothing cut it");
     first.stop().await;
     second.stop().await;

@@ -1,4 +1,4 @@
-//! A share whose folder is missing is unavailable, stops nothing else, and comes back by itself.
+//! A share whose folder is missing is unavailable, affects nothing else, and comes back by itself.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -41,7 +41,7 @@ fn a_share_that_is_missing_at_the_start_comes_when_its_folder_does() {
     let path = dir.path().join("nas");
     let shares = shares_at(&path);
     assert!(is_away(&shares));
-    assert!(shares.file_if_cached(&file()).is_none(), "a thread that may block has to look");
+    assert!(shares.file_if_cached(&file()).is_none(), "only a thread that may block can check");
     fs::create_dir(&path).unwrap();
     fs::write(path.join("file.txt"), "here").unwrap();
     assert_eq!(shares.file(&file()).unwrap().version().len, 4);
@@ -58,12 +58,12 @@ fn a_share_that_goes_comes_back_and_an_empty_folder_in_its_place_is_not_the_shar
     fs::rename(&path, &aside).unwrap();
     assert!(is_away(&shares));
     fs::create_dir(&path).unwrap();
-    assert!(is_away(&shares), "as where a disk was unmounted");
+    assert!(is_away(&shares), "an empty folder looks like an unmounted disk");
     assert!(shares.why_unavailable("nas").unwrap().contains("empty folder"));
     fs::remove_dir(&path).unwrap();
     fs::rename(&aside, &path).unwrap();
     assert_eq!(shares.file(&file()).unwrap().version().len, 4);
-    // Another folder with something in it is what the operator means now.
+    // A folder with something else in it is taken for what the operator wants.
     fs::rename(&path, &aside).unwrap();
     fs::create_dir(&path).unwrap();
     fs::write(path.join("file.txt"), "another").unwrap();
@@ -78,7 +78,7 @@ fn a_disk_is_unmounted_and_mounted_again_while_the_service_runs() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("nas");
     fs::create_dir(&path).unwrap();
-    // What lies beneath the disk is not the share, even if it has a file of the same name.
+    // What is below the mount point is not the share, even if it has a file of the same name.
     fs::write(path.join("file.txt"), "below").unwrap();
     let at = path.to_str().unwrap();
     run("mount", &["-t", "tmpfs", "oncelink-test", at]);
@@ -90,7 +90,7 @@ fn a_disk_is_unmounted_and_mounted_again_while_the_service_runs() {
     assert!(is_away(shares));
     assert!(shares.why_unavailable("nas").unwrap().contains("no longer mounted"));
     assert!(writable.make_folder(&"/nas/new".parse().unwrap()).is_err());
-    assert!(!path.join("new").exists(), "nothing is put below the disk");
+    assert!(!path.join("new").exists(), "nothing is written below the mount point");
     run("mount", &["-t", "tmpfs", "oncelink-test", at]);
     fs::write(path.join("file.txt"), "back").unwrap();
     let found = shares.file(&file()).map(|file| file.version().len);
@@ -148,7 +148,7 @@ async fn a_file_that_the_service_may_not_read_is_told_as_such_and_named_in_the_l
     let secret = site.share.join("secret.txt");
     fs::write(&secret, "x").unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
-    // Root reads whatever it likes, so the service is somebody else.
+    // Root can read everything, so the service runs as another user.
     let is_root = fs::metadata(&secret).unwrap().uid() == 0;
     let other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
     if is_root {

@@ -1,4 +1,4 @@
-//! The signing keys on disk: made once, rotated without losing a token, readable by nobody else.
+//! The signing keys on disk: created once, rotated without losing a token, readable by nobody else.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -44,7 +44,7 @@ fn file() -> FilePath {
     "/books/我这一辈子 \"1\".pdf".parse().unwrap()
 }
 
-/// Whether a token that `issuer` makes at `now` is good by the JWKS that it shows then.
+/// Whether a token that `issuer` makes at `now` verifies with its JWKS of that time.
 fn works(issuer: &Issuer, now: Timestamp) -> bool {
     let token = issuer.issue_download(&DownloadOrder::new("u1", &file()), now).unwrap().token;
     let ring = KeyRing::from_jwks(&issuer.signer.jwks(now)).unwrap();
@@ -137,18 +137,18 @@ fn a_running_signer_notices_a_rotation_and_no_token_is_lost() {
     let old = list(&keys).unwrap().remove(0).kid;
 
     let new = rotate(&keys, KeyType::P256, NOW, MAX_LIFETIME).unwrap();
-    assert!(works(&issuer, later(1)), "the signer goes on");
+    assert!(works(&issuer, later(1)), "signing still works");
     let ring = KeyRing::from_jwks(&issuer.signer.jwks(later(1))).unwrap();
     assert_eq!(ring.kids().collect::<Vec<_>>(), [new.as_str(), old.as_str()]);
     let check = |ring: &KeyRing| {
         verify_download(&before, ring, &rules("https://dl.example"), later(1), Timestamp::EPOCH)
     };
-    assert!(check(&ring).is_ok(), "the old key's tokens stay good");
+    assert!(check(&ring).is_ok(), "the old key's tokens stay valid");
 
     let listed = list(&keys).unwrap();
     assert_eq!(listed.iter().map(|key| key.algorithm).collect::<Vec<_>>(), ["ES256", "EdDSA"]);
     let until = listed[1].retired_until.unwrap();
-    assert!(until >= later(3600 + 10), "{until}: as long as a token of the old key can be good");
+    assert!(until >= later(3600 + 10), "{until}: as long as a token of the old key can be valid");
     let ring = KeyRing::from_jwks(&issuer.signer.jwks(until)).unwrap();
     assert_eq!(ring.kids().collect::<Vec<_>>(), [new.as_str()]);
     assert_eq!(check(&ring), Err(TokenError::UnknownKey));
@@ -156,7 +156,7 @@ fn a_running_signer_notices_a_rotation_and_no_token_is_lost() {
     let third = rotate(&keys, KeyType::Ed25519, until, MAX_LIFETIME).unwrap();
     let left: Vec<_> = list(&keys).unwrap().into_iter().map(|key| key.kid).collect();
     assert_eq!(left, [third, new]);
-    assert!(!keys.join(format!("{old}.pem")).exists(), "a key whose time is over is deleted");
+    assert!(!keys.join(format!("{old}.pem")).exists(), "an expired key is deleted");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The process as its operator meets it: signals, a start that fails, and what is left running.
+//! The process as its operator sees it: signals, a start that fails, and what is left running.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -26,7 +26,7 @@ fn a_hang_up_and_the_users_signals_end_nothing() {
     wait_for("the answer to a hang-up", || site.log().contains("SIGHUP ignored"));
     site.redeem(1);
     assert!(node.ended().is_none(), "{}", site.log());
-    // Neither while a stop is under way.
+    // The same during a stop.
     site.put("big.bin", &vec![1; 64 << 20]);
     let waiting = Download::begin(site.address, &site.ticket("big.bin").path, "").unwrap();
     signal(node.id(), Signal::TERM);
@@ -43,7 +43,7 @@ fn a_second_signal_ends_the_waiting_for_transfers() {
         [(Signal::INT, Signal::INT), (Signal::TERM, Signal::INT), (Signal::TERM, Signal::TERM)]
     {
         let site = Site::new();
-        // Longer than the test would ever wait.
+        // Longer than the test ever waits.
         let settings = std::fs::read_to_string(site.path().join("oncelink.toml")).unwrap();
         let patient = settings.replace("stop_timeout = '1s'", "stop_timeout = '10h'");
         std::fs::write(site.path().join("oncelink.toml"), patient).unwrap();
@@ -53,7 +53,7 @@ fn a_second_signal_ends_the_waiting_for_transfers() {
         let transfer = Download::begin(site.address, &ticket.path, "").unwrap();
         signal(node.id(), first);
         wait_for("the stop", || site.log().contains("stopping; "));
-        assert!(node.ended().is_none(), "a transfer is under way");
+        assert!(node.ended().is_none(), "a transfer is still running");
         signal(node.id(), second);
         wait_for("the end", || node.ended().is_some());
         assert_eq!(node.ended().unwrap().code(), Some(0), "{}", site.log());
@@ -75,7 +75,7 @@ fn a_signal_at_the_web_app_is_as_harmless() {
     wait_for("the end", || app.ended().is_some());
 }
 
-/// Both services on free ports, with data below `dir`.
+/// Both services on free ports, with their data below `dir`.
 fn both(dir: &TempDir) -> Settings {
     let mut settings = Settings { data_dir: dir.path().join("data"), ..Settings::default() };
     std::fs::create_dir_all(dir.path().join("share")).unwrap();
@@ -98,12 +98,12 @@ async fn a_start_that_fails_late_leaves_nothing_running() {
     let mut settings = both(&dir);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     settings.web.listen = free;
-    // The receipts' outbox is opened when the web app and the used-token store are open already.
+    // The receipts' outbox is opened after the web app and the used-token store.
     let in_the_way = settings.download_dir().join("receipts.sqlite");
     std::fs::create_dir_all(&in_the_way).unwrap();
     let failed = server::start(settings.clone(), Role::Both, Clock::wall()).await;
     assert!(failed.is_err_and(|error| matches!(error, server::ServeError::Receipts(_))));
-    assert!(std::net::TcpStream::connect(free).is_err(), "nobody listens");
+    assert!(std::net::TcpStream::connect(free).is_err(), "nothing listens there");
     // The locks of the stores are free, and so is the port.
     std::fs::remove_dir(&in_the_way).unwrap();
     let running = server::start(settings, Role::Both, Clock::wall()).await.unwrap();
@@ -130,7 +130,7 @@ fn a_signal_while_the_program_starts_ends_it_in_good_order() {
         .stderr(log)
         .spawn()
         .unwrap();
-    // The data directory is the first thing that it makes, with its signals in hand.
+    // The process handles its signals before it creates the data directory.
     wait_for("the start", || dir.path().join("data").exists());
     signal(child.id(), Signal::TERM);
     let mut ended = None;
@@ -146,8 +146,8 @@ fn a_signal_while_the_program_starts_ends_it_in_good_order() {
     );
 }
 
-/// Asks for `path` until the answer is as `wanted`. A connection that the servers still took when they
-/// were told to stop is closed without an answer.
+/// Requests `path` until the response is as `wanted`. A connection that the servers accepted just before a
+/// stop is closed without a response.
 fn until_answered(site: &Site, path: &str, wanted: impl Fn(&Answer) -> bool) {
     wait_for(path, || {
         Download::begin(site.address, path, "").and_then(Download::finish).is_ok_and(|answer| wanted(&answer))
@@ -175,7 +175,7 @@ fn while_it_stops_it_says_so_and_the_next_process_waits_for_its_end() {
     let mut new = site.launch(site.command(&[]));
     wait_for("the new process", || site.log().contains("waiting for another process to end"));
     assert!(new.ended().is_none() && old.ended().is_none(), "{}", site.log());
-    // The transfer ends, and with it the old process.
+    // The transfer ends, and the old process with it.
     drop(transfer);
     wait_for("the end", || old.ended().is_some());
     assert_eq!(old.ended().unwrap().code(), Some(0), "{}", site.log());
@@ -201,7 +201,7 @@ async fn a_stop_that_cuts_requests_off_panics_nowhere_and_waits_for_no_database(
     let site = WebSite::new(None, &format!("database = '{database}'"));
     let mut app = site.start();
     let ada = site.ada().await;
-    // The database answers nobody any more, so what is asked for holds its connection until the end.
+    // The database no longer responds, so requests that need it keep their connections until the end.
     let mut lock = sqlx::AnyConnection::connect(&database).await.unwrap();
     let tables = "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = current_schema()";
     let tables: String = sqlx::query_scalar(tables).fetch_one(&mut lock).await.unwrap();

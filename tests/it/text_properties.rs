@@ -1,4 +1,4 @@
-//! Properties of all texts that are parsed as a local path or a list of recipients.
+//! Properties of all texts that are parsed as a local path or as a list of recipients.
 
 use oncelink::web::http::local_path::LocalPath;
 use oncelink::web::identity::Email;
@@ -7,7 +7,7 @@ use oncelink::web::links::recipients::{self, RECIPIENTS_MAX};
 use proptest::prelude::*;
 use url::Url;
 
-/// Addresses that a browser might read as those of another site, and other text.
+/// Addresses that a browser might take for those of another site, and other text.
 fn places() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
         "/",
@@ -89,7 +89,7 @@ proptest! {
         let there = here.join(path.as_str()).unwrap();
         prop_assert_eq!(there.origin(), here.origin(), "{:?}", path);
         prop_assert!(there.username().is_empty() && there.password().is_none());
-        prop_assert_eq!(LocalPath::parse(path.as_str()), Some(path), "a page of ours may carry it again");
+        prop_assert_eq!(LocalPath::parse(path.as_str()), Some(path), "our pages can use it again");
     }
 
     #[test]
@@ -131,7 +131,7 @@ proptest! {
                 prop_assert!(before.iter().chain(&after).all(is_there));
                 prop_assert!(is_there(&"next@example.org".parse().unwrap()));
             }
-            _ => prop_assert!(whole.is_err(), "an entry that can't be read is never passed over"),
+            _ => prop_assert!(whole.is_err(), "an unreadable entry is never skipped"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What holds of any token whatever: the verifier answers, accepts only what was signed, and
-//! accepts nothing that the `jsonwebtoken` library would refuse.
+//! Properties of any token: the verifier returns, accepts only what was signed, and accepts nothing that the
+//! `jsonwebtoken` library would refuse.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn is_good(token: &str) -> bool {
     action || command || verify_download(token, &ring, &rules, now, fence).is_ok()
 }
 
-/// A JSON text that is sometimes the right one and sometimes hostile.
+/// A JSON value that is sometimes the right one and sometimes hostile.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("null".to_owned()),
@@ -102,7 +102,7 @@ proptest! {
         age in prop::sample::select(vec![-600_i64, -60, 0, 60, 600]),
         lifetime in prop::sample::select(vec![-60_i64, 0, 60, 300, 3600, 700_000]),
     ) {
-        // The library reads the machine's clock, so this one does too; no case lies near a limit.
+        // The library reads the machine's clock, so this test does too; no case is near a limit.
         let now = Clock::wall().now();
         let issued_at = i64::try_from(now.secs()).unwrap() - age;
         let mut claims = Claims::download()
@@ -139,7 +139,7 @@ fn library_key(kid: &str) -> (Algorithm, DecodingKey) {
     }
 }
 
-/// The property above is worth something only if good tokens occur in it.
+/// The property above means something only if valid tokens occur in it.
 #[test]
 fn the_library_accepts_the_good_token_too() {
     let mut validation = Validation::new(Algorithm::EdDSA);

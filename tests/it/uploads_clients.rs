@@ -1,5 +1,5 @@
-//! Uploads by the programs that people have: tus-js-client and tuspy, over lines that break, and
-//! through a kill -9 of the server. `.ci/run` fetches both into `target/`.
+//! Uploads with real client programs, tus-js-client and tuspy, over connections that break and through a
+//! kill -9 of the server. `.ci/run` fetches both into `target/`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::support::web_process::WebSite;
 
 const MIB: usize = 1 << 20;
 
-/// A client that others wrote.
+/// A third-party client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Client {
     Js,
@@ -30,7 +30,7 @@ enum Client {
 }
 
 impl Client {
-    /// Whether it is there. Where it is not, says so.
+    /// Whether it is installed. If not, says so.
     fn is_there(self) -> bool {
         let (program, library) = self.parts();
         has_program(program)
@@ -69,7 +69,7 @@ impl Client {
     }
 }
 
-/// A line that breaks off each of its first connections after so many bytes of requests.
+/// A proxy that breaks each of its first connections after so many bytes of requests.
 async fn breaking(to: SocketAddr, cuts: usize, after: usize) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -105,7 +105,7 @@ async fn breaking(to: SocketAddr, cuts: usize, after: usize) -> (SocketAddr, Arc
     (address, left)
 }
 
-/// Writes the file that is to be uploaded.
+/// Writes the file to upload.
 fn source(site: &WebSite, len: usize) -> Vec<u8> {
     let content = pattern(len);
     fs::write(site.dir.path().join("source"), &content).unwrap();
@@ -115,13 +115,13 @@ fn source(site: &WebSite, len: usize) -> Vec<u8> {
 fn assert_arrived(site: &WebSite, ended: &Ended, content: &[u8]) {
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.said, site.log());
     let arrived = fs::read(site.share.join("我 uploaded.bin")).unwrap();
-    assert!(arrived == content, "{} bytes of {} arrived, or others", arrived.len(), content.len());
+    assert!(arrived == content, "{} bytes of {} arrived, or they differ", arrived.len(), content.len());
     assert_eq!(site.staged(), 0);
     let files = fs::read_dir(&site.share).unwrap().count();
     assert_eq!(files, 2, "the file and .oncelink");
 }
 
-/// Each way in which a client is told to work.
+/// Uploads once, over a connection that breaks.
 async fn over_a_breaking_line(client: Client, order: Value) {
     if !client.is_there() {
         return;
@@ -133,7 +133,7 @@ async fn over_a_breaking_line(client: Client, order: Value) {
     let (at, left) = breaking(site.address, 4, 700 * 1024).await;
     let ended = client.upload(&site, &ada, at, order).await;
     assert_arrived(&site, &ended, &content);
-    assert_eq!(left.load(Ordering::SeqCst), 0, "the line broke as often as it was to: {}", ended.said);
+    assert_eq!(left.load(Ordering::SeqCst), 0, "the connection broke as often as planned: {}", ended.said);
     server.kill();
 }
 
@@ -177,7 +177,7 @@ async fn tus_js_client_uploads_pieces_of_a_mebibyte_through_nginx_with_its_defau
     server.kill();
 }
 
-/// The server is killed three times in the middle, at some moment; what a client was told stays.
+/// Kills the server three times during the upload; bytes that were confirmed to the client are kept.
 async fn through_kills(client: Client, order: Value) {
     if !client.is_there() {
         return;
@@ -190,12 +190,12 @@ async fn through_kills(client: Client, order: Value) {
     let killing = async {
         for round in 1..=3_u64 {
             let enough = round * 30 * MIB as u64;
-            eventually("enough to be there", async || site.staged() >= enough).await;
+            eventually("enough bytes to arrive", async || site.staged() >= enough).await;
             server.kill();
             let kept = site.staged();
             assert!(kept >= enough, "{kept}");
             server = tokio::task::block_in_place(|| site.start());
-            assert!(site.staged() >= kept, "a start takes nothing away");
+            assert!(site.staged() >= kept, "a restart loses nothing");
         }
         server
     };
@@ -228,7 +228,7 @@ async fn what_was_acknowledged_survives_a_kill_to_the_byte_and_a_session_goes_on
     let done = ada.patch(&address, 1_234_567, &content[1_234_567..]).await;
     assert_eq!(done.status, 204, "{done:?}");
     assert!(fs::read(site.share.join("a.bin")).unwrap() == content);
-    // The digest was taken of the whole, though no process has seen all of it come.
+    // The digest is that of the whole file, although no process received all of it.
     server.kill();
     wait_for("the end", || site.staged() == 0);
     let server = site.start();

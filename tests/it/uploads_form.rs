@@ -1,4 +1,4 @@
-//! Uploads by the plain form, as a browser without scripts sends it.
+//! Uploads with the plain form, as a browser without scripts sends it.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::web::TestWeb;
 
 const BOUNDARY: &str = "----boundary";
 
-/// A field, its file name if it is a file, and its content.
+/// A field: its name, its file name if it is a file, and its content.
 type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
 
 fn body(parts: &[Part<'_>]) -> Vec<u8> {
@@ -153,7 +153,7 @@ async fn a_form_without_its_end_says_what_is_there() {
     let whole = body(&parts);
     let open = web.share("open").to_owned();
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    // Cut at every byte of what follows the first file: the answer and what is there agree.
+    // Cut at every byte after the first file: the response and the stored files agree.
     let first_ends = whole.windows(5).position(|five| five == b"first").unwrap() + 5;
     for cut in (first_ends..whole.len()).step_by(7).chain([whole.len() - 1, whole.len() - 3, whole.len() - 5])
     {
@@ -182,13 +182,13 @@ async fn a_form_without_its_end_says_what_is_there() {
         for name in there {
             fs::remove_file(open.join(name)).unwrap();
         }
-        // Each one is another form: the page was loaded again.
+        // Each time the page is loaded again, so the form is a new one.
         sqlx::query("DELETE FROM sent_forms").execute(web.outside.db.writer()).await.unwrap();
     }
     assert_eq!(
         fs::read_dir(open.join(".oncelink/uploads")).unwrap().count(),
         0,
-        "nothing is left of what broke off"
+        "nothing is left of the interrupted upload"
     );
     web.stop().await;
 }
@@ -197,7 +197,7 @@ async fn a_form_without_its_end_says_what_is_there() {
 async fn an_upload_gets_what_its_folder_hands_down() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     if !rustix::process::getuid().is_root() {
-        return crate::support::process::say("only root may give a folder any group");
+        return crate::support::process::say("only root can set any group on a folder");
     }
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
@@ -217,7 +217,7 @@ async fn an_upload_gets_what_its_folder_hands_down() {
     for name in ["tus.txt", "form.txt", "by-hand.txt"] {
         assert_eq!(fs::metadata(team.join(name)).unwrap().gid(), 12_345, "{name}");
     }
-    // A folder that hands nothing down: the file's group is the service's own.
+    // A folder without the setgid bit: the file gets the service's own group.
     let address = ada.begin("/open", "plain.txt", 3).await;
     assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
     let own = rustix::process::getgid().as_raw();

@@ -1,5 +1,5 @@
-//! Limits: the size of a file, quotas, the disk. What does not fit is refused before it is sent, and
-//! what fills up meanwhile loses nothing.
+//! Limits: file size, quotas, disk space. What does not fit is refused before it is sent, and what fills up
+//! during the transfer loses nothing.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ async fn a_file_that_is_too_large_is_refused_before_a_byte_is_sent() {
     let answer = ada.try_begin("/open", "a.bin", 1001).await;
     assert_eq!(slug(&answer), refused(413, "file-too-large"));
     assert!(answer.problem().1.contains("at most 1.0 kB"), "{answer:?}");
-    // One whose size comes later is stopped where it gets too large, and nothing of that counts.
+    // An upload that declares its size later is stopped where it gets too large, and does not count.
     let named = metadata(&[("folder", "/open"), ("filename", "later.bin")]);
     let headers = [("upload-defer-length", "1"), ("upload-metadata", named.as_str())];
     let begun = ada.send("POST", "/uploads", &headers, Vec::new()).await;
@@ -83,7 +83,7 @@ async fn quotas_hold_in_postgresql_too() {
     })
     .await;
     let ada = quota(&web, "account-quota").await;
-    // And the rest of the way: parts, joined.
+    // And the alternative: partial uploads that are joined.
     let mut parts = Vec::new();
     for _ in 0..2 {
         let headers = [("upload-length", "50"), ("upload-concat", "partial")];
@@ -108,7 +108,7 @@ async fn quota(web: &TestWeb, word: &str) -> Uploader {
     let answer = ada.try_begin("/open", "c.bin", 101).await;
     assert_eq!(slug(&answer), refused(413, word));
     assert!(answer.problem().1.contains("100 bytes"), "{answer:?}");
-    // Of ten at once that would each fit, one gets in.
+    // Of ten at the same time that would each fit alone, one is accepted.
     let all = (0..10).map(|number| {
         let ada = ada.clone();
         async move { ada.try_begin("/open", &format!("{number}.bin"), 60).await }
@@ -125,7 +125,7 @@ async fn quota(web: &TestWeb, word: &str) -> Uploader {
     let rest = ada.begin("/open", "d.bin", 600).await;
     assert_eq!(ada.patch(&rest, 0, &[1; 600]).await.status, 204);
     assert_eq!(slug(&ada.try_begin("/open", "e.bin", 1).await), refused(413, word));
-    // What the operator removed by himself does not count.
+    // Files that the operator deleted on disk do not count.
     fs::remove_file(web.share("open").join("d.bin")).unwrap();
     assert_eq!(ada.try_begin("/open", "e.bin", 100).await.status, 201);
     ada
@@ -164,7 +164,7 @@ async fn a_share_whose_folder_is_gone_says_so() {
     }
     let begun = ada.try_begin("/open", "b.bin", 10).await;
     assert_eq!(slug(&begun), refused(503, "share-gone"));
-    assert_eq!(ada.try_begin("/private", "b.bin", 10).await.status, 201, "the others go on");
+    assert_eq!(ada.try_begin("/private", "b.bin", 10).await.status, 201, "the other shares work");
     web.stop().await;
 }
 
@@ -176,13 +176,13 @@ async fn a_share_whose_folder_was_replaced_takes_nothing_in() {
     let aside = web.share("open").with_file_name("aside");
     fs::rename(web.share("open"), &aside).unwrap();
     fs::create_dir(web.share("open")).unwrap();
-    // As when its disk is unmounted, or another one is mounted over it.
+    // As if its disk was unmounted, or another one mounted over it.
     assert_eq!(slug(&ada.try_begin("/open", "b.bin", 10).await), refused(503, "share-gone"));
     assert_eq!(slug(&ada.patch(&address, 0, b"abc").await), refused(503, "share-gone"));
     assert_eq!(fs::read_dir(web.share("open")).unwrap().count(), 0);
     fs::remove_dir(web.share("open")).unwrap();
     fs::rename(&aside, web.share("open")).unwrap();
-    assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204, "it goes on when the folder is back");
+    assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204, "it resumes when the folder is back");
     web.stop().await;
 }
 
@@ -205,13 +205,13 @@ async fn uploads_whose_length_comes_later_keep_within_the_quota_together() {
     assert_eq!(slug(&ada.patch(&three, 0, &[1; 201]).await), refused(413, "account-quota"));
     assert_eq!(ada.patch(&three, 0, &[1; 200]).await.status, 204);
     assert_eq!(slug(&ada.patch(&one, 400, &[1; 1]).await), refused(413, "account-quota"));
-    // Of some at once that would each fit, as many are kept as fit together.
+    // Of several at the same time that would each fit alone, as many are kept as fit together.
     assert_eq!(ada.send("DELETE", &two, &[], Vec::new()).await.status, 204);
     let all: Vec<String> = vec![begin("4.bin").await, begin("5.bin").await, begin("6.bin").await];
     let answers =
         futures_util::future::join_all(all.iter().map(|address| ada.patch(address, 0, &[1; 300]))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 204).count(), 1, "{answers:?}");
-    // With its length, one counts by that, and can be finished.
+    // Once it has a length, that is what counts, and it can be finished.
     assert_eq!(ada.patch_with(&one, 400, &[], &[("upload-length", "400")]).await.status, 204);
     assert_eq!(fs::read(web.share("open").join("1.bin")).unwrap(), [1; 400]);
     web.stop().await;
@@ -233,7 +233,7 @@ async fn nobody_begins_uploads_without_end() {
     web.stop().await;
 }
 
-/// Begins a request of `length` bytes on a bare socket and sends some of them.
+/// Begins a request of `length` bytes on a raw socket and sends some of them.
 async fn half(ada: &Uploader, address: &str, offset: u64, length: usize, sent: &[u8]) -> TcpStream {
     let authority = ada.base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(authority).await.unwrap();
@@ -264,14 +264,14 @@ async fn a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_upload_goes_on
     assert_eq!(slug(&ada.try_begin("/open", "huge.bin", 100 << 20).await), refused(507, "no-room"));
     let address = ada.begin("/open", "a.bin", content.len()).await;
     let other = ada.try_begin("/open", "b.bin", 26 << 20).await;
-    assert_eq!(slug(&other), refused(507, "no-room"), "what is announced is spoken for");
+    assert_eq!(slug(&other), refused(507, "no-room"), "announced bytes are reserved");
     assert_eq!(ada.patch(&address, 0, &content[..1 << 20]).await.status, 204);
-    // While bytes come, so that the system itself says no.
+    // While bytes arrive, so that the system itself reports the full disk.
     let mut stream =
         half(&ada, &address, 1 << 20, content.len() - (1 << 20), &content[1 << 20..2 << 20]).await;
-    eventually("the bytes to be there", async || site.staged() >= 3 << 19).await;
+    eventually("the bytes to arrive", async || site.staged() >= 3 << 19).await;
     let filler = volume.fill();
-    // The server may answer and close before all is read.
+    // The server may respond and close before it has read everything.
     let _sent = stream.write_all(&content[2 << 20..]).await;
     let mut answer = Vec::new();
     let _closed = stream.read_to_end(&mut answer).await;
@@ -283,9 +283,9 @@ async fn a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_upload_goes_on
     let at = usize::try_from(offset).unwrap();
     assert_eq!(slug(&ada.patch(&address, offset, &content[at..at + 1000]).await), refused(507, "no-room"));
     assert_eq!(slug(&ada.try_begin("/open", "c.bin", 1).await), refused(507, "no-room"));
-    assert!(!site.share.join("a.bin").exists(), "nothing half is published");
+    assert!(!site.share.join("a.bin").exists(), "no partial file is published");
     fs::remove_file(filler).unwrap();
-    // Not even a restart in between.
+    // The upload even survives a restart.
     server.kill();
     let server = site.start();
     let offset = ada.head(&address).await.offset().unwrap();

@@ -1,5 +1,5 @@
-//! Names of uploads: kept as they are where that is safe, and never a way to another place.
-//! The hostile ones are data: `tests/vectors/upload_names.json`.
+//! Names of uploads: kept where that is safe, and never a way to another place. The hostile ones are data:
+//! `tests/vectors/upload_names.json`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -83,7 +83,7 @@ async fn a_folder_that_is_uploaded_whole_keeps_its_shape_and_leads_nowhere_else(
     for (relative, name, path) in [
         ("photos/2026/a.jpg", "a.jpg", "photos/2026/a.jpg"),
         ("photos/2026/b.jpg", "b.jpg", "photos/2026/b.jpg"),
-        // The folder is there, spelt otherwise.
+        // The folder exists under another spelling.
         ("Photos/2026/c.jpg", "c.jpg", "photos/2026/c.jpg"),
         ("/photos/d.jpg", "d.jpg", "photos/d.jpg"),
         ("null", "e.jpg", "e.jpg"),
@@ -99,7 +99,7 @@ async fn a_folder_that_is_uploaded_whole_keeps_its_shape_and_leads_nowhere_else(
     }
     let expected = [".oncelink", "e.jpg", "f.jpg", "file.txt", "photos"].map(str::to_owned);
     assert_eq!(names_in(web.share("open")), BTreeSet::from(expected));
-    // A file stands where a folder is to be: nothing is lost, and it can be told why.
+    // There is a file where the folder should be: nothing is lost, and the problem says why.
     let answer = begin("e.jpg/a.jpg", "a.jpg").await;
     let refused = ada.patch(answer.header("location").unwrap(), 0, b"abc").await;
     assert_eq!((refused.status, refused.problem().0.as_str()), (409, "name-taken"), "{refused:?}");

@@ -1,5 +1,5 @@
-//! Uploads as clients spell them: content types with parameters, folders with and without slashes, forms
-//! that are none; and what a form without scripts says of a name that was taken.
+//! Uploads in the ways that clients spell them: content types with parameters, folders with and without
+//! slashes, invalid forms; and what a form without scripts says about a name that was taken.
 
 use std::fs;
 

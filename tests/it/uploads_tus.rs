@@ -1,4 +1,4 @@
-//! The protocol tus 1.0, request by request.
+//! The tus 1.0 protocol, request by request.
 
 use std::fs;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn a_file_arrives_in_pieces_and_stands_under_its_name_only_when_it_is_whol
     assert!(answer.header("content-location").unwrap().starts_with("/files/open/"));
     assert_eq!(fs::read(&file).unwrap(), content);
     let head = ada.head(&address).await;
-    assert_eq!((head.status, head.offset()), (200, Some(700_000)), "who lost the last answer learns of it");
+    assert_eq!((head.status, head.offset()), (200, Some(700_000)), "after a lost response");
     assert_eq!(fs::read_dir(web.share("open").join(".oncelink/uploads")).unwrap().count(), 0);
     web.stop().await;
 }
@@ -118,7 +118,7 @@ async fn each_mistake_has_the_status_that_the_protocol_gives_it() {
     for method in ["GET", "PUT"] {
         assert_eq!(ada.send(method, &address, &[], Vec::new()).await.status, 405, "{method}");
     }
-    assert_eq!(ada.head(&address).await.offset(), Some(0), "nothing of it counted");
+    assert_eq!(ada.head(&address).await.offset(), Some(0), "none of it counted");
     for missing in ["/uploads/AAAAAAAAAAAAAAAAAAAAAA", "/uploads/x", "/uploads/..%2f..%2fetc"] {
         let answer = ada.head(missing).await;
         assert_eq!((answer.status, answer.offset()), (404, None), "{missing}");
@@ -200,7 +200,7 @@ async fn an_upload_that_is_ended_leaves_nothing() {
     assert_eq!(deleted.status, 204);
     assert_eq!(ada.head(&address).await.status, 404);
     assert_eq!(fs::read_dir(web.share("open").join(".oncelink/uploads")).unwrap().count(), 0);
-    // By a client that can't say DELETE or PATCH.
+    // With a client that can't send DELETE or PATCH.
     let address = ada.begin("/open", "b.bin", 3).await;
     let headers = [
         ("x-http-method-override", "PATCH"),
@@ -279,7 +279,7 @@ async fn an_upload_is_its_owners_and_asks_for_the_sessions_token() {
     assert_eq!(nobody.head(&address).await.status, 401);
     assert_eq!(nobody.begin_status().await, 401);
     assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
-    assert_eq!(ada.try_begin("/staff", "a.bin", 3).await.status, 404, "a share that she may not write to");
+    assert_eq!(ada.try_begin("/staff", "a.bin", 3).await.status, 404, "a share that she can't write to");
     assert_eq!(ada.try_begin("/missing", "a.bin", 3).await.status, 404);
     assert_eq!(ada.try_begin("/open/missing", "a.bin", 3).await.status, 404);
     assert_eq!(ada.try_begin("/open/file.txt", "a.bin", 3).await.status, 404, "a file is no folder");
@@ -308,7 +308,7 @@ async fn an_upload_that_nobody_goes_on_with_is_forgotten() {
     web.app.upkeep().prune().await;
     assert_eq!(fs::read_dir(&uploads).unwrap().count(), 0);
     assert!(web.share("open").join("done.bin").exists());
-    // What is left of an upload whose row is gone, and what somebody else has put there.
+    // A file of an upload whose row is gone, and an unrelated file.
     let orphan = uploads.join("AAAAAAAAAAAAAAAAAAAAAA");
     fs::write(&orphan, "x").unwrap();
     fs::write(uploads.join("something else"), "x").unwrap();
@@ -317,7 +317,7 @@ async fn an_upload_that_nobody_goes_on_with_is_forgotten() {
     web.stop().await;
 }
 
-/// A request on a bare socket whose body stops where the test wants.
+/// A request on a raw socket whose body stops where the test wants.
 async fn cut(ada: &Uploader, address: &str, offset: u64, length: usize, sent: &[u8]) -> TcpStream {
     cut_with(ada, address, offset, length, sent, "").await
 }
@@ -343,7 +343,7 @@ async fn cut_with(
     stream
 }
 
-/// Waits until so many bytes of an upload are there.
+/// Waits until the upload has this offset.
 async fn until_offset(ada: &Uploader, address: &str, offset: u64) {
     eventually("the bytes", async || ada.head(address).await.offset() == Some(offset)).await;
 }
@@ -357,19 +357,19 @@ async fn what_came_before_a_connection_broke_is_kept() {
     drop(cut(&ada, &address, 0, content.len(), &content[..123_456]).await);
     until_offset(&ada, &address, 123_456).await;
     assert_eq!(free(&ada, &address).await, 123_456);
-    // By a reset, in the middle of a larger piece.
+    // With a reset, in the middle of a larger chunk.
     let stream = cut(&ada, &address, 123_456, content.len() - 123_456, &content[123_456..700_000]).await;
     until_offset_beyond(&ada, &address, 300_000).await;
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
     let mut offset = free(&ada, &address).await;
     assert!(offset > 300_000 && offset <= 700_000, "{offset}");
-    eventually("the rest to be taken", async || {
+    eventually("the rest to be accepted", async || {
         let at = usize::try_from(offset).unwrap();
         let answer = ada.patch(&address, offset, &content[at..]).await;
         match answer.status {
             204 => offset = answer.offset().unwrap(),
-            // The first one is not known to be dead yet.
+            // The server does not know yet that the first connection is dead.
             409 | 423 => offset = ada.head(&address).await.offset().unwrap(),
             other => panic!("{other}: {answer:?}"),
         }
@@ -384,9 +384,9 @@ async fn until_offset_beyond(ada: &Uploader, address: &str, offset: u64) {
     eventually("the bytes", async || ada.head(address).await.offset() >= Some(offset)).await;
 }
 
-/// The offset, once nobody writes to the upload any more.
+/// The offset, once no request is writing to the upload.
 async fn free(ada: &Uploader, address: &str) -> u64 {
-    eventually("nobody to write", async || {
+    eventually("the writer to stop", async || {
         let offset = ada.head(address).await.offset().unwrap();
         ada.patch(address, offset, b"").await.status == 204
     })
@@ -405,8 +405,8 @@ async fn bytes_whose_checksum_never_came_do_not_count() {
     let stream = cut_with(&ada, &address, 1000, 599_000, &content[1000..500_000], &more).await;
     let uploads = web.share("open").join(".oncelink/uploads");
     let len = || fs::read_dir(&uploads).unwrap().next().unwrap().unwrap().metadata().unwrap().len();
-    eventually("the bytes to be there", async || len() >= 200_000).await;
-    assert_eq!(ada.head(&address).await.offset(), Some(1000), "not even while they come");
+    eventually("the bytes to arrive", async || len() >= 200_000).await;
+    assert_eq!(ada.head(&address).await.offset(), Some(1000), "not even while they arrive");
     drop(stream);
     assert_eq!(free(&ada, &address).await, 1000);
     assert_eq!(ada.patch(&address, 1000, &content[1000..]).await.status, 204);
@@ -439,10 +439,10 @@ async fn a_client_that_comes_back_takes_over_from_a_connection_that_stands_still
     let ada = Uploader::ada(&web).await;
     let content = pattern(600_000);
     let address = ada.begin("/open", "a.bin", content.len()).await;
-    // Never closed: as when a phone changes its network.
+    // Never closed, as when a phone changes networks.
     let first = cut(&ada, &address, 0, content.len(), &content[..262_144]).await;
     until_offset(&ada, &address, 262_144).await;
-    eventually("the first to be given up", async || {
+    eventually("the first request to be dropped", async || {
         let offset = ada.head(&address).await.offset().unwrap();
         let rest = &content[usize::try_from(offset).unwrap()..];
         let status = ada.patch(&address, offset, rest).await.status;
@@ -530,7 +530,7 @@ async fn a_click_on_download_tells_the_download_service_the_digest_of_what_was_u
     };
     let expected = sha(&aws_lc_rs::digest::SHA256, &content);
     assert_eq!(claims("/open/a.bin").await["digest"], expected);
-    assert!(claims("/open/file.txt").await.get("digest").is_none(), "nobody has seen that one come in");
+    assert!(claims("/open/file.txt").await.get("digest").is_none(), "that file was not uploaded");
     fs::write(web.share("open").join("a.bin"), "another").unwrap();
     assert!(claims("/open/a.bin").await.get("digest").is_none(), "another version");
     web.stop().await;

@@ -20,15 +20,15 @@ use oncelink::used_tokens::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-/// How the suite makes a store, closes it and opens it again.
+/// How the suite creates a store, closes it and opens it again.
 pub(crate) trait Backend: Sized + Send + Sync {
-    /// Whether records are there again after [`Backend::open`] of the same place.
+    /// Whether records survive [`Backend::open`] of the same place.
     const PERSISTS: bool;
 
-    /// A place for one store of its own. `None`: this machine has not what the backend needs.
+    /// A place for a store of its own; `None` if this machine lacks what the backend needs.
     fn place() -> impl Future<Output = Option<Self>> + Send;
 
-    /// Opens the store; a new one answers tokens issued at `issued` or later.
+    /// Opens the store; a new one accepts tokens issued at `issued` or later.
     fn open(&self, clock: &Clock, issued: Timestamp) -> impl Future<Output = Arc<dyn UsedTokens>> + Send;
 }
 
@@ -46,7 +46,7 @@ impl Backend for Memory {
     }
 }
 
-/// sled with a journal of `SLOTS` slots; few make it turn round all the time.
+/// sled with a journal of `SLOTS` slots; with a few, it wraps around all the time.
 struct Sled<const SLOTS: u32>(tempfile::TempDir);
 
 impl<const SLOTS: u32> Backend for Sled<SLOTS> {
@@ -91,7 +91,7 @@ macro_rules! contract {
     };
     ($name:ident, $backend:ty: $($test:ident)*) => {
         mod $name {
-            #[allow(unused_imports, reason = "const generics in the type need nothing of it")]
+            #[allow(unused_imports, reason = "unused where the type has const generics")]
             use super::*;
 
             $(
@@ -183,7 +183,7 @@ async fn of_64_simultaneous_claims_exactly_one_is_first<B: Backend>(place: &B) {
             }
         }
         assert_eq!(first.len(), 1);
-        assert!(replayed.iter().all(|record| *record == first[0]), "a replay shows what the first one wrote");
+        assert!(replayed.iter().all(|record| *record == first[0]), "a replay returns the first record");
     }
     store.close().await;
 }
@@ -251,7 +251,7 @@ async fn reservations_add_up_to_their_bound_and_no_further<B: Backend>(place: &B
     assert_eq!(store.reserve(used.jti, u64::MAX, u64::MAX, at(8)).await.unwrap(), exceeded(100));
     assert_eq!(store.reserve(used.jti, 1, 50, at(8)).await.unwrap(), exceeded(100), "a lower bound");
     assert_eq!(store.reserve(used.jti, 5, 105, at(3)).await.unwrap(), granted(105));
-    // The rest of the record is as it was, and an earlier moment does not take back a later one.
+    // The rest of the record is unchanged, and an earlier time does not overwrite a later one.
     let record = with_reserved(used, 105, at(7));
     assert_eq!(store.find(used.jti).await.unwrap(), Some(record));
     assert_eq!(store.claim(used).await.unwrap(), Use::Replay(record));
@@ -302,9 +302,9 @@ async fn reservations_outlive_the_process<B: Backend>(place: &B) {
     let used = redeemed(jti(), at(9_000));
     for round in 0..6_u64 {
         let store = place.open(&clock, NOW).await;
-        assert_eq!(store.fence(), NOW, "a sound store keeps its fence");
+        assert_eq!(store.fence(), NOW, "an undamaged store keeps its fence");
         let _first_or_not = store.claim(used).await.unwrap();
-        // Others settle the journal in between.
+        // Other claims flush the journal in between.
         for _ in 0..5 {
             assert_eq!(store.claim(redeemed(jti(), at(9_000))).await.unwrap(), Use::First);
         }
@@ -403,7 +403,7 @@ async fn records_outlive_the_process<B: Backend>(place: &B) {
     let mut known = HashMap::new();
     for round in 0..6_u64 {
         let store = place.open(&clock, NOW).await;
-        assert_eq!(store.fence(), NOW, "a sound store keeps its fence");
+        assert_eq!(store.fence(), NOW, "an undamaged store keeps its fence");
         for (jti, record) in &known {
             assert_eq!(store.find(*jti).await.unwrap(), Some(*record), "round {round}");
         }
@@ -415,7 +415,7 @@ async fn records_outlive_the_process<B: Backend>(place: &B) {
         let ended = *known.keys().next().unwrap();
         store.revoke(ended, at(round), at(500)).await.unwrap();
         known.insert(ended, store.find(ended).await.unwrap().unwrap());
-        // Both ends of a process: an orderly one, and one without a word.
+        // Both ways in which a process ends: an orderly stop, and a sudden end.
         if round % 2 == 0 {
             store.close().await;
         }
@@ -434,12 +434,12 @@ async fn time_outlives_the_process<B: Backend>(place: &B) {
     let set_back = Clock::manual(at(100));
     let store = place.open(&set_back, NOW).await;
     assert!(store.opened_mark() >= at(5_000));
-    assert!(set_back.now() >= at(5_000), "a clock that was set back does not go back");
+    assert!(set_back.now() >= at(5_000), "time never goes back, even if the clock does");
     let used = UsedToken { marked_at: at(6_000), ..redeemed(jti(), at(9_000)) };
     assert_eq!(store.claim(used).await.unwrap(), Use::First);
     drop(store);
     let store = place.open(&set_back, NOW).await;
-    assert!(store.opened_mark() >= at(6_000), "a claim keeps the time too");
+    assert!(store.opened_mark() >= at(6_000), "a claim stores the time, too");
     store.close().await;
 }
 
@@ -457,11 +457,11 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Bac
     let clock = Clock::manual(NOW);
     let store = open(place).await;
     let first = store.standing(NOW).await.unwrap().unwrap();
-    assert!(!store.put_back(&first, NOW).await.unwrap(), "it stands where it is remembered");
+    assert!(!store.put_back(&first, NOW).await.unwrap(), "the store is where it is remembered to be");
     store.claim(redeemed(jti(), at(9_000))).await.unwrap();
     let later = store.standing(NOW).await.unwrap().unwrap();
     assert!(first.is_behind(&later), "{later:?} after {first:?}");
-    assert!(!store.put_back(&first, NOW).await.unwrap(), "others may remember less");
+    assert!(!store.put_back(&first, NOW).await.unwrap(), "other nodes may remember less");
     let other = Standing { id: "another store".to_owned(), position: later.position + 1, ..later.clone() };
     assert!(!store.put_back(&other, NOW).await.unwrap(), "that is another store");
 
@@ -470,7 +470,7 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Bac
     assert_eq!(store.fence(), at(1));
     let after = store.standing(NOW).await.unwrap().unwrap();
     assert!(remembered.is_behind(&after), "{after:?} after {remembered:?}");
-    assert!(!store.put_back(&remembered, at(7)).await.unwrap(), "that was done already");
+    assert!(!store.put_back(&remembered, at(7)).await.unwrap(), "already done");
     assert_eq!(store.claim(redeemed(jti(), at(9_000))).await.unwrap(), Use::First);
     store.close().await;
 
@@ -478,10 +478,10 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Bac
     assert_eq!(store.fence(), at(1));
     let reopened = store.standing(NOW).await.unwrap().unwrap();
     assert!(!reopened.is_behind(&after), "{reopened:?} after {after:?}");
-    // A second time, and more than once at a time.
-    assert!(!store.put_back(&after, at(9)).await.unwrap(), "it goes on from there");
+    // A second restore, and several nodes that notice it.
+    assert!(!store.put_back(&after, at(9)).await.unwrap(), "the store continues from there");
     let lost = Standing { branch: "of another history".to_owned(), ..after.clone() };
-    assert!(store.put_back(&lost, at(9)).await.unwrap(), "however far it has come since");
+    assert!(store.put_back(&lost, at(9)).await.unwrap(), "however far the store has come since");
     let again = Standing { epoch: reopened.epoch + 2, ..reopened };
     let (one, other) = tokio::join!(store.put_back(&again, at(20)), store.put_back(&again, at(20)));
     assert!(one.unwrap() || other.unwrap());
@@ -533,7 +533,7 @@ async fn any_sequence_of_operations_does_what_the_model_does<B: Backend>(place: 
     let sequences = || {
         let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
         TestRunner::new(config).run(&proptest::collection::vec(any_step(), 1..60), |steps| {
-            // Own jtis, so that the sequences can share one store.
+            // Own jtis, so that the sequences can share a store.
             let jtis: Vec<Jti> = (0..8).map(|_| jti()).collect();
             runtime.block_on(follow(place, &clock, &jtis, &steps));
             Ok(())
@@ -582,7 +582,7 @@ async fn follow<B: Backend>(place: &B, clock: &Clock, jtis: &[Jti], steps: &[Ste
                 assert_eq!(found, model.get(&jtis[n]).copied(), "{second} {step:?} in {steps:?}");
             }
             Step::Purge(now) => {
-                // At least: what an earlier sequence left in the same store may go too.
+                // At least: what an earlier sequence left in the same store may be deleted, too.
                 let due = model.values().filter(|record| record.forget_at <= at(now)).count() as u64;
                 model.retain(|_, record| record.forget_at > at(now));
                 assert!(store.purge(at(now)).await.unwrap() >= due, "{second} {step:?} in {steps:?}");

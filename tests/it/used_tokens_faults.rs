@@ -1,7 +1,7 @@
-//! What happens to the used-token store when its disk fails, lies or is tampered with.
+//! The used-token store when its disk fails, lies or is tampered with.
 //!
-//! One rule for all of it: a jti that was claimed once is either still on record, or the fence has
-//! risen past the second in which its token was issued. Never is it good again.
+//! One rule covers all of it: a jti that was claimed is either still on record, or the fence has risen past
+//! the second in which its token was issued. It never becomes valid again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -20,11 +20,11 @@ use oncelink::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
 use crate::support::deliveries::in_time;
 use crate::used_tokens::{NOW, at, jti, redeemed};
 
-/// Slots in a segment: few, so that records are in the database, in a full segment and in the
-/// current one.
+/// Slots in a segment: few, so that there are records in the database, in a full segment and in the current
+/// one.
 const SLOTS: u32 = 32;
 
-/// A store in a folder of its own, with jtis that were claimed in it at [`NOW`].
+/// A store in its own folder, with jtis that were claimed in it at [`NOW`].
 struct Site {
     folder: tempfile::TempDir,
     claimed: Vec<Jti>,
@@ -35,7 +35,7 @@ impl Site {
         Site { folder: tempfile::tempdir().unwrap(), claimed: Vec::new() }
     }
 
-    /// A store with 150 claimed jtis that was closed, or left without a word.
+    /// A store with 150 claimed jtis that was closed, or abandoned without a stop.
     async fn used(orderly: bool) -> Site {
         let mut site = Site::new();
         let store = site.open();
@@ -55,7 +55,7 @@ impl Site {
     }
 
     fn try_open(&self, tuning: &Tuning) -> Result<SledUsedTokens, OpenError> {
-        // A minute later; on a damaged store nobody may rely on what was vouched for a new one.
+        // A minute later; a damaged store must not use the minimum issue time that is given for a new one.
         let clock = Clock::manual(if self.claimed.is_empty() { NOW } else { at(60) });
         SledUsedTokens::open_tuned(&self.dir(), &clock, Some(NOW), tuning)
     }
@@ -72,25 +72,25 @@ impl Site {
         self.claimed.extend(jtis);
     }
 
-    /// Opens the store and checks the rule; then that the store is sound again. Answers whether the
-    /// fence rose.
+    /// Opens the store and checks the rule; then that the store is undamaged again. Returns whether the fence
+    /// rose.
     async fn nothing_works_twice(&self, what: &str) -> bool {
         let store = self.open();
         let fence = store.fence();
         let refused = fence > NOW;
         for jti in &self.claimed {
             let found = store.claim(redeemed(*jti, at(900))).await.unwrap();
-            assert!(refused || found != Use::First, "{what}: {jti} is good again");
+            assert!(refused || found != Use::First, "{what}: {jti} is valid again");
         }
         assert!(!refused || fence == at(61), "{what}: the fence is the next second, not {fence}");
         let used = redeemed(jti(), at(900));
         assert_eq!(store.claim(used).await.unwrap(), Use::First, "{what}");
         drop(store);
         let store = self.open();
-        assert_eq!(store.fence(), fence, "{what}: the fence stays, and rises no more");
+        assert_eq!(store.fence(), fence, "{what}: the fence rises only once");
         assert_eq!(store.claim(used).await.unwrap(), Use::Replay(used), "{what}");
         for jti in &self.claimed {
-            assert!(store.find(*jti).await.unwrap().is_some(), "{what}: {jti} was lost while mending");
+            assert!(store.find(*jti).await.unwrap().is_some(), "{what}: {jti} was lost in the repair");
         }
         refused
     }
@@ -108,7 +108,7 @@ impl Site {
         }
     }
 
-    /// The store's files and its witness, relative to the folder above it.
+    /// The store's files and its witness, relative to the folder above.
     fn files(&self) -> Vec<PathBuf> {
         let mut files = vec![PathBuf::from("store.witness")];
         for folder in ["store", "store/sled"] {
@@ -155,12 +155,12 @@ async fn a_sound_store_raises_no_fence() {
     }
 }
 
-/// One flipped byte at a time, over the parts of each file that hold anything.
+/// Flips one byte at a time, in the parts of a file that hold data.
 async fn flip_one_by_one(file: &str, orderly: bool, count: u64) {
     for round in 0..count {
         let site = Site::used(orderly).await;
         if file == "snap" {
-            // sled writes one at its second start.
+            // sled writes a snapshot at its second start.
             drop(site.open());
         }
         let found = site.files().into_iter().find(|path| path.to_string_lossy().contains(file)).unwrap();
@@ -207,7 +207,7 @@ async fn a_byte_flipped_every_64_bytes_never_makes_a_jti_good_again() {
         let files = Site::used(orderly).await.files().len();
         for n in 0..files {
             let site = Site::used(orderly).await;
-            // A snapshot has a number in its name, so the file is found by its place.
+            // A snapshot has a number in its name, so the file is found by its index.
             let Some(name) = site.files().into_iter().nth(n) else { continue };
             let path = site.folder.path().join(&name);
             let length = fs::metadata(&path).unwrap().len();
@@ -342,8 +342,8 @@ async fn journal_files_that_changed_places_raise_the_fence() {
     site.the_fence_rises("swapped").await;
 }
 
-/// Rewrites a journal as releases before this one wrote it: slots of half the length, and leases that know
-/// neither the very file nor what was reserved.
+/// Rewrites a journal in the format of earlier releases: slots of half the length, and leases without the
+/// file's identity and the reserved bytes.
 fn to_first_format(path: &Path) {
     let bytes = fs::read(path).unwrap();
     let (header, slots) = bytes.split_at(4096);
@@ -361,7 +361,7 @@ fn to_first_format(path: &Path) {
         let is_empty = slot.iter().all(|byte| *byte == 0);
         first.extend_from_slice(&if is_empty { vec![0; 128] } else { checksummed(&body) });
     }
-    // In place: a journal is known by its inode.
+    // In place, because a journal is identified by its inode.
     let file = OpenOptions::new().write(true).open(path).unwrap();
     FileExt::write_all_at(&file, &first, 0).unwrap();
     file.set_len(first.len() as u64).unwrap();
@@ -375,7 +375,7 @@ async fn a_journal_of_the_first_format_is_read_and_made_again() {
             to_first_format(&site.path(name));
         }
         if let [number] = made_again {
-            // The start that makes them again was cut off between the two.
+            // The start that creates them again was interrupted between the two.
             let old = [site.path("journal.0"), site.path("journal.1")];
             let aside = [site.path("0"), site.path("1")];
             for (old, aside) in old.iter().zip(&aside) {
@@ -401,7 +401,7 @@ async fn a_second_process_is_kept_out() {
     assert!(second.to_string().ends_with("is already in use by another process"));
 }
 
-/// Everything acknowledged before a copy of the journal began is in the copy, taken while claims run.
+/// Checks that a copy of the journal, made during claims, has every claim acknowledged before the copy began.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_is_in_the_files_at_once() {
     let mut site = Site::new();
@@ -444,7 +444,7 @@ async fn what_was_acknowledged_is_in_the_files_at_once() {
     assert!(!site.nothing_works_twice("the original").await);
 }
 
-/// A journal whose fsync waits until the test says how it ends.
+/// A journal whose fsync waits until the test decides how it ends.
 struct Gate {
     file: File,
     begun: Sender<()>,
@@ -489,7 +489,7 @@ async fn a_claim_is_answered_only_after_its_fsync_has_returned() {
     let (one, two) = (redeemed(jti(), at(900)), redeemed(jti(), at(900)));
     let first = claim(one);
     has_begun.recv().unwrap();
-    // The fsync of the first is under way: it is on record, but nobody is told; the next waits.
+    // The fsync of the first claim is running: it is written, but not acknowledged; the next claim waits.
     assert_eq!(claim(one).await.unwrap().unwrap(), Use::Replay(one));
     let second = claim(two);
     in_time("the second claim", async {
@@ -502,7 +502,7 @@ async fn a_claim_is_answered_only_after_its_fsync_has_returned() {
     let_go.send(Ok(())).unwrap();
     assert_eq!(first.await.unwrap().unwrap(), Use::First);
     has_begun.recv().unwrap();
-    assert!(!second.is_finished(), "the second has an fsync of its own");
+    assert!(!second.is_finished(), "the second claim has its own fsync");
     let_go.send(Ok(())).unwrap();
     assert_eq!(second.await.unwrap().unwrap(), Use::First);
     drop(let_go);
@@ -528,11 +528,11 @@ async fn after_a_failed_fsync_nothing_is_served_until_the_next_start() {
     let_go.send(Err(io::Error::from_raw_os_error(5))).unwrap();
     let used = redeemed(jti(), at(900));
     assert!(matches!(store.claim(used).await, Err(StoreError::Poisoned)));
-    // The disk would be well again, but what the failed fsync left is unknown.
+    // The disk works again, but what the failed fsync left behind is unknown.
     let_go.send(Ok(())).unwrap();
     is_poisoned(&store).await;
-    assert!(matches!(store.claim(used).await, Err(StoreError::Poisoned)), "not even the same");
-    assert_eq!(has_begun.try_iter().count(), 2, "an fsync is never tried again");
+    assert!(matches!(store.claim(used).await, Err(StoreError::Poisoned)), "not even the same claim");
+    assert_eq!(has_begun.try_iter().count(), 2, "an fsync is never retried");
     drop(store);
     assert!(!site.nothing_works_twice("restarted").await);
 }
@@ -554,7 +554,7 @@ struct Panicking;
 
 impl JournalFile for Panicking {
     fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-        panic!("as a test asked")
+        panic!("on the test's request")
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -585,7 +585,7 @@ struct Limited {
 impl JournalFile for Limited {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if self.full.load(Ordering::SeqCst) {
-            // A part of it still found room; a slot lies within one block.
+            // A part of it was still written; a slot is within one block.
             FileExt::write_all_at(&self.file, &bytes[..bytes.len() / 512 * 256], offset)?;
             return Err(io::Error::from_raw_os_error(28));
         }
@@ -625,12 +625,12 @@ async fn a_store_whose_disk_was_full_opens_again_by_itself_and_has_lost_nothing(
         assert!(matches!(store.ready().await, Err(StoreError::Full)));
         full.store(false, Ordering::SeqCst);
         crate::support::deliveries::eventually("the store", async || store.ready().await.is_ok()).await;
-        assert_eq!(store.fence(), NOW, "nothing was lost, so nothing is refused");
+        assert_eq!(store.fence(), NOW, "nothing was lost, so the fence stays");
         for jti in &site.claimed {
             assert!(store.find(*jti).await.unwrap().is_some(), "{jti} is lost");
         }
         site.claim(&store, 10).await;
-        // What was refused may be on record or not; it is the same from now on.
+        // A refused claim may be on record or not; from now on it stays the same.
         for used in refused {
             let first = store.claim(used).await.unwrap();
             assert!(matches!(store.claim(used).await.unwrap(), Use::Replay(_)), "{first:?}");
@@ -663,7 +663,7 @@ async fn a_database_that_cannot_take_the_journal_stops_the_store_and_loses_nothi
     let mut site = Site::new();
     let store = site.open();
     site.claim(&store, 1).await;
-    // The witness cannot be replaced where a folder is in its way.
+    // The witness can't be replaced while a folder is in its place.
     let in_the_way = site.folder.path().join("store.witness.new");
     fs::create_dir(&in_the_way).unwrap();
     let jtis: Vec<Jti> = (0..200).map(|_| jti()).collect();
@@ -693,7 +693,7 @@ async fn a_purge_keeps_its_time_before_it_forgets() {
     site.claimed.clear();
     let clock = Clock::manual(NOW);
     let store = SledUsedTokens::open(&site.dir(), &clock, None).unwrap();
-    assert!(clock.now() >= at(5_000), "no token of that time can be good again");
+    assert!(clock.now() >= at(5_000), "no token of that time can become valid again");
     assert_eq!(store.fence(), NOW);
 }
 

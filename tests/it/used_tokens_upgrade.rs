@@ -1,4 +1,4 @@
-//! Tables of used tokens that an earlier release made.
+//! Used-token tables that an earlier release created.
 
 use oncelink::clock::Clock;
 use oncelink::id::Jti;
@@ -43,7 +43,7 @@ async fn is_read_and_goes_on(pool: AnyPool) {
         let store = SqlUsedTokens::open(pool.clone(), pool.clone(), &Clock::manual(NOW), None).await.unwrap();
         assert_eq!(store.fence().secs(), 1_799_000_000, "nothing is lost, so the fence stays");
         let Use::Replay(used) = store.claim(redeemed(known, at(9_000))).await.unwrap() else {
-            panic!("{known} is good again")
+            panic!("{known} is valid again")
         };
         let Mark::Redeemed(Some(lease)) = used.mark else { panic!("{used:?}") };
         assert_eq!((lease.version.len, lease.version.modified_ns, lease.trace), (77, 123, None));

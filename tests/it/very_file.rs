@@ -1,4 +1,4 @@
-//! The very file: no download ever mixes two, and one that only grows is served as it was.
+//! The identity of a file: no download mixes two files, and one that only grows is served at its old length.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::support::{Node, Setup, path, pattern};
 
 const MIB: usize = 1024 * 1024;
 
-/// What reproducible builds give every file.
+/// Sets the fixed modification time that reproducible builds give every file.
 fn set_time(path: &Path) {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(315_532_800);
     OpenOptions::new().write(true).open(path).unwrap().set_modified(then).unwrap();
@@ -26,7 +26,7 @@ fn append(path: &Path, content: &[u8]) {
     OpenOptions::new().append(true).open(path).unwrap().write_all(content).unwrap();
 }
 
-/// Replaces a file by another one of the same size and time, in one of several ways.
+/// Replaces a file with another one of the same size and time, in one of several ways.
 fn replace(path: &Path, how: &str, content: &[u8]) {
     match how {
         "renamed over it" => {
@@ -94,7 +94,7 @@ async fn a_transfer_is_cut_when_its_file_is_written_in_place_even_if_its_time_is
         let mut running = Partial::open(1, &node.link("a.bin"), "", MIB).await;
         replace(&file, how, &other(24 * MIB));
         let got = running.read_to_end().await;
-        assert!(got < 24 * MIB, "{how}: {got} bytes came");
+        assert!(got < 24 * MIB, "{how}: {got} bytes arrived");
         assert!(running.body == pattern(24 * MIB)[..got], "{how}");
     }
     node.stop().await;
@@ -150,7 +150,7 @@ async fn a_file_that_grew_since_the_press_is_served_to_the_length_that_it_had() 
         append(&file, &pattern(20_000));
         let reply = Client::default().get(&issued.address).await;
         assert_eq!(reply.status, 200, "{size}");
-        assert!(reply.body == content, "{size}: {} bytes came", reply.body.len());
+        assert!(reply.body == content, "{size}: {} bytes arrived", reply.body.len());
     }
     node.stop().await;
 }
@@ -203,7 +203,7 @@ async fn a_longer_file_with_other_edges_is_another_file() {
         longer.extend_from_slice(b"more");
         fs::write(&file, &longer).unwrap();
         let got = running.read_to_end().await;
-        assert!(got < 24 * MIB && running.body == content[..got], "{got} bytes came");
+        assert!(got < 24 * MIB && running.body == content[..got], "{got} bytes arrived");
         let fields = [("range", "bytes=1000-1999"), ("if-range", &*key)];
         assert_changed(&Client::default().get_with(&link, &fields).await, "resumed");
         assert_changed(&Client::default().get(&pressed.address).await, "pressed before");
@@ -241,7 +241,7 @@ async fn a_transfer_goes_on_while_its_file_is_renamed_linked_deleted_or_gets_oth
             _ => fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap(),
         }
         running.read_to_end().await;
-        assert!(running.body == content, "{how}: {} bytes came", running.body.len());
+        assert!(running.body == content, "{how}: {} bytes arrived", running.body.len());
         let _there_or_not = (fs::remove_file(&file), fs::remove_file(&beside));
     }
     node.stop().await;
@@ -259,13 +259,13 @@ async fn a_share_identified_by_time_asks_for_size_and_time_alone() {
     let begun = Partial::open(1, &link, "", MIB).await;
     let key = begun.header("etag").unwrap().to_owned();
     drop(begun);
-    // As a file system does that gives a file another inode number each time.
+    // As on a file system that gives a file another inode number each time.
     replace(&file, "renamed over it", &content);
     let fields = [("range", "bytes=1000-1999"), ("if-range", &*key)];
     assert_eq!(Client::default().get_with(&link, &fields).await.status, 206);
     append(&file, b"more");
     assert_changed(&Client::default().get_with(&link, &fields).await, "grown");
-    // A transfer that runs has the file itself, and may go on.
+    // A running transfer has the file open, and may go on.
     let mut running = Partial::open(1, &node.link("a.bin"), "", MIB).await;
     append(&file, b"more");
     assert_eq!(running.read_to_end().await, 24 * MIB + 4);

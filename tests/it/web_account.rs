@@ -1,4 +1,4 @@
-//! A person's own account: name, password, address, and its end.
+//! A person's own account: name, password, email address, and deletion.
 
 use crate::support::web::{PASSWORD, TestWeb};
 
@@ -30,7 +30,7 @@ async fn a_password_is_changed_by_who_knows_the_old_one_and_all_other_sessions_e
     assert!(ada.get("/account").await.body.contains("Your password is changed"));
     assert_eq!(other.get("/account").await.status, 303);
     let mails = web.mails().await;
-    assert_eq!(mails.len(), 1, "the owner is told by mail");
+    assert_eq!(mails.len(), 1, "the owner is notified by mail");
     assert!(mails[0].header("to").contains("ada@example.org"));
     web.stop().await;
 }
@@ -52,7 +52,7 @@ async fn another_address_counts_once_it_is_confirmed_there_and_the_old_one_is_to
     assert!(path.starts_with("/confirm-address/"));
 
     let mut scanner = web.browser();
-    assert_eq!(scanner.fill(&path, &path, &[]).await.status, 422, "who is not logged in knows the password");
+    assert_eq!(scanner.fill(&path, &path, &[]).await.status, 422, "without a login, the password is needed");
     assert_eq!(web.browser().log_in("ada@new.example", PASSWORD).await.status, 403);
     let done = ada.fill(&path, &path, &[]).await;
     assert_eq!((done.status, done.location.as_deref()), (303, Some("/account")), "{}", done.body);
@@ -75,7 +75,7 @@ async fn an_address_can_be_confirmed_with_the_password_and_not_when_it_was_taken
     let mut ada = web.logged_in("ada@example.org").await;
     let taken = [("email", "bob@example.org"), ("current_password", PASSWORD)];
     let same = ada.fill("/account", "/account/email", &taken).await;
-    assert_eq!(same.status, 303, "nobody learns who else has an account");
+    assert_eq!(same.status, 303, "nothing reveals who else has an account");
     assert!(web.mails().await.is_empty(), "and Bob, who did not ask, gets no mail");
 
     let wish = [("email", "ada@new.example"), ("current_password", PASSWORD)];
@@ -124,6 +124,6 @@ async fn an_account_is_deleted_by_its_owner_with_all_that_was_his() {
     assert_eq!(web.browser().log_in("ada@example.org", PASSWORD).await.status, 403);
     let email = "ada@example.org".parse().unwrap();
     assert!(web.outside.accounts.by_email(&email).await.unwrap().is_none());
-    assert_eq!(web.mails().await.len(), 1, "and he is told by mail");
+    assert_eq!(web.mails().await.len(), 1, "and they are notified by mail");
     web.stop().await;
 }

@@ -1,5 +1,5 @@
-//! Action links: the first administrator and choosing a password, each once; and the command line
-//! that makes them while the app runs.
+//! Action links: for the first administrator and for choosing a password, each once; and the commands that
+//! create them while the app runs.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -18,7 +18,7 @@ const FIELDS: [(&str, &str); 4] = [
     ("password_again", PASSWORD),
 ];
 
-/// The path of a link.
+/// The path of the first administrator's link.
 async fn first_link(web: &TestWeb) -> String {
     let link = web.app.first_admin_link().await.unwrap().unwrap();
     link.strip_prefix(&web.base).unwrap().to_owned()
@@ -32,12 +32,12 @@ async fn the_first_administrator_is_made_once_however_many_click_at_once() {
     let mut browser = web.browser();
     for _ in 0..3 {
         assert_eq!(browser.get(&path).await.status, 200);
-        assert_eq!(browser.send(Method::HEAD, &path, None).await.status, 200, "looking spends nothing");
+        assert_eq!(browser.send(Method::HEAD, &path, None).await.status, 200, "opening it spends nothing");
     }
     let csrf = browser.get(&path).await.csrf();
     let clicks = (0..64).map(|n| {
         let (mut browser, path, csrf) = (browser.clone(), path.clone(), csrf.clone());
-        // Half of them at another process, so that no lock of the first can help.
+        // Half of them in another process, so that a lock in the first can't help.
         if n % 2 == 1 {
             browser.base.clone_from(&twin);
         }
@@ -60,7 +60,7 @@ async fn the_first_administrator_is_made_once_however_many_click_at_once() {
     let accounts = web.outside.accounts.list().await.unwrap();
     assert_eq!(accounts.len(), 1);
     assert!(accounts[0].admin);
-    assert_eq!(made[0].1.clone().get("/account").await.status, 200, "who made it is logged in");
+    assert_eq!(made[0].1.clone().get("/account").await.status, 200, "the new administrator is logged in");
     assert!(web.app.first_admin_link().await.unwrap().is_none(), "no further link");
     let again = browser.get(&path).await;
     assert!(again.status == 200 && again.body.contains("This is already done"));
@@ -119,7 +119,7 @@ async fn a_forged_link_or_one_of_another_kind_is_nothing() {
     let path = first_link(&web).await;
     let mut browser = web.browser();
     let csrf = browser.get(&path).await.csrf();
-    // What stands behind the code: a token, which opens the same page by itself.
+    // The part of the address behind the code is a token, which opens the same page by itself.
     let claim = ActionClaim {
         subject: "nobody".to_owned(),
         purpose: "first-admin".to_owned(),
@@ -151,12 +151,12 @@ async fn a_forged_link_or_one_of_another_kind_is_nothing() {
         assert_eq!(browser.post(&path, &fields).await.status, 404, "{path}");
     }
     let without = browser.post(&path, &FIELDS).await;
-    assert_eq!(without.status, 403, "nor does a link act without its form");
+    assert_eq!(without.status, 403, "a link does nothing without its form");
     assert!(!web.outside.accounts.has_administrator().await.unwrap());
     web.stop().await;
 }
 
-/// Runs the real program against the app's data directory.
+/// Runs the real program on the app's data directory.
 fn oncelink(web: &TestWeb, arguments: &[&str], input: &str) -> Output {
     let settings = web.settings.data_dir.with_file_name("oncelink.toml");
     let text = format!("data_dir = \"data\"\n[web]\npublic_url = \"{}\"\n", web.base);
@@ -184,7 +184,7 @@ async fn accounts_are_managed_while_the_app_runs() {
     let added = oncelink(&web, &["user", "add", "Kim@example.org", "--group", "staff", "--admin"], "");
     assert!(added.status.success(), "{}", text(&added.stderr));
     let link = text(&added.stdout);
-    let path = link.trim_end().strip_prefix(&web.base).unwrap_or_else(|| panic!("the link alone: {link}"));
+    let path = link.trim_end().strip_prefix(&web.base).unwrap_or_else(|| panic!("only the link: {link}"));
     assert!(web.app.first_admin_link().await.unwrap().is_none(), "there is an administrator now");
 
     assert_eq!(web.browser().log_in("kim@example.org", "").await.status, 403, "no password yet");
@@ -216,7 +216,7 @@ async fn accounts_are_managed_while_the_app_runs() {
     assert!(oncelink(&web, &["user", "enable", "kim@example.org"], "").status.success());
     assert_eq!(browser.log_in("kim@example.org", PASSWORD).await.status, 303);
 
-    // A link dies when the password changes in another way.
+    // A link stops working when the password changes in another way.
     let link = text(&oncelink(&web, &["user", "passwd", "kim@example.org"], "").stdout);
     let path = link.trim_end().strip_prefix(&web.base).unwrap();
     assert_eq!(browser.get(path).await.status, 200);

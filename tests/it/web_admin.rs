@@ -1,4 +1,4 @@
-//! Administration: who may, what happens, and that nobody locks everybody out.
+//! Administration: who has access, what each action does, and that nobody locks everyone out.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use oncelink::web::membership::self_service::Changed;
 
 use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
 
-/// Every address of administration, and the fields of its form.
+/// Every page of administration.
 const PAGES: [&str; 6] =
     ["/admin", "/admin/accounts", "/admin/accounts/ID", "/admin/invite", "/admin/mail", "/admin/audit"];
 const FORMS: [(&str, &[(&str, &str)]); 11] = [
@@ -54,10 +54,10 @@ async fn only_administrators_find_anything_here() {
     for (path, fields) in FORMS.map(|(path, fields)| (at(path), fields)) {
         assert_eq!(stranger.post(&path, fields).await.status, 303, "{path}");
         assert_eq!(ordinary.fill("/account", &path, fields).await.status, 404, "{path}");
-        assert_eq!(ordinary.post(&path, &[("strange", "x")]).await.status, 404, "{path}: whatever is sent");
+        assert_eq!(ordinary.post(&path, &[("strange", "x")]).await.status, 404, "{path}: whatever is posted");
         assert_eq!(admin.post(&path, fields).await.status, 403, "{path}: without the token");
     }
-    assert!(!ordinary.get("/files/").await.body.contains("/admin"), "nor is there a link");
+    assert!(!ordinary.get("/files/").await.body.contains("/admin"), "no link leads there");
     assert!(admin.get("/files/").await.body.contains("/admin/accounts"));
     for (path, fields) in FORMS.map(|(path, fields)| (at(path), fields)) {
         let expected = match fields.first() {
@@ -80,7 +80,7 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_here_too_and_changes_
     let state = [format!("/admin/accounts/{}", bob.id.as_str()), "/admin/audit".to_owned()];
     let before = [admin.get(&state[0]).await.body, admin.get(&state[1]).await.body];
     for (path, fields) in FORMS.map(|(path, fields)| (path.replace("ID", bob.id.as_str()), fields)) {
-        // A box that is not ticked is not sent.
+        // A checkbox that is not ticked is not sent.
         let needed: Vec<_> = fields.iter().filter(|(name, _)| *name != "admin").copied().collect();
         for (status, kind, body) in malformed(&needed, &token, 70_000) {
             let shown: String = body.chars().take(200).collect();
@@ -193,7 +193,7 @@ async fn the_last_administrator_stays_one() {
     assert_eq!(wrong.status, 422, "the address has to be typed");
     assert_eq!(second.fill("/account", &at("delete"), &[("email", "ROOT@example.org")]).await.status, 303);
     assert!(second.get("/admin/accounts").await.body.contains("Changes saved."));
-    assert!(!second.get("/admin/accounts").await.body.contains("Changes saved."), "said once");
+    assert!(!second.get("/admin/accounts").await.body.contains("Changes saved."), "shown once");
     assert_eq!(admin.get("/account").await.status, 303);
     web.stop().await;
 }
@@ -248,7 +248,7 @@ async fn long_lists_have_pages_and_searching_takes_words_as_they_are() {
 
 #[actix_web::test]
 async fn mails_that_wait_are_seen_tried_again_and_discarded() {
-    // Nothing listens there, so mails wait.
+    // Nothing listens there, so mails stay in the queue.
     let web = TestWeb::spawn_with(|settings| settings.mail.send = "smtp://127.0.0.1:1".into()).await;
     let mut admin = administrator(&web, "root@example.org").await;
     web.browser().fill("/forgot", "/forgot", &[("email", "root@example.org")]).await;
@@ -259,12 +259,12 @@ async fn mails_that_wait_are_seen_tried_again_and_discarded() {
     assert_eq!(admin.fill("/admin/mail", "/admin/mail/retry", &[("id", &id)]).await.status, 303);
     web.app.send_due_mails().await.unwrap();
     let again = admin.get("/admin/mail").await.body;
-    assert!(again.contains("tried once"), "its count, and so its pauses, begin again: {again}");
+    assert!(again.contains("tried once"), "its count of tries, and so its delays, start again: {again}");
     assert_eq!(admin.fill("/admin/mail", "/admin/mail/discard", &[("id", &id)]).await.status, 303);
     assert!(admin.get("/admin/mail").await.body.contains("No emails."));
     let log = admin.get("/admin/audit?q=mail").await.body;
     assert!(log.contains("mail retried") && log.contains("mail discarded"), "{log}");
-    assert!(log.contains("root@example.org (forgot)"), "which one, now that it is gone: {log}");
+    assert!(log.contains("root@example.org (forgot)"), "the log says which mail it was: {log}");
     web.stop().await;
 }
 

@@ -1,5 +1,5 @@
-//! What happens when changes meet: nobody is locked out for good, no two changes wait for each other
-//! in a ring, and no token escapes a disabling.
+//! Concurrent changes: nobody is locked out for good, no two changes deadlock, and no token is left after an
+//! account is disabled.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use crate::support::postgres::empty_schema;
 use crate::support::web::START;
 
-/// Two ways to one database, as two processes have them.
+/// The services of two processes on one database.
 struct Desks {
     here: Administration,
     there: Administration,
@@ -71,7 +71,7 @@ impl Desks {
     }
 }
 
-/// Two administrators take each other's role, disable and delete each other, at the same moment.
+/// Two administrators demote, disable and delete each other at the same time.
 async fn one_administrator_is_left(desks: &Desks) {
     let actor = Actor::operator();
     for round in 0..12 {
@@ -86,7 +86,7 @@ async fn one_administrator_is_left(desks: &Desks) {
         let (first, second) = tokio::join!(take(&desks.here, &one), take(&desks.there, &two));
         let refused = [first, second].into_iter().filter(|done| *done == Changed::LastAdministrator);
         assert_eq!(refused.count(), 1, "{first:?} {second:?}");
-        // Whoever is left makes room for the next round.
+        // The remaining administrator is removed before the next round.
         sqlx::query("DELETE FROM accounts").execute(desks.here.db.writer()).await.unwrap();
     }
     let Verdict::Whole { lines: 12, .. } = chain::verify::<audit::Line>(&desks.here.db).await.unwrap() else {
@@ -106,7 +106,7 @@ async fn of_two_administrators_who_remove_each_other_one_is_left_in_postgresql()
     one_administrator_is_left(&desks).await;
 }
 
-/// The first half of what a log-in or a change of password does: it holds the account.
+/// The first half of a login or a change of password: it locks the account.
 async fn hold(desk: &Administration, account: &Account) -> (Transaction<'static, Any>, i32) {
     let mut transaction = desk.db.begin().await.unwrap();
     sqlx::query("UPDATE accounts SET last_login_at = 1 WHERE id = $1")
@@ -119,7 +119,7 @@ async fn hold(desk: &Administration, account: &Account) -> (Transaction<'static,
     (transaction, process)
 }
 
-/// Waits until somebody waits for that transaction.
+/// Waits until another transaction waits for this one.
 async fn until_somebody_waits_for(process: i32, desk: &Administration) {
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))";
     let waited = async {
@@ -131,7 +131,7 @@ async fn until_somebody_waits_for(process: i32, desk: &Administration) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waited).await.expect("nobody waits for the account");
+    tokio::time::timeout(Duration::from_secs(60), waited).await.expect("nothing waits for the account");
 }
 
 #[actix_web::test]
@@ -161,23 +161,23 @@ async fn administration_and_a_log_in_never_wait_for_each_other_in_a_ring() {
     desks.close().await;
 }
 
-/// Notes what it is told to revoke.
+/// Records what it is told to revoke.
 #[derive(Default)]
-struct Noted(std::sync::Mutex<BTreeSet<Jti>>);
+struct RecordingSink(std::sync::Mutex<BTreeSet<Jti>>);
 
 #[async_trait]
-impl RevokeTokens for Noted {
+impl RevokeTokens for RecordingSink {
     async fn revoke(&self, jtis: &[Jti], _: Timestamp) -> Result<(), RevokeError> {
         self.0.lock().unwrap().extend(jtis);
         Ok(())
     }
 }
 
-/// Tokens are asked for from two processes while the account is disabled.
+/// Tokens are requested from two processes while the account is disabled.
 async fn no_token_escapes(desks: &Desks) {
     let actor = Actor::operator();
-    let noted = Arc::new(Noted::default());
-    desks.here.issued.revocations.tell_own_by(noted.clone());
+    let sink = Arc::new(RecordingSink::default());
+    desks.here.issued.revocations.tell_own_by(sink.clone());
     let file = "/books/a.txt".parse().unwrap();
     let basis = Basis { node: &desks.here.issuer.audience, kid: "", link: None };
     let ends = START.plus(Duration::from_secs(120));
@@ -196,8 +196,8 @@ async fn no_token_escapes(desks: &Desks) {
         for delivered in desks.here.issued.revocations.deliver(true, START).await {
             delivered.outcome.unwrap();
         }
-        let revoked = std::mem::take(&mut *noted.0.lock().unwrap());
-        assert_eq!(revoked, given.into_iter().flatten().collect(), "all that were given, and no other");
+        let revoked = std::mem::take(&mut *sink.0.lock().unwrap());
+        assert_eq!(revoked, given.into_iter().flatten().collect(), "all issued tokens, and no others");
     }
     desks.close().await;
 }

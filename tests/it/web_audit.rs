@@ -1,4 +1,4 @@
-//! The audit log: what stands in it, and that an altered or missing line is found.
+//! The audit log: its content, and that changed or missing lines are found.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ async fn fill(desk: &Administration) {
     }
 }
 
-/// What somebody who can write into the database may do, and what is found.
+/// Changes that are possible with write access to the database, and the verdict of the check on each.
 fn tampering() -> Vec<(&'static str, Verdict)> {
     vec![
         ("UPDATE audit SET at = at + 1 WHERE number = 3", Verdict::Altered(3)),
@@ -48,13 +48,13 @@ fn tampering() -> Vec<(&'static str, Verdict)> {
              UPDATE audit SET number = 3 WHERE number = 9",
             Verdict::Altered(2),
         ),
-        // As after a line that was added with a digest that fits, past the counter.
+        // As after adding a line with a matching digest beyond the counter.
         ("UPDATE generations SET number = 4 WHERE name = 'audit'", Verdict::Altered(5)),
         ("DELETE FROM generations WHERE name = 'audit'", Verdict::Altered(1)),
     ]
 }
 
-/// SQLite takes any value for any column.
+/// SQLite accepts any value for any column.
 const STRANGE_VALUES: [(&str, Verdict); 3] = [
     ("UPDATE audit SET at = 'noon' WHERE number = 3", Verdict::Altered(3)),
     ("UPDATE audit SET who = x'ff00' WHERE number = 2", Verdict::Altered(2)),
@@ -83,7 +83,7 @@ async fn check(settings: &Settings, more: &[(&'static str, Verdict)]) {
         execute(&desk, "INSERT INTO generations (name, number) VALUES ('audit', 5)").await;
     }
     assert!(matches!(chain::verify::<audit::Line>(&desk.db).await.unwrap(), Verdict::Whole { lines: 5, .. }));
-    // Who can write all of it can write all of it anew; what was noted elsewhere tells.
+    // Someone who can write all of it can replace all of it; a digest that was kept elsewhere shows that.
     execute(&desk, "DELETE FROM audit; UPDATE generations SET number = 0 WHERE name = 'audit'").await;
     for (expected, holds) in [("0:", true), ("1:", false), ("99:", false), ("-1:", false)] {
         assert_eq!(chain::ended_with::<audit::Line>(&desk.db, expected).await.unwrap(), holds, "{expected}");
@@ -156,8 +156,8 @@ async fn what_people_do_stands_in_the_log_with_who_when_and_where() {
     ada.fill("/account", "/logout", &[]).await;
     let (lines, more) = audit::list(&web.outside.db, "", 0, 50).await.unwrap();
     assert!(!more);
-    let deeds: Vec<&str> = lines.iter().rev().map(|line| line.action.as_str()).collect();
-    assert_eq!(deeds, ["logged-in", "password-changed", "logged-in", "logged-out"]);
+    let actions: Vec<&str> = lines.iter().rev().map(|line| line.action.as_str()).collect();
+    assert_eq!(actions, ["logged-in", "password-changed", "logged-in", "logged-out"]);
     for line in &lines {
         assert_eq!((line.who.as_str(), line.address.as_str()), ("ada@example.org", "127.0.0.1"));
     }
@@ -167,7 +167,7 @@ async fn what_people_do_stands_in_the_log_with_who_when_and_where() {
     web.stop().await;
 }
 
-/// What was logged.
+/// The captured log.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -188,8 +188,8 @@ async fn the_log_stream_is_a_witness_outside_the_database() {
         let settings = Settings { data_dir: folder.path().join(name), ..Settings::default() };
         Administration::open(&settings, Clock::manual(START)).await.unwrap()
     };
-    // Told once before anybody listens: a line that is met for the first time while the listener is
-    // being put in place, by a test on another thread, may be taken for one that nobody wants.
+    // Log once before capturing: a log statement that a test on another thread meets first, while the
+    // subscriber is being installed, may be cached as disabled.
     let unheard = open("unheard").await;
     fill(&unheard).await;
     unheard.db.close().await;
@@ -205,8 +205,8 @@ async fn the_log_stream_is_a_witness_outside_the_database() {
     let (kept, _) = audit::list(&desk.db, "", 0, 50).await.unwrap();
     assert_eq!(lines.matches("oncelink::audit").count(), 5, "{lines}");
     for line in kept {
-        assert!(lines.contains(&line.digest), "line {} is not told: {lines}", line.number);
+        assert!(lines.contains(&line.digest), "line {} is not logged: {lines}", line.number);
     }
-    assert!(!lines.contains("@example.org"), "what was done to whom stays in the database: {lines}");
+    assert!(!lines.contains("@example.org"), "the subject is stored only in the database: {lines}");
     desk.db.close().await;
 }

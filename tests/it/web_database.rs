@@ -1,5 +1,5 @@
-//! The web app's database: what it says when it can't be used, that both engines behave alike, and
-//! the used-token store that lives in it.
+//! The web app's database: its errors when it can't be used, that both engines behave alike, and the
+//! used-token store in it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::support::postgres::empty_schema;
 use crate::support::web::{START, TestWeb};
 use crate::used_tokens::Backend;
 
-/// Used tokens beside the accounts in SQLite.
+/// Used tokens in the accounts' SQLite database.
 pub(crate) struct Sqlite(tempfile::TempDir);
 
 impl Backend for Sqlite {
@@ -42,7 +42,7 @@ impl Backend for Sqlite {
     }
 }
 
-/// Used tokens in PostgreSQL, as several nodes share them.
+/// Used tokens in PostgreSQL, where several nodes share them.
 pub(crate) struct Postgres(String);
 
 impl Backend for Postgres {
@@ -178,10 +178,10 @@ async fn accounts_behave(settings: &Settings) {
     let Added::New(ada) = accounts.add(new("Ada@Example.org", false), now).await.unwrap() else { panic!() };
     assert!(matches!(accounts.add(new("ada@EXAMPLE.org", true), now).await.unwrap(), Added::EmailTaken));
     let read = other.accounts.by_email(&"aDa@example.org".parse().unwrap()).await.unwrap();
-    assert_eq!(read.as_ref(), Some(&ada), "what is read is what was added");
+    assert_eq!(read.as_ref(), Some(&ada), "it reads what was added");
     assert_eq!(other.accounts.by_id(&ada.id).await.unwrap(), read);
 
-    // Of many first administrators at once, one is.
+    // Of many concurrent first administrators, only one is created.
     let firsts = (0..8).map(|n| {
         let accounts = if n % 2 == 0 { desk.accounts.clone() } else { other.accounts.clone() };
         async move {
@@ -202,7 +202,7 @@ async fn accounts_behave(settings: &Settings) {
     assert_eq!(listed.len(), 2);
     assert!(listed.contains(&ada));
 
-    // A password is changed only by who saw the one before, and ends all sessions.
+    // Only a session that knows the current password can change it, and that ends all sessions.
     let hashed = async |text: &str| {
         let password = Password::new(text, 15).unwrap();
         (desk.passwords.hash(Asker::Operator, password.clone()).await.unwrap(), password)
@@ -224,7 +224,7 @@ async fn accounts_behave(settings: &Settings) {
         let account = accounts.by_id(&ada.id).await.unwrap();
         Proof::by_password(account, password.clone(), &desk.passwords, Asker::Operator).await.unwrap()
     };
-    assert!(proof(&second).await.is_none(), "not with another password");
+    assert!(proof(&second).await.is_none(), "another password proves nothing");
     let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
     let with_first = proof(&first).await.unwrap();
     let start = async |sessions: &Sessions, proof: &Proof| {
@@ -238,7 +238,7 @@ async fn accounts_behave(settings: &Settings) {
     let seen = accounts.by_id(&ada.id).await.unwrap().unwrap();
     assert_eq!(seen.last_login_at, Some(now));
     assert!(accounts.set_password(&seen, &two).await.unwrap());
-    assert!(here.find(&id, now).await.unwrap().is_none(), "at once in the process that did it");
+    assert!(here.find(&id, now).await.unwrap().is_none(), "at once in the process that ended it");
     assert!(there.find(&id, now.plus(std::time::Duration::from_secs(1))).await.unwrap().is_none());
     assert!(start(&here, &with_first).await.is_none(), "the password has changed since the proof");
 
@@ -249,7 +249,7 @@ async fn accounts_behave(settings: &Settings) {
     let disabled = desk.account_admin.set_disabled(&ada, true, &operator, now).await.unwrap();
     assert_eq!(disabled, Changed::Done);
     assert!(there.find(&id, now.plus(std::time::Duration::from_secs(2))).await.unwrap().is_none());
-    assert!(start(&there, &with_second).await.is_none(), "who is disabled starts none");
+    assert!(start(&there, &with_second).await.is_none(), "a disabled account can't start a session");
     assert_eq!(here.prune(now).await.unwrap(), 0, "its sessions are gone already");
     desk.db.ready().await.unwrap();
     desk.db.close().await;
@@ -272,6 +272,6 @@ async fn pages_say_unavailable_and_no_more_when_the_database_is_gone() {
             assert!(!answer.body.contains(word), "{path} says {word}");
         }
     }
-    assert_eq!(browser.get("/healthz").await.status, 200, "the process is up");
+    assert_eq!(browser.get("/healthz").await.status, 200, "the process is running");
     web.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Browsing and downloading: who sees what, in which order, and what comes of a click.
+//! Browsing and downloading: who sees what, in which order, and what a click does.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use oncelink::token::{KeyRing, Rules, verify_download};
 
 use crate::support::web::{Browser, TestWeb};
 
-/// Somebody in no group, somebody of the staff, and Ada, whom `private` names.
+/// A stranger, Bob in no group, Kim in the group `staff`, and Ada, whom `private` names.
 async fn people(web: &TestWeb) -> [(&'static str, Browser); 4] {
     web.account("bob@example.org", &[]).await;
     web.account("kim@example.org", &["staff"]).await;
@@ -25,7 +25,7 @@ async fn people(web: &TestWeb) -> [(&'static str, Browser); 4] {
 #[actix_web::test]
 async fn each_person_may_do_what_the_table_says() {
     let web = TestWeb::spawn().await;
-    // Status for nobody, bob, kim and ada.
+    // The statuses for nobody, bob, kim and ada.
     let table = [
         ("/", [303, 303, 303, 303]),
         ("/login", [200, 303, 303, 303]),
@@ -112,7 +112,7 @@ async fn who_is_logged_in_finds_the_way_on_from_a_refusal_and_nobody_else_is_sho
         assert!(page.status >= 403, "{path}: {}", page.status);
         assert!(page.body.contains("href=\"/account\""), "{path}: {}", page.body);
         let left = bob.clone().post("/logout", &[("csrf", &page.csrf())]).await;
-        assert_eq!(left.status, 303, "the page's own button logs out");
+        assert_eq!(left.status, 303, "the page's button logs out");
         bob = web.logged_in("bob@example.org").await;
     }
     let page = nobody.get("/no/such/page").await;
@@ -156,7 +156,7 @@ async fn a_click_gives_a_token_that_verifies_for_exactly_that_file() {
     assert_eq!(grant.expires_at, web.clock.now().plus(web.settings.token.lifetime));
 
     let again = browser.fill("/files/open", "/download", &[("file", &path)]).await;
-    assert_ne!(again.location.unwrap(), address, "each click gives a token of its own");
+    assert_ne!(again.location.unwrap(), address, "each click issues its own token");
     web.stop().await;
 }
 
@@ -202,7 +202,7 @@ async fn hostile_names_stay_names() {
             assert!(!body.contains(forbidden), "{path} has {forbidden:?}");
         }
     }
-    // Every button of the page downloads its file, whatever it is called.
+    // Every button on the page downloads its file, whatever its name is.
     let page = browser.get("/files/open").await;
     let csrf = page.csrf();
     let mut downloaded = 0;
@@ -222,7 +222,7 @@ async fn hostile_names_stay_names() {
     web.stop().await;
 }
 
-/// The page without the element that loads a script of ours.
+/// The page without the element that loads our script.
 fn without_own_script(body: &str) -> String {
     let (before, rest) = body.split_once("<script src=\"/static/").unwrap();
     let (address, after) = rest.split_once("\" defer></script>").unwrap();
@@ -298,7 +298,7 @@ async fn every_answer_carries_the_headers_of_the_app() {
     }
     let answer = browser.send(Method::POST, "/files/", None).await;
     assert_eq!((answer.status, answer.header("cache-control")), (405, "no-store"));
-    assert!(answer.body.contains("<h1"), "even that is a page");
+    assert!(answer.body.contains("<h1"), "the error is a page, too");
     web.stop().await;
 }
 

@@ -1,11 +1,11 @@
-//! Forms act only for pages of ours: every POST without a valid token, or from a foreign page, is
-//! refused and changes nothing.
+//! Forms work only from our own pages: every POST without a valid token, or from a foreign page, is refused
+//! and changes nothing.
 
 use hyper::Method;
 
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
-/// Every address that takes a form, and fields with which it would do its work.
+/// Every address that accepts a form, and valid fields for it.
 const FORMS: [(&str, &[(&str, &str)]); 25] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
@@ -59,8 +59,8 @@ const FORMS: [(&str, &[(&str, &str)]); 25] = [
     ),
 ];
 
-/// A browser in which Ada is logged in and that has also seen the log-in form, with the token of
-/// each kind of form.
+/// A browser in which Ada is logged in and that has also opened the login form, with a token for each kind
+/// of form.
 async fn ada(web: &TestWeb) -> (Browser, [String; 2]) {
     let mut browser = web.browser();
     let stranger = browser.get("/login").await.csrf();
@@ -73,17 +73,17 @@ fn token_for<'t>(path: &str, [stranger, own]: &'t [String; 2]) -> &'t str {
     if is_strangers(path) { stranger } else { own }
 }
 
-/// Whether people who are not logged in have that form; it has a page of its own.
+/// Whether the form is for people who are not logged in; it has its own page.
 fn is_strangers(path: &str) -> bool {
     matches!(path, "/login" | "/signup" | "/forgot")
 }
 
-/// Whether the address also answers to GET, with a page that has the form or is another one.
+/// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
     matches!(path, "/links" | "/links/any")
 }
 
-/// More bytes than the form at that address takes: a list of recipients may be long.
+/// More bytes than the form at this address accepts: a list of recipients may be long.
 fn too_many(path: &str) -> usize {
     if has_a_page(path) { 5_000_000 } else { 70_000 }
 }
@@ -104,7 +104,7 @@ async fn a_form_without_its_own_token_is_refused() {
             let fields = [fields, &[("csrf", wrong)]].concat();
             assert_eq!(browser.clone().post(path, &fields).await.status, 403, "{path} with {wrong:?}");
         }
-        assert_eq!(browser.clone().post(path, fields).await.status, 403, "{path} with none");
+        assert_eq!(browser.clone().post(path, fields).await.status, 403, "{path} without a token");
     }
     assert_eq!(browser.clone().get("/account").await.status, 200, "nothing has happened");
     web.stop().await;
@@ -135,7 +135,7 @@ async fn a_form_from_a_foreign_page_is_refused_even_with_the_token() {
         for (name, value) in [("sec-fetch-site", "same-origin"), ("origin", web.base.as_str())] {
             let mut browser = browser.clone();
             browser.headers = vec![(name, value.to_owned())];
-            assert_eq!(browser.post(path, &fields).await.status, 303, "our own page: {name}");
+            assert_eq!(browser.post(path, &fields).await.status, 303, "from our own page: {name}");
         }
     }
     web.stop().await;
@@ -152,7 +152,7 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing()
         for (status, kind, body) in malformed(fields, token, too_many(path)) {
             let shown: String = body.chars().take(200).collect();
             let answer = browser.clone().send(Method::POST, path, Some((kind, body))).await;
-            // `/download` says itself that neither of its two fields is there.
+            // `/download` reports itself that both of its fields are missing.
             let is_fine = answer.status == status || (path == "/download" && answer.status == 404);
             assert!(is_fine, "{path} as {kind}: {} for {shown}", answer.status);
         }
@@ -212,7 +212,7 @@ async fn a_changed_password_ends_every_other_session_and_gives_this_one_a_new_id
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/account")));
     assert_ne!(here.cookies["sid"], before.cookies["sid"]);
     assert!(here.get("/account").await.body.contains("Your password is changed."));
-    assert!(!here.get("/account").await.body.contains("Your password is changed."), "said once");
+    assert!(!here.get("/account").await.body.contains("Your password is changed."), "shown once");
     assert_eq!(elsewhere.get("/account").await.status, 303);
     assert_eq!(before.clone().get("/account").await.status, 303);
     assert_eq!(web.browser().log_in("ada@example.org", PASSWORD).await.status, 403);

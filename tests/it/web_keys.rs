@@ -1,5 +1,5 @@
-//! The keys that web apps on one database must share, what becomes of them when they are lost, and a
-//! key that is taken out because others may have it.
+//! The keys that web apps on one database must share, what happens when they are lost, and how to remove a
+//! key that may have leaked.
 
 use std::process::{Command, Output};
 
@@ -14,7 +14,7 @@ fn settings(folder: &TempDir, data: &str) -> Settings {
     Settings { data_dir: folder.path().join(data), ..Settings::default() }
 }
 
-/// Why an app does not open; empty where it does.
+/// The error with which an app fails to open; empty if it opens.
 async fn refusal(settings: &Settings) -> String {
     match Administration::open(settings, Clock::wall()).await {
         Ok(desk) => {
@@ -35,7 +35,7 @@ async fn a_second_web_app_with_other_keys_is_refused_and_one_with_the_same_is_no
     assert_eq!(refusal(&first).await, "");
     let said = refusal(&second).await;
     assert!(said.contains("which signs for this database") && said.contains("copy it here"), "{said}");
-    assert!(!second.keys_dir().exists(), "none are made in their place");
+    assert!(!second.keys_dir().exists(), "no new keys are created");
     let check = Command::new(env!("CARGO_BIN_EXE_oncelink"))
         .arg("check")
         .current_dir(folder.path())
@@ -45,8 +45,8 @@ async fn a_second_web_app_with_other_keys_is_refused_and_one_with_the_same_is_no
         .output()
         .unwrap();
     assert!(text(&check.stdout).contains("which signs for this database"), "{check:?}");
-    assert!(!second.keys_dir().exists(), "nor by looking");
-    // One that had keys of its own before: either key alone is not enough.
+    assert!(!second.keys_dir().exists(), "not by `check` either");
+    // An app that had its own keys before: one matching key of the two is not enough.
     let third = settings(&folder, "three");
     assert_eq!(refusal(&third).await, "");
     copy_folder(&third.keys_dir(), &second.keys_dir());
@@ -70,7 +70,7 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-/// The program on a data directory of its own.
+/// Runs the program on a data directory of its own.
 fn oncelink(folder: &TempDir, words: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
     command.args(words.split(' ')).current_dir(folder.path()).env_clear().output().unwrap()
@@ -93,7 +93,7 @@ async fn a_lost_link_key_is_told_and_not_replaced_until_somebody_says_so() {
         assert_ne!(said.status.code(), Some(0), "{words}");
         let all = format!("{}{}", text(&said.stdout), text(&said.stderr));
         assert!(all.contains("is lost: links that were given out still work"), "{words}: {all}");
-        assert!(!key.exists(), "{words} makes none in its place");
+        assert!(!key.exists(), "{words} creates no new key");
     }
     assert!(oncelink(&folder, "keys adopt").status.success());
     assert_eq!(refusal(&own).await, "");
@@ -143,7 +143,7 @@ async fn a_key_whose_file_is_gone_can_be_taken_out_and_the_next_start_works() {
 #[test]
 fn a_command_of_root_leaves_nothing_that_the_service_can_t_read() {
     if !rustix::process::geteuid().is_root() {
-        crate::needs::skip("root, to be somebody else");
+        crate::needs::skip("root, to run as another user");
         return;
     }
     use std::os::unix::fs::{MetadataExt, chown};
@@ -154,7 +154,7 @@ fn a_command_of_root_leaves_nothing_that_the_service_can_t_read() {
     let (uid, gid) = (65_534, 65_534);
     std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     chown(&data, Some(uid), Some(gid)).unwrap();
-    // Whoever becomes somebody else must get there.
+    // The other user must be able to enter the folder.
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     for words in [
         "user add ann@example.org",

@@ -1,4 +1,4 @@
-//! The public page of a link: what it says, that opening it spends nothing, and what it asks for.
+//! The public page of a link: what it shows, that opening it spends nothing, and what it requires.
 
 use hyper::Method;
 use serde_json::Value;
@@ -16,7 +16,7 @@ async fn ada() -> (TestWeb, Browser) {
     (web, browser)
 }
 
-/// A program without cookies, which wants JSON.
+/// A program without cookies that accepts JSON.
 fn program(web: &TestWeb) -> Browser {
     let mut program = web.browser();
     program.headers = vec![("accept", "application/json".to_owned())];
@@ -62,7 +62,7 @@ async fn the_page_says_what_how_big_from_whom_until_when_and_how_many_are_left()
     ] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
-    assert!(!page.body.contains("ada@example.org"), "an address is given to nobody");
+    assert!(!page.body.contains("ada@example.org"), "no email address is revealed");
     let facts = facts(&web, &made).await;
     assert_eq!(facts["title"], "Report");
     assert_eq!(facts["from"], "Test <b>Person</b>");
@@ -105,7 +105,7 @@ async fn opening_it_spends_nothing_and_the_owner_sees_viewed_not_downloaded() {
     let page = browser.get(&made.page).await.body;
     assert!(
         page.contains("0 of 1 download used; viewed 2 times, not downloaded"),
-        "only people are counted: {page}"
+        "only people count as views: {page}"
     );
     assert_eq!(facts(&web, &made).await["uses_left"], 1);
     assert!(is_token(&press(&mut web.browser(), &made.public[0], &[]).await), "the last use works");
@@ -133,7 +133,7 @@ async fn a_press_gives_a_token_of_the_link_and_only_to_our_own_page_or_a_program
     assert_eq!(claims["file"], "/open/file.txt");
     assert_eq!(format!("/links/{}", claims["link"].as_str().unwrap()), made.page);
     assert!(claims["version"].is_string() && claims["size"] == 12);
-    // A program: no cookie, no header of a browser, a body or none.
+    // A program: no cookie, no browser headers, with or without a body.
     assert!(is_token(&web.browser().send(Method::POST, public, None).await));
     assert!(is_token(&web.browser().post(public, &[]).await));
     assert!(is_token(&web.browser().post(public, &[("file", "0")]).await));
@@ -152,14 +152,10 @@ async fn a_press_gives_a_token_of_the_link_and_only_to_our_own_page_or_a_program
     }
     let mut other = web.browser();
     other.get(public).await;
-    assert_eq!(
-        other.post(public, &[("csrf", "AAAA")]).await.status,
-        403,
-        "a token that is not this browser's"
-    );
+    assert_eq!(other.post(public, &[("csrf", "AAAA")]).await.status, 403, "another browser's token");
     assert_eq!(other.post(public, &[("unknown", "1")]).await.status, 400);
     assert_eq!(other.post(public, &[("file", "0"), ("file", "0")]).await.status, 400);
-    assert_eq!(other.post(public, &[("password", &"x".repeat(1 << 20))]).await.status, 413, "a megabyte");
+    assert_eq!(other.post(public, &[("password", &"x".repeat(1 << 20))]).await.status, 413, "1 MiB");
     let json = other.send(Method::POST, public, Some(("application/json", "{}".to_owned()))).await;
     assert_eq!(json.status, 415);
     for wrong in ["1", "0/..", "0/../../staff/file.txt", "-1", "x", "/staff/file.txt"] {
@@ -168,7 +164,7 @@ async fn a_press_gives_a_token_of_the_link_and_only_to_our_own_page_or_a_program
     for method in [Method::PUT, Method::DELETE] {
         assert_eq!(other.send(method, public, None).await.status, 405);
     }
-    assert_eq!(facts(&web, &made).await["uses_left"], 6, "what was refused cost nothing");
+    assert_eq!(facts(&web, &made).await["uses_left"], 6, "refused requests cost nothing");
     web.stop().await;
 }
 
@@ -222,7 +218,7 @@ async fn a_link_dies_with_its_owners_rights_and_says_that_it_is_gone() {
     assert_eq!((gone.status, slug(&gone).as_str()), (410, "link-gone"));
     assert_eq!(program(&web).post(&made.public[0], &[]).await.status, 410);
     let left = facts(&web, &mixed).await;
-    assert_eq!(left["files"].as_array().unwrap().len(), 1, "what may still be read is still there: {left}");
+    assert_eq!(left["files"].as_array().unwrap().len(), 1, "the other file is still listed: {left}");
     assert_eq!(web.browser().post(&mixed.public[0], &[("file", "0")]).await.status, 404);
     assert!(is_token(&web.browser().post(&mixed.public[0], &[("file", "1")]).await));
     desk.set_disabled(&kim, true, &operator, now).await.unwrap();
@@ -247,7 +243,7 @@ async fn a_wrong_password_costs_no_use_and_guessing_is_slowed_down() {
         let answer = press(&mut visitor, public, &[("password", typed)]).await;
         assert_eq!(answer.status, 403, "{typed}");
         assert!(answer.body.contains(sentence) && answer.body.contains("aria-invalid"), "{}", answer.body);
-        assert!(typed.is_empty() || !answer.body.contains(typed), "never sent back");
+        assert!(typed.is_empty() || !answer.body.contains(typed), "the password is never sent back");
     }
     assert_eq!(slug(&program(&web).post(public, &[]).await), "password-required");
     assert_eq!(slug(&program(&web).post(public, &[("password", "wrong again")]).await), "wrong-password");
@@ -282,7 +278,7 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
     assert_eq!(
         slug(&program(&web).post(public, &[("code", "12345678")]).await),
         "code-over",
-        "none was mailed"
+        "no code was mailed"
     );
     let answer = visitor.fill(public, &mail_me, &[]).await;
     assert_eq!(answer.location, Some(format!("{public}?mailed")));
@@ -303,14 +299,14 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
     let spaced = format!("{} {}", &first[..4], &first[4..]);
     assert!(is_token(&press(&mut visitor, public, &[("code", &spaced)]).await));
     assert!(is_token(&press(&mut visitor, public, &[("code", &first)]).await), "again within its time");
-    // A newer code ends the older one.
+    // A newer code replaces the older one.
     assert_eq!(program(&web).post(&mail_me, &[]).await.status, 303);
     let second = code(&web.mails().await[1]);
     assert_ne!(first, second);
     assert_eq!(slug(&program(&web).post(public, &[("code", &first)]).await), "wrong-code");
     web.pass(15 * 60);
     assert_eq!(slug(&program(&web).post(public, &[("code", &second)]).await), "code-over");
-    // Tries are counted per code: the right one after too many wrong ones is over, too.
+    // Attempts count per code: after too many wrong ones, the right one is refused, too.
     web.pass(60 * 60);
     assert_eq!(program(&web).post(&mail_me, &[]).await.status, 303);
     let third = code(&web.mails().await[2]);
@@ -325,7 +321,7 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
     }
     assert!(over);
     assert_ne!(program(&web).post(public, &[("code", &third)]).await.status, 303);
-    // Nobody's mailbox is filled.
+    // This can't be used to flood a mailbox.
     web.pass(60 * 60);
     let before = web.mails().await.len();
     for _ in 0..15 {
@@ -334,7 +330,7 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
     let sent = web.mails().await.len() - before;
     assert!((1..=5).contains(&sent), "{sent} mails");
     let answer = facts(&web, &made).await;
-    assert_eq!(answer["uses_left"], 4, "only what was pressed with the right code counts, and once");
+    assert_eq!(answer["uses_left"], 4, "only presses with the right code count, as one use");
     web.stop().await;
 }
 
@@ -351,11 +347,7 @@ async fn of_several_files_a_browser_takes_each_once_per_use() {
     let facts_now = facts(&web, &made).await;
     let files = facts_now["files"].as_array().unwrap();
     let keys: Vec<&str> = files.iter().map(|file| file["file"].as_str().unwrap()).collect();
-    assert_eq!(
-        keys,
-        ["0", "1/b%0A50%25.txt", "1/deep/er/c.txt"],
-        "and nothing that a link on the disk leads out to"
-    );
+    assert_eq!(keys, ["0", "1/b%0A50%25.txt", "1/deep/er/c.txt"], "and nothing outside, through a symlink");
     assert_eq!(files[1]["name"], "more/b\n50%.txt");
     assert_eq!(program(&web).post(public, &[]).await.status, 400, "which of them?");
 
@@ -365,21 +357,21 @@ async fn of_several_files_a_browser_takes_each_once_per_use() {
         assert!(is_token(&answer), "{key}: {}", answer.body);
         let kept =
             answer.set_cookies.iter().any(|cookie| cookie.starts_with("form=") && cookie.contains("Max-Age"));
-        assert!(kept, "it goes on with the rest when the browser was closed: {answer:?}");
+        assert!(kept, "the rest can be downloaded after the browser was closed: {answer:?}");
     }
     assert_eq!(facts(&web, &made).await["uses_left"], 1, "all three are one use");
     let mut other = web.browser();
     assert!(is_token(&press(&mut other, public, &[("file", "0")]).await));
-    assert_eq!(facts_status(&web, public).await, 410, "nothing is left for a third one");
+    assert_eq!(facts_status(&web, public).await, 410, "there is no third use");
     assert!(
         is_token(&press(&mut other, public, &[("file", keys[2])]).await),
-        "the second goes on with its use"
+        "the second visitor continues their use"
     );
     let page = other.get(public).await;
-    assert_eq!(page.status, 200, "who has begun still sees the page");
+    assert_eq!(page.status, 200, "a visitor who has begun still sees the page");
     assert!(page.body.contains("None, but you can finish yours"), "{}", page.body);
     assert_eq!(web.browser().post(public, &[("file", "0")]).await.status, 410);
-    // The button pressed twice costs nothing more.
+    // Pressing the button twice costs nothing more.
     assert!(is_token(&press(&mut other, public, &[("file", keys[2])]).await));
     web.stop().await;
 }
@@ -411,7 +403,7 @@ async fn a_file_that_is_missing_costs_nothing_and_a_folder_shows_what_is_there_n
     let facts = facts(&web, &made).await;
     assert_eq!((facts["files"].as_array().unwrap().len(), facts["more"].as_bool()), (1_000, Some(true)));
     let beyond = web.browser().post(&made.public[0], &[("file", "0/1004.txt")]).await;
-    assert!(is_token(&beyond), "what is not listed can be taken all the same");
+    assert!(is_token(&beyond), "files that are not listed can be downloaded nevertheless");
     web.stop().await;
 }
 
@@ -420,7 +412,7 @@ async fn two_web_processes_on_one_database_give_out_exactly_the_uses_there_are()
     for database in [Some("sqlite".to_owned()), empty_schema().await].into_iter().flatten() {
         let mut web = TestWeb::spawn_with(|settings| {
             settings.web.database = database.as_str().into();
-            // Everybody presses from one address here.
+            // All visitors have the same address here.
             settings.links.presses = 0;
         })
         .await;
@@ -431,7 +423,7 @@ async fn two_web_processes_on_one_database_give_out_exactly_the_uses_there_are()
         let public = made.public[0].as_str();
         let presses = (0..100).map(|n| {
             let mut program = if n % 2 == 0 { web.browser() } else { Browser::at(&twin) };
-            // The second process is reached by a name of this machine that is not the public one.
+            // The second process is reached through another name of this machine than the public one.
             async move { program.post(public, &[]).await }
         });
         let answers = futures_util::future::join_all(presses).await;

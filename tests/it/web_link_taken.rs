@@ -1,5 +1,5 @@
-//! Links that are taken through a real download service: exactly as often as they may be, with the
-//! programs that people use, and not a byte more once they are revoked.
+//! Downloads through links with a real download service: exactly as many as allowed, with common programs,
+//! and not a byte more after a revocation.
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
@@ -34,7 +34,7 @@ impl Stage {
         Stage::start_with(|_| {}).await
     }
 
-    /// The same with other settings.
+    /// The same, with changed settings.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Stage {
         let folder = TempDir::new().unwrap();
         let share = folder.path().join("open");
@@ -42,7 +42,7 @@ impl Stage {
         std::fs::write(share.join("file.txt"), "this is open").unwrap();
         std::fs::write(share.join("big.bin"), pattern(24 * MIB)).unwrap();
         let mut settings = on_free_ports(folder.path());
-        // Everybody presses from one address here.
+        // All visitors have the same address here.
         settings.links.presses = 0;
         settings.shares = vec![for_everyone("open", share)];
         change(&mut settings);
@@ -69,7 +69,7 @@ impl Stage {
         make(&mut self.ada, changed).await
     }
 
-    /// The download address that a press gives.
+    /// Presses the button and returns the download address.
     async fn press(&self, public: &str) -> String {
         let answer = Browser::at(&self.base).post(public, &[]).await;
         answer.location.unwrap_or_else(|| panic!("{} {}", answer.status, answer.body))
@@ -107,7 +107,7 @@ async fn a_hundred_people_at_once_on_ten_uses_are_ten_downloads() {
 #[actix_web::test]
 async fn revoking_and_pausing_cut_a_running_transfer_and_its_lease() {
     let mut stage = Stage::start().await;
-    for deed in ["revoke", "pause"] {
+    for action in ["revoke", "pause"] {
         let made = stage.make(&[("files", "/open/big.bin"), ("uses", "5")]).await;
         let other = stage.make(&[("files", "/open/big.bin")]).await;
         let running = stage.press(&made.public[0]).await;
@@ -116,16 +116,16 @@ async fn revoking_and_pausing_cut_a_running_transfer_and_its_lease() {
         let mut transfer = Partial::open(1, &running, "", MIB).await;
         assert_eq!(transfer.status(), 200);
         let key = transfer.header("etag").unwrap().to_owned();
-        let answer = stage.ada.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;
+        let answer = stage.ada.fill(&made.page, &format!("{}/{action}", made.page), &[]).await;
         assert_eq!(answer.status, 303);
-        // When the page answers, the download service has it on record.
+        // When the page responds, the download service has recorded it.
         let got = transfer.read_to_end().await;
-        assert!(got < 24 * MIB, "{deed}: all of it came");
+        assert!(got < 24 * MIB, "{action}: the whole file arrived");
         let range = format!("bytes={got}-");
         let resumed = Client::at(1).get_with(&running, &[("range", &range), ("if-range", &key)]).await;
-        assert_eq!(resumed.slug(), "revoked-token", "{deed}: the lease is over, too");
-        assert_eq!(Client::at(1).get(&waiting).await.slug(), "revoked-token", "{deed}");
-        assert_eq!(Client::at(1).get(&others).await.status, 200, "{deed}: nobody else's link suffers");
+        assert_eq!(resumed.slug(), "revoked-token", "{action}: the lease has ended, too");
+        assert_eq!(Client::at(1).get(&waiting).await.slug(), "revoked-token", "{action}");
+        assert_eq!(Client::at(1).get(&others).await.status, 200, "{action}: nobody else's link suffers");
     }
     stage.stop().await;
 }
@@ -140,7 +140,7 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
     stage.desk.account_admin.set_disabled(&ada, true, &operator, START).await.unwrap();
     let gone = Browser::at(&stage.base).post(&made.public[0], &[]).await;
     assert_eq!(gone.status, 410);
-    // The services' own task looks twice a second; nobody calls it here.
+    // The services' own task polls twice a second; the test doesn't call it.
     let delivered = async {
         loop {
             let query = sqlx::query_scalar("SELECT COUNT(*) FROM revocations");
@@ -155,8 +155,8 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
     stage.stop().await;
 }
 
-/// The same with the download service on its own, told over HTTP; and with both started anew, for
-/// the counts are where they were.
+/// The same with a separate download service that reports over HTTP; and after a restart of both, because the
+/// counts are stored.
 #[actix_web::test]
 async fn revoking_reaches_a_download_service_of_its_own_and_counts_outlive_a_restart() {
     let mut stage = Stage::start().await;
@@ -175,7 +175,7 @@ async fn revoking_reaches_a_download_service_of_its_own_and_counts_outlive_a_res
     let press = async || Browser::at(&base).post(&made.public[0], &[]).await;
     let running = press().await.location.unwrap();
     let waiting = press().await.location.unwrap();
-    assert_eq!(press().await.status, 410, "one was taken before the restart, two after it");
+    assert_eq!(press().await.status, 410, "one was used before the restart, two after it");
     let mut transfer = Partial::open(1, &running, "", MIB).await;
     assert_eq!(transfer.status(), 200);
     let answer = ada.fill(&made.page, &format!("{}/revoke", made.page), &[]).await;

@@ -1,4 +1,4 @@
-//! Links as their owners see them: making, looking at, changing and ending them.
+//! Links as their owners see them: creating, viewing, changing and ending them.
 
 use hyper::Method;
 use oncelink::web::audit;
@@ -100,7 +100,7 @@ async fn what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept_but_f
     }
     assert!(browser.get("/links").await.body.contains("No links yet"), "nothing was made");
     let last = send(&mut browser, &[("ends", "2027-01-15T08:01")]).await;
-    assert_eq!(last.status, 303, "a minute ahead is not in the past");
+    assert_eq!(last.status, 303, "a minute from now is in the future");
     let zoned = [("ends", "2027-01-15T09:01"), ("ends_zone", "120")];
     assert_eq!(send(&mut browser, &zoned).await.status, 422, "two hours ahead of UTC it is in the past");
     web.stop().await;
@@ -121,7 +121,7 @@ async fn a_thousand_recipients_with_three_bad_rows_lose_nothing_and_then_each_ge
     assert_eq!(answer.body.matches("<li>Line ").count(), 3);
     let shown = |row: &String| answer.body.contains(&row.replace('<', "&#60;"));
     assert!(rows.iter().all(shown), "every row is still there");
-    assert!(web.mails().await.is_empty(), "nobody was told");
+    assert!(web.mails().await.is_empty(), "nobody got a mail");
     assert!(browser.get("/links").await.body.contains("No links yet"));
 
     rows[9] = "Person Ten <person.number.10@example.org>".to_owned();
@@ -131,7 +131,7 @@ async fn a_thousand_recipients_with_three_bad_rows_lose_nothing_and_then_each_ge
     let mut different = made.public.clone();
     different.sort();
     different.dedup();
-    assert_eq!(different.len(), 1_000, "each has an address of his own");
+    assert_eq!(different.len(), 1_000, "each has their own address");
     let waiting: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE kind = 'link'")
         .fetch_one(web.outside.db.reader())
         .await
@@ -156,7 +156,7 @@ async fn nobody_names_more_recipients_in_a_day_than_a_mailing_list_has() {
     let refused = send(&mut browser, &[("recipients", "one@example.org")]).await;
     assert_eq!(refused.status, 422);
     assert!(refused.body.contains("at most 2,000 recipients within a day"), "{}", refused.body);
-    assert_eq!(send(&mut browser, &[]).await.status, 303, "a link for whoever has it names nobody");
+    assert_eq!(send(&mut browser, &[]).await.status, 303, "a link for anyone has no recipients");
     web.pass(24 * 60 * 60 + 1);
     let mut browser = web.logged_in("ada@example.org").await;
     assert_eq!(send(&mut browser, &[("recipients", "one@example.org")]).await.status, 303);
@@ -192,8 +192,8 @@ async fn each_recipient_gets_a_mail_with_his_own_link_and_the_note() {
         assert!(mail.header("references").starts_with('<'), "{:?}", mail.headers);
     }
     let silent = make(&mut browser, &[("recipients", "bob@example.org")]).await;
-    assert_eq!(web.mails().await.len(), 2, "without the tick nobody is told");
-    // A link that is revoked before its mail has left is not sent.
+    assert_eq!(web.mails().await.len(), 2, "without the checkbox nobody gets a mail");
+    // A link that is revoked before its mail is sent is not sent.
     let last = make(&mut browser, &[("recipients", "bob@example.org"), ("mail", "yes")]).await;
     assert_eq!(browser.fill(&last.page, &format!("{}/revoke", last.page), &[]).await.status, 303);
     assert_eq!(web.mails().await.len(), 2);
@@ -215,7 +215,7 @@ async fn a_link_to_nothing_is_asked_for_again_where_files_were_to_be_chosen() {
         assert_eq!((answer.status, answer.location.as_deref()), (303, Some(back)), "{query}");
         let page = browser.get(back).await.body;
         assert!(page.contains("role=\"alert\">Choose at least one file or folder first"), "{query}: {page}");
-        assert!(!browser.get(back).await.body.contains("Choose at least one"), "it is said once");
+        assert!(!browser.get(back).await.body.contains("Choose at least one"), "it is shown once");
     }
     let page = browser.get("/files/open").await.body;
     assert!(page.contains("name=\"from\" value=\"/files/open\""), "{page}");
@@ -241,7 +241,7 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() 
     assert_eq!(browser.fill(&made.page, &made.page, &fields).await.status, 303);
     let page = browser.get(&made.page).await.body;
     assert!(page.contains("The link is changed.") && page.contains("Another title"), "{page}");
-    assert!(page.contains("<dd>Password</dd>"), "the password stays where none is typed: {page}");
+    assert!(page.contains("<dd>Password</dd>"), "an empty field keeps the password: {page}");
     let public = visitor.get(&made.public[0]).await.body;
     assert!(
         public.contains(">Unlimited<")
@@ -252,27 +252,27 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() 
     assert_eq!(browser.fill(&made.page, &made.page, &fields).await.status, 303);
     assert!(!visitor.get(&made.public[0]).await.body.contains("name=\"password\""));
 
-    for (deed, status, word) in
+    for (action, status, word) in
         [("pause", 403, "paused"), ("resume", 200, "open"), ("revoke", 410, "no longer shared")]
     {
-        let answer = browser.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;
-        assert_eq!((answer.status, answer.location.as_ref()), (303, Some(&made.page)), "{deed}");
-        assert_eq!(visitor.get(&made.public[0]).await.status, status, "{deed}");
-        assert!(browser.get("/links").await.body.contains(&format!(">{word}<")), "{deed}");
+        let answer = browser.fill(&made.page, &format!("{}/{action}", made.page), &[]).await;
+        assert_eq!((answer.status, answer.location.as_ref()), (303, Some(&made.page)), "{action}");
+        assert_eq!(visitor.get(&made.public[0]).await.status, status, "{action}");
+        assert!(browser.get("/links").await.body.contains(&format!(">{word}<")), "{action}");
     }
-    // What is revoked stays so.
-    for deed in ["pause", "resume", "revoke"] {
-        let answer = browser.fill("/account", &format!("{}/{deed}", made.page), &[]).await;
+    // A revoked link stays revoked.
+    for action in ["pause", "resume", "revoke"] {
+        let answer = browser.fill("/account", &format!("{}/{action}", made.page), &[]).await;
         assert_eq!(answer.status, 303);
     }
     assert_eq!(browser.fill("/account", &made.page, &edit(&[])).await.status, 303);
     assert_eq!(visitor.get(&made.public[0]).await.status, 410);
 
     let (lines, _) = audit::list(&web.outside.db, "link", 0, 100).await.unwrap();
-    let deeds: Vec<&str> = lines.iter().rev().map(|line| line.action.as_str()).collect();
+    let actions: Vec<&str> = lines.iter().rev().map(|line| line.action.as_str()).collect();
     let expected =
         ["link-made", "link-changed", "link-changed", "link-paused", "link-resumed", "link-revoked"];
-    assert_eq!(deeds, expected);
+    assert_eq!(actions, expected);
     assert!(lines.iter().all(|line| line.who == "ada@example.org" && line.subject.contains("(link ")));
     assert!(lines[5].subject.contains("on /open/file.txt, for whoever has it"), "{:?}", lines[5]);
     assert!(matches!(chain::verify::<audit::Line>(&web.outside.db).await.unwrap(), Verdict::Whole { .. }));
@@ -290,17 +290,17 @@ async fn a_link_is_its_owners_alone() {
     let mut eve = web.logged_in("eve@example.org").await;
     assert_eq!(eve.get(&made.page).await.status, 404);
     assert_eq!(eve.get(&picture).await.status, 404);
-    for deed in ["", "/pause", "/resume", "/revoke"] {
-        let fields = match deed {
+    for action in ["", "/pause", "/resume", "/revoke"] {
+        let fields = match action {
             "" => {
                 fields(&[]).into_iter().filter(|(name, _)| !matches!(*name, "files" | "recipients")).collect()
             }
             _ => Vec::new(),
         };
         assert_eq!(
-            eve.fill("/account", &format!("{}{deed}", made.page), &fields).await.status,
+            eve.fill("/account", &format!("{}{action}", made.page), &fields).await.status,
             404,
-            "{deed}"
+            "{action}"
         );
     }
     assert!(eve.get("/links").await.body.contains("No links yet"));
@@ -371,13 +371,13 @@ async fn who_stops_sharing_a_link_while_the_download_service_is_down_is_told_so(
     web.app.revoke_by(std::sync::Arc::new(Unreachable));
     web.account("ada@example.org", &[]).await;
     let mut browser = web.logged_in("ada@example.org").await;
-    for deed in ["pause", "revoke"] {
+    for action in ["pause", "revoke"] {
         let made = make(&mut browser, &[]).await;
         assert_eq!(web.browser().post(&made.public[0], &[]).await.status, 303);
-        browser.fill(&made.page, &format!("{}/{deed}", made.page), &[]).await;
+        browser.fill(&made.page, &format!("{}/{action}", made.page), &[]).await;
         let page = browser.get(&made.page).await.body;
-        assert!(page.contains("could not be reached"), "{deed}: {page}");
-        assert!(!page.contains("are cut off."), "{deed}: {page}");
+        assert!(page.contains("could not be reached"), "{action}: {page}");
+        assert!(!page.contains("are cut off."), "{action}: {page}");
     }
     web.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Links whose files went elsewhere: their owner is told, and so is the person who is about to break them.
+//! Links whose files are gone: the owner is told, and so is the person who is about to break them.
 
 use std::fs;
 
@@ -44,10 +44,7 @@ async fn renaming_and_deleting_say_how_many_links_break() {
     assert!(!manage(&mut ada, "/open/aXb").await.contains("lead to"), "another folder");
     let stopped = ada.fill(&ended.page, &format!("{}/revoke", ended.page), &[]).await;
     assert_eq!(stopped.status, 303);
-    assert!(
-        manage(&mut ada, "/open/a_b").await.contains("1 link leads to"),
-        "one that is over counts no more"
-    );
+    assert!(manage(&mut ada, "/open/a_b").await.contains("1 link leads to"), "an ended link does not count");
     web.stop().await;
 }
 

@@ -50,7 +50,7 @@ async fn the_database_never_holds_a_session_id() {
         assert!(!bytes.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes()));
         seen += bytes.len();
     }
-    assert!(seen > 10_000, "the database was looked at");
+    assert!(seen > 10_000, "the database was searched");
     web.stop().await;
 }
 
@@ -65,7 +65,7 @@ async fn a_planted_session_id_is_worth_nothing() {
         victim.cookies.insert("sid".to_owned(), planted.clone());
         let fields = [("email", "ada@example.org"), ("password", PASSWORD), ("csrf", &csrf)];
         assert_eq!(victim.post("/login", &fields).await.status, 303);
-        assert_ne!(victim.cookies["sid"], planted, "a new id at log-in");
+        assert_ne!(victim.cookies["sid"], planted, "a new id at login");
         attacker.cookies.insert("sid".to_owned(), planted);
         assert_eq!(attacker.get("/account").await.status, 303, "what was planted has ended");
     }
@@ -106,7 +106,7 @@ async fn a_session_ends_by_disuse_and_by_age() {
     web.pass(30 * 60 - 1);
     assert_eq!(idle.get("/account").await.status, 200, "used just in time");
     web.pass(30 * 60 - 1);
-    assert_eq!(idle.get("/account").await.status, 200, "which counts as use");
+    assert_eq!(idle.get("/account").await.status, 200, "that counted as use");
     web.pass(30 * 60);
     assert_eq!(idle.get("/account").await.status, 303);
 
@@ -117,7 +117,7 @@ async fn a_session_ends_by_disuse_and_by_age() {
         assert_eq!(busy.get("/account").await.status, 200);
     }
     web.pass(20 * 60);
-    assert_eq!(busy.get("/account").await.status, 303, "12 h are over");
+    assert_eq!(busy.get("/account").await.status, 303, "12 hours have passed");
     web.app.upkeep().prune().await;
     assert_eq!(busy.get("/account").await.status, 303);
     web.stop().await;
@@ -159,7 +159,7 @@ async fn disabling_an_account_from_outside_ends_its_sessions() {
     assert_eq!(browser.get("/account").await.status, 200);
     let outside = Administration::open(&web.settings, web.clock.clone()).await.unwrap();
     outside.account_admin.set_disabled(&ada, true, &Actor::operator(), web.clock.now()).await.unwrap();
-    // The app may trust what it read within the same second, not longer.
+    // The app may cache the session within the same second, not longer.
     web.pass(1);
     assert_eq!(browser.get("/account").await.status, 303);
     assert_eq!(other.get("/account").await.status, 200);
@@ -255,7 +255,7 @@ async fn forms_that_make_no_sense_are_refused() {
         let length = body.len();
         let answer = browser.send(Method::POST, "/login", Some((kind, body))).await;
         assert_eq!(answer.status, expected, "{kind} of {length} bytes: {}", answer.body);
-        assert!(answer.body.contains("<h1"), "a page says what happened");
+        assert!(answer.body.contains("<h1"), "a page explains what happened");
     }
     let answer = browser.send(Method::POST, "/login", None).await;
     assert_eq!(answer.status, 415);

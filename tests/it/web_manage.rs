@@ -1,4 +1,4 @@
-//! Folders, other names and places, and the trash.
+//! Creating folders, renaming and moving files, and the trash.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ use oncelink::web::shares::rights::{Manageable, Right, Rights, Writable};
 use crate::support::tus::{Uploader, writable};
 use crate::support::web::TestWeb;
 
-/// Everything by which Ada changes things.
+/// What Ada needs to change files.
 struct Desk {
     web: TestWeb,
     manage: Manage,
@@ -133,7 +133,7 @@ async fn nothing_is_moved_out_of_the_shares_or_through_a_symlink_that_leads_out(
     }
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     fs::write(outside.path().join("kept"), "kept").unwrap();
-    // A symlink goes into the trash itself, and for good; what it leads to stays.
+    // A symlink itself goes into the trash and is deleted; its target stays.
     let id = desk.trash("/open/out").await.unwrap();
     let thrown = desk.manage.thrown(&id).await.unwrap();
     let right = desk.what("/open/out");
@@ -166,7 +166,7 @@ async fn what_is_thrown_away_comes_back_until_its_time_is_over() {
     assert!(matches!(desk.restore(&file).await, Err(StorageError::Missing)), "once");
     assert_eq!(desk.restore(&folder).await.unwrap().as_str(), "/open/a");
     assert_eq!(desk.read("a/b/c/deep.txt"), "deep");
-    // Into a folder that is gone meanwhile.
+    // Restored into a folder that is gone meanwhile.
     let deep = desk.trash("/open/a/b/c/deep.txt").await.unwrap();
     let folder = desk.trash("/open/a").await.unwrap();
     assert_eq!(desk.restore(&deep).await.unwrap().as_str(), "/open/a/b/c/deep.txt");
@@ -179,19 +179,19 @@ async fn what_is_thrown_away_comes_back_until_its_time_is_over() {
     assert!(matches!(desk.manage.thrown(&folder).await, Err(StorageError::Missing)));
     assert_eq!(fs::read_dir(share.join(".oncelink/trash")).unwrap().count(), 0);
     assert!(std::path::Path::new("/etc/passwd").exists());
-    let deeds: Vec<String> = sqlx::query_scalar("SELECT action FROM audit ORDER BY number")
+    let actions: Vec<String> = sqlx::query_scalar("SELECT action FROM audit ORDER BY number")
         .fetch_all(desk.web.outside.db.reader())
         .await
         .unwrap();
-    assert_eq!(deeds.iter().filter(|deed| *deed == "file-restored").count(), 4, "{deeds:?}");
-    assert_eq!(deeds.iter().filter(|deed| *deed == "file-trashed").count(), 5, "{deeds:?}");
+    assert_eq!(actions.iter().filter(|action| *action == "file-restored").count(), 4, "{actions:?}");
+    assert_eq!(actions.iter().filter(|action| *action == "file-trashed").count(), 5, "{actions:?}");
     desk.web.stop().await;
 }
 
 #[actix_web::test]
 async fn a_deep_tree_is_removed_for_good() {
     let desk = Desk::new().await;
-    // Deeper than a path may be long, so that only handles lead there.
+    // Deeper than the maximum length of a path, so that only file handles can reach it.
     let mut folder = fs::File::open(desk.web.share("open")).unwrap();
     for _ in 0..3000 {
         rustix::fs::mkdirat(&folder, "deeper", rustix::fs::Mode::RWXU).unwrap();

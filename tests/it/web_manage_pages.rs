@@ -1,5 +1,4 @@
-//! The pages for managing files: who sees which form, what a hand-made one achieves, and what
-//! becomes of what was asked for.
+//! The pages for managing files: who sees which form, what a handmade form can do, and what the forms do.
 
 use std::fs;
 
@@ -8,10 +7,10 @@ use oncelink::config::Settings;
 
 use crate::support::web::{Browser, TestWeb};
 
-/// A form made by hand: where it goes, what it says, and who is the first that may.
-type Hand = (&'static str, &'static [(&'static str, &'static str)], usize);
+/// A handmade form: its address, its fields, and the first of the people who is allowed to send it.
+type HandmadeForm = (&'static str, &'static [(&'static str, &'static str)], usize);
 
-/// Bob reads, Kim (of the staff) writes, Ada manages; `private` is Ada's alone.
+/// Bob can read, Kim (in `staff`) write, Ada manage; `private` is Ada's alone.
 async fn people() -> (TestWeb, [(&'static str, Browser); 4]) {
     let web = TestWeb::spawn_with(|settings: &mut Settings| {
         for share in &mut settings.shares {
@@ -36,7 +35,7 @@ async fn people() -> (TestWeb, [(&'static str, Browser); 4]) {
     (web, people)
 }
 
-/// The names in a folder of a share, the service's own left out.
+/// The names in a folder of a share, without the service's own folder.
 fn names(web: &TestWeb, share: &str) -> Vec<String> {
     let entries = fs::read_dir(web.share(share)).unwrap();
     let mut names: Vec<String> =
@@ -49,7 +48,7 @@ fn names(web: &TestWeb, share: &str) -> Vec<String> {
 #[actix_web::test]
 async fn each_person_sees_the_pages_that_the_table_says() {
     let (web, people) = people().await;
-    // Status for nobody, bob, kim and ada.
+    // The statuses for nobody, bob, kim and ada.
     let table = [
         ("/manage/new-folder?folder=/open", [303, 404, 200, 200]),
         ("/manage/new-folder?folder=/private", [303, 404, 404, 200]),
@@ -116,7 +115,7 @@ async fn a_folder_shows_its_tools_and_its_script_only_to_who_may_use_them() {
 #[actix_web::test]
 async fn a_hand_made_form_does_only_what_its_sender_may() {
     let (web, people) = people().await;
-    let forms: [Hand; 5] = [
+    let forms: [HandmadeForm; 5] = [
         ("/manage/make-folder", &[("folder", "/open"), ("name", "by {who}")], 2),
         ("/manage/make-folder", &[("folder", "/private"), ("name", "by {who}")], 3),
         ("/manage/move", &[("path", "/open/file.txt"), ("to", "/staff")], 4),
@@ -190,7 +189,7 @@ async fn a_file_is_renamed_moved_deleted_and_had_back() {
     assert_eq!((renamed.status, renamed.location.as_deref()), (303, Some("/files/open")));
     let page = ada.get("/files/open").await;
     assert!(page.body.contains("Renamed."));
-    // The page's own address leads to it, whatever its name.
+    // The page's own address works, whatever its name is.
     let manage = page.body.split("href=\"").find(|rest| rest.starts_with("/manage/entry?path=/open/per"));
     let manage = manage.unwrap().split('"').next().unwrap().to_owned();
     let page = ada.get(&manage).await;
@@ -222,21 +221,21 @@ async fn a_file_is_renamed_moved_deleted_and_had_back() {
     assert_eq!(names(&web, "open"), Vec::<String>::new());
     assert_eq!(ada.fill("/account", "/manage/delete", &[("path", "/open/a")]).await.status, 404, "once");
 
-    // Something else took the name meanwhile; nothing is replaced.
+    // Another file took the name meanwhile; nothing is replaced.
     fs::create_dir(open.join("a")).unwrap();
-    let id = thrown(&mut ada).await;
+    let id = latest_in_trash(&mut ada).await;
     let answer = ada.fill("/account", "/manage/restore", &[("id", &id)]).await;
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/files/open")));
     assert!(ada.get("/files/open").await.body.contains("Restored to this folder under another name"));
     assert!(open.join("a (2)/b").join(odd).exists());
     assert_eq!(ada.fill("/account", "/manage/restore", &[("id", &id)]).await.status, 404, "once");
     ada.fill("/account", "/manage/delete", &[("path", "/open/a (2)")]).await;
-    let id = thrown(&mut ada).await;
+    let id = latest_in_trash(&mut ada).await;
     ada.fill("/account", "/manage/restore", &[("id", &id)]).await;
     assert!(ada.get("/files/open").await.body.contains("Restored to where it was."));
 
     ada.fill("/account", "/manage/delete", &[("path", "/open/a (2)")]).await;
-    let id = thrown(&mut ada).await;
+    let id = latest_in_trash(&mut ada).await;
     for who in ["bob@example.org", "kim@example.org"] {
         for path in ["/manage/restore", "/manage/forget"] {
             let answer = web.logged_in(who).await.fill("/account", path, &[("id", &id)]).await;
@@ -294,7 +293,7 @@ async fn a_plain_form_says_which_of_its_files_did_not_arrive() {
     }
     let (_, refused) = answer.body.split_once("large.txt</bdi></strong> was not uploaded. ").unwrap();
     assert!(refused.starts_with("The file is too large: at most 1.0 kB are allowed."), "{refused}");
-    assert!(answer.body.contains(&format!("value=\"{folder}\"")), "the form is there again");
+    assert!(answer.body.contains(&format!("value=\"{folder}\"")), "the form is shown again");
 
     let answer = ada.send(Method::POST, "/files-upload", Some((KIND, post(&[("", "")])))).await;
     assert_eq!(answer.status, 400);
@@ -313,8 +312,8 @@ async fn a_plain_form_says_which_of_its_files_did_not_arrive() {
     web.stop().await;
 }
 
-/// The id of the latest in the trash.
-async fn thrown(browser: &mut Browser) -> String {
+/// The id of the latest item in the trash.
+async fn latest_in_trash(browser: &mut Browser) -> String {
     let page = browser.get("/manage/trash?share=/open").await.body;
     page.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }

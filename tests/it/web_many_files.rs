@@ -1,5 +1,5 @@
-//! Long folders have pages, searches find what people mean and say when they stopped early, and each file
-//! of a large link can be reached.
+//! Long folders are paginated, searches find what people mean and say when they stopped early, and each file
+//! of a large link can be downloaded.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +36,7 @@ async fn a_search_folds_accents_and_knows_patterns_and_sorting_follows_the_alpha
         "{pdfs}"
     );
     let page = ada.get("/files/open").await.body;
-    assert!(page.find(">Äpfel.txt<") < page.find(">file.txt<"), "Ä is an A");
+    assert!(page.find(">Äpfel.txt<") < page.find(">file.txt<"), "Ä is sorted as A");
     web.stop().await;
 }
 
@@ -69,7 +69,7 @@ async fn a_folder_of_many_files_has_a_second_page() {
     assert!(first.contains("Page 1 of 2") && first.contains("1,201 entries in this folder"), "{first}");
     let second = ada.get("/files/open/many?sort=name&order=asc&page=2").await.body;
     assert!(second.contains(">f1200.txt<") && !second.contains(">f999.txt<"));
-    assert!(ada.get("/files/open/many?page=99").await.body.contains("Page 2 of 2"), "the last one there is");
+    assert!(ada.get("/files/open/many?page=99").await.body.contains("Page 2 of 2"), "the last page");
     web.stop().await;
 }
 
@@ -125,7 +125,7 @@ async fn hidden_files_are_left_out_of_a_folder_and_can_be_given_by_themselves() 
         assert_eq!(taken.status, 404, "{key}");
     }
     let made = make(&mut ada, &[("files", "/open/project/.env")]).await;
-    assert!(web.browser().get(&made.public[0]).await.body.contains(".env"), "who names it means it");
+    assert!(web.browser().get(&made.public[0]).await.body.contains(".env"), "it was selected by name");
     web.stop().await;
 }
 
@@ -137,7 +137,7 @@ async fn a_path_that_no_token_can_hold_is_told_before_the_press() {
         let name = format!("{}{number:02}", "d".repeat(230));
         folder.push(&name);
         path = format!("{path}/{name}");
-        // One by one: the whole is longer than one call takes, but never one name.
+        // Step by step: the whole path is too long for one system call, but no name is too long.
         fs::create_dir(&folder).unwrap();
     }
     fs::write(folder.join("f.txt"), "x").unwrap();

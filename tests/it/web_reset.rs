@@ -25,16 +25,16 @@ async fn who_forgot_the_password_chooses_another_and_is_logged_out_everywhere_el
     for method in [Method::HEAD, Method::GET, Method::GET] {
         assert_eq!(web.browser().send(method, &path, None).await.status, 200, "opening it spends nothing");
     }
-    assert_eq!(elsewhere.get("/account").await.status, 200, "nothing has happened yet");
+    assert_eq!(elsewhere.get("/account").await.status, 200, "nothing has changed yet");
     let done = browser.fill(&path, &path, &CHOICE).await;
     assert_eq!((done.status, done.location.as_deref()), (303, Some("/login")), "{}", done.body);
-    assert_eq!(elsewhere.get("/account").await.status, 303, "all sessions are over");
+    assert_eq!(elsewhere.get("/account").await.status, 303, "all sessions have ended");
     assert_eq!(browser.log_in("ada@example.org", PASSWORD).await.status, 403);
     assert_eq!(browser.log_in("ada@example.org", NEW).await.status, 303);
     let again = web.browser().get(&path).await;
     assert!(again.status == 200 && again.body.contains("href=\"/login\""), "{}", again.body);
     let mails = web.mails().await;
-    assert_eq!(mails.len(), 2, "and the owner is told");
+    assert_eq!(mails.len(), 2, "and the owner is notified");
     assert!(mails[1].header("subject").to_lowercase().contains("password"), "{:?}", mails[1].headers);
     web.stop().await;
 }
@@ -76,11 +76,11 @@ async fn a_reset_dies_when_the_password_changes_or_a_newer_mail_comes_or_half_an
     assert_eq!(dead.status, 410, "the password has changed");
 
     let renewed = browser.fill(&second, &format!("{second}/renew"), &[]).await;
-    assert_eq!(renewed.status, 303, "a new one in one click");
+    assert_eq!(renewed.status, 303, "a new link in one click");
     let third = web.mails().await.into_iter().rfind(|mail| mail.text.contains("/reset/")).unwrap().path();
     assert_ne!(third, second);
     web.pass(30 * 60 + 4);
-    assert_eq!(browser.get(&third).await.status, 200, "half an hour, and the leeway");
+    assert_eq!(browser.get(&third).await.status, 200, "still within half an hour and the leeway");
     web.pass(1);
     assert_eq!(browser.get(&third).await.status, 410);
     web.stop().await;
@@ -144,8 +144,8 @@ async fn links_and_only_links_of_this_app_and_kind_are_taken() {
 async fn a_link_goes_to_the_address_of_the_account_however_it_was_spelled() {
     let web = TestWeb::spawn().await;
     web.account("kim@example.org", &[]).await;
-    // The second begins with a KELVIN SIGN, which is a `k` in lower case and may be another mailbox: it makes
-    // no address.
+    // The second begins with a KELVIN SIGN, which is a `k` in lower case but may be another mailbox: it is
+    // not a valid address.
     for (spelled, status) in [("KIM@EXAMPLE.ORG", 303), ("\u{212a}im@example.org", 422)] {
         assert_eq!(forgot(&mut web.browser(), spelled).await.status, status);
         let wish = [("password", "eight calm badgers dig"), ("password_again", "eight calm badgers dig")];
@@ -164,7 +164,7 @@ async fn one_mailbox_is_not_flooded() {
     web.account("ada@example.org", &[]).await;
     for _ in 0..8 {
         let answer = forgot(&mut web.browser(), "ada@example.org").await;
-        assert_eq!(answer.location.as_deref(), Some("/mail-sent?for=forgot"), "the same answer always");
+        assert_eq!(answer.location.as_deref(), Some("/mail-sent?for=forgot"), "always the same response");
     }
     assert!(web.mails().await.len() <= 4);
     web.stop().await;

@@ -63,7 +63,7 @@ async fn a_link_of_an_account_that_is_disabled_is_revoked_before_the_answer() {
     let disable = format!("/admin/accounts/{}/disable", bob.id);
     assert_eq!(admin.fill("/account", &disable, &[]).await.status, 303);
     assert_eq!(Client::default().get(&open).await.slug(), "revoked-token");
-    assert_eq!(Client::default().get(&others).await.status, 200, "nobody else's link suffers");
+    assert_eq!(Client::default().get(&others).await.status, 200, "other accounts' links still work");
     let refused = browser.post("/download", &[("file", "/books/a.txt")]).await;
     let location = refused.location.unwrap_or_default();
     assert!(refused.status == 303 && location.starts_with("/login"), "{} {location}", refused.status);
@@ -75,7 +75,7 @@ async fn web_alone(settings: &Settings, clock: &Clock) -> Running {
     server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap()
 }
 
-/// The web app's own task looks twice a second; nobody calls it here.
+/// Waits for the web app's own task, which polls twice a second; the test doesn't call it.
 async fn until_nothing_waits(desk: &Administration) {
     let delivered = async {
         loop {
@@ -87,7 +87,7 @@ async fn until_nothing_waits(desk: &Administration) {
         }
     };
     let delivered = tokio::time::timeout(std::time::Duration::from_secs(60), delivered).await;
-    delivered.expect("the web app delivers what waits");
+    delivered.expect("the web app delivers pending revocations");
 }
 
 #[actix_web::test]
@@ -95,7 +95,7 @@ async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
     let folder = TempDir::new().unwrap();
     let clock = Clock::manual(START);
     let mut settings = settings(&folder);
-    // A first start finds free ports for both, and keeps them.
+    // The first start finds free ports for both, and writes them into the settings.
     let first = server::start(settings.clone(), Role::Both, clock.clone()).await.unwrap();
     settings.web.public_url.clone_from(&first.settings.web.public_url);
     settings.web.listen = first.web.unwrap();
@@ -111,7 +111,7 @@ async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
     assert_eq!(browser.log_in("bob@example.org", PASSWORD).await.status, 303);
     let open = link(&mut browser).await;
     desk.account_admin.set_disabled(&bob, true, &Actor::operator(), clock.now()).await.unwrap();
-    // The web app's own task tries, too, and fails; nothing is lost by it, nor by its end.
+    // The web app's own task tries, too, and fails; neither that nor its end loses anything.
     web.stop().await;
     desk.db.close().await;
 
@@ -119,7 +119,7 @@ async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
     let desk = Administration::open(&settings, clock.clone()).await.unwrap();
     desk.issued.revocations.tell_over_http(&desk.issuer).unwrap();
     let delivered = desk.issued.revocations.deliver(true, clock.now()).await;
-    assert!(delivered.iter().all(|node| node.outcome.is_err()), "it is down");
+    assert!(delivered.iter().all(|node| node.outcome.is_err()), "the service is down");
     let download = server::start(settings.clone(), Role::Download, clock.clone()).await.unwrap();
     until_nothing_waits(&desk).await;
     assert_eq!(Client::default().get(&open).await.slug(), "revoked-token");

@@ -1,4 +1,4 @@
-//! Where one is logged in: the list, ending sessions, remembering a device.
+//! Sessions: the list, ending them, and remembering a device.
 
 use crate::support::web::{Browser, PASSWORD, TestWeb};
 
@@ -46,7 +46,7 @@ async fn the_list_says_where_and_ending_one_or_all_others_takes_effect_at_once()
         303
     );
     let left = [here.get("/account").await.status, third.get("/account").await.status];
-    assert_eq!(left.iter().filter(|status| **status == 303).count(), 1, "one of them is out: {left:?}");
+    assert_eq!(left.iter().filter(|status| **status == 303).count(), 1, "one session has ended: {left:?}");
     let mut again = logged_in(&web, "ada@example.org", FIREFOX, false).await;
     assert_eq!(phone.fill("/account/sessions", "/account/sessions/end-others", &[]).await.status, 303);
     for browser in [&mut here, &mut third, &mut again] {
@@ -85,7 +85,7 @@ async fn a_remembered_device_stays_logged_in_until_its_own_end() {
     }
     assert_eq!(phone.get("/account").await.status, 200, "unused for 29 days");
     web.pass(24 * 60 * 60);
-    assert_eq!(phone.get("/account").await.status, 303, "30 days are over, however busy");
+    assert_eq!(phone.get("/account").await.status, 303, "30 days have passed, despite the activity");
     web.stop().await;
 
     let web = TestWeb::spawn_with(|settings| settings.web.session_remember = std::time::Duration::ZERO).await;
@@ -95,7 +95,7 @@ async fn a_remembered_device_stays_logged_in_until_its_own_end() {
     let fields = [("email", "ada@example.org"), ("password", PASSWORD), ("remember", "yes")];
     forced.fill("/login", "/login", &fields).await;
     web.pass(31 * 60);
-    assert_eq!(forced.get("/account").await.status, 303, "who asks anyway gets a usual session");
+    assert_eq!(forced.get("/account").await.status, 303, "a handmade form gets an ordinary session");
     web.stop().await;
 }
 
@@ -129,7 +129,7 @@ async fn a_hundred_log_ins_at_once_keep_nobody_else_waiting() {
         seen
     };
     let (statuses, seen) = tokio::join!(futures_util::future::join_all(log_ins), others);
-    assert!(statuses.iter().all(|status| *status == 403), "each gets its answer: {statuses:?}");
-    assert!(seen.iter().all(|finished| *finished < 100), "while the log-ins were under way: {seen:?}");
+    assert!(statuses.iter().all(|status| *status == 403), "each gets its response: {statuses:?}");
+    assert!(seen.iter().all(|finished| *finished < 100), "while the logins were running: {seen:?}");
     web.stop().await;
 }

@@ -22,11 +22,11 @@ async fn who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in(
 
     let mails = web.mails().await;
     assert_eq!(mails.len(), 1);
-    assert_eq!(mails[0].header("to"), "Nia@example.org", "the domain is one in any case");
+    assert_eq!(mails[0].header("to"), "Nia@example.org", "the domain is in lower case");
     let path = mails[0].path();
     assert!(mails[0].link().len() <= 100, "{}", mails[0].link());
     let code = path.strip_prefix("/activate/").unwrap();
-    assert!(code.bytes().all(|byte| byte.is_ascii_alphanumeric()), "no program breaks it: {code}");
+    assert!(code.bytes().all(|byte| byte.is_ascii_alphanumeric()), "no program splits the code: {code}");
     assert!(path.starts_with("/activate/") && mails[0].link().starts_with(&web.settings.web.public_url));
     let page = browser.get(&path).await;
     assert_eq!(page.status, 200);
@@ -55,7 +55,7 @@ async fn another_browser_shows_by_the_password_that_the_same_person_signed_up() 
     }
     let done = phone.fill(&path, &path, &[("password", PASSWORD)]).await;
     assert_eq!((done.status, done.location.as_deref()), (303, Some("/files/")), "{}", done.body);
-    assert_eq!(phone.get("/account").await.status, 200, "who typed the password is logged in");
+    assert_eq!(phone.get("/account").await.status, 200, "a browser that sent the password is logged in");
     web.stop().await;
 }
 
@@ -73,7 +73,7 @@ async fn a_scanner_that_opens_the_link_and_presses_its_button_activates_nothing(
         assert_eq!(scanner.fill(&path, &path, &[]).await.status, 422);
     }
     assert_eq!(browser.log_in("nia@example.org", PASSWORD).await.status, 403, "not activated");
-    assert_eq!(browser.fill(&path, &path, &[]).await.status, 303, "and the link is as good as new");
+    assert_eq!(browser.fill(&path, &path, &[]).await.status, 303, "and the link still works");
     web.stop().await;
 }
 
@@ -100,7 +100,7 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
     assert!(mails[0].header("to").contains("new@") && mails[0].text.contains("/activate/"));
     assert!(mails[1].header("to").contains("nia@") && !mails[1].text.contains("/activate/"));
     let mut owner = web.browser();
-    assert_eq!(owner.log_in("nia@example.org", PASSWORD).await.status, 303, "the account is as it was");
+    assert_eq!(owner.log_in("nia@example.org", PASSWORD).await.status, 303, "the account is unchanged");
     assert!(owner.get("/account").await.body.contains("Test &#60;b&#62;"), "with its own name");
     web.stop().await;
 }
@@ -134,7 +134,7 @@ async fn a_link_that_is_over_or_replaced_offers_a_new_one_in_one_click() {
     let over = browser.get(&first).await;
     assert_eq!(over.status, 410);
     assert!(over.body.contains(&format!("action=\"{first}/renew\"")), "{}", over.body);
-    assert_eq!(browser.fill(&first, &first, &[]).await.status, 410, "it acts no more");
+    assert_eq!(browser.fill(&first, &first, &[]).await.status, 410, "it no longer works");
     let renewed = browser.fill(&first, &format!("{first}/renew"), &[]).await;
     assert_eq!((renewed.status, renewed.location.as_deref()), (303, Some("/mail-sent?for=link")));
     let mails = web.mails().await;
@@ -142,7 +142,7 @@ async fn a_link_that_is_over_or_replaced_offers_a_new_one_in_one_click() {
     let second = mails[1].path();
     browser.fill(&second, &format!("{second}/renew"), &[]).await;
     let third = web.mails().await[2].path();
-    assert_eq!(browser.get(&second).await.status, 410, "the third mail ended the second's link");
+    assert_eq!(browser.get(&second).await.status, 410, "the third mail replaced the second one's link");
     assert_eq!(browser.fill(&third, &third, &[]).await.status, 303);
     let done = browser.get(&second).await;
     assert_eq!(done.status, 200, "now there is nothing left to do: {}", done.body);
@@ -162,7 +162,7 @@ async fn of_64_clicks_at_once_one_activates() {
     });
     let answers = futures_util::future::join_all(clicks).await;
     assert_eq!(answers.iter().filter(|status| **status == 303).count(), 1, "{answers:?}");
-    assert!(answers.iter().all(|status| matches!(status, 200 | 303)), "the others hear that it is done");
+    assert!(answers.iter().all(|status| matches!(status, 200 | 303)), "the others are told that it is done");
     web.stop().await;
 }
 
@@ -229,7 +229,7 @@ async fn the_form_keeps_what_was_typed_but_never_a_password() {
     }
     let mut wish = WISH;
     (wish[2].1, wish[3].1) = ("nia@example.org", "nia@example.org");
-    assert_eq!(browser.fill("/signup", "/signup", &wish).await.status, 422, "his own address");
+    assert_eq!(browser.fill("/signup", "/signup", &wish).await.status, 422, "their own address");
     assert!(web.mails().await.is_empty());
     web.stop().await;
 }

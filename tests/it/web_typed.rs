@@ -1,4 +1,4 @@
-//! What somebody typed is not lost when their log-in ends, and a browser without cookies is told so.
+//! What people typed is not lost when their session ends, and a browser without cookies is told so.
 
 use crate::support::links::{fields, make};
 use crate::support::web::{FORM, PASSWORD, TestWeb, form};
@@ -22,7 +22,7 @@ async fn a_form_that_comes_after_the_log_in_ended_is_there_after_the_next() {
     let next = next.split('"').next().unwrap().to_owned();
     let mut other = web.logged_in("ada@example.org").await;
     assert_eq!(other.get(&next).await.status, 404, "another browser gets nothing");
-    assert_eq!(ada.clone().get(&next).await.status, 303, "nobody gets it before the log-in");
+    assert_eq!(ada.clone().get(&next).await.status, 303, "nobody gets it before the login");
     let csrf = page.csrf();
     let login =
         [("email", "ada@example.org"), ("password", PASSWORD), ("next", next.as_str()), ("csrf", &csrf)];
@@ -31,8 +31,8 @@ async fn a_form_that_comes_after_the_log_in_ended_is_there_after_the_next() {
     let page = ada.get(&next).await;
     assert_eq!(page.status, 200);
     assert!(page.body.contains("typed for\nten minutes</textarea>"), "{}", page.body);
-    assert!(!page.body.contains("<dd><bdi>a secret of mine"), "a password is sent again, and not shown");
-    // The page's own form does it.
+    assert!(!page.body.contains("<dd><bdi>a secret of mine"), "a password is sent again, but not shown");
+    // The page's own form sends it.
     let csrf = page.csrf();
     let again = fields(&[("note", note), ("password", "a secret of mine"), ("csrf", &csrf)]);
     let answer = ada.post("/links", &again).await;
@@ -54,7 +54,7 @@ async fn no_foreign_page_can_leave_a_form_behind() {
     let mut browser = web.browser();
     let large = form(&fields(&[("note", "x".repeat(40_000).as_str())]));
     let answer = browser.send(hyper::Method::POST, "/links", Some((FORM, large))).await;
-    assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login")), "nor a large one");
+    assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login")), "nor a large form");
     web.stop().await;
 }
 
@@ -96,7 +96,7 @@ async fn a_link_is_found_whatever_a_mail_program_added_and_one_that_was_cut_is_c
         let answer = web.browser().get(address).await;
         assert_eq!(answer.status, 404, "{address}");
         assert!(answer.body.contains("This link is incomplete"), "{address}: {}", answer.body);
-        assert!(!answer.body.contains("your files"), "a recipient has none");
+        assert!(!answer.body.contains("your files"), "a recipient has no files here");
     }
     web.stop().await;
 }

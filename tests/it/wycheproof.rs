@@ -1,5 +1,5 @@
-//! Project Wycheproof's vectors for JWS, JWK, Ed25519 and P-256, through key ring and signature
-//! check. They lie outside of the repository: in `../shared/vectors`, or where `ONCELINK_VECTORS` says.
+//! Project Wycheproof's vectors for JWS, JWK, Ed25519 and P-256, through the key ring and the signature
+//! check. They are not in this repository, but in `../shared/vectors` or where `ONCELINK_VECTORS` says.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,23 +12,23 @@ use crate::token_vectors::keys::{b64, unhex};
 
 const SIGNATURES: &str = "json_web_signature_test.json";
 
-/// Marked valid although a `?` stands inside a part: no strict decoder accepts them.
+/// Marked valid although there is a `?` inside a part: no strict decoder accepts them.
 const NOT_REALLY_VALID: [u64; 2] = [372, 373];
 
 /// Marked invalid although they equal, byte for byte, the first of their group, which is valid.
 const NOT_REALLY_INVALID: [u64; 2] = [367, 370];
 
-/// What became of the cases of one file.
+/// The results for the cases of one file.
 #[derive(Debug, Default, PartialEq)]
 struct Count {
     accepted: usize,
     refused: usize,
-    /// Valid, but of an algorithm that is not used here: the key ring refuses the key.
+    /// Valid, but with an algorithm that is not used here: the key ring refuses the key.
     foreign: usize,
 }
 
-/// The test groups of a file, or `None`, loudly, where the vectors are absent.
-#[expect(clippy::disallowed_methods, reason = "tests are told by the environment where the vectors are")]
+/// The test groups of a file; `None`, with a printed note, if the vectors are missing.
+#[expect(clippy::disallowed_methods, reason = "the environment says where the vectors are")]
 fn groups(file: &str) -> Option<Vec<Value>> {
     let folder = std::env::var_os("ONCELINK_VECTORS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vectors")),
@@ -38,7 +38,7 @@ fn groups(file: &str) -> Option<Vec<Value>> {
     let Ok(text) = std::fs::read_to_string(&path) else {
         let missing = format!("NOT RUN: {} is absent; set ONCELINK_VECTORS", path.display());
         assert!(std::env::var_os("CI").is_none(), "{missing}");
-        // Past the test harness, which would keep it to itself.
+        // Printed past the test harness, which would hide it.
         std::io::stderr().write_all(format!("\n*** {missing} ***\n").as_bytes()).unwrap();
         return None;
     };
@@ -113,7 +113,7 @@ fn ring(group: &Value) -> Result<KeyRing, String> {
     })
 }
 
-/// A JWS as these vectors have them: like a token, but with no `typ` and any payload.
+/// Checks a JWS of these vectors: like a token, but without `typ` and with any payload.
 fn check_jws(ring: &KeyRing, jws: &str) -> Result<(), String> {
     let text = |error: &dyn ToString| error.to_string();
     let parts = Parts::split(jws).map_err(|e| text(&e))?;
@@ -154,7 +154,7 @@ fn jws_cases(file: &str) -> Option<Count> {
                 valid = true;
             }
             if valid && foreign {
-                assert!(ring.is_err(), "{file} {id}: the key is of no algorithm used here");
+                assert!(ring.is_err(), "{file} {id}: the key's algorithm is not used here");
                 count.foreign += 1;
                 continue;
             }

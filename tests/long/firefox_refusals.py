@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Firefox never saves a refusal as the file: `firefox_refusals.py BINARY` (needs firefox-esr).
 
-Drives the real browser's download manager by Marionette: a download is cancelled at 10 of 63 MB, its partial
-data dropped, and started again. Prints what Firefox calls the outcome; exits 1 if it calls a refusal the file.
+Controls the real browser's download manager through Marionette: a download is canceled at 10 of 63 MB, its
+partial data dropped, and started again. Prints Firefox's result; exits with 1 if it takes a refusal for the file.
 """
 import http.client, json, os, pathlib, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.parse
 
@@ -28,7 +28,7 @@ def until(what, done, seconds=60):
 
 
 class Marionette:
-    """The remote protocol: each message is its length, a colon, and JSON."""
+    """The Marionette protocol: each message is its length, a colon, and JSON."""
 
     def __init__(self, port):
         self.sock, self.buffer, self.last = socket.create_connection(("127.0.0.1", port), timeout=120), b"", 0
@@ -58,7 +58,7 @@ class Marionette:
 
 
 def relay(to, speed, cut=None):
-    """A slow line to a port, that breaks after `cut` bytes of an answer; answers its own port."""
+    """A slow relay to a port that breaks after `cut` bytes of a response; returns its own port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pump(a, b, limit):
@@ -117,7 +117,7 @@ def main():
         browser.command("WebDriver:SetTimeouts", script=120_000)
         line = relay(download, SPEED)
         wrong = 0
-        for name, used_before in [("cancelled, dropped, started again", False), ("used up before", True)]:
+        for name, used_before in [("canceled, dropped, started again", False), ("used up before", True)]:
             mint = [binary, "token", "mint", "/files/big.bin", *config]
             minted = subprocess.run(mint, cwd=home, capture_output=True, text=True, check=True)
             path = urllib.parse.urlsplit(minted.stdout.strip()).path
@@ -145,7 +145,7 @@ def main():
             whole = target.exists() and target.read_bytes() == (home / "files/big.bin").read_bytes()
             good = whole or not again["succeeded"]
             wrong += not good
-            print(f"{'good ' if good else 'WRONG'} {name}: first {first} bytes, then {again}, the file is {'whole' if whole else 'not there'}")
+            print(f"{'good ' if good else 'WRONG'} {name}: first {first} bytes, then {again}, the file is {'complete' if whole else 'missing'}")
         sys.exit(wrong > 0)
     finally:
         for program in programs:

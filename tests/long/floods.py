@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Floods: what one stranger or one account can do to everybody else, and to the machine's memory.
+"""Floods: how one stranger or one account can affect everyone else and the machine's memory.
 
     python3 tests/long/floods.py target/release/oncelink [NAME…]
 
 Starts the program on a folder of its own, plays each flood, prints what was measured, and ends with 1 if
 a limit is passed. Standard library only; needs `ulimit -n` of some 25,000, which it raises by itself.
-Addresses are those of the loopback network, so no proxy has to be trusted."""
+All addresses are loopback addresses, so no proxy has to be trusted."""
 
 import asyncio
 import concurrent.futures
@@ -30,7 +30,7 @@ MIB = 1024  # VmRSS is in KiB
 
 
 class Node:
-    """Both services, as an operator starts them."""
+    """Both services, started as an operator starts them."""
 
     def __init__(self, binary):
         self.binary = str(pathlib.Path(binary).resolve())
@@ -101,7 +101,7 @@ def get(port, path, **more):
 
 
 class Browser:
-    """Somebody who may log in."""
+    """A browser whose user can log in."""
 
     def __init__(self, node, source=PERSON):
         self.node, self.source, self.cookies = node, source, {}
@@ -135,8 +135,8 @@ def raise_limit():
 
 
 def hold(source, wanted, ready, stop):
-    """Keeps connections open, and dials again what the server closes. `wanted` has for each kind the port, the
-    number and what is sent."""
+    """Keeps connections open, and reconnects when the server closes one. `wanted` has the port, the number and
+    the bytes to send for each kind of connection."""
     raise_limit()
 
     async def keep(port, sent):
@@ -168,7 +168,7 @@ def hold(source, wanted, ready, stop):
 
 
 class Held:
-    """A process that holds connections for as long as the block lasts."""
+    """A process that holds connections until the end of the `with` block."""
 
     def __init__(self, wanted, source=FLOOD):
         self.ready, self.stop = multiprocessing.Event(), multiprocessing.Event()
@@ -210,7 +210,7 @@ def timed(work):
 
 
 def watched(node, work, after=12):
-    """What memory was before, at most, and some seconds after."""
+    """The memory before the work, its peak, and the memory some seconds after."""
     before = node.memory()
     node.forget_peak()
     work()
@@ -222,7 +222,7 @@ def watched(node, work, after=12):
 
 
 def places(node):
-    """5,000 idle and 4,100 unfinished connections from one address, at both services; somebody else comes."""
+    """5,000 idle and 4,100 unfinished connections from one address, at both services; another client comes."""
     idle = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     unfinished = b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
     half = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
@@ -247,7 +247,7 @@ def expect(answer, status=200):
 
 
 def log_ins(node):
-    """200 wrong log-ins at once from 100 addresses."""
+    """200 wrong logins at once from 100 addresses."""
     browsers = [Browser(node, f"127.0.1.{at % 100 + 1}") for at in range(200)]
     tokens = [browser.token("/login") for browser in browsers]
 
@@ -256,11 +256,11 @@ def log_ins(node):
         assert browsers[at].ask("POST", "/login", fields)[0] in (401, 403, 422, 429, 503)
 
     figures = watched(node, lambda: all_at_once(200, guess))
-    tell("200 wrong log-ins", figures, peak_mib=120, after_mib=120)
+    tell("200 wrong logins", figures, peak_mib=120, after_mib=120)
 
 
 def forms(node):
-    """300 connections with forms of 4 MiB but for their last bytes, and 300 with 255 KiB in chunks."""
+    """300 connections with forms of 4 MiB without their last bytes, and 300 with 255 KiB in chunks."""
     ann = Browser(node)
     assert ann.log_in("ann@example.org") == 303
     kind = "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -285,7 +285,7 @@ def heads(node):
 
 
 def pages(node):
-    """950 connections with 8 pipelined requests for a large page, of which nothing is read."""
+    """950 connections with 8 pipelined requests for a large page, and the responses are not read."""
     ann = Browser(node)
     assert ann.log_in("ann@example.org") == 303
     fields = {"files": "/books/small.bin", "title": "many", "note": "", "uses": "1", "ends": "", "password": "",
@@ -316,7 +316,7 @@ def pages(node):
 
 
 def blocked(node):
-    """2,000 downloads of which nothing is read; somebody else downloads."""
+    """2,000 downloads that are not read; another client downloads."""
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         links = list(pool.map(lambda _: node.link("large.bin"), range(2000)))
     small = [node.link() for _ in range(10)]
@@ -345,7 +345,7 @@ def blocked(node):
 
 
 def hashing(node):
-    """400 links with a password at once by one account; somebody else logs in."""
+    """400 links with a password at once by one account; another user logs in."""
     ann = Browser(node, FLOOD)
     assert ann.log_in("ann@example.org") == 303
     token, over, made = ann.token("/account"), threading.Event(), []

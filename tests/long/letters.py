@@ -1,5 +1,5 @@
-"""Shows every letter in NeoMutt and in Chromium: each address whole on one line of a terminal of 80 columns, no
-letter wider than a phone. Leaves pictures, to be looked at by a person: phone and desktop, light and dark.
+"""Shows every mail in NeoMutt and in Chromium: each address must fit on one line of a terminal of 80 columns, and
+no mail may be wider than a phone. Saves pictures for review: phone and desktop, light and dark.
 
 Usage: letters.py LETTERS PICTURES
 LETTERS is the folder into which `mail_letters` copies the letters where ONCELINK_TEST_LETTERS names it.
@@ -24,7 +24,7 @@ import time
 
 ADDRESS = re.compile(r"https?://[^\s<>]+")
 LINES, COLUMNS = 70, 80
-# How wide a letter is shown, and how many stand beside each other.
+# The width of each mail, and the number of mails in a row.
 SCREENS = {"phone": (375, 6), "desktop": (760, 3)}
 SCHEMES = {"light": 1, "dark": 0}
 
@@ -38,7 +38,7 @@ def read(folder):
 
 
 def neomutt(letter, home):
-    """What NeoMutt writes onto its screen when it shows the letter."""
+    """The screen of NeoMutt when it shows the mail."""
     box = os.path.join(home, "box")
     if os.path.exists(box):
         os.remove(box)
@@ -62,7 +62,7 @@ def neomutt(letter, home):
                 shown += os.read(screen, 1 << 16)
             except OSError:
                 break
-    # What is left of the screen.
+    # The rest of the screen.
     while select.select([screen], [], [], 0.3)[0]:
         try:
             shown += os.read(screen, 1 << 16)
@@ -71,12 +71,12 @@ def neomutt(letter, home):
     os.kill(process, 9)
     os.waitpid(process, 0)
     os.close(screen)
-    # Colours begin and end at an address.
+    # Colors begin and end at an address.
     return re.sub(r"\x1b(\(B|\[[0-9;]*m)", "", shown.decode("utf-8", "replace"))
 
 
 def sheet(letters, width, beside):
-    """A page with every letter in a frame of that width; its title becomes the list of those that are wider."""
+    """A page with each mail in a frame of this width; its title becomes the list of those that are wider."""
     frames = "".join(
         f'<figure><figcaption>{html.escape(name)}</figcaption><iframe width="{width}" name="{html.escape(name)}" '
         f'srcdoc="{html.escape(letter.get_body(("html",)).get_content())}"></iframe></figure>'
@@ -128,7 +128,7 @@ def main():
     os.makedirs(pictures, exist_ok=True)
     letters, problems = read(folder), []
     if not letters:
-        problems.append(f"no letters in {folder}")
+        problems.append(f"no mails in {folder}")
     with tempfile.TemporaryDirectory() as home:
         for name, letter in letters.items():
             text = letter.get_body(("plain",)).get_content()
@@ -140,7 +140,7 @@ def main():
         problems += look(letters, pictures, home)
     for problem in problems:
         print(problem)
-    print(f"{len(letters)} letters, {len(problems)} problems; pictures in {pictures}")
+    print(f"{len(letters)} mails, {len(problems)} problems; pictures in {pictures}")
     return bool(problems)
 
 

@@ -2,8 +2,8 @@
 """WebKit never saves a refusal as the file: `webkit_refusals.py BINARY` (needs gir1.2-webkit2-4.1, python3-gi, xvfb).
 
 A window of WebKitGTK follows the link as a person would, and downloads what it can't show, as its own browser
-does. The download is cancelled at 10 of 63 MB and begun again; the link was used before; the line breaks. Prints
-what WebKit calls the outcome; exits 1 if it calls anything but the whole file finished.
+does. The download is canceled at 10 of 63 MB and begun again; the link was used before; the connection breaks.
+Prints WebKit's result; exits with 1 if WebKit reports anything but the complete file as finished.
 """
 import http.client, os, pathlib, shutil, socket, subprocess, sys, tempfile, time, urllib.parse
 
@@ -63,7 +63,7 @@ def judge(home, binary, programs):
     view.connect("decide-policy", decide)
 
     def follow(url, target, enough=None):
-        """Follows a link; returns what became of it, and of the download if it became one."""
+        """Follows a link; returns the result of the page, or of the download if there was one."""
         seen = {"page": None, "download": None, "received": 0}
 
         def started(_, one):
@@ -121,20 +121,20 @@ def judge(home, binary, programs):
             whole = False
         good = whole if must_finish else whole or result != "finished"
         wrong += not good
-        print(f"{'good ' if good else 'WRONG'} {name}: {result}, {received} bytes, the file is {'whole' if whole else 'not there'}", flush=True)
+        print(f"{'good ' if good else 'WRONG'} {name}: {result}, {received} bytes, the file is {'complete' if whole else 'missing'}", flush=True)
 
     outcome("followed once", f"http://127.0.0.1:{line}{token()}", home / "once", True)
     path = token()
-    outcome("cancelled at 10 MB", f"http://127.0.0.1:{line}{path}", home / "cancelled", False, enough=10_000_000)
+    outcome("canceled at 10 MB", f"http://127.0.0.1:{line}{path}", home / "cancelled", False, enough=10_000_000)
     outcome("and followed again", f"http://127.0.0.1:{line}{path}", home / "again", False)
     path = token()
-    outcome("cancelled at 1 MB", f"http://127.0.0.1:{line}{path}", home / "cancelled-early", False, enough=1_000_000)
-    outcome("and followed again, within what may be sent again", f"http://127.0.0.1:{line}{path}", home / "again-early", True)
+    outcome("canceled at 1 MB", f"http://127.0.0.1:{line}{path}", home / "cancelled-early", False, enough=1_000_000)
+    outcome("and followed again, within the bytes that may be sent again", f"http://127.0.0.1:{line}{path}", home / "again-early", True)
     path = token()
     use_up(path)
     outcome("used up before", f"http://127.0.0.1:{line}{path}", home / "used", False)
     path = token()
-    outcome("the line breaks at 21 MB", f"http://127.0.0.1:{breaking}{path}", home / "broken", False)
+    outcome("the connection breaks at 21 MB", f"http://127.0.0.1:{breaking}{path}", home / "broken", False)
     outcome("and it is followed again", f"http://127.0.0.1:{line}{path}", home / "broken-again", False)
     return wrong
 

@@ -1,5 +1,4 @@
-//! Chromium without a window, driven through chromedriver, with a profile and a download folder of
-//! its own.
+//! Headless Chromium, driven through chromedriver, with its own profile and download folder.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -21,12 +20,12 @@ use thirtyfour::{By, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebEl
 use crate::needs::{has_program, skip, variable};
 use crate::support::client::{Client, Whole};
 
-/// How long a page or a download may take on a busy machine.
+/// The maximum time for a page or a download on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// How long chromedriver may take for one command.
+/// The maximum time for a command of chromedriver.
 const ANSWERING: Duration = Duration::from_secs(120);
 
-/// The way to chromedriver.
+/// The HTTP client for chromedriver.
 #[derive(Default)]
 struct Wire(Client);
 
@@ -52,7 +51,7 @@ impl http::HttpClient for Wire {
     }
 }
 
-/// A browser. Its processes end with it.
+/// A browser. Its processes end when it is dropped.
 pub struct Browser {
     pub driver: WebDriver,
     home: Arc<TempDir>,
@@ -60,12 +59,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one; `None`, loudly, where it is not installed.
+    /// Starts one; `None`, with a printed note, where it is not installed.
     pub async fn start() -> Option<Browser> {
         Browser::start_for(false).await
     }
 
-    /// One that blocks all cookies.
+    /// Starts one that blocks all cookies.
     pub async fn start_without_cookies() -> Option<Browser> {
         Browser::start_for(true).await
     }
@@ -79,8 +78,8 @@ impl Browser {
         Some(Browser::start_in(Arc::new(home), blocks_cookies).await)
     }
 
-    /// Kills the browser as a crash would, once it has `word` among what pages store on the disk, and
-    /// starts it again for the same person. Session cookies may be gone then.
+    /// Kills the browser like a crash, once `word` is in the stored data of its pages, and starts it again
+    /// with the same profile. Session cookies may be gone then.
     pub async fn crash(self, word: &str) -> Browser {
         let home = Arc::clone(&self.home);
         let storage = home.path().join("profile/Default/Local Storage/leveldb");
@@ -89,7 +88,7 @@ impl Browser {
             let has_word = |bytes: Vec<u8>| bytes.windows(word.len()).any(|part| part == word.as_bytes());
             files.filter_map(Result::ok).any(has_word).then_some(())
         };
-        self.until(stored).await.unwrap_or_else(|| panic!("{word} is not stored"));
+        self.until(stored).await.unwrap_or_else(|| panic!("{word} is not in the profile"));
         drop(self);
         Browser::start_in(home, false).await
     }
@@ -111,7 +110,7 @@ impl Browser {
                 line.strip_prefix("ChromeDriver was started successfully on port ")
                     .map(|port| port.trim_end_matches('.').to_owned())
             });
-            // Read on, so that it never waits for us to.
+            // Keep reading, so that its output never blocks it.
             std::thread::spawn(move || lines.for_each(drop));
             port.unwrap()
         });
@@ -148,7 +147,7 @@ impl Browser {
         Browser { driver, home, chromedriver }
     }
 
-    /// Ends the browser in good order.
+    /// Closes the browser normally.
     pub async fn quit(self) {
         self.driver.clone().quit().await.unwrap();
     }
@@ -157,7 +156,7 @@ impl Browser {
         self.driver.goto(url).await.unwrap();
     }
 
-    /// The first element that fits, waited for.
+    /// Waits for the first element that matches.
     pub async fn find(&self, css: &str) -> WebElement {
         let found = self.until(async || self.driver.find(By::Css(css)).await.ok()).await;
         let Some(element) = found else {
@@ -166,7 +165,7 @@ impl Browser {
         element
     }
 
-    /// The button or link with this text, waited for.
+    /// Waits for the button or link with this text.
     pub async fn named(&self, text: &str) -> WebElement {
         let path = format!("//*[self::a or self::button][starts-with(normalize-space(.), '{text}')]");
         let by = || By::XPath(path.as_str());
@@ -194,19 +193,19 @@ impl Browser {
         self.driver.current_url().await.unwrap().to_string()
     }
 
-    /// Waits until the address is one that `is_it` knows.
+    /// Waits until `is_it` accepts the address.
     pub async fn at(&self, is_it: impl Fn(&str) -> bool) {
         let arrived = self.until(async || is_it(&self.url().await).then_some(())).await.is_some();
         assert!(arrived, "at {} instead:\n{}", self.url().await, self.driver.source().await.unwrap());
     }
 
-    /// The text of the page; while one page gives way to another, that of the other.
+    /// The text of the page; during a navigation, that of the new page.
     pub async fn text(&self) -> String {
         let read = self.until(async || self.driver.find(By::Css("body")).await.ok()?.text().await.ok()).await;
         read.expect("the page has text")
     }
 
-    /// Clicks on what the selector finds, and waits until the page has given way to another.
+    /// Clicks an element, and waits until the page is replaced by another one.
     pub async fn leave_by(&self, css: &str) {
         const MARK: &str = "document.documentElement.dataset.left";
         self.run(&format!("{MARK} = 'yes'")).await;
@@ -219,7 +218,7 @@ impl Browser {
         assert!(gone.await.is_some(), "still at {}", self.url().await);
     }
 
-    /// Waits until the page says this, and returns all that it says.
+    /// Waits until the page contains these words, and returns its text.
     pub async fn says(&self, words: &str) -> String {
         let text = async || {
             let body = self.driver.find(By::Css("body")).await.ok()?;
@@ -232,13 +231,13 @@ impl Browser {
         said
     }
 
-    /// Waits until the page does not say this any more.
+    /// Waits until the page no longer contains these words.
     pub async fn no_longer_says(&self, words: &str) {
         let gone = async || (!self.text().await.contains(words)).then_some(());
         assert!(self.until(gone).await.is_some(), "still {words:?} at {}", self.url().await);
     }
 
-    /// The addresses of all requests since this was last asked, redirections included.
+    /// The addresses of all requests since the last call, including redirects.
     pub async fn requested(&self) -> Vec<String> {
         let log = self.driver.get_log("performance").await.unwrap();
         let events = log.iter().map(|entry| serde_json::from_str::<Value>(&entry.message).unwrap());
@@ -248,7 +247,7 @@ impl Browser {
             .collect()
     }
 
-    /// Cancels the download that began last, as a person does in the browser's list of downloads.
+    /// Cancels the latest download, as people do in the browser's list of downloads.
     pub async fn cancel_download(&self) {
         let log = self.driver.get_log("performance").await.unwrap();
         let mut events = log.iter().map(|entry| serde_json::from_str::<Value>(&entry.message).unwrap());
@@ -267,7 +266,7 @@ impl Browser {
         self.driver.cdp().send_raw(method, parameters).await.unwrap();
     }
 
-    /// Sets the width of the window in pixels of CSS, and light or dark.
+    /// Sets the width of the window in CSS pixels, and light or dark mode.
     pub async fn look(&self, width: u32, scheme: &str) {
         let size = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
@@ -275,8 +274,8 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// Looks at a page at several widths, light and dark: nothing sticks out, and axe finds no fault.
-    /// With `ONCELINK_TEST_SCREENSHOTS` set to a folder, leaves pictures there for a person to see.
+    /// Checks a page at several widths, light and dark: nothing overflows, and axe finds no problem.
+    /// With `ONCELINK_TEST_SCREENSHOTS` set to a folder, saves pictures there for review.
     pub async fn inspect(&self, page: &str) {
         // axe-core is not part of this repository; `.ci/run` fetches it.
         let axe = variable("ONCELINK_TEST_AXE").map(|file| fs::read_to_string(file).unwrap());
@@ -297,7 +296,7 @@ impl Browser {
             if axe.is_some() && [(390, "dark"), (1280, "light")].contains(&(width, scheme)) {
                 let found =
                     self.run("return axe.run().then(found => [found.passes.length, found.violations])").await;
-                assert!(found[0].as_u64() > Some(5), "axe looked at {page}");
+                assert!(found[0].as_u64() > Some(5), "axe did not check {page}");
                 assert_eq!(found[1], json!([]), "{page} at {width}, {scheme}");
             }
         }
@@ -309,19 +308,19 @@ impl Browser {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| !is_unfinished(path))
-            // Chromium takes the name with an empty file before it moves the download there.
+            // Chromium reserves the name with an empty file before it moves the download there.
             .filter(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0))
             .collect();
         files.sort();
         files
     }
 
-    /// Waits until there are so many complete downloads.
+    /// Waits until there are `count` complete downloads.
     pub async fn downloaded(&self, count: usize) -> Vec<PathBuf> {
         let enough = self.until(async || Some(self.downloads()).filter(|files| files.len() >= count)).await;
         let Some(files) = enough else {
             let all: Vec<_> = fs::read_dir(self.home.path().join("downloads")).unwrap().collect();
-            panic!("{count} downloads were to come; there are {all:?}");
+            panic!("expected {count} downloads, found {all:?}");
         };
         assert_eq!(files.len(), count);
         files
@@ -335,9 +334,9 @@ fn is_unfinished(path: &Path) -> bool {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Left alone: it would wait for the answer of a chromedriver that is gone.
+        // Not closed: that would wait for a response of a chromedriver that is gone.
         let _quit_before = self.driver.clone().leak();
-        // After a failed test the browser runs on; its profile says which process it is.
+        // After a failed test the browser still runs; its profile contains its process id.
         let lock = fs::read_link(self.home.path().join("profile/SingletonLock"));
         let process = lock.ok().and_then(|lock| lock.to_str()?.rsplit_once('-')?.1.parse().ok());
         if let Some(process) = process.and_then(rustix::process::Pid::from_raw) {

@@ -1,4 +1,4 @@
-//! Clients: a plain one that reads an answer whole, and one on a bare socket that can break off.
+//! HTTP clients: a plain one that reads whole responses, and one on a raw socket that can break off.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -18,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -54,7 +54,7 @@ impl Reply {
     }
 }
 
-/// A client for plain HTTP, without proxy and redirects.
+/// A client for plain HTTP that uses no proxy and follows no redirects.
 #[derive(Clone)]
 pub struct Client(legacy::Client<HttpConnector, Whole>);
 
@@ -65,7 +65,7 @@ impl Default for Client {
 }
 
 impl Client {
-    /// A client at 127.0.0.`host`.
+    /// A client with the address 127.0.0.`host`.
     pub fn at(host: u8) -> Client {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -73,8 +73,8 @@ impl Client {
         Client(builder().build(connector))
     }
 
-    /// A client that keeps no connections, for servers that get killed.
-    pub fn without_memory() -> Client {
+    /// A client that keeps no connections, for servers that are killed.
+    pub fn without_keep_alive() -> Client {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Client(builder().pool_max_idle_per_host(0).build(connector))
@@ -123,7 +123,7 @@ fn builder() -> legacy::Builder {
     legacy::Client::builder(TokioExecutor::new())
 }
 
-/// A complete body.
+/// A complete body, if any.
 pub struct Whole(Option<Bytes>);
 
 impl From<Vec<u8>> for Whole {
@@ -152,7 +152,7 @@ impl Body for Whole {
     }
 }
 
-/// A download on a bare socket, of which as much is read as the test wants.
+/// A download on a raw socket that reads only as much as the test wants.
 pub struct Partial {
     stream: TcpStream,
     pub head: String,
@@ -160,13 +160,13 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Asks from 127.0.0.`host` with extra header lines, and reads the head and `count` bytes of
-    /// the body.
+    /// Sends a GET from 127.0.0.`host` with extra header lines, and reads the head and `count` bytes of the
+    /// body.
     pub async fn open(host: u8, url: &str, extra: &str, count: usize) -> Partial {
         let (authority, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let server: SocketAddr = authority.parse().unwrap();
         let socket = TcpSocket::new_v4().unwrap();
-        // A small window, so that the node cannot run far ahead of what is read.
+        // A small window, so that the node can't send far ahead of what is read.
         socket.set_recv_buffer_size(64 * 1024).unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
         let mut stream = socket.connect(server).await.unwrap();
@@ -194,14 +194,14 @@ impl Partial {
             .map(|(_, v)| v)
     }
 
-    /// Reads `count` bytes more.
+    /// Reads `count` more bytes.
     pub async fn read(&mut self, count: usize) {
         let have = self.body.len();
         self.body.resize(have + count, 0);
         self.stream.read_exact(&mut self.body[have..]).await.unwrap();
     }
 
-    /// Reads to the end of the body or of the connection and keeps nothing; returns how many bytes came.
+    /// Reads to the end of the body or of the connection and keeps nothing; returns the number of bytes.
     pub async fn count_to_end(&mut self) -> u64 {
         let expected: u64 = self.header("content-length").unwrap().parse().unwrap();
         let (mut count, mut chunk) = (self.body.len() as u64, vec![0; 64 * 1024]);
@@ -214,7 +214,7 @@ impl Partial {
         count
     }
 
-    /// Reads until there are `count` bytes of the body, or until its end or that of the connection.
+    /// Reads until `count` bytes of the body have arrived, or to the end of the body or of the connection.
     pub async fn read_at_most(&mut self, count: usize) {
         let mut chunk = vec![0; 64 * 1024];
         while self.body.len() < count {
@@ -226,8 +226,8 @@ impl Partial {
         }
     }
 
-    /// Reads to the end of the body or of the connection, at most `pace` bytes a second, and keeps
-    /// nothing; shows each piece with its place in the body. Returns how many bytes came in all.
+    /// Reads to the end of the body or of the connection, at most `pace` bytes per second, and keeps nothing;
+    /// passes each piece to `seen` with its offset. Returns the total number of bytes.
     pub async fn read_through(&mut self, pace: Option<u64>, mut seen: impl FnMut(u64, &[u8])) -> u64 {
         let expected: u64 = self.header("content-length").unwrap().parse().unwrap();
         seen(0, &self.body);
@@ -243,7 +243,7 @@ impl Partial {
         count
     }
 
-    /// Reads to the end of the body or of the connection; answers how many bytes came in all.
+    /// Reads to the end of the body or of the connection; returns the total number of bytes.
     pub async fn read_to_end(&mut self) -> usize {
         let expected: usize = self.header("content-length").unwrap().parse().unwrap();
         let mut chunk = vec![0; 64 * 1024];

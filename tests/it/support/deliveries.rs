@@ -1,5 +1,5 @@
-//! Links with tokens that are taken through them, and what is known of their deliveries: beside the
-//! services, in the same database.
+//! Links, tokens that are issued through them, and their deliveries: reads and writes the services' database
+//! directly.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use super::web::PASSWORD;
 use super::{T0, for_everyone, on_free_ports};
 
-/// Longer than anything takes on a machine that isn't stuck.
+/// Longer than anything takes, unless the machine is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The link that [`Desk::link`] makes.
@@ -72,12 +72,12 @@ impl Services {
         path
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub(crate) fn pass(&self, seconds: u64) {
         self.clock.set(self.clock.now().plus(Duration::from_secs(seconds)));
     }
 
-    /// Stops the services and starts them again on the same folder and ports.
+    /// Stops the services and starts them again with the same folder and ports.
     pub(crate) async fn restart(&mut self) {
         let running = self.running.take().unwrap();
         self.settings.web.listen = running.web.unwrap();
@@ -94,19 +94,19 @@ impl Services {
     }
 }
 
-/// What somebody with the database and the keys can do and see.
+/// Access to the database and the keys of the web app, beside the running services.
 pub(crate) struct Desk {
     pub(crate) db: Administration,
     pub(crate) owner: Account,
     pub(crate) receipts: Receipts,
 }
 
-/// How a use of the link stands.
+/// The state of a use of the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
     /// Of the token, and of the use.
     pub(crate) states: (String, String),
-    /// The recipient's counter.
+    /// The recipient's count of used downloads.
     pub(crate) taken: i64,
 }
 
@@ -152,7 +152,7 @@ impl Desk {
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(self.db.db.writer()).await.unwrap();
     }
 
-    /// A token for a file in the share, taken through the link; its use is reserved.
+    /// A token for a file in the share, issued through the link; its use is reserved.
     pub(crate) async fn token(&self, name: &str, now: Timestamp) -> (Jti, String) {
         let path: FilePath = format!("/files/{name}").parse().unwrap();
         let order =
@@ -167,7 +167,7 @@ impl Desk {
         self.reserve_until(jti, path, now, now.plus(Duration::from_secs(3600))).await;
     }
 
-    /// Puts another token of the use that `first` reserved on record.
+    /// Adds another token to the use that `first` reserved.
     pub(crate) async fn use_again(&self, first: Jti, jti: Jti) {
         self.sql(&format!(
             "INSERT INTO link_tokens (jti, use_id, path, size, state, issued_at, expires_at) \
@@ -205,7 +205,7 @@ impl Desk {
         Use { states: (row.get("token"), row.get("its_use")), taken: row.get("taken") }
     }
 
-    /// All that is known of the link's deliveries, the newest first.
+    /// All deliveries of the link, newest first.
     pub(crate) async fn deliveries(&self) -> Vec<Delivered> {
         self.receipts.of_link(&self.owner.id, &LinkId::from_store(LINK)).await.unwrap().unwrap().deliveries
     }
@@ -231,7 +231,7 @@ impl Desk {
         self.until(jti, state.as_str(), |delivery| delivery.state == state).await
     }
 
-    /// The steps in the log of deliveries, in their order.
+    /// The steps of the delivery in the log, in order.
     pub(crate) async fn steps(&self, jti: Jti) -> Vec<String> {
         sqlx::query_scalar("SELECT event FROM receipt_log WHERE jti = $1 ORDER BY number")
             .bind(jti.to_string())
@@ -241,7 +241,7 @@ impl Desk {
     }
 }
 
-/// Polls until `done`; panics when that takes too long.
+/// Polls until `done` returns true; panics if that takes too long.
 pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let polling = async {
         let mut tick = tokio::time::interval(Duration::from_millis(10));

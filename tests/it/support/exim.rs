@@ -1,5 +1,5 @@
-//! A real Exim of a test's own. Takes mail for `example.org` into files, and relays for who logs in. Debian's
-//! Exim and Postfix exclude each other as packages, so `.ci/run` only unpacks this one under `target/`.
+//! A real Exim for one test. It delivers mail for `example.org` into files, and relays after a login.
+//! Debian's packages of Exim and Postfix conflict, so `.ci/run` only unpacks this one under `target/`.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -15,20 +15,20 @@ use crate::needs;
 const PORT: u16 = 18_026;
 const TLS_PORT: u16 = 18_466;
 
-/// User and password that it knows.
+/// The only user and password.
 pub(crate) const CREDENTIALS: &str = "sender\na secret\n";
 
 /// A running Exim; stops when dropped.
 pub(crate) struct Exim {
     folder: TempDir,
     child: Child,
-    /// Where it offers STARTTLS.
+    /// The port with STARTTLS.
     pub(crate) address: SocketAddr,
-    /// Where it talks TLS from the first byte.
+    /// The port with TLS from the first byte.
     pub(crate) tls_address: SocketAddr,
 }
 
-/// How it lets people log in.
+/// The login mechanism that it offers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LogIn {
     Plain,
@@ -36,7 +36,7 @@ pub(crate) enum LogIn {
 }
 
 impl Exim {
-    /// Starts one; `None` where it is missing or can't be started, which is said.
+    /// Starts one; `None`, with a printed note, where it is missing or can't be started.
     pub(crate) fn start(log_in: LogIn) -> Option<Exim> {
         let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/exim/usr/sbin/exim4");
         let programs = [unpacked, PathBuf::from("/usr/sbin/exim4")];
@@ -53,7 +53,7 @@ impl Exim {
         }
         let folder = TempDir::new().unwrap();
         let root = folder.path();
-        // An address of its own, so that nobody else's port is in the way.
+        // Its own address, so that no other process uses the port.
         static SERVERS: AtomicU8 = AtomicU8::new(0);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = Ipv4Addr::new(127, 224 + SERVERS.fetch_add(1, Ordering::Relaxed) % 28, high, low);
@@ -63,12 +63,12 @@ impl Exim {
         certificates(root, host);
         let config = root.join("exim.conf");
         fs::write(&config, configuration(&program, root, host, log_in)).unwrap();
-        // It does its work as a user of its own, who must get through to its folders.
+        // It works as a user of its own, who must be able to enter its folders.
         let owner = ["-R", "Debian-exim:Debian-exim"].map(str::to_owned);
         let folders =
             ["", "spool", "log", "mail", "key.pem"].map(|name| root.join(name).display().to_string());
         assert!(Command::new("chown").args(owner).args(folders).status().unwrap().success());
-        // What another user could have written is not taken for a configuration.
+        // Exim refuses a configuration that another user could have written.
         assert!(Command::new("chown").arg("root:root").arg(&config).status().unwrap().success());
         let child = Command::new(&program)
             .arg("-C")
@@ -89,18 +89,18 @@ impl Exim {
         self.folder.path().join("authority.pem")
     }
 
-    /// From now on it relays for everybody, as its operator mends it.
+    /// Makes it relay for everybody, as after a fix by its operator.
     pub(crate) fn relay(&self) {
         fs::write(self.folder.path().join("relays"), "").unwrap();
     }
 
-    /// The mails that arrived, in no order.
+    /// The mails that arrived, in any order.
     pub(crate) fn arrived(&self) -> Vec<String> {
         let Ok(files) = fs::read_dir(self.folder.path().join("mail/new")) else { return Vec::new() };
         files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
     }
 
-    /// Waits until that many mails arrived: Exim delivers after it took them.
+    /// Waits until `count` mails arrived: Exim accepts them before it delivers them.
     pub(crate) fn until(&self, count: usize) -> Vec<String> {
         wait_for("Exim to deliver", || self.arrived().len() >= count);
         self.arrived()
@@ -124,7 +124,7 @@ fn openssl(folder: &Path, arguments: &str) {
     assert!(made.expect("openssl makes the certificate").success(), "{arguments}");
 }
 
-/// An authority of its own, and a certificate of it for `host`.
+/// Creates a private authority, and a certificate from it for `host`.
 fn certificates(folder: &Path, host: Ipv4Addr) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(

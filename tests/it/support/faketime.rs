@@ -1,4 +1,4 @@
-//! libfaketime, by which tests set a program's clock.
+//! libfaketime, with which tests set a program's clock.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::needs::has_program;
 
-/// Where libfaketime is; `None`, loudly, where it is not installed.
+/// The path of libfaketime; `None`, with a printed note, where it is not installed.
 pub fn library() -> Option<String> {
     if !has_program("faketime") {
         return None;
@@ -18,15 +18,15 @@ pub fn library() -> Option<String> {
     Some(library)
 }
 
-/// Removes the shared memory of processes that were killed: libfaketime starts in no process that happens
-/// to get the number of one.
+/// Removes the shared memory of killed processes: libfaketime fails to start in a process that happens to
+/// get the id of one.
 pub fn sweep() {
     let Ok(entries) = fs::read_dir("/dev/shm") else { return };
     for entry in entries.filter_map(Result::ok) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let of = ["faketime_shm_", "sem.faketime_sem_"].iter().find_map(|start| name.strip_prefix(start));
         if of.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-            // Another test may have been quicker.
+            // Another test may have removed it first.
             let _gone = fs::remove_file(entry.path());
         }
     }

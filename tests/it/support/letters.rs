@@ -1,5 +1,5 @@
-//! Every letter that Oncelink sends, each as it left, for programs that read mails: people with awkward
-//! names, titles and files, and a browser that says who it is.
+//! Every mail that Oncelink sends, exactly as sent, for programs that read mails: with awkward names, titles
+//! and files, and a browser with a user agent.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,36 +14,36 @@ use super::deliveries::{Services, eventually};
 use super::links::make;
 use super::web::{Browser, PASSWORD, TestWeb};
 
-/// What browsers call themselves, one of them to deceive.
+/// User agents, one of them hostile.
 pub(crate) const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
 pub(crate) const HOSTILE: &str = "<a href=\"http://evil.example\">Call 555 0100</a> Android";
 
-/// The name of the one who makes the links.
+/// The name of the person who makes the links.
 pub(crate) const OWNER: &str = "Ann \"Annie\" Ünal, Inc.";
-/// A title that would show something else if it went out as it is.
+/// A title that would show something else if it were sent unencoded.
 pub(crate) const LOOKS_ENCODED: &str = "=?utf-8?b?4oCuZXhlLmdwag==?= and =?utf-8?q?evil?=";
 const NEW: &str = "an entirely new password";
 
-/// The letters in a folder of their own, in the order in which they left: `01-activate.eml` and so on.
+/// The mails in a folder, in the order in which they were sent: `01-activate.eml` and so on.
 pub(crate) struct Letters {
     folder: TempDir,
     pub(crate) files: Vec<PathBuf>,
 }
 
 impl Letters {
-    /// The file of the first letter of that name.
+    /// The file of the first mail with this name.
     pub(crate) fn of(&self, name: &str) -> &Path {
         let found = self.files.iter().find(|file| name_of(file) == name);
         found.unwrap_or_else(|| panic!("no {name} in {:?}", self.files))
     }
 
-    /// What the letters are called.
+    /// The names of all mails.
     pub(crate) fn names(&self) -> BTreeSet<String> {
         self.files.iter().map(|file| name_of(file)).collect()
     }
 
-    /// Takes what has come into the outbox since the last call.
+    /// Takes the mails that were written to the outbox since the last call.
     fn take(&mut self, outbox: &Path, names: &[&str]) {
         let mut new: Vec<PathBuf> =
             std::fs::read_dir(outbox).unwrap().map(|file| file.unwrap().path()).collect();
@@ -58,13 +58,13 @@ impl Letters {
     }
 }
 
-/// `activate` of `01-activate.eml`.
+/// `activate` for `01-activate.eml`.
 pub(crate) fn name_of(file: &Path) -> String {
     let stem = file.file_stem().unwrap().to_str().unwrap();
     stem.split_once('-').unwrap().1.to_owned()
 }
 
-/// Has every letter sent.
+/// Makes the services send every kind of mail.
 pub(crate) async fn every_letter() -> Letters {
     let mut letters = Letters { folder: TempDir::new().unwrap(), files: Vec::new() };
     let web = TestWeb::spawn_with(|settings| {
@@ -86,7 +86,7 @@ async fn sent(web: &TestWeb, letters: &mut Letters, names: &[&str]) {
     letters.take(&web.settings.outbox_dir(), names);
 }
 
-/// A browser that calls itself so.
+/// A browser with this user agent.
 fn browser(web: &TestWeb, agent: &str) -> Browser {
     let mut browser = web.browser();
     browser.headers.push(("user-agent", agent.to_owned()));
@@ -151,7 +151,7 @@ async fn of_links(web: &TestWeb, letters: &mut Letters) {
     let files = format!("/open/file.txt /open/photos /open/{long}");
     let title = "T".repeat(200);
     let usual = [("mail", "yes"), ("ends", "2027-01-22T08:00")];
-    // Each to somebody else: one mailbox gets three links an hour.
+    // Each to another recipient: one mailbox gets at most three links an hour.
     let several: [(&str, &str); 4] =
         [("recipients", "two@example.org"), ("files", &files), ("title", &title), ("note", &note)];
     for (letter, changed) in [

@@ -2,7 +2,7 @@
 
 use super::web::{Answer, Browser};
 
-/// The fields of the form, with the title `Report`; one download, no end, nobody named.
+/// The form's fields: the title `Report`, one download, no expiry date, no recipient.
 const FIELDS: [(&str, &str); 8] = [
     ("files", "/open/file.txt"),
     ("title", "Report"),
@@ -14,13 +14,13 @@ const FIELDS: [(&str, &str); 8] = [
     ("recipients", ""),
 ];
 
-/// The fields with others in place of, or beside, the usual ones.
+/// The usual fields, with `changed` replacing or extending them.
 pub(crate) fn fields<'f>(changed: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
     let usual = FIELDS.into_iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
     usual.chain(changed.iter().copied()).collect()
 }
 
-/// Sends the form.
+/// Submits the form.
 pub(crate) async fn send(browser: &mut Browser, changed: &[(&str, &str)]) -> Answer {
     browser.fill("/account", "/links", &fields(changed)).await
 }
@@ -30,11 +30,11 @@ pub(crate) async fn send(browser: &mut Browser, changed: &[(&str, &str)]) -> Ans
 pub(crate) struct Made {
     /// The address of its owner's page.
     pub(crate) page: String,
-    /// Its recipients' addresses without the host, in their order.
+    /// Its recipients' addresses without the host, in order.
     pub(crate) public: Vec<String>,
 }
 
-/// Makes a link and looks its addresses up on its page.
+/// Makes a link and reads its addresses from its page.
 pub(crate) async fn make(browser: &mut Browser, changed: &[(&str, &str)]) -> Made {
     let answer = send(browser, changed).await;
     assert_eq!(answer.status, 303, "{}", answer.body);

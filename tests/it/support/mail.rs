@@ -1,4 +1,4 @@
-//! Mails as they were written into the outbox: read the way a mail client reads them.
+//! Mails from the outbox, read the way a mail client reads them.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 /// A mail.
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
-    /// The header as it stands, with folded lines joined.
+    /// The header unchanged, with folded lines joined.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) text: String,
     pub(crate) html: String,
@@ -42,7 +42,7 @@ impl Mail {
         self.text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The one link in the text, which stands alone on its line.
+    /// The only link in the text, which is alone on its line.
     pub(crate) fn link(&self) -> String {
         let links: Vec<&str> = self.text.lines().map(str::trim).filter(|line| line.contains("://")).collect();
         assert!(!links.is_empty(), "no link in {}", self.text);
@@ -60,7 +60,7 @@ impl Mail {
 /// The mails in an outbox, oldest first.
 pub(crate) fn outbox(folder: &Path) -> Vec<Mail> {
     let Ok(files) = std::fs::read_dir(folder) else { return Vec::new() };
-    // What is being written has another name, and may lose it at any moment.
+    // A file that is being written has another name, and may disappear at any time.
     let whole = files.map(|file| file.unwrap().path());
     let mut whole: Vec<_> = whole.filter(|path| path.extension().is_some_and(|kind| kind == "eml")).collect();
     whole.sort_by_key(|path| path.metadata().unwrap().modified().unwrap());

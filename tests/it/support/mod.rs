@@ -1,5 +1,5 @@
-//! What tests share: a download node on a free port with its own folder, keys and clock, and
-//! clients that can break off.
+//! What the tests share: a download node on a free port with its own folder, keys and clock, and clients that
+//! can break off.
 
 pub mod browser;
 pub mod client;
@@ -40,10 +40,10 @@ use oncelink::web::tokens::issuer::{DownloadOrder, IssuedToken, Issuer};
 use oncelink::web::tokens::signer::Signer;
 use tempfile::TempDir;
 
-/// The moment at which tests with a manual clock begin.
+/// The time at which tests with a manual clock begin.
 pub const T0: Timestamp = Timestamp::from_secs(1_795_000_000);
 
-/// A download service of its own, and the private key that it does not have.
+/// A download service, and the private key that the service itself does not have.
 pub struct Node {
     running: Option<Running>,
     pub dir: Arc<TempDir>,
@@ -54,7 +54,7 @@ pub struct Node {
     store: Option<Arc<dyn UsedTokens>>,
 }
 
-/// How a [`Node`] is set up.
+/// The configuration of a [`Node`].
 pub struct Setup {
     pub settings: Settings,
     pub clock: Clock,
@@ -90,7 +90,7 @@ impl Setup {
         let open = || -> Arc<dyn UsedTokens> {
             let path = settings.used_tokens_dir();
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            // The store is as old as the key: no token is older, so the fence need not be waited for.
+            // The store is as old as the key: no token is older, so there is no need to wait for the fence.
             Arc::new(SledUsedTokens::open(&path, &clock, Some(T0)).unwrap())
         };
         let shared = settings.download.used_tokens.is_postgres();
@@ -124,17 +124,17 @@ impl Node {
         path
     }
 
-    /// The address of a fresh token for a file in the share.
+    /// The address of a new token for a file in the share.
     pub fn link(&self, name: &str) -> String {
         self.issue(name, |_| {}).address
     }
 
-    /// A fresh token, its order changed by `change`.
+    /// Issues a token; `change` adjusts its order.
     pub fn issue(&self, name: &str, change: impl FnOnce(&mut DownloadOrder<'_>)) -> IssuedToken {
         self.issue_at(&path(name), change)
     }
 
-    /// A token that goes on with what the token of `jti` began, its order changed by `change`.
+    /// Issues a token that continues what the token of `jti` began; `change` adjusts its order.
     pub fn continuation(&self, jti: Jti, name: &str, change: impl FnOnce(&mut DownloadOrder<'_>)) -> String {
         let file = path(name);
         let mut order = DownloadOrder { again: true, ..DownloadOrder::new("tester", &file) };
@@ -142,7 +142,7 @@ impl Node {
         self.issuer.issue_download_as(jti, &order, self.clock.now()).unwrap().address
     }
 
-    /// The same for a path that outlives the order, as a version claim does.
+    /// The same for a path that must live longer than the order, as with a version claim.
     pub fn issue_at<'o>(
         &self,
         file: &'o FilePath,
@@ -153,7 +153,7 @@ impl Node {
         self.issuer.issue_download(&order, self.clock.now()).unwrap()
     }
 
-    /// A token of a signer whose clock is ahead.
+    /// A token from a signer whose clock is ahead.
     pub fn issue_later(&self, name: &str, ahead: Duration) -> String {
         let file = path(name);
         self.issuer
@@ -172,12 +172,12 @@ impl Node {
         format!("http://{}{path}", self.address)
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub fn pass(&self, time: Duration) {
         self.clock.set(self.clock.now().plus(time));
     }
 
-    /// Stops the node and starts it again on the same folder and port.
+    /// Stops the node and starts it again with the same folder and port.
     pub async fn restart(self) -> Node {
         self.restart_with(|_| {}).await
     }
@@ -208,7 +208,7 @@ pub fn on_free_ports(folder: &Path) -> Settings {
     settings
 }
 
-/// A share that anyone who is logged in may read.
+/// A share that everyone who is logged in may read.
 pub fn for_everyone(name: &str, path: PathBuf) -> ShareSettings {
     ShareSettings {
         name: name.to_owned(),
@@ -223,7 +223,7 @@ pub fn path(name: &str) -> FilePath {
     format!("/files/{name}").parse().unwrap()
 }
 
-/// Bytes that differ everywhere, so that a wrong offset shows.
+/// Bytes without repetition, so that a wrong offset is noticed.
 pub fn pattern(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(len + 8);

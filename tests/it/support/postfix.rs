@@ -1,5 +1,5 @@
-//! A real Postfix of a test's own, with Debian's usual TLS settings: a certificate that nobody signed.
-//! Takes mail for `example.org` into files, and relays nothing.
+//! A real Postfix for one test, with Debian's default TLS settings: a self-signed certificate. It delivers
+//! mail for `example.org` into files, and relays nothing.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,7 @@ pub(crate) struct Postfix {
 }
 
 impl Postfix {
-    /// Starts one; `None` where it is missing or can't be started, which is said.
+    /// Starts one; `None`, with a printed note, where it is missing or can't be started.
     pub(crate) fn start() -> Option<Postfix> {
         if !needs::has_program("postfix") || !needs::has_program("openssl") {
             return None;
@@ -32,9 +32,9 @@ impl Postfix {
         }
         let folder = TempDir::new().unwrap();
         let root = folder.path();
-        // Its daemons run as users of their own and must get through to their folders.
+        // Its daemons run as other users, who must be able to enter their folders.
         open_to_all(root);
-        // An address of its own, so that nobody else's port is in the way.
+        // Its own address, so that no other process uses the port.
         static SERVERS: AtomicU8 = AtomicU8::new(1);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = Ipv4Addr::new(127, 192 + SERVERS.fetch_add(1, Ordering::Relaxed) % 32, high, low);
@@ -76,13 +76,13 @@ impl Postfix {
         Some(postfix)
     }
 
-    /// The mails that arrived, in no order.
+    /// The mails that arrived, in any order.
     pub(crate) fn arrived(&self) -> Vec<String> {
         let Ok(files) = fs::read_dir(self.folder.path().join("mail/all/new")) else { return Vec::new() };
         files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
     }
 
-    /// Waits until that many mails arrived, for 60 s at most: Postfix delivers after it took them.
+    /// Waits until `count` mails arrived, for 60 s at most: Postfix accepts them before it delivers them.
     pub(crate) async fn until(&self, count: usize) -> Vec<String> {
         for _ in 0..1_200 {
             if self.arrived().len() >= count {
@@ -116,7 +116,7 @@ fn owned_by_postfix(path: &PathBuf) {
     assert!(Command::new("chown").arg("postfix").arg(path).status().unwrap().success());
 }
 
-/// The number of Postfix's own user or group.
+/// The id of Postfix's own user or group.
 fn number_of(which: &str) -> String {
     let said = Command::new("id").args([which, "postfix"]).output().unwrap().stdout;
     String::from_utf8(said).unwrap().trim().to_owned()

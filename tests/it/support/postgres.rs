@@ -1,12 +1,11 @@
-//! A PostgreSQL schema of its own for a test, in the database that `ONCELINK_TEST_POSTGRES` names.
+//! A PostgreSQL schema for one test, in the database that `ONCELINK_TEST_POSTGRES` names.
 
 use oncelink::secret::Secret;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::needs;
 
-/// The address of a database with an empty schema, or `None`, which is said aloud, when no server
-/// is named.
+/// The address of a database with an empty schema; `None`, with a printed note, when no server is named.
 pub(crate) async fn empty_schema() -> Option<String> {
     let Some(server) = needs::variable("ONCELINK_TEST_POSTGRES") else {
         needs::skip("a PostgreSQL server, named by ONCELINK_TEST_POSTGRES");

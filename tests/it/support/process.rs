@@ -1,6 +1,6 @@
-//! The real program as a child process, to be killed, starved and cheated: `oncelink download` on
-//! a folder and a loopback address of its own, and a plain client that tells the moment at which
-//! the first byte of a file arrives.
+//! The real program as a child process that tests can kill, starve and deceive: `oncelink download` with its
+//! own folder and loopback address, and a plain client that knows the moment at which the first byte of a
+//! file arrives.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -20,21 +20,21 @@ use tempfile::TempDir;
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_oncelink");
-/// Starting, and anything else that is waited for, takes less on any machine that isn't stuck.
+/// Longer than a start or anything else takes, unless the machine is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PORT: u16 = 18_081;
 
-/// A folder with settings, public keys and a share, for a node that runs as a process. The private
-/// key is the test's own.
+/// A folder with settings, public keys and a share, for a node that runs as a process. The private key stays
+/// in the test.
 pub struct Site {
     dir: TempDir,
-    /// Where the node keeps its state; may be on another file system.
+    /// The node's data folder, which may be on another file system.
     pub data: PathBuf,
     pub address: SocketAddr,
     pub issuer: Issuer,
 }
 
-/// A token that a test holds, and its jti.
+/// A token that a test uses, and its jti.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     pub jti: Jti,
@@ -49,9 +49,9 @@ impl Site {
         Site::with_data(dir, data)
     }
 
-    /// A site whose node keeps its state in the folder `data` of another file system.
+    /// A site whose node keeps its data in the folder `data` of another file system.
     pub fn with_data(dir: TempDir, data: PathBuf) -> Site {
-        // An address of its own, so that no other process's port is in the way at a restart.
+        // Its own address, so that no other process takes the port during a restart.
         static SITES: AtomicU8 = AtomicU8::new(64);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = Ipv4Addr::new(127, SITES.fetch_add(1, Ordering::Relaxed), high, low);
@@ -74,7 +74,7 @@ impl Site {
         site
     }
 
-    /// Writes the settings; `more` are lines for the end of the section `[download]`.
+    /// Writes the settings; `more` is appended to the section `[download]`.
     pub fn write_settings(&self, more: &str) {
         let dir = self.dir.path().display();
         let settings = format!(
@@ -101,7 +101,7 @@ impl Site {
         fs::write(self.dir.path().join("share").join(name), content).unwrap();
     }
 
-    /// A fresh token for a file in the share.
+    /// A new token for a file in the share.
     pub fn ticket(&self, name: &str) -> Ticket {
         self.ticket_at(name, Clock::wall().now(), self.issuer.lifetime)
     }
@@ -115,7 +115,7 @@ impl Site {
         Ticket { jti: issued.jti, path }
     }
 
-    /// A fresh token for a file in the share, taken through a link.
+    /// A new token for a file in the share, issued through a link.
     pub fn ticket_of_link(&self, name: &str, link: &str) -> Ticket {
         let file: FilePath = format!("/files/{name}").parse().unwrap();
         let lifetime = Some(self.issuer.lifetime);
@@ -129,8 +129,8 @@ impl Site {
         Ticket { jti: issued.jti, path }
     }
 
-    /// The command that starts the node: the program itself, or `wrapper` with the program as its
-    /// last arguments. Its output goes to files.
+    /// The command that starts the node: the program itself, or `wrapper` with the program as its last
+    /// arguments. Its output goes to files.
     pub fn command(&self, wrapper: &[&str]) -> Command {
         let mut words = wrapper.iter().copied().chain([PROGRAM, "download", "--config"]);
         let mut command = Command::new(words.next().unwrap());
@@ -152,7 +152,7 @@ impl Site {
         process
     }
 
-    /// Starts the node by `command`, without waiting for anything.
+    /// Starts the node with `command`, without waiting.
     pub fn launch(&self, mut command: Command) -> Process {
         let child = command.spawn().unwrap();
         Process { child, address: self.address, log: self.dir.path().join("log") }
@@ -163,17 +163,17 @@ impl Site {
         String::from_utf8_lossy(&fs::read(self.dir.path().join("log")).unwrap()).into_owned()
     }
 
-    /// Asks for the ticket's file, and reads the answer whole.
+    /// Requests the ticket's file, and reads the whole response.
     pub fn get(&self, ticket: &Ticket) -> io::Result<Answer> {
         Download::begin(self.address, &ticket.path, "")?.finish()
     }
 
-    /// Asks again for what was used: anything but a refusal that says so is a failure.
+    /// Replays used tokens: every response must be a refusal that says so.
     pub fn assert_used<'t>(&self, tickets: impl IntoIterator<Item = &'t Ticket>) {
         self.assert_refused(tickets, &["used-token"]);
     }
 
-    /// Asks again for what was used: nothing but a refusal with one of these slugs will do.
+    /// Replays used tokens: every response must be a refusal with one of these slugs.
     pub fn assert_refused<'t>(&self, tickets: impl IntoIterator<Item = &'t Ticket>, slugs: &[&str]) {
         for ticket in tickets {
             let answer = self.get(ticket).unwrap();
@@ -182,7 +182,7 @@ impl Site {
         }
     }
 
-    /// Redeems fresh tokens and answers them.
+    /// Redeems new tokens and returns them.
     pub fn redeem(&self, count: usize) -> Vec<Ticket> {
         let redeem = |_| {
             let ticket = self.ticket("small.bin");
@@ -195,7 +195,7 @@ impl Site {
     }
 }
 
-/// A node that runs. Killed when dropped.
+/// A running node. Killed when dropped.
 pub struct Process {
     child: Child,
     address: SocketAddr,
@@ -203,19 +203,19 @@ pub struct Process {
 }
 
 impl Process {
-    /// A program that was started elsewhere, that serves at `address` and logs to `log`.
+    /// A program that was started elsewhere, serves at `address` and logs to `log`.
     pub fn of(child: Child, address: SocketAddr, log: PathBuf) -> Process {
         Process { child, address, log }
     }
 
-    /// The process id of the program itself, be it wrapped or not.
+    /// The process id of the program itself, wrapped or not.
     pub fn id(&self) -> u32 {
         let child = self.child.id();
         let children = fs::read_to_string(format!("/proc/{child}/task/{child}/children")).unwrap_or_default();
         children.split_whitespace().next().map_or(child, |id| id.parse().unwrap())
     }
 
-    /// Waits for `/readyz`; panics when the program ends instead.
+    /// Waits for `/readyz`; panics if the program ends.
     pub fn wait_until_ready(&mut self) {
         wait_for("readiness", || {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -225,7 +225,7 @@ impl Process {
         });
     }
 
-    /// The status of `/readyz`, if it answers.
+    /// The status of `/readyz`, if there is a response.
     pub fn readiness(&self) -> Option<u16> {
         let answer = Download::begin(self.address, "/readyz", "").and_then(Download::finish);
         answer.ok().map(|answer| answer.status)
@@ -241,7 +241,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// How the program ended, if it did by itself.
+    /// The exit status, if the program ended by itself.
     pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().unwrap()
     }
@@ -258,16 +258,16 @@ impl Drop for Process {
 /// Sends a signal to a process that this test started.
 pub fn signal(process: u32, signal: rustix::process::Signal) {
     let id = rustix::process::Pid::from_raw(process.try_into().unwrap()).unwrap();
-    // Gone already is as good.
+    // It may have ended already.
     let _ = rustix::process::kill_process(id, signal);
 }
 
-/// Polls until `done`; panics when that takes too long.
+/// Polls until `done` returns true; panics if that takes too long.
 pub fn wait_for(what: &str, done: impl FnMut() -> bool) {
     wait_up_to(PATIENCE, what, done);
 }
 
-/// The same, for what takes its time even on a machine that isn't stuck.
+/// The same, for what takes longer.
 pub fn wait_up_to(patience: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
@@ -276,20 +276,20 @@ pub fn wait_up_to(patience: Duration, what: &str, mut done: impl FnMut() -> bool
     }
 }
 
-/// Lets time pass: between two looks, or where time itself is the fault.
+/// Lets time pass: between two polls, or where a time limit is tested.
 #[expect(clippy::disallowed_methods, reason = "another process can only be polled")]
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Runs a program of the system, and answers what it printed; panics when it fails.
+/// Runs a system program, and returns what it printed; panics if it fails.
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// An answer on a connection of its own, of which at least one byte of the body is there.
+/// A response on its own connection, read up to the first bytes of the body.
 pub struct Download {
     stream: TcpStream,
     pub head: String,
@@ -297,7 +297,7 @@ pub struct Download {
 }
 
 impl Download {
-    /// Asks for `path` with extra header lines, and reads until the first bytes of the body.
+    /// Requests `path` with extra header lines, and reads until the first bytes of the body.
     pub fn begin(address: SocketAddr, path: &str, extra: &str) -> io::Result<Download> {
         Download::request(address, "GET", path, extra)
     }
@@ -359,7 +359,7 @@ impl Download {
     }
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub struct Answer {
     pub status: u16,
     pub head: String,
@@ -398,8 +398,8 @@ impl Dice {
     }
 }
 
-/// Redeems fresh tokens on `clients` connections for as long as `during` runs, which must end the
-/// node. Hands `during` what was seen so far, and answers all tokens of whose files a byte was seen.
+/// Redeems new tokens on `clients` connections while `during` runs, which must end the node. `during` gets
+/// the tokens seen so far; returns all tokens for whose files a byte arrived.
 pub fn under_load<T>(
     site: &Site,
     clients: usize,
@@ -412,10 +412,10 @@ pub fn under_load<T>(
                 while !over.load(Ordering::Relaxed) {
                     let ticket = site.ticket("small.bin");
                     let Ok(download) = Download::begin(site.address, &ticket.path, "") else { continue };
-                    // Recorded before anything else is looked at.
+                    // Recorded first of all.
                     seen.lock().unwrap().push(ticket);
                     assert_eq!(download.status(), 200, "{}", download.head);
-                    // The end may come before the rest.
+                    // The connection may end before the rest arrives.
                     let _ = download.finish();
                 }
             });
@@ -427,7 +427,7 @@ pub fn under_load<T>(
     (seen.into_inner().unwrap(), answer)
 }
 
-/// Tells whoever runs the tests what was done.
+/// Prints what was done, past the test harness.
 pub fn say(text: &str) {
     // Written past the test harness, which hides what a passing test prints.
     let _ = writeln!(io::stderr(), "{text}");

@@ -1,24 +1,24 @@
-//! Programs of others that tests run: what people really download with.
+//! Third-party programs that tests run: those that people download with.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// What a program left behind.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
     pub said: String,
 }
 
-/// Runs a program in `folder` to its end, for two minutes at most; the test's own servers and
-/// proxies go on meanwhile.
+/// Runs a program in `folder` to its end, for two minutes at most; the test's own servers and proxies keep
+/// running meanwhile.
 pub async fn run(folder: &Path, program: &str, arguments: &[&str]) -> Ended {
     let mut command = Command::new("timeout");
     command
         .args(["--kill-after=5", "120", program])
         .args(arguments)
         .current_dir(folder)
-        // No settings of the person who runs the tests, no proxy, and names in UTF-8.
+        // No user configuration, no proxy, and file names in UTF-8.
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("LC_ALL", "C.UTF-8")
@@ -29,7 +29,7 @@ pub async fn run(folder: &Path, program: &str, arguments: &[&str]) -> Ended {
     Ended { code: status.code(), said }
 }
 
-/// aria2 with sixteen connections, which leaves the file in `folder` as `a.bin`.
+/// Runs aria2 with sixteen connections; it saves the file in `folder` as `a.bin`.
 pub async fn aria2(folder: &Path, link: &str) -> Ended {
     let arguments = [
         "-x16",

@@ -1,5 +1,5 @@
-//! The proxies that people put in front, each with a configuration of its own in a temporary folder.
-//! The files beside this one are what an operator needs.
+//! Popular reverse proxies, each with its configuration in a temporary folder. The files beside this one are
+//! what an operator needs.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use super::process::wait_for;
 use crate::needs::has_program;
 
-/// A proxy and how it is set up.
+/// A proxy and its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     NginxDefaults,
     Nginx,
     NginxGzip,
-    /// Passes on the name of its upstream in place of the one that the client asked for.
+    /// Passes on the name of its upstream instead of the client's `Host`.
     NginxNoHost,
     Haproxy,
     HaproxyGzip,
@@ -28,10 +28,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Those that downloads should go well behind.
+    /// Those behind which all downloads must work.
     pub const ALL: [Kind; 5] = [Kind::NginxDefaults, Kind::Nginx, Kind::Haproxy, Kind::Caddy, Kind::Apache];
 
-    /// Those that compress what they pass on.
+    /// Those that compress responses.
     pub const COMPRESSING: [Kind; 4] =
         [Kind::NginxGzip, Kind::HaproxyGzip, Kind::CaddyGzip, Kind::ApacheGzip];
 
@@ -63,7 +63,7 @@ impl Kind {
         }
     }
 
-    /// What the template says of compression.
+    /// The template's value for compression.
     const fn encoding(self) -> &'static str {
         match self {
             Kind::CaddyGzip => {
@@ -75,7 +75,7 @@ impl Kind {
 
     fn command(self, config: &Path, folder: &Path) -> Command {
         let mut command = Command::new(self.program());
-        // Debian keeps servers where only root's path leads.
+        // Debian installs servers in folders that are only in root's path.
         command
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", folder);
@@ -101,7 +101,7 @@ impl Kind {
     }
 }
 
-/// A proxy that runs. Ends when dropped.
+/// A running proxy. It ends when dropped.
 pub struct Front {
     child: Child,
     pub address: SocketAddr,
@@ -109,17 +109,17 @@ pub struct Front {
 }
 
 impl Front {
-    /// Starts it in front of `upstream`; `None` where this machine has no such program.
+    /// Starts it in front of `upstream`; `None` where the program is not installed.
     pub fn start(kind: Kind, upstream: SocketAddr) -> Option<Front> {
         Front::start_at(kind, Front::free(), upstream)
     }
 
-    /// An address for [`Front::start_at`], for settings that must name it before it runs.
+    /// An address for [`Front::start_at`], for settings that must contain it before it runs.
     pub fn free() -> SocketAddr {
         TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
     }
 
-    /// The same at an address that [`Front::free`] gave.
+    /// The same, at an address from [`Front::free`].
     pub fn start_at(kind: Kind, address: SocketAddr, upstream: SocketAddr) -> Option<Front> {
         if !has_program(kind.program()) {
             return None;
@@ -148,12 +148,12 @@ impl Front {
         Some(Front { child, address, _folder: folder })
     }
 
-    /// Where it is reached.
+    /// Its base address.
     pub fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The same address, by way of the proxy.
+    /// The same link, through the proxy.
     pub fn link(&self, link: &str) -> String {
         let (_, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
         format!("http://{}/{path}", self.address)
@@ -162,7 +162,7 @@ impl Front {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        // Asked first, so that it ends its workers, too.
+        // SIGTERM first, so that it ends its workers, too.
         super::process::signal(self.child.id(), rustix::process::Signal::TERM);
         let _ended = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A line between client and node that breaks off or is slow, and that remembers what was asked.
+//! A connection between client and node that breaks or is slow, and that records the requests.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,27 +10,27 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 
-/// What is wrong with the line.
+/// The faults of the connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Line {
-    /// The first so many connections that have carried `cut_after` bytes of answers are cut there.
+    /// The first `cuts` connections that have carried `cut_after` bytes of responses are cut there.
     pub cuts: usize,
     pub cut_after: usize,
-    /// Bytes of answers a second that each connection carries.
+    /// Bytes of responses per second on each connection.
     pub speed: Option<u32>,
 }
 
-/// What is wrong with the way up, by which requests go.
+/// The faults in the direction of the requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Uplink {
-    /// The first so many connections that have carried `cut_after` bytes of requests are cut there.
+    /// The first `cuts` connections that have carried `cut_after` bytes of requests are cut there.
     pub cuts: usize,
     pub cut_after: usize,
-    /// Bytes of requests a second that each connection carries, until [`Proxy::hurry`].
+    /// Bytes of requests per second on each connection, until [`Proxy::remove_speed_limit`].
     pub speed: Option<u32>,
 }
 
-/// A proxy for TCP at an address of its own. Ends when dropped.
+/// A TCP proxy at its own address. It ends when dropped.
 pub struct Proxy {
     pub address: SocketAddr,
     state: Arc<State>,
@@ -55,7 +55,7 @@ impl Proxy {
         Proxy::start_with(node, line, Uplink::default()).await
     }
 
-    /// The same with something wrong with the way up, too.
+    /// The same, with faults in the direction of the requests, too.
     pub async fn start_with(node: SocketAddr, line: Line, up: Uplink) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let state = Arc::new(State {
@@ -80,7 +80,7 @@ impl Proxy {
         Proxy { address, state, task }
     }
 
-    /// The same link, by way of this line.
+    /// The same link, through this proxy.
     pub fn link(&self, link: &str) -> String {
         let (_, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
         format!("http://{}/{path}", self.address)
@@ -96,27 +96,27 @@ impl Proxy {
         self.state.line.cuts - self.state.cuts_left.load(Ordering::SeqCst)
     }
 
-    /// From now on the way up is as fast as can be.
-    pub fn hurry(&self) {
+    /// Removes the speed limit for requests.
+    pub fn remove_speed_limit(&self) {
         self.state.hurried.store(true, Ordering::SeqCst);
     }
 
-    /// Cuts every connection that is open now.
+    /// Cuts all open connections.
     pub fn cut_all(&self) {
         self.state.cut.notify_waiters();
     }
 
-    /// How many connections were cut on the way up.
+    /// How many connections were cut in the direction of the requests.
     pub fn cuts_up(&self) -> usize {
         self.state.up.cuts - self.state.cuts_up_left.load(Ordering::SeqCst)
     }
 
-    /// How many bytes of answers have come from the node, heads included.
+    /// The number of bytes of responses from the node, including heads.
     pub fn carried(&self) -> u64 {
         self.state.carried.load(Ordering::SeqCst)
     }
 
-    /// The most answers that ran at once.
+    /// The maximum number of responses at the same time.
     pub fn most_at_once(&self) -> usize {
         self.state.most_running.load(Ordering::SeqCst)
     }
@@ -130,7 +130,7 @@ impl Drop for Proxy {
 
 async fn carry(client: TcpStream, node: SocketAddr, state: Arc<State>) {
     let socket = TcpSocket::new_v4().unwrap();
-    // A small window, so that the node cannot run far ahead of what the client has.
+    // A small window, so that the node can't send far ahead of what the client has.
     socket.set_recv_buffer_size(64 * 1024).unwrap();
     let Ok(server) = socket.connect(node).await else { return };
     client.set_nodelay(true).unwrap();
@@ -138,7 +138,7 @@ async fn carry(client: TcpStream, node: SocketAddr, state: Arc<State>) {
     let cut = state.cut.notified();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // Whichever side ends first ends the connection, as a broken line would.
+    // The first side that ends closes both, as on a broken connection.
     tokio::select! {
         () = requests(from_client, to_server, &state) => {}
         () = answers(from_server, to_client, &state) => {}

@@ -1,8 +1,8 @@
-"""Reads letters strictly, as Python's `email` does, and says what is wrong with them.
+"""Reads mails strictly, with Python's `email`, and reports what is wrong with them.
 
 Usage: read_letters.py FILE.eml…
-Prints a JSON list with an object for each letter: its headers as people see them, its text, the addresses in
-its text and in its HTML, and its problems, of which there should be none.
+Prints a JSON list with an object for each mail: its headers as people see them, its text, the addresses in
+its text and in its HTML, and its problems (there should be none).
 """
 
 import email
@@ -27,7 +27,7 @@ VOID = {"meta", "br", "img", "link", "hr", "input"}
 
 
 class Reader(html.parser.HTMLParser):
-    """The addresses in a letter's HTML, its words, and whether its elements are closed in their order."""
+    """The addresses in a mail's HTML, its words, and whether its elements are closed in order."""
 
     def __init__(self):
         super().__init__()
@@ -36,7 +36,7 @@ class Reader(html.parser.HTMLParser):
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         if tag in {"script", "img", "iframe", "link", "form", "object", "svg"} or "src" in attributes:
-            self.problems.append(f"<{tag}> in a letter")
+            self.problems.append(f"<{tag}> in a mail")
         if any(name.startswith("on") for name in attributes):
             self.problems.append(f"a script in <{tag}>")
         if tag == "a":
@@ -48,7 +48,7 @@ class Reader(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:
-            self.problems.append(f"</{tag}> closes nothing")
+            self.problems.append(f"</{tag}> closes no element")
 
     def handle_data(self, text):
         if "title" not in self.open:
@@ -82,14 +82,14 @@ def raw_problems(raw):
             [(text, charset)] = email.header.decode_header(word)
             text.decode(charset)
         except (ValueError, LookupError, UnicodeDecodeError) as error:
-            yield f"an encoded word that is no text by itself: {word}: {error}"
+            yield f"an encoded word that is not valid text by itself: {word}: {error}"
 
 
 def header_problems(mail):
     names = [name.lower() for name in mail.keys()]
     for name in ONCE:
         if names.count(name.lower()) != 1:
-            yield f"{name} is there {names.count(name.lower())} times"
+            yield f"{name} occurs {names.count(name.lower())} times"
     for name, value in mail.items():
         for defect in getattr(value, "defects", ()):
             yield f"{name}: {defect!r}"
@@ -110,7 +110,7 @@ def read(path):
     problems += header_problems(mail)
     kinds = [(part.get_content_type(), part.get_content_charset()) for part in mail.iter_parts()]
     if mail.get_content_type() != "multipart/alternative":
-        problems.append(f"a mail of type {mail.get_content_type()}")
+        problems.append(f"a mail of the type {mail.get_content_type()}")
     if kinds != [("text/plain", "utf-8"), ("text/html", "utf-8")]:
         problems.append(f"parts: {kinds}")
     text, page = [part.get_content().replace("\r\n", "\n") for part in mail.iter_parts()]
@@ -125,7 +125,7 @@ def read(path):
         problems.append(f"the text is not laid out well: {text!r}")
     own = [line for line in text.split("\n") if not line.startswith(">")]
     addresses = ADDRESS.findall("\n".join(own))
-    problems += [f"more on the line of an address: {line}" for line in own if "://" in line and not ADDRESS.fullmatch(line)]
+    problems += [f"other text on the line of an address: {line}" for line in own if "://" in line and not ADDRESS.fullmatch(line)]
     problems += [f"an address of {len(address)} characters: {address}" for address in addresses if len(address) > 100]
     shown = ADDRESS.findall("".join(reader.words))
     if set(addresses) != set(reader.addresses) or not {address for address in shown if address in addresses} == set(shown) - noted(text):
@@ -143,7 +143,7 @@ def read(path):
 
 
 def noted(text):
-    """The addresses in somebody's note, which HTML shows as words."""
+    """The addresses in a person's note, which HTML shows as plain text."""
     return set(ADDRESS.findall("\n".join(line for line in text.split("\n") if line.startswith(">"))))
 
 

@@ -1,4 +1,4 @@
-//! A mail server that answers as a test tells it to, step by step, for each recipient.
+//! A mail server that replies as a test tells it to, step by step, for each recipient.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
-/// Where a dialogue stands when the server answers.
+/// The step of the dialog at which the server replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum At {
     Greeting,
@@ -18,24 +18,24 @@ pub enum At {
     Content,
 }
 
-/// What the server does.
+/// The server's reply.
 #[derive(Clone, Debug)]
 pub enum Does {
-    /// Says this.
+    /// Sends this.
     Says(String),
-    /// Says this in single bytes, each in a packet of its own.
+    /// Sends this byte by byte, each in its own packet.
     SaysInPieces(String),
-    /// Says this, which need not be text, and goes on.
+    /// Sends these bytes, which need not be text, and goes on.
     SaysBytes(&'static [u8]),
-    /// Says nothing, and keeps the connection.
+    /// Sends nothing, and keeps the connection open.
     Hangs,
     /// Closes the connection.
     Closes,
-    /// Says this and closes the connection.
+    /// Sends this and closes the connection.
     SaysAndCloses(String),
-    /// Says this once the test lets it, or the client has closed the connection.
+    /// Sends this once the test allows it, or the client has closed the connection.
     SaysWhen(Arc<Notify>, String),
-    /// Says this after thinking about it for so long.
+    /// Sends this after a delay.
     SaysAfter(Duration, String),
 }
 
@@ -50,13 +50,13 @@ type Script = dyn Fn(At, &str) -> Option<Does> + Send + Sync;
 /// What happened so far.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Recipients of mails that the server took, in order.
+    /// Recipients of mails that the server accepted, in order.
     pub taken: Vec<String>,
-    /// The mails that it took.
+    /// The accepted mails.
     pub mails: Vec<String>,
-    /// Recipients at which a dialogue has arrived, in order.
+    /// Recipients named in a `RCPT`, in order.
     pub asked: Vec<String>,
-    /// Connections so far, and those that were closed.
+    /// Connections so far, and how many of them were closed.
     pub connections: usize,
     pub closed: usize,
 }
@@ -69,8 +69,8 @@ pub struct ScriptedSmtp {
 }
 
 impl ScriptedSmtp {
-    /// Starts one that does what `script` says, for a step and a recipient (empty before `RCPT`), and
-    /// takes everything where that says nothing.
+    /// Starts one that replies as `script` says for a step and a recipient (empty before `RCPT`), and accepts
+    /// everything where `script` returns `None`.
     pub async fn start(script: impl Fn(At, &str) -> Option<Does> + Send + Sync + 'static) -> ScriptedSmtp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -90,7 +90,7 @@ impl ScriptedSmtp {
         ScriptedSmtp { port, script, seen }
     }
 
-    /// From now on it does that.
+    /// Replaces the script.
     pub fn follow(&self, script: impl Fn(At, &str) -> Option<Does> + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Arc::new(script);
     }
@@ -99,7 +99,7 @@ impl ScriptedSmtp {
         self.seen.borrow().clone()
     }
 
-    /// Waits until that is so, for 30 s at most.
+    /// Waits until `is_so` returns true, for 30 s at most.
     pub async fn until(&self, what: &str, is_so: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.clone();
         let waited = tokio::time::timeout(Duration::from_secs(30), seen.wait_for(is_so)).await;
@@ -186,7 +186,7 @@ async fn answer(stream: &mut BufReader<TcpStream>, does: Does) -> std::io::Resul
             Ok(())
         }
         Does::Hangs => {
-            // Until the client has had enough.
+            // Until the client closes the connection.
             let mut rest = Vec::new();
             tokio::io::AsyncReadExt::read_to_end(stream, &mut rest).await?;
             Err(closed())

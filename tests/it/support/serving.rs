@@ -1,4 +1,4 @@
-//! `oncelink` as people run it, both services in one process, with the command line beside it.
+//! `oncelink serve` as operators run it, both services in one process, and the command line with it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -21,13 +21,13 @@ pub(crate) struct Serving {
     pub(crate) dir: TempDir,
     web: SocketAddr,
     download: SocketAddr,
-    /// Environment of everything that is started.
+    /// Environment variables for every process.
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Serving {
     pub(crate) fn new() -> Serving {
-        // An address of its own, so that no other process's port is in the way at a restart.
+        // Its own address, so that no other process takes the port during a restart.
         static SITES: AtomicU8 = AtomicU8::new(1);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = Ipv4Addr::new(127, 192 + SITES.fetch_add(1, Ordering::Relaxed) % 32, high, low);
@@ -60,21 +60,21 @@ impl Serving {
         self.command(arguments).output().unwrap()
     }
 
-    /// The same for one that must succeed; returns what it printed.
+    /// Runs a command that must succeed; returns what it printed.
     pub(crate) fn said(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The same for one that must fail; returns what it complained of.
+    /// Runs a command that must fail; returns its error message.
     pub(crate) fn refused(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments);
         assert!(!output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Makes an account with [`PASSWORD`].
+    /// Adds an account with [`PASSWORD`].
     pub(crate) fn add(&self, email: &str) {
         let mut command = self.command(&["user", "add", email, "--password-stdin"]);
         let mut child =
@@ -104,7 +104,7 @@ impl Serving {
         Browser::at(&format!("http://{}", self.web))
     }
 
-    /// A browser in which somebody is logged in.
+    /// A browser in which this account is logged in.
     pub(crate) async fn logged_in(&self, email: &str) -> Browser {
         let mut browser = self.browser();
         let answer = browser.log_in(email, PASSWORD).await;
@@ -112,12 +112,12 @@ impl Serving {
         browser
     }
 
-    /// Presses the button of a link as a stranger does.
+    /// Presses a link's button as a stranger does.
     pub(crate) async fn press(&self, public: &str) -> Answer {
         self.browser().post(public, &[]).await
     }
 
-    /// Presses the button and takes the file; returns the download address.
+    /// Presses the button and downloads the file; returns the download address.
     pub(crate) async fn take(&self, public: &str) -> String {
         let answer = self.press(public).await;
         assert_eq!(answer.status, 303, "{}\n{}", answer.body, self.log());
@@ -126,7 +126,7 @@ impl Serving {
         address
     }
 
-    /// What the download service's `/readyz` says.
+    /// The body of the download service's `/readyz`.
     pub(crate) async fn readiness(&self) -> String {
         let reply = Client::default().get(&format!("http://{}/readyz", self.download)).await;
         assert_eq!(reply.status, 200);
@@ -134,7 +134,7 @@ impl Serving {
     }
 }
 
-/// Copies a folder with all that is in it, into the place of whatever was there.
+/// Replaces the folder `to` by a copy of `from`.
 pub(crate) fn put_in_place(from: &Path, to: &Path) {
     if to.exists() {
         fs::remove_dir_all(to).unwrap();

@@ -1,4 +1,4 @@
-//! A real mail server (Debian's python3-aiosmtpd) that a test starts and makes misbehave.
+//! A real mail server (Debian's python3-aiosmtpd) that tests start and make misbehave.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct Smtp {
     pub(crate) port: u16,
 }
 
-/// How it talks.
+/// The encryption that it offers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Talk {
     Plain,
@@ -25,9 +25,9 @@ pub(crate) enum Talk {
 }
 
 impl Smtp {
-    /// Starts one; `None` where Python's aiosmtpd or, for TLS, openssl is missing, which is said.
+    /// Starts one; `None`, with a printed note, where Python's aiosmtpd or, for TLS, openssl is missing.
     pub(crate) fn start(talk: Talk, password: Option<&str>) -> Option<Smtp> {
-        // Debian's, whatever other Python stands first in the path.
+        // Debian's Python, even if another one is first in the path.
         let python = "/usr/bin/python3";
         let there = Command::new(python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
         if !there.is_ok_and(|status| status.success()) {
@@ -56,17 +56,17 @@ impl Smtp {
         Some(Smtp { child, folder, port })
     }
 
-    /// The certificate that it shows.
+    /// The server's certificate.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.path().join("certificate.pem")
     }
 
-    /// From now on it does that: `accept`, `refuse`, `later` or `drop`.
+    /// Changes its behavior: `accept`, `refuse`, `later` or `drop`.
     pub(crate) fn mode(&self, mode: &str) {
         std::fs::write(self.folder.path().join("mode"), mode).unwrap();
     }
 
-    /// What it took, the oldest first.
+    /// The mails that it accepted, oldest first.
     pub(crate) fn mails(&self) -> Vec<Mail> {
         outbox(self.folder.path())
     }
@@ -79,7 +79,7 @@ impl Drop for Smtp {
     }
 }
 
-/// A certificate for `localhost` that signs itself.
+/// A self-signed certificate for `localhost`.
 pub(crate) fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     let made = Command::new("openssl")

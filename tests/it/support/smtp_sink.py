@@ -1,4 +1,4 @@
-"""A mail server for tests: takes mails into a folder, and misbehaves when a file tells it to.
+"""A mail server for tests: writes mails into a folder, and misbehaves when a file tells it to.
 
 Usage: smtp_sink.py FOLDER [--tls starttls|wrapped] [--certificate CERT --key KEY] [--password USER:PASSWORD]
 Prints its port on a line of its own. FOLDER/mode holds one of: accept, refuse, later, drop.

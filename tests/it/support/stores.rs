@@ -8,7 +8,7 @@ use oncelink::id::Jti;
 use oncelink::used_tokens::memory::MemoryUsedTokens;
 use oncelink::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
-/// A store in memory that gives no answer while it is told to fail.
+/// A store in memory that returns errors while it is told to fail.
 pub struct Failing {
     inner: MemoryUsedTokens,
     failing: AtomicBool,
@@ -43,7 +43,7 @@ impl Failing {
 #[async_trait]
 impl UsedTokens for Failing {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
-        assert!(!self.panicking.swap(false, Ordering::SeqCst), "as a test asked");
+        assert!(!self.panicking.swap(false, Ordering::SeqCst), "on the test's request");
         self.check()?;
         self.inner.claim(used).await
     }

@@ -10,7 +10,7 @@ use oncelink::config::Settings;
 use super::client::Client;
 use super::web::{Browser, TestWeb};
 
-/// Lets everybody write and manage the share `open`, and Ada the share `private`.
+/// Lets everyone write to and manage the share `open`, and Ada the share `private`.
 pub fn writable(settings: &mut Settings) {
     for share in &mut settings.shares {
         share.write.clone_from(&share.read);
@@ -18,7 +18,7 @@ pub fn writable(settings: &mut Settings) {
     }
 }
 
-/// Somebody who is logged in and uploads.
+/// An account that is logged in and uploads.
 #[derive(Clone)]
 pub struct Uploader {
     pub client: Client,
@@ -27,7 +27,7 @@ pub struct Uploader {
     pub csrf: String,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -55,28 +55,28 @@ impl Answer {
 }
 
 impl Uploader {
-    /// The owner of a browser that is logged in.
+    /// The account that is logged in in this browser.
     pub async fn of(mut browser: Browser) -> Uploader {
         let csrf = browser.get("/account").await.csrf();
         let cookies = browser.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         let cookie = cookies.collect::<Vec<_>>().join("; ");
-        Uploader { client: Client::without_memory(), base: browser.base.clone(), cookie, csrf }
+        Uploader { client: Client::without_keep_alive(), base: browser.base.clone(), cookie, csrf }
     }
 
-    /// Ada, with an account in a fresh app in which everybody may write.
+    /// Ada, with an account in a new app in which everyone may write.
     pub async fn ada(web: &TestWeb) -> Uploader {
         web.account("ada@example.org", &[]).await;
         Uploader::of(web.logged_in("ada@example.org").await).await
     }
 
-    /// Sends a request with the headers that every one needs.
+    /// Sends a request with the headers that every request needs.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let all = [("tus-resumable", "1.0.0"), ("x-csrf-token", self.csrf.as_str())];
         let headers = [&all, headers].concat();
         self.bare(method, path, &headers, body).await
     }
 
-    /// Sends a request with the session's cookie and these headers only.
+    /// Sends a request with only the session's cookie and these headers.
     pub async fn bare(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let headers = [&[("cookie", self.cookie.as_str())], headers].concat();
@@ -86,7 +86,7 @@ impl Uploader {
         Answer { status: reply.status.as_u16(), headers: headers.collect(), body: reply.text() }
     }
 
-    /// Begins an upload, which must succeed, and answers its address.
+    /// Begins an upload, which must succeed, and returns its address.
     pub async fn begin(&self, folder: &str, name: &str, size: usize) -> String {
         let answer = self.try_begin(folder, name, size).await;
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -100,7 +100,7 @@ impl Uploader {
             .await
     }
 
-    /// Sends bytes that are to stand at `offset`.
+    /// Sends bytes to store at `offset`.
     pub async fn patch(&self, address: &str, offset: u64, body: &[u8]) -> Answer {
         self.patch_with(address, offset, body, &[]).await
     }
@@ -121,7 +121,7 @@ impl Uploader {
         self.send("HEAD", address, &[], Vec::new()).await
     }
 
-    /// Uploads a file whole, and answers the last answer.
+    /// Uploads a whole file, and returns the last response.
     pub async fn put(&self, folder: &str, name: &str, content: &[u8]) -> Answer {
         let address = self.begin(folder, name, content.len()).await;
         self.patch(&address, 0, content).await

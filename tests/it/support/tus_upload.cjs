@@ -1,5 +1,5 @@
-// Uploads a file with tus-js-client, as a page or a program of somebody else would. Its argument is
-// JSON; each line that it prints is how far it is, or what came of it.
+// Uploads a file with tus-js-client, as a third-party page or program would. Its argument is JSON; it
+// prints its progress and the result, line by line.
 const order = JSON.parse(process.argv[2])
 const fs = require('fs')
 const tus = require(order.library)

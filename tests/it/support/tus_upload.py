@@ -1,4 +1,4 @@
-"""Uploads a file with tuspy. Its argument is JSON; each line that it prints is how far it is."""
+"""Uploads a file with tuspy. Its argument is JSON; it prints its progress, line by line."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-//! A web app on a free port with a database and a clock of its own, and a browser to visit it.
+//! A web app on a free port with its own database and clock, and a browser to visit it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::mail::{Mail, outbox};
 
-/// The moment at which tests begin.
+/// The time at which tests begin.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// The password of every account that [`TestWeb::account`] makes.
@@ -34,7 +34,7 @@ pub(crate) struct TestWeb {
     pub(crate) app: App,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
-    /// A second way to the same database, as the command line has it.
+    /// Services on the same database, as the command line has them.
     pub(crate) outside: Administration,
     pub(crate) base: String,
     servers: Vec<ServerHandle>,
@@ -69,7 +69,7 @@ impl TestWeb {
         TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
     }
 
-    /// Starts a second app on the same database, as a second process would be, and answers where.
+    /// Starts a second app on the same database, like a second process, and returns its address.
     pub(crate) async fn twin(&mut self) -> String {
         let folders = ShareFolders::open(&self.settings.shares).unwrap();
         let app = App::open(&self.settings, self.clock.clone(), folders).await.unwrap();
@@ -84,12 +84,12 @@ impl TestWeb {
         &self.settings.shares.iter().find(|share| share.name == name).unwrap().path
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub(crate) fn pass(&self, seconds: u64) {
         self.clock.set(Timestamp::from_secs(self.clock.now().secs() + seconds));
     }
 
-    /// Makes an account with [`PASSWORD`].
+    /// Adds an account with [`PASSWORD`].
     pub(crate) async fn account(&self, email: &str, groups: &[&str]) -> Account {
         let password = Password::new(PASSWORD, 15).unwrap();
         let new = NewAccount {
@@ -105,13 +105,13 @@ impl TestWeb {
         }
     }
 
-    /// Sends what waits, and answers all mails that were sent so far, the oldest first.
+    /// Sends all queued mails, and returns all mails sent so far, oldest first.
     pub(crate) async fn mails(&self) -> Vec<Mail> {
         self.app.send_due_mails().await.unwrap();
         outbox(&self.settings.outbox_dir())
     }
 
-    /// A browser that nobody has used yet.
+    /// A new browser without cookies.
     pub(crate) fn browser(&self) -> Browser {
         Browser::at(&self.base)
     }
@@ -132,12 +132,12 @@ impl TestWeb {
     }
 }
 
-/// The listener that is shipped, with its limits and deadlines.
-/// The registry of a process with these settings.
+/// The connection registry of a process with these settings.
 fn connections(settings: &Settings) -> Connections {
     Connections::new(settings.web.body_memory, settings.connection_limits.settled)
 }
 
+/// The production listener, with its limits and deadlines.
 fn serve(app: &App, listener: TcpListener, settings: &Settings, connections: &Connections) -> ServerHandle {
     let server = web_server(listener, app, settings, connections).unwrap();
     let handle = server.handle();
@@ -152,7 +152,7 @@ fn share(folder: &Path, name: &str, reader: &str) -> ShareSettings {
     ShareSettings { name: name.to_owned(), path, read: vec![reader.to_owned()], ..ShareSettings::default() }
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -174,7 +174,7 @@ impl Answer {
     }
 }
 
-/// Keeps cookies and follows nothing by itself.
+/// A client that keeps cookies and does not follow redirects.
 #[derive(Clone)]
 pub(crate) struct Browser {
     client: Client,
@@ -185,7 +185,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// A browser that nobody has used yet, for the app at `base`.
+    /// A new browser without cookies, for the app at `base`.
     pub(crate) fn at(base: &str) -> Browser {
         Browser {
             client: Client::default(),
@@ -231,13 +231,13 @@ impl Browser {
         }
     }
 
-    /// Posts a form just as given.
+    /// Posts a form exactly as given.
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = form(fields);
         self.send(Method::POST, path, Some((FORM, body))).await
     }
 
-    /// Looks at the page `from`, fills in its CSRF token and posts the form to `path`.
+    /// Opens the page `from` and posts the form to `path` with that page's CSRF token.
     pub(crate) async fn fill(&mut self, from: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let csrf = self.get(from).await.csrf();
         let mut fields = fields.to_vec();
@@ -250,7 +250,7 @@ impl Browser {
     }
 }
 
-/// Fields as a form sends them.
+/// Encodes fields as a form.
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let pairs: Vec<String> =
@@ -261,8 +261,8 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
 /// The content type of a form.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What no page of ours would send in place of a form with `fields`, all of them needed: the status
-/// of its refusal, the content type and the body. `too_many` bytes are more than it may have.
+/// Requests that none of our pages sends instead of a form with `fields`, all of them required: the status
+/// of the refusal, the content type and the body. `too_many` is a number of bytes over the limit.
 pub(crate) fn malformed(
     fields: &[(&str, &str)],
     token: &str,

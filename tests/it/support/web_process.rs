@@ -1,5 +1,5 @@
-//! The web app as a process of its own, to be killed: `oncelink web` on a folder and an address of its
-//! own, with one account that may do everything in the share `open`.
+//! The web app as a process that can be killed: `oncelink web` with its own folder and address, and one
+//! account that has all rights in the share `open`.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,7 +16,7 @@ use super::web::{Browser, PASSWORD};
 
 const PORT: u16 = 18_082;
 
-/// Where a web app lives.
+/// The folder and address of a web app.
 pub struct WebSite {
     pub dir: TempDir,
     /// The folder of the share `open`.
@@ -25,8 +25,7 @@ pub struct WebSite {
 }
 
 impl WebSite {
-    /// A site whose share is the folder `share`, or one of its own; `more` are lines for the end of the
-    /// section `[web]`.
+    /// A site whose share is the folder `share`, or a new one; `more` is appended to the section `[web]`.
     pub fn new(share: Option<PathBuf>, more: &str) -> WebSite {
         static SITES: AtomicU8 = AtomicU8::new(1);
         let [_, _, high, low] = std::process::id().to_be_bytes();
@@ -65,7 +64,7 @@ impl WebSite {
         self.start_within(&[])
     }
 
-    /// The same, by a program that starts others.
+    /// The same, started through `wrapper`.
     pub fn start_within(&self, wrapper: &[&str]) -> Process {
         let path = self.dir.path().join("log");
         let log = File::options().create(true).append(true).open(&path).unwrap();
@@ -96,10 +95,10 @@ impl WebSite {
         Uploader::of(browser).await
     }
 
-    /// How many bytes of uploads under way there are.
+    /// The number of bytes of unfinished uploads.
     pub fn staged(&self) -> u64 {
         let Ok(uploads) = fs::read_dir(self.share.join(".oncelink/uploads")) else { return 0 };
-        // One may be published between two looks.
+        // An upload may be published while the folder is read.
         uploads.filter_map(|entry| entry.unwrap().metadata().ok()).map(|metadata| metadata.len()).sum()
     }
 }

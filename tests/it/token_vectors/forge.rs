@@ -1,4 +1,4 @@
-//! Makes the vectors: good tokens, and what hostile hands make of them.
+//! Creates the token vectors: valid tokens, and hostile variants of them.
 
 mod claims;
 mod form;
@@ -20,22 +20,22 @@ pub(crate) const FENCE: u64 = NOW - 86_400;
 pub(crate) const LEEWAY: u64 = 5;
 pub(crate) const MAX_LIFETIME: u64 = 604_800;
 
-/// One token and what must become of it.
+/// A token and the expected result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Vector {
     pub(crate) name: String,
-    /// Whom it is shown to: `download`, `action` or `command`.
+    /// The verifier that gets it: `download`, `action` or `command`.
     pub(crate) to: String,
     #[serde(flatten)]
     pub(crate) text: Text,
     /// `good`, `invalid-token` or `expired-token`.
     pub(crate) verdict: String,
-    /// The check that refuses, or `good`.
+    /// The check that refuses it, or `good`.
     pub(crate) reason: String,
 }
 
-/// The token, spelled out or repeated.
+/// The token, in full or as a repetition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Text {
@@ -52,7 +52,7 @@ impl Text {
     }
 }
 
-/// Claims as raw JSON, in order; a name may stand twice.
+/// Claims as raw JSON, in order; a name may occur twice.
 #[derive(Clone)]
 pub(crate) struct Claims(Vec<(String, String)>);
 
@@ -114,7 +114,7 @@ pub(crate) fn ed_header() -> String {
     header("EdDSA", ED_KID, "dl+jwt")
 }
 
-/// A token as an insider would sign it: any header, any claims, the right Ed25519 key.
+/// A token as an insider could sign it: any header, any claims, the right Ed25519 key.
 pub(crate) fn ed(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
     signed(header, claims, &ed_signing(), Algorithm::EdDSA)
 }

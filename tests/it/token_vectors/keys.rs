@@ -1,4 +1,4 @@
-//! The fixed keys of the token vectors. They are published here and good for nothing else.
+//! The fixed keys of the token vectors. They are published here and must not be used for anything else.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
@@ -62,7 +62,7 @@ pub(crate) fn jwks() -> String {
     )
 }
 
-/// The private halves, for whoever wants to make more vectors by hand.
+/// The private keys, for people who want to make more vectors by hand.
 pub(crate) fn private() -> serde_json::Value {
     serde_json::json!({
         ED_KID: { "seed": ED_SEED }, EC_KID: { "d": EC_PRIVATE },
@@ -74,7 +74,7 @@ pub(crate) fn ring() -> KeyRing {
     KeyRing::from_jwks(&jwks()).unwrap().with_secret(SharedSecret::new(HS_KID, SECRET).unwrap()).unwrap()
 }
 
-/// What an attacker might take for an HMAC secret: the public key in every spelling.
+/// What an attacker might use as an HMAC secret: the public key in every encoding.
 pub(crate) fn ed_public_spellings() -> Vec<(&'static str, Vec<u8>)> {
     let der = [unhex("302a300506032b6570032100"), ed_public()].concat();
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&der));
@@ -91,7 +91,7 @@ pub(crate) fn ed_public_spellings() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A token of these two parts.
+/// Signs a token with this header and these claims.
 pub(crate) fn signed(
     header: impl AsRef<[u8]>,
     claims: impl AsRef<[u8]>,

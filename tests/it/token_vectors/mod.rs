@@ -1,4 +1,4 @@
-//! Hostile tokens as data: `tests/vectors/tokens.json` says what becomes of each.
+//! Hostile tokens as data: `tests/vectors/tokens.json` has the expected result for each.
 
 pub(crate) mod forge;
 pub(crate) mod keys;
@@ -17,7 +17,7 @@ use forge::Vector;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tokens.json");
 
-/// The whole file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vectors {
@@ -63,10 +63,10 @@ fn outcome(vectors: &Vectors, ring: &KeyRing, vector: &Vector) -> Result<(), Tok
         "download" => {
             verify_download(&token, ring, &rules(vectors, &vectors.audience), now, fence).map(|_| ())
         }
-        // Action tokens are for the web app itself.
+        // The web app itself accepts action tokens.
         "action" => verify_action(&token, ring, &rules(vectors, &vectors.issuer), now, fence).map(|_| ()),
         "command" => verify_command(&token, ring, &rules(vectors, &vectors.audience), now).map(|_| ()),
-        other => panic!("no verifier is called {other}"),
+        other => panic!("there is no verifier {other}"),
     }
 }
 
@@ -96,10 +96,10 @@ fn every_vector_gets_its_verdict_for_its_reason() {
     let hostile = vectors.vectors.iter().filter(|vector| vector.verdict != "good").count();
     assert!(hostile >= 120, "only {hostile} hostile vectors");
     let names: HashSet<_> = vectors.vectors.iter().map(|vector| (&vector.name, &vector.to)).collect();
-    assert_eq!(names.len(), vectors.vectors.len(), "a name stands twice");
+    assert_eq!(names.len(), vectors.vectors.len(), "a name occurs twice");
 }
 
-/// What a redeemed token may still do depends on everything but its end.
+/// For a token that was already redeemed, everything is checked except its end.
 #[test]
 fn a_redeemed_token_is_checked_as_strictly_but_for_its_end() {
     let vectors = vectors();
@@ -118,12 +118,12 @@ fn a_redeemed_token_is_checked_as_strictly_but_for_its_end() {
             first => assert_eq!(again, first, "{}", vector.name),
         }
     }
-    assert!(ended >= 2, "{ended} ended tokens were otherwise good");
+    assert!(ended >= 2, "only {ended} expired tokens are otherwise good");
 }
 
 /// With `ONCELINK_WRITE_VECTORS` set, writes the file instead of comparing it.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the one who changes the forge asks for a new file")]
+#[expect(clippy::disallowed_methods, reason = "set by hand to write a new file after a change")]
 fn the_file_holds_what_the_forge_makes() {
     let made = Vectors {
         about: "Tokens and what must become of them. The keys are published here: use them nowhere else."
@@ -144,7 +144,7 @@ fn the_file_holds_what_the_forge_makes() {
     let kept = vectors().vectors;
     assert_eq!(kept.len(), made.vectors.len());
     for (kept, made) in kept.iter().zip(&made.vectors) {
-        // An ECDSA signature is another one each time.
+        // An ECDSA signature is different each time.
         if !made.name.contains("ES256") {
             assert_eq!(kept, made);
         }
@@ -157,7 +157,7 @@ fn library_accepts(token: &str) -> bool {
     jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, jsonwebtoken::Algorithm::EdDSA).unwrap()
 }
 
-/// The rule against points of small order is needed: the library lets this one through.
+/// The check against points of small order is necessary: the library accepts this one.
 #[test]
 fn the_library_accepts_the_signature_with_a_point_of_small_order() {
     let good = forge::good_token();
@@ -165,7 +165,7 @@ fn the_library_accepts_the_signature_with_a_point_of_small_order() {
     assert!(library_accepts(&format!("{message}.{}", forge::SMALL_ORDER_SIGNATURE)));
 }
 
-/// The rule against a number S that is too large stands twice: the library has it too.
+/// Two checks refuse a number S that is too large: ours and the library's.
 #[test]
 fn the_library_refuses_a_malleable_signature() {
     let vectors = vectors().vectors;

@@ -1,4 +1,4 @@
-//! Vectors against the claims.
+//! Vectors that attack the claims.
 
 use crate::token_vectors::forge::{AUDIENCE, Claims, FENCE, Forge, LEEWAY, MAX_LIFETIME, NOW, good_token};
 

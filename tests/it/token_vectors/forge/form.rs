@@ -1,4 +1,4 @@
-//! Vectors against the outer form of a token, and against its header.
+//! Vectors that attack the encoding of a token, and its header.
 
 use crate::token_vectors::forge::{Claims, Forge, Text, Vector, ed_header, good_token, header};
 use crate::token_vectors::keys::{EC_KID, ED_KID, b64};
@@ -59,7 +59,7 @@ pub(super) fn outer_form(forge: &mut Forge) {
         forge.download(name, token, reason);
     }
     let tail = |text: &str, spare: char| format!("{}{spare}", &text[..text.len() - 1]);
-    // 64 bytes leave four spare bits in the last character: A, Q, g and w alone are canonical.
+    // 64 bytes leave four spare bits in the last character: only A, Q, g and w are canonical.
     for spare in ['B', 'C', '_'] {
         forge.download(
             format!("spare bits in the signature ({spare})"),

@@ -1,4 +1,4 @@
-//! Vectors against the choice of key and algorithm.
+//! Vectors that attack the choice of key and algorithm.
 
 use crate::token_vectors::forge::{Claims, Forge, ed, ed_header, header, hs};
 use crate::token_vectors::keys::{EC_KID, ED_KID, HS_KID, b64, ed_public, ed_public_spellings, unhex};
@@ -59,7 +59,7 @@ pub(super) fn algorithms_and_keys(forge: &mut Forge) {
     forge.download(
         "ES256 signature, EdDSA header and key",
         {
-            // Of this fixed pair R is no weak point and S is too large for Ed25519.
+            // In this fixed pair R is not a weak point and S is too large for Ed25519.
             let message = format!("{}.{}", b64(ed_header()), b64(&claims));
             let pair = format!("{}{}", "11".repeat(32), "f3".repeat(32));
             format!("{message}.{}", b64(unhex(&pair)))

@@ -1,4 +1,4 @@
-//! Vectors of tokens shown to the wrong verifier, and of the other kinds.
+//! Vectors of tokens that are given to the wrong verifier, and of the other kinds of tokens.
 
 use crate::token_vectors::forge::{AUDIENCE, Claims, FENCE, Forge, NOW, ed, ed_header, header};
 use crate::token_vectors::keys::ED_KID;

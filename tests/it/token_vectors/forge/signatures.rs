@@ -1,4 +1,4 @@
-//! Vectors against signatures.
+//! Vectors that attack signatures.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,8 +7,8 @@ use jsonwebtoken::Algorithm;
 use crate::token_vectors::forge::{Claims, Forge, ec, ed, ed_header, good_token, header, hs};
 use crate::token_vectors::keys::{EC_KID, ED_KID, HS_KID, SECRET, b64, ed_signing_with, signed, unhex};
 
-/// Made once with R = the neutral point and S = h·a: it satisfies the equation of RFC 8032, so only
-/// the rule against points of small order refuses it.
+/// Created once with R = the neutral point and S = h·a: it satisfies the equation of RFC 8032, so only the
+/// check against points of small order refuses it.
 pub(crate) const SMALL_ORDER_SIGNATURE: &str =
     "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABQFCGhXuNKdwxNOsmHw3Mu3dp_K6tMPkbvGW4ECjzoBA";
 
@@ -152,7 +152,7 @@ pub(super) fn ecdsa_signatures(forge: &mut Forge) {
     forge.download("ES256: a byte short", with(&[&bytes[..63]]), "signature-length");
     forge.download("ES256: a zero before r", with(&[&[0], &bytes]), "signature-length");
     forge.download("ES256: P-384's length", with(&[&bytes, &zero]), "signature-length");
-    // Of ECDSA both s and n - s hold. That opens nothing: the jti is what is used up.
+    // For ECDSA both s and n - s are valid. That lets nothing in twice, because the jti is what is used up.
     forge.download("ES256: n - s", with(&[r, &subtract(&n, s)]), "good");
 }
 
