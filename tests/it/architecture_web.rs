@@ -134,7 +134,6 @@ const TABLE: [(&str, &[&str]); 30] = [
             "forms",
             "http",
             "http/mod.rs",
-            "instance",
             "links",
             "mail",
             "membership",
