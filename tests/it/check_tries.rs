@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::support::process::{PROGRAM, Process};
+use crate::support::unused_address;
 
 /// A working directory with its settings, and a command with an empty environment.
 struct Place {
@@ -160,7 +161,7 @@ fn the_program_alone_in_an_empty_folder_makes_what_it_needs() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let file = fs::File::create(&log).unwrap();
-    let download = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let download = unused_address();
     let child = Command::new(PROGRAM)
         .current_dir(dir.path())
         .env_clear()

@@ -347,7 +347,7 @@ fn a_jti_that_begins_with_a_hyphen_and_options_after_it_are_told_apart() {
 
 #[test]
 fn revoke_says_when_nothing_was_revoked() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = unused_address();
     let machine = Machine::new().set("ONCELINK_DOWNLOAD__INNER_URL", format!("http://{free}"));
     let said = machine.run(["revoke", "AAAAAAAAAAAAAAAAAAAAAA"]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
@@ -441,7 +441,7 @@ fn the_only_administrator_can_t_be_disabled_here_either() {
 
 #[actix_web::test]
 async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = unused_address();
     let machine = Machine::new().set("ONCELINK_DOWNLOAD__INNER_URL", format!("http://{free}"));
     machine.ask(words("user add bob@example.org"));
     machine.ask(words("user add eve@example.org"));

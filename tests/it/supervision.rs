@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::postgres::empty_schema;
 use crate::support::process::{Answer, Download, PROGRAM, Site, signal, wait_for};
+use crate::support::unused_address;
 use crate::support::web::{FORM, form};
 use crate::support::web_process::WebSite;
 
@@ -96,7 +97,7 @@ fn both(dir: &TempDir) -> Settings {
 async fn a_start_that_fails_late_leaves_nothing_running() {
     let dir = TempDir::new().unwrap();
     let mut settings = both(&dir);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = unused_address();
     settings.web.listen = free;
     // The receipts' outbox is opened after the web app and the used-token store.
     let in_the_way = settings.download_dir().join("receipts.sqlite");

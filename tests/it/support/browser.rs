@@ -19,6 +19,7 @@ use thirtyfour::{By, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebEl
 
 use crate::needs::{has_program, skip, variable};
 use crate::support::client::{Client, Whole};
+use crate::support::unused_address;
 
 /// The maximum time for a page or a download on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -95,7 +96,7 @@ impl Browser {
 
     async fn start_in(home: Arc<TempDir>, blocks_cookies: bool) -> Browser {
         let mut chromedriver = Command::new("chromedriver")
-            .arg("--port=0")
+            .arg(format!("--port={}", unused_address().port()))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .env("HOME", home.path())

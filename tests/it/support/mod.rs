@@ -27,6 +27,7 @@ pub mod web_process;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use oncelink::clock::{Clock, Timestamp};
@@ -216,6 +217,29 @@ pub fn for_everyone(name: &str, path: PathBuf) -> ShareSettings {
         read: vec!["everyone".to_owned()],
         ..ShareSettings::default()
     }
+}
+
+/// An address for a program that must be told its port before it starts. The system never gives such a port
+/// to a socket that asks for any, and every test process begins at another one, so that nobody else takes it
+/// meanwhile.
+pub fn unused_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Linux gives out 32768 and above.
+    const FIRST: u16 = 12_000;
+    const PORTS: u16 = 20_000;
+    let begin = u16::try_from(std::process::id().wrapping_mul(331) % u32::from(PORTS)).unwrap();
+    for _ in 0..PORTS {
+        let port = FIRST + (begin + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS) % PORTS;
+        let is_free = |host: &str| std::net::TcpListener::bind((host, port)).is_ok();
+        if is_free("127.0.0.1") && (is_free("::1") || !is_ipv6_there()) {
+            return SocketAddr::from(([127, 0, 0, 1], port));
+        }
+    }
+    panic!("no port is free");
+}
+
+fn is_ipv6_there() -> bool {
+    std::net::TcpListener::bind(("::1", 0)).is_ok()
 }
 
 /// The file path of a file in the nodes' share.

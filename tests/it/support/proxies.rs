@@ -2,13 +2,14 @@
 //! what an operator needs.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use super::process::wait_for;
+use super::unused_address;
 use crate::needs::has_program;
 
 /// A proxy and its configuration.
@@ -116,7 +117,7 @@ impl Front {
 
     /// An address for [`Front::start_at`], for settings that must contain it before it runs.
     pub fn free() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        unused_address()
     }
 
     /// The same, at an address from [`Front::free`].
