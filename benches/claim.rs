@@ -18,8 +18,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::files::identity::Trace;
-use oncelink::files::{Edges, FileVersion};
+use oncelink::files::identity::FileFingerprint;
+use oncelink::files::{EdgeDigest, FileVersion};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
 use oncelink::used_tokens::sled::SledUsedTokens;
@@ -71,10 +71,10 @@ fn used(now: Timestamp) -> UsedToken {
         resume_key: Digest::from_bytes(key),
         until: now.plus(Duration::from_secs(86_400)),
         version: FileVersion { len: 123_456_789, modified_ns: now.secs() * 1_000_000_000 + 123_456_789 },
-        trace: Some(Trace {
+        trace: Some(FileFingerprint {
             inode: 5_000_000,
             changed_ns: now.secs() * 1_000_000_000 + 123_456_789,
-            edges: Edges::from_bytes(*jti.as_bytes().first_chunk().unwrap()),
+            edges: EdgeDigest::from_bytes(*jti.as_bytes().first_chunk().unwrap()),
         }),
         reserved: 0,
         active_at: now,

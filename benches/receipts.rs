@@ -17,8 +17,8 @@ use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::id::{FilePath, LinkId};
 use oncelink::server::{self, Role};
-use oncelink::web::services::Administration;
-use oncelink::web::tokens::issuer::DownloadOrder;
+use oncelink::web::services::Services;
+use oncelink::web::tokens::issuer::DownloadTokenRequest;
 use tempfile::TempDir;
 
 const ROUNDS: usize = 24;
@@ -47,7 +47,7 @@ fn main() {
     actix_web::rt::System::new().block_on(async move {
         let running = server::start(settings, Role::Both, Clock::wall()).await.unwrap();
         let address = running.download.unwrap();
-        let desk = Administration::open(&running.settings, Clock::wall()).await.unwrap();
+        let desk = Services::open(&running.settings, Clock::wall()).await.unwrap();
         for clients in [1, 16] {
             let desk = desk.clone();
             let measured = tokio::task::spawn_blocking(move || measure(&desk, address, clients));
@@ -57,7 +57,7 @@ fn main() {
     });
 }
 
-fn measure(desk: &Administration, address: SocketAddr, clients: usize) {
+fn measure(desk: &Services, address: SocketAddr, clients: usize) {
     let id = LinkId::from_store("a-link");
     let (mut plain, mut through_link) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -77,9 +77,9 @@ fn measure(desk: &Administration, address: SocketAddr, clients: usize) {
     println!("{clients} at once: plain {plain:?}, through a link {through_link:?} each: {ratio:.2}");
 }
 
-fn paths(desk: &Administration, link: Option<&LinkId>) -> Vec<String> {
+fn paths(desk: &Services, link: Option<&LinkId>) -> Vec<String> {
     let file: FilePath = "/files/file.bin".parse().unwrap();
-    let order = DownloadOrder { link, ..DownloadOrder::new("somebody", &file) };
+    let order = DownloadTokenRequest { link, ..DownloadTokenRequest::new("somebody", &file) };
     let issue = |_| {
         let token = desk.issuer.issue_download(&order, desk.clock.now()).unwrap();
         token.address[desk.issuer.download_url.len()..].to_owned()

@@ -27,12 +27,12 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::id::{FilePath, Jti};
 use oncelink::server::{self, Role};
-use oncelink::token::claims::{Common, DownloadClaims};
-use oncelink::token::{Algorithm, SharedSecret, TokenKind};
+use oncelink::token::claims::{CommonClaims, DownloadClaims};
+use oncelink::token::{Algorithm, HmacSecret, TokenKind};
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::memory::MemoryUsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
-use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
+use oncelink::web::tokens::issuer::{DownloadTokenRequest, Issuer};
 use oncelink::web::tokens::signer::{Signer, sign_shared};
 use tempfile::TempDir;
 
@@ -49,7 +49,7 @@ enum Store {
 /// A download service in this process, and the keys to sign for it.
 struct Node {
     issuer: Issuer,
-    secret: SharedSecret,
+    secret: HmacSecret,
     clock: Clock,
     file: FilePath,
     client: TcpStream,
@@ -115,7 +115,7 @@ impl Node {
         client.set_nodelay(true).unwrap();
         Node {
             issuer,
-            secret: SharedSecret::new("bench", SECRET).unwrap(),
+            secret: HmacSecret::new("bench", SECRET).unwrap(),
             clock,
             file: "/files/file.bin".parse().unwrap(),
             client,
@@ -129,7 +129,7 @@ impl Node {
         let token = || match algorithm {
             Algorithm::Hs256 => self.shared(),
             _ => {
-                let order = DownloadOrder::new("account-4711", &self.file);
+                let order = DownloadTokenRequest::new("account-4711", &self.file);
                 self.issuer.issue_download(&order, self.clock.now()).unwrap().token
             }
         };
@@ -141,7 +141,7 @@ impl Node {
     fn shared(&self) -> String {
         let now = self.clock.now();
         let claims = DownloadClaims {
-            common: Common {
+            common: CommonClaims {
                 iss: &self.issuer.issuer,
                 aud: &self.issuer.audience,
                 jti: Jti::random().unwrap(),

@@ -24,7 +24,7 @@ use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::services::Administration;
+use oncelink::web::services::Services;
 
 const ROUNDS: usize = 200;
 /// The pause between two requests, so that the mail of one is written before the next is timed.
@@ -100,7 +100,7 @@ fn make_accounts(folder: &Path) {
     let clock = Clock::wall();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let desk = Administration::open(&settings, clock.clone()).await.unwrap();
+        let desk = Services::open(&settings, clock.clone()).await.unwrap();
         let typed = Password::new("what nobody ever guesses", 15).unwrap();
         let password = desk.passwords.hash(Asker::Operator, typed).await.unwrap();
         for (form, _, _) in FORMS {

@@ -19,14 +19,14 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::ShareFolders;
 use oncelink::secret::Secret;
-use oncelink::web::App;
-use oncelink::web::accounts::proof::Proof;
-use oncelink::web::accounts::store::Added;
+use oncelink::web::WebApp;
+use oncelink::web::accounts::proof::LoginProof;
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::identity::NewAccount;
+use oncelink::web::identity::client_info::ClientInfo;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::identity::place::Place;
-use oncelink::web::services::Administration;
-use oncelink::web::sessions::{NewSession, SessionEnds, Sessions};
+use oncelink::web::services::Services;
+use oncelink::web::sessions::{NewSession, SessionLifetimes, Sessions};
 
 use crate::timing::time;
 
@@ -43,8 +43,8 @@ fn session_check() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
     let clock = Clock::manual(NOW);
-    let desk = runtime.block_on(Administration::open(&settings, clock.clone())).unwrap();
-    let ends = SessionEnds {
+    let desk = runtime.block_on(Services::open(&settings, clock.clone())).unwrap();
+    let ends = SessionLifetimes {
         idle: settings.web.session_idle,
         max: settings.web.session_max,
         remember: settings.web.session_remember,
@@ -73,7 +73,7 @@ fn session_check() {
 }
 
 /// Creates live sessions of 1,000 accounts, all of them in the cache.
-async fn fill(desk: &Administration, sessions: &Sessions) -> Vec<Secret> {
+async fn fill(desk: &Services, sessions: &Sessions) -> Vec<Secret> {
     let mut transaction = desk.db.begin().await.unwrap();
     for account in 0..1_000 {
         sqlx::query(
@@ -144,11 +144,11 @@ fn folder_page() {
     });
 }
 
-async fn logged_in(settings: &Settings) -> (App, String) {
+async fn logged_in(settings: &Settings) -> (WebApp, String) {
     let clock = Clock::manual(NOW);
     let folders = ShareFolders::open(&settings.shares).unwrap();
-    let app = App::open(settings, clock.clone(), folders).await.unwrap();
-    let desk = Administration::open(settings, clock).await.unwrap();
+    let app = WebApp::open(settings, clock.clone(), folders).await.unwrap();
+    let desk = Services::open(settings, clock).await.unwrap();
     let typed = Password::new("a long test password", 15).unwrap();
     let new = NewAccount {
         email: "ada@example.org".parse().unwrap(),
@@ -157,16 +157,18 @@ async fn logged_in(settings: &Settings) -> (App, String) {
         groups: BTreeSet::new(),
         password: Some(desk.passwords.hash(Asker::Operator, typed.clone()).await.unwrap()),
     };
-    let Added::New(account) = desk.accounts.add(new, NOW).await.unwrap() else { panic!() };
-    let proof =
-        Proof::by_password(Some(account), typed, &desk.passwords, Asker::Operator).await.unwrap().unwrap();
-    let ends = SessionEnds {
+    let AddOutcome::New(account) = desk.accounts.add(new, NOW).await.unwrap() else { panic!() };
+    let proof = LoginProof::by_password(Some(account), typed, &desk.passwords, Asker::Operator)
+        .await
+        .unwrap()
+        .unwrap();
+    let ends = SessionLifetimes {
         idle: settings.web.session_idle,
         max: settings.web.session_max,
         remember: settings.web.session_remember,
     };
     let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends);
-    let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
+    let place = ClientInfo { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
     let new = NewSession { proof: &proof, remembered: false, place: &place };
     let id = sessions.start(&new, NOW).await.unwrap().unwrap();
     (app, format!("sid={}", id.reveal()))

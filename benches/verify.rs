@@ -15,8 +15,8 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::id::{FilePath, Jti};
-use oncelink::token::claims::{Common, DownloadClaims};
-use oncelink::token::{KeyRing, Rules, SharedSecret, TokenKind, verify_download};
+use oncelink::token::claims::{CommonClaims, DownloadClaims};
+use oncelink::token::{HmacSecret, KeyRing, TokenKind, TokenRules, verify_download};
 use oncelink::web::tokens::signer::{KeyType, Signer, rotate, sign_shared};
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ struct Case {
 
 fn cases(now: Timestamp) -> Vec<Case> {
     let file: FilePath = "/books/我这一辈子.pdf".parse().unwrap();
-    let common = Common {
+    let common = CommonClaims {
         iss: ISSUER,
         aud: AUDIENCE,
         jti: Jti::from_bytes([7; 16]),
@@ -68,7 +68,7 @@ fn cases(now: Timestamp) -> Vec<Case> {
         });
     }
     let secret = b"a shared secret for benchmarks, of more than 32 bytes";
-    let shared = SharedSecret::new("shared", secret).unwrap();
+    let shared = HmacSecret::new("shared", secret).unwrap();
     cases.push(Case {
         algorithm: Algorithm::HS256,
         token: sign_shared(&shared, TokenKind::Download, &claims).unwrap(),
@@ -80,7 +80,7 @@ fn cases(now: Timestamp) -> Vec<Case> {
 
 fn main() {
     let now = Clock::wall().now();
-    let rules = Rules {
+    let rules = TokenRules {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
         leeway: Duration::from_secs(5),

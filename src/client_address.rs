@@ -39,7 +39,7 @@ pub struct ClientAddresses {
 
 /// The client of a request, as far as its connection and headers show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct RequestClient {
     /// The client's own address; `None` if unknown.
     pub address: Option<IpAddr>,
     /// The address for rate limits. Always known, but possibly shared by many clients.
@@ -62,14 +62,18 @@ impl ClientAddresses {
     /// Returns who sent `headers` over a connection from `peer`. An IPv4-mapped IPv6 address is returned as
     /// IPv4. Only the header in the settings is read, because a proxy that writes one header may pass on the
     /// client's own in another.
-    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> Caller {
+    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> RequestClient {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             let strange = ADDED_BY_PROXIES.iter().find(|name| lines(headers, name).is_some());
             if let Some(name) = strange {
                 self.warn(peer, name);
             }
-            return Caller { address: strange.is_none().then_some(peer), counted_as: peer, proxied: false };
+            return RequestClient {
+                address: strange.is_none().then_some(peer),
+                counted_as: peer,
+                proxied: false,
+            };
         }
         let hops = match self.header {
             ProxyHeader::XForwardedFor => lines(headers, &X_FORWARDED_FOR).map(|hops| (hops, node as Read)),
@@ -77,10 +81,10 @@ impl ClientAddresses {
         };
         match hops {
             // A request of the proxy itself, or from a proxy that names no client.
-            None => Caller { address: Some(peer), counted_as: peer, proxied: true },
+            None => RequestClient { address: Some(peer), counted_as: peer, proxied: true },
             Some((hops, read)) => {
                 let (counted_as, is_client) = self.last_untrusted(peer, &hops, read);
-                Caller { address: is_client.then_some(counted_as), counted_as, proxied: true }
+                RequestClient { address: is_client.then_some(counted_as), counted_as, proxied: true }
             }
         }
     }
@@ -268,7 +272,7 @@ mod tests {
         Network { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
     }
 
-    fn caller(header: ProxyHeader, peer: &str, lines: &[(&'static str, &str)]) -> Caller {
+    fn caller(header: ProxyHeader, peer: &str, lines: &[(&'static str, &str)]) -> RequestClient {
         let trusted = ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"].map(network);
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
@@ -290,7 +294,7 @@ mod tests {
         for name in ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via"] {
             let strange = caller(ProxyHeader::XForwardedFor, "203.0.113.9", &[(name, "192.0.2.1")]);
             let peer = "203.0.113.9".parse().unwrap();
-            assert_eq!(strange, Caller { address: None, counted_as: peer, proxied: false }, "{name}");
+            assert_eq!(strange, RequestClient { address: None, counted_as: peer, proxied: false }, "{name}");
         }
         for empty in ["", " "] {
             assert_eq!(
@@ -301,7 +305,7 @@ mod tests {
         let nobody = ClientAddresses::new(&[], ProxyHeader::XForwardedFor, "download");
         let peer = [127, 0, 0, 1].into();
         let direct = nobody.caller(peer, &HeaderMap::new());
-        assert_eq!(direct, Caller { address: Some(peer), counted_as: peer, proxied: false });
+        assert_eq!(direct, RequestClient { address: Some(peer), counted_as: peer, proxied: false });
     }
 
     #[test]
@@ -388,7 +392,7 @@ mod tests {
                 let addresses = ClientAddresses::new(&[trusted], header, "web");
                 let caller = addresses.caller([10, 0, 0, 1].into(), &headers);
                 let client = client.to_canonical();
-                let expected = Caller { address: Some(client), counted_as: client, proxied: true };
+                let expected = RequestClient { address: Some(client), counted_as: client, proxied: true };
                 prop_assert_eq!(caller, expected, "{:?}", headers);
             }
         }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The part of the state behind `/readyz` other than the stores. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<Ills>>);
+pub struct Health(Arc<Mutex<Problems>>);
 
 #[derive(Debug, Default)]
-struct Ills {
+struct Problems {
     stopping: bool,
     down: BTreeSet<&'static str>,
 }
@@ -50,7 +50,7 @@ impl Health {
     }
 
     // Invariant: nothing under the lock can panic halfway.
-    fn lock(&self) -> MutexGuard<'_, Ills> {
+    fn lock(&self) -> MutexGuard<'_, Problems> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

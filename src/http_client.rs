@@ -135,13 +135,13 @@ impl PendingRequest<'_> {
     ///
     /// # Errors
     /// If there is no answer.
-    pub async fn send(self, until: Instant) -> Result<Answer, HttpError> {
+    pub async fn send(self, until: Instant) -> Result<ClientResponse, HttpError> {
         let Some((url, uri)) = parse(&self.address) else { return Err(HttpError::Address(self.address)) };
         let request = self.head.uri(uri).body(self.body);
         let request = request.map_err(|error| HttpError::Request(error.into()))?;
         let origin = url.origin().ascii_serialization();
         match timeout_at(until, self.client.0.request(request)).await {
-            Ok(Ok(response)) => Ok(Answer { response, url, until }),
+            Ok(Ok(response)) => Ok(ClientResponse { response, url, until }),
             Ok(Err(source)) => Err(HttpError::Unanswered { origin, source }),
             Err(_) => Err(HttpError::TimedOut { origin }),
         }
@@ -158,13 +158,13 @@ fn parse(address: &str) -> Option<(Url, Uri)> {
 }
 
 /// The head of an answer, whose body may still be on its way.
-pub struct Answer {
+pub struct ClientResponse {
     response: Response<Incoming>,
     url: Url,
     until: Instant,
 }
 
-impl Answer {
+impl ClientResponse {
     /// Returns the status.
     pub fn status(&self) -> u16 {
         self.response.status().as_u16()

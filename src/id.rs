@@ -141,7 +141,7 @@ opaque_id! {
 /// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim.
 /// Compared byte by byte, without normalization, because file systems normalize differently.
 ///
-/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_ours`] component, and no NUL.
+/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_reserved`] component, and no NUL.
 /// Each component has at most 255 bytes, the whole path at most 4,096.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(Box<str>);
@@ -168,7 +168,7 @@ pub enum InvalidFilePath {
 
 /// Returns whether a file system might take `name` for `.oncelink`, the folder for unfinished uploads and the
 /// trash. Some file systems ignore case, invisible characters, or trailing dots and spaces.
-pub fn is_ours(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     let seen = name.trim_end_matches(['.', ' ']).chars().filter(|c| c.is_ascii() || c.is_alphanumeric());
     seen.flat_map(char::to_lowercase).eq(".oncelink".chars())
 }
@@ -231,7 +231,7 @@ fn check_component(name: &str) -> Result<(), InvalidFilePath> {
         "" | "." | ".." => Err(InvalidFilePath::Component),
         _ if name.len() > NAME_MAX => Err(InvalidFilePath::Length),
         _ if name.contains('\0') => Err(InvalidFilePath::Nul),
-        _ if is_ours(name) => Err(InvalidFilePath::Ours),
+        _ if is_reserved(name) => Err(InvalidFilePath::Ours),
         _ => Ok(()),
     }
 }
@@ -308,7 +308,7 @@ mod tests {
             let system: Vec<_> = Path::new(&text).components().collect();
             let normal = names.iter().map(|name| Component::Normal(name.as_ref()));
             prop_assert_eq!(system, std::iter::once(Component::RootDir).chain(normal).collect::<Vec<_>>());
-            prop_assert!(!names.iter().any(|name| is_ours(name)));
+            prop_assert!(!names.iter().any(|name| is_reserved(name)));
             prop_assert_eq!(path.share(), names[0]);
             prop_assert_eq!(path.within_share(), names[1..].join("/"));
             match path.parent() {

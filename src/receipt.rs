@@ -83,12 +83,12 @@ pub struct Report {
     pub database: Option<String>,
 }
 
-/// The header of the web app's response that contains a [`Taken`] as JSON.
-pub const TAKEN_HEADER: &str = "oncelink-remembers";
+/// The header of the web app's response that contains a [`ReportReply`] as JSON.
+pub const REPLY_HEADER: &str = "oncelink-remembers";
 
 /// The web app's answer to a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
+pub struct ReportReply {
     /// The latest standing of the download service's used-token store that it remembers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Standing>,
@@ -101,14 +101,14 @@ pub struct Taken {
 /// It isn't certain that the other side accepted a report, so it must be sent again.
 #[derive(Debug, thiserror::Error)]
 #[error("the web app did not accept the receipts")]
-pub struct NotTaken(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub struct NotAccepted(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Receives the reports of a download service.
 #[async_trait]
-pub trait TakeReports: Send + Sync {
+pub trait ReceiptSink: Send + Sync {
     /// Records a report durably. Recording it twice changes nothing.
     ///
     /// # Errors
     /// If it isn't certain that the whole report was recorded.
-    async fn take(&self, report: Report) -> Result<Taken, NotTaken>;
+    async fn accept(&self, report: Report) -> Result<ReportReply, NotAccepted>;
 }

@@ -70,7 +70,7 @@ impl Standing {
 
 /// The remembered standings of other stores, in a file that is separate from those stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct RememberedStandings {
     /// The latest standing of each store; the most recently reported one is last.
     #[serde(default)]
     stores: Vec<Standing>,
@@ -79,17 +79,17 @@ pub struct Memory {
     database: Option<String>,
 }
 
-impl Memory {
+impl RememberedStandings {
     /// Reads the file `path`; empty if it doesn't exist.
     ///
     /// # Errors
     /// If the file can't be read or is damaged.
-    pub fn read(path: &Path) -> io::Result<Memory> {
+    pub fn read(path: &Path) -> io::Result<RememberedStandings> {
         match fs::read(path) {
             Ok(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))
             }
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Memory::default()),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(RememberedStandings::default()),
             Err(e) => Err(e),
         }
     }
@@ -204,20 +204,20 @@ mod tests {
     fn a_memory_keeps_the_latest_of_each_and_not_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("memory");
-        assert_eq!(Memory::read(&path).unwrap(), Memory::default());
-        let mut memory = Memory::default();
+        assert_eq!(RememberedStandings::read(&path).unwrap(), RememberedStandings::default());
+        let mut memory = RememberedStandings::default();
         assert!(memory.note(&at("a", 1, 5)));
         assert!(!memory.note(&at("a", 1, 5)));
         assert!(memory.note(&at("a", 1, 6)));
         assert!(memory.note_database("word") && !memory.note_database("word"));
         memory.write(&path).unwrap();
-        assert_eq!(Memory::read(&path).unwrap(), memory);
+        assert_eq!(RememberedStandings::read(&path).unwrap(), memory);
         assert_eq!(memory.of("a"), Some(&at("a", 1, 6)));
         for other in 0..REMEMBERED {
             memory.note(&at(&format!("other {other}"), 0, 0));
         }
         assert_eq!((memory.of("a"), memory.stores.len()), (None, REMEMBERED));
         fs::write(&path, "{").unwrap();
-        assert!(Memory::read(&path).is_err());
+        assert!(RememberedStandings::read(&path).is_err());
     }
 }

@@ -49,7 +49,7 @@ impl Backoff {
 
 /// How long to wait before a task is restarted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct RestartDelay {
     /// After it ended for the first time.
     pub(crate) first: Duration,
     /// Maximum wait; it doubles each time.
@@ -58,9 +58,9 @@ pub(crate) struct Patience {
     pub(crate) steady: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for RestartDelay {
+    fn default() -> RestartDelay {
+        RestartDelay {
             first: Duration::from_secs(1),
             most: Duration::from_secs(60),
             steady: Duration::from_secs(10),
@@ -74,16 +74,21 @@ pub(crate) struct Task(JoinHandle<()>);
 
 impl Task {
     /// Runs the future that `make` returns on this thread, and restarts it whenever it ends.
-    pub(crate) fn local<F, Fut>(health: &Health, patience: Patience, name: &'static str, make: F) -> Task
+    pub(crate) fn local<F, Fut>(health: &Health, patience: RestartDelay, name: &'static str, make: F) -> Task
     where
         F: Fn() -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        Task(actix_rt::spawn(Within::here(keep_running(health.clone(), patience, name, make))))
+        Task(actix_rt::spawn(InRuntime::here(keep_running(health.clone(), patience, name, make))))
     }
 
     /// The same, on any thread of the runtime.
-    pub(crate) fn anywhere<F, Fut>(health: &Health, patience: Patience, name: &'static str, make: F) -> Task
+    pub(crate) fn anywhere<F, Fut>(
+        health: &Health,
+        patience: RestartDelay,
+        name: &'static str,
+        make: F,
+    ) -> Task
     where
         F: Fn() -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -103,7 +108,7 @@ impl Drop for Task {
     }
 }
 
-async fn keep_running<F, Fut>(health: Health, patience: Patience, task: &'static str, make: F)
+async fn keep_running<F, Fut>(health: Health, patience: RestartDelay, task: &'static str, make: F)
 where
     F: Fn() -> Fut,
     Fut: Future<Output = ()>,
@@ -134,19 +139,19 @@ where
 /// A future that is dropped within the runtime in which it was created, even if it is dropped because the
 /// runtime's thread ends. A database connection, for example, is returned to its pool by a task, and panics
 /// if no task can be spawned.
-pub(crate) struct Within<F> {
+pub(crate) struct InRuntime<F> {
     future: Option<Pin<Box<F>>>,
     runtime: Option<Handle>,
 }
 
-impl<F> Within<F> {
+impl<F> InRuntime<F> {
     /// Wraps a future in the current runtime.
-    pub(crate) fn here(future: F) -> Within<F> {
-        Within { future: Some(Box::pin(future)), runtime: Handle::try_current().ok() }
+    pub(crate) fn here(future: F) -> InRuntime<F> {
+        InRuntime { future: Some(Box::pin(future)), runtime: Handle::try_current().ok() }
     }
 }
 
-impl<F: Future> Future for Within<F> {
+impl<F: Future> Future for InRuntime<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -157,7 +162,7 @@ impl<F: Future> Future for Within<F> {
     }
 }
 
-impl<F> Drop for Within<F> {
+impl<F> Drop for InRuntime<F> {
     fn drop(&mut self) {
         let _within = self.runtime.as_ref().map(Handle::enter);
         self.future = None;
@@ -173,8 +178,8 @@ mod tests {
 
     use super::*;
 
-    const AT_ONCE: Patience =
-        Patience { first: Duration::ZERO, most: Duration::ZERO, steady: Duration::from_secs(3600) };
+    const AT_ONCE: RestartDelay =
+        RestartDelay { first: Duration::ZERO, most: Duration::ZERO, steady: Duration::from_secs(3600) };
 
     #[actix_web::test]
     async fn a_task_that_panics_or_ends_is_started_again_and_meanwhile_the_process_is_not_ready() {
@@ -205,7 +210,7 @@ mod tests {
     async fn a_task_that_runs_again_for_a_while_makes_the_process_ready() {
         let health = Health::default();
         health.down("a task");
-        let steady = Patience { steady: Duration::ZERO, ..AT_ONCE };
+        let steady = RestartDelay { steady: Duration::ZERO, ..AT_ONCE };
         let task = Task::local(&health, steady, "a task", std::future::pending::<()>);
         while health.verdict().is_err() {
             tokio::task::yield_now().await;
@@ -235,7 +240,7 @@ mod tests {
         let runtime = actix_rt::Runtime::new().unwrap();
         runtime.block_on(async {
             let asks = Asks(told);
-            drop(actix_rt::spawn(Within::here(async move {
+            drop(actix_rt::spawn(InRuntime::here(async move {
                 let _asks = asks;
                 std::future::pending::<()>().await;
             })));

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use oncelink::clock::Clock;
 use oncelink::id::{FilePath, Jti};
-use oncelink::token::claims::{Common, DownloadClaims};
-use oncelink::token::{Algorithm, SharedSecret, TokenKind};
-use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
+use oncelink::token::claims::{CommonClaims, DownloadClaims};
+use oncelink::token::{Algorithm, HmacSecret, TokenKind};
+use oncelink::web::tokens::issuer::{DownloadTokenRequest, Issuer};
 use oncelink::web::tokens::signer::{Signer, sign_shared};
 
 use crate::load;
@@ -24,7 +24,7 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 pub struct Oncelink {
     pub server: Server,
     issuer: Issuer,
-    secret: SharedSecret,
+    secret: HmacSecret,
     clock: Clock,
 }
 
@@ -72,7 +72,7 @@ impl Oncelink {
             download_url: public_url,
             lifetime: LIFETIME,
         };
-        Oncelink { server, issuer, secret: SharedSecret::new("bench", SECRET).unwrap(), clock }
+        Oncelink { server, issuer, secret: HmacSecret::new("bench", SECRET).unwrap(), clock }
     }
 
     /// Starts `oncelink serve` on an empty data directory.
@@ -95,7 +95,7 @@ impl Oncelink {
             .map(|_| match algorithm {
                 Algorithm::Hs256 => self.shared(&path),
                 _ => {
-                    let order = DownloadOrder::new("account-4711", &path);
+                    let order = DownloadTokenRequest::new("account-4711", &path);
                     self.issuer.issue_download(&order, self.clock.now()).unwrap().token
                 }
             })
@@ -105,7 +105,7 @@ impl Oncelink {
 
     fn shared(&self, file: &FilePath) -> String {
         let now = self.clock.now();
-        let common = Common {
+        let common = CommonClaims {
             iss: &self.issuer.issuer,
             aud: &self.issuer.audience,
             jti: Jti::random().unwrap(),

@@ -22,7 +22,7 @@ use oncelink::web::http::csrf;
 use oncelink::web::http::extract::{OpenForm, StrangerForm};
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::services::Administration;
+use oncelink::web::services::Services;
 use percent_encoding::percent_decode_str;
 use tempfile::TempDir;
 
@@ -243,8 +243,8 @@ impl Web {
 /// Opens the app with an account for Ada, and adds two routes that return the parsed fields of a form.
 async fn app(settings: &Settings, clock: &Clock) -> Box<dyn Fn(Request) -> LocalBoxFuture<'static, Answer>> {
     let folders = ShareFolders::open(&settings.shares).unwrap();
-    let app = oncelink::web::App::open(settings, clock.clone(), folders).await.unwrap();
-    let administration = Administration::open(settings, clock.clone()).await.unwrap();
+    let app = oncelink::web::WebApp::open(settings, clock.clone(), folders).await.unwrap();
+    let administration = Services::open(settings, clock.clone()).await.unwrap();
     let password = Password::new(PASSWORD, 15).unwrap();
     let ada = NewAccount {
         email: EMAIL.parse().unwrap(),

@@ -13,13 +13,13 @@ use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
 use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
 use crate::web::identity::passwords::HashError;
-use crate::web::instance::KeysError;
-use crate::web::mail::trial::TrialError;
-use crate::web::membership::action_links::ActionError;
+use crate::web::instance::InstanceKeysError;
+use crate::web::mail::test_mail::TestMailError;
+use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
 use crate::web::nodes::keys::NodeError;
 use crate::web::nodes::revoke::RevokeError;
-use crate::web::services::OpenError;
+use crate::web::services::WebOpenError;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
 
@@ -53,7 +53,7 @@ pub enum CliError {
     Revoke(#[from] RevokeError),
     /// The keys don't match the database.
     #[error(transparent)]
-    Keys(#[from] KeysError),
+    Keys(#[from] InstanceKeysError),
     /// The log can't be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -77,7 +77,7 @@ pub enum CliError {
     SelfService(#[from] SelfServiceError),
     /// Creating an action link failed.
     #[error(transparent)]
-    Action(#[from] ActionError),
+    Action(#[from] ActionLinkError),
     /// The public keys can't be loaded.
     #[error("cannot read the public keys from {from}")]
     PublicKeys {
@@ -119,7 +119,7 @@ pub enum CliError {
     },
     /// The accounts are unusable.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] WebOpenError),
     /// An account can't be read or stored.
     #[error(transparent)]
     Account(#[from] AccountError),
@@ -146,7 +146,7 @@ pub enum CliError {
     },
     /// Sending a test email failed.
     #[error(transparent)]
-    MailTrial(#[from] TrialError),
+    MailTrial(#[from] TestMailError),
     /// There is no such email.
     #[error("there is no waiting or failed email {id}; run `oncelink mail list` to see them")]
     NoMail {

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::web::db::Database;
 use crate::web::instance;
 use crate::web::nodes::revoke::RevokeError;
-use crate::web::services::{Administration, OpenError};
+use crate::web::services::{Services, WebOpenError};
 use crate::web::tokens::signer::{self, KeyType, ListedKey, Signer};
 
 pub(super) async fn run(settings: &Settings, command: &KeysCommand, clock: Clock) -> Result<(), CliError> {
@@ -79,7 +79,7 @@ async fn note_signer(settings: &Settings, kid: &str) {
         return;
     }
     let noted = async {
-        let db = Database::open(settings).await.map_err(OpenError::from)?;
+        let db = Database::open(settings).await.map_err(WebOpenError::from)?;
         instance::signs_now(&db, kid).await.map_err(CliError::from)
     };
     if let Err(error) = noted.await {
@@ -92,7 +92,7 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
     let now = clock.now();
     let active = signer::remove(&settings.keys_dir(), kid, now)?;
     note_signer(settings, &active).await;
-    let desk = Administration::open(settings, clock).await?;
+    let desk = Services::open(settings, clock).await?;
     desk.end_key(kid, now).await?;
     print(&format!("{active}\n"))?;
     remark(
@@ -100,7 +100,7 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
     );
     remark_on_files(settings);
     let revocations = &desk.issued.revocations;
-    revocations.tell_over_http(&desk.issuer).map_err(RevokeError::from)?;
+    revocations.set_http_sinks(&desk.issuer).map_err(RevokeError::from)?;
     if revocations.deliver(true, now).await.iter().any(|node| node.outcome.is_err()) {
         remark("its running transfers are cut off as soon as the web app reaches the download services");
     }
@@ -108,7 +108,7 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
 }
 
 async fn adopt(settings: &Settings, now: Timestamp) -> Result<(), CliError> {
-    let db = Database::open(settings).await.map_err(OpenError::from)?;
+    let db = Database::open(settings).await.map_err(WebOpenError::from)?;
     instance::adopt(&db, &settings.keys_dir(), now).await?;
     remark("the database now uses these keys; every web app on it needs them");
     Ok(())

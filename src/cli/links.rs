@@ -7,11 +7,11 @@ use crate::config::Settings;
 use crate::human::counted;
 use crate::web::audit::Actor;
 use crate::web::restored;
-use crate::web::services::Administration;
+use crate::web::services::Services;
 
 /// Resumes all links that were paused because the database was restored from a backup.
 pub(super) async fn resume_restored(settings: &Settings, clock: Clock) -> Result<(), CliError> {
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let now = administration.clock.now();
     let resumed = restored::resume_all(&administration.db, &Actor::operator(), now).await?;
     remark(&match resumed {

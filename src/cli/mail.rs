@@ -13,9 +13,9 @@ use crate::config::Settings;
 use crate::id::MailId;
 use crate::web::audit::Actor;
 use crate::web::identity::{Email, InvalidEmail};
-use crate::web::mail::queue::{Queued, State};
-use crate::web::mail::{bounce, trial};
-use crate::web::services::Administration;
+use crate::web::mail::queue::{MailState, QueuedMail};
+use crate::web::mail::{bounce, test_mail};
+use crate::web::services::Services;
 
 /// Maximum number of emails listed.
 const LISTED: u32 = 1_000;
@@ -38,14 +38,14 @@ async fn test(settings: &Settings, address: &str, clock: &Clock) -> Result<(), C
         problem: wrong.to_string(),
         remedy: "give an address at which someone can check".to_owned(),
     })?;
-    let answer = trial::send(settings, &to, clock.now()).await?;
+    let answer = test_mail::send(settings, &to, clock.now()).await?;
     print(&format!("sent: {answer}\n"))
 }
 
 async fn list(settings: &Settings, as_json: bool, clock: Clock) -> Result<(), CliError> {
-    let administration = Administration::open(settings, clock).await?;
-    let mut mails = administration.queue.list(State::Waiting, 0, LISTED).await?;
-    mails.extend(administration.queue.list(State::Failed, 0, LISTED).await?);
+    let administration = Services::open(settings, clock).await?;
+    let mut mails = administration.queue.list(MailState::Waiting, 0, LISTED).await?;
+    mails.extend(administration.queue.list(MailState::Failed, 0, LISTED).await?);
     if as_json {
         let mails: Vec<_> = mails.iter().map(to_json).collect();
         return print(&format!("{}\n", json!(mails)));
@@ -62,7 +62,7 @@ async fn list(settings: &Settings, as_json: bool, clock: Clock) -> Result<(), Cl
     print(&text)
 }
 
-fn to_json(mail: &Queued) -> serde_json::Value {
+fn to_json(mail: &QueuedMail) -> serde_json::Value {
     json!({
         "id": mail.id,
         "state": mail.state.as_str(),
@@ -76,13 +76,13 @@ fn to_json(mail: &Queued) -> serde_json::Value {
 }
 
 async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -> Result<(), CliError> {
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let now = administration.clock.now();
     let ids = match id {
         Some(id) if !all => vec![MailId::from_store(id)],
         _ => {
-            let mut mails = administration.queue.list(State::Waiting, 0, u32::MAX >> 1).await?;
-            mails.extend(administration.queue.list(State::Failed, 0, u32::MAX >> 1).await?);
+            let mut mails = administration.queue.list(MailState::Waiting, 0, u32::MAX >> 1).await?;
+            mails.extend(administration.queue.list(MailState::Failed, 0, u32::MAX >> 1).await?);
             mails.into_iter().map(|mail| mail.id).collect()
         }
     };
@@ -99,7 +99,7 @@ async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -
 }
 
 async fn discard(settings: &Settings, id: &str, clock: Clock) -> Result<(), CliError> {
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let now = administration.clock.now();
     match administration.account_admin.discard_mail(&MailId::from_store(id), &Actor::operator(), now).await? {
         true => Ok(()),
@@ -118,7 +118,7 @@ async fn bounced(settings: &Settings, clock: Clock) -> Result<(), CliError> {
         remark("the notification says that the email is delayed, not lost; nothing was done");
         return Ok(());
     }
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let now = administration.clock.now();
     let known = administration.queue.bounced(&bounce.candidates, &bounce.reason, now).await?;
     match known {

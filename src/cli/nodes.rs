@@ -12,12 +12,12 @@ use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::secret::Secret;
-use crate::web::deliveries::Receipts;
+use crate::web::deliveries::DeliveryStore;
 use crate::web::deliveries::nodes::audience_of;
-use crate::web::services::Administration;
+use crate::web::services::Services;
 
 pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Clock) -> Result<(), CliError> {
-    let desk = Administration::open(settings, clock).await?;
+    let desk = Services::open(settings, clock).await?;
     let now = desk.clock.now();
     match command {
         NodesCommand::Add { name } => {
@@ -46,14 +46,9 @@ fn print_key(name: &str, key: &Secret) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn remove(
-    settings: &Settings,
-    desk: &Administration,
-    name: &str,
-    now: Timestamp,
-) -> Result<(), CliError> {
+async fn remove(settings: &Settings, desk: &Services, name: &str, now: Timestamp) -> Result<(), CliError> {
     desk.nodes.remove(name, now).await?;
-    let receipts = Receipts::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
+    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
     let released = receipts.release_of_removed(&desk.nodes, now).await?;
     remark(&format!("`{name}` gets no more tokens, and its reports are refused"));
     if released > 0 {
@@ -86,7 +81,7 @@ struct Told {
     removed_at: Option<Timestamp>,
 }
 
-async fn list(settings: &Settings, desk: &Administration, json: bool) -> Result<(), CliError> {
+async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), CliError> {
     let listed = gather(settings, desk).await?;
     if json {
         return print(&format!("{}\n", serde_json::json!(listed)));
@@ -109,9 +104,9 @@ async fn list(settings: &Settings, desk: &Administration, json: bool) -> Result<
     print(&text)
 }
 
-async fn gather(settings: &Settings, desk: &Administration) -> Result<Vec<Listed>, CliError> {
+async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, CliError> {
     let waiting = desk.issued.revocations.waiting().await?;
-    let receipts = Receipts::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
+    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
     let mut told: BTreeMap<String, Vec<Told>> = BTreeMap::new();
     for node in receipts.nodes().await? {
         let of = told.entry(audience_of(&node.name).to_owned()).or_default();

@@ -16,7 +16,7 @@ use crate::used_tokens::sled::SledUsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::db::Database;
 use crate::web::instance;
-use crate::web::services::OpenError;
+use crate::web::services::WebOpenError;
 use crate::web::time_reset;
 use crate::web::tokens::signer;
 
@@ -99,7 +99,7 @@ async fn replace_keys(settings: &Settings, now: Timestamp) -> Result<String, Cli
         signing = signer::remove(&settings.keys_dir(), &key.kid, now)?;
     }
     if settings.web.database.is_postgres() || settings.database_file().exists() {
-        let db = Database::open(settings).await.map_err(OpenError::from)?;
+        let db = Database::open(settings).await.map_err(WebOpenError::from)?;
         instance::signs_now(&db, &signing).await?;
         db.close().await;
     }

@@ -10,13 +10,13 @@ use crate::clock::Clock;
 use crate::config::{NodeSettings, Settings};
 use crate::id::Jti;
 use crate::web::nodes::revoke::RevokeError;
-use crate::web::services::Administration;
+use crate::web::services::Services;
 
 pub(super) async fn run(settings: &Settings, jtis: &[Jti], clock: Clock) -> Result<(), CliError> {
-    let desk = Administration::open(settings, clock).await?;
+    let desk = Services::open(settings, clock).await?;
     let now = desk.clock.now();
     let revocations = &desk.issued.revocations;
-    revocations.tell_over_http(&desk.issuer).map_err(RevokeError::from)?;
+    revocations.set_http_sinks(&desk.issuer).map_err(RevokeError::from)?;
     let longest = settings.token.max_lifetime.max(settings.download.lease_max);
     let forget_at = now.plus(longest).plus(settings.token.leeway * 2).plus(Duration::from_secs(3600));
     let active: Vec<&NodeSettings> = desk.nodes.active().await?;

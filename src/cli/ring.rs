@@ -9,7 +9,7 @@ use crate::cli::error::{CliError, PublicKeysError};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::http_client::HttpClient;
-use crate::token::{KeyRing, MAX_JWKS, SharedSecret};
+use crate::token::{HmacSecret, KeyRing, MAX_JWKS};
 use crate::web::tokens::signer::Signer;
 
 /// How long to wait for an answer to a command.
@@ -27,7 +27,7 @@ pub(super) async fn key_ring(settings: &Settings, now: Timestamp) -> Result<KeyR
         from_settings(&settings.download.keys).await?
     };
     settings.token.shared_secrets.iter().try_fold(public, |ring, secret| {
-        let secret = SharedSecret::read(&secret.kid, &secret.file)?;
+        let secret = HmacSecret::read(&secret.kid, &secret.file)?;
         ring.with_secret(secret).map_err(|error| public_keys("token.shared_secret", error.into()))
     })
 }

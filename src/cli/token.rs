@@ -10,8 +10,8 @@ use crate::cli::ring;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::id::FilePath;
-use crate::token::{self, Rules, TokenError};
-use crate::web::tokens::issuer::{DownloadOrder, Issuer};
+use crate::token::{self, TokenError, TokenRules};
+use crate::web::tokens::issuer::{DownloadTokenRequest, Issuer};
 use crate::web::tokens::signer::Signer;
 
 /// The `sub` of tokens issued at the command line: the operator, not an account.
@@ -46,11 +46,11 @@ fn address(settings: &Settings, mint: &TokenMint, now: Timestamp) -> Result<Stri
     }
     let usual = usual_audience(settings);
     let audience = mint.audience.as_deref().unwrap_or(&usual);
-    let order = DownloadOrder {
+    let order = DownloadTokenRequest {
         name: mint.name.as_deref(),
         confirm: mint.confirm,
         lifetime: mint.lifetime,
-        ..DownloadOrder::new(OPERATOR, &mint.file)
+        ..DownloadTokenRequest::new(OPERATOR, &mint.file)
     };
     Ok(issuer(settings, audience, now)?.issue_download(&order, now)?.address)
 }
@@ -122,7 +122,7 @@ async fn verify(settings: &Settings, text: &str, now: Timestamp) -> Result<(), C
     let ring = ring::key_ring(settings, now).await?;
     // The token is valid if any of the download services accepts it. Errors are reported for the first one.
     let verdicts = settings.download_services().into_iter().map(|node| {
-        let rules = Rules {
+        let rules = TokenRules {
             issuer: settings.web.public_url.clone(),
             audience: node.public_url,
             leeway: settings.token.leeway,

@@ -14,15 +14,15 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::human;
 use crate::id::Jti;
-use crate::web::accounts::store::Added;
-use crate::web::audit::{Actor, Deed};
+use crate::web::accounts::store::AddOutcome;
+use crate::web::audit::{Actor, AuditEvent};
 use crate::web::identity::passwords::{Asker, Password, StoredPassword};
 use crate::web::identity::{
-    Account, Email, GroupName, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName, Stage,
+    Account, AccountStage, Email, GroupName, InvalidEmail, InvalidGroup, InvalidName, NewAccount, PersonName,
 };
-use crate::web::membership::action_links::Purpose;
-use crate::web::membership::self_service::Changed;
-use crate::web::services::Administration;
+use crate::web::membership::action_links::ActionPurpose;
+use crate::web::membership::self_service::ChangeOutcome;
+use crate::web::services::Services;
 use crate::web::shares::rights::Rights;
 use crate::web::tokens::issuer::IssueError;
 
@@ -57,7 +57,7 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
         })
         .collect::<Result<BTreeSet<GroupName>, _>>()?;
     let password = user.password_stdin.then(|| read_password(settings)).transpose()?;
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let password = hashed(&administration, password).await?;
     let has_password = password.is_some();
     let known = Rights::new(&settings.shares);
@@ -72,16 +72,21 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     }
     let new = NewAccount { email, name, admin: user.admin, groups, password };
     let account = match administration.accounts.add(new, administration.clock.now()).await? {
-        Added::New(account) => account,
-        Added::EmailTaken | Added::NotTheFirst => return Err(CliError::AccountExists { email: user.email }),
+        AddOutcome::New(account) => account,
+        AddOutcome::EmailTaken | AddOutcome::NotTheFirst => {
+            return Err(CliError::AccountExists { email: user.email });
+        }
     };
-    administration.account_admin.note(Deed::AccountMade, &account.email, administration.clock.now()).await?;
+    administration
+        .account_admin
+        .note(AuditEvent::AccountMade, &account.email, administration.clock.now())
+        .await?;
     remark(&format!("created account {} for {}", account.id, account.email));
     if has_password { Ok(()) } else { print_link(&administration, &account).await }
 }
 
 async fn list(settings: &Settings, json: bool, clock: Clock) -> Result<(), CliError> {
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let accounts = administration.accounts.list().await?;
     if json {
         let accounts: Vec<_> = accounts.iter().map(as_json).collect();
@@ -116,16 +121,18 @@ async fn set_disabled(
     clock: Clock,
 ) -> Result<(), CliError> {
     let email = email_of(email)?;
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let account = existing(&administration, &email).await?;
     let now = administration.clock.now();
     let actor = Actor::operator();
     match administration.account_admin.set_disabled(&account, disabled, &actor, now).await? {
-        Changed::LastAdministrator => return Err(CliError::LastAdministrator { email: email.to_string() }),
-        Changed::Overtaken | Changed::EmailTaken => {
+        ChangeOutcome::LastAdministrator => {
+            return Err(CliError::LastAdministrator { email: email.to_string() });
+        }
+        ChangeOutcome::Overtaken | ChangeOutcome::EmailTaken => {
             return Err(CliError::NoAccount { email: email.to_string() });
         }
-        Changed::Done => {}
+        ChangeOutcome::Done => {}
     }
     if disabled {
         revoke(&administration).await;
@@ -138,9 +145,9 @@ async fn set_disabled(
 }
 
 /// The first process that reaches the download services revokes the account's tokens.
-async fn revoke(administration: &Administration) {
+async fn revoke(administration: &Services) {
     let (now, revocations) = (administration.clock.now(), &administration.issued.revocations);
-    let delivered = match revocations.tell_over_http(&administration.issuer) {
+    let delivered = match revocations.set_http_sinks(&administration.issuer) {
         Ok(()) => revocations.deliver(true, now).await.iter().all(|node| node.outcome.is_ok()),
         Err(_) => false,
     };
@@ -157,7 +164,7 @@ async fn passwd(
 ) -> Result<(), CliError> {
     let email = email_of(email)?;
     let password = password_stdin.then(|| read_password(settings)).transpose()?;
-    let administration = Administration::open(settings, clock).await?;
+    let administration = Services::open(settings, clock).await?;
     let account = existing(&administration, &email).await?;
     match hashed(&administration, password).await? {
         None => print_link(&administration, &account).await,
@@ -167,7 +174,7 @@ async fn passwd(
             }
             administration
                 .account_admin
-                .note(Deed::PasswordReset, &email, administration.clock.now())
+                .note(AuditEvent::PasswordReset, &email, administration.clock.now())
                 .await?;
             remark(&format!("{email} has the new password and was logged out everywhere"));
             Ok(())
@@ -176,10 +183,10 @@ async fn passwd(
 }
 
 /// Prints only the link to standard output, so that a program can use it.
-async fn print_link(administration: &Administration, account: &Account) -> Result<(), CliError> {
+async fn print_link(administration: &Services, account: &Account) -> Result<(), CliError> {
     let purpose = match account.stage() {
-        Stage::Invited => Purpose::Invite,
-        Stage::SignedUp | Stage::Active => Purpose::Reset,
+        AccountStage::Invited => ActionPurpose::Invite,
+        AccountStage::SignedUp | AccountStage::Active => ActionPurpose::Reset,
     };
     let now = administration.clock.now();
     let link = administration
@@ -191,13 +198,13 @@ async fn print_link(administration: &Administration, account: &Account) -> Resul
     print(&format!("{}\n", link.address))
 }
 
-async fn existing(administration: &Administration, email: &Email) -> Result<Account, CliError> {
+async fn existing(administration: &Services, email: &Email) -> Result<Account, CliError> {
     let account = administration.accounts.by_email(email).await?;
     account.ok_or_else(|| CliError::NoAccount { email: email.to_string() })
 }
 
 async fn hashed(
-    administration: &Administration,
+    administration: &Services,
     password: Option<Password>,
 ) -> Result<Option<StoredPassword>, CliError> {
     match password {

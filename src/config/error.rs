@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// The settings file.
     File(PathBuf),
     /// An environment variable, by its name.
@@ -15,12 +15,12 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::File(path) => write!(f, "in {}", path.display()),
-            Origin::Variable(name) => write!(f, "in the environment variable {name}"),
-            Origin::Default => f.write_str("by default"),
+            SettingOrigin::File(path) => write!(f, "in {}", path.display()),
+            SettingOrigin::Variable(name) => write!(f, "in the environment variable {name}"),
+            SettingOrigin::Default => f.write_str("by default"),
         }
     }
 }
@@ -58,7 +58,7 @@ pub enum SettingsError {
         /// The key's full name, such as `web.listen`.
         key: String,
         /// Where its value comes from.
-        origin: Origin,
+        origin: SettingOrigin,
         /// The problem.
         problem: String,
         /// How to fix it.

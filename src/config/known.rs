@@ -10,7 +10,7 @@ pub(super) const PREFIX: &str = "ONCELINK_";
 
 /// How the text of an environment variable is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     Text,
     Number,
     List,
@@ -22,7 +22,7 @@ pub(super) struct KnownKey {
     /// The section, `None` for keys at the top.
     pub(super) section: Option<String>,
     pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     /// A line that sets it to its default.
     pub(super) example: String,
 }
@@ -30,9 +30,9 @@ pub(super) struct KnownKey {
 impl KnownKey {
     fn new(section: Option<&str>, name: &str, value: &Value) -> KnownKey {
         let kind = match value {
-            Value::Array(_) => Kind::List,
-            Value::Integer(_) => Kind::Number,
-            _ => Kind::Text,
+            Value::Array(_) => ValueKind::List,
+            Value::Integer(_) => ValueKind::Number,
+            _ => ValueKind::Text,
         };
         let example = format!("{name} = {value}");
         KnownKey { section: section.map(str::to_owned), name: name.to_owned(), kind, example }
@@ -121,8 +121,8 @@ mod tests {
         let keys = KnownKeys::read();
         let listen = keys.find(Some("web"), "listen").unwrap();
         assert_eq!(listen.variable(), "ONCELINK_WEB__LISTEN");
-        assert_eq!(listen.kind, Kind::Text);
-        assert_eq!(keys.find(Some("web"), "max_connections").unwrap().kind, Kind::Number);
-        assert_eq!(keys.find(None, "share").unwrap().kind, Kind::List);
+        assert_eq!(listen.kind, ValueKind::Text);
+        assert_eq!(keys.find(Some("web"), "max_connections").unwrap().kind, ValueKind::Number);
+        assert_eq!(keys.find(None, "share").unwrap().kind, ValueKind::List);
     }
 }

@@ -8,9 +8,9 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use super::foreign::is_foreign;
-use super::known::{Kind, KnownKey, KnownKeys, PREFIX};
+use super::known::{KnownKey, KnownKeys, PREFIX, ValueKind};
 use super::nodes::reachable;
-use super::{JWKS_PATH, Origin, RECEIPTS_PATH, Settings, SettingsError, validate};
+use super::{JWKS_PATH, RECEIPTS_PATH, SettingOrigin, Settings, SettingsError, validate};
 
 /// The settings file in the working directory that is read if no file is named.
 pub const DEFAULT_FILE: &str = "oncelink.toml";
@@ -132,7 +132,7 @@ impl Draft {
             let value = text.to_str().map_or(Err("it is not UTF-8".to_owned()), |text| read(key.kind, text));
             let value = value.map_err(|problem| SettingsError::Key {
                 key: key.full_name(),
-                origin: Origin::Variable(name.to_owned()),
+                origin: SettingOrigin::Variable(name.to_owned()),
                 problem,
                 remedy: format!("write it as in `{}`", key.example),
             })?;
@@ -244,7 +244,7 @@ impl Draft {
     }
 
     fn is_from_file(&self, full_name: &str) -> bool {
-        matches!(self.origin(full_name), Origin::File(_))
+        matches!(self.origin(full_name), SettingOrigin::File(_))
     }
 
     /// Returns the known key that `path` names or belongs to: `share` for `share[0].path`.
@@ -257,20 +257,20 @@ impl Draft {
         self.keys.find(section, name)
     }
 
-    fn origin(&self, path: &str) -> Origin {
+    fn origin(&self, path: &str) -> SettingOrigin {
         if let Some(key) = self.known(path) {
             if self.variables.contains(&key.full_name()) {
-                return Origin::Variable(key.variable());
+                return SettingOrigin::Variable(key.variable());
             }
             let table = match &key.section {
                 None => Some(&self.values),
                 Some(section) => self.values.get(section).and_then(Value::as_table),
             };
             if table.is_none_or(|table| !table.contains_key(&key.name)) {
-                return Origin::Default;
+                return SettingOrigin::Default;
             }
         }
-        self.file.clone().map_or(Origin::Default, Origin::File)
+        self.file.clone().map_or(SettingOrigin::Default, SettingOrigin::File)
     }
 
     fn wrong(&self, path: &str, problem: String, remedy: String) -> SettingsError {
@@ -279,13 +279,13 @@ impl Draft {
 }
 
 /// Parses the text of a variable as the kind of value that its key needs.
-fn read(kind: Kind, text: &str) -> Result<Value, String> {
+fn read(kind: ValueKind, text: &str) -> Result<Value, String> {
     match kind {
-        Kind::Text => Ok(Value::String(text.to_owned())),
-        Kind::Number => {
+        ValueKind::Text => Ok(Value::String(text.to_owned())),
+        ValueKind::Number => {
             text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is not a whole number"))
         }
-        Kind::List => Value::from_str(text)
+        ValueKind::List => Value::from_str(text)
             .ok()
             .or_else(|| serde_json::from_str(text).ok())
             .filter(Value::is_array)

@@ -28,7 +28,7 @@ mod validate;
 
 pub use address::StoreAddress;
 pub use duration::{InvalidDuration, parse as parse_duration};
-pub use error::{Origin, SettingsError};
+pub use error::{SettingOrigin, SettingsError};
 pub use limits::ConnectionLimits;
 pub use load::DEFAULT_FILE;
 pub use network::{InvalidNetwork, Network};

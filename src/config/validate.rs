@@ -10,7 +10,7 @@ use super::{LogSettings, MailSettings, MailTls, Settings, StoreAddress};
 use crate::id::FilePath;
 
 /// Returns an error: the key, the problem, and how to fix it.
-pub(super) struct Fault {
+pub(super) struct InvalidSetting {
     pub(super) key: String,
     pub(super) problem: String,
     pub(super) remedy: String,
@@ -27,7 +27,7 @@ const FORM_LEAST: u64 = 16 * 1024;
 /// Maximum weight of a node; much smaller numbers are sufficient.
 const MAX_WEIGHT: u32 = 1000;
 
-pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
+pub(super) fn check(settings: &Settings) -> Result<(), InvalidSetting> {
     if settings.data_dir.as_os_str().is_empty() {
         return fault("data_dir", "it is empty".to_owned(), "name a folder, as in `data_dir = \"data\"`");
     }
@@ -40,7 +40,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Fault> {
     shares(settings)
 }
 
-fn web(settings: &Settings) -> Result<(), Fault> {
+fn web(settings: &Settings) -> Result<(), InvalidSetting> {
     let web = &settings.web;
     public_url("web.public_url", &web.public_url)?;
     let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| web.database.starts_with(scheme));
@@ -84,7 +84,7 @@ fn web(settings: &Settings) -> Result<(), Fault> {
     connections("web.max_connections", web.max_connections)
 }
 
-fn download(settings: &Settings) -> Result<(), Fault> {
+fn download(settings: &Settings) -> Result<(), InvalidSetting> {
     let download = &settings.download;
     if download.listen == settings.web.listen && download.listen.port() != 0 {
         let problem = format!("`web.listen` is also {}", download.listen);
@@ -104,7 +104,7 @@ fn download(settings: &Settings) -> Result<(), Fault> {
     connections("download.max_connections", download.max_connections)
 }
 
-fn nodes(settings: &Settings) -> Result<(), Fault> {
+fn nodes(settings: &Settings) -> Result<(), InvalidSetting> {
     let (mut names, mut audiences) = (BTreeSet::new(), BTreeSet::new());
     for (index, node) in settings.nodes.iter().enumerate() {
         let key = |name: &str| format!("node[{index}].{name}");
@@ -138,7 +138,7 @@ fn nodes(settings: &Settings) -> Result<(), Fault> {
     Ok(())
 }
 
-fn mail(settings: &Settings) -> Result<(), Fault> {
+fn mail(settings: &Settings) -> Result<(), InvalidSetting> {
     let mail = &settings.mail;
     if mail.from.parse::<lettre::message::Mailbox>().is_err() {
         let remedy = "write a name and an address, as in `Oncelink <noreply@example.org>`";
@@ -191,7 +191,7 @@ fn mail(settings: &Settings) -> Result<(), Fault> {
     Ok(())
 }
 
-fn keys(keys: &str) -> Result<(), Fault> {
+fn keys(keys: &str) -> Result<(), InvalidSetting> {
     let remedy = "write the path of a JWKS file, or its address as in `https://host/.well-known/jwks.json`";
     if keys.is_empty() {
         return fault("download.keys", "it is empty".to_owned(), remedy);
@@ -206,7 +206,7 @@ fn keys(keys: &str) -> Result<(), Fault> {
 }
 
 /// The node key is sent to this address, so it must be a plain one.
-fn receipts(address: &str) -> Result<(), Fault> {
+fn receipts(address: &str) -> Result<(), InvalidSetting> {
     let is_good = Url::parse(address).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
     });
@@ -217,7 +217,7 @@ fn receipts(address: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn token(settings: &Settings) -> Result<(), Fault> {
+fn token(settings: &Settings) -> Result<(), InvalidSetting> {
     let token = &settings.token;
     positive("token.lifetime", token.lifetime)?;
     not_above("token.lifetime", token.lifetime, "token.max_lifetime", token.max_lifetime)?;
@@ -243,7 +243,7 @@ fn token(settings: &Settings) -> Result<(), Fault> {
     Ok(())
 }
 
-fn shares(settings: &Settings) -> Result<(), Fault> {
+fn shares(settings: &Settings) -> Result<(), InvalidSetting> {
     let mut names = BTreeSet::new();
     for (index, share) in settings.shares.iter().enumerate() {
         let key = format!("share[{index}].name");
@@ -274,7 +274,7 @@ fn shares(settings: &Settings) -> Result<(), Fault> {
 
 /// A public address must be an origin in its canonical form, because the issuer and the audience of tokens
 /// are compared with it byte by byte.
-fn public_url(key: &str, text: &str) -> Result<(), Fault> {
+fn public_url(key: &str, text: &str) -> Result<(), InvalidSetting> {
     let remedy =
         "write scheme and host, and the port if it isn't the default, as in `https://files.example.org`";
     let url = Url::parse(text).ok();
@@ -290,7 +290,7 @@ fn public_url(key: &str, text: &str) -> Result<(), Fault> {
 }
 
 /// Distinguishes stores of later versions from mistakes.
-fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Result<(), Fault> {
+fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Result<(), InvalidSetting> {
     if address.as_str() == only {
         return Ok(());
     }
@@ -303,7 +303,7 @@ fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Re
     fault(key, problem, format!("write `{only}` or `postgres://user:password@host/database`"))
 }
 
-fn log_level(log: &LogSettings) -> Result<(), Fault> {
+fn log_level(log: &LogSettings) -> Result<(), InvalidSetting> {
     if log.filter().is_none() {
         let remedy = format!(
             "write one of {}, or a filter such as `info,oncelink::download=debug`",
@@ -318,14 +318,14 @@ fn log_level(log: &LogSettings) -> Result<(), Fault> {
     Ok(())
 }
 
-fn positive(key: &str, duration: Duration) -> Result<(), Fault> {
+fn positive(key: &str, duration: Duration) -> Result<(), InvalidSetting> {
     if duration.is_zero() {
         return fault(key, "it is zero".to_owned(), "choose at least `1s`");
     }
     Ok(())
 }
 
-fn not_above(key: &str, duration: Duration, other: &str, most: Duration) -> Result<(), Fault> {
+fn not_above(key: &str, duration: Duration, other: &str, most: Duration) -> Result<(), InvalidSetting> {
     if duration > most {
         let problem =
             format!("{}s is longer than `{other}`, which is {}s", duration.as_secs(), most.as_secs());
@@ -334,7 +334,7 @@ fn not_above(key: &str, duration: Duration, other: &str, most: Duration) -> Resu
     Ok(())
 }
 
-fn not_above_limit(key: &str, duration: Duration, most: Duration) -> Result<(), Fault> {
+fn not_above_limit(key: &str, duration: Duration, most: Duration) -> Result<(), InvalidSetting> {
     if duration > most {
         let problem = format!("{}s is too long", duration.as_secs());
         let remedy = format!("choose at most {}s and set the clocks with NTP", most.as_secs());
@@ -343,13 +343,13 @@ fn not_above_limit(key: &str, duration: Duration, most: Duration) -> Result<(), 
     Ok(())
 }
 
-fn connections(key: &str, count: usize) -> Result<(), Fault> {
+fn connections(key: &str, count: usize) -> Result<(), InvalidSetting> {
     if count == 0 {
         return fault(key, "it is zero, so nobody could connect".to_owned(), "choose at least 1");
     }
     Ok(())
 }
 
-fn fault(key: &str, problem: String, remedy: impl Into<String>) -> Result<(), Fault> {
-    Err(Fault { key: key.to_owned(), problem, remedy: remedy.into() })
+fn fault(key: &str, problem: String, remedy: impl Into<String>) -> Result<(), InvalidSetting> {
+    Err(InvalidSetting { key: key.to_owned(), problem, remedy: remedy.into() })
 }

@@ -12,7 +12,7 @@ use futures_util::task::AtomicWaker;
 pub struct ListenerId(pub(super) usize);
 
 /// The state that the registry and the connection's worker share.
-pub(super) struct Entry {
+pub(super) struct ConnectionEntry {
     pub(super) id: u64,
     pub(super) listener: ListenerId,
     /// The peer's address; IPv6: its /64.
@@ -30,9 +30,9 @@ pub(super) struct Entry {
     waker: AtomicWaker,
 }
 
-impl Entry {
-    pub(super) fn new(id: u64, listener: ListenerId, near: IpAddr, wide: IpAddr) -> Entry {
-        Entry {
+impl ConnectionEntry {
+    pub(super) fn new(id: u64, listener: ListenerId, near: IpAddr, wide: IpAddr) -> ConnectionEntry {
+        ConnectionEntry {
             id,
             listener,
             near,
@@ -90,10 +90,10 @@ impl Entry {
 }
 
 #[cfg(test)]
-impl Entry {
+impl ConnectionEntry {
     /// Returns the same connection as if it had been opened at another time.
-    pub(super) fn begun(began: Instant, entry: &Entry) -> Entry {
-        let mut aged = Entry::new(entry.id, entry.listener, entry.near, entry.wide);
+    pub(super) fn begun(began: Instant, entry: &ConnectionEntry) -> ConnectionEntry {
+        let mut aged = ConnectionEntry::new(entry.id, entry.listener, entry.near, entry.wide);
         aged.began = began;
         aged
     }

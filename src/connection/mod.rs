@@ -17,7 +17,7 @@ use crate::config::ConnectionLimits;
 mod entry;
 mod registry;
 
-use entry::Entry;
+use entry::ConnectionEntry;
 pub use entry::ListenerId;
 pub use registry::Connections;
 
@@ -38,7 +38,7 @@ pub struct Connection(Rc<Inner>);
 struct Inner {
     limits: ConnectionLimits,
     connections: Connections,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionEntry>,
     /// Requests whose response isn't completely handed on yet.
     serving: Cell<u32>,
     /// Whether the body of the latest request hasn't been read completely.
@@ -58,13 +58,13 @@ struct Inner {
     /// The size of the head when it was last examined.
     looked_at: Cell<usize>,
     head_memory: RefCell<Option<HeldMemory>>,
-    refusal: Cell<Option<Refusal>>,
+    refusal: Cell<Option<ConnectionRefusal>>,
     reader: RefCell<Option<Waker>>,
 }
 
 /// How many bytes may be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowance {
+pub enum ReadBudget {
     /// Any number.
     Any,
     /// At most this many.
@@ -77,7 +77,7 @@ pub enum Allowance {
 
 /// A connection is refused before its first request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ConnectionRefusal {
     /// The head is larger than [`HEAD_MAX`].
     HeadTooLarge,
     /// The head didn't arrive in time.
@@ -88,7 +88,7 @@ pub enum Refusal {
 
 /// A phase has exceeded its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
+pub enum DeadlineExceeded {
     /// There was no request; the connection may be closed without a response.
     Idle,
     /// A head was started but not finished.
@@ -98,21 +98,21 @@ pub enum Late {
 }
 
 /// A place among the connections; given back when dropped.
-pub struct Place {
+pub struct ConnectionSlot {
     connections: Connections,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionEntry>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.leave(&self.entry);
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Takes a place for a connection accepted from `peer`.
-    pub fn take(connections: &Connections, listener: ListenerId, peer: Option<IpAddr>) -> Place {
-        Place { connections: connections.clone(), entry: connections.enter(listener, peer) }
+    pub fn take(connections: &Connections, listener: ListenerId, peer: Option<IpAddr>) -> ConnectionSlot {
+        ConnectionSlot { connections: connections.clone(), entry: connections.enter(listener, peer) }
     }
 
     /// Returns the state of the connection in this place.
@@ -162,51 +162,51 @@ impl Connection {
 
     /// Returns the deadline of the current phase; `None` if the client isn't waited for, or if its speed is
     /// measured.
-    pub fn deadline(&self) -> Option<(Instant, Late)> {
+    pub fn deadline(&self) -> Option<(Instant, DeadlineExceeded)> {
         let Inner { limits, .. } = &*self.0;
         if self.0.refusal.get().is_some() {
-            return Some((self.0.since.get() + limits.drain, Late::Drain));
+            return Some((self.0.since.get() + limits.drain, DeadlineExceeded::Drain));
         }
         if self.0.serving.get() > 0 || self.0.writing.get() {
             return None;
         }
         if self.0.unread_body.get() {
-            return Some((self.0.since.get() + limits.drain, Late::Drain));
+            return Some((self.0.since.get() + limits.drain, DeadlineExceeded::Drain));
         }
         Some(match self.0.heard.get() {
-            Some(heard) => (heard + limits.head, Late::Head),
-            None if self.0.fresh.get() => (self.0.since.get() + limits.head, Late::Idle),
-            None => (self.0.since.get() + limits.idle, Late::Idle),
+            Some(heard) => (heard + limits.head, DeadlineExceeded::Head),
+            None if self.0.fresh.get() => (self.0.since.get() + limits.head, DeadlineExceeded::Idle),
+            None => (self.0.since.get() + limits.idle, DeadlineExceeded::Idle),
         })
     }
 
-    /// Returns how many bytes may be read now. `reader` is woken when [`Allowance::Later`] ends.
-    pub fn allowance(&self, reader: &Waker) -> Allowance {
+    /// Returns how many bytes may be read now. `reader` is woken when [`ReadBudget::Later`] ends.
+    pub fn read_budget(&self, reader: &Waker) -> ReadBudget {
         let (serving, unread) = (self.0.serving.get() > 0, self.0.unread_body.get());
         let ahead = self.0.ahead.get();
         match (serving, unread) {
-            (_, true) => Allowance::Any,
-            (true, false) if ahead < READ_AHEAD => Allowance::Any,
+            (_, true) => ReadBudget::Any,
+            (true, false) if ahead < READ_AHEAD => ReadBudget::Any,
             (true, false) => {
                 self.0.reader.replace(Some(reader.clone()));
-                Allowance::Later
+                ReadBudget::Later
             }
-            (false, false) if self.0.heard.get().is_none() => Allowance::AtMost(HEAD_MAX),
+            (false, false) if self.0.heard.get().is_none() => ReadBudget::AtMost(HEAD_MAX),
             (false, false)
                 if ahead.saturating_sub(self.0.looked_at.get()) >= READ_AHEAD || ahead >= HEAD_MAX =>
             {
                 if ahead >= HEAD_MAX && self.0.looked_at.get() >= HEAD_MAX {
-                    self.refuse(Refusal::HeadTooLarge);
+                    self.refuse(ConnectionRefusal::HeadTooLarge);
                 }
                 self.0.looked_at.set(ahead);
-                Allowance::Look
+                ReadBudget::Look
             }
-            (false, false) => Allowance::AtMost(HEAD_MAX.saturating_sub(ahead)),
+            (false, false) => ReadBudget::AtMost(HEAD_MAX.saturating_sub(ahead)),
         }
     }
 
     /// Records that `count` bytes arrived.
-    pub fn heard(&self, count: usize) {
+    pub fn note_read(&self, count: usize) {
         self.0.entry.touch();
         if self.0.unread_body.get() {
             return;
@@ -221,13 +221,13 @@ impl Connection {
         if is_large && self.0.head_memory.borrow().is_none() {
             match self.hold(LARGE_HEAD) {
                 Some(held) => drop(self.0.head_memory.replace(Some(held))),
-                None => self.refuse(Refusal::Crowded),
+                None => self.refuse(ConnectionRefusal::Crowded),
             }
         }
     }
 
     /// Records that a byte of a response was sent.
-    pub fn wrote(&self) {
+    pub fn note_written(&self) {
         self.0.entry.touch();
         self.0.since.set(Instant::now());
     }
@@ -239,7 +239,7 @@ impl Connection {
     }
 
     /// Closes the connection with a response to a request that won't be processed.
-    pub fn refuse(&self, refusal: Refusal) {
+    pub fn refuse(&self, refusal: ConnectionRefusal) {
         if self.0.refusal.get().is_none() {
             self.0.refusal.set(Some(refusal));
             self.0.since.set(Instant::now());
@@ -247,13 +247,13 @@ impl Connection {
     }
 
     /// Returns why the connection is refused, if it is.
-    pub fn refusal(&self) -> Option<Refusal> {
+    pub fn refusal(&self) -> Option<ConnectionRefusal> {
         self.0.refusal.get()
     }
 
     /// Records that a request's head has arrived. The guard is dropped when its response is completely handed
     /// on.
-    pub fn begin(&self, has_body: bool) -> Serving {
+    pub fn begin(&self, has_body: bool) -> RequestInProgress {
         let inner = &*self.0;
         inner.serving.set(inner.serving.get().saturating_add(1));
         inner.unread_body.set(has_body);
@@ -264,7 +264,7 @@ impl Connection {
         }
         inner.head_memory.replace(None);
         self.note_work();
-        Serving(self.clone())
+        RequestInProgress(self.clone())
     }
 
     /// Records that a handler starts or stops waiting for the client's next bytes.
@@ -289,10 +289,10 @@ impl Connection {
     }
 
     /// Holds `bytes`, without the part that every connection may hold uncounted.
-    pub fn hold_beyond_the_uncounted(&self, bytes: usize) -> Result<Option<HeldMemory>, Full> {
+    pub fn hold_excess(&self, bytes: usize) -> Result<Option<HeldMemory>, MemoryFull> {
         match bytes.saturating_sub(UNCOUNTED) {
             0 => Ok(None),
-            counted => self.hold(counted).map(Some).ok_or(Full),
+            counted => self.hold(counted).map(Some).ok_or(MemoryFull),
         }
     }
 
@@ -311,19 +311,19 @@ impl Connection {
 /// There is no memory left for data from clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no memory left for data from clients")]
-pub struct Full;
+pub struct MemoryFull;
 
 /// A request is being served.
-pub struct Serving(Connection);
+pub struct RequestInProgress(Connection);
 
-impl Serving {
+impl RequestInProgress {
     /// Returns its connection.
     pub const fn connection(&self) -> &Connection {
         &self.0
     }
 }
 
-impl Drop for Serving {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
         let inner = &*self.0.0;
         inner.serving.set(inner.serving.get().saturating_sub(1));
@@ -339,7 +339,7 @@ impl Drop for Serving {
 /// Memory that is held for a connection; given back when dropped.
 pub struct HeldMemory {
     connections: Connections,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionEntry>,
     bytes: usize,
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::client_address::{neighbourhood, site};
-use crate::connection::entry::{Entry, ListenerId};
+use crate::connection::entry::{ConnectionEntry, ListenerId};
 
 /// Idle connections are collected in batches and closed one by one as places are needed, so that each new
 /// connection in a flood doesn't have to search all of them.
@@ -35,12 +35,12 @@ struct State {
     memory_max: usize,
     /// Memory that all connections hold, in bytes.
     held: usize,
-    open: HashMap<u64, Member>,
+    open: HashMap<u64, ConnectionMember>,
     listeners: Vec<Listener>,
 }
 
-struct Member {
-    entry: Arc<Entry>,
+struct ConnectionMember {
+    entry: Arc<ConnectionEntry>,
     held: usize,
 }
 
@@ -51,29 +51,29 @@ struct Listener {
     /// Only for IPv6 addresses is the site larger than the neighborhood.
     sites: HashMap<IpAddr, usize>,
     /// The next connections to close, the longest idle one last, each with the time of its last byte.
-    victims: Vec<(Instant, Arc<Entry>)>,
+    victims: Vec<(Instant, Arc<ConnectionEntry>)>,
     on_probation: VecDeque<u64>,
     told: Option<Instant>,
 }
 
 /// An address or network with all its connections.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Crowd {
+enum AddressGroup {
     Near(IpAddr),
     Site(IpAddr),
 }
 
-impl Crowd {
-    fn has(self, entry: &Entry) -> bool {
+impl AddressGroup {
+    fn has(self, entry: &ConnectionEntry) -> bool {
         match self {
-            Crowd::Near(address) => entry.near == address,
-            Crowd::Site(address) => entry.wide == address,
+            AddressGroup::Near(address) => entry.near == address,
+            AddressGroup::Site(address) => entry.wide == address,
         }
     }
 
     const fn address(self) -> IpAddr {
         match self {
-            Crowd::Near(address) | Crowd::Site(address) => address,
+            AddressGroup::Near(address) | AddressGroup::Site(address) => address,
         }
     }
 }
@@ -110,14 +110,14 @@ impl Connections {
 
     /// Takes a place for an accepted connection. If the listener is full, another connection is closed; if that
     /// isn't possible, the new one may only request the service's health.
-    pub(super) fn enter(&self, listener: ListenerId, peer: Option<IpAddr>) -> Arc<Entry> {
+    pub(super) fn enter(&self, listener: ListenerId, peer: Option<IpAddr>) -> Arc<ConnectionEntry> {
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let (near, wide) = (neighbourhood(peer), site(peer));
         let mut state = self.lock();
         let id = state.next;
         state.next = id.wrapping_add(1);
-        let entry = Arc::new(Entry::new(id, listener, near, wide));
-        state.open.insert(id, Member { entry: Arc::clone(&entry), held: 0 });
+        let entry = Arc::new(ConnectionEntry::new(id, listener, near, wide));
+        state.open.insert(id, ConnectionMember { entry: Arc::clone(&entry), held: 0 });
         let is_over = state.listeners.get_mut(listener.0).is_some_and(|listener| {
             listener.count(&entry);
             listener.open > listener.max
@@ -129,19 +129,19 @@ impl Connections {
     }
 
     /// Gives a connection's place back.
-    pub(super) fn leave(&self, entry: &Entry) {
+    pub(super) fn leave(&self, entry: &ConnectionEntry) {
         self.lock().remove(entry.id);
     }
 
     /// Records that a connection holds `bytes` more. If the total exceeds the limit, the address that holds
     /// the most gives way. Returns whether `entry` may keep them.
-    pub(super) fn hold(&self, entry: &Entry, bytes: usize) -> bool {
+    pub(super) fn hold(&self, entry: &ConnectionEntry, bytes: usize) -> bool {
         let mut state = self.lock();
         let Some(member) = state.open.get_mut(&entry.id) else { return false };
         member.held = member.held.saturating_add(bytes);
         state.held = state.held.saturating_add(bytes);
         while state.held > state.memory_max {
-            match state.greediest().filter(|greedy| greedy.id != entry.id) {
+            match state.largest_holder().filter(|greedy| greedy.id != entry.id) {
                 Some(greedy) => state.close(&greedy),
                 None => {
                     state.release(entry.id, bytes);
@@ -153,7 +153,7 @@ impl Connections {
     }
 
     /// Gives back what [`Connections::hold`] recorded.
-    pub(super) fn release(&self, entry: &Entry, bytes: usize) {
+    pub(super) fn release(&self, entry: &ConnectionEntry, bytes: usize) {
         self.lock().release(entry.id, bytes);
     }
 
@@ -174,7 +174,7 @@ impl Connections {
 }
 
 impl State {
-    fn make_place(&mut self, newcomer: &Arc<Entry>) {
+    fn make_place(&mut self, newcomer: &Arc<ConnectionEntry>) {
         let settled = self.settled;
         let State { open, listeners, .. } = self;
         let Some(listener) = listeners.get_mut(newcomer.listener.0) else { return };
@@ -187,15 +187,15 @@ impl State {
                 return self.close(&victim);
             }
         }
-        let crowd = listener.crowd();
-        let idle = |member: &&Member| {
+        let crowd = listener.address_group();
+        let idle = |member: &&ConnectionMember| {
             member.entry.listener == newcomer.listener
                 && member.entry.id != newcomer.id
                 && crowd.is_some_and(|crowd| crowd.has(&member.entry))
                 && !member.entry.is_working()
                 && !member.entry.is_on_probation()
         };
-        let mut idle: Vec<(Instant, Arc<Entry>)> = open
+        let mut idle: Vec<(Instant, Arc<ConnectionEntry>)> = open
             .values()
             .filter(idle)
             .map(|member| (member.entry.moved_at(), Arc::clone(&member.entry)))
@@ -208,7 +208,7 @@ impl State {
                 // Few at a time, because another address may have the most connections before they are used
                 // up.
                 let most = VICTIMS_AT_ONCE.min(idle.len() / 16);
-                let is_settled = |(moved, _): &(Instant, Arc<Entry>)| moved.elapsed() >= settled;
+                let is_settled = |(moved, _): &(Instant, Arc<ConnectionEntry>)| moved.elapsed() >= settled;
                 let from = idle.len().saturating_sub(most);
                 listener.victims = idle.split_off(from).into_iter().filter(is_settled).collect();
                 self.close(&victim);
@@ -217,7 +217,7 @@ impl State {
         }
     }
 
-    fn put_on_probation(&mut self, newcomer: &Entry) {
+    fn put_on_probation(&mut self, newcomer: &ConnectionEntry) {
         newcomer.put_on_probation();
         let Some(listener) = self.listeners.get_mut(newcomer.listener.0) else { return };
         listener.on_probation.push_back(newcomer.id);
@@ -230,7 +230,7 @@ impl State {
     }
 
     /// Returns the longest idle connection that holds memory, of the address that holds the most.
-    fn greediest(&self) -> Option<Arc<Entry>> {
+    fn largest_holder(&self) -> Option<Arc<ConnectionEntry>> {
         let holders = || self.open.values().filter(|member| member.held > 0);
         let mut sums: HashMap<IpAddr, usize> = HashMap::new();
         for member in holders() {
@@ -242,7 +242,7 @@ impl State {
     }
 
     /// Tells a connection to close. Its place and its memory count as free from now on.
-    fn close(&mut self, entry: &Entry) {
+    fn close(&mut self, entry: &ConnectionEntry) {
         self.remove(entry.id);
         entry.close();
     }
@@ -265,7 +265,7 @@ impl State {
 }
 
 impl Listener {
-    fn count(&mut self, entry: &Entry) {
+    fn count(&mut self, entry: &ConnectionEntry) {
         self.open = self.open.saturating_add(1);
         *self.near.entry(entry.near).or_default() += 1;
         if entry.near != entry.wide {
@@ -273,7 +273,7 @@ impl Listener {
         }
     }
 
-    fn discount(&mut self, entry: &Entry) {
+    fn discount(&mut self, entry: &ConnectionEntry) {
         self.open = self.open.saturating_sub(1);
         decrease(&mut self.near, entry.near);
         if entry.near != entry.wide {
@@ -285,13 +285,14 @@ impl Listener {
     }
 
     /// Returns the address with the most connections.
-    fn crowd(&self) -> Option<Crowd> {
-        let near = self.near.iter().map(|(address, count)| (*count, Crowd::Near(*address)));
-        let sites = self.sites.iter().map(|(address, count)| (count / SITE_WEIGHT, Crowd::Site(*address)));
+    fn address_group(&self) -> Option<AddressGroup> {
+        let near = self.near.iter().map(|(address, count)| (*count, AddressGroup::Near(*address)));
+        let sites =
+            self.sites.iter().map(|(address, count)| (count / SITE_WEIGHT, AddressGroup::Site(*address)));
         near.chain(sites).max_by_key(|(count, _)| *count).map(|(_, crowd)| crowd)
     }
 
-    fn tell(&mut self, crowd: Option<Crowd>, idle: usize) {
+    fn tell(&mut self, crowd: Option<AddressGroup>, idle: usize) {
         let now = Instant::now();
         if self.told.is_none_or(|told| now.duration_since(told) >= TOLD_EVERY) {
             self.told = Some(now);

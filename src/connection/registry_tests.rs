@@ -12,15 +12,20 @@ fn v6(site: u16, network: u16) -> Option<IpAddr> {
     Some(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, site, network, 0, 0, 0, 1)))
 }
 
-fn is_closing(entries: &[Arc<Entry>]) -> Vec<bool> {
+fn is_closing(entries: &[Arc<ConnectionEntry>]) -> Vec<bool> {
     entries.iter().map(|entry| entry.is_closing()).collect()
 }
 
 /// As if it had been idle for so long, when it moved its last byte.
-fn idle_for(connections: &Connections, listener: ListenerId, peer: Option<IpAddr>, idle: u64) -> Arc<Entry> {
+fn idle_for(
+    connections: &Connections,
+    listener: ListenerId,
+    peer: Option<IpAddr>,
+    idle: u64,
+) -> Arc<ConnectionEntry> {
     let entry = connections.enter(listener, peer);
     let began = Instant::now().checked_sub(Duration::from_secs(idle)).unwrap();
-    let aged = Arc::new(Entry::begun(began, &entry));
+    let aged = Arc::new(ConnectionEntry::begun(began, &entry));
     connections.lock().open.get_mut(&entry.id).unwrap().entry = Arc::clone(&aged);
     aged
 }

@@ -17,10 +17,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 use crate::clock::Clock;
+use crate::download::buffer_budget::{BufferBudget, PORTION};
 use crate::download::ledger::{PATIENCE, Stream, Take};
-use crate::download::line::Line;
-use crate::download::portions::{PORTION, Portions};
-use crate::files::{Glance, OpenFile};
+use crate::download::write_tracker::WriteTracker;
+use crate::files::{OpenFile, QuickCheck};
 
 /// Streams one range of a file.
 pub(crate) struct FileBody {
@@ -28,8 +28,8 @@ pub(crate) struct FileBody {
     stream: Option<Stream>,
     file: OpenFile,
     clock: Clock,
-    line: Line,
-    portions: Portions,
+    line: WriteTracker,
+    portions: BufferBudget,
     size: u64,
     step: Step,
 }
@@ -70,8 +70,8 @@ impl FileBody {
         stream: Stream,
         file: OpenFile,
         clock: Clock,
-        line: Line,
-        portions: Portions,
+        line: WriteTracker,
+        portions: BufferBudget,
     ) -> FileBody {
         let size = stream.remaining();
         let stream = if size == 0 {
@@ -131,10 +131,10 @@ impl FileBody {
     /// Bytes of a file that has changed in the meantime aren't sent, because the client would mix two
     /// versions. A file that only grew is examined more closely.
     fn checked(&mut self, portion: Portion) -> Result<Begun, BodyError> {
-        match self.file.glance().map_err(BodyError::Unreadable)? {
-            Glance::Unchanged => Ok(Begun::Bytes(portion.into())),
-            Glance::Changed => Err(BodyError::Changed),
-            Glance::Unclear => {
+        match self.file.quick_check().map_err(BodyError::Unreadable)? {
+            QuickCheck::Unchanged => Ok(Begun::Bytes(portion.into())),
+            QuickCheck::Changed => Err(BodyError::Changed),
+            QuickCheck::Unclear => {
                 let file = self.file.clone();
                 self.step = Step::Reading(tokio::task::spawn_blocking(move || {
                     Ok(file.is_the_same()?.then_some(portion))
@@ -180,7 +180,7 @@ impl FileBody {
                 Step::Pausing(sleep) => {
                     ready!(sleep.as_mut().poll(cx));
                     if let Some(stream) = &mut self.stream {
-                        stream.press_on();
+                        stream.resume_after_pause();
                     }
                     self.step = Step::Next;
                 }

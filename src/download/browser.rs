@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderMap, USER_AGENT};
 /// Returns whether a person may have asked for this. A prefetch is not a click, and neither is a part of a
 /// page: an image, a script, a frame, or a fetch by a script. Programs don't send these headers.
 pub(crate) fn may_be_a_click(headers: &HeaderMap) -> bool {
-    !is_prefetch(headers) && !is_part_of_a_page(headers)
+    !is_prefetch(headers) && !is_subresource(headers)
 }
 
 fn is_prefetch(headers: &HeaderMap) -> bool {
@@ -19,7 +19,7 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-fn is_part_of_a_page(headers: &HeaderMap) -> bool {
+fn is_subresource(headers: &HeaderMap) -> bool {
     match token(headers, "sec-fetch-dest").as_deref() {
         None | Some("document") => false,
         // A download manager, or our own page, whose scripts don't fetch downloads.
@@ -31,7 +31,7 @@ fn is_part_of_a_page(headers: &HeaderMap) -> bool {
 
 /// Returns whether this is a request of a browser's download manager that saves the body of any response as
 /// the file, even of a refusal (Firefox). Only a closed connection counts as a failure there.
-pub(crate) fn saves_whatever_comes(headers: &HeaderMap) -> bool {
+pub(crate) fn saves_any_response(headers: &HeaderMap) -> bool {
     [("sec-fetch-dest", "empty"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-site", "none")]
         .iter()
         .all(|(name, expected)| token(headers, name).is_some_and(|value| value == *expected))

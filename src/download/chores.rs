@@ -13,20 +13,20 @@ const LEDGER_PURGE_EVERY: Duration = Duration::from_secs(60);
 
 impl DownloadState {
     /// Maintains the store, the ledger, the keys and the rate limiter until dropped.
-    pub async fn look_after(self: Arc<DownloadState>) {
+    pub async fn maintain(self: Arc<DownloadState>) {
         let shared_store = async {
             if self.store.is_shared() {
                 shared_store::watch(&self).await;
             }
         };
-        tokio::join!(self.do_chores(), shared_store);
+        tokio::join!(self.run_maintenance(), shared_store);
     }
 
-    async fn do_chores(&self) {
+    async fn run_maintenance(&self) {
         let mut keep_time = tokio::time::interval(KEEP_TIME_EVERY);
         let mut purge_ledger = tokio::time::interval(LEDGER_PURGE_EVERY);
         let mut purge_store = tokio::time::interval(PURGE_EVERY);
-        let mut fresh_keys = std::pin::pin!(self.keys.refresh_for_ever(&self.clock));
+        let mut fresh_keys = std::pin::pin!(self.keys.run(&self.clock));
         loop {
             tokio::select! {
                 () = &mut fresh_keys => {}

@@ -92,7 +92,7 @@ pub(crate) enum Precondition {
 
 /// The requested part of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum RequestedPart {
     /// All of it: 200.
     Whole,
     /// One range: 206.
@@ -171,8 +171,8 @@ impl Conditions {
     }
 
     /// Returns the requested part of a file with `len` bytes (RFC 9110 sections 13.1.5 and 14.2).
-    pub(crate) fn part(&self, current: Option<&Digest>, modified: Timestamp, len: u64) -> Part {
-        let Some(range) = &self.range else { return Part::Whole };
+    pub(crate) fn part(&self, current: Option<&Digest>, modified: Timestamp, len: u64) -> RequestedPart {
+        let Some(range) = &self.range else { return RequestedPart::Whole };
         let same = |tag: &Tag| current.is_some_and(|current| tag.likeness(current) == Likeness::Same);
         let as_known = match &self.if_range {
             None => match &self.if_match {
@@ -183,7 +183,7 @@ impl Conditions {
             Some(IfRange::Date(moment)) => *moment == modified,
             Some(IfRange::Never) => false,
         };
-        if as_known { parse_range(range, len) } else { Part::Whole }
+        if as_known { parse_range(range, len) } else { RequestedPart::Whole }
     }
 }
 
@@ -192,13 +192,13 @@ impl Conditions {
 /// A unit other than `bytes` is ignored. An invalid header is refused rather than ignored, so that a client's
 /// mistake doesn't spend the token. Several ranges are merged if they touch or overlap; otherwise they are
 /// ignored and the whole file is sent, as the RFC allows.
-pub(crate) fn parse_range(field: &str, len: u64) -> Part {
-    let Some((unit, set)) = field.split_once('=') else { return Part::Unsatisfiable };
+pub(crate) fn parse_range(field: &str, len: u64) -> RequestedPart {
+    let Some((unit, set)) = field.split_once('=') else { return RequestedPart::Unsatisfiable };
     if !unit.bytes().all(is_token_byte) || unit.is_empty() {
-        return Part::Unsatisfiable;
+        return RequestedPart::Unsatisfiable;
     }
     if !unit.eq_ignore_ascii_case("bytes") {
-        return Part::Whole;
+        return RequestedPart::Whole;
     }
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let mut specs = 0;
@@ -207,10 +207,10 @@ pub(crate) fn parse_range(field: &str, len: u64) -> Part {
         match parse_spec(spec, len) {
             Ok(Some(range)) => ranges.push(range),
             Ok(None) => {}
-            Err(Malformed) => return Part::Unsatisfiable,
+            Err(Malformed) => return RequestedPart::Unsatisfiable,
         }
         if specs > MAX_SPECS {
-            return Part::Unsatisfiable;
+            return RequestedPart::Unsatisfiable;
         }
     }
     ranges.sort_by_key(|range| range.start);
@@ -219,10 +219,10 @@ pub(crate) fn parse_range(field: &str, len: u64) -> Part {
         merged = match merged {
             None => Some(range),
             Some(before) if range.start <= before.end => Some(before.start..before.end.max(range.end)),
-            Some(_) => return Part::Whole,
+            Some(_) => return RequestedPart::Whole,
         };
     }
-    merged.map_or(Part::Unsatisfiable, Part::Range)
+    merged.map_or(RequestedPart::Unsatisfiable, RequestedPart::Range)
 }
 
 /// Returns whether a byte may occur in a token (RFC 9110 section 5.6.2).
@@ -339,37 +339,37 @@ mod tests {
 
     #[test]
     fn ranges_read_as_the_rfc_has_them() {
-        let table: &[(&str, Part)] = &[
-            ("bytes=0-0", Part::Range(0..1)),
-            ("bytes=0-", Part::Range(0..10)),
-            ("bytes=2-4", Part::Range(2..5)),
-            ("bytes=9-99999999999999999999999", Part::Range(9..10)),
-            ("bytes=-3", Part::Range(7..10)),
-            ("bytes=-30", Part::Range(0..10)),
-            ("BYTES= 1-2 ", Part::Range(1..3)),
-            ("bytes=0-3,4-5", Part::Range(0..6)),
-            ("bytes=5-6,0-5", Part::Range(0..7)),
-            ("bytes=0-1,5-6", Part::Whole),
-            ("items=0-1", Part::Whole),
-            ("bytes=10-", Part::Unsatisfiable),
-            ("bytes=-0", Part::Unsatisfiable),
-            ("bytes=", Part::Unsatisfiable),
-            ("bytes=4-2", Part::Unsatisfiable),
-            ("bytes=a-b", Part::Unsatisfiable),
-            ("bytes=0x1-2", Part::Unsatisfiable),
-            ("bytes=--1", Part::Unsatisfiable),
-            ("bytes=+1-2", Part::Unsatisfiable),
-            ("bytes", Part::Unsatisfiable),
-            ("bytes = 0-9", Part::Unsatisfiable),
-            ("bytes =0-9", Part::Unsatisfiable),
-            ("by tes=0-9", Part::Unsatisfiable),
-            ("=0-9", Part::Unsatisfiable),
-            ("bytes=20-30,1-1", Part::Range(1..2)),
+        let table: &[(&str, RequestedPart)] = &[
+            ("bytes=0-0", RequestedPart::Range(0..1)),
+            ("bytes=0-", RequestedPart::Range(0..10)),
+            ("bytes=2-4", RequestedPart::Range(2..5)),
+            ("bytes=9-99999999999999999999999", RequestedPart::Range(9..10)),
+            ("bytes=-3", RequestedPart::Range(7..10)),
+            ("bytes=-30", RequestedPart::Range(0..10)),
+            ("BYTES= 1-2 ", RequestedPart::Range(1..3)),
+            ("bytes=0-3,4-5", RequestedPart::Range(0..6)),
+            ("bytes=5-6,0-5", RequestedPart::Range(0..7)),
+            ("bytes=0-1,5-6", RequestedPart::Whole),
+            ("items=0-1", RequestedPart::Whole),
+            ("bytes=10-", RequestedPart::Unsatisfiable),
+            ("bytes=-0", RequestedPart::Unsatisfiable),
+            ("bytes=", RequestedPart::Unsatisfiable),
+            ("bytes=4-2", RequestedPart::Unsatisfiable),
+            ("bytes=a-b", RequestedPart::Unsatisfiable),
+            ("bytes=0x1-2", RequestedPart::Unsatisfiable),
+            ("bytes=--1", RequestedPart::Unsatisfiable),
+            ("bytes=+1-2", RequestedPart::Unsatisfiable),
+            ("bytes", RequestedPart::Unsatisfiable),
+            ("bytes = 0-9", RequestedPart::Unsatisfiable),
+            ("bytes =0-9", RequestedPart::Unsatisfiable),
+            ("by tes=0-9", RequestedPart::Unsatisfiable),
+            ("=0-9", RequestedPart::Unsatisfiable),
+            ("bytes=20-30,1-1", RequestedPart::Range(1..2)),
         ];
         for (field, part) in table {
             assert_eq!(parse_range(field, 10), *part, "{field}");
         }
-        assert_eq!(parse_range("bytes=0-", 0), Part::Unsatisfiable);
+        assert_eq!(parse_range("bytes=0-", 0), RequestedPart::Unsatisfiable);
     }
 
     #[test]
@@ -401,7 +401,11 @@ mod tests {
                         Precondition::Holds,
                         "{name} {tag}"
                     );
-                    assert_eq!(conditions.part(Some(&digest), modified, 10), Part::Whole, "{name} {tag}");
+                    assert_eq!(
+                        conditions.part(Some(&digest), modified, 10),
+                        RequestedPart::Whole,
+                        "{name} {tag}"
+                    );
                 }
             }
             let conditions = read(header::IF_NONE_MATCH, tag);
@@ -417,7 +421,7 @@ mod tests {
             assert!(read(header::IF_RANGE, &other).shown_key(&digest).is_none(), "{other}");
         }
         let same = read(header::IF_MATCH, &format!("\"{KEY}\""));
-        assert_eq!(same.part(Some(&digest), modified, 10), Part::Range(2..10));
+        assert_eq!(same.part(Some(&digest), modified, 10), RequestedPart::Range(2..10));
     }
 
     proptest! {
@@ -433,13 +437,13 @@ mod tests {
                 (Some(f), Some(l)) if l < f => None,
                 (Some(f), Some(l)) => Some((f, wide.min(l + 1))),
             };
-            let expected = expected.filter(|(start, end)| start < end).map_or(Part::Unsatisfiable, |(start, end)| Part::Range(start as u64..end as u64));
+            let expected = expected.filter(|(start, end)| start < end).map_or(RequestedPart::Unsatisfiable, |(start, end)| RequestedPart::Range(start as u64..end as u64));
             prop_assert_eq!(parse_range(&field, len), expected);
         }
 
         #[test]
         fn a_range_never_leaves_the_file(field in "(bytes=)?[-0-9, a=]{0,24}", len in 0u64..100) {
-            if let Part::Range(range) = parse_range(&field, len) {
+            if let RequestedPart::Range(range) = parse_range(&field, len) {
                 prop_assert!(range.start < range.end && range.end <= len);
             }
         }

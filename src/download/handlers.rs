@@ -11,19 +11,19 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 
 use crate::bearer::bearer;
-use crate::client_address::{Caller, ClientAddresses};
+use crate::client_address::{ClientAddresses, RequestClient};
 use crate::download::body::FileBody;
 use crate::download::browser::{self, Agent};
 use crate::download::conditions::Conditions;
-use crate::download::line::Line;
-use crate::download::pages::Confirm;
-use crate::download::problem::Refusal;
+use crate::download::pages::ConfirmPage;
+use crate::download::problem::DownloadRefusal;
 use crate::download::readiness::{self, plain, probe};
-use crate::download::redeem::{self, HeadOutcome, Outcome, Request};
+use crate::download::redeem::{self, HeadOutcome, RedeemOutcome, Request};
 use crate::download::response;
+use crate::download::same_file;
 use crate::download::state::DownloadState;
 use crate::download::verified::{verify, with_keys};
-use crate::download::very_file;
+use crate::download::write_tracker::WriteTracker;
 use crate::token::{Grant, verify_command};
 use crate::used_tokens::Mark;
 
@@ -40,7 +40,7 @@ pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> Ht
                 }
                 false => refusal,
             };
-            if request.method() == Method::GET && browser::saves_whatever_comes(request.headers()) {
+            if request.method() == Method::GET && browser::saves_any_response(request.headers()) {
                 return refusal.keep_silent(&state.request_id());
             }
             refusal.respond(prefers_html(request.headers()), &state.web_url, &state.request_id())
@@ -48,7 +48,7 @@ pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> Ht
     }
 }
 
-async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, Refusal> {
+async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, DownloadRefusal> {
     let path = request.path();
     if let Some(rest) = path.strip_prefix("/d/") {
         let unverified = rest.split_once('/').map_or(rest, |(token, _)| token);
@@ -68,7 +68,7 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
         "/robots.txt" => {
             probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
-        _ => Err(Refusal::NoSuchAddress),
+        _ => Err(DownloadRefusal::NoSuchAddress),
     }
 }
 
@@ -79,7 +79,7 @@ async fn download(
     request: &HttpRequest,
     state: &Arc<DownloadState>,
     unverified: &str,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, DownloadRefusal> {
     match *request.method() {
         Method::GET => {}
         Method::HEAD | Method::POST => {}
@@ -88,7 +88,7 @@ async fn download(
             response::harden(&mut response);
             return Ok(response.insert_header((header::ALLOW, DOWNLOAD_METHODS)).finish());
         }
-        _ => return Err(Refusal::Method { allow: DOWNLOAD_METHODS }),
+        _ => return Err(DownloadRefusal::Method { allow: DOWNLOAD_METHODS }),
     }
     let (grant, ended) = verify(state, unverified).await?;
     if request.method() == Method::POST {
@@ -120,13 +120,13 @@ async fn download(
         return headers_only(state, &wanted, Agent::of(request.headers())).await;
     }
     if !browser::may_be_a_click(request.headers()) {
-        return Err(Refusal::Prefetch);
+        return Err(DownloadRefusal::Prefetch);
     }
     match redeem::redeem(state, &wanted).await? {
-        Outcome::NotModified(version) => Ok(response::not_modified(version)),
-        Outcome::Stream { stream, file, part, tag } => {
+        RedeemOutcome::NotModified(version) => Ok(response::not_modified(version)),
+        RedeemOutcome::Stream { stream, file, part, tag } => {
             let head = response::head(&wanted.grant, file.version(), &part, Agent::of(request.headers()));
-            let line = request.conn_data::<Line>().cloned().unwrap_or_default();
+            let line = request.conn_data::<WriteTracker>().cloned().unwrap_or_default();
             let body = FileBody::new(stream, file, state.clock.clone(), line, state.portions.clone());
             Ok(response::file(head, tag.reveal(), body))
         }
@@ -137,7 +137,7 @@ async fn headers_only(
     state: &Arc<DownloadState>,
     wanted: &Request,
     agent: Agent,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, DownloadRefusal> {
     Ok(match redeem::head(state, wanted).await? {
         HeadOutcome::NotModified(version) => response::not_modified(version),
         HeadOutcome::Headers { version, part } => {
@@ -155,22 +155,22 @@ async fn ask(
     request: &HttpRequest,
     state: &Arc<DownloadState>,
     grant: Grant,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, DownloadRefusal> {
     let size = match state.store.find(grant.jti).await?.map(|used| used.mark) {
-        Some(Mark::Revoked) => return Err(Refusal::Revoked),
+        Some(Mark::Revoked) => return Err(DownloadRefusal::Revoked),
         // A continuation needs a download that has begun; any other token needs one that hasn't.
         _ if grant.again => {
             let caller = caller(request, &state.addresses);
-            redeem::size_to_go_on(
+            redeem::resumable_size(
                 state,
                 &Request { grant: grant.clone(), ended: None, conditions: Conditions::default(), caller },
             )
             .await?
         }
-        Some(Mark::Redeemed(_)) => return Err(Refusal::Used),
-        None => very_file::open(state, &grant).await?.version().len,
+        Some(Mark::Redeemed(_)) => return Err(DownloadRefusal::Used),
+        None => same_file::open(state, &grant).await?.version().len,
     };
-    let page = Confirm {
+    let page = ConfirmPage {
         file_name: grant.name.unwrap_or_else(|| grant.file.name().to_owned()),
         size,
         until: grant.expires_at,
@@ -188,9 +188,12 @@ fn confirmed(request: &HttpRequest) -> HttpResponse {
 }
 
 /// Handles `POST /revocations`. The jtis are in the signed claims, so no unsigned input has an effect.
-async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, Refusal> {
+async fn revocations(
+    request: &HttpRequest,
+    state: &Arc<DownloadState>,
+) -> Result<HttpResponse, DownloadRefusal> {
     if request.method() != Method::POST {
-        return Err(Refusal::Method { allow: "POST" });
+        return Err(DownloadRefusal::Method { allow: "POST" });
     }
     let unverified = bearer(request.headers()).unwrap_or_default();
     let now = state.clock.now();
@@ -201,7 +204,7 @@ async fn revocations(request: &HttpRequest, state: &Arc<DownloadState>) -> Resul
     Ok(response.finish())
 }
 
-fn caller(request: &HttpRequest, addresses: &ClientAddresses) -> Caller {
+fn caller(request: &HttpRequest, addresses: &ClientAddresses) -> RequestClient {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     addresses.caller(peer, request.headers())
 }

@@ -1,21 +1,20 @@
 //! The download service: verifies a signed token with public keys only, durably records its jti as used, and
 //! streams the file. It knows no accounts, sessions or private keys.
 //!
-//! `handlers` parses a request, `redeem` applies the rule, `very_file` compares the file with what was
+//! `handlers` parses a request, `redeem` applies the rule, `same_file` compares the file with what was
 //! redeemed, the `ledger` and the `reservation` in the store limit what is sent, and `body` sends it.
 //! `problem` is the edge where refusals become HTTP.
 
 mod body;
 mod browser;
+mod buffer_budget;
 mod chores;
 mod conditions;
 mod content_disposition;
 mod handlers;
 pub mod key_source;
 mod ledger;
-mod line;
 pub mod pages;
-mod portions;
 mod problem;
 mod readiness;
 pub mod receipts;
@@ -23,11 +22,12 @@ mod redeem;
 pub mod remembered;
 mod reservation;
 mod response;
+mod same_file;
 mod shared_store;
 mod state;
 mod verified;
-mod very_file;
+mod write_tracker;
 
 pub use handlers::handle;
-pub use line::{Line, Orphans, Undelivered, WRITE_BUFFER};
 pub use state::{DownloadRules, DownloadState};
+pub use write_tracker::{OrphanedStreams, Undelivered, WRITE_BUFFER, WriteTracker};

@@ -25,7 +25,7 @@ pub fn content_security_policy() -> String {
 /// spends nothing.
 #[derive(Clone, Debug, Template)]
 #[template(path = "download/confirm.html")]
-pub struct Confirm {
+pub struct ConfirmPage {
     /// The name to save as.
     pub file_name: String,
     /// Bytes.
@@ -38,7 +38,7 @@ pub struct Confirm {
     pub action: String,
 }
 
-impl Confirm {
+impl ConfirmPage {
     fn shown_name(&self) -> Cow<'_, str> {
         human::name(&self.file_name)
     }
@@ -64,8 +64,8 @@ impl Confirm {
     }
 
     /// A page with a hostile file name.
-    pub fn sample() -> Confirm {
-        Confirm {
+    pub fn sample() -> ConfirmPage {
+        ConfirmPage {
             file_name: "我这一辈子 <script>alert(1)</script> \u{202e}fdp.exe".to_owned(),
             size: 12_345_678,
             until: Timestamp::from_secs(1_795_340_096 + 7200),
@@ -77,7 +77,7 @@ impl Confirm {
 
 /// The reasons for a refusal, which are the RFC 9457 problem types of this service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum RefusalReason {
     /// `invalid-token`
     InvalidToken,
     /// `expired-token`
@@ -110,44 +110,45 @@ pub enum Reason {
     Fault,
 }
 
-impl Reason {
+impl RefusalReason {
     /// All reasons.
-    pub const ALL: [Reason; 15] = [
-        Reason::InvalidToken,
-        Reason::ExpiredToken,
-        Reason::UsedToken,
-        Reason::RevokedToken,
-        Reason::FileNotFound,
-        Reason::FileUnavailable,
-        Reason::FileChanged,
-        Reason::RangeNotSatisfiable,
-        Reason::StoreUnavailable,
-        Reason::TooManyRequests,
-        Reason::NoSuchPage,
-        Reason::MethodNotAllowed,
-        Reason::Prefetch,
-        Reason::PreconditionFailed,
-        Reason::Fault,
+    pub const ALL: [RefusalReason; 15] = [
+        RefusalReason::InvalidToken,
+        RefusalReason::ExpiredToken,
+        RefusalReason::UsedToken,
+        RefusalReason::RevokedToken,
+        RefusalReason::FileNotFound,
+        RefusalReason::FileUnavailable,
+        RefusalReason::FileChanged,
+        RefusalReason::RangeNotSatisfiable,
+        RefusalReason::StoreUnavailable,
+        RefusalReason::TooManyRequests,
+        RefusalReason::NoSuchPage,
+        RefusalReason::MethodNotAllowed,
+        RefusalReason::Prefetch,
+        RefusalReason::PreconditionFailed,
+        RefusalReason::Fault,
     ];
 
     /// Returns the stable name of the reason: a problem's `type` (RFC 9457 section 3.1.1), or `about:blank`
     /// if the status is sufficient.
     pub const fn slug(self) -> &'static str {
         match self {
-            Reason::InvalidToken => "invalid-token",
-            Reason::ExpiredToken => "expired-token",
-            Reason::UsedToken => "used-token",
-            Reason::RevokedToken => "revoked-token",
-            Reason::FileNotFound => "file-not-found",
-            Reason::FileUnavailable => "file-unavailable",
-            Reason::FileChanged => "file-changed",
-            Reason::RangeNotSatisfiable => "range-not-satisfiable",
-            Reason::StoreUnavailable => "store-unavailable",
-            Reason::TooManyRequests => "too-many-requests",
-            Reason::Prefetch => "prefetch-refused",
-            Reason::NoSuchPage | Reason::MethodNotAllowed | Reason::PreconditionFailed | Reason::Fault => {
-                "about:blank"
-            }
+            RefusalReason::InvalidToken => "invalid-token",
+            RefusalReason::ExpiredToken => "expired-token",
+            RefusalReason::UsedToken => "used-token",
+            RefusalReason::RevokedToken => "revoked-token",
+            RefusalReason::FileNotFound => "file-not-found",
+            RefusalReason::FileUnavailable => "file-unavailable",
+            RefusalReason::FileChanged => "file-changed",
+            RefusalReason::RangeNotSatisfiable => "range-not-satisfiable",
+            RefusalReason::StoreUnavailable => "store-unavailable",
+            RefusalReason::TooManyRequests => "too-many-requests",
+            RefusalReason::Prefetch => "prefetch-refused",
+            RefusalReason::NoSuchPage
+            | RefusalReason::MethodNotAllowed
+            | RefusalReason::PreconditionFailed
+            | RefusalReason::Fault => "about:blank",
         }
     }
 
@@ -164,79 +165,79 @@ impl Reason {
     /// Returns the headline, what happened, and what to do now.
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Reason::InvalidToken => (
+            RefusalReason::InvalidToken => (
                 "This link is not valid",
                 "The link is incomplete or was changed, so we can't tell which file it is for.",
                 "Copy the whole link again, up to its last character. If that doesn't help, get a new link.",
             ),
-            Reason::ExpiredToken => (
+            RefusalReason::ExpiredToken => (
                 "This link has expired",
                 "Links can be used for a limited time only.",
                 "To get a new one, click Download again in your files, or ask the person who sent you this link.",
             ),
-            Reason::UsedToken => (
+            RefusalReason::UsedToken => (
                 "This link was already used",
                 "A link works once, and someone has already downloaded the file with this one. \
                  If it was you, check your browser's downloads.",
                 "To get a new one, click Download again in your files, or ask the person who sent you this link. If it wasn't you who used it, let them know.",
             ),
-            Reason::RevokedToken => (
+            RefusalReason::RevokedToken => (
                 "This link is no longer available",
                 "It was revoked before it was used up.",
                 "If you still need the file, ask the person who sent you the link.",
             ),
-            Reason::FileNotFound => (
+            RefusalReason::FileNotFound => (
                 "The file is missing",
                 "Your link still works, but the file was moved, renamed or deleted.",
                 "Try again later, or ask the person who sent you the link.",
             ),
-            Reason::FileUnavailable => (
+            RefusalReason::FileUnavailable => (
                 "The file is not available right now",
                 "Your link still works, but the disk with the file can't be reached right now.",
                 "Try again in a few minutes, or ask the person who sent you the link.",
             ),
-            Reason::FileChanged => (
+            RefusalReason::FileChanged => (
                 "The file has changed",
                 "This link is for an earlier version of the file. It wasn't used up, but it can't download the new version.",
                 "Get a new link for the current version.",
             ),
-            Reason::RangeNotSatisfiable => (
+            RefusalReason::RangeNotSatisfiable => (
                 "That part of the file does not exist",
                 "Your program asked for data beyond the end of the file. The link wasn't used up.",
                 "Delete the partial file and start the download again.",
             ),
-            Reason::StoreUnavailable => (
+            RefusalReason::StoreUnavailable => (
                 "Downloads are paused for a moment",
                 "We can't check right now whether this link was already used, so we can't send the file. \
                  The link wasn't used up.",
                 "Wait a moment, then open the same link again.",
             ),
-            Reason::TooManyRequests => (
+            RefusalReason::TooManyRequests => (
                 "Too many attempts",
                 "Too many requests came from your network in a short time.",
                 "Wait a minute, then open the same link again.",
             ),
-            Reason::NoSuchPage => (
+            RefusalReason::NoSuchPage => (
                 "Page not found",
                 "This address is not a download link.",
                 "Check the address, or get a new link.",
             ),
-            Reason::MethodNotAllowed => (
+            RefusalReason::MethodNotAllowed => (
                 "This doesn't work here",
                 "This address doesn't support this kind of request.",
                 "Open the link in a browser.",
             ),
-            Reason::Prefetch => (
+            RefusalReason::Prefetch => (
                 "Not fetched in the background",
                 "Your browser, or a page in it, tried to open this link without a click. The link wasn't used up.",
                 "Open the link in its own tab to start the download.",
             ),
-            Reason::PreconditionFailed => (
+            RefusalReason::PreconditionFailed => (
                 "The file is not as expected",
                 "Your program asked for another version of the file. The link wasn't used up.",
                 "Start the download again.",
             ),
-            Reason::Fault => (
+            RefusalReason::Fault => (
                 "Something went wrong",
                 "The request failed because of an error on our side.",
                 "Try the same link again in a moment. If it keeps failing, get a new link.",
@@ -248,18 +249,18 @@ impl Reason {
 /// The page that explains a refusal and how to get a new link.
 #[derive(Clone, Debug, Template)]
 #[template(path = "download/refused.html")]
-pub struct Refused {
+pub struct RefusedPage {
     /// The status code.
     pub status: u16,
     /// Why.
-    pub reason: Reason,
+    pub reason: RefusalReason,
     /// Seconds to wait, if the response has `Retry-After`.
     pub retry_after: Option<u64>,
     /// The web app's address, if known.
     pub web_url: Option<String>,
 }
 
-impl Refused {
+impl RefusedPage {
     fn headline(&self) -> &'static str {
         self.reason.headline()
     }
@@ -285,10 +286,10 @@ impl Refused {
     }
 
     /// The page of a used link.
-    pub fn sample() -> Refused {
-        Refused {
+    pub fn sample() -> RefusedPage {
+        RefusedPage {
             status: 410,
-            reason: Reason::UsedToken,
+            reason: RefusalReason::UsedToken,
             retry_after: None,
             web_url: Some("http://127.0.0.1:8080/\"><script>".to_owned()),
         }
@@ -300,15 +301,15 @@ impl Refused {
 /// # Errors
 /// If a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
-    let mut pages = vec![("confirm".to_owned(), Confirm::sample().render()?)];
+    let mut pages = vec![("confirm".to_owned(), ConfirmPage::sample().render()?)];
     for (reason, status) in
-        Reason::ALL.into_iter().zip([403, 410, 410, 410, 404, 503, 409, 416, 503, 429, 404, 405, 500])
+        RefusalReason::ALL.into_iter().zip([403, 410, 410, 410, 404, 503, 409, 416, 503, 429, 404, 405, 500])
     {
         let retry_after = (status == 503).then_some(5);
-        let page = Refused { status, reason, retry_after, ..Refused::sample() };
+        let page = RefusedPage { status, reason, retry_after, ..RefusedPage::sample() };
         pages.push((format!("refused-{reason:?}"), page.render()?));
     }
-    let alone = Refused { web_url: Some("javascript:alert(1)".to_owned()), ..Refused::sample() };
+    let alone = RefusedPage { web_url: Some("javascript:alert(1)".to_owned()), ..RefusedPage::sample() };
     pages.push(("refused-alone".to_owned(), alone.render()?));
     Ok(pages)
 }

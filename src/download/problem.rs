@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use serde::Serialize;
 
-use crate::download::pages::{Reason, Refused};
+use crate::download::pages::{RefusalReason, RefusedPage};
 use crate::files::FileError;
 use crate::secret::RandomError;
 use crate::telemetry::chain;
@@ -17,7 +17,7 @@ use crate::used_tokens::StoreError;
 
 /// A request to the download service is refused.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum DownloadRefusal {
     #[error("no such address")]
     NoSuchAddress,
     #[error("the method is not allowed here")]
@@ -48,55 +48,65 @@ pub(crate) enum Refusal {
     Random(#[from] RandomError),
 }
 
-impl Refusal {
+impl DownloadRefusal {
     /// Returns the status and the reason shown to the client.
-    fn shown(&self) -> (StatusCode, Reason) {
+    fn shown(&self) -> (StatusCode, RefusalReason) {
         match self {
-            Refusal::NoSuchAddress => (StatusCode::NOT_FOUND, Reason::NoSuchPage),
-            Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Reason::MethodNotAllowed),
-            Refusal::Prefetch => (StatusCode::SERVICE_UNAVAILABLE, Reason::Prefetch),
-            Refusal::Token(e) if e.is_expired() => (StatusCode::GONE, Reason::ExpiredToken),
-            Refusal::Token(_) => (StatusCode::FORBIDDEN, Reason::InvalidToken),
-            Refusal::Used => (StatusCode::GONE, Reason::UsedToken),
-            Refusal::Revoked => (StatusCode::GONE, Reason::RevokedToken),
-            Refusal::File(FileError::Missing) => (StatusCode::NOT_FOUND, Reason::FileNotFound),
+            DownloadRefusal::NoSuchAddress => (StatusCode::NOT_FOUND, RefusalReason::NoSuchPage),
+            DownloadRefusal::Method { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, RefusalReason::MethodNotAllowed)
+            }
+            DownloadRefusal::Prefetch => (StatusCode::SERVICE_UNAVAILABLE, RefusalReason::Prefetch),
+            DownloadRefusal::Token(e) if e.is_expired() => (StatusCode::GONE, RefusalReason::ExpiredToken),
+            DownloadRefusal::Token(_) => (StatusCode::FORBIDDEN, RefusalReason::InvalidToken),
+            DownloadRefusal::Used => (StatusCode::GONE, RefusalReason::UsedToken),
+            DownloadRefusal::Revoked => (StatusCode::GONE, RefusalReason::RevokedToken),
+            DownloadRefusal::File(FileError::Missing) => (StatusCode::NOT_FOUND, RefusalReason::FileNotFound),
             // A file that the service can't read doesn't exist for anyone, however often it is requested.
-            Refusal::File(error) if error.is_forbidden() => (StatusCode::NOT_FOUND, Reason::FileNotFound),
-            Refusal::File(FileError::ShareGone | FileError::Unreadable(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, Reason::FileUnavailable)
+            DownloadRefusal::File(error) if error.is_forbidden() => {
+                (StatusCode::NOT_FOUND, RefusalReason::FileNotFound)
             }
-            Refusal::Random(_) => (StatusCode::INTERNAL_SERVER_ERROR, Reason::Fault),
-            Refusal::FileChanged => (StatusCode::CONFLICT, Reason::FileChanged),
-            Refusal::Precondition => (StatusCode::PRECONDITION_FAILED, Reason::PreconditionFailed),
-            Refusal::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, Reason::RangeNotSatisfiable),
-            Refusal::Store(_) | Refusal::StoreSlow => {
-                (StatusCode::SERVICE_UNAVAILABLE, Reason::StoreUnavailable)
+            DownloadRefusal::File(FileError::ShareGone | FileError::Unreadable(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, RefusalReason::FileUnavailable)
             }
-            Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, Reason::TooManyRequests),
+            DownloadRefusal::Random(_) => (StatusCode::INTERNAL_SERVER_ERROR, RefusalReason::Fault),
+            DownloadRefusal::FileChanged => (StatusCode::CONFLICT, RefusalReason::FileChanged),
+            DownloadRefusal::Precondition => {
+                (StatusCode::PRECONDITION_FAILED, RefusalReason::PreconditionFailed)
+            }
+            DownloadRefusal::Range { .. } => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, RefusalReason::RangeNotSatisfiable)
+            }
+            DownloadRefusal::Store(_) | DownloadRefusal::StoreSlow => {
+                (StatusCode::SERVICE_UNAVAILABLE, RefusalReason::StoreUnavailable)
+            }
+            DownloadRefusal::TooMany { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, RefusalReason::TooManyRequests)
+            }
         }
     }
 
     /// Returns the seconds after which to retry, if that helps.
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Refusal::Store(_) | Refusal::StoreSlow => Some(5),
-            Refusal::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
-            Refusal::Prefetch => Some(0),
-            Refusal::File(_) if self.shown().0 == StatusCode::SERVICE_UNAVAILABLE => Some(30),
+            DownloadRefusal::Store(_) | DownloadRefusal::StoreSlow => Some(5),
+            DownloadRefusal::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
+            DownloadRefusal::Prefetch => Some(0),
+            DownloadRefusal::File(_) if self.shown().0 == StatusCode::SERVICE_UNAVAILABLE => Some(30),
             _ => None,
         }
     }
 
     /// Returns whether a token that fails like this counts against its sender's limit.
     pub(crate) fn is_invalid_token(&self) -> bool {
-        matches!(self, Refusal::Token(e) if !e.is_expired())
+        matches!(self, DownloadRefusal::Token(e) if !e.is_expired())
     }
 
     /// Closes the connection without a response, for a client that would save any response as the file.
     pub(crate) fn keep_silent(&self, request_id: &str) -> HttpResponse {
         let (status, reason) = self.shown();
         self.log(status, reason.slug(), request_id);
-        crate::download::response::silence()
+        crate::download::response::abort()
     }
 
     /// Returns the response: a small page for a browser, `application/problem+json` for other clients.
@@ -108,17 +118,18 @@ impl Refusal {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
         match self {
-            Refusal::Method { allow } => {
+            DownloadRefusal::Method { allow } => {
                 response.insert_header((header::ALLOW, *allow));
             }
-            Refusal::Range { len } => {
+            DownloadRefusal::Range { len } => {
                 response.insert_header((header::CONTENT_RANGE, format!("bytes */{len}")));
             }
             _ => {}
         }
         if html {
             let web_url = Some(web_url.to_owned()).filter(|url| !url.is_empty());
-            let page = Refused { status: status.as_u16(), reason, retry_after: self.retry_after(), web_url };
+            let page =
+                RefusedPage { status: status.as_u16(), reason, retry_after: self.retry_after(), web_url };
             return crate::download::response::page(&mut response, &page);
         }
         let problem = Problem {
@@ -136,13 +147,13 @@ impl Refusal {
     fn log(&self, status: StatusCode, slug: &str, request_id: &str) {
         let status = status.as_u16();
         match self {
-            Refusal::Store(cause) => tracing::error!(
+            DownloadRefusal::Store(cause) => tracing::error!(
                 request_id,
                 status,
                 cause = chain(cause),
                 "a download was refused because the used-token store did not answer"
             ),
-            Refusal::File(FileError::Unreadable(cause)) => {
+            DownloadRefusal::File(FileError::Unreadable(cause)) => {
                 tracing::error!(
                     request_id,
                     status,
@@ -150,7 +161,7 @@ impl Refusal {
                     "a shared file cannot be read; check its permissions and the disk"
                 )
             }
-            Refusal::Random(cause) => {
+            DownloadRefusal::Random(cause) => {
                 tracing::error!(
                     request_id,
                     status,
@@ -158,7 +169,7 @@ impl Refusal {
                     "the system provided no random bytes"
                 )
             }
-            Refusal::Token(cause) => tracing::info!(request_id, status, slug, %cause, "refused"),
+            DownloadRefusal::Token(cause) => tracing::info!(request_id, status, slug, %cause, "refused"),
             other => tracing::info!(request_id, status, slug, "refused: {other}"),
         }
     }

@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::bearer::bearer;
 use crate::clock::WrongClock;
-use crate::download::problem::Refusal;
+use crate::download::problem::DownloadRefusal;
 use crate::download::receipts::node_key;
 use crate::download::response;
 use crate::download::state::DownloadState;
@@ -23,7 +23,7 @@ use crate::token::{TokenError, verify_command};
 pub(super) async fn answer(
     request: &HttpRequest,
     state: &Arc<DownloadState>,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, DownloadRefusal> {
     let ready = state.ready().await;
     let Some(unverified) = bearer(request.headers()) else { return told(request, state, ready) };
     let now = state.clock.now();
@@ -45,7 +45,7 @@ fn told(
     request: &HttpRequest,
     state: &DownloadState,
     ready: Result<(), String>,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, DownloadRefusal> {
     let answer = probe(request, ready)?;
     Ok(match state.clock.wrong(state.rules.leeway) {
         Some(wrong) if answer.status() == StatusCode::OK => {
@@ -63,13 +63,16 @@ async fn proof(state: &DownloadState, about: &str) -> Option<HeaderValue> {
 }
 
 /// Answers a question about the state of the service.
-pub(super) fn probe(request: &HttpRequest, verdict: Result<(), String>) -> Result<HttpResponse, Refusal> {
+pub(super) fn probe(
+    request: &HttpRequest,
+    verdict: Result<(), String>,
+) -> Result<HttpResponse, DownloadRefusal> {
     match (request.method(), verdict) {
         (&Method::GET | &Method::HEAD, Ok(())) => Ok(plain(StatusCode::OK, "ok\n")),
         (&Method::GET | &Method::HEAD, Err(why)) => {
             Ok(plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")))
         }
-        _ => Err(Refusal::Method { allow: "GET, HEAD" }),
+        _ => Err(DownloadRefusal::Method { allow: "GET, HEAD" }),
     }
 }
 

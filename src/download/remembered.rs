@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
-use crate::receipt::Taken;
-use crate::standing::{Memory, Standing};
+use crate::receipt::ReportReply;
+use crate::standing::{RememberedStandings, Standing};
 use crate::telemetry::chain;
 use crate::used_tokens::{StoreError, UsedTokens};
 
@@ -35,7 +35,7 @@ pub struct Remembered {
 }
 
 struct State {
-    memory: Memory,
+    memory: RememberedStandings,
     /// The standing of the store at the last check.
     standing: Option<Standing>,
 }
@@ -54,15 +54,15 @@ impl Remembered {
         leeway: Duration,
     ) -> Result<Remembered, StoreError> {
         let path = folder.join("remembered");
-        let memory = Memory::read(&path).unwrap_or_else(|error| {
+        let memory = RememberedStandings::read(&path).unwrap_or_else(|error| {
             let cause = chain(&error);
             tracing::warn!(cause, path = %path.display(), "what this node remembered can't be read; starting over");
-            Memory::default()
+            RememberedStandings::default()
         });
         let state = Mutex::new(State { memory, standing: None });
         let writing = tokio::sync::Mutex::default();
         let remembered = Remembered { path, store, shared, clock, leeway, state, writing };
-        remembered.look().await?;
+        remembered.save_standing().await?;
         Ok(remembered)
     }
 
@@ -77,7 +77,7 @@ impl Remembered {
             if !self.store.has_moved() && !round.is_multiple_of(ASK_EACH) {
                 continue;
             }
-            match self.look().await {
+            match self.save_standing().await {
                 Err(error) if !failing => {
                     tracing::warn!(
                         cause = chain(&error),
@@ -93,7 +93,7 @@ impl Remembered {
 
     /// Remembers the final standing of the store. For a proper stop, after the last redemption.
     pub async fn finish(&self) {
-        if let Err(error) = self.look().await {
+        if let Err(error) = self.save_standing().await {
             tracing::warn!(cause = chain(&error), "the used-token store did not report its final standing");
         }
     }
@@ -102,7 +102,7 @@ impl Remembered {
     ///
     /// # Errors
     /// If the store doesn't answer.
-    pub async fn look(&self) -> Result<(), StoreError> {
+    pub async fn save_standing(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let Some(mut standing) = self.store.standing(now).await? else { return Ok(()) };
         // Done once, before anything else is remembered; from then on the store itself maintains it.
@@ -151,7 +151,7 @@ impl Remembered {
     ///
     /// # Errors
     /// If the store was restored and its fence may not be set.
-    pub(crate) async fn heard(&self, taken: &Taken) -> Result<(), StoreError> {
+    pub(crate) async fn record_reply(&self, taken: &ReportReply) -> Result<(), StoreError> {
         if let Some(later) = &taken.store {
             self.store.put_back(later, self.clock.now()).await?;
         }

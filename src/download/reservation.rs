@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::{Delivery, Shortfall, Stream};
-use crate::download::problem::Refusal;
+use crate::download::problem::DownloadRefusal;
 use crate::download::state::DownloadState;
 use crate::used_tokens::{Mark, Reservation};
 
@@ -23,27 +23,27 @@ pub(crate) async fn reserve(
     delivery: &Delivery,
     stream: &Stream,
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<(), DownloadRefusal> {
     let turn = tokio::time::timeout(PATIENCE, delivery.reserving.acquire()).await;
-    let Ok(Ok(_turn)) = turn else { return Err(Refusal::StoreSlow) };
+    let Ok(Ok(_turn)) = turn else { return Err(DownloadRefusal::StoreSlow) };
     for _ in 0..TRIES {
         let (bytes, most) = match delivery.shortfall(stream) {
             Shortfall::None => return Ok(()),
-            Shortfall::Reserve { bytes, most } => (bytes, most),
-            Shortfall::TooMuch => return Err(Refusal::Used),
+            Shortfall::Reserve { bytes, limit: most } => (bytes, most),
+            Shortfall::TooMuch => return Err(DownloadRefusal::Used),
         };
         match state.store.reserve(delivery.jti, bytes, most, now).await? {
             Reservation::Granted { reserved } => {
-                delivery.reserved(bytes, reserved);
+                delivery.add_reservation(bytes, reserved);
                 return Ok(());
             }
-            Reservation::Exceeded { reserved } => delivery.heard_of(reserved),
+            Reservation::Exceeded { reserved } => delivery.note_total_reserved(reserved),
             Reservation::NoLease(Some(used)) if used.mark == Mark::Revoked => {
                 state.revoked_elsewhere(delivery.jti);
-                return Err(Refusal::Revoked);
+                return Err(DownloadRefusal::Revoked);
             }
-            Reservation::NoLease(_) => return Err(Refusal::Used),
+            Reservation::NoLease(_) => return Err(DownloadRefusal::Used),
         }
     }
-    Err(Refusal::Used)
+    Err(DownloadRefusal::Used)
 }

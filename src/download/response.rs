@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use crate::download::body::FileBody;
 use crate::download::browser::Agent;
-use crate::download::conditions::{Part, http_date};
+use crate::download::conditions::{RequestedPart, http_date};
 use crate::download::content_disposition::attachment;
 use crate::download::pages;
 use crate::files::FileVersion;
@@ -75,10 +75,10 @@ pub(crate) fn page(response: &mut HttpResponseBuilder, page: &impl Template) -> 
 }
 
 /// Returns the status and headers of a file response, without the `ETag` and the body.
-pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part, agent: Agent) -> HttpResponse {
+pub(crate) fn head(grant: &Grant, version: FileVersion, part: &RequestedPart, agent: Agent) -> HttpResponse {
     let mut response = HttpResponse::new(match part {
-        Part::Range(_) => StatusCode::PARTIAL_CONTENT,
-        Part::Whole | Part::Unsatisfiable => StatusCode::OK,
+        RequestedPart::Range(_) => StatusCode::PARTIAL_CONTENT,
+        RequestedPart::Whole | RequestedPart::Unsatisfiable => StatusCode::OK,
     });
     let name = grant.name.as_deref().unwrap_or_else(|| grant.file.name());
     let headers = response.headers_mut();
@@ -99,7 +99,7 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &Part, agent: Agen
     {
         headers.insert(REPR_DIGEST, value);
     }
-    if let Part::Range(range) = part {
+    if let RequestedPart::Range(range) = part {
         let content_range = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), version.len);
         if let Ok(value) = HeaderValue::from_str(&content_range) {
             headers.insert(header::CONTENT_RANGE, value);
@@ -137,18 +137,18 @@ impl MessageBody for NoBody {
 }
 
 /// Sends no response: the connection is closed before the first byte of a head.
-pub(crate) fn silence() -> HttpResponse {
-    HttpResponse::new(StatusCode::GONE).set_body(Silence).map_into_boxed_body()
+pub(crate) fn abort() -> HttpResponse {
+    HttpResponse::new(StatusCode::GONE).set_body(AbortedBody).map_into_boxed_body()
 }
 
 /// A body that fails before anything is written, including the head.
-struct Silence;
+struct AbortedBody;
 
 #[derive(Debug, thiserror::Error)]
 #[error("a refusal that would be saved as the file is not sent")]
 struct NotSent;
 
-impl MessageBody for Silence {
+impl MessageBody for AbortedBody {
     type Error = NotSent;
 
     fn size(&self) -> BodySize {

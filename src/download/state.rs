@@ -13,22 +13,22 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::client_address::{ClientAddresses, neighbourhood};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Resume;
+use crate::download::buffer_budget::BufferBudget;
 use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
-use crate::download::portions::Portions;
-use crate::download::problem::Refusal;
+use crate::download::problem::DownloadRefusal;
 use crate::download::receipts::Receipts;
 use crate::files::Shares;
 use crate::health::Health;
 use crate::id::Jti;
 use crate::secret::{RandomError, random_bytes};
-use crate::token::Rules;
+use crate::token::TokenRules;
 use crate::used_tokens::{StoreError, UsedTokens};
 
 /// What a download service is told about its work.
 pub struct DownloadRules {
     /// What tokens must claim.
-    pub rules: Rules,
+    pub rules: TokenRules,
     /// Who may resume.
     pub resume: Resume,
     /// How long after the last byte a client may resume.
@@ -50,7 +50,7 @@ pub struct DownloadRules {
 /// The state of one download service, shared by its workers.
 pub struct DownloadState {
     pub(crate) keys: KeySource,
-    pub(crate) rules: Rules,
+    pub(crate) rules: TokenRules,
     pub(crate) shares: Shares,
     pub(crate) store: Arc<dyn UsedTokens>,
     pub(crate) ledger: Arc<Ledger>,
@@ -62,7 +62,7 @@ pub struct DownloadState {
     pub(crate) max_lifetime: Duration,
     pub(crate) addresses: ClientAddresses,
     /// The memory budget for file data that is being sent.
-    pub(crate) portions: Portions,
+    pub(crate) portions: BufferBudget,
     /// How many bytes may be sent again without the resume key behind a trusted proxy.
     pub(crate) resend_proxied: u64,
     /// The file with the node key.
@@ -103,7 +103,7 @@ impl DownloadState {
             lease: told.lease,
             lease_max: told.lease_max,
             addresses: told.addresses,
-            portions: Portions::default(),
+            portions: BufferBudget::default(),
             resend_proxied: told.resend_proxied,
             node_key: told.node_key,
             web_url: told.web_url,
@@ -122,10 +122,10 @@ impl DownloadState {
     /// Counts an invalid token against its sender.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] if there were too many from this address.
-    pub(crate) fn count_invalid(&self, address: IpAddr) -> Result<(), Refusal> {
+    /// [`DownloadRefusal::TooMany`] if there were too many from this address.
+    pub(crate) fn count_invalid(&self, address: IpAddr) -> Result<(), DownloadRefusal> {
         let Some(limiter) = &self.invalid else { return Ok(()) };
-        limiter.check_key(&neighbourhood(address)).map_err(|not_until| Refusal::TooMany {
+        limiter.check_key(&neighbourhood(address)).map_err(|not_until| DownloadRefusal::TooMany {
             retry_after: not_until.wait_time_from(DefaultClock::default().now()),
         })
     }
@@ -145,7 +145,7 @@ impl DownloadState {
 
     /// Includes the health of the process in the readiness check.
     #[must_use]
-    pub fn reporting(self, health: Health) -> DownloadState {
+    pub fn with_health(self, health: Health) -> DownloadState {
         DownloadState { health, ..self }
     }
 

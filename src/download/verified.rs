@@ -1,6 +1,6 @@
 //! The token in a request, verified with the keys that this node has.
 
-use crate::download::problem::Refusal;
+use crate::download::problem::DownloadRefusal;
 use crate::download::state::DownloadState;
 use crate::token::{Grant, KeyRing, TokenError, verify_download, verify_redeemed};
 
@@ -9,7 +9,7 @@ use crate::token::{Grant, KeyRing, TokenError, verify_download, verify_redeemed}
 pub(super) async fn verify(
     state: &DownloadState,
     unverified: &str,
-) -> Result<(Grant, Option<TokenError>), Refusal> {
+) -> Result<(Grant, Option<TokenError>), DownloadRefusal> {
     let (now, fence) = (state.clock.now(), state.store.fence());
     let verdict = |ring: &KeyRing| match verify_download(unverified, ring, &state.rules, now, fence) {
         Ok(grant) => Ok((grant, None)),
@@ -25,7 +25,7 @@ pub(super) async fn verify(
 pub(super) async fn with_keys<T>(
     state: &DownloadState,
     verify: impl Fn(&KeyRing) -> Result<T, TokenError>,
-) -> Result<T, Refusal> {
+) -> Result<T, DownloadRefusal> {
     let ring = state.keys.current();
     match verify(&ring) {
         Err(TokenError::UnknownKey) => match state.keys.newer_than(&ring, state.clock.now()).await {

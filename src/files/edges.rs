@@ -10,12 +10,12 @@ pub(super) const EDGE: usize = 4096;
 /// A digest of the first and last 4 KiB of a file up to a given length. It detects accidents, not forgery:
 /// anyone who may write to a share can serve anything from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edges([u8; 8]);
+pub struct EdgeDigest([u8; 8]);
 
-impl Edges {
+impl EdgeDigest {
     /// Creates edges that were read from a store.
-    pub const fn from_bytes(bytes: [u8; 8]) -> Edges {
-        Edges(bytes)
+    pub const fn from_bytes(bytes: [u8; 8]) -> EdgeDigest {
+        EdgeDigest(bytes)
     }
 
     /// Returns the bytes for storage.
@@ -23,17 +23,20 @@ impl Edges {
         &self.0
     }
 
-    fn of(first_and_last: &[u8]) -> Edges {
+    fn of(first_and_last: &[u8]) -> EdgeDigest {
         let mut edges = [0; 8];
         let digest = Digest::of(first_and_last);
         // A digest is longer, so the zip fills all of them.
         edges.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-        Edges(edges)
+        EdgeDigest(edges)
     }
 
     /// Reads the edges of the first `len` bytes by `read`, which fills a buffer from an offset.
-    pub(super) fn read(len: u64, read: impl Fn(&mut [u8], u64) -> io::Result<usize>) -> io::Result<Edges> {
-        let cached = Edges::read_if_cached(len, |part, offset| read(part, offset).map(Some))?;
+    pub(super) fn read(
+        len: u64,
+        read: impl Fn(&mut [u8], u64) -> io::Result<usize>,
+    ) -> io::Result<EdgeDigest> {
+        let cached = EdgeDigest::read_if_cached(len, |part, offset| read(part, offset).map(Some))?;
         cached.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
@@ -41,7 +44,7 @@ impl Edges {
     pub(super) fn read_if_cached(
         len: u64,
         read: impl Fn(&mut [u8], u64) -> io::Result<Option<usize>>,
-    ) -> io::Result<Option<Edges>> {
+    ) -> io::Result<Option<EdgeDigest>> {
         let mut buffer = [0; 2 * EDGE];
         for (offset, part) in edges_in(&mut buffer, len) {
             match read(part, offset)? {
@@ -50,7 +53,7 @@ impl Edges {
                 _ => return Ok(None),
             }
         }
-        Ok(Some(Edges::of(buffer.get(..edge_of(len) * 2).unwrap_or_default())))
+        Ok(Some(EdgeDigest::of(buffer.get(..edge_of(len) * 2).unwrap_or_default())))
     }
 }
 

@@ -3,13 +3,13 @@
 use rustix::fs::{FileType, Stat};
 
 use crate::clock::Timestamp;
-use crate::files::seen::Seen;
+use crate::files::seen::FileStat;
 use crate::files::version::FileVersion;
 use crate::id::FilePath;
 
 /// A file or folder in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct FolderEntry {
     /// Where it is.
     pub path: FilePath,
     /// What it is.
@@ -27,14 +27,14 @@ pub enum EntryKind {
     File(FileVersion),
 }
 
-impl Entry {
-    pub(super) fn new(path: FilePath, stat: &Stat) -> Option<Entry> {
-        let version = Seen::of(stat).version();
+impl FolderEntry {
+    pub(super) fn new(path: FilePath, stat: &Stat) -> Option<FolderEntry> {
+        let version = FileStat::of(stat).version();
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => EntryKind::Folder,
             FileType::RegularFile => EntryKind::File(version),
             _ => return None,
         };
-        Some(Entry { path, kind, modified: version.modified() })
+        Some(FolderEntry { path, kind, modified: version.modified() })
     }
 }

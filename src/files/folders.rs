@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use crate::config::{Identity, ShareSettings};
 use crate::files::beneath::{can_confine, open_beneath};
 use crate::files::error::{FileError, ShareError};
-use crate::files::root::{Away, Root};
-use crate::files::seen::Seen;
+use crate::files::root::{Root, ShareUnavailable};
+use crate::files::seen::FileStat;
 use crate::id::FilePath;
 
 /// The folders of all shares by name: the permission to read and to change what is in them.
@@ -76,7 +76,7 @@ impl ShareFolders {
 
     pub(super) fn why_unavailable(&self, share: &str) -> Option<String> {
         let root = self.0.get(share)?;
-        root.why_away().map(|away| away.to_string())
+        root.why_unavailable().map(|away| away.to_string())
     }
 
     /// Returns how the files of this path's share are told apart.
@@ -85,9 +85,9 @@ impl ShareFolders {
     }
 
     /// Returns the metadata of what `path` leads to now.
-    pub(super) fn seen(&self, path: &FilePath) -> Option<Seen> {
+    pub(super) fn seen(&self, path: &FilePath) -> Option<FileStat> {
         let handle = self.beneath(path, OFlags::PATH, ResolveFlags::empty()).ok()?;
-        Some(Seen::of(&rustix::fs::fstat(&handle).ok()?))
+        Some(FileStat::of(&rustix::fs::fstat(&handle).ok()?))
     }
 
     pub(super) fn beneath(
@@ -100,7 +100,7 @@ impl ShareFolders {
         let opened = if resolve.contains(ResolveFlags::CACHED) { root.open_cached() } else { root.open() };
         let root = match opened {
             Ok(root) => root,
-            Err(Away::Uncached) => return Err(Errno::AGAIN.into()),
+            Err(ShareUnavailable::Uncached) => return Err(Errno::AGAIN.into()),
             Err(_) => return Err(FileError::ShareGone),
         };
         let within = match path.within_share() {

@@ -10,29 +10,29 @@ use std::io;
 use std::str::FromStr;
 
 use crate::config::Identity;
-use crate::files::edges::{EDGE, Edges};
+use crate::files::edges::{EDGE, EdgeDigest};
 use crate::files::open_file::OpenFile;
 use crate::files::renames;
 use crate::files::version::FileVersion;
 
 /// What is known about the redeemed file in addition to its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub struct FileFingerprint {
     /// Its inode number.
     pub inode: u64,
     /// When the inode last changed (`ctime`), in nanoseconds since the epoch.
     pub changed_ns: u64,
     /// The edges of the part that is served.
-    pub edges: Edges,
+    pub edges: EdgeDigest,
 }
 
 /// The result of comparing a file with what is known about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Likeness {
+pub enum FileMatch {
     /// The same file, unchanged.
     Same,
     /// The same file, longer or touched, if it has these edges at its old length.
-    IfEdges(Edges),
+    IfEdges(EdgeDigest),
     /// Another file, or a changed one.
     Other,
 }
@@ -42,7 +42,7 @@ pub enum Likeness {
 pub struct ClaimedVersion {
     version: FileVersion,
     /// `ctime` and edges; `None` if the share compares only times, and in older tokens.
-    change: Option<(u64, Edges)>,
+    change: Option<(u64, EdgeDigest)>,
 }
 
 impl fmt::Display for ClaimedVersion {
@@ -75,7 +75,7 @@ impl FromStr for ClaimedVersion {
             }
             [modified_ns, len, changed_ns, edges] => {
                 let version = FileVersion { len: number(len)?, modified_ns: number(modified_ns)? };
-                let edges = Edges::from_bytes(number(edges)?.to_be_bytes());
+                let edges = EdgeDigest::from_bytes(number(edges)?.to_be_bytes());
                 ClaimedVersion { version, change: Some((number(changed_ns)?, edges)) }
             }
             _ => return Err(InvalidVersion),
@@ -92,21 +92,21 @@ impl ClaimedVersion {
     }
 
     /// Compares the current file with the one that is meant.
-    pub fn likeness(&self, file: &OpenFile) -> Likeness {
+    pub fn likeness(&self, file: &OpenFile) -> FileMatch {
         let now = file.seen();
         match (file.identity(), self.change) {
             (Identity::Inode, Some((changed_ns, edges))) if self.version == now.version() => {
                 touched(changed_ns == now.changed_ns, self.version, edges)
             }
-            (Identity::Inode, Some((_, edges))) if now.len > self.version.len => Likeness::IfEdges(edges),
-            _ if self.version == now.version() => Likeness::Same,
-            _ => Likeness::Other,
+            (Identity::Inode, Some((_, edges))) if now.len > self.version.len => FileMatch::IfEdges(edges),
+            _ if self.version == now.version() => FileMatch::Same,
+            _ => FileMatch::Other,
         }
     }
 }
 
 /// Compares the current file with one that was redeemed as `version`.
-pub fn likeness(file: &OpenFile, version: FileVersion, trace: Option<&Trace>) -> Likeness {
+pub fn likeness(file: &OpenFile, version: FileVersion, trace: Option<&FileFingerprint>) -> FileMatch {
     let now = file.seen();
     match (file.identity(), trace) {
         (Identity::Inode, Some(trace)) if version == now.version() => {
@@ -116,20 +116,20 @@ pub fn likeness(file: &OpenFile, version: FileVersion, trace: Option<&Trace>) ->
             touched(same, version, trace.edges)
         }
         (Identity::Inode, Some(trace)) if trace.inode == now.inode && now.len > version.len => {
-            Likeness::IfEdges(trace.edges)
+            FileMatch::IfEdges(trace.edges)
         }
-        (_, None) | (Identity::Time, _) if version == now.version() => Likeness::Same,
-        _ => Likeness::Other,
+        (_, None) | (Identity::Time, _) if version == now.version() => FileMatch::Same,
+        _ => FileMatch::Other,
     }
 }
 
 /// Compares a file of the same size and time: whether nothing else changed, or can't have changed because the
 /// edges cover the whole file.
-fn touched(same: bool, version: FileVersion, edges: Edges) -> Likeness {
+fn touched(same: bool, version: FileVersion, edges: EdgeDigest) -> FileMatch {
     match same {
-        true => Likeness::Same,
-        false if version.len <= 2 * EDGE as u64 => Likeness::IfEdges(edges),
-        false => Likeness::Other,
+        true => FileMatch::Same,
+        false if version.len <= 2 * EDGE as u64 => FileMatch::IfEdges(edges),
+        false => FileMatch::Other,
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_version_claim_reads_as_it_is_written_and_in_no_other_way() {
-        let edges = Edges::from_bytes([0, 1, 2, 3, 4, 5, 6, 7]);
+        let edges = EdgeDigest::from_bytes([0, 1, 2, 3, 4, 5, 6, 7]);
         let claimed = ClaimedVersion { version: VERSION, change: Some((0xabc, edges)) };
         assert_eq!(claimed.to_string(), "1234-5-abc-0001020304050607");
         for claimed in [claimed, ClaimedVersion { change: None, ..claimed }] {

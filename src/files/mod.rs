@@ -19,11 +19,11 @@ mod shares;
 mod version;
 
 pub(crate) use self::beneath::open_beneath;
-pub use self::edges::Edges;
-pub use self::entry::{Entry, EntryKind};
+pub use self::edges::EdgeDigest;
+pub use self::entry::{EntryKind, FolderEntry};
 pub use self::error::{FileError, ShareError};
 pub use self::folders::ShareFolders;
-pub use self::open_file::{Glance, OpenFile};
-pub(crate) use self::seen::Seen;
+pub use self::open_file::{OpenFile, QuickCheck};
+pub(crate) use self::seen::FileStat;
 pub use self::shares::Shares;
 pub use self::version::FileVersion;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::config::Identity;
-use crate::files::edges::Edges;
+use crate::files::edges::EdgeDigest;
 use crate::files::folders::ShareFolders;
-use crate::files::seen::{Seen, may_go_on};
+use crate::files::seen::{FileStat, may_go_on};
 use crate::files::version::FileVersion;
 use crate::id::FilePath;
 
@@ -19,7 +19,7 @@ pub struct OpenFile {
     opened: Arc<Opened>,
     version: FileVersion,
     /// The edges of what is served of it, where they are known.
-    edges: Option<Edges>,
+    edges: Option<EdgeDigest>,
 }
 
 struct Opened {
@@ -27,14 +27,14 @@ struct Opened {
     folders: ShareFolders,
     path: FilePath,
     /// Its metadata when it was opened.
-    first: Seen,
+    first: FileStat,
     /// Its metadata when it was last found to be the same.
-    last: Mutex<Seen>,
+    last: Mutex<FileStat>,
 }
 
 /// The result of a quick check of a file that is being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Glance {
+pub enum QuickCheck {
     /// It is unchanged.
     Unchanged,
     /// Something changed; [`OpenFile::is_the_same`] says whether that matters.
@@ -44,7 +44,7 @@ pub enum Glance {
 }
 
 impl OpenFile {
-    pub(super) fn new(handle: OwnedFd, seen: Seen, folders: ShareFolders, path: FilePath) -> OpenFile {
+    pub(super) fn new(handle: OwnedFd, seen: FileStat, folders: ShareFolders, path: FilePath) -> OpenFile {
         let opened = Opened { handle, folders, path, first: seen, last: Mutex::new(seen) };
         OpenFile { opened: Arc::new(opened), version: seen.version(), edges: None }
     }
@@ -57,7 +57,7 @@ impl OpenFile {
 
     /// Returns the same file as it was at `version`, with the edges it had then. Used for a file that has
     /// grown since: no byte beyond the old length is served.
-    pub fn served_as(&self, version: FileVersion, edges: Edges) -> OpenFile {
+    pub fn served_as(&self, version: FileVersion, edges: EdgeDigest) -> OpenFile {
         OpenFile { opened: self.opened.clone(), version, edges: Some(edges) }
     }
 
@@ -66,7 +66,7 @@ impl OpenFile {
         (self.opened.first.inode, self.opened.first.changed_ns)
     }
 
-    pub(super) fn seen(&self) -> &Seen {
+    pub(super) fn seen(&self) -> &FileStat {
         &self.opened.first
     }
 
@@ -111,32 +111,32 @@ impl OpenFile {
     ///
     /// # Errors
     /// If the file can't be read, or is shorter.
-    pub fn edges(&self, len: u64) -> io::Result<Edges> {
-        Edges::read(len, |part, offset| self.read(part, offset))
+    pub fn edges(&self, len: u64) -> io::Result<EdgeDigest> {
+        EdgeDigest::read(len, |part, offset| self.read(part, offset))
     }
 
     /// The same without waiting for the disk: `None` if it would have to wait.
     ///
     /// # Errors
     /// If the file can't be read, or is shorter.
-    pub fn edges_if_cached(&self, len: u64) -> io::Result<Option<Edges>> {
-        Edges::read_if_cached(len, |part, offset| self.read_cached(part, offset))
+    pub fn edges_if_cached(&self, len: u64) -> io::Result<Option<EdgeDigest>> {
+        EdgeDigest::read_if_cached(len, |part, offset| self.read_cached(part, offset))
     }
 
     /// Checks whether the file has changed since the last check. Doesn't wait for the disk.
     ///
     /// # Errors
     /// If the file system doesn't respond.
-    pub fn glance(&self) -> io::Result<Glance> {
+    pub fn quick_check(&self) -> io::Result<QuickCheck> {
         let (now, last) = (self.look()?, *self.last());
         let same = match self.identity() {
             Identity::Inode => now == last,
             Identity::Time => now.version() == last.version(),
         };
         Ok(match same {
-            true => Glance::Unchanged,
-            false if now.len < self.version.len => Glance::Changed,
-            false => Glance::Unclear,
+            true => QuickCheck::Unchanged,
+            false if now.len < self.version.len => QuickCheck::Changed,
+            false => QuickCheck::Unclear,
         })
     }
 
@@ -164,12 +164,12 @@ impl OpenFile {
         Ok(same)
     }
 
-    fn look(&self) -> io::Result<Seen> {
-        Ok(Seen::of(&rustix::fs::fstat(&self.opened.handle)?))
+    fn look(&self) -> io::Result<FileStat> {
+        Ok(FileStat::of(&rustix::fs::fstat(&self.opened.handle)?))
     }
 
     // A poisoned lock means a panic elsewhere; the guarded value is always replaced as a whole.
-    fn last(&self) -> MutexGuard<'_, Seen> {
+    fn last(&self) -> MutexGuard<'_, FileStat> {
         self.opened.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

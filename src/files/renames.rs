@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::AtFlags;
 
-use crate::files::seen::Seen;
+use crate::files::seen::FileStat;
 
 /// How many renames are remembered; a file with more renames than that since counts as changed.
 const REMEMBERED: usize = 1024;
@@ -21,12 +21,12 @@ struct Renamed {
 }
 
 /// Returns the metadata of `name`; `None` if it doesn't exist.
-pub(crate) fn look(folder: &OwnedFd, name: &str) -> Option<Seen> {
-    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| Seen::of(&stat))
+pub(crate) fn look(folder: &OwnedFd, name: &str) -> Option<FileStat> {
+    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| FileStat::of(&stat))
 }
 
 /// Remembers a rename that changed the metadata from `before` to `after`.
-pub(crate) fn remember(before: Option<Seen>, after: Option<Seen>) {
+pub(crate) fn remember(before: Option<FileStat>, after: Option<FileStat>) {
     let (Some(before), Some(after)) = (before, after) else { return };
     if before.inode == after.inode && before.version() == after.version() {
         let mut renames = renames();
@@ -57,8 +57,8 @@ fn renames() -> MutexGuard<'static, VecDeque<Renamed>> {
 mod tests {
     use super::*;
 
-    fn seen(inode: u64, changed_ns: u64) -> Option<Seen> {
-        Some(Seen { len: 1, modified_ns: 1, changed_ns, inode, links: 1, mode: 0, owner: (0, 0) })
+    fn seen(inode: u64, changed_ns: u64) -> Option<FileStat> {
+        Some(FileStat { len: 1, modified_ns: 1, changed_ns, inode, links: 1, mode: 0, owner: (0, 0) })
     }
 
     #[test]

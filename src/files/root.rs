@@ -45,7 +45,7 @@ struct Folder {
 
 /// Why a share can't be used now.
 #[derive(Debug)]
-pub(super) enum Away {
+pub(super) enum ShareUnavailable {
     /// Its folder can't be opened.
     Unopened(io::Error),
     /// Its disk is no longer mounted.
@@ -56,15 +56,15 @@ pub(super) enum Away {
     Uncached,
 }
 
-impl fmt::Display for Away {
+impl fmt::Display for ShareUnavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Away::Unopened(cause) => write!(f, "its folder cannot be opened: {cause}"),
-            Away::Unmounted => f.write_str("its disk is no longer mounted"),
-            Away::Emptied => f.write_str(
+            ShareUnavailable::Unopened(cause) => write!(f, "its folder cannot be opened: {cause}"),
+            ShareUnavailable::Unmounted => f.write_str("its disk is no longer mounted"),
+            ShareUnavailable::Emptied => f.write_str(
                 "there is an empty folder in its place; mount the disk again, or restart the service to serve this folder",
             ),
-            Away::Uncached => f.write_str("it is not cached"),
+            ShareUnavailable::Uncached => f.write_str("it is not cached"),
         }
     }
 }
@@ -77,23 +77,23 @@ impl Root {
     }
 
     /// Opens the folder if it is the one that is served.
-    pub(super) fn open(&self) -> Result<OwnedFd, Away> {
+    pub(super) fn open(&self) -> Result<OwnedFd, ShareUnavailable> {
         let opened = self.open_and_judge();
         self.tell(opened.as_ref().err());
         opened
     }
 
     /// Returns why it can't be used now, if so, without logging it.
-    pub(super) fn why_away(&self) -> Option<Away> {
+    pub(super) fn why_unavailable(&self) -> Option<ShareUnavailable> {
         self.open_and_judge().err()
     }
 
-    /// Opens the folder without waiting for the disk; [`Away::Uncached`] if that isn't possible.
-    pub(super) fn open_cached(&self) -> Result<OwnedFd, Away> {
+    /// Opens the folder without waiting for the disk; [`ShareUnavailable::Uncached`] if that isn't possible.
+    pub(super) fn open_cached(&self) -> Result<OwnedFd, ShareUnavailable> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let opened = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), ResolveFlags::CACHED);
-        let handle = opened.map_err(|_| Away::Uncached)?;
-        let stat = rustix::fs::fstat(&handle).map_err(|_| Away::Uncached)?;
+        let handle = opened.map_err(|_| ShareUnavailable::Uncached)?;
+        let stat = rustix::fs::fstat(&handle).map_err(|_| ShareUnavailable::Uncached)?;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match &known.folder {
             Some(folder)
@@ -101,34 +101,34 @@ impl Root {
             {
                 Ok(handle)
             }
-            _ => Err(Away::Uncached),
+            _ => Err(ShareUnavailable::Uncached),
         }
     }
 
-    fn open_and_judge(&self) -> Result<OwnedFd, Away> {
+    fn open_and_judge(&self) -> Result<OwnedFd, ShareUnavailable> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let handle = loop {
             match rustix::fs::open(&self.path, flags, Mode::empty()) {
                 Err(Errno::INTR) => {}
-                opened => break opened.map_err(|errno| Away::Unopened(errno.into()))?,
+                opened => break opened.map_err(|errno| ShareUnavailable::Unopened(errno.into()))?,
             }
         };
-        let stat = rustix::fs::fstat(&handle).map_err(|errno| Away::Unopened(errno.into()))?;
+        let stat = rustix::fs::fstat(&handle).map_err(|errno| ShareUnavailable::Unopened(errno.into()))?;
         let found = (stat.st_dev, stat.st_ino);
         let before = self.known.read().unwrap_or_else(PoisonError::into_inner).folder.clone();
         if before.as_ref().is_some_and(|before| (before.device, before.inode) == found) {
             return Ok(handle);
         }
-        let real = fs::canonicalize(&self.path).map_err(Away::Unopened)?;
+        let real = fs::canonicalize(&self.path).map_err(ShareUnavailable::Unopened)?;
         let mount = mount_of(&real);
         if let Some(before) = before {
             let is_shallower = before.mount.starts_with(&mount) && before.mount != mount;
             if is_shallower && real.starts_with(&before.mount) {
-                return Err(Away::Unmounted);
+                return Err(ShareUnavailable::Unmounted);
             }
             // A disk that is mounted exactly here may be empty.
             if mount != real && is_empty(&handle) {
-                return Err(Away::Emptied);
+                return Err(ShareUnavailable::Emptied);
             }
             tracing::info!(share = self.share, "the folder of this share was replaced by another one");
         }
@@ -138,7 +138,7 @@ impl Root {
     }
 
     /// Logs once that the share became unavailable or available.
-    fn tell(&self, away: Option<&Away>) {
+    fn tell(&self, away: Option<&ShareUnavailable>) {
         let available = away.is_none();
         if self.known.read().unwrap_or_else(PoisonError::into_inner).available == available {
             return;

@@ -8,12 +8,12 @@ use rustix::fs::{AtFlags, Dir, FileType, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use crate::config::ShareSettings;
-use crate::files::entry::{Entry, EntryKind};
+use crate::files::entry::{EntryKind, FolderEntry};
 use crate::files::error::{FileError, ShareError};
 use crate::files::folders::ShareFolders;
 use crate::files::identity::ClaimedVersion;
 use crate::files::open_file::OpenFile;
-use crate::files::seen::Seen;
+use crate::files::seen::FileStat;
 use crate::id::FilePath;
 
 /// All shares by name, for reading: nothing in a share can be changed through them. Cheap to clone.
@@ -85,7 +85,7 @@ impl Shares {
     ///
     /// # Errors
     /// See [`FileError`].
-    pub fn folder(&self, path: &FilePath) -> Result<Vec<Entry>, FileError> {
+    pub fn folder(&self, path: &FilePath) -> Result<Vec<FolderEntry>, FileError> {
         self.folder_up_to(path, usize::MAX)
     }
 
@@ -93,7 +93,7 @@ impl Shares {
     ///
     /// # Errors
     /// See [`FileError`].
-    pub fn folder_up_to(&self, path: &FilePath, most: usize) -> Result<Vec<Entry>, FileError> {
+    pub fn folder_up_to(&self, path: &FilePath, most: usize) -> Result<Vec<FolderEntry>, FileError> {
         let handle = self.0.beneath(path, OFlags::DIRECTORY, ResolveFlags::empty());
         let handle = handle.map_err(|error| error.about(path))?;
         let mut entries = Vec::new();
@@ -105,7 +105,7 @@ impl Shares {
             let Ok(name) = item.file_name().to_str() else { continue };
             let Ok(path) = path.join(name) else { continue };
             if let Some(stat) = self.entry_stat(&handle, name, &path) {
-                entries.extend(Entry::new(path, &stat));
+                entries.extend(FolderEntry::new(path, &stat));
             }
         }
         Ok(entries)
@@ -174,9 +174,9 @@ impl Shares {
     ///
     /// # Errors
     /// See [`FileError`].
-    pub fn entry(&self, path: &FilePath) -> Result<Entry, FileError> {
+    pub fn entry(&self, path: &FilePath) -> Result<FolderEntry, FileError> {
         let handle = self.0.beneath(path, OFlags::PATH, ResolveFlags::empty())?;
-        Entry::new(path.clone(), &rustix::fs::fstat(&handle)?).ok_or(FileError::Missing)
+        FolderEntry::new(path.clone(), &rustix::fs::fstat(&handle)?).ok_or(FileError::Missing)
     }
 
     fn entry_stat(&self, folder: &OwnedFd, name: &str, path: &FilePath) -> Option<Stat> {
@@ -193,7 +193,9 @@ impl Shares {
         let handle = self.0.beneath(path, OFlags::NONBLOCK | OFlags::NOCTTY, resolve)?;
         let stat = rustix::fs::fstat(&handle)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(OpenFile::new(handle, Seen::of(&stat), self.0.clone(), path.clone())),
+            FileType::RegularFile => {
+                Ok(OpenFile::new(handle, FileStat::of(&stat), self.0.clone(), path.clone()))
+            }
             _ => Err(FileError::Missing),
         }
     }

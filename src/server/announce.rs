@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::server::running::Running;
+use crate::server::running::RunningServices;
 
 /// Not written to the log, because the first administrator's link is a secret.
-pub(super) fn announce(running: &Running) {
+pub(super) fn announce(running: &RunningServices) {
     let mut text = String::new();
     if running.web.is_some() {
         text += &format!("Web app:           {}\n", running.settings.web.public_url);

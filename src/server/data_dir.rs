@@ -109,7 +109,7 @@ impl DataDir {
             .open(path.join("services.lock"))
             .map_err(failed)?;
         give_to_owner_of(path, &lock).map_err(failed)?;
-        match flock_patiently(&lock, how) {
+        match flock_with_retries(&lock, how) {
             Ok(()) => Ok(Some(DataDir { path: path.to_owned(), _lock: lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(failed(errno.into())),
@@ -168,7 +168,7 @@ pub fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// A starting process may be checking whether it is alone.
-fn flock_patiently(lock: &File, how: FlockOperation) -> Result<(), rustix::io::Errno> {
+fn flock_with_retries(lock: &File, how: FlockOperation) -> Result<(), rustix::io::Errno> {
     for _ in 0..10 {
         match rustix::fs::flock(lock, how) {
             Err(rustix::io::Errno::WOULDBLOCK) => std::thread::park_timeout(Duration::from_millis(5)),

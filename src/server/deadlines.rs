@@ -10,26 +10,32 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
-use crate::connection::{Connection, Late, Place, Refusal};
-use crate::tasks::Within;
+use crate::connection::{Connection, ConnectionRefusal, ConnectionSlot, DeadlineExceeded};
+use crate::tasks::InRuntime;
 
 /// A connection, served until it ends, exceeds a deadline, or must make room.
-pub(super) struct Bounded<F> {
-    dispatcher: Within<F>,
+pub(super) struct WithDeadlines<F> {
+    dispatcher: InRuntime<F>,
     connection: Connection,
     timer: Option<Pin<Box<Sleep>>>,
     armed: bool,
     // Dropped last, so that the place is free when the socket is closed.
-    _place: Place,
+    _place: ConnectionSlot,
 }
 
-impl<F> Bounded<F> {
-    pub(super) fn new(dispatcher: F, connection: Connection, place: Place) -> Bounded<F> {
-        Bounded { dispatcher: Within::here(dispatcher), connection, timer: None, armed: false, _place: place }
+impl<F> WithDeadlines<F> {
+    pub(super) fn new(dispatcher: F, connection: Connection, place: ConnectionSlot) -> WithDeadlines<F> {
+        WithDeadlines {
+            dispatcher: InRuntime::here(dispatcher),
+            connection,
+            timer: None,
+            armed: false,
+            _place: place,
+        }
     }
 
     /// Waits for the deadline of the current phase; ready when it has passed.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<DeadlineExceeded> {
         loop {
             let Some((deadline, late)) = self.connection.deadline() else { return Poll::Pending };
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -50,7 +56,7 @@ impl<F> Bounded<F> {
     }
 }
 
-impl<E, F: Future<Output = Result<(), E>>> Future for Bounded<F> {
+impl<E, F: Future<Output = Result<(), E>>> Future for WithDeadlines<F> {
     type Output = Result<(), E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -65,9 +71,9 @@ impl<E, F: Future<Output = Result<(), E>>> Future for Bounded<F> {
             match this.poll_deadline(cx) {
                 Poll::Pending => return Poll::Pending,
                 // When polled again, the transport tells the client.
-                Poll::Ready(Late::Head) => this.connection.refuse(Refusal::HeadTooSlow),
-                Poll::Ready(Late::Idle) => return Poll::Ready(Ok(())),
-                Poll::Ready(Late::Drain) => {
+                Poll::Ready(DeadlineExceeded::Head) => this.connection.refuse(ConnectionRefusal::HeadTooSlow),
+                Poll::Ready(DeadlineExceeded::Idle) => return Poll::Ready(Ok(())),
+                Poll::Ready(DeadlineExceeded::Drain) => {
                     this.connection.close();
                     return Poll::Ready(Ok(()));
                 }

@@ -14,34 +14,34 @@ use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::download::key_source::KeySource;
-use crate::download::receipts::{self, OverHttp, Receipts};
+use crate::download::receipts::{self, HttpReceiptSink, Receipts};
 use crate::download::remembered::Remembered;
 use crate::download::{DownloadRules, DownloadState};
 use crate::files::Shares;
 use crate::id::Jti;
 use crate::server::data_dir::{DataDirError, make_private};
-use crate::server::door::Door;
 use crate::server::error::ServeError;
-use crate::server::listen::Limits;
-use crate::server::running::Running;
+use crate::server::listen::ListenerLimits;
+use crate::server::running::RunningServices;
+use crate::server::stop_responder::StopResponder;
 use crate::server::{host, listen};
 use crate::telemetry::chain;
-use crate::token::{Rules, SharedSecret};
+use crate::token::{HmacSecret, TokenRules};
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::SledUsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web;
-use crate::web::nodes::ready::NodeReady;
-use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
+use crate::web::nodes::readiness::ReadinessProbe;
+use crate::web::nodes::revoke::{RevocationSink, RevokeError};
 
 /// How long a separate download service waits for the web app at start.
 const GREETING: Duration = Duration::from_secs(1);
 
-impl Running {
+impl RunningServices {
     pub(super) async fn serve_download(
         &mut self,
         listener: TcpListener,
-        web_app: Option<&web::App>,
+        web_app: Option<&web::WebApp>,
         clock: &Clock,
         shares: Shares,
         store: Option<Arc<dyn UsedTokens>>,
@@ -51,7 +51,7 @@ impl Running {
         let own_dir = self.settings.download_dir();
         make_private(&own_dir).map_err(|source| DataDirError::Io { path: own_dir.clone(), source })?;
         let configured = &self.settings.token.shared_secrets;
-        let read = configured.iter().map(|secret| SharedSecret::read(&secret.kid, &secret.file));
+        let read = configured.iter().map(|secret| HmacSecret::read(&secret.kid, &secret.file));
         let secrets = read.collect::<Result<Vec<_>, _>>()?;
         let keys = match web_app {
             Some(app) => KeySource::in_process(Box::new(app.jwks()), secrets)?,
@@ -65,7 +65,7 @@ impl Running {
             Some(store) => store,
             None => {
                 // Tokens can't be older than the first key, unless other programs sign, too.
-                let first_signer = |app: &&web::App| app.signing_keys_made_now() && configured.is_empty();
+                let first_signer = |app: &&web::WebApp| app.signing_keys_made_now() && configured.is_empty();
                 let nothing_before = web_app.filter(first_signer).map(|_| began);
                 open_store(&self.settings, clock.clone(), nothing_before).await?
             }
@@ -76,8 +76,8 @@ impl Running {
         let remembered = Remembered::open(&own_dir, store.clone(), shared, clock.clone(), leeway).await;
         let remembered = Arc::new(remembered.map_err(ServeError::SharedStore)?);
         let receipts = self.open_receipts(store.as_ref(), clock.clone(), web_app).await?;
-        receipts.remember_by(remembered.clone());
-        receipts.greet(if web_app.is_some() { Duration::from_secs(30) } else { GREETING }).await;
+        receipts.set_remembered(remembered.clone());
+        receipts.report_at_start(if web_app.is_some() { Duration::from_secs(30) } else { GREETING }).await;
         wait_for_fence(store.as_ref(), clock).await;
         self.remembered = Some(remembered.clone());
         self.spawned.task("remembering where stores stand", move || {
@@ -86,10 +86,10 @@ impl Running {
         });
         let state =
             DownloadState::new(rules(&self.settings), clock.clone(), keys, shares, store, receipts.clone())?;
-        let state = Arc::new(state.reporting(self.spawned.health().clone()));
+        let state = Arc::new(state.with_health(self.spawned.health().clone()));
         if let Some(app) = web_app {
-            app.revoke_by(Arc::new(InProcess(state.clone())));
-            app.ready_by(Arc::new(InProcess(state.clone())));
+            app.set_revocation_sink(Arc::new(InProcess(state.clone())));
+            app.set_readiness_probe(Arc::new(InProcess(state.clone())));
         }
         let watched = receipts.clone();
         self.spawned.task("watching deliveries", move || {
@@ -99,17 +99,17 @@ impl Running {
         let told = receipts.clone();
         self.spawned.task("telling receipts", move || {
             let receipts = told.clone();
-            async move { receipts.tell_for_ever().await }
+            async move { receipts.run().await }
         });
         self.receipts = Some(receipts);
-        let limits = Limits {
+        let limits = ListenerLimits {
             connections: self.connections.clone(),
             max_connections: self.settings.download.max_connections,
             deadlines: self.settings.connection_limits,
             stop_timeout: self.settings.download.stop_timeout,
         };
         let data = Data::from(state.clone());
-        let door = Door::of(&listener).map_err(ServeError::Server)?;
+        let door = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
         let server = listen::serve(listener, limits, move || {
             App::new()
                 .wrap(from_fn(host::refuse_invalid))
@@ -118,7 +118,7 @@ impl Running {
         });
         self.spawned.server(server.map_err(ServeError::Server)?, door);
         let looked_after = state.clone();
-        self.spawned.task("keeping the download service", move || looked_after.clone().look_after());
+        self.spawned.task("keeping the download service", move || looked_after.clone().maintain());
         self.download_state = Some(state);
         Ok(())
     }
@@ -127,10 +127,10 @@ impl Running {
         &self,
         store: &dyn UsedTokens,
         clock: Clock,
-        web_app: Option<&web::App>,
+        web_app: Option<&web::WebApp>,
     ) -> Result<Arc<Receipts>, ServeError> {
         let download = &self.settings.download;
-        let rules = receipts::Rules {
+        let rules = receipts::ReceiptSettings {
             node: download.public_url.clone(),
             shared: download.used_tokens.is_postgres(),
             lease: download.lease,
@@ -139,10 +139,10 @@ impl Running {
         };
         let receipts = Receipts::open(&self.settings.download_dir(), store, clock, rules).await?;
         match web_app {
-            Some(app) => receipts.tell_by(app.receipts()),
+            Some(app) => receipts.set_sink(app.receipts()),
             None => {
                 let key = self.settings.node_key_file();
-                receipts.tell_by(Arc::new(OverHttp::new(&download.receipts, &key)?));
+                receipts.set_sink(Arc::new(HttpReceiptSink::new(&download.receipts, &key)?));
             }
         }
         Ok(Arc::new(receipts))
@@ -153,7 +153,7 @@ impl Running {
 fn rules(settings: &Settings) -> DownloadRules {
     let (download, token) = (&settings.download, &settings.token);
     DownloadRules {
-        rules: Rules {
+        rules: TokenRules {
             issuer: settings.web.public_url.clone(),
             audience: download.public_url.clone(),
             leeway: token.leeway,
@@ -174,14 +174,14 @@ fn rules(settings: &Settings) -> DownloadRules {
 struct InProcess(Arc<DownloadState>);
 
 #[async_trait]
-impl RevokeTokens for InProcess {
+impl RevocationSink for InProcess {
     async fn revoke(&self, jtis: &[Jti], _: Timestamp) -> Result<(), RevokeError> {
         self.0.revoke(jtis).await.map_err(|error| RevokeError::Store(error.into()))
     }
 }
 
 #[async_trait]
-impl NodeReady for InProcess {
+impl ReadinessProbe for InProcess {
     async fn is_ready(&self) -> bool {
         self.0.ready().await.is_ok()
     }

@@ -4,13 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::download::key_source::KeySourceError;
-use crate::download::receipts::{self, OverHttpError};
+use crate::download::receipts::{self, HttpReceiptSinkError};
 use crate::files::ShareError;
 use crate::secret::RandomError;
 use crate::server::data_dir::DataDirError;
 use crate::token::SecretFileError;
 use crate::used_tokens::StoreError;
-use crate::used_tokens::sled::OpenError as StoreOpenError;
+use crate::used_tokens::sled::StoreOpenError;
 use crate::web;
 
 /// The services can't run.
@@ -35,7 +35,7 @@ pub enum ServeError {
     Share(#[from] ShareError),
     /// The web app can't be opened.
     #[error(transparent)]
-    Web(#[from] web::services::OpenError),
+    Web(#[from] web::services::WebOpenError),
     /// The first administrator's link can't be created.
     #[error(transparent)]
     FirstAdministrator(#[from] web::FirstAdminError),
@@ -50,13 +50,13 @@ pub enum ServeError {
     Keys(#[from] KeySourceError),
     /// The receipts can't be stored.
     #[error(transparent)]
-    Receipts(#[from] receipts::OpenError),
+    Receipts(#[from] receipts::ReceiptsError),
     /// The times of the receipts can't be reset.
     #[error("cannot reset the times of undelivered receipts")]
     ReceiptsTime(#[source] receipts::OutboxError),
     /// The client for sending receipts can't be created.
     #[error(transparent)]
-    Telling(#[from] OverHttpError),
+    Telling(#[from] HttpReceiptSinkError),
     /// A shared secret can't be loaded.
     #[error(transparent)]
     Secret(#[from] SecretFileError),

@@ -1,4 +1,4 @@
-//! A listener with its limits: actix's HTTP/1 service, with our [`Transport`] below, our request handling
+//! A listener with its limits: actix's HTTP/1 service, with our [`SocketTransport`] below, our request handling
 //! above, and deadlines around everything.
 
 use std::fmt;
@@ -18,11 +18,11 @@ use actix_web::dev::AppConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ConnectionLimits;
-use crate::connection::{Connection, Connections, Place};
+use crate::connection::{Connection, ConnectionSlot, Connections};
 use crate::download::WRITE_BUFFER;
-use crate::server::deadlines::Bounded;
-use crate::server::requests::{self, Answer};
-use crate::server::transport::Transport;
+use crate::server::deadlines::WithDeadlines;
+use crate::server::requests::{self, TrackedBody};
+use crate::server::transport::SocketTransport;
 
 /// The kernel's queue of connections that no worker has accepted yet. If it is full, clients retry only after
 /// a second, so it is as large as the kernel usually allows.
@@ -34,7 +34,7 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of a listener.
 #[derive(Clone)]
-pub(crate) struct Limits {
+pub(crate) struct ListenerLimits {
     /// All connections of the process.
     pub(crate) connections: Connections,
     /// Maximum number of connections.
@@ -62,7 +62,11 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// If the listener can't be used.
-pub(crate) fn serve<F, I, S, B>(listener: TcpListener, limits: Limits, application: F) -> io::Result<Server>
+pub(crate) fn serve<F, I, S, B>(
+    listener: TcpListener,
+    limits: ListenerLimits,
+    application: F,
+) -> io::Result<Server>
 where
     F: Fn() -> I + Send + Clone + 'static,
     I: IntoServiceFactory<S, Request>,
@@ -101,7 +105,7 @@ where
                     return Ok(requests::crowded());
                 };
                 let response: Response<B> = answering.await?.into();
-                Ok(response.map_body(|_, body| Answer::of(body, serving)))
+                Ok(response.map_body(|_, body| TrackedBody::of(body, serving)))
             }
         });
         let http = HttpServiceBuilder::default()
@@ -120,7 +124,7 @@ where
             // instead of allocating it each time.
             .h1_write_buffer_size(WRITE_BUFFER)
             .local_addr(address)
-            .on_connect_ext(|transport: &Transport, data| {
+            .on_connect_ext(|transport: &SocketTransport, data| {
                 data.insert(transport.line().clone());
                 data.insert(transport.connection().clone());
             })
@@ -133,10 +137,10 @@ where
                 let http = Rc::new(making.await?);
                 Ok::<_, ()>(fn_service(move |stream: TcpStream| {
                     let peer = stream.peer_addr().ok();
-                    let place = Place::take(&connections, id, peer.map(|peer| peer.ip()));
+                    let place = ConnectionSlot::take(&connections, id, peer.map(|peer| peer.ip()));
                     let connection = place.connection(deadlines);
-                    let transport = Transport::new(stream, connection.clone());
-                    Bounded::new(http.call((transport, peer)), connection, place)
+                    let transport = SocketTransport::new(stream, connection.clone());
+                    WithDeadlines::new(http.call((transport, peer)), connection, place)
                 }))
             }
         })

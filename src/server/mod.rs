@@ -1,16 +1,15 @@
 //! Wires the services: opens what they need, binds the listeners, and serves until stopped. Besides the
 //! command line, this is the only module that knows both services.
 
+mod ack_watch;
 mod announce;
-mod arrival;
 pub mod data_dir;
 mod deadlines;
-mod door;
 mod download_service;
 mod error;
 mod host;
-mod lengthless;
 mod listen;
+mod missing_length;
 mod open;
 mod refusal;
 mod requests;
@@ -18,7 +17,8 @@ mod role;
 mod run;
 mod running;
 mod signals;
-mod spawned;
+mod stop_responder;
+mod task_set;
 mod time;
 mod transport;
 mod web_service;
@@ -27,5 +27,5 @@ pub use self::error::ServeError;
 pub use self::open::{start, start_with};
 pub use self::role::Role;
 pub use self::run::run;
-pub use self::running::Running;
+pub use self::running::RunningServices;
 pub use self::web_service::web_server;

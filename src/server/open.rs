@@ -10,8 +10,8 @@ use crate::files::{ShareFolders, Shares};
 use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
 use crate::server::role::Role;
-use crate::server::running::Running;
-use crate::server::spawned::Spawned;
+use crate::server::running::RunningServices;
+use crate::server::task_set::TaskSet;
 use crate::server::{listen, time};
 use crate::used_tokens::UsedTokens;
 use crate::web;
@@ -20,7 +20,7 @@ use crate::web;
 ///
 /// # Errors
 /// If something can't be opened or bound; nothing keeps running then.
-pub async fn start(settings: Settings, role: Role, clock: Clock) -> Result<Running, ServeError> {
+pub async fn start(settings: Settings, role: Role, clock: Clock) -> Result<RunningServices, ServeError> {
     // The settings make it a large future.
     Box::pin(start_with(settings, role, clock, None)).await
 }
@@ -34,7 +34,7 @@ pub async fn start_with(
     role: Role,
     clock: Clock,
     store: Option<Arc<dyn UsedTokens>>,
-) -> Result<Running, ServeError> {
+) -> Result<RunningServices, ServeError> {
     // Bound first, so that a port in use is reported at once and early clients wait.
     let web_listener =
         bind_if(role.has_web(), settings.web.listen, "web.listen", &mut settings.web.public_url)?;
@@ -47,11 +47,11 @@ pub async fn start_with(
     let data_dir = Arc::new(DataDir::hold(&settings.data_dir)?);
     let began = time::begin(&data_dir, &settings, &clock);
     let folders = ShareFolders::open(&settings.shares)?;
-    let mut running = Running {
+    let mut running = RunningServices {
         web: None,
         download: None,
         first_admin_link: None,
-        spawned: Spawned::default(),
+        spawned: TaskSet::default(),
         web_app: None,
         download_state: None,
         receipts: None,
@@ -78,7 +78,7 @@ pub async fn start_with(
     }
 }
 
-impl Running {
+impl RunningServices {
     /// Opens and serves. After an error, the caller stops what is left.
     async fn open(
         &mut self,
@@ -91,7 +91,7 @@ impl Running {
     ) -> Result<(), ServeError> {
         // The web app comes last: tokens that it issues must not be older than the store's fence.
         if web_listener.is_some() {
-            let app = web::App::open(&self.settings, clock.clone(), folders.clone()).await?;
+            let app = web::WebApp::open(&self.settings, clock.clone(), folders.clone()).await?;
             self.spawned.report_to(app.health().clone());
             self.web_app = Some(app);
         }

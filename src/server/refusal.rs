@@ -1,7 +1,7 @@
 //! The responses to requests that aren't processed: too large a head, too slow a head, no free place. Written
 //! directly to the socket or in place of the service's response.
 
-use crate::connection::Refusal;
+use crate::connection::ConnectionRefusal;
 
 /// The text for a person, which the browser shows unchanged.
 const HEAD_TOO_LARGE: &str = "The headers of this request are larger than 32 KiB. This is usually \
@@ -15,11 +15,11 @@ pub(super) const STOPPING: &str = "The service is restarting. Try again in a few
 pub(super) const RETRY_AFTER: &str = "5";
 
 /// Returns the whole response.
-pub(super) fn response(refusal: Refusal) -> String {
+pub(super) fn response(refusal: ConnectionRefusal) -> String {
     match refusal {
-        Refusal::HeadTooLarge => plain("431 Request Header Fields Too Large", "", HEAD_TOO_LARGE),
-        Refusal::HeadTooSlow => plain("408 Request Timeout", "", HEAD_TOO_SLOW),
-        Refusal::Crowded => plain("503 Service Unavailable", RETRY_AFTER, CROWDED),
+        ConnectionRefusal::HeadTooLarge => plain("431 Request Header Fields Too Large", "", HEAD_TOO_LARGE),
+        ConnectionRefusal::HeadTooSlow => plain("408 Request Timeout", "", HEAD_TOO_SLOW),
+        ConnectionRefusal::Crowded => plain("503 Service Unavailable", RETRY_AFTER, CROWDED),
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 
-use crate::connection::{Connection, HeldMemory, Serving};
+use crate::connection::{Connection, HeldMemory, RequestInProgress};
 use crate::server::refusal;
 
 /// Larger responses count as memory held for their client, and are sent in portions of this size.
@@ -24,12 +24,12 @@ const LARGE: usize = 64 * 1024;
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Records that a request begins, and wraps its body.
-pub(super) fn begin(request: &mut Request, connection: &Connection) -> Serving {
+pub(super) fn begin(request: &mut Request, connection: &Connection) -> RequestInProgress {
     let payload = std::mem::replace(request.payload(), Payload::None);
     let has_body = !matches!(payload, Payload::None);
     let serving = connection.begin(has_body);
     if has_body {
-        let paced = Paced::new(payload, connection.clone());
+        let paced = PacedBody::new(payload, connection.clone());
         *request.payload() = Payload::Stream { payload: Box::pin(paced) };
     }
     serving
@@ -41,8 +41,9 @@ pub(super) fn is_admitted(request: &Request, connection: &Connection) -> bool {
 }
 
 /// Returns the response to one that may not.
-pub(super) fn crowded<B>() -> Response<Answer<B>> {
-    let mut response = Response::with_body(StatusCode::SERVICE_UNAVAILABLE, Answer::said(refusal::CROWDED));
+pub(super) fn crowded<B>() -> Response<TrackedBody<B>> {
+    let mut response =
+        Response::with_body(StatusCode::SERVICE_UNAVAILABLE, TrackedBody::said(refusal::CROWDED));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -52,61 +53,61 @@ pub(super) fn crowded<B>() -> Response<Answer<B>> {
 }
 
 /// The body of a response. Its request counts as being served until it ends.
-pub(super) enum Answer<B> {
+pub(super) enum TrackedBody<B> {
     /// The service's own body.
-    Made { body: Pin<Box<B>>, _serving: Serving },
+    Made { body: Pin<Box<B>>, _serving: RequestInProgress },
     /// A body in memory, handed on in portions, because the dispatcher copies what it gets.
-    Large { bytes: Bytes, _held: HeldMemory, _serving: Serving },
+    Large { bytes: Bytes, _held: HeldMemory, _serving: RequestInProgress },
     /// A fixed sentence.
     Said(&'static str),
 }
 
-impl<B: MessageBody> Answer<B> {
-    pub(super) fn of(body: B, serving: Serving) -> Answer<B> {
+impl<B: MessageBody> TrackedBody<B> {
+    pub(super) fn of(body: B, serving: RequestInProgress) -> TrackedBody<B> {
         if !matches!(body.size(), BodySize::Sized(size) if size > LARGE as u64) {
-            return Answer::Made { body: Box::pin(body), _serving: serving };
+            return TrackedBody::Made { body: Box::pin(body), _serving: serving };
         }
         match body.try_into_bytes() {
             // A buffer that grew by appending may have up to twice the capacity.
             Ok(bytes) => match serving.connection().hold(bytes.len().saturating_mul(2)) {
-                Some(held) => Answer::Large { bytes, _held: held, _serving: serving },
+                Some(held) => TrackedBody::Large { bytes, _held: held, _serving: serving },
                 None => {
                     // This client holds the most, and there is no memory left.
                     serving.connection().close();
-                    Answer::Said("")
+                    TrackedBody::Said("")
                 }
             },
-            Err(body) => Answer::Made { body: Box::pin(body), _serving: serving },
+            Err(body) => TrackedBody::Made { body: Box::pin(body), _serving: serving },
         }
     }
 }
 
-impl<B> Answer<B> {
-    const fn said(text: &'static str) -> Answer<B> {
-        Answer::Said(text)
+impl<B> TrackedBody<B> {
+    const fn said(text: &'static str) -> TrackedBody<B> {
+        TrackedBody::Said(text)
     }
 }
 
-impl<B: MessageBody> MessageBody for Answer<B> {
+impl<B: MessageBody> MessageBody for TrackedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
         match self {
-            Answer::Made { body, .. } => body.size(),
-            Answer::Large { bytes, .. } => BodySize::Sized(bytes.len() as u64),
-            Answer::Said(text) => BodySize::Sized(text.len() as u64),
+            TrackedBody::Made { body, .. } => body.size(),
+            TrackedBody::Large { bytes, .. } => BodySize::Sized(bytes.len() as u64),
+            TrackedBody::Said(text) => BodySize::Sized(text.len() as u64),
         }
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
         match &mut *self {
-            Answer::Made { body, .. } => body.as_mut().poll_next(cx),
-            Answer::Large { bytes, .. } if bytes.is_empty() => Poll::Ready(None),
-            Answer::Large { bytes, .. } => {
+            TrackedBody::Made { body, .. } => body.as_mut().poll_next(cx),
+            TrackedBody::Large { bytes, .. } if bytes.is_empty() => Poll::Ready(None),
+            TrackedBody::Large { bytes, .. } => {
                 let portion = bytes.split_to(bytes.len().min(LARGE));
                 Poll::Ready(Some(Ok(portion)))
             }
-            Answer::Said(text) => {
+            TrackedBody::Said(text) => {
                 let text = std::mem::take(text);
                 Poll::Ready((!text.is_empty()).then(|| Ok(Bytes::from_static(text.as_bytes()))))
             }
@@ -116,7 +117,7 @@ impl<B: MessageBody> MessageBody for Answer<B> {
 
 /// A request body with a minimum speed. Only the time spent waiting for its bytes counts, because a slow disk
 /// isn't the client's fault.
-struct Paced {
+struct PacedBody {
     body: Payload<BoxedPayloadStream>,
     connection: Connection,
     /// When the current wait for bytes began.
@@ -129,9 +130,9 @@ struct Paced {
     ended: bool,
 }
 
-impl Paced {
-    fn new(body: Payload<BoxedPayloadStream>, connection: Connection) -> Paced {
-        Paced {
+impl PacedBody {
+    fn new(body: Payload<BoxedPayloadStream>, connection: Connection) -> PacedBody {
+        PacedBody {
             body,
             connection,
             waiting_since: None,
@@ -169,7 +170,7 @@ impl Paced {
     }
 }
 
-impl Stream for Paced {
+impl Stream for PacedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -207,7 +208,7 @@ impl Stream for Paced {
     }
 }
 
-impl Drop for Paced {
+impl Drop for PacedBody {
     /// A reader that has enough may not have polled for the end, which may be available.
     fn drop(&mut self) {
         self.connection.set_awaiting_body(false);

@@ -10,7 +10,7 @@ use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
 use crate::server::open::start;
 use crate::server::role::Role;
-use crate::server::running::Running;
+use crate::server::running::RunningServices;
 use crate::server::signals::Signals;
 use crate::telemetry::chain;
 
@@ -53,7 +53,7 @@ pub async fn run(
 
 /// Starts, and waits for another process on the same data directory that is stopping: it may have transfers
 /// to finish for up to `download.stop_timeout`.
-async fn start_after_another(settings: Settings, role: Role) -> Result<Running, ServeError> {
+async fn start_after_another(settings: Settings, role: Role) -> Result<RunningServices, ServeError> {
     let until = Instant::now() + settings.download.stop_timeout + STOP_PATIENCE;
     let mut waiting = false;
     loop {

@@ -12,13 +12,13 @@ use crate::download::receipts::Receipts;
 use crate::download::remembered::Remembered;
 use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
-use crate::server::spawned::Spawned;
+use crate::server::task_set::TaskSet;
 use crate::server::time;
 use crate::used_tokens::UsedTokens;
 use crate::web;
 
 /// Running services.
-pub struct Running {
+pub struct RunningServices {
     /// The address of the web app's listener.
     pub web: Option<SocketAddr>,
     /// The address of the download service's listener.
@@ -27,8 +27,8 @@ pub struct Running {
     pub first_admin_link: Option<String>,
     /// The settings with free ports filled in.
     pub settings: Settings,
-    pub(super) spawned: Spawned,
-    pub(super) web_app: Option<web::App>,
+    pub(super) spawned: TaskSet,
+    pub(super) web_app: Option<web::WebApp>,
     pub(super) download_state: Option<Arc<DownloadState>>,
     pub(super) receipts: Option<Arc<Receipts>>,
     pub(super) remembered: Option<Arc<Remembered>>,
@@ -38,7 +38,7 @@ pub struct Running {
     pub(super) clock: Clock,
 }
 
-impl Running {
+impl RunningServices {
     /// Serves until `stop` is ready or a listener fails, then stops gracefully.
     ///
     /// # Errors
@@ -57,12 +57,12 @@ impl Running {
         Box::pin(self.stop_unless(std::future::pending())).await;
     }
 
-    /// Like [`Running::stop`], but waits for running transfers only until `at_once` is ready.
+    /// Like [`RunningServices::stop`], but waits for running transfers only until `at_once` is ready.
     pub(super) async fn stop_unless(self, at_once: impl Future<Output = ()>) {
         self.spawned.health().begin_stop();
         tokio::select! {
             () = Box::pin(self.end(at_once)) => {}
-            () = self.spawned.attend_to_doors() => {}
+            () = self.spawned.answer_while_stopping() => {}
         }
     }
 

@@ -18,10 +18,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::connection::{Allowance, Connection, Refusal};
-use crate::download::Line;
-use crate::server::arrival::{self, Arrival, outstanding, undelivered};
-use crate::server::{lengthless, refusal};
+use crate::connection::{Connection, ConnectionRefusal, ReadBudget};
+use crate::download::WriteTracker;
+use crate::server::ack_watch::{self, AckWatch, outstanding, undelivered};
+use crate::server::{missing_length, refusal};
 
 /// A silent peer is probed after this long …
 const PROBE_AFTER: Duration = Duration::from_secs(60);
@@ -37,11 +37,11 @@ const DRAIN_MAX: usize = 1024 * 1024;
 const UNSENT: u32 = 256 * 1024;
 
 /// A TCP stream whose peer must keep reading while there is something to write.
-pub(crate) struct Transport {
+pub(crate) struct SocketTransport {
     stream: TcpStream,
-    line: Line,
+    line: WriteTracker,
     connection: Connection,
-    arrival: Arrival,
+    arrival: AckWatch,
     /// Bytes that arrived after the refusal was sent.
     drained: Option<usize>,
     /// No byte has arrived yet.
@@ -53,8 +53,8 @@ pub(crate) struct Transport {
     written: u64,
 }
 
-impl Transport {
-    pub(crate) fn new(stream: TcpStream, connection: Connection) -> Transport {
+impl SocketTransport {
+    pub(crate) fn new(stream: TcpStream, connection: Connection) -> SocketTransport {
         let socket = SockRef::from(&stream);
         let probes =
             TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
@@ -66,11 +66,11 @@ impl Transport {
         if let Err(e) = tuned {
             tracing::debug!("cannot tune a socket: {e}");
         }
-        Transport {
+        SocketTransport {
             stream,
-            line: Line::default(),
+            line: WriteTracker::default(),
             connection,
-            arrival: Arrival::default(),
+            arrival: AckWatch::default(),
             drained: None,
             fresh: true,
             unflushed: false,
@@ -85,7 +85,7 @@ impl Transport {
     }
 
     /// Tells the transfers on this connection how far their bytes have come.
-    pub(crate) const fn line(&self) -> &Line {
+    pub(crate) const fn line(&self) -> &WriteTracker {
         &self.line
     }
 
@@ -132,7 +132,7 @@ impl Transport {
 
     /// Sends the refusal, then reads for a while: closing a connection with unread bytes resets it, and the
     /// client might never see the response.
-    fn poll_refused(&mut self, cx: &mut Context<'_>, refusal: Refusal) -> Poll<io::Result<()>> {
+    fn poll_refused(&mut self, cx: &mut Context<'_>, refusal: ConnectionRefusal) -> Poll<io::Result<()>> {
         if self.drained.is_none() {
             self.drained = Some(0);
             // If the socket has no room for the response, it isn't sent.
@@ -153,7 +153,7 @@ impl Transport {
     }
 }
 
-impl AsyncRead for Transport {
+impl AsyncRead for SocketTransport {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -163,18 +163,18 @@ impl AsyncRead for Transport {
             return self.poll_refused(cx, refusal);
         }
         let before = buffer.filled().len();
-        let read = match self.connection.allowance(cx.waker()) {
-            Allowance::Any => Pin::new(&mut self.stream).poll_read(cx, buffer),
-            Allowance::AtMost(most) => self.poll_read_at_most(cx, buffer, most),
-            Allowance::Look => {
+        let read = match self.connection.read_budget(cx.waker()) {
+            ReadBudget::Any => Pin::new(&mut self.stream).poll_read(cx, buffer),
+            ReadBudget::AtMost(most) => self.poll_read_at_most(cx, buffer, most),
+            ReadBudget::Look => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Allowance::Later => Poll::Pending,
+            ReadBudget::Later => Poll::Pending,
         };
         let this = &mut *self;
         if buffer.filled().len() > before && std::mem::take(&mut this.fresh) {
-            lengthless::mend(buffer, before);
+            missing_length::add_missing_length(buffer, before);
         }
         let (line, stream) = (&this.line, &this.stream);
         match &read {
@@ -185,10 +185,10 @@ impl AsyncRead for Transport {
             }
             Poll::Ready(Ok(())) => {
                 if buffer.filled().len() > before {
-                    this.connection.heard(buffer.filled().len() - before);
+                    this.connection.note_read(buffer.filled().len() - before);
                 }
                 line.acknowledged(outstanding_if_used(line, stream));
-                line.heard();
+                line.received();
             }
             Poll::Ready(Err(_)) => line.broke(undelivered(stream)),
             Poll::Pending => this.arrival.poll(cx, line, stream),
@@ -197,12 +197,12 @@ impl AsyncRead for Transport {
     }
 }
 
-impl AsyncWrite for Transport {
+impl AsyncWrite for SocketTransport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
                 self.written = self.written.saturating_add(count as u64);
-                self.connection.wrote();
+                self.connection.note_written();
                 self.line.wrote(count as u64);
                 self.unflushed = true;
                 Poll::Ready(Ok(count))
@@ -228,7 +228,7 @@ impl AsyncWrite for Transport {
         let this = &mut *self;
         // The dispatcher flushes at every poll, usually without new data.
         if std::mem::take(&mut this.unflushed) {
-            this.arrival.look(cx, &this.line, &this.stream);
+            this.arrival.query_now(cx, &this.line, &this.stream);
         } else {
             this.arrival.poll(cx, &this.line, &this.stream);
         }
@@ -240,7 +240,7 @@ impl AsyncWrite for Transport {
     }
 }
 
-impl Drop for Transport {
+impl Drop for SocketTransport {
     fn drop(&mut self) {
         if self.connection.is_closing() {
             // Nobody waits for data that may still be in the kernel's buffers, and it shouldn't cost
@@ -248,14 +248,14 @@ impl Drop for Transport {
             self.line.broke(undelivered(&self.stream));
             let _kept = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         } else if self.line.is_broken() {
-            arrival::discard(&self.stream);
+            ack_watch::discard(&self.stream);
         } else {
-            arrival::watch_closed(&self.line, &self.stream);
+            ack_watch::watch_closed(&self.line, &self.stream);
         }
     }
 }
 
 /// Queries the socket only if someone waits for the result.
-fn outstanding_if_used(line: &Line, stream: &TcpStream) -> Option<u64> {
+fn outstanding_if_used(line: &WriteTracker, stream: &TcpStream) -> Option<u64> {
     if line.awaits_acknowledgement() { outstanding(stream) } else { None }
 }

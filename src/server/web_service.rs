@@ -10,10 +10,10 @@ use actix_web::middleware::from_fn;
 
 use crate::config::Settings;
 use crate::connection::Connections;
-use crate::server::door::Door;
 use crate::server::error::ServeError;
-use crate::server::listen::Limits;
-use crate::server::running::Running;
+use crate::server::listen::ListenerLimits;
+use crate::server::running::RunningServices;
+use crate::server::stop_responder::StopResponder;
 use crate::server::{host, listen};
 use crate::web;
 
@@ -26,11 +26,11 @@ const WEB_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// If the listener can't be used.
 pub fn web_server(
     listener: TcpListener,
-    app: &web::App,
+    app: &web::WebApp,
     settings: &Settings,
     connections: &Connections,
 ) -> io::Result<Server> {
-    let limits = Limits {
+    let limits = ListenerLimits {
         connections: connections.clone(),
         max_connections: settings.web.max_connections,
         deadlines: settings.connection_limits,
@@ -43,11 +43,15 @@ pub fn web_server(
     })
 }
 
-impl Running {
-    pub(super) async fn serve_web(&mut self, listener: TcpListener, app: web::App) -> Result<(), ServeError> {
+impl RunningServices {
+    pub(super) async fn serve_web(
+        &mut self,
+        listener: TcpListener,
+        app: web::WebApp,
+    ) -> Result<(), ServeError> {
         self.web = listener.local_addr().ok();
         self.first_admin_link = app.first_admin_link().await?;
-        let door = Door::of(&listener).map_err(ServeError::Server)?;
+        let door = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
         let server = web_server(listener, &app, &self.settings, &self.connections);
         self.spawned.server(server.map_err(ServeError::Server)?, door);
         let looked_after = app.clone();

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti};
 use crate::token::error::TokenError;
-use crate::token::json::{Fault, Strict, Text, Whole};
+use crate::token::json::{JsonFault, JsonInteger, JsonString, StrictJson};
 use crate::token::kind::TokenKind;
 
 /// Maximum nesting depth of claims; the claims object itself is the first level.
@@ -18,7 +18,7 @@ const MAX_DEPTH: u8 = 4;
 
 /// The claims that all tokens have.
 #[derive(Clone, Debug, Serialize)]
-pub struct Common<'a> {
+pub struct CommonClaims<'a> {
     /// The issuer.
     pub iss: &'a str,
     /// The audience: one verifier.
@@ -36,7 +36,7 @@ pub struct Common<'a> {
 pub struct DownloadClaims<'a> {
     /// The common claims.
     #[serde(flatten)]
-    pub common: Common<'a>,
+    pub common: CommonClaims<'a>,
     /// The opaque id of the account that asked for it.
     pub sub: &'a str,
     /// What may be downloaded.
@@ -69,7 +69,7 @@ pub struct DownloadClaims<'a> {
 pub struct ActionClaims<'a> {
     /// The common claims.
     #[serde(flatten)]
-    pub common: Common<'a>,
+    pub common: CommonClaims<'a>,
     /// The opaque id of the account.
     pub sub: &'a str,
     /// The action, such as `activate`.
@@ -83,7 +83,7 @@ pub struct ActionClaims<'a> {
 pub struct CommandClaims<'a> {
     /// The common claims.
     #[serde(flatten)]
-    pub common: Common<'a>,
+    pub common: CommonClaims<'a>,
     /// The jtis to revoke; at most [`MAX_REVOKED`].
     pub revoke: &'a [Jti],
 }
@@ -97,31 +97,31 @@ fn is_false(flag: &bool) -> bool {
 
 /// Parsed claims: each has its exact type, and none occurs twice. Unknown claims are skipped.
 #[derive(Default)]
-pub(super) struct Found<'c> {
-    pub(super) iss: Option<Text<'c>>,
-    pub(super) aud: Option<Text<'c>>,
-    pub(super) sub: Option<Text<'c>>,
-    pub(super) jti: Option<Text<'c>>,
-    pub(super) iat: Option<Whole>,
-    pub(super) exp: Option<Whole>,
-    pub(super) nbf: Option<Whole>,
-    pub(super) file: Option<Text<'c>>,
-    pub(super) name: Option<Text<'c>>,
+pub(super) struct ParsedClaims<'c> {
+    pub(super) iss: Option<JsonString<'c>>,
+    pub(super) aud: Option<JsonString<'c>>,
+    pub(super) sub: Option<JsonString<'c>>,
+    pub(super) jti: Option<JsonString<'c>>,
+    pub(super) iat: Option<JsonInteger>,
+    pub(super) exp: Option<JsonInteger>,
+    pub(super) nbf: Option<JsonInteger>,
+    pub(super) file: Option<JsonString<'c>>,
+    pub(super) name: Option<JsonString<'c>>,
     pub(super) confirm: Option<bool>,
     pub(super) again: Option<bool>,
-    pub(super) link: Option<Text<'c>>,
-    pub(super) size: Option<Whole>,
-    pub(super) version: Option<Text<'c>>,
-    pub(super) digest: Option<Text<'c>>,
-    pub(super) purpose: Option<Text<'c>>,
-    pub(super) state: Option<Text<'c>>,
-    pub(super) revoke: Option<Vec<Text<'c>>>,
+    pub(super) link: Option<JsonString<'c>>,
+    pub(super) size: Option<JsonInteger>,
+    pub(super) version: Option<JsonString<'c>>,
+    pub(super) digest: Option<JsonString<'c>>,
+    pub(super) purpose: Option<JsonString<'c>>,
+    pub(super) state: Option<JsonString<'c>>,
+    pub(super) revoke: Option<Vec<JsonString<'c>>>,
 }
 
-impl<'c> Found<'c> {
+impl<'c> ParsedClaims<'c> {
     /// Parses the claims of a token whose signature is valid. Claims of the other kinds are unknown here and
     /// skipped, too.
-    pub(super) fn parse(bytes: &'c [u8], kind: TokenKind) -> Result<Found<'c>, TokenError> {
+    pub(super) fn parse(bytes: &'c [u8], kind: TokenKind) -> Result<ParsedClaims<'c>, TokenError> {
         let text = str::from_utf8(bytes).map_err(|_| TokenError::ClaimsJson)?;
         let fault = Cell::new(TokenError::ClaimsJson);
         let mut reader = serde_json::Deserializer::from_str(text);
@@ -171,28 +171,28 @@ impl ClaimsVisitor<'_> {
         }
         skipped.push(name);
         let fault = Cell::new(None);
-        map.next_value_seed(Strict { depth: MAX_DEPTH - 1, fault: &fault }).inspect_err(|_| {
+        map.next_value_seed(StrictJson { depth: MAX_DEPTH - 1, fault: &fault }).inspect_err(|_| {
             self.fault.set(match fault.get() {
-                Some(Fault::Duplicate) => TokenError::ClaimsDuplicate,
-                Some(Fault::Depth) => TokenError::ClaimsDepth,
-                Some(Fault::Syntax) | None => TokenError::ClaimsJson,
+                Some(JsonFault::Duplicate) => TokenError::ClaimsDuplicate,
+                Some(JsonFault::Depth) => TokenError::ClaimsDepth,
+                Some(JsonFault::Syntax) | None => TokenError::ClaimsJson,
             });
         })
     }
 }
 
 impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
-    type Value = Found<'de>;
+    type Value = ParsedClaims<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("claims")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ParsedClaims<'de>, A::Error> {
         use TokenKind::{Action, Command, Download};
-        let mut found = Found::default();
+        let mut found = ParsedClaims::default();
         let mut skipped = Vec::new();
-        while let Some(Text(name)) = map.next_key()? {
+        while let Some(JsonString(name)) = map.next_key()? {
             match (self.kind, &*name) {
                 (_, "iss") => self.read("iss", &mut found.iss, &mut map)?,
                 (_, "aud") => self.read("aud", &mut found.aud, &mut map)?,

@@ -20,7 +20,7 @@ pub enum TokenError {
     PartCount,
     /// A part is not canonical base64url.
     #[error("the token's {0} is not canonical base64url")]
-    Base64(Part),
+    Base64(TokenPart),
     /// The header is not a JSON object.
     #[error("the header is not a JSON object")]
     HeaderJson,
@@ -158,7 +158,7 @@ impl TokenError {
 
 /// One of a token's three parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TokenPart {
     /// The first.
     Header,
     /// The second.
@@ -167,17 +167,17 @@ pub enum Part {
     Signature,
 }
 
-impl Part {
+impl TokenPart {
     const fn name(self) -> &'static str {
         match self {
-            Part::Header => "header",
-            Part::Claims => "claims",
-            Part::Signature => "signature",
+            TokenPart::Header => "header",
+            TokenPart::Claims => "claims",
+            TokenPart::Signature => "signature",
         }
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for TokenPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

@@ -4,12 +4,12 @@ use std::fmt::{self, Write};
 
 use serde_json::Value;
 
-use crate::token::error::{Part, TokenError};
-use crate::token::parse::{Parts, decode};
+use crate::token::error::{TokenError, TokenPart};
+use crate::token::parse::{TokenParts, decode};
 
 /// The content of a token. Nothing was verified; anyone can write such a token.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unverified {
+pub struct UnverifiedToken {
     /// The header as written.
     pub header: Value,
     /// The claims as written.
@@ -20,19 +20,19 @@ pub struct Unverified {
 ///
 /// # Errors
 /// If it doesn't have the format of a token.
-pub fn inspect(unverified: &str) -> Result<Unverified, TokenError> {
-    let parts = Parts::split(unverified)?;
-    let header = decode(parts.header, Part::Header)?;
-    let claims = decode(parts.claims, Part::Claims)?;
-    decode(parts.signature, Part::Signature)?;
-    Ok(Unverified {
+pub fn inspect(unverified: &str) -> Result<UnverifiedToken, TokenError> {
+    let parts = TokenParts::split(unverified)?;
+    let header = decode(parts.header, TokenPart::Header)?;
+    let claims = decode(parts.claims, TokenPart::Claims)?;
+    decode(parts.signature, TokenPart::Signature)?;
+    Ok(UnverifiedToken {
         header: serde_json::from_slice(&header).map_err(|_| TokenError::HeaderJson)?,
         claims: serde_json::from_slice(&claims).map_err(|_| TokenError::ClaimsJson)?,
     })
 }
 
 /// For people. Characters that control a terminal or change the direction of text are escaped.
-impl fmt::Display for Unverified {
+impl fmt::Display for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "NOT VERIFIED: anyone can write this")?;
         if self.claims.get("again") == Some(&Value::Bool(true)) {

@@ -8,23 +8,23 @@ use jsonwebtoken::DecodingKey;
 use serde_json::{Value, json};
 
 use crate::token::error::TokenError;
-use crate::token::json::{self, Fault};
+use crate::token::json::{self, JsonFault};
 use crate::token::jwk::PublicKey;
 use crate::token::key_error::{KeyRingError, MAX_JWKS, MAX_KEYS};
 use crate::token::kind::{Algorithm, TokenKind, header_part, is_key_id};
 use crate::token::point;
-use crate::token::shared_secret::SharedSecret;
+use crate::token::shared_secret::HmacSecret;
 
 /// The keys whose tokens are accepted. `Debug` shows key ids only.
 #[derive(Clone, Default)]
 pub struct KeyRing {
     /// Invariant: at most [`MAX_KEYS`] keys with unique kids.
-    keys: Vec<Key>,
+    keys: Vec<RingKey>,
 }
 
 /// One key of the ring, with its algorithm.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(super) struct RingKey {
     kid: String,
     /// The first part of this key's tokens as our signer writes it, for each kind of token.
     headers: [(TokenKind, String); 3],
@@ -34,7 +34,7 @@ pub(super) struct Key {
 #[derive(Clone)]
 enum Material {
     Public { key: PublicKey, decoding: DecodingKey },
-    Shared(SharedSecret),
+    Shared(HmacSecret),
 }
 
 impl KeyRing {
@@ -47,7 +47,7 @@ impl KeyRing {
             return Err(KeyRingError::TooLong);
         }
         // The set, its list, a key, its key_ops: four levels.
-        json::check(text, 4).map_err(|_: Fault| KeyRingError::Json)?;
+        json::check(text, 4).map_err(|_: JsonFault| KeyRingError::Json)?;
         let set: Value = serde_json::from_str(text).map_err(|_| KeyRingError::Json)?;
         let set = set.as_object().ok_or(KeyRingError::Json)?;
         let listed = set.get("keys").and_then(Value::as_array).ok_or(KeyRingError::Empty)?;
@@ -82,7 +82,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// If the ring is full or the kid is taken.
-    pub fn with_secret(self, secret: SharedSecret) -> Result<KeyRing, KeyRingError> {
+    pub fn with_secret(self, secret: HmacSecret) -> Result<KeyRing, KeyRingError> {
         let kid = secret.kid().to_owned();
         self.with(&kid, secret.algorithm(), Material::Shared(secret))
     }
@@ -99,7 +99,7 @@ impl KeyRing {
         }
         let headers = [TokenKind::Download, TokenKind::Action, TokenKind::Command]
             .map(|kind| (kind, header_part(algorithm, kid, kind)));
-        self.keys.push(Key { kid: kid.to_owned(), headers, material });
+        self.keys.push(RingKey { kid: kid.to_owned(), headers, material });
         Ok(self)
     }
 
@@ -115,7 +115,7 @@ impl KeyRing {
 
     /// Returns the algorithm of the key with this id.
     pub fn algorithm(&self, kid: &str) -> Option<Algorithm> {
-        self.key(kid).map(Key::algorithm)
+        self.key(kid).map(RingKey::algorithm)
     }
 
     /// Returns the public keys as a JWKS (RFC 7517), without shared secrets.
@@ -136,12 +136,12 @@ impl KeyRing {
         key.check(message, signature, &URL_SAFE_NO_PAD.encode(signature))
     }
 
-    pub(super) fn key(&self, kid: &str) -> Option<&Key> {
+    pub(super) fn key(&self, kid: &str) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
     /// Returns the key whose tokens of this kind begin with exactly this part.
-    pub(super) fn key_by_header(&self, part: &str, kind: TokenKind) -> Option<&Key> {
+    pub(super) fn key_by_header(&self, part: &str, kind: TokenKind) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.headers.iter().any(|(of, header)| *of == kind && header == part))
     }
 }
@@ -152,7 +152,7 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-impl Key {
+impl RingKey {
     pub(super) const fn algorithm(&self) -> Algorithm {
         match &self.material {
             Material::Public { key, .. } => key.algorithm(),

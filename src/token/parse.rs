@@ -9,13 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::token::error::{Part, TokenError};
-use crate::token::json::Text;
+use crate::token::error::{TokenError, TokenPart};
+use crate::token::json::JsonString;
 use crate::token::kind::MAX_TOKEN;
 
 /// A token's three parts, still encoded, with only base64url characters.
 #[derive(Clone, Copy)]
-pub struct Parts<'t> {
+pub struct TokenParts<'t> {
     /// The first part.
     pub header: &'t str,
     /// The second part.
@@ -26,12 +26,12 @@ pub struct Parts<'t> {
     pub signed: &'t str,
 }
 
-impl<'t> Parts<'t> {
+impl<'t> TokenParts<'t> {
     /// Splits a token.
     ///
     /// # Errors
     /// If it is too long, contains an invalid character or doesn't have three parts.
-    pub fn split(unverified: &'t str) -> Result<Parts<'t>, TokenError> {
+    pub fn split(unverified: &'t str) -> Result<TokenParts<'t>, TokenError> {
         if unverified.len() > MAX_TOKEN {
             return Err(TokenError::TooLong);
         }
@@ -47,7 +47,7 @@ impl<'t> Parts<'t> {
         if claims.contains('.') {
             return Err(TokenError::PartCount);
         }
-        Ok(Parts { header, claims, signature, signed })
+        Ok(TokenParts { header, claims, signature, signed })
     }
 }
 
@@ -56,19 +56,19 @@ impl<'t> Parts<'t> {
 ///
 /// # Errors
 /// [`TokenError::Base64`] with `part`.
-pub fn decode(text: &str, part: Part) -> Result<Vec<u8>, TokenError> {
+pub fn decode(text: &str, part: TokenPart) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Base64(part))
 }
 
 /// The header: exactly these three members, all strings.
-pub(super) struct Header<'h> {
+pub(super) struct TokenHeader<'h> {
     pub(super) alg: Cow<'h, str>,
     pub(super) kid: Cow<'h, str>,
     pub(super) typ: Cow<'h, str>,
 }
 
-impl<'h> Header<'h> {
-    pub(super) fn parse(bytes: &'h [u8]) -> Result<Header<'h>, TokenError> {
+impl<'h> TokenHeader<'h> {
+    pub(super) fn parse(bytes: &'h [u8]) -> Result<TokenHeader<'h>, TokenError> {
         let text = str::from_utf8(bytes).map_err(|_| TokenError::HeaderJson)?;
         let fault = Cell::new(TokenError::HeaderJson);
         let mut reader = serde_json::Deserializer::from_str(text);
@@ -94,15 +94,15 @@ impl HeaderVisitor<'_> {
 }
 
 impl<'de> Visitor<'de> for HeaderVisitor<'_> {
-    type Value = Header<'de>;
+    type Value = TokenHeader<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a header")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TokenHeader<'de>, A::Error> {
         let (mut alg, mut kid, mut typ) = (None, None, None);
-        while let Some(Text(name)) = map.next_key()? {
+        while let Some(JsonString(name)) = map.next_key()? {
             let (slot, name) = match &*name {
                 "alg" => (&mut alg, "alg"),
                 "kid" => (&mut kid, "kid"),
@@ -113,11 +113,11 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
                 return Err(self.fail(TokenError::HeaderDuplicate));
             }
             self.fault.set(TokenError::HeaderType(name));
-            let Text(value) = map.next_value()?;
+            let JsonString(value) = map.next_value()?;
             self.fault.set(TokenError::HeaderJson);
             *slot = Some(value);
         }
-        Ok(Header {
+        Ok(TokenHeader {
             alg: alg.ok_or_else(|| self.fail(TokenError::HeaderMissing("alg")))?,
             kid: kid.ok_or_else(|| self.fail(TokenError::HeaderMissing("kid")))?,
             typ: typ.ok_or_else(|| self.fail(TokenError::HeaderMissing("typ")))?,

@@ -17,7 +17,7 @@ const MIN_SECRET: usize = 32;
 
 /// A shared secret and its key id. Wiped when dropped.
 #[derive(Clone)]
-pub struct SharedSecret {
+pub struct HmacSecret {
     kid: String,
     verifying: DecodingKey,
 }
@@ -56,32 +56,32 @@ pub enum InvalidSecret {
     Short,
 }
 
-impl SharedSecret {
+impl HmacSecret {
     /// Creates a secret of at least 32 bytes.
     ///
     /// # Errors
     /// If it is shorter, or `kid` is not a valid key id.
-    pub fn new(kid: &str, bytes: &[u8]) -> Result<SharedSecret, InvalidSecret> {
+    pub fn new(kid: &str, bytes: &[u8]) -> Result<HmacSecret, InvalidSecret> {
         if !is_key_id(kid) {
             return Err(InvalidSecret::KeyId);
         }
         if bytes.len() < MIN_SECRET {
             return Err(InvalidSecret::Short);
         }
-        Ok(SharedSecret { kid: kid.to_owned(), verifying: DecodingKey::from_secret(bytes) })
+        Ok(HmacSecret { kid: kid.to_owned(), verifying: DecodingKey::from_secret(bytes) })
     }
 
     /// Reads the secret from a file, without a final line break.
     ///
     /// # Errors
     /// If the file can't be read or its secret is refused.
-    pub fn read(kid: &str, path: &Path) -> Result<SharedSecret, SecretFileError> {
+    pub fn read(kid: &str, path: &Path) -> Result<HmacSecret, SecretFileError> {
         let unreadable = |source| SecretFileError::Unreadable { path: path.to_owned(), source };
         let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
         let secret = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
         let refused = |source| SecretFileError::Invalid { path: path.to_owned(), source };
-        SharedSecret::new(kid, secret).map_err(refused)
+        HmacSecret::new(kid, secret).map_err(refused)
     }
 
     /// Returns the key id in its tokens.
@@ -110,7 +110,7 @@ impl SharedSecret {
     }
 }
 
-impl fmt::Debug for SharedSecret {
+impl fmt::Debug for HmacSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SharedSecret({}, ..)", self.kid)
     }

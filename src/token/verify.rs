@@ -10,16 +10,16 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti, LinkId};
-use crate::token::claims::{Found, MAX_REVOKED};
-use crate::token::error::{Part, TokenError};
-use crate::token::json::{Text, Whole};
+use crate::token::claims::{MAX_REVOKED, ParsedClaims};
+use crate::token::error::{TokenError, TokenPart};
+use crate::token::json::{JsonInteger, JsonString};
 use crate::token::key_ring::KeyRing;
 use crate::token::kind::TokenKind;
-use crate::token::parse::{Header, Parts, decode};
+use crate::token::parse::{TokenHeader, TokenParts, decode};
 
 /// What a verifier requires of every token.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct TokenRules {
     /// The only `iss` accepted.
     pub issuer: String,
     /// The only `aud` accepted.
@@ -65,7 +65,7 @@ pub struct Grant {
 /// A verified action token. Only [`verify_action`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
-pub struct Action {
+pub struct ActionGrant {
     /// The id that the action uses up.
     pub jti: Jti,
     /// The action, such as `activate`.
@@ -84,7 +84,7 @@ pub struct Action {
 /// A verified command token. Only [`verify_command`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::manual_non_exhaustive, reason = "not even this crate may build one elsewhere")]
-pub struct Command {
+pub struct CommandGrant {
     /// The command's own id.
     pub jti: Jti,
     /// The jtis to revoke; at least one.
@@ -103,11 +103,11 @@ pub struct Command {
 pub fn verify_download(
     unverified: &str,
     ring: &KeyRing,
-    rules: &Rules,
+    rules: &TokenRules,
     now: Timestamp,
     fence: Timestamp,
 ) -> Result<Grant, TokenError> {
-    download(unverified, ring, rules, now, fence, End::Counts)
+    download(unverified, ring, rules, now, fence, Expiry::Counts)
 }
 
 /// Verifies everything about a download token except that it hasn't expired. `exp` limits the start of a
@@ -119,16 +119,16 @@ pub fn verify_download(
 pub fn verify_redeemed(
     unverified: &str,
     ring: &KeyRing,
-    rules: &Rules,
+    rules: &TokenRules,
     now: Timestamp,
     fence: Timestamp,
 ) -> Result<Grant, TokenError> {
-    download(unverified, ring, rules, now, fence, End::IsPast)
+    download(unverified, ring, rules, now, fence, Expiry::IsPast)
 }
 
 /// Whether expired tokens are refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum Expiry {
     Counts,
     IsPast,
 }
@@ -136,13 +136,13 @@ enum End {
 fn download(
     unverified: &str,
     ring: &KeyRing,
-    rules: &Rules,
+    rules: &TokenRules,
     now: Timestamp,
     fence: Timestamp,
-    end: End,
+    end: Expiry,
 ) -> Result<Grant, TokenError> {
     let bytes = signed_claims(unverified, ring, TokenKind::Download)?;
-    let mut found = Found::parse(&bytes, TokenKind::Download)?;
+    let mut found = ParsedClaims::parse(&bytes, TokenKind::Download)?;
     let base = Base::take(&mut found)?;
     let subject = short(required("sub", found.sub)?, "sub")?;
     let file = required("file", found.file)?;
@@ -151,7 +151,7 @@ fn download(
     let version = found.version.map(|version| short(version, "version")).transpose()?;
     let digest = found.digest.map(sha256).transpose()?;
     base.check(rules, now, fence, end)?;
-    let Text(file) = file;
+    let JsonString(file) = file;
     Ok(Grant {
         jti: base.jti,
         file: file.parse().map_err(|_| TokenError::ClaimValue("file"))?,
@@ -159,7 +159,7 @@ fn download(
         confirm: found.confirm.unwrap_or(false),
         again: found.again.unwrap_or(false),
         link,
-        size: found.size.map(|Whole(size)| size),
+        size: found.size.map(|JsonInteger(size)| size),
         version,
         digest,
         subject,
@@ -176,11 +176,11 @@ fn download(
 pub fn verify_action(
     unverified: &str,
     ring: &KeyRing,
-    rules: &Rules,
+    rules: &TokenRules,
     now: Timestamp,
     fence: Timestamp,
-) -> Result<Action, TokenError> {
-    action(unverified, ring, rules, now, fence, End::Counts)
+) -> Result<ActionGrant, TokenError> {
+    action(unverified, ring, rules, now, fence, Expiry::Counts)
 }
 
 /// Verifies everything about an action token except that it hasn't expired: for offering a new one to the
@@ -191,29 +191,29 @@ pub fn verify_action(
 pub fn verify_ended_action(
     unverified: &str,
     ring: &KeyRing,
-    rules: &Rules,
+    rules: &TokenRules,
     now: Timestamp,
     fence: Timestamp,
-) -> Result<Action, TokenError> {
-    action(unverified, ring, rules, now, fence, End::IsPast)
+) -> Result<ActionGrant, TokenError> {
+    action(unverified, ring, rules, now, fence, Expiry::IsPast)
 }
 
 fn action(
     unverified: &str,
     ring: &KeyRing,
-    rules: &Rules,
+    rules: &TokenRules,
     now: Timestamp,
     fence: Timestamp,
-    end: End,
-) -> Result<Action, TokenError> {
+    end: Expiry,
+) -> Result<ActionGrant, TokenError> {
     let bytes = signed_claims(unverified, ring, TokenKind::Action)?;
-    let mut found = Found::parse(&bytes, TokenKind::Action)?;
+    let mut found = ParsedClaims::parse(&bytes, TokenKind::Action)?;
     let base = Base::take(&mut found)?;
     let subject = short(required("sub", found.sub)?, "sub")?;
     let purpose = short(required("purpose", found.purpose)?, "purpose")?;
     let state = short(required("state", found.state)?, "state")?;
     base.check(rules, now, fence, end)?;
-    Ok(Action {
+    Ok(ActionGrant {
         jti: base.jti,
         purpose,
         subject,
@@ -231,37 +231,43 @@ fn action(
 pub fn verify_command(
     unverified: &str,
     ring: &KeyRing,
-    rules: &Rules,
+    rules: &TokenRules,
     now: Timestamp,
-) -> Result<Command, TokenError> {
+) -> Result<CommandGrant, TokenError> {
     let bytes = signed_claims(unverified, ring, TokenKind::Command)?;
-    let mut found = Found::parse(&bytes, TokenKind::Command)?;
+    let mut found = ParsedClaims::parse(&bytes, TokenKind::Command)?;
     let base = Base::take(&mut found)?;
     let listed = required("revoke", found.revoke)?;
     if !(1..=MAX_REVOKED).contains(&listed.len()) {
         return Err(TokenError::ClaimValue("revoke"));
     }
     let revoke = listed.iter().map(|text| jti(text, "revoke")).collect::<Result<_, _>>()?;
-    base.check(rules, now, Timestamp::EPOCH, End::Counts)?;
-    Ok(Command { jti: base.jti, revoke, issued_at: base.issued_at, expires_at: base.expires_at, checked: () })
+    base.check(rules, now, Timestamp::EPOCH, Expiry::Counts)?;
+    Ok(CommandGrant {
+        jti: base.jti,
+        revoke,
+        issued_at: base.issued_at,
+        expires_at: base.expires_at,
+        checked: (),
+    })
 }
 
 /// Returns the bytes of the claims after verifying the signature.
 fn signed_claims(unverified: &str, ring: &KeyRing, kind: TokenKind) -> Result<Vec<u8>, TokenError> {
-    let parts = Parts::split(unverified)?;
+    let parts = TokenParts::split(unverified)?;
     // A header that is identical to what the signer writes for a key of the ring is valid; only others have
     // to be parsed.
     let known = ring.key_by_header(parts.header, kind);
     let header = match known {
         Some(_) => Vec::new(),
-        None => decode(parts.header, Part::Header)?,
+        None => decode(parts.header, TokenPart::Header)?,
     };
-    let claims = decode(parts.claims, Part::Claims)?;
-    let signature = decode(parts.signature, Part::Signature)?;
+    let claims = decode(parts.claims, TokenPart::Claims)?;
+    let signature = decode(parts.signature, TokenPart::Signature)?;
     let key = match known {
         Some(key) => key,
         None => {
-            let header = Header::parse(&header)?;
+            let header = TokenHeader::parse(&header)?;
             if header.typ != kind.typ() {
                 return Err(TokenError::WrongKind);
             }
@@ -278,8 +284,8 @@ fn signed_claims(unverified: &str, ring: &KeyRing, kind: TokenKind) -> Result<Ve
 
 /// The claims that all tokens have, with valid types but not yet checked against the rules.
 struct Base<'c> {
-    issuer: Text<'c>,
-    audience: Text<'c>,
+    issuer: JsonString<'c>,
+    audience: JsonString<'c>,
     jti: Jti,
     issued_at: Timestamp,
     expires_at: Timestamp,
@@ -287,7 +293,7 @@ struct Base<'c> {
 }
 
 impl<'c> Base<'c> {
-    fn take(found: &mut Found<'c>) -> Result<Base<'c>, TokenError> {
+    fn take(found: &mut ParsedClaims<'c>) -> Result<Base<'c>, TokenError> {
         Ok(Base {
             issuer: required("iss", found.iss.take())?,
             audience: required("aud", found.aud.take())?,
@@ -299,7 +305,13 @@ impl<'c> Base<'c> {
     }
 
     /// Checks issuer, audience, times and fence.
-    fn check(&self, rules: &Rules, now: Timestamp, fence: Timestamp, end: End) -> Result<(), TokenError> {
+    fn check(
+        &self,
+        rules: &TokenRules,
+        now: Timestamp,
+        fence: Timestamp,
+        end: Expiry,
+    ) -> Result<(), TokenError> {
         if self.issuer.0 != rules.issuer {
             return Err(TokenError::WrongIssuer);
         }
@@ -316,7 +328,7 @@ impl<'c> Base<'c> {
         if from > now.plus(rules.leeway) {
             return Err(TokenError::NotYetValid { from });
         }
-        if end == End::Counts && now >= self.expires_at.plus(rules.leeway) {
+        if end == Expiry::Counts && now >= self.expires_at.plus(rules.leeway) {
             return Err(TokenError::Expired { ended: self.expires_at });
         }
         if self.issued_at < fence {
@@ -330,16 +342,16 @@ fn required<T>(name: &'static str, claim: Option<T>) -> Result<T, TokenError> {
     claim.ok_or(TokenError::ClaimMissing(name))
 }
 
-fn moment(Whole(seconds): Whole) -> Timestamp {
+fn moment(JsonInteger(seconds): JsonInteger) -> Timestamp {
     Timestamp::from_secs(seconds)
 }
 
-fn jti(Text(text): &Text<'_>, claim: &'static str) -> Result<Jti, TokenError> {
+fn jti(JsonString(text): &JsonString<'_>, claim: &'static str) -> Result<Jti, TokenError> {
     text.parse().map_err(|_| TokenError::ClaimValue(claim))
 }
 
 /// A text of 1 to 255 bytes.
-fn short(Text(text): Text<'_>, claim: &'static str) -> Result<String, TokenError> {
+fn short(JsonString(text): JsonString<'_>, claim: &'static str) -> Result<String, TokenError> {
     match text.len() {
         1..=255 => Ok(text.into_owned()),
         _ => Err(TokenError::ClaimValue(claim)),
@@ -347,7 +359,7 @@ fn short(Text(text): Text<'_>, claim: &'static str) -> Result<String, TokenError
 }
 
 /// 32 bytes in canonical base64.
-fn sha256(Text(text): Text<'_>) -> Result<String, TokenError> {
+fn sha256(JsonString(text): JsonString<'_>) -> Result<String, TokenError> {
     let mut bytes = [0; 32];
     match STANDARD.decode_slice(text.as_bytes(), &mut bytes) {
         Ok(32) => Ok(text.into_owned()),
@@ -356,7 +368,7 @@ fn sha256(Text(text): Text<'_>) -> Result<String, TokenError> {
 }
 
 /// A valid file name.
-fn file_name(text: Text<'_>) -> Result<String, TokenError> {
+fn file_name(text: JsonString<'_>) -> Result<String, TokenError> {
     let name = short(text, "name")?;
     match name.as_str() {
         "." | ".." => Err(TokenError::ClaimValue("name")),

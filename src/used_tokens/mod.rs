@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::files::FileVersion;
-use crate::files::identity::Trace;
+use crate::files::identity::FileFingerprint;
 use crate::id::Jti;
 use crate::secret::Digest;
 use crate::standing::Standing;
@@ -52,7 +52,7 @@ pub struct Lease {
     /// The file's version when it was redeemed; another version isn't served.
     pub version: FileVersion,
     /// What else is known about the file; `None` in records of earlier releases.
-    pub trace: Option<Trace>,
+    pub trace: Option<FileFingerprint>,
     /// How many bytes were reserved so far for streams that don't depend on a node's memory.
     pub reserved: u64,
     /// When bytes were last sent, as far as the store was told.

@@ -5,33 +5,33 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::web::accounts::store::Accounts;
-use crate::web::deliveries::Receipts;
-use crate::web::identity::{Account, AccountId, Email, Stage};
-use crate::web::links::listing::Listings;
-use crate::web::links::{Links, Standing};
-use crate::web::mail::Kind;
-use crate::web::mail::compose::{Addressed, Compose, ComposeError};
-use crate::web::mail::letters::{Letter, Listing};
+use crate::web::deliveries::DeliveryStore;
+use crate::web::identity::{Account, AccountId, AccountStage, Email};
+use crate::web::links::listing::LinkListings;
+use crate::web::links::{LinkStatus, Links};
+use crate::web::mail::MailKind;
+use crate::web::mail::compose::{AddressedLetter, Compose, ComposeError};
+use crate::web::mail::letters::{Letter, LinkListing};
 use crate::web::mail::message::MailHeaders;
-use crate::web::mail::queue::Queued;
-use crate::web::membership::action_links::{Actions, Purpose};
+use crate::web::mail::queue::QueuedMail;
+use crate::web::membership::action_links::{ActionLinks, ActionPurpose};
 use crate::web::membership::notices::Notices;
 use crate::web::membership::self_service::SelfService;
 
 /// Turns queued mails into letters.
-pub struct Correspondent {
+pub struct MailComposer {
     /// Accounts.
     pub accounts: Accounts,
     /// Links.
-    pub actions: Actions,
+    pub actions: ActionLinks,
     /// Addresses that wait for their confirmation.
     pub self_service: SelfService,
     /// What was delivered.
-    pub receipts: Receipts,
+    pub receipts: DeliveryStore,
     /// Links that people make for others.
     pub links: Links,
     /// What these are on.
-    pub listings: Listings,
+    pub listings: LinkListings,
     /// Who wants which notices.
     pub notices: Notices,
     /// Where people reach the app, without a trailing slash.
@@ -39,18 +39,22 @@ pub struct Correspondent {
 }
 
 #[async_trait]
-impl Compose for Correspondent {
-    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+impl Compose for MailComposer {
+    async fn compose(
+        &self,
+        mail: &QueuedMail,
+        now: Timestamp,
+    ) -> Result<Option<AddressedLetter>, ComposeError> {
         let page = |path: &str| format!("{}{path}", self.public_url);
         let details = &mail.details;
         let name = details.name.clone().unwrap_or_default();
-        let as_queued = |letter| Some(Addressed::new(mail.recipient.clone(), letter));
+        let as_queued = |letter| Some(AddressedLetter::new(mail.recipient.clone(), letter));
         Ok(match mail.kind {
-            Kind::SignUp => match self.enabled(&mail.recipient).await? {
-                Some(account) if account.stage() == Stage::Active => {
+            MailKind::SignUp => match self.enabled(&mail.recipient).await? {
+                Some(account) if account.stage() == AccountStage::Active => {
                     // It is the same mailbox: where somebody asks for an account, its owner can get into
                     // the one that is there.
-                    let reset = self.actions.issue(Purpose::Reset, &account, "", mail.jti, now).await;
+                    let reset = self.actions.issue(ActionPurpose::Reset, &account, "", mail.jti, now).await;
                     let reset = reset.map_err(ComposeError::new)?;
                     let name = account.name.as_str().to_owned();
                     let letter = Letter::AlreadyRegistered {
@@ -60,68 +64,68 @@ impl Compose for Correspondent {
                         until: reset.until,
                         asked: details.asked.clone(),
                     };
-                    Some(Addressed::new(account.email, letter))
+                    Some(AddressedLetter::new(account.email, letter))
                 }
                 account => self.way_in(account, mail, now).await?,
             },
-            Kind::Forgot => self.way_in(self.enabled(&mail.recipient).await?, mail, now).await?,
-            Kind::Invite => {
+            MailKind::Forgot => self.way_in(self.enabled(&mail.recipient).await?, mail, now).await?,
+            MailKind::Invite => {
                 let account = self.enabled(&mail.recipient).await?;
-                let invited = account.filter(|account| account.stage() == Stage::Invited);
+                let invited = account.filter(|account| account.stage() == AccountStage::Invited);
                 self.way_in(invited, mail, now).await?
             }
-            Kind::ConfirmAddress => self.confirmation(mail, now).await?,
-            Kind::AddressChanged => {
+            MailKind::ConfirmAddress => self.confirmation(mail, now).await?,
+            MailKind::AddressChanged => {
                 let new_address = details.email.clone().unwrap_or_default();
                 let asked = details.asked.clone();
                 as_queued(Letter::AddressChanged { name, new_address, asked })
             }
-            Kind::PasswordChanged => self.of_details(mail).await?.and_then(|account| {
+            MailKind::PasswordChanged => self.of_details(mail).await?.and_then(|account| {
                 let name = account.name.as_str().to_owned();
                 let asked = details.asked.clone();
                 as_queued(Letter::PasswordChanged { name, forgot: page("/forgot"), asked })
             }),
-            Kind::Test => as_queued(Letter::Test),
-            Kind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
-            Kind::Taken => self.taken(mail).await?,
-            Kind::Link => self.link(mail, now).await?,
-            Kind::LinkCode => self.link_code(mail, now).await?,
+            MailKind::Test => as_queued(Letter::Test),
+            MailKind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
+            MailKind::Taken => self.taken(mail).await?,
+            MailKind::Link => self.link(mail, now).await?,
+            MailKind::LinkCode => self.link_code(mail, now).await?,
         })
     }
 
-    async fn accepted(&self, mail: &Queued, now: Timestamp) -> Result<(), ComposeError> {
+    async fn accepted(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), ComposeError> {
         match (mail.kind, &mail.details.recipient) {
-            (Kind::LinkCode, Some(recipient)) => {
-                self.links.code_left(recipient, mail.jti, now).await.map_err(ComposeError::new)
+            (MailKind::LinkCode, Some(recipient)) => {
+                self.links.mark_code_sent(recipient, mail.jti, now).await.map_err(ComposeError::new)
             }
-            (Kind::SignUp | Kind::Forgot | Kind::Invite | Kind::ConfirmAddress, _) => {
-                self.actions.left(mail.jti, now).await.map_err(ComposeError::new)
+            (MailKind::SignUp | MailKind::Forgot | MailKind::Invite | MailKind::ConfirmAddress, _) => {
+                self.actions.mark_sent(mail.jti, now).await.map_err(ComposeError::new)
             }
             _ => Ok(()),
         }
     }
 }
 
-impl Correspondent {
+impl MailComposer {
     async fn enabled(&self, email: &Email) -> Result<Option<Account>, ComposeError> {
         let account = self.accounts.by_email(email).await.map_err(ComposeError::new)?;
         Ok(account.filter(|account| !account.disabled))
     }
 
-    async fn of_details(&self, mail: &Queued) -> Result<Option<Account>, ComposeError> {
+    async fn of_details(&self, mail: &QueuedMail) -> Result<Option<Account>, ComposeError> {
         let Some(id) = &mail.details.account else { return Ok(None) };
         let account = self.accounts.by_id(&AccountId::from_store(id)).await.map_err(ComposeError::new)?;
         Ok(account.filter(|account| !account.disabled))
     }
 
     /// What was taken through a link, told to who owns it still.
-    async fn taken(&self, mail: &Queued) -> Result<Option<Addressed>, ComposeError> {
+    async fn taken(&self, mail: &QueuedMail) -> Result<Option<AddressedLetter>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
         if self.notices.are_off(&account.id, mail.kind).await.map_err(ComposeError::new)? {
             return Ok(None);
         }
-        let taken = self.receipts.taken(&account.id, mail.jti).await.map_err(ComposeError::new)?;
-        let downloads = self.receipts.gathered(mail.jti).await.map_err(ComposeError::new)?;
+        let taken = self.receipts.owner_notice(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        let downloads = self.receipts.batched_downloads(mail.jti).await.map_err(ComposeError::new)?;
         let headers = MailHeaders {
             thread: taken.as_ref().map(|taken| taken.link.to_string()),
             ..MailHeaders::default()
@@ -139,21 +143,21 @@ impl Correspondent {
             unsubscribe: unsubscribe.clone(),
         });
         let headers = MailHeaders { unsubscribe: Some(unsubscribe), ..headers };
-        Ok(letter.map(|letter| Addressed { to: account.email, letter, headers }))
+        Ok(letter.map(|letter| AddressedLetter { to: account.email, letter, headers }))
     }
 
     /// The link that its owner needs in order to get into the account, as far as it has come.
     async fn way_in(
         &self,
         account: Option<Account>,
-        mail: &Queued,
+        mail: &QueuedMail,
         now: Timestamp,
-    ) -> Result<Option<Addressed>, ComposeError> {
+    ) -> Result<Option<AddressedLetter>, ComposeError> {
         let Some(account) = account else { return Ok(None) };
         let purpose = match account.stage() {
-            Stage::SignedUp => Purpose::Activate,
-            Stage::Invited => Purpose::Invite,
-            Stage::Active => Purpose::Reset,
+            AccountStage::SignedUp => ActionPurpose::Activate,
+            AccountStage::Invited => ActionPurpose::Invite,
+            AccountStage::Active => ActionPurpose::Reset,
         };
         let link = self.actions.issue(purpose, &account, "", mail.jti, now).await;
         let link = link.map_err(ComposeError::new)?;
@@ -161,22 +165,26 @@ impl Correspondent {
         let letter = match account.stage() {
             // Nobody has shown yet that the mailbox is theirs: what somebody called themselves is not
             // passed on to it.
-            Stage::SignedUp => Letter::Activate { link: link.address, until },
-            Stage::Invited => {
+            AccountStage::SignedUp => Letter::Activate { link: link.address, until },
+            AccountStage::Invited => {
                 let by = mail.details.by.clone().unwrap_or_default();
                 Letter::Invite { name, by, link: link.address, until }
             }
-            Stage::Active => {
+            AccountStage::Active => {
                 let by = mail.details.by.clone().unwrap_or_default();
                 Letter::Reset { name, by, link: link.address, until, asked: mail.details.asked.clone() }
             }
         };
-        Ok(Some(Addressed::new(account.email, letter)))
+        Ok(Some(AddressedLetter::new(account.email, letter)))
     }
 
     /// Nothing is sent to an address that another account has: it could not be confirmed, and its
     /// owner did not ask.
-    async fn confirmation(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+    async fn confirmation(
+        &self,
+        mail: &QueuedMail,
+        now: Timestamp,
+    ) -> Result<Option<AddressedLetter>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
         let wanted = self.self_service.requested_address(&account.id).await.map_err(ComposeError::new)?;
         let Some(wanted) = wanted.filter(|wanted| wanted.key() == mail.recipient.key()) else {
@@ -186,25 +194,26 @@ impl Correspondent {
         if holder.is_some_and(|holder| holder.id != account.id) {
             return Ok(None);
         }
-        let link = self.actions.issue(Purpose::ConfirmAddress, &account, wanted.key(), mail.jti, now).await;
+        let link =
+            self.actions.issue(ActionPurpose::ConfirmAddress, &account, wanted.key(), mail.jti, now).await;
         let link = link.map_err(ComposeError::new)?;
         let letter = Letter::ConfirmAddress { link: link.address, until: link.until };
-        Ok(Some(Addressed::new(wanted, letter)))
+        Ok(Some(AddressedLetter::new(wanted, letter)))
     }
 
     /// Nothing is sent of a link that is over before its mail left.
-    async fn link(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+    async fn link(&self, mail: &QueuedMail, now: Timestamp) -> Result<Option<AddressedLetter>, ComposeError> {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
-        if matches!(link.standing(now), Standing::Ended | Standing::Revoked) {
+        if matches!(link.status(now), LinkStatus::Ended | LinkStatus::Revoked) {
             return Ok(None);
         }
         let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;
         let Some(owner) = owner.filter(|owner| !owner.disabled) else { return Ok(None) };
         let is_guarded = link.password.is_some() || link.mailed_code;
         let files = match is_guarded {
-            true => Listing { is_several: link.files.len() > 1, ..Listing::default() },
+            true => LinkListing { is_several: link.files.len() > 1, ..LinkListing::default() },
             false => self.listings.of(&link, &owner, now).await,
         };
         let letter = Letter::Link {
@@ -218,7 +227,7 @@ impl Correspondent {
             asks_password: link.password.is_some(),
             asks_code: link.mailed_code,
         };
-        Ok(Some(Addressed {
+        Ok(Some(AddressedLetter {
             to: mail.recipient.clone(),
             letter,
             headers: MailHeaders {
@@ -230,12 +239,16 @@ impl Correspondent {
         }))
     }
 
-    async fn link_code(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError> {
+    async fn link_code(
+        &self,
+        mail: &QueuedMail,
+        now: Timestamp,
+    ) -> Result<Option<AddressedLetter>, ComposeError> {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
         let digits = self.links.mailed_digits(&recipient, mail.jti, now).await.map_err(ComposeError::new)?;
-        Ok(digits.map(|(code, until)| Addressed {
+        Ok(digits.map(|(code, until)| AddressedLetter {
             to: mail.recipient.clone(),
             letter: Letter::LinkCode { title: link.title, code: code.reveal().to_owned(), until },
             headers: MailHeaders { thread: Some(link.id.to_string()), ..MailHeaders::default() },

@@ -10,9 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::Timestamp;
 use crate::config::ShareSettings;
 use crate::secret::Digest;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::{Database, QueryError};
-use crate::web::revocations::issued::Issued;
+use crate::web::revocations::issued::IssuedTokens;
 use crate::web::tokens::link_key::{LinkKey, LinkKeyError};
 use crate::web::tokens::signer::{Signer, SignerError};
 
@@ -22,7 +22,7 @@ const READERS: &str = "readers";
 
 /// The keys of this machine are not those of the database.
 #[derive(Debug, thiserror::Error)]
-pub enum KeysError {
+pub enum InstanceKeysError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -63,8 +63,8 @@ pub enum KeysError {
     },
 }
 
-impl From<sqlx::Error> for KeysError {
-    fn from(error: sqlx::Error) -> KeysError {
+impl From<sqlx::Error> for InstanceKeysError {
+    fn from(error: sqlx::Error) -> InstanceKeysError {
         QueryError::from(error).into()
     }
 }
@@ -73,13 +73,17 @@ impl From<sqlx::Error> for KeysError {
 /// has any yet.
 ///
 /// # Errors
-/// See [`KeysError`].
-pub async fn open_keys(db: &Database, folder: &Path, now: Timestamp) -> Result<(Signer, LinkKey), KeysError> {
+/// See [`InstanceKeysError`].
+pub async fn open_keys(
+    db: &Database,
+    folder: &Path,
+    now: Timestamp,
+) -> Result<(Signer, LinkKey), InstanceKeysError> {
     check_there(db, folder).await?;
     let (signer, link_key) = (Signer::open(folder, now)?, LinkKey::open(folder)?);
     remember(db, LINK_KEY, &link_key.fingerprint()).await?;
     if known(db, LINK_KEY).await?.is_some_and(|known| known != link_key.fingerprint()) {
-        return Err(KeysError::OtherLinkKey(LinkKey::file(folder)));
+        return Err(InstanceKeysError::OtherLinkKey(LinkKey::file(folder)));
     }
     remember(db, SIGNING_KEY, &signer.active_kid(now)).await?;
     check_signer(db, &signer, now).await?;
@@ -89,17 +93,17 @@ pub async fn open_keys(db: &Database, folder: &Path, now: Timestamp) -> Result<(
 /// Whether what the database remembers is there, so that nothing is made in its place. Makes nothing.
 ///
 /// # Errors
-/// See [`KeysError`].
-pub async fn check_there(db: &Database, folder: &Path) -> Result<(), KeysError> {
+/// See [`InstanceKeysError`].
+pub async fn check_there(db: &Database, folder: &Path) -> Result<(), InstanceKeysError> {
     // First: where all keys are missing, they are those of another web app.
     if let Some(kid) = known(db, SIGNING_KEY).await?
         && !folder.join("keys.json").exists()
     {
-        return Err(KeysError::OtherSigningKeys { folder: folder.to_owned(), kid });
+        return Err(InstanceKeysError::OtherSigningKeys { folder: folder.to_owned(), kid });
     }
     let link_key = LinkKey::file(folder);
     if known(db, LINK_KEY).await?.is_some() && !link_key.exists() {
-        return Err(KeysError::LinkKeyLost(link_key));
+        return Err(InstanceKeysError::LinkKeyLost(link_key));
     }
     Ok(())
 }
@@ -107,8 +111,8 @@ pub async fn check_there(db: &Database, folder: &Path) -> Result<(), KeysError> 
 /// Whether the key that signs for the database is one of these, and remembers the one that does now.
 ///
 /// # Errors
-/// See [`KeysError`].
-pub async fn check_signer(db: &Database, signer: &Signer, now: Timestamp) -> Result<(), KeysError> {
+/// See [`InstanceKeysError`].
+pub async fn check_signer(db: &Database, signer: &Signer, now: Timestamp) -> Result<(), InstanceKeysError> {
     let (Some(known), active) = (known(db, SIGNING_KEY).await?, signer.active_kid(now)) else {
         return Ok(());
     };
@@ -116,7 +120,7 @@ pub async fn check_signer(db: &Database, signer: &Signer, now: Timestamp) -> Res
         return Ok(());
     }
     if !signer.holds(&known, now) {
-        return Err(KeysError::OtherSigningKeys { folder: signer.folder().to_owned(), kid: known });
+        return Err(InstanceKeysError::OtherSigningKeys { folder: signer.folder().to_owned(), kid: known });
     }
     replace(db, SIGNING_KEY, &active).await?;
     Ok(())
@@ -125,14 +129,14 @@ pub async fn check_signer(db: &Database, signer: &Signer, now: Timestamp) -> Res
 /// Makes the keys in `folder` those of the database, with a line in the audit log.
 ///
 /// # Errors
-/// See [`KeysError`].
-pub async fn adopt(db: &Database, folder: &Path, now: Timestamp) -> Result<(), KeysError> {
+/// See [`InstanceKeysError`].
+pub async fn adopt(db: &Database, folder: &Path, now: Timestamp) -> Result<(), InstanceKeysError> {
     let (signer, link_key) = (Signer::open(folder, now)?, LinkKey::open(folder)?);
     let kid = signer.active_kid(now);
     replace(db, LINK_KEY, &link_key.fingerprint()).await?;
     replace(db, SIGNING_KEY, &kid).await?;
     let mut transaction = db.begin().await?;
-    audit::append(&mut transaction, &Actor::operator(), Deed::KeysAdopted, &kid, now).await?;
+    audit::append(&mut transaction, &Actor::operator(), AuditEvent::KeysAdopted, &kid, now).await?;
     Ok(db.commit(transaction).await?)
 }
 
@@ -152,7 +156,7 @@ pub async fn signs_now(db: &Database, kid: &str) -> Result<(), QueryError> {
 pub async fn review_readers(
     db: &Database,
     shares: &[ShareSettings],
-    issued: &Issued,
+    issued: &IssuedTokens,
     now: Timestamp,
 ) -> Result<(), QueryError> {
     let readers = readers(shares);

@@ -13,36 +13,36 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::files::{ShareFolders, Shares};
 use crate::health::Health;
-use crate::receipt::TakeReports;
+use crate::receipt::ReceiptSink;
 use crate::web::accounts::store::AccountError;
-use crate::web::composer::Correspondent;
+use crate::web::composer::MailComposer;
 use crate::web::db::QueryError;
-use crate::web::deliveries::Receipts;
-use crate::web::forms::sent::SentForms;
+use crate::web::deliveries::DeliveryStore;
+use crate::web::forms::idempotency::IdempotencyStore;
 use crate::web::forms::unsent::UnsentForms;
 use crate::web::http::carried::CarriedRequests;
-use crate::web::http::client_turns::ClientTurns;
+use crate::web::http::client_turns::ClientSlots;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::jti_locks::JtiLocks;
 use crate::web::http::state::{AppState, SignupRules};
 use crate::web::http::{csrf, layout, middleware, problem, routes};
-use crate::web::links::listing::Listings;
-use crate::web::links::patience::Patience;
-use crate::web::mail::message::Envelope;
-use crate::web::mail::sender::Sender;
-use crate::web::mail::transport::Transport;
-use crate::web::mail::trial::Trial;
-use crate::web::membership::action_links::ActionError;
+use crate::web::links::listing::LinkListings;
+use crate::web::links::long_poll::LongPolls;
+use crate::web::mail::message::MessageComposer;
+use crate::web::mail::sender::MailSender;
+use crate::web::mail::test_mail::TestMailer;
+use crate::web::mail::transport::MailTransport;
+use crate::web::membership::action_links::ActionLinkError;
+use crate::web::nodes::monitor::NodeMonitor;
 use crate::web::nodes::node_key::NodeKey;
-use crate::web::nodes::ready::{NodeReady, Readiness};
-use crate::web::nodes::revoke::RevokeTokens;
-use crate::web::nodes::watch::Watch;
-use crate::web::restored::{RESTORED_MARK, Standings};
-use crate::web::services::{Administration, OpenError};
-use crate::web::sessions::{SessionEnds, Sessions};
-use crate::web::shares::digests::Digests;
+use crate::web::nodes::readiness::{NodeReadiness, ReadinessProbe};
+use crate::web::nodes::revoke::RevocationSink;
+use crate::web::restored::{RESTORED_MARK, RestoreDetector};
+use crate::web::services::{Services, WebOpenError};
+use crate::web::sessions::{SessionLifetimes, Sessions};
+use crate::web::shares::digests::FileDigests;
 use crate::web::shares::disk::WritableShares;
-use crate::web::shares::editor::Manage;
+use crate::web::shares::editor::ShareEditor;
 use crate::web::shares::rights::Rights;
 use crate::web::throttle::Throttle;
 use crate::web::upkeep::Upkeep;
@@ -86,30 +86,34 @@ pub enum FirstAdminError {
     Accounts(#[from] AccountError),
     /// No link could be made.
     #[error(transparent)]
-    Action(#[from] ActionError),
+    Action(#[from] ActionLinkError),
 }
 
 /// The web app, ready to answer. Cheap to clone.
 #[derive(Clone)]
-pub struct App {
+pub struct WebApp {
     state: Data<AppState>,
-    sender: Sender,
+    sender: MailSender,
     upkeep: Arc<Upkeep>,
 }
 
-impl App {
+impl WebApp {
     /// Opens the database and the keys and prepares everything that handlers need.
     ///
     /// # Errors
-    /// See [`OpenError`].
-    pub async fn open(settings: &Settings, clock: Clock, folders: ShareFolders) -> Result<App, OpenError> {
-        let administration = Box::pin(Administration::open(settings, clock.clone())).await?;
+    /// See [`WebOpenError`].
+    pub async fn open(
+        settings: &Settings,
+        clock: Clock,
+        folders: ShareFolders,
+    ) -> Result<WebApp, WebOpenError> {
+        let administration = Box::pin(Services::open(settings, clock.clone())).await?;
         administration.passwords.prepare();
         administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
-        administration.issued.revocations.name_nodes().await?;
+        administration.issued.revocations.assign_nodes().await?;
         let now = administration.clock.now();
         instance::review_readers(&administration.db, &settings.shares, &administration.issued, now).await?;
-        let standings = Standings::open(
+        let standings = RestoreDetector::open(
             settings.data_dir.join("web.witness"),
             &settings.database_file().with_file_name(RESTORED_MARK),
             administration.db.clone(),
@@ -119,7 +123,7 @@ impl App {
             administration.clock.clone(),
         )
         .await?;
-        let ends = SessionEnds {
+        let ends = SessionLifetimes {
             idle: settings.web.session_idle,
             max: settings.web.session_max,
             remember: settings.web.session_remember,
@@ -130,21 +134,21 @@ impl App {
         let downloads: Vec<&str> = downloads.iter().map(String::as_str).collect();
         let (db, queue) = (administration.db.clone(), administration.queue.clone());
         let policy = layout::content_security_policy(&downloads);
-        let digests = Digests::new(administration.db.clone());
+        let digests = FileDigests::new(administration.db.clone());
         let writable = WritableShares::new(folders);
         let uploads = Uploads::new(settings.into(), administration.db.clone(), writable.clone(), clock);
-        let manage = Manage::new(administration.db.clone(), writable.clone(), settings.web.trash_keep);
+        let manage = ShareEditor::new(administration.db.clone(), writable.clone(), settings.web.trash_keep);
         let state = AppState {
-            receipts: Receipts::new(db.clone(), queue, administration.clock.clone(), settings)
-                .with_standings(standings.clone()),
+            receipts: DeliveryStore::new(db.clone(), queue, administration.clock.clone(), settings)
+                .with_restore_detector(standings.clone()),
             standings,
-            node: Readiness::default(),
-            patience: Patience::default(),
-            node_watch: Watch::default(),
+            node: NodeReadiness::default(),
+            patience: LongPolls::default(),
+            node_watch: NodeMonitor::default(),
             public_url: settings.web.public_url.clone(),
-            policy: HeaderValue::from_str(&policy).map_err(|error| OpenError::Address(error.into()))?,
+            policy: HeaderValue::from_str(&policy).map_err(|error| WebOpenError::Address(error.into()))?,
             script_policy: HeaderValue::from_str(&layout::with_script(&policy))
-                .map_err(|error| OpenError::Address(error.into()))?,
+                .map_err(|error| WebOpenError::Address(error.into()))?,
             sessions: Sessions::new(
                 administration.db.clone(),
                 administration.accounts.clone(),
@@ -153,16 +157,16 @@ impl App {
             ),
             administration,
             throttle: Throttle::new(&settings.links),
-            sent_forms: SentForms::new(db.clone()),
+            sent_forms: IdempotencyStore::new(db.clone()),
             rights: Rights::new(&settings.shares),
             shares: writable.readable().clone(),
             action_locks: JtiLocks::default(),
-            page_turns: ClientTurns::default(),
-            form_turns: ClientTurns::default(),
+            page_turns: ClientSlots::default(),
+            form_turns: ClientSlots::default(),
             signup: SignupRules::new(settings),
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
-            mail_trial: Trial::new(settings),
+            mail_trial: TestMailer::new(settings),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             carried: CarriedRequests::new(settings.web.max_connections),
             digests,
@@ -188,7 +192,7 @@ impl App {
             manage: state.manage.clone(),
         });
         // Before anybody is let in: what a crash cut off is finished or undone.
-        let app = App { state: Data::new(state), sender, upkeep };
+        let app = WebApp { state: Data::new(state), sender, upkeep };
         Box::pin(app.upkeep.settle(app.state.administration.clock.now())).await;
         Ok(app)
     }
@@ -241,7 +245,7 @@ impl App {
 
     /// Says how revocations reach the download service of the same settings, which runs in this process;
     /// others are told over HTTP.
-    pub fn revoke_by(&self, to: Arc<dyn RevokeTokens>) {
+    pub fn set_revocation_sink(&self, to: Arc<dyn RevocationSink>) {
         let nodes = &self.state.administration.nodes;
         nodes.own_is_here();
         if !nodes.services().iter().any(|node| nodes.runs_here(node)) {
@@ -251,30 +255,30 @@ impl App {
                 "no `[[node]]` has the public address of the download service here: it gets no tokens"
             );
         }
-        self.state.administration.issued.revocations.tell_own_by(to);
+        self.state.administration.issued.revocations.set_own_sink(to);
     }
 
     /// Says that the download service runs in this process, and how it is asked whether it is ready.
-    pub fn ready_by(&self, node: Arc<dyn NodeReady>) {
-        self.state.node.ask_in_process(node);
+    pub fn set_readiness_probe(&self, node: Arc<dyn ReadinessProbe>) {
+        self.state.node.set_in_process(node);
     }
 
     /// Takes receipts from a download service in the same process.
-    pub fn receipts(&self) -> Arc<dyn TakeReports> {
+    pub fn receipts(&self) -> Arc<dyn ReceiptSink> {
         Arc::new(self.state.receipts.clone())
     }
 
     /// Delivers revocations, for ever. Ends when it is dropped.
     pub async fn revoke_tokens(&self) {
         let administration = &self.state.administration;
-        if let Err(error) = administration.issued.revocations.tell_over_http(&administration.issuer) {
+        if let Err(error) = administration.issued.revocations.set_http_sinks(&administration.issuer) {
             let cause = crate::telemetry::chain(&error);
             tracing::error!(cause, "cannot tell the download services of revocations");
         }
         administration.issued.revocations.run(|| administration.clock.now()).await;
     }
 
-    /// Sends mails until [`App::finish_mails`] is called.
+    /// Sends mails until [`WebApp::finish_mails`] is called.
     pub async fn send_mails(&self) {
         self.sender.run().await;
     }
@@ -315,14 +319,14 @@ impl App {
 
 fn sender(
     settings: &Settings,
-    administration: &Administration,
-    receipts: &Receipts,
+    administration: &Services,
+    receipts: &DeliveryStore,
     (shares, rights): (&Shares, &Rights),
-) -> Result<Sender, OpenError> {
+) -> Result<MailSender, WebOpenError> {
     let public_url = settings.web.public_url.clone();
     let host = csrf::origin_of(&public_url).split("://").last().unwrap_or_default().to_owned();
-    let listings = Listings::new(shares.clone(), rights.clone());
-    let correspondent = Correspondent {
+    let listings = LinkListings::new(shares.clone(), rights.clone());
+    let correspondent = MailComposer {
         accounts: administration.accounts.clone(),
         actions: administration.actions.clone(),
         self_service: administration.self_service.clone(),
@@ -332,12 +336,12 @@ fn sender(
         notices: administration.notices.clone(),
         public_url,
     };
-    let from = settings.mail.from.parse().map_err(OpenError::Sender)?;
-    Ok(Sender::new(
+    let from = settings.mail.from.parse().map_err(WebOpenError::Sender)?;
+    Ok(MailSender::new(
         administration.queue.clone(),
         Arc::new(correspondent),
-        Envelope { from, bounces: settings.mail.bounces.clone(), host },
-        Transport::open(settings)?,
+        MessageComposer { from, bounces: settings.mail.bounces.clone(), host },
+        MailTransport::open(settings)?,
         administration.clock.clone(),
         settings.mail.per_second,
     ))

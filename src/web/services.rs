@@ -8,26 +8,26 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
-use crate::web::accounts::changes::Generations;
+use crate::web::accounts::changes::AccountChanges;
 use crate::web::accounts::store::Accounts;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::{Database, DatabaseError, QueryError};
 use crate::web::identity::passwords::Passwords;
-use crate::web::instance::{self, KeysError};
+use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::Links;
-use crate::web::links::views::Views;
-use crate::web::mail::queue::Queue;
+use crate::web::links::views::ViewCounter;
+use crate::web::mail::queue::MailQueue;
 use crate::web::mail::transport::TransportError;
-use crate::web::membership::action_links::Actions;
+use crate::web::membership::action_links::ActionLinks;
 use crate::web::membership::admin::AccountAdmin;
 use crate::web::membership::notices::Notices;
 use crate::web::membership::self_service::SelfService;
 use crate::web::nodes::Nodes;
 use crate::web::nodes::node_key::NodeKeyError;
 use crate::web::nodes::revoke::RevokeError;
-use crate::web::restored::RestoredError;
+use crate::web::restored::RestoreDetectionError;
 use crate::web::revocations::Revocations;
-use crate::web::revocations::issued::Issued;
+use crate::web::revocations::issued::IssuedTokens;
 use crate::web::shares::rights::Rights;
 use crate::web::tokens::issuer::Issuer;
 
@@ -36,13 +36,13 @@ const REVOKING: Duration = Duration::from_secs(2);
 
 /// The web app can't start.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum WebOpenError {
     /// Its database can't be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The keys can't be used, or are not those of the database.
     #[error(transparent)]
-    Keys(#[from] KeysError),
+    Keys(#[from] InstanceKeysError),
     /// The key of the download services can't be used.
     #[error(transparent)]
     NodeKey(#[from] NodeKeyError),
@@ -51,7 +51,7 @@ pub enum OpenError {
     Query(#[from] QueryError),
     /// It can't be held against what is remembered of it.
     #[error(transparent)]
-    Restored(#[from] RestoredError),
+    Restored(#[from] RestoreDetectionError),
     /// The record of spent action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
@@ -68,7 +68,7 @@ pub enum OpenError {
 
 /// Accounts, their passwords and the links by which people choose them. Cheap to clone.
 #[derive(Clone)]
-pub struct Administration {
+pub struct Services {
     /// The present moment.
     pub clock: Clock,
     /// The clock skew that tokens are allowed.
@@ -76,7 +76,7 @@ pub struct Administration {
     /// The database.
     pub db: Database,
     /// What cached accounts are checked against.
-    pub generations: Generations,
+    pub generations: AccountChanges,
     /// Accounts.
     pub accounts: Accounts,
     /// Hashing of passwords.
@@ -86,15 +86,15 @@ pub struct Administration {
     /// Issues tokens.
     pub issuer: Issuer,
     /// Action links.
-    pub actions: Actions,
+    pub actions: ActionLinks,
     /// Those that were spent.
     pub used: Arc<dyn UsedTokens>,
     /// Mails that wait.
-    pub queue: Queue,
+    pub queue: MailQueue,
     /// The download services.
     pub nodes: Nodes,
     /// Download tokens that may have to be revoked.
-    pub issued: Issued,
+    pub issued: IssuedTokens,
     /// Links that people make for others.
     pub links: Links,
     /// Who wants which notices.
@@ -105,12 +105,12 @@ pub struct Administration {
     pub self_service: SelfService,
 }
 
-impl Administration {
+impl Services {
     /// Opens the database and the keys that the settings name; makes what is missing.
     ///
     /// # Errors
-    /// See [`OpenError`].
-    pub async fn open(settings: &Settings, clock: Clock) -> Result<Administration, OpenError> {
+    /// See [`WebOpenError`].
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Services, WebOpenError> {
         let db = Database::open(settings).await?;
         let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
         let used: Arc<dyn UsedTokens> = Arc::new(used);
@@ -129,22 +129,22 @@ impl Administration {
             download_url: settings.download.public_url.clone(),
             lifetime: settings.token.lifetime,
         };
-        let generations = Generations::new(db.clone());
-        let queue = Queue::new(db.clone());
+        let generations = AccountChanges::new(db.clone());
+        let queue = MailQueue::new(db.clone());
         let accounts = Accounts::new(db.clone(), generations.clone());
         let rights = Arc::new(Rights::new(&settings.shares));
         let revocations = Revocations::new(db.clone(), &nodes);
         let (leeway, lease_max) = (settings.token.leeway, settings.download.lease_max);
-        let issued = Issued::new(db.clone(), leeway, lease_max, rights, revocations);
+        let issued = IssuedTokens::new(db.clone(), leeway, lease_max, rights, revocations);
         let links = Links {
             db: db.clone(),
             key: link_key.clone(),
             issued: issued.clone(),
             queue: queue.clone(),
             lease: settings.into(),
-            views: Views::default(),
+            views: ViewCounter::default(),
         };
-        Ok(Administration {
+        Ok(Services {
             links,
             account_admin: AccountAdmin {
                 db: db.clone(),
@@ -159,7 +159,7 @@ impl Administration {
             nodes,
             passwords: Passwords::default(),
             password_min: settings.web.password_min,
-            actions: Actions::new(
+            actions: ActionLinks::new(
                 issuer.clone(),
                 settings.token.leeway,
                 settings.into(),
@@ -185,7 +185,7 @@ impl Administration {
     pub async fn end_key(&self, kid: &str, now: Timestamp) -> Result<(), QueryError> {
         let mut transaction = self.db.begin().await?;
         self.issued.end_key(&mut transaction, kid, now).await?;
-        audit::append(&mut transaction, &Actor::operator(), Deed::KeyRemoved, kid, now).await?;
+        audit::append(&mut transaction, &Actor::operator(), AuditEvent::KeyRemoved, kid, now).await?;
         self.db.commit(transaction).await?;
         self.issued.revocations.wake();
         Ok(())

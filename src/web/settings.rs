@@ -3,9 +3,9 @@
 use crate::config::Settings;
 use crate::web::db::DatabaseSettings;
 use crate::web::deliveries::ReceiptRules;
-use crate::web::links::begun::LeaseRules;
+use crate::web::links::progress::LeaseRules;
 use crate::web::mail::transport::MailRules;
-use crate::web::membership::action_links::Lifetimes;
+use crate::web::membership::action_links::ActionLifetimes;
 use crate::web::time_reset::TimeLimits;
 use crate::web::uploads::UploadLimits;
 
@@ -25,9 +25,9 @@ impl From<&Settings> for MailRules {
     }
 }
 
-impl From<&Settings> for Lifetimes {
-    fn from(settings: &Settings) -> Lifetimes {
-        Lifetimes {
+impl From<&Settings> for ActionLifetimes {
+    fn from(settings: &Settings) -> ActionLifetimes {
+        ActionLifetimes {
             activation: settings.web.activation_lifetime,
             reset: settings.web.reset_lifetime,
             invitation: settings.web.invitation_lifetime,

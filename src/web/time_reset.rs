@@ -9,11 +9,11 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, DatabaseSettings, QueryError};
-use crate::web::restored::{RestoredError, end_sessions};
-use crate::web::services::OpenError;
+use crate::web::restored::{RestoreDetectionError, end_sessions};
+use crate::web::services::WebOpenError;
 
 /// Moments at which something happened, or from which on something is due.
 pub const PAST: [(&str, &str); 39] = [
@@ -100,7 +100,7 @@ pub async fn wrong(
     database: impl Into<DatabaseSettings>,
     limits: impl Into<TimeLimits>,
     now: Timestamp,
-) -> Result<Option<WrongClock>, OpenError> {
+) -> Result<Option<WrongClock>, WebOpenError> {
     let (database, leeway) = (database.into(), limits.into().leeway);
     let Some((db, used)) = open(database, now).await? else { return Ok(None) };
     db.close().await;
@@ -115,10 +115,10 @@ pub async fn reset(
     database: impl Into<DatabaseSettings>,
     limits: impl Into<TimeLimits>,
     now: Timestamp,
-) -> Result<u64, OpenError> {
+) -> Result<u64, WebOpenError> {
     let (database, limits) = (database.into(), limits.into());
     let Some((db, used)) = open(database, now).await? else { return Ok(0) };
-    let sessions = reset_rows(&db, &limits, now).await.map_err(RestoredError::from)?;
+    let sessions = reset_rows(&db, &limits, now).await.map_err(RestoreDetectionError::from)?;
     // Last: as long as its mark is ahead, the next attempt does all of it again.
     used.reset_time(now).await?;
     db.close().await;
@@ -128,7 +128,7 @@ pub async fn reset(
 async fn open(
     database: DatabaseSettings,
     now: Timestamp,
-) -> Result<Option<(Database, SqlUsedTokens)>, OpenError> {
+) -> Result<Option<(Database, SqlUsedTokens)>, WebOpenError> {
     if !database.is_there() {
         return Ok(None);
     }
@@ -151,7 +151,7 @@ async fn reset_rows(db: &Database, limits: &TimeLimits, now: Timestamp) -> Resul
     let last = sqlx::query("SELECT MAX(at) AS last FROM audit").fetch_one(&mut *transaction).await?;
     let last = from_column(last.try_get::<Option<i64>, _>("last")?.unwrap_or(0));
     let subject = format!("to {now}; the latest line before is of {last}");
-    audit::append(&mut transaction, &Actor::operator(), Deed::TimeReset, &subject, now).await?;
+    audit::append(&mut transaction, &Actor::operator(), AuditEvent::TimeReset, &subject, now).await?;
     db.commit(transaction).await?;
     Ok(sessions)
 }

@@ -9,15 +9,15 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::Timestamp;
 use crate::telemetry::chain;
 use crate::web::db::QueryError;
-use crate::web::deliveries::Receipts;
-use crate::web::forms::sent::SentForms;
-use crate::web::instance::{self, KeysError};
+use crate::web::deliveries::DeliveryStore;
+use crate::web::forms::idempotency::IdempotencyStore;
+use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::uses;
-use crate::web::mail::sender::Sender;
-use crate::web::restored::Standings;
-use crate::web::services::Administration;
+use crate::web::mail::sender::MailSender;
+use crate::web::restored::RestoreDetector;
+use crate::web::services::Services;
 use crate::web::sessions::Sessions;
-use crate::web::shares::editor::Manage;
+use crate::web::shares::editor::ShareEditor;
 use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
 
@@ -45,15 +45,15 @@ const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
 
 /// What is kept up.
 pub struct Upkeep {
-    pub(super) administration: Administration,
-    pub(super) standings: Standings,
-    pub(super) receipts: Receipts,
-    pub(super) sender: Sender,
+    pub(super) administration: Services,
+    pub(super) standings: RestoreDetector,
+    pub(super) receipts: DeliveryStore,
+    pub(super) sender: MailSender,
     pub(super) sessions: Sessions,
-    pub(super) sent_forms: SentForms,
+    pub(super) sent_forms: IdempotencyStore,
     pub(super) throttle: Throttle,
     pub(super) uploads: Uploads,
-    pub(super) manage: Manage,
+    pub(super) manage: ShareEditor,
 }
 
 impl Upkeep {
@@ -91,7 +91,7 @@ impl Upkeep {
     /// # Errors
     /// When the database fails.
     pub async fn look_at_mail(&self) -> Result<(), QueryError> {
-        self.sender.look_for_stuck().await
+        self.sender.refresh_stuck().await
     }
 
     async fn watch_standing(&self) {
@@ -153,7 +153,7 @@ impl Upkeep {
         let administration = &self.administration;
         match instance::check_signer(&administration.db, &administration.issuer.signer, now).await {
             Ok(()) => false,
-            Err(KeysError::Query(_)) => knew,
+            Err(InstanceKeysError::Query(_)) => knew,
             Err(error) => {
                 if !knew {
                     let cause = chain(&error);
@@ -170,12 +170,12 @@ impl Upkeep {
         warn(self.administration.queue.prune(now).await, "cannot forget old mails");
         let released = now.minus(KEEP_RELEASED);
         warn(
-            uses::forget_released(&self.administration.db, released).await,
+            uses::prune_released(&self.administration.db, released).await,
             "cannot forget released uses of links",
         );
         let links = &self.administration.links;
         let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
-        warn(uses::forget_clients(&links.db, over).await, "cannot forget clients of links");
+        warn(uses::prune_clients(&links.db, over).await, "cannot forget clients of links");
         if let Some(released @ 1..) = warn(
             self.receipts.release_of_removed(&self.administration.nodes, now).await,
             "cannot release uses of removed nodes",
@@ -231,7 +231,7 @@ impl Upkeep {
         if let Some(gone @ 1..) = warn(self.uploads.forget_expired(now).await, "cannot forget uploads") {
             tracing::info!(gone, "forgot uploads with which nobody went on");
         }
-        if let Some(gone @ 1..) = warn(self.manage.forget_expired(now).await, "cannot empty the trash") {
+        if let Some(gone @ 1..) = warn(self.manage.purge_expired(now).await, "cannot empty the trash") {
             tracing::info!(gone, "removed for good what was thrown away long ago");
         }
         if let Some(removed @ 1..) = warn(self.manage.sweep_trash(now).await, "cannot sweep the trash") {

@@ -360,7 +360,7 @@ fn unsafe_code_is_one_call() {
     let manifest = fs::read_to_string("Cargo.toml").unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
     for source in sources() {
-        let is_home = source.path == "src/server/arrival.rs";
+        let is_home = source.path == "src/server/ack_watch.rs";
         for word in ["unsafe {", "expect(unsafe_code"] {
             assert_eq!(
                 source.code.matches(word).count(),

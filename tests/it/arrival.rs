@@ -4,14 +4,14 @@
 use oncelink::receipt::DeliveryState;
 
 use crate::support::client::{Client, Partial};
-use crate::support::deliveries::Services;
+use crate::support::deliveries::BothServices;
 use crate::support::pattern;
 
 const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
 async fn a_download_is_complete_while_its_connection_stays_open() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     for size in [0, 4, 800_000, 24 * MIB] {
         services.put("a.bin", &pattern(size));
         for extra in ["", "Connection: close\r\n"] {
@@ -30,7 +30,7 @@ async fn a_download_is_complete_while_its_connection_stays_open() {
 
 #[actix_web::test]
 async fn what_lies_unread_on_the_way_is_not_complete_and_not_counted_when_it_is_lost() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     let content = pattern(6 * MIB);
     services.put("a.bin", &content);
     for _ in 0..5 {

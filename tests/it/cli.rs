@@ -16,8 +16,10 @@ use oncelink::config::Settings;
 use oncelink::id::Jti;
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
-use oncelink::web::revocations::issued::{Basis, NewToken};
-use oncelink::web::services::Administration;
+use oncelink::web::revocations::issued::{NewToken, TokenBasis};
+use oncelink::web::services::Services;
+
+use crate::support::unused_address;
 
 /// A working directory with a share, and an otherwise empty environment.
 struct Machine {
@@ -370,9 +372,9 @@ fn revoke_says_when_nothing_was_revoked() {
 }
 
 /// The machine's accounts, as the web app opens them.
-async fn desk(machine: &Machine) -> Administration {
+async fn desk(machine: &Machine) -> Services {
     let settings = Settings { data_dir: machine.path("data"), ..Settings::default() };
-    Administration::open(&settings, Clock::wall()).await.unwrap()
+    Services::open(&settings, Clock::wall()).await.unwrap()
 }
 
 #[actix_web::test]
@@ -452,7 +454,7 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
         let account = desk.accounts.by_email(&email).await.unwrap().unwrap();
         let (jti, now) = (Jti::random().unwrap(), desk.clock.now());
         let (file, node) = ("/books/a.txt".parse().unwrap(), &desk.issuer.audience);
-        let basis = Basis { node, kid: "", link: None };
+        let basis = TokenBasis { node, kid: "", link: None };
         let token = NewToken { account: &account.id, jti, file: &file, expires_at: now, basis };
         assert!(desk.issued.record(&token, now).await.unwrap());
         jtis.push(jti.to_string());

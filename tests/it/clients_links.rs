@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
-use oncelink::server::{self, Role, Running};
+use oncelink::server::{self, Role, RunningServices};
 use serde_json::json;
 use tempfile::TempDir;
 use thirtyfour::By;
@@ -19,7 +19,7 @@ const PASSWORD: &str = "seven quiet herons wait";
 
 /// Both services, and a browser.
 struct Stage {
-    running: Running,
+    running: RunningServices,
     browser: Browser,
     _folder: TempDir,
 }

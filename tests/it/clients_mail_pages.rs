@@ -1,7 +1,7 @@
 //! Mail on the pages, in a real browser, with an axe check of every page: the delivery status of a link's
 //! mails, the notice for administrators and what they can do about it, and unsubscribing.
 
-use oncelink::web::mail::Kind;
+use oncelink::web::mail::MailKind;
 
 use crate::support::browser::Browser;
 use crate::support::deliveries::eventually;
@@ -146,19 +146,19 @@ async fn somebody_unsubscribes_at_the_page_and_subscribes_again_in_their_account
     let (browser, web) = (&stage.browser, &stage.web);
     let ada = web.account("ada@example.org", &[]).await;
     let notices = &web.outside.notices;
-    stage.open(&notices.path(&ada.id, Kind::Taken)).await;
+    stage.open(&notices.path(&ada.id, MailKind::Taken)).await;
     browser.inspect("unsubscribe").await;
-    assert!(!notices.are_off(&ada.id, Kind::Taken).await.unwrap(), "looking changes nothing");
+    assert!(!notices.are_off(&ada.id, MailKind::Taken).await.unwrap(), "looking changes nothing");
     browser.leave_by("main button[type=submit]").await;
     browser.says("You’re unsubscribed").await;
     browser.inspect("unsubscribed").await;
-    assert!(notices.are_off(&ada.id, Kind::Taken).await.unwrap());
+    assert!(notices.are_off(&ada.id, MailKind::Taken).await.unwrap());
     stage.log_in("ada@example.org").await;
     stage.open("/account").await;
     browser.find("#downloads").await.click().await.unwrap();
     browser.inspect("account-notices").await;
     browser.leave_by("form[action='/account/notices'] button").await;
     browser.says("You’ll get emails about downloads again.").await;
-    assert!(!notices.are_off(&ada.id, Kind::Taken).await.unwrap());
+    assert!(!notices.are_off(&ada.id, MailKind::Taken).await.unwrap());
     stage.end().await;
 }

@@ -3,7 +3,7 @@
 
 use crate::support::browser::Browser;
 use crate::support::client::{Client, Partial};
-use crate::support::deliveries::{LINK, Services, eventually};
+use crate::support::deliveries::{BothServices, LINK, eventually};
 use crate::support::pattern;
 use crate::support::web::PASSWORD;
 
@@ -12,7 +12,7 @@ const MIB: usize = 1024 * 1024;
 #[actix_web::test]
 async fn an_owner_watches_a_download_come_break_and_end() {
     let Some(browser) = Browser::start().await else { return };
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("我这一辈子 & a long name.bin", &pattern(20 * MIB));
     let desk = &services.desk;
     desk.link(Some("bob@example.org"), "never").await;

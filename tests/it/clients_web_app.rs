@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
-use oncelink::server::{self, Role, Running};
+use oncelink::server::{self, Role, RunningServices};
 use tempfile::TempDir;
 use thirtyfour::Key;
 
@@ -19,7 +19,7 @@ const PASSWORD: &str = "seven quiet herons wait";
 
 /// Both services, as `oncelink serve` starts them, with a share of sample books.
 struct Services {
-    running: Running,
+    running: RunningServices,
     _dir: TempDir,
 }
 

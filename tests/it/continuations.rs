@@ -7,10 +7,10 @@ use hyper::Method;
 use oncelink::config::Resume;
 use oncelink::id::LinkId;
 use oncelink::receipt::DeliveryState;
-use oncelink::web::tokens::issuer::DownloadOrder;
+use oncelink::web::tokens::issuer::DownloadTokenRequest;
 
 use crate::support::client::{Client, Partial};
-use crate::support::deliveries::{LINK, Services};
+use crate::support::deliveries::{BothServices, LINK};
 use crate::support::{Node, Setup, pattern};
 
 const MIB: usize = 1024 * 1024;
@@ -160,7 +160,7 @@ async fn a_continuation_that_has_ended_begins_nothing_and_what_it_began_goes_on_
     let issued = node.issue("a.bin", |_| {});
     drop(Partial::open(1, &issued.address, "", 1000).await);
     let node = node.restart().await;
-    let short = |order: &mut DownloadOrder<'_>| order.lifetime = Some(Duration::from_secs(60));
+    let short = |order: &mut DownloadTokenRequest<'_>| order.lifetime = Some(Duration::from_secs(60));
     let again = node.continuation(issued.jti, "a.bin", short);
     let part = Partial::open(2, &again, "", 1000).await;
     assert_eq!(part.status(), 200);
@@ -260,7 +260,7 @@ async fn a_continuation_opens_no_other_file_and_none_of_another_node_or_signer()
 
 #[actix_web::test]
 async fn a_continuation_is_told_as_the_same_delivery_that_was_resumed() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     let content = pattern(20 * MIB);
     services.put("a.bin", &content);
     let desk = &services.desk;
@@ -268,10 +268,10 @@ async fn a_continuation_is_told_as_the_same_delivery_that_was_resumed() {
     drop(Partial::open(1, &link, "", 10 * MIB).await);
     desk.until_state(jti, DeliveryState::Broken).await;
     let path = "/files/a.bin".parse().unwrap();
-    let order = DownloadOrder {
+    let order = DownloadTokenRequest {
         again: true,
         link: Some(&LinkId::from_store(LINK)),
-        ..DownloadOrder::new("somebody", &path)
+        ..DownloadTokenRequest::new("somebody", &path)
     };
     let again = desk.db.issuer.issue_download_as(jti, &order, services.clock.now()).unwrap();
     assert!(Client::at(2).get(&again.address).await.body == content);

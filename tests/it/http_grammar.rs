@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::client::Client;
-use crate::support::deliveries::Services;
+use crate::support::deliveries::BothServices;
 use crate::support::{Node, pattern};
 
 /// The status of the response to a request that is sent exactly as given.
@@ -20,7 +20,7 @@ async fn status(address: SocketAddr, head: &str) -> u16 {
 
 #[actix_web::test]
 async fn a_host_that_is_none_is_a_bad_request() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     let running = services.running.as_ref().unwrap();
     for address in [running.web.unwrap(), running.download.unwrap()] {
         for bad in ["Host: a b", "Host: a/b", "Host: u@a", "Host: a:b", "Host: a\r\nHost: b", "X-None: 1"] {

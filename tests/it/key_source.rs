@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use oncelink::clock::Timestamp;
 use oncelink::download::key_source::{KeySource, KeySourceError};
-use oncelink::token::{KeyRing, PublicKey, SharedSecret};
+use oncelink::token::{HmacSecret, KeyRing, PublicKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -230,7 +230,7 @@ async fn a_file_is_read_again_and_kept_when_it_breaks() {
 async fn in_one_process_a_rotation_is_seen_at_once_and_secrets_stay_in_every_ring() {
     let text = Arc::new(Mutex::new(jwks("one")));
     let shown = Arc::clone(&text);
-    let secret = SharedSecret::new("node-1", &[7; 32]).unwrap();
+    let secret = HmacSecret::new("node-1", &[7; 32]).unwrap();
     let source =
         KeySource::in_process(Box::new(move || shown.lock().unwrap().clone()), vec![secret.clone()]).unwrap();
     source.load(NOW).await.unwrap();

@@ -7,9 +7,9 @@ use std::time::Duration;
 use oncelink::clock::Timestamp;
 use oncelink::config::Resume;
 use oncelink::id::{FilePath, Jti, LinkId, RecipientId};
-use oncelink::web::links::begun::{LeaseRules, Visitor};
-use oncelink::web::links::uses::{self, Press, Reserved};
-use oncelink::web::revocations::issued::Basis;
+use oncelink::web::links::progress::{LeaseRules, Visitor};
+use oncelink::web::links::uses::{self, UseDecision, UseRequest};
+use oncelink::web::revocations::issued::TokenBasis;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sqlx::AssertSqlSafe;
@@ -121,7 +121,7 @@ struct Model<'d> {
 impl Model<'_> {
     async fn press(&mut self, who: Who, file: usize) {
         let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
-        let press = Press {
+        let press = UseRequest {
             owner: &self.desk.owner,
             recipient: &RecipientId::from_store(&self.recipient),
             named: false,
@@ -130,7 +130,7 @@ impl Model<'_> {
             size: 7,
             version: "v",
             expires_at: self.now.plus(Duration::from_secs(120)),
-            basis: Basis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
+            basis: TokenBasis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
         };
         let app = &self.desk.desks[0];
         let rules = LeaseRules {
@@ -143,25 +143,25 @@ impl Model<'_> {
         let after = self.taken().await;
         let may = |token: &Token| token.may_be_continued_by(who, file, self.now);
         match &answer {
-            Reserved::Continue(begun) => {
+            UseDecision::Continue(begun) => {
                 let (_, token) = self.tokens.iter().find(|(jti, _)| *jti == begun.jti).unwrap();
                 assert!(may(token), "{who:?} continues {token:?}");
                 assert!(begun.until > self.now && begun.until <= token.redeemed_at.plus(rules.lease_max));
                 assert_eq!(before, after, "a continuation does not count");
             }
-            Reserved::Again(jti, end) => {
+            UseDecision::Again(jti, end) => {
                 let (_, token) = self.tokens.iter().find(|(other, _)| other == jti).unwrap();
                 assert!(token.who.0.is_some() && token.who.0 == who.0 && token.event.is_none(), "{token:?}");
                 assert_eq!((token.file, token.expires_at, token.revoked), (file, *end, false));
                 assert_eq!(before, after);
             }
-            Reserved::Token(_) => assert!(after <= self.limit && after - before <= 1),
-            Reserved::UsedUp => assert_eq!((before, after), (self.limit, self.limit)),
-            Reserved::Closed => panic!("the link is open"),
+            UseDecision::Token(_) => assert!(after <= self.limit && after - before <= 1),
+            UseDecision::UsedUp => assert_eq!((before, after), (self.limit, self.limit)),
+            UseDecision::Closed => panic!("the link is open"),
         }
-        let was_continued = matches!(answer, Reserved::Continue(_));
+        let was_continued = matches!(answer, UseDecision::Continue(_));
         assert_eq!(was_continued, self.tokens.iter().any(|(_, token)| may(token)), "{who:?} {file}");
-        if let Reserved::Token(jti) = answer {
+        if let UseDecision::Token(jti) = answer {
             let token = Token {
                 who,
                 file,
@@ -194,7 +194,7 @@ impl Model<'_> {
         self.write(jti, &token).await;
         if begins {
             let mut transaction = self.desk.desks[0].db.begin().await.unwrap();
-            uses::started(&mut transaction, jti, now).await.unwrap();
+            uses::mark_used(&mut transaction, jti, now).await.unwrap();
             transaction.commit().await.unwrap();
         }
         if event == Event::Revoked {
@@ -270,10 +270,10 @@ fn whatever_happens_only_who_began_continues_and_it_never_counts() {
 }
 
 /// A visitor's press on a file, this many seconds after the start.
-async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) -> Reserved {
+async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) -> UseDecision {
     let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
     let now = Timestamp::from_secs(START.secs() + seconds);
-    let press = Press {
+    let press = UseRequest {
         owner: &desk.owner,
         recipient: &RecipientId::from_store("recipient"),
         named,
@@ -282,16 +282,16 @@ async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) ->
         size: 7,
         version: "v",
         expires_at: now.plus(Duration::from_secs(120)),
-        basis: Basis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
+        basis: TokenBasis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
     };
     let app = &desk.desks[0];
     uses::reserve(&app.db, &app.issued, &app.links.lease, &press, now).await.unwrap()
 }
 
 async fn begin(desk: &Desk, named: bool, who: Who, file: usize, event: Event) -> Jti {
-    let Reserved::Token(jti) = press(desk, named, who, file, 0).await else { panic!("no token") };
+    let UseDecision::Token(jti) = press(desk, named, who, file, 0).await else { panic!("no token") };
     let mut transaction = desk.desks[0].db.begin().await.unwrap();
-    uses::started(&mut transaction, jti, START).await.unwrap();
+    uses::mark_used(&mut transaction, jti, START).await.unwrap();
     transaction.commit().await.unwrap();
     let (word, at) = (event.word(), START.secs());
     desk.sql(&format!(
@@ -302,9 +302,9 @@ async fn begin(desk: &Desk, named: bool, who: Who, file: usize, event: Event) ->
     jti
 }
 
-fn continues(answer: &Reserved) -> Option<Jti> {
+fn continues(answer: &UseDecision) -> Option<Jti> {
     match answer {
-        Reserved::Continue(begun) => Some(begun.jti),
+        UseDecision::Continue(begun) => Some(begun.jti),
         _ => None,
     }
 }
@@ -316,11 +316,15 @@ async fn the_end_of_a_link_limits_the_start_and_not_what_was_begun() {
         let jti = begin(&desk, false, one, 0, Event::Broken).await;
         desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 10)).await;
         assert_eq!(continues(&press(&desk, false, one, 0, 10).await), Some(jti));
-        assert_eq!(press(&desk, false, other, 0, 10).await, Reserved::Closed);
-        assert_eq!(press(&desk, false, one, 1, 10).await, Reserved::Closed, "the other file was not begun");
+        assert_eq!(press(&desk, false, other, 0, 10).await, UseDecision::Closed);
+        assert_eq!(
+            press(&desk, false, one, 1, 10).await,
+            UseDecision::Closed,
+            "the other file was not begun"
+        );
         for close in ["UPDATE links SET paused = 1", "UPDATE links SET withdrawn_at = 1, paused = 0"] {
             desk.sql(close).await;
-            assert_eq!(press(&desk, false, one, 0, 10).await, Reserved::Closed, "{close}");
+            assert_eq!(press(&desk, false, one, 0, 10).await, UseDecision::Closed, "{close}");
         }
     }
 }
@@ -330,16 +334,23 @@ async fn the_uses_of_a_named_recipient_are_theirs_in_any_browser_and_what_is_beg
     for desk in Desk::all(Some(1)).await {
         let (phone, laptop, program) = ((Some(1), Some(1)), (Some(2), Some(2)), (None, Some(3)));
         let jti = begin(&desk, true, phone, 0, Event::Broken).await;
-        assert_eq!(press(&desk, true, laptop, 0, 5).await, Reserved::UsedUp, "it began on the phone");
-        assert!(matches!(press(&desk, true, laptop, 1, 5).await, Reserved::Token(_)), "it was not begun yet");
-        assert_eq!(press(&desk, true, program, 1, 5).await, Reserved::UsedUp);
+        assert_eq!(press(&desk, true, laptop, 0, 5).await, UseDecision::UsedUp, "it began on the phone");
+        assert!(
+            matches!(press(&desk, true, laptop, 1, 5).await, UseDecision::Token(_)),
+            "it was not begun yet"
+        );
+        assert_eq!(press(&desk, true, program, 1, 5).await, UseDecision::UsedUp);
         assert_eq!(continues(&press(&desk, true, phone, 0, 5).await), Some(jti));
         assert_eq!(desk.taken().await, 1, "all of this is one use");
     }
     for desk in Desk::all(Some(1)).await {
         begin(&desk, false, (Some(1), Some(1)), 0, Event::Broken).await;
         let laptop = (Some(2), Some(2));
-        assert_eq!(press(&desk, false, laptop, 1, 5).await, Reserved::UsedUp, "the link names no recipient");
+        assert_eq!(
+            press(&desk, false, laptop, 1, 5).await,
+            UseDecision::UsedUp,
+            "the link names no recipient"
+        );
     }
 }
 
@@ -349,7 +360,7 @@ async fn a_file_that_was_replaced_is_another_download() {
         let who = (Some(1), Some(1));
         begin(&desk, false, who, 0, Event::Broken).await;
         desk.sql("UPDATE link_tokens SET version = 'another'").await;
-        assert!(matches!(press(&desk, false, who, 0, 5).await, Reserved::Token(_)));
+        assert!(matches!(press(&desk, false, who, 0, 5).await, UseDecision::Token(_)));
         assert_eq!(desk.taken().await, 2);
     }
 }
@@ -360,10 +371,10 @@ async fn addresses_are_forgotten_when_nothing_can_be_continued_by_them() {
         begin(&desk, false, (Some(1), Some(1)), 0, Event::Broken).await;
         let db = &desk.desks[0].db;
         let known = "SELECT COUNT(*) FROM link_tokens WHERE client = 'client 1'";
-        assert_eq!(uses::forget_clients(db, START).await.unwrap(), 0);
+        assert_eq!(uses::prune_clients(db, START).await.unwrap(), 0);
         assert_eq!(desk.number(known).await, 1);
         let after = Timestamp::from_secs(START.secs() + 121);
-        assert_eq!(uses::forget_clients(db, after).await.unwrap(), 1);
+        assert_eq!(uses::prune_clients(db, after).await.unwrap(), 1);
         assert_eq!(desk.number(known).await, 0);
     }
 }

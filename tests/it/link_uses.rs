@@ -6,12 +6,12 @@ use futures_util::future::join_all;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::id::{FilePath, Jti, LinkId, RecipientId};
-use oncelink::web::accounts::store::Added;
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::identity::{AccountId, NewAccount};
-use oncelink::web::links::begun::Visitor;
-use oncelink::web::links::uses::{self, Press, Reserved, TokensOf};
-use oncelink::web::revocations::issued::Basis;
-use oncelink::web::services::Administration;
+use oncelink::web::links::progress::Visitor;
+use oncelink::web::links::uses::{self, NodeTokens, UseDecision, UseRequest};
+use oncelink::web::revocations::issued::TokenBasis;
+use oncelink::web::services::Services;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ const RECIPIENT: &str = "recipient";
 /// A database with one link for one recipient.
 pub(crate) struct Desk {
     /// Two processes on one database, or the same one twice.
-    pub(crate) desks: [Administration; 2],
+    pub(crate) desks: [Services; 2],
     pub(crate) owner: AccountId,
     _folder: TempDir,
 }
@@ -42,8 +42,8 @@ impl Desk {
         let folder = TempDir::new().unwrap();
         let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
         settings.web.database = database.into();
-        let one = Administration::open(&settings, Clock::manual(START)).await.unwrap();
-        let other = Administration::open(&settings, Clock::manual(START)).await.unwrap();
+        let one = Services::open(&settings, Clock::manual(START)).await.unwrap();
+        let other = Services::open(&settings, Clock::manual(START)).await.unwrap();
         let new = NewAccount {
             email: "ada@example.org".parse().unwrap(),
             name: "Ada".parse().unwrap(),
@@ -51,7 +51,9 @@ impl Desk {
             groups: BTreeSet::new(),
             password: None,
         };
-        let Added::New(owner) = one.accounts.add(new, START).await.unwrap() else { panic!("no account") };
+        let AddOutcome::New(owner) = one.accounts.add(new, START).await.unwrap() else {
+            panic!("no account")
+        };
         let desk = Desk { desks: [one, other], owner: owner.id, _folder: folder };
         let uses = uses.map_or("NULL".to_owned(), |uses| uses.to_string());
         desk.sql(&format!(
@@ -72,11 +74,11 @@ impl Desk {
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(self.desks[0].db.writer()).await.unwrap();
     }
 
-    async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> Reserved {
+    async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> UseDecision {
         let desk = &self.desks[process];
         let file: FilePath = file.parse().unwrap();
         let visitor = Visitor { mark: visitor.map(str::to_owned), client: None };
-        let press = Press {
+        let press = UseRequest {
             owner: &self.owner,
             recipient: &RecipientId::from_store(RECIPIENT),
             named: false,
@@ -85,7 +87,7 @@ impl Desk {
             size: 7,
             version: "v",
             expires_at: later(120),
-            basis: Basis {
+            basis: TokenBasis {
                 node: &desk.issuer.audience,
                 kid: "",
                 link: Some((&LinkId::from_store("link"), 0)),
@@ -97,26 +99,26 @@ impl Desk {
     /// Presses as this visitor, which must succeed, and returns the jti.
     async fn take(&self, visitor: Option<&str>, file: &str) -> Jti {
         match self.press(0, visitor, file).await {
-            Reserved::Token(jti) | Reserved::Again(jti, _) => jti,
+            UseDecision::Token(jti) | UseDecision::Again(jti, _) => jti,
             other => panic!("{other:?}"),
         }
     }
 
     async fn started(&self, jti: Jti) {
         let mut transaction = self.desks[0].db.begin().await.unwrap();
-        uses::started(&mut transaction, jti, START).await.unwrap();
+        uses::mark_used(&mut transaction, jti, START).await.unwrap();
         transaction.commit().await.unwrap();
     }
 
     async fn unsent(&self, jti: Jti) {
         let mut transaction = self.desks[0].db.begin().await.unwrap();
-        uses::unsent(&mut transaction, jti, START).await.unwrap();
+        uses::release_unsent(&mut transaction, jti, START).await.unwrap();
         transaction.commit().await.unwrap();
     }
 
     async fn release(&self, before: Timestamp) -> u64 {
         let desk = &self.desks[0];
-        let of = TokensOf { audience: &desk.issuer.audience, unnamed: true };
+        let of = NodeTokens { audience: &desk.issuer.audience, unnamed: true };
         uses::release_unredeemed(&desk.db, of, Timestamp::EPOCH, before, START).await.unwrap()
     }
 
@@ -141,10 +143,10 @@ async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
         let tokens: BTreeSet<Jti> = presses
             .iter()
             .filter_map(|press| match press {
-                Reserved::Token(jti) => Some(*jti),
-                Reserved::UsedUp => None,
-                Reserved::Again(..) | Reserved::Continue(_) => panic!("nobody pressed twice"),
-                Reserved::Closed => panic!("the link is open"),
+                UseDecision::Token(jti) => Some(*jti),
+                UseDecision::UsedUp => None,
+                UseDecision::Again(..) | UseDecision::Continue(_) => panic!("nobody pressed twice"),
+                UseDecision::Closed => panic!("the link is open"),
             })
             .collect();
         assert_eq!(tokens.len(), 10);
@@ -157,12 +159,12 @@ async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
 #[actix_web::test]
 async fn the_last_use_works_and_an_unlimited_link_never_ends() {
     for desk in Desk::all(Some(2)).await {
-        assert!(matches!(desk.press(0, None, "/books/a.txt").await, Reserved::Token(_)));
-        assert!(matches!(desk.press(1, None, "/books/a.txt").await, Reserved::Token(_)));
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        assert!(matches!(desk.press(0, None, "/books/a.txt").await, UseDecision::Token(_)));
+        assert!(matches!(desk.press(1, None, "/books/a.txt").await, UseDecision::Token(_)));
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
         desk.sql("UPDATE links SET uses = 3").await;
-        assert!(matches!(desk.press(1, None, "/books/a.txt").await, Reserved::Token(_)));
-        assert_eq!(desk.press(1, None, "/books/a.txt").await, Reserved::UsedUp);
+        assert!(matches!(desk.press(1, None, "/books/a.txt").await, UseDecision::Token(_)));
+        assert_eq!(desk.press(1, None, "/books/a.txt").await, UseDecision::UsedUp);
     }
     for desk in Desk::all(None).await {
         for _ in 0..20 {
@@ -186,12 +188,12 @@ async fn what_was_not_redeemed_is_released_and_what_was_is_not() {
         ))
         .await;
         assert_eq!(desk.release(later(120)).await, 0, "a token may have been redeemed just before its end");
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
         assert_eq!(desk.release(later(121)).await, 1);
         assert_eq!(desk.release(later(121)).await, 0, "once");
         assert_eq!(desk.taken().await, 2);
         desk.take(None, "/books/a.txt").await;
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
         // If it was redeemed nevertheless, it counts, whatever the limit is.
         desk.started(unredeemed).await;
         desk.started(unredeemed).await;
@@ -210,7 +212,7 @@ async fn a_delivery_that_sent_nothing_gives_its_use_back_once() {
         desk.started(jti).await;
         desk.unsent(jti).await;
         assert_eq!(desk.taken().await, 1, "a byte was sent");
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
         desk.started(Jti::random().unwrap()).await;
         desk.unsent(Jti::random().unwrap()).await;
     }
@@ -224,7 +226,7 @@ async fn a_browser_takes_each_file_once_per_use() {
         assert_eq!(desk.taken().await, 1, "one use for both");
         desk.take(Some("another"), "/books/a.txt").await;
         assert_eq!(desk.taken().await, 2, "another visitor begins a use of their own");
-        assert_eq!(desk.press(0, None, "/books/b.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.press(0, None, "/books/b.txt").await, UseDecision::UsedUp);
         desk.take(Some("another"), "/books/b.txt").await;
         assert_eq!(desk.taken().await, 2);
         // A use is released with the last of its tokens, and is used with the first.
@@ -239,7 +241,7 @@ async fn a_browser_takes_each_file_once_per_use() {
         assert_eq!(desk.taken().await, 2);
         desk.take(Some("mark"), "/books/b.txt").await;
         assert_eq!(desk.taken().await, 2, "the file that was not sent can be taken within its use");
-        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp);
     }
 }
 
@@ -248,13 +250,13 @@ async fn a_second_press_on_the_last_use_by_the_same_browser_is_the_same_token() 
     for desk in Desk::all(Some(1)).await {
         let jti = desk.take(Some("mark"), "/books/a.txt").await;
         assert_eq!(desk.take(Some("mark"), "/books/a.txt").await, jti);
-        assert_eq!(desk.press(0, Some("another"), "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.press(0, Some("another"), "/books/a.txt").await, UseDecision::UsedUp);
         assert_eq!(desk.taken().await, 1);
         desk.sql("UPDATE issued_tokens SET revoke = 1").await;
-        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, Reserved::UsedUp, "it was revoked");
+        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp, "it was revoked");
         desk.sql("UPDATE issued_tokens SET revoke = 0").await;
         desk.started(jti).await;
-        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, Reserved::UsedUp);
+        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp);
     }
 }
 
@@ -267,14 +269,14 @@ async fn a_link_that_is_closed_gives_nothing() {
             ("UPDATE accounts SET disabled = 1", "UPDATE accounts SET disabled = 0"),
         ] {
             desk.sql(close).await;
-            assert_eq!(desk.press(0, None, "/books/a.txt").await, Reserved::Closed, "{close}");
+            assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::Closed, "{close}");
             desk.sql(open).await;
             desk.take(None, "/books/a.txt").await;
         }
         desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs())).await;
         assert_eq!(
             desk.press(0, None, "/books/a.txt").await,
-            Reserved::Closed,
+            UseDecision::Closed,
             "a link has ended at `ends_at` itself"
         );
         desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 1)).await;
@@ -302,7 +304,7 @@ async fn presses_and_receipts_at_once_stay_exact_and_never_wait_in_a_ring() {
         let presses = join_all((100..140).map(press));
         let tellings = join_all(tokens.iter().enumerate().map(|(n, jti)| tell(n, *jti)));
         let (presses, _) = futures_util::future::join(presses, tellings).await;
-        assert!(presses.iter().all(|press| matches!(press, Reserved::Token(_))));
+        assert!(presses.iter().all(|press| matches!(press, UseDecision::Token(_))));
         let counted = desk.number("SELECT COUNT(*) FROM link_uses WHERE state <> 'released'").await;
         assert_eq!(desk.taken().await, counted);
     }
@@ -315,7 +317,7 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
         let pressed_at = async |seconds: u64| {
             let file: FilePath = "/books/a.txt".parse().unwrap();
             let visitor = Visitor { mark: Some("mark".to_owned()), client: None };
-            let press = Press {
+            let press = UseRequest {
                 owner: &desk.owner,
                 recipient: &RecipientId::from_store(RECIPIENT),
                 named: false,
@@ -324,7 +326,7 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
                 size: 7,
                 version: "v",
                 expires_at: later(seconds + 120),
-                basis: Basis {
+                basis: TokenBasis {
                     node: &desk.desks[0].issuer.audience,
                     kid: "",
                     link: Some((&LinkId::from_store("link"), 0)),
@@ -333,12 +335,12 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
             let app = &desk.desks[0];
             uses::reserve(&app.db, &app.issued, &app.links.lease, &press, later(seconds)).await.unwrap()
         };
-        assert_eq!(pressed_at(60).await, Reserved::Again(jti, later(120)));
-        assert_eq!(pressed_at(119).await, Reserved::Again(jti, later(120)));
+        assert_eq!(pressed_at(60).await, UseDecision::Again(jti, later(120)));
+        assert_eq!(pressed_at(119).await, UseDecision::Again(jti, later(120)));
         // A download service keeps the record of a redemption until the end that it saw. However long it
         // reports nothing, no token with this jti may live longer than that.
         for seconds in [120, 3_600, 25 * 3_600, 8 * 24 * 3_600] {
-            assert_eq!(pressed_at(seconds).await, Reserved::UsedUp);
+            assert_eq!(pressed_at(seconds).await, UseDecision::UsedUp);
         }
         assert_eq!(desk.taken().await, 1);
     }
@@ -351,8 +353,8 @@ async fn released_uses_are_forgotten_and_others_are_not() {
         let used = desk.take(Some("two"), "/books/a.txt").await;
         desk.started(used).await;
         assert_eq!(desk.release(later(3_600)).await, 1);
-        assert_eq!(uses::forget_released(&desk.desks[0].db, START).await.unwrap(), 0, "only just released");
-        assert_eq!(uses::forget_released(&desk.desks[0].db, later(1)).await.unwrap(), 1);
+        assert_eq!(uses::prune_released(&desk.desks[0].db, START).await.unwrap(), 0, "only just released");
+        assert_eq!(uses::prune_released(&desk.desks[0].db, later(1)).await.unwrap(), 1);
         assert_eq!(desk.number("SELECT COUNT(*) FROM link_uses").await, 1);
         assert_eq!(desk.number("SELECT COUNT(*) FROM link_tokens").await, 1, "its tokens are deleted");
         assert_eq!(desk.taken().await, 1);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oncelink::web::mail::dialogue::Limits;
-use oncelink::web::mail::queue::{Queued, State};
-use oncelink::web::mail::transport::Transport;
-use oncelink::web::mail::verdict::{Fault, Step};
+use oncelink::web::mail::queue::{MailState, QueuedMail};
+use oncelink::web::mail::smtp::StepTimeouts;
+use oncelink::web::mail::transport::MailTransport;
+use oncelink::web::mail::verdict::{MailFault, SmtpStep};
 use tokio::sync::Notify;
 
 use crate::support::scripted_smtp::{At, Does, ScriptedSmtp};
@@ -25,9 +25,9 @@ async fn forgot(web: &TestWeb) {
     assert_eq!(answer.status, 303);
 }
 
-async fn only_mail(web: &TestWeb) -> Queued {
+async fn only_mail(web: &TestWeb) -> QueuedMail {
     let mut all = Vec::new();
-    for state in State::ALL {
+    for state in MailState::ALL {
         all.extend(web.outside.queue.list(state, 0, 10).await.unwrap());
     }
     assert_eq!(all.len(), 1, "{all:?}");
@@ -37,7 +37,7 @@ async fn only_mail(web: &TestWeb) -> Queued {
 #[actix_web::test]
 async fn each_answer_at_each_step_leads_where_it_belongs() {
     use At::{Content, Data, Ehlo, Greeting, Mail, Rcpt};
-    use State::{Failed, Sent, Waiting};
+    use MailState::{Failed, Sent, Waiting};
     let smtp = ScriptedSmtp::start(|_, _| None).await;
     for (at, says, expected) in [
         (Greeting, "421 busy", Waiting),
@@ -106,17 +106,17 @@ async fn each_answer_at_each_step_leads_where_it_belongs() {
 async fn a_mail_that_is_refused_three_times_is_given_up_and_one_that_the_operator_can_mend_is_kept() {
     let smtp = ScriptedSmtp::start(|_, _| None).await;
     for (at, says, tries, expected) in [
-        (At::Content, "554 5.7.1 spam", 3, State::Failed),
-        (At::Rcpt, "550 rejected", 3, State::Failed),
-        (At::Rcpt, "550 relay not permitted", 8, State::Waiting),
-        (At::Rcpt, "454 4.7.1 Relay access denied", 8, State::Waiting),
-        (At::Mail, "550 5.7.1 Sender rejected", 8, State::Waiting),
+        (At::Content, "554 5.7.1 spam", 3, MailState::Failed),
+        (At::Rcpt, "550 rejected", 3, MailState::Failed),
+        (At::Rcpt, "550 relay not permitted", 8, MailState::Waiting),
+        (At::Rcpt, "454 4.7.1 Relay access denied", 8, MailState::Waiting),
+        (At::Mail, "550 5.7.1 Sender rejected", 8, MailState::Waiting),
     ] {
         smtp.follow(move |step, _| (step == at).then(|| Does::says(says)));
         let web = web(&smtp).await;
         forgot(&web).await;
         for attempt in 1..=tries {
-            assert_eq!(only_mail(&web).await.state, State::Waiting, "{says}, before attempt {attempt}");
+            assert_eq!(only_mail(&web).await.state, MailState::Waiting, "{says}, before attempt {attempt}");
             web.app.send_due_mails().await.unwrap();
             let mail = only_mail(&web).await;
             assert_eq!(mail.attempts, attempt, "{says}");
@@ -138,12 +138,12 @@ async fn a_connection_that_is_cut_in_the_middle_loses_no_mail_and_brings_the_sam
         forgot(&web).await;
         web.app.send_due_mails().await.unwrap();
         let mail = only_mail(&web).await;
-        assert_eq!(mail.state, State::Waiting, "{at:?}");
+        assert_eq!(mail.state, MailState::Waiting, "{at:?}");
         smtp.follow(|_, _| None);
         web.pass(mail.next_at.since(web.clock.now()).as_secs());
         web.app.send_due_mails().await.unwrap();
         let sent = only_mail(&web).await;
-        assert_eq!(sent.state, State::Sent, "{at:?}");
+        assert_eq!(sent.state, MailState::Sent, "{at:?}");
         assert_eq!(sent.answer.as_deref(), Some("250 2.0.0 queued as S1"));
         let id = format!("Message-ID: <{}@127.0.0.1>", mail.id);
         assert!(smtp.seen().mails.last().unwrap().contains(&id), "the same mail: {at:?}");
@@ -157,14 +157,14 @@ async fn odd_answers_are_read_or_refused_and_lose_nothing() {
     let long = format!("250 {}", "x".repeat(1_000_000));
     let endless: String = "250-more\r\n".repeat(20_000) + "250 done";
     for (does, expected) in [
-        (Does::SaysInPieces("250 2.0.0 queued".to_owned()), State::Sent),
-        (Does::SaysInPieces("250-2.0.0 queued\r\n250 2.0.0 as S1".to_owned()), State::Sent),
-        (Does::Says(long), State::Waiting),
-        (Does::Says(endless), State::Waiting),
-        (Does::says("250 ünangekündigt"), State::Sent),
-        (Does::says("what?"), State::Waiting),
-        (Does::says("999 what?"), State::Waiting),
-        (Does::SaysAndCloses("250 2.0.0 queued".to_owned()), State::Sent),
+        (Does::SaysInPieces("250 2.0.0 queued".to_owned()), MailState::Sent),
+        (Does::SaysInPieces("250-2.0.0 queued\r\n250 2.0.0 as S1".to_owned()), MailState::Sent),
+        (Does::Says(long), MailState::Waiting),
+        (Does::Says(endless), MailState::Waiting),
+        (Does::says("250 ünangekündigt"), MailState::Sent),
+        (Does::says("what?"), MailState::Waiting),
+        (Does::says("999 what?"), MailState::Waiting),
+        (Does::SaysAndCloses("250 2.0.0 queued".to_owned()), MailState::Sent),
     ] {
         let shown = format!("{does:?}").chars().take(60).collect::<String>();
         smtp.follow(move |step, _| (step == At::Content).then(|| does.clone()));
@@ -193,7 +193,7 @@ async fn a_server_that_says_everything_in_pieces_gets_the_mail() {
     let web = web(&smtp).await;
     forgot(&web).await;
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(only_mail(&web).await.state, State::Sent);
+    assert_eq!(only_mail(&web).await.state, MailState::Sent);
     assert_eq!(smtp.seen().taken, ["ada@example.org"]);
     web.stop().await;
 }
@@ -208,7 +208,7 @@ async fn a_server_that_puts_off_a_mail_for_ever_is_asked_less_and_less_and_the_m
     let given_up = loop {
         web.app.send_due_mails().await.unwrap();
         let mail = only_mail(&web).await;
-        if mail.state != State::Waiting {
+        if mail.state != MailState::Waiting {
             break mail;
         }
         let pause = mail.next_at.since(web.clock.now()).as_secs();
@@ -216,7 +216,7 @@ async fn a_server_that_puts_off_a_mail_for_ever_is_asked_less_and_less_and_the_m
         assert!(pauses.len() < 30, "it is never given up: {pauses:?}");
         web.pass(pause);
     };
-    assert_eq!(given_up.state, State::Failed);
+    assert_eq!(given_up.state, MailState::Failed);
     assert!(given_up.problem.as_deref().unwrap().contains("450 4.2.0 come back"), "{given_up:?}");
     let took = web.clock.now().since(began).as_secs();
     assert!((48 * 3600..52 * 3600).contains(&took), "two days: {took}");
@@ -228,7 +228,7 @@ async fn a_server_that_puts_off_a_mail_for_ever_is_asked_less_and_less_and_the_m
     assert!(queue.retry(&mut transaction, &given_up.id, web.clock.now()).await.unwrap());
     web.outside.db.commit(transaction).await.unwrap();
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(only_mail(&web).await.state, State::Sent);
+    assert_eq!(only_mail(&web).await.state, MailState::Sent);
     web.stop().await;
 }
 
@@ -244,13 +244,13 @@ async fn a_server_whose_answers_can_t_be_read_gets_a_mail_three_times_and_no_mor
         let given_up = loop {
             web.app.send_due_mails().await.unwrap();
             let mail = only_mail(&web).await;
-            if mail.state != State::Waiting {
+            if mail.state != MailState::Waiting {
                 break mail;
             }
             assert!(mail.attempts < 10, "{shown}: it is never given up");
             web.pass(mail.next_at.since(web.clock.now()).as_secs());
         };
-        assert_eq!(given_up.state, State::Failed, "{shown}: {given_up:?}");
+        assert_eq!(given_up.state, MailState::Failed, "{shown}: {given_up:?}");
         assert!(given_up.problem.as_deref().unwrap().contains("can't be read"), "{given_up:?}");
         assert_eq!(smtp.seen().asked.len(), 3, "{shown}");
         web.stop().await;
@@ -277,16 +277,16 @@ async fn silence_at_each_step_ends_with_its_limit_and_closes_the_connection() {
     let smtp = ScriptedSmtp::start(|_, _| None).await;
     let settings = sending_to(&smtp);
     let short = Duration::from_millis(200);
-    let limits = Limits { connect: short, command: short, data: short, content: short };
-    let transport = Transport::with_limits(&settings, limits).unwrap();
-    let Transport::Smtp(_) = &transport else { panic!("a mail server") };
+    let limits = StepTimeouts { connect: short, command: short, data: short, content: short };
+    let transport = MailTransport::with_limits(&settings, limits).unwrap();
+    let MailTransport::Smtp(_) = &transport else { panic!("a mail server") };
     for (at, step, fault) in [
-        (At::Greeting, Step::Connect, Fault::Server),
-        (At::Ehlo, Step::Connect, Fault::Server),
-        (At::Mail, Step::Sender, Fault::Server),
-        (At::Rcpt, Step::Recipient, Fault::Later),
-        (At::Data, Step::Data, Fault::Later),
-        (At::Content, Step::Content, Fault::Later),
+        (At::Greeting, SmtpStep::Connect, MailFault::Server),
+        (At::Ehlo, SmtpStep::Connect, MailFault::Server),
+        (At::Mail, SmtpStep::Sender, MailFault::Server),
+        (At::Rcpt, SmtpStep::Recipient, MailFault::Later),
+        (At::Data, SmtpStep::Data, MailFault::Later),
+        (At::Content, SmtpStep::Content, MailFault::Later),
     ] {
         smtp.follow(move |asked, _| (asked == at).then_some(Does::Hangs));
         let error = transport.send("x", &message("a@example.org")).await.unwrap_err();
@@ -308,10 +308,10 @@ async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail(
     })
     .await;
     let settings = sending_to(&smtp);
-    let limits = Limits { content: Duration::from_millis(300), ..Limits::default() };
-    let transport = Transport::with_limits(&settings, limits).unwrap();
+    let limits = StepTimeouts { content: Duration::from_millis(300), ..StepTimeouts::default() };
+    let transport = MailTransport::with_limits(&settings, limits).unwrap();
     let slow = transport.send("1", &message("slow@example.org")).await.unwrap_err();
-    assert_eq!(slow.fault(), Fault::Later);
+    assert_eq!(slow.fault(), MailFault::Later);
     told.notify_waiters();
     told.notify_one();
     for number in 2..6 {
@@ -330,7 +330,7 @@ async fn a_connection_that_the_server_closed_while_it_waited_costs_no_mail_a_pau
     })
     .await;
     let settings = sending_to(&smtp);
-    let transport = Transport::open(&settings).unwrap();
+    let transport = MailTransport::open(&settings).unwrap();
     for number in 0..4 {
         transport.send(&number.to_string(), &message("a@example.org")).await.unwrap();
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::files::ShareFolders;
-use oncelink::web::App;
-use oncelink::web::mail::queue::State;
-use oncelink::web::services::Administration;
+use oncelink::web::WebApp;
+use oncelink::web::mail::queue::MailState;
+use oncelink::web::services::Services;
 use rustix::process::Signal;
 
 use crate::needs::variable;
@@ -96,10 +96,10 @@ async fn sent_over(rounds: u64, end: End) -> usize {
     // Reservations of a killed process expire after a minute, so this is later.
     let clock = Clock::manual(Clock::wall().now().plus(Duration::from_secs(61)));
     let app =
-        App::open(&settings, clock.clone(), ShareFolders::open(&settings.shares).unwrap()).await.unwrap();
+        WebApp::open(&settings, clock.clone(), ShareFolders::open(&settings.shares).unwrap()).await.unwrap();
     app.send_due_mails().await.unwrap();
-    let queue = Administration::open(&settings, clock).await.unwrap().queue;
-    let counts = [State::Waiting, State::Failed].map(|state| queue.count(state));
+    let queue = Services::open(&settings, clock).await.unwrap().queue;
+    let counts = [MailState::Waiting, MailState::Failed].map(|state| queue.count(state));
     assert_eq!(
         futures_util::future::try_join_all(counts).await.unwrap(),
         [0, 0],

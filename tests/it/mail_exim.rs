@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use oncelink::config::MailSettings;
-use oncelink::web::mail::queue::{Queued, State};
+use oncelink::web::mail::queue::{MailState, QueuedMail};
 
 use crate::support::exim::{CREDENTIALS, Exim, LogIn};
 use crate::support::links::send;
@@ -28,7 +28,7 @@ async fn sixty(web: &TestWeb, exim: &Exim, domain: &str) -> Vec<String> {
     let recipients: Vec<String> = (0..60).map(|number| format!("r{number}@{domain}")).collect();
     mail_to(web, &recipients).await;
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(web.outside.queue.count(State::Sent).await.unwrap(), 60, "{}", exim.log());
+    assert_eq!(web.outside.queue.count(MailState::Sent).await.unwrap(), 60, "{}", exim.log());
     let arrived = exim.until(60);
     assert_eq!(arrived.len(), 60);
     for recipient in &recipients {
@@ -38,8 +38,8 @@ async fn sixty(web: &TestWeb, exim: &Exim, domain: &str) -> Vec<String> {
     arrived
 }
 
-async fn waiting(web: &TestWeb) -> Vec<Queued> {
-    web.outside.queue.list(State::Waiting, 0, 100).await.unwrap()
+async fn waiting(web: &TestWeb) -> Vec<QueuedMail> {
+    web.outside.queue.list(MailState::Waiting, 0, 100).await.unwrap()
 }
 
 #[actix_web::test]
@@ -48,7 +48,7 @@ async fn sixty_mails_go_through_exim_as_smtp_to_this_machine() {
     let web = web(|mail| mail.send = format!("smtp://{}", exim.address).into()).await;
     let arrived = sixty(&web, &exim, "example.org").await;
     assert!(arrived.iter().all(|mail| mail.contains("with esmtps")), "encrypted nevertheless");
-    let sent = web.outside.queue.list(State::Sent, 0, 1).await.unwrap();
+    let sent = web.outside.queue.list(MailState::Sent, 0, 1).await.unwrap();
     assert!(sent[0].answer.as_deref().unwrap().contains("OK id="), "{:?}", sent[0].answer);
     web.stop().await;
 }
@@ -62,7 +62,7 @@ async fn what_exim_does_not_relay_is_kept_and_told_and_leaves_when_that_is_mende
     mail_to(&web, &recipients.map(str::to_owned)).await;
     web.app.send_due_mails().await.unwrap();
     assert_eq!(exim.until(1).len(), 1);
-    let failed = web.outside.queue.list(State::Failed, 0, 10).await.unwrap();
+    let failed = web.outside.queue.list(MailState::Failed, 0, 10).await.unwrap();
     assert_eq!(failed.len(), 1, "{failed:?}");
     assert!(failed[0].problem.as_deref().unwrap().contains("no such mailbox"), "{failed:?}");
     let kept = waiting(&web).await;
@@ -73,7 +73,7 @@ async fn what_exim_does_not_relay_is_kept_and_told_and_leaves_when_that_is_mende
     exim.relay();
     web.pass(10);
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(web.outside.queue.count(State::Sent).await.unwrap(), 3, "{}", exim.log());
+    assert_eq!(web.outside.queue.count(MailState::Sent).await.unwrap(), 3, "{}", exim.log());
     web.stop().await;
 }
 
@@ -135,7 +135,7 @@ async fn a_wrong_password_loses_no_mail_and_a_corrected_one_counts_without_a_res
     std::fs::write(&file, format!("\u{feff}{}", CREDENTIALS.replace('\n', "\r\n"))).unwrap();
     web.pass(10);
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(web.outside.queue.count(State::Sent).await.unwrap(), 5, "{}", exim.log());
+    assert_eq!(web.outside.queue.count(MailState::Sent).await.unwrap(), 5, "{}", exim.log());
     web.stop().await;
 }
 

@@ -3,12 +3,12 @@
 use hyper::Method;
 use oncelink::config::Settings;
 use oncelink::receipt::DeliveryState;
-use oncelink::web::identity::place::Place;
-use oncelink::web::mail::Kind;
-use oncelink::web::mail::asked::Asked;
+use oncelink::web::identity::client_info::ClientInfo;
+use oncelink::web::mail::MailKind;
+use oncelink::web::mail::request_origin::RequestOrigin;
 
 use crate::support::client::Client;
-use crate::support::deliveries::{Services, eventually};
+use crate::support::deliveries::{BothServices, eventually};
 use crate::support::links::make;
 use crate::support::mail::{Mail, outbox};
 use crate::support::pattern;
@@ -17,14 +17,14 @@ use crate::support::web::{Browser, FORM, TestWeb};
 
 const ONE_CLICK: &str = "List-Unsubscribe=One-Click";
 
-async fn stages() -> Vec<Services> {
-    let mut all = vec![Services::start_with(|settings| settings.web.public_url = public()).await];
+async fn stages() -> Vec<BothServices> {
+    let mut all = vec![BothServices::start_with(|settings| settings.web.public_url = public()).await];
     if let Some(address) = empty_schema().await {
         let change = |settings: &mut Settings| {
             settings.web.public_url = public();
             settings.web.database = address.into();
         };
-        all.push(Services::start_with(change).await);
+        all.push(BothServices::start_with(change).await);
     }
     for services in &all {
         services.put("plan.pdf", &pattern(5000));
@@ -38,13 +38,13 @@ fn public() -> String {
 }
 
 /// Downloads the file once, so that the owner of the link is notified if they want to be.
-async fn download(services: &Services) {
+async fn download(services: &BothServices) {
     let (jti, link) = services.desk.token("plan.pdf", services.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200);
     services.desk.until_state(jti, DeliveryState::Complete).await;
 }
 
-async fn queued(services: &Services) -> i64 {
+async fn queued(services: &BothServices) -> i64 {
     let count = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE kind = 'taken'");
     count.fetch_one(services.desk.db.db.reader()).await.unwrap()
 }
@@ -83,7 +83,7 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
         }
         let notices = &services.desk.db.notices;
         let owner = &services.desk.owner.id;
-        assert!(!notices.are_off(owner, Kind::Taken).await.unwrap());
+        assert!(!notices.are_off(owner, MailKind::Taken).await.unwrap());
         // Only the exact address works.
         let other = |from: usize, to: &str| format!("{}{to}{}", &path[..from], &path[from + to.len()..]);
         let end = path.len() - 1;
@@ -102,7 +102,7 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
                 assert_eq!(stranger().send(method, &wrong, body).await.status, 404, "{wrong}");
             }
         }
-        assert!(!notices.are_off(owner, Kind::Taken).await.unwrap());
+        assert!(!notices.are_off(owner, MailKind::Taken).await.unwrap());
         // Another notice is queued when they are turned off, and is not sent.
         download(&services).await;
         assert_eq!(queued(&services).await, 2);
@@ -121,7 +121,7 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
             );
             assert!(answer.set_cookies.is_empty() && answer.body.contains("You’re unsubscribed"));
         }
-        assert!(notices.are_off(owner, Kind::Taken).await.unwrap());
+        assert!(notices.are_off(owner, MailKind::Taken).await.unwrap());
         assert!(stranger().get(&path).await.body.contains("You’re unsubscribed"));
         services.pass(3600);
         eventually("the queued notice to be dropped", async || queued(&services).await == 1).await;
@@ -148,14 +148,14 @@ async fn an_account_shows_and_changes_whether_it_gets_notices() {
     let new = browser.get("/links/new?file=/open/file.txt").await.body;
     assert!(new.contains("You’ve turned these emails off"), "{new}");
     // Turned off through a mail: the account page shows it and can turn it on again.
-    let path = web.outside.notices.path(&ada.id, Kind::Taken);
+    let path = web.outside.notices.path(&ada.id, MailKind::Taken);
     assert_eq!(browser.fill("/account", "/account/notices", &[("downloads", "yes")]).await.status, 303);
     assert!(is_on(&browser.get("/account").await.body));
     let clicked = web.browser().send(Method::POST, &path, Some((FORM, ONE_CLICK.to_owned()))).await;
     assert_eq!(clicked.status, 200);
     assert!(!is_on(&browser.get("/account").await.body));
     assert_eq!(browser.fill("/account", "/account/notices", &[("downloads", "yes")]).await.status, 303);
-    assert!(!web.outside.notices.are_off(&ada.id, Kind::Taken).await.unwrap());
+    assert!(!web.outside.notices.are_off(&ada.id, MailKind::Taken).await.unwrap());
     // The account is deleted: the address in an old mail still answers, and does nothing.
     let fields = [("current_password", crate::support::web::PASSWORD)];
     assert_eq!(browser.fill("/account", "/account/delete", &fields).await.status, 303);
@@ -169,25 +169,27 @@ async fn links_codes_and_what_concerns_the_safety_of_an_account_can_t_be_turned_
     let web = TestWeb::spawn_with(|settings| settings.web.public_url = public()).await;
     let ada = web.account("ada@example.org", &[]).await;
     let now = web.clock.now();
-    let kinds = Kind::ALL.into_iter().filter(|kind| kind.can_be_turned_off());
-    assert_eq!(kinds.collect::<Vec<_>>(), [Kind::Taken]);
-    for kind in Kind::ALL.into_iter().filter(|kind| !kind.can_be_turned_off()) {
+    let kinds = MailKind::ALL.into_iter().filter(|kind| kind.can_be_turned_off());
+    assert_eq!(kinds.collect::<Vec<_>>(), [MailKind::Taken]);
+    for kind in MailKind::ALL.into_iter().filter(|kind| !kind.can_be_turned_off()) {
         let path = web.outside.notices.path(&ada.id, kind);
         let (kind, code) = path.strip_prefix("/unsubscribe/").unwrap().split_once('/').unwrap();
         assert_eq!(web.outside.notices.read(kind, code), None, "{kind}");
     }
     // Each of these is sent, and has no such header.
     let service = &web.outside.self_service;
-    let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
-    service.forgot(&ada.email, Asked::new(&place, now), now).await.unwrap();
-    let mail = |kind: Kind| oncelink::web::mail::NewMail {
+    let place = ClientInfo { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
+    service.forgot(&ada.email, RequestOrigin::new(&place, now), now).await.unwrap();
+    let mail = |kind: MailKind| oncelink::web::mail::NewMail {
         kind,
         recipient: ada.email.clone(),
         jti: oncelink::id::Jti::random().unwrap(),
-        details: oncelink::web::mail::Details::of(&ada.id),
+        details: oncelink::web::mail::MailDetails::of(&ada.id),
     };
     let mut transaction = web.outside.db.begin().await.unwrap();
-    for kind in [Kind::AddressChanged, Kind::PasswordChanged, Kind::AccountDeleted, Kind::Test] {
+    for kind in
+        [MailKind::AddressChanged, MailKind::PasswordChanged, MailKind::AccountDeleted, MailKind::Test]
+    {
         web.outside.queue.add(&mut transaction, &mail(kind), now).await.unwrap();
     }
     web.outside.db.commit(transaction).await.unwrap();

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use oncelink::web::mail::queue::State;
+use oncelink::web::mail::queue::MailState;
 
 use crate::support::process::PROGRAM;
 use crate::support::scripted_smtp::{At, Does, ScriptedSmtp};
@@ -106,14 +106,14 @@ async fn mails_are_listed_tried_again_dropped_and_known_to_have_bounced() {
     assert!(output.status.success() && said.contains("the running web app will retry 1 "), "{said}");
     smtp.follow(|_, _| None);
     web.app.send_due_mails().await.unwrap();
-    assert_eq!(web.outside.queue.count(State::Sent).await.unwrap(), 1);
+    assert_eq!(web.outside.queue.count(MailState::Sent).await.unwrap(), 1);
     let bounce = format!(
         "Content-Type: multipart/report\n\nFinal-Recipient: rfc822; ada@example.org\nAction: failed\n\
          Status: 5.1.1\nDiagnostic-Code: smtp; 550 mailbox gone\n\nMessage-ID: <{id}@files.example>\n"
     );
     let (output, said) = oncelink(&web, &["mail", "bounced"], &bounce).await;
     assert!(output.status.success() && said.contains("could not be delivered"), "{said}");
-    let failed = web.outside.queue.list(State::Failed, 0, 10).await.unwrap();
+    let failed = web.outside.queue.list(MailState::Failed, 0, 10).await.unwrap();
     assert_eq!(failed[0].problem.as_deref(), Some("bounced: 550 mailbox gone"));
     let (output, _) = oncelink(&web, &["mail", "drop", &id], "").await;
     assert!(output.status.success());

@@ -2,7 +2,7 @@
 
 use oncelink::config::Settings;
 use oncelink::id::LinkId;
-use oncelink::web::mail::queue::State;
+use oncelink::web::mail::queue::MailState;
 
 use crate::support::links::make;
 use crate::support::postgres::empty_schema;
@@ -83,7 +83,7 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
         let now = ada.get(&format!("{}/live", made.page)).await;
         assert_ne!(live.header("etag"), now.header("etag"), "the page sees a change");
         assert!(now.body.contains("there is no such mailbox"), "{}", now.body);
-        let sent = web.outside.queue.list(State::Sent, 0, 10).await.unwrap();
+        let sent = web.outside.queue.list(MailState::Sent, 0, 10).await.unwrap();
         let back = sent.iter().find(|mail| mail.recipient.as_str() == "back@x.org").unwrap();
         let known = web
             .outside
@@ -122,7 +122,7 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
         web.app.send_due_mails().await.unwrap();
         web.pass(40 * DAY);
         web.app.upkeep().prune().await;
-        for state in State::ALL {
+        for state in MailState::ALL {
             assert_eq!(web.outside.queue.count(state).await.unwrap(), 0, "{}", state.as_str());
         }
         let mut ada = web.logged_in("ada@example.org").await;
@@ -152,7 +152,7 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
         let after = press(&mut ada, &made.page, &button).await;
         assert!(after.body.contains("We’re sending the link again."), "{}", after.body);
         assert!(mailing(&after, "none@x.org").contains("Email waiting to be sent"), "{}", after.body);
-        assert_eq!(web.outside.queue.count(State::Failed).await.unwrap(), 0, "the old mail was replaced");
+        assert_eq!(web.outside.queue.count(MailState::Failed).await.unwrap(), 0, "the old mail was replaced");
         // The same form once more, and another one while the mail waits.
         press(&mut ada, &made.page, &button).await;
         let fresh = (ada.get(&made.page).await.csrf(), button.1.clone());
@@ -201,7 +201,7 @@ async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
         assert!(send_again(&page, "fine@x.org").is_none(), "an ended link is not sent");
         let over = (page.csrf(), button.1.clone());
         assert!(press(&mut ada, &made.page, &over).await.body.contains("We didn’t send the link again"));
-        assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 0);
+        assert_eq!(web.outside.queue.count(MailState::Waiting).await.unwrap(), 0);
         web.stop().await;
     }
 }
@@ -368,7 +368,7 @@ async fn a_test_mail_from_the_page_shows_what_the_server_said() {
         refused += usize::from(answer.status == 422);
     }
     assert!(refused >= 3, "{refused}");
-    assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 0, "the queue is not touched");
+    assert_eq!(web.outside.queue.count(MailState::Waiting).await.unwrap(), 0, "the queue is not touched");
     let log = root.get("/admin/audit?q=mail-tried").await.body;
     assert!(log.contains("mail tried") && log.contains("ann@example.org"), "{log}");
     web.stop().await;

@@ -1,6 +1,6 @@
 //! Mails through a real mail server: accepted, rejected, delayed, dropped; with STARTTLS and with TLS.
 
-use oncelink::web::mail::queue::State;
+use oncelink::web::mail::queue::MailState;
 
 use crate::support::smtp::{Smtp, Talk};
 use crate::support::web::TestWeb;
@@ -20,9 +20,9 @@ async fn forgot(web: &TestWeb) {
 async fn counts(web: &TestWeb) -> [u64; 3] {
     let queue = &web.outside.queue;
     [
-        queue.count(State::Waiting).await.unwrap(),
-        queue.count(State::Sent).await.unwrap(),
-        queue.count(State::Failed).await.unwrap(),
+        queue.count(MailState::Waiting).await.unwrap(),
+        queue.count(MailState::Sent).await.unwrap(),
+        queue.count(MailState::Failed).await.unwrap(),
     ]
 }
 
@@ -60,7 +60,7 @@ async fn a_mailbox_that_does_not_exist_is_given_up_at_once() {
     forgot(&web).await;
     web.app.send_due_mails().await.unwrap();
     assert_eq!(counts(&web).await, [0, 0, 1]);
-    let failed = web.outside.queue.list(State::Failed, 0, 10).await.unwrap();
+    let failed = web.outside.queue.list(MailState::Failed, 0, 10).await.unwrap();
     let problem = failed[0].problem.clone().unwrap();
     assert!(problem.contains("no such mailbox"), "{problem}");
     assert!(!problem.contains("/reset/"));
@@ -77,7 +77,7 @@ async fn a_server_that_delays_or_drops_or_is_down_loses_no_mail_and_gets_the_sam
         smtp.mode(mode);
         web.app.send_due_mails().await.unwrap();
         assert_eq!(counts(&web).await, [1, 0, 0], "{mode}");
-        let waiting = web.outside.queue.list(State::Waiting, 0, 10).await.unwrap();
+        let waiting = web.outside.queue.list(MailState::Waiting, 0, 10).await.unwrap();
         let wait = waiting[0].next_at.since(web.clock.now()).as_secs();
         assert!(wait > waited, "it waits longer each time: {wait} after {waited}");
         assert!(waiting[0].problem.is_some());
@@ -85,7 +85,7 @@ async fn a_server_that_delays_or_drops_or_is_down_loses_no_mail_and_gets_the_sam
         web.pass(wait - 1);
         web.app.send_due_mails().await.unwrap();
         assert_eq!(
-            web.outside.queue.list(State::Waiting, 0, 1).await.unwrap()[0].attempts,
+            web.outside.queue.list(MailState::Waiting, 0, 1).await.unwrap()[0].attempts,
             waiting[0].attempts
         );
         web.pass(1);
@@ -110,7 +110,7 @@ async fn what_waits_survives_a_restart_and_two_processes_send_it_once() {
     // A second process on the same database, and both send at the same time.
     web.twin().await;
     let folders = oncelink::files::ShareFolders::open(&web.settings.shares).unwrap();
-    let other = oncelink::web::App::open(&web.settings, web.clock.clone(), folders).await.unwrap();
+    let other = oncelink::web::WebApp::open(&web.settings, web.clock.clone(), folders).await.unwrap();
     let (one, two) = tokio::join!(web.app.send_due_mails(), other.send_due_mails());
     one.unwrap();
     two.unwrap();
@@ -160,7 +160,7 @@ async fn starttls_and_tls_are_used_with_a_password_from_a_file_and_a_certificate
             let before = smtp.mails().len();
             web.app.send_due_mails().await.unwrap();
             let expected = if arrives { [0, 1, 0] } else { [1, 0, 0] };
-            let waiting = web.outside.queue.list(State::Waiting, 0, 1).await.unwrap();
+            let waiting = web.outside.queue.list(MailState::Waiting, 0, 1).await.unwrap();
             let problem = waiting.first().and_then(|mail| mail.problem.clone()).unwrap_or_default();
             assert_eq!(counts(&web).await, expected, "{password} {trusted}: {problem}");
             assert_eq!(smtp.mails().len() - before, usize::from(arrives));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use oncelink::web::mail::queue::State;
+use oncelink::web::mail::queue::MailState;
 
 use crate::support::links::send;
 use crate::support::scripted_smtp::{At, Does, ScriptedSmtp};
@@ -64,7 +64,7 @@ async fn a_mail_that_was_put_off_is_tried_again_in_time_though_another_one_hangs
     let app = web.app.clone();
     let sending = tokio::spawn(async move { app.send_mails().await });
     let is_put_off = async || {
-        let waiting = web.outside.queue.list(State::Waiting, 0, 10).await.unwrap();
+        let waiting = web.outside.queue.list(MailState::Waiting, 0, 10).await.unwrap();
         waiting.iter().any(|mail| mail.problem.is_some())
     };
     let put_off = async {
@@ -147,8 +147,8 @@ async fn a_stop_finishes_what_is_under_way_and_sends_nothing_twice() {
     stopping.await.unwrap();
     sending.await.unwrap();
     assert_eq!(smtp.seen().taken, ["first@example.org"]);
-    assert_eq!(web.outside.queue.count(State::Sent).await.unwrap(), 1);
-    assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 0);
+    assert_eq!(web.outside.queue.count(MailState::Sent).await.unwrap(), 1);
+    assert_eq!(web.outside.queue.count(MailState::Waiting).await.unwrap(), 0);
     web.stop().await;
 }
 
@@ -179,7 +179,7 @@ async fn a_newer_request_takes_the_place_of_one_that_waits() {
     for _ in 0..3 {
         forgot(&web, "ada@example.org").await;
     }
-    assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 1);
+    assert_eq!(web.outside.queue.count(MailState::Waiting).await.unwrap(), 1);
     smtp.follow(|_, _| None);
     web.app.send_due_mails().await.unwrap();
     assert_eq!(smtp.seen().taken.len(), 1, "one mail, and its link works");
@@ -202,12 +202,12 @@ async fn a_newer_request_takes_the_place_of_one_that_was_under_way_and_did_not_l
     for _ in 0..2 {
         forgot(&web, "ada@example.org").await;
     }
-    assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 2);
+    assert_eq!(web.outside.queue.count(MailState::Waiting).await.unwrap(), 2);
     smtp.follow(|_, _| None);
     let_go.notify_one();
     sending.await.unwrap().unwrap();
     assert_eq!(smtp.seen().taken.len(), 1, "one mail, and its link works");
-    assert_eq!(web.outside.queue.count(State::Waiting).await.unwrap(), 0);
+    assert_eq!(web.outside.queue.count(MailState::Waiting).await.unwrap(), 0);
     web.stop().await;
 }
 

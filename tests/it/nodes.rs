@@ -8,7 +8,7 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{NodeSettings, Settings};
 use oncelink::id::{Jti, LinkId};
 use oncelink::receipt::{DeliveryState, Receipt, Report};
-use oncelink::server::{self, Role, Running};
+use oncelink::server::{self, Role, RunningServices};
 use oncelink::used_tokens::sled::SledUsedTokens;
 use tempfile::TempDir;
 
@@ -30,8 +30,8 @@ fn free_address() -> SocketAddr {
 /// A web app with two configured nodes, `one` and `two`, each with its own data directory. Their public
 /// addresses lead nowhere: the tests reach them at their inner addresses.
 struct Site {
-    web: Option<Running>,
-    nodes: Vec<Option<Running>>,
+    web: Option<RunningServices>,
+    nodes: Vec<Option<RunningServices>>,
     settings: Settings,
     desk: Desk,
     clock: Clock,
@@ -196,8 +196,8 @@ async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
     let mut nodes = site.settings.nodes.clone();
     nodes[1].inner_url = nodes[0].inner_url.clone();
     let mixed = Settings { nodes, ..site.settings.clone() };
-    let desk = oncelink::web::services::Administration::open(&mixed, site.clock.clone()).await.unwrap();
-    let asked = oncelink::web::nodes::watch::ask_all(&desk.nodes, &desk.issuer, T0).await.unwrap();
+    let desk = oncelink::web::services::Services::open(&mixed, site.clock.clone()).await.unwrap();
+    let asked = oncelink::web::nodes::monitor::ask_all(&desk.nodes, &desk.issuer, T0).await.unwrap();
     let told: Vec<(String, bool)> =
         asked.iter().map(|(node, answer)| (node.name.clone(), answer.is_ok())).collect();
     assert_eq!(told, [("one".to_owned(), true), ("two".to_owned(), false)]);
@@ -217,12 +217,12 @@ async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready(
         let bearer = format!("Bearer {token}");
         Client::default().request(Method::GET, &url, &[("authorization", &bearer)]).await
     };
-    let question = issuer.issue_question(T0).unwrap();
+    let question = issuer.issue_readiness_probe(T0).unwrap();
     assert!(ask(&question.token).await.header("oncelink-node-proof").is_some());
     for wrong in [
         "x".to_owned(),
         issuer.issue_command(&[Jti::from_bytes([1; 16])], T0).unwrap().token,
-        site.desk.db.issuer.for_audience("https://two.example.org").issue_question(T0).unwrap().token,
+        site.desk.db.issuer.for_audience("https://two.example.org").issue_readiness_probe(T0).unwrap().token,
     ] {
         let answer = ask(&wrong).await;
         assert_eq!((answer.status.as_u16(), answer.header("oncelink-node-proof")), (403, None));

@@ -6,7 +6,7 @@ use oncelink::receipt::DeliveryState;
 
 use crate::needs::variable;
 use crate::support::client::{Client, Partial};
-use crate::support::deliveries::Services;
+use crate::support::deliveries::BothServices;
 use crate::support::pattern;
 use crate::support::process::{Dice, say};
 use crate::support::proxies::{Front, Kind};
@@ -20,14 +20,19 @@ fn behind_a_proxy(settings: &mut Settings) {
     settings.web.trusted_proxies = vec![proxy];
 }
 
-async fn start(kind: Kind) -> Option<(Services, Front)> {
-    let services = Services::start_with(behind_a_proxy).await;
+async fn start(kind: Kind) -> Option<(BothServices, Front)> {
+    let services = BothServices::start_with(behind_a_proxy).await;
     let front = Front::start(kind, services.running.as_ref()?.download?)?;
     Some((services, front))
 }
 
 /// One break at a random point. Returns what went wrong, if anything.
-async fn break_once(services: &Services, front: &Front, content: &[u8], dice: &mut Dice) -> Option<String> {
+async fn break_once(
+    services: &BothServices,
+    front: &Front,
+    content: &[u8],
+    dice: &mut Dice,
+) -> Option<String> {
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
     let link = front.link(&link);

@@ -6,7 +6,7 @@ use hyper::Method;
 use oncelink::config::ProxyHeader;
 
 use crate::support::client::{Client, Partial};
-use crate::support::deliveries::Services;
+use crate::support::deliveries::BothServices;
 use crate::support::process::{Download, Site};
 use crate::support::proxies::{Front, Kind};
 use crate::support::web::{Browser, PASSWORD, TestWeb};
@@ -180,7 +180,7 @@ async fn a_program_behind_a_proxy_that_passes_no_host_on_is_told_so_and_a_browse
 
 #[actix_web::test]
 async fn a_form_that_comes_by_another_name_is_told_the_apps_own() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     let base = &services.settings.web.public_url;
     for (host, origin) in [("192.168.1.5:8080", Some("http://192.168.1.5:8080")), ("oncelink", None)] {
         let mut fields = vec![("host", host), ("accept", "application/json")];

@@ -8,7 +8,7 @@ use oncelink::receipt::DeliveryState;
 
 use crate::needs::variable;
 use crate::support::client::Partial;
-use crate::support::deliveries::Services;
+use crate::support::deliveries::BothServices;
 use crate::support::proxies::{Front, Kind};
 
 const MIB: u64 = 1024 * 1024;
@@ -22,7 +22,7 @@ fn mark(stretch: u64) -> [u8; 2] {
     [stretch % 200, stretch / 200].map(|part| u8::try_from(part).unwrap() + 1)
 }
 
-fn put(services: &Services) {
+fn put(services: &BothServices) {
     let file = File::create(services.put("large.bin", b"")).unwrap();
     file.set_len(SIZE).unwrap();
     for stretch in 0..SIZE / STRETCH {
@@ -61,8 +61,8 @@ impl Seen {
     }
 }
 
-async fn start(kind: Kind) -> Option<(Services, Front)> {
-    let services = Services::start_with(|settings| {
+async fn start(kind: Kind) -> Option<(BothServices, Front)> {
+    let services = BothServices::start_with(|settings| {
         settings.download.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     })
     .await;

@@ -4,13 +4,13 @@
 use hyper::Method;
 use oncelink::config::Settings;
 use oncelink::id::LinkId;
-use oncelink::receipt::{DeliveryState, TakeReports};
-use oncelink::web::audit::chain::{self, Verdict};
+use oncelink::receipt::{DeliveryState, ReceiptSink};
+use oncelink::web::audit::chain::{self, ChainVerdict};
 use oncelink::web::deliveries::log;
 use sqlx::AssertSqlSafe;
 
 use crate::support::client::{Client, Partial};
-use crate::support::deliveries::{Services, eventually};
+use crate::support::deliveries::{BothServices, eventually};
 use crate::support::pattern;
 use crate::support::postgres::empty_schema;
 
@@ -20,12 +20,12 @@ fn strings(words: [&str; 2]) -> (String, String) {
     (words[0].to_owned(), words[1].to_owned())
 }
 
-/// Services on each available database.
-async fn on_each_database() -> Vec<Services> {
-    let mut all = vec![Services::start().await];
+/// BothServices on each available database.
+async fn on_each_database() -> Vec<BothServices> {
+    let mut all = vec![BothServices::start().await];
     if let Some(address) = empty_schema().await {
         let change = |settings: &mut Settings| settings.web.database = address.into();
-        all.push(Services::start_with(change).await);
+        all.push(BothServices::start_with(change).await);
     }
     all
 }
@@ -37,7 +37,7 @@ async fn a_download_is_told_from_its_first_byte_to_its_last() {
     }
 }
 
-async fn a_download_is_told(services: Services) {
+async fn a_download_is_told(services: BothServices) {
     services.put("a.bin", &pattern(20 * MIB));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -61,7 +61,7 @@ async fn a_download_is_told(services: Services) {
 
 #[actix_web::test]
 async fn a_client_that_hangs_up_has_not_all_and_one_that_comes_back_has() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     let content = pattern(20 * MIB);
     services.put("a.bin", &content);
     let desk = &services.desk;
@@ -87,7 +87,7 @@ async fn a_client_that_hangs_up_has_not_all_and_one_that_comes_back_has() {
 
 #[actix_web::test]
 async fn looking_and_asking_for_headers_is_no_delivery_and_a_refusal_neither() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -107,7 +107,7 @@ async fn looking_and_asking_for_headers_is_no_delivery_and_a_refusal_neither() {
 
 #[actix_web::test]
 async fn of_parallel_requests_one_is_told_and_one_use_is_used() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", &pattern(100_000));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -135,7 +135,7 @@ async fn a_use_is_free_again_when_its_token_ran_out_unredeemed() {
     }
 }
 
-async fn a_use_is_free_again(services: Services) {
+async fn a_use_is_free_again(services: BothServices) {
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     let (forgotten, link) = desk.token("a.bin", services.clock.now()).await;
@@ -165,7 +165,7 @@ async fn of_several_nodes_each_says_at_once_what_frees_a_use() {
     }
 }
 
-async fn several_nodes_free_a_use(services: Services) {
+async fn several_nodes_free_a_use(services: BothServices) {
     let (desk, audience, since) = (&services.desk, "http://nodes.test", services.clock.now());
     let tell = async |node: &str| {
         let report = oncelink::receipt::Report {
@@ -176,7 +176,7 @@ async fn several_nodes_free_a_use(services: Services) {
             store: None,
             database: None,
         };
-        desk.receipts.put_down(&report, audience).await.unwrap();
+        desk.receipts.record(&report, audience).await.unwrap();
     };
     for node in ["a", "b", "c"] {
         tell(node).await;
@@ -198,7 +198,7 @@ async fn several_nodes_free_a_use(services: Services) {
 
 #[actix_web::test]
 async fn a_revocation_ends_a_delivery_that_is_under_way() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", &pattern(20 * MIB));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -218,7 +218,7 @@ async fn a_revocation_ends_a_delivery_that_is_under_way() {
 
 #[actix_web::test]
 async fn a_delivery_that_nobody_goes_on_with_is_over_when_the_lease_ends() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", &pattern(20 * MIB));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -233,7 +233,7 @@ async fn a_delivery_that_nobody_goes_on_with_is_over_when_the_lease_ends() {
 
 #[actix_web::test]
 async fn a_restart_forgets_nothing_and_the_key_completes_what_was_begun() {
-    let mut services = Services::start().await;
+    let mut services = BothServices::start().await;
     let content = pattern(20 * MIB);
     services.put("a.bin", &content);
     let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
@@ -258,7 +258,7 @@ async fn a_restart_forgets_nothing_and_the_key_completes_what_was_begun() {
 
 #[actix_web::test]
 async fn after_a_restart_nothing_is_called_complete_of_which_a_part_is_missing() {
-    let mut services = Services::start().await;
+    let mut services = BothServices::start().await;
     services.put("a.bin", &pattern(20 * MIB));
     let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
     let partial = Partial::open(1, &link, "", MIB).await;
@@ -279,7 +279,7 @@ async fn after_a_restart_nothing_is_called_complete_of_which_a_part_is_missing()
 
 #[actix_web::test]
 async fn an_empty_file_is_delivered_whole() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", b"");
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -294,7 +294,7 @@ async fn an_empty_file_is_delivered_whole() {
 async fn the_owner_gets_a_mail_on_the_first_or_on_every_complete_download() {
     // With "every", downloads soon after another are gathered into one mail.
     for (notify, expected) in [("never", 0), ("first", 1), ("every", 2)] {
-        let services = Services::start().await;
+        let services = BothServices::start().await;
         let outbox = || crate::support::mail::outbox(&services.settings.outbox_dir());
         services.put("plan.pdf", &pattern(5000));
         let desk = &services.desk;
@@ -343,7 +343,7 @@ async fn a_report_that_comes_twice_or_late_changes_nothing() {
     }
 }
 
-async fn a_report_counts_once(services: Services) {
+async fn a_report_counts_once(services: BothServices) {
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     desk.link(None, "every").await;
@@ -380,7 +380,7 @@ async fn a_report_counts_once(services: Services) {
         vec![running],
     ];
     for receipts in reports {
-        desk.receipts.take(report(receipts)).await.unwrap();
+        desk.receipts.accept(report(receipts)).await.unwrap();
     }
     assert_eq!(desk.steps(jti).await, ["started", "complete"]);
     assert_eq!(desk.delivery(jti).await.unwrap().state, DeliveryState::Complete);
@@ -393,7 +393,7 @@ async fn a_report_counts_once(services: Services) {
 
 #[actix_web::test]
 async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     for _ in 0..3 {
@@ -402,23 +402,23 @@ async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
         desk.until_state(jti, DeliveryState::Complete).await;
     }
     let db = &desk.db.db;
-    let whole = chain::verify::<log::Line>(db).await.unwrap();
-    let Verdict::Whole { lines: 6, digest } = whole else { panic!("{whole:?}") };
-    assert!(chain::ended_with::<log::Line>(db, &format!("6:{digest}")).await.unwrap());
+    let whole = chain::verify::<log::DeliveryLogLine>(db).await.unwrap();
+    let ChainVerdict::Whole { lines: 6, digest } = whole else { panic!("{whole:?}") };
+    assert!(chain::ended_with::<log::DeliveryLogLine>(db, &format!("6:{digest}")).await.unwrap());
     desk.sql("CREATE TABLE kept AS SELECT * FROM receipt_log").await;
     for (statement, expected) in [
-        ("UPDATE receipt_log SET at = at + 1 WHERE number = 3", Verdict::Altered(3)),
-        ("UPDATE receipt_log SET jti = 'x' WHERE number = 1", Verdict::Altered(1)),
-        ("UPDATE receipt_log SET link = 'x' WHERE number = 2", Verdict::Altered(2)),
-        ("UPDATE receipt_log SET event = 'over' WHERE number = 6", Verdict::Altered(6)),
-        ("UPDATE receipt_log SET bytes = 1 WHERE number = 4", Verdict::Altered(4)),
-        ("UPDATE receipt_log SET address = '' WHERE number = 4", Verdict::Altered(4)),
-        ("DELETE FROM receipt_log WHERE number = 2", Verdict::Missing(2)),
-        ("DELETE FROM receipt_log WHERE number = 6", Verdict::Missing(6)),
-        ("DELETE FROM receipt_log", Verdict::Missing(1)),
+        ("UPDATE receipt_log SET at = at + 1 WHERE number = 3", ChainVerdict::Altered(3)),
+        ("UPDATE receipt_log SET jti = 'x' WHERE number = 1", ChainVerdict::Altered(1)),
+        ("UPDATE receipt_log SET link = 'x' WHERE number = 2", ChainVerdict::Altered(2)),
+        ("UPDATE receipt_log SET event = 'over' WHERE number = 6", ChainVerdict::Altered(6)),
+        ("UPDATE receipt_log SET bytes = 1 WHERE number = 4", ChainVerdict::Altered(4)),
+        ("UPDATE receipt_log SET address = '' WHERE number = 4", ChainVerdict::Altered(4)),
+        ("DELETE FROM receipt_log WHERE number = 2", ChainVerdict::Missing(2)),
+        ("DELETE FROM receipt_log WHERE number = 6", ChainVerdict::Missing(6)),
+        ("DELETE FROM receipt_log", ChainVerdict::Missing(1)),
     ] {
         sqlx::query(AssertSqlSafe(statement)).execute(db.writer()).await.unwrap();
-        assert_eq!(chain::verify::<log::Line>(db).await.unwrap(), expected, "{statement}");
+        assert_eq!(chain::verify::<log::DeliveryLogLine>(db).await.unwrap(), expected, "{statement}");
         desk.sql("DELETE FROM receipt_log").await;
         desk.sql("INSERT INTO receipt_log SELECT * FROM kept").await;
     }
@@ -427,11 +427,11 @@ async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
 
 #[actix_web::test]
 async fn a_download_of_no_link_has_no_receipt() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     let path = "/files/a.bin".parse().unwrap();
-    let order = oncelink::web::tokens::issuer::DownloadOrder::new("somebody", &path);
+    let order = oncelink::web::tokens::issuer::DownloadTokenRequest::new("somebody", &path);
     let plain = desk.db.issuer.issue_download(&order, services.clock.now()).unwrap();
     assert_eq!(Client::default().get(&plain.address).await.status, 200);
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -447,7 +447,7 @@ async fn a_download_of_no_link_has_no_receipt() {
 async fn the_address_is_kept_as_the_operator_has_set() {
     use oncelink::config::ReceiptAddress;
     for (keep, expected) in [(ReceiptAddress::Full, "127.0.0.7"), (ReceiptAddress::None, "")] {
-        let services = Services::start_with(|settings| settings.web.receipt_address = keep).await;
+        let services = BothServices::start_with(|settings| settings.web.receipt_address = keep).await;
         services.put("a.bin", &pattern(5000));
         let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
         assert_eq!(Client::at(7).get(&link).await.status, 200);
@@ -459,7 +459,7 @@ async fn the_address_is_kept_as_the_operator_has_set() {
 
 #[actix_web::test]
 async fn only_the_owner_sees_what_became_of_a_link() {
-    let services = Services::start().await;
+    let services = BothServices::start().await;
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -487,7 +487,7 @@ async fn only_the_owner_sees_what_became_of_a_link() {
 async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_it_all() {
     use crate::support::web::{Browser, PASSWORD};
     // Press until it works.
-    let mut services = Services::start_with(|settings| settings.links.presses = 0).await;
+    let mut services = BothServices::start_with(|settings| settings.links.presses = 0).await;
     services.put("a.bin", &pattern(50_000));
     let base = services.settings.web.public_url.clone();
     let mut ada = Browser::at(&base);

@@ -10,7 +10,7 @@ use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::id::LinkId;
 use oncelink::receipt::{DeliveryState, Receipt, Report};
-use oncelink::server::{self, Role, Running};
+use oncelink::server::{self, Role, RunningServices};
 use tempfile::TempDir;
 
 use crate::support::client::{Client, Partial};
@@ -22,8 +22,8 @@ const MIB: usize = 1024 * 1024;
 
 /// A web app and a download service, separate, with a data directory each.
 struct SeparateServices {
-    web: Option<Running>,
-    download: Option<Running>,
+    web: Option<RunningServices>,
+    download: Option<RunningServices>,
     web_settings: Box<Settings>,
     download_settings: Box<Settings>,
     clock: Clock,
@@ -92,7 +92,7 @@ impl SeparateServices {
     }
 }
 
-async fn start_download(settings: &Settings, clock: &Clock) -> Running {
+async fn start_download(settings: &Settings, clock: &Clock) -> RunningServices {
     use oncelink::used_tokens::sled::SledUsedTokens;
     // As old as the keys: no token is older, so there is no need to wait for the fence.
     let path = settings.used_tokens_dir();

@@ -9,13 +9,13 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::files::ShareFolders;
 use oncelink::receipt::Report;
-use oncelink::server::{self, Role, Running};
-use oncelink::web::accounts::store::Added;
+use oncelink::server::{self, Role, RunningServices};
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::audit::{self, Actor};
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::services::Administration;
-use oncelink::web::{App, restored};
+use oncelink::web::services::Services;
+use oncelink::web::{WebApp, restored};
 use tempfile::TempDir;
 
 use crate::support::client::Client;
@@ -28,7 +28,7 @@ use crate::support::{for_everyone, on_free_ports};
 struct Stage {
     folder: TempDir,
     settings: Settings,
-    running: Option<Running>,
+    running: Option<RunningServices>,
 }
 
 impl Stage {
@@ -51,7 +51,7 @@ impl Stage {
                 desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap(),
             ),
         };
-        assert!(matches!(desk.accounts.add(new, desk.clock.now()).await.unwrap(), Added::New(_)));
+        assert!(matches!(desk.accounts.add(new, desk.clock.now()).await.unwrap(), AddOutcome::New(_)));
         desk.db.close().await;
         stage
     }
@@ -69,8 +69,8 @@ impl Stage {
         self.running.take().unwrap().stop().await;
     }
 
-    async fn desk(&self) -> Administration {
-        Administration::open(&self.settings, Clock::wall()).await.unwrap()
+    async fn desk(&self) -> Services {
+        Services::open(&self.settings, Clock::wall()).await.unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -137,7 +137,7 @@ async fn what_was_downloaded_since_the_backup_is_not_given_out_again() {
         }
         assert_eq!(stage.logged("database-restored").await, 1);
         let desk = stage.desk().await;
-        let noticed = restored::noticed(&desk.db).await.unwrap().unwrap();
+        let noticed = restored::detected_restore(&desk.db).await.unwrap().unwrap();
         assert_eq!(noticed.waiting, 1);
         assert!(noticed.back_to <= noticed.at);
         // The next start ends nothing more.
@@ -199,11 +199,11 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     put_in_place(&stage.settings.data_dir, &backup);
     let open = async || {
         let folders = ShareFolders::open(&stage.settings.shares).unwrap();
-        App::open(&stage.settings, Clock::wall(), folders).await.unwrap()
+        WebApp::open(&stage.settings, Clock::wall(), folders).await.unwrap()
     };
     let app = open().await;
-    let word = app.receipts().take(report(&stage, None, now)).await.unwrap().database.unwrap();
-    let later = app.receipts().take(report(&stage, Some(word.clone()), now)).await.unwrap().database;
+    let word = app.receipts().accept(report(&stage, None, now)).await.unwrap().database.unwrap();
+    let later = app.receipts().accept(report(&stage, Some(word.clone()), now)).await.unwrap().database;
     assert_eq!(stage.logged("database-restored").await, 0, "the database is where it is remembered to be");
     assert!(later.is_some());
     app.close().await;
@@ -216,7 +216,7 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
     let forged =
         [parts.join(".") + ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x".to_owned(), String::new()];
     for forged in forged {
-        app.receipts().take(report(&stage, Some(forged), now)).await.unwrap();
+        app.receipts().accept(report(&stage, Some(forged), now)).await.unwrap();
     }
     assert_eq!(
         stage.logged("database-restored").await,
@@ -224,7 +224,7 @@ async fn a_download_service_elsewhere_remembers_what_the_whole_machine_of_the_we
         "a mark that this web app never made ends nothing"
     );
     for _twice in 0..2 {
-        app.receipts().take(report(&stage, later.clone(), now)).await.unwrap();
+        app.receipts().accept(report(&stage, later.clone(), now)).await.unwrap();
         assert_eq!(stage.logged("database-restored").await, 1);
     }
     app.close().await;

@@ -7,15 +7,15 @@ use std::time::Duration;
 use oncelink::clock::Clock;
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::id::{FilePath, Jti, LinkId};
-use oncelink::server::{self, Role, Running};
-use oncelink::web::accounts::store::Added;
+use oncelink::server::{self, Role, RunningServices};
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::audit::Actor;
 use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::identity::{Account, NewAccount};
-use oncelink::web::links::begun::Visitor;
-use oncelink::web::links::uses::{self, Press, Reserved};
-use oncelink::web::revocations::issued::{Basis, NewToken};
-use oncelink::web::services::Administration;
+use oncelink::web::links::progress::Visitor;
+use oncelink::web::links::uses::{self, UseDecision, UseRequest};
+use oncelink::web::revocations::issued::{NewToken, TokenBasis};
+use oncelink::web::services::Services;
 use oncelink::web::tokens::signer;
 use tempfile::TempDir;
 
@@ -28,8 +28,8 @@ const MIB: usize = 1024 * 1024;
 
 /// Both services in one process. Ada is in the group `bosses`, and may read `bosses`, `ada` and `open`.
 struct Stage {
-    running: Option<Running>,
-    desk: Administration,
+    running: Option<RunningServices>,
+    desk: Services,
     settings: Settings,
     clock: Clock,
     ada: Browser,
@@ -37,7 +37,7 @@ struct Stage {
     _folder: TempDir,
 }
 
-async fn account(desk: &Administration, email: &str, admin: bool, groups: &[&str]) -> Account {
+async fn account(desk: &Services, email: &str, admin: bool, groups: &[&str]) -> Account {
     let new = NewAccount {
         email: email.parse().unwrap(),
         name: "Somebody".parse().unwrap(),
@@ -48,7 +48,7 @@ async fn account(desk: &Administration, email: &str, admin: bool, groups: &[&str
         ),
     };
     match desk.accounts.add(new, START).await.unwrap() {
-        Added::New(account) => account,
+        AddOutcome::New(account) => account,
         other => panic!("{other:?}"),
     }
 }
@@ -90,7 +90,7 @@ impl Stage {
         let mut settings = running.settings.clone();
         settings.web.listen = running.web.unwrap();
         settings.download.listen = running.download.unwrap();
-        let desk = Administration::open(&settings, clock.clone()).await.unwrap();
+        let desk = Services::open(&settings, clock.clone()).await.unwrap();
         account(&desk, "ada@example.org", false, &["bosses"]).await;
         account(&desk, "root@example.org", true, &[]).await;
         let base = settings.web.public_url.clone();
@@ -271,9 +271,9 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     let link = stage.desk.links.of_owner(&ada.id, &LinkId::from_store(&id)).await.unwrap().unwrap();
     let recipient = stage.desk.links.recipients(&link).await.unwrap().remove(0);
     let file: FilePath = "/bosses/file.txt".parse().unwrap();
-    let basis = Basis { node: &stage.desk.issuer.audience, kid: "", link: Some((&link.id, link.terms)) };
+    let basis = TokenBasis { node: &stage.desk.issuer.audience, kid: "", link: Some((&link.id, link.terms)) };
     let visitor = Visitor { mark: None, client: None };
-    let press = Press {
+    let press = UseRequest {
         owner: &ada.id,
         recipient: &recipient.id,
         named: false,
@@ -291,27 +291,27 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     };
     let own = async || {
         let jti = Jti::random().unwrap();
-        let basis = Basis { link: None, ..basis };
+        let basis = TokenBasis { link: None, ..basis };
         let token = NewToken { account: &ada.id, jti, file: &file, expires_at: START, basis };
         stage.desk.issued.record(&token, START).await.unwrap()
     };
-    assert!(matches!(reserve().await, Reserved::Token(_)));
+    assert!(matches!(reserve().await, UseDecision::Token(_)));
     assert!(own().await);
     // A visitor who fulfilled the old conditions has not fulfilled the new ones.
     let actor = Actor::operator();
     stage.desk.links.set_paused(&link, true, &actor, START).await.unwrap();
     stage.desk.links.set_paused(&link, false, &actor, START).await.unwrap();
-    assert_eq!(reserve().await, Reserved::Closed);
+    assert_eq!(reserve().await, UseDecision::Closed);
     let link = stage.desk.links.of_owner(&ada.id, &LinkId::from_store(&id)).await.unwrap().unwrap();
-    let press = Press { basis: Basis { link: Some((&link.id, link.terms)), ..basis }, ..press };
+    let press = UseRequest { basis: TokenBasis { link: Some((&link.id, link.terms)), ..basis }, ..press };
     let reserve = async || {
         uses::reserve(&stage.desk.db, &stage.desk.issued, &stage.desk.links.lease, &press, START)
             .await
             .unwrap()
     };
-    assert!(matches!(reserve().await, Reserved::Token(_)));
+    assert!(matches!(reserve().await, UseDecision::Token(_)));
     stage.desk.account_admin.set_rights(&ada, &BTreeSet::new(), false, &actor, START).await.unwrap();
-    assert_eq!(reserve().await, Reserved::Closed);
+    assert_eq!(reserve().await, UseDecision::Closed);
     assert!(!own().await);
     stage.stop().await;
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use oncelink::config::Network;
-use oncelink::web::tokens::issuer::DownloadOrder;
+use oncelink::web::tokens::issuer::DownloadTokenRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -146,7 +146,7 @@ async fn the_files_sha_256_goes_with_it_as_long_as_it_is_the_version_it_was_take
     let (file, version) = (path("a.bin"), node.version("a.bin"));
     let sha256 = STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content));
     let link = || {
-        let mut order = DownloadOrder::new("tester", &file);
+        let mut order = DownloadTokenRequest::new("tester", &file);
         (order.size, order.version, order.digest) =
             (Some(100_000), Some(version.as_str()), Some(sha256.as_str()));
         node.issuer.issue_download(&order, node.clock.now()).unwrap().address

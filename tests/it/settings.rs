@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use oncelink::config::{LogFormat, Origin, Resume, Settings, SettingsError, Signup};
+use oncelink::config::{LogFormat, Resume, SettingOrigin, Settings, SettingsError, Signup};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
@@ -289,7 +289,7 @@ fn a_mistake_in_the_file_names_the_key_the_place_and_the_remedy() {
         let said = error.to_string();
         let SettingsError::Key { key: named, origin, .. } = &error else { panic!("{text}: {said}") };
         assert_eq!(named, key, "{text}: {said}");
-        assert_eq!(origin, &Origin::File(path), "{text}: {said}");
+        assert_eq!(origin, &SettingOrigin::File(path), "{text}: {said}");
         assert!(said.contains(&format!("`{key}`")) && said.contains(remedy), "{text}: {said}");
         assert!(!said.contains("hunter2"), "a password is shown: {said}");
         assert!(!said.contains('\n'), "more than one line: {said:?}");

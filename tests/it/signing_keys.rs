@@ -9,9 +9,9 @@ use std::time::Duration;
 use oncelink::clock::Timestamp;
 use oncelink::id::{FilePath, LinkId};
 use oncelink::token::{
-    KeyRing, Rules, SharedSecret, TokenError, TokenKind, verify_action, verify_command, verify_download,
+    HmacSecret, KeyRing, TokenError, TokenKind, TokenRules, verify_action, verify_command, verify_download,
 };
-use oncelink::web::tokens::issuer::{ActionClaim, DownloadOrder, IssueError, Issuer};
+use oncelink::web::tokens::issuer::{ActionClaim, DownloadTokenRequest, IssueError, Issuer};
 use oncelink::web::tokens::signer::{KeyType, Signer, SignerError, list, rotate, sign_shared};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -31,8 +31,8 @@ fn issuer(signer: Signer) -> Issuer {
     }
 }
 
-fn rules(audience: &str) -> Rules {
-    Rules {
+fn rules(audience: &str) -> TokenRules {
+    TokenRules {
         issuer: "https://app.example".to_owned(),
         audience: audience.to_owned(),
         leeway: Duration::from_secs(5),
@@ -46,7 +46,7 @@ fn file() -> FilePath {
 
 /// Whether a token that `issuer` makes at `now` verifies with its JWKS of that time.
 fn works(issuer: &Issuer, now: Timestamp) -> bool {
-    let token = issuer.issue_download(&DownloadOrder::new("u1", &file()), now).unwrap().token;
+    let token = issuer.issue_download(&DownloadTokenRequest::new("u1", &file()), now).unwrap().token;
     let ring = KeyRing::from_jwks(&issuer.signer.jwks(now)).unwrap();
     verify_download(&token, &ring, &rules("https://dl.example"), now, Timestamp::EPOCH).is_ok()
 }
@@ -77,14 +77,14 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
     let issuer = issuer(Signer::open(&folder.path().join("keys"), NOW).unwrap());
     let ring = issuer.signer.ring(NOW).unwrap();
     let file = file();
-    let order = DownloadOrder {
+    let order = DownloadTokenRequest {
         name: Some("a b.pdf"),
         confirm: true,
         link: Some(&LinkId::from_store("l1")),
         size: Some(5),
         version: Some("v1"),
         lifetime: Some(Duration::from_secs(600)),
-        ..DownloadOrder::new("u1", &file)
+        ..DownloadTokenRequest::new("u1", &file)
     };
     let issued = issuer.issue_download(&order, NOW).unwrap();
     let grant =
@@ -123,7 +123,7 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
 fn an_address_carries_any_name() {
     let folder = tempfile::tempdir().unwrap();
     let issuer = issuer(Signer::open(&folder.path().join("keys"), NOW).unwrap());
-    let issued = issuer.issue_download(&DownloadOrder::new("u1", &file()), NOW).unwrap();
+    let issued = issuer.issue_download(&DownloadTokenRequest::new("u1", &file()), NOW).unwrap();
     let (_, name) = issued.address.rsplit_once('/').unwrap();
     assert_eq!(name, "%E6%88%91%E8%BF%99%E4%B8%80%E8%BE%88%E5%AD%90%20%221%22.pdf");
 }
@@ -133,7 +133,7 @@ fn a_running_signer_notices_a_rotation_and_no_token_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys");
     let issuer = issuer(Signer::open(&keys, NOW).unwrap());
-    let before = issuer.issue_download(&DownloadOrder::new("u1", &file()), NOW).unwrap().token;
+    let before = issuer.issue_download(&DownloadTokenRequest::new("u1", &file()), NOW).unwrap().token;
     let old = list(&keys).unwrap().remove(0).kid;
 
     let new = rotate(&keys, KeyType::P256, NOW, MAX_LIFETIME).unwrap();
@@ -282,9 +282,9 @@ fn many_first_starts_at_once_make_one_key() {
 
 #[test]
 fn a_shared_secret_signs_and_shows_nothing_of_itself() {
-    let secret = SharedSecret::new("node-1", b"01234567890123456789012345678901").unwrap();
-    assert!(SharedSecret::new("node-1", b"0123456789012345678901234567890").is_err());
-    assert!(SharedSecret::new("a\"b", b"01234567890123456789012345678901").is_err());
+    let secret = HmacSecret::new("node-1", b"01234567890123456789012345678901").unwrap();
+    assert!(HmacSecret::new("node-1", b"0123456789012345678901234567890").is_err());
+    assert!(HmacSecret::new("a\"b", b"01234567890123456789012345678901").is_err());
     assert_eq!(format!("{secret:?}"), "SharedSecret(node-1, ..)");
     let claims = serde_json::json!({
         "iss": "https://app.example", "aud": "https://dl.example", "jti": "AAECAwQFBgcICQoLDA0ODw",

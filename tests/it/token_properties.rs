@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::token::{Rules, inspect, verify_action, verify_command, verify_download};
+use oncelink::token::{TokenRules, inspect, verify_action, verify_command, verify_download};
 use proptest::prelude::*;
 
 use crate::token_vectors::download_rules;
@@ -112,7 +112,7 @@ proptest! {
             claims = claims.with(name, raw);
         }
         let token = sign(&header(alg, kid, "dl+jwt"), &claims.json());
-        let rules = Rules { leeway: Duration::from_secs(5), ..download_rules() };
+        let rules = TokenRules { leeway: Duration::from_secs(5), ..download_rules() };
         if verify_download(&token, &ring(), &rules, now, Timestamp::EPOCH).is_ok() {
             let (algorithm, key) = library_key(kid);
             let mut validation = Validation::new(algorithm);

@@ -7,8 +7,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use oncelink::clock::{Clock, Timestamp};
-use oncelink::files::identity::Trace;
-use oncelink::files::{Edges, FileVersion};
+use oncelink::files::identity::FileFingerprint;
+use oncelink::files::{EdgeDigest, FileVersion};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
 use oncelink::standing::Standing;
@@ -128,10 +128,10 @@ pub(crate) fn redeemed(jti: Jti, forget_at: Timestamp) -> UsedToken {
         resume_key: Digest::of(jti.as_bytes()),
         until: at(86_400),
         version: FileVersion { len: 5_000_000_000, modified_ns: 1_700_000_000_123_456_789 },
-        trace: Some(Trace {
+        trace: Some(FileFingerprint {
             inode: u64::MAX - 5,
             changed_ns: 1_700_000_000_987_654_321,
-            edges: Edges::from_bytes(*jti.as_bytes().first_chunk().unwrap()),
+            edges: EdgeDigest::from_bytes(*jti.as_bytes().first_chunk().unwrap()),
         }),
         reserved: 0,
         active_at: NOW,

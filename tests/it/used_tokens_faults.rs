@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::join_all;
 use oncelink::clock::Clock;
 use oncelink::id::Jti;
-use oncelink::used_tokens::sled::{JournalFile, OpenError, SledUsedTokens, Tuning};
+use oncelink::used_tokens::sled::{JournalFile, SledUsedTokens, StoreOpenError, Tuning};
 use oncelink::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
 
 use crate::support::deliveries::in_time;
@@ -54,7 +54,7 @@ impl Site {
         self.dir().join(name)
     }
 
-    fn try_open(&self, tuning: &Tuning) -> Result<SledUsedTokens, OpenError> {
+    fn try_open(&self, tuning: &Tuning) -> Result<SledUsedTokens, StoreOpenError> {
         // A minute later; a damaged store must not use the minimum issue time that is given for a new one.
         let clock = Clock::manual(if self.claimed.is_empty() { NOW } else { at(60) });
         SledUsedTokens::open_tuned(&self.dir(), &clock, Some(NOW), tuning)
@@ -397,7 +397,7 @@ async fn a_second_process_is_kept_out() {
     let site = Site::new();
     let _store = site.open();
     let second = site.try_open(&Tuning::default()).err().unwrap();
-    assert!(matches!(&second, OpenError::InUse { .. }), "{second}");
+    assert!(matches!(&second, StoreOpenError::InUse { .. }), "{second}");
     assert!(second.to_string().ends_with("is already in use by another process"));
 }
 

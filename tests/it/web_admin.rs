@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hyper::Method;
 use oncelink::web::audit::Actor;
-use oncelink::web::membership::self_service::Changed;
+use oncelink::web::membership::self_service::ChangeOutcome;
 
 use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
 
@@ -33,7 +33,7 @@ pub(crate) async fn administrator(web: &TestWeb, email: &str) -> Browser {
         .set_rights(&account, &BTreeSet::new(), true, &Actor::operator(), web.clock.now())
         .await
         .unwrap();
-    assert_eq!(changed, Changed::Done);
+    assert_eq!(changed, ChangeOutcome::Done);
     web.logged_in(email).await
 }
 

@@ -10,15 +10,15 @@ use futures_util::future::join_all;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::id::Jti;
-use oncelink::web::accounts::store::Added;
-use oncelink::web::audit::chain::{self, Verdict};
-use oncelink::web::audit::{self, Actor, Deed};
+use oncelink::web::accounts::store::AddOutcome;
+use oncelink::web::audit::chain::{self, ChainVerdict};
+use oncelink::web::audit::{self, Actor, AuditEvent};
 use oncelink::web::identity::passwords::StoredPassword;
 use oncelink::web::identity::{Account, NewAccount};
-use oncelink::web::membership::self_service::Changed;
-use oncelink::web::nodes::revoke::{RevokeError, RevokeTokens};
-use oncelink::web::revocations::issued::{Basis, NewToken};
-use oncelink::web::services::Administration;
+use oncelink::web::membership::self_service::ChangeOutcome;
+use oncelink::web::nodes::revoke::{RevocationSink, RevokeError};
+use oncelink::web::revocations::issued::{NewToken, TokenBasis};
+use oncelink::web::services::Services;
 use sqlx::{Any, Transaction};
 use tempfile::TempDir;
 
@@ -27,8 +27,8 @@ use crate::support::web::START;
 
 /// The services of two processes on one database.
 struct Desks {
-    here: Administration,
-    there: Administration,
+    here: Services,
+    there: Services,
     _folder: TempDir,
 }
 
@@ -46,7 +46,7 @@ impl Desks {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
         change(&mut settings);
-        let open = || Administration::open(&settings, Clock::manual(START));
+        let open = || Services::open(&settings, Clock::manual(START));
         let here = open().await.unwrap();
         Desks { here, there: open().await.unwrap(), _folder: folder }
     }
@@ -60,7 +60,7 @@ impl Desks {
             password: Some(StoredPassword::from_store("none".into())),
         };
         match self.here.accounts.add(new, START).await.unwrap() {
-            Added::New(account) => account,
+            AddOutcome::New(account) => account,
             other => panic!("{other:?}"),
         }
     }
@@ -78,19 +78,21 @@ async fn one_administrator_is_left(desks: &Desks) {
         let one = desks.account(&format!("one{round}@example.org"), true).await;
         let two = desks.account(&format!("two{round}@example.org"), true).await;
         let (groups, operator) = (BTreeSet::new(), &actor);
-        let take = async |desk: &Administration, from: &Account| match round % 3 {
+        let take = async |desk: &Services, from: &Account| match round % 3 {
             0 => desk.account_admin.set_rights(from, &groups, false, operator, START).await.unwrap(),
             1 => desk.account_admin.set_disabled(from, true, operator, START).await.unwrap(),
             _ => desk.account_admin.delete(from, operator, START).await.unwrap(),
         };
         let (first, second) = tokio::join!(take(&desks.here, &one), take(&desks.there, &two));
-        let refused = [first, second].into_iter().filter(|done| *done == Changed::LastAdministrator);
+        let refused = [first, second].into_iter().filter(|done| *done == ChangeOutcome::LastAdministrator);
         assert_eq!(refused.count(), 1, "{first:?} {second:?}");
         // The remaining administrator is removed before the next round.
         sqlx::query("DELETE FROM accounts").execute(desks.here.db.writer()).await.unwrap();
     }
-    let Verdict::Whole { lines: 12, .. } = chain::verify::<audit::Line>(&desks.here.db).await.unwrap() else {
-        panic!("{:?}", chain::verify::<audit::Line>(&desks.here.db).await)
+    let ChainVerdict::Whole { lines: 12, .. } =
+        chain::verify::<audit::AuditLine>(&desks.here.db).await.unwrap()
+    else {
+        panic!("{:?}", chain::verify::<audit::AuditLine>(&desks.here.db).await)
     };
     desks.close().await;
 }
@@ -107,7 +109,7 @@ async fn of_two_administrators_who_remove_each_other_one_is_left_in_postgresql()
 }
 
 /// The first half of a login or a change of password: it locks the account.
-async fn hold(desk: &Administration, account: &Account) -> (Transaction<'static, Any>, i32) {
+async fn hold(desk: &Services, account: &Account) -> (Transaction<'static, Any>, i32) {
     let mut transaction = desk.db.begin().await.unwrap();
     sqlx::query("UPDATE accounts SET last_login_at = 1 WHERE id = $1")
         .bind(account.id.as_str())
@@ -120,7 +122,7 @@ async fn hold(desk: &Administration, account: &Account) -> (Transaction<'static,
 }
 
 /// Waits until another transaction waits for this one.
-async fn until_somebody_waits_for(process: i32, desk: &Administration) {
+async fn until_somebody_waits_for(process: i32, desk: &Services) {
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))";
     let waited = async {
         loop {
@@ -153,9 +155,9 @@ async fn administration_and_a_log_in_never_wait_for_each_other_in_a_ring() {
         });
         until_somebody_waits_for(process, &desks.here).await;
         let actor = Actor::stranger("192.0.2.1".parse().unwrap());
-        audit::append(&mut log_in, &actor, Deed::LoggedIn, "", START).await.unwrap();
+        audit::append(&mut log_in, &actor, AuditEvent::LoggedIn, "", START).await.unwrap();
         desks.here.db.commit(log_in).await.unwrap();
-        assert_eq!(change.await.unwrap().unwrap(), Changed::Done, "{what}");
+        assert_eq!(change.await.unwrap().unwrap(), ChangeOutcome::Done, "{what}");
         sqlx::query("DELETE FROM accounts WHERE admin = 0").execute(desks.here.db.writer()).await.unwrap();
     }
     desks.close().await;
@@ -166,7 +168,7 @@ async fn administration_and_a_log_in_never_wait_for_each_other_in_a_ring() {
 struct RecordingSink(std::sync::Mutex<BTreeSet<Jti>>);
 
 #[async_trait]
-impl RevokeTokens for RecordingSink {
+impl RevocationSink for RecordingSink {
     async fn revoke(&self, jtis: &[Jti], _: Timestamp) -> Result<(), RevokeError> {
         self.0.lock().unwrap().extend(jtis);
         Ok(())
@@ -177,9 +179,9 @@ impl RevokeTokens for RecordingSink {
 async fn no_token_escapes(desks: &Desks) {
     let actor = Actor::operator();
     let sink = Arc::new(RecordingSink::default());
-    desks.here.issued.revocations.tell_own_by(sink.clone());
+    desks.here.issued.revocations.set_own_sink(sink.clone());
     let file = "/books/a.txt".parse().unwrap();
-    let basis = Basis { node: &desks.here.issuer.audience, kid: "", link: None };
+    let basis = TokenBasis { node: &desks.here.issuer.audience, kid: "", link: None };
     let ends = START.plus(Duration::from_secs(120));
     for round in 0..10 {
         let bob = desks.account(&format!("bob{round}@example.org"), false).await;
@@ -192,7 +194,7 @@ async fn no_token_escapes(desks: &Desks) {
         let tokens = tokens.collect::<Vec<_>>();
         let disable = desks.there.account_admin.set_disabled(&bob, true, &actor, START);
         let (given, disabled) = tokio::join!(join_all(tokens), disable);
-        assert_eq!(disabled.unwrap(), Changed::Done);
+        assert_eq!(disabled.unwrap(), ChangeOutcome::Done);
         for delivered in desks.here.issued.revocations.deliver(true, START).await {
             delivered.outcome.unwrap();
         }
@@ -226,9 +228,11 @@ async fn an_account_that_became_the_last_administrator_meanwhile_stays_one() {
         admin.set_rights(&seen_before, &none, false, &actor, START).await,
         admin.delete(&seen_before, &actor, START).await,
     ] {
-        assert_eq!(changed.unwrap(), Changed::LastAdministrator);
+        assert_eq!(changed.unwrap(), ChangeOutcome::LastAdministrator);
     }
-    let Verdict::Whole { lines: 1, .. } = chain::verify::<audit::Line>(&desks.here.db).await.unwrap() else {
+    let ChainVerdict::Whole { lines: 1, .. } =
+        chain::verify::<audit::AuditLine>(&desks.here.db).await.unwrap()
+    else {
         panic!()
     };
     desks.close().await;

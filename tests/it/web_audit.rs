@@ -5,99 +5,107 @@ use std::sync::{Arc, Mutex};
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
 use oncelink::telemetry;
-use oncelink::web::audit::chain::{self, Verdict};
-use oncelink::web::audit::{self, Actor, Deed};
-use oncelink::web::services::Administration;
+use oncelink::web::audit::chain::{self, ChainVerdict};
+use oncelink::web::audit::{self, Actor, AuditEvent};
+use oncelink::web::services::Services;
 
 use crate::support::postgres::empty_schema;
 use crate::support::web::{PASSWORD, START, TestWeb};
 
-async fn fill(desk: &Administration) {
+async fn fill(desk: &Services) {
     for n in 0..5 {
         let mut transaction = desk.db.begin().await.unwrap();
         let actor = Actor::stranger("192.0.2.1".parse().unwrap());
         let subject = format!("person{n}@example.org");
-        audit::append(&mut transaction, &actor, Deed::SignedUp, &subject, START).await.unwrap();
+        audit::append(&mut transaction, &actor, AuditEvent::SignedUp, &subject, START).await.unwrap();
         desk.db.commit(transaction).await.unwrap();
     }
 }
 
 /// Changes that are possible with write access to the database, and the verdict of the check on each.
-fn tampering() -> Vec<(&'static str, Verdict)> {
+fn tampering() -> Vec<(&'static str, ChainVerdict)> {
     vec![
-        ("UPDATE audit SET at = at + 1 WHERE number = 3", Verdict::Altered(3)),
-        ("UPDATE audit SET actor = 'x' WHERE number = 1", Verdict::Altered(1)),
-        ("UPDATE audit SET who = 'x' WHERE number = 2", Verdict::Altered(2)),
-        ("UPDATE audit SET action = 'x' WHERE number = 5", Verdict::Altered(5)),
-        ("UPDATE audit SET subject = 'x' WHERE number = 4", Verdict::Altered(4)),
-        ("UPDATE audit SET address = '' WHERE number = 4", Verdict::Altered(4)),
-        ("UPDATE audit SET digest = 'x' WHERE number = 2", Verdict::Altered(2)),
-        ("DELETE FROM audit WHERE number = 1", Verdict::Missing(1)),
-        ("DELETE FROM audit WHERE number = 3", Verdict::Missing(3)),
-        ("DELETE FROM audit WHERE number = 5", Verdict::Missing(5)),
-        ("DELETE FROM audit", Verdict::Missing(1)),
-        ("UPDATE audit SET number = number + 10", Verdict::Missing(1)),
-        ("UPDATE audit SET number = -1 WHERE number = 5", Verdict::Altered(-1)),
+        ("UPDATE audit SET at = at + 1 WHERE number = 3", ChainVerdict::Altered(3)),
+        ("UPDATE audit SET actor = 'x' WHERE number = 1", ChainVerdict::Altered(1)),
+        ("UPDATE audit SET who = 'x' WHERE number = 2", ChainVerdict::Altered(2)),
+        ("UPDATE audit SET action = 'x' WHERE number = 5", ChainVerdict::Altered(5)),
+        ("UPDATE audit SET subject = 'x' WHERE number = 4", ChainVerdict::Altered(4)),
+        ("UPDATE audit SET address = '' WHERE number = 4", ChainVerdict::Altered(4)),
+        ("UPDATE audit SET digest = 'x' WHERE number = 2", ChainVerdict::Altered(2)),
+        ("DELETE FROM audit WHERE number = 1", ChainVerdict::Missing(1)),
+        ("DELETE FROM audit WHERE number = 3", ChainVerdict::Missing(3)),
+        ("DELETE FROM audit WHERE number = 5", ChainVerdict::Missing(5)),
+        ("DELETE FROM audit", ChainVerdict::Missing(1)),
+        ("UPDATE audit SET number = number + 10", ChainVerdict::Missing(1)),
+        ("UPDATE audit SET number = -1 WHERE number = 5", ChainVerdict::Altered(-1)),
         (
             "INSERT INTO audit (number, at, actor, who, action, subject, address, digest) \
              VALUES (6, 1, '', '', '', '', '', '')",
-            Verdict::Altered(6),
+            ChainVerdict::Altered(6),
         ),
         (
             "UPDATE audit SET number = 9 WHERE number = 2; UPDATE audit SET number = 2 WHERE number = 3; \
              UPDATE audit SET number = 3 WHERE number = 9",
-            Verdict::Altered(2),
+            ChainVerdict::Altered(2),
         ),
         // As after adding a line with a matching digest beyond the counter.
-        ("UPDATE generations SET number = 4 WHERE name = 'audit'", Verdict::Altered(5)),
-        ("DELETE FROM generations WHERE name = 'audit'", Verdict::Altered(1)),
+        ("UPDATE generations SET number = 4 WHERE name = 'audit'", ChainVerdict::Altered(5)),
+        ("DELETE FROM generations WHERE name = 'audit'", ChainVerdict::Altered(1)),
     ]
 }
 
 /// SQLite accepts any value for any column.
-const STRANGE_VALUES: [(&str, Verdict); 3] = [
-    ("UPDATE audit SET at = 'noon' WHERE number = 3", Verdict::Altered(3)),
-    ("UPDATE audit SET who = x'ff00' WHERE number = 2", Verdict::Altered(2)),
-    ("UPDATE audit SET number = 'five' WHERE number = 5", Verdict::Altered(5)),
+const STRANGE_VALUES: [(&str, ChainVerdict); 3] = [
+    ("UPDATE audit SET at = 'noon' WHERE number = 3", ChainVerdict::Altered(3)),
+    ("UPDATE audit SET who = x'ff00' WHERE number = 2", ChainVerdict::Altered(2)),
+    ("UPDATE audit SET number = 'five' WHERE number = 5", ChainVerdict::Altered(5)),
 ];
 
-async fn execute(desk: &Administration, statements: &str) {
+async fn execute(desk: &Services, statements: &str) {
     for statement in statements.split("; ") {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(desk.db.writer()).await.unwrap();
     }
 }
 
-async fn check(settings: &Settings, more: &[(&'static str, Verdict)]) {
-    let desk = Administration::open(settings, Clock::manual(START)).await.unwrap();
+async fn check(settings: &Settings, more: &[(&'static str, ChainVerdict)]) {
+    let desk = Services::open(settings, Clock::manual(START)).await.unwrap();
     fill(&desk).await;
-    let Verdict::Whole { lines: 5, digest } = chain::verify::<audit::Line>(&desk.db).await.unwrap() else {
+    let ChainVerdict::Whole { lines: 5, digest } = chain::verify::<audit::AuditLine>(&desk.db).await.unwrap()
+    else {
         panic!()
     };
-    assert!(chain::ended_with::<audit::Line>(&desk.db, &format!("5:{digest}")).await.unwrap());
+    assert!(chain::ended_with::<audit::AuditLine>(&desk.db, &format!("5:{digest}")).await.unwrap());
     execute(&desk, "CREATE TABLE kept AS SELECT * FROM audit").await;
     for (statements, expected) in tampering().iter().chain(more) {
         execute(&desk, statements).await;
-        assert_eq!(&chain::verify::<audit::Line>(&desk.db).await.unwrap(), expected, "{statements}");
+        assert_eq!(&chain::verify::<audit::AuditLine>(&desk.db).await.unwrap(), expected, "{statements}");
         execute(&desk, "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").await;
         execute(&desk, "DELETE FROM generations WHERE name = 'audit'").await;
         execute(&desk, "INSERT INTO generations (name, number) VALUES ('audit', 5)").await;
     }
-    assert!(matches!(chain::verify::<audit::Line>(&desk.db).await.unwrap(), Verdict::Whole { lines: 5, .. }));
+    assert!(matches!(
+        chain::verify::<audit::AuditLine>(&desk.db).await.unwrap(),
+        ChainVerdict::Whole { lines: 5, .. }
+    ));
     // Someone who can write all of it can replace all of it; a digest that was kept elsewhere shows that.
     execute(&desk, "DELETE FROM audit; UPDATE generations SET number = 0 WHERE name = 'audit'").await;
     for (expected, holds) in [("0:", true), ("1:", false), ("99:", false), ("-1:", false)] {
-        assert_eq!(chain::ended_with::<audit::Line>(&desk.db, expected).await.unwrap(), holds, "{expected}");
+        assert_eq!(
+            chain::ended_with::<audit::AuditLine>(&desk.db, expected).await.unwrap(),
+            holds,
+            "{expected}"
+        );
     }
     fill(&desk).await;
     let mut transaction = desk.db.begin().await.unwrap();
-    audit::append(&mut transaction, &Actor::operator(), Deed::Disabled, "x", START).await.unwrap();
+    audit::append(&mut transaction, &Actor::operator(), AuditEvent::Disabled, "x", START).await.unwrap();
     desk.db.commit(transaction).await.unwrap();
     assert!(
-        chain::ended_with::<audit::Line>(&desk.db, &format!("5:{digest}")).await.unwrap(),
+        chain::ended_with::<audit::AuditLine>(&desk.db, &format!("5:{digest}")).await.unwrap(),
         "the same lines, and one more"
     );
-    assert!(!chain::ended_with::<audit::Line>(&desk.db, &format!("6:{digest}")).await.unwrap());
-    assert!(!chain::ended_with::<audit::Line>(&desk.db, "nonsense").await.unwrap());
+    assert!(!chain::ended_with::<audit::AuditLine>(&desk.db, &format!("6:{digest}")).await.unwrap());
+    assert!(!chain::ended_with::<audit::AuditLine>(&desk.db, "nonsense").await.unwrap());
     desk.db.close().await;
 }
 
@@ -106,7 +114,7 @@ async fn lines_are_found_by_the_words_on_the_page_in_any_script() {
     let web = TestWeb::spawn().await;
     let mut transaction = web.outside.db.begin().await.unwrap();
     let actor = Actor::operator();
-    audit::append(&mut transaction, &actor, Deed::RightsChanged, "Группа Élan", START).await.unwrap();
+    audit::append(&mut transaction, &actor, AuditEvent::RightsChanged, "Группа Élan", START).await.unwrap();
     web.outside.db.commit(transaction).await.unwrap();
     for (words, found) in [
         ("rights changed", 1),
@@ -186,7 +194,7 @@ async fn the_log_stream_is_a_witness_outside_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let open = async |name: &str| {
         let settings = Settings { data_dir: folder.path().join(name), ..Settings::default() };
-        Administration::open(&settings, Clock::manual(START)).await.unwrap()
+        Services::open(&settings, Clock::manual(START)).await.unwrap()
     };
     // Log once before capturing: a log statement that a test on another thread meets first, while the
     // subscriber is being installed, may be cached as disabled.

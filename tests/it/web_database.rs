@@ -9,16 +9,16 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sql::SqlUsedTokens;
-use oncelink::web::accounts::proof::Proof;
-use oncelink::web::accounts::store::Added;
+use oncelink::web::accounts::proof::LoginProof;
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::audit::Actor;
 use oncelink::web::db::{Database, DatabaseError};
 use oncelink::web::identity::NewAccount;
+use oncelink::web::identity::client_info::ClientInfo;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::identity::place::Place;
-use oncelink::web::membership::self_service::Changed;
-use oncelink::web::services::Administration;
-use oncelink::web::sessions::{NewSession, SessionEnds, Sessions};
+use oncelink::web::membership::self_service::ChangeOutcome;
+use oncelink::web::services::Services;
+use oncelink::web::sessions::{NewSession, SessionLifetimes, Sessions};
 
 use crate::support::postgres::empty_schema;
 use crate::support::web::{START, TestWeb};
@@ -69,7 +69,7 @@ fn file(settings: &Settings) -> PathBuf {
 async fn only_its_owner_may_read_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
-    let outside = Administration::open(&settings, Clock::manual(START)).await.unwrap();
+    let outside = Services::open(&settings, Clock::manual(START)).await.unwrap();
     let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(settings.data_dir.join("web")), 0o700);
     assert_eq!(mode(file(&settings)), 0o600);
@@ -97,7 +97,7 @@ async fn the_settings_that_keep_a_commit_are_on() {
 async fn a_damaged_database_is_named_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
-    Administration::open(&settings, Clock::manual(START)).await.unwrap().db.close().await;
+    Services::open(&settings, Clock::manual(START)).await.unwrap().db.close().await;
     let sound = std::fs::read(file(&settings)).unwrap();
 
     let mut torn = sound.clone();
@@ -171,12 +171,14 @@ fn new(email: &str, admin: bool) -> NewAccount {
 
 async fn accounts_behave(settings: &Settings) {
     let clock = Clock::manual(START);
-    let desk = Administration::open(settings, clock.clone()).await.unwrap();
-    let other = Administration::open(settings, clock.clone()).await.unwrap();
+    let desk = Services::open(settings, clock.clone()).await.unwrap();
+    let other = Services::open(settings, clock.clone()).await.unwrap();
     let (accounts, now) = (&desk.accounts, clock.now());
     assert!(!accounts.has_administrator().await.unwrap());
-    let Added::New(ada) = accounts.add(new("Ada@Example.org", false), now).await.unwrap() else { panic!() };
-    assert!(matches!(accounts.add(new("ada@EXAMPLE.org", true), now).await.unwrap(), Added::EmailTaken));
+    let AddOutcome::New(ada) = accounts.add(new("Ada@Example.org", false), now).await.unwrap() else {
+        panic!()
+    };
+    assert!(matches!(accounts.add(new("ada@EXAMPLE.org", true), now).await.unwrap(), AddOutcome::EmailTaken));
     let read = other.accounts.by_email(&"aDa@example.org".parse().unwrap()).await.unwrap();
     assert_eq!(read.as_ref(), Some(&ada), "it reads what was added");
     assert_eq!(other.accounts.by_id(&ada.id).await.unwrap(), read);
@@ -196,7 +198,7 @@ async fn accounts_behave(settings: &Settings) {
         }
     });
     let firsts = futures_util::future::join_all(firsts).await;
-    assert_eq!(firsts.iter().filter(|added| matches!(added, Added::New(_))).count(), 1);
+    assert_eq!(firsts.iter().filter(|added| matches!(added, AddOutcome::New(_))).count(), 1);
     assert!(other.accounts.has_administrator().await.unwrap());
     let listed = accounts.list().await.unwrap();
     assert_eq!(listed.len(), 2);
@@ -211,23 +213,23 @@ async fn accounts_behave(settings: &Settings) {
         (hashed("the first long password").await, hashed("the second long password").await);
     assert!(accounts.set_password(&ada, &one).await.unwrap());
     assert!(!accounts.set_password(&ada, &two).await.unwrap(), "the password has changed since");
-    let ends = SessionEnds {
+    let ends = SessionLifetimes {
         idle: settings.web.session_idle,
         max: settings.web.session_max,
         remember: settings.web.session_remember,
     };
-    let sessions = |desk: &Administration| {
+    let sessions = |desk: &Services| {
         Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends)
     };
     let (here, there) = (sessions(&desk), sessions(&other));
     let proof = async |password: &Password| {
         let account = accounts.by_id(&ada.id).await.unwrap();
-        Proof::by_password(account, password.clone(), &desk.passwords, Asker::Operator).await.unwrap()
+        LoginProof::by_password(account, password.clone(), &desk.passwords, Asker::Operator).await.unwrap()
     };
     assert!(proof(&second).await.is_none(), "another password proves nothing");
-    let place = Place { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
+    let place = ClientInfo { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
     let with_first = proof(&first).await.unwrap();
-    let start = async |sessions: &Sessions, proof: &Proof| {
+    let start = async |sessions: &Sessions, proof: &LoginProof| {
         sessions.start(&NewSession { proof, remembered: false, place: &place }, now).await.unwrap()
     };
     let id = start(&here, &with_first).await.unwrap();
@@ -247,7 +249,7 @@ async fn accounts_behave(settings: &Settings) {
     assert!(there.find(&id, now).await.unwrap().is_some());
     let operator = Actor::operator();
     let disabled = desk.account_admin.set_disabled(&ada, true, &operator, now).await.unwrap();
-    assert_eq!(disabled, Changed::Done);
+    assert_eq!(disabled, ChangeOutcome::Done);
     assert!(there.find(&id, now.plus(std::time::Duration::from_secs(2))).await.unwrap().is_none());
     assert!(start(&there, &with_second).await.is_none(), "a disabled account can't start a session");
     assert_eq!(here.prune(now).await.unwrap(), 0, "its sessions are gone already");

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use hyper::Method;
 use oncelink::clock::Timestamp;
-use oncelink::token::{KeyRing, Rules, verify_download};
+use oncelink::token::{KeyRing, TokenRules, verify_download};
 
 use crate::support::web::{Browser, TestWeb};
 
@@ -143,7 +143,7 @@ async fn a_click_gives_a_token_that_verifies_for_exactly_that_file() {
     assert_eq!(jwks.header("content-type"), "application/jwk-set+json");
     assert_eq!(jwks.body, web.app.jwks()());
     let ring = KeyRing::from_jwks(&jwks.body).unwrap();
-    let rules = Rules {
+    let rules = TokenRules {
         issuer: web.base.clone(),
         audience: "http://download.example".to_owned(),
         leeway: web.settings.token.leeway,

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
-use oncelink::web::services::Administration;
+use oncelink::web::services::Services;
 use tempfile::TempDir;
 
 use crate::support::postgres;
@@ -16,7 +16,7 @@ fn settings(folder: &TempDir, data: &str) -> Settings {
 
 /// The error with which an app fails to open; empty if it opens.
 async fn refusal(settings: &Settings) -> String {
-    match Administration::open(settings, Clock::wall()).await {
+    match Services::open(settings, Clock::wall()).await {
         Ok(desk) => {
             desk.db.close().await;
             String::new()

@@ -3,11 +3,11 @@
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
-use oncelink::server::{self, Role, Running};
-use oncelink::web::accounts::store::Added;
+use oncelink::server::{self, Role, RunningServices};
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::services::Administration;
+use oncelink::web::services::Services;
 use tempfile::TempDir;
 
 use crate::needs::has_program;
@@ -21,8 +21,8 @@ const MIB: usize = 1024 * 1024;
 
 /// Both services in one process, and Ada logged in.
 pub(crate) struct Stage {
-    pub(crate) running: Running,
-    pub(crate) desk: Administration,
+    pub(crate) running: RunningServices,
+    pub(crate) desk: Services,
     pub(crate) clock: Clock,
     pub(crate) base: String,
     pub(crate) ada: Browser,
@@ -48,7 +48,7 @@ impl Stage {
         change(&mut settings);
         let clock = Clock::manual(START);
         let running = server::start(settings, Role::Both, clock.clone()).await.unwrap();
-        let desk = Administration::open(&running.settings, clock.clone()).await.unwrap();
+        let desk = Services::open(&running.settings, clock.clone()).await.unwrap();
         let new = NewAccount {
             email: "ada@example.org".parse().unwrap(),
             name: "Ada".parse().unwrap(),
@@ -58,7 +58,7 @@ impl Stage {
                 desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap(),
             ),
         };
-        assert!(matches!(desk.accounts.add(new, START).await.unwrap(), Added::New(_)));
+        assert!(matches!(desk.accounts.add(new, START).await.unwrap(), AddOutcome::New(_)));
         let base = running.settings.web.public_url.clone();
         let mut ada = Browser::at(&base);
         assert_eq!(ada.log_in("ada@example.org", PASSWORD).await.status, 303);

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 use oncelink::web::audit;
-use oncelink::web::audit::chain::{self, Verdict};
+use oncelink::web::audit::chain::{self, ChainVerdict};
 
 use crate::support::links::{fields, make, send};
 use crate::support::web::{Browser, TestWeb};
@@ -275,7 +275,10 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() 
     assert_eq!(actions, expected);
     assert!(lines.iter().all(|line| line.who == "ada@example.org" && line.subject.contains("(link ")));
     assert!(lines[5].subject.contains("on /open/file.txt, for whoever has it"), "{:?}", lines[5]);
-    assert!(matches!(chain::verify::<audit::Line>(&web.outside.db).await.unwrap(), Verdict::Whole { .. }));
+    assert!(matches!(
+        chain::verify::<audit::AuditLine>(&web.outside.db).await.unwrap(),
+        ChainVerdict::Whole { .. }
+    ));
     web.stop().await;
 }
 
@@ -355,7 +358,7 @@ async fn the_list_of_links_has_pages() {
 struct Unreachable;
 
 #[async_trait::async_trait]
-impl oncelink::web::nodes::revoke::RevokeTokens for Unreachable {
+impl oncelink::web::nodes::revoke::RevocationSink for Unreachable {
     async fn revoke(
         &self,
         _: &[oncelink::id::Jti],
@@ -368,7 +371,7 @@ impl oncelink::web::nodes::revoke::RevokeTokens for Unreachable {
 #[actix_web::test]
 async fn who_stops_sharing_a_link_while_the_download_service_is_down_is_told_so() {
     let web = TestWeb::spawn().await;
-    web.app.revoke_by(std::sync::Arc::new(Unreachable));
+    web.app.set_revocation_sink(std::sync::Arc::new(Unreachable));
     web.account("ada@example.org", &[]).await;
     let mut browser = web.logged_in("ada@example.org").await;
     for action in ["pause", "revoke"] {

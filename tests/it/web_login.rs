@@ -2,7 +2,7 @@
 
 use hyper::Method;
 use oncelink::web::audit::Actor;
-use oncelink::web::services::Administration;
+use oncelink::web::services::Services;
 
 use crate::support::web::{PASSWORD, TestWeb};
 
@@ -157,7 +157,7 @@ async fn disabling_an_account_from_outside_ends_its_sessions() {
     let mut browser = web.logged_in("ada@example.org").await;
     let mut other = web.logged_in("bob@example.org").await;
     assert_eq!(browser.get("/account").await.status, 200);
-    let outside = Administration::open(&web.settings, web.clock.clone()).await.unwrap();
+    let outside = Services::open(&web.settings, web.clock.clone()).await.unwrap();
     outside.account_admin.set_disabled(&ada, true, &Actor::operator(), web.clock.now()).await.unwrap();
     // The app may cache the session within the same second, not longer.
     web.pass(1);

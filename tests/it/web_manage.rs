@@ -9,7 +9,7 @@ use oncelink::id::FilePath;
 use oncelink::web::audit::Actor;
 use oncelink::web::identity::Account;
 use oncelink::web::shares::disk::WritableShares;
-use oncelink::web::shares::editor::Manage;
+use oncelink::web::shares::editor::ShareEditor;
 use oncelink::web::shares::error::StorageError;
 use oncelink::web::shares::name::FileName;
 use oncelink::web::shares::rights::{Manageable, Right, Rights, Writable};
@@ -20,7 +20,7 @@ use crate::support::web::TestWeb;
 /// What Ada needs to change files.
 struct Desk {
     web: TestWeb,
-    manage: Manage,
+    manage: ShareEditor,
     rights: Rights,
     ada: Account,
 }
@@ -29,7 +29,7 @@ impl Desk {
     async fn new() -> Desk {
         let web = TestWeb::spawn_with(writable).await;
         let shares = WritableShares::new(ShareFolders::open(&web.settings.shares).unwrap());
-        let manage = Manage::new(web.outside.db.clone(), shares, Duration::from_secs(1000));
+        let manage = ShareEditor::new(web.outside.db.clone(), shares, Duration::from_secs(1000));
         let rights = Rights::new(&web.settings.shares);
         let ada = web.account("ada@example.org", &[]).await;
         Desk { web, manage, rights, ada }
@@ -64,7 +64,7 @@ impl Desk {
     }
 
     async fn restore(&self, id: &str) -> Result<FilePath, StorageError> {
-        let thrown = self.manage.thrown(id).await?;
+        let thrown = self.manage.trash_entry(id).await?;
         let right = self.what(thrown.path.as_str());
         self.manage.restore(&thrown, &right, &Actor::operator(), self.web.clock.now()).await
     }
@@ -135,9 +135,9 @@ async fn nothing_is_moved_out_of_the_shares_or_through_a_symlink_that_leads_out(
     fs::write(outside.path().join("kept"), "kept").unwrap();
     // A symlink itself goes into the trash and is deleted; its target stays.
     let id = desk.trash("/open/out").await.unwrap();
-    let thrown = desk.manage.thrown(&id).await.unwrap();
+    let thrown = desk.manage.trash_entry(&id).await.unwrap();
     let right = desk.what("/open/out");
-    desk.manage.forget(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
+    desk.manage.purge(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
     assert_eq!(fs::read(outside.path().join("kept")).unwrap(), b"kept");
     desk.web.stop().await;
 }
@@ -153,7 +153,7 @@ async fn what_is_thrown_away_comes_back_until_its_time_is_over() {
     desk.web.pass(10);
     let folder = desk.trash("/open/a").await.unwrap();
     assert!(!share.join("file.txt").exists() && !share.join("a").exists());
-    let listed = desk.manage.trashed(&["open".to_owned(), "private".to_owned()]).await.unwrap();
+    let listed = desk.manage.list_trash(&["open".to_owned(), "private".to_owned()]).await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|thrown| thrown.id.as_str()).collect();
     assert_eq!(ids, [folder.as_str(), file.as_str()], "the latest first");
     assert_eq!((listed[0].path.as_str(), listed[0].is_folder, listed[1].is_folder), ("/open/a", true, false));
@@ -173,10 +173,10 @@ async fn what_is_thrown_away_comes_back_until_its_time_is_over() {
     assert_eq!(desk.restore(&folder).await.unwrap().as_str(), "/open/a (2)");
     let folder = desk.trash("/open/a (2)").await.unwrap();
     desk.web.pass(999);
-    assert_eq!(desk.manage.forget_expired(desk.web.clock.now()).await.unwrap(), 0);
+    assert_eq!(desk.manage.purge_expired(desk.web.clock.now()).await.unwrap(), 0);
     desk.web.pass(1);
-    assert_eq!(desk.manage.forget_expired(desk.web.clock.now()).await.unwrap(), 1);
-    assert!(matches!(desk.manage.thrown(&folder).await, Err(StorageError::Missing)));
+    assert_eq!(desk.manage.purge_expired(desk.web.clock.now()).await.unwrap(), 1);
+    assert!(matches!(desk.manage.trash_entry(&folder).await, Err(StorageError::Missing)));
     assert_eq!(fs::read_dir(share.join(".oncelink/trash")).unwrap().count(), 0);
     assert!(std::path::Path::new("/etc/passwd").exists());
     let actions: Vec<String> = sqlx::query_scalar("SELECT action FROM audit ORDER BY number")
@@ -199,9 +199,9 @@ async fn a_deep_tree_is_removed_for_good() {
         folder = rustix::fs::openat(&folder, "deeper", flags, rustix::fs::Mode::empty()).unwrap().into();
     }
     let id = desk.trash("/open/deeper").await.unwrap();
-    let thrown = desk.manage.thrown(&id).await.unwrap();
+    let thrown = desk.manage.trash_entry(&id).await.unwrap();
     let right = desk.what("/open/deeper");
-    desk.manage.forget(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
+    desk.manage.purge(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
     assert_eq!(fs::read_dir(desk.web.share("open").join(".oncelink/trash")).unwrap().count(), 0);
     desk.web.stop().await;
 }
@@ -250,13 +250,13 @@ async fn each_right_includes_the_one_before_and_a_share_itself_is_the_operators(
         ("d@example.org", &["managers"], Some(Right::Manage)),
     ] {
         let account = web.account(email, groups).await;
-        assert_eq!(rights.most(&account, "open"), most, "{email}");
+        assert_eq!(rights.highest(&account, "open"), most, "{email}");
         let file = || path("/open/file.txt");
         assert_eq!(rights.readable(&account, file()).is_some(), most >= Some(Right::Read), "{email}");
         assert_eq!(rights.writable(&account, file()).is_some(), most >= Some(Right::Write), "{email}");
         assert_eq!(rights.manageable(&account, file()).is_some(), most >= Some(Right::Manage), "{email}");
         assert!(rights.manageable(&account, path("/open")).is_none(), "{email}");
-        assert!(rights.most(&account, "missing").is_none());
+        assert!(rights.highest(&account, "missing").is_none());
     }
     web.stop().await;
 }

@@ -2,12 +2,12 @@
 
 use oncelink::clock::Clock;
 use oncelink::config::Settings;
-use oncelink::server::{self, Role, Running};
-use oncelink::web::accounts::store::Added;
+use oncelink::server::{self, Role, RunningServices};
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::audit::Actor;
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
-use oncelink::web::services::Administration;
+use oncelink::web::services::Services;
 use tempfile::TempDir;
 
 use crate::support::client::Client;
@@ -24,7 +24,7 @@ fn settings(folder: &TempDir) -> Settings {
     settings
 }
 
-async fn account(desk: &Administration, email: &str, admin: bool) -> oncelink::web::identity::Account {
+async fn account(desk: &Services, email: &str, admin: bool) -> oncelink::web::identity::Account {
     let password = desk.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap();
     let new = NewAccount {
         email: email.parse().unwrap(),
@@ -34,7 +34,7 @@ async fn account(desk: &Administration, email: &str, admin: bool) -> oncelink::w
         password: Some(password),
     };
     match desk.accounts.add(new, desk.clock.now()).await.unwrap() {
-        Added::New(account) => account,
+        AddOutcome::New(account) => account,
         other => panic!("{other:?}"),
     }
 }
@@ -49,7 +49,7 @@ async fn a_link_of_an_account_that_is_disabled_is_revoked_before_the_answer() {
     let folder = TempDir::new().unwrap();
     let clock = Clock::manual(START);
     let running = server::start(settings(&folder), Role::Both, clock.clone()).await.unwrap();
-    let desk = Administration::open(&running.settings, clock.clone()).await.unwrap();
+    let desk = Services::open(&running.settings, clock.clone()).await.unwrap();
     account(&desk, "root@example.org", true).await;
     let bob = account(&desk, "bob@example.org", false).await;
     let base = running.settings.web.public_url.clone();
@@ -71,12 +71,12 @@ async fn a_link_of_an_account_that_is_disabled_is_revoked_before_the_answer() {
     running.stop().await;
 }
 
-async fn web_alone(settings: &Settings, clock: &Clock) -> Running {
+async fn web_alone(settings: &Settings, clock: &Clock) -> RunningServices {
     server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap()
 }
 
 /// Waits for the web app's own task, which polls twice a second; the test doesn't call it.
-async fn until_nothing_waits(desk: &Administration) {
+async fn until_nothing_waits(desk: &Services) {
     let delivered = async {
         loop {
             let query = sqlx::query_scalar("SELECT COUNT(*) FROM revocations");
@@ -105,7 +105,7 @@ async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
     first.stop().await;
 
     let web = web_alone(&settings, &clock).await;
-    let desk = Administration::open(&settings, clock.clone()).await.unwrap();
+    let desk = Services::open(&settings, clock.clone()).await.unwrap();
     let bob = account(&desk, "bob@example.org", false).await;
     let mut browser = Browser::at(&settings.web.public_url);
     assert_eq!(browser.log_in("bob@example.org", PASSWORD).await.status, 303);
@@ -116,8 +116,8 @@ async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
     desk.db.close().await;
 
     let web = web_alone(&settings, &clock).await;
-    let desk = Administration::open(&settings, clock.clone()).await.unwrap();
-    desk.issued.revocations.tell_over_http(&desk.issuer).unwrap();
+    let desk = Services::open(&settings, clock.clone()).await.unwrap();
+    desk.issued.revocations.set_http_sinks(&desk.issuer).unwrap();
     let delivered = desk.issued.revocations.deliver(true, clock.now()).await;
     assert!(delivered.iter().all(|node| node.outcome.is_err()), "the service is down");
     let download = server::start(settings.clone(), Role::Download, clock.clone()).await.unwrap();

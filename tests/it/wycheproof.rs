@@ -4,8 +4,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use oncelink::token::parse::{Parts, decode};
-use oncelink::token::{Algorithm, KeyRing, Part, SharedSecret};
+use oncelink::token::parse::{TokenParts, decode};
+use oncelink::token::{Algorithm, HmacSecret, KeyRing, TokenPart};
 use serde_json::{Value, json};
 
 use crate::token_vectors::keys::{b64, unhex};
@@ -107,8 +107,8 @@ fn ring(group: &Value) -> Result<KeyRing, String> {
         if key["alg"] != "HS256" {
             return Err("no HS256 secret".to_owned());
         }
-        let bytes = decode(key["k"].as_str().unwrap(), Part::Signature).map_err(|e| e.to_string())?;
-        let secret = SharedSecret::new(key["kid"].as_str().unwrap(), &bytes).map_err(|e| e.to_string())?;
+        let bytes = decode(key["k"].as_str().unwrap(), TokenPart::Signature).map_err(|e| e.to_string())?;
+        let secret = HmacSecret::new(key["kid"].as_str().unwrap(), &bytes).map_err(|e| e.to_string())?;
         ring.with_secret(secret).map_err(|error| error.to_string())
     })
 }
@@ -116,10 +116,10 @@ fn ring(group: &Value) -> Result<KeyRing, String> {
 /// Checks a JWS of these vectors: like a token, but without `typ` and with any payload.
 fn check_jws(ring: &KeyRing, jws: &str) -> Result<(), String> {
     let text = |error: &dyn ToString| error.to_string();
-    let parts = Parts::split(jws).map_err(|e| text(&e))?;
-    let header = decode(parts.header, Part::Header).map_err(|e| text(&e))?;
-    decode(parts.claims, Part::Claims).map_err(|e| text(&e))?;
-    let signature = decode(parts.signature, Part::Signature).map_err(|e| text(&e))?;
+    let parts = TokenParts::split(jws).map_err(|e| text(&e))?;
+    let header = decode(parts.header, TokenPart::Header).map_err(|e| text(&e))?;
+    decode(parts.claims, TokenPart::Claims).map_err(|e| text(&e))?;
+    let signature = decode(parts.signature, TokenPart::Signature).map_err(|e| text(&e))?;
     let header: Value = serde_json::from_slice(&header).map_err(|e| text(&e))?;
     let members = header.as_object().ok_or("no object")?;
     if members.keys().any(|member| !["alg", "kid", "typ"].contains(&member.as_str())) {

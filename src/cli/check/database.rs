@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::cli::check::findings::Findings;
 use crate::config::Settings;
 use crate::telemetry::chain;
-use crate::web::accounts::changes::Generations;
+use crate::web::accounts::changes::AccountChanges;
 use crate::web::accounts::store::Accounts;
 use crate::web::db::Database;
 use crate::web::identity::Account;
@@ -38,7 +38,7 @@ pub(super) async fn look_at_names(settings: &Settings, findings: &mut Findings) 
 
 async fn accounts(settings: &Settings) -> Result<Vec<Account>, String> {
     let db = Database::open(settings).await.map_err(|error| chain(&error))?;
-    let accounts = Accounts::new(db.clone(), Generations::new(db.clone()));
+    let accounts = Accounts::new(db.clone(), AccountChanges::new(db.clone()));
     let listed = accounts.list().await.map_err(|error| chain(&error));
     db.close().await;
     listed

@@ -8,7 +8,7 @@ use crate::cli::check::findings::Findings;
 use crate::cli::ring;
 use crate::clock::Timestamp;
 use crate::config::Settings;
-use crate::token::SharedSecret;
+use crate::token::HmacSecret;
 use crate::web::tokens::signer;
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
@@ -24,7 +24,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     look_at_node_key(settings, may_enter, signs_here, findings);
     for secret in &settings.token.shared_secrets {
         let subject = format!("shared secret `{}`", secret.kid);
-        if let Err(error) = SharedSecret::read(&secret.kid, &secret.file) {
+        if let Err(error) = HmacSecret::read(&secret.kid, &secret.file) {
             findings.error(&subject, &error);
         } else if is_exposed(&secret.file) {
             let text = format!("users other than its owner can read {}", secret.file.display());

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::cli::check::findings::Findings;
 use crate::config::{MailSettings, MailTls, Settings};
-use crate::web::mail::trial;
+use crate::web::mail::test_mail;
 
 /// A mail server that takes longer than this to greet is a problem in itself.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -26,7 +26,7 @@ pub(super) async fn look(settings: &Settings, findings: &mut Findings) {
         return;
     }
     look_at_settings(settings, findings);
-    match tokio::time::timeout(PATIENCE, trial::connect(settings)).await {
+    match tokio::time::timeout(PATIENCE, test_mail::connect(settings)).await {
         Ok(Ok(seen)) => findings.ok("mail", &seen),
         Ok(Err(error)) => findings.error("mail", &error),
         Err(_) => {

@@ -11,12 +11,12 @@ use crate::config::Settings;
 use crate::http_client::HttpClient;
 use crate::telemetry::chain;
 use crate::web::db::Database;
-use crate::web::deliveries::Receipts;
+use crate::web::deliveries::DeliveryStore;
 use crate::web::instance;
+use crate::web::nodes::monitor::ask_all;
 use crate::web::nodes::node_key::NodeKey;
-use crate::web::nodes::over_http::Trouble;
-use crate::web::nodes::watch::ask_all;
-use crate::web::services::{Administration, OpenError};
+use crate::web::nodes::over_http::NodeTrouble;
+use crate::web::services::{Services, WebOpenError};
 
 /// A node that hasn't reported for this long is gone, or can't reach the web app.
 const SILENT: Duration = Duration::from_secs(15 * 60);
@@ -35,10 +35,10 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     if !may_enter || !is_shared && !settings.database_file().exists() {
         return;
     }
-    let desk = match Administration::open(settings, clock.clone()).await {
+    let desk = match Services::open(settings, clock.clone()).await {
         Ok(desk) => desk,
         // `database` reports problems with the database itself.
-        Err(OpenError::Database(_)) => return,
+        Err(WebOpenError::Database(_)) => return,
         // The message says which keys are missing or different, and what that means.
         Err(error) => return findings.error("database", &error),
     };
@@ -68,7 +68,7 @@ async fn look_at_missing_keys(settings: &Settings, findings: &mut Findings) {
 }
 
 /// Each node in the settings needs a key before it gets tokens.
-async fn look_at_keys(desk: &Administration, findings: &mut Findings) {
+async fn look_at_keys(desk: &Services, findings: &mut Findings) {
     let active = match desk.nodes.active().await {
         Ok(active) => active,
         Err(error) => return findings.error("nodes", &error),
@@ -90,7 +90,7 @@ async fn look_at_keys(desk: &Administration, findings: &mut Findings) {
     }
 }
 
-async fn look_at_answers(settings: &Settings, desk: &Administration, findings: &mut Findings) {
+async fn look_at_answers(settings: &Settings, desk: &Services, findings: &mut Findings) {
     let now = desk.clock.now();
     let asked = match ask_all(&desk.nodes, &desk.issuer, now).await {
         Ok(asked) => asked,
@@ -106,7 +106,7 @@ async fn look_at_answers(settings: &Settings, desk: &Administration, findings: &
                 &format!("it answers at {at}, has our public keys and presents the right node key"),
             ),
             // If no service is running at all, this isn't a problem.
-            Err(Trouble::Unreachable(_)) if !web_runs && is_local(at) => {
+            Err(NodeTrouble::Unreachable(_)) if !web_runs && is_local(at) => {
                 findings.ok(
                     &subject,
                     &format!("{at} is not reachable now; it will be when the download service runs"),
@@ -114,15 +114,15 @@ async fn look_at_answers(settings: &Settings, desk: &Administration, findings: &
             }
             Err(trouble) => {
                 let remedy = match &trouble {
-                    Trouble::Unreachable(_) => {
+                    NodeTrouble::Unreachable(_) => {
                         "start it, or set `inner_url` to an address at which the web app reaches it; nothing is revoked there until then"
                     }
-                    Trouble::Refuses => {
+                    NodeTrouble::Refuses => {
                         "give it this web app's public keys and `web.public_url`, and the right `public_url`"
                     }
-                    Trouble::WrongKey => "put its node key into its `download.node_key` file",
-                    Trouble::NotReady => "check its log",
-                    Trouble::Answer(_) | Trouble::Issue(_) => "find out what answers there",
+                    NodeTrouble::WrongKey => "put its node key into its `download.node_key` file",
+                    NodeTrouble::NotReady => "check its log",
+                    NodeTrouble::Answer(_) | NodeTrouble::Issue(_) => "find out what answers there",
                 };
                 findings.problem(&subject, &format!("{at} {}", chain(&trouble)), remedy);
             }
@@ -130,7 +130,7 @@ async fn look_at_answers(settings: &Settings, desk: &Administration, findings: &
     }
 }
 
-async fn look_at_waiting(desk: &Administration, findings: &mut Findings) {
+async fn look_at_waiting(desk: &Services, findings: &mut Findings) {
     match desk.issued.revocations.waiting().await {
         Err(error) => findings.error("revocations", &error),
         Ok(waiting) if waiting.is_empty() => findings.ok("revocations", "none is waiting to be delivered"),
@@ -145,8 +145,8 @@ async fn look_at_waiting(desk: &Administration, findings: &mut Findings) {
 }
 
 /// Reports nodes that reported deliveries before and don't any more.
-async fn look_at_silence(settings: &Settings, desk: &Administration, findings: &mut Findings) {
-    let receipts = Receipts::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
+async fn look_at_silence(settings: &Settings, desk: &Services, findings: &mut Findings) {
+    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
     let nodes = match receipts.nodes().await {
         Ok(nodes) => nodes,
         Err(error) => return findings.error("nodes", &error),

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::human::counted;
 use crate::web::db::Database;
-use crate::web::restored::{Noticed, noticed};
+use crate::web::restored::{DetectedRestore, detected_restore};
 
 /// A restore is reported for this long, even if nothing is paused any more.
 const TOLD_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -19,7 +19,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     }
     // Another check reports problems with the database itself.
     let Ok(db) = Database::open(settings).await else { return };
-    let found = noticed(&db).await;
+    let found = detected_restore(&db).await;
     db.close().await;
     if let Ok(Some(noticed)) = found
         && (noticed.waiting > 0 || now < noticed.at.plus(TOLD_FOR))
@@ -28,8 +28,8 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     }
 }
 
-fn tell(noticed: Noticed, findings: &mut Findings) {
-    let Noticed { at, back_to, waiting } = noticed;
+fn tell(noticed: DetectedRestore, findings: &mut Findings) {
+    let DetectedRestore { at, back_to, waiting } = noticed;
     let mut text = format!(
         "the database was restored from a backup (noticed at {at}): it is as of {back_to}; accounts disabled, \
          passwords changed and links stopped since then are as they were before"

@@ -4,7 +4,7 @@ use crate::cli::check::findings::Findings;
 use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::config::Settings;
 use crate::used_tokens::UsedTokens;
-use crate::used_tokens::sled::{OpenError, SledUsedTokens};
+use crate::used_tokens::sled::{SledUsedTokens, StoreOpenError};
 use crate::used_tokens::sql::SqlUsedTokens;
 
 /// No correct clock shows an earlier time: 2026-01-01.
@@ -46,7 +46,7 @@ async fn look_at_store(settings: &Settings, may_enter: bool, clock: &Clock, find
             look_at_fence(store.fence(), wall, findings);
             store.close().await;
         }
-        Err(OpenError::InUse { .. }) => {
+        Err(StoreOpenError::InUse { .. }) => {
             findings.ok("used tokens", "the store is open in the running download service");
             return true;
         }

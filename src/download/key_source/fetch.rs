@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::download::key_source::error::KeySourceError;
-use crate::http_client::{Answer, HttpClient};
+use crate::http_client::{ClientResponse, HttpClient};
 use crate::token::MAX_JWKS;
 
 /// Maximum time for the whole exchange.
@@ -49,7 +49,7 @@ impl Fetcher {
 
     /// Follows redirects that stay at the configured scheme, host and port. Any other redirect becomes the
     /// answer itself, which is not a success.
-    async fn follow(&self, until: Instant) -> Result<Answer, KeySourceError> {
+    async fn follow(&self, until: Instant) -> Result<ClientResponse, KeySourceError> {
         let mut address = self.address.clone();
         let mut left = MAX_REDIRECTS;
         loop {

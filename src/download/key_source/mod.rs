@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::{Clock, Timestamp};
 use crate::download::key_source::fetch::Fetcher;
-use crate::token::{KeyRing, KeyRingError, SharedSecret};
+use crate::token::{HmacSecret, KeyRing, KeyRingError};
 
 pub use self::error::KeySourceError;
 
@@ -37,7 +37,7 @@ pub struct KeySource {
     origin: Origin,
     /// The file for the last good JWKS, if any.
     kept: Option<PathBuf>,
-    secrets: Vec<SharedSecret>,
+    secrets: Vec<HmacSecret>,
     ring: RwLock<Arc<KeyRing>>,
     /// Held during a fetch, so that one task fetches and the others wait for its result.
     last: Mutex<Last>,
@@ -67,7 +67,7 @@ impl KeySource {
     pub fn new(
         keys: &str,
         kept: Option<PathBuf>,
-        secrets: Vec<SharedSecret>,
+        secrets: Vec<HmacSecret>,
     ) -> Result<KeySource, KeySourceError> {
         let origin = if keys.contains("://") {
             Origin::Url(Box::new(Fetcher::new(keys)?))
@@ -81,17 +81,14 @@ impl KeySource {
     ///
     /// # Errors
     /// If the shared secrets don't fit in a ring.
-    pub fn in_process(
-        provider: JwksProvider,
-        secrets: Vec<SharedSecret>,
-    ) -> Result<KeySource, KeySourceError> {
+    pub fn in_process(provider: JwksProvider, secrets: Vec<HmacSecret>) -> Result<KeySource, KeySourceError> {
         KeySource::from_origin(Origin::Provider(provider), None, secrets)
     }
 
     fn from_origin(
         origin: Origin,
         kept: Option<PathBuf>,
-        secrets: Vec<SharedSecret>,
+        secrets: Vec<HmacSecret>,
     ) -> Result<KeySource, KeySourceError> {
         let ring = with_secrets(KeyRing::default(), &secrets)?;
         let (ring, last) = (RwLock::new(Arc::new(ring)), Mutex::default());
@@ -128,7 +125,7 @@ impl KeySource {
     /// there is one. This fetches at most once in ten seconds; calls during a fetch wait for its result.
     pub async fn newer_than(&self, seen: &Arc<KeyRing>, now: Timestamp) -> Option<Arc<KeyRing>> {
         let mut last = self.last.lock().await;
-        if Arc::ptr_eq(seen, &self.current()) && self.may_ask(&last, now) {
+        if Arc::ptr_eq(seen, &self.current()) && self.may_refetch(&last, now) {
             last.asked_for_kid = Some(now);
             self.ask_or_warn(&mut last, now).await;
         }
@@ -137,7 +134,7 @@ impl KeySource {
     }
 
     /// Keeps the ring up to date: every twenty seconds, or every ten until the first one is loaded. Never returns.
-    pub async fn refresh_for_ever(&self, clock: &Clock) {
+    pub async fn run(&self, clock: &Clock) {
         let mut ticks = tokio::time::interval(REFETCH_AFTER);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -146,7 +143,7 @@ impl KeySource {
         }
     }
 
-    /// One step of [`KeySource::refresh_for_ever`].
+    /// One step of [`KeySource::run`].
     pub async fn refresh_if_due(&self, now: Timestamp) {
         let mut last = self.last.lock().await;
         let pause = if last.good.is_some() { REFRESH_EVERY } else { REFETCH_AFTER };
@@ -155,7 +152,7 @@ impl KeySource {
         }
     }
 
-    fn may_ask(&self, last: &Last, now: Timestamp) -> bool {
+    fn may_refetch(&self, last: &Last, now: Timestamp) -> bool {
         match self.origin {
             Origin::Provider(_) => true,
             Origin::File(_) | Origin::Url(_) => {
@@ -228,7 +225,7 @@ impl fmt::Debug for KeySource {
     }
 }
 
-fn with_secrets(ring: KeyRing, secrets: &[SharedSecret]) -> Result<KeyRing, KeyRingError> {
+fn with_secrets(ring: KeyRing, secrets: &[HmacSecret]) -> Result<KeyRing, KeyRingError> {
     secrets.iter().cloned().try_fold(ring, KeyRing::with_secret)
 }
 

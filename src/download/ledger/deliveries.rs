@@ -8,8 +8,8 @@ use dashmap::{DashMap, Entry};
 
 use crate::clock::Timestamp;
 use crate::download::ledger::delivery::Delivery;
-use crate::download::ledger::state::Phase;
-use crate::download::ledger::whole::Whole;
+use crate::download::ledger::state::DeliveryPhase;
+use crate::download::ledger::whole::CompleteDelivery;
 use crate::id::Jti;
 
 /// All deliveries that this node knows.
@@ -17,7 +17,7 @@ use crate::id::Jti;
 pub(crate) struct Ledger {
     open: DashMap<Jti, Arc<Delivery>>,
     /// Complete deliveries: only the resume key reopens them, so little has to be kept.
-    whole: DashMap<Jti, Whole>,
+    whole: DashMap<Jti, CompleteDelivery>,
     /// Whether sending is paused because it is unknown what was revoked.
     suspended: AtomicBool,
 }
@@ -34,7 +34,7 @@ pub(crate) enum Entered {
 
 impl Ledger {
     /// Returns the delivery of `jti`, or a new one created by `make` that the caller must claim and then
-    /// [`open`](Delivery::open) or [`forget`](Ledger::forget).
+    /// [`open`](Delivery::open) or [`purge`](Ledger::forget).
     pub(crate) fn enter(&self, jti: Jti, make: impl FnOnce() -> Delivery) -> Entered {
         match self.open.entry(jti) {
             Entry::Occupied(_) => Entered::Known,
@@ -88,7 +88,7 @@ impl Ledger {
                     Some(whole) if Timestamp::from_secs(whole.last_sent.into()).plus(lease) <= now => {
                         return None;
                     }
-                    Some(whole) => make().having_left(whole),
+                    Some(whole) => make().known_complete(whole),
                     None if unknown_may => make(),
                     None => return None,
                 };
@@ -100,15 +100,15 @@ impl Ledger {
     /// Removes a delivery whose claim failed, and tells waiting requests to start again.
     pub(crate) fn forget(&self, delivery: &Arc<Delivery>) {
         self.open.remove_if(&delivery.jti, |_, known| Arc::ptr_eq(known, delivery));
-        delivery.state().phase = Phase::Dropped;
+        delivery.state().phase = DeliveryPhase::Dropped;
         delivery.changed.notify_waiters();
     }
 
     /// Stops the transfers of `jti`.
     pub(crate) fn revoke(&self, jti: Jti) {
         if let Some((_, delivery)) = self.open.remove(&jti) {
-            delivery.state().phase = Phase::Revoked;
-            delivery.announce();
+            delivery.state().phase = DeliveryPhase::Revoked;
+            delivery.notify();
         }
         self.whole.remove(&jti);
     }
@@ -119,20 +119,20 @@ impl Ledger {
         if delivery.proxied
             || state.is_split
             || !state.unread.is_empty()
-            || !(delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open)
+            || !(delivery.is_complete(&state) && state.is_settled() && state.phase == DeliveryPhase::Open)
         {
             return;
         }
-        let whole = Whole::of(&state);
+        let whole = CompleteDelivery::of(&state);
         drop(state);
         self.whole.insert(delivery.jti, whole);
         self.open.remove_if(&delivery.jti, |_, known| {
             let mut state = known.state();
-            let idle = Arc::ptr_eq(known, delivery) && delivery.is_whole(&state) && state.is_settled();
+            let idle = Arc::ptr_eq(known, delivery) && delivery.is_complete(&state) && state.is_settled();
             if idle {
                 // A task that found it just before must look it up again, or its bytes would be counted
                 // twice.
-                state.phase = Phase::Dropped;
+                state.phase = DeliveryPhase::Dropped;
             }
             idle
         });
@@ -142,13 +142,16 @@ impl Ledger {
     pub(crate) fn purge(&self, lease: Duration, now: Timestamp) {
         self.open.retain(|jti, delivery| {
             let mut state = delivery.state();
-            let is_whole = delivery.is_whole(&state) && state.is_settled() && state.phase == Phase::Open;
+            let is_whole =
+                delivery.is_complete(&state) && state.is_settled() && state.phase == DeliveryPhase::Open;
             if is_whole && !delivery.may_be_unread(&state, now) {
-                self.whole.insert(*jti, Whole::of(&state));
-                state.phase = Phase::Dropped;
+                self.whole.insert(*jti, CompleteDelivery::of(&state));
+                state.phase = DeliveryPhase::Dropped;
                 return false;
             }
-            state.phase == Phase::Claiming || !state.is_idle() || delivery.lease_end(&state, lease) > now
+            state.phase == DeliveryPhase::Claiming
+                || !state.is_idle()
+                || delivery.lease_end(&state, lease) > now
         });
         self.whole.retain(|_, whole| Timestamp::from_secs(whole.last_sent.into()).plus(lease) > now);
     }

@@ -10,11 +10,11 @@ use crate::clock::Timestamp;
 use crate::download::conditions::Conditions;
 use crate::download::ledger::limits::{KEYED_FACTOR, RESEND_ALLOWANCE, UNREAD_PATIENCE};
 use crate::download::ledger::proof::second_key;
-use crate::download::ledger::reserved::Reserved;
-use crate::download::ledger::state::{Phase, State};
-use crate::download::ledger::whole::Whole;
+use crate::download::ledger::reserved::ReservedBytes;
+use crate::download::ledger::state::{DeliveryInner, DeliveryPhase};
+use crate::download::ledger::whole::CompleteDelivery;
 use crate::files::FileVersion;
-use crate::files::identity::Trace;
+use crate::files::identity::FileFingerprint;
 use crate::id::Jti;
 use crate::secret::{Digest, Secret};
 use crate::used_tokens::Lease;
@@ -26,7 +26,7 @@ pub(crate) struct Delivery {
     pub(super) size: u64,
     pub(crate) version: FileVersion,
     /// What else is known about the file.
-    pub(crate) trace: Option<Trace>,
+    pub(crate) trace: Option<FileFingerprint>,
     /// The client's address; `None` if it is unknown or doesn't count.
     address: Option<IpAddr>,
     /// The content of the strong ETag: the resume key, or the second one if only the digest of the first is
@@ -36,7 +36,7 @@ pub(crate) struct Delivery {
     pub(super) second_digest: Digest,
     /// The latest possible end of the lease.
     pub(super) until: Timestamp,
-    state: Mutex<State>,
+    state: Mutex<DeliveryInner>,
     pub(super) changed: Notify,
     /// Allows one reservation at a time, so that this node's reservations can be distinguished from others'.
     pub(crate) reserving: Semaphore,
@@ -45,7 +45,7 @@ pub(crate) struct Delivery {
     /// Whether it was redeemed through a trusted proxy.
     pub(crate) proxied: bool,
     /// Notified of the same changes as waiting requests; set if this delivery has a receipt.
-    teller: OnceLock<Arc<Notify>>,
+    watcher: OnceLock<Arc<Notify>>,
 }
 
 impl Delivery {
@@ -68,17 +68,17 @@ impl Delivery {
             second_digest: second_key(&resume_key.digest()).digest(),
             resume_key,
             until,
-            state: Mutex::new(State::new(now)),
+            state: Mutex::new(DeliveryInner::new(now)),
             changed: Notify::new(),
             reserving: Semaphore::new(1),
             allowance: RESEND_ALLOWANCE,
             proxied: false,
-            teller: OnceLock::new(),
+            watcher: OnceLock::new(),
         }
     }
 
     /// The same, with what else is known about the file.
-    pub(crate) fn of(self, trace: Option<Trace>) -> Delivery {
+    pub(crate) fn with_trace(self, trace: Option<FileFingerprint>) -> Delivery {
         Delivery { trace, ..self }
     }
 
@@ -92,15 +92,15 @@ impl Delivery {
         self.allowance
     }
 
-    /// Wakes `teller` at every change that requests waiting for this delivery are notified of.
-    pub(crate) fn tell(&self, teller: Arc<Notify>) {
-        let _only_the_first_counts = self.teller.set(teller);
+    /// Wakes `watcher` at every change that requests waiting for this delivery are notified of.
+    pub(crate) fn notify_on_change(&self, teller: Arc<Notify>) {
+        let _only_the_first_counts = self.watcher.set(teller);
     }
 
     /// Something began or ended.
-    pub(super) fn announce(&self) {
+    pub(super) fn notify(&self) {
         self.changed.notify_waiters();
-        if let Some(teller) = self.teller.get() {
+        if let Some(teller) = self.watcher.get() {
             teller.notify_one();
         }
     }
@@ -117,22 +117,22 @@ impl Delivery {
             ..Delivery::new(jti, lease.version, None, shown, lease.until, now)
         };
         let mut state = delivery.state();
-        state.phase = Phase::Open;
-        state.reserved = Reserved::recorded(lease.reserved);
-        let unkeyed = delivery.most().saturating_sub(delivery.most_of_unknown());
-        state.left = unkeyed.saturating_add(lease.reserved);
+        state.phase = DeliveryPhase::Open;
+        state.reserved = ReservedBytes::recorded(lease.reserved);
+        let unkeyed = delivery.byte_budget().saturating_sub(delivery.keyed_budget());
+        state.bytes_sent = unkeyed.saturating_add(lease.reserved);
         drop(state);
         delivery
     }
 
     /// The same for a file that this node knows to be complete.
-    pub(super) fn having_left(self, whole: Whole) -> Delivery {
+    pub(super) fn known_complete(self, whole: CompleteDelivery) -> Delivery {
         let mut state = self.state();
         state.sent.insert(0..self.size);
         state.opened_again = true;
         // A number that is too large was truncated; then nothing is known.
         if whole.unkeyed_kib < u32::MAX {
-            state.left = (u64::from(whole.unkeyed_kib) * 1024).saturating_add(state.reserved.total);
+            state.bytes_sent = (u64::from(whole.unkeyed_kib) * 1024).saturating_add(state.reserved.total);
         }
         state.last_sent = Timestamp::from_secs(whole.last_sent.into());
         drop(state);
@@ -140,16 +140,16 @@ impl Delivery {
     }
 
     /// Returns the maximum number of bytes that may ever be sent.
-    pub(super) fn most(&self) -> u64 {
+    pub(super) fn byte_budget(&self) -> u64 {
         self.size.saturating_mul(KEYED_FACTOR).saturating_add(RESEND_ALLOWANCE)
     }
 
     /// Returns whether every byte was sent and, as far as known, arrived.
-    pub(super) fn is_whole(&self, state: &State) -> bool {
-        state.sent.covers(self.size) && state.in_vain.is_empty() && !state.empty_in_vain
+    pub(super) fn is_complete(&self, state: &DeliveryInner) -> bool {
+        state.sent.covers(self.size) && state.undelivered.is_empty() && !state.empty_undelivered
     }
 
-    pub(super) fn lease_end(&self, state: &State, lease: Duration) -> Timestamp {
+    pub(super) fn lease_end(&self, state: &DeliveryInner, lease: Duration) -> Timestamp {
         state.last_sent.plus(lease).min(self.until)
     }
 
@@ -165,15 +165,15 @@ impl Delivery {
 
     /// Returns how many bytes of a redeemed file may be sent with the key or a continuation if it isn't known
     /// what was sent without.
-    pub(super) const fn most_of_unknown(&self) -> u64 {
+    pub(super) const fn keyed_budget(&self) -> u64 {
         self.size.saturating_mul(KEYED_FACTOR - 1)
     }
 
     /// Returns whether part of a complete file may be unread: in a proxy that lost its client, or at a client
     /// that closed a connection.
-    pub(super) fn may_be_unread(&self, state: &State, now: Timestamp) -> bool {
+    pub(super) fn may_be_unread(&self, state: &DeliveryInner, now: Timestamp) -> bool {
         let may = self.proxied || state.is_split || !state.unread.is_empty();
-        may && state.whole_at.is_none_or(|at| now < at.plus(UNREAD_PATIENCE))
+        may && state.completed_at.is_none_or(|at| now < at.plus(UNREAD_PATIENCE))
     }
 
     /// Returns the tag of this delivery in a request, and the digest to compare the request with. Clients of
@@ -190,7 +190,7 @@ impl Delivery {
 
     // A poisoned lock means a panic elsewhere. The state is changed in single consistent steps, and any error
     // in it only overestimates what was sent.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, DeliveryInner> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,12 +20,12 @@ mod stream;
 mod tests;
 mod whole;
 
-pub(crate) use self::admission::{Denied, Wish};
+pub(crate) use self::admission::{StreamRefusal, StreamRequest};
 pub(crate) use self::bound::Shortfall;
 pub(crate) use self::deliveries::{Entered, Ledger};
 pub(crate) use self::delivery::Delivery;
 pub(crate) use self::limits::{PATIENCE, TWO_SEGMENTS};
-pub(crate) use self::progress::Progress;
-pub(crate) use self::proof::{Proof, second_key};
+pub(crate) use self::progress::DeliveryProgress;
+pub(crate) use self::proof::{RedeemerProof, second_key};
 pub(crate) use self::ranges::RangeSet;
 pub(crate) use self::stream::{Stream, Take};

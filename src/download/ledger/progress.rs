@@ -8,22 +8,22 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::download::ledger::delivery::Delivery;
 use crate::download::ledger::ranges::RangeSet;
-use crate::download::ledger::state::Phase;
+use crate::download::ledger::state::DeliveryPhase;
 
 /// The progress of a delivery on this node, since this process or the resumption created it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct DeliveryProgress {
     /// When the first byte may have been sent.
     pub(crate) started_at: Option<Timestamp>,
     /// When the latest byte was sent.
     pub(crate) last_at: Timestamp,
     /// Bytes that were written to the kernel.
-    pub(crate) handed: RangeSet,
+    pub(crate) written: RangeSet,
     /// Sent bytes, without those that may be lost. Slightly more than `handed`: only the client knows how
     /// much of its last portion a broken connection still delivered.
     pub(crate) sent: RangeSet,
     /// How often the client resumed.
-    pub(crate) returned: u32,
+    pub(crate) resumptions: u32,
     /// Whether no transfer is running.
     pub(crate) idle: bool,
     /// Whether every byte of the file has arrived here at some time. A later reset may reopen the file, but
@@ -35,36 +35,36 @@ pub(crate) struct Progress {
 
 impl Delivery {
     /// Returns the progress at `now`.
-    pub(crate) fn progress(&self, lease: Duration, now: Timestamp) -> Progress {
+    pub(crate) fn progress(&self, lease: Duration, now: Timestamp) -> DeliveryProgress {
         let state = self.state();
-        let (mut handed, mut sent) = (state.handed.clone(), state.sent.clone());
+        let (mut handed, mut sent) = (state.written.clone(), state.sent.clone());
         for running in &state.streams {
-            sent.remove(&(running.handed().end..running.position));
+            sent.remove(&(running.written().end..running.position));
         }
         // Another stream may have sent the bytes that one stream has in progress.
         sent.merge(&handed);
         for running in &state.streams {
-            sent.insert(running.handed());
-            handed.insert(running.handed());
+            sent.insert(running.written());
+            handed.insert(running.written());
         }
         if state.opened_again {
             sent.clone_from(&handed);
         }
-        handed.subtract(&state.in_vain);
-        sent.subtract(&state.in_vain);
+        handed.subtract(&state.undelivered);
+        sent.subtract(&state.undelivered);
         // A delivery that is being claimed is about to begin.
-        let idle = state.is_idle() && state.phase != Phase::Claiming;
+        let idle = state.is_idle() && state.phase != DeliveryPhase::Claiming;
         // The last stream may complete it, even if it isn't known yet whether everything arrived.
-        let may_be_whole = state.streams.is_empty() && self.is_whole(&state);
-        let revoked = state.phase == Phase::Revoked && (idle || !may_be_whole);
-        Progress {
+        let may_be_whole = state.streams.is_empty() && self.is_complete(&state);
+        let revoked = state.phase == DeliveryPhase::Revoked && (idle || !may_be_whole);
+        DeliveryProgress {
             started_at: state.first_sent,
             last_at: state.last_sent,
-            handed,
+            written: handed,
             sent,
-            returned: state.returned,
+            resumptions: state.resumptions,
             idle,
-            arrived: state.was_whole && !state.opened_again,
+            arrived: state.was_complete && !state.opened_again,
             over: revoked || (idle && self.lease_end(&state, lease) <= now),
         }
     }

@@ -9,7 +9,7 @@ use crate::secret::{Digest, Secret};
 
 /// The proof that a client is the one that redeemed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
+pub(crate) enum RedeemerProof {
     /// It knows the resume key.
     Key,
     /// It presents a continuation, which counts as the key until the file is complete.
@@ -20,10 +20,10 @@ pub(crate) enum Proof {
     None,
 }
 
-impl Proof {
+impl RedeemerProof {
     /// Returns whether bytes sent with this proof are reserved rather than counted as sent again.
     pub(crate) const fn is_keyed(self) -> bool {
-        matches!(self, Proof::Key | Proof::Continuation)
+        matches!(self, RedeemerProof::Key | RedeemerProof::Continuation)
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// What is known about the reservations for a jti.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reserved {
+pub(super) struct ReservedBytes {
     /// The total reserved by all nodes, as far as this one knows.
     pub(super) total: u64,
     /// The part reserved here since this delivery was opened.
@@ -13,10 +13,10 @@ pub(super) struct Reserved {
     pub(super) elsewhere: u64,
 }
 
-impl Reserved {
+impl ReservedBytes {
     /// For a delivery that is opened from its record.
-    pub(super) const fn recorded(total: u64) -> Reserved {
-        Reserved { total, granted: 0, spent: 0, elsewhere: total }
+    pub(super) const fn recorded(total: u64) -> ReservedBytes {
+        ReservedBytes { total, granted: 0, spent: 0, elsewhere: total }
     }
 
     /// Returns how many bytes may be sent with the key or a continuation before more must be reserved.

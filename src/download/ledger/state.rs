@@ -5,11 +5,11 @@ use std::ops::Range;
 use crate::clock::Timestamp;
 use crate::download::ledger::breaks::{Breaks, Resumption};
 use crate::download::ledger::ranges::RangeSet;
-use crate::download::ledger::reserved::Reserved;
+use crate::download::ledger::reserved::ReservedBytes;
 
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum DeliveryPhase {
     /// The store hasn't answered yet.
     Claiming,
     /// Redeemed and recorded.
@@ -20,20 +20,20 @@ pub(super) enum Phase {
 }
 
 /// What is known of what was sent, and what is running.
-pub(super) struct State {
-    pub(super) phase: Phase,
+pub(super) struct DeliveryInner {
+    pub(super) phase: DeliveryPhase,
     /// Bytes that were sent at least once.
     pub(super) sent: RangeSet,
     /// Total number of bytes that were or may have been sent.
-    pub(super) left: u64,
-    pub(super) reserved: Reserved,
+    pub(super) bytes_sent: u64,
+    pub(super) reserved: ReservedBytes,
     /// Bytes that were sent again without the key.
     pub(super) resent: u64,
-    pub(super) streams: Vec<Running>,
+    pub(super) streams: Vec<RunningStream>,
     /// Bytes that were sent more than once.
     pub(super) repeated: RangeSet,
     /// Number of ended streams that may not have arrived completely.
-    pub(super) tails: u32,
+    pub(super) unconfirmed_streams: u32,
     /// Streams that arrived, on connections that haven't shown yet whether they were read.
     pub(super) acknowledged: u32,
     pub(super) next_stream: u64,
@@ -41,12 +41,12 @@ pub(super) struct State {
     /// When the first byte was sent by this node.
     pub(super) first_sent: Option<Timestamp>,
     /// Bytes of ended streams that had been written to the kernel.
-    pub(super) handed: RangeSet,
+    pub(super) written: RangeSet,
     /// The last byte of each stream that was sent completely on a connection that then broke, until another
     /// stream has sent it. While there is one, the file isn't complete.
-    pub(super) in_vain: RangeSet,
+    pub(super) undelivered: RangeSet,
     /// The same for an empty file.
-    pub(super) empty_in_vain: bool,
+    pub(super) empty_undelivered: bool,
     /// Bytes of streams that ended without a sign that they weren't read.
     pub(super) read: RangeSet,
     /// The ends of streams on broken connections, which their clients may not have read. A download manager
@@ -54,11 +54,11 @@ pub(super) struct State {
     pub(super) unread: RangeSet,
     pub(super) breaks: Breaks,
     /// When the last byte of a complete file was sent.
-    pub(super) whole_at: Option<Timestamp>,
+    pub(super) completed_at: Option<Timestamp>,
     /// Whether every byte had arrived at some time, whatever happened later.
-    pub(super) was_whole: bool,
+    pub(super) was_complete: bool,
     /// How often a client resumed when no transfer was running.
-    pub(super) returned: u32,
+    pub(super) resumptions: u32,
     /// Whether a client without the key ever came while another stream was running, as a download manager
     /// does. Such a client moves the rest of one connection to another and closes the first, and nobody can
     /// know how much it read and discarded there.
@@ -67,31 +67,31 @@ pub(super) struct State {
     pub(super) opened_again: bool,
 }
 
-impl State {
+impl DeliveryInner {
     /// For a delivery that is about to be claimed.
-    pub(super) fn new(now: Timestamp) -> State {
-        State {
-            phase: Phase::Claiming,
+    pub(super) fn new(now: Timestamp) -> DeliveryInner {
+        DeliveryInner {
+            phase: DeliveryPhase::Claiming,
             sent: RangeSet::default(),
-            left: 0,
-            reserved: Reserved::default(),
+            bytes_sent: 0,
+            reserved: ReservedBytes::default(),
             resent: 0,
             streams: Vec::new(),
-            tails: 0,
+            unconfirmed_streams: 0,
             acknowledged: 0,
             repeated: RangeSet::default(),
-            empty_in_vain: false,
+            empty_undelivered: false,
             read: RangeSet::default(),
             unread: RangeSet::default(),
             breaks: Breaks::default(),
-            whole_at: None,
-            was_whole: false,
+            completed_at: None,
+            was_complete: false,
             next_stream: 0,
             last_sent: now,
             first_sent: None,
-            handed: RangeSet::default(),
-            in_vain: RangeSet::default(),
-            returned: 0,
+            written: RangeSet::default(),
+            undelivered: RangeSet::default(),
+            resumptions: 0,
             is_split: false,
             opened_again: false,
         }
@@ -99,12 +99,12 @@ impl State {
 
     /// Returns the bytes that were or may have been sent without the key.
     pub(super) const fn unkeyed(&self) -> u64 {
-        self.left.saturating_sub(self.reserved.spent).saturating_sub(self.reserved.elsewhere)
+        self.bytes_sent.saturating_sub(self.reserved.spent).saturating_sub(self.reserved.elsewhere)
     }
 
     /// Returns whether no transfer is running.
     pub(super) fn is_idle(&self) -> bool {
-        self.streams.is_empty() && self.tails == 0
+        self.streams.is_empty() && self.unconfirmed_streams == 0
     }
 
     /// Returns whether nothing more can be learned about what was sent.
@@ -113,7 +113,7 @@ impl State {
     }
 
     /// Records a portion as sent.
-    pub(super) fn enter(&mut self, portion: Range<u64>) {
+    pub(super) fn record_portion(&mut self, portion: Range<u64>) {
         self.repeated.merge(&self.sent.within(&portion));
         self.sent.insert(portion);
     }
@@ -129,33 +129,33 @@ impl State {
         let at = Resumption { id: self.next_stream, start, follows_sent, beside };
         if let Some(had) = self.breaks.resumed(at) {
             self.sent.insert(had.clone());
-            self.handed.insert(had);
+            self.written.insert(had);
         }
     }
 
     /// Records bytes without a sign that they weren't read.
     pub(super) fn read(&mut self, range: Range<u64>) {
-        self.in_vain.remove(&range);
+        self.undelivered.remove(&range);
         self.unread.remove(&range);
-        self.empty_in_vain = false;
+        self.empty_undelivered = false;
         self.read.insert(range);
     }
 }
 
 /// A running stream.
-pub(super) struct Running {
+pub(super) struct RunningStream {
     pub(super) id: u64,
     pub(super) start: u64,
     pub(super) position: u64,
     pub(super) end: u64,
     pub(super) keyed: bool,
     /// How many bytes before the position may not have been written to the kernel yet.
-    pub(super) under_way: u64,
+    pub(super) unwritten: u64,
 }
 
-impl Running {
+impl RunningStream {
     /// Returns the bytes that were written to the kernel.
-    pub(super) const fn handed(&self) -> Range<u64> {
-        self.start..self.position - self.under_way
+    pub(super) const fn written(&self) -> Range<u64> {
+        self.start..self.position - self.unwritten
     }
 }

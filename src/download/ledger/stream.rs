@@ -8,7 +8,7 @@ use crate::download::ledger::deliveries::Ledger;
 use crate::download::ledger::delivery::Delivery;
 use crate::download::ledger::limits::SMALL_OVERLAP;
 use crate::download::ledger::ranges::RangeSet;
-use crate::download::ledger::state::{Phase, State};
+use crate::download::ledger::state::{DeliveryInner, DeliveryPhase};
 
 /// The result of [`Stream::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum Take {
     /// This many bytes from the stream's position may be sent; they were recorded as sent.
     Send(u64),
     /// The stream has reached bytes that another stream has sent. A download manager hangs up here. A client
-    /// that doesn't within [`PATIENCE`](super::PATIENCE) may continue with [`Stream::press_on`].
+    /// that doesn't within [`PATIENCE`](super::PATIENCE) may continue with [`Stream::resume_after_pause`].
     Pause,
     /// Nothing more may be sent.
     Stop,
@@ -26,7 +26,7 @@ pub(crate) enum Take {
 
 /// The progress of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum StreamProgress {
     /// Its bytes are being handed on.
     Running,
     /// All its bytes were written to the kernel, but may not have arrived yet.
@@ -49,8 +49,8 @@ pub(crate) struct Stream {
     /// The size of the portion that was taken last.
     last_portion: u64,
     /// The bytes of it that were counted as sent again.
-    again: RangeSet,
-    progress: Progress,
+    resent: RangeSet,
+    progress: StreamProgress,
     /// Whether bytes that were already sent may be sent again here without a pause: at the start of a stream,
     /// and after a pause.
     repeating: bool,
@@ -73,8 +73,8 @@ impl Stream {
             end: range.end,
             keyed,
             last_portion: 0,
-            again: RangeSet::default(),
-            progress: Progress::Running,
+            resent: RangeSet::default(),
+            progress: StreamProgress::Running,
             repeating: true,
         }
     }
@@ -107,10 +107,10 @@ impl Stream {
         }
         let delivery = self.delivery.clone();
         let mut state = delivery.state();
-        if state.phase != Phase::Open || delivery.until <= now || self.ledger.is_suspended() {
+        if state.phase != DeliveryPhase::Open || delivery.until <= now || self.ledger.is_suspended() {
             return Take::Stop;
         }
-        let mut most = wish.min(delivery.most().saturating_sub(state.left));
+        let mut most = wish.min(delivery.byte_budget().saturating_sub(state.bytes_sent));
         let mut again = 0;
         if self.keyed {
             // Other streams may have used up the reservation of this one.
@@ -140,10 +140,10 @@ impl Stream {
         self.position = portion.end;
         self.last_portion = most;
         if again > 0 {
-            self.again.insert(portion.clone());
+            self.resent.insert(portion.clone());
         }
-        state.enter(portion);
-        state.left += most;
+        state.record_portion(portion);
+        state.bytes_sent += most;
         if self.keyed {
             state.reserved.spend(most);
         }
@@ -153,127 +153,127 @@ impl Stream {
         if let Some(running) = state.streams.iter_mut().find(|running| running.id == self.id) {
             // Only one portion is in progress at a time, so the previous one was written to the kernel.
             running.position = self.position;
-            running.under_way = most;
+            running.unwritten = most;
         }
         Take::Send(most)
     }
 
     /// Records that all bytes were written to the kernel, so nobody needs to wait for this stream any more.
     /// They count as arrived, and so do earlier bytes that were sent in vain, unless the connection later
-    /// shows otherwise: [`Stream::lose`], [`Stream::doubt`].
+    /// shows otherwise: [`Stream::mark_lost`], [`Stream::mark_unread`].
     pub(crate) fn finish(&mut self) {
         let mut state = self.delivery.state();
-        if self.progress == Progress::Running {
-            self.progress = Progress::Finished;
-            self.leave(&mut state, true);
-            state.empty_in_vain = false;
-            state.tails += 1;
+        if self.progress == StreamProgress::Running {
+            self.progress = StreamProgress::Finished;
+            self.stop_running(&mut state, true);
+            state.empty_undelivered = false;
+            state.unconfirmed_streams += 1;
             drop(state);
-            self.delivery.announce();
+            self.delivery.notify();
         }
     }
 
     /// Records that the peer's kernel has all bytes: as far as we can know, they arrived.
     pub(crate) fn acknowledge(&mut self) {
         let mut state = self.delivery.state();
-        if self.progress == Progress::Finished {
-            self.progress = Progress::Acknowledged;
-            state.tails -= 1;
+        if self.progress == StreamProgress::Finished {
+            self.progress = StreamProgress::Acknowledged;
+            state.unconfirmed_streams -= 1;
             state.acknowledged += 1;
-            self.note_whole(&mut state);
+            self.note_complete(&mut state);
             drop(state);
-            self.delivery.announce();
+            self.delivery.notify();
         }
     }
 
     /// Removes this stream from the running ones, and records which bytes were written to the kernel.
-    fn leave(&self, state: &mut State, all: bool) {
+    fn stop_running(&self, state: &mut DeliveryInner, all: bool) {
         let Some(at) = state.streams.iter().position(|running| running.id == self.id) else { return };
         let running = state.streams.swap_remove(at);
-        let handed = if all { running.start..running.position } else { running.handed() };
-        state.in_vain.remove(&handed);
-        state.handed.insert(handed);
+        let handed = if all { running.start..running.position } else { running.written() };
+        state.undelivered.remove(&handed);
+        state.written.insert(handed);
     }
 
     /// Records that the connection broke before the peer acknowledged the last `count` bytes of this stream.
     /// They count as not sent, except for those that were sent another time.
-    pub(crate) fn lose(&mut self, count: u64) {
+    pub(crate) fn mark_lost(&mut self, count: u64) {
         let lost = self.position.saturating_sub(count).max(self.start)..self.position;
         let delivery = self.delivery.clone();
         let mut state = delivery.state();
-        if self.progress != Progress::Running {
-            self.end_in_vain(&mut state);
+        if self.progress != StreamProgress::Running {
+            self.mark_undelivered(&mut state);
             self.set_broken(&mut state);
         }
         if lost.is_empty() {
             return;
         }
-        state.resent = state.resent.saturating_sub(self.again.overlap(&lost));
-        self.again.remove(&lost);
+        state.resent = state.resent.saturating_sub(self.resent.overlap(&lost));
+        self.resent.remove(&lost);
         let mut never_sent = RangeSet::default();
         never_sent.insert(lost.clone());
         never_sent.subtract(&state.repeated);
-        if self.progress == Progress::Running
+        if self.progress == StreamProgress::Running
             && let Some(had) = state.breaks.broke(&lost, self.id)
         {
             never_sent.remove(&had);
         }
         state.sent.subtract(&never_sent);
-        state.handed.subtract(&never_sent);
+        state.written.subtract(&never_sent);
         let last = lost.end - 1..lost.end;
         if state.repeated.overlap(&lost) > 0 && state.read.overlap(&last) == 0 {
-            state.in_vain.insert(last);
+            state.undelivered.insert(last);
         }
         self.position = lost.start;
         if let Some(running) = state.streams.iter_mut().find(|running| running.id == self.id) {
-            running.under_way = running.under_way.saturating_sub(lost.end - lost.start);
+            running.unwritten = running.unwritten.saturating_sub(lost.end - lost.start);
             running.position = lost.start;
         }
     }
 
     /// Records that the connection was reset when the peer had all bytes. They may not have been read, so the
     /// file isn't complete. A proxy resets connections when it is finished, so its reset means nothing.
-    pub(crate) fn doubt(mut self) {
+    pub(crate) fn mark_unread(mut self) {
         if self.delivery.proxied {
             return;
         }
         let delivery = self.delivery.clone();
         let mut state = delivery.state();
-        self.end_in_vain(&mut state);
+        self.mark_undelivered(&mut state);
         self.set_broken(&mut state);
     }
 
     /// Its last bytes may not have been read, unless another connection delivered them.
-    fn end_in_vain(&self, state: &mut State) {
+    fn mark_undelivered(&self, state: &mut DeliveryInner) {
         // The client may have left as many bytes unread as may be sent again.
         let unread = self.start.max(self.end.saturating_sub(self.delivery.allowance()))..self.end;
         state.unread.insert(unread);
         state.unread.subtract(&state.read);
         let last = self.end.saturating_sub(1)..self.end;
         if state.read.overlap(&last) == 0 {
-            state.empty_in_vain |= self.delivery.size == 0;
-            state.in_vain.insert(last);
-            state.whole_at = None;
+            state.empty_undelivered |= self.delivery.size == 0;
+            state.undelivered.insert(last);
+            state.completed_at = None;
         }
     }
 
-    fn note_whole(&self, state: &mut State) {
-        if state.whole_at.is_none() && self.delivery.is_whole(state) && state.is_idle() {
-            state.whole_at = Some(state.last_sent);
-            state.was_whole = true;
+    fn note_complete(&self, state: &mut DeliveryInner) {
+        if state.completed_at.is_none() && self.delivery.is_complete(state) && state.is_idle() {
+            state.completed_at = Some(state.last_sent);
+            state.was_complete = true;
         }
     }
 
-    fn set_broken(&mut self, state: &mut State) {
-        match std::mem::replace(&mut self.progress, Progress::Broken) {
-            Progress::Finished => state.tails -= 1,
-            Progress::Acknowledged => state.acknowledged -= 1,
-            Progress::Running | Progress::Broken => {}
+    fn set_broken(&mut self, state: &mut DeliveryInner) {
+        match std::mem::replace(&mut self.progress, StreamProgress::Broken) {
+            StreamProgress::Finished => state.unconfirmed_streams -= 1,
+            StreamProgress::Acknowledged => state.acknowledged -= 1,
+            StreamProgress::Running | StreamProgress::Broken => {}
         }
     }
 
     /// Records that the client didn't hang up during the pause, so it wants these bytes again.
-    pub(crate) fn press_on(&mut self) {
+    pub(crate) fn resume_after_pause(&mut self) {
         self.repeating = true;
     }
 }
@@ -282,29 +282,29 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let mut state = self.delivery.state();
         match self.progress {
-            Progress::Running => {
-                self.leave(&mut state, false);
+            StreamProgress::Running => {
+                self.stop_running(&mut state, false);
                 // It was dropped while its last bytes were still in this process.
                 if self.position == self.end {
-                    self.end_in_vain(&mut state);
+                    self.mark_undelivered(&mut state);
                 } else {
                     // Its client hung up in the middle, as a client does that gets the rest elsewhere.
                     state.read(self.start..self.position);
                 }
             }
-            Progress::Finished => {
-                state.tails -= 1;
+            StreamProgress::Finished => {
+                state.unconfirmed_streams -= 1;
                 state.read(self.start..self.end);
             }
-            Progress::Acknowledged => {
+            StreamProgress::Acknowledged => {
                 state.acknowledged -= 1;
                 state.read(self.start..self.end);
             }
-            Progress::Broken => {}
+            StreamProgress::Broken => {}
         }
-        self.note_whole(&mut state);
+        self.note_complete(&mut state);
         drop(state);
         self.ledger.settle(&self.delivery);
-        self.delivery.announce();
+        self.delivery.notify();
     }
 }

@@ -1,19 +1,19 @@
 //! What is kept of a delivery that is complete.
 
-use crate::download::ledger::state::State;
+use crate::download::ledger::state::DeliveryInner;
 
 /// What is kept of a complete delivery.
 #[derive(Clone, Copy)]
-pub(super) struct Whole {
+pub(super) struct CompleteDelivery {
     /// Bytes sent without the key, in KiB, rounded up; small, because there may be a million of these.
     pub(super) unkeyed_kib: u32,
     /// When the last byte was sent, in seconds since the epoch.
     pub(super) last_sent: u32,
 }
 
-impl Whole {
-    pub(super) fn of(state: &State) -> Whole {
-        Whole {
+impl CompleteDelivery {
+    pub(super) fn of(state: &DeliveryInner) -> CompleteDelivery {
+        CompleteDelivery {
             unkeyed_kib: u32::try_from(state.unkeyed().div_ceil(1024)).unwrap_or(u32::MAX),
             last_sent: u32::try_from(state.last_sent.secs()).unwrap_or(u32::MAX),
         }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::Delivery;
-use crate::download::receipts::outbox::{Kept, OutboxError};
+use crate::download::receipts::outbox::{OutboxEntry, OutboxError};
 use crate::download::receipts::service::Receipts;
 use crate::download::receipts::tally::Tally;
 use crate::id::{Jti, LinkId};
 
 /// A redemption in progress. Until it is dropped, the watermark doesn't pass its start.
-pub(crate) struct Claim {
+pub(crate) struct PendingRedemption {
     receipts: Arc<Receipts>,
-    kept: Kept,
+    kept: OutboxEntry,
 }
 
 impl Receipts {
@@ -24,9 +24,9 @@ impl Receipts {
         link: &LinkId,
         size: u64,
         address: Option<IpAddr>,
-    ) -> Claim {
-        let redeemed_at = self.book.begin(jti, &self.clock);
-        let kept = Kept {
+    ) -> PendingRedemption {
+        let redeemed_at = self.active.begin_claim(jti, &self.clock);
+        let kept = OutboxEntry {
             jti,
             link: link.clone(),
             sequence: 1,
@@ -37,18 +37,18 @@ impl Receipts {
             until: redeemed_at.plus(self.lease_max),
             tally: Tally::new(redeemed_at),
         };
-        Claim { receipts: self.clone(), kept }
+        PendingRedemption { receipts: self.clone(), kept }
     }
 }
 
-impl Claim {
+impl PendingRedemption {
     /// Returns its start, which the watermark doesn't pass.
     pub(crate) const fn at(&self) -> Timestamp {
         self.kept.redeemed_at
     }
 
     /// Returns whether recording it would probably fail.
-    pub(crate) fn is_doubtful(&self) -> bool {
+    pub(crate) fn may_fail(&self) -> bool {
         self.receipts.outbox.is_failing()
     }
 
@@ -62,22 +62,22 @@ impl Claim {
 
     /// Records that the token was redeemed, so that its delivery may begin.
     pub(crate) fn redeemed(self, delivery: &Arc<Delivery>) {
-        delivery.tell(self.receipts.changed.clone());
-        self.receipts.book.add(self.kept.clone(), delivery.clone());
+        delivery.notify_on_change(self.receipts.changed.clone());
+        self.receipts.active.add(self.kept.clone(), delivery.clone());
         self.receipts.changed.notify_one();
     }
 
     /// Records that this didn't redeem the token; removes the record if it was new.
     pub(crate) fn cancelled(self, new: bool) {
         if new {
-            self.receipts.book.cancel(self.kept.jti);
+            self.receipts.active.cancel(self.kept.jti);
             self.receipts.changed.notify_one();
         }
     }
 }
 
-impl Drop for Claim {
+impl Drop for PendingRedemption {
     fn drop(&mut self) {
-        self.receipts.book.end(self.kept.jti);
+        self.receipts.active.end_claim(self.kept.jti);
     }
 }

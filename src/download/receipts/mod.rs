@@ -5,21 +5,21 @@
 //! an unreported one. A ticker reads the progress of deliveries from the ledger; portions don't report
 //! anything. Tokens without a link cost nothing here.
 
-mod book;
+mod active;
 mod claim;
 mod opening;
 mod outbox;
 mod over_http;
+mod reporter;
 mod service;
 mod tally;
-mod teller;
 #[cfg(test)]
 mod tests;
 mod way;
 
-pub(crate) use self::claim::Claim;
-pub use self::opening::{OpenError, Rules, reset_time};
+pub(crate) use self::claim::PendingRedemption;
+pub use self::opening::{ReceiptSettings, ReceiptsError, reset_time};
 pub use self::outbox::OutboxError;
 pub(crate) use self::over_http::read_key as node_key;
-pub use self::over_http::{OverHttp, OverHttpError};
+pub use self::over_http::{HttpReceiptSink, HttpReceiptSinkError};
 pub use self::service::Receipts;

@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "receipts.sqlite";
 
 /// The receipts can't be stored.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum ReceiptsError {
     /// Their file isn't an outbox, or can't be written.
     #[error(
         "cannot open the receipts' outbox; check the disk and its permissions, or move the file away, \
@@ -30,7 +30,7 @@ pub enum OpenError {
 }
 
 /// The settings for receipts.
-pub struct Rules {
+pub struct ReceiptSettings {
     /// The name of this download service.
     pub node: String,
     /// Whether others with this name may redeem the same tokens.

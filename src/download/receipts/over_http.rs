@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::http_client::{Answer, HttpClient, HttpError};
-use crate::receipt::{NotTaken, Report, TAKEN_HEADER, TakeReports, Taken};
+use crate::http_client::{ClientResponse, HttpClient, HttpError};
+use crate::receipt::{NotAccepted, REPLY_HEADER, ReceiptSink, Report, ReportReply};
 
 /// How long to wait for the web app's answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -18,7 +18,7 @@ const LONGEST_KEY: u64 = 256;
 
 /// Sending receipts to the web app failed.
 #[derive(Debug, thiserror::Error)]
-pub enum OverHttpError {
+pub enum HttpReceiptSinkError {
     /// The node key can't be read.
     #[error(
         "cannot read the node key {} (`download.node_key`); copy the web app's node key there",
@@ -43,25 +43,25 @@ pub enum OverHttpError {
 }
 
 /// A web app in another process.
-pub struct OverHttp {
+pub struct HttpReceiptSink {
     client: HttpClient,
     address: String,
     key_file: PathBuf,
 }
 
-impl OverHttp {
+impl HttpReceiptSink {
     /// Creates a client for the web app that accepts receipts at `address` with the key in `key_file`. The
     /// file is read each time, because it may be created or changed while this runs.
     ///
     /// # Errors
     /// If TLS can't be set up.
-    pub fn new(address: &str, key_file: &Path) -> Result<OverHttp, OverHttpError> {
+    pub fn new(address: &str, key_file: &Path) -> Result<HttpReceiptSink, HttpReceiptSinkError> {
         let client = HttpClient::new(address, PATIENCE)?;
-        Ok(OverHttp { client, address: address.to_owned(), key_file: key_file.to_owned() })
+        Ok(HttpReceiptSink { client, address: address.to_owned(), key_file: key_file.to_owned() })
     }
 
-    async fn send(&self, report: &Report) -> Result<Taken, OverHttpError> {
-        let failed = |source| OverHttpError::Key { path: self.key_file.clone(), source };
+    async fn send(&self, report: &Report) -> Result<ReportReply, HttpReceiptSinkError> {
+        let failed = |source| HttpReceiptSinkError::Key { path: self.key_file.clone(), source };
         let path = self.key_file.clone();
         let read = tokio::task::spawn_blocking(move || read_key(&path)).await;
         let key = read.map_err(|gone| failed(io::Error::other(gone)))?.map_err(failed)?;
@@ -69,15 +69,15 @@ impl OverHttp {
         let answer = request.send(Instant::now() + PATIENCE).await?;
         match answer.status() {
             204 => Ok(taken(&answer)),
-            401 | 403 => Err(OverHttpError::WrongKey),
-            status => Err(OverHttpError::Answer(status)),
+            401 | 403 => Err(HttpReceiptSinkError::WrongKey),
+            status => Err(HttpReceiptSinkError::Answer(status)),
         }
     }
 }
 
 /// Returns what the web app's answer says; nothing if it is of an earlier release.
-fn taken(answer: &Answer) -> Taken {
-    answer.header(TAKEN_HEADER).and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
+fn taken(answer: &ClientResponse) -> ReportReply {
+    answer.header(REPLY_HEADER).and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
 }
 
 /// Returns the key without its final line break.
@@ -93,8 +93,8 @@ pub(crate) fn read_key(path: &Path) -> io::Result<Zeroizing<String>> {
 }
 
 #[async_trait]
-impl TakeReports for OverHttp {
-    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
-        self.send(&report).await.map_err(|error| NotTaken(error.into()))
+impl ReceiptSink for HttpReceiptSink {
+    async fn accept(&self, report: Report) -> Result<ReportReply, NotAccepted> {
+        self.send(&report).await.map_err(|error| NotAccepted(error.into()))
     }
 }

@@ -8,14 +8,14 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::download::ledger::Delivery;
-use crate::download::receipts::book::Book;
-use crate::download::receipts::opening::{FILE, OpenError, Rules};
+use crate::download::receipts::active::ActiveDeliveries;
+use crate::download::receipts::opening::{FILE, ReceiptSettings, ReceiptsError};
 use crate::download::receipts::outbox::Outbox;
 use crate::download::receipts::tally::Tally;
-use crate::download::receipts::way::Way;
+use crate::download::receipts::way::SinkSlot;
 use crate::download::remembered::Remembered;
 use crate::id::Jti;
-use crate::receipt::{DeliveryState, TakeReports};
+use crate::receipt::{DeliveryState, ReceiptSink};
 use crate::secret::Secret;
 use crate::used_tokens::{Mark, UsedTokens};
 
@@ -29,15 +29,15 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// The receipts of one download service.
 pub struct Receipts {
     pub(super) outbox: Outbox,
-    pub(super) book: Book,
+    pub(super) active: ActiveDeliveries,
     pub(super) node: String,
     pub(super) clock: Clock,
     pub(super) lease_max: Duration,
     /// Woken when a delivery begins or ends.
     pub(super) changed: Arc<Notify>,
     /// Woken when there is something to report.
-    pub(super) to_tell: Notify,
-    pub(super) way: Way,
+    pub(super) unreported: Notify,
+    pub(super) sink: SinkSlot,
     /// What reports contain in addition to receipts.
     pub(super) remembered: OnceLock<Arc<Remembered>>,
 }
@@ -47,19 +47,19 @@ impl Receipts {
     /// interrupted.
     ///
     /// # Errors
-    /// See [`OpenError`].
+    /// See [`ReceiptsError`].
     pub async fn open(
         folder: &Path,
         store: &dyn UsedTokens,
         clock: Clock,
-        rules: Rules,
-    ) -> Result<Receipts, OpenError> {
+        rules: ReceiptSettings,
+    ) -> Result<Receipts, ReceiptsError> {
         let (now, id) = (clock.now(), Secret::random::<8>()?);
         let outbox = Outbox::open(&folder.join(FILE), id.reveal(), now, &rules.health).await?;
         let node = if rules.shared { format!("{}#{}", rules.node, outbox.id) } else { rules.node };
-        let book = Book::new(rules.lease, now);
+        let book = ActiveDeliveries::new(rules.lease, now);
         let (mut left_behind, mut cancelled) = (Vec::new(), Vec::new());
-        for kept in outbox.open_ones().await? {
+        for kept in outbox.unfinished().await? {
             if kept.settled {
                 // A first byte may have been sent between the last check and a crash: if in doubt, it counts
                 // as used.
@@ -82,29 +82,29 @@ impl Receipts {
                 }
             }
         }
-        outbox.keep(Vec::new(), cancelled).await?;
-        book.take_up(left_behind);
+        outbox.save(Vec::new(), cancelled).await?;
+        book.restore(left_behind);
         Ok(Receipts {
             outbox,
-            book,
+            active: book,
             node,
             clock,
             lease_max: rules.lease_max,
             changed: Arc::default(),
-            to_tell: Notify::new(),
-            way: Way::default(),
+            unreported: Notify::new(),
+            sink: SinkSlot::default(),
             remembered: OnceLock::new(),
         })
     }
 
     /// Sets once how to reach the web app. Until then nothing is reported, and nothing is lost.
-    pub fn tell_by(&self, to: Arc<dyn TakeReports>) {
-        self.way.set(to);
-        self.to_tell.notify_one();
+    pub fn set_sink(&self, to: Arc<dyn ReceiptSink>) {
+        self.sink.set(to);
+        self.unreported.notify_one();
     }
 
     /// Sets once what is remembered; reports then exchange it with the web app.
-    pub fn remember_by(&self, remembered: Arc<Remembered>) {
+    pub fn set_remembered(&self, remembered: Arc<Remembered>) {
         let _only_the_first_counts = self.remembered.set(remembered);
     }
 
@@ -113,7 +113,7 @@ impl Receipts {
         let mut forget = tokio::time::interval(FORGET_EVERY);
         loop {
             let _changed_or_not = tokio::time::timeout(LOOK_EVERY, self.changed.notified()).await;
-            self.look().await;
+            self.record_changes().await;
             tokio::select! {
                 biased;
                 _ = forget.tick() => {
@@ -127,24 +127,24 @@ impl Receipts {
     }
 
     /// Records what changed. Returns whether that is durable.
-    pub(super) async fn look(&self) -> bool {
-        let changes = self.book.changes(self.clock.now());
+    pub(super) async fn record_changes(&self) -> bool {
+        let changes = self.active.changes(self.clock.now());
         if changes.is_empty() {
             return true;
         }
-        let kept = self.outbox.keep(changes.kept.clone(), changes.cancelled.clone()).await.is_ok();
-        self.book.settle(changes, kept);
-        self.to_tell.notify_one();
+        let kept = self.outbox.save(changes.kept.clone(), changes.cancelled.clone()).await.is_ok();
+        self.active.settle(changes, kept);
+        self.unreported.notify_one();
         kept
     }
 
     /// Records the final states, and tries once to report them. For a proper stop, after the last byte.
     pub async fn finish(&self) {
-        if self.look().await {
+        if self.record_changes().await {
             // If closing fails, the next start treats it as interrupted; the outbox logs why.
             let _failed = self.outbox.close().await;
         }
-        if let Err(error) = self.tell(None).await {
+        if let Err(error) = self.report(None).await {
             let cause = crate::telemetry::chain(&error);
             tracing::info!(cause, "undelivered receipts are kept for the next start");
         }
@@ -152,14 +152,14 @@ impl Receipts {
 
     /// Records that the client of a delivery resumed, possibly after it was reopened.
     pub(crate) async fn resumed(&self, delivery: &Arc<Delivery>) {
-        if self.book.follow(delivery) {
+        if self.active.attach(delivery) {
             return;
         }
         match self.outbox.find(delivery.jti).await {
             Ok(Some(kept)) => {
                 let tally = kept.tally.clone();
-                self.book.take_up(vec![(kept, tally)]);
-                self.book.follow(delivery);
+                self.active.restore(vec![(kept, tally)]);
+                self.active.attach(delivery);
             }
             // It was reported as complete and then removed.
             Ok(None) => return,
@@ -169,13 +169,13 @@ impl Receipts {
                 return;
             }
         }
-        delivery.tell(self.changed.clone());
+        delivery.notify_on_change(self.changed.clone());
         self.changed.notify_one();
     }
 
     /// Records that a token was revoked, so that nothing more is sent for it.
     pub(crate) fn revoked(&self, jti: Jti) {
-        self.book.revoked(jti);
+        self.active.revoked(jti);
         self.changed.notify_one();
     }
 }

@@ -2,7 +2,7 @@
 //! adds numbers; never reads the time and stores nothing.
 
 use crate::clock::Timestamp;
-use crate::download::ledger::{Progress, RangeSet};
+use crate::download::ledger::{DeliveryProgress, RangeSet};
 use crate::receipt::DeliveryState;
 
 /// What is known about a delivery.
@@ -13,7 +13,7 @@ pub(crate) struct Tally {
     /// When the latest byte was sent.
     pub(crate) last_at: Timestamp,
     /// Bytes that were written to the kernel.
-    pub(crate) handed: RangeSet,
+    pub(crate) written: RangeSet,
     /// Sent bytes, without those that are known to be lost.
     pub(crate) sent: RangeSet,
     /// How often the client resumed.
@@ -28,7 +28,7 @@ impl Tally {
         Tally {
             started_at: None,
             last_at: redeemed_at,
-            handed: RangeSet::default(),
+            written: RangeSet::default(),
             sent: RangeSet::default(),
             resumed: 0,
             state: DeliveryState::Broken,
@@ -39,9 +39,9 @@ impl Tally {
     ///
     /// Invariant: a complete delivery stays complete, and an abandoned one becomes active only if the
     /// progress shows that bytes are sent again.
-    pub(crate) fn and(&self, progress: &Progress, size: u64) -> Tally {
-        let (mut handed, mut sent) = (self.handed.clone(), self.sent.clone());
-        handed.merge(&progress.handed);
+    pub(crate) fn plus(&self, progress: &DeliveryProgress, size: u64) -> Tally {
+        let (mut handed, mut sent) = (self.written.clone(), self.sent.clone());
+        handed.merge(&progress.written);
         sent.merge(&progress.sent);
         let state = match self.state {
             DeliveryState::Complete => DeliveryState::Complete,
@@ -57,15 +57,15 @@ impl Tally {
             // An empty file has no first byte, but can be delivered, too.
             started_at = started_at.or(Some(last_at));
         }
-        let resumed = self.resumed.saturating_add(progress.returned);
-        Tally { started_at, last_at, handed, sent, resumed, state }
+        let resumed = self.resumed.saturating_add(progress.resumptions);
+        Tally { started_at, last_at, written: handed, sent, resumed, state }
     }
 
     /// Returns how many different bytes were certainly sent: all of them only if the file is complete.
     pub(crate) fn bytes(&self, size: u64) -> u64 {
         match self.state {
             DeliveryState::Complete => size,
-            _ => self.handed.total().min(size.saturating_sub(1)),
+            _ => self.written.total().min(size.saturating_sub(1)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::config::Resume;
 use crate::download::ledger::{Delivery, Ledger, Stream};
-use crate::download::receipts::Claim;
+use crate::download::receipts::PendingRedemption;
 use crate::download::state::DownloadState;
 use crate::token::Grant;
 use crate::used_tokens::{Lease, Mark, StoreError, Use, UsedToken};
@@ -29,7 +29,7 @@ pub(super) enum Claimed {
 pub(super) async fn claim(
     state: &Arc<DownloadState>,
     delivery: Arc<Delivery>,
-    receipt: Option<Claim>,
+    receipt: Option<PendingRedemption>,
     grant: &Grant,
     range: Range<u64>,
     now: Timestamp,
@@ -64,7 +64,7 @@ pub(super) async fn claim(
             Err(e) => Err(e),
         }
     };
-    CarriedThrough(Some(Box::pin(claim))).await
+    DetachOnDrop(Some(Box::pin(claim))).await
 }
 
 /// A delivery that is being claimed. If it isn't redeemed when this is dropped (even by a panic), it is
@@ -87,10 +87,10 @@ impl Drop for Claiming<'_> {
 async fn claim_with_receipt(
     state: &DownloadState,
     used: UsedToken,
-    receipt: Claim,
+    receipt: PendingRedemption,
     delivery: &Arc<Delivery>,
 ) -> Result<Use, StoreError> {
-    let (answer, intended) = match receipt.is_doubtful() {
+    let (answer, intended) = match receipt.may_fail() {
         false => tokio::join!(state.store.claim(used), receipt.intend()),
         // So that nothing is spent in vain.
         true => match receipt.intend().await {
@@ -120,9 +120,9 @@ async fn claim_with_receipt(
 }
 
 /// A future that continues on its own if it is dropped before it finishes.
-struct CarriedThrough<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+struct DetachOnDrop<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
-impl<T: Send + 'static> Future for CarriedThrough<T> {
+impl<T: Send + 'static> Future for DetachOnDrop<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -135,7 +135,7 @@ impl<T: Send + 'static> Future for CarriedThrough<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for CarriedThrough<T> {
+impl<T: Send + 'static> Drop for DetachOnDrop<T> {
     fn drop(&mut self) {
         if let Some(future) = self.0.take() {
             tokio::spawn(future);

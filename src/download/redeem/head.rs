@@ -2,27 +2,32 @@
 
 use std::sync::Arc;
 
-use crate::download::problem::Refusal;
+use crate::download::problem::DownloadRefusal;
 use crate::download::redeem::prepared::{Prepared, prepare};
 use crate::download::redeem::request::{HeadOutcome, Request};
-use crate::download::redeem::resume::{denied, proof, reopen, wish};
+use crate::download::redeem::resume::{denied, proof, reopen, stream_request};
+use crate::download::same_file;
 use crate::download::state::DownloadState;
-use crate::download::very_file;
 use crate::used_tokens::Mark;
 
 /// Returns what [`redeem`](super::redeem) would return now, without spending, waiting or revealing the resume key.
 ///
 /// # Errors
 /// The refusal that a `GET` would get.
-pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Result<HeadOutcome, Refusal> {
+pub(crate) async fn head(
+    state: &Arc<DownloadState>,
+    request: &Request,
+) -> Result<HeadOutcome, DownloadRefusal> {
     let jti = request.grant.jti;
     let now = state.clock.now();
-    let file = very_file::open(state, &request.grant).await;
+    let file = same_file::open(state, &request.grant).await;
     let used = state.store.find(jti).await?;
     let delivery = match &used {
-        None if request.grant.again => return Err(request.ended.map_or(Refusal::Used, Refusal::from)),
+        None if request.grant.again => {
+            return Err(request.ended.map_or(DownloadRefusal::Used, DownloadRefusal::from));
+        }
         None => state.ledger.find(jti),
-        Some(used) if used.mark == Mark::Revoked => return Err(Refusal::Revoked),
+        Some(used) if used.mark == Mark::Revoked => return Err(DownloadRefusal::Revoked),
         Some(used) => Some(match state.ledger.find(jti) {
             Some(delivery) => delivery,
             None => reopen(state, request, used, now)?,
@@ -36,9 +41,9 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
         (Some(delivery), Some(_)) => {
             let who = proof(state, request, delivery)?;
             if !who.is_keyed() && !delivery.is_for(request.caller.address) {
-                return Err(Refusal::Used);
+                return Err(DownloadRefusal::Used);
             }
-            very_file::same(&file, delivery).await?
+            same_file::same(&file, delivery).await?
         }
         _ => file,
     };
@@ -52,7 +57,7 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
     // A record without a delivery is impossible, because reopen has created one. A delivery without a record
     // is a claim in progress, which a HEAD neither waits for nor disturbs.
     if let (Some(delivery), Some(_)) = (&delivery, &used) {
-        let wish = wish(proof(state, request, delivery)?, delivery, &part);
+        let wish = stream_request(proof(state, request, delivery)?, delivery, &part);
         delivery.would_admit(&wish, state.lease, now).map_err(denied)?;
     }
     Ok(HeadOutcome::Headers { version: file.version(), part })
@@ -62,7 +67,10 @@ pub(crate) async fn head(state: &Arc<DownloadState>, request: &Request) -> Resul
 ///
 /// # Errors
 /// The refusal that a `GET` would get.
-pub(crate) async fn size_to_go_on(state: &Arc<DownloadState>, request: &Request) -> Result<u64, Refusal> {
+pub(crate) async fn resumable_size(
+    state: &Arc<DownloadState>,
+    request: &Request,
+) -> Result<u64, DownloadRefusal> {
     match head(state, request).await? {
         HeadOutcome::Headers { version, .. } | HeadOutcome::NotModified(version) => Ok(version.len),
     }

@@ -11,7 +11,7 @@ mod request;
 mod resume;
 mod rule;
 
-pub(crate) use self::head::{head, size_to_go_on};
+pub(crate) use self::head::{head, resumable_size};
 pub(crate) use self::prepared::byte_range;
-pub(crate) use self::request::{HeadOutcome, Outcome, Request};
+pub(crate) use self::request::{HeadOutcome, RedeemOutcome, Request};
 pub(crate) use self::rule::redeem;

@@ -2,34 +2,34 @@
 
 use std::ops::Range;
 
-use crate::download::conditions::{Conditions, Part, Precondition};
-use crate::download::problem::Refusal;
+use crate::download::conditions::{Conditions, Precondition, RequestedPart};
+use crate::download::problem::DownloadRefusal;
 use crate::files::FileVersion;
 use crate::secret::Digest;
 
 /// What a request asks of the file.
 pub(super) enum Prepared {
-    Part(Part),
+    Part(RequestedPart),
     NotModified(FileVersion),
-    Refused(Refusal),
+    Refused(DownloadRefusal),
 }
 
 /// Evaluates preconditions and range, in the order of the RFC.
 pub(super) fn prepare(conditions: &Conditions, current: Option<&Digest>, version: FileVersion) -> Prepared {
     match conditions.evaluate(current, version.modified()) {
-        Precondition::Failed => Prepared::Refused(Refusal::Precondition),
+        Precondition::Failed => Prepared::Refused(DownloadRefusal::Precondition),
         Precondition::NotModified => Prepared::NotModified(version),
         Precondition::Holds => match conditions.part(current, version.modified(), version.len) {
-            Part::Unsatisfiable => Prepared::Refused(Refusal::Range { len: version.len }),
+            RequestedPart::Unsatisfiable => Prepared::Refused(DownloadRefusal::Range { len: version.len }),
             part => Prepared::Part(part),
         },
     }
 }
 
 /// Returns the bytes of a part.
-pub(crate) fn byte_range(part: &Part, len: u64) -> Range<u64> {
+pub(crate) fn byte_range(part: &RequestedPart, len: u64) -> Range<u64> {
     match part {
-        Part::Range(range) => range.clone(),
-        Part::Whole | Part::Unsatisfiable => 0..len,
+        RequestedPart::Range(range) => range.clone(),
+        RequestedPart::Whole | RequestedPart::Unsatisfiable => 0..len,
     }
 }

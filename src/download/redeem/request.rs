@@ -1,7 +1,7 @@
 //! A request for a file, and what comes of it.
 
-use crate::client_address::Caller;
-use crate::download::conditions::{Conditions, Part};
+use crate::client_address::RequestClient;
+use crate::download::conditions::{Conditions, RequestedPart};
 use crate::download::ledger::Stream;
 use crate::files::{FileVersion, OpenFile};
 use crate::secret::Secret;
@@ -13,13 +13,13 @@ pub(crate) struct Request {
     /// Set if the token has expired: it then redeems nothing, but a redemption may be finished.
     pub(crate) ended: Option<TokenError>,
     pub(crate) conditions: Conditions,
-    pub(crate) caller: Caller,
+    pub(crate) caller: RequestClient,
 }
 
 /// The result of a request.
-pub(crate) enum Outcome {
+pub(crate) enum RedeemOutcome {
     /// Bytes, the permission to send them, and the tag to send with them.
-    Stream { stream: Stream, file: OpenFile, part: Part, tag: Secret },
+    Stream { stream: Stream, file: OpenFile, part: RequestedPart, tag: Secret },
     /// 304: the client already has it. Spends nothing.
     NotModified(FileVersion),
 }
@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
 /// The result of a `HEAD` request.
 pub(crate) enum HeadOutcome {
     /// The headers that a `GET` would have.
-    Headers { version: FileVersion, part: Part },
+    Headers { version: FileVersion, part: RequestedPart },
     /// 304
     NotModified(FileVersion),
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::config::Resume;
 use crate::download::ledger::{Delivery, Entered};
-use crate::download::problem::Refusal;
+use crate::download::problem::DownloadRefusal;
 use crate::download::redeem::claim::{Claimed, claim};
 use crate::download::redeem::prepared::{Prepared, byte_range, prepare};
-use crate::download::redeem::request::{Outcome, Request};
-use crate::download::redeem::resume::{Unserved, go_on, reopen, resume};
+use crate::download::redeem::request::{RedeemOutcome, Request};
+use crate::download::redeem::resume::{Unserved, reopen, resume, resume_delivery};
+use crate::download::same_file;
 use crate::download::state::DownloadState;
-use crate::download::very_file;
 use crate::files::FileError;
 use crate::secret::Secret;
 use crate::token::{Grant, TokenError};
@@ -20,9 +20,12 @@ use crate::token::{Grant, TokenError};
 ///
 /// # Errors
 /// The refusal; only that of a used or revoked token is final.
-pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Result<Outcome, Refusal> {
+pub(crate) async fn redeem(
+    state: &Arc<DownloadState>,
+    request: &Request,
+) -> Result<RedeemOutcome, DownloadRefusal> {
     let jti = request.grant.jti;
-    let file = very_file::open(state, &request.grant).await;
+    let file = same_file::open(state, &request.grant).await;
     loop {
         let now = state.clock.now();
         if let Some(delivery) = state.ledger.find(jti) {
@@ -35,7 +38,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         if request.grant.again {
             let used = state.store.find(jti).await?;
             if state.ledger.find(jti).is_none() {
-                go_on(state, request, used, now)?;
+                resume_delivery(state, request, used, now)?;
             }
             continue;
         }
@@ -61,9 +64,9 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             return Err(ended.into());
         }
         let (file, part) = match prepared {
-            Err(()) => return Err(file.err().unwrap_or(Refusal::File(FileError::Missing))),
+            Err(()) => return Err(file.err().unwrap_or(DownloadRefusal::File(FileError::Missing))),
             Ok((file, Prepared::Part(part))) => (file, part),
-            Ok((_, Prepared::NotModified(version))) => return Ok(Outcome::NotModified(version)),
+            Ok((_, Prepared::NotModified(version))) => return Ok(RedeemOutcome::NotModified(version)),
             Ok((_, Prepared::Refused(why))) => return Err(why),
         };
         if request.grant.issued_at > now {
@@ -74,16 +77,16 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
         let resume_key = Secret::random::<16>()?;
         let caller = request.caller;
         let address = caller.address.filter(|_| state.resume == Resume::SameClient);
-        let (file, trace) = very_file::trace(file).await?;
+        let (file, trace) = same_file::trace(file).await?;
         let make = || {
             let delivery =
-                Delivery::new(jti, file.version(), address, resume_key, until, now).of(Some(trace));
+                Delivery::new(jti, file.version(), address, resume_key, until, now).with_trace(Some(trace));
             if caller.proxied { delivery.through_proxy(state.resend_proxied) } else { delivery }
         };
         let delivery = match state.ledger.enter(jti, make) {
             Entered::Claiming(delivery) => delivery,
             Entered::Known => continue,
-            Entered::Whole => return Err(Refusal::Used),
+            Entered::Whole => return Err(DownloadRefusal::Used),
         };
         let receipt = request
             .grant
@@ -102,7 +105,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
             Claimed::First(stream) => {
                 tracing::info!(%jti, file = ?request.grant.file, address = %caller.counted_as, "redeemed");
                 let tag = stream.delivery().resume_key.clone();
-                return Ok(Outcome::Stream { stream, file, part, tag });
+                return Ok(RedeemOutcome::Stream { stream, file, part, tag });
             }
             Claimed::Replay(used) => {
                 reopen(state, request, &used, now)?;
@@ -115,7 +118,7 @@ pub(crate) async fn redeem(state: &Arc<DownloadState>, request: &Request) -> Res
 ///
 /// The fence relies on this: if the store is lost, the fence is the next second of our clock, and a token
 /// that was redeemed before must not have been issued after that.
-async fn wait_for_issue(state: &DownloadState, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+async fn wait_for_issue(state: &DownloadState, grant: &Grant, now: Timestamp) -> Result<(), DownloadRefusal> {
     tokio::time::sleep(grant.issued_at.since(now)).await;
     match state.clock.now() >= grant.issued_at {
         true => Ok(()),

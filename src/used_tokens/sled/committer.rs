@@ -1,6 +1,6 @@
 //! The committer: one thread that makes claims durable in groups.
 //!
-//! All entries waiting in the [`Queue`] form a group: one write, one fdatasync, then all get their results.
+//! All entries waiting in the [`CommitQueue`] form a group: one write, one fdatasync, then all get their results.
 //! No delay is added; a group grows while the previous one is being written. After any error the store is
 //! poisoned: until there is room if the disk was full, otherwise until the next start, because the content of
 //! the disk is unknown. An fsync is never retried.
@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::clock::Timestamp;
-use crate::used_tokens::sled::database::{Settling, is_full};
+use crate::used_tokens::sled::database::{SettlingRecord, is_full};
 use crate::used_tokens::sled::journal::{JournalFile, segment_of, slot_offset};
-use crate::used_tokens::sled::queue::{Entry, Failure, Poisoner, Queue, Work};
+use crate::used_tokens::sled::queue::{CommitQueue, Entry, PoisonOnDrop, StoreFailure, Work};
 use crate::used_tokens::sled::record::{SLOT, Slot, StoreId};
-use crate::used_tokens::sled::settler::{Full, Progress};
+use crate::used_tokens::sled::settler::{FullSegment, SettleProgress};
 
 /// Maximum number of records in a group: half a megabyte.
 const GROUP: usize = 4096;
@@ -35,30 +35,30 @@ enum CommitError {
 }
 
 impl CommitError {
-    fn failure(&self) -> Failure {
+    fn failure(&self) -> StoreFailure {
         match self {
-            CommitError::Write(e) if is_full(e) => Failure::Full,
-            CommitError::Write(_) | CommitError::Sync(_) => Failure::Unknown,
+            CommitError::Write(e) if is_full(e) => StoreFailure::Full,
+            CommitError::Write(_) | CommitError::Sync(_) => StoreFailure::Unknown,
             // The settler's own failure counts, which can't be less severe.
-            CommitError::Settler => Failure::Full,
+            CommitError::Settler => StoreFailure::Full,
         }
     }
 }
 
 /// The thread's state.
 pub(super) struct Committer {
-    pub(super) queue: Arc<Queue>,
+    pub(super) queue: Arc<CommitQueue>,
     pub(super) store: StoreId,
     pub(super) segments: [Box<dyn JournalFile>; 2],
     pub(super) slots: u32,
     /// The generation being written.
     pub(super) generation: u64,
     pub(super) mark: Timestamp,
-    pub(super) full: Sender<Full>,
-    pub(super) progress: Arc<Progress>,
+    pub(super) full: Sender<FullSegment>,
+    pub(super) progress: Arc<SettleProgress>,
     pub(super) used_slots: u32,
     pub(super) group: u64,
-    pub(super) records: Vec<Settling>,
+    pub(super) records: Vec<SettlingRecord>,
     /// The progress of the store, for others to remember.
     pub(super) position: Arc<AtomicU64>,
 }
@@ -71,7 +71,7 @@ pub(super) const fn position(generation: u64, used_slots: u32) -> u64 {
 impl Committer {
     /// Commits until the store is closed or fails.
     pub(super) fn run(mut self) {
-        let poisoner = Poisoner::of(&self.queue, "used-tokens-commit");
+        let poisoner = PoisonOnDrop::of(&self.queue, "used-tokens-commit");
         match self.commit_all() {
             Ok(()) => poisoner.disarm(),
             Err(e) => {
@@ -123,7 +123,8 @@ impl Committer {
                 self.queue.poison(e.failure());
                 return Err(e);
             }
-            let settling = |entry: &Entry| entry.used.map(|used| Settling { ticket: entry.ticket, used });
+            let settling =
+                |entry: &Entry| entry.used.map(|used| SettlingRecord { ticket: entry.ticket, used });
             self.records.extend(group.iter().filter_map(settling));
             for entry in group {
                 // A caller that no longer waits doesn't care.
@@ -163,6 +164,6 @@ impl Committer {
             (self.used_slots, self.group) = (0, 0);
         }
         // If the settler is gone, it has poisoned the store; the next wait for it returns that.
-        let _ = self.full.send(Full { generation, mark: self.mark, records, settlements });
+        let _ = self.full.send(FullSegment { generation, mark: self.mark, records, settlements });
     }
 }

@@ -18,9 +18,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::used_tokens::UsedToken;
-use crate::used_tokens::sled::books::Books;
-use crate::used_tokens::sled::files::{patiently, sync_dir};
-use crate::used_tokens::sled::index::Index;
+use crate::used_tokens::sled::files::{retry_while_locked, sync_dir};
+use crate::used_tokens::sled::index::JtiIndex;
+use crate::used_tokens::sled::manifest::StoreManifest;
 use crate::used_tokens::sled::record::{pack_block, unpack_block};
 
 /// Records in a block. More would need less disk space, but sled writes large values to separate files, which
@@ -42,7 +42,7 @@ const BLOCK_KEY: u8 = 1;
 
 /// The database can't be used or can't be trusted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DatabaseError {
+pub(super) enum SledDatabaseError {
     #[error("sled failed")]
     Sled(#[from] ::sled::Error),
     #[error("cannot fsync sled's file")]
@@ -62,8 +62,8 @@ pub(super) enum DatabaseError {
 pub(super) fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let refused =
         |e: &io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    match error.downcast_ref::<DatabaseError>() {
-        Some(DatabaseError::Sled(::sled::Error::Io(e))) => refused(e),
+    match error.downcast_ref::<SledDatabaseError>() {
+        Some(SledDatabaseError::Sled(::sled::Error::Io(e))) => refused(e),
         Some(_) => false,
         None => match error.downcast_ref::<io::Error>() {
             Some(e) => refused(e) || e.get_ref().is_some_and(|inner| is_full(inner)),
@@ -81,14 +81,14 @@ pub(super) fn is_locked(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// The open database.
-pub(super) struct Database {
+pub(super) struct SledDatabase {
     sled: ::sled::Db,
     file: File,
     state: Mutex<State>,
 }
 
 struct State {
-    books: Books,
+    manifest: StoreManifest,
     blocks: BTreeMap<u32, Block>,
 }
 
@@ -107,44 +107,44 @@ impl Block {
 
 /// A record to be moved from the journal to the database.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settling {
+pub(super) struct SettlingRecord {
     pub(super) ticket: u64,
     pub(super) used: UsedToken,
 }
 
-impl Database {
+impl SledDatabase {
     /// Durably creates an empty database.
-    pub(super) fn create(dir: &Path, books: Books) -> Result<Database, DatabaseError> {
-        let database = Database::attach(dir, books)?;
+    pub(super) fn create(dir: &Path, books: StoreManifest) -> Result<SledDatabase, SledDatabaseError> {
+        let database = SledDatabase::attach(dir, books)?;
         database.sled.insert(BOOKS_KEY, books.to_bytes())?;
         database.sync()?;
         sync_dir(dir)?;
         Ok(database)
     }
 
-    fn attach(dir: &Path, books: Books) -> Result<Database, DatabaseError> {
+    fn attach(dir: &Path, books: StoreManifest) -> Result<SledDatabase, SledDatabaseError> {
         remove_unfinished_snapshots(dir)?;
         let config = ::sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None);
-        let sled = patiently(|| match config.open() {
+        let sled = retry_while_locked(|| match config.open() {
             // sled reports that its lock is held only in the text.
             Err(::sled::Error::Io(e)) if e.to_string().starts_with("could not acquire lock") => None,
             answer => Some(answer),
         });
         let sled = sled.unwrap_or_else(|| config.open())?;
         let file = OpenOptions::new().write(true).open(dir.join("db"))?;
-        let state = Mutex::new(State { books, blocks: BTreeMap::new() });
-        Ok(Database { sled, file, state })
+        let state = Mutex::new(State { manifest: books, blocks: BTreeMap::new() });
+        Ok(SledDatabase { sled, file, state })
     }
 
     /// Opens the database in `dir` and reads all of it into `index`. The readable parts of a damaged database
     /// are in `salvage` afterwards. sled may panic on damage, so call this on a separate thread.
     pub(super) fn open(
         dir: &Path,
-        index: &Index,
+        index: &JtiIndex,
         salvage: &Mutex<Vec<UsedToken>>,
-    ) -> Result<Database, DatabaseError> {
-        let blank = Books::new([0; 16], Timestamp::EPOCH, Timestamp::EPOCH);
-        let database = Database::attach(dir, blank)?;
+    ) -> Result<SledDatabase, SledDatabaseError> {
+        let blank = StoreManifest::new([0; 16], Timestamp::EPOCH, Timestamp::EPOCH);
+        let database = SledDatabase::attach(dir, blank)?;
         let loaded = database.load(index);
         if loaded.is_err() {
             database.salvage(salvage);
@@ -152,28 +152,28 @@ impl Database {
         loaded.map(|()| database)
     }
 
-    fn load(&self, index: &Index) -> Result<(), DatabaseError> {
+    fn load(&self, index: &JtiIndex) -> Result<(), SledDatabaseError> {
         let mut state = self.state();
         let mut found = 0_u64;
-        let bytes = self.sled.get(BOOKS_KEY)?.ok_or(DatabaseError::Books)?;
-        state.books = Books::read(&bytes).ok_or(DatabaseError::Books)?;
-        index.reserve(state.books.records);
+        let bytes = self.sled.get(BOOKS_KEY)?.ok_or(SledDatabaseError::Books)?;
+        state.manifest = StoreManifest::read(&bytes).ok_or(SledDatabaseError::Books)?;
+        index.reserve(state.manifest.records);
         for (nth, entry) in self.sled.scan_prefix([BLOCK_KEY]).enumerate() {
             let (key, bytes) = entry?;
             if nth % BLOCKS_IN_PAGE == 0 {
-                self.let_go(&key, READS_AGAIN / 2)?;
+                self.nudge_cache_eviction(&key, READS_AGAIN / 2)?;
             }
-            let number = block_number(&key).ok_or(DatabaseError::Books)?;
-            let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
+            let number = block_number(&key).ok_or(SledDatabaseError::Books)?;
+            let records = unpack_block(number, &bytes).ok_or(SledDatabaseError::Block(number))?;
             found = found.saturating_add(records.len() as u64);
             state.blocks.insert(number, Block::of(&records));
             for used in records {
                 index.shard(used.jti).settle(used.jti, 0, number);
             }
         }
-        let (blocks, expected) = (state.blocks.len(), state.books.records);
-        if (blocks as u64, found) != (state.books.blocks, expected) {
-            return Err(DatabaseError::Count { found, blocks, expected });
+        let (blocks, expected) = (state.blocks.len(), state.manifest.records);
+        if (blocks as u64, found) != (state.manifest.blocks, expected) {
+            return Err(SledDatabaseError::Count { found, blocks, expected });
         }
         Ok(())
     }
@@ -186,31 +186,31 @@ impl Database {
     }
 
     /// Returns the current manifest.
-    pub(super) fn books(&self) -> Books {
-        self.state().books
+    pub(super) fn manifest(&self) -> StoreManifest {
+        self.state().manifest
     }
 
     /// Durably adds `records`, and changes the manifest with `note` in the same step. Returns the block of
     /// each record. Of several records of one jti, only the one with the latest ticket stays.
     pub(super) fn settle(
         &self,
-        mut records: Vec<Settling>,
-        note: impl FnOnce(&mut Books),
-    ) -> Result<Vec<(Settling, u32)>, DatabaseError> {
+        mut records: Vec<SettlingRecord>,
+        note: impl FnOnce(&mut StoreManifest),
+    ) -> Result<Vec<(SettlingRecord, u32)>, SledDatabaseError> {
         records.sort_unstable_by_key(|settling| (settling.used.jti, std::cmp::Reverse(settling.ticket)));
         records.dedup_by_key(|settling| settling.used.jti);
         // Records with similar times share a block, so that a purge removes whole blocks.
         records.sort_unstable_by_key(|settling| (settling.used.forget_at, settling.used.jti));
 
         let mut state = self.state();
-        let mut books = state.books;
+        let mut books = state.manifest;
         note(&mut books);
         let mut batch = ::sled::Batch::default();
         let mut settled = Vec::with_capacity(records.len());
         let mut blocks = Vec::with_capacity(records.len() / BLOCK + 1);
         for chunk in records.chunks(BLOCK) {
             let number = books.next_block;
-            books.next_block = number.checked_add(1).ok_or(DatabaseError::Full)?;
+            books.next_block = number.checked_add(1).ok_or(SledDatabaseError::Full)?;
             let used: Vec<UsedToken> = chunk.iter().map(|settling| settling.used).collect();
             batch.insert(&block_key(number), pack_block(number, &used));
             blocks.push((number, Block::of(&used)));
@@ -221,9 +221,9 @@ impl Database {
         batch.insert(BOOKS_KEY, books.to_bytes());
         self.sled.apply_batch(batch)?;
         for (number, _) in blocks.iter().step_by(BLOCKS_IN_PAGE) {
-            self.let_go(&block_key(*number), READS_AGAIN / 2)?;
+            self.nudge_cache_eviction(&block_key(*number), READS_AGAIN / 2)?;
         }
-        state.books = books;
+        state.manifest = books;
         state.blocks.extend(blocks);
         drop(state);
         self.sync()?;
@@ -235,34 +235,38 @@ impl Database {
         &self,
         jti: Jti,
         number: u32,
-        index: &Index,
-    ) -> Result<Option<UsedToken>, DatabaseError> {
+        index: &JtiIndex,
+    ) -> Result<Option<UsedToken>, SledDatabaseError> {
         if let Some(used) = self.find_in(jti, number)? {
             return Ok(Some(used));
         }
         // A purge is or was removing it; after its portion, the index has the result.
         let _portion = self.state();
         let gone = !index.shard(jti).is_settled_in(jti, number);
-        if gone { Ok(None) } else { self.find_in(jti, number)?.ok_or(DatabaseError::Block(number)).map(Some) }
+        if gone {
+            Ok(None)
+        } else {
+            self.find_in(jti, number)?.ok_or(SledDatabaseError::Block(number)).map(Some)
+        }
     }
 
-    fn find_in(&self, jti: Jti, number: u32) -> Result<Option<UsedToken>, DatabaseError> {
+    fn find_in(&self, jti: Jti, number: u32) -> Result<Option<UsedToken>, SledDatabaseError> {
         let Some(bytes) = self.sled.get(block_key(number))? else { return Ok(None) };
-        self.let_go(&block_key(number), READS_AGAIN)?;
-        let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
+        self.nudge_cache_eviction(&block_key(number), READS_AGAIN)?;
+        let records = unpack_block(number, &bytes).ok_or(SledDatabaseError::Block(number))?;
         Ok(records.into_iter().find(|used| used.jti == jti))
     }
 
     /// Runs one portion of a purge over the blocks after number `after`: removes what is due at `now`, first
     /// from the database, then from `index`. Returns how many jtis were removed and the number to continue
-    /// after, or `None` at the end. Not durable before [`Database::sync`]; records that come back after a
+    /// after, or `None` at the end. Not durable before [`SledDatabase::sync`]; records that come back after a
     /// crash are still due.
     pub(super) fn forget(
         &self,
         now: Timestamp,
         after: u32,
-        index: &Index,
-    ) -> Result<(u64, Option<u32>), DatabaseError> {
+        index: &JtiIndex,
+    ) -> Result<(u64, Option<u32>), SledDatabaseError> {
         let mut state = self.state();
         let due: Vec<u32> = state
             .blocks
@@ -272,16 +276,16 @@ impl Database {
             .take(PORTION)
             .collect();
         let Some(last) = due.last().copied() else { return Ok((0, None)) };
-        let mut books = state.books;
+        let mut books = state.manifest;
         let mut batch = ::sled::Batch::default();
         let mut forgotten = Vec::new();
         let mut left = Vec::new();
         for (nth, number) in due.into_iter().enumerate() {
-            let bytes = self.sled.get(block_key(number))?.ok_or(DatabaseError::Block(number))?;
+            let bytes = self.sled.get(block_key(number))?.ok_or(SledDatabaseError::Block(number))?;
             if nth % BLOCKS_IN_PAGE == 0 {
-                self.let_go(&block_key(number), READS_AGAIN / 2)?;
+                self.nudge_cache_eviction(&block_key(number), READS_AGAIN / 2)?;
             }
-            let records = unpack_block(number, &bytes).ok_or(DatabaseError::Block(number))?;
+            let records = unpack_block(number, &bytes).ok_or(SledDatabaseError::Block(number))?;
             let (keep, forget): (Vec<UsedToken>, Vec<UsedToken>) =
                 records.into_iter().partition(|used| used.forget_at > now);
             books.records = books.records.saturating_sub(forget.len() as u64);
@@ -297,7 +301,7 @@ impl Database {
         }
         batch.insert(BOOKS_KEY, books.to_bytes());
         self.sled.apply_batch(batch)?;
-        state.books = books;
+        state.manifest = books;
         for (number, block) in left {
             match block {
                 Some(block) => state.blocks.insert(number, block),
@@ -309,13 +313,13 @@ impl Database {
     }
 
     /// Makes everything so far durable. After an error the result is unknown: never retry.
-    pub(super) fn sync(&self) -> Result<(), DatabaseError> {
+    pub(super) fn sync(&self) -> Result<(), SledDatabaseError> {
         self.sled.flush()?;
         Ok(self.file.sync_data()?)
     }
 
     /// Makes sled check which pages to evict.
-    fn let_go(&self, key: &[u8], reads: usize) -> Result<(), DatabaseError> {
+    fn nudge_cache_eviction(&self, key: &[u8], reads: usize) -> Result<(), SledDatabaseError> {
         for _ in 0..reads {
             self.sled.get(key)?;
         }

@@ -10,16 +10,16 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tracing::error;
 
-use super::books::Books;
 use super::committer::{Committer, position};
-use super::database::{Database, DatabaseError, is_full};
-use super::files::Lock;
-use super::index::{Index, Place};
+use super::database::{SledDatabase, SledDatabaseError, is_full};
+use super::files::StoreLock;
+use super::index::{JtiIndex, RecordLocation};
 use super::journal::segment_path;
-use super::opening::{OpenError, Tuning, failed};
-use super::queue::{Failure, Queue};
-use super::recovery::{self, Recovered, recover};
-use super::settler::{Progress, Settler};
+use super::manifest::StoreManifest;
+use super::opening::{StoreOpenError, Tuning, failed};
+use super::queue::{CommitQueue, StoreFailure};
+use super::recovery::{self, RecoveredStore, recover};
+use super::settler::{SettleProgress, Settler};
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
 use crate::secret::Secret;
@@ -28,7 +28,7 @@ use crate::used_tokens::memory::{reserved, revoked};
 use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
 /// An open store, until it is closed or fails.
-pub(super) struct Engine {
+pub(super) struct StoreEngine {
     id: String,
     fence: AtomicU64,
     epoch: AtomicU64,
@@ -36,35 +36,35 @@ pub(super) struct Engine {
     /// All known branches; the last one belongs to this opening.
     branches: Vec<Branch>,
     opened_mark: Timestamp,
-    queue: Arc<Queue>,
-    index: Arc<Index>,
+    queue: Arc<CommitQueue>,
+    index: Arc<JtiIndex>,
     open: RwLock<Option<Open>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What a store releases when it is closed.
 struct Open {
-    database: Arc<Database>,
-    _lock: Lock,
+    database: Arc<SledDatabase>,
+    _lock: StoreLock,
 }
 
-impl Engine {
+impl StoreEngine {
     /// Opens or creates the store in the folder `dir`; see [`super::SledUsedTokens::open`].
     pub(super) fn open(
         dir: &Path,
         clock: &Clock,
         nothing_issued_before: Option<Timestamp>,
         tuning: &Tuning,
-    ) -> Result<Engine, OpenError> {
-        let Recovered { lock, database, index, slots, next_ticket, witness } =
+    ) -> Result<StoreEngine, StoreOpenError> {
+        let RecoveredStore { lock, database, index, slots, next_ticket, witness } =
             recover(dir, clock, nothing_issued_before, tuning.slots.max(1))?;
         let segment = |number| {
             let file = OpenOptions::new().write(true).open(segment_path(dir, number));
             file.map(|file| (tuning.journal_file)(file)).map_err(failed("open its journal"))
         };
-        let books = database.books();
-        let queue = Arc::new(Queue::new(next_ticket));
-        let progress = Arc::new(Progress::new(books.generation));
+        let books = database.manifest();
+        let queue = Arc::new(CommitQueue::new(next_ticket));
+        let progress = Arc::new(SettleProgress::new(books.generation));
         let generation = books.generation.saturating_add(1);
         let first = position(generation, 0);
         let branches = begin_branch(&dir.join("branches"), first)?;
@@ -96,7 +96,7 @@ impl Engine {
         let settling = thread("used-tokens-settle").spawn(move || settler.run());
         let committing = thread("used-tokens-commit").spawn(move || committer.run());
         let start = failed("start its threads");
-        Ok(Engine {
+        Ok(StoreEngine {
             id: format!("sled-{:032x}", u128::from_be_bytes(books.store)),
             fence: AtomicU64::new(books.fence.secs()),
             epoch: AtomicU64::new(books.epoch),
@@ -118,17 +118,17 @@ impl Engine {
 
     /// Ends for good, whatever the earlier reason.
     pub(super) fn fail(&self) {
-        self.queue.poison(Failure::Unknown);
+        self.queue.poison(StoreFailure::Unknown);
     }
 
     /// Ends its threads and releases its files, so that another engine can open them. Blocks.
-    pub(super) fn let_go(&self) {
+    pub(super) fn shut_down(&self) {
         self.queue.close(true);
-        Engine::join(self.take_threads());
+        StoreEngine::join(self.take_threads());
         drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    fn database(&self) -> Result<Arc<Database>, StoreError> {
+    fn database(&self) -> Result<Arc<SledDatabase>, StoreError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.as_ref().map(|open| Arc::clone(&open.database)).ok_or(StoreError::Closed)
     }
@@ -137,7 +137,7 @@ impl Engine {
     async fn with_database<T: Send + 'static>(
         &self,
         action: &'static str,
-        work: impl FnOnce(&Database, &Index) -> Result<T, DatabaseError> + Send + 'static,
+        work: impl FnOnce(&SledDatabase, &JtiIndex) -> Result<T, SledDatabaseError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (database, index) = (self.database()?, Arc::clone(&self.index));
         let done = tokio::task::spawn_blocking(move || work(&database, &index)).await;
@@ -161,16 +161,16 @@ impl Engine {
     ) -> Result<T, StoreError> {
         loop {
             self.queue.check()?;
-            let place = self.index.shard(jti).place(jti);
+            let place = self.index.shard(jti).location(jti);
             let record = match place {
-                Place::Nowhere => None,
-                Place::Journal(record) => Some(record),
-                Place::Block(block) => self.read(jti, block).await?,
+                RecordLocation::Nowhere => None,
+                RecordLocation::Journal(record) => Some(record),
+                RecordLocation::Block(block) => self.read(jti, block).await?,
             };
             let (answer, pending) = {
                 let mut shard = self.index.shard(jti);
                 // It was claimed, settled, replaced or purged in the meantime: check again.
-                if shard.place(jti) != place {
+                if shard.location(jti) != place {
                     continue;
                 }
                 match change(record) {
@@ -190,7 +190,7 @@ impl Engine {
     async fn forget_due(&self, now: Timestamp) -> Result<u64, StoreError> {
         let (mut forgotten, mut after) = (0_u64, 0);
         loop {
-            let portion = move |database: &Database, index: &Index| database.forget(now, after, index);
+            let portion = move |database: &SledDatabase, index: &JtiIndex| database.forget(now, after, index);
             let (count, next) = self.with_database("purge", portion).await?;
             forgotten = forgotten.saturating_add(count);
             match next {
@@ -217,7 +217,7 @@ impl Engine {
 
 /// Durably begins a branch in the file `path`, and returns all known branches. A damaged file starts over, so
 /// that any remembered standing is in doubt.
-fn begin_branch(path: &Path, from: u64) -> Result<Vec<Branch>, OpenError> {
+fn begin_branch(path: &Path, from: u64) -> Result<Vec<Branch>, StoreOpenError> {
     let action = "begin its branch";
     let mut branches: Vec<Branch> = match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
@@ -233,16 +233,16 @@ fn begin_branch(path: &Path, from: u64) -> Result<Vec<Branch>, OpenError> {
 }
 
 #[async_trait]
-impl UsedTokens for Engine {
+impl UsedTokens for StoreEngine {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
         loop {
             let claimed = {
                 let mut shard = self.index.shard(used.jti);
                 self.queue.check()?;
-                match shard.place(used.jti) {
-                    Place::Journal(record) => return Ok(Use::Replay(record)),
-                    Place::Block(block) => Err(block),
-                    Place::Nowhere => {
+                match shard.location(used.jti) {
+                    RecordLocation::Journal(record) => return Ok(Use::Replay(record)),
+                    RecordLocation::Block(block) => Err(block),
+                    RecordLocation::Nowhere => {
                         // Under the shard's lock, so that journal and index have the same order.
                         let pending = self.queue.push(Some(used), used.marked_at)?;
                         shard.put_recent(pending.ticket, used);
@@ -263,11 +263,11 @@ impl UsedTokens for Engine {
 
     async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError> {
         self.queue.check()?;
-        let place = self.index.shard(jti).place(jti);
+        let place = self.index.shard(jti).location(jti);
         match place {
-            Place::Nowhere => Ok(None),
-            Place::Journal(record) => Ok(Some(record)),
-            Place::Block(block) => self.read(jti, block).await,
+            RecordLocation::Nowhere => Ok(None),
+            RecordLocation::Journal(record) => Ok(Some(record)),
+            RecordLocation::Block(block) => self.read(jti, block).await,
         }
     }
 
@@ -297,8 +297,8 @@ impl UsedTokens for Engine {
             && !matches!(e, StoreError::Closed)
         {
             let failure = match e {
-                StoreError::Backend { source, .. } if is_full(source.as_ref()) => Failure::Full,
-                _ => Failure::Unknown,
+                StoreError::Backend { source, .. } if is_full(source.as_ref()) => StoreFailure::Full,
+                _ => StoreFailure::Unknown,
             };
             error!(
                 error = e as &dyn std::error::Error,
@@ -341,7 +341,7 @@ impl UsedTokens for Engine {
         let epoch = self.epoch.load(Ordering::Acquire).max(remembered.epoch).saturating_add(1);
         // Done immediately, in case the disk is slow.
         self.fence.store(fence.secs(), Ordering::Release);
-        let note = move |books: &mut Books| (books.fence, books.epoch) = (fence, epoch);
+        let note = move |books: &mut StoreManifest| (books.fence, books.epoch) = (fence, epoch);
         self.with_database("raise its fence", move |database, _| database.settle(Vec::new(), note)).await?;
         self.epoch.store(epoch, Ordering::Release);
         error!(
@@ -359,16 +359,16 @@ impl UsedTokens for Engine {
         self.queue.close(true);
         let threads = self.take_threads();
         // Joining waits for the disk. If the runtime is gone, dropping the handles is harmless.
-        let _ = tokio::task::spawn_blocking(move || Engine::join(threads)).await;
+        let _ = tokio::task::spawn_blocking(move || StoreEngine::join(threads)).await;
         let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
         let _ = tokio::task::spawn_blocking(move || drop(open)).await;
     }
 }
 
 /// Without [`UsedTokens::close`], the journal stays as it is, and the next start reads it.
-impl Drop for Engine {
+impl Drop for StoreEngine {
     fn drop(&mut self) {
         self.queue.close(false);
-        Engine::join(self.take_threads());
+        StoreEngine::join(self.take_threads());
     }
 }

@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::used_tokens::UsedToken;
-use crate::used_tokens::sled::books::Books;
-use crate::used_tokens::sled::database::{Database, DatabaseError};
-use crate::used_tokens::sled::files::{FoundWitness, Witness, witness_path};
-use crate::used_tokens::sled::index::Index;
-use crate::used_tokens::sled::journal::{FoundSegment, SegmentDoubt, read_segment, segment_of};
-use crate::used_tokens::sled::opening::{OpenError, failed};
+use crate::used_tokens::sled::database::{SledDatabase, SledDatabaseError};
+use crate::used_tokens::sled::files::{FoundSentinel, Sentinel, sentinel_path};
+use crate::used_tokens::sled::index::JtiIndex;
+use crate::used_tokens::sled::journal::{FoundSegment, SegmentError, read_segment, segment_of};
+use crate::used_tokens::sled::manifest::StoreManifest;
+use crate::used_tokens::sled::opening::{StoreOpenError, failed};
 use crate::used_tokens::sled::record::Slot;
 
 /// What was found in the store's folder.
-pub(super) struct Found {
-    witness: FoundWitness,
+pub(super) struct FoundStore {
+    witness: FoundSentinel,
     pub(super) segments: [FoundSegment; 2],
     pub(super) database: FoundDatabase,
 }
@@ -29,38 +29,38 @@ pub(super) struct Found {
 pub(super) enum FoundDatabase {
     Missing,
     Damaged { why: String, salvage: Vec<UsedToken> },
-    Whole(Box<Database>, Arc<Index>),
+    Whole(Box<SledDatabase>, Arc<JtiIndex>),
 }
 
-impl Found {
+impl FoundStore {
     /// Reads everything in `dir`.
-    pub(super) fn read(dir: &Path) -> Result<Found, OpenError> {
+    pub(super) fn read(dir: &Path) -> Result<FoundStore, StoreOpenError> {
         let journal = failed("read its journal");
-        Ok(Found {
-            witness: Witness::read(&witness_path(dir)).map_err(failed("read its witness"))?,
+        Ok(FoundStore {
+            witness: Sentinel::read(&sentinel_path(dir)).map_err(failed("read its witness"))?,
             segments: [read_segment(dir, 0).map_err(&journal)?, read_segment(dir, 1).map_err(&journal)?],
             database: open_database(dir)?,
         })
     }
 
     /// Returns whether there never was a store here, as far as can be seen.
-    pub(super) fn is_nothing(&self) -> bool {
-        let missing = |segment: &FoundSegment| matches!(segment.doubts.as_slice(), [SegmentDoubt::Missing]);
-        matches!(self.witness, FoundWitness::Missing)
+    pub(super) fn is_empty(&self) -> bool {
+        let missing = |segment: &FoundSegment| matches!(segment.doubts.as_slice(), [SegmentError::Missing]);
+        matches!(self.witness, FoundSentinel::Missing)
             && matches!(self.database, FoundDatabase::Missing)
             && self.segments.iter().all(missing)
     }
 
     /// Returns the database's manifest, if the database itself can be trusted.
-    pub(super) fn books(&self) -> Option<Books> {
+    pub(super) fn manifest(&self) -> Option<StoreManifest> {
         match &self.database {
-            FoundDatabase::Whole(database, _) => Some(database.books()),
+            FoundDatabase::Whole(database, _) => Some(database.manifest()),
             FoundDatabase::Missing | FoundDatabase::Damaged { .. } => None,
         }
     }
 
     /// Returns everything that is wrong with what was found, for the operator.
-    pub(super) fn doubts(&self) -> Vec<String> {
+    pub(super) fn integrity_errors(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         for (number, segment) in self.segments.iter().enumerate() {
             doubts.extend(segment.doubts.iter().map(|doubt| format!("journal {number}: {doubt}")));
@@ -71,12 +71,12 @@ impl Found {
             FoundDatabase::Whole(..) => {}
         }
         let witness = match &self.witness {
-            FoundWitness::Missing => Err("the witness next to the folder is missing"),
-            FoundWitness::Damaged => Err("the witness next to the folder is damaged"),
-            FoundWitness::Copied => Err("the witness next to the folder was restored from a copy"),
-            FoundWitness::Original(witness) => Ok(witness),
+            FoundSentinel::Missing => Err("the witness next to the folder is missing"),
+            FoundSentinel::Damaged => Err("the witness next to the folder is damaged"),
+            FoundSentinel::Copied => Err("the witness next to the folder was restored from a copy"),
+            FoundSentinel::Original(witness) => Ok(witness),
         };
-        match (witness, self.books()) {
+        match (witness, self.manifest()) {
             (Err(doubt), _) => doubts.push(doubt.to_owned()),
             (Ok(witness), Some(books)) => {
                 if witness.store != books.store {
@@ -88,7 +88,7 @@ impl Found {
             }
             (Ok(_), None) => {}
         }
-        if let Some(books) = self.books() {
+        if let Some(books) = self.manifest() {
             let others = |segment: &FoundSegment| segment.store.is_some_and(|store| store != books.store);
             if self.segments.iter().any(others) {
                 doubts.push("journal and database belong to different stores".to_owned());
@@ -104,7 +104,7 @@ impl Found {
     }
 
     /// Returns whether the newest generations in the journal follow the database.
-    fn continues(&self, books: &Books) -> bool {
+    fn continues(&self, books: &StoreManifest) -> bool {
         let settled = books.generation;
         let [even, odd] = &self.segments;
         // A segment of the first format that a start has settled is about to be recreated.
@@ -131,7 +131,7 @@ impl Found {
 
     /// Returns the latest time recorded here.
     pub(super) fn mark(&self, journal: &[Slot]) -> Timestamp {
-        let books = self.books().map(|books| books.mark);
+        let books = self.manifest().map(|books| books.mark);
         journal.iter().map(|slot| slot.mark).chain(books).max().unwrap_or_default()
     }
 
@@ -139,19 +139,19 @@ impl Found {
     pub(super) fn last_generation(&self) -> u64 {
         let journal = self.segments.iter().map(|segment| segment.generation).max().unwrap_or(0);
         let witness = match self.witness {
-            FoundWitness::Original(witness) => witness.generation,
+            FoundSentinel::Original(witness) => witness.generation,
             _ => 0,
         };
-        journal.max(witness).max(self.books().map_or(0, |books| books.generation))
+        journal.max(witness).max(self.manifest().map_or(0, |books| books.generation))
     }
 
     /// Returns the highest count of starts recorded here.
     pub(super) fn last_start(&self) -> u64 {
         let witness = match self.witness {
-            FoundWitness::Original(witness) => witness.starts,
+            FoundSentinel::Original(witness) => witness.starts,
             _ => 0,
         };
-        witness.max(self.books().map_or(0, |books| books.starts))
+        witness.max(self.manifest().map_or(0, |books| books.starts))
     }
 }
 
@@ -160,16 +160,16 @@ pub(super) fn database_path(dir: &Path) -> PathBuf {
     dir.join("sled")
 }
 
-fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
+fn open_database(dir: &Path) -> Result<FoundDatabase, StoreOpenError> {
     let path = database_path(dir);
     if !path.try_exists().map_err(failed("look for its database"))? {
         return Ok(FoundDatabase::Missing);
     }
-    let index = Arc::new(Index::new());
+    let index = Arc::new(JtiIndex::new());
     let salvage = Arc::new(Mutex::new(Vec::new()));
     // sled panics on some kinds of damage. A separate thread keeps that from ending the process.
     let opened = std::thread::scope(|scope| {
-        let open = || Database::open(&path, &index, &salvage);
+        let open = || SledDatabase::open(&path, &index, &salvage);
         std::thread::Builder::new()
             .name("used-tokens-open".to_owned())
             .spawn_scoped(scope, open)?
@@ -178,7 +178,7 @@ fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
                 |_panic| Ok(Err("sled panicked".to_owned())),
                 |opened| match opened {
                     Ok(database) => Ok(Ok(database)),
-                    Err(e) if is_circumstance(&e) => Err(io::Error::other(e)),
+                    Err(e) if is_environmental(&e) => Err(io::Error::other(e)),
                     Err(e) => Ok(Err(chain(&e))),
                 },
             )
@@ -193,9 +193,9 @@ fn open_database(dir: &Path) -> Result<FoundDatabase, OpenError> {
 }
 
 /// Returns whether the error comes from outside the database, which means no damage.
-fn is_circumstance(error: &DatabaseError) -> bool {
+fn is_environmental(error: &SledDatabaseError) -> bool {
     let error = match error {
-        DatabaseError::Sled(::sled::Error::Io(e)) | DatabaseError::Sync(e) => e,
+        SledDatabaseError::Sled(::sled::Error::Io(e)) | SledDatabaseError::Sync(e) => e,
         _ => return false,
     };
     let kinds = [ErrorKind::PermissionDenied, ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem];

@@ -16,7 +16,7 @@ const SHARDS: usize = 256;
 
 /// Where the record of a jti is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum RecordLocation {
     /// Not recorded.
     Nowhere,
     /// In the journal, or about to be; with the record.
@@ -26,13 +26,13 @@ pub(super) enum Place {
 }
 
 /// All recorded jtis.
-pub(super) struct Index {
-    shards: Box<[Mutex<Shard>]>,
+pub(super) struct JtiIndex {
+    shards: Box<[Mutex<IndexShard>]>,
 }
 
 /// A part of the index; a jti is always in the same part.
 #[derive(Default)]
-pub(super) struct Shard {
+pub(super) struct IndexShard {
     settled: HashMap<Jti, u32, BuildHasherDefault<JtiHasher>>,
     /// Records that aren't in the database yet; they override `settled`.
     recent: HashMap<Jti, Recent, BuildHasherDefault<JtiHasher>>,
@@ -43,9 +43,9 @@ struct Recent {
     used: UsedToken,
 }
 
-impl Index {
-    pub(super) fn new() -> Index {
-        Index { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+impl JtiIndex {
+    pub(super) fn new() -> JtiIndex {
+        JtiIndex { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
     /// Makes room for `count` settled jtis at once, which wastes less memory than growing.
@@ -58,7 +58,7 @@ impl Index {
     }
 
     /// Locks the shard of `jti`.
-    pub(super) fn shard(&self, jti: Jti) -> MutexGuard<'_, Shard> {
+    pub(super) fn shard(&self, jti: Jti) -> MutexGuard<'_, IndexShard> {
         let [.., last] = *jti.as_bytes();
         match self.shards.get(usize::from(last)) {
             Some(shard) => shard.lock().unwrap_or_else(PoisonError::into_inner),
@@ -75,12 +75,12 @@ impl Index {
     }
 }
 
-impl Shard {
-    pub(super) fn place(&self, jti: Jti) -> Place {
+impl IndexShard {
+    pub(super) fn location(&self, jti: Jti) -> RecordLocation {
         match (self.recent.get(&jti), self.settled.get(&jti)) {
-            (Some(recent), _) => Place::Journal(recent.used),
-            (None, Some(block)) => Place::Block(*block),
-            (None, None) => Place::Nowhere,
+            (Some(recent), _) => RecordLocation::Journal(recent.used),
+            (None, Some(block)) => RecordLocation::Block(*block),
+            (None, None) => RecordLocation::Nowhere,
         }
     }
 

@@ -11,8 +11,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::used_tokens::sled::files::{Identity, sync_dir};
-use crate::used_tokens::sled::record::{FIRST_SLOT, FoundSlot, Reader, SLOT, Slot, StoreId};
+use crate::used_tokens::sled::files::{FileId, sync_dir};
+use crate::used_tokens::sled::record::{FIRST_SLOT, FoundSlot, RecordReader, SLOT, Slot, StoreId};
 
 /// Bytes before the first slot: a page, so that slots never share a page with the header.
 const HEADER: usize = 4096;
@@ -70,7 +70,7 @@ pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &Stor
         return Err(e);
     }
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
-    let mut bytes = header(MAGIC, number, slots, store, Identity::of(&file)?);
+    let mut bytes = header(MAGIC, number, slots, store, FileId::of(&file)?);
     bytes.resize(HEADER, 0);
     file.write_all(&bytes)?;
     // Written rather than only allocated: writing to allocated but unwritten blocks changes metadata, so
@@ -81,7 +81,7 @@ pub(super) fn create_segment(dir: &Path, number: usize, slots: u32, store: &Stor
     sync_dir(dir)
 }
 
-fn header(magic: [u8; 8], number: usize, slots: u32, store: &StoreId, file: Identity) -> Vec<u8> {
+fn header(magic: [u8; 8], number: usize, slots: u32, store: &StoreId, file: FileId) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER);
     bytes.extend_from_slice(&magic);
     bytes.extend_from_slice(store);
@@ -97,7 +97,7 @@ fn header(magic: [u8; 8], number: usize, slots: u32, store: &StoreId, file: Iden
 
 /// A segment can't be trusted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SegmentDoubt {
+pub(super) enum SegmentError {
     #[error("it is missing")]
     Missing,
     #[error("its header is damaged")]
@@ -124,7 +124,7 @@ pub(super) struct FoundSegment {
     pub(super) generation: u64,
     /// All readable records, including older generations, oldest first.
     pub(super) written: Vec<Slot>,
-    pub(super) doubts: Vec<SegmentDoubt>,
+    pub(super) doubts: Vec<SegmentError>,
 }
 
 /// Reads segment `number` of the store in `dir`, as far as possible.
@@ -141,26 +141,26 @@ pub(super) fn read_segment(dir: &Path, number: usize) -> io::Result<FoundSegment
     let identity = match File::open(segment_path(dir, number)) {
         Ok(mut file) => {
             file.read_to_end(&mut bytes)?;
-            Identity::of(&file)?
+            FileId::of(&file)?
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            found.doubts.push(SegmentDoubt::Missing);
+            found.doubts.push(SegmentError::Missing);
             return Ok(found);
         }
         Err(e) => return Err(e),
     };
     let (head, body) = bytes.split_at_checked(HEADER).unwrap_or((&bytes, &[]));
     let Some((magic, store, slots, written_as)) = parse_header(head, number) else {
-        found.doubts.push(SegmentDoubt::Header);
+        found.doubts.push(SegmentError::Header);
         return Ok(found);
     };
     (found.store, found.slots, found.is_first_format) = (Some(store), slots, magic == FIRST_MAGIC);
     let slot = if found.is_first_format { FIRST_SLOT } else { SLOT };
     if body.len() as u64 != u64::from(slots) * slot as u64 {
-        found.doubts.push(SegmentDoubt::Length);
+        found.doubts.push(SegmentError::Length);
     }
     if written_as != identity {
-        found.doubts.push(SegmentDoubt::Copied);
+        found.doubts.push(SegmentError::Copied);
     }
     let slots: Vec<FoundSlot> = body.chunks(slot).map(|bytes| Slot::read(&store, bytes)).collect();
     found.take(&slots);
@@ -177,10 +177,10 @@ impl FoundSegment {
         self.generation = self.written.iter().map(|slot| slot.generation).max().unwrap_or(0);
         let damaged = slots.iter().filter(|slot| **slot == FoundSlot::Damaged).count();
         if damaged > 0 {
-            self.doubts.push(SegmentDoubt::Records(damaged));
+            self.doubts.push(SegmentError::Records(damaged));
         }
         if !in_order(slots, self.generation) {
-            self.doubts.push(SegmentDoubt::Order);
+            self.doubts.push(SegmentError::Order);
         }
         self.written.sort_by_key(|slot| slot.generation);
     }
@@ -212,13 +212,13 @@ fn in_order(slots: &[FoundSlot], newest: u64) -> bool {
     true
 }
 
-fn parse_header(head: &[u8], number: usize) -> Option<([u8; 8], StoreId, u32, Identity)> {
-    let mut read = Reader(head);
+fn parse_header(head: &[u8], number: usize) -> Option<([u8; 8], StoreId, u32, FileId)> {
+    let mut read = RecordReader(head);
     let magic: [u8; 8] = read.take()?;
     let store = read.take()?;
     let (found_number, slots) = (read.u32()?, read.u32()?);
     let (inode, born_secs, born_nanos) = (read.u64()?, i64::from_le_bytes(read.take()?), read.u32()?);
-    let identity = Identity { inode, born_secs, born_nanos };
+    let identity = FileId { inode, born_secs, born_nanos };
     let written = header(magic, number, slots, &store, identity);
     let whole = head.strip_prefix(written.as_slice())?.iter().all(|byte| *byte == 0);
     let known = [MAGIC, FIRST_MAGIC].contains(&magic);

@@ -14,7 +14,6 @@
 //! copy for a while and moved back. Only another store that remembers a later [`Standing`](crate::standing::Standing) can detect those.
 //! The store must not be on a network file system.
 
-mod books;
 mod committer;
 mod database;
 mod engine;
@@ -22,14 +21,15 @@ mod files;
 mod found;
 mod index;
 mod journal;
+mod manifest;
 mod opening;
 mod queue;
 mod record;
 mod recovery;
-mod revival;
+mod reopen;
 mod settler;
 mod store;
 
 pub use self::journal::JournalFile;
-pub use self::opening::{OpenError, Tuning};
+pub use self::opening::{StoreOpenError, Tuning};
 pub use self::store::SledUsedTokens;

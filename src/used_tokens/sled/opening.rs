@@ -8,7 +8,7 @@ use crate::used_tokens::sled::journal::JournalFile;
 
 /// The store could not be opened. Nothing was served.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum StoreOpenError {
     /// Another process is using it.
     #[error("the used-token store in {} is already in use by another process", dir.display())]
     InUse {
@@ -26,11 +26,11 @@ pub enum OpenError {
     },
 }
 
-/// Returns what turns the cause of a failed action into an [`OpenError`].
+/// Returns what turns the cause of a failed action into an [`StoreOpenError`].
 pub(super) fn failed<E: std::error::Error + Send + Sync + 'static>(
     action: &'static str,
-) -> impl Fn(E) -> OpenError {
-    move |e| OpenError::Failed { action, source: Box::new(e) }
+) -> impl Fn(E) -> StoreOpenError {
+    move |e| StoreOpenError::Failed { action, source: Box::new(e) }
 }
 
 /// Parameters of the store; the defaults were chosen by measurements. For tests and benches.

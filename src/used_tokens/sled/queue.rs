@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::used_tokens::{StoreError, UsedToken};
 
 /// An entry waiting for the committer.
-pub(super) struct Queue {
+pub(super) struct CommitQueue {
     state: Mutex<State>,
     filled: Condvar,
 }
@@ -24,21 +24,21 @@ struct State {
 
 /// Why a store accepts no more entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Failure {
+pub(super) enum StoreFailure {
     /// The disk was full: durable entries are safe, and nothing else was confirmed.
     Full,
     /// The content of the disk is unknown.
     Unknown,
 }
 
-impl Failure {
+impl StoreFailure {
     /// Returns what an operator can do.
     pub(super) const fn remedy(self) -> &'static str {
         match self {
-            Failure::Full => {
+            StoreFailure::Full => {
                 "free some space on the disk; the store then recovers by itself, and nothing is lost"
             }
-            Failure::Unknown => {
+            StoreFailure::Unknown => {
                 "fix the disk (is it failing?), then restart; nothing was served on records that may be lost"
             }
         }
@@ -48,7 +48,7 @@ impl Failure {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    Poisoned(Failure),
+    Poisoned(StoreFailure),
     /// No more entries; `settle` says whether to settle the journal in the database before the end.
     Closing {
         settle: bool,
@@ -65,7 +65,7 @@ pub(super) struct Entry {
 }
 
 /// A future that resolves when an entry is durable.
-pub(super) struct Pending {
+pub(super) struct PendingCommit {
     pub(super) ticket: u64,
     durable: oneshot::Receiver<()>,
 }
@@ -76,14 +76,14 @@ pub(super) enum Work {
     Close { settle: bool },
 }
 
-impl Queue {
-    pub(super) fn new(next_ticket: u64) -> Queue {
+impl CommitQueue {
+    pub(super) fn new(next_ticket: u64) -> CommitQueue {
         let state = State { phase: Phase::Open, next_ticket, entries: Vec::new(), settlements: Vec::new() };
-        Queue { state: Mutex::new(state), filled: Condvar::new() }
+        CommitQueue { state: Mutex::new(state), filled: Condvar::new() }
     }
 
     /// Sends a record to the committer; without one, only the time.
-    pub(super) fn push(&self, used: Option<UsedToken>, mark: Timestamp) -> Result<Pending, StoreError> {
+    pub(super) fn push(&self, used: Option<UsedToken>, mark: Timestamp) -> Result<PendingCommit, StoreError> {
         let mut state = self.open_state()?;
         let ticket = state.next_ticket;
         state.next_ticket = ticket.saturating_add(1);
@@ -92,7 +92,7 @@ impl Queue {
         if state.entries.len() == 1 {
             self.filled.notify_one();
         }
-        Ok(Pending { ticket, durable })
+        Ok(PendingCommit { ticket, durable })
     }
 
     /// Waits until everything pushed before is settled in the database.
@@ -112,7 +112,7 @@ impl Queue {
     }
 
     /// Stops accepting entries. Of several failures, the most severe one counts.
-    pub(super) fn poison(&self, failure: Failure) {
+    pub(super) fn poison(&self, failure: StoreFailure) {
         let mut state = self.state();
         state.phase = Phase::Poisoned(match state.phase {
             Phase::Poisoned(before) => before.max(failure),
@@ -136,8 +136,8 @@ impl Queue {
     fn failure(&self) -> StoreError {
         match self.state().phase {
             Phase::Closing { .. } => StoreError::Closed,
-            Phase::Poisoned(Failure::Full) => StoreError::Full,
-            Phase::Open | Phase::Poisoned(Failure::Unknown) => StoreError::Poisoned,
+            Phase::Poisoned(StoreFailure::Full) => StoreError::Full,
+            Phase::Open | Phase::Poisoned(StoreFailure::Unknown) => StoreError::Poisoned,
         }
     }
 
@@ -145,8 +145,8 @@ impl Queue {
         let state = self.state();
         match state.phase {
             Phase::Open => Ok(state),
-            Phase::Poisoned(Failure::Full) => Err(StoreError::Full),
-            Phase::Poisoned(Failure::Unknown) => Err(StoreError::Poisoned),
+            Phase::Poisoned(StoreFailure::Full) => Err(StoreError::Full),
+            Phase::Poisoned(StoreFailure::Unknown) => Err(StoreError::Poisoned),
             Phase::Closing { .. } => Err(StoreError::Closed),
         }
     }
@@ -174,23 +174,23 @@ impl Queue {
     }
 }
 
-impl Pending {
+impl PendingCommit {
     /// Waits until the entry is durable.
-    pub(super) async fn durable(self, queue: &Queue) -> Result<(), StoreError> {
+    pub(super) async fn durable(self, queue: &CommitQueue) -> Result<(), StoreError> {
         self.durable.await.map_err(|_| queue.failure())
     }
 }
 
 /// Poisons the store unless the thread ended properly, and logs that. It is unknown what the thread left
 /// unfinished, so the store returns nothing more until the next start.
-pub(super) struct Poisoner {
-    queue: Option<Arc<Queue>>,
+pub(super) struct PoisonOnDrop {
+    queue: Option<Arc<CommitQueue>>,
     thread: &'static str,
 }
 
-impl Poisoner {
-    pub(super) fn of(queue: &Arc<Queue>, thread: &'static str) -> Poisoner {
-        Poisoner { queue: Some(Arc::clone(queue)), thread }
+impl PoisonOnDrop {
+    pub(super) fn of(queue: &Arc<CommitQueue>, thread: &'static str) -> PoisonOnDrop {
+        PoisonOnDrop { queue: Some(Arc::clone(queue)), thread }
     }
 
     /// The thread ended properly.
@@ -199,14 +199,14 @@ impl Poisoner {
     }
 }
 
-impl Drop for Poisoner {
+impl Drop for PoisonOnDrop {
     fn drop(&mut self) {
         if let Some(queue) = self.queue.take() {
             error!(
                 thread = self.thread,
                 "a thread of the used-token store panicked, and the store stops serving; restart the service"
             );
-            queue.poison(Failure::Unknown);
+            queue.poison(StoreFailure::Unknown);
         }
     }
 }
@@ -221,14 +221,14 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_is_an_error_in_the_log_and_ends_the_store() {
-        let (queue, lines) = (Arc::new(Queue::new(1)), Arc::new(tempfile::tempfile().unwrap()));
+        let (queue, lines) = (Arc::new(CommitQueue::new(1)), Arc::new(tempfile::tempfile().unwrap()));
         for (panics, thread) in [(false, "one"), (true, "two")] {
             assert!(queue.check().is_ok(), "{thread}");
             let (queue, lines) = (Arc::clone(&queue), lines.clone());
             let ended = std::thread::spawn(move || {
                 let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines);
                 let _here = subscriber.set_default();
-                let poisoner = Poisoner::of(&queue, thread);
+                let poisoner = PoisonOnDrop::of(&queue, thread);
                 assert!(!panics, "as a test asked");
                 poisoner.disarm();
             });

@@ -5,8 +5,8 @@
 //! record. Integers are little-endian.
 
 use crate::clock::Timestamp;
-use crate::files::identity::Trace;
-use crate::files::{Edges, FileVersion};
+use crate::files::identity::FileFingerprint;
+use crate::files::{EdgeDigest, FileVersion};
 use crate::id::Jti;
 use crate::secret::Digest;
 use crate::used_tokens::{Lease, Mark, UsedToken};
@@ -95,7 +95,7 @@ impl Slot {
     }
 
     fn parse(store: &StoreId, bytes: &[u8]) -> Option<Slot> {
-        let mut read = Reader(bytes);
+        let mut read = RecordReader(bytes);
         if u32::from_le_bytes(read.take()?) != crc32fast::hash(read.0) || read.take()? != store_tag(store) {
             return None;
         }
@@ -120,7 +120,7 @@ impl Slot {
                             (reserved, active_at) = (read.u64()?, read.time()?);
                             if read.flag()? {
                                 let (inode, changed_ns) = (read.u64()?, read.u64()?);
-                                trace = Some(Trace { inode, changed_ns, edges: read.edges()? });
+                                trace = Some(FileFingerprint { inode, changed_ns, edges: read.edges()? });
                             }
                         }
                         let lease = Lease { resume_key, until, version, trace, reserved, active_at };
@@ -184,7 +184,7 @@ pub(super) fn unpack_block(number: u32, bytes: &[u8]) -> Option<Vec<UsedToken>> 
     if u32::from_le_bytes(*crc) != block_crc(number, body) {
         return None;
     }
-    let mut read = Reader(body);
+    let mut read = RecordReader(body);
     let count = read.varint()?;
     let mut records = Vec::new();
     for _ in 0..count {
@@ -204,7 +204,7 @@ pub(super) fn unpack_block(number: u32, bytes: &[u8]) -> Option<Vec<UsedToken>> 
                     (reserved, active_at) = (read.varint()?, read.time_from(marked_at)?);
                     if read.flag()? {
                         let (inode, changed_ns) = (read.varint()?, read.u64()?);
-                        trace = Some(Trace { inode, changed_ns, edges: read.edges()? });
+                        trace = Some(FileFingerprint { inode, changed_ns, edges: read.edges()? });
                     }
                 }
                 let lease = Lease { resume_key, until, version, trace, reserved, active_at };
@@ -251,9 +251,9 @@ impl Writer<'_> {
 }
 
 /// Reads values from the start of a buffer; `None` if it is too short.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(super) struct RecordReader<'a>(pub(super) &'a [u8]);
 
-impl Reader<'_> {
+impl RecordReader<'_> {
     pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
@@ -280,8 +280,8 @@ impl Reader<'_> {
         }
     }
 
-    fn edges(&mut self) -> Option<Edges> {
-        self.take().map(Edges::from_bytes)
+    fn edges(&mut self) -> Option<EdgeDigest> {
+        self.take().map(EdgeDigest::from_bytes)
     }
 
     fn time_from(&mut self, from: Timestamp) -> Option<Timestamp> {
@@ -311,7 +311,7 @@ mod tests {
 
     fn any_used() -> impl Strategy<Value = UsedToken> {
         let trace = (any::<u64>(), any::<u64>(), any::<[u8; 8]>()).prop_map(|(inode, changed_ns, edges)| {
-            Trace { inode, changed_ns, edges: Edges::from_bytes(edges) }
+            FileFingerprint { inode, changed_ns, edges: EdgeDigest::from_bytes(edges) }
         });
         let lease = (any::<[u8; 32]>(), any::<[u64; 5]>(), proptest::option::of(trace)).prop_map(
             |(key, [until, len, modified_ns, reserved, active_at], trace)| Lease {

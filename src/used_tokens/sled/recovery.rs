@@ -17,20 +17,20 @@ use tracing::{error, info};
 use crate::clock::{Clock, Timestamp};
 use crate::secret::random_bytes;
 use crate::used_tokens::UsedToken;
-use crate::used_tokens::sled::books::Books;
-use crate::used_tokens::sled::database::{Database, DatabaseError, Settling};
-use crate::used_tokens::sled::files::{Lock, Witness, sync_dir, witness_path};
-use crate::used_tokens::sled::found::{Found, FoundDatabase, database_path};
-use crate::used_tokens::sled::index::{Index, Place};
+use crate::used_tokens::sled::database::{SettlingRecord, SledDatabase, SledDatabaseError};
+use crate::used_tokens::sled::files::{Sentinel, StoreLock, sentinel_path, sync_dir};
+use crate::used_tokens::sled::found::{FoundDatabase, FoundStore, database_path};
+use crate::used_tokens::sled::index::{JtiIndex, RecordLocation};
 use crate::used_tokens::sled::journal::{create_segment, segment_path};
-use crate::used_tokens::sled::opening::{OpenError, failed};
+use crate::used_tokens::sled::manifest::StoreManifest;
+use crate::used_tokens::sled::opening::{StoreOpenError, failed};
 use crate::used_tokens::sled::record::{Slot, StoreId};
 
 /// A store that is ready to serve. Its journal is settled.
-pub(super) struct Recovered {
-    pub(super) lock: Lock,
-    pub(super) database: Arc<Database>,
-    pub(super) index: Arc<Index>,
+pub(super) struct RecoveredStore {
+    pub(super) lock: StoreLock,
+    pub(super) database: Arc<SledDatabase>,
+    pub(super) index: Arc<JtiIndex>,
     /// The number of slots in each segment.
     pub(super) slots: u32,
     pub(super) next_ticket: u64,
@@ -43,45 +43,49 @@ pub(super) fn recover(
     clock: &Clock,
     nothing_issued_before: Option<Timestamp>,
     slots: u32,
-) -> Result<Recovered, OpenError> {
+) -> Result<RecoveredStore, StoreOpenError> {
     let parent = dir.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create its folder"))?;
     sync_dir(parent).map_err(failed("fsync its parent folder"))?;
-    let lock = Lock::take(dir)
+    let lock = StoreLock::take(dir)
         .map_err(failed("lock its folder"))?
-        .ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })?;
-    let witness = witness_path(dir);
-    let found = Found::read(dir)?;
-    let site = Site { dir, clock, slots, witness: &witness, aside: "damaged" };
+        .ok_or_else(|| StoreOpenError::InUse { dir: dir.to_owned() })?;
+    let witness = sentinel_path(dir);
+    let found = FoundStore::read(dir)?;
+    let site = StoreLocation { dir, clock, slots, witness: &witness, aside: "damaged" };
     let (database, index, slots, next_ticket) =
-        if found.is_nothing() { site.make(nothing_issued_before)? } else { site.reopen(found)? };
-    Ok(Recovered { lock, database: Arc::new(database), index, slots, next_ticket, witness })
+        if found.is_empty() { site.create_store(nothing_issued_before)? } else { site.reopen(found)? };
+    Ok(RecoveredStore { lock, database: Arc::new(database), index, slots, next_ticket, witness })
 }
 
 /// Resets the time of the store in `dir` to `now`; see [`super::SledUsedTokens::reset_time`].
-pub(super) fn reset_time(dir: &Path, now: Timestamp, slots: u32) -> Result<Option<Timestamp>, OpenError> {
+pub(super) fn reset_time(
+    dir: &Path,
+    now: Timestamp,
+    slots: u32,
+) -> Result<Option<Timestamp>, StoreOpenError> {
     if !dir.try_exists().map_err(failed("look for it"))? {
         return Ok(None);
     }
-    let _lock = Lock::take(dir)
+    let _lock = StoreLock::take(dir)
         .map_err(failed("lock its folder"))?
-        .ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })?;
-    let found = Found::read(dir)?;
-    if found.is_nothing() {
+        .ok_or_else(|| StoreOpenError::InUse { dir: dir.to_owned() })?;
+    let found = FoundStore::read(dir)?;
+    if found.is_empty() {
         return Ok(None);
     }
-    let (journal, witness) = (found.journal(), witness_path(dir));
+    let (journal, witness) = (found.journal(), sentinel_path(dir));
     let mark = found.mark(&journal);
     let clock = Clock::manual(now);
-    let site = Site { dir, clock: &clock, slots, witness: &witness, aside: "before-reset" };
+    let site = StoreLocation { dir, clock: &clock, slots, witness: &witness, aside: "before-reset" };
     site.renew(found, &journal, next_second(now), now)?;
     Ok(Some(mark))
 }
 
-type Opened = (Database, Arc<Index>, u32, u64);
+type Opened = (SledDatabase, Arc<JtiIndex>, u32, u64);
 
 /// The location and parameters of the store.
-struct Site<'a> {
+struct StoreLocation<'a> {
     dir: &'a Path,
     clock: &'a Clock,
     slots: u32,
@@ -90,40 +94,45 @@ struct Site<'a> {
     aside: &'static str,
 }
 
-impl Site<'_> {
-    fn make(&self, nothing_issued_before: Option<Timestamp>) -> Result<Opened, OpenError> {
+impl StoreLocation<'_> {
+    fn create_store(&self, nothing_issued_before: Option<Timestamp>) -> Result<Opened, StoreOpenError> {
         let now = self.clock.now();
         let fence = nothing_issued_before.unwrap_or_else(|| next_second(now));
-        let mut books = Books::new(fresh_id()?, fence, now);
+        let mut books = StoreManifest::new(fresh_id()?, fence, now);
         books.starts = 1;
-        let database = Database::create(&database_path(self.dir), books).map_err(unusable)?;
+        let database = SledDatabase::create(&database_path(self.dir), books).map_err(unusable)?;
         self.make_segments(&books.store, self.slots)?;
-        self.write_witness(&books)?;
+        self.write_sentinel(&books)?;
         info!(dir = %self.dir.display(), "created a new used-token store; links issued before {fence} are refused");
-        Ok((database, Arc::new(Index::new()), self.slots, 0))
+        Ok((database, Arc::new(JtiIndex::new()), self.slots, 0))
     }
 
-    fn reopen(&self, found: Found) -> Result<Opened, OpenError> {
-        let doubts = found.doubts();
+    fn reopen(&self, found: FoundStore) -> Result<Opened, StoreOpenError> {
+        let doubts = found.integrity_errors();
         let journal = found.journal();
         let mark = found.mark(&journal);
         self.clock.raise_to(mark);
         if doubts.is_empty() {
-            self.go_on(found, &journal, mark)
+            self.continue_store(found, &journal, mark)
         } else {
-            self.doubt(found, &journal, mark, &doubts)
+            self.report_damage(found, &journal, mark, &doubts)
         }
     }
 
     /// Everything is fine: moves the journal's records to the database.
-    fn go_on(&self, found: Found, journal: &[Slot], mark: Timestamp) -> Result<Opened, OpenError> {
+    fn continue_store(
+        &self,
+        found: FoundStore,
+        journal: &[Slot],
+        mark: Timestamp,
+    ) -> Result<Opened, StoreOpenError> {
         let (last, [segment, _]) = (found.last_generation(), &found.segments);
         let slots = segment.slots;
         let of_first_format = found.segments.iter().any(|segment| segment.is_first_format);
         let FoundDatabase::Whole(database, index) = found.database else {
-            return Err(unusable(DatabaseError::Books));
+            return Err(unusable(SledDatabaseError::Books));
         };
-        let settled = database.books().generation;
+        let settled = database.manifest().generation;
         let unsettled = journal.iter().filter(|slot| slot.generation > settled);
         let tickets = settle(&database, &index, unsettled.filter_map(|slot| slot.used), |books| {
             books.starts = books.starts.saturating_add(1);
@@ -137,24 +146,24 @@ impl Site<'_> {
             // Everything in it is settled. If this is interrupted between the two files, the next start
             // repeats it.
             for number in [0, 1] {
-                create_segment(self.dir, number, slots, &database.books().store)
+                create_segment(self.dir, number, slots, &database.manifest().store)
                     .map_err(failed("create its journal"))?;
             }
         }
-        self.write_witness(&database.books())?;
+        self.write_sentinel(&database.manifest())?;
         Ok((*database, index, slots, tickets))
     }
 
     /// Something is wrong: keeps what can be read, replaces the rest, and raises the fence.
-    fn doubt(
+    fn report_damage(
         &self,
-        found: Found,
+        found: FoundStore,
         journal: &[Slot],
         mark: Timestamp,
         doubts: &[String],
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<Opened, StoreOpenError> {
         let now = self.clock.now();
-        let known = found.books().map_or(Timestamp::EPOCH, |books| books.fence);
+        let known = found.manifest().map_or(Timestamp::EPOCH, |books| books.fence);
         let fence = known.max(next_second(now));
         error!(
             dir = %self.dir.display(),
@@ -170,25 +179,26 @@ impl Site<'_> {
     /// time. The journal is always replaced, because its records contain times, too.
     fn renew(
         &self,
-        found: Found,
+        found: FoundStore,
         journal: &[Slot],
         fence: Timestamp,
         mark: Timestamp,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<Opened, StoreOpenError> {
         let (last, start) = (found.last_generation(), found.last_start().saturating_add(1));
         let (database, index, salvage) = match found.database {
             FoundDatabase::Whole(database, index) => (*database, index, Vec::new()),
             FoundDatabase::Damaged { salvage, .. } => {
-                (self.replace_database(fence, mark)?, Arc::new(Index::new()), salvage)
+                (self.replace_database(fence, mark)?, Arc::new(JtiIndex::new()), salvage)
             }
             FoundDatabase::Missing => {
-                (self.replace_database(fence, mark)?, Arc::new(Index::new()), Vec::new())
+                (self.replace_database(fence, mark)?, Arc::new(JtiIndex::new()), Vec::new())
             }
         };
-        let settled = database.books().generation;
+        let settled = database.manifest().generation;
         // If the database has a later state of a record, that one stays.
         let unknown = |slot: &&Slot| {
-            let on_record = |used: &UsedToken| index.shard(used.jti).place(used.jti) != Place::Nowhere;
+            let on_record =
+                |used: &UsedToken| index.shard(used.jti).location(used.jti) != RecordLocation::Nowhere;
             slot.generation > settled || !slot.used.as_ref().is_some_and(on_record)
         };
         let from_journal: Vec<UsedToken> =
@@ -201,35 +211,35 @@ impl Site<'_> {
             books.mark = mark;
             books.epoch = books.epoch.saturating_add(1);
         })?;
-        let books = database.books();
+        let books = database.manifest();
         for number in [0, 1] {
             self.move_aside(&segment_path(self.dir, number))?;
         }
         self.make_segments(&books.store, self.slots)?;
-        self.write_witness(&books)?;
+        self.write_sentinel(&books)?;
         Ok((database, index, self.slots, tickets))
     }
 
-    fn replace_database(&self, fence: Timestamp, mark: Timestamp) -> Result<Database, OpenError> {
+    fn replace_database(&self, fence: Timestamp, mark: Timestamp) -> Result<SledDatabase, StoreOpenError> {
         let path = database_path(self.dir);
         self.move_aside(&path)?;
-        Database::create(&path, Books::new(fresh_id()?, fence, mark)).map_err(unusable)
+        SledDatabase::create(&path, StoreManifest::new(fresh_id()?, fence, mark)).map_err(unusable)
     }
 
-    fn make_segments(&self, store: &StoreId, slots: u32) -> Result<(), OpenError> {
+    fn make_segments(&self, store: &StoreId, slots: u32) -> Result<(), StoreOpenError> {
         for number in [0, 1] {
             create_segment(self.dir, number, slots, store).map_err(failed("create its journal"))?;
         }
         Ok(())
     }
 
-    fn write_witness(&self, books: &Books) -> Result<(), OpenError> {
-        let witness = Witness { store: books.store, starts: books.starts, generation: books.generation };
+    fn write_sentinel(&self, books: &StoreManifest) -> Result<(), StoreOpenError> {
+        let witness = Sentinel { store: books.store, starts: books.starts, generation: books.generation };
         witness.write(self.witness).map_err(failed("write its witness"))
     }
 
     /// Renames the file at `path`, if it exists, so that the operator can examine it.
-    fn move_aside(&self, path: &Path) -> Result<(), OpenError> {
+    fn move_aside(&self, path: &Path) -> Result<(), StoreOpenError> {
         let now = self.clock.now().secs();
         let aside = |count: u32| {
             let mut name = path.as_os_str().to_owned();
@@ -248,12 +258,13 @@ impl Site<'_> {
 
 /// Adds records to the database and the index, in order. Returns the next ticket.
 fn settle(
-    database: &Database,
-    index: &Index,
+    database: &SledDatabase,
+    index: &JtiIndex,
     records: impl Iterator<Item = UsedToken>,
-    note: impl FnOnce(&mut Books),
-) -> Result<u64, OpenError> {
-    let records: Vec<Settling> = (1..).zip(records).map(|(ticket, used)| Settling { ticket, used }).collect();
+    note: impl FnOnce(&mut StoreManifest),
+) -> Result<u64, StoreOpenError> {
+    let records: Vec<SettlingRecord> =
+        (1..).zip(records).map(|(ticket, used)| SettlingRecord { ticket, used }).collect();
     let next_ticket = (records.len() as u64).saturating_add(1);
     for (settling, block) in database.settle(records, note).map_err(unusable)? {
         index.shard(settling.used.jti).settle(settling.used.jti, settling.ticket, block);
@@ -266,10 +277,10 @@ pub(super) const fn next_second(now: Timestamp) -> Timestamp {
     now.plus(Duration::from_secs(1))
 }
 
-fn fresh_id() -> Result<StoreId, OpenError> {
-    random_bytes().map_err(|e| OpenError::Failed { action: "create an id for it", source: Box::new(e) })
+fn fresh_id() -> Result<StoreId, StoreOpenError> {
+    random_bytes().map_err(|e| StoreOpenError::Failed { action: "create an id for it", source: Box::new(e) })
 }
 
-fn unusable(error: DatabaseError) -> OpenError {
-    OpenError::Failed { action: "write its database", source: Box::new(error) }
+fn unusable(error: SledDatabaseError) -> StoreOpenError {
+    StoreOpenError::Failed { action: "write its database", source: Box::new(error) }
 }

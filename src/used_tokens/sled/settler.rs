@@ -11,29 +11,29 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::clock::Timestamp;
-use crate::used_tokens::sled::database::{Database, Settling, is_full};
-use crate::used_tokens::sled::files::Witness;
-use crate::used_tokens::sled::index::Index;
-use crate::used_tokens::sled::queue::{Failure, Poisoner, Queue};
+use crate::used_tokens::sled::database::{SettlingRecord, SledDatabase, is_full};
+use crate::used_tokens::sled::files::Sentinel;
+use crate::used_tokens::sled::index::JtiIndex;
+use crate::used_tokens::sled::queue::{CommitQueue, PoisonOnDrop, StoreFailure};
 
 /// A segment to settle; without a generation there is none, and only the waiters are notified.
-pub(super) struct Full {
+pub(super) struct FullSegment {
     pub(super) generation: Option<u64>,
     pub(super) mark: Timestamp,
-    pub(super) records: Vec<Settling>,
+    pub(super) records: Vec<SettlingRecord>,
     pub(super) settlements: Vec<oneshot::Sender<()>>,
 }
 
 /// The progress of settling.
-pub(super) struct Progress {
+pub(super) struct SettleProgress {
     /// The last settled generation; `None` after the settler has ended.
     settled: Mutex<Option<u64>>,
     moved: Condvar,
 }
 
-impl Progress {
-    pub(super) fn new(settled: u64) -> Progress {
-        Progress { settled: Mutex::new(Some(settled)), moved: Condvar::new() }
+impl SettleProgress {
+    pub(super) fn new(settled: u64) -> SettleProgress {
+        SettleProgress { settled: Mutex::new(Some(settled)), moved: Condvar::new() }
     }
 
     /// Waits until `generation` is settled; `false` if that will never happen.
@@ -54,12 +54,12 @@ impl Progress {
 
 /// The thread's state.
 pub(super) struct Settler {
-    pub(super) queue: Arc<Queue>,
-    pub(super) database: Arc<Database>,
-    pub(super) index: Arc<Index>,
+    pub(super) queue: Arc<CommitQueue>,
+    pub(super) database: Arc<SledDatabase>,
+    pub(super) index: Arc<JtiIndex>,
     pub(super) witness: PathBuf,
-    pub(super) progress: Arc<Progress>,
-    pub(super) full: Receiver<Full>,
+    pub(super) progress: Arc<SettleProgress>,
+    pub(super) full: Receiver<FullSegment>,
 }
 
 impl Settler {
@@ -67,11 +67,11 @@ impl Settler {
     pub(super) fn run(self) {
         // Dropped last; the store is poisoned by then.
         let _ended = Ended(Arc::clone(&self.progress));
-        let poisoner = Poisoner::of(&self.queue, "used-tokens-settle");
+        let poisoner = PoisonOnDrop::of(&self.queue, "used-tokens-settle");
         match self.settle_all() {
             Ok(()) => poisoner.disarm(),
             Err(e) => {
-                let failure = if is_full(e.as_ref()) { Failure::Full } else { Failure::Unknown };
+                let failure = if is_full(e.as_ref()) { StoreFailure::Full } else { StoreFailure::Unknown };
                 error!(
                     error = e.as_ref(),
                     "the used-token store cannot move its journal to its database and stops serving; {}; no \
@@ -101,14 +101,14 @@ impl Settler {
         &self,
         generation: u64,
         mark: Timestamp,
-        records: Vec<Settling>,
+        records: Vec<SettlingRecord>,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let settled = self.database.settle(records, |books| {
             books.generation = generation;
             books.mark = books.mark.max(mark);
         })?;
-        let books = self.database.books();
-        let witness = Witness { store: books.store, starts: books.starts, generation };
+        let books = self.database.manifest();
+        let witness = Sentinel { store: books.store, starts: books.starts, generation };
         witness.write(&self.witness)?;
         for (settling, block) in settled {
             self.index.shard(settling.used.jti).settle(settling.used.jti, settling.ticket, block);
@@ -119,7 +119,7 @@ impl Settler {
 }
 
 /// Wakes the committer when the settler ends, even by a panic.
-struct Ended(Arc<Progress>);
+struct Ended(Arc<SettleProgress>);
 
 impl Drop for Ended {
     fn drop(&mut self) {

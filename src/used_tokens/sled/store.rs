@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
 use crate::standing::Standing;
-use crate::used_tokens::sled::engine::Engine;
-use crate::used_tokens::sled::opening::{OpenError, Tuning};
+use crate::used_tokens::sled::engine::StoreEngine;
+use crate::used_tokens::sled::opening::{StoreOpenError, Tuning};
 use crate::used_tokens::sled::recovery;
-use crate::used_tokens::sled::revival::Revival;
+use crate::used_tokens::sled::reopen::Reopener;
 use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
 /// The used-token store on the local disk.
 pub struct SledUsedTokens {
-    revival: Arc<Revival>,
+    revival: Arc<Reopener>,
     opened_mark: Timestamp,
 }
 
@@ -34,7 +34,7 @@ impl SledUsedTokens {
         dir: &Path,
         clock: &Clock,
         nothing_issued_before: Option<Timestamp>,
-    ) -> Result<SledUsedTokens, OpenError> {
+    ) -> Result<SledUsedTokens, StoreOpenError> {
         SledUsedTokens::open_tuned(dir, clock, nothing_issued_before, &Tuning::default())
     }
 
@@ -47,11 +47,11 @@ impl SledUsedTokens {
         clock: &Clock,
         nothing_issued_before: Option<Timestamp>,
         tuning: &Tuning,
-    ) -> Result<SledUsedTokens, OpenError> {
-        let engine = Engine::open(dir, clock, nothing_issued_before, tuning)?;
+    ) -> Result<SledUsedTokens, StoreOpenError> {
+        let engine = StoreEngine::open(dir, clock, nothing_issued_before, tuning)?;
         // Records that a replacement engine finds there were sent by this process, which knows about them.
         let opened_mark = engine.opened_mark();
-        Ok(SledUsedTokens { revival: Revival::of(engine, dir, clock, tuning), opened_mark })
+        Ok(SledUsedTokens { revival: Reopener::of(engine, dir, clock, tuning), opened_mark })
     }
 
     /// Resets the time of the store in the folder `dir`, which must not be in use, to `now`: forgets all
@@ -60,7 +60,7 @@ impl SledUsedTokens {
     ///
     /// # Errors
     /// As [`SledUsedTokens::open`].
-    pub fn reset_time(dir: &Path, now: Timestamp) -> Result<Option<Timestamp>, OpenError> {
+    pub fn reset_time(dir: &Path, now: Timestamp) -> Result<Option<Timestamp>, StoreOpenError> {
         recovery::reset_time(dir, now, Tuning::default().slots)
     }
 

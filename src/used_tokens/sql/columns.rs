@@ -6,8 +6,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::clock::Timestamp;
-use crate::files::identity::Trace;
-use crate::files::{Edges, FileVersion};
+use crate::files::identity::FileFingerprint;
+use crate::files::{EdgeDigest, FileVersion};
 use crate::id::Jti;
 use crate::secret::Digest;
 use crate::used_tokens::{Lease, Mark, StoreError, UsedToken};
@@ -38,10 +38,10 @@ fn lease_from_row(row: &AnyRow) -> Result<Option<Lease>, sqlx::Error> {
     let inode: Option<i64> = row.try_get("file_inode")?;
     let active_at: Option<i64> = row.try_get("active_at")?;
     let trace = |inode: i64| {
-        Ok::<Trace, sqlx::Error>(Trace {
+        Ok::<FileFingerprint, sqlx::Error>(FileFingerprint {
             inode: inode.cast_unsigned(),
             changed_ns: row.try_get::<i64, _>("file_changed_ns")?.cast_unsigned(),
-            edges: Edges::from_bytes(row.try_get::<i64, _>("file_edges")?.to_be_bytes()),
+            edges: EdgeDigest::from_bytes(row.try_get::<i64, _>("file_edges")?.to_be_bytes()),
         })
     };
     Ok(Some(Lease {

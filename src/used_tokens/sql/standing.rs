@@ -14,7 +14,7 @@ use tracing::error;
 use crate::clock::Timestamp;
 use crate::standing::Standing;
 use crate::used_tokens::sql::columns::{backend, from_column, to_column};
-use crate::used_tokens::sql::state::{State, read_branches};
+use crate::used_tokens::sql::state::{SqlStoreState, read_branches};
 use crate::used_tokens::sql::store::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 
@@ -51,7 +51,8 @@ impl SqlUsedTokens {
     /// knows, which means that it was restored.
     async fn refresh(&self) -> Result<bool, StoreError> {
         let failed = backend("look at its standing");
-        let state = State::read(&mut *self.reader.acquire().await.map_err(&failed)?).await.map_err(failed)?;
+        let state =
+            SqlStoreState::read(&mut *self.reader.acquire().await.map_err(&failed)?).await.map_err(failed)?;
         let known = (self.epoch.load(Ordering::Acquire), self.position.load(Ordering::Acquire));
         if (state.epoch, state.position) < known {
             return Ok(true);
@@ -111,7 +112,7 @@ impl SqlUsedTokens {
             .execute("UPDATE used_tokens_state SET moment = moment WHERE name = 'epoch'")
             .await
             .map_err(&failed)?;
-        let state = State::read(&mut transaction).await.map_err(&failed)?;
+        let state = SqlStoreState::read(&mut transaction).await.map_err(&failed)?;
         let (epoch, position) = (clamped(remembered.epoch), clamped(remembered.position));
         let branches = read_branches(&mut transaction).await.map_err(&failed)?;
         let here = Standing {

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Executor, Row};
 use crate::standing::{BRANCHES, Branch};
 
 /// The content of `used_tokens_state`.
-pub(super) struct State {
+pub(super) struct SqlStoreState {
     pub(super) store: i64,
     pub(super) fence: i64,
     pub(super) mark: i64,
@@ -15,13 +15,13 @@ pub(super) struct State {
     pub(super) branch: String,
 }
 
-impl State {
+impl SqlStoreState {
     /// Reads all of it at one time.
-    pub(super) async fn read(connection: &mut AnyConnection) -> Result<State, sqlx::Error> {
+    pub(super) async fn read(connection: &mut AnyConnection) -> Result<SqlStoreState, sqlx::Error> {
         let rows =
             sqlx::query("SELECT name, moment FROM used_tokens_state").fetch_all(&mut *connection).await?;
         let branch = String::new();
-        let mut state = State { store: 0, fence: i64::MAX, mark: 0, epoch: 0, position: 0, branch };
+        let mut state = SqlStoreState { store: 0, fence: i64::MAX, mark: 0, epoch: 0, position: 0, branch };
         for row in &rows {
             let value: i64 = row.try_get("moment")?;
             match row.try_get::<String, _>("name")?.as_str() {

@@ -11,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::secret::{Secret, random_bytes};
 use crate::used_tokens::StoreError;
 use crate::used_tokens::sql::columns::{backend, from_column, to_column};
-use crate::used_tokens::sql::state::{State, begin_branch};
+use crate::used_tokens::sql::state::{SqlStoreState, begin_branch};
 use crate::used_tokens::sql::tables::{SCHEMA_LOCK, TABLES, add_later_columns};
 
 /// How long a query waits for a connection.
@@ -90,7 +90,8 @@ impl SqlUsedTokens {
         let mark: i64 = mark.fetch_one(&writer).await.map_err(&failed)?;
         let opened_mark = from_column(mark);
         clock.raise_to(opened_mark);
-        let state = State::read(&mut *writer.acquire().await.map_err(&failed)?).await.map_err(&failed)?;
+        let state =
+            SqlStoreState::read(&mut *writer.acquire().await.map_err(&failed)?).await.map_err(&failed)?;
         Ok(SqlUsedTokens {
             reader,
             writer,

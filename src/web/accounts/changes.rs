@@ -28,7 +28,7 @@ const MAX_REMEMBERED: usize = 50_000;
 
 /// The changes. Clones share what is known of it.
 #[derive(Clone)]
-pub struct Generations {
+pub struct AccountChanges {
     shared: Arc<Shared>,
 }
 
@@ -49,11 +49,11 @@ struct Shared {
 
 /// A number under which something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Generation(i64);
+pub struct ChangeNumber(i64);
 
-impl Generations {
+impl AccountChanges {
     /// Watches the changes in `db`.
-    pub fn new(db: Database) -> Generations {
+    pub fn new(db: Database) -> AccountChanges {
         let shared = Shared {
             db,
             known: AtomicI64::new(0),
@@ -62,7 +62,7 @@ impl Generations {
             asked: Mutex::new(None),
             asking: tokio::sync::Mutex::new(()),
         };
-        Generations { shared: Arc::new(shared) }
+        AccountChanges { shared: Arc::new(shared) }
     }
 
     /// The current number, at most one second old; asked for before anything is read that is to be
@@ -70,7 +70,7 @@ impl Generations {
     ///
     /// # Errors
     /// When the database does not answer; nothing cached may be used then.
-    pub async fn current(&self, now: Timestamp) -> Result<Generation, QueryError> {
+    pub async fn current(&self, now: Timestamp) -> Result<ChangeNumber, QueryError> {
         if !self.is_fresh(now) {
             let _asking = self.shared.asking.lock().await;
             if !self.is_fresh(now) {
@@ -80,11 +80,11 @@ impl Generations {
                 *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
             }
         }
-        Ok(Generation(self.shared.known.load(Ordering::Acquire)))
+        Ok(ChangeNumber(self.shared.known.load(Ordering::Acquire)))
     }
 
     /// Whether what was read of `account` under `generation` still holds, as far as this process knows.
-    pub fn holds(&self, account: &AccountId, generation: Generation) -> bool {
+    pub fn holds(&self, account: &AccountId, generation: ChangeNumber) -> bool {
         let changed = self.shared.changed.get(account).map_or(0, |number| *number);
         generation.0 >= self.shared.floor.load(Ordering::Acquire).max(changed)
     }

@@ -6,12 +6,12 @@ use crate::web::identity::passwords::{Asker, HashError, Password, Passwords, Sto
 
 /// Somebody showed that he owns an account. Only checking makes one.
 #[derive(Clone, Debug)]
-pub struct Proof {
+pub struct LoginProof {
     account: Account,
     password: StoredPassword,
 }
 
-impl Proof {
+impl LoginProof {
     /// By its password; `None` when that is wrong, or when there is no account or none that has one,
     /// which takes as long.
     ///
@@ -22,11 +22,11 @@ impl Proof {
         presented: Password,
         passwords: &Passwords,
         asker: Asker,
-    ) -> Result<Option<Proof>, HashError> {
+    ) -> Result<Option<LoginProof>, HashError> {
         let stored = account.as_ref().and_then(|account| account.password.clone());
         let verified = passwords.verify(asker, presented, stored.as_ref()).await?;
         Ok(match (account, stored) {
-            (Some(account), Some(password)) if verified => Some(Proof { account, password }),
+            (Some(account), Some(password)) if verified => Some(LoginProof { account, password }),
             _ => None,
         })
     }

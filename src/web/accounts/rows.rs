@@ -15,7 +15,7 @@ use crate::web::identity::{Account, AccountId, Email, NewAccount, PersonName};
 /// What came of adding an account.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "made once and taken apart at once")]
-pub enum Added {
+pub enum AddOutcome {
     /// It is there now.
     New(Account),
     /// The address has an account already.
@@ -106,7 +106,7 @@ pub(crate) async fn insert(
     transaction: &mut Transaction<'static, Any>,
     new: NewAccount,
     now: Timestamp,
-) -> Result<Added, AccountError> {
+) -> Result<AddOutcome, AccountError> {
     let id = AccountId::random()?;
     // Whoever makes an account with a password vouches for its address.
     let activated_at = new.password.is_some().then_some(now);
@@ -125,7 +125,7 @@ pub(crate) async fn insert(
     .execute(&mut **transaction)
     .await?;
     if inserted.rows_affected() == 0 {
-        return Ok(Added::EmailTaken);
+        return Ok(AddOutcome::EmailTaken);
     }
     for group in &new.groups {
         sqlx::query("INSERT INTO account_groups (account, name) VALUES ($1, $2)")
@@ -134,7 +134,7 @@ pub(crate) async fn insert(
             .execute(&mut **transaction)
             .await?;
     }
-    Ok(Added::New(Account {
+    Ok(AddOutcome::New(Account {
         id,
         email: new.email,
         name: new.name,

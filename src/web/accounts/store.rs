@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
-use crate::web::accounts::changes::Generations;
-pub use crate::web::accounts::rows::{AccountError, Added};
+use crate::web::accounts::changes::AccountChanges;
+pub use crate::web::accounts::rows::{AccountError, AddOutcome};
 use crate::web::accounts::rows::{
     COLUMNS, COUNT_ADMINISTRATORS, COUNT_OTHERS, count_administrators, from_row, groups_of, insert,
     replace_password,
 };
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::Database;
 use crate::web::db::columns::pattern;
 use crate::web::identity::passwords::StoredPassword;
@@ -22,12 +22,12 @@ use crate::web::identity::{Account, AccountId, Email, NewAccount};
 #[derive(Clone)]
 pub struct Accounts {
     db: Database,
-    generations: Generations,
+    generations: AccountChanges,
 }
 
 impl Accounts {
     /// The accounts in `db`; changes raise `generations`.
-    pub const fn new(db: Database, generations: Generations) -> Accounts {
+    pub const fn new(db: Database, generations: AccountChanges) -> Accounts {
         Accounts { db, generations }
     }
 
@@ -35,10 +35,10 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add(&self, new: NewAccount, now: Timestamp) -> Result<Added, AccountError> {
+    pub async fn add(&self, new: NewAccount, now: Timestamp) -> Result<AddOutcome, AccountError> {
         let mut transaction = self.db.begin().await?;
         let added = insert(&mut transaction, new, now).await?;
-        if let Added::New(_) = added {
+        if let AddOutcome::New(_) = added {
             transaction.commit().await?;
         }
         Ok(added)
@@ -53,7 +53,7 @@ impl Accounts {
         new: NewAccount,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<Added, AccountError> {
+    ) -> Result<AddOutcome, AccountError> {
         let mut transaction = self.db.begin().await?;
         // On PostgreSQL this row's lock makes two such transactions run one after the other; on
         // SQLite the write lock does.
@@ -61,12 +61,12 @@ impl Accounts {
             .execute(&mut *transaction)
             .await?;
         if count_administrators(&mut transaction).await? > 0 {
-            return Ok(Added::NotTheFirst);
+            return Ok(AddOutcome::NotTheFirst);
         }
         let added = insert(&mut transaction, NewAccount { admin: true, ..new }, now).await?;
-        if let Added::New(account) = &added {
+        if let AddOutcome::New(account) = &added {
             let (actor, subject) = (Actor::account(account, address), account.email.as_str());
-            audit::append(&mut transaction, &actor, Deed::FirstAdministratorMade, subject, now).await?;
+            audit::append(&mut transaction, &actor, AuditEvent::FirstAdministratorMade, subject, now).await?;
             transaction.commit().await?;
         }
         Ok(added)

@@ -14,7 +14,7 @@ use crate::web::db::{Database, QueryError};
 const PAGE: i64 = 1_000;
 
 /// A line of such a log, which has a table of its own and a counter in `generations`.
-pub trait Line: Sized {
+pub trait ChainedLine: Sized {
     /// The table.
     const TABLE: &'static str;
     /// Its columns.
@@ -36,7 +36,7 @@ pub trait Line: Sized {
 }
 
 /// The digest of a line that follows the line with the digest `before`.
-pub(crate) fn digest_after<L: Line>(line: &L, before: &str) -> String {
+pub(crate) fn digest_after<L: ChainedLine>(line: &L, before: &str) -> String {
     let mut all = vec![Value::from(before)];
     all.extend(line.content());
     URL_SAFE_NO_PAD.encode(Digest::of(Value::from(all).to_string().as_bytes()).as_bytes())
@@ -46,7 +46,9 @@ pub(crate) fn digest_after<L: Line>(line: &L, before: &str) -> String {
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn lock<L: Line>(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryError> {
+pub(crate) async fn lock<L: ChainedLine>(
+    transaction: &mut Transaction<'static, Any>,
+) -> Result<(), QueryError> {
     sqlx::query("UPDATE generations SET number = number WHERE name = $1")
         .bind(L::COUNTER)
         .execute(&mut **transaction)
@@ -59,7 +61,7 @@ pub(crate) async fn lock<L: Line>(transaction: &mut Transaction<'static, Any>) -
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn next<L: Line>(
+pub(crate) async fn next<L: ChainedLine>(
     transaction: &mut Transaction<'static, Any>,
 ) -> Result<(i64, String), QueryError> {
     sqlx::query("UPDATE generations SET number = number + 1 WHERE name = $1")
@@ -78,7 +80,7 @@ pub(crate) async fn next<L: Line>(
 
 /// What looking through a log found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ChainVerdict {
     /// All lines are there, each as it was written.
     Whole {
         /// How many.
@@ -96,13 +98,13 @@ pub enum Verdict {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn verify<L: Line>(db: &Database) -> Result<Verdict, QueryError> {
+pub async fn verify<L: ChainedLine>(db: &Database) -> Result<ChainVerdict, QueryError> {
     let table = L::TABLE;
     // A number below 1 can only have been put there by hand.
     let query = format!("SELECT MIN(number) FROM {table} WHERE number < 1");
     let strange: Option<i64> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(db.reader()).await?;
     if let Some(number) = strange {
-        return Ok(Verdict::Altered(number));
+        return Ok(ChainVerdict::Altered(number));
     }
     // Lines are added meanwhile. There are at least as many as were counted before the walk, and at
     // most as many as are counted after it.
@@ -115,12 +117,12 @@ pub async fn verify<L: Line>(db: &Database) -> Result<Verdict, QueryError> {
             sqlx::query(AssertSqlSafe(query.clone())).bind(number).bind(PAGE).fetch_all(db.reader()).await?;
         for row in &rows {
             // SQLite keeps any value in any column; what is no line any more was altered.
-            let Ok(line) = L::from_row(row) else { return Ok(Verdict::Altered(number + 1)) };
+            let Ok(line) = L::from_row(row) else { return Ok(ChainVerdict::Altered(number + 1)) };
             if line.number() > number + 1 {
-                return Ok(Verdict::Missing(number + 1));
+                return Ok(ChainVerdict::Missing(number + 1));
             }
             if line.digest() != digest_after(&line, &before) {
-                return Ok(Verdict::Altered(line.number()));
+                return Ok(ChainVerdict::Altered(line.number()));
             }
             (number, before) = (line.number(), line.digest().to_owned());
         }
@@ -130,16 +132,16 @@ pub async fn verify<L: Line>(db: &Database) -> Result<Verdict, QueryError> {
     }
     let most = count::<L>(db).await?;
     Ok(if number < least {
-        Verdict::Missing(number + 1)
+        ChainVerdict::Missing(number + 1)
     } else if number > most {
-        Verdict::Altered(most + 1)
+        ChainVerdict::Altered(most + 1)
     } else {
-        Verdict::Whole { lines: number, digest: before }
+        ChainVerdict::Whole { lines: number, digest: before }
     })
 }
 
 /// How many lines there should be.
-async fn count<L: Line>(db: &Database) -> Result<i64, QueryError> {
+async fn count<L: ChainedLine>(db: &Database) -> Result<i64, QueryError> {
     let count: Option<i64> = sqlx::query_scalar("SELECT number FROM generations WHERE name = $1")
         .bind(L::COUNTER)
         .fetch_optional(db.reader())
@@ -147,12 +149,12 @@ async fn count<L: Line>(db: &Database) -> Result<i64, QueryError> {
     Ok(count.unwrap_or(0).max(0))
 }
 
-/// Whether the log once ended with `expected`, a number and a digest as [`Verdict::Whole`] has them,
+/// Whether the log once ended with `expected`, a number and a digest as [`ChainVerdict::Whole`] has them,
 /// written `NUMBER:DIGEST`.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn ended_with<L: Line>(db: &Database, expected: &str) -> Result<bool, QueryError> {
+pub async fn ended_with<L: ChainedLine>(db: &Database, expected: &str) -> Result<bool, QueryError> {
     let Some((number, digest)) = expected.split_once(':') else { return Ok(false) };
     let Ok(number) = number.parse::<i64>() else { return Ok(false) };
     if number == 0 {

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::web::audit::chain::Line as _;
+use crate::web::audit::chain::ChainedLine as _;
 use crate::web::db::columns::{from_column, pattern, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::Account;
@@ -18,7 +18,7 @@ pub mod chain;
 
 words! {
     /// What was done. The words are kept for ever; a released one never changes its meaning.
-    pub enum Deed {
+    pub enum AuditEvent {
         /// Somebody asked for an account.
         SignedUp = "signed-up",
         /// The owner of an address showed that mail reaches him.
@@ -144,7 +144,7 @@ impl Actor {
 /// # Errors
 /// When the database fails.
 pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryError> {
-    chain::lock::<Line>(transaction).await
+    chain::lock::<AuditLine>(transaction).await
 }
 
 /// Adds a line in the transaction of what it tells of: both are there, or neither. Call it last but
@@ -155,12 +155,12 @@ pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<
 pub async fn append(
     transaction: &mut Transaction<'static, Any>,
     actor: &Actor,
-    deed: Deed,
+    deed: AuditEvent,
     subject: &str,
     now: Timestamp,
 ) -> Result<(), QueryError> {
-    let (number, before) = chain::next::<Line>(transaction).await?;
-    let line = Line {
+    let (number, before) = chain::next::<AuditLine>(transaction).await?;
+    let line = AuditLine {
         number,
         at: now,
         actor: actor.id.clone(),
@@ -193,7 +193,7 @@ pub async fn append(
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Line {
+pub struct AuditLine {
     /// Its number; the first one is 1.
     pub number: i64,
     /// When it was.
@@ -212,7 +212,7 @@ pub struct Line {
     pub digest: String,
 }
 
-impl chain::Line for Line {
+impl chain::ChainedLine for AuditLine {
     const TABLE: &'static str = "audit";
     const COLUMNS: &'static str = "number, at, actor, who, action, subject, address, digest";
     const COUNTER: &'static str = "audit";
@@ -231,8 +231,8 @@ impl chain::Line for Line {
         [self.number.into(), at].into_iter().chain(texts.map(|text| text.as_str().into())).collect()
     }
 
-    fn from_row(row: &AnyRow) -> Result<Line, sqlx::Error> {
-        Ok(Line {
+    fn from_row(row: &AnyRow) -> Result<AuditLine, sqlx::Error> {
+        Ok(AuditLine {
             number: row.try_get("number")?,
             at: from_column(row.try_get("at")?),
             actor: row.try_get("actor")?,
@@ -255,7 +255,7 @@ pub async fn list(
     words: &str,
     offset: u32,
     most: u32,
-) -> Result<(Vec<Line>, bool), QueryError> {
+) -> Result<(Vec<AuditLine>, bool), QueryError> {
     let rows = sqlx::query(
         "SELECT number, at, actor, who, action, subject, address, digest FROM audit \
          WHERE LOWER(who) LIKE $1 ESCAPE '!' OR LOWER(subject) LIKE $1 ESCAPE '!' \
@@ -271,6 +271,6 @@ pub async fn list(
     .fetch_all(db.reader())
     .await?;
     let more = rows.len() > most as usize;
-    let lines = rows.iter().take(most as usize).map(Line::from_row).collect::<Result<_, _>>()?;
+    let lines = rows.iter().take(most as usize).map(AuditLine::from_row).collect::<Result<_, _>>()?;
     Ok((lines, more))
 }

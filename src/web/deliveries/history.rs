@@ -9,7 +9,7 @@ use crate::id::{Jti, LinkId};
 use crate::receipt::DeliveryState;
 use crate::web::db::QueryError;
 use crate::web::db::columns::from_column;
-use crate::web::deliveries::receipts::Receipts;
+use crate::web::deliveries::receipts::DeliveryStore;
 use crate::web::identity::AccountId;
 
 /// Deliveries and recipients that are shown at most, the newest first.
@@ -17,16 +17,16 @@ const SHOWN: i64 = 500;
 
 /// What is known of a link's recipients and deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Deliveries {
+pub struct LinkHistory {
     /// Whom the link is for.
-    pub recipients: Vec<Looked>,
+    pub recipients: Vec<RecipientHistory>,
     /// What was delivered, the newest first.
-    pub deliveries: Vec<Delivered>,
+    pub deliveries: Vec<DeliveryHistory>,
 }
 
 /// A recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Looked {
+pub struct RecipientHistory {
     /// His address; `None` for whoever has the link's.
     pub email: Option<String>,
     /// How often the link's page was looked at.
@@ -39,7 +39,7 @@ pub struct Looked {
 
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Delivered {
+pub struct DeliveryHistory {
     /// The token.
     pub jti: String,
     /// For whom; `None` for whoever has the link's address.
@@ -64,7 +64,7 @@ pub struct Delivered {
     pub address: String,
 }
 
-impl Delivered {
+impl DeliveryHistory {
     /// How much has left, in whole percent. 100 only when the delivery is complete.
     pub fn percent(&self) -> u64 {
         match self.state {
@@ -76,7 +76,7 @@ impl Delivered {
 
 /// What the mail about a complete download says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct OwnerNotice {
     /// The link's id.
     pub link: LinkId,
     /// What the link is called.
@@ -98,12 +98,12 @@ const DELIVERIES: &str = "SELECT receipts.jti, recipients.email, link_tokens.pat
     LEFT JOIN recipients ON recipients.id = link_uses.recipient \
     WHERE receipts.link = $1 ORDER BY redeemed_at DESC, receipts.jti LIMIT $2";
 
-impl Receipts {
+impl DeliveryStore {
     /// What is known of a link of that account; `None` where it has no such link.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn of_link(&self, owner: &AccountId, link: &LinkId) -> Result<Option<Deliveries>, QueryError> {
+    pub async fn of_link(&self, owner: &AccountId, link: &LinkId) -> Result<Option<LinkHistory>, QueryError> {
         let own: Option<String> = sqlx::query_scalar("SELECT id FROM links WHERE id = $1 AND account = $2")
             .bind(link.as_str().replace('\0', ""))
             .bind(owner.as_str())
@@ -119,7 +119,7 @@ impl Receipts {
         .fetch_all(self.db.reader())
         .await?;
         let deliveries = sqlx::query(DELIVERIES).bind(&link).bind(SHOWN).fetch_all(self.db.reader()).await?;
-        Ok(Some(Deliveries {
+        Ok(Some(LinkHistory {
             recipients: recipients.iter().map(looked).collect::<Result<_, _>>()?,
             deliveries: deliveries.iter().map(delivered).collect::<Result<_, _>>()?,
         }))
@@ -130,7 +130,7 @@ impl Receipts {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn taken(&self, owner: &AccountId, jti: Jti) -> Result<Option<Taken>, QueryError> {
+    pub async fn owner_notice(&self, owner: &AccountId, jti: Jti) -> Result<Option<OwnerNotice>, QueryError> {
         let row = sqlx::query(
             "SELECT links.id, links.title, recipients.email, link_tokens.path, receipts.last_at, \
              receipts.address FROM receipts JOIN links ON links.id = receipts.link \
@@ -145,7 +145,7 @@ impl Receipts {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let path: Option<String> = row.try_get("path")?;
-        Ok(Some(Taken {
+        Ok(Some(OwnerNotice {
             link: LinkId::from_store(&row.try_get::<String, _>("id")?),
             title: row.try_get("title")?,
             file: path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned(),
@@ -156,8 +156,8 @@ impl Receipts {
     }
 }
 
-fn looked(row: &AnyRow) -> Result<Looked, sqlx::Error> {
-    Ok(Looked {
+fn looked(row: &AnyRow) -> Result<RecipientHistory, sqlx::Error> {
+    Ok(RecipientHistory {
         email: row.try_get("email")?,
         looks: number(row, "looks")?,
         looked_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
@@ -165,9 +165,9 @@ fn looked(row: &AnyRow) -> Result<Looked, sqlx::Error> {
     })
 }
 
-fn delivered(row: &AnyRow) -> Result<Delivered, sqlx::Error> {
+fn delivered(row: &AnyRow) -> Result<DeliveryHistory, sqlx::Error> {
     let state: String = row.try_get("state")?;
-    Ok(Delivered {
+    Ok(DeliveryHistory {
         jti: row.try_get("jti")?,
         email: row.try_get("email")?,
         file: row.try_get("path")?,

@@ -4,23 +4,23 @@
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::receipt::{DeliveryState, Receipt, Report, Taken};
+use crate::receipt::{DeliveryState, Receipt, Report, ReportReply};
 use crate::web::audit::chain;
 use crate::web::db::QueryError;
 use crate::web::db::columns::to_column;
-use crate::web::deliveries::log::{self, Stood};
+use crate::web::deliveries::log::{self, DeliverySnapshot};
 use crate::web::deliveries::nodes::audience_of;
-use crate::web::deliveries::notices::{self, Gathered};
-use crate::web::deliveries::receipts::{Receipts, shortened};
+use crate::web::deliveries::notices::{self, NoticeBatching};
+use crate::web::deliveries::receipts::{DeliveryStore, shortened};
 use crate::web::identity::{AccountId, Email};
 use crate::web::links::{Notify, uses};
 use crate::web::mail::queue::QueueError;
-use crate::web::mail::{Details, Kind, NewMail};
-use crate::web::restored::RestoredError;
+use crate::web::mail::{MailDetails, MailKind, NewMail};
+use crate::web::restored::RestoreDetectionError;
 
 /// A report could not be put down.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeError {
+pub enum IntakeError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -29,63 +29,63 @@ pub enum TakeError {
     Queue(#[from] QueueError),
     /// What was put back from a backup could not be ended.
     #[error(transparent)]
-    Restored(#[from] RestoredError),
+    Restored(#[from] RestoreDetectionError),
     /// It is told in the name of another node than whoever tells it, or of one that was removed.
     #[error("the report is another node's, or that of a node that was removed")]
     Foreign,
 }
 
-impl From<sqlx::Error> for TakeError {
-    fn from(error: sqlx::Error) -> TakeError {
+impl From<sqlx::Error> for IntakeError {
+    fn from(error: sqlx::Error) -> IntakeError {
         QueryError::from(error).into()
     }
 }
 
-impl Receipts {
+impl DeliveryStore {
     /// Takes a report: notices first what was put back from a backup, then puts the receipts down.
     /// Returns what the download service is to remember.
     ///
     /// # Errors
     /// When it must be told again.
-    pub async fn take_in(&self, report: &Report, audience: &str) -> Result<Taken, TakeError> {
+    pub async fn accept_report(&self, report: &Report, audience: &str) -> Result<ReportReply, IntakeError> {
         // Of a stranger nothing is believed, not even what it remembers.
         if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
-            return Err(TakeError::Foreign);
+            return Err(IntakeError::Foreign);
         }
-        let Some(standings) = &self.standings else {
-            self.put_down(report, audience).await?;
-            return Ok(Taken::default());
+        let Some(standings) = &self.restore_detector else {
+            self.record(report, audience).await?;
+            return Ok(ReportReply::default());
         };
         if let Some(word) = &report.database {
-            standings.hear(word).await?;
+            standings.check_signed_standing(word).await?;
         }
         let store = match &report.store {
             Some(store) => Some(standings.remember(store, !report.receipts.is_empty()).await?),
             None => None,
         };
-        self.put_down(report, audience).await?;
-        Ok(Taken { store, database: Some(standings.word().await?) })
+        self.record(report, audience).await?;
+        Ok(ReportReply { store, database: Some(standings.signed_standing().await?) })
     }
 
     /// Puts a report of the node with that audience down, durably. Doing it twice changes nothing. Of
     /// tokens that were not issued for that node nothing is believed.
     ///
     /// # Errors
-    /// See [`TakeError`]; it must be told again then.
-    pub async fn put_down(&self, report: &Report, audience: &str) -> Result<(), TakeError> {
+    /// See [`IntakeError`]; it must be told again then.
+    pub async fn record(&self, report: &Report, audience: &str) -> Result<(), IntakeError> {
         let now = self.clock.now();
         if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
-            return Err(TakeError::Foreign);
+            return Err(IntakeError::Foreign);
         }
         if !report.receipts.is_empty() {
             let mut transaction = self.db.begin().await?;
             // Before anything else: two reports that touch the same recipients in another order would
             // wait for each other for ever.
-            chain::lock::<log::Line>(&mut transaction).await?;
+            chain::lock::<log::DeliveryLogLine>(&mut transaction).await?;
             let (mut mailed, mut foreign) = (false, 0_usize);
             for receipt in &report.receipts {
-                if self.is_of(&mut transaction, receipt, audience).await? {
-                    mailed |= self.put_down_one(&mut transaction, &report.node, receipt, now).await?;
+                if self.belongs_to(&mut transaction, receipt, audience).await? {
+                    mailed |= self.record_receipt(&mut transaction, &report.node, receipt, now).await?;
                 } else {
                     foreign += 1;
                 }
@@ -103,13 +103,13 @@ impl Receipts {
             }
         }
         // After the commit: its receipts are what the watermark relies on.
-        self.told_by(report, now).await?;
+        self.advance_watermark(report, now).await?;
         Ok(())
     }
 
     /// Whether a receipt is of a token that was issued for the node with that audience, through the link
     /// that it names. A link that is gone is known by what was told before.
-    async fn is_of(
+    async fn belongs_to(
         &self,
         transaction: &mut Transaction<'static, Any>,
         receipt: &Receipt,
@@ -139,13 +139,13 @@ impl Receipts {
     }
 
     /// Answers whether a mail was queued.
-    async fn put_down_one(
+    async fn record_receipt(
         &self,
         transaction: &mut Transaction<'static, Any>,
         node: &str,
         receipt: &Receipt,
         now: Timestamp,
-    ) -> Result<bool, TakeError> {
+    ) -> Result<bool, IntakeError> {
         let known = sqlx::query("SELECT sequence, started_at, state, resumed FROM receipts WHERE jti = $1")
             .bind(receipt.jti.to_string())
             .fetch_optional(&mut **transaction)
@@ -156,11 +156,11 @@ impl Receipts {
                 // That it began stays true, whatever was told with a higher number.
                 if receipt.started_at.is_some() {
                     began(transaction, receipt).await?;
-                    uses::started(transaction, receipt.jti, now).await?;
+                    uses::mark_used(transaction, receipt.jti, now).await?;
                 }
                 return Ok(false);
             }
-            before = Some(Stood {
+            before = Some(DeliverySnapshot {
                 started: row.try_get::<Option<i64>, _>("started_at")?.is_some(),
                 state: row.try_get::<String, _>("state")?.parse().unwrap_or(DeliveryState::Broken),
                 resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
@@ -169,20 +169,20 @@ impl Receipts {
         let address = shortened(receipt.address, self.rules.address);
         write(transaction, node, receipt, &address).await?;
         if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
-            uses::started(transaction, receipt.jti, now).await?;
+            uses::mark_used(transaction, receipt.jti, now).await?;
         } else if receipt.started_at.is_none()
             && receipt.state == DeliveryState::Over
             && has_ended(transaction, receipt, now.minus(self.rules.leeway * 2)).await?
         {
-            // One that is told earlier is released when its token has ended: see `told_by`. Until then a
+            // One that is told earlier is released when its token has ended: see `advance_watermark`. Until then a
             // node could still redeem what it says is over.
-            uses::unsent(transaction, receipt.jti, now).await?;
+            uses::release_unsent(transaction, receipt.jti, now).await?;
         }
-        let steps = log::steps(before, Stood::of(receipt));
+        let steps = log::transitions(before, DeliverySnapshot::of(receipt));
         for event in &steps {
             log::append(transaction, receipt, *event, &address, now).await?;
         }
-        match steps.contains(&log::Event::Complete) {
+        match steps.contains(&log::DeliveryEvent::Complete) {
             true => self.tell_owner(transaction, receipt, now).await,
             false => Ok(false),
         }
@@ -195,14 +195,14 @@ impl Receipts {
         transaction: &mut Transaction<'static, Any>,
         receipt: &Receipt,
         now: Timestamp,
-    ) -> Result<bool, TakeError> {
+    ) -> Result<bool, IntakeError> {
         let owner = sqlx::query(
             "SELECT accounts.id, accounts.email, links.notify FROM links \
              JOIN accounts ON accounts.id = links.account WHERE links.id = $1 AND accounts.disabled = 0 \
              AND NOT EXISTS (SELECT 1 FROM notices_off WHERE notices_off.account = accounts.id AND kind = $2)",
         )
         .bind(receipt.link.as_str())
-        .bind(Kind::Taken.as_str())
+        .bind(MailKind::Taken.as_str())
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(owner) = owner else { return Ok(false) };
@@ -221,15 +221,15 @@ impl Receipts {
             Notify::Never => false,
         };
         if wished {
-            let next_at = match notices::gather(transaction, &receipt.link, receipt.jti, now).await? {
-                Gathered::IntoWaiting => return Ok(false),
-                Gathered::New { next_at } => next_at,
+            let next_at = match notices::batch(transaction, &receipt.link, receipt.jti, now).await? {
+                NoticeBatching::IntoWaiting => return Ok(false),
+                NoticeBatching::New { next_at } => next_at,
             };
             let mail = NewMail {
-                kind: Kind::Taken,
+                kind: MailKind::Taken,
                 recipient: Email::from_store(owner.try_get("email")?),
                 jti: receipt.jti,
-                details: Details::of(&AccountId::from_store(&owner.try_get::<String, _>("id")?)),
+                details: MailDetails::of(&AccountId::from_store(&owner.try_get::<String, _>("id")?)),
             };
             self.queue.add(transaction, &mail, now).await?;
             notices::not_before(transaction, receipt.jti, next_at).await?;

@@ -13,7 +13,7 @@ use crate::words::words;
 
 words! {
     /// A step of a delivery. The words are kept for ever; a released one never changes its meaning.
-    pub enum Event {
+    pub enum DeliveryEvent {
         /// The first byte left, or was about to.
         Started = "started",
         /// The client came back.
@@ -29,7 +29,7 @@ words! {
 
 /// How a delivery stood: what a step is told from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stood {
+pub struct DeliverySnapshot {
     /// Whether the first byte had left.
     pub started: bool,
     /// How far it had come.
@@ -38,29 +38,33 @@ pub struct Stood {
     pub resumed: u32,
 }
 
-impl Stood {
+impl DeliverySnapshot {
     /// How a receipt says that it stands.
-    pub const fn of(receipt: &Receipt) -> Stood {
-        Stood { started: receipt.started_at.is_some(), state: receipt.state, resumed: receipt.resumed }
+    pub const fn of(receipt: &Receipt) -> DeliverySnapshot {
+        DeliverySnapshot {
+            started: receipt.started_at.is_some(),
+            state: receipt.state,
+            resumed: receipt.resumed,
+        }
     }
 }
 
 /// The steps from how it stood, if anything was known of it, to how it stands, in their order.
-pub fn steps(before: Option<Stood>, now: Stood) -> Vec<Event> {
+pub fn transitions(before: Option<DeliverySnapshot>, now: DeliverySnapshot) -> Vec<DeliveryEvent> {
     let mut steps = Vec::new();
     if now.started && !before.is_some_and(|before| before.started) {
-        steps.push(Event::Started);
+        steps.push(DeliveryEvent::Started);
     }
     if now.resumed > before.map_or(0, |before| before.resumed) {
-        steps.push(Event::Resumed);
+        steps.push(DeliveryEvent::Resumed);
     }
     if before.map(|before| before.state) != Some(now.state) {
         match now.state {
             DeliveryState::Running => {}
             DeliveryState::Broken if !now.started => {}
-            DeliveryState::Broken => steps.push(Event::Broken),
-            DeliveryState::Complete => steps.push(Event::Complete),
-            DeliveryState::Over => steps.push(Event::Over),
+            DeliveryState::Broken => steps.push(DeliveryEvent::Broken),
+            DeliveryState::Complete => steps.push(DeliveryEvent::Complete),
+            DeliveryState::Over => steps.push(DeliveryEvent::Over),
         }
     }
     steps
@@ -68,7 +72,7 @@ pub fn steps(before: Option<Stood>, now: Stood) -> Vec<Event> {
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Line {
+pub struct DeliveryLogLine {
     /// Its number; the first one is 1.
     pub number: i64,
     /// When it was put down.
@@ -87,7 +91,7 @@ pub struct Line {
     pub digest: String,
 }
 
-impl chain::Line for Line {
+impl chain::ChainedLine for DeliveryLogLine {
     const TABLE: &'static str = "receipt_log";
     const COLUMNS: &'static str = "number, at, jti, link, event, bytes, address, digest";
     const COUNTER: &'static str = "receipts";
@@ -113,8 +117,8 @@ impl chain::Line for Line {
         ]
     }
 
-    fn from_row(row: &AnyRow) -> Result<Line, sqlx::Error> {
-        Ok(Line {
+    fn from_row(row: &AnyRow) -> Result<DeliveryLogLine, sqlx::Error> {
+        Ok(DeliveryLogLine {
             number: row.try_get("number")?,
             at: from_column(row.try_get("at")?),
             jti: row.try_get("jti")?,
@@ -131,12 +135,12 @@ impl chain::Line for Line {
 pub(crate) async fn append(
     transaction: &mut Transaction<'static, Any>,
     receipt: &Receipt,
-    event: Event,
+    event: DeliveryEvent,
     address: &str,
     now: Timestamp,
 ) -> Result<(), QueryError> {
-    let (number, before) = chain::next::<Line>(transaction).await?;
-    let mut line = Line {
+    let (number, before) = chain::next::<DeliveryLogLine>(transaction).await?;
+    let mut line = DeliveryLogLine {
         number,
         at: now,
         jti: receipt.jti.to_string(),
@@ -173,19 +177,26 @@ mod tests {
 
     #[test]
     fn every_step_is_told_once_however_much_was_missed() {
-        let stood = |started, state, resumed| Stood { started, state, resumed };
+        let stood = |started, state, resumed| DeliverySnapshot { started, state, resumed };
         let (fresh, running) =
             (stood(false, DeliveryState::Running, 0), stood(true, DeliveryState::Running, 0));
-        assert_eq!(steps(None, fresh), []);
-        assert_eq!(steps(None, running), [Event::Started]);
-        assert_eq!(steps(Some(fresh), running), [Event::Started]);
-        assert_eq!(steps(Some(running), running), []);
+        assert_eq!(transitions(None, fresh), []);
+        assert_eq!(transitions(None, running), [DeliveryEvent::Started]);
+        assert_eq!(transitions(Some(fresh), running), [DeliveryEvent::Started]);
+        assert_eq!(transitions(Some(running), running), []);
         let broken = stood(true, DeliveryState::Broken, 0);
-        assert_eq!(steps(Some(running), broken), [Event::Broken]);
+        assert_eq!(transitions(Some(running), broken), [DeliveryEvent::Broken]);
         let complete = stood(true, DeliveryState::Complete, 2);
-        assert_eq!(steps(Some(broken), complete), [Event::Resumed, Event::Complete]);
-        assert_eq!(steps(None, complete), [Event::Started, Event::Resumed, Event::Complete]);
-        assert_eq!(steps(None, stood(false, DeliveryState::Over, 0)), [Event::Over]);
-        assert_eq!(steps(None, stood(false, DeliveryState::Broken, 0)), [], "nothing left, nothing broke");
+        assert_eq!(transitions(Some(broken), complete), [DeliveryEvent::Resumed, DeliveryEvent::Complete]);
+        assert_eq!(
+            transitions(None, complete),
+            [DeliveryEvent::Started, DeliveryEvent::Resumed, DeliveryEvent::Complete]
+        );
+        assert_eq!(transitions(None, stood(false, DeliveryState::Over, 0)), [DeliveryEvent::Over]);
+        assert_eq!(
+            transitions(None, stood(false, DeliveryState::Broken, 0)),
+            [],
+            "nothing left, nothing broke"
+        );
     }
 }

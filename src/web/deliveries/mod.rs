@@ -11,4 +11,4 @@ pub mod nodes;
 pub(crate) mod notices;
 mod receipts;
 
-pub use receipts::{ReceiptRules, Receipts};
+pub use receipts::{DeliveryStore, ReceiptRules};

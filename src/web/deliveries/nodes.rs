@@ -9,17 +9,17 @@ use crate::clock::Timestamp;
 use crate::receipt::Report;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::deliveries::receipts::Receipts;
-use crate::web::links::uses::{self, TokensOf};
+use crate::web::deliveries::receipts::DeliveryStore;
+use crate::web::links::uses::{self, NodeTokens};
 use crate::web::nodes::Nodes;
 
 /// Where nothing depends on it, a watermark is put down this seldom: each time is a write to the disk.
 const AT_LEAST_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
-impl Receipts {
+impl DeliveryStore {
     /// Puts down up to which moment a node has told all, and releases what nobody redeemed. Only those
     /// who may redeem the same tokens count: the processes that share an audience.
-    pub(crate) async fn told_by(&self, report: &Report, now: Timestamp) -> Result<(), QueryError> {
+    pub(crate) async fn advance_watermark(&self, report: &Report, now: Timestamp) -> Result<(), QueryError> {
         let audience = audience_of(&report.node);
         // Nobody can speak for what is still to come.
         let told_until = report.told_until.min(now);
@@ -34,7 +34,7 @@ impl Receipts {
                 until = until.min(node.told_until);
             }
         }
-        let of = TokensOf { audience, unnamed: audience == self.rules.own_audience };
+        let of = NodeTokens { audience, unnamed: audience == self.rules.own_audience };
         // Tokens are kept from being redeemed by the leeway after their end, on a node whose clock may
         // be as much behind.
         let ended_by = |told_until: Timestamp| told_until.minus(self.rules.leeway * 2);
@@ -59,7 +59,7 @@ impl Receipts {
     /// Whether a use is reserved by a token that was issued since `since` and ended within `ended`.
     async fn is_waited_for(
         &self,
-        of: TokensOf<'_>,
+        of: NodeTokens<'_>,
         since: Timestamp,
         ended: Range<Timestamp>,
     ) -> Result<bool, QueryError> {
@@ -88,7 +88,7 @@ impl Receipts {
         let mut released = 0;
         for node in nodes.keyed().await?.iter().filter(|node| node.removed_at.is_some()) {
             if active.iter().all(|active| active.public_url != node.audience) {
-                released += uses::release_of_removed(&self.db, &node.audience, before, now).await?;
+                released += uses::release_for_removed_node(&self.db, &node.audience, before, now).await?;
             }
         }
         Ok(released)

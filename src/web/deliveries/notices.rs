@@ -9,15 +9,15 @@ use crate::clock::Timestamp;
 use crate::id::{Jti, LinkId};
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::deliveries::receipts::Receipts;
-use crate::web::mail::Kind;
+use crate::web::deliveries::receipts::DeliveryStore;
+use crate::web::mail::MailKind;
 
 /// Between two notices of one link.
 const PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// What becomes of one more download of which the owner is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gathered {
+pub(crate) enum NoticeBatching {
     /// A notice that waits already tells of it, too.
     IntoWaiting,
     /// It needs a notice of its own, not sent before this moment.
@@ -28,23 +28,23 @@ pub(crate) enum Gathered {
 }
 
 /// Counts a download of which the owner is to be told. A new notice is the one with `jti`.
-pub(crate) async fn gather(
+pub(crate) async fn batch(
     transaction: &mut Transaction<'static, Any>,
     link: &LinkId,
     jti: Jti,
     now: Timestamp,
-) -> Result<Gathered, QueryError> {
+) -> Result<NoticeBatching, QueryError> {
     let waiting = sqlx::query(
         "UPDATE owner_notices SET downloads = downloads + 1 WHERE link = $1 AND EXISTS (SELECT 1 FROM mails \
          WHERE mails.jti = owner_notices.mail AND mails.kind = $2 AND mails.state = 'waiting' \
          AND mails.attempts = 0)",
     )
     .bind(link.as_str())
-    .bind(Kind::Taken.as_str())
+    .bind(MailKind::Taken.as_str())
     .execute(&mut **transaction)
     .await?;
     if waiting.rows_affected() > 0 {
-        return Ok(Gathered::IntoWaiting);
+        return Ok(NoticeBatching::IntoWaiting);
     }
     let row = sqlx::query("SELECT next_at FROM owner_notices WHERE link = $1")
         .bind(link.as_str())
@@ -61,7 +61,7 @@ pub(crate) async fn gather(
     .bind(to_column(next_at))
     .execute(&mut **transaction)
     .await?;
-    Ok(Gathered::New { next_at })
+    Ok(NoticeBatching::New { next_at })
 }
 
 /// The notice with that jti is not sent before `next_at`.
@@ -73,18 +73,18 @@ pub(crate) async fn not_before(
     sqlx::query("UPDATE mails SET next_at = $1 WHERE jti = $2 AND kind = $3 AND state = 'waiting'")
         .bind(to_column(next_at))
         .bind(jti.to_string())
-        .bind(Kind::Taken.as_str())
+        .bind(MailKind::Taken.as_str())
         .execute(&mut **transaction)
         .await?;
     Ok(())
 }
 
-impl Receipts {
+impl DeliveryStore {
     /// Of how many downloads the notice with that jti tells.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn gathered(&self, mail: Jti) -> Result<u64, QueryError> {
+    pub async fn batched_downloads(&self, mail: Jti) -> Result<u64, QueryError> {
         let downloads: Option<i64> =
             sqlx::query_scalar("SELECT downloads FROM owner_notices WHERE mail = $1")
                 .bind(mail.to_string())

@@ -8,20 +8,20 @@ use async_trait::async_trait;
 use crate::client_address::network_of;
 use crate::clock::Clock;
 use crate::config::ReceiptAddress;
-use crate::receipt::{NotTaken, Report, TakeReports, Taken};
+use crate::receipt::{NotAccepted, ReceiptSink, Report, ReportReply};
 use crate::web::db::Database;
-use crate::web::mail::queue::Queue;
-use crate::web::restored::Standings;
+use crate::web::mail::queue::MailQueue;
+use crate::web::restored::RestoreDetector;
 
 /// The receipts. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Receipts {
+pub struct DeliveryStore {
     pub(super) db: Database,
-    pub(super) queue: Queue,
+    pub(super) queue: MailQueue,
     pub(super) clock: Clock,
     pub(super) rules: ReceiptRules,
     /// What a report says beside its receipts; `None` where nobody serves.
-    pub(super) standings: Option<Standings>,
+    pub(super) restore_detector: Option<RestoreDetector>,
 }
 
 /// What the operator wants of receipts.
@@ -35,24 +35,29 @@ pub struct ReceiptRules {
     pub leeway: Duration,
 }
 
-impl Receipts {
+impl DeliveryStore {
     /// Those in `db`; mails to owners go into `queue`.
-    pub fn new(db: Database, queue: Queue, clock: Clock, rules: impl Into<ReceiptRules>) -> Receipts {
-        Receipts { db, queue, clock, rules: rules.into(), standings: None }
+    pub fn new(
+        db: Database,
+        queue: MailQueue,
+        clock: Clock,
+        rules: impl Into<ReceiptRules>,
+    ) -> DeliveryStore {
+        DeliveryStore { db, queue, clock, rules: rules.into(), restore_detector: None }
     }
 
     /// The same, which hold the database and the used-token stores against what reports say of them.
     #[must_use]
-    pub fn with_standings(self, standings: Standings) -> Receipts {
-        Receipts { standings: Some(standings), ..self }
+    pub fn with_restore_detector(self, standings: RestoreDetector) -> DeliveryStore {
+        DeliveryStore { restore_detector: Some(standings), ..self }
     }
 }
 
 /// A download service in the same process tells directly.
 #[async_trait]
-impl TakeReports for Receipts {
-    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
-        self.take_in(&report, &self.rules.own_audience).await.map_err(|error| NotTaken(error.into()))
+impl ReceiptSink for DeliveryStore {
+    async fn accept(&self, report: Report) -> Result<ReportReply, NotAccepted> {
+        self.accept_report(&report, &self.rules.own_audience).await.map_err(|error| NotAccepted(error.into()))
     }
 }
 

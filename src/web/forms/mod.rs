@@ -1,4 +1,4 @@
 //! What is remembered of forms: those that made something, and those whose sender was not logged in any more.
 
-pub mod sent;
+pub mod idempotency;
 pub mod unsent;

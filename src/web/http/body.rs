@@ -45,7 +45,7 @@ pub(crate) async fn read_in_time(
         return Err(WebError::TooLarge(max));
     }
     if let Some(connection) = request.conn_data::<Connection>()
-        && let Some(held) = connection.hold_beyond_the_uncounted(size)?
+        && let Some(held) = connection.hold_excess(size)?
     {
         // Held until the request is answered, because the fields made from the body live as long.
         request.extensions_mut().insert(held);

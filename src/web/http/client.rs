@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpRequest};
 
 use crate::web::http::error::WebError;
 use crate::web::http::state::AppState;
-use crate::web::identity::place::Place;
+use crate::web::identity::client_info::ClientInfo;
 
 /// The headers that proxies add to a request.
 const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
@@ -44,14 +44,14 @@ pub fn own_address(request: &HttpRequest, state: &AppState) -> Option<IpAddr> {
     (client != peer || !is_forwarded).then_some(client)
 }
 
-impl FromRequest for Place {
+impl FromRequest for ClientInfo {
     type Error = WebError;
-    type Future = std::future::Ready<Result<Place, WebError>>;
+    type Future = std::future::Ready<Result<ClientInfo, WebError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let agent = request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let agent: String = agent.unwrap_or_default().chars().filter(|c| !c.is_control()).take(300).collect();
         let address = ClientAddress::from_request(request, payload).into_inner();
-        std::future::ready(address.map(|ClientAddress(address)| Place { address, agent }))
+        std::future::ready(address.map(|ClientAddress(address)| ClientInfo { address, agent }))
     }
 }

@@ -20,16 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One queue for each client address (IPv6: for each /64). Only clients with requests in progress have an
 /// entry. Clones share the queues.
 #[derive(Clone, Default)]
-pub struct ClientTurns(Arc<DashMap<IpAddr, Arc<Semaphore>>>);
+pub struct ClientSlots(Arc<DashMap<IpAddr, Arc<Semaphore>>>);
 
 /// Held while a client's request is processed; dropping it admits the next one.
 pub struct ClientTurn {
-    turns: ClientTurns,
+    turns: ClientSlots,
     address: IpAddr,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl ClientTurns {
+impl ClientSlots {
     /// Waits for the turn of the client at `address`; `None` when it does not come in time.
     pub(crate) async fn take(&self, address: IpAddr) -> Option<ClientTurn> {
         let address = neighbourhood(address);
@@ -63,7 +63,7 @@ mod tests {
 
     #[actix_web::test]
     async fn one_client_waits_for_itself_and_for_nobody_else() {
-        let turns = ClientTurns::default();
+        let turns = ClientSlots::default();
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
         let mut taken = Vec::new();
         for _ in 0..AT_ONCE {

@@ -19,7 +19,7 @@ pub fn token_for(cookie: &Secret) -> String {
 }
 
 /// Returns a token with a one-time id, for a form that creates something: by the id,
-/// [`crate::web::forms::sent`] recognizes the form when it is sent again.
+/// [`crate::web::forms::idempotency`] recognizes the form when it is sent again.
 pub fn with_id(token: &str) -> String {
     match Secret::random::<12>() {
         Ok(id) => format!("{token}.{}", id.reveal()),

@@ -6,14 +6,14 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::connection::Full;
+use crate::connection::MemoryFull;
 use crate::files::FileError;
 use crate::secret::RandomError;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
-use crate::web::deliveries::intake::TakeError;
-use crate::web::forms::sent::BeginError;
+use crate::web::deliveries::intake::IntakeError;
+use crate::web::forms::idempotency::IdempotencyError;
 use crate::web::http::press_error::PressError;
 use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::tus_error::TusError;
@@ -21,11 +21,11 @@ use crate::web::identity::passwords::HashError;
 use crate::web::links::LinkError;
 use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
-use crate::web::membership::action_links::ActionError;
+use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
 use crate::web::sessions::SessionError;
 use crate::web::shares::error::StorageError;
-use crate::web::throttle::TooEarly;
+use crate::web::throttle::Throttled;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
 
@@ -177,10 +177,10 @@ impl From<AccountError> for WebError {
     }
 }
 
-impl From<TakeError> for WebError {
-    fn from(error: TakeError) -> WebError {
+impl From<IntakeError> for WebError {
+    fn from(error: IntakeError) -> WebError {
         match error {
-            TakeError::Foreign => WebError::NodeKeyUnknown,
+            IntakeError::Foreign => WebError::NodeKeyUnknown,
             error => WebError::Unavailable(error.into()),
         }
     }
@@ -207,8 +207,8 @@ impl From<HashError> for WebError {
     }
 }
 
-impl From<Full> for WebError {
-    fn from(full: Full) -> WebError {
+impl From<MemoryFull> for WebError {
+    fn from(full: MemoryFull) -> WebError {
         WebError::Unavailable(full.into())
     }
 }
@@ -238,8 +238,8 @@ impl From<FileError> for WebError {
     }
 }
 
-impl From<BeginError> for WebError {
-    fn from(error: BeginError) -> WebError {
+impl From<IdempotencyError> for WebError {
+    fn from(error: IdempotencyError) -> WebError {
         WebError::Storage(error.into())
     }
 }
@@ -280,12 +280,12 @@ impl From<StoreError> for WebError {
     }
 }
 
-impl From<ActionError> for WebError {
-    fn from(error: ActionError) -> WebError {
+impl From<ActionLinkError> for WebError {
+    fn from(error: ActionLinkError) -> WebError {
         match error {
-            ActionError::Refused(_) | ActionError::Purpose => WebError::NotFound,
-            ActionError::Query(_) | ActionError::Store(_) => WebError::Unavailable(error.into()),
-            ActionError::Keys(_) | ActionError::Issue(_) => WebError::Internal(error.into()),
+            ActionLinkError::Refused(_) | ActionLinkError::Purpose => WebError::NotFound,
+            ActionLinkError::Query(_) | ActionLinkError::Store(_) => WebError::Unavailable(error.into()),
+            ActionLinkError::Keys(_) | ActionLinkError::Issue(_) => WebError::Internal(error.into()),
         }
     }
 }
@@ -299,8 +299,8 @@ impl From<IssueError> for WebError {
     }
 }
 
-impl From<TooEarly> for WebError {
-    fn from(early: TooEarly) -> WebError {
+impl From<Throttled> for WebError {
+    fn from(early: Throttled) -> WebError {
         WebError::TooEarly(early.wait)
     }
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
-use crate::web::forms::sent::SentForm;
+use crate::web::forms::idempotency::IdempotencyKey;
 use crate::web::forms::unsent::{self, UnsentForm};
 use crate::web::http::body::{FORM, MAX_FORM, content_type, read_in_time};
 use crate::web::http::csrf::{self, SentFrom};
@@ -21,7 +21,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::layout::{Chrome, Section, User, mail_trouble};
 use crate::web::http::state::AppState;
 use crate::web::identity::Account;
-use crate::web::mail::stuck::Stuck;
+use crate::web::mail::stuck::StuckMail;
 use crate::web::sessions::Session;
 
 /// For forms that may be as large as `web.form_max` says.
@@ -35,7 +35,7 @@ pub struct SignedIn {
     /// The CSRF token for the session's forms.
     pub csrf: String,
     /// The mails that need an administrator's attention, if this person is one.
-    pub stuck: Option<Stuck>,
+    pub stuck: Option<StuckMail>,
 }
 
 impl SignedIn {
@@ -107,7 +107,7 @@ pub struct CsrfForm<T, const MAX: usize = MAX_FORM> {
     /// The form's fields.
     pub fields: T,
     /// Identifies the form when it is sent again.
-    pub sent: Option<SentForm>,
+    pub sent: Option<IdempotencyKey>,
 }
 
 impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for CsrfForm<T, MAX> {
@@ -136,7 +136,7 @@ pub struct StrangerForm<T> {
     /// The secret behind the browser's forms, for showing the form again.
     pub secret: Secret,
     /// Identifies the form when it is sent again.
-    pub sent: Option<SentForm>,
+    pub sent: Option<IdempotencyKey>,
 }
 
 impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
@@ -211,7 +211,7 @@ async fn own_form(
     state: &AppState,
     secret: &Secret,
     max: usize,
-) -> Result<(Bytes, Option<SentForm>), WebError> {
+) -> Result<(Bytes, Option<IdempotencyKey>), WebError> {
     must_be_ours(request, state)?;
     if !is_form(request) {
         return Err(WebError::NoForm);
@@ -221,7 +221,7 @@ async fn own_form(
     if !csrf::matches(secret, &presented) {
         return Err(WebError::ForeignForm);
     }
-    let sent = SentForm::new(request.path(), &presented, &rest);
+    let sent = IdempotencyKey::new(request.path(), &presented, &rest);
     Ok((rest, sent))
 }
 

@@ -7,7 +7,7 @@
 //! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are served under
 //! [`CONTENT_SECURITY_POLICY`]; the few that have a script are served under [`with_script`].
 
-use crate::web::mail::stuck::Stuck;
+use crate::web::mail::stuck::StuckMail;
 use crate::{assets, human};
 
 /// Returns the strict policy for pages: no scripts, and styles and pictures from this origin only.
@@ -154,15 +154,17 @@ impl Chrome {
 }
 
 /// Returns why mail can't be sent, in one sentence.
-pub fn mail_trouble(stuck: Stuck) -> String {
+pub fn mail_trouble(stuck: StuckMail) -> String {
     let mails = |count: u64| human::counted(count, "email");
     match stuck {
-        Stuck { is_server_down: true, waiting: 0, .. } => "The mail server isn’t taking email.".to_owned(),
-        Stuck { is_server_down: true, waiting, .. } => {
+        StuckMail { is_server_down: true, waiting: 0, .. } => {
+            "The mail server isn’t taking email.".to_owned()
+        }
+        StuckMail { is_server_down: true, waiting, .. } => {
             format!("The mail server isn’t taking email. {} can’t be sent.", mails(waiting))
         }
-        Stuck { waiting: 0, given_up, .. } => format!("{} could not be sent.", mails(given_up)),
-        Stuck { waiting, .. } => format!("{} can’t be sent at the moment.", mails(waiting)),
+        StuckMail { waiting: 0, given_up, .. } => format!("{} could not be sent.", mails(given_up)),
+        StuckMail { waiting, .. } => format!("{} can’t be sent at the moment.", mails(waiting)),
     }
 }
 

@@ -9,10 +9,10 @@ use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
-use crate::tasks::Within;
+use crate::tasks::InRuntime;
 use crate::web::http::body::{FORM, content_type};
 use crate::web::http::client::ClientAddress;
-use crate::web::http::client_turns::{ClientTurn, ClientTurns};
+use crate::web::http::client_turns::{ClientSlots, ClientTurn};
 use crate::web::http::error::WebError;
 use crate::web::http::state::AppState;
 use crate::web::shares::error::StorageError;
@@ -58,7 +58,7 @@ pub async fn carry<B: MessageBody + 'static>(
         None => None,
     };
     let answering = next.call(request);
-    let carried = actix_web::rt::spawn(Within::here(async move {
+    let carried = actix_web::rt::spawn(InRuntime::here(async move {
         let answer = answering.await;
         drop(held);
         answer
@@ -79,7 +79,7 @@ async fn form_turn(
     turn(request, &state.form_turns).await.map(Some)
 }
 
-async fn turn(request: &mut ServiceRequest, turns: &ClientTurns) -> Result<ClientTurn, actix_web::Error> {
+async fn turn(request: &mut ServiceRequest, turns: &ClientSlots) -> Result<ClientTurn, actix_web::Error> {
     let ClientAddress(address) = request.extract::<ClientAddress>().await?;
     Ok(turns.take(address).await.ok_or(WebError::Unavailable(Busy.into()))?)
 }

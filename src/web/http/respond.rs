@@ -8,7 +8,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, Route, guard};
 use askama::Template;
 
-use crate::web::forms::sent::Before;
+use crate::web::forms::idempotency::EarlierResult;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::csrf;
 use crate::web::http::error::WebError;
@@ -17,7 +17,7 @@ use crate::web::http::layout::Flash;
 use crate::web::http::state::AppState;
 
 /// The app's state, as handlers take it.
-pub(crate) type App = Data<AppState>;
+pub(crate) type AppData = Data<AppState>;
 
 /// Returns a route for GET, and for HEAD, which gets the same headers.
 pub(crate) fn get_or_head() -> Route {
@@ -90,7 +90,7 @@ pub(crate) fn redirect_with_flash(
 }
 
 /// Redirects the sender of a form that was sent before to where it led then.
-pub(crate) fn redirect_again(app: &AppState, before: &Before) -> Result<HttpResponse, WebError> {
+pub(crate) fn redirect_again(app: &AppState, before: &EarlierResult) -> Result<HttpResponse, WebError> {
     match before.note.as_deref().and_then(FlashMessage::parse) {
         Some(message) => redirect_with_flash(app, &before.location, message),
         None => Ok(see_other(&before.location)),

@@ -8,7 +8,7 @@ use crate::assets;
 use crate::clock::WrongClock;
 use crate::telemetry::chain;
 use crate::web::http::error::WebError;
-use crate::web::http::respond::{App, see_other};
+use crate::web::http::respond::{AppData, see_other};
 
 pub(crate) async fn home() -> HttpResponse {
     see_other("/files/")
@@ -49,7 +49,7 @@ pub(crate) async fn healthz() -> HttpResponse {
 
 /// Answers whether the app can do its work, in plain text for programs. Problems of download services are
 /// only named in the text: pages work without them, so a web app is not taken out of service for them.
-pub(crate) async fn readyz(app: App) -> HttpResponse {
+pub(crate) async fn readyz(app: AppData) -> HttpResponse {
     let (mut answer, text) = match readiness(&app).await {
         Ok(text) => (HttpResponse::Ok(), text),
         Err(why) => {
@@ -61,7 +61,7 @@ pub(crate) async fn readyz(app: App) -> HttpResponse {
     answer.content_type("text/plain; charset=utf-8").body(text)
 }
 
-async fn readiness(app: &App) -> Result<String, String> {
+async fn readiness(app: &AppData) -> Result<String, String> {
     let unanswered = |cause: String| {
         tracing::error!(cause, "the account database does not answer");
         "the account database does not answer".to_owned()
@@ -89,7 +89,7 @@ async fn readiness(app: &App) -> Result<String, String> {
 
 /// Answers with the public keys. They may be cached for twenty seconds: a removed key must be refused
 /// everywhere within a minute, and download services ask every twenty seconds.
-pub(crate) async fn jwks(app: App) -> HttpResponse {
+pub(crate) async fn jwks(app: AppData) -> HttpResponse {
     let administration = &app.administration;
     HttpResponse::Ok()
         .content_type("application/jwk-set+json")

@@ -13,24 +13,24 @@ use crate::client_address::ClientAddresses;
 use crate::config::{Settings, Signup};
 use crate::files::Shares;
 use crate::health::Health;
-use crate::web::deliveries::Receipts;
-use crate::web::forms::sent::SentForms;
+use crate::web::deliveries::DeliveryStore;
+use crate::web::forms::idempotency::IdempotencyStore;
 use crate::web::forms::unsent::UnsentForms;
 use crate::web::http::carried::CarriedRequests;
-use crate::web::http::client_turns::ClientTurns;
+use crate::web::http::client_turns::ClientSlots;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::error::WebError;
 use crate::web::http::jti_locks::JtiLocks;
 use crate::web::identity::Email;
-use crate::web::links::patience::Patience;
-use crate::web::mail::trial::Trial;
-use crate::web::nodes::ready::Readiness;
-use crate::web::nodes::watch::Watch;
-use crate::web::restored::Standings;
-use crate::web::services::Administration;
+use crate::web::links::long_poll::LongPolls;
+use crate::web::mail::test_mail::TestMailer;
+use crate::web::nodes::monitor::NodeMonitor;
+use crate::web::nodes::readiness::NodeReadiness;
+use crate::web::restored::RestoreDetector;
+use crate::web::services::Services;
 use crate::web::sessions::Sessions;
-use crate::web::shares::digests::Digests;
-use crate::web::shares::editor::Manage;
+use crate::web::shares::digests::FileDigests;
+use crate::web::shares::editor::ShareEditor;
 use crate::web::shares::rights::Rights;
 use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
@@ -38,7 +38,7 @@ use crate::web::uploads::Uploads;
 /// Everything that handlers share.
 pub struct AppState {
     /// Accounts, passwords, links, tokens and the clock.
-    pub administration: Administration,
+    pub administration: Services,
     /// The address at which people reach the app, without a trailing slash.
     pub public_url: String,
     /// The `Content-Security-Policy` of the pages.
@@ -50,7 +50,7 @@ pub struct AppState {
     /// Limits on guesses, on writes and on mails.
     pub throttle: Throttle,
     /// The forms that have created something.
-    pub sent_forms: SentForms,
+    pub sent_forms: IdempotencyStore,
     /// Who may read, write and manage which share.
     pub rights: Rights,
     /// The files in the shares.
@@ -62,23 +62,23 @@ pub struct AppState {
     /// Whether mails are only saved in a folder.
     pub outbox: bool,
     /// Sends test mails.
-    pub mail_trial: Trial,
+    pub mail_trial: TestMailer,
     /// Locks held while an action link is used.
     pub action_locks: JtiLocks,
     /// Limits the pages that are made at once for one client.
-    pub page_turns: ClientTurns,
+    pub page_turns: ClientSlots,
     /// Limits the forms from sessions that are processed at once for one client.
-    pub form_turns: ClientTurns,
+    pub form_turns: ClientSlots,
     /// Limits the searches that run at once, because they are heavy.
     pub searches: Arc<Semaphore>,
     /// The requests that are carried to their end.
     pub carried: CarriedRequests,
     /// Digests of uploaded files.
-    pub digests: Digests,
+    pub digests: FileDigests,
     /// Uploads in progress.
     pub uploads: Uploads,
     /// Makes changes in the shares.
-    pub manage: Manage,
+    pub manage: ShareEditor,
     /// Finds the address of a client, also behind proxies.
     pub addresses: ClientAddresses,
     /// The health of the background tasks.
@@ -90,15 +90,15 @@ pub struct AppState {
     /// Forms that arrived after their senders' logins had ended.
     pub unsent: UnsentForms,
     /// What the download services report about the tokens of links.
-    pub receipts: Receipts,
+    pub receipts: DeliveryStore,
     /// Whether each download service is ready.
-    pub node: Readiness,
+    pub node: NodeReadiness,
     /// Limits the presses of links that wait for reports.
-    pub patience: Patience,
+    pub patience: LongPolls,
     /// Detects that the database was restored from a backup.
-    pub standings: Standings,
+    pub standings: RestoreDetector,
     /// Watches the download services.
-    pub node_watch: Watch,
+    pub node_watch: NodeMonitor,
 }
 
 impl AppState {

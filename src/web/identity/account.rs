@@ -41,7 +41,7 @@ pub struct Account {
 
 /// How far an account has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum AccountStage {
     /// Somebody signed up; the mail was not answered yet.
     SignedUp,
     /// It was made for somebody who has chosen no password yet.
@@ -52,11 +52,11 @@ pub enum Stage {
 
 impl Account {
     /// How far it has come.
-    pub const fn stage(&self) -> Stage {
+    pub const fn stage(&self) -> AccountStage {
         match (self.activated_at, &self.password) {
-            (_, None) => Stage::Invited,
-            (None, Some(_)) => Stage::SignedUp,
-            (Some(_), Some(_)) => Stage::Active,
+            (_, None) => AccountStage::Invited,
+            (None, Some(_)) => AccountStage::SignedUp,
+            (Some(_), Some(_)) => AccountStage::Active,
         }
     }
 

@@ -6,15 +6,15 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::links::link::{Link, LinkError, Links};
-use crate::web::links::terms::Terms;
+use crate::web::links::terms::LinkTerms;
 
 /// What becomes of a link's password.
 #[derive(Clone, Debug)]
-pub enum PasswordChange {
+pub enum LinkPasswordChange {
     /// It stays as it is.
     Keep,
     /// None is asked for any more.
@@ -32,16 +32,16 @@ impl Links {
     pub async fn edit(
         &self,
         link: &Link,
-        terms: &Terms,
-        password: PasswordChange,
+        terms: &LinkTerms,
+        password: LinkPasswordChange,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<bool, LinkError> {
-        let sets_password = matches!(password, PasswordChange::Set(_));
+        let sets_password = matches!(password, LinkPasswordChange::Set(_));
         let (keep, password) = match &password {
-            PasswordChange::Keep => (1_i64, None),
-            PasswordChange::Remove => (0, None),
-            PasswordChange::Set(password) => (0, Some(password)),
+            LinkPasswordChange::Keep => (1_i64, None),
+            LinkPasswordChange::Remove => (0, None),
+            LinkPasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.begin(link).await?;
         let before = sqlx::query("SELECT uses, ends_at, mailed_code FROM links WHERE id = $1")
@@ -69,7 +69,7 @@ impl Links {
         if sets_password || is_stricter(&before, terms) {
             self.issued.end_terms(&mut transaction, &link.id, now).await?;
         }
-        self.finish(transaction, changed.rows_affected() > 0, link, actor, Deed::LinkChanged, now).await
+        self.finish(transaction, changed.rows_affected() > 0, link, actor, AuditEvent::LinkChanged, now).await
     }
 
     /// Pauses a link, which revokes its live tokens, or lets it go on. Answers whether it could.
@@ -94,7 +94,7 @@ impl Links {
         if paused {
             self.issued.end_terms(&mut transaction, &link.id, now).await?;
         }
-        let deed = if paused { Deed::LinkPaused } else { Deed::LinkResumed };
+        let deed = if paused { AuditEvent::LinkPaused } else { AuditEvent::LinkResumed };
         self.finish(transaction, changed.rows_affected() > 0, link, actor, deed, now).await
     }
 
@@ -111,7 +111,7 @@ impl Links {
                 .execute(&mut *transaction)
                 .await?;
         self.issued.end_terms(&mut transaction, &link.id, now).await?;
-        self.finish(transaction, changed.rows_affected() > 0, link, actor, Deed::LinkRevoked, now).await
+        self.finish(transaction, changed.rows_affected() > 0, link, actor, AuditEvent::LinkRevoked, now).await
     }
 
     async fn begin(&self, link: &Link) -> Result<Transaction<'static, Any>, LinkError> {
@@ -126,7 +126,7 @@ impl Links {
         changed: bool,
         link: &Link,
         actor: &Actor,
-        deed: Deed,
+        deed: AuditEvent,
         now: Timestamp,
     ) -> Result<bool, LinkError> {
         if changed {
@@ -158,7 +158,7 @@ impl Limits {
 
 /// Whether these terms ask for more, or allow less, than the limits before; but for a password, which
 /// is stricter whenever it is set.
-fn is_stricter(before: &Limits, terms: &Terms) -> bool {
+fn is_stricter(before: &Limits, terms: &LinkTerms) -> bool {
     let less = |before: Option<i64>, now: Option<i64>| match (before, now) {
         (_, None) => false,
         (None, Some(_)) => true,

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::files::{EntryKind, Shares};
 use crate::id::FilePath;
-use crate::web::shares::folding::{Query, fold, natural};
+use crate::web::shares::folding::{NameQuery, fold, natural};
 use crate::web::shares::rights::Readable;
 
 /// Files on a page.
@@ -22,7 +22,7 @@ const WITHIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_
 
 /// A file that can be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct LinkFile {
     /// What the button for it sends: the place of the file or folder among those that the link is on,
     /// and for a file beneath a folder the way to it, percent-encoded.
     pub key: String,
@@ -38,7 +38,7 @@ pub struct Item {
 
 /// Which of the files somebody wants to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
+pub struct ContentsQuery {
     /// What their names have; empty for all.
     pub query: String,
     /// Which page, counted from 1; 0 is the first, too.
@@ -47,9 +47,9 @@ pub struct View {
 
 /// What a link is on: one page of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents {
+pub struct LinkContents {
     /// The files of the page, those of a folder in order of their names.
-    pub items: Vec<Item>,
+    pub items: Vec<LinkFile>,
     /// How many files there are on all pages.
     pub total: usize,
     /// Which page this is, counted from 1.
@@ -74,8 +74,8 @@ struct Named {
 /// What is there of `places`: the files and folders that a link is on, each with its place among them.
 /// Hidden files of a folder, whose names begin with a dot, are left out: few people know that they have
 /// them, and fewer mean to give them away.
-pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &View) -> Contents {
-    let mut contents = Contents::default();
+pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQuery) -> LinkContents {
+    let mut contents = LinkContents::default();
     let (mut named, mut visited) = (Vec::new(), 0);
     for (position, place) in places {
         let (position, path) = (*position, place.path());
@@ -89,7 +89,7 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &View) -> Co
             Err(_) => contents.missing += 1,
         }
     }
-    let query = Query::new(&view.query);
+    let query = NameQuery::new(&view.query);
     named.retain(|file| query.fits(&file.name));
     contents.total = named.len();
     contents.pages = named.len().div_ceil(PER_PAGE).max(1);
@@ -103,7 +103,7 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &View) -> Co
             Some((_, within)) => key_within(position, within),
             None => position.to_string(),
         };
-        contents.items.push(Item { key, path, name, size: version.len, version: version.to_string() });
+        contents.items.push(LinkFile { key, path, name, size: version.len, version: version.to_string() });
     }
     contents
 }

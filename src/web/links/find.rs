@@ -14,7 +14,7 @@ use crate::web::links::link::{Link, Links, Recipient, code_digest};
 
 /// A link in its owner's list.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct ListedLink {
     /// The link, without its files.
     pub link: Link,
     /// How many files and folders it is on.
@@ -112,7 +112,7 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn list(&self, owner: &AccountId, offset: u32) -> Result<(Vec<Listed>, bool), QueryError> {
+    pub async fn list(&self, owner: &AccountId, offset: u32) -> Result<(Vec<ListedLink>, bool), QueryError> {
         let rows = sqlx::query(
             "SELECT links.*, (SELECT COUNT(*) FROM link_files WHERE link_files.link = links.id) AS files, \
              (SELECT COUNT(*) FROM recipients WHERE recipients.link = links.id) AS recipients, \
@@ -129,8 +129,8 @@ impl Links {
         .fetch_all(self.db.reader())
         .await?;
         let more = rows.len() > PER_PAGE as usize;
-        let listed = |row: &AnyRow| -> Result<Listed, sqlx::Error> {
-            Ok(Listed {
+        let listed = |row: &AnyRow| -> Result<ListedLink, sqlx::Error> {
+            Ok(ListedLink {
                 link: link_of(row)?,
                 files: count(row, "files")?,
                 recipients: count(row, "recipients")?,

@@ -6,10 +6,10 @@ use crate::secret::{RandomError, Secret};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
-use crate::web::links::begun::LeaseRules;
-use crate::web::links::views::Views;
-use crate::web::mail::queue::{Queue, QueueError};
-use crate::web::revocations::issued::Issued;
+use crate::web::links::progress::LeaseRules;
+use crate::web::links::views::ViewCounter;
+use crate::web::mail::queue::{MailQueue, QueueError};
+use crate::web::revocations::issued::IssuedTokens;
 use crate::web::tokens::link_key::LinkKey;
 use crate::words::words;
 
@@ -21,13 +21,13 @@ pub struct Links {
     /// What addresses are derived from.
     pub key: LinkKey,
     /// Tokens that may have to be revoked.
-    pub issued: Issued,
+    pub issued: IssuedTokens,
     /// Mails that wait.
-    pub queue: Queue,
+    pub queue: MailQueue,
     /// For how long a download that was begun can be continued.
     pub lease: LeaseRules,
     /// Views that are not in the database yet.
-    pub views: Views,
+    pub views: ViewCounter,
 }
 
 /// A link.
@@ -108,7 +108,7 @@ words! {
 
 /// What a link is good for now, but for its uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum LinkStatus {
     /// It can be taken.
     Open,
     /// Its owner has paused it.
@@ -121,15 +121,15 @@ pub enum Standing {
 
 impl Link {
     /// What it is good for at `now`.
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    pub fn status(&self, now: Timestamp) -> LinkStatus {
         if self.revoked_at.is_some() {
-            Standing::Revoked
+            LinkStatus::Revoked
         } else if self.ends_at.is_some_and(|end| now >= end) {
-            Standing::Ended
+            LinkStatus::Ended
         } else if self.paused {
-            Standing::Paused
+            LinkStatus::Paused
         } else {
-            Standing::Open
+            LinkStatus::Open
         }
     }
 }
@@ -196,9 +196,9 @@ mod tests {
             created_at: now,
             files: Vec::new(),
         };
-        assert_eq!(link.standing(Timestamp::from_secs(now.secs() - 1)), Standing::Paused);
-        assert_eq!(link.standing(now), Standing::Ended);
-        assert_eq!(Link { revoked_at: Some(now), ..link.clone() }.standing(now), Standing::Revoked);
-        assert_eq!(Link { ends_at: None, paused: false, ..link }.standing(now), Standing::Open);
+        assert_eq!(link.status(Timestamp::from_secs(now.secs() - 1)), LinkStatus::Paused);
+        assert_eq!(link.status(now), LinkStatus::Ended);
+        assert_eq!(Link { revoked_at: Some(now), ..link.clone() }.status(now), LinkStatus::Revoked);
+        assert_eq!(Link { ends_at: None, paused: false, ..link }.status(now), LinkStatus::Open);
     }
 }

@@ -8,10 +8,10 @@ use crate::files::{EntryKind, Shares};
 use crate::human;
 use crate::id::LinkId;
 use crate::web::identity::Account;
-use crate::web::links::contents::{self, Contents, View};
+use crate::web::links::contents::{self, ContentsQuery, LinkContents};
 use crate::web::links::link::Link;
-use crate::web::mail::letters::Listing;
-use crate::web::mail::wording::{LISTED, Named};
+use crate::web::mail::letters::LinkListing;
+use crate::web::mail::wording::{LISTED, ListedFile};
 use crate::web::shares::rights::{Readable, Rights};
 
 /// A listing serves the letters of one link that leave within this time: a folder is not walked through once
@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_secs(60);
 
 /// Looks at the files of links. Clones share what was seen last.
 #[derive(Clone)]
-pub struct Listings {
+pub struct LinkListings {
     shares: Shares,
     rights: Rights,
     last: Arc<Mutex<Option<Seen>>>,
@@ -31,17 +31,17 @@ struct Seen {
     link: LinkId,
     terms: i64,
     at: Timestamp,
-    listing: Listing,
+    listing: LinkListing,
 }
 
-impl Listings {
+impl LinkListings {
     /// Of files in `shares`, as far as the links' owners have the `rights` to read them.
-    pub fn new(shares: Shares, rights: Rights) -> Listings {
-        Listings { shares, rights, last: Arc::default() }
+    pub fn new(shares: Shares, rights: Rights) -> LinkListings {
+        LinkListings { shares, rights, last: Arc::default() }
     }
 
     /// What `link` of `owner` is on.
-    pub async fn of(&self, link: &Link, owner: &Account, now: Timestamp) -> Listing {
+    pub async fn of(&self, link: &Link, owner: &Account, now: Timestamp) -> LinkListing {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(seen) = last
             && (&seen.link, seen.terms) == (&link.id, link.terms)
@@ -63,25 +63,29 @@ impl Listings {
 }
 
 /// Blocks on the disk.
-fn look(shares: &Shares, places: &[(usize, Readable)]) -> Listing {
-    let all = contents::look_at(shares, places, &View::default());
+fn look(shares: &Shares, places: &[(usize, Readable)]) -> LinkListing {
+    let all = contents::look_at(shares, places, &ContentsQuery::default());
     let about = |(position, place): &(usize, Readable)| match shares.entry(place.path()).ok()?.kind {
         EntryKind::File(version) => Some(human::size(version.len)),
         EntryKind::Folder => {
-            let within = contents::look_at(shares, &[(*position, place.clone())], &View::default());
+            let within = contents::look_at(shares, &[(*position, place.clone())], &ContentsQuery::default());
             Some(counted(&within).map_or("folder".to_owned(), |total| format!("folder, {total}")))
         }
     };
     // Those that are only counted need not be looked at.
     let names = places.iter().enumerate().filter_map(|(at, place)| {
         let about = if at < LISTED { about(place)? } else { String::new() };
-        Some(Named { name: place.1.path().name().to_owned(), about })
+        Some(ListedFile { name: place.1.path().name().to_owned(), about })
     });
-    Listing { names: names.collect(), total: counted(&all).unwrap_or_default(), is_several: all.total > 1 }
+    LinkListing {
+        names: names.collect(),
+        total: counted(&all).unwrap_or_default(),
+        is_several: all.total > 1,
+    }
 }
 
 /// How many files there are, and their size where all of them were looked at.
-fn counted(contents: &Contents) -> Option<String> {
+fn counted(contents: &LinkContents) -> Option<String> {
     if contents.more || contents.total == 0 {
         return None;
     }

@@ -13,8 +13,8 @@ use crate::secret::Secret;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::links::link::{LinkError, Links, Recipient};
-use crate::web::mail::queue::State;
-use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::mail::queue::MailState;
+use crate::web::mail::{MailDetails, MailKind, NewMail};
 
 /// How long a code counts, from the moment at which its mail was accepted.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -27,7 +27,7 @@ const TRIES: i64 = 10;
 
 /// What came of trying a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tried {
+pub enum CodeCheck {
     /// It is the one.
     Right,
     /// It is not.
@@ -38,7 +38,7 @@ pub enum Tried {
 
 /// How it stands with the code that was asked for last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CodeMail {
+pub enum CodeMailStatus {
     /// None was asked for lately, or nothing is known of its mail any more.
     #[default]
     None,
@@ -63,25 +63,29 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn code_mail(&self, recipient: &Recipient, now: Timestamp) -> Result<CodeMail, QueryError> {
+    pub async fn code_mail(
+        &self,
+        recipient: &Recipient,
+        now: Timestamp,
+    ) -> Result<CodeMailStatus, QueryError> {
         let row = sqlx::query(
             "SELECT recipients.mailed_until, mails.state, mails.attempts FROM recipients \
              JOIN mails ON mails.jti = recipients.mailed_jti AND mails.kind = $2 WHERE recipients.id = $1",
         )
         .bind(recipient.id.as_str())
-        .bind(Kind::LinkCode.as_str())
+        .bind(MailKind::LinkCode.as_str())
         .fetch_optional(self.db.reader())
         .await?;
-        let Some(row) = row else { return Ok(CodeMail::None) };
+        let Some(row) = row else { return Ok(CodeMailStatus::None) };
         let state: String = row.try_get("state")?;
         let until = from_column(row.try_get::<Option<i64>, _>("mailed_until")?.unwrap_or(0));
         let is_late = row.try_get::<i64, _>("attempts")? > 0;
         Ok(match state.parse().ok() {
-            Some(State::Waiting) => CodeMail::Waiting { is_late },
-            Some(State::Sent) if now < until => CodeMail::Valid { until },
-            Some(State::Sent) => CodeMail::Expired,
-            Some(State::Failed) => CodeMail::Undelivered,
-            None => CodeMail::None,
+            Some(MailState::Waiting) => CodeMailStatus::Waiting { is_late },
+            Some(MailState::Sent) if now < until => CodeMailStatus::Valid { until },
+            Some(MailState::Sent) => CodeMailStatus::Expired,
+            Some(MailState::Failed) => CodeMailStatus::Undelivered,
+            None => CodeMailStatus::None,
         })
     }
 
@@ -102,8 +106,8 @@ impl Links {
         .bind(recipient.id.as_str())
         .execute(&mut *transaction)
         .await?;
-        let details = Details { recipient: Some(recipient.id.clone()), ..Details::default() };
-        let mail = NewMail { kind: Kind::LinkCode, recipient: email.clone(), jti, details };
+        let details = MailDetails { recipient: Some(recipient.id.clone()), ..MailDetails::default() };
+        let mail = NewMail { kind: MailKind::LinkCode, recipient: email.clone(), jti, details };
         self.queue.add(&mut transaction, &mail, now).await?;
         self.db.commit(transaction).await?;
         self.queue.wake();
@@ -114,7 +118,7 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn code_left(
+    pub async fn mark_code_sent(
         &self,
         recipient: &RecipientId,
         mail: Jti,
@@ -161,7 +165,7 @@ impl Links {
         recipient: &Recipient,
         presented: &str,
         now: Timestamp,
-    ) -> Result<Tried, QueryError> {
+    ) -> Result<CodeCheck, QueryError> {
         let counted = sqlx::query(
             "UPDATE recipients SET mailed_tries = mailed_tries + 1 WHERE id = $1 AND mailed_until > $2 \
              AND mailed_tries < $3",
@@ -172,24 +176,24 @@ impl Links {
         .execute(self.db.writer())
         .await?;
         if counted.rows_affected() == 0 {
-            return Ok(Tried::Over);
+            return Ok(CodeCheck::Over);
         }
         let jti: Option<String> = sqlx::query_scalar("SELECT mailed_jti FROM recipients WHERE id = $1")
             .bind(recipient.id.as_str())
             .fetch_optional(self.db.writer())
             .await?
             .flatten();
-        let Some(jti) = jti.and_then(|jti| jti.parse::<Jti>().ok()) else { return Ok(Tried::Over) };
+        let Some(jti) = jti.and_then(|jti| jti.parse::<Jti>().ok()) else { return Ok(CodeCheck::Over) };
         let digits = plain_digits(presented);
         if Secret::presented(&digits).digest() != self.key.digits(&recipient.id, jti).digest() {
-            return Ok(Tried::Wrong);
+            return Ok(CodeCheck::Wrong);
         }
         sqlx::query("UPDATE recipients SET mailed_tries = 0 WHERE id = $1 AND mailed_jti = $2")
             .bind(recipient.id.as_str())
             .bind(jti.to_string())
             .execute(self.db.writer())
             .await?;
-        Ok(Tried::Right)
+        Ok(CodeCheck::Right)
     }
 }
 

@@ -9,16 +9,16 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::{Jti, RecipientId};
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::QueryError;
 use crate::web::db::columns::from_column;
-use crate::web::forms::sent;
-use crate::web::forms::sent::Record;
+use crate::web::forms::idempotency;
+use crate::web::forms::idempotency::IdempotencyRecord;
 use crate::web::identity::Email;
-use crate::web::links::link::{Link, LinkError, Links, Recipient, Standing};
-use crate::web::mail::queue::{BOUNCED, State};
-use crate::web::mail::verdict::Fault;
-use crate::web::mail::{Details, Kind, NewMail};
+use crate::web::links::link::{Link, LinkError, LinkStatus, Links, Recipient};
+use crate::web::mail::queue::{BOUNCED, MailState};
+use crate::web::mail::verdict::MailFault;
+use crate::web::mail::{MailDetails, MailKind, NewMail};
 
 /// A mail that arrived, as far as anybody knows, can be sent again after this time.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -30,11 +30,11 @@ const MAILINGS: &str = "SELECT recipients.id, COALESCE(mails.state, recipients.m
 
 /// What became of the mail that is to bring a recipient the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mailing {
+pub enum LinkMailStatus {
     /// It is to be sent.
     Waiting {
         /// Why it did not leave yet, if it was tried.
-        fault: Option<Fault>,
+        fault: Option<MailFault>,
         /// What the recipient's mail server said.
         said: Option<String>,
     },
@@ -48,7 +48,7 @@ pub enum Mailing {
         /// When.
         at: Timestamp,
         /// Why.
-        fault: Option<Fault>,
+        fault: Option<MailFault>,
         /// What the recipient's mail server said.
         said: Option<String>,
     },
@@ -63,20 +63,20 @@ pub enum Mailing {
     Dropped,
 }
 
-impl Mailing {
+impl LinkMailStatus {
     /// Whether sending it again makes sense: it did not arrive, or that is long ago.
     pub fn is_worth_repeating(&self, now: Timestamp) -> bool {
         match self {
-            Mailing::Waiting { .. } => false,
-            Mailing::Sent { at } => now >= at.plus(AGAIN_AFTER),
-            Mailing::Failed { .. } | Mailing::Bounced { .. } | Mailing::Dropped => true,
+            LinkMailStatus::Waiting { .. } => false,
+            LinkMailStatus::Sent { at } => now >= at.plus(AGAIN_AFTER),
+            LinkMailStatus::Failed { .. } | LinkMailStatus::Bounced { .. } | LinkMailStatus::Dropped => true,
         }
     }
 }
 
 /// What came of sending a link again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentAgain {
+pub enum ResendOutcome {
     /// A mail waits to be sent.
     Queued,
     /// One waits already, or was sent just now, or the link can't be used.
@@ -92,7 +92,7 @@ impl Links {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn mailings(&self, link: &Link) -> Result<BTreeMap<RecipientId, Mailing>, QueryError> {
+    pub async fn mailings(&self, link: &Link) -> Result<BTreeMap<RecipientId, LinkMailStatus>, QueryError> {
         let query = AssertSqlSafe(format!("{MAILINGS} AND recipients.link = $1"));
         let rows = sqlx::query(query).bind(link.id.as_str()).fetch_all(self.db.reader()).await?;
         let mailing =
@@ -101,8 +101,13 @@ impl Links {
     }
 
     /// Whether the link may be sent to that recipient again.
-    pub fn may_be_sent_again(link: &Link, recipient: &Recipient, mailing: &Mailing, now: Timestamp) -> bool {
-        link.standing(now) == Standing::Open
+    pub fn may_be_sent_again(
+        link: &Link,
+        recipient: &Recipient,
+        mailing: &LinkMailStatus,
+        now: Timestamp,
+    ) -> bool {
+        link.status(now) == LinkStatus::Open
             && recipient.email.is_some()
             && recipient.left(link.uses) != Some(0)
             && mailing.is_worth_repeating(now)
@@ -116,8 +121,8 @@ impl Links {
         email: &Email,
         now: Timestamp,
     ) -> Result<(), LinkError> {
-        let details = Details { recipient: Some(recipient.clone()), ..Details::default() };
-        let mail = NewMail { kind: Kind::Link, recipient: email.clone(), jti: Jti::random()?, details };
+        let details = MailDetails { recipient: Some(recipient.clone()), ..MailDetails::default() };
+        let mail = NewMail { kind: MailKind::Link, recipient: email.clone(), jti: Jti::random()?, details };
         let id = self.queue.add(transaction, &mail, now).await?;
         sqlx::query(
             "UPDATE recipients SET mail = $1, mail_state = NULL, mail_fault = NULL, mail_ended_at = NULL \
@@ -138,26 +143,26 @@ impl Links {
         &self,
         link: &Link,
         recipient: &Recipient,
-        form: Option<Record<'_>>,
+        form: Option<IdempotencyRecord<'_>>,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<SentAgain, LinkError> {
-        let Some(email) = &recipient.email else { return Ok(SentAgain::NotNeeded) };
+    ) -> Result<ResendOutcome, LinkError> {
+        let Some(email) = &recipient.email else { return Ok(ResendOutcome::NotNeeded) };
         let mut transaction = self.db.begin().await?;
         if !self.db.lock_account(&mut transaction, link.owner.as_str()).await? {
-            return Ok(SentAgain::NotAllowed);
+            return Ok(ResendOutcome::NotAllowed);
         }
         if let Some(form) = form {
             let location = format!("/links/{}", link.id);
-            if !sent::put(&mut transaction, form, &location, now).await? {
-                return Ok(SentAgain::Before);
+            if !idempotency::put(&mut transaction, form, &location, now).await? {
+                return Ok(ResendOutcome::Before);
             }
         }
         let query = AssertSqlSafe(format!("{MAILINGS} AND recipients.id = $1"));
         let row = sqlx::query(query).bind(recipient.id.as_str()).fetch_optional(&mut *transaction).await?;
         let mailing = row.map(|row| mailing_of(&row)).transpose()?;
         if !mailing.is_some_and(|mailing| Links::may_be_sent_again(link, recipient, &mailing, now)) {
-            return Ok(SentAgain::NotNeeded);
+            return Ok(ResendOutcome::NotNeeded);
         }
         sqlx::query(
             "DELETE FROM mails WHERE state = 'failed' AND id = (SELECT mail FROM recipients WHERE id = $1)",
@@ -167,32 +172,32 @@ impl Links {
         .await?;
         self.queue_mail(&mut transaction, &recipient.id, email, now).await?;
         let subject = format!("{} (link {}) to {email}", link.title, link.id);
-        audit::append(&mut transaction, actor, Deed::LinkSentAgain, &subject, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::LinkSentAgain, &subject, now).await?;
         self.db.commit(transaction).await?;
         self.queue.wake();
-        Ok(SentAgain::Queued)
+        Ok(ResendOutcome::Queued)
     }
 }
 
-fn mailing_of(row: &AnyRow) -> Result<Mailing, sqlx::Error> {
+fn mailing_of(row: &AnyRow) -> Result<LinkMailStatus, sqlx::Error> {
     let state: Option<String> = row.try_get("state")?;
     let word: Option<String> = row.try_get("fault")?;
     let at = row.try_get::<Option<i64>, _>("ended_at")?.map(from_column).unwrap_or_default();
     let problem: Option<String> = row.try_get("problem")?;
     let fault = word.as_deref().and_then(|word| word.parse().ok());
     // What our own server says concerns administrators, who have a page for it.
-    let is_theirs = matches!(fault, Some(Fault::Later | Fault::Refused | Fault::Mailbox));
+    let is_theirs = matches!(fault, Some(MailFault::Later | MailFault::Refused | MailFault::Mailbox));
     let said = problem.as_deref().filter(|_| is_theirs).and_then(answer_in).map(str::to_owned);
     let state = state.as_deref().and_then(|state| state.parse().ok());
     Ok(match state {
-        Some(State::Waiting) => Mailing::Waiting { fault, said },
-        Some(State::Sent) => Mailing::Sent { at },
-        Some(State::Failed) if word.as_deref() == Some(BOUNCED) => {
+        Some(MailState::Waiting) => LinkMailStatus::Waiting { fault, said },
+        Some(MailState::Sent) => LinkMailStatus::Sent { at },
+        Some(MailState::Failed) if word.as_deref() == Some(BOUNCED) => {
             let said = problem.as_deref().and_then(|problem| problem.strip_prefix("bounced: "));
-            Mailing::Bounced { at, said: said.filter(|said| !said.is_empty()).map(str::to_owned) }
+            LinkMailStatus::Bounced { at, said: said.filter(|said| !said.is_empty()).map(str::to_owned) }
         }
-        Some(State::Failed) => Mailing::Failed { at, fault, said },
-        None => Mailing::Dropped,
+        Some(MailState::Failed) => LinkMailStatus::Failed { at, fault, said },
+        None => LinkMailStatus::Dropped,
     })
 }
 

@@ -4,22 +4,22 @@
 //! has an address of his own, `/l/{code}`, and a counter of his own. The code is derived from the
 //! recipient's id with a key that is not in the database, and looked up by its digest.
 
-pub mod begun;
 pub mod change;
 pub mod contents;
+pub mod create;
 pub mod find;
 mod link;
 pub mod listing;
+pub mod long_poll;
 pub mod mailed_code;
 pub mod mailing;
-pub mod make;
 pub mod moment;
 pub mod offers;
-pub mod patience;
+pub mod progress;
 pub mod recipients;
 pub mod terms;
 pub mod use_state;
 pub mod uses;
 pub mod views;
 
-pub use link::{Link, LinkError, Links, Notify, Recipient, Standing};
+pub use link::{Link, LinkError, LinkStatus, Links, Notify, Recipient};

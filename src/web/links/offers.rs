@@ -6,8 +6,8 @@ use sqlx::Row;
 
 use crate::clock::Timestamp;
 use crate::web::db::QueryError;
-use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
 use crate::web::links::link::{Link, Links, Recipient};
+use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
 
 /// Maximum number of rows that are read of the uses with which a visitor goes on.
 const MAX_ROWS: i64 = 20_000;
@@ -23,9 +23,9 @@ pub enum Offer {
     /// Begin the one that was asked for already.
     Starting,
     /// A download is under way; its button continues it where it breaks off.
-    Running(Sent),
+    Running(SentBytes),
     /// Continue what was interrupted.
-    Interrupted(Sent),
+    Interrupted(SentBytes),
     /// The visitor has the file, and may download it again.
     DoneAgain,
     /// The visitor has the file, and nothing is left.
@@ -40,14 +40,14 @@ pub enum Offer {
 
 /// How much of a file was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct SentBytes {
     /// Different bytes that left.
     pub bytes: u64,
     /// Bytes of the file.
     pub size: u64,
 }
 
-impl Sent {
+impl SentBytes {
     /// In whole percent, where that says anything; never 100, which only *whole* is.
     pub fn percent(&self) -> Option<u64> {
         let percent = u128::from(self.bytes) * 100 / u128::from(self.size.max(1));
@@ -57,8 +57,8 @@ impl Sent {
 
 /// The files of a link as one visitor stands to them.
 #[derive(Clone, Debug)]
-pub struct Offers {
-    begun: HashMap<String, Vec<Begun>>,
+pub struct LinkOffers {
+    begun: HashMap<String, Vec<BegunDownload>>,
     /// Of each use with which the visitor goes on, the files that it has.
     uses: HashMap<String, HashSet<String>>,
     /// Whether another use can begin.
@@ -81,12 +81,12 @@ impl Links {
         recipient: &Recipient,
         visitor: &Visitor,
         now: Timestamp,
-    ) -> Result<Offers, QueryError> {
-        let mut begun: HashMap<String, Vec<Begun>> = HashMap::new();
-        for one in begun::of(self.db.reader(), &recipient.id, visitor, None).await? {
+    ) -> Result<LinkOffers, QueryError> {
+        let mut begun: HashMap<String, Vec<BegunDownload>> = HashMap::new();
+        for one in progress::of(self.db.reader(), &recipient.id, visitor, None).await? {
             begun.entry(one.path.clone()).or_default().push(one);
         }
-        Ok(Offers {
+        Ok(LinkOffers {
             begun,
             uses: self.open_uses(recipient, visitor).await?,
             has_left: recipient.left(link.uses) != Some(0),
@@ -128,24 +128,30 @@ impl Links {
     }
 }
 
-impl Offers {
+impl LinkOffers {
     /// What the button of a file would do; `file` is its size and version now, where they were looked at.
     pub fn of(&self, path: &str, file: Option<(u64, &str)>) -> Offer {
         let can_begin = self.can_begin(path);
         let mut best = if can_begin { Offer::Download } else { Offer::Gone };
         for begun in self.begun.get(path).into_iter().flatten() {
             let other = file.is_some_and(|(size, version)| begun.is_of_another_file(size, version));
-            let sent = Sent { bytes: begun.told.map_or(0, |told| told.bytes), size: begun.size };
+            let sent = SentBytes { bytes: begun.reported.map_or(0, |told| told.bytes), size: begun.size };
             let offer = match begun.progress(&self.rules, self.now) {
-                Progress::Running if !other => Offer::Running(sent),
-                Progress::Interrupted if !other => Offer::Interrupted(sent),
+                DownloadProgress::Running if !other => Offer::Running(sent),
+                DownloadProgress::Interrupted if !other => Offer::Interrupted(sent),
                 // A program gets another token with each press, as two programs behind one address do.
-                Progress::Unredeemed if !other && !self.ended && !self.is_program => Offer::Starting,
-                Progress::Unredeemed => continue,
-                Progress::Whole if can_begin => Offer::DoneAgain,
-                Progress::Whole => Offer::Done,
-                Progress::Running | Progress::Interrupted | Progress::Over if can_begin => Offer::LostAgain,
-                Progress::Running | Progress::Interrupted | Progress::Over => Offer::Lost,
+                DownloadProgress::Unredeemed if !other && !self.ended && !self.is_program => Offer::Starting,
+                DownloadProgress::Unredeemed => continue,
+                DownloadProgress::Whole if can_begin => Offer::DoneAgain,
+                DownloadProgress::Whole => Offer::Done,
+                DownloadProgress::Running | DownloadProgress::Interrupted | DownloadProgress::Over
+                    if can_begin =>
+                {
+                    Offer::LostAgain
+                }
+                DownloadProgress::Running | DownloadProgress::Interrupted | DownloadProgress::Over => {
+                    Offer::Lost
+                }
             };
             if rank(offer) > rank(best) {
                 best = offer;
@@ -190,7 +196,10 @@ impl Offers {
 
     /// Whether this visitor has got a file of the link whole.
     pub fn has_downloaded(&self) -> bool {
-        self.begun.values().flatten().any(|begun| begun.progress(&self.rules, self.now) == Progress::Whole)
+        self.begun
+            .values()
+            .flatten()
+            .any(|begun| begun.progress(&self.rules, self.now) == DownloadProgress::Whole)
     }
 
     fn can_begin(&self, path: &str) -> bool {
@@ -217,10 +226,10 @@ mod tests {
 
     #[test]
     fn a_percentage_is_never_whole_and_says_nothing_of_a_small_file() {
-        assert_eq!(Sent { bytes: 3, size: 4 }.percent(), None);
-        assert_eq!(Sent { bytes: 65_535, size: 65_536 }.percent(), Some(99));
-        assert_eq!(Sent { bytes: 100_000, size: 100_000 }.percent(), Some(99));
-        assert_eq!(Sent { bytes: 9_000, size: 100_000 }.percent(), Some(9));
-        assert_eq!(Sent { bytes: u64::MAX, size: u64::MAX }.percent(), Some(99));
+        assert_eq!(SentBytes { bytes: 3, size: 4 }.percent(), None);
+        assert_eq!(SentBytes { bytes: 65_535, size: 65_536 }.percent(), Some(99));
+        assert_eq!(SentBytes { bytes: 100_000, size: 100_000 }.percent(), Some(99));
+        assert_eq!(SentBytes { bytes: 9_000, size: 100_000 }.percent(), Some(9));
+        assert_eq!(SentBytes { bytes: u64::MAX, size: u64::MAX }.percent(), Some(99));
     }
 }

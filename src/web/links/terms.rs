@@ -21,7 +21,7 @@ pub const PASSWORD_MIN: usize = 8;
 
 /// What somebody typed. Sent back to him as it is, but for the password.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Typed {
+pub struct LinkForm {
     /// The title; may be empty.
     pub title: String,
     /// The note; may be empty.
@@ -44,7 +44,7 @@ pub struct Typed {
 
 /// Terms that hold.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct LinkTerms {
     /// The title; may be empty.
     pub title: String,
     /// The note; may be empty.
@@ -65,7 +65,7 @@ pub struct Terms {
 
 /// What is wrong with terms, beside each field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TermErrors {
+pub struct LinkFormErrors {
     /// Of the whole form.
     pub form: Option<String>,
     /// Of the title.
@@ -84,21 +84,21 @@ pub struct TermErrors {
     pub recipients: Vec<String>,
 }
 
-impl TermErrors {
+impl LinkFormErrors {
     /// Whether anything is wrong.
     pub fn any(&self) -> bool {
-        *self != TermErrors::default()
+        *self != LinkFormErrors::default()
     }
 }
 
-impl Typed {
+impl LinkForm {
     /// The terms, if they hold at `now`. `named` says whether a link that is there names its recipients,
     /// which editing does not change; `None` for a new one.
     ///
     /// # Errors
     /// What is wrong with which field.
-    pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<Terms, Box<TermErrors>> {
-        let mut errors = TermErrors::default();
+    pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<LinkTerms, Box<LinkFormErrors>> {
+        let mut errors = LinkFormErrors::default();
         let title = self.title.trim();
         if title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
             errors.title = Some(format!("A title has at most {MAX_TITLE} characters on one line."));
@@ -159,7 +159,7 @@ impl Typed {
         if errors.any() {
             return Err(Box::new(errors));
         }
-        Ok(Terms {
+        Ok(LinkTerms {
             title: human::name(title).into_owned(),
             note,
             uses,
@@ -171,7 +171,7 @@ impl Typed {
         })
     }
 
-    fn checked_password(&self, errors: &mut TermErrors) -> Option<Password> {
+    fn checked_password(&self, errors: &mut LinkFormErrors) -> Option<Password> {
         if self.password.is_empty() {
             return None;
         }
@@ -197,13 +197,13 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    fn typed() -> Typed {
-        Typed { notify: "never".to_owned(), ..Typed::default() }
+    fn typed() -> LinkForm {
+        LinkForm { notify: "never".to_owned(), ..LinkForm::default() }
     }
 
     #[test]
     fn each_wrong_field_has_its_sentence() {
-        let wrong = Typed {
+        let wrong = LinkForm {
             title: "two\nlines".to_owned(),
             note: "x".repeat(2_001),
             uses: "0".to_owned(),
@@ -218,15 +218,15 @@ mod tests {
         assert!(errors.password.as_ref().is_some_and(|password| password.contains("256")), "{errors:?}");
         assert!(errors.mailed_code.is_some());
         for uses in ["-1", "1.5", "many", "1000001", "99999999999"] {
-            assert!(Typed { uses: uses.to_owned(), ..typed() }.check(None, NOW).is_err(), "{uses}");
+            assert!(LinkForm { uses: uses.to_owned(), ..typed() }.check(None, NOW).is_err(), "{uses}");
         }
-        assert!(Typed { notify: "often".to_owned(), ..typed() }.check(None, NOW).is_err());
+        assert!(LinkForm { notify: "often".to_owned(), ..typed() }.check(None, NOW).is_err());
     }
 
     #[test]
     fn what_turns_text_around_is_shown_as_what_it_is() {
         let typed =
-            Typed { title: "\u{202e}gpj.exe".to_owned(), note: "a\r\n\u{2067}b\tc".to_owned(), ..typed() };
+            LinkForm { title: "\u{202e}gpj.exe".to_owned(), note: "a\r\n\u{2067}b\tc".to_owned(), ..typed() };
         let terms = typed.check(None, NOW).unwrap();
         assert_eq!((terms.title.as_str(), terms.note.as_str()), ("\u{fffd}gpj.exe", "a\n\u{fffd}b c"));
     }
@@ -236,7 +236,7 @@ mod tests {
         let terms = typed().check(None, NOW).unwrap();
         assert_eq!((terms.uses, terms.ends_at, terms.recipients.len()), (None, None, 0));
         assert!(terms.password.is_none());
-        let typed = Typed { uses: " 3 ".to_owned(), ends: "2027-01-15T08:01".to_owned(), ..typed() };
+        let typed = LinkForm { uses: " 3 ".to_owned(), ends: "2027-01-15T08:01".to_owned(), ..typed() };
         let terms = typed.check(None, NOW).unwrap();
         assert_eq!((terms.uses, terms.ends_at), (Some(3), Some(Timestamp::from_secs(NOW.secs() + 60))));
     }

@@ -25,9 +25,9 @@ struct Seen {
 
 /// Views that are not in the database yet, by recipient. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Views(Arc<DashMap<RecipientId, Seen>>);
+pub struct ViewCounter(Arc<DashMap<RecipientId, Seen>>);
 
-impl Views {
+impl ViewCounter {
     /// Counts a view of a recipient's page.
     pub(crate) fn count(&self, recipient: &RecipientId, now: Timestamp) {
         if let Some(mut seen) = self.0.get_mut(recipient) {

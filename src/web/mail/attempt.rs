@@ -7,12 +7,12 @@ use lettre::Message;
 
 use crate::clock::{Clock, Timestamp};
 use crate::web::db::QueryError;
-use crate::web::mail::breaker::{Breaker, nth_wait};
-use crate::web::mail::compose::{Addressed, Compose};
-use crate::web::mail::message::Envelope;
-use crate::web::mail::queue::{Queue, Queued};
-use crate::web::mail::transport::{SendError, Transport};
-use crate::web::mail::verdict::Fault;
+use crate::web::mail::circuit_breaker::{CircuitBreaker, nth_wait};
+use crate::web::mail::compose::{AddressedLetter, Compose};
+use crate::web::mail::message::MessageComposer;
+use crate::web::mail::queue::{MailQueue, QueuedMail};
+use crate::web::mail::transport::{MailTransport, SendError};
+use crate::web::mail::verdict::MailFault;
 
 /// How often it is tried to record that a mail has left, a second apart.
 const RECORD_TRIES: usize = 30;
@@ -29,12 +29,12 @@ const GIVE_UP: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// What an attempt takes. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Attempts {
-    pub(super) queue: Queue,
+    pub(super) queue: MailQueue,
     pub(super) compose: Arc<dyn Compose>,
-    pub(super) envelope: Envelope,
-    pub(super) transport: Transport,
+    pub(super) envelope: MessageComposer,
+    pub(super) transport: MailTransport,
     pub(super) clock: Clock,
-    pub(super) breaker: Arc<Breaker>,
+    pub(super) breaker: Arc<CircuitBreaker>,
 }
 
 impl Attempts {
@@ -42,7 +42,7 @@ impl Attempts {
     ///
     /// # Errors
     /// When the database fails.
-    pub(super) async fn deliver(&self, mail: Queued) -> Result<(), QueryError> {
+    pub(super) async fn deliver(&self, mail: QueuedMail) -> Result<(), QueryError> {
         let message = match self.message(&mail).await {
             Ok(Some(message)) => message,
             Ok(None) => {
@@ -73,7 +73,7 @@ impl Attempts {
     }
 
     /// Records that a mail has left. What is not recorded would be sent again, so this is tried for a while.
-    async fn record(&self, mail: &Queued, answer: &str, now: Timestamp) -> Result<(), QueryError> {
+    async fn record(&self, mail: &QueuedMail, answer: &str, now: Timestamp) -> Result<(), QueryError> {
         for _ in 1..RECORD_TRIES {
             match self.queue.sent(mail, answer, now).await {
                 Ok(()) => return Ok(()),
@@ -95,7 +95,7 @@ impl Attempts {
         Ok(())
     }
 
-    async fn failed(&self, mail: Queued, error: &SendError) -> Result<(), QueryError> {
+    async fn failed(&self, mail: QueuedMail, error: &SendError) -> Result<(), QueryError> {
         let problem = error.problem();
         if error.is_about_the_server() {
             let was_open = self.breaker.is_open();
@@ -114,27 +114,33 @@ impl Attempts {
     }
 
     /// The mail to send; `None` where there is nothing to say any more.
-    async fn message(&self, mail: &Queued) -> Result<Option<Message>, (Fault, String)> {
+    async fn message(&self, mail: &QueuedMail) -> Result<Option<Message>, (MailFault, String)> {
         let now = self.clock.now();
         let addressed = self.compose.compose(mail, now).await.map_err(|error| {
             tracing::warn!(jti = %mail.jti, cause = crate::telemetry::chain(&error), "cannot write a letter");
-            (Fault::Later, "the letter could not be written".to_owned())
+            (MailFault::Later, "the letter could not be written".to_owned())
         })?;
-        let Some(Addressed { to, letter, headers }) = addressed else { return Ok(None) };
+        let Some(AddressedLetter { to, letter, headers }) = addressed else { return Ok(None) };
         // What can't be put together now will not be later.
-        let rendered =
-            letter.render(&self.envelope.host, now).map_err(|error| (Fault::Mailbox, error.to_string()))?;
+        let rendered = letter
+            .render(&self.envelope.host, now)
+            .map_err(|error| (MailFault::Mailbox, error.to_string()))?;
         let message = self.envelope.message(mail.id.as_str(), to.as_str(), rendered, &headers, now);
-        message.map(Some).map_err(|error| (Fault::Mailbox, error.to_string()))
+        message.map(Some).map_err(|error| (MailFault::Mailbox, error.to_string()))
     }
 
-    async fn did_not_leave(&self, mut mail: Queued, fault: Fault, problem: &str) -> Result<(), QueryError> {
+    async fn did_not_leave(
+        &self,
+        mut mail: QueuedMail,
+        fault: MailFault,
+        problem: &str,
+    ) -> Result<(), QueryError> {
         let now = self.clock.now();
-        if fault == Fault::Refused {
+        if fault == MailFault::Refused {
             mail.refusals = mail.refusals.saturating_add(1);
         }
         let is_over =
-            fault == Fault::Mailbox || mail.refusals >= REFUSALS || now >= mail.queued_at.plus(GIVE_UP);
+            fault == MailFault::Mailbox || mail.refusals >= REFUSALS || now >= mail.queued_at.plus(GIVE_UP);
         if is_over {
             return self.give_up(&mail, fault, problem).await;
         }
@@ -145,7 +151,7 @@ impl Attempts {
         self.queue.again(&mail, fault, problem, now.plus(wait)).await
     }
 
-    async fn give_up(&self, mail: &Queued, fault: Fault, problem: &str) -> Result<(), QueryError> {
+    async fn give_up(&self, mail: &QueuedMail, fault: MailFault, problem: &str) -> Result<(), QueryError> {
         let (kind, domain) = (mail.kind.as_str(), mail.domain());
         tracing::error!(jti = %mail.jti, kind, domain, "a mail was given up: {problem}");
         self.queue.failed(mail, fault, problem, self.clock.now()).await
@@ -153,7 +159,7 @@ impl Attempts {
 }
 
 /// A file name that sorts by time and tells what the mail is.
-fn outbox_name(mail: &Queued) -> String {
+fn outbox_name(mail: &QueuedMail) -> String {
     let at: String = mail.queued_at.to_string().chars().filter(|c| *c != ':').collect();
     let safe = |c: char| if c.is_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };
     let recipient: String = mail.recipient.as_str().chars().map(safe).take(40).collect();

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::web::identity::Email;
 use crate::web::mail::letters::Letter;
 use crate::web::mail::message::MailHeaders;
-use crate::web::mail::queue::Queued;
+use crate::web::mail::queue::QueuedMail;
 
 /// Composing a mail failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ impl ComposeError {
 
 /// A letter and its recipient.
 #[derive(Clone, Debug)]
-pub struct Addressed {
+pub struct AddressedLetter {
     /// To whom it goes.
     pub to: Email,
     /// What it says.
@@ -31,10 +31,10 @@ pub struct Addressed {
     pub headers: MailHeaders,
 }
 
-impl Addressed {
+impl AddressedLetter {
     /// With the usual header.
-    pub fn new(to: Email, letter: Letter) -> Addressed {
-        Addressed { to, letter, headers: MailHeaders::default() }
+    pub fn new(to: Email, letter: Letter) -> AddressedLetter {
+        AddressedLetter { to, letter, headers: MailHeaders::default() }
     }
 }
 
@@ -48,11 +48,15 @@ pub trait Compose: Send + Sync {
     ///
     /// # Errors
     /// When that can't be found out now; the mail is tried again.
-    async fn compose(&self, mail: &Queued, now: Timestamp) -> Result<Option<Addressed>, ComposeError>;
+    async fn compose(
+        &self,
+        mail: &QueuedMail,
+        now: Timestamp,
+    ) -> Result<Option<AddressedLetter>, ComposeError>;
 
     /// The mail server took the mail: what it brings counts from now on.
     ///
     /// # Errors
     /// When that can't be recorded; the mail has left all the same.
-    async fn accepted(&self, mail: &Queued, now: Timestamp) -> Result<(), ComposeError>;
+    async fn accepted(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), ComposeError>;
 }

@@ -1,8 +1,8 @@
 //! What mails say: each letter with all that it is about. How that is put into words is in `render`.
 
 use crate::clock::Timestamp;
-use crate::web::mail::asked::Asked;
-use crate::web::mail::wording::Named;
+use crate::web::mail::request_origin::RequestOrigin;
+use crate::web::mail::wording::ListedFile;
 
 /// A letter with all that it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Letter {
         /// Its end.
         until: Timestamp,
         /// Who tried to sign up.
-        asked: Option<Asked>,
+        asked: Option<RequestOrigin>,
     },
     /// Invites somebody for whom an account was made.
     Invite {
@@ -49,7 +49,7 @@ pub enum Letter {
         /// Its end.
         until: Timestamp,
         /// Who asked.
-        asked: Option<Asked>,
+        asked: Option<RequestOrigin>,
     },
     /// Asks to confirm another address, at that address.
     ConfirmAddress {
@@ -65,7 +65,7 @@ pub enum Letter {
         /// The new address.
         new_address: String,
         /// Who changed it.
-        asked: Option<Asked>,
+        asked: Option<RequestOrigin>,
     },
     /// Tells that the password was changed.
     PasswordChanged {
@@ -74,7 +74,7 @@ pub enum Letter {
         /// The page for a forgotten password.
         forgot: String,
         /// Who changed it.
-        asked: Option<Asked>,
+        asked: Option<RequestOrigin>,
     },
     /// Tells that the account is gone.
     AccountDeleted {
@@ -111,7 +111,7 @@ pub enum Letter {
         /// What its owner wants to say; may be empty, or have several lines.
         note: String,
         /// Its files; none where a password or a code guards them.
-        files: Listing,
+        files: LinkListing,
         /// Its address.
         address: String,
         /// How often it can be taken; `None` for as often as one likes.
@@ -138,9 +138,9 @@ pub enum Letter {
 
 /// What a link is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct LinkListing {
     /// Its files and folders.
-    pub names: Vec<Named>,
+    pub names: Vec<ListedFile>,
     /// How much there is in all, such as `3 files, 12.3 MB`; empty where that is not known.
     pub total: String,
     /// Whether there is more than one file, as far as that may be said.
@@ -149,7 +149,7 @@ pub struct Listing {
 
 /// A letter as it goes into a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedLetter {
     /// One line.
     pub subject: String,
     /// For a terminal.
@@ -164,7 +164,7 @@ impl Letter {
         let name = "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned();
         let link = "https://files.example/activate/a.b.c".to_owned();
         let until = Timestamp::from_secs(1_800_000_000);
-        let asked = Some(Asked {
+        let asked = Some(RequestOrigin {
             at: until,
             browser: "<script>alert(1)</script>".to_owned(),
             network: "192.0.2.0/24".to_owned(),
@@ -208,9 +208,12 @@ impl Letter {
             Letter::Link {
                 by: "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned(),
                 title: "Report <script>\u{202e}\r\nBcc: x@example.org".to_owned(),
-                files: Listing {
+                files: LinkListing {
                     names: vec![
-                        Named { name: "a<script>\u{202e}b.pdf".to_owned(), about: "2 kB".to_owned() };
+                        ListedFile {
+                            name: "a<script>\u{202e}b.pdf".to_owned(),
+                            about: "2 kB".to_owned()
+                        };
                         7
                     ],
                     total: "7 files, 14 kB".to_owned(),
@@ -236,7 +239,7 @@ mod tests {
     #[test]
     fn every_letter_renders_and_escapes_hostile_values() {
         for letter in Letter::samples() {
-            let Rendered { subject, text, html } =
+            let RenderedLetter { subject, text, html } =
                 letter.render("files.example", Timestamp::from_secs(1_799_900_000)).unwrap();
             assert!(!subject.is_empty() && !subject.contains(['\r', '\n']), "{subject:?}");
             assert!(!html.contains("<script") && !html.contains("<b>@"), "{html}");

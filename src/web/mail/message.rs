@@ -12,7 +12,7 @@ use lettre::{Address, Message};
 use crate::clock::Timestamp;
 use crate::web::identity::Email;
 use crate::web::identity::address::{Undeliverable, deliverable};
-use crate::web::mail::letters::Rendered;
+use crate::web::mail::letters::RenderedLetter;
 
 /// Characters of a quoted name that stay on the line of their header.
 const QUOTED_MAX: usize = 60;
@@ -52,7 +52,7 @@ pub struct MailHeaders {
 
 /// Puts a mail together.
 #[derive(Clone, Debug)]
-pub struct Envelope {
+pub struct MessageComposer {
     /// The sender.
     pub from: Mailbox,
     /// Where bounces go, with `{id}` for the mail's id; empty: to the sender.
@@ -61,7 +61,7 @@ pub struct Envelope {
     pub host: String,
 }
 
-impl Envelope {
+impl MessageComposer {
     /// The mail with that id, for `recipient`.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Envelope {
         &self,
         id: &str,
         recipient: &str,
-        letter: Rendered,
+        letter: RenderedLetter,
         headers: &MailHeaders,
         now: Timestamp,
     ) -> Result<Message, MessageError> {
@@ -189,16 +189,20 @@ fn encoded_words(text: &str, before: usize) -> String {
 mod tests {
     use super::*;
 
-    fn envelope(bounces: &str) -> Envelope {
-        Envelope {
+    fn envelope(bounces: &str) -> MessageComposer {
+        MessageComposer {
             from: "Oncelink <noreply@bücher.example>".parse().unwrap(),
             bounces: bounces.to_owned(),
             host: "files.example:8080".to_owned(),
         }
     }
 
-    fn letter(subject: &str) -> Rendered {
-        Rendered { subject: subject.to_owned(), text: "text\n".to_owned(), html: "<p>text</p>".to_owned() }
+    fn letter(subject: &str) -> RenderedLetter {
+        RenderedLetter {
+            subject: subject.to_owned(),
+            text: "text\n".to_owned(),
+            html: "<p>text</p>".to_owned(),
+        }
     }
 
     fn message(bounces: &str, subject: &str) -> (Message, String) {

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Jti, RecipientId};
 use crate::secret::RandomError;
 use crate::web::identity::{AccountId, Email};
-use crate::web::mail::asked::Asked;
+use crate::web::mail::request_origin::RequestOrigin;
 use crate::words::words;
 
 words! {
     /// What a mail is about.
-    pub enum Kind {
+    pub enum MailKind {
         /// Somebody asked for an account with this address: activates it, or says that there is one.
         SignUp = "sign-up",
         /// Somebody forgot the password of an account with this address, if there is one.
@@ -36,21 +36,21 @@ words! {
     }
 }
 
-impl Kind {
+impl MailKind {
     /// Whether somebody is waiting for it.
     pub const fn is_urgent(self) -> bool {
-        !matches!(self, Kind::Taken | Kind::Link)
+        !matches!(self, MailKind::Taken | MailKind::Link)
     }
 
     /// Whether it is a notice that its reader can turn off. What somebody asked for, what brings a link or a
     /// code, and what concerns the safety of an account is none.
     pub const fn can_be_turned_off(self) -> bool {
-        matches!(self, Kind::Taken)
+        matches!(self, MailKind::Taken)
     }
 
     /// Whether only the newest mail of this kind to an address matters.
     pub const fn replaces_older(self) -> bool {
-        matches!(self, Kind::SignUp | Kind::Forgot)
+        matches!(self, MailKind::SignUp | MailKind::Forgot)
     }
 }
 
@@ -58,14 +58,14 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct NewMail {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: MailKind,
     /// To whom it goes.
     pub recipient: Email,
     /// The jti of the action link in it, if there will be one, the same at every attempt; or that of the
     /// download that it tells of.
     pub jti: Jti,
     /// What else it says.
-    pub details: Details,
+    pub details: MailDetails,
 }
 
 impl NewMail {
@@ -73,7 +73,7 @@ impl NewMail {
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
-    pub fn new(kind: Kind, recipient: &Email, details: Details) -> Result<NewMail, RandomError> {
+    pub fn new(kind: MailKind, recipient: &Email, details: MailDetails) -> Result<NewMail, RandomError> {
         Ok(NewMail { kind, recipient: recipient.clone(), jti: Jti::random()?, details })
     }
 }
@@ -81,7 +81,7 @@ impl NewMail {
 /// What else a mail says. Only what can't be looked up when it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Details {
+pub struct MailDetails {
     /// The account's id, where the address alone does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -99,12 +99,12 @@ pub struct Details {
     pub recipient: Option<RecipientId>,
     /// From where it was asked for, where its owner is to know.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    pub asked: Option<RequestOrigin>,
 }
 
-impl Details {
+impl MailDetails {
     /// About that account.
-    pub fn of(account: &AccountId) -> Details {
-        Details { account: Some(account.as_str().to_owned()), ..Details::default() }
+    pub fn of(account: &AccountId) -> MailDetails {
+        MailDetails { account: Some(account.as_str().to_owned()), ..MailDetails::default() }
     }
 }

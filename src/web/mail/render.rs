@@ -4,8 +4,8 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::mail::asked::Asked;
-use crate::web::mail::letters::{Letter, Rendered};
+use crate::web::mail::letters::{Letter, RenderedLetter};
+use crate::web::mail::request_origin::RequestOrigin;
 use crate::web::mail::wording::{file_line, line, listed, note_lines, quoted, title_line, wrapped};
 
 /// What the templates have words from.
@@ -39,10 +39,10 @@ struct Words {
 }
 
 impl Words {
-    fn asked(self, asked: Option<&Asked>) -> Words {
+    fn asked(self, asked: Option<&RequestOrigin>) -> Words {
         match asked {
             None => self,
-            Some(Asked { at, browser, network }) => {
+            Some(RequestOrigin { at, browser, network }) => {
                 Words { when: human::time(*at), browser: line(browser), network: line(network), ..self }
             }
         }
@@ -52,7 +52,7 @@ impl Words {
 macro_rules! letters {
     ($($module:ident: $subject:literal, $text:literal, $html:literal;)*) => {
         $(mod $module {
-            use super::{Rendered, Template, Words, wrapped};
+            use super::{RenderedLetter, Template, Words, wrapped};
 
             #[derive(Template)]
             #[template(path = $subject)]
@@ -72,9 +72,9 @@ macro_rules! letters {
                 words: &'w Words,
             }
 
-            pub(super) fn render(words: &Words) -> Result<Rendered, askama::Error> {
+            pub(super) fn render(words: &Words) -> Result<RenderedLetter, askama::Error> {
                 let subject = Subject { words }.render()?.trim().to_owned();
-                Ok(Rendered { subject, text: wrapped(&Text { words }.render()?), html: Html { words }.render()? })
+                Ok(RenderedLetter { subject, text: wrapped(&Text { words }.render()?), html: Html { words }.render()? })
             }
         })*
     };
@@ -105,7 +105,7 @@ impl Letter {
     ///
     /// # Errors
     /// When a template fails.
-    pub fn render(&self, host: &str, now: Timestamp) -> Result<Rendered, askama::Error> {
+    pub fn render(&self, host: &str, now: Timestamp) -> Result<RenderedLetter, askama::Error> {
         let words = |name: &str| Words { host: host.to_owned(), name: line(name), ..Words::default() };
         let linked = |name: &str, link: &str, until: &Timestamp| Words {
             link: link.to_owned(),

@@ -12,9 +12,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::web::db::QueryError;
 use crate::web::mail::attempt::Attempts;
 use crate::web::mail::compose::Compose;
-use crate::web::mail::message::Envelope;
-use crate::web::mail::queue::{Queue, Queued, Selection};
-use crate::web::mail::transport::Transport;
+use crate::web::mail::message::MessageComposer;
+use crate::web::mail::queue::{DueSelection, MailQueue, QueuedMail};
+use crate::web::mail::transport::MailTransport;
 
 /// How often the queue is looked at where nobody calls: another process may have added to it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// Sends what waits. Cheap to clone.
 #[derive(Clone)]
-pub struct Sender {
+pub struct MailSender {
     attempts: Attempts,
     /// The least time between the beginnings of two attempts; zero for no limit.
     pace: Duration,
@@ -49,24 +49,24 @@ pub struct Sender {
 }
 
 /// An attempt that is under way.
-struct UnderWay {
+struct RunningAttempt {
     recipient: String,
     domain: String,
     is_urgent: bool,
 }
 
-impl Sender {
+impl MailSender {
     /// Sends mails of `queue` as `compose` writes them; at most `per_second` a second, unless that is 0.
     pub fn new(
-        queue: Queue,
+        queue: MailQueue,
         compose: Arc<dyn Compose>,
-        envelope: Envelope,
-        transport: Transport,
+        envelope: MessageComposer,
+        transport: MailTransport,
         clock: Clock,
         per_second: u32,
-    ) -> Sender {
+    ) -> MailSender {
         let pace = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
-        Sender {
+        MailSender {
             attempts: Attempts { queue, compose, envelope, transport, clock, breaker: Arc::default() },
             pace,
             stopping: Arc::new(watch::Sender::new(false)),
@@ -113,10 +113,10 @@ impl Sender {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn look_for_stuck(&self) -> Result<(), QueryError> {
+    pub async fn refresh_stuck(&self) -> Result<(), QueryError> {
         self.attempts
             .queue
-            .look_for_stuck(Some(self.attempts.breaker.is_open()), self.attempts.clock.now())
+            .refresh_stuck(Some(self.attempts.breaker.is_open()), self.attempts.clock.now())
             .await
     }
 
@@ -136,7 +136,7 @@ impl Sender {
     async fn send_due(&self, mut stopping: Option<&mut watch::Receiver<bool>>) -> Result<usize, QueryError> {
         // Tasks of their own: an attempt that waits here with a database connection would block the next.
         let mut attempts = JoinSet::new();
-        let mut under_way: Vec<UnderWay> = Vec::new();
+        let mut under_way: Vec<RunningAttempt> = Vec::new();
         let (mut count, mut is_stopping, mut failure) = (0, false, None);
         let mut next_start = Instant::now();
         loop {
@@ -156,9 +156,9 @@ impl Sender {
                 count += 1;
                 let domain = mail.domain();
                 let recipient = mail.recipient.as_str().to_owned();
-                under_way.push(UnderWay { recipient, domain, is_urgent: mail.kind.is_urgent() });
+                under_way.push(RunningAttempt { recipient, domain, is_urgent: mail.kind.is_urgent() });
                 let sender = self.clone();
-                attempts.spawn(async move { sender.carry(mail).await });
+                attempts.spawn(async move { sender.attempt(mail).await });
             }
             if attempts.is_empty() && (is_stopping || next_start <= Instant::now()) {
                 return failure.map_or(Ok(count), Err);
@@ -180,7 +180,7 @@ impl Sender {
                         is_stopping = true;
                         continue;
                     };
-                    let done = |other: &UnderWay| other.recipient == recipient && other.is_urgent == is_urgent;
+                    let done = |other: &RunningAttempt| other.recipient == recipient && other.is_urgent == is_urgent;
                     if let Some(place) = under_way.iter().position(done) {
                         under_way.swap_remove(place);
                     }
@@ -198,7 +198,7 @@ impl Sender {
     }
 
     /// The next mail to try, urgent ones first; `None` when none is due, or none may be tried now.
-    async fn take_one(&self, under_way: &[UnderWay]) -> Result<Option<Queued>, QueryError> {
+    async fn take_one(&self, under_way: &[RunningAttempt]) -> Result<Option<QueuedMail>, QueryError> {
         let now = self.attempts.clock.now();
         if self.attempts.queue.was_asked_to_try_now() {
             self.attempts.breaker.end_pause(now);
@@ -213,13 +213,17 @@ impl Sender {
         taken
     }
 
-    async fn select(&self, under_way: &[UnderWay], now: Timestamp) -> Result<Option<Queued>, QueryError> {
+    async fn select(
+        &self,
+        under_way: &[RunningAttempt],
+        now: Timestamp,
+    ) -> Result<Option<QueuedMail>, QueryError> {
         let reserved_until = now.plus(RESERVED);
         let recipients = |is_urgent: bool| {
             let same = under_way.iter().filter(move |one| one.is_urgent == is_urgent);
             same.map(|one| one.recipient.clone()).collect::<Vec<_>>()
         };
-        let urgent = Selection {
+        let urgent = DueSelection {
             is_urgent: true,
             busy_recipients: recipients(true),
             busy_domains: Vec::new(),
@@ -228,24 +232,25 @@ impl Sender {
         if let Some(mail) = self.attempts.queue.take(&urgent, reserved_until, now).await?.pop() {
             return Ok(Some(mail));
         }
-        let bulk: Vec<&UnderWay> = under_way.iter().filter(|one| !one.is_urgent).collect();
+        let bulk: Vec<&RunningAttempt> = under_way.iter().filter(|one| !one.is_urgent).collect();
         if bulk.len() >= BULK {
             return Ok(None);
         }
-        let has_its_share = |one: &&&UnderWay| {
+        let has_its_share = |one: &&&RunningAttempt| {
             bulk.iter().filter(|other| other.domain == one.domain).count() >= BULK_PER_DOMAIN
         };
         let busy_domains = bulk.iter().filter(has_its_share).map(|one| one.domain.clone()).collect();
-        let rest = Selection { is_urgent: false, busy_recipients: recipients(false), busy_domains, limit: 1 };
+        let rest =
+            DueSelection { is_urgent: false, busy_recipients: recipients(false), busy_domains, limit: 1 };
         Ok(self.attempts.queue.take(&rest, reserved_until, now).await?.pop())
     }
 
     /// One attempt, with its reservation renewed while it goes on, and given back if it can't end in time.
-    async fn carry(&self, mail: Queued) -> (String, bool, Result<(), QueryError>) {
+    async fn attempt(&self, mail: QueuedMail) -> (String, bool, Result<(), QueryError>) {
         let (recipient, is_urgent) = (mail.recipient.as_str().to_owned(), mail.kind.is_urgent());
         let outcome = tokio::select! {
             outcome = self.attempts.deliver(mail.clone()) => outcome,
-            () = self.lose(&mail) => {
+            () = self.until_reservation_lost(&mail) => {
                 self.attempts.breaker.undecided();
                 tracing::warn!(mail = %mail.id, "an attempt lost its mail, and was given up");
                 Ok(())
@@ -259,7 +264,7 @@ impl Sender {
     }
 
     /// Ends when the mail's reservation could not be renewed in time.
-    async fn lose(&self, mail: &Queued) {
+    async fn until_reservation_lost(&self, mail: &QueuedMail) {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(RENEW_EVERY).await;

@@ -18,7 +18,7 @@ const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Mails that need somebody's help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stuck {
+pub struct StuckMail {
     /// Whether the mail server does not work, as far as this process knows.
     pub is_server_down: bool,
     /// Given up in the last days, not for want of a mailbox.
@@ -27,7 +27,7 @@ pub struct Stuck {
     pub waiting: u64,
 }
 
-impl Stuck {
+impl StuckMail {
     /// Whether there are any.
     pub const fn is_any(self) -> bool {
         self.is_server_down || self.given_up > 0 || self.waiting > 0
@@ -39,7 +39,11 @@ impl Stuck {
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn look(db: &Database, is_server_down: bool, now: Timestamp) -> Result<Stuck, QueryError> {
+pub(super) async fn look(
+    db: &Database,
+    is_server_down: bool,
+    now: Timestamp,
+) -> Result<StuckMail, QueryError> {
     let row = sqlx::query(
         "SELECT COUNT(CASE WHEN state = 'failed' AND ended_at > $1 \
          AND fault NOT IN ('mailbox', 'bounced', 'later') THEN 1 END), \
@@ -54,5 +58,5 @@ pub(super) async fn look(db: &Database, is_server_down: bool, now: Timestamp) ->
     .fetch_one(db.reader())
     .await?;
     let count = |index| row.try_get::<i64, _>(index).map(|count| u64::try_from(count).unwrap_or(0));
-    Ok(Stuck { is_server_down, given_up: count(0)?, waiting: count(1)? })
+    Ok(StuckMail { is_server_down, given_up: count(0)?, waiting: count(1)? })
 }

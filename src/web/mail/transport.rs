@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::config::{MailSettings, MailTls};
-use crate::web::mail::dialogue::{Dialogue, DialogueError, Endpoint, Limits, Security};
-use crate::web::mail::verdict::{Fault, Step};
+use crate::web::mail::smtp::{ConnectionSecurity, MailEndpoint, SmtpConnection, SmtpStepError, StepTimeouts};
+use crate::web::mail::verdict::{MailFault, SmtpStep};
 
 /// An idle connection is kept for so long; servers close theirs after some minutes.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
@@ -70,15 +70,15 @@ pub enum SendError {
         /// The server, as host and port.
         server: String,
         /// What happened, and at which step.
-        error: DialogueError,
+        error: SmtpStepError,
     },
 }
 
 impl SendError {
     /// Whose fault it is.
-    pub const fn fault(&self) -> Fault {
+    pub const fn fault(&self) -> MailFault {
         match self {
-            SendError::Outbox(_) | SendError::Credentials(_) => Fault::Operator,
+            SendError::Outbox(_) | SendError::Credentials(_) => MailFault::Operator,
             SendError::Smtp { error, .. } => error.fault,
         }
     }
@@ -88,7 +88,8 @@ impl SendError {
         match self {
             SendError::Outbox(_) | SendError::Credentials(_) => true,
             SendError::Smtp { error, .. } => {
-                error.step <= Step::Sender && matches!(error.fault, Fault::Server | Fault::Operator)
+                error.step <= SmtpStep::Sender
+                    && matches!(error.fault, MailFault::Server | MailFault::Operator)
             }
         }
     }
@@ -113,7 +114,7 @@ pub struct MailRules {
 
 /// A way for mails to leave. Cheap to clone.
 #[derive(Clone)]
-pub enum Transport {
+pub enum MailTransport {
     /// Each mail becomes a file in this folder.
     Outbox(PathBuf),
     /// A mail server.
@@ -122,49 +123,52 @@ pub enum Transport {
 
 /// A mail server and the connections to it that wait for the next mail.
 pub struct MailServer {
-    endpoint: Endpoint,
+    endpoint: MailEndpoint,
     credentials: PathBuf,
-    idle: Mutex<Vec<(Dialogue, Instant)>>,
+    idle: Mutex<Vec<(SmtpConnection, Instant)>>,
 }
 
-impl Transport {
+impl MailTransport {
     /// The way that the settings name. Does not connect yet, but reads the files that the settings name.
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub fn open(rules: impl Into<MailRules>) -> Result<Transport, TransportError> {
-        Transport::with_limits(rules, Limits::default())
+    pub fn open(rules: impl Into<MailRules>) -> Result<MailTransport, TransportError> {
+        MailTransport::with_limits(rules, StepTimeouts::default())
     }
 
     /// The same with other limits for each step of a dialogue.
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub fn with_limits(rules: impl Into<MailRules>, limits: Limits) -> Result<Transport, TransportError> {
+    pub fn with_limits(
+        rules: impl Into<MailRules>,
+        limits: StepTimeouts,
+    ) -> Result<MailTransport, TransportError> {
         let MailRules { mail, outbox, public_url } = rules.into();
         let address = mail.send.as_str();
         if address == "outbox" {
-            return Ok(Transport::Outbox(outbox));
+            return Ok(MailTransport::Outbox(outbox));
         }
         let url = Url::parse(address).map_err(|_| TransportError::Address)?;
         let host = url.host_str().ok_or(TransportError::Address)?.trim_matches(['[', ']']).to_owned();
         let security = security(&mail, &url, &host)?;
         let usual_port = match &security {
-            Security::Wrapped(_) => 465,
-            Security::Required(_) => 587,
-            Security::Opportunistic(_) | Security::Plain => 25,
+            ConnectionSecurity::Wrapped(_) => 465,
+            ConnectionSecurity::Required(_) => 587,
+            ConnectionSecurity::Opportunistic(_) | ConnectionSecurity::Plain => 25,
         };
         let credentials = mail.credentials.clone();
         // Read once at start, so that a mistake is told then, and again for each connection.
         read_credentials(&credentials)?;
-        let endpoint = Endpoint {
+        let endpoint = MailEndpoint {
             port: url.port().unwrap_or(usual_port),
             host,
             security,
             own_name: own_name(&mail.hello, &public_url),
             limits,
         };
-        Ok(Transport::Smtp(Arc::new(MailServer { endpoint, credentials, idle: Mutex::default() })))
+        Ok(MailTransport::Smtp(Arc::new(MailServer { endpoint, credentials, idle: Mutex::default() })))
     }
 
     /// Hands a mail over and returns what the server said; for the outbox it is on disk afterwards.
@@ -173,7 +177,7 @@ impl Transport {
     /// See [`SendError`].
     pub async fn send(&self, file_name: &str, message: &Message) -> Result<String, SendError> {
         match self {
-            Transport::Outbox(folder) => {
+            MailTransport::Outbox(folder) => {
                 let path = folder.join(format!("{file_name}.eml"));
                 let (shown, folder, bytes) = (path.clone(), folder.clone(), message.formatted());
                 let writing = tokio::task::spawn_blocking(move || write(&folder, &path, &bytes));
@@ -181,7 +185,7 @@ impl Transport {
                 tracing::info!("a mail is in the outbox: {}", shown.display());
                 Ok("written to the outbox".to_owned())
             }
-            Transport::Smtp(server) => server.send(message).await,
+            MailTransport::Smtp(server) => server.send(message).await,
         }
     }
 
@@ -191,8 +195,8 @@ impl Transport {
     /// See [`SendError`].
     pub async fn try_out(&self) -> Result<String, SendError> {
         match self {
-            Transport::Outbox(folder) => Ok(format!("mails are written to {}", folder.display())),
-            Transport::Smtp(server) => {
+            MailTransport::Outbox(folder) => Ok(format!("mails are written to {}", folder.display())),
+            MailTransport::Smtp(server) => {
                 let dialogue = server.connect().await?;
                 let tls = if dialogue.is_encrypted() { "with TLS" } else { "without TLS" };
                 let log_in = if server.credentials.as_os_str().is_empty() { "" } else { ", logged in" };
@@ -204,7 +208,7 @@ impl Transport {
 
     /// Closes connections that waited too long.
     pub fn close_idle(&self) {
-        let Transport::Smtp(server) = self else { return };
+        let MailTransport::Smtp(server) = self else { return };
         let mut idle = server.idle();
         while let Some(oldest) = idle.iter().position(|(_, since)| since.elapsed() > KEEP_IDLE) {
             let (dialogue, _) = idle.swap_remove(oldest);
@@ -218,24 +222,25 @@ impl MailServer {
         format!("{}:{}", self.endpoint.host, self.endpoint.port)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Dialogue, Instant)>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(SmtpConnection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn error(&self, error: DialogueError) -> SendError {
+    fn error(&self, error: SmtpStepError) -> SendError {
         SendError::Smtp { server: self.name(), error }
     }
 
-    async fn connect(&self) -> Result<Dialogue, SendError> {
+    async fn connect(&self) -> Result<SmtpConnection, SendError> {
         let path = self.credentials.clone();
         let credentials = tokio::task::spawn_blocking(move || read_credentials(&path)).await;
         let credentials = credentials.map_err(io::Error::other)??;
-        Dialogue::open(&self.endpoint, credentials.as_ref()).await.map_err(|error| self.error(error))
+        SmtpConnection::open(&self.endpoint, credentials.as_ref()).await.map_err(|error| self.error(error))
     }
 
     async fn send(&self, message: &Message) -> Result<String, SendError> {
         let envelope = message.envelope();
-        let unaddressed = || DialogueError::new(Step::Recipient, Fault::Mailbox, "the mail has no address");
+        let unaddressed =
+            || SmtpStepError::new(SmtpStep::Recipient, MailFault::Mailbox, "the mail has no address");
         let sender = envelope.from().ok_or_else(|| self.error(unaddressed()))?;
         let recipient = envelope.to().first().ok_or_else(|| self.error(unaddressed()))?;
         let bytes = message.formatted();
@@ -243,7 +248,7 @@ impl MailServer {
         if let Some(mut dialogue) = kept {
             match dialogue.send(sender, recipient, &bytes).await {
                 // It had been closed while it waited, perhaps with a 421: nothing was sent over it.
-                Err(error) if error.step == Step::Sender && !error.is_reusable => {}
+                Err(error) if error.step == SmtpStep::Sender && !error.is_reusable => {}
                 outcome => return self.conclude(dialogue, outcome).await,
             }
         }
@@ -255,8 +260,8 @@ impl MailServer {
     /// Keeps the connection for the next mail, where the dialogue ended cleanly; closes it otherwise.
     async fn conclude(
         &self,
-        mut dialogue: Dialogue,
-        outcome: Result<String, DialogueError>,
+        mut dialogue: SmtpConnection,
+        outcome: Result<String, SmtpStepError>,
     ) -> Result<String, SendError> {
         let is_usable = match &outcome {
             Ok(_) => true,
@@ -272,17 +277,17 @@ impl MailServer {
     }
 }
 
-fn security(mail: &MailSettings, url: &Url, host: &str) -> Result<Security, TransportError> {
+fn security(mail: &MailSettings, url: &Url, host: &str) -> Result<ConnectionSecurity, TransportError> {
     if url.scheme() == "smtps" {
-        return Ok(Security::Wrapped(tls_parameters(mail, host, false)?));
+        return Ok(ConnectionSecurity::Wrapped(tls_parameters(mail, host, false)?));
     }
     if url.scheme() != "smtp" {
         return Err(TransportError::Address);
     }
     Ok(match mail.tls_for(url) {
-        MailTls::Required | MailTls::Auto => Security::Required(tls_parameters(mail, host, false)?),
-        MailTls::Opportunistic => Security::Opportunistic(tls_parameters(mail, host, true)?),
-        MailTls::None => Security::Plain,
+        MailTls::Required | MailTls::Auto => ConnectionSecurity::Required(tls_parameters(mail, host, false)?),
+        MailTls::Opportunistic => ConnectionSecurity::Opportunistic(tls_parameters(mail, host, true)?),
+        MailTls::None => ConnectionSecurity::Plain,
     })
 }
 

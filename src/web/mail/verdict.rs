@@ -7,7 +7,7 @@ use crate::words::words;
 
 /// A step of the dialogue with a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum SmtpStep {
     /// Finding and reaching the server, its greeting, and `EHLO`.
     Connect,
     /// Starting TLS.
@@ -24,23 +24,23 @@ pub enum Step {
     Content,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for SmtpStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Step::Connect => "connecting",
-            Step::Tls => "starting TLS",
-            Step::LogIn => "logging in",
-            Step::Sender => "sender",
-            Step::Recipient => "recipient",
-            Step::Data => "data",
-            Step::Content => "content",
+            SmtpStep::Connect => "connecting",
+            SmtpStep::Tls => "starting TLS",
+            SmtpStep::LogIn => "logging in",
+            SmtpStep::Sender => "sender",
+            SmtpStep::Recipient => "recipient",
+            SmtpStep::Data => "data",
+            SmtpStep::Content => "content",
         })
     }
 }
 
 words! {
     /// Whose fault it is that a mail did not leave, which decides what happens next.
-    pub enum Fault {
+    pub enum MailFault {
         /// The mail server is down, busy or unreachable: all mail waits for it.
         Server = "server",
         /// The server refuses us, which the operator must mend: mail is kept and the operator is told.
@@ -58,46 +58,46 @@ words! {
 type Enhanced = (u16, u16, u16);
 
 /// Judges a negative reply.
-pub fn judge(step: Step, code: u16, text: &str) -> Fault {
+pub fn judge(step: SmtpStep, code: u16, text: &str) -> MailFault {
     let is_permanent = (500..600).contains(&code);
     match step {
-        Step::Connect | Step::Tls => Fault::Server,
-        Step::LogIn | Step::Sender if is_permanent => Fault::Operator,
-        Step::LogIn | Step::Sender => Fault::Server,
+        SmtpStep::Connect | SmtpStep::Tls => MailFault::Server,
+        SmtpStep::LogIn | SmtpStep::Sender if is_permanent => MailFault::Operator,
+        SmtpStep::LogIn | SmtpStep::Sender => MailFault::Server,
         // Postfix as Debian sets it up says "relay access denied" with a code that asks to come back.
-        Step::Recipient if !is_permanent && is_about_relaying(text) => Fault::Operator,
-        Step::Recipient | Step::Data | Step::Content if !is_permanent => Fault::Later,
-        Step::Recipient => of_recipient(code, text),
-        Step::Data | Step::Content => of_content(code, text),
+        SmtpStep::Recipient if !is_permanent && is_about_relaying(text) => MailFault::Operator,
+        SmtpStep::Recipient | SmtpStep::Data | SmtpStep::Content if !is_permanent => MailFault::Later,
+        SmtpStep::Recipient => of_recipient(code, text),
+        SmtpStep::Data | SmtpStep::Content => of_content(code, text),
     }
 }
 
-fn of_recipient(code: u16, text: &str) -> Fault {
+fn of_recipient(code: u16, text: &str) -> MailFault {
     match enhanced(text) {
         // The sender's address is what is wrong.
-        Some((5, 1, 7 | 8)) => Fault::Operator,
-        Some((5, 1, _) | (5, 2, 1)) => Fault::Mailbox,
-        Some((5, 2, _)) => Fault::Later,
-        Some((5, 7, _)) => Fault::Operator,
-        Some((5, 5, _)) => Fault::Later,
-        Some(_) => Fault::Refused,
+        Some((5, 1, 7 | 8)) => MailFault::Operator,
+        Some((5, 1, _) | (5, 2, 1)) => MailFault::Mailbox,
+        Some((5, 2, _)) => MailFault::Later,
+        Some((5, 7, _)) => MailFault::Operator,
+        Some((5, 5, _)) => MailFault::Later,
+        Some(_) => MailFault::Refused,
         None => match code {
-            521 | 530 | 535 => Fault::Operator,
-            552 => Fault::Later,
-            500 | 502 | 503 | 504 => Fault::Later,
-            _ if is_about_us(text) => Fault::Operator,
-            550 | 551 | 553 | 556 if is_about_the_mailbox(text) => Fault::Mailbox,
-            _ => Fault::Refused,
+            521 | 530 | 535 => MailFault::Operator,
+            552 => MailFault::Later,
+            500 | 502 | 503 | 504 => MailFault::Later,
+            _ if is_about_us(text) => MailFault::Operator,
+            550 | 551 | 553 | 556 if is_about_the_mailbox(text) => MailFault::Mailbox,
+            _ => MailFault::Refused,
         },
     }
 }
 
-fn of_content(code: u16, text: &str) -> Fault {
+fn of_content(code: u16, text: &str) -> MailFault {
     match (enhanced(text), code) {
-        (Some((5, 1, 7 | 8)), _) | (None, 521 | 530 | 535) => Fault::Operator,
-        (Some((5, 1, _) | (5, 2, 1)), _) => Fault::Mailbox,
-        (Some((5, 2 | 5, _)), _) | (None, 500 | 502 | 503 | 504 | 552) => Fault::Later,
-        _ => Fault::Refused,
+        (Some((5, 1, 7 | 8)), _) | (None, 521 | 530 | 535) => MailFault::Operator,
+        (Some((5, 1, _) | (5, 2, 1)), _) => MailFault::Mailbox,
+        (Some((5, 2 | 5, _)), _) | (None, 500 | 502 | 503 | 504 | 552) => MailFault::Later,
+        _ => MailFault::Refused,
     }
 }
 
@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn each_answer_at_each_step_has_its_verdict() {
-        use Fault::{Later, Mailbox, Operator, Refused, Server};
-        use Step::{Connect, Content, Data, LogIn, Recipient, Sender, Tls};
+        use MailFault::{Later, Mailbox, Operator, Refused, Server};
+        use SmtpStep::{Connect, Content, Data, LogIn, Recipient, Sender, Tls};
         for (step, code, text, expected) in [
             (Connect, 421, "too many connections", Server),
             (Connect, 554, "no SMTP service here", Server),

@@ -18,7 +18,7 @@ pub const LISTED: usize = 5;
 
 /// A file or a folder as a letter lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct ListedFile {
     /// Its name.
     pub name: String,
     /// What else there is to say, such as its size; may be empty.
@@ -48,7 +48,7 @@ pub(crate) fn file_line(name: &str) -> String {
 }
 
 /// The first few files, each on a line of its own, and how many more there are.
-pub(crate) fn listed(files: &[Named]) -> Vec<String> {
+pub(crate) fn listed(files: &[ListedFile]) -> Vec<String> {
     let mut lines: Vec<String> = files
         .iter()
         .take(LISTED)

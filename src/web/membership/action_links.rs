@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::Digest;
-use crate::token::{Action, KeyRingError, Rules, TokenError, verify_action, verify_ended_action};
+use crate::token::{ActionGrant, KeyRingError, TokenError, TokenRules, verify_action, verify_ended_action};
 use crate::used_tokens::{Mark, StoreError, Use, UsedToken, UsedTokens};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::Account;
@@ -36,7 +36,7 @@ const FIRST_ADMINISTRATOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 words! {
     /// What an action link is for.
-    pub enum Purpose {
+    pub enum ActionPurpose {
         /// Making the first administrator.
         FirstAdministrator = "first-admin",
         /// Activating an account that somebody signed up for.
@@ -50,25 +50,25 @@ words! {
     }
 }
 
-impl Purpose {
+impl ActionPurpose {
     /// The first component of the address at which such a link is opened.
     pub const fn folder(self) -> &'static str {
         match self {
-            Purpose::FirstAdministrator | Purpose::Activate | Purpose::Invite => "activate",
-            Purpose::Reset => "reset",
-            Purpose::ConfirmAddress => "confirm-address",
+            ActionPurpose::FirstAdministrator | ActionPurpose::Activate | ActionPurpose::Invite => "activate",
+            ActionPurpose::Reset => "reset",
+            ActionPurpose::ConfirmAddress => "confirm-address",
         }
     }
 
     /// What a verified action is for; `None` for what this release does not know.
-    pub fn of(action: &Action) -> Option<Purpose> {
+    pub fn of(action: &ActionGrant) -> Option<ActionPurpose> {
         action.purpose.parse().ok()
     }
 }
 
 /// How long links work.
 #[derive(Clone, Copy, Debug)]
-pub struct Lifetimes {
+pub struct ActionLifetimes {
     /// Activation, and the confirmation of an address.
     pub activation: Duration,
     /// Choosing another password.
@@ -77,13 +77,13 @@ pub struct Lifetimes {
     pub invitation: Duration,
 }
 
-impl Lifetimes {
-    const fn of(&self, purpose: Purpose) -> Duration {
+impl ActionLifetimes {
+    const fn of(&self, purpose: ActionPurpose) -> Duration {
         match purpose {
-            Purpose::FirstAdministrator => FIRST_ADMINISTRATOR,
-            Purpose::Activate | Purpose::ConfirmAddress => self.activation,
-            Purpose::Reset => self.reset,
-            Purpose::Invite => self.invitation,
+            ActionPurpose::FirstAdministrator => FIRST_ADMINISTRATOR,
+            ActionPurpose::Activate | ActionPurpose::ConfirmAddress => self.activation,
+            ActionPurpose::Reset => self.reset,
+            ActionPurpose::Invite => self.invitation,
         }
     }
 
@@ -94,7 +94,7 @@ impl Lifetimes {
 
 /// A link that was just made. A secret.
 #[derive(Clone)]
-pub struct Link {
+pub struct ActionLink {
     /// The whole address.
     pub address: String,
     /// Until when it works.
@@ -103,7 +103,7 @@ pub struct Link {
 
 /// What came of spending a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spent {
+pub enum SpendOutcome {
     /// It is spent now, for good.
     Now,
     /// It was spent before.
@@ -112,18 +112,18 @@ pub enum Spent {
 
 /// A verified link.
 #[derive(Clone, Debug)]
-pub struct Presented {
+pub struct VerifiedAction {
     /// What it says.
-    pub action: Action,
+    pub action: ActionGrant,
     /// What it is for.
-    pub purpose: Purpose,
+    pub purpose: ActionPurpose,
     /// Whether its time is over; then it can't be spent.
     pub ended: bool,
 }
 
 /// A link can't be made or looked at.
 #[derive(Debug, thiserror::Error)]
-pub enum ActionError {
+pub enum ActionLinkError {
     /// It is none of ours.
     #[error("the action link is refused")]
     Refused(#[from] TokenError),
@@ -144,41 +144,41 @@ pub enum ActionError {
     Store(#[from] StoreError),
 }
 
-impl From<sqlx::Error> for ActionError {
-    fn from(error: sqlx::Error) -> ActionError {
+impl From<sqlx::Error> for ActionLinkError {
+    fn from(error: sqlx::Error) -> ActionLinkError {
         QueryError::from(error).into()
     }
 }
 
 /// Issues, verifies and spends action links.
 #[derive(Clone)]
-pub struct Actions {
+pub struct ActionLinks {
     issuer: Issuer,
-    rules: Rules,
-    lifetimes: Lifetimes,
+    rules: TokenRules,
+    lifetimes: ActionLifetimes,
     db: Database,
     codes: ActionCodes,
     used: Arc<dyn UsedTokens>,
 }
 
-impl Actions {
+impl ActionLinks {
     /// Links signed by `issuer`, remembered by `used`; `leeway` as for all tokens.
     pub fn new(
         issuer: Issuer,
         leeway: Duration,
-        lifetimes: Lifetimes,
+        lifetimes: ActionLifetimes,
         db: Database,
         key: LinkKey,
         used: Arc<dyn UsedTokens>,
-    ) -> Actions {
-        let rules = Rules {
+    ) -> ActionLinks {
+        let rules = TokenRules {
             issuer: issuer.issuer.clone(),
             audience: issuer.issuer.clone(),
             leeway,
             max_lifetime: lifetimes.longest(),
         };
         let codes = ActionCodes::new(db.clone(), key);
-        Actions { issuer, rules, lifetimes, db, codes, used }
+        ActionLinks { issuer, rules, lifetimes, db, codes, used }
     }
 
     /// The address at which somebody can make the first administrator. Worth nothing once there
@@ -186,9 +186,9 @@ impl Actions {
     ///
     /// # Errors
     /// When the database fails or there are no random bytes.
-    pub async fn first_administrator(&self, now: Timestamp) -> Result<String, ActionError> {
+    pub async fn first_administrator(&self, now: Timestamp) -> Result<String, ActionLinkError> {
         let jti = Jti::random().map_err(IssueError::from)?;
-        Ok(self.link(Purpose::FirstAdministrator, NOBODY, NO_ADMINISTRATOR, jti, now).await?.address)
+        Ok(self.link(ActionPurpose::FirstAdministrator, NOBODY, NO_ADMINISTRATOR, jti, now).await?.address)
     }
 
     /// A link for the owner of `account`. Ends every older one of the same purpose; with the same
@@ -199,12 +199,12 @@ impl Actions {
     /// When the database fails or nothing can be signed.
     pub async fn issue(
         &self,
-        purpose: Purpose,
+        purpose: ActionPurpose,
         account: &Account,
         extra: &str,
         jti: Jti,
         now: Timestamp,
-    ) -> Result<Link, ActionError> {
+    ) -> Result<ActionLink, ActionLinkError> {
         let state = state_of(account, extra);
         let link = self.link(purpose, account.id.as_str(), &state, jti, now).await?;
         sqlx::query(
@@ -221,12 +221,12 @@ impl Actions {
 
     async fn link(
         &self,
-        purpose: Purpose,
+        purpose: ActionPurpose,
         subject: &str,
         state: &str,
         jti: Jti,
         now: Timestamp,
-    ) -> Result<Link, QueryError> {
+    ) -> Result<ActionLink, QueryError> {
         let until = now.plus(self.lifetimes.of(purpose));
         let claim = ActionClaim {
             subject: subject.to_owned(),
@@ -238,14 +238,14 @@ impl Actions {
         };
         let code = self.codes.add(&claim).await?;
         let address = format!("{}/{}/{}", self.issuer.issuer, purpose.folder(), code.reveal());
-        Ok(Link { address, until })
+        Ok(ActionLink { address, until })
     }
 
     /// The mail with the link of that jti was accepted: its time begins now.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn left(&self, jti: Jti, now: Timestamp) -> Result<(), QueryError> {
+    pub async fn mark_sent(&self, jti: Jti, now: Timestamp) -> Result<(), QueryError> {
         let Some(purpose) = self.codes.purpose_of(jti).await? else { return Ok(()) };
         let Ok(purpose) = purpose.parse() else { return Ok(()) };
         self.codes.begin(jti, now, now.plus(self.lifetimes.of(purpose))).await
@@ -254,8 +254,8 @@ impl Actions {
     /// Checks a link without spending it: the token that its code leads to, or a token itself.
     ///
     /// # Errors
-    /// See [`ActionError`].
-    pub async fn verify(&self, unverified: &str, now: Timestamp) -> Result<Presented, ActionError> {
+    /// See [`ActionLinkError`].
+    pub async fn verify(&self, unverified: &str, now: Timestamp) -> Result<VerifiedAction, ActionLinkError> {
         match code_in(unverified) {
             Some(code) => {
                 let claim = self.codes.find(&code).await?.ok_or(TokenError::PartCount)?;
@@ -265,7 +265,7 @@ impl Actions {
         }
     }
 
-    fn verify_token(&self, unverified: &str, now: Timestamp) -> Result<Presented, ActionError> {
+    fn verify_token(&self, unverified: &str, now: Timestamp) -> Result<VerifiedAction, ActionLinkError> {
         let ring = self.issuer.signer.ring(now)?;
         let (action, ended) = match verify_action(unverified, &ring, &self.rules, now, self.used.fence()) {
             Ok(action) => (action, false),
@@ -274,15 +274,15 @@ impl Actions {
             }
             Err(refused) => return Err(refused.into()),
         };
-        let purpose = Purpose::of(&action).ok_or(ActionError::Purpose)?;
-        Ok(Presented { action, purpose, ended })
+        let purpose = ActionPurpose::of(&action).ok_or(ActionLinkError::Purpose)?;
+        Ok(VerifiedAction { action, purpose, ended })
     }
 
     /// Whether no newer link of its purpose was made for the account.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn is_newest(&self, link: &Presented) -> Result<bool, QueryError> {
+    pub async fn is_newest(&self, link: &VerifiedAction) -> Result<bool, QueryError> {
         let newest: Option<String> =
             sqlx::query_scalar("SELECT jti FROM action_links WHERE account = $1 AND purpose = $2")
                 .bind(&link.action.subject)
@@ -296,24 +296,24 @@ impl Actions {
     ///
     /// # Errors
     /// When the store gives no answer.
-    pub async fn is_spent(&self, action: &Action) -> Result<bool, StoreError> {
+    pub async fn is_spent(&self, action: &ActionGrant) -> Result<bool, StoreError> {
         Ok(self.used.find(action.jti).await?.is_some())
     }
 
-    /// Spends the link, durably. Of any number of calls exactly one answers [`Spent::Now`]; only
+    /// Spends the link, durably. Of any number of calls exactly one answers [`SpendOutcome::Now`]; only
     /// that one may act.
     ///
     /// # Errors
     /// When the store gives no answer; nobody may act then.
-    pub async fn spend(&self, action: &Action, now: Timestamp) -> Result<Spent, StoreError> {
+    pub async fn spend(&self, action: &ActionGrant, now: Timestamp) -> Result<SpendOutcome, StoreError> {
         // Invariant: later than any moment at which `verify` accepts the link, also one that was
         // made a second time with the same jti, for another attempt to send its mail.
         let forget_at =
             action.expires_at.plus(self.rules.max_lifetime + self.rules.leeway * 2).plus(REMEMBER);
         let used = UsedToken { jti: action.jti, marked_at: now, forget_at, mark: Mark::Redeemed(None) };
         match self.used.claim(used).await? {
-            Use::First => Ok(Spent::Now),
-            Use::Replay(_) => Ok(Spent::Before),
+            Use::First => Ok(SpendOutcome::Now),
+            Use::Replay(_) => Ok(SpendOutcome::Before),
         }
     }
 
@@ -330,14 +330,14 @@ impl Actions {
     ///
     /// # Errors
     /// When the store or the database fails.
-    pub async fn prune(&self, now: Timestamp) -> Result<u64, ActionError> {
+    pub async fn prune(&self, now: Timestamp) -> Result<u64, ActionLinkError> {
         self.codes.prune(now).await?;
         Ok(self.used.purge(now).await?)
     }
 }
 
 /// Whether a link still fits the account as it is now.
-pub fn fits(action: &Action, account: &Account, extra: &str) -> bool {
+pub fn fits(action: &ActionGrant, account: &Account, extra: &str) -> bool {
     action.subject == account.id.as_str() && action.state == state_of(account, extra)
 }
 

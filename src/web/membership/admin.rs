@@ -11,17 +11,17 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::MailId;
-use crate::web::accounts::changes::Generations;
+use crate::web::accounts::changes::AccountChanges;
 use crate::web::accounts::rows::{end_sessions, insert, other_administrators};
-use crate::web::accounts::store::{Accounts, Added};
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::accounts::store::{Accounts, AddOutcome};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::{Account, AccountId, Email, GroupName, NewAccount};
-use crate::web::mail::queue::{Queue, State};
-use crate::web::mail::{Details, Kind, NewMail};
-use crate::web::membership::self_service::{Changed, SelfServiceError};
-use crate::web::revocations::issued::Issued;
+use crate::web::mail::queue::{MailQueue, MailState};
+use crate::web::mail::{MailDetails, MailKind, NewMail};
+use crate::web::membership::self_service::{ChangeOutcome, SelfServiceError};
+use crate::web::revocations::issued::IssuedTokens;
 
 /// Accounts as administrators see them. Cheap to clone.
 #[derive(Clone)]
@@ -31,15 +31,15 @@ pub struct AccountAdmin {
     /// Accounts.
     pub accounts: Accounts,
     /// What cached accounts are checked against.
-    pub generations: Generations,
+    pub generations: AccountChanges,
     /// Mails that wait.
-    pub queue: Queue,
+    pub queue: MailQueue,
     /// Tokens that may have to be revoked.
-    pub issued: Issued,
+    pub issued: IssuedTokens,
 }
 
 impl AccountAdmin {
-    /// Makes an account for somebody and invites him; `Added::EmailTaken` when there is one.
+    /// Makes an account for somebody and invites him; `AddOutcome::EmailTaken` when there is one.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -50,18 +50,18 @@ impl AccountAdmin {
         actor: &Actor,
         forget_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Added, SelfServiceError> {
+    ) -> Result<AddOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         let added = insert(&mut transaction, new, now).await?;
-        let Added::New(account) = &added else { return Ok(added) };
+        let AddOutcome::New(account) = &added else { return Ok(added) };
         sqlx::query("UPDATE accounts SET forget_at = $1 WHERE id = $2")
             .bind(to_column(forget_at))
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        audit::append(&mut transaction, actor, Deed::Invited, account.email.as_str(), now).await?;
-        let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
-        let mail = NewMail::new(Kind::Invite, &account.email, details)?;
+        audit::append(&mut transaction, actor, AuditEvent::Invited, account.email.as_str(), now).await?;
+        let details = MailDetails { by: Some(by.name.as_str().to_owned()), ..MailDetails::of(&account.id) };
+        let mail = NewMail::new(MailKind::Invite, &account.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
@@ -80,10 +80,10 @@ impl AccountAdmin {
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        let details = Details { by: Some(by.name.as_str().to_owned()), ..Details::of(&account.id) };
-        let mail = NewMail::new(Kind::Forgot, &account.email, details)?;
+        let details = MailDetails { by: Some(by.name.as_str().to_owned()), ..MailDetails::of(&account.id) };
+        let mail = NewMail::new(MailKind::Forgot, &account.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
-        audit::append(&mut transaction, actor, Deed::ResetSent, account.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::ResetSent, account.email.as_str(), now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
@@ -100,11 +100,11 @@ impl AccountAdmin {
         disabled: bool,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
-        let deed = if disabled { Deed::Disabled } else { Deed::Enabled };
+    ) -> Result<ChangeOutcome, SelfServiceError> {
+        let deed = if disabled { AuditEvent::Disabled } else { AuditEvent::Enabled };
         let mut transaction = self.db.begin().await?;
         let Some(administers) = lock(&mut transaction, &account.id).await? else {
-            return Ok(Changed::Overtaken);
+            return Ok(ChangeOutcome::Overtaken);
         };
         sqlx::query("UPDATE accounts SET disabled = $1 WHERE id = $2")
             .bind(i64::from(disabled))
@@ -116,12 +116,12 @@ impl AccountAdmin {
             self.issued.review(&mut transaction, &account.id, now).await?;
         }
         if disabled && administers && nobody_else_administers(&mut transaction, &account.id).await? {
-            return Ok(Changed::LastAdministrator);
+            return Ok(ChangeOutcome::LastAdministrator);
         }
         audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
         self.generations.commit(transaction, &account.id).await?;
         self.issued.revocations.wake();
-        Ok(Changed::Done)
+        Ok(ChangeOutcome::Done)
     }
 
     /// Gives the account these groups, and the administrator's role or not, and revokes what it may not
@@ -136,10 +136,10 @@ impl AccountAdmin {
         admin: bool,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
+    ) -> Result<ChangeOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         let Some(administers) = lock(&mut transaction, &account.id).await? else {
-            return Ok(Changed::Overtaken);
+            return Ok(ChangeOutcome::Overtaken);
         };
         sqlx::query("UPDATE accounts SET admin = $1 WHERE id = $2")
             .bind(i64::from(admin))
@@ -158,16 +158,16 @@ impl AccountAdmin {
                 .await?;
         }
         if administers && !admin && nobody_else_administers(&mut transaction, &account.id).await? {
-            return Ok(Changed::LastAdministrator);
+            return Ok(ChangeOutcome::LastAdministrator);
         }
         self.issued.review(&mut transaction, &account.id, now).await?;
         let listed: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
         let role = if admin { "administrator" } else { "no administrator" };
         let subject = format!("{}: {role}, groups: {}", account.email, listed.join(" "));
-        audit::append(&mut transaction, actor, Deed::RightsChanged, &subject, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::RightsChanged, &subject, now).await?;
         self.generations.commit(transaction, &account.id).await?;
         self.issued.revocations.wake();
-        Ok(Changed::Done)
+        Ok(ChangeOutcome::Done)
     }
 
     /// Deletes an account, with its sessions, links and live tokens. The last administrator stays.
@@ -179,34 +179,40 @@ impl AccountAdmin {
         account: &Account,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
+    ) -> Result<ChangeOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         let Some(administers) = lock(&mut transaction, &account.id).await? else {
-            return Ok(Changed::Overtaken);
+            return Ok(ChangeOutcome::Overtaken);
         };
         sqlx::query("DELETE FROM accounts WHERE id = $1")
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
         self.issued.review(&mut transaction, &account.id, now).await?;
-        let details = Details { name: Some(account.name.as_str().to_owned()), ..Details::default() };
-        let mail = NewMail::new(Kind::AccountDeleted, &account.email, details)?;
+        let details = MailDetails { name: Some(account.name.as_str().to_owned()), ..MailDetails::default() };
+        let mail = NewMail::new(MailKind::AccountDeleted, &account.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
         if administers && nobody_else_administers(&mut transaction, &account.id).await? {
-            return Ok(Changed::LastAdministrator);
+            return Ok(ChangeOutcome::LastAdministrator);
         }
-        audit::append(&mut transaction, actor, Deed::AccountDeleted, account.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::AccountDeleted, account.email.as_str(), now)
+            .await?;
         self.generations.commit(transaction, &account.id).await?;
         self.queue.wake();
         self.issued.revocations.wake();
-        Ok(Changed::Done)
+        Ok(ChangeOutcome::Done)
     }
 
     /// Writes down what an operator did at the command line to the account with that address.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
-    pub async fn note(&self, deed: Deed, email: &Email, now: Timestamp) -> Result<(), SelfServiceError> {
+    pub async fn note(
+        &self,
+        deed: AuditEvent,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         audit::append(&mut transaction, &Actor::operator(), deed, email.as_str(), now).await?;
         Ok(transaction.commit().await?)
@@ -227,7 +233,7 @@ impl AccountAdmin {
         if !self.queue.retry(&mut transaction, id, now).await? {
             return Ok(false);
         }
-        audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::MailRetried, &about, now).await?;
         transaction.commit().await?;
         self.queue.wake();
         Ok(true)
@@ -239,7 +245,7 @@ impl AccountAdmin {
     /// See [`SelfServiceError`].
     pub async fn retry_mails(
         &self,
-        state: State,
+        state: MailState,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<u64, SelfServiceError> {
@@ -247,7 +253,7 @@ impl AccountAdmin {
         let tried = self.queue.retry_all(&mut transaction, state, now).await?;
         if tried > 0 {
             let about = format!("{tried} mails ({})", state.as_str());
-            audit::append(&mut transaction, actor, Deed::MailRetried, &about, now).await?;
+            audit::append(&mut transaction, actor, AuditEvent::MailRetried, &about, now).await?;
         }
         transaction.commit().await?;
         self.queue.wake();
@@ -265,7 +271,7 @@ impl AccountAdmin {
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, actor, Deed::MailTried, to.as_str(), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::MailTried, to.as_str(), now).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -284,7 +290,7 @@ impl AccountAdmin {
         if !self.queue.discard(&mut transaction, id).await? {
             return Ok(false);
         }
-        audit::append(&mut transaction, actor, Deed::MailDiscarded, &about, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::MailDiscarded, &about, now).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -7,7 +7,7 @@ use crate::secret::Secret;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
-use crate::web::mail::Kind;
+use crate::web::mail::MailKind;
 use crate::web::tokens::link_key::LinkKey;
 
 /// Characters of an account's id.
@@ -19,7 +19,7 @@ pub struct Subscription {
     /// The account.
     pub account: AccountId,
     /// The kind of its mails.
-    pub kind: Kind,
+    pub kind: MailKind,
 }
 
 /// Who wants which notices. Cheap to clone.
@@ -36,14 +36,14 @@ impl Notices {
     }
 
     /// The path at which the owner of an account turns off notices of a kind.
-    pub fn path(&self, account: &AccountId, kind: Kind) -> String {
+    pub fn path(&self, account: &AccountId, kind: MailKind) -> String {
         let mark = self.key.unsubscribe(account.as_str(), kind.as_str());
         format!("/unsubscribe/{}/{account}{}", kind.as_str(), mark.reveal())
     }
 
     /// Whom and what such a path names; `None` where the mark is not ours.
     pub fn read(&self, kind: &str, code: &str) -> Option<Subscription> {
-        let kind = kind.parse::<Kind>().ok().filter(|kind| kind.can_be_turned_off())?;
+        let kind = kind.parse::<MailKind>().ok().filter(|kind| kind.can_be_turned_off())?;
         let (account, mark) = code.split_at_checked(ID_LENGTH)?;
         let is_ours =
             self.key.unsubscribe(account, kind.as_str()).digest() == Secret::presented(mark).digest();
@@ -54,7 +54,7 @@ impl Notices {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn are_off(&self, account: &AccountId, kind: Kind) -> Result<bool, QueryError> {
+    pub async fn are_off(&self, account: &AccountId, kind: MailKind) -> Result<bool, QueryError> {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM notices_off WHERE account = $1 AND kind = $2")
                 .bind(account.as_str())

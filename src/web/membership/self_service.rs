@@ -5,18 +5,18 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::secret::{Digest, RandomError};
-use crate::web::accounts::changes::Generations;
+use crate::web::accounts::changes::AccountChanges;
 use crate::web::accounts::rows::replace_password;
 use crate::web::accounts::store::AccountError;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, AccountId, Email, PersonName};
-use crate::web::mail::asked::Asked;
-use crate::web::mail::queue::{Queue, QueueError};
-use crate::web::mail::{Details, Kind, NewMail};
-use crate::web::revocations::issued::Issued;
+use crate::web::mail::queue::{MailQueue, QueueError};
+use crate::web::mail::request_origin::RequestOrigin;
+use crate::web::mail::{MailDetails, MailKind, NewMail};
+use crate::web::revocations::issued::IssuedTokens;
 
 /// A change could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ impl From<sqlx::Error> for SelfServiceError {
 
 /// What somebody who signs up gives.
 #[derive(Clone, Debug)]
-pub struct SignUp {
+pub struct SignUpRequest {
     /// His address.
     pub email: Email,
     /// His name.
@@ -55,12 +55,12 @@ pub struct SignUp {
     /// When the account is forgotten unless it is activated before.
     pub forget_at: Timestamp,
     /// From where he asks.
-    pub asked: Asked,
+    pub asked: RequestOrigin,
 }
 
 /// What came of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Changed {
+pub enum ChangeOutcome {
     /// It is made.
     Done,
     /// The account is not any more as it was seen; nothing was changed.
@@ -75,15 +75,20 @@ pub enum Changed {
 #[derive(Clone)]
 pub struct SelfService {
     db: Database,
-    generations: Generations,
-    queue: Queue,
-    issued: Issued,
+    generations: AccountChanges,
+    queue: MailQueue,
+    issued: IssuedTokens,
 }
 
 impl SelfService {
     /// Changes in `db`, told to `generations`, with mails through `queue`; what was given out by a right
     /// that is lost is among `issued`.
-    pub const fn new(db: Database, generations: Generations, queue: Queue, issued: Issued) -> SelfService {
+    pub const fn new(
+        db: Database,
+        generations: AccountChanges,
+        queue: MailQueue,
+        issued: IssuedTokens,
+    ) -> SelfService {
         SelfService { db, generations, queue, issued }
     }
 
@@ -93,7 +98,12 @@ impl SelfService {
     ///
     /// # Errors
     /// See [`SelfServiceError`].
-    pub async fn sign_up(&self, new: &SignUp, actor: &Actor, now: Timestamp) -> Result<(), SelfServiceError> {
+    pub async fn sign_up(
+        &self,
+        new: &SignUpRequest,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         sqlx::query(
             "INSERT INTO accounts (id, email, email_key, name, admin, disabled, password, created_at, \
@@ -114,9 +124,9 @@ impl SelfService {
         .bind(&new.browser)
         .execute(&mut *transaction)
         .await?;
-        audit::append(&mut transaction, actor, Deed::SignedUp, new.email.as_str(), now).await?;
-        let details = Details { asked: Some(new.asked.clone()), ..Details::default() };
-        let mail = NewMail::new(Kind::SignUp, &new.email, details)?;
+        audit::append(&mut transaction, actor, AuditEvent::SignedUp, new.email.as_str(), now).await?;
+        let details = MailDetails { asked: Some(new.asked.clone()), ..MailDetails::default() };
+        let mail = NewMail::new(MailKind::SignUp, &new.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
@@ -128,10 +138,15 @@ impl SelfService {
     ///
     /// # Errors
     /// See [`SelfServiceError`].
-    pub async fn forgot(&self, email: &Email, asked: Asked, now: Timestamp) -> Result<(), SelfServiceError> {
+    pub async fn forgot(
+        &self,
+        email: &Email,
+        asked: RequestOrigin,
+        now: Timestamp,
+    ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        let details = Details { asked: Some(asked), ..Details::default() };
-        let mail = NewMail::new(Kind::Forgot, email, details)?;
+        let details = MailDetails { asked: Some(asked), ..MailDetails::default() };
+        let mail = NewMail::new(MailKind::Forgot, email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
@@ -147,7 +162,7 @@ impl SelfService {
         seen: &Account,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
+    ) -> Result<ChangeOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         let changed = sqlx::query(
             "UPDATE accounts SET activated_at = $1, forget_at = NULL, signup_browser = NULL \
@@ -161,11 +176,11 @@ impl SelfService {
         .execute(&mut *transaction)
         .await?;
         if changed.rows_affected() == 0 {
-            return Ok(Changed::Overtaken);
+            return Ok(ChangeOutcome::Overtaken);
         }
-        audit::append(&mut transaction, actor, Deed::Activated, seen.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::Activated, seen.email.as_str(), now).await?;
         self.generations.commit(transaction, &seen.id).await?;
-        Ok(Changed::Done)
+        Ok(ChangeOutcome::Done)
     }
 
     /// Somebody who was invited says how he is called and chooses his first password.
@@ -179,19 +194,19 @@ impl SelfService {
         password: &StoredPassword,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
+    ) -> Result<ChangeOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         if !replace_password(&mut transaction, seen, password).await? {
-            return Ok(Changed::Overtaken);
+            return Ok(ChangeOutcome::Overtaken);
         }
         sqlx::query("UPDATE accounts SET name = $1 WHERE id = $2")
             .bind(name.as_str())
             .bind(seen.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        audit::append(&mut transaction, actor, Deed::Activated, seen.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::Activated, seen.email.as_str(), now).await?;
         self.generations.commit(transaction, &seen.id).await?;
-        Ok(Changed::Done)
+        Ok(ChangeOutcome::Done)
     }
 
     /// The account gets another password, all its sessions end, and its owner is told by mail.
@@ -203,22 +218,22 @@ impl SelfService {
         seen: &Account,
         password: &StoredPassword,
         actor: &Actor,
-        deed: Deed,
-        asked: Asked,
+        deed: AuditEvent,
+        asked: RequestOrigin,
         now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
+    ) -> Result<ChangeOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         if !replace_password(&mut transaction, seen, password).await? {
-            return Ok(Changed::Overtaken);
+            return Ok(ChangeOutcome::Overtaken);
         }
         drop_address_change(&mut transaction, &seen.id).await?;
         audit::append(&mut transaction, actor, deed, seen.email.as_str(), now).await?;
-        let details = Details { asked: Some(asked), ..Details::of(&seen.id) };
-        let mail = NewMail::new(Kind::PasswordChanged, &seen.email, details)?;
+        let details = MailDetails { asked: Some(asked), ..MailDetails::of(&seen.id) };
+        let mail = NewMail::new(MailKind::PasswordChanged, &seen.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
         self.generations.commit(transaction, &seen.id).await?;
         self.queue.wake();
-        Ok(Changed::Done)
+        Ok(ChangeOutcome::Done)
     }
 
     /// The owner wants to be called otherwise.
@@ -258,10 +273,11 @@ impl SelfService {
         .bind(to_column(now))
         .execute(&mut *transaction)
         .await?;
-        audit::append(&mut transaction, actor, Deed::AddressChangeRequested, email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::AddressChangeRequested, email.as_str(), now)
+            .await?;
         if mail {
-            let details = Details::of(&account.id);
-            let mail = NewMail::new(Kind::ConfirmAddress, email, details)?;
+            let details = MailDetails::of(&account.id);
+            let mail = NewMail::new(MailKind::ConfirmAddress, email, details)?;
             self.queue.add(&mut transaction, &mail, now).await?;
         }
         transaction.commit().await?;
@@ -280,7 +296,7 @@ impl SelfService {
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        let mail = NewMail::new(Kind::ConfirmAddress, email, Details::of(id))?;
+        let mail = NewMail::new(MailKind::ConfirmAddress, email, MailDetails::of(id))?;
         self.queue.add(&mut transaction, &mail, now).await?;
         transaction.commit().await?;
         self.queue.wake();
@@ -318,9 +334,9 @@ impl SelfService {
         seen: &Account,
         email: &Email,
         actor: &Actor,
-        asked: Option<Asked>,
+        asked: Option<RequestOrigin>,
         now: Timestamp,
-    ) -> Result<Changed, SelfServiceError> {
+    ) -> Result<ChangeOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         // Asked first: a violated constraint would end the transaction on PostgreSQL, and its message
         // differs between the engines. Whoever comes in between makes the update fail, not succeed.
@@ -331,7 +347,7 @@ impl SelfService {
                 .fetch_one(&mut *transaction)
                 .await?;
         if taken > 0 {
-            return Ok(Changed::EmailTaken);
+            return Ok(ChangeOutcome::EmailTaken);
         }
         let changed = sqlx::query(
             "UPDATE accounts SET email = $1, email_key = $2 WHERE id = $3 AND email_key = $4 AND disabled = 0",
@@ -343,24 +359,24 @@ impl SelfService {
         .execute(&mut *transaction)
         .await?;
         if changed.rows_affected() == 0 {
-            return Ok(Changed::Overtaken);
+            return Ok(ChangeOutcome::Overtaken);
         }
         drop_address_change(&mut transaction, &seen.id).await?;
         // Shares may name people by their addresses.
         self.issued.review(&mut transaction, &seen.id, now).await?;
-        audit::append(&mut transaction, actor, Deed::AddressChanged, email.as_str(), now).await?;
-        let details = Details {
+        audit::append(&mut transaction, actor, AuditEvent::AddressChanged, email.as_str(), now).await?;
+        let details = MailDetails {
             name: Some(seen.name.as_str().to_owned()),
             email: Some(email.as_str().to_owned()),
             asked,
-            ..Details::default()
+            ..MailDetails::default()
         };
-        let mail = NewMail::new(Kind::AddressChanged, &seen.email, details)?;
+        let mail = NewMail::new(MailKind::AddressChanged, &seen.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
         self.generations.commit(transaction, &seen.id).await?;
         self.queue.wake();
         self.issued.revocations.wake();
-        Ok(Changed::Done)
+        Ok(ChangeOutcome::Done)
     }
 
     /// Forgets accounts that nobody activated in time, and answers how many.

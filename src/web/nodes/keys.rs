@@ -4,7 +4,7 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::nodes::key_rows::stored;
@@ -63,7 +63,7 @@ impl Nodes {
             return Err(NodeError::HasKey(name.to_owned()));
         }
         let key = self.set_key(&mut transaction, name, now).await?;
-        self.finish(transaction, Deed::NodeAdded, name, now).await?;
+        self.finish(transaction, AuditEvent::NodeAdded, name, now).await?;
         Ok(key)
     }
 
@@ -77,7 +77,7 @@ impl Nodes {
             return Err(NodeError::HasNoKey(name.to_owned()));
         }
         let key = self.set_key(&mut transaction, name, now).await?;
-        self.finish(transaction, Deed::NodeRekeyed, name, now).await?;
+        self.finish(transaction, AuditEvent::NodeRekeyed, name, now).await?;
         Ok(key)
     }
 
@@ -125,7 +125,7 @@ impl Nodes {
                 }
             }
         }
-        self.finish(transaction, Deed::NodeRemoved, name, now).await
+        self.finish(transaction, AuditEvent::NodeRemoved, name, now).await
     }
 
     /// All nodes that have, or had, a key, by name.
@@ -173,7 +173,7 @@ impl Nodes {
     async fn finish(
         &self,
         mut transaction: Transaction<'static, Any>,
-        deed: Deed,
+        deed: AuditEvent,
         name: &str,
         now: Timestamp,
     ) -> Result<(), NodeError> {

@@ -6,11 +6,11 @@
 
 mod key_rows;
 pub mod keys;
+pub mod monitor;
 pub mod node_key;
 pub mod over_http;
-pub mod ready;
+pub mod readiness;
 mod registry;
 pub mod revoke;
-pub mod watch;
 
 pub use registry::Nodes;

@@ -11,7 +11,7 @@ use crate::http_client::{HttpClient, HttpError};
 use crate::id::Jti;
 use crate::receipt::PROOF_HEADER;
 use crate::secret::Digest;
-use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
+use crate::web::nodes::revoke::{RevocationSink, RevokeError};
 use crate::web::tokens::issuer::{IssueError, Issuer};
 
 /// How long a node may take to put revocations on record …
@@ -25,7 +25,7 @@ const ASKING: Duration = Duration::from_secs(3);
 const LONGEST_PROOF: usize = 64;
 
 /// One node, reached over HTTP.
-pub struct OverHttp {
+pub struct HttpNode {
     /// Signs the commands, for this node alone.
     issuer: Issuer,
     client: HttpClient,
@@ -34,7 +34,7 @@ pub struct OverHttp {
 
 /// What is wrong with a node.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum NodeTrouble {
     /// Nobody answers.
     #[error("cannot be reached")]
     Unreachable(#[source] HttpError),
@@ -57,42 +57,42 @@ pub enum Trouble {
     Issue(#[from] IssueError),
 }
 
-impl Trouble {
+impl NodeTrouble {
     /// What anybody may know of it.
-    pub const fn word(&self) -> &'static str {
+    pub const fn sentence(&self) -> &'static str {
         match self {
-            Trouble::Unreachable(_) => "cannot be reached",
-            Trouble::Refuses => "refuses our commands",
-            Trouble::WrongKey => "does not show its node key",
-            Trouble::NotReady => "is not ready",
-            Trouble::Answer(_) => "does not answer as a download service",
-            Trouble::Issue(_) => "could not be asked",
+            NodeTrouble::Unreachable(_) => "cannot be reached",
+            NodeTrouble::Refuses => "refuses our commands",
+            NodeTrouble::WrongKey => "does not show its node key",
+            NodeTrouble::NotReady => "is not ready",
+            NodeTrouble::Answer(_) => "does not answer as a download service",
+            NodeTrouble::Issue(_) => "could not be asked",
         }
     }
 }
 
-impl OverHttp {
+impl HttpNode {
     /// The node at `inner_url`, which has the audience of `issuer`.
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub fn new(issuer: Issuer, inner_url: &str) -> Result<OverHttp, HttpError> {
+    pub fn new(issuer: Issuer, inner_url: &str) -> Result<HttpNode, HttpError> {
         let client = HttpClient::new(inner_url, CONNECT)?;
-        Ok(OverHttp { issuer, client, inner_url: inner_url.to_owned() })
+        Ok(HttpNode { issuer, client, inner_url: inner_url.to_owned() })
     }
 
     /// Asks whether it is the node that has `key`, holds the public key of who asks, and can serve.
     ///
     /// # Errors
     /// What is wrong.
-    pub async fn ask(&self, key: Option<&Digest>, now: Timestamp) -> Result<(), Trouble> {
-        let question = self.issuer.issue_question(now)?;
+    pub async fn ask(&self, key: Option<&Digest>, now: Timestamp) -> Result<(), NodeTrouble> {
+        let question = self.issuer.issue_readiness_probe(now)?;
         let at = format!("{}/readyz", self.inner_url);
         let request = self.client.get(&at).bearer(&question.token);
-        let answer = request.send(Instant::now() + ASKING).await.map_err(Trouble::Unreachable)?;
+        let answer = request.send(Instant::now() + ASKING).await.map_err(NodeTrouble::Unreachable)?;
         let status = answer.status();
         if !matches!(status, 200 | 503) {
-            return Err(if status == 403 { Trouble::Refuses } else { Trouble::Answer(status) });
+            return Err(if status == 403 { NodeTrouble::Refuses } else { NodeTrouble::Answer(status) });
         }
         let shown = answer.header(PROOF_HEADER);
         let proven =
@@ -100,15 +100,15 @@ impl OverHttp {
                 Digest::of(shown.as_bytes()) == Digest::of(key.prove(&question.jti.to_string()).as_bytes())
             });
         match (proven, status) {
-            (false, _) => Err(Trouble::WrongKey),
-            (true, 503) => Err(Trouble::NotReady),
+            (false, _) => Err(NodeTrouble::WrongKey),
+            (true, 503) => Err(NodeTrouble::NotReady),
             (true, _) => Ok(()),
         }
     }
 }
 
 #[async_trait]
-impl RevokeTokens for OverHttp {
+impl RevocationSink for HttpNode {
     async fn revoke(&self, jtis: &[Jti], now: Timestamp) -> Result<(), RevokeError> {
         let command = self.issuer.issue_command(jtis, now)?;
         let at = format!("{}/revocations", self.inner_url);

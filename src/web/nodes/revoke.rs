@@ -39,7 +39,7 @@ impl From<sqlx::Error> for RevokeError {
 
 /// Puts jtis on record as revoked at one download service.
 #[async_trait]
-pub trait RevokeTokens: Send + Sync {
+pub trait RevocationSink: Send + Sync {
     /// All of them, durably; doing it twice changes nothing.
     ///
     /// # Errors

@@ -8,12 +8,12 @@ use sqlx::{Any, AnyConnection, Row, Transaction};
 
 use crate::clock::{Clock, Timestamp};
 use crate::secret::{RandomError, Secret};
-use crate::standing::{BRANCHES, Branch, Memory, Standing};
+use crate::standing::{BRANCHES, Branch, RememberedStandings, Standing};
 use crate::telemetry::chain;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web::db::columns::from_column;
 use crate::web::db::{Database, QueryError};
-use crate::web::revocations::issued::Issued;
+use crate::web::revocations::issued::IssuedTokens;
 use crate::web::tokens::link_key::LinkKey;
 
 /// The file in the database's folder that says that `oncelink restore` put it there.
@@ -21,7 +21,7 @@ pub const RESTORED_MARK: &str = "restored";
 
 /// The database can't be held against what is remembered of it.
 #[derive(Debug, thiserror::Error)]
-pub enum RestoredError {
+pub enum RestoreDetectionError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -42,18 +42,18 @@ pub enum RestoredError {
     },
 }
 
-impl From<sqlx::Error> for RestoredError {
-    fn from(error: sqlx::Error) -> RestoredError {
+impl From<sqlx::Error> for RestoreDetectionError {
+    fn from(error: sqlx::Error) -> RestoreDetectionError {
         QueryError::from(error).into()
     }
 }
 
 /// Where the database stands. Clones share what is known of it.
 #[derive(Clone)]
-pub struct Standings {
+pub struct RestoreDetector {
     pub(super) db: Database,
     pub(super) key: LinkKey,
-    pub(super) issued: Issued,
+    pub(super) issued: IssuedTokens,
     pub(super) clock: Clock,
     /// Spent action links, which are in the same database.
     pub(super) used: Arc<dyn UsedTokens>,
@@ -63,7 +63,7 @@ pub struct Standings {
     writing: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl std::fmt::Debug for Standings {
+impl std::fmt::Debug for RestoreDetector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Standings").field("witness", &self.witness).finish_non_exhaustive()
     }
@@ -87,29 +87,30 @@ struct Found {
     deeds: i64,
 }
 
-impl Standings {
+impl RestoreDetector {
     /// Holds the database against what is remembered of it, in the file `witness` and elsewhere, before
     /// anybody is served from it. `mark` is the file that a restore leaves.
     ///
     /// # Errors
-    /// See [`RestoredError`].
+    /// See [`RestoreDetectionError`].
     pub async fn open(
         witness: PathBuf,
         mark: &Path,
         db: Database,
         key: LinkKey,
-        issued: Issued,
+        issued: IssuedTokens,
         used: Arc<dyn UsedTokens>,
         clock: Clock,
-    ) -> Result<Standings, RestoredError> {
+    ) -> Result<RestoreDetector, RestoreDetectionError> {
         let known = Arc::default();
-        let standings = Standings { db, key, issued, clock, used, witness, known, writing: Arc::default() };
+        let standings =
+            RestoreDetector { db, key, issued, clock, used, witness, known, writing: Arc::default() };
         let here = standings.find_or_make().await?.standing;
-        standings.heed_mark(mark).await?;
-        match Memory::read(&standings.witness) {
+        standings.check_restore_mark(mark).await?;
+        match RememberedStandings::read(&standings.witness) {
             Ok(memory) => {
                 if let Some(later) = memory.of(&here.id) {
-                    standings.hold_against(later).await?;
+                    standings.compare_with(later).await?;
                 }
             }
             Err(error) => {
@@ -118,7 +119,7 @@ impl Standings {
             }
         }
         standings.begin_branch().await?;
-        standings.rise().await?;
+        standings.raise_position().await?;
         standings.write_witness().await;
         Ok(standings)
     }
@@ -127,8 +128,8 @@ impl Standings {
     /// was put back under the running app. For every second.
     ///
     /// # Errors
-    /// See [`RestoredError`].
-    pub async fn advance(&self) -> Result<(), RestoredError> {
+    /// See [`RestoreDetectionError`].
+    pub async fn advance(&self) -> Result<(), RestoreDetectionError> {
         let found = self.find().await?;
         let (later, moved) = {
             let known = self.known();
@@ -136,10 +137,10 @@ impl Standings {
             (later, known.writes != self.db.writes() || known.deeds != found.deeds)
         };
         if let Some(later) = &later {
-            self.hold_against(later).await?;
+            self.compare_with(later).await?;
         }
         if moved || later.is_some() {
-            self.rise().await?;
+            self.raise_position().await?;
         }
         self.write_witness().await;
         self.used.standing(self.clock.now()).await?;
@@ -149,15 +150,15 @@ impl Standings {
     /// What download services are to remember, after all that was written so far.
     ///
     /// # Errors
-    /// See [`RestoredError`].
-    pub async fn word(&self) -> Result<String, RestoredError> {
+    /// See [`RestoreDetectionError`].
+    pub async fn signed_standing(&self) -> Result<String, RestoreDetectionError> {
         let known = {
             let known = self.known();
             known.latest.clone().filter(|_| known.writes == self.db.writes())
         };
         let latest = match known {
             Some(latest) => latest,
-            None => self.rise().await?,
+            None => self.raise_position().await?,
         };
         let text = format!("{}.{}.{}.{}", latest.id, latest.epoch, latest.branch, latest.position);
         Ok(format!("{text}.{}", self.key.mark(&text).reveal()))
@@ -167,10 +168,10 @@ impl Standings {
     /// says nothing.
     ///
     /// # Errors
-    /// See [`RestoredError`].
-    pub async fn hear(&self, word: &str) -> Result<(), RestoredError> {
+    /// See [`RestoreDetectionError`].
+    pub async fn check_signed_standing(&self, word: &str) -> Result<(), RestoreDetectionError> {
         match self.parse(word) {
-            Some(remembered) => self.hold_against(&remembered).await.map(|_| ()),
+            Some(remembered) => self.compare_with(&remembered).await.map(|_| ()),
             None => {
                 tracing::warn!(
                     "a download service remembers what this web app never said; was a key replaced?"
@@ -196,27 +197,27 @@ impl Standings {
     }
 
     /// Acts if the database is behind `remembered`. Returns whether it was.
-    async fn hold_against(&self, remembered: &Standing) -> Result<bool, RestoredError> {
+    async fn compare_with(&self, remembered: &Standing) -> Result<bool, RestoreDetectionError> {
         let mut connection = self.db.reader().acquire().await?;
         let (here, branches) = with_branches(&mut connection).await?;
         drop(connection);
         match here.was_put_back(&branches, remembered) {
-            true => self.act(Some(remembered)).await,
+            true => self.end_everything(Some(remembered)).await,
             false => Ok(false),
         }
     }
 
     /// A restore by `oncelink restore` is told by its mark, even where nobody remembers anything.
-    async fn heed_mark(&self, path: &Path) -> Result<(), RestoredError> {
-        let failed = |source| RestoredError::Mark { path: path.to_owned(), source };
+    async fn check_restore_mark(&self, path: &Path) -> Result<(), RestoreDetectionError> {
+        let failed = |source| RestoreDetectionError::Mark { path: path.to_owned(), source };
         if path.try_exists().map_err(failed)? {
-            self.act(None).await?;
+            self.end_everything(None).await?;
             std::fs::remove_file(path).map_err(failed)?;
         }
         Ok(())
     }
 
-    async fn find_or_make(&self) -> Result<Found, RestoredError> {
+    async fn find_or_make(&self) -> Result<Found, RestoreDetectionError> {
         let id = Secret::random::<16>()?;
         sqlx::query(
             "INSERT INTO database_standing (id, epoch, position) SELECT CAST($1 AS TEXT), 0, 0 \
@@ -229,7 +230,7 @@ impl Standings {
     }
 
     /// This start goes on from what the database has now.
-    async fn begin_branch(&self) -> Result<(), RestoredError> {
+    async fn begin_branch(&self) -> Result<(), RestoreDetectionError> {
         let name = Secret::random::<12>()?;
         let mut transaction = self.db.begin().await?;
         sqlx::query("UPDATE database_standing SET position = position + 1")
@@ -268,7 +269,7 @@ impl Standings {
     }
 
     /// Lets the standing rise by one, durably.
-    async fn rise(&self) -> Result<Standing, RestoredError> {
+    async fn raise_position(&self) -> Result<Standing, RestoreDetectionError> {
         // Read first: what is written meanwhile lets it rise once more.
         let writes = self.db.writes();
         sqlx::query("UPDATE database_standing SET position = position + 1").execute(self.db.notes()).await?;
@@ -294,7 +295,7 @@ impl Standings {
                 _ => return,
             }
         };
-        let mut memory = Memory::default();
+        let mut memory = RememberedStandings::default();
         memory.note(&latest);
         match tokio::task::spawn_blocking(move || memory.write(&path)).await {
             Ok(Ok(())) => self.known().witnessed = Some(latest),
@@ -340,7 +341,7 @@ pub(super) async fn with_branches(
 
 /// That the database was put back, and what still waits because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Noticed {
+pub struct DetectedRestore {
     /// When that was noticed.
     pub at: Timestamp,
     /// The moment of the last deed that was on record then.
@@ -353,7 +354,7 @@ pub struct Noticed {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn noticed(db: &Database) -> Result<Option<Noticed>, QueryError> {
+pub async fn detected_restore(db: &Database) -> Result<Option<DetectedRestore>, QueryError> {
     let row = sqlx::query(
         "SELECT restored_at, restored_to, (SELECT COUNT(*) FROM links WHERE paused_why = 'restored' \
          AND paused = 1 AND withdrawn_at IS NULL) AS waiting FROM database_standing WHERE restored_at IS NOT NULL",
@@ -361,7 +362,7 @@ pub async fn noticed(db: &Database) -> Result<Option<Noticed>, QueryError> {
     .fetch_optional(db.reader())
     .await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Noticed {
+    Ok(Some(DetectedRestore {
         at: from_column(row.try_get("restored_at")?),
         back_to: from_column(row.try_get::<Option<i64>, _>("restored_to")?.unwrap_or(0)),
         waiting: row.try_get("waiting")?,

@@ -7,7 +7,7 @@ use sqlx::Row;
 use crate::clock::Timestamp;
 use crate::standing::Standing;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::restored::standings::{RestoredError, Standings, standing_of};
+use crate::web::restored::standings::{RestoreDetectionError, RestoreDetector, standing_of};
 
 /// A standing that only moved on is put down this seldom: each time is a write to the disk.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
@@ -15,14 +15,14 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// Most branches that are remembered; those not heard of for longest go first.
 const REMEMBERED: i64 = 256;
 
-impl Standings {
+impl RestoreDetector {
     /// Takes note of where a store stands, and returns what else is remembered of it: a later moment of
     /// the same branch, or else the latest of another one. The store knows whether that is part of its own
     /// history; if it is not, it was put back. With `news` something was redeemed just now.
     ///
     /// # Errors
-    /// See [`RestoredError`].
-    pub async fn remember(&self, standing: &Standing, news: bool) -> Result<Standing, RestoredError> {
+    /// See [`RestoreDetectionError`].
+    pub async fn remember(&self, standing: &Standing, news: bool) -> Result<Standing, RestoreDetectionError> {
         let now = self.clock.now();
         let rows = sqlx::query(
             "SELECT id, branch, epoch, position, seen_at FROM store_standings WHERE id = $1 \
@@ -46,12 +46,12 @@ impl Standings {
             due = moved && (news || known.epoch != standing.epoch || seen_at.plus(AT_LEAST_EVERY) <= now);
         }
         if due {
-            self.put_down(standing, now).await?;
+            self.insert(standing, now).await?;
         }
         Ok(other.unwrap_or_else(|| standing.clone()))
     }
 
-    async fn put_down(&self, standing: &Standing, now: Timestamp) -> Result<(), RestoredError> {
+    async fn insert(&self, standing: &Standing, now: Timestamp) -> Result<(), RestoreDetectionError> {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         sqlx::query(
             "INSERT INTO store_standings (id, epoch, position, seen_at, branch) VALUES ($1, $2, $3, $4, $5) \

@@ -12,9 +12,9 @@ use crate::id::Jti;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::nodes::Nodes;
-use crate::web::nodes::over_http::OverHttp;
-use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
-use crate::web::revocations::lane::{Lane, REMIND_EVERY};
+use crate::web::nodes::over_http::HttpNode;
+use crate::web::nodes::revoke::{RevocationSink, RevokeError};
+use crate::web::revocations::lane::{NodeLane, REMIND_EVERY};
 use crate::web::tokens::issuer::Issuer;
 
 /// How often what waits is looked for where nobody calls: another process may have marked it.
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What came of delivering to one node.
 #[derive(Debug)]
-pub struct Delivered {
+pub struct RevocationOutcome {
     /// The node's name.
     pub node: String,
     /// Its inner address.
@@ -36,7 +36,7 @@ pub struct Delivered {
 pub struct Revocations {
     db: Database,
     own_audience: Arc<str>,
-    lanes: Arc<[Lane]>,
+    lanes: Arc<[NodeLane]>,
     /// When it was last said that something waits for a node that the settings don't name.
     reminded: Arc<Mutex<BTreeMap<String, Timestamp>>>,
 }
@@ -47,7 +47,7 @@ impl Revocations {
         Revocations {
             db,
             own_audience: nodes.own_audience().into(),
-            lanes: nodes.services().iter().cloned().map(Lane::new).collect(),
+            lanes: nodes.services().iter().cloned().map(NodeLane::new).collect(),
             reminded: Arc::default(),
         }
     }
@@ -58,9 +58,9 @@ impl Revocations {
     }
 
     /// Says once and for all how the download service of `[download]` is told, which runs in this process.
-    pub fn tell_own_by(&self, to: Arc<dyn RevokeTokens>) {
+    pub fn set_own_sink(&self, to: Arc<dyn RevocationSink>) {
         if let Some(lane) = self.lanes.iter().find(|lane| *lane.node.public_url == *self.own_audience) {
-            lane.tell_by(to);
+            lane.set_sink(to);
         }
     }
 
@@ -68,22 +68,22 @@ impl Revocations {
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub fn tell_over_http(&self, issuer: &Issuer) -> Result<(), HttpError> {
-        for lane in self.lanes.iter().filter(|lane| !lane.has_way()) {
+    pub fn set_http_sinks(&self, issuer: &Issuer) -> Result<(), HttpError> {
+        for lane in self.lanes.iter().filter(|lane| !lane.has_sink()) {
             let issuer = issuer.for_audience(&lane.node.public_url);
-            lane.tell_by(Arc::new(OverHttp::new(issuer, &lane.node.inner_url)?));
+            lane.set_sink(Arc::new(HttpNode::new(issuer, &lane.node.inner_url)?));
         }
         Ok(())
     }
 
     /// Has what was marked delivered now.
     pub fn wake(&self) {
-        self.lanes.iter().for_each(Lane::wake);
+        self.lanes.iter().for_each(NodeLane::wake);
     }
 
     /// Delivers what waits to every node, once, all at the same time; to those that failed just before
     /// only if `all`.
-    pub async fn deliver(&self, all: bool, now: Timestamp) -> Vec<Delivered> {
+    pub async fn deliver(&self, all: bool, now: Timestamp) -> Vec<RevocationOutcome> {
         let deliveries = self.lanes.iter().map(|lane| async move {
             let outcome = match all || !lane.is_failing() {
                 true => lane.deliver(&self.db, now).await,
@@ -93,7 +93,7 @@ impl Revocations {
                     .map_err(RevokeError::from)
                     .and_then(|waiting| if waiting == 0 { Ok(0) } else { Err(RevokeError::Waiting) }),
             };
-            Delivered { node: lane.node.name.clone(), at: lane.node.inner_url.clone(), outcome }
+            RevocationOutcome { node: lane.node.name.clone(), at: lane.node.inner_url.clone(), outcome }
         });
         futures_util::future::join_all(deliveries).await
     }
@@ -147,11 +147,11 @@ impl Revocations {
     pub async fn run(&self, now: impl Fn() -> Timestamp) {
         let now = &now;
         let lanes = self.lanes.iter().map(|lane| lane.run(&self.db, now));
-        tokio::join!(futures_util::future::join_all(lanes), self.look(now));
+        tokio::join!(futures_util::future::join_all(lanes), self.find_marked(now));
     }
 
     /// Finds what another process marked.
-    async fn look(&self, now: impl Fn() -> Timestamp) {
+    async fn find_marked(&self, now: impl Fn() -> Timestamp) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -160,7 +160,7 @@ impl Revocations {
             let Ok(waiting) = self.waiting().await else { continue };
             for (audience, count) in &waiting {
                 match self.lanes.iter().find(|lane| lane.node.public_url == *audience) {
-                    Some(lane) => lane.found(),
+                    Some(lane) => lane.notify_found(),
                     None => self.remind(audience, *count, now()),
                 }
             }
@@ -199,7 +199,7 @@ impl Revocations {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn name_nodes(&self) -> Result<(), QueryError> {
+    pub async fn assign_nodes(&self) -> Result<(), QueryError> {
         let mut transaction = self.db.begin().await?;
         for lane in self.lanes.iter() {
             sqlx::query(

@@ -36,12 +36,12 @@ pub struct NewToken<'a> {
     /// Its end.
     pub expires_at: Timestamp,
     /// What else it stands upon.
-    pub basis: Basis<'a>,
+    pub basis: TokenBasis<'a>,
 }
 
 /// What a token stands upon beside its account's right.
 #[derive(Clone, Copy, Debug)]
-pub struct Basis<'a> {
+pub struct TokenBasis<'a> {
     /// The audience: the node that redeems it.
     pub node: &'a str,
     /// The key that signs it.
@@ -52,7 +52,7 @@ pub struct Basis<'a> {
 
 /// The issued tokens. Clones are the same.
 #[derive(Clone)]
-pub struct Issued {
+pub struct IssuedTokens {
     db: Database,
     /// How long a token may matter beyond its end: a transfer that began in time may go on.
     beyond: Duration,
@@ -61,7 +61,7 @@ pub struct Issued {
     pub revocations: Revocations,
 }
 
-impl Issued {
+impl IssuedTokens {
     /// Those in `db`; `lease_max` as the download service has it.
     pub fn new(
         db: Database,
@@ -69,8 +69,8 @@ impl Issued {
         lease_max: Duration,
         rights: Arc<Rights>,
         revocations: Revocations,
-    ) -> Issued {
-        Issued { db, beyond: leeway * 2 + lease_max, rights, revocations }
+    ) -> IssuedTokens {
+        IssuedTokens { db, beyond: leeway * 2 + lease_max, rights, revocations }
     }
 
     /// Puts an account's own token down before anybody gets it. Returns whether the account may have it
@@ -88,7 +88,7 @@ impl Issued {
         if !self.may_issue(&mut transaction, token.account, token.file).await? {
             return Ok(false);
         }
-        self.put_down(&mut transaction, token).await?;
+        self.insert(&mut transaction, token).await?;
         self.db.commit(transaction).await?;
         Ok(true)
     }
@@ -106,7 +106,7 @@ impl Issued {
     }
 
     /// Puts a token down in the transaction that decides whether it may be given out.
-    pub(crate) async fn put_down(
+    pub(crate) async fn insert(
         &self,
         transaction: &mut Transaction<'static, Any>,
         token: &NewToken<'_>,
@@ -151,7 +151,7 @@ impl Issued {
         .fetch_all(&mut **transaction)
         .await?;
         for row in &rows {
-            let stands = Ground::read(row)?;
+            let stands = ReviewedBasis::read(row)?;
             if !stands.holds(&self.rights, holder.as_ref()) {
                 self.mark(
                     transaction,
@@ -278,7 +278,7 @@ impl Issued {
 }
 
 /// What tokens stand upon, as it was and as it is now.
-struct Ground {
+struct ReviewedBasis {
     path: String,
     link: String,
     /// The number of the link's terms then, and now; `None` where the link is gone.
@@ -286,9 +286,9 @@ struct Ground {
     now: Option<i64>,
 }
 
-impl Ground {
-    fn read(row: &AnyRow) -> Result<Ground, sqlx::Error> {
-        Ok(Ground {
+impl ReviewedBasis {
+    fn read(row: &AnyRow) -> Result<ReviewedBasis, sqlx::Error> {
+        Ok(ReviewedBasis {
             path: row.try_get("path")?,
             link: row.try_get("link")?,
             terms: row.try_get("terms")?,

@@ -15,7 +15,7 @@ use crate::tasks::Backoff;
 use crate::telemetry::chain;
 use crate::token::claims::MAX_REVOKED;
 use crate::web::db::{Database, QueryError};
-use crate::web::nodes::revoke::{RevokeError, RevokeTokens};
+use crate::web::nodes::revoke::{RevocationSink, RevokeError};
 
 /// Jtis in one command, so that its token stays well below the longest that is read.
 const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };
@@ -30,9 +30,9 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 pub(super) const REMIND_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// One node's revocations.
-pub(crate) struct Lane {
+pub(crate) struct NodeLane {
     pub(crate) node: NodeSettings,
-    way: OnceLock<Arc<dyn RevokeTokens>>,
+    sink: OnceLock<Arc<dyn RevocationSink>>,
     /// Something was marked in this process.
     marked: Notify,
     /// Something waits, whoever marked it.
@@ -41,30 +41,30 @@ pub(crate) struct Lane {
     failing: Mutex<Option<Timestamp>>,
 }
 
-impl Lane {
-    pub(crate) fn new(node: NodeSettings) -> Lane {
-        Lane {
+impl NodeLane {
+    pub(crate) fn new(node: NodeSettings) -> NodeLane {
+        NodeLane {
             node,
-            way: OnceLock::new(),
+            sink: OnceLock::new(),
             marked: Notify::new(),
             found: Notify::new(),
             failing: Mutex::new(None),
         }
     }
 
-    pub(crate) fn tell_by(&self, to: Arc<dyn RevokeTokens>) {
-        let _only_the_first_counts = self.way.set(to);
+    pub(crate) fn set_sink(&self, to: Arc<dyn RevocationSink>) {
+        let _only_the_first_counts = self.sink.set(to);
     }
 
-    pub(crate) fn has_way(&self) -> bool {
-        self.way.get().is_some()
+    pub(crate) fn has_sink(&self) -> bool {
+        self.sink.get().is_some()
     }
 
     pub(crate) fn wake(&self) {
         self.marked.notify_one();
     }
 
-    pub(crate) fn found(&self) {
+    pub(crate) fn notify_found(&self) {
         self.found.notify_one();
     }
 
@@ -82,7 +82,7 @@ impl Lane {
 
     /// Delivers all that waits, and returns how many that were.
     pub(crate) async fn deliver(&self, db: &Database, now: Timestamp) -> Result<usize, RevokeError> {
-        let Some(to) = self.way.get() else { return Ok(0) };
+        let Some(to) = self.sink.get() else { return Ok(0) };
         let mut delivered = 0;
         loop {
             let rows =
@@ -132,27 +132,27 @@ impl Lane {
             match self.deliver(db, now()).await {
                 Ok(count) => {
                     backoff.succeeded();
-                    self.works_again();
+                    self.note_success();
                     if count > 0 {
                         tracing::info!(count, node = self.node.name, "tokens revoked");
                     }
                 }
                 Err(error) => {
                     backoff.failed();
-                    self.fails(&error, self.waiting(db).await.unwrap_or_default(), now());
+                    self.note_failure(&error, self.waiting(db).await.unwrap_or_default(), now());
                 }
             }
         }
     }
 
-    fn works_again(&self) {
+    fn note_success(&self) {
         if self.failing.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
             tracing::info!(node = self.node.name, "revocations reach the download service again");
         }
     }
 
     /// Says it at once, and once an hour as long as it lasts.
-    fn fails(&self, error: &RevokeError, count: i64, now: Timestamp) {
+    fn note_failure(&self, error: &RevokeError, count: i64, now: Timestamp) {
         let (node, cause) = (&self.node.name, chain(error));
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match *failing {
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_told_at_once_and_then_once_an_hour() {
-        let lane = Lane::new(NodeSettings {
+        let lane = NodeLane::new(NodeSettings {
             name: "eu".to_owned(),
             public_url: "https://eu.example".to_owned(),
             inner_url: "http://10.0.0.7:8081".to_owned(),
@@ -204,10 +204,10 @@ mod tests {
         let at = |seconds: u64| Timestamp::from_secs(1_800_000_000 + seconds);
         with_default(subscriber, || {
             for seconds in [0, 10, 3599, 3600, 3700, 7200] {
-                lane.fails(&RevokeError::Answer(503), 2, at(seconds));
+                lane.note_failure(&RevokeError::Answer(503), 2, at(seconds));
             }
-            lane.works_again();
-            lane.fails(&RevokeError::Answer(503), 2, at(7201));
+            lane.note_success();
+            lane.note_failure(&RevokeError::Answer(503), 2, at(7201));
         });
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         let levels: Vec<&str> = text.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();

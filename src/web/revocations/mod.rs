@@ -6,4 +6,4 @@ mod delivery;
 pub mod issued;
 mod lane;
 
-pub use delivery::{Delivered, Revocations};
+pub use delivery::{RevocationOutcome, Revocations};

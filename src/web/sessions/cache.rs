@@ -8,8 +8,8 @@ use dashmap::DashMap;
 
 use crate::clock::Timestamp;
 use crate::secret::Digest;
-use crate::web::accounts::changes::Generation;
-use crate::web::sessions::session::{Session, SessionEnds};
+use crate::web::accounts::changes::ChangeNumber;
+use crate::web::sessions::session::{Session, SessionLifetimes};
 
 /// Most sessions in memory; beyond that a new one takes the place of one that was not used lately.
 const MAX_CACHED: usize = 250_000;
@@ -21,7 +21,7 @@ pub(super) struct Cache(Arc<DashMap<[u8; 32], Arc<Cached>>>);
 /// A session as it was read.
 pub(super) struct Cached {
     pub(super) session: Session,
-    pub(super) generation: Generation,
+    pub(super) generation: ChangeNumber,
     last_seen: AtomicU64,
     /// What the database has as the moment of last use.
     last_written: AtomicU64,
@@ -44,7 +44,7 @@ impl Cache {
     }
 
     /// Forgets sessions that have ended by themselves.
-    pub(super) fn prune(&self, ends: &SessionEnds, now: Timestamp) {
+    pub(super) fn prune(&self, ends: &SessionLifetimes, now: Timestamp) {
         self.0.retain(|_, cached| !cached.has_ended(ends, now));
     }
 
@@ -64,7 +64,7 @@ impl Cached {
     /// reading of it, knows of a later one.
     pub(super) fn new(
         session: Session,
-        generation: Generation,
+        generation: ChangeNumber,
         written: Timestamp,
         outdated: Option<&Cached>,
     ) -> Cached {
@@ -78,7 +78,7 @@ impl Cached {
     }
 
     /// Whether it has ended by itself.
-    pub(super) fn has_ended(&self, ends: &SessionEnds, now: Timestamp) -> bool {
+    pub(super) fn has_ended(&self, ends: &SessionLifetimes, now: Timestamp) -> bool {
         let last_seen = Timestamp::from_secs(self.last_seen.load(Ordering::Relaxed));
         ends.is_over(self.session.remembered, self.session.created_at, last_seen, now)
     }

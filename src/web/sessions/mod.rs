@@ -8,5 +8,5 @@ mod cache;
 mod session;
 mod store;
 
-pub use session::{ListedSession, NewSession, Session, SessionEnds, SessionError, Which};
+pub use session::{ListedSession, NewSession, Session, SessionError, SessionLifetimes, SessionSelection};
 pub use store::Sessions;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::secret::{Digest, RandomError};
-use crate::web::accounts::proof::Proof;
+use crate::web::accounts::proof::LoginProof;
 use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
 use crate::web::identity::Account;
-use crate::web::identity::place::Place;
+use crate::web::identity::client_info::ClientInfo;
 
 /// A logged-in browser.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct ListedSession {
     /// Whether the device is remembered.
     pub remembered: bool,
     /// Where it was last used.
-    pub place: Place,
+    pub place: ClientInfo,
 }
 
 /// A session could not be looked up or stored.
@@ -63,7 +63,7 @@ impl From<sqlx::Error> for SessionError {
 
 /// When sessions end by themselves.
 #[derive(Clone, Copy, Debug)]
-pub struct SessionEnds {
+pub struct SessionLifetimes {
     /// This long after the last use.
     pub idle: Duration,
     /// This long after the log-in, however busy.
@@ -72,7 +72,7 @@ pub struct SessionEnds {
     pub remember: Duration,
 }
 
-impl SessionEnds {
+impl SessionLifetimes {
     /// Whether a session has ended by itself that began and was last used then.
     pub(super) fn is_over(
         &self,
@@ -92,16 +92,16 @@ impl SessionEnds {
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession<'a> {
     /// Who proved by what that he is the owner of which account.
-    pub proof: &'a Proof,
+    pub proof: &'a LoginProof,
     /// Whether the device is to be remembered.
     pub remembered: bool,
     /// Where he is.
-    pub place: &'a Place,
+    pub place: &'a ClientInfo,
 }
 
 /// Which sessions to end.
 #[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
+pub enum SessionSelection<'a> {
     /// The one of that name.
     Named(&'a str),
     /// All but the one whose id has that digest.

@@ -10,15 +10,17 @@ use sqlx::Row;
 
 use crate::clock::Timestamp;
 use crate::secret::{Digest, Secret};
-use crate::web::accounts::changes::{Generation, Generations};
+use crate::web::accounts::changes::{AccountChanges, ChangeNumber};
 use crate::web::accounts::store::Accounts;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::Database;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::identity::place::Place;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::{Account, AccountId};
 use crate::web::sessions::cache::{Cache, Cached};
-use crate::web::sessions::session::{ListedSession, NewSession, Session, SessionEnds, SessionError, Which};
+use crate::web::sessions::session::{
+    ListedSession, NewSession, Session, SessionError, SessionLifetimes, SessionSelection,
+};
 
 /// How exactly the moment of last use is kept on disk; a session may end that much too early in
 /// another process or after a restart, never too late.
@@ -29,14 +31,19 @@ const LAST_SEEN_STEP: Duration = Duration::from_secs(60);
 pub struct Sessions {
     db: Database,
     accounts: Accounts,
-    generations: Generations,
-    ends: SessionEnds,
+    generations: AccountChanges,
+    ends: SessionLifetimes,
     cache: Cache,
 }
 
 impl Sessions {
     /// The sessions in `db`.
-    pub fn new(db: Database, accounts: Accounts, generations: Generations, ends: SessionEnds) -> Sessions {
+    pub fn new(
+        db: Database,
+        accounts: Accounts,
+        generations: AccountChanges,
+        ends: SessionLifetimes,
+    ) -> Sessions {
         Sessions { db, accounts, generations, ends, cache: Cache::default() }
     }
 
@@ -78,7 +85,7 @@ impl Sessions {
         .execute(&mut *transaction)
         .await?;
         let actor = Actor::account(account, new.place.address);
-        audit::append(&mut transaction, &actor, Deed::LoggedIn, &new.place.agent, now).await?;
+        audit::append(&mut transaction, &actor, AuditEvent::LoggedIn, &new.place.agent, now).await?;
         transaction.commit().await?;
         Ok(Some(id))
     }
@@ -112,7 +119,7 @@ impl Sessions {
     async fn read(
         &self,
         digest: Digest,
-        generation: Generation,
+        generation: ChangeNumber,
         outdated: Option<&Cached>,
     ) -> Result<Option<Arc<Cached>>, SessionError> {
         let columns = "SELECT account, created_at, last_seen_at, remembered FROM sessions WHERE digest = $1";
@@ -192,7 +199,7 @@ impl Sessions {
                 created_at: from_column(row.try_get("created_at")?),
                 last_seen_at: from_column(row.try_get("last_seen_at")?),
                 remembered: row.try_get::<i64, _>("remembered")? != 0,
-                place: Place {
+                place: ClientInfo {
                     address: address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
                     agent: row.try_get("agent")?,
                 },
@@ -209,18 +216,18 @@ impl Sessions {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_some(
+    pub async fn end_selected(
         &self,
         account: &Account,
-        which: Which<'_>,
+        which: SessionSelection<'_>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<u64, SessionError> {
         let mut transaction = self.db.begin().await?;
         let (condition, value) = match which {
-            Which::Named(name) => ("name = $2", name.to_owned()),
-            Which::AllBut(digest) => ("digest <> $2", text_of(digest)),
-            Which::All => ("digest <> $2", String::new()),
+            SessionSelection::Named(name) => ("name = $2", name.to_owned()),
+            SessionSelection::AllBut(digest) => ("digest <> $2", text_of(digest)),
+            SessionSelection::All => ("digest <> $2", String::new()),
         };
         let ended = sqlx::query(sqlx::AssertSqlSafe(format!(
             "DELETE FROM sessions WHERE account = $1 AND {condition}"
@@ -232,7 +239,8 @@ impl Sessions {
         if ended.rows_affected() == 0 {
             return Ok(0);
         }
-        audit::append(&mut transaction, actor, Deed::SessionsEnded, account.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::SessionsEnded, account.email.as_str(), now)
+            .await?;
         self.generations.commit(transaction, &account.id).await?;
         Ok(ended.rows_affected())
     }
@@ -253,7 +261,7 @@ impl Sessions {
             .execute(&mut *transaction)
             .await?;
         if ended.rows_affected() > 0 {
-            audit::append(&mut transaction, actor, Deed::LoggedOut, "", now).await?;
+            audit::append(&mut transaction, actor, AuditEvent::LoggedOut, "", now).await?;
             self.generations.commit(transaction, &session.account.id).await?;
         }
         self.cache.remove(&session.digest);

@@ -17,18 +17,18 @@ const READ_AT_ONCE: usize = 1 << 20;
 
 /// A digest of the first bytes of a file.
 #[derive(Clone)]
-pub(crate) struct Hashing {
+pub(crate) struct RunningDigest {
     context: Context,
     upto: u64,
 }
 
-impl Default for Hashing {
-    fn default() -> Hashing {
-        Hashing { context: Context::new(&SHA256), upto: 0 }
+impl Default for RunningDigest {
+    fn default() -> RunningDigest {
+        RunningDigest { context: Context::new(&SHA256), upto: 0 }
     }
 }
 
-impl Hashing {
+impl RunningDigest {
     /// How many bytes it covers.
     pub(crate) const fn upto(&self) -> u64 {
         self.upto
@@ -66,14 +66,14 @@ impl Hashing {
 
 /// What is known of the digests of files. Cheap to clone.
 #[derive(Clone)]
-pub struct Digests {
+pub struct FileDigests {
     db: Database,
 }
 
-impl Digests {
+impl FileDigests {
     /// Those in `db`.
-    pub const fn new(db: Database) -> Digests {
-        Digests { db }
+    pub const fn new(db: Database) -> FileDigests {
+        FileDigests { db }
     }
 
     /// The SHA-256 of a file in base64, if it is known for this version of it.

@@ -75,12 +75,12 @@ fn digits(text: &str) -> (&str, &str) {
 
 /// What somebody looks for: words that all stand in a name, or patterns such as `*.pdf` that fit it.
 #[derive(Clone, Debug)]
-pub struct Query(Vec<String>);
+pub struct NameQuery(Vec<String>);
 
-impl Query {
+impl NameQuery {
     /// The words of a text.
-    pub fn new(text: &str) -> Query {
-        Query(text.split_whitespace().map(fold).collect())
+    pub fn new(text: &str) -> NameQuery {
+        NameQuery(text.split_whitespace().map(fold).collect())
     }
 
     /// Whether a name has all of it.
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn words_and_patterns_are_found() {
-        let fits = |query: &str, name: &str| Query::new(query).fits(name);
+        let fits = |query: &str, name: &str| NameQuery::new(query).fits(name);
         for (query, name) in [
             ("resume", "Notes – résumé & ideas.txt"),
             ("IDEAS notes", "Notes – résumé & ideas.txt"),

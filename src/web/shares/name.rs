@@ -8,7 +8,7 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::id::is_ours;
+use crate::id::is_reserved;
 
 /// Maximum length of a file name, in bytes (NAME_MAX).
 const NAME_MAX: usize = 255;
@@ -53,7 +53,7 @@ impl FileName {
         if name.contains(['/', '\\']) {
             return Err(NameError::Path);
         }
-        if name.contains(is_unseen) {
+        if name.contains(is_invisible_or_bidi) {
             return Err(NameError::Unseen);
         }
         FileName::checked(name)
@@ -68,7 +68,7 @@ impl FileName {
         if text.contains('/') {
             return Err(NameError::Path);
         }
-        let mild = |c: char| if c == '\\' || is_unseen(c) { '_' } else { c };
+        let mild = |c: char| if c == '\\' || is_invisible_or_bidi(c) { '_' } else { c };
         let name: String = text.trim().chars().map(mild).collect();
         FileName::checked(&name)
     }
@@ -77,7 +77,7 @@ impl FileName {
         match name {
             "" => Err(NameError::Empty),
             "." | ".." => Err(NameError::Dots),
-            name if is_ours(name) => Err(NameError::Ours),
+            name if is_reserved(name) => Err(NameError::Ours),
             name if name.len() > NAME_MAX => Err(NameError::Length),
             name => Ok(FileName(name.into())),
         }
@@ -115,12 +115,12 @@ impl fmt::Display for FileName {
 
 /// Folds names that people and some file systems consider the same: those that differ only in case or in
 /// Unicode composition.
-pub fn look(name: &str) -> String {
+pub fn fold_name(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// Returns whether a character is a control character or changes the direction of text.
-fn is_unseen(c: char) -> bool {
+fn is_invisible_or_bidi(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn names_that_look_alike_are_told() {
-        assert_eq!(look("RÉSUMÉ.txt"), look("re\u{301}sume\u{301}.TXT"));
-        assert_ne!(look("a.txt"), look("b.txt"));
+        assert_eq!(fold_name("RÉSUMÉ.txt"), fold_name("re\u{301}sume\u{301}.TXT"));
+        assert_ne!(fold_name("a.txt"), fold_name("b.txt"));
     }
 }

@@ -149,7 +149,7 @@ impl Rights {
     }
 
     /// The most that `account` may do in `share`; `None` where there is no such share for him.
-    pub fn most(&self, account: &Account, share: &str) -> Option<Right> {
+    pub fn highest(&self, account: &Account, share: &str) -> Option<Right> {
         let lists = self.shares.get(share)?;
         if lists.manage.include(account) {
             Some(Right::Manage)
@@ -171,6 +171,6 @@ impl Rights {
     }
 
     fn may(&self, account: &Account, share: &str, least: Right) -> bool {
-        self.most(account, share).is_some_and(|most| most >= least)
+        self.highest(account, share).is_some_and(|most| most >= least)
     }
 }

@@ -6,30 +6,30 @@ use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
 use crate::id::LinkId;
 use crate::web::identity::AccountId;
-use crate::web::throttle::counter::{Allowance, TooEarly};
+use crate::web::throttle::counter::{RateLimit, Throttled};
 use crate::web::throttle::limits::{Throttle, WIDER, key, networks};
 
 /// Downloads of an account, which each put a token on record.
-const DOWNLOADS: Allowance = Allowance::per_minute(600);
+const DOWNLOADS: RateLimit = RateLimit::per_minute(600);
 /// Links that an account makes or changes, each a line in the audit log.
-const LINKS: Allowance = Allowance::per_hour(600);
+const LINKS: RateLimit = RateLimit::per_hour(600);
 /// Everything else that an account does and the audit log tells of: whole folders are uploaded.
-const ACTS: Allowance = Allowance::per_hour(20_000);
+const ACTS: RateLimit = RateLimit::per_hour(20_000);
 /// Sessions that one account begins and ends.
-const SESSIONS: Allowance = Allowance::per_hour(600);
+const SESSIONS: RateLimit = RateLimit::per_hour(600);
 
 impl Throttle {
     /// Admits a press of a link's button from `address`, or says how long to wait.
     ///
     /// # Errors
     /// When there were too many.
-    pub fn press(&self, link: &LinkId, address: IpAddr, now: Timestamp) -> Result<(), TooEarly> {
-        let (link, each) = (key("presses", link.as_str()), Allowance::per_minute(self.0.links.presses));
+    pub fn press(&self, link: &LinkId, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
+        let (link, each) = (key("presses", link.as_str()), RateLimit::per_minute(self.0.links.presses));
         for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
             let allowed = each.times(times);
             self.0.presses.with((link, net), now, |bucket| bucket.take(1, allowed, now))?;
         }
-        let all = Allowance::per_minute(self.0.links.presses_per_link);
+        let all = RateLimit::per_minute(self.0.links.presses_per_link);
         self.0.budgets.with(link, now, |bucket| bucket.take(1, all, now))
     }
 
@@ -37,7 +37,7 @@ impl Throttle {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn download(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+    pub fn download(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("downloads", account, DOWNLOADS, now)
     }
 
@@ -45,7 +45,7 @@ impl Throttle {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn link(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+    pub fn link(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("links", account, LINKS, now)
     }
 
@@ -53,7 +53,7 @@ impl Throttle {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn act(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+    pub fn act(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("acts", account, ACTS, now)
     }
 
@@ -61,7 +61,7 @@ impl Throttle {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn session(&self, account: &AccountId, now: Timestamp) -> Result<(), TooEarly> {
+    pub fn session(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("sessions", account, SESSIONS, now)
     }
 
@@ -69,9 +69,9 @@ impl Throttle {
         &self,
         what: &str,
         account: &AccountId,
-        allowance: Allowance,
+        allowance: RateLimit,
         now: Timestamp,
-    ) -> Result<(), TooEarly> {
+    ) -> Result<(), Throttled> {
         self.0.budgets.with(key(what, account.as_str()), now, |bucket| bucket.take(1, allowance, now))
     }
 }

@@ -10,13 +10,13 @@ pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// It comes too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooEarly {
+pub struct Throttled {
     /// How long to wait; at least a second.
     pub wait: Duration,
 }
 
 /// What a table of counters must know of one.
-pub(crate) trait Aged {
+pub(crate) trait Expiring {
     /// When it was counted last; of two, the older one is worth less.
     fn last_at(&self) -> Timestamp;
 
@@ -26,7 +26,7 @@ pub(crate) trait Aged {
 
 /// How waits grow.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rule {
+pub(crate) struct BackoffRule {
     /// Attempts that don't have to wait.
     pub(crate) free: u32,
     /// The longest wait.
@@ -42,12 +42,12 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    pub(crate) fn count(&mut self, rule: Rule, now: Timestamp) -> Result<(), TooEarly> {
+    pub(crate) fn count(&mut self, rule: BackoffRule, now: Timestamp) -> Result<(), Throttled> {
         if self.is_over(now) {
             *self = Counter::default();
         }
         if now < self.next_at {
-            return Err(TooEarly { wait: self.next_at.since(now).max(Duration::from_secs(1)) });
+            return Err(Throttled { wait: self.next_at.since(now).max(Duration::from_secs(1)) });
         }
         self.attempts = self.attempts.saturating_add(1);
         self.last_at = now;
@@ -59,7 +59,7 @@ impl Counter {
     }
 }
 
-impl Aged for Counter {
+impl Expiring for Counter {
     fn last_at(&self) -> Timestamp {
         self.last_at
     }
@@ -71,23 +71,23 @@ impl Aged for Counter {
 
 /// So many in so long; 0 = no limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowance {
+pub(crate) struct RateLimit {
     pub(crate) count: u32,
     pub(crate) per: Duration,
 }
 
-impl Allowance {
-    pub(crate) const fn per_minute(count: u32) -> Allowance {
-        Allowance { count, per: Duration::from_secs(60) }
+impl RateLimit {
+    pub(crate) const fn per_minute(count: u32) -> RateLimit {
+        RateLimit { count, per: Duration::from_secs(60) }
     }
 
-    pub(crate) const fn per_hour(count: u32) -> Allowance {
-        Allowance { count, per: FORGET_AFTER }
+    pub(crate) const fn per_hour(count: u32) -> RateLimit {
+        RateLimit { count, per: FORGET_AFTER }
     }
 
     /// The same, times `factor`.
-    pub(crate) const fn times(self, factor: u32) -> Allowance {
-        Allowance { count: self.count.saturating_mul(factor), per: self.per }
+    pub(crate) const fn times(self, factor: u32) -> RateLimit {
+        RateLimit { count: self.count.saturating_mul(factor), per: self.per }
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// Takes `uses` of them, or says how long to wait; then nothing is taken.
-    pub(crate) fn take(&mut self, uses: u32, allowance: Allowance, now: Timestamp) -> Result<(), TooEarly> {
+    pub(crate) fn take(&mut self, uses: u32, allowance: RateLimit, now: Timestamp) -> Result<(), Throttled> {
         if allowance.count == 0 {
             return Ok(());
         }
@@ -112,14 +112,14 @@ impl Bucket {
         let last = now.saturating_add(per);
         if full_at > last {
             let wait = Duration::from_millis(full_at - last);
-            return Err(TooEarly { wait: Duration::from_secs(wait.as_secs_f64().ceil() as u64) });
+            return Err(Throttled { wait: Duration::from_secs(wait.as_secs_f64().ceil() as u64) });
         }
         self.full_at = full_at;
         Ok(())
     }
 }
 
-impl Aged for Bucket {
+impl Expiring for Bucket {
     fn last_at(&self) -> Timestamp {
         Timestamp::from_secs(self.full_at / 1_000)
     }
@@ -136,17 +136,17 @@ mod tests {
     #[test]
     fn an_allowance_is_used_up_and_comes_back_evenly() {
         let at = |seconds: u64| Timestamp::from_secs(1_000_000 + seconds);
-        let (mut bucket, three) = (Bucket::default(), Allowance::per_minute(3));
+        let (mut bucket, three) = (Bucket::default(), RateLimit::per_minute(3));
         for _ in 0..3 {
             bucket.take(1, three, at(0)).unwrap();
         }
-        assert_eq!(bucket.take(1, three, at(0)), Err(TooEarly { wait: Duration::from_secs(20) }));
+        assert_eq!(bucket.take(1, three, at(0)), Err(Throttled { wait: Duration::from_secs(20) }));
         bucket.take(1, three, at(20)).unwrap();
         assert!(bucket.take(1, three, at(20)).is_err());
         assert!(bucket.take(3, three, at(80)).is_ok(), "all of it is back");
         assert!(bucket.is_over(at(200)) && !bucket.is_over(at(81)));
         assert!(Bucket::default().take(4, three, at(0)).is_err(), "never more than all of it");
-        let none = Allowance::per_minute(0);
+        let none = RateLimit::per_minute(0);
         assert!((0..1_000).all(|_| bucket.take(1, none, at(80)).is_ok()), "0 is no limit");
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
 use crate::id::{LinkId, RecipientId};
-use crate::web::throttle::counter::{Allowance, Rule, TooEarly};
+use crate::web::throttle::counter::{BackoffRule, RateLimit, Throttled};
 use crate::web::throttle::limits::{Key, Seen, Throttle, count, key, networks};
 
 /// Few attempts against one account …
-const ACCOUNT: Rule = Rule { free: 5, longest: Duration::from_secs(5 * 60) };
+const ACCOUNT: BackoffRule = BackoffRule { free: 5, longest: Duration::from_secs(5 * 60) };
 /// … more from one address, behind which a whole office may be.
-const ADDRESS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
+const ADDRESS: BackoffRule = BackoffRule { free: 20, longest: Duration::from_secs(15 * 60) };
 
 /// An attempt that may be made now. It counts as failed until [`Throttle::succeeded`] takes it back.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Throttle {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn attempt(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<Attempt, TooEarly> {
+    pub fn attempt(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<Attempt, Throttled> {
         let account = key("account", account);
         let address = neighbourhood(address);
         count(&self.0.addresses, ADDRESS, address, now)?;
@@ -51,7 +51,7 @@ impl Throttle {
         address: IpAddr,
         browser: Option<&str>,
         now: Timestamp,
-    ) -> Result<Attempt, TooEarly> {
+    ) -> Result<Attempt, Throttled> {
         let account = key("recipient", recipient.as_str());
         let address = neighbourhood(address);
         let browser = browser.map(|mark| key("browser", mark));
@@ -60,7 +60,7 @@ impl Throttle {
             || browser.is_some_and(|browser| self.0.known_browsers.contains(&(account, browser), now));
         if !is_known {
             self.0.accounts.with(account, now, |counter| counter.count(ACCOUNT, now))?;
-            let guesses = Allowance::per_hour(self.0.links.password_guesses);
+            let guesses = RateLimit::per_hour(self.0.links.password_guesses);
             self.0.budgets.with(key("guesses", link.as_str()), now, |bucket| bucket.take(1, guesses, now))?;
         }
         Ok(Attempt { account, address, browser })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::config::LinkSettings;
 use crate::secret::Digest;
-use crate::web::throttle::counter::{Aged, Bucket, Counter, Rule, TooEarly};
+use crate::web::throttle::counter::{BackoffRule, Bucket, Counter, Expiring, Throttled};
 use crate::web::throttle::table::Table;
 
 /// A network of many neighbourhoods may do so many times what one may.
@@ -42,7 +42,7 @@ pub(super) struct Counters {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Seen(pub(super) Timestamp);
 
-impl Aged for Seen {
+impl Expiring for Seen {
     fn last_at(&self) -> Timestamp {
         self.0
     }
@@ -90,12 +90,12 @@ impl Throttle {
 /// Counts an attempt of a neighbourhood and of the network around it.
 pub(super) fn count(
     table: &Table<IpAddr, Counter>,
-    rule: Rule,
+    rule: BackoffRule,
     address: IpAddr,
     now: Timestamp,
-) -> Result<(), TooEarly> {
+) -> Result<(), Throttled> {
     for (net, times) in networks(address).into_iter().zip([1, WIDER]) {
-        let rule = Rule { free: rule.free.saturating_mul(times), ..rule };
+        let rule = BackoffRule { free: rule.free.saturating_mul(times), ..rule };
         table.with(net, now, |counter| counter.count(rule, now))?;
     }
     Ok(())

@@ -6,18 +6,18 @@ use std::time::Duration;
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
 use crate::web::identity::{AccountId, Email};
-use crate::web::throttle::counter::{Allowance, Rule, TooEarly};
+use crate::web::throttle::counter::{BackoffRule, RateLimit, Throttled};
 use crate::web::throttle::limits::{Throttle, count, key};
 use crate::words::words;
 
 /// Mails to one mailbox for one cause: a few in a row, then ever fewer.
-const MAILBOX: Rule = Rule { free: 3, longest: Duration::from_secs(60 * 60) };
+const MAILBOX: BackoffRule = BackoffRule { free: 3, longest: Duration::from_secs(60 * 60) };
 /// Requests from one address that cost a mail.
-const REQUESTS: Rule = Rule { free: 20, longest: Duration::from_secs(15 * 60) };
+const REQUESTS: BackoffRule = BackoffRule { free: 20, longest: Duration::from_secs(15 * 60) };
 
 words! {
     /// Why a stranger has a mail sent. Each is counted apart, so that none can use up another's.
-    pub enum Cause {
+    pub enum MailCause {
         /// An account is asked for.
         SignUp = "sign-up",
         /// A password was forgotten.
@@ -36,7 +36,7 @@ words! {
 impl Throttle {
     /// Whether a mail that a stranger asked for may go to `recipient` (in any one spelling) now; it
     /// counts as sent then. The one who asked is not told, for it says nothing about their own doing.
-    pub fn mail(&self, cause: Cause, recipient: &str, now: Timestamp) -> bool {
+    pub fn mail(&self, cause: MailCause, recipient: &str, now: Timestamp) -> bool {
         let mailbox = key(cause.as_str(), recipient);
         self.0.mailboxes.with(mailbox, now, |counter| counter.count(MAILBOX, now)).is_ok()
     }
@@ -49,7 +49,7 @@ impl Throttle {
             let mailbox = key("forgot, known", recipient);
             self.0.mailboxes.with(mailbox, now, |counter| counter.count(MAILBOX, now)).is_ok()
         };
-        self.mail(Cause::Forgot, recipient, now) || (self.0.known.contains(&known, now) && reserve())
+        self.mail(MailCause::Forgot, recipient, now) || (self.0.known.contains(&known, now) && reserve())
     }
 
     /// Admits mails that bring a link of `account` to these recipients, all or none of them.
@@ -62,7 +62,7 @@ impl Throttle {
         recipients: &'e [Email],
         now: Timestamp,
     ) -> Result<(), Vec<&'e Email>> {
-        let allowance = Allowance::per_hour(self.0.links.mails);
+        let allowance = RateLimit::per_hour(self.0.links.mails);
         let mailbox = |email: &Email| key("link mail", &format!("{account} {}", email.key()));
         // Looked at before anything is counted. Two at once may each count the last one.
         let is_full = |email: &Email| {
@@ -84,7 +84,7 @@ impl Throttle {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn request(&self, address: IpAddr, now: Timestamp) -> Result<(), TooEarly> {
+    pub fn request(&self, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
         count(&self.0.requests, REQUESTS, neighbourhood(address), now)
     }
 }
@@ -97,11 +97,12 @@ mod tests {
     #[test]
     fn a_mailbox_gets_a_few_mails_and_then_ever_fewer() {
         let throttle = Throttle::default();
-        let sent = (0..3_600_u64).filter(|second| throttle.mail(Cause::SignUp, "ada", at(*second))).count();
+        let sent =
+            (0..3_600_u64).filter(|second| throttle.mail(MailCause::SignUp, "ada", at(*second))).count();
         assert!((4..=15).contains(&sent), "{sent} mails within an hour");
-        assert!(throttle.mail(Cause::SignUp, "bob", at(0)), "another mailbox");
-        assert!(throttle.mail(Cause::Forgot, "ada", at(3_599)), "another cause");
-        let late = throttle.mail(Cause::SignUp, "ada", at(3 * 3_600));
+        assert!(throttle.mail(MailCause::SignUp, "bob", at(0)), "another mailbox");
+        assert!(throttle.mail(MailCause::Forgot, "ada", at(3_599)), "another cause");
+        let late = throttle.mail(MailCause::SignUp, "ada", at(3 * 3_600));
         assert!(late, "after a quiet while it starts again");
     }
 
@@ -111,7 +112,7 @@ mod tests {
         let home = address("198.51.100.7");
         let first = throttle.attempt("ada", home, at(0)).unwrap();
         throttle.succeeded(first, at(0));
-        while throttle.mail(Cause::Forgot, "ada", at(1)) {}
+        while throttle.mail(MailCause::Forgot, "ada", at(1)) {}
         assert!(!throttle.forgot_mail("ada", address("203.0.113.5"), at(1)));
         assert!(throttle.forgot_mail("ada", home, at(1)));
     }

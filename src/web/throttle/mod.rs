@@ -11,7 +11,7 @@ mod limits;
 mod mails;
 mod table;
 
-pub use counter::TooEarly;
+pub use counter::Throttled;
 pub use guesses::Attempt;
 pub use limits::Throttle;
-pub use mails::Cause;
+pub use mails::MailCause;

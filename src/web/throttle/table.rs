@@ -5,7 +5,7 @@ use std::hash::Hash;
 use dashmap::DashMap;
 
 use crate::clock::Timestamp;
-use crate::web::throttle::counter::Aged;
+use crate::web::throttle::counter::Expiring;
 
 /// Maximum number of counters of each kind in memory.
 const ENTRIES_MAX: usize = 100_000;
@@ -22,7 +22,7 @@ impl<K: Eq + Hash, V> Default for Table<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V: Aged + Default> Table<K, V> {
+impl<K: Eq + Hash, V: Expiring + Default> Table<K, V> {
     /// Does something with the counter of `key`, which begins at nothing.
     pub(crate) fn with<R>(&self, key: K, now: Timestamp, work: impl FnOnce(&mut V) -> R) -> R {
         self.make_room(now);
@@ -80,13 +80,13 @@ impl<K: Eq + Hash, V: Aged + Default> Table<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::counter::{Counter, Rule};
+    use super::super::counter::{BackoffRule, Counter};
     use super::*;
 
     #[test]
     fn a_full_table_forgets_the_oldest_and_nothing_else() {
         let table = Table::<u32, Counter> { entries: DashMap::new(), most: 64 };
-        let rule = Rule { free: 100, longest: std::time::Duration::from_secs(60) };
+        let rule = BackoffRule { free: 100, longest: std::time::Duration::from_secs(60) };
         let at = |n: u32| Timestamp::from_secs(1_000_000 + u64::from(n));
         for n in 0..64 {
             table.with(n, at(n), |counter| counter.count(rule, at(n))).unwrap();

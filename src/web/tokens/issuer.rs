@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti, LinkId};
 use crate::secret::RandomError;
 use crate::token::TokenKind;
-use crate::token::claims::{ActionClaims, CommandClaims, Common, DownloadClaims, MAX_REVOKED};
+use crate::token::claims::{ActionClaims, CommandClaims, CommonClaims, DownloadClaims, MAX_REVOKED};
 use crate::web::tokens::signer::{Signer, SignerError};
 
 /// What the token behind a code says.
@@ -55,7 +55,7 @@ const MOST_SIZE: u64 = (1 << 53) - 1;
 
 /// What a download token is wanted for.
 #[derive(Clone, Copy, Debug)]
-pub struct DownloadOrder<'a> {
+pub struct DownloadTokenRequest<'a> {
     /// The opaque id of the account.
     pub subject: &'a str,
     /// What may be downloaded.
@@ -78,10 +78,10 @@ pub struct DownloadOrder<'a> {
     pub lifetime: Option<Duration>,
 }
 
-impl<'a> DownloadOrder<'a> {
+impl<'a> DownloadTokenRequest<'a> {
     /// An order for a file and nothing special.
-    pub const fn new(subject: &'a str, file: &'a FilePath) -> DownloadOrder<'a> {
-        DownloadOrder {
+    pub const fn new(subject: &'a str, file: &'a FilePath) -> DownloadTokenRequest<'a> {
+        DownloadTokenRequest {
             subject,
             file,
             name: None,
@@ -136,7 +136,7 @@ impl Issuer {
     /// See [`IssueError`].
     pub fn issue_download(
         &self,
-        order: &DownloadOrder<'_>,
+        order: &DownloadTokenRequest<'_>,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
         self.issue_download_as(Jti::random()?, order, now)
@@ -150,7 +150,7 @@ impl Issuer {
     pub fn issue_download_as(
         &self,
         jti: Jti,
-        order: &DownloadOrder<'_>,
+        order: &DownloadTokenRequest<'_>,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
         let common = self.common(&self.audience, jti, order.lifetime.unwrap_or(self.lifetime), now);
@@ -181,14 +181,14 @@ impl Issuer {
             return true;
         }
         let (digest, link) = ("0".repeat(44), LinkId::from_store(&"0".repeat(32)));
-        let order = DownloadOrder {
+        let order = DownloadTokenRequest {
             again: true,
             confirm: true,
             digest: Some(&digest),
             link: Some(&link),
             size: Some(MOST_SIZE),
             version: Some("ffffffffffffffff-ffffffffffffffff"),
-            ..DownloadOrder::new(link.as_str(), file)
+            ..DownloadTokenRequest::new(link.as_str(), file)
         };
         self.issue_download(&order, now).is_ok()
     }
@@ -201,7 +201,7 @@ impl Issuer {
     pub fn issue_action_claim(&self, claim: &ActionClaim, now: Timestamp) -> Result<String, IssueError> {
         let ActionClaim { subject, purpose, state, jti, issued_at, expires_at } = claim;
         let (iss, aud) = (self.issuer.as_str(), self.issuer.as_str());
-        let common = Common { iss, aud, jti: *jti, iat: *issued_at, exp: *expires_at };
+        let common = CommonClaims { iss, aud, jti: *jti, iat: *issued_at, exp: *expires_at };
         Ok(self.signer.sign(
             TokenKind::Action,
             &ActionClaims { common, sub: subject, purpose, state },
@@ -228,7 +228,7 @@ impl Issuer {
     ///
     /// # Errors
     /// See [`IssueError`].
-    pub fn issue_question(&self, now: Timestamp) -> Result<IssuedToken, IssueError> {
+    pub fn issue_readiness_probe(&self, now: Timestamp) -> Result<IssuedToken, IssueError> {
         let jti = Jti::random()?;
         let common = self.common(&self.audience, jti, self.lifetime, now);
         let token = self.signer.sign(
@@ -244,7 +244,13 @@ impl Issuer {
         Issuer { audience: audience.to_owned(), download_url: audience.to_owned(), ..self.clone() }
     }
 
-    fn common<'a>(&'a self, audience: &'a str, jti: Jti, lifetime: Duration, now: Timestamp) -> Common<'a> {
-        Common { iss: &self.issuer, aud: audience, jti, iat: now, exp: now.plus(lifetime) }
+    fn common<'a>(
+        &'a self,
+        audience: &'a str,
+        jti: Jti,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> CommonClaims<'a> {
+        CommonClaims { iss: &self.issuer, aud: audience, jti, iat: now, exp: now.plus(lifetime) }
     }
 }

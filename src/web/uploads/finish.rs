@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::id::FilePath;
-use crate::web::audit::{self, Deed};
+use crate::web::audit::{self, AuditEvent};
 use crate::web::shares::digests;
 use crate::web::shares::disk::{Staged, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
-use crate::web::uploads::upload::{Stage, Upload};
+use crate::web::uploads::upload::{Upload, UploadStage};
 
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 100;
@@ -37,7 +37,7 @@ impl Uploads {
             Err(StorageError::Missing) => {
                 let found = rows::find(&self.db, &upload.id).await?.ok_or(StorageError::Missing)?;
                 match found.stage {
-                    Stage::Done => Ok(Upload { offset: found.size.unwrap_or(0), ..found }),
+                    UploadStage::Done => Ok(Upload { offset: found.size.unwrap_or(0), ..found }),
                     _ => self.settle(found, now).await,
                 }
             }
@@ -57,7 +57,7 @@ impl Uploads {
         let mut hashing = self.hashing.remove(&upload.id).map(|(_, hashing)| hashing).unwrap_or_default();
         let (file, hashing, version) = on_disk(move || {
             if hashing.upto() > size {
-                hashing = digests::Hashing::default();
+                hashing = digests::RunningDigest::default();
             }
             hashing.catch_up(&file, size)?;
             file.sync()?;
@@ -70,7 +70,7 @@ impl Uploads {
         for _ in 0..TRIES {
             let (shares, folder, name) = (self.shares.clone(), upload.folder.clone(), name.clone());
             let path = on_disk(move || {
-                let folder = shares.folders_to(&folder)?;
+                let folder = shares.make_folders(&folder)?;
                 let name = shares.free_name(&folder, &name)?;
                 Ok::<FilePath, WriteError>(folder.join(name.as_str())?)
             })
@@ -110,7 +110,7 @@ impl Uploads {
     /// Whether the file stands under the name that it was about to get.
     pub(crate) async fn is_published(&self, upload: &Upload) -> bool {
         match (upload.stage, upload.path.clone(), upload.version.clone()) {
-            (Stage::Publishing, Some(path), Some(version)) => {
+            (UploadStage::Publishing, Some(path), Some(version)) => {
                 let shares = self.shares.clone();
                 let found = on_disk(move || shares.readable().file(&path)).await;
                 found.is_ok_and(|file| file.version().to_string() == version)
@@ -169,7 +169,7 @@ impl Uploads {
         if !rows::done(&mut transaction, &upload.id, expires_at).await? {
             // Somebody else has said so.
             return Ok(Upload {
-                stage: Stage::Done,
+                stage: UploadStage::Done,
                 offset: size,
                 expires_at,
                 unchecked_from: None,
@@ -177,10 +177,10 @@ impl Uploads {
             });
         }
         let (sender, what) = (&upload.sender, path.as_str());
-        audit::append(&mut transaction, sender, Deed::FileUploaded, what, now).await?;
+        audit::append(&mut transaction, sender, AuditEvent::FileUploaded, what, now).await?;
         self.db.commit(transaction).await?;
         self.hashing.remove(&upload.id);
         tracing::info!(upload = %upload.id, account = %upload.account, file = ?path, size, "file uploaded");
-        Ok(Upload { stage: Stage::Done, offset: size, expires_at, unchecked_from: None, ..upload })
+        Ok(Upload { stage: UploadStage::Done, offset: size, expires_at, unchecked_from: None, ..upload })
     }
 }

@@ -11,15 +11,15 @@ use crate::web::shares::disk::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::checksum::Checksum;
 use crate::web::uploads::lifecycle::Uploads;
-use crate::web::uploads::quota::Limit;
-use crate::web::uploads::receive::{Running, receive};
-use crate::web::uploads::room::{PORTION, Room};
+use crate::web::uploads::quota::SizeLimit;
+use crate::web::uploads::receive::{RunningIntake, receive};
+use crate::web::uploads::room::{GrowingLimit, PORTION};
 use crate::web::uploads::rows;
 use crate::web::uploads::upload::Upload;
 use crate::web::uploads::writer::Writer;
 
 /// The body of one request.
-pub struct Incoming<S, M> {
+pub struct UploadBody<S, M> {
     /// Its bytes.
     pub body: S,
     /// What they must come to, if that was announced.
@@ -39,7 +39,7 @@ impl Uploads {
         &self,
         upload: &Upload,
         offset: u64,
-        incoming: Incoming<S, M>,
+        incoming: UploadBody<S, M>,
         now: Timestamp,
     ) -> Result<Upload, StorageError>
     where
@@ -63,10 +63,12 @@ impl Uploads {
             return Err(StorageError::Offset { is });
         }
         let mut room = match upload.size {
-            Some(size) => Room { uploads: self, upload, limit: Limit::exactly(size), is_fixed: true },
+            Some(size) => {
+                GrowingLimit { uploads: self, upload, limit: SizeLimit::exactly(size), is_fixed: true }
+            }
             None => {
-                let limit = self.set_aside(upload, offset.saturating_add(PORTION)).await?;
-                Room { uploads: self, upload, limit, is_fixed: false }
+                let limit = self.reserve_space(upload, offset.saturating_add(PORTION)).await?;
+                GrowingLimit { uploads: self, upload, limit, is_fixed: false }
             }
         };
         let unchecked_from = incoming.checksum.is_some().then_some(offset);
@@ -86,7 +88,7 @@ impl Uploads {
             checksum: incoming.checksum,
             room_for: room.limit.bytes,
         });
-        let running = Running::one_more(&self.running);
+        let running = RunningIntake::one_more(&self.running);
         let (writer, outcome) =
             receive(incoming.body, incoming.may_go_on, &turn, &running, writer, &mut room).await?;
         drop(running);

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::web::audit::Actor;
 use crate::web::identity::AccountId;
-use crate::web::shares::digests::Hashing;
+use crate::web::shares::digests::RunningDigest;
 use crate::web::shares::disk::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::lifecycle::Uploads;
-use crate::web::uploads::quota::Wanted;
+use crate::web::uploads::quota::SpaceRequest;
 use crate::web::uploads::rows;
-use crate::web::uploads::upload::{Joining, NewUpload, Purpose, Stage, Upload};
+use crate::web::uploads::upload::{Joining, NewUpload, Upload, UploadPurpose, UploadStage};
 
 /// How much is copied at once.
 const COPIED_AT_ONCE: usize = 1 << 20;
@@ -35,7 +35,9 @@ impl Uploads {
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
         let account = &AccountId::from_store(&sender.id);
-        let Purpose::File { folder, below, name } = new.purpose else { return Err(StorageError::Parts) };
+        let UploadPurpose::File { folder, below, name } = new.purpose else {
+            return Err(StorageError::Parts);
+        };
         if parts.is_empty() || parts.len() > MOST_PARTS {
             return Err(StorageError::Parts);
         }
@@ -72,7 +74,7 @@ impl Uploads {
             offset: 0,
             metadata: new.metadata,
             joining: Joining::Joined(header.to_owned()),
-            stage: Stage::Running,
+            stage: UploadStage::Running,
             path: None,
             expires_at: now.plus(self.keep),
             unchecked_from: None,
@@ -86,7 +88,7 @@ impl Uploads {
         for part in &found {
             rows::delete_in(&mut transaction, &part.id).await?;
         }
-        let wanted = Wanted { account, share: &upload.share, size };
+        let wanted = SpaceRequest { account, share: &upload.share, size };
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
         rows::insert(&mut transaction, &upload, now).await?;
         for part in &found {
@@ -105,7 +107,7 @@ impl Uploads {
             Err(error) => {
                 rows::delete(&self.db, &upload.id).await?;
                 let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
-                on_disk(move || shares.unstage(&share, id.as_str())).await?;
+                on_disk(move || shares.remove_staged(&share, id.as_str())).await?;
                 Err(error)
             }
         }
@@ -117,7 +119,7 @@ impl Uploads {
             parts.iter().map(|part| (part.share.clone(), part.id.clone())).collect();
         let (file, hashing) = on_disk(move || {
             let whole = shares.stage(&share, id.as_str())?;
-            let mut hashing = Hashing::default();
+            let mut hashing = RunningDigest::default();
             for (share, id) in &parts {
                 let part = shares.staged(share, id.as_str())?;
                 let mut offset = 0;

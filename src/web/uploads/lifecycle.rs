@@ -10,13 +10,13 @@ use crate::clock::{Clock, Timestamp};
 use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
-use crate::web::shares::digests::Hashing;
+use crate::web::shares::digests::RunningDigest;
 use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
-use crate::web::uploads::quota::{Quotas, UploadLimits, Wanted};
-use crate::web::uploads::turn::Turns;
-use crate::web::uploads::upload::{Joining, NewUpload, Purpose, Stage, Upload};
+use crate::web::uploads::lock::UploadLocks;
+use crate::web::uploads::quota::{Quotas, SpaceRequest, UploadLimits};
+use crate::web::uploads::upload::{Joining, NewUpload, Upload, UploadPurpose, UploadStage};
 use crate::web::uploads::{quota, rows};
 
 /// Digests under way that are remembered; one that is not is computed anew from the file.
@@ -30,8 +30,8 @@ pub struct Uploads {
     pub(super) clock: Clock,
     pub(super) quotas: Quotas,
     pub(super) keep: Duration,
-    pub(super) turns: Turns,
-    pub(super) hashing: Arc<DashMap<UploadId, Hashing>>,
+    pub(super) turns: UploadLocks,
+    pub(super) hashing: Arc<DashMap<UploadId, RunningDigest>>,
     /// How many take bytes in.
     pub(super) running: Arc<AtomicUsize>,
 }
@@ -45,7 +45,7 @@ impl Uploads {
             quotas: Quotas::new(limits, shares.clone()),
             db,
             shares,
-            turns: Turns::default(),
+            turns: UploadLocks::default(),
             hashing: Arc::default(),
             running: Arc::default(),
         }
@@ -69,8 +69,8 @@ impl Uploads {
     ) -> Result<Upload, StorageError> {
         let account = &AccountId::from_store(&sender.id);
         let (place, below, name, joining) = match new.purpose {
-            Purpose::File { folder, below, name } => (folder, below, Some(name), Joining::Whole),
-            Purpose::Part { at } => (at, Vec::new(), None, Joining::Part),
+            UploadPurpose::File { folder, below, name } => (folder, below, Some(name), Joining::Whole),
+            UploadPurpose::Part { at } => (at, Vec::new(), None, Joining::Part),
         };
         let mut folder = place.path().clone();
         let share = folder.share().to_owned();
@@ -95,15 +95,15 @@ impl Uploads {
             offset: 0,
             metadata: new.metadata,
             joining,
-            stage: Stage::Running,
+            stage: UploadStage::Running,
             path: None,
             expires_at: now.plus(self.keep),
             unchecked_from: None,
             version: None,
             sha256: None,
         };
-        let wanted = Wanted { account, share: &upload.share, size: upload.size.unwrap_or(0) };
-        self.quotas.look(&self.db, &wanted, now).await?;
+        let wanted = SpaceRequest { account, share: &upload.share, size: upload.size.unwrap_or(0) };
+        self.quotas.precheck(&self.db, &wanted, now).await?;
         let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
         self.quotas.admit_one_more(&mut transaction, account).await?;
@@ -114,7 +114,7 @@ impl Uploads {
             rows::delete(&self.db, &upload.id).await?;
             return Err(error);
         }
-        self.hashing_of(&upload.id, Hashing::default());
+        self.hashing_of(&upload.id, RunningDigest::default());
         tracing::debug!(upload = %upload.id, account = %account, share = upload.share, "upload begun");
         match upload.is_whole() && upload.name.is_some() {
             true => self.finish(&upload, now).await,
@@ -139,8 +139,8 @@ impl Uploads {
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
         let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
-        let upload = self.as_it_is(found.ok_or(StorageError::Missing)?, now).await?;
-        match upload.stage != Stage::Done && upload.is_whole() && upload.name.is_some() {
+        let upload = self.with_disk_state(found.ok_or(StorageError::Missing)?, now).await?;
+        match upload.stage != UploadStage::Done && upload.is_whole() && upload.name.is_some() {
             true => self.finish(&upload, now).await,
             false => Ok(upload),
         }
@@ -154,7 +154,7 @@ impl Uploads {
     pub async fn look(&self, account: &AccountId, id: &UploadId) -> Result<Upload, StorageError> {
         let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
         let mut upload = found.ok_or(StorageError::Missing)?;
-        if upload.stage == Stage::Done {
+        if upload.stage == UploadStage::Done {
             upload.offset = upload.size.unwrap_or(0);
             return Ok(upload);
         }
@@ -181,7 +181,7 @@ impl Uploads {
         share: &str,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        self.quotas.look(&self.db, &Wanted { account, share, size: 0 }, now).await
+        self.quotas.precheck(&self.db, &SpaceRequest { account, share, size: 0 }, now).await
     }
 
     /// The uploads of this account that are not done, the oldest first.
@@ -191,8 +191,10 @@ impl Uploads {
     pub async fn running(&self, account: &AccountId, now: Timestamp) -> Result<Vec<Upload>, StorageError> {
         let mut running = Vec::new();
         for upload in rows::of_account(&self.db, account).await? {
-            match self.as_it_is(upload, now).await {
-                Ok(upload) if upload.stage != Stage::Done && upload.name.is_some() => running.push(upload),
+            match self.with_disk_state(upload, now).await {
+                Ok(upload) if upload.stage != UploadStage::Done && upload.name.is_some() => {
+                    running.push(upload)
+                }
                 Ok(_) | Err(StorageError::Missing) => {}
                 Err(error) => return Err(error),
             }
@@ -201,8 +203,8 @@ impl Uploads {
     }
 
     /// What the row says, with what the disk says.
-    async fn as_it_is(&self, mut upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
-        if upload.stage == Stage::Done {
+    async fn with_disk_state(&self, mut upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
+        if upload.stage == UploadStage::Done {
             upload.offset = upload.size.unwrap_or(0);
             return Ok(upload);
         }
@@ -226,7 +228,7 @@ impl Uploads {
         if size < upload.offset {
             return Err(StorageError::Offset { is: upload.offset });
         }
-        let wanted = Wanted { account: &upload.account, share: &upload.share, size };
+        let wanted = SpaceRequest { account: &upload.account, share: &upload.share, size };
         let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
         // From now on it counts by its size, and no longer by what was set aside for it.
@@ -243,7 +245,7 @@ impl Uploads {
     /// See [`StorageError`].
     pub async fn abandon(&self, upload: &Upload) -> Result<(), StorageError> {
         let turn = self.turns.take(&upload.id).await?;
-        if upload.stage != Stage::Done {
+        if upload.stage != UploadStage::Done {
             let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
             on_disk(move || {
                 // Held while it is removed, so that no other process writes on.
@@ -251,7 +253,7 @@ impl Uploads {
                     Err(WriteError::Missing) => return Ok(()),
                     held => held?,
                 };
-                shares.unstage(&share, id.as_str())
+                shares.remove_staged(&share, id.as_str())
             })
             .await?;
         }
@@ -262,7 +264,7 @@ impl Uploads {
     }
 
     /// Remembers how far the digest of an upload is.
-    pub(super) fn hashing_of(&self, id: &UploadId, hashing: Hashing) {
+    pub(super) fn hashing_of(&self, id: &UploadId, hashing: RunningDigest) {
         if self.hashing.len() < MOST_HASHING {
             self.hashing.insert(id.clone(), hashing);
         }

@@ -8,20 +8,20 @@
 
 pub mod checksum;
 pub mod finish;
-mod gone;
+mod gone_files;
 pub mod id;
 pub mod intake;
 pub mod join;
 mod lifecycle;
+pub mod lock;
 pub mod quota;
 mod receive;
 mod room;
 pub mod rows;
 pub mod sweep;
-pub mod turn;
 mod upload;
 mod writer;
 
 pub use lifecycle::Uploads;
 pub use quota::UploadLimits;
-pub use upload::{Joining, NewUpload, Purpose, Stage, Upload};
+pub use upload::{Joining, NewUpload, Upload, UploadPurpose, UploadStage};

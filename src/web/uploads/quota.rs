@@ -13,7 +13,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::disk::WritableShares;
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::uploads::gone::Gone;
+use crate::web::uploads::gone_files::GoneFiles;
 use crate::web::uploads::upload::Upload;
 
 /// Uploads that one account may have begun and not finished: a folder full of files, but no flood.
@@ -46,12 +46,12 @@ pub(crate) struct Quotas {
     account: u64,
     by_share: Arc<BTreeMap<String, u64>>,
     shares: WritableShares,
-    gone: Gone,
+    gone: GoneFiles,
 }
 
 /// What somebody wants to put where.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct SpaceRequest<'a> {
     pub(crate) account: &'a AccountId,
     pub(crate) share: &'a str,
     /// Bytes; 0 where they are not known yet.
@@ -60,7 +60,7 @@ pub(crate) struct Wanted<'a> {
 
 /// What the disk says, looked at before the database is taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Disk {
+pub(crate) struct DiskUsage {
     free: u64,
     /// What uploads on their way have brought so far.
     arrived: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Disk {
 
 /// What uploads take up, or will: what is there, and what was announced.
 #[derive(Clone, Copy, Debug, Default)]
-struct Taken {
+struct SpaceUsage {
     there: u64,
     announced: u64,
     entries: u64,
@@ -80,27 +80,27 @@ impl Quotas {
             file_max: limits.file_max,
             account: limits.account_quota,
             by_share: Arc::new(limits.share_quotas),
-            gone: Gone::new(shares.clone()),
+            gone: GoneFiles::new(shares.clone()),
             shares,
         }
     }
 
     /// What the disk of a share says.
-    pub(crate) async fn disk(&self, share: &str) -> Result<Disk, StorageError> {
+    pub(crate) async fn disk(&self, share: &str) -> Result<DiskUsage, StorageError> {
         let (shares, share) = (self.shares.clone(), share.to_owned());
         on_disk(move || {
-            let (free, arrived) = (shares.room(&share)?.free, shares.staged_bytes(&share)?);
-            Ok::<_, StorageError>(Disk { free, arrived })
+            let (free, arrived) = (shares.disk_space(&share)?.free, shares.staged_bytes(&share)?);
+            Ok::<_, StorageError>(DiskUsage { free, arrived })
         })
         .await
     }
 
     /// Refuses what the quotas have no room for, before the database is taken; what counts and is gone
     /// is forgotten first. Only [`Quotas::admit`] lets anything in.
-    pub(crate) async fn look(
+    pub(crate) async fn precheck(
         &self,
         db: &Database,
-        wanted: &Wanted<'_>,
+        wanted: &SpaceRequest<'_>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
         if self.file_max > 0 && wanted.size > self.file_max {
@@ -109,14 +109,14 @@ impl Quotas {
         if self.account == 0 && self.share_quota(wanted.share) == 0 {
             return Ok(());
         }
-        let Err(refused) = self.glance(db, wanted).await else { return Ok(()) };
+        let Err(refused) = self.check_once(db, wanted).await else { return Ok(()) };
         if !self.gone.forget(db, wanted.account, wanted.share, now).await? {
             return Err(refused);
         }
-        self.glance(db, wanted).await
+        self.check_once(db, wanted).await
     }
 
-    async fn glance(&self, db: &Database, wanted: &Wanted<'_>) -> Result<(), StorageError> {
+    async fn check_once(&self, db: &Database, wanted: &SpaceRequest<'_>) -> Result<(), StorageError> {
         let mut connection = db.reader().acquire().await?;
         self.within_quotas(&mut connection, wanted).await
     }
@@ -141,8 +141,8 @@ impl Quotas {
     pub(crate) async fn admit(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        wanted: &Wanted<'_>,
-        disk: Disk,
+        wanted: &SpaceRequest<'_>,
+        disk: DiskUsage,
     ) -> Result<(), StorageError> {
         if self.file_max > 0 && wanted.size > self.file_max {
             return Err(StorageError::TooLarge { max: self.file_max });
@@ -161,7 +161,7 @@ impl Quotas {
     async fn within_quotas(
         &self,
         connection: &mut AnyConnection,
-        wanted: &Wanted<'_>,
+        wanted: &SpaceRequest<'_>,
     ) -> Result<(), StorageError> {
         if self.account > 0 {
             let left = left(connection, "account", wanted.account.as_str(), self.account).await?;
@@ -182,15 +182,15 @@ impl Quotas {
     /// Sets room aside for a file of unknown size that is about to have `wanted` bytes, in place of what
     /// was set aside for it before; returns the length that it may reach now. That is less than what it
     /// wants where there is no more room.
-    pub(crate) async fn set_aside(
+    pub(crate) async fn reserve_space(
         &self,
         transaction: &mut Transaction<'static, Any>,
         upload: &Upload,
         wanted: u64,
-    ) -> Result<Limit, StorageError> {
+    ) -> Result<SizeLimit, StorageError> {
         lock(transaction).await?;
         let own = received(transaction, upload).await?;
-        let mut limit = Limit { bytes: u64::MAX, why: Why::File };
+        let mut limit = SizeLimit { bytes: u64::MAX, why: Why::File };
         if self.file_max > 0 {
             limit.bytes = self.file_max;
         }
@@ -201,10 +201,10 @@ impl Quotas {
         ] {
             if quota > 0 {
                 let left = left(transaction, column, value, quota).await?;
-                limit = limit.min(Limit { bytes: left.saturating_add(own), why });
+                limit = limit.min(SizeLimit { bytes: left.saturating_add(own), why });
             }
         }
-        let granted = Limit { bytes: limit.bytes.min(wanted), ..limit };
+        let granted = SizeLimit { bytes: limit.bytes.min(wanted), ..limit };
         set_received(transaction, upload, granted.bytes).await?;
         Ok(granted)
     }
@@ -230,7 +230,7 @@ async fn left(
 
 /// What limits a file of unknown size.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
+pub(crate) struct SizeLimit {
     pub(crate) bytes: u64,
     why: Why,
 }
@@ -242,13 +242,13 @@ enum Why {
     Share,
 }
 
-impl Limit {
+impl SizeLimit {
     /// The size itself, where it is known.
-    pub(crate) const fn exactly(bytes: u64) -> Limit {
-        Limit { bytes, why: Why::File }
+    pub(crate) const fn exactly(bytes: u64) -> SizeLimit {
+        SizeLimit { bytes, why: Why::File }
     }
 
-    const fn min(self, other: Limit) -> Limit {
+    const fn min(self, other: SizeLimit) -> SizeLimit {
         if other.bytes < self.bytes { other } else { self }
     }
 
@@ -297,7 +297,7 @@ async fn taken(
     connection: &mut AnyConnection,
     column: &'static str,
     value: &str,
-) -> Result<Taken, StorageError> {
+) -> Result<SpaceUsage, StorageError> {
     let (announced, unfinished) = announced(connection, column, value).await?;
     let there = format!(
         "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT), COUNT(*) FROM file_digests WHERE {column} = $1"
@@ -305,7 +305,7 @@ async fn taken(
     let (there, files): (i64, i64) =
         sqlx::query_as(sqlx::AssertSqlSafe(there)).bind(value).fetch_one(&mut *connection).await?;
     let entries = bytes_from_column(files).saturating_add(unfinished);
-    Ok(Taken { there: bytes_from_column(there), announced, entries })
+    Ok(SpaceUsage { there: bytes_from_column(there), announced, entries })
 }
 
 /// The bytes that unfinished uploads count for, and how many those are.

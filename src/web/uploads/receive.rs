@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt};
 use tokio::task::JoinHandle;
 
 use crate::web::shares::error::StorageError;
-use crate::web::uploads::room::Room;
-use crate::web::uploads::turn::Turn;
+use crate::web::uploads::lock::UploadLock;
+use crate::web::uploads::room::GrowingLimit;
 use crate::web::uploads::writer::Writer;
 
 /// Bytes that are gathered before they are written, where few uploads run …
@@ -29,12 +29,12 @@ const STANDS_STILL: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_secs(30);
 
 /// One of the uploads that take bytes in.
-pub(super) struct Running(Arc<AtomicUsize>);
+pub(super) struct RunningIntake(Arc<AtomicUsize>);
 
-impl Running {
-    pub(super) fn one_more(running: &Arc<AtomicUsize>) -> Running {
+impl RunningIntake {
+    pub(super) fn one_more(running: &Arc<AtomicUsize>) -> RunningIntake {
         running.fetch_add(1, Ordering::Relaxed);
-        Running(Arc::clone(running))
+        RunningIntake(Arc::clone(running))
     }
 
     /// How much it may gather now.
@@ -43,14 +43,14 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningIntake {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// What came of gathering a batch.
-enum Gathered {
+enum BatchEnd {
     More,
     End(Result<(), StorageError>),
 }
@@ -59,10 +59,10 @@ enum Gathered {
 pub(super) async fn receive<S, E, M>(
     mut body: S,
     mut may_go_on: M,
-    turn: &Turn,
-    running: &Running,
+    turn: &UploadLock,
+    running: &RunningIntake,
     writer: Box<Writer>,
-    room: &mut Room<'_>,
+    room: &mut GrowingLimit<'_>,
 ) -> Result<(Box<Writer>, Result<(), StorageError>), StorageError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -75,7 +75,7 @@ where
         if asked.elapsed() >= ASK_EVERY {
             asked = tokio::time::Instant::now();
             if !may_go_on().await {
-                gathered = Gathered::End(Err(StorageError::SessionEnded));
+                gathered = BatchEnd::End(Err(StorageError::SessionEnded));
             }
         }
         let (mut writer, mut written) = writing.over().await?;
@@ -88,7 +88,7 @@ where
         }
         if let Err(error) = written {
             // A body that has ended must not be asked for more.
-            if matches!(gathered, Gathered::More) {
+            if matches!(gathered, BatchEnd::More) {
                 drain(body).await;
             }
             return Ok((writer, Err(error)));
@@ -97,7 +97,7 @@ where
             true => Writing::Rests(writer),
             false => Writing::Runs(tokio::task::spawn_blocking(move || writer.write(&batch))),
         };
-        if let Gathered::End(end) = gathered {
+        if let BatchEnd::End(end) = gathered {
             let (writer, written) = writing.over().await?;
             return Ok((writer, written.and(end)));
         }
@@ -122,10 +122,10 @@ impl Writing {
 /// asked as often as with a fast one.
 async fn gather<S, E>(
     body: &mut S,
-    turn: &Turn,
+    turn: &UploadLock,
     most: usize,
     deadline: tokio::time::Instant,
-) -> (Vec<Bytes>, Gathered)
+) -> (Vec<Bytes>, BatchEnd)
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
@@ -133,20 +133,20 @@ where
     while len < most {
         let next = tokio::select! {
             next = tokio::time::timeout(STANDS_STILL, body.next()) => next,
-            () = turn.wanted() => return (batch, Gathered::End(Err(StorageError::BrokeOff))),
-            () = tokio::time::sleep_until(deadline) => return (batch, Gathered::More),
+            () = turn.contended() => return (batch, BatchEnd::End(Err(StorageError::BrokeOff))),
+            () = tokio::time::sleep_until(deadline) => return (batch, BatchEnd::More),
         };
         match next {
             Ok(Some(Ok(piece))) => {
-                turn.heard();
+                turn.note_byte();
                 len += piece.len();
                 batch.push(piece);
             }
-            Ok(Some(Err(_))) | Err(_) => return (batch, Gathered::End(Err(StorageError::BrokeOff))),
-            Ok(None) => return (batch, Gathered::End(Ok(()))),
+            Ok(Some(Err(_))) | Err(_) => return (batch, BatchEnd::End(Err(StorageError::BrokeOff))),
+            Ok(None) => return (batch, BatchEnd::End(Ok(()))),
         }
     }
-    (batch, Gathered::More)
+    (batch, BatchEnd::More)
 }
 
 /// Reads a little of what is left of a body that is refused: a client that still sends may not see

@@ -2,7 +2,7 @@
 
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::lifecycle::Uploads;
-use crate::web::uploads::quota::{self, Limit};
+use crate::web::uploads::quota::{self, SizeLimit};
 use crate::web::uploads::upload::Upload;
 
 /// What is set aside at once for a file of unknown size.
@@ -10,18 +10,18 @@ pub(super) const PORTION: u64 = 16 << 20;
 
 /// The length that an upload may reach. Where its size is not known, room is set aside in portions while
 /// bytes come, so that many uploads at once can't take more than a quota together.
-pub(super) struct Room<'u> {
+pub(super) struct GrowingLimit<'u> {
     pub(super) uploads: &'u Uploads,
     pub(super) upload: &'u Upload,
-    pub(super) limit: Limit,
+    pub(super) limit: SizeLimit,
     pub(super) is_fixed: bool,
 }
 
-impl Room<'_> {
+impl GrowingLimit<'_> {
     /// Makes room for a file of `bytes`, if there is any; returns the length that it may reach.
     pub(super) async fn up_to(&mut self, bytes: u64) -> Result<u64, StorageError> {
         if !self.is_fixed && bytes > self.limit.bytes {
-            self.limit = self.uploads.set_aside(self.upload, bytes.saturating_add(PORTION)).await?;
+            self.limit = self.uploads.reserve_space(self.upload, bytes.saturating_add(PORTION)).await?;
         }
         Ok(self.limit.bytes)
     }
@@ -38,9 +38,13 @@ impl Uploads {
         Ok(self.db.commit(transaction).await?)
     }
 
-    pub(super) async fn set_aside(&self, upload: &Upload, wanted: u64) -> Result<Limit, StorageError> {
+    pub(super) async fn reserve_space(
+        &self,
+        upload: &Upload,
+        wanted: u64,
+    ) -> Result<SizeLimit, StorageError> {
         let mut transaction = self.db.begin().await?;
-        let limit = self.quotas.set_aside(&mut transaction, upload, wanted).await?;
+        let limit = self.quotas.reserve_space(&mut transaction, upload, wanted).await?;
         self.db.commit(transaction).await?;
         Ok(limit)
     }

@@ -10,7 +10,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::name::FileName;
 use crate::web::uploads::id::UploadId;
-use crate::web::uploads::upload::{Stage, Upload};
+use crate::web::uploads::upload::{Upload, UploadStage};
 
 const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat, state, unchecked_from, path, \
                        version, sha256, expires_at, who, address";
@@ -194,7 +194,7 @@ fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
         offset: 0,
         metadata: text("metadata")?,
         joining: text("concat")?.into(),
-        stage: text("state")?.parse().unwrap_or(Stage::Running),
+        stage: text("state")?.parse().unwrap_or(UploadStage::Running),
         path: maybe("path")?.and_then(|path| path.parse().ok()),
         expires_at: from_column(row.try_get("expires_at")?),
         unchecked_from: bytes("unchecked_from")?,

@@ -8,7 +8,7 @@ use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
-use crate::web::uploads::upload::Stage;
+use crate::web::uploads::upload::UploadStage;
 
 /// Uploads that are forgotten in one round.
 const AT_ONCE: i64 = 500;
@@ -22,7 +22,7 @@ impl Uploads {
         let mut unfinished = 0;
         for upload in rows::over(&self.db, now, AT_ONCE).await? {
             match self.abandon(&upload).await {
-                Ok(()) if upload.stage == Stage::Done => {}
+                Ok(()) if upload.stage == UploadStage::Done => {}
                 Ok(()) => unfinished += 1,
                 // Bytes are coming right now: it is not over.
                 Err(StorageError::Busy) => {
@@ -80,7 +80,7 @@ impl Uploads {
                 let (shares, name, file) = (self.shares.clone(), share.clone(), id.clone());
                 let gone = on_disk(move || {
                     let _held = shares.staged(&name, &file)?;
-                    shares.unstage(&name, &file)?;
+                    shares.remove_staged(&name, &file)?;
                     Ok::<_, WriteError>(())
                 });
                 match gone.await {

@@ -11,7 +11,7 @@ use crate::words::words;
 
 /// What an upload is to become.
 #[derive(Clone, Debug)]
-pub enum Purpose {
+pub enum UploadPurpose {
     /// A file.
     File {
         /// The folder that it goes to.
@@ -32,7 +32,7 @@ pub enum Purpose {
 #[derive(Clone, Debug)]
 pub struct NewUpload {
     /// What it is to become.
-    pub purpose: Purpose,
+    pub purpose: UploadPurpose,
     /// Bytes; `None` where they are not known yet.
     pub size: Option<u64>,
     /// What the client said of it, to be repeated to it.
@@ -41,7 +41,7 @@ pub struct NewUpload {
 
 words! {
     /// How far an upload is.
-    pub enum Stage {
+    pub enum UploadStage {
         /// Bytes are missing.
         Running = "running",
         /// The file is about to get its name.
@@ -75,7 +75,7 @@ pub struct Upload {
     /// Whether it is joined from parts, or a part.
     pub joining: Joining,
     /// How far it is.
-    pub stage: Stage,
+    pub stage: UploadStage,
     /// The file path that it got, once it is done.
     pub path: Option<FilePath>,
     /// When it will be forgotten unless bytes come.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::web::shares::digests::Hashing;
+use crate::web::shares::digests::RunningDigest;
 use crate::web::shares::disk::{Staged, WritableShares};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
@@ -18,8 +18,8 @@ pub(super) struct Writer {
     pub(super) began_at: u64,
     pub(super) offset: u64,
     pub(super) looked_at: u64,
-    pub(super) hashed_before: Hashing,
-    pub(super) hashing: Hashing,
+    pub(super) hashed_before: RunningDigest,
+    pub(super) hashing: RunningDigest,
     pub(super) checksum: Option<Checksum>,
     /// The length that the file may reach.
     pub(super) room_for: u64,
@@ -38,7 +38,7 @@ impl Writer {
         }
         if self.offset.saturating_sub(self.looked_at) >= LOOK_EVERY || self.offset == self.began_at {
             self.looked_at = self.offset;
-            if bytes > self.shares.room(&self.share)?.free {
+            if bytes > self.shares.disk_space(&self.share)?.free {
                 return Err(StorageError::NoRoom);
             }
         }

@@ -9,14 +9,14 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::id::{FilePath, Jti, LinkId};
 use oncelink::receipt::DeliveryState;
-use oncelink::server::{self, Role, Running};
-use oncelink::web::accounts::store::Added;
-use oncelink::web::deliveries::Receipts;
-use oncelink::web::deliveries::history::Delivered;
+use oncelink::server::{self, Role, RunningServices};
+use oncelink::web::accounts::store::AddOutcome;
+use oncelink::web::deliveries::DeliveryStore;
+use oncelink::web::deliveries::history::DeliveryHistory;
 use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::identity::{Account, NewAccount};
-use oncelink::web::services::Administration;
-use oncelink::web::tokens::issuer::DownloadOrder;
+use oncelink::web::services::Services;
+use oncelink::web::tokens::issuer::DownloadTokenRequest;
 use sqlx::{AssertSqlSafe, Row};
 use tempfile::TempDir;
 
@@ -40,20 +40,20 @@ pub(crate) fn settings(folder: &TempDir) -> Settings {
 }
 
 /// Both services in one process, and a desk.
-pub(crate) struct Services {
-    pub(crate) running: Option<Running>,
+pub(crate) struct BothServices {
+    pub(crate) running: Option<RunningServices>,
     pub(crate) clock: Clock,
     pub(crate) desk: Desk,
     pub(crate) settings: Settings,
     pub(crate) folder: TempDir,
 }
 
-impl Services {
-    pub(crate) async fn start() -> Services {
-        Services::start_with(|_| {}).await
+impl BothServices {
+    pub(crate) async fn start() -> BothServices {
+        BothServices::start_with(|_| {}).await
     }
 
-    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Services {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> BothServices {
         let folder = TempDir::new().unwrap();
         let mut settings = settings(&folder);
         change(&mut settings);
@@ -62,7 +62,7 @@ impl Services {
         let settings = running.settings.clone();
         let desk = Desk::open(&settings, clock.clone()).await;
         desk.link(None, "never").await;
-        Services { running: Some(running), clock, desk, settings, folder }
+        BothServices { running: Some(running), clock, desk, settings, folder }
     }
 
     /// Puts a file in the share.
@@ -96,9 +96,9 @@ impl Services {
 
 /// Access to the database and the keys of the web app, beside the running services.
 pub(crate) struct Desk {
-    pub(crate) db: Administration,
+    pub(crate) db: Services,
     pub(crate) owner: Account,
-    pub(crate) receipts: Receipts,
+    pub(crate) receipts: DeliveryStore,
 }
 
 /// The state of a use of the link.
@@ -112,7 +112,7 @@ pub(crate) struct Use {
 
 impl Desk {
     pub(crate) async fn open(settings: &Settings, clock: Clock) -> Desk {
-        let db = Administration::open(settings, clock.clone()).await.unwrap();
+        let db = Services::open(settings, clock.clone()).await.unwrap();
         let new = NewAccount {
             email: "ada@example.org".parse().unwrap(),
             name: "Ada".parse().unwrap(),
@@ -122,10 +122,10 @@ impl Desk {
                 db.passwords.hash(Asker::Operator, Password::new(PASSWORD, 15).unwrap()).await.unwrap(),
             ),
         };
-        let Added::New(owner) = db.accounts.add(new, clock.now()).await.unwrap() else {
+        let AddOutcome::New(owner) = db.accounts.add(new, clock.now()).await.unwrap() else {
             panic!("no account")
         };
-        let receipts = Receipts::new(db.db.clone(), db.queue.clone(), clock, settings);
+        let receipts = DeliveryStore::new(db.db.clone(), db.queue.clone(), clock, settings);
         Desk { db, owner, receipts }
     }
 
@@ -155,8 +155,10 @@ impl Desk {
     /// A token for a file in the share, issued through the link; its use is reserved.
     pub(crate) async fn token(&self, name: &str, now: Timestamp) -> (Jti, String) {
         let path: FilePath = format!("/files/{name}").parse().unwrap();
-        let order =
-            DownloadOrder { link: Some(&LinkId::from_store(LINK)), ..DownloadOrder::new("somebody", &path) };
+        let order = DownloadTokenRequest {
+            link: Some(&LinkId::from_store(LINK)),
+            ..DownloadTokenRequest::new("somebody", &path)
+        };
         let token = self.db.issuer.issue_download(&order, now).unwrap();
         self.reserve_until(token.jti, path.as_str(), now, token.expires_at).await;
         (token.jti, token.address)
@@ -206,16 +208,21 @@ impl Desk {
     }
 
     /// All deliveries of the link, newest first.
-    pub(crate) async fn deliveries(&self) -> Vec<Delivered> {
+    pub(crate) async fn deliveries(&self) -> Vec<DeliveryHistory> {
         self.receipts.of_link(&self.owner.id, &LinkId::from_store(LINK)).await.unwrap().unwrap().deliveries
     }
 
-    pub(crate) async fn delivery(&self, jti: Jti) -> Option<Delivered> {
+    pub(crate) async fn delivery(&self, jti: Jti) -> Option<DeliveryHistory> {
         self.deliveries().await.into_iter().find(|delivery| delivery.jti == jti.to_string())
     }
 
     /// Waits until the delivery of `jti` is as `wanted`.
-    pub(crate) async fn until(&self, jti: Jti, what: &str, wanted: impl Fn(&Delivered) -> bool) -> Delivered {
+    pub(crate) async fn until(
+        &self,
+        jti: Jti,
+        what: &str,
+        wanted: impl Fn(&DeliveryHistory) -> bool,
+    ) -> DeliveryHistory {
         let seen = std::cell::RefCell::new(None);
         eventually(what, async || {
             let found = self.delivery(jti).await;
@@ -227,7 +234,7 @@ impl Desk {
         seen.into_inner().unwrap()
     }
 
-    pub(crate) async fn until_state(&self, jti: Jti, state: DeliveryState) -> Delivered {
+    pub(crate) async fn until_state(&self, jti: Jti, state: DeliveryState) -> DeliveryHistory {
         self.until(jti, state.as_str(), |delivery| delivery.state == state).await
     }
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use oncelink::receipt::DeliveryState;
 use oncelink::web::audit::Actor;
-use oncelink::web::mail::trial;
+use oncelink::web::mail::test_mail;
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::deliveries::{Services, eventually};
+use super::deliveries::{BothServices, eventually};
 use super::links::make;
 use super::web::{Browser, PASSWORD, TestWeb};
 
@@ -129,7 +129,7 @@ async fn of_accounts(web: &TestWeb, letters: &mut Letters) {
     assert_eq!(root.fill(&page, &format!("{page}/link"), &[]).await.status, 303);
     sent(web, letters, &["reset-by-administrator"]).await;
     let to = "root@example.org".parse().unwrap();
-    trial::send(&web.settings, &to, web.clock.now()).await.unwrap();
+    test_mail::send(&web.settings, &to, web.clock.now()).await.unwrap();
     letters.take(&web.settings.outbox_dir(), &["test"]);
 }
 
@@ -188,7 +188,7 @@ async fn of_the_end(web: &TestWeb, letters: &mut Letters) {
 }
 
 async fn of_deliveries(letters: &mut Letters) {
-    let services = Services::start_with(|settings| {
+    let services = BothServices::start_with(|settings| {
         settings.mail.from = "Oncelink <noreply@files.example>".to_owned();
         settings.web.public_url = "https://files.example".to_owned();
     })

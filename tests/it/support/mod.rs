@@ -34,10 +34,10 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::Shares;
 use oncelink::id::{FilePath, Jti};
-use oncelink::server::{self, Role, Running};
+use oncelink::server::{self, Role, RunningServices};
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
-use oncelink::web::tokens::issuer::{DownloadOrder, IssuedToken, Issuer};
+use oncelink::web::tokens::issuer::{DownloadTokenRequest, IssuedToken, Issuer};
 use oncelink::web::tokens::signer::Signer;
 use tempfile::TempDir;
 
@@ -46,7 +46,7 @@ pub const T0: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// A download service, and the private key that the service itself does not have.
 pub struct Node {
-    running: Option<Running>,
+    running: Option<RunningServices>,
     pub dir: Arc<TempDir>,
     pub clock: Clock,
     pub address: SocketAddr,
@@ -109,7 +109,7 @@ impl Setup {
     }
 }
 
-async fn start(settings: Settings, clock: Clock, store: Option<Arc<dyn UsedTokens>>) -> Running {
+async fn start(settings: Settings, clock: Clock, store: Option<Arc<dyn UsedTokens>>) -> RunningServices {
     Box::pin(server::start_with(settings, Role::Download, clock, store)).await.unwrap()
 }
 
@@ -131,14 +131,19 @@ impl Node {
     }
 
     /// Issues a token; `change` adjusts its order.
-    pub fn issue(&self, name: &str, change: impl FnOnce(&mut DownloadOrder<'_>)) -> IssuedToken {
+    pub fn issue(&self, name: &str, change: impl FnOnce(&mut DownloadTokenRequest<'_>)) -> IssuedToken {
         self.issue_at(&path(name), change)
     }
 
     /// Issues a token that continues what the token of `jti` began; `change` adjusts its order.
-    pub fn continuation(&self, jti: Jti, name: &str, change: impl FnOnce(&mut DownloadOrder<'_>)) -> String {
+    pub fn continuation(
+        &self,
+        jti: Jti,
+        name: &str,
+        change: impl FnOnce(&mut DownloadTokenRequest<'_>),
+    ) -> String {
         let file = path(name);
-        let mut order = DownloadOrder { again: true, ..DownloadOrder::new("tester", &file) };
+        let mut order = DownloadTokenRequest { again: true, ..DownloadTokenRequest::new("tester", &file) };
         change(&mut order);
         self.issuer.issue_download_as(jti, &order, self.clock.now()).unwrap().address
     }
@@ -147,9 +152,9 @@ impl Node {
     pub fn issue_at<'o>(
         &self,
         file: &'o FilePath,
-        change: impl FnOnce(&mut DownloadOrder<'o>),
+        change: impl FnOnce(&mut DownloadTokenRequest<'o>),
     ) -> IssuedToken {
-        let mut order = DownloadOrder::new("tester", file);
+        let mut order = DownloadTokenRequest::new("tester", file);
         change(&mut order);
         self.issuer.issue_download(&order, self.clock.now()).unwrap()
     }
@@ -158,7 +163,7 @@ impl Node {
     pub fn issue_later(&self, name: &str, ahead: Duration) -> String {
         let file = path(name);
         self.issuer
-            .issue_download(&DownloadOrder::new("tester", &file), self.clock.now().plus(ahead))
+            .issue_download(&DownloadTokenRequest::new("tester", &file), self.clock.now().plus(ahead))
             .unwrap()
             .token
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::id::{FilePath, Jti, LinkId};
-use oncelink::web::tokens::issuer::{DownloadOrder, Issuer};
+use oncelink::web::tokens::issuer::{DownloadTokenRequest, Issuer};
 use oncelink::web::tokens::signer::Signer;
 use tempfile::TempDir;
 
@@ -109,7 +109,8 @@ impl Site {
     /// The same, issued at another time.
     pub fn ticket_at(&self, name: &str, now: Timestamp, lifetime: Duration) -> Ticket {
         let file: FilePath = format!("/files/{name}").parse().unwrap();
-        let order = DownloadOrder { lifetime: Some(lifetime), ..DownloadOrder::new("tester", &file) };
+        let order =
+            DownloadTokenRequest { lifetime: Some(lifetime), ..DownloadTokenRequest::new("tester", &file) };
         let issued = self.issuer.issue_download(&order, now).unwrap();
         let path = issued.address.strip_prefix(&self.issuer.download_url).unwrap().to_owned();
         Ticket { jti: issued.jti, path }
@@ -119,10 +120,10 @@ impl Site {
     pub fn ticket_of_link(&self, name: &str, link: &str) -> Ticket {
         let file: FilePath = format!("/files/{name}").parse().unwrap();
         let lifetime = Some(self.issuer.lifetime);
-        let order = DownloadOrder {
+        let order = DownloadTokenRequest {
             lifetime,
             link: Some(&LinkId::from_store(link)),
-            ..DownloadOrder::new("tester", &file)
+            ..DownloadTokenRequest::new("tester", &file)
         };
         let issued = self.issuer.issue_download(&order, Clock::wall().now()).unwrap();
         let path = issued.address.strip_prefix(&self.issuer.download_url).unwrap().to_owned();

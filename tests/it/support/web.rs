@@ -12,11 +12,11 @@ use oncelink::config::{Settings, ShareSettings};
 use oncelink::connection::Connections;
 use oncelink::files::ShareFolders;
 use oncelink::server::web_server;
-use oncelink::web::App;
-use oncelink::web::accounts::store::Added;
+use oncelink::web::WebApp;
+use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::identity::{Account, NewAccount};
-use oncelink::web::services::Administration;
+use oncelink::web::services::Services;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::TempDir;
 
@@ -31,11 +31,11 @@ pub(crate) const PASSWORD: &str = "a long test password";
 
 /// A running web app.
 pub(crate) struct TestWeb {
-    pub(crate) app: App,
+    pub(crate) app: WebApp,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     /// Services on the same database, as the command line has them.
-    pub(crate) outside: Administration,
+    pub(crate) outside: Services,
     pub(crate) base: String,
     servers: Vec<ServerHandle>,
     _folder: TempDir,
@@ -62,8 +62,8 @@ impl TestWeb {
         change(&mut settings);
         let clock = Clock::manual(START);
         let folders = ShareFolders::open(&settings.shares).unwrap();
-        let app = App::open(&settings, clock.clone(), folders).await.unwrap();
-        let outside = Administration::open(&settings, clock.clone()).await.unwrap();
+        let app = WebApp::open(&settings, clock.clone(), folders).await.unwrap();
+        let outside = Services::open(&settings, clock.clone()).await.unwrap();
         let connections = connections(&settings);
         let server = serve(&app, listener, &settings, &connections);
         TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
@@ -72,7 +72,7 @@ impl TestWeb {
     /// Starts a second app on the same database, like a second process, and returns its address.
     pub(crate) async fn twin(&mut self) -> String {
         let folders = ShareFolders::open(&self.settings.shares).unwrap();
-        let app = App::open(&self.settings, self.clock.clone(), folders).await.unwrap();
+        let app = WebApp::open(&self.settings, self.clock.clone(), folders).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         self.servers.push(serve(&app, listener, &self.settings, &connections(&self.settings)));
@@ -100,7 +100,7 @@ impl TestWeb {
             password: Some(self.outside.passwords.hash(Asker::Operator, password).await.unwrap()),
         };
         match self.outside.accounts.add(new, self.clock.now()).await.unwrap() {
-            Added::New(account) => account,
+            AddOutcome::New(account) => account,
             other => panic!("{other:?}"),
         }
     }
@@ -138,7 +138,12 @@ fn connections(settings: &Settings) -> Connections {
 }
 
 /// The production listener, with its limits and deadlines.
-fn serve(app: &App, listener: TcpListener, settings: &Settings, connections: &Connections) -> ServerHandle {
+fn serve(
+    app: &WebApp,
+    listener: TcpListener,
+    settings: &Settings,
+    connections: &Connections,
+) -> ServerHandle {
     let server = web_server(listener, app, settings, connections).unwrap();
     let handle = server.handle();
     actix_web::rt::spawn(server);

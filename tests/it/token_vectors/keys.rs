@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
-use oncelink::token::{KeyRing, SharedSecret};
+use oncelink::token::{HmacSecret, KeyRing};
 
 pub(crate) const ED_KID: &str = "test-ed25519";
 pub(crate) const EC_KID: &str = "test-p256";
@@ -71,7 +71,7 @@ pub(crate) fn private() -> serde_json::Value {
 }
 
 pub(crate) fn ring() -> KeyRing {
-    KeyRing::from_jwks(&jwks()).unwrap().with_secret(SharedSecret::new(HS_KID, SECRET).unwrap()).unwrap()
+    KeyRing::from_jwks(&jwks()).unwrap().with_secret(HmacSecret::new(HS_KID, SECRET).unwrap()).unwrap()
 }
 
 /// What an attacker might use as an HMAC secret: the public key in every encoding.

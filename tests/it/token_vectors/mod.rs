@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use oncelink::clock::Timestamp;
 use oncelink::token::{
-    KeyRing, Rules, SharedSecret, TokenError, verify_action, verify_command, verify_download, verify_redeemed,
+    HmacSecret, KeyRing, TokenError, TokenRules, verify_action, verify_command, verify_download,
+    verify_redeemed,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,8 +39,8 @@ fn vectors() -> Vectors {
     serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap()
 }
 
-fn rules(vectors: &Vectors, audience: &str) -> Rules {
-    Rules {
+fn rules(vectors: &Vectors, audience: &str) -> TokenRules {
+    TokenRules {
         issuer: vectors.issuer.clone(),
         audience: audience.to_owned(),
         leeway: Duration::from_secs(vectors.leeway),
@@ -47,8 +48,8 @@ fn rules(vectors: &Vectors, audience: &str) -> Rules {
     }
 }
 
-pub(crate) fn download_rules() -> Rules {
-    Rules {
+pub(crate) fn download_rules() -> TokenRules {
+    TokenRules {
         issuer: forge::ISSUER.to_owned(),
         audience: forge::AUDIENCE.to_owned(),
         leeway: Duration::from_secs(forge::LEEWAY),
@@ -76,7 +77,7 @@ fn every_vector_gets_its_verdict_for_its_reason() {
     let secret = vectors.private[keys::HS_KID]["secret"].as_str().unwrap().as_bytes();
     let ring = KeyRing::from_jwks(&vectors.jwks.to_string())
         .unwrap()
-        .with_secret(SharedSecret::new(keys::HS_KID, secret).unwrap())
+        .with_secret(HmacSecret::new(keys::HS_KID, secret).unwrap())
         .unwrap();
     let mut wrong = Vec::new();
     for vector in &vectors.vectors {

@@ -55,13 +55,13 @@ impl World {
     }
 
     /// A request at a node, as the rule treats it.
-    fn ask(&self, node: usize, range: Range<u64>, proof: Proof) -> Option<Stream> {
+    fn ask(&self, node: usize, range: Range<u64>, proof: RedeemerProof) -> Option<Stream> {
         let ledger = &self.nodes[node];
         let known = ledger.find(self.jti);
         let delivery = match known {
             Some(delivery) => delivery,
             None if !proof.is_keyed() => return None,
-            None if proof == Proof::Continuation && ledger.went_out_whole(self.jti) => return None,
+            None if proof == RedeemerProof::Continuation && ledger.went_out_whole(self.jti) => return None,
             None => {
                 let lease = self.found();
                 ledger
@@ -69,15 +69,15 @@ impl World {
             }
         };
         let plain = range == (0..delivery.size);
-        let stream = delivery.try_admit(ledger, &Wish { range, plain, proof }, LEASE, NOW).ok()?;
+        let stream = delivery.try_admit(ledger, &StreamRequest { range, plain, proof }, LEASE, NOW).ok()?;
         while proof.is_keyed() {
             match delivery.shortfall(&stream) {
                 Shortfall::None => break,
                 Shortfall::TooMuch => return None,
-                Shortfall::Reserve { bytes, most } => {
+                Shortfall::Reserve { bytes, limit: most } => {
                     match self.store.reserve(self.jti, bytes, most, NOW).now_or_never().unwrap().unwrap() {
-                        Reservation::Granted { reserved } => delivery.reserved(bytes, reserved),
-                        Reservation::Exceeded { reserved } => delivery.heard_of(reserved),
+                        Reservation::Granted { reserved } => delivery.add_reservation(bytes, reserved),
+                        Reservation::Exceeded { reserved } => delivery.note_total_reserved(reserved),
                         Reservation::NoLease(_) => return None,
                     }
                 }
@@ -108,17 +108,17 @@ proptest! {
                 Step::Admit { node, start, len, who } => {
                     let start = start.min(size);
                     let range = if len == 0 { 0..size } else { start..(start + len).min(size) };
-                    let proof = match who { 0 => Proof::Key, 1 => Proof::Continuation, 2 => Proof::Address(ELSEWHERE), _ => Proof::Address(HOME) };
+                    let proof = match who { 0 => RedeemerProof::Key, 1 => RedeemerProof::Continuation, 2 => RedeemerProof::Address(ELSEWHERE), _ => RedeemerProof::Address(HOME) };
                     let known = world.nodes[node].find(jti);
-                    let whole = world.nodes[node].went_out_whole(jti) || known.as_ref().is_some_and(|known| known.is_whole(&known.state()));
+                    let whole = world.nodes[node].went_out_whole(jti) || known.as_ref().is_some_and(|known| known.is_complete(&known.state()));
                     if let Some(stream) = world.ask(node, range, proof) {
-                        prop_assert!(proof != Proof::Address(ELSEWHERE));
+                        prop_assert!(proof != RedeemerProof::Address(ELSEWHERE));
                         prop_assert!(proof.is_keyed() || (node == 0 && !restarted), "an address is known to the node that redeemed");
                         let unread = known.is_some_and(|known| {
                             let state = known.state();
                             !state.unread.is_empty() || state.is_split
                         });
-                        prop_assert!(proof == Proof::Key || !whole || (!proof.is_keyed() && unread));
+                        prop_assert!(proof == RedeemerProof::Key || !whole || (!proof.is_keyed() && unread));
                         streams.push((node, stream, proof.is_keyed()));
                     }
                     if let Some(known) = world.nodes[node].find(jti) {
@@ -134,7 +134,7 @@ proptest! {
                     }
                 },
                 Step::PressOn(stream) => if let Some((_, stream, _)) = streams.get_mut(stream) {
-                    stream.press_on();
+                    stream.resume_after_pause();
                 },
                 Step::Drop(stream) => if stream < streams.len() {
                     streams.swap_remove(stream);
@@ -154,16 +154,16 @@ proptest! {
                     let (_, mut stream, keyed) = streams.swap_remove(stream);
                     let delivery = stream.delivery().clone();
                     let before = stream.position();
-                    stream.lose(count);
+                    stream.mark_lost(count);
                     let lost = before - stream.position();
                     all -= lost;
                     unkeyed -= if keyed { 0 } else { lost };
                     let state = delivery.state();
                     let elsewhere = state.repeated.overlap(&(stream.position()..before)) > 0;
-                    prop_assert!(before == stream.position() || elsewhere || !delivery.is_whole(&state));
+                    prop_assert!(before == stream.position() || elsewhere || !delivery.is_complete(&state));
                 },
                 Step::Doubt(stream) => if stream < streams.len() {
-                    streams.swap_remove(stream).1.doubt();
+                    streams.swap_remove(stream).1.mark_unread();
                 },
             }
             prop_assert!(unkeyed <= size + RESEND_ALLOWANCE);

@@ -36,15 +36,15 @@ pub(super) fn admit(
     delivery: &Arc<Delivery>,
     ledger: &Arc<Ledger>,
     range: Range<u64>,
-    proof: Proof,
+    proof: RedeemerProof,
 ) -> Result<Stream, Obstacle> {
     let plain = range == (0..delivery.size);
-    let stream = delivery.try_admit(ledger, &Wish { range, plain, proof }, LEASE, NOW)?;
+    let stream = delivery.try_admit(ledger, &StreamRequest { range, plain, proof }, LEASE, NOW)?;
     if let Shortfall::Reserve { bytes, .. } = delivery.shortfall(&stream)
         && proof.is_keyed()
     {
         let total = delivery.state().reserved.total + bytes;
-        delivery.reserved(bytes, total);
+        delivery.add_reservation(bytes, total);
     }
     Ok(stream)
 }

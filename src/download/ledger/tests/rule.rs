@@ -8,17 +8,17 @@ fn a_file_whose_last_bytes_may_be_lost_is_not_whole_until_they_arrive() {
     let (delivery, mut first) = redeemed(&ledger, 10, 0..10);
     assert_eq!(first.take(100, NOW), Take::Send(10));
     first.finish();
-    let used = Err(Denied::Used);
-    let wish = Wish { range: 0..10, plain: true, proof: Proof::Address(HOME) };
+    let used = Err(StreamRefusal::Used);
+    let wish = StreamRequest { range: 0..10, plain: true, proof: RedeemerProof::Address(HOME) };
     assert_eq!(delivery.would_admit(&wish, LEASE, NOW), used, "nothing is known to be lost");
     first.acknowledge();
     assert_eq!(delivery.would_admit(&wish, LEASE, NOW), used, "it has arrived");
     assert!(delivery.progress(LEASE, NOW).idle, "and its owner may know");
-    first.doubt();
+    first.mark_unread();
     assert!(!ledger.went_out_whole(delivery.jti));
-    let stranger = Wish { proof: Proof::Address(ELSEWHERE), ..wish.clone() };
+    let stranger = StreamRequest { proof: RedeemerProof::Address(ELSEWHERE), ..wish.clone() };
     assert_eq!(delivery.would_admit(&stranger, LEASE, NOW), used);
-    let mut retry = admit(&delivery, &ledger, 0..10, Proof::Address(HOME)).ok().unwrap();
+    let mut retry = admit(&delivery, &ledger, 0..10, RedeemerProof::Address(HOME)).ok().unwrap();
     assert_eq!(drain(&mut retry), 10);
     arrive(retry);
     assert!(ledger.went_out_whole(delivery.jti));
@@ -36,10 +36,10 @@ fn a_file_that_went_out_whole_opens_to_the_key_only() {
     let make = || Delivery::recorded(delivery.jti, &lease, Some(Secret::presented("key")), NOW);
     let again = ledger.reopen(delivery.jti, LEASE, NOW, false, make).unwrap();
     assert!(matches!(
-        admit(&again, &ledger, 0..10, Proof::Address(HOME)),
-        Err(Obstacle::Final(Denied::Used))
+        admit(&again, &ledger, 0..10, RedeemerProof::Address(HOME)),
+        Err(Obstacle::Final(StreamRefusal::Used))
     ));
-    assert_eq!(drain(&mut admit(&again, &ledger, 0..10, Proof::Key).ok().unwrap()), 10);
+    assert_eq!(drain(&mut admit(&again, &ledger, 0..10, RedeemerProof::Key).ok().unwrap()), 10);
 }
 
 #[test]
@@ -48,15 +48,15 @@ fn a_broken_transfer_may_be_retried_by_its_own_address_only() {
     let (delivery, mut first) = redeemed(&ledger, 20 * MIB, 0..20 * MIB);
     assert_eq!(first.take(5 * MIB, NOW), Take::Send(5 * MIB));
     assert!(matches!(
-        admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(HOME)),
-        Err(Obstacle::Passing(Denied::Used))
+        admit(&delivery, &ledger, 0..20 * MIB, RedeemerProof::Address(HOME)),
+        Err(Obstacle::Passing(StreamRefusal::Used))
     ));
     drop(first);
     assert!(matches!(
-        admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(ELSEWHERE)),
-        Err(Obstacle::Final(Denied::Used))
+        admit(&delivery, &ledger, 0..20 * MIB, RedeemerProof::Address(ELSEWHERE)),
+        Err(Obstacle::Final(StreamRefusal::Used))
     ));
-    let mut retry = admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(HOME)).ok().unwrap();
+    let mut retry = admit(&delivery, &ledger, 0..20 * MIB, RedeemerProof::Address(HOME)).ok().unwrap();
     assert_eq!(drain(&mut retry), 20 * MIB);
 }
 
@@ -67,10 +67,10 @@ fn more_than_the_allowance_is_not_sent_again() {
     assert_eq!(first.take(9 * MIB, NOW), Take::Send(9 * MIB));
     drop(first);
     assert!(matches!(
-        admit(&delivery, &ledger, 0..20 * MIB, Proof::Address(HOME)),
-        Err(Obstacle::Final(Denied::Used))
+        admit(&delivery, &ledger, 0..20 * MIB, RedeemerProof::Address(HOME)),
+        Err(Obstacle::Final(StreamRefusal::Used))
     ));
-    let mut rest = admit(&delivery, &ledger, 4 * MIB..20 * MIB, Proof::Address(HOME)).ok().unwrap();
+    let mut rest = admit(&delivery, &ledger, 4 * MIB..20 * MIB, RedeemerProof::Address(HOME)).ok().unwrap();
     assert_eq!(drain(&mut rest), 16 * MIB);
 }
 
@@ -79,11 +79,11 @@ fn ranges_ahead_of_a_running_stream_are_served_and_the_stream_stops_where_they_b
     let ledger = Arc::new(Ledger::default());
     let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
     assert_eq!(first.take(1000, NOW), Take::Send(1000));
-    let mut second = admit(&delivery, &ledger, 2 * MIB..4 * MIB, Proof::Address(HOME)).ok().unwrap();
+    let mut second = admit(&delivery, &ledger, 2 * MIB..4 * MIB, RedeemerProof::Address(HOME)).ok().unwrap();
     assert_eq!(second.take(MIB, NOW), Take::Send(MIB));
     assert_eq!(first.take(4 * MIB, NOW), Take::Send(2 * MIB - 1000));
     assert_eq!(first.take(4 * MIB, NOW), Take::Pause);
-    first.press_on();
+    first.resume_after_pause();
     assert_eq!(first.take(4 * MIB, NOW), Take::Send(MIB));
 }
 
@@ -93,11 +93,11 @@ fn a_client_that_goes_on_within_what_it_never_acknowledged_has_what_comes_before
         let ledger = Arc::new(Ledger::default());
         let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
         assert_eq!(first.take(2 * MIB, NOW), Take::Send(2 * MIB));
-        first.lose(MIB);
+        first.mark_lost(MIB);
         drop(first);
         let other = other_runs
-            .then(|| admit(&delivery, &ledger, 3 * MIB..4 * MIB, Proof::Address(HOME)).ok().unwrap());
-        let mut rest = admit(&delivery, &ledger, start..4 * MIB, Proof::Address(HOME)).ok().unwrap();
+            .then(|| admit(&delivery, &ledger, 3 * MIB..4 * MIB, RedeemerProof::Address(HOME)).ok().unwrap());
+        let mut rest = admit(&delivery, &ledger, start..4 * MIB, RedeemerProof::Address(HOME)).ok().unwrap();
         assert_eq!(rest.take(4 * MIB, NOW), Take::Send(4 * MIB - start));
         drop(other);
         rest.finish();
@@ -118,12 +118,12 @@ fn a_client_that_goes_on_before_the_break_is_noticed_has_what_comes_before() {
         let ledger = Arc::new(Ledger::default());
         let (delivery, mut first) = redeemed(&ledger, 4 * MIB, 0..4 * MIB);
         assert_eq!(first.take(2 * MIB, NOW), Take::Send(2 * MIB));
-        let mut rest = admit(&delivery, &ledger, start..4 * MIB, Proof::Continuation).ok().unwrap();
+        let mut rest = admit(&delivery, &ledger, start..4 * MIB, RedeemerProof::Continuation).ok().unwrap();
         assert_eq!(drain(&mut rest), 4 * MIB - start);
         rest.finish();
         rest.acknowledge();
         drop(rest);
-        first.lose(MIB);
+        first.mark_lost(MIB);
         drop(first);
         delivery.progress(LEASE, NOW).arrived
     };
@@ -140,14 +140,17 @@ fn a_client_that_split_a_stream_and_closed_it_gets_each_piece_after_the_others_m
     assert_eq!(drain(&mut first), 100);
     first.finish();
     first.acknowledge();
-    first.doubt();
-    let mut last = admit(&delivery, &ledger, 60..100, Proof::Address(HOME)).ok().unwrap();
+    first.mark_unread();
+    let mut last = admit(&delivery, &ledger, 60..100, RedeemerProof::Address(HOME)).ok().unwrap();
     assert_eq!(drain(&mut last), 40);
     arrive(last);
-    assert!(delivery.is_whole(&delivery.state()));
-    assert!(admit(&delivery, &ledger, 0..100, Proof::Address(HOME)).is_err(), "a plain GET");
-    assert!(admit(&delivery, &ledger, 50..70, Proof::Address(HOME)).is_err(), "read on another connection");
-    let mut middle = admit(&delivery, &ledger, 50..60, Proof::Address(HOME)).ok().unwrap();
+    assert!(delivery.is_complete(&delivery.state()));
+    assert!(admit(&delivery, &ledger, 0..100, RedeemerProof::Address(HOME)).is_err(), "a plain GET");
+    assert!(
+        admit(&delivery, &ledger, 50..70, RedeemerProof::Address(HOME)).is_err(),
+        "read on another connection"
+    );
+    let mut middle = admit(&delivery, &ledger, 50..60, RedeemerProof::Address(HOME)).ok().unwrap();
     assert_eq!(drain(&mut middle), 10);
     arrive(middle);
 }
@@ -158,7 +161,7 @@ fn a_client_that_split_a_stream_and_closed_it_gets_each_piece_after_the_others_m
 fn a_client_with_several_connections_gets_what_it_threw_away_on_one_when_all_has_left() {
     let ledger = Arc::new(Ledger::default());
     let (delivery, mut first) = redeemed(&ledger, 100, 0..60);
-    let ask = |range: Range<u64>, who| admit(&delivery, &ledger, range, Proof::Address(who));
+    let ask = |range: Range<u64>, who| admit(&delivery, &ledger, range, RedeemerProof::Address(who));
     let mut second = ask(60..100, HOME).ok().unwrap();
     assert_eq!((drain(&mut first), drain(&mut second)), (60, 40));
     arrive(first);
@@ -169,8 +172,12 @@ fn a_client_with_several_connections_gets_what_it_threw_away_on_one_when_all_has
     assert_eq!(drain(&mut rest), 10);
     arrive(rest);
     let minute = Duration::from_secs(60);
-    let wish = Wish { range: 50..60, plain: false, proof: Proof::Address(HOME) };
-    assert_eq!(delivery.would_admit(&wish, LEASE, NOW.plus(minute)), Err(Denied::Used), "after a minute");
+    let wish = StreamRequest { range: 50..60, plain: false, proof: RedeemerProof::Address(HOME) };
+    assert_eq!(
+        delivery.would_admit(&wish, LEASE, NOW.plus(minute)),
+        Err(StreamRefusal::Used),
+        "after a minute"
+    );
     ledger.purge(LEASE, NOW.plus(minute));
     assert!(ledger.went_out_whole(delivery.jti));
 }
@@ -182,7 +189,7 @@ fn a_client_with_one_connection_at_a_time_gets_nothing_after_all_of_it() {
     let (delivery, mut first) = redeemed(&ledger, 100, 0..100);
     assert_eq!(first.take(40, NOW), Take::Send(40));
     drop(first);
-    let mut rest = admit(&delivery, &ledger, 30..100, Proof::Address(HOME)).ok().unwrap();
+    let mut rest = admit(&delivery, &ledger, 30..100, RedeemerProof::Address(HOME)).ok().unwrap();
     assert_eq!(drain(&mut rest), 70);
     arrive(rest);
     assert!(ledger.went_out_whole(delivery.jti));
@@ -194,23 +201,27 @@ fn a_revocation_stops_a_stream_and_a_lease_ends() {
     let (delivery, mut stream) = redeemed(&ledger, 100, 0..100);
     assert_eq!(stream.take(10, NOW), Take::Send(10));
     let later = NOW.plus(LEASE);
-    let wish = Wish { range: 0..100, plain: true, proof: Proof::Key };
-    assert_eq!(delivery.would_admit(&wish, LEASE, later), Err(Denied::Used));
+    let wish = StreamRequest { range: 0..100, plain: true, proof: RedeemerProof::Key };
+    assert_eq!(delivery.would_admit(&wish, LEASE, later), Err(StreamRefusal::Used));
     assert_eq!(delivery.would_admit(&wish, LEASE, later.minus(Duration::from_secs(1))), Ok(()));
     ledger.revoke(delivery.jti);
     assert_eq!(stream.take(10, NOW), Take::Stop);
-    assert_eq!(delivery.would_admit(&wish, LEASE, NOW), Err(Denied::Revoked));
+    assert_eq!(delivery.would_admit(&wish, LEASE, NOW), Err(StreamRefusal::Revoked));
 }
 
 #[test]
 fn at_most_sixteen_connections_carry_one_jti() {
     let ledger = Arc::new(Ledger::default());
     let (delivery, first) = redeemed(&ledger, 100, 0..1);
-    let more: Vec<_> =
-        (1..16).map(|i| admit(&delivery, &ledger, i * 2..i * 2 + 1, Proof::Key).ok().unwrap()).collect();
-    assert!(matches!(admit(&delivery, &ledger, 50..51, Proof::Key), Err(Obstacle::Passing(Denied::Crowded))));
+    let more: Vec<_> = (1..16)
+        .map(|i| admit(&delivery, &ledger, i * 2..i * 2 + 1, RedeemerProof::Key).ok().unwrap())
+        .collect();
+    assert!(matches!(
+        admit(&delivery, &ledger, 50..51, RedeemerProof::Key),
+        Err(Obstacle::Passing(StreamRefusal::Crowded))
+    ));
     drop((first, more));
-    assert!(admit(&delivery, &ledger, 50..51, Proof::Key).is_ok());
+    assert!(admit(&delivery, &ledger, 50..51, RedeemerProof::Key).is_ok());
 }
 
 #[test]
@@ -218,13 +229,16 @@ fn a_continuation_counts_as_the_key_until_the_file_has_gone_out_whole() {
     let ledger = Arc::new(Ledger::default());
     let (delivery, mut first) = redeemed(&ledger, 20 * MIB, 0..20 * MIB);
     assert_eq!(first.take(15 * MIB, NOW), Take::Send(15 * MIB));
-    assert!(admit(&delivery, &ledger, 0..20 * MIB, Proof::Continuation).is_ok(), "beside a running one");
+    assert!(
+        admit(&delivery, &ledger, 0..20 * MIB, RedeemerProof::Continuation).is_ok(),
+        "beside a running one"
+    );
     drop(first);
-    let mut again = admit(&delivery, &ledger, 0..20 * MIB, Proof::Continuation).ok().unwrap();
+    let mut again = admit(&delivery, &ledger, 0..20 * MIB, RedeemerProof::Continuation).ok().unwrap();
     assert_eq!(drain(&mut again), 20 * MIB);
     assert!(matches!(
-        admit(&delivery, &ledger, 0..20 * MIB, Proof::Continuation),
-        Err(Obstacle::Passing(Denied::Used))
+        admit(&delivery, &ledger, 0..20 * MIB, RedeemerProof::Continuation),
+        Err(Obstacle::Passing(StreamRefusal::Used))
     ));
     arrive(again);
     // The rule then looks there first.
@@ -241,7 +255,7 @@ fn after_a_restart_what_was_reserved_counts_as_sent_and_the_rest_as_sent_without
         let recorded = Delivery::recorded(delivery.jti, &lease(&delivery, reserved * MIB), None, NOW);
         let recorded = Arc::new(recorded);
         let whole = |_: &u32| {
-            admit(&recorded, &ledger, 0..10 * MIB, Proof::Continuation)
+            admit(&recorded, &ledger, 0..10 * MIB, RedeemerProof::Continuation)
                 .is_ok_and(|mut s| drain(&mut s) == 10 * MIB)
         };
         assert_eq!((0..5).take_while(whole).count(), left, "{reserved} MiB were reserved");
@@ -254,7 +268,7 @@ fn what_was_reserved_and_not_sent_is_used_by_the_next_stream() {
     let (delivery, first) = redeemed(&ledger, 10 * MIB, 0..10 * MIB);
     drop(first);
     for _ in 0..50 {
-        let mut broken = admit(&delivery, &ledger, 0..10 * MIB, Proof::Key).ok().unwrap();
+        let mut broken = admit(&delivery, &ledger, 0..10 * MIB, RedeemerProof::Key).ok().unwrap();
         assert_eq!(broken.take(1000, NOW), Take::Send(1000));
     }
     let reserved = delivery.state().reserved.total;
@@ -267,8 +281,9 @@ fn streams_by_key_that_run_together_may_ask_for_more_than_they_will_send() {
     let (delivery, first) = redeemed(&ledger, 64 * MIB, 0..64 * MIB);
     drop(first);
     // Eight connections that each ask for all from somewhere on, as some download managers do.
-    let streams: Vec<_> =
-        (0..8).map(|n| admit(&delivery, &ledger, n * 8 * MIB..64 * MIB, Proof::Key).ok().unwrap()).collect();
+    let streams: Vec<_> = (0..8)
+        .map(|n| admit(&delivery, &ledger, n * 8 * MIB..64 * MIB, RedeemerProof::Key).ok().unwrap())
+        .collect();
     let sent: u64 = streams
         .into_iter()
         .map(|mut stream| match stream.take(8 * MIB, NOW) {

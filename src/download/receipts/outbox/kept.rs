@@ -30,7 +30,7 @@ impl From<sqlx::Error> for OutboxError {
 
 /// A delivery in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::download::receipts) struct Kept {
+pub(in crate::download::receipts) struct OutboxEntry {
     pub(in crate::download::receipts) jti: Jti,
     pub(in crate::download::receipts) link: LinkId,
     pub(in crate::download::receipts) sequence: u64,
@@ -42,7 +42,7 @@ pub(in crate::download::receipts) struct Kept {
     pub(in crate::download::receipts) tally: Tally,
 }
 
-impl Kept {
+impl OutboxEntry {
     pub(in crate::download::receipts) fn receipt(&self) -> Receipt {
         Receipt {
             jti: self.jti,

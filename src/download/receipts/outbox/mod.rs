@@ -22,13 +22,13 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::clock::Timestamp;
 use crate::download::receipts::outbox::rows::{from_column, from_row, to_column};
-use crate::download::receipts::outbox::writer::{Command, Writer};
+use crate::download::receipts::outbox::writer::{OutboxWriter, WriterCommand};
 use crate::health::Health;
 use crate::id::Jti;
 use crate::receipt::Receipt;
-use crate::tasks::{Patience, Task};
+use crate::tasks::{RestartDelay, Task};
 
-pub(super) use self::kept::Kept;
+pub(super) use self::kept::OutboxEntry;
 pub use self::kept::OutboxError;
 
 /// Maximum number of receipts in one report: well below the web app's limit for a body.
@@ -38,7 +38,7 @@ pub(super) const PER_REPORT: usize = 200;
 const WAITING_MAX: usize = 4_096;
 
 /// How soon the writer is restarted; requests wait in the meantime.
-const PATIENCE: Patience = Patience {
+const PATIENCE: RestartDelay = RestartDelay {
     first: Duration::from_millis(100),
     most: Duration::from_secs(2),
     steady: Duration::from_secs(10),
@@ -73,17 +73,17 @@ const TABLES: &str = "
     );";
 
 /// The next report.
-pub(super) struct Batch {
+pub(super) struct ReportBatch {
     pub(super) receipts: Vec<Receipt>,
     /// The oldest redemption that isn't reported yet, not even by this report.
-    pub(super) oldest_untold: Option<Timestamp>,
+    pub(super) oldest_unreported: Option<Timestamp>,
 }
 
 /// The outbox.
 pub(super) struct Outbox {
     /// Dropped before the commands.
     _writer: Task,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<WriterCommand>,
     /// Whether the last commit failed.
     failing: Arc<AtomicBool>,
     reader: SqlitePool,
@@ -140,7 +140,7 @@ impl Outbox {
         let reader = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let failing = Arc::new(AtomicBool::new(false));
-        let writer = Arc::new(Mutex::new(Writer::new(writer, options, queue, failing.clone())));
+        let writer = Arc::new(Mutex::new(OutboxWriter::new(writer, options, queue, failing.clone())));
         let writer = Task::anywhere(health, PATIENCE, "writing receipts", move || {
             let writer = writer.clone();
             async move { writer.lock().await.run().await }
@@ -154,40 +154,40 @@ impl Outbox {
     }
 
     /// Durably records that a jti is about to be redeemed. Returns whether there was no record yet.
-    pub(super) async fn intend(&self, kept: Kept) -> Result<bool, OutboxError> {
-        self.ask(|done| Command::Intend(Box::new(kept), done)).await
+    pub(super) async fn intend(&self, kept: OutboxEntry) -> Result<bool, OutboxError> {
+        self.ask(|done| WriterCommand::Intend(Box::new(kept), done)).await
     }
 
     /// Records the current states of deliveries, and removes failed redemptions.
-    pub(super) async fn keep(&self, kept: Vec<Kept>, cancelled: Vec<Jti>) -> Result<(), OutboxError> {
-        self.ask(|done| Command::Keep { kept, cancelled, done }).await
+    pub(super) async fn save(&self, kept: Vec<OutboxEntry>, cancelled: Vec<Jti>) -> Result<(), OutboxError> {
+        self.ask(|done| WriterCommand::Keep { kept, cancelled, done }).await
     }
 
     /// Records that the web app has accepted these.
-    pub(super) async fn told(&self, receipts: &[Receipt]) -> Result<(), OutboxError> {
+    pub(super) async fn mark_reported(&self, receipts: &[Receipt]) -> Result<(), OutboxError> {
         let told = receipts.iter().map(|receipt| (receipt.jti, receipt.sequence)).collect();
-        self.ask(|done| Command::Told(told, done)).await
+        self.ask(|done| WriterCommand::Told(told, done)).await
     }
 
     /// Removes what is reported and can't change any more.
     pub(super) async fn forget(&self, now: Timestamp) -> Result<(), OutboxError> {
-        self.ask(|done| Command::Forget(now, done)).await
+        self.ask(|done| WriterCommand::Forget(now, done)).await
     }
 
     /// Makes the writer panic.
     #[cfg(test)]
     pub(super) async fn panic(&self) {
-        self.commands.send(Command::Panic).await.unwrap();
+        self.commands.send(WriterCommand::Panic).await.unwrap();
     }
 
     /// Records that nothing more is sent and everything is recorded.
     pub(super) async fn close(&self) -> Result<(), OutboxError> {
-        self.ask(Command::Close).await
+        self.ask(WriterCommand::Close).await
     }
 
     async fn ask<T>(
         &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, OutboxError>>) -> Command,
+        command: impl FnOnce(oneshot::Sender<Result<T, OutboxError>>) -> WriterCommand,
     ) -> Result<T, OutboxError> {
         let (done, answer) = oneshot::channel();
         match self.commands.try_send(command(done)) {
@@ -201,19 +201,19 @@ impl Outbox {
     }
 
     /// Returns the delivery of a jti, if it is here.
-    pub(super) async fn find(&self, jti: Jti) -> Result<Option<Kept>, OutboxError> {
+    pub(super) async fn find(&self, jti: Jti) -> Result<Option<OutboxEntry>, OutboxError> {
         let query = sqlx::query("SELECT * FROM receipts WHERE jti = $1").bind(jti.to_string());
         Ok(query.fetch_optional(&self.reader).await?.as_ref().map(from_row).transpose()?)
     }
 
     /// Returns all deliveries that can still change.
-    pub(super) async fn open_ones(&self) -> Result<Vec<Kept>, OutboxError> {
+    pub(super) async fn unfinished(&self) -> Result<Vec<OutboxEntry>, OutboxError> {
         let query = sqlx::query("SELECT * FROM receipts WHERE settled = 0 OR state IN ('running', 'broken')");
         Ok(query.fetch_all(&self.reader).await?.iter().map(from_row).collect::<Result<_, _>>()?)
     }
 
     /// Returns the next report; deliveries that weren't reported yet come first.
-    pub(super) async fn batch(&self) -> Result<Batch, OutboxError> {
+    pub(super) async fn batch(&self) -> Result<ReportBatch, OutboxError> {
         let rows = sqlx::query(
             "SELECT * FROM receipts WHERE sequence > told AND settled = 1 \
              ORDER BY told > 0, redeemed_at LIMIT $1",
@@ -239,6 +239,6 @@ impl Outbox {
                 break;
             }
         }
-        Ok(Batch { receipts, oldest_untold })
+        Ok(ReportBatch { receipts, oldest_unreported: oldest_untold })
     }
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::RangeSet;
-use crate::download::receipts::outbox::kept::Kept;
+use crate::download::receipts::outbox::kept::OutboxEntry;
 use crate::download::receipts::tally::Tally;
 use crate::id::LinkId;
 
@@ -18,7 +18,7 @@ pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, set
 
 /// Writes a row; `otherwise` says how to handle an existing one.
 pub(super) fn upsert<'q>(
-    kept: &Kept,
+    kept: &OutboxEntry,
     otherwise: &str,
 ) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     let query = format!(
@@ -39,22 +39,22 @@ pub(super) fn upsert<'q>(
         .bind(i64::from(kept.tally.resumed))
         .bind(kept.address.map(|address| address.to_string()))
         .bind(to_column(kept.until))
-        .bind(kept.tally.handed.to_string())
+        .bind(kept.tally.written.to_string())
         .bind(kept.tally.sent.to_string())
 }
 
-pub(super) fn from_row(row: &SqliteRow) -> Result<Kept, sqlx::Error> {
+pub(super) fn from_row(row: &SqliteRow) -> Result<OutboxEntry, sqlx::Error> {
     let state: String = row.try_get("state")?;
     let address: Option<String> = row.try_get("address")?;
     let tally = Tally {
         started_at: row.try_get::<Option<i64>, _>("started_at")?.map(from_column),
         last_at: from_column(row.try_get("last_at")?),
-        handed: parsed::<RangeSet>(row, "handed")?,
+        written: parsed::<RangeSet>(row, "handed")?,
         sent: parsed::<RangeSet>(row, "sent")?,
         resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
         state: state.parse().map_err(|_| sqlx::Error::Decode("unknown state of a delivery".into()))?,
     };
-    Ok(Kept {
+    Ok(OutboxEntry {
         jti: parsed(row, "jti")?,
         link: LinkId::from_store(&row.try_get::<String, _>("link")?),
         sequence: row.try_get::<i64, _>("sequence")?.cast_unsigned(),

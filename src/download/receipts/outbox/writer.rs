@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
-use crate::download::receipts::outbox::kept::{Kept, OutboxError};
+use crate::download::receipts::outbox::kept::{OutboxEntry, OutboxError};
 use crate::download::receipts::outbox::rows::{CHANGE, to_column, upsert};
 use crate::id::Jti;
 
@@ -16,10 +16,10 @@ use crate::id::Jti;
 const GROUP: usize = 512;
 
 /// A command for the writer, and where to send the result.
-pub(super) enum Command {
-    Intend(Box<Kept>, oneshot::Sender<Result<bool, OutboxError>>),
+pub(super) enum WriterCommand {
+    Intend(Box<OutboxEntry>, oneshot::Sender<Result<bool, OutboxError>>),
     Keep {
-        kept: Vec<Kept>,
+        kept: Vec<OutboxEntry>,
         cancelled: Vec<Jti>,
         done: oneshot::Sender<Result<(), OutboxError>>,
     },
@@ -32,24 +32,24 @@ pub(super) enum Command {
 }
 
 /// The writer's state. It survives a panic, after which the next run continues from the file.
-pub(super) struct Writer {
+pub(super) struct OutboxWriter {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
-    queue: mpsc::Receiver<Command>,
+    queue: mpsc::Receiver<WriterCommand>,
     failing: Arc<AtomicBool>,
     /// The content of the disk is unknown.
     unreliable: bool,
 }
 
-impl Writer {
+impl OutboxWriter {
     /// Creates a writer on an open connection; `failing` tells others whether the last commit failed.
     pub(super) const fn new(
         connection: SqliteConnection,
         options: SqliteConnectOptions,
-        queue: mpsc::Receiver<Command>,
+        queue: mpsc::Receiver<WriterCommand>,
         failing: Arc<AtomicBool>,
-    ) -> Writer {
-        Writer { connection: Some(connection), options, queue, failing, unreliable: false }
+    ) -> OutboxWriter {
+        OutboxWriter { connection: Some(connection), options, queue, failing, unreliable: false }
     }
 
     /// Executes commands until all senders are gone.
@@ -62,24 +62,24 @@ impl Writer {
             for command in group.drain(..) {
                 // The caller may have given up.
                 let _gone = match command {
-                    Command::Intend(_, done) => {
+                    WriterCommand::Intend(_, done) => {
                         let new = inserted.next().unwrap_or(false);
                         done.send(outcome.clone().map(|_| new)).map_err(|_| ())
                     }
-                    Command::Keep { done, .. }
-                    | Command::Told(_, done)
-                    | Command::Forget(_, done)
-                    | Command::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
+                    WriterCommand::Keep { done, .. }
+                    | WriterCommand::Told(_, done)
+                    | WriterCommand::Forget(_, done)
+                    | WriterCommand::Close(done) => done.send(outcome.clone().map(|_| ())).map_err(|_| ()),
                     #[cfg(test)]
-                    Command::Panic => Ok(()),
+                    WriterCommand::Panic => Ok(()),
                 };
             }
         }
     }
 
-    async fn carry_out(&mut self, group: &[Command]) -> Result<Vec<bool>, OutboxError> {
+    async fn carry_out(&mut self, group: &[WriterCommand]) -> Result<Vec<bool>, OutboxError> {
         // After a panic, callers get an error, and the next commit counts as doubtful.
-        let doubt = Doubt(&self.failing);
+        let doubt = FailOnPanic(&self.failing);
         let outcome = match self.unreliable {
             true => Err(OutboxError::Unreliable),
             false => commit_by(&mut self.connection, &self.options, group).await.map_err(|error| {
@@ -102,9 +102,9 @@ impl Writer {
 }
 
 /// Marks the outbox as failing if a panic drops it.
-struct Doubt<'a>(&'a AtomicBool);
+struct FailOnPanic<'a>(&'a AtomicBool);
 
-impl Drop for Doubt<'_> {
+impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.store(true, Ordering::Relaxed);
@@ -117,7 +117,7 @@ impl Drop for Doubt<'_> {
 async fn commit_by(
     kept: &mut Option<SqliteConnection>,
     options: &SqliteConnectOptions,
-    group: &[Command],
+    group: &[WriterCommand],
 ) -> Result<Vec<bool>, sqlx::Error> {
     let mut connection = match kept.take() {
         Some(connection) => connection,
@@ -129,16 +129,19 @@ async fn commit_by(
 }
 
 /// Executes a group in one transaction. Returns for each intention whether it was new.
-async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<Vec<bool>, sqlx::Error> {
+async fn commit(
+    connection: &mut SqliteConnection,
+    group: &[WriterCommand],
+) -> Result<Vec<bool>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut inserted = Vec::new();
     for command in group {
         match command {
-            Command::Intend(kept, _) => {
+            WriterCommand::Intend(kept, _) => {
                 let done = upsert(kept, "DO NOTHING").execute(&mut *transaction).await?;
                 inserted.push(done.rows_affected() == 1);
             }
-            Command::Keep { kept, cancelled, .. } => {
+            WriterCommand::Keep { kept, cancelled, .. } => {
                 for kept in kept {
                     upsert(kept, CHANGE).execute(&mut *transaction).await?;
                 }
@@ -147,7 +150,7 @@ async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<
                     delete.bind(jti.to_string()).execute(&mut *transaction).await?;
                 }
             }
-            Command::Told(told, _) => {
+            WriterCommand::Told(told, _) => {
                 for (jti, sequence) in told {
                     sqlx::query("UPDATE receipts SET told = $1 WHERE jti = $2 AND told < $1")
                         .bind(sequence.cast_signed())
@@ -156,13 +159,13 @@ async fn commit(connection: &mut SqliteConnection, group: &[Command]) -> Result<
                         .await?;
                 }
             }
-            Command::Close(_) => {
+            WriterCommand::Close(_) => {
                 let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
                 sqlx::query(closed).execute(&mut *transaction).await?;
             }
             #[cfg(test)]
-            Command::Panic => std::panic::panic_any("as a test asked"),
-            Command::Forget(now, _) => {
+            WriterCommand::Panic => std::panic::panic_any("as a test asked"),
+            WriterCommand::Forget(now, _) => {
                 sqlx::query(
                     "DELETE FROM receipts WHERE told = sequence AND settled = 1 \
                      AND (state = 'over' OR (state = 'complete' AND until <= $1))",

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::download::ledger::{Proof, RangeSet, Take, Wish};
+use crate::download::ledger::{RangeSet, RedeemerProof, StreamRequest, Take};
 use crate::download::receipts::tally::Tally;
 use crate::receipt::DeliveryState;
 
@@ -37,7 +37,7 @@ async fn a_last_byte_on_a_connection_that_breaks_completes_nothing() {
     let (sending, mut stream) = Sending::redeemed(10, 0..10);
     take(&mut stream, 10);
     stream.finish();
-    stream.doubt();
+    stream.mark_unread();
     let tally = sending.tally();
     assert_eq!((tally.state, tally.bytes(10)), (DeliveryState::Broken, 9));
     // Another range to its end does not bring the lost byte.
@@ -59,7 +59,7 @@ async fn a_break_in_one_part_is_not_healed_by_the_end_of_another() {
     take(&mut first, 50);
     first.finish();
     let mut second = sending.resume(50..100).await;
-    first.doubt();
+    first.mark_unread();
     take(&mut second, 50);
     second.finish();
     drop(second);
@@ -70,7 +70,7 @@ async fn a_break_in_one_part_is_not_healed_by_the_end_of_another() {
     take(&mut again, 10);
     again.finish();
     drop(again);
-    assert_eq!(before.and(&sending.progress(), 100).state, DeliveryState::Complete);
+    assert_eq!(before.plus(&sending.progress(), 100).state, DeliveryState::Complete);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn after_a_restart_a_file_is_complete_only_if_every_byte_is_accounted_for(
         while let Take::Send(_) = rest.take(100 * KIB, T0) {}
         rest.finish();
         drop(rest);
-        let after = before.and(&sending.progress(), sending.size);
+        let after = before.plus(&sending.progress(), sending.size);
         assert_eq!((after.state, after.resumed), (state, 1), "from {resumed_at}");
     }
 }
@@ -103,7 +103,7 @@ async fn an_empty_file_is_complete_at_once_and_counts_as_begun() {
 async fn a_delivery_without_a_byte_is_over_when_its_lease_ends() {
     let (sending, stream) = Sending::redeemed(10, 0..10);
     drop(stream);
-    let at = |now| Tally::new(T0).and(&sending.delivery.progress(LEASE, now), 10);
+    let at = |now| Tally::new(T0).plus(&sending.delivery.progress(LEASE, now), 10);
     let just_before = at(T0.plus(LEASE).minus(Duration::from_secs(1)));
     assert_eq!((just_before.state, just_before.started_at), (DeliveryState::Broken, None));
     let over = at(T0.plus(LEASE));
@@ -117,7 +117,7 @@ async fn a_revocation_ends_it_and_what_was_complete_stays_so() {
     sending.ledger.revoke(jti(7));
     assert_eq!(sending.tally().state, DeliveryState::Over);
     let complete = Tally { state: DeliveryState::Complete, ..Tally::new(T0) };
-    assert_eq!(complete.and(&sending.progress(), 10).state, DeliveryState::Complete);
+    assert_eq!(complete.plus(&sending.progress(), 10).state, DeliveryState::Complete);
 }
 
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ proptest! {
                 match step {
                     Step::Resume(start, len) => {
                         let start = start.min(size - 1);
-                        let wish = Wish { range: start..(start + len).min(size), plain: false, proof: Proof::Key };
+                        let wish = StreamRequest { range: start..(start + len).min(size), plain: false, proof: RedeemerProof::Key };
                         if streams.len() < 4
                             && let Ok(stream) = sending.delivery.admit(&sending.ledger, &wish, LEASE, T0).await {
                             streams.push((stream, start));
@@ -180,18 +180,18 @@ proptest! {
                         let (mut stream, start) = streams.swap_remove(at);
                         left.insert(start..stream.position());
                         stream.finish();
-                        stream.doubt();
+                        stream.mark_unread();
                     },
                     Step::Drop(at) => if at < streams.len() {
                         streams.swap_remove(at);
                     },
                     Step::Restart => {
-                        before = before.and(&sending.progress(), size);
+                        before = before.plus(&sending.progress(), size);
                         streams.clear();
                         sending = Sending::restarted(size);
                     }
                 }
-                let tally = before.and(&sending.progress(), size);
+                let tally = before.plus(&sending.progress(), size);
                 if tally.state == DeliveryState::Complete {
                     // As the book does.
                     before.state = DeliveryState::Complete;

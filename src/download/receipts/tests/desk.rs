@@ -7,10 +7,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Clock;
-use crate::download::receipts::{Claim, OutboxError, Receipts, Rules};
+use crate::download::receipts::{OutboxError, PendingRedemption, ReceiptSettings, Receipts};
 use crate::health::Health;
 use crate::id::LinkId;
-use crate::receipt::{DeliveryState, NotTaken, Receipt, Report, TakeReports, Taken};
+use crate::receipt::{DeliveryState, NotAccepted, Receipt, ReceiptSink, Report, ReportReply};
 use crate::used_tokens::memory::MemoryUsedTokens;
 use crate::used_tokens::{Mark, UsedToken, UsedTokens};
 
@@ -22,13 +22,13 @@ struct Web {
 }
 
 #[async_trait]
-impl TakeReports for Web {
-    async fn take(&self, report: Report) -> Result<Taken, NotTaken> {
+impl ReceiptSink for Web {
+    async fn accept(&self, report: Report) -> Result<ReportReply, NotAccepted> {
         if self.down.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(NotTaken("down".into()));
+            return Err(NotAccepted("down".into()));
         }
         self.reports.lock().unwrap().push(report);
-        Ok(Taken::default())
+        Ok(ReportReply::default())
     }
 }
 
@@ -58,7 +58,7 @@ impl Desk {
     }
 
     async fn open(&self) -> Arc<Receipts> {
-        let rules = Rules {
+        let rules = ReceiptSettings {
             node: "node".to_owned(),
             shared: false,
             lease: LEASE,
@@ -67,7 +67,7 @@ impl Desk {
         };
         let receipts = Receipts::open(self.folder.path(), &self.store, self.clock.clone(), rules).await;
         let receipts = Arc::new(receipts.unwrap());
-        receipts.tell_by(self.web.clone());
+        receipts.set_sink(self.web.clone());
         receipts
     }
 
@@ -90,7 +90,7 @@ fn lease() -> Mark {
 async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_token_is_spent() {
     let desk = Desk::new();
     let receipts = desk.open().await;
-    let claims: Vec<Claim> =
+    let claims: Vec<PendingRedemption> =
         (1..=3).map(|byte| receipts.begin(jti(byte), &LinkId::from_store("link"), 10, Some(HOME))).collect();
     for claim in &claims {
         assert!(claim.intend().await.unwrap());
@@ -102,8 +102,8 @@ async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_t
     desk.mark(3, Mark::Revoked).await;
     desk.pass(60);
     let receipts = desk.open().await;
-    receipts.look().await;
-    receipts.tell(None).await.unwrap();
+    receipts.record_changes().await;
+    receipts.report(None).await.unwrap();
     let mut told = desk.web.receipts();
     told.sort_by_key(|receipt| receipt.jti);
     let seen: Vec<_> = told.iter().map(|r| (r.jti, r.started_at, r.bytes, r.state)).collect();
@@ -121,15 +121,15 @@ async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_b
         let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 10, Some(HOME));
         claim.intend().await.unwrap();
         claim.redeemed(&sending.delivery);
-        assert!(receipts.look().await);
+        assert!(receipts.record_changes().await);
         drop(stream);
         if !crash {
             receipts.finish().await;
         }
         drop(receipts);
         let receipts = desk.open().await;
-        receipts.look().await;
-        receipts.tell(None).await.unwrap();
+        receipts.record_changes().await;
+        receipts.report(None).await.unwrap();
         let told = desk.web.receipts().pop().unwrap();
         assert_eq!((told.started_at, told.state), (started_at, DeliveryState::Broken));
     }
@@ -141,32 +141,32 @@ async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     let receipts = desk.open().await;
     let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
     desk.pass(100);
-    receipts.tell(None).await.unwrap();
+    receipts.report(None).await.unwrap();
     assert_eq!(desk.web.told_until(), T0, "a claim is under way");
     claim.intend().await.unwrap();
-    receipts.tell(None).await.unwrap();
+    receipts.report(None).await.unwrap();
     assert_eq!(desk.web.told_until(), T0);
     // Redeemed, and not put down how it stands yet.
     let (sending, stream) = Sending::redeemed(10, 0..10);
     let delivery = Arc::new(Delivery::recorded(jti(1), &lease_on(10), Some(Secret::presented("key")), T0));
     drop((sending, stream));
     claim.redeemed(&delivery);
-    receipts.tell(None).await.unwrap();
+    receipts.report(None).await.unwrap();
     assert_eq!(desk.web.told_until(), T0);
-    receipts.look().await;
+    receipts.record_changes().await;
     desk.web.down.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert!(receipts.tell(None).await.is_err());
+    assert!(receipts.report(None).await.is_err());
     desk.web.down.store(false, std::sync::atomic::Ordering::SeqCst);
-    receipts.tell(None).await.unwrap();
+    receipts.report(None).await.unwrap();
     assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(100)));
     assert_eq!(desk.web.receipts().len(), 1);
     // A claim that fails holds nothing up.
     let claim = receipts.begin(jti(2), &LinkId::from_store("link"), 10, Some(HOME));
     let new = claim.intend().await.unwrap();
     claim.cancelled(new);
-    receipts.look().await;
+    receipts.record_changes().await;
     desk.pass(100);
-    receipts.tell(None).await.unwrap();
+    receipts.report(None).await.unwrap();
     assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(200)));
     assert_eq!(desk.web.receipts().len(), 1);
 }
@@ -180,8 +180,8 @@ async fn what_was_told_is_not_told_again_and_what_changed_is() {
     claim.intend().await.unwrap();
     claim.redeemed(&sending.delivery);
     let tell = async || {
-        receipts.look().await;
-        receipts.tell(Some(T0)).await.unwrap();
+        receipts.record_changes().await;
+        receipts.report(Some(T0)).await.unwrap();
         desk.web
             .receipts()
             .into_iter()
@@ -201,8 +201,8 @@ async fn what_was_told_is_not_told_again_and_what_changed_is() {
     // It goes on after a restart where it ended.
     drop(receipts);
     let receipts = desk.open().await;
-    receipts.look().await;
-    receipts.tell(Some(T0)).await.unwrap();
+    receipts.record_changes().await;
+    receipts.report(Some(T0)).await.unwrap();
     assert_eq!(desk.web.receipts().len(), 3);
 }
 
@@ -215,10 +215,10 @@ async fn a_writer_that_panics_is_told_of_starts_again_and_what_it_left_undone_is
     let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
     // In one group with what panics: nobody knows whether it is on disk, so no byte may leave.
     assert!(matches!(claim.intend().await, Err(OutboxError::Closed)));
-    assert!(claim.is_doubtful(), "the next intention is written before its token is redeemed");
+    assert!(claim.may_fail(), "the next intention is written before its token is redeemed");
     assert_eq!(desk.health.verdict(), Err("a background task is down: writing receipts".to_owned()));
     assert!(claim.intend().await.unwrap(), "started again, it finds nothing of what it left undone");
-    assert!(!claim.is_doubtful());
+    assert!(!claim.may_fail());
 }
 
 #[tokio::test]
@@ -230,8 +230,8 @@ async fn a_thousand_intentions_at_once_are_all_durable() {
         bytes[..2].copy_from_slice(&n.to_be_bytes());
         receipts.begin(Jti::from_bytes(bytes), &LinkId::from_store("link"), 10, Some(HOME))
     };
-    let claims: Vec<Claim> = (0..1000).map(begin).collect();
-    let all = futures_util::future::join_all(claims.iter().map(Claim::intend)).await;
+    let claims: Vec<PendingRedemption> = (0..1000).map(begin).collect();
+    let all = futures_util::future::join_all(claims.iter().map(PendingRedemption::intend)).await;
     assert!(all.into_iter().all(|intended| intended.unwrap()));
-    assert_eq!(receipts.outbox.open_ones().await.unwrap().len(), 1000);
+    assert_eq!(receipts.outbox.unfinished().await.unwrap().len(), 1000);
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::download::ledger::{Delivery, Entered, Ledger, Progress, Proof, Shortfall, Stream, Take, Wish};
+use crate::download::ledger::{
+    Delivery, DeliveryProgress, Entered, Ledger, RedeemerProof, Shortfall, Stream, StreamRequest, Take,
+};
 use crate::download::receipts::tally::Tally;
 use crate::files::FileVersion;
 use crate::id::Jti;
@@ -46,20 +48,20 @@ impl Sending {
     }
 
     pub(super) async fn resume(&self, range: Range<u64>) -> Stream {
-        let wish = Wish { range, plain: false, proof: Proof::Key };
+        let wish = StreamRequest { range, plain: false, proof: RedeemerProof::Key };
         let stream = self.delivery.admit(&self.ledger, &wish, LEASE, T0).await.ok().unwrap();
         if let Shortfall::Reserve { bytes, .. } = self.delivery.shortfall(&stream) {
-            self.delivery.reserved(bytes, bytes);
+            self.delivery.add_reservation(bytes, bytes);
         }
         stream
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> DeliveryProgress {
         self.delivery.progress(LEASE, T0)
     }
 
     pub(super) fn tally(&self) -> Tally {
-        Tally::new(T0).and(&self.progress(), self.size)
+        Tally::new(T0).plus(&self.progress(), self.size)
     }
 }
 

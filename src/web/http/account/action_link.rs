@@ -10,8 +10,8 @@ use crate::web::http::account::action_link_page::{
 use crate::web::http::error::WebError;
 use crate::web::http::respond::{html, with_form};
 use crate::web::http::state::AppState;
-use crate::web::identity::{Account, AccountId, Email, Stage};
-use crate::web::membership::action_links::{Presented, Purpose, fits};
+use crate::web::identity::{Account, AccountId, AccountStage, Email};
+use crate::web::membership::action_links::{ActionPurpose, VerifiedAction, fits};
 
 /// What can be done with a link now.
 pub(crate) enum ActionLinkStatus {
@@ -76,7 +76,7 @@ pub(crate) async fn status_of(
     app: &AppState,
     folder: &str,
     unverified: &str,
-) -> Result<(Presented, ActionLinkStatus), WebError> {
+) -> Result<(VerifiedAction, ActionLinkStatus), WebError> {
     let administration = &app.administration;
     let link = administration.actions.verify(unverified, administration.clock.now()).await?;
     if link.purpose.folder() != folder {
@@ -86,17 +86,17 @@ pub(crate) async fn status_of(
     Ok((link, status))
 }
 
-async fn status(app: &AppState, link: &Presented) -> Result<ActionLinkStatus, WebError> {
+async fn status(app: &AppState, link: &VerifiedAction) -> Result<ActionLinkStatus, WebError> {
     let administration = &app.administration;
     let done = match link.purpose {
-        Purpose::FirstAdministrator | Purpose::Activate => CompletedAction::Activated,
-        Purpose::Invite | Purpose::Reset => CompletedAction::PasswordChosen,
-        Purpose::ConfirmAddress => CompletedAction::AddressChanged,
+        ActionPurpose::FirstAdministrator | ActionPurpose::Activate => CompletedAction::Activated,
+        ActionPurpose::Invite | ActionPurpose::Reset => CompletedAction::PasswordChosen,
+        ActionPurpose::ConfirmAddress => CompletedAction::AddressChanged,
     };
     if administration.actions.is_spent(&link.action).await? {
         return Ok(ActionLinkStatus::Done(done));
     }
-    if link.purpose == Purpose::FirstAdministrator {
+    if link.purpose == ActionPurpose::FirstAdministrator {
         return Ok(match (administration.accounts.has_administrator().await?, link.ended) {
             (true, _) => ActionLinkStatus::Done(done),
             (false, true) => ActionLinkStatus::Unusable(UnusableReason::Expired, None),
@@ -107,12 +107,12 @@ async fn status(app: &AppState, link: &Presented) -> Result<ActionLinkStatus, We
     let Some(account) = account.filter(|account| !account.disabled).map(Box::new) else {
         return Ok(ActionLinkStatus::Unusable(UnusableReason::Changed, None));
     };
-    let is_first = matches!(link.purpose, Purpose::Activate | Purpose::Invite);
-    if is_first && account.stage() == Stage::Active {
+    let is_first = matches!(link.purpose, ActionPurpose::Activate | ActionPurpose::Invite);
+    if is_first && account.stage() == AccountStage::Active {
         return Ok(ActionLinkStatus::Done(done));
     }
     let requested = match link.purpose {
-        Purpose::ConfirmAddress => administration.self_service.requested_address(&account.id).await?,
+        ActionPurpose::ConfirmAddress => administration.self_service.requested_address(&account.id).await?,
         _ => None,
     };
     let extra = requested.as_ref().map_or("", Email::key);

@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::secret::Secret;
-use crate::token::Action;
-use crate::web::accounts::store::Added;
+use crate::token::ActionGrant;
+use crate::web::accounts::store::AddOutcome;
 use crate::web::audit::Actor;
 use crate::web::http::account::action_link::{ActionLinkStatus, done_page, lock, status_of};
 use crate::web::http::account::action_link_page::CompletedAction;
@@ -22,17 +22,17 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::StrangerForm;
 use crate::web::http::fields::{FieldErrors, parse_field};
 use crate::web::http::flash::FlashMessage;
-use crate::web::http::respond::{App, redirect_with_flash, unprocessable, with_form};
+use crate::web::http::respond::{AppData, redirect_with_flash, unprocessable, with_form};
 use crate::web::http::state::AppState;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::identity::place::Place;
-use crate::web::identity::{Account, Email, NewAccount, PersonName, Stage};
-use crate::web::membership::action_links::Spent;
-use crate::web::membership::self_service::{Changed, browser_mark};
+use crate::web::identity::{Account, AccountStage, Email, NewAccount, PersonName};
+use crate::web::membership::action_links::SpendOutcome;
+use crate::web::membership::self_service::{ChangeOutcome, browser_mark};
 
 /// `GET /activate/{token}`
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     unverified: Path<String>,
 ) -> Result<HttpResponse, WebError> {
@@ -54,7 +54,7 @@ fn empty_page(app: &AppState, activation: Activation, csrf: String) -> ActivateP
 /// Scanners open links and press buttons, but have neither the browser that signed up nor the password.
 fn activation(account: &Account, browser: Option<&Secret>) -> Activation {
     let email = account.email.as_str().to_owned();
-    if account.stage() == Stage::Invited {
+    if account.stage() == AccountStage::Invited {
         return Activation::Invitation { email, name: account.name.as_str().to_owned() };
     }
     let mark = browser.map(|secret| browser_mark(&secret.digest()));
@@ -79,10 +79,10 @@ pub(crate) struct ActivateForm {
 
 /// `POST /activate/{token}`
 pub(crate) async fn act(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     unverified: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: StrangerForm<ActivateForm>,
 ) -> Result<HttpResponse, WebError> {
     let _lock = lock(&app, &unverified).await?;
@@ -105,8 +105,8 @@ pub(crate) async fn act(
 /// A form that was sent to a usable link.
 struct Visit<'v> {
     app: &'v AppState,
-    action: &'v Action,
-    place: &'v Place,
+    action: &'v ActionGrant,
+    place: &'v ClientInfo,
     form: &'v StrangerForm<ActivateForm>,
 }
 
@@ -129,19 +129,19 @@ impl Visit<'_> {
         let typed = Password::presented(&fields.password);
         let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
         let now = administration.clock.now();
-        if administration.actions.spend(self.action, now).await? == Spent::Before {
+        if administration.actions.spend(self.action, now).await? == SpendOutcome::Before {
             return done_page(CompletedAction::Activated);
         }
         let (admin, groups, password) = (true, BTreeSet::new(), Some(stored));
         let new = NewAccount { email, name, admin, groups, password };
         match administration.accounts.add_first_administrator(new, self.place.address, now).await? {
-            Added::New(account) => {
+            AddOutcome::New(account) => {
                 tracing::info!(account = %account.id, "the first administrator is made");
                 enter(self.app, &account, typed, self.place).await
             }
-            Added::NotTheFirst => done_page(CompletedAction::Activated),
+            AddOutcome::NotTheFirst => done_page(CompletedAction::Activated),
             // The account was created since we looked. The link is used up; a restart prints another one.
-            Added::EmailTaken => Err(WebError::LinkOver),
+            AddOutcome::EmailTaken => Err(WebError::LinkOver),
         }
     }
 
@@ -158,13 +158,13 @@ impl Visit<'_> {
         let typed = Password::presented(&fields.password);
         let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
         let now = administration.clock.now();
-        if administration.actions.spend(self.action, now).await? == Spent::Before {
+        if administration.actions.spend(self.action, now).await? == SpendOutcome::Before {
             return done_page(CompletedAction::PasswordChosen);
         }
         let actor = Actor::account(account, self.place.address);
         let service = &administration.self_service;
         match service.accept_invitation(account, &name, &stored, &actor, now).await? {
-            Changed::Done => {
+            ChangeOutcome::Done => {
                 tracing::info!(account = %account.id, "invitation accepted");
                 match administration.accounts.by_id(&account.id).await? {
                     Some(account) => enter(self.app, &account, typed, self.place).await,
@@ -203,12 +203,12 @@ impl Visit<'_> {
     async fn activate(&self, account: &Account) -> Result<Option<HttpResponse>, WebError> {
         let administration = &self.app.administration;
         let now = administration.clock.now();
-        if administration.actions.spend(self.action, now).await? == Spent::Before {
+        if administration.actions.spend(self.action, now).await? == SpendOutcome::Before {
             return done_page(CompletedAction::Activated).map(Some);
         }
         let actor = Actor::account(account, self.place.address);
         match administration.self_service.activate(account, &actor, now).await? {
-            Changed::Done => {
+            ChangeOutcome::Done => {
                 tracing::info!(account = %account.id, "account activated");
                 Ok(None)
             }

@@ -16,18 +16,18 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{StrangerForm, session_of};
 use crate::web::http::fields::FieldErrors;
 use crate::web::http::flash::FlashMessage;
-use crate::web::http::respond::{App, redirect_with_flash, unprocessable, with_form};
+use crate::web::http::respond::{AppData, redirect_with_flash, unprocessable, with_form};
 use crate::web::http::state::AppState;
 use crate::web::identity::Account;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::identity::place::Place;
-use crate::web::mail::asked::Asked;
-use crate::web::membership::action_links::Spent;
-use crate::web::membership::self_service::Changed;
+use crate::web::mail::request_origin::RequestOrigin;
+use crate::web::membership::action_links::SpendOutcome;
+use crate::web::membership::self_service::ChangeOutcome;
 
 /// `GET /confirm-address/{token}`
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     unverified: Path<String>,
 ) -> Result<HttpResponse, WebError> {
@@ -57,10 +57,10 @@ pub(crate) struct ConfirmAddressForm {
 
 /// `POST /confirm-address/{token}`
 pub(crate) async fn act(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     unverified: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: StrangerForm<ConfirmAddressForm>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
@@ -82,13 +82,13 @@ pub(crate) async fn act(
             return unprocessable(&ConfirmAddressPage { errors, ..page });
         }
     }
-    if administration.actions.spend(&link.action, now).await? == Spent::Before {
+    if administration.actions.spend(&link.action, now).await? == SpendOutcome::Before {
         return done_page(CompletedAction::AddressChanged);
     }
     let actor = Actor::account(&account, place.address);
-    let asked = Some(Asked::new(&place, now));
+    let asked = Some(RequestOrigin::new(&place, now));
     match administration.self_service.change_address(&account, &email, &actor, asked, now).await? {
-        Changed::Done => {}
+        ChangeOutcome::Done => {}
         _ => return Err(WebError::LinkOver),
     }
     tracing::info!(account = %account.id, "address changed");

@@ -2,13 +2,13 @@
 
 use actix_web::HttpResponse;
 
-use crate::web::accounts::proof::Proof;
+use crate::web::accounts::proof::LoginProof;
 use crate::web::http::error::WebError;
 use crate::web::http::respond::{add_cookie, see_other};
 use crate::web::http::state::AppState;
 use crate::web::identity::Account;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::identity::place::Place;
 use crate::web::sessions::NewSession;
 
 /// Starts a session and redirects to the files.
@@ -16,7 +16,7 @@ pub(crate) async fn enter(
     app: &AppState,
     account: &Account,
     typed: Password,
-    place: &Place,
+    place: &ClientInfo,
 ) -> Result<HttpResponse, WebError> {
     enter_at(app, account, typed, place, "/files/").await
 }
@@ -26,13 +26,14 @@ pub(crate) async fn enter_at(
     app: &AppState,
     account: &Account,
     typed: Password,
-    place: &Place,
+    place: &ClientInfo,
     destination: &str,
 ) -> Result<HttpResponse, WebError> {
     let now = app.administration.clock.now();
     let passwords = &app.administration.passwords;
     let started =
-        match Proof::by_password(Some(account.clone()), typed, passwords, Asker::LogIn(place.address)).await?
+        match LoginProof::by_password(Some(account.clone()), typed, passwords, Asker::LogIn(place.address))
+            .await?
         {
             Some(proof) => {
                 let new = NewSession { proof: &proof, remembered: false, place };

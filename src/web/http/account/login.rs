@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::config::Signup;
 use crate::human;
-use crate::web::accounts::proof::Proof;
+use crate::web::accounts::proof::LoginProof;
 use crate::web::audit::Actor;
 use crate::web::http::account::login_page::LoginPage;
 use crate::web::http::client::ClientAddress;
@@ -17,11 +17,11 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, EmptyForm, StrangerForm, session_of};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::local_path::LocalPath;
-use crate::web::http::respond::{App, add_cookie, rerender, see_other, with_form, without_flash};
+use crate::web::http::respond::{AppData, add_cookie, rerender, see_other, with_form, without_flash};
 use crate::web::http::state::AppState;
 use crate::web::identity::Email;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::identity::place::Place;
 use crate::web::sessions::NewSession;
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -34,7 +34,7 @@ pub(crate) struct LoginQuery {
 
 /// `GET /login`
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     query: Option<Query<LoginQuery>>,
 ) -> Result<HttpResponse, WebError> {
@@ -74,9 +74,9 @@ pub(crate) struct LoginForm {
 
 /// `POST /login`. Text and time of the answer are the same whether or not the account exists.
 pub(crate) async fn log_in(
-    app: App,
+    app: AppData,
     request: HttpRequest,
-    place: Place,
+    place: ClientInfo,
     form: StrangerForm<LoginForm>,
 ) -> Result<HttpResponse, WebError> {
     let LoginForm { email, password, next, remember } = form.fields;
@@ -107,9 +107,13 @@ pub(crate) async fn log_in(
     };
     let passwords = &app.administration.passwords;
     // A second factor would be checked here, between the proof and the session that begins with it.
-    let proof =
-        Proof::by_password(account, Password::presented(&password), passwords, Asker::LogIn(place.address))
-            .await?;
+    let proof = LoginProof::by_password(
+        account,
+        Password::presented(&password),
+        passwords,
+        Asker::LogIn(place.address),
+    )
+    .await?;
     let id = match &proof {
         Some(proof) => {
             app.throttle.session(&proof.account().id, now)?;
@@ -136,7 +140,7 @@ pub(crate) async fn log_in(
 
 /// `POST /logout`
 pub(crate) async fn log_out(
-    app: App,
+    app: AppData,
     address: ClientAddress,
     form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {

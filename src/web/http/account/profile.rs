@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{Actor, AuditEvent};
 use crate::web::http::account::enter::enter_at;
 use crate::web::http::account::password::{is_own_password, new_password};
 use crate::web::http::account::profile_page::{AccountForm, ProfilePage};
@@ -13,20 +13,24 @@ use crate::web::http::fields::{FieldErrors, parse_field};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::respond::{
-    App, add_cookie, html_with_flash, redirect_with_flash, see_other, unprocessable,
+    AppData, add_cookie, html_with_flash, redirect_with_flash, see_other, unprocessable,
 };
 use crate::web::http::state::AppState;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::identity::place::Place;
 use crate::web::identity::{Account, Email, PersonName};
-use crate::web::mail::Kind;
-use crate::web::mail::asked::Asked;
+use crate::web::mail::MailKind;
+use crate::web::mail::request_origin::RequestOrigin;
 use crate::web::membership::notices::Subscription;
-use crate::web::membership::self_service::Changed;
-use crate::web::throttle::Cause;
+use crate::web::membership::self_service::ChangeOutcome;
+use crate::web::throttle::MailCause;
 
 /// `GET /account`
-pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
+pub(crate) async fn page(
+    app: AppData,
+    request: HttpRequest,
+    who: SignedIn,
+) -> Result<HttpResponse, WebError> {
     let mut page = page_of(&app, &who).await?;
     html_with_flash(&app, &request, |flash| {
         page.chrome.flash = flash;
@@ -49,7 +53,7 @@ async fn page_of(app: &AppState, who: &SignedIn) -> Result<ProfilePage, WebError
         password_min: administration.password_min,
         pending_email: pending.map(|email| email.as_str().to_owned()),
         last_admin,
-        wants_notices: !administration.notices.are_off(&account.id, Kind::Taken).await?,
+        wants_notices: !administration.notices.are_off(&account.id, MailKind::Taken).await?,
         typed_name: account.name.as_str().to_owned(),
         typed_email: String::new(),
         errors_for: AccountForm::None,
@@ -78,7 +82,7 @@ async fn proven(
     app: &AppState,
     who: &SignedIn,
     password: &str,
-    place: &Place,
+    place: &ClientInfo,
 ) -> Result<(Account, bool), WebError> {
     let account = app.administration.accounts.by_id(&who.account().id).await?;
     let account = account.ok_or(WebError::NotSignedIn)?;
@@ -96,7 +100,7 @@ pub(crate) struct NameForm {
 }
 
 /// `POST /account/name`
-pub(crate) async fn change_name(app: App, form: CsrfForm<NameForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn change_name(app: AppData, form: CsrfForm<NameForm>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let mut errors = FieldErrors::default();
     let Some(name) = parse_field::<PersonName>(&fields.name, &mut errors.name) else {
@@ -117,8 +121,8 @@ pub(crate) struct PasswordForm {
 
 /// `POST /account/password`: ends all sessions of the account and starts a new one here.
 pub(crate) async fn change_password(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<PasswordForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
@@ -139,10 +143,10 @@ pub(crate) async fn change_password(
     let now = administration.clock.now();
     let actor = Actor::account(&account, place.address);
     let service = &administration.self_service;
-    let asked = Asked::new(&place, now);
+    let asked = RequestOrigin::new(&place, now);
     let changed =
-        service.change_password(&account, &stored, &actor, Deed::PasswordChanged, asked, now).await?;
-    if changed != Changed::Done {
+        service.change_password(&account, &stored, &actor, AuditEvent::PasswordChanged, asked, now).await?;
+    if changed != ChangeOutcome::Done {
         return Err(WebError::NotSignedIn);
     }
     tracing::info!(account = %account.id, "password changed");
@@ -162,8 +166,8 @@ pub(crate) struct AddressForm {
 /// `POST /account/email`: a mail to the new address asks to confirm it. The answer does not reveal whether
 /// another account has that address.
 pub(crate) async fn change_address(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<AddressForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
@@ -181,14 +185,14 @@ pub(crate) async fn change_address(
         return rerender_form(&app, &who, AccountForm::Email, errors, typed).await;
     };
     let now = app.administration.clock.now();
-    let mail = app.throttle.mail(Cause::Address, email.key(), now);
+    let mail = app.throttle.mail(MailCause::Address, email.key(), now);
     let actor = Actor::account(&account, place.address);
     app.administration.self_service.request_address(&account, &email, mail, &actor, now).await?;
     redirect_with_flash(&app, "/account", FlashMessage::AddressRequested)
 }
 
 /// `POST /account/email/cancel`
-pub(crate) async fn keep_address(app: App, form: CsrfForm<EmptyForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn keep_address(app: AppData, form: CsrfForm<EmptyForm>) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
     app.administration.self_service.keep_address(&form.who.account().id).await?;
     redirect_with_flash(&app, "/account", FlashMessage::AddressKept)
@@ -201,8 +205,11 @@ pub(crate) struct NoticesForm {
 }
 
 /// `POST /account/notices`
-pub(crate) async fn change_notices(app: App, form: CsrfForm<NoticesForm>) -> Result<HttpResponse, WebError> {
-    let of = Subscription { account: form.who.account().id.clone(), kind: Kind::Taken };
+pub(crate) async fn change_notices(
+    app: AppData,
+    form: CsrfForm<NoticesForm>,
+) -> Result<HttpResponse, WebError> {
+    let of = Subscription { account: form.who.account().id.clone(), kind: MailKind::Taken };
     let notices = &app.administration.notices;
     match form.fields.downloads {
         Some(_) => {
@@ -224,8 +231,8 @@ pub(crate) struct DeleteForm {
 
 /// `POST /account/delete`
 pub(crate) async fn delete(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<DeleteForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
@@ -238,13 +245,13 @@ pub(crate) async fn delete(
     let now = app.administration.clock.now();
     let actor = Actor::account(&account, place.address);
     match app.administration.account_admin.delete(&account, &actor, now).await? {
-        Changed::Done => {}
-        Changed::LastAdministrator => {
+        ChangeOutcome::Done => {}
+        ChangeOutcome::LastAdministrator => {
             let only = "You are the only administrator. Make someone else an administrator first.".to_owned();
             let errors = FieldErrors { form: Some(only), ..FieldErrors::default() };
             return rerender_form(&app, &who, AccountForm::Delete, errors, |_| {}).await;
         }
-        Changed::Overtaken | Changed::EmailTaken => return Err(WebError::NotSignedIn),
+        ChangeOutcome::Overtaken | ChangeOutcome::EmailTaken => return Err(WebError::NotSignedIn),
     }
     app.administration.revoke_now().await;
     tracing::info!(account = %account.id, "account deleted by its owner");

@@ -6,16 +6,16 @@ use actix_web::web::Path;
 use crate::web::http::account::action_link::{ActionLinkStatus, done_page, status_of};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{EmptyForm, StrangerForm};
-use crate::web::http::respond::{App, see_other};
-use crate::web::identity::place::Place;
-use crate::web::mail::asked::Asked;
-use crate::web::membership::action_links::Purpose;
-use crate::web::throttle::Cause;
+use crate::web::http::respond::{AppData, see_other};
+use crate::web::identity::client_info::ClientInfo;
+use crate::web::mail::request_origin::RequestOrigin;
+use crate::web::membership::action_links::ActionPurpose;
+use crate::web::throttle::MailCause;
 
 /// `POST /{folder}/{token}/renew`: mails a new link to the mailbox that got the old one.
 pub(crate) async fn renew(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     path: Path<(String, String)>,
     form: StrangerForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
@@ -33,13 +33,13 @@ pub(crate) async fn renew(
     };
     let service = &app.administration.self_service;
     let wanted = match link.purpose {
-        Purpose::ConfirmAddress => service.requested_address(&account.id).await?,
+        ActionPurpose::ConfirmAddress => service.requested_address(&account.id).await?,
         _ => Some(account.email.clone()),
     };
-    if let Some(email) = wanted.filter(|email| app.throttle.mail(Cause::Renew, email.key(), now)) {
+    if let Some(email) = wanted.filter(|email| app.throttle.mail(MailCause::Renew, email.key(), now)) {
         match link.purpose {
-            Purpose::ConfirmAddress => service.confirm_again(&account.id, &email, now).await?,
-            _ => service.forgot(&email, Asked::new(&place, now), now).await?,
+            ActionPurpose::ConfirmAddress => service.confirm_again(&account.id, &email, now).await?,
+            _ => service.forgot(&email, RequestOrigin::new(&place, now), now).await?,
         }
     }
     Ok(see_other("/mail-sent?for=link"))

@@ -5,7 +5,7 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{Actor, AuditEvent};
 use crate::web::http::account::action_link::{done_page, lock, status_of};
 use crate::web::http::account::action_link_page::CompletedAction;
 use crate::web::http::account::password::new_password;
@@ -15,19 +15,19 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::StrangerForm;
 use crate::web::http::fields::{FieldErrors, parse_field};
 use crate::web::http::flash::FlashMessage;
-use crate::web::http::respond::{App, add_cookie, redirect_again, see_other, unprocessable, with_form};
+use crate::web::http::respond::{AppData, add_cookie, redirect_again, see_other, unprocessable, with_form};
 use crate::web::identity::Email;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
-use crate::web::identity::place::Place;
-use crate::web::mail::asked::Asked;
-use crate::web::membership::action_links::Spent;
-use crate::web::membership::self_service::Changed;
+use crate::web::mail::request_origin::RequestOrigin;
+use crate::web::membership::action_links::SpendOutcome;
+use crate::web::membership::self_service::ChangeOutcome;
 
 /// The address of the page that says that a mail is on its way.
 const SENT: &str = "/mail-sent?for=forgot";
 
 /// `GET /forgot`
-pub(crate) async fn forgot_page(app: App, request: HttpRequest) -> Result<HttpResponse, WebError> {
+pub(crate) async fn forgot_page(app: AppData, request: HttpRequest) -> Result<HttpResponse, WebError> {
     with_form(&request, &app.cookies, StatusCode::OK, |csrf| ForgotPage::new(csrf::with_id(&csrf)))
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct ForgotForm {
 
 /// `POST /forgot`. Text and time of the answer are the same whether or not there is an account.
 pub(crate) async fn forgot(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: StrangerForm<ForgotForm>,
 ) -> Result<HttpResponse, WebError> {
     let once = app.sent_forms.begin(form.sent).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn forgot(
     let now = app.administration.clock.now();
     app.throttle.request(place.address, now)?;
     if app.throttle.forgot_mail(email.key(), place.address, now) {
-        app.administration.self_service.forgot(&email, Asked::new(&place, now), now).await?;
+        app.administration.self_service.forgot(&email, RequestOrigin::new(&place, now), now).await?;
     }
     once.done(SENT, "", now).await?;
     Ok(see_other(SENT))
@@ -63,7 +63,7 @@ pub(crate) async fn forgot(
 
 /// `GET /reset/{token}`
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     unverified: Path<String>,
 ) -> Result<HttpResponse, WebError> {
@@ -85,10 +85,10 @@ pub(crate) struct ResetForm {
 
 /// `POST /reset/{token}`: sets the new password and ends all sessions; its owner has to log in.
 pub(crate) async fn act(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     unverified: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: StrangerForm<ResetForm>,
 ) -> Result<HttpResponse, WebError> {
     let administration = &app.administration;
@@ -109,14 +109,15 @@ pub(crate) async fn act(
     };
     let stored = administration.passwords.hash(Asker::Visitor(place.address), password).await?;
     let now = administration.clock.now();
-    if administration.actions.spend(&link.action, now).await? == Spent::Before {
+    if administration.actions.spend(&link.action, now).await? == SpendOutcome::Before {
         return done_page(CompletedAction::PasswordChosen);
     }
     let actor = Actor::account(&account, place.address);
     let service = &administration.self_service;
-    let asked = Asked::new(&place, now);
-    let changed = service.change_password(&account, &stored, &actor, Deed::PasswordReset, asked, now).await?;
-    if changed != Changed::Done {
+    let asked = RequestOrigin::new(&place, now);
+    let changed =
+        service.change_password(&account, &stored, &actor, AuditEvent::PasswordReset, asked, now).await?;
+    if changed != ChangeOutcome::Done {
         return Err(WebError::LinkOver);
     }
     tracing::info!(account = %account.id, "password reset by a mailed link");

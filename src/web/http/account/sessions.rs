@@ -12,14 +12,18 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, EmptyForm, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, html_with_flash, redirect_with_flash};
+use crate::web::http::respond::{AppData, html_with_flash, redirect_with_flash};
 use crate::web::http::session_row::session_row;
-use crate::web::sessions::Which;
+use crate::web::sessions::SessionSelection;
 
 const PAGE: &str = "/account/sessions";
 
 /// `GET /account/sessions`
-pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
+pub(crate) async fn page(
+    app: AppData,
+    request: HttpRequest,
+    who: SignedIn,
+) -> Result<HttpResponse, WebError> {
     let now = app.administration.clock.now();
     let own = URL_SAFE_NO_PAD.encode(who.session.digest.as_bytes());
     let listed = app.sessions.of(&who.account().id, now).await?;
@@ -39,11 +43,11 @@ pub(crate) struct SessionForm {
 
 /// `POST /account/sessions/end`: ends one of the person's own sessions.
 pub(crate) async fn end(
-    app: App,
+    app: AppData,
     address: ClientAddress,
     form: CsrfForm<SessionForm>,
 ) -> Result<HttpResponse, WebError> {
-    match end_some(&app, address, &form.who, Which::Named(&form.fields.name)).await? {
+    match end_some(&app, address, &form.who, SessionSelection::Named(&form.fields.name)).await? {
         0 => Err(WebError::NotFound),
         _ => redirect_with_flash(&app, PAGE, FlashMessage::SessionsEnded),
     }
@@ -51,21 +55,21 @@ pub(crate) async fn end(
 
 /// `POST /account/sessions/end-others`
 pub(crate) async fn end_others(
-    app: App,
+    app: AppData,
     address: ClientAddress,
     form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
-    end_some(&app, address, &form.who, Which::AllBut(&form.who.session.digest)).await?;
+    end_some(&app, address, &form.who, SessionSelection::AllBut(&form.who.session.digest)).await?;
     redirect_with_flash(&app, PAGE, FlashMessage::SessionsEnded)
 }
 
 async fn end_some(
-    app: &App,
+    app: &AppData,
     address: ClientAddress,
     who: &SignedIn,
-    which: Which<'_>,
+    which: SessionSelection<'_>,
 ) -> Result<u64, WebError> {
     let actor = Actor::account(who.account(), address.0);
-    Ok(app.sessions.end_some(who.account(), which, &actor, app.administration.clock.now()).await?)
+    Ok(app.sessions.end_selected(who.account(), which, &actor, app.administration.clock.now()).await?)
 }

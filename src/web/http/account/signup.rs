@@ -13,17 +13,17 @@ use crate::web::http::csrf;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{StrangerForm, session_of};
 use crate::web::http::fields::{FieldErrors, parse_field};
-use crate::web::http::respond::{App, html, redirect_again, see_other, unprocessable, with_form};
+use crate::web::http::respond::{AppData, html, redirect_again, see_other, unprocessable, with_form};
 use crate::web::http::state::AppState;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
-use crate::web::identity::place::Place;
 use crate::web::identity::{Email, PersonName};
-use crate::web::mail::asked::Asked;
-use crate::web::membership::self_service::{SignUp, browser_mark};
-use crate::web::throttle::Cause;
+use crate::web::mail::request_origin::RequestOrigin;
+use crate::web::membership::self_service::{SignUpRequest, browser_mark};
+use crate::web::throttle::MailCause;
 
 /// `GET /signup`
-pub(crate) async fn page(app: App, request: HttpRequest) -> Result<HttpResponse, WebError> {
+pub(crate) async fn page(app: AppData, request: HttpRequest) -> Result<HttpResponse, WebError> {
     if session_of(&request, &app).await?.is_some() {
         return Ok(see_other("/files/"));
     }
@@ -57,8 +57,8 @@ pub(crate) struct SignUpForm {
 
 /// `POST /signup`. Text and time of the answer are the same whether or not there is an account.
 pub(crate) async fn sign_up(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: StrangerForm<SignUpForm>,
 ) -> Result<HttpResponse, WebError> {
     must_be_open(&app)?;
@@ -86,14 +86,14 @@ pub(crate) async fn sign_up(
     app.throttle.request(place.address, now)?;
     let password = administration.passwords.hash(Asker::Visitor(place.address), password).await?;
     // Without a new mail, the older sign-up must stay: its link is the one that arrived.
-    if app.throttle.mail(Cause::SignUp, email.key(), now) {
-        let new = SignUp {
+    if app.throttle.mail(MailCause::SignUp, email.key(), now) {
+        let new = SignUpRequest {
             email,
             name,
             password,
             browser: browser_mark(&form.secret.digest()),
             forget_at: now.plus(app.signup.unactivated_max),
-            asked: Asked::new(&place, now),
+            asked: RequestOrigin::new(&place, now),
         };
         administration.self_service.sign_up(&new, &Actor::stranger(place.address), now).await?;
     }
@@ -109,7 +109,7 @@ pub(crate) struct MailSentQuery {
 
 /// `GET /mail-sent`
 pub(crate) async fn mail_sent(
-    app: App,
+    app: AppData,
     query: Option<Query<MailSentQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let kind = query.map(|query| query.into_inner().kind).unwrap_or_default();

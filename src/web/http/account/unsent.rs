@@ -7,11 +7,11 @@ use crate::web::http::account::unsent_page::UnsentPage;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, html};
+use crate::web::http::respond::{AppData, html};
 
 /// `GET /unsent/{id}`: what was typed, and a button that sends it.
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     who: SignedIn,
     id: Path<String>,

@@ -9,21 +9,21 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::web::http::account::unsubscribe_page::UnsubscribePage;
 use crate::web::http::body;
 use crate::web::http::error::WebError;
-use crate::web::http::respond::{App, html};
+use crate::web::http::respond::{AppData, html};
 use crate::web::membership::notices::Subscription;
 
 /// The maximum size of the body, which has one field.
 const MAX_BYTES: usize = 4 * 1024;
 
 /// `GET /unsubscribe/{kind}/{code}`: a page with a button.
-pub(crate) async fn page(app: App, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn page(app: AppData, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
     let of = named(&app, &path)?;
     html(&UnsubscribePage::new(app.administration.notices.are_off(&of.account, of.kind).await?))
 }
 
 /// `POST /unsubscribe/{kind}/{code}`: turns the notices off. The answer is never a redirect.
 pub(crate) async fn act(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     path: Path<(String, String)>,
     body: Payload,
@@ -39,7 +39,7 @@ pub(crate) async fn act(
     html(&UnsubscribePage::new(true))
 }
 
-fn named(app: &App, path: &(String, String)) -> Result<Subscription, WebError> {
+fn named(app: &AppData, path: &(String, String)) -> Result<Subscription, WebError> {
     app.administration.notices.read(&path.0, &path.1).ok_or(WebError::NotFound)
 }
 

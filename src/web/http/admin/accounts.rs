@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use crate::web::accounts::store::Added;
+use crate::web::accounts::store::AddOutcome;
 use crate::web::http::admin::accounts_page::{AccountPage, AccountRow, AccountsPage, InvitePage};
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
@@ -17,12 +17,12 @@ use crate::web::http::fields::{FieldErrors, parse_field, sentence};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::respond::{
-    App, html, html_with_flash, redirect_again, redirect_with_flash, see_other, unprocessable,
+    AppData, html, html_with_flash, redirect_again, redirect_with_flash, see_other, unprocessable,
 };
 use crate::web::http::session_row::session_row;
-use crate::web::identity::{Account, Email, GroupName, NewAccount, PersonName, Stage};
-use crate::web::membership::self_service::Changed;
-use crate::web::sessions::Which;
+use crate::web::identity::{Account, AccountStage, Email, GroupName, NewAccount, PersonName};
+use crate::web::membership::self_service::ChangeOutcome;
+use crate::web::sessions::SessionSelection;
 
 const ONLY_ADMINISTRATOR: &str = "This is the only administrator. Make someone else an administrator first.";
 
@@ -33,7 +33,7 @@ pub(crate) async fn home(_: Administrator) -> HttpResponse {
 
 /// `GET /admin/accounts`
 pub(crate) async fn list(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     administrator: Administrator,
     view: Option<Query<ListQuery>>,
@@ -60,9 +60,9 @@ pub(crate) async fn list(
 fn account_row(account: &Account) -> AccountRow {
     let state = match (account.disabled, account.stage()) {
         (true, _) => "disabled",
-        (false, Stage::Active) => "active",
-        (false, Stage::Invited) => "invited",
-        (false, Stage::SignedUp) => "not activated yet",
+        (false, AccountStage::Active) => "active",
+        (false, AccountStage::Invited) => "invited",
+        (false, AccountStage::SignedUp) => "not activated yet",
     };
     AccountRow {
         id: account.id.as_str().to_owned(),
@@ -77,7 +77,7 @@ fn account_row(account: &Account) -> AccountRow {
 
 /// `GET /admin/accounts/{id}`
 pub(crate) async fn detail(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     administrator: Administrator,
     id: Path<String>,
@@ -90,18 +90,18 @@ pub(crate) async fn detail(
     })
 }
 
-async fn find(app: &App, id: &str) -> Result<Account, WebError> {
+async fn find(app: &AppData, id: &str) -> Result<Account, WebError> {
     app.administration.account_admin.find(id).await?.ok_or(WebError::NotFound)
 }
 
-async fn page_of(app: &App, who: &SignedIn, account: &Account) -> Result<AccountPage, WebError> {
+async fn page_of(app: &AppData, who: &SignedIn, account: &Account) -> Result<AccountPage, WebError> {
     let now = app.administration.clock.now();
     let sessions = app.sessions.of(&account.id, now).await?;
     let row = account_row(account);
     Ok(AccountPage {
         chrome: who.chrome(account.email.as_str(), Section::Admin),
         disabled: account.disabled,
-        active: account.stage() == Stage::Active,
+        active: account.stage() == AccountStage::Active,
         created: account.created_at,
         groups: row.groups.join(" "),
         known_groups: known_groups(app),
@@ -113,18 +113,18 @@ async fn page_of(app: &App, who: &SignedIn, account: &Account) -> Result<Account
     })
 }
 
-fn known_groups(app: &App) -> Vec<String> {
+fn known_groups(app: &AppData) -> Vec<String> {
     app.rights.groups().into_iter().map(str::to_owned).collect()
 }
 
 /// Redirects to the account's page, which says that the change is saved.
-fn redirect_to_account(app: &App, id: &str) -> Result<HttpResponse, WebError> {
+fn redirect_to_account(app: &AppData, id: &str) -> Result<HttpResponse, WebError> {
     redirect_with_flash(app, &format!("/admin/accounts/{id}"), FlashMessage::Saved)
 }
 
 /// Shows the account's page again, with the reason why nothing was changed.
 async fn rerender_account(
-    app: &App,
+    app: &AppData,
     who: &SignedIn,
     account: &Account,
     errors: FieldErrors,
@@ -135,15 +135,15 @@ async fn rerender_account(
 
 /// Answers with the outcome of a change.
 async fn into_response<T>(
-    app: &App,
+    app: &AppData,
     form: &AdminForm<T>,
     account: &Account,
-    changed: Changed,
+    changed: ChangeOutcome,
 ) -> Result<HttpResponse, WebError> {
     match changed {
-        Changed::Done => redirect_to_account(app, account.id.as_str()),
-        Changed::Overtaken | Changed::EmailTaken => Err(WebError::NotFound),
-        Changed::LastAdministrator => {
+        ChangeOutcome::Done => redirect_to_account(app, account.id.as_str()),
+        ChangeOutcome::Overtaken | ChangeOutcome::EmailTaken => Err(WebError::NotFound),
+        ChangeOutcome::LastAdministrator => {
             let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
             rerender_account(app, &form.who, account, errors).await
         }
@@ -152,7 +152,7 @@ async fn into_response<T>(
 
 /// `POST /admin/accounts/{id}/link`
 pub(crate) async fn send_link(
-    app: App,
+    app: AppData,
     id: Path<String>,
     form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
@@ -165,7 +165,7 @@ pub(crate) async fn send_link(
 
 /// `POST /admin/accounts/{id}/disable`
 pub(crate) async fn disable(
-    app: App,
+    app: AppData,
     id: Path<String>,
     form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
@@ -174,7 +174,7 @@ pub(crate) async fn disable(
 
 /// `POST /admin/accounts/{id}/enable`
 pub(crate) async fn enable(
-    app: App,
+    app: AppData,
     id: Path<String>,
     form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
@@ -182,7 +182,7 @@ pub(crate) async fn enable(
 }
 
 async fn set_disabled(
-    app: &App,
+    app: &AppData,
     id: &str,
     form: &AdminForm<EmptyForm>,
     disabled: bool,
@@ -205,7 +205,7 @@ pub(crate) struct RightsForm {
 
 /// `POST /admin/accounts/{id}/rights`
 pub(crate) async fn set_rights(
-    app: App,
+    app: AppData,
     id: Path<String>,
     form: AdminForm<RightsForm>,
 ) -> Result<HttpResponse, WebError> {
@@ -222,7 +222,7 @@ pub(crate) async fn set_rights(
         app.administration.account_admin.set_rights(&account, &groups, admin, &form.actor, now).await?;
     app.administration.revoke_now().await;
     match changed {
-        Changed::LastAdministrator => {
+        ChangeOutcome::LastAdministrator => {
             let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
             let groups = form.fields.groups.clone();
             let page = AccountPage { errors, groups, admin, ..page_of(&app, &form.who, &account).await? };
@@ -239,14 +239,14 @@ fn groups(text: &str, errors: &mut FieldErrors) -> Option<BTreeSet<GroupName>> {
 
 /// `POST /admin/accounts/{id}/end-sessions`
 pub(crate) async fn end_sessions(
-    app: App,
+    app: AppData,
     id: Path<String>,
     form: AdminForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
     let account = find(&app, &id).await?;
     let now = app.administration.clock.now();
-    app.sessions.end_some(&account, Which::All, &form.actor, now).await?;
+    app.sessions.end_selected(&account, SessionSelection::All, &form.actor, now).await?;
     redirect_to_account(&app, &id)
 }
 
@@ -258,7 +258,7 @@ pub(crate) struct ConfirmDeleteForm {
 
 /// `POST /admin/accounts/{id}/delete`
 pub(crate) async fn delete(
-    app: App,
+    app: AppData,
     id: Path<String>,
     form: AdminForm<ConfirmDeleteForm>,
 ) -> Result<HttpResponse, WebError> {
@@ -273,13 +273,16 @@ pub(crate) async fn delete(
         administration.account_admin.delete(&account, &form.actor, administration.clock.now()).await?;
     administration.revoke_now().await;
     match changed {
-        Changed::Done => redirect_with_flash(&app, "/admin/accounts", FlashMessage::Saved),
+        ChangeOutcome::Done => redirect_with_flash(&app, "/admin/accounts", FlashMessage::Saved),
         other => into_response(&app, &form, &account, other).await,
     }
 }
 
 /// `GET /admin/invite`
-pub(crate) async fn invite_page(app: App, administrator: Administrator) -> Result<HttpResponse, WebError> {
+pub(crate) async fn invite_page(
+    app: AppData,
+    administrator: Administrator,
+) -> Result<HttpResponse, WebError> {
     html(&InvitePage::new(
         administrator.who.form_chrome("Invite someone", Section::Admin),
         known_groups(&app),
@@ -296,7 +299,7 @@ pub(crate) struct InviteForm {
 }
 
 /// `POST /admin/invite`
-pub(crate) async fn invite(app: App, form: AdminForm<InviteForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn invite(app: AppData, form: AdminForm<InviteForm>) -> Result<HttpResponse, WebError> {
     let once = app.sent_forms.begin(form.sent.clone()).await?;
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
@@ -316,12 +319,12 @@ pub(crate) async fn invite(app: App, form: AdminForm<InviteForm>) -> Result<Http
         let forget_at = now.plus(app.signup.unactivated_max);
         let by = form.account();
         match administration.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
-            Added::New(account) => {
+            AddOutcome::New(account) => {
                 let to = format!("/admin/accounts/{}", account.id);
                 once.done(&to, FlashMessage::Saved.word(), now).await?;
                 return redirect_to_account(&app, account.id.as_str());
             }
-            Added::EmailTaken | Added::NotTheFirst => {
+            AddOutcome::EmailTaken | AddOutcome::NotTheFirst => {
                 errors.email = Some("There is an account with this address already.".to_owned());
             }
         }

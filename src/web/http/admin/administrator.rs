@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::web::audit::Actor;
-use crate::web::forms::sent::SentForm;
+use crate::web::forms::idempotency::IdempotencyKey;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
@@ -36,7 +36,7 @@ pub(crate) struct AdminForm<T> {
     pub(crate) who: SignedIn,
     pub(crate) actor: Actor,
     pub(crate) fields: T,
-    pub(crate) sent: Option<SentForm>,
+    pub(crate) sent: Option<IdempotencyKey>,
 }
 
 impl<T> AdminForm<T> {

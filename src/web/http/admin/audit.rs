@@ -4,20 +4,20 @@ use actix_web::HttpResponse;
 use actix_web::web::Query;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::web::audit::chain::{self, Verdict};
-use crate::web::audit::{self, Line};
-use crate::web::deliveries::log::Line as Step;
+use crate::web::audit::chain::{self, ChainVerdict};
+use crate::web::audit::{self, AuditLine};
+use crate::web::deliveries::log::DeliveryLogLine as Step;
 use crate::web::http::admin::administrator::Administrator;
 use crate::web::http::admin::audit_page::{AuditPage, AuditRow, LogCheck};
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
 use crate::web::http::error::WebError;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, html};
+use crate::web::http::respond::{AppData, html};
 use crate::web::identity::device;
 
 /// `GET /admin/audit`; `check` verifies the whole log and that of deliveries.
 pub(crate) async fn list(
-    app: App,
+    app: AppData,
     administrator: Administrator,
     view: Option<Query<ListQuery>>,
 ) -> Result<HttpResponse, WebError> {
@@ -26,7 +26,7 @@ pub(crate) async fn list(
     let checks = match view.check.is_empty() {
         true => Vec::new(),
         false => vec![
-            words_of("Audit log", &chain::verify::<Line>(db).await?),
+            words_of("Audit log", &chain::verify::<AuditLine>(db).await?),
             words_of("Deliveries", &chain::verify::<Step>(db).await?),
         ],
     };
@@ -41,20 +41,20 @@ pub(crate) async fn list(
     })
 }
 
-fn words_of(log: &str, verdict: &Verdict) -> LogCheck {
+fn words_of(log: &str, verdict: &ChainVerdict) -> LogCheck {
     let (whole, words) = match verdict {
-        Verdict::Whole { lines: 0, .. } => (true, "nothing is recorded yet.".to_owned()),
-        Verdict::Whole { lines, digest } => {
+        ChainVerdict::Whole { lines: 0, .. } => (true, "nothing is recorded yet.".to_owned()),
+        ChainVerdict::Whole { lines, digest } => {
             let lines = crate::human::counted(u64::try_from(*lines).unwrap_or(0), "line");
             (true, format!("intact, {lines}. Keep this digest to prove it later: {digest}"))
         }
-        Verdict::Altered(number) => (false, format!("line {number} was altered, or put there by hand.")),
-        Verdict::Missing(number) => (false, format!("line {number} is missing.")),
+        ChainVerdict::Altered(number) => (false, format!("line {number} was altered, or put there by hand.")),
+        ChainVerdict::Missing(number) => (false, format!("line {number} is missing.")),
     };
     LogCheck { whole, words: format!("{log}: {words}") }
 }
 
-fn row(line: Line) -> AuditRow {
+fn row(line: AuditLine) -> AuditRow {
     let subject = match line.action.as_str() {
         "logged-in" => device::describe(&line.subject),
         _ if line.subject == line.who => String::new(),

@@ -6,22 +6,24 @@ use serde::Deserialize;
 
 use crate::id::MailId;
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
-use crate::web::http::admin::mail_page::{MailPage, MailRow, MailState, Tested};
+use crate::web::http::admin::mail_page::{MailPage, MailRow, MailStateRow, Tested};
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::fields::sentence;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, html, html_with_flash, redirect_with_flash, see_other, unprocessable};
+use crate::web::http::respond::{
+    AppData, html, html_with_flash, redirect_with_flash, see_other, unprocessable,
+};
 use crate::web::identity::Email;
-use crate::web::mail::Kind;
-use crate::web::mail::queue::{Queued, State};
-use crate::web::throttle::Cause;
+use crate::web::mail::MailKind;
+use crate::web::mail::queue::{MailState, QueuedMail};
+use crate::web::throttle::MailCause;
 
 /// `GET /admin/mail`
 pub(crate) async fn list(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     administrator: Administrator,
     view: Option<Query<ListQuery>>,
@@ -33,17 +35,17 @@ pub(crate) async fn list(
     })
 }
 
-async fn page_of(app: &App, who: &SignedIn, view: ListQuery) -> Result<MailPage, WebError> {
+async fn page_of(app: &AppData, who: &SignedIn, view: ListQuery) -> Result<MailPage, WebError> {
     let queue = &app.administration.queue;
-    let shown = view.state.parse().unwrap_or(State::Waiting);
+    let shown = view.state.parse().unwrap_or(MailState::Waiting);
     let mut states = Vec::new();
-    for state in State::ALL {
+    for state in MailState::ALL {
         let label = match state {
-            State::Waiting => "Waiting",
-            State::Sent => "Sent",
-            State::Failed => "Given up",
+            MailState::Waiting => "Waiting",
+            MailState::Sent => "Sent",
+            MailState::Failed => "Given up",
         };
-        states.push(MailState {
+        states.push(MailStateRow {
             word: state.as_str(),
             label,
             count: queue.count(state).await?,
@@ -58,7 +60,7 @@ async fn page_of(app: &App, who: &SignedIn, view: ListQuery) -> Result<MailPage,
         states,
         rows: mails.into_iter().map(row).collect(),
         shown: shown.as_str(),
-        can_retry: shown != State::Sent,
+        can_retry: shown != MailState::Sent,
         test_address: who.account().email.as_str().to_owned(),
         test_error: None,
         tested: None,
@@ -67,19 +69,19 @@ async fn page_of(app: &App, who: &SignedIn, view: ListQuery) -> Result<MailPage,
     })
 }
 
-fn row(mail: Queued) -> MailRow {
+fn row(mail: QueuedMail) -> MailRow {
     let about = match mail.kind {
-        Kind::SignUp => "sign-up",
-        Kind::Forgot => "link into the account",
-        Kind::Invite => "invitation",
-        Kind::ConfirmAddress => "confirmation of an address",
-        Kind::AddressChanged => "notice of another address",
-        Kind::PasswordChanged => "notice of another password",
-        Kind::AccountDeleted => "notice of a deleted account",
-        Kind::Taken => "notice of a complete download",
-        Kind::Link => "link to a file",
-        Kind::LinkCode => "code for a link",
-        Kind::Test => "test mail",
+        MailKind::SignUp => "sign-up",
+        MailKind::Forgot => "link into the account",
+        MailKind::Invite => "invitation",
+        MailKind::ConfirmAddress => "confirmation of an address",
+        MailKind::AddressChanged => "notice of another address",
+        MailKind::PasswordChanged => "notice of another password",
+        MailKind::AccountDeleted => "notice of a deleted account",
+        MailKind::Taken => "notice of a complete download",
+        MailKind::Link => "link to a file",
+        MailKind::LinkCode => "code for a link",
+        MailKind::Test => "test mail",
     };
     MailRow {
         id: mail.id.to_string(),
@@ -87,7 +89,7 @@ fn row(mail: Queued) -> MailRow {
         recipient: mail.recipient.as_str().to_owned(),
         attempts: mail.attempts,
         queued: mail.queued_at,
-        next: (mail.state == State::Waiting).then_some(mail.next_at),
+        next: (mail.state == MailState::Waiting).then_some(mail.next_at),
         problem: mail.problem,
     }
 }
@@ -99,7 +101,7 @@ pub(crate) struct MailForm {
 }
 
 /// `POST /admin/mail/retry`
-pub(crate) async fn retry(app: App, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn retry(app: AppData, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
     let (administration, id) = (&app.administration, &form.fields.id);
     let now = administration.clock.now();
     let found = administration.account_admin.retry_mail(id, &form.actor, now).await?;
@@ -113,20 +115,23 @@ pub(crate) struct MailStateForm {
 }
 
 /// `POST /admin/mail/retry-all`
-pub(crate) async fn retry_all(app: App, form: AdminForm<MailStateForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn retry_all(
+    app: AppData,
+    form: AdminForm<MailStateForm>,
+) -> Result<HttpResponse, WebError> {
     let word = form.fields.state.as_str();
-    let state = [State::Waiting, State::Failed].into_iter().find(|state| state.as_str() == word);
+    let state = [MailState::Waiting, MailState::Failed].into_iter().find(|state| state.as_str() == word);
     let state = state.ok_or(WebError::Invalid("there are no such mails"))?;
     let administration = &app.administration;
     let now = administration.clock.now();
     let tried = administration.account_admin.retry_mails(state, &form.actor, now).await?;
     tracing::info!(account = %form.account().id, tried, "mails are tried again");
-    administration.queue.look_for_stuck(None, now).await?;
+    administration.queue.refresh_stuck(None, now).await?;
     redirect_with_flash(&app, "/admin/mail", FlashMessage::MailsRetried)
 }
 
 /// `POST /admin/mail/discard`
-pub(crate) async fn discard(app: App, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn discard(app: AppData, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
     let (administration, id) = (&app.administration, &form.fields.id);
     let now = administration.clock.now();
     let found = administration.account_admin.discard_mail(id, &form.actor, now).await?;
@@ -134,11 +139,11 @@ pub(crate) async fn discard(app: App, form: AdminForm<MailForm>) -> Result<HttpR
 }
 
 /// Redirects to the list, and first counts again the mails that the page's warning is about.
-async fn redirect_to_list(app: &App, found: bool) -> Result<HttpResponse, WebError> {
+async fn redirect_to_list(app: &AppData, found: bool) -> Result<HttpResponse, WebError> {
     if !found {
         return Err(WebError::NotFound);
     }
-    app.administration.queue.look_for_stuck(None, app.administration.clock.now()).await?;
+    app.administration.queue.refresh_stuck(None, app.administration.clock.now()).await?;
     Ok(see_other("/admin/mail"))
 }
 
@@ -150,7 +155,7 @@ pub(crate) struct TestMailForm {
 
 /// `POST /admin/mail/test`: sends a test mail at once and shows what the server said, as
 /// `oncelink mail test` does.
-pub(crate) async fn test(app: App, form: AdminForm<TestMailForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn test(app: AppData, form: AdminForm<TestMailForm>) -> Result<HttpResponse, WebError> {
     let AdminForm { who, actor, fields, sent } = form;
     let administration = &app.administration;
     let once = app.sent_forms.begin(sent).await?;
@@ -168,7 +173,7 @@ pub(crate) async fn test(app: App, form: AdminForm<TestMailForm>) -> Result<Http
         Ok(to) => to,
         Err(wrong) => return rerender_form(page, sentence(&wrong)),
     };
-    if !app.throttle.mail(Cause::Test, to.key(), now) {
+    if !app.throttle.mail(MailCause::Test, to.key(), now) {
         let why = "This address has just had several test emails. Wait a moment, then try again.";
         return rerender_form(page, why.to_owned());
     }

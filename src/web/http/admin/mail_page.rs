@@ -56,7 +56,7 @@ impl MailRow {
 
 /// A state with its number of mails.
 #[derive(Clone, Debug)]
-pub struct MailState {
+pub struct MailStateRow {
     /// The word in the address.
     pub word: &'static str,
     /// The words on the page.
@@ -74,7 +74,7 @@ pub struct MailPage {
     /// The frame of the page.
     pub chrome: Chrome,
     /// The states.
-    pub states: Vec<MailState>,
+    pub states: Vec<MailStateRow>,
     /// The mails in the state that is shown.
     pub rows: Vec<MailRow>,
     /// The word of the state that is shown.
@@ -119,8 +119,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ..row.clone()
     };
     let states = vec![
-        MailState { word: "waiting", label: "Waiting", count: 1, shown: true },
-        MailState { word: "failed", label: "Given up", count: 0, shown: false },
+        MailStateRow { word: "waiting", label: "Waiting", count: 1, shown: true },
+        MailStateRow { word: "failed", label: "Given up", count: 0, shown: false },
     ];
     let page = MailPage {
         chrome: Chrome::sample("Emails", Section::Admin),

@@ -8,16 +8,16 @@ use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{SignedIn, session_of};
-use crate::web::http::respond::App;
+use crate::web::http::respond::AppData;
 use crate::web::http::state::AppState;
-use crate::web::identity::place::Place;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::shares::rights::{Manageable, Writable};
 
 /// Counts a change against the person's budget. Returns who makes it, for the audit log, and when.
 pub(crate) fn begin_change(
     app: &AppState,
     who: &SignedIn,
-    place: &Place,
+    place: &ClientInfo,
 ) -> Result<(Actor, Timestamp), WebError> {
     let now = app.administration.clock.now();
     app.throttle.act(&who.account().id, now)?;
@@ -43,7 +43,7 @@ pub(crate) fn manageable(
 }
 
 /// Returns whether the sender of an upload is still logged in and may still write to its folder.
-pub(crate) async fn may_continue_upload(app: &App, request: &HttpRequest, folder: &FilePath) -> bool {
+pub(crate) async fn may_continue_upload(app: &AppData, request: &HttpRequest, folder: &FilePath) -> bool {
     match session_of(request, app).await {
         Ok(who) => who.is_some_and(|who| app.rights.writable(who.account(), folder.clone()).is_some()),
         // The database is unavailable now. The upload goes on, because we are asked again soon.

@@ -20,7 +20,7 @@ use crate::web::http::files::sort::Sort;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::paths::folder_address;
-use crate::web::http::respond::{App, blocking, html_with_script, see_other, without_flash};
+use crate::web::http::respond::{AppData, blocking, html_with_script, see_other, without_flash};
 use crate::web::http::state::AppState;
 use crate::web::shares::rights::{Readable, Right};
 
@@ -40,7 +40,7 @@ pub(crate) struct BrowseQuery {
 
 /// `GET /files/` and `GET /files/{share}/{path}`, each with `q` for a search.
 pub(crate) async fn browse(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     who: SignedIn,
     view: Option<Query<BrowseQuery>>,
@@ -106,7 +106,7 @@ async fn folder(
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let path = place.path().clone();
-    let right = app.rights.most(who.account(), path.share()).unwrap_or(Right::Read);
+    let right = app.rights.highest(who.account(), path.share()).unwrap_or(Right::Read);
     let looked = blocking(move || listing::look_at(&shares, &place, sort, page)).await??;
     match looked {
         BrowseTarget::Folder(mut listing) => {

@@ -7,9 +7,9 @@ use crate::id::{FilePath, Jti};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
 use crate::web::http::paths::decoded_path;
-use crate::web::http::respond::{App, blocking, redirect_to_download};
-use crate::web::revocations::issued::{Basis, NewToken};
-use crate::web::tokens::issuer::DownloadOrder;
+use crate::web::http::respond::{AppData, blocking, redirect_to_download};
+use crate::web::revocations::issued::{NewToken, TokenBasis};
+use crate::web::tokens::issuer::DownloadTokenRequest;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +31,7 @@ impl DownloadForm {
 }
 
 /// `POST /download`: 303 to the download service, with a token for the file as it is now.
-pub(crate) async fn download(app: App, form: CsrfForm<DownloadForm>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn download(app: AppData, form: CsrfForm<DownloadForm>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let path = fields.path().ok_or(WebError::NotFound)?;
     app.throttle.download(&who.account().id, app.administration.clock.now())?;
@@ -41,11 +41,11 @@ pub(crate) async fn download(app: App, form: CsrfForm<DownloadForm>) -> Result<H
     let claimed = blocking(move || shares.claim(&path)).await??;
     let digest = app.digests.of(wanted.path(), &claimed.version().to_string()).await?;
     let version = claimed.to_string();
-    let order = DownloadOrder {
+    let order = DownloadTokenRequest {
         digest: digest.as_deref(),
         size: Some(claimed.version().len),
         version: Some(&version),
-        ..DownloadOrder::new(who.account().id.as_str(), wanted.path())
+        ..DownloadTokenRequest::new(who.account().id.as_str(), wanted.path())
     };
     let administration = &app.administration;
     let now = administration.clock.now();
@@ -56,7 +56,7 @@ pub(crate) async fn download(app: App, form: CsrfForm<DownloadForm>) -> Result<H
         jti,
         file: wanted.path(),
         expires_at: now.plus(administration.issuer.lifetime),
-        basis: Basis { node: &node.public_url, kid: &kid, link: None },
+        basis: TokenBasis { node: &node.public_url, kid: &kid, link: None },
     };
     // Recorded before it is given out, so that revoking the right can't miss it.
     if !administration.issued.record(&token, now).await? {

@@ -21,10 +21,10 @@ use crate::web::http::files::row::{Row, ShownFolder};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::paths::{decoded_path, folder_address};
-use crate::web::http::respond::{App, blocking, html, redirect_again, redirect_with_flash, rerender};
+use crate::web::http::respond::{AppData, blocking, html, redirect_again, redirect_with_flash, rerender};
 use crate::web::http::state::AppState;
 use crate::web::identity::AccountId;
-use crate::web::identity::place::Place;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Manageable, Right, Writable};
@@ -72,7 +72,7 @@ pub(crate) struct MoveForm {
 
 /// `GET /manage/new-folder`
 pub(crate) async fn new_folder_page(
-    app: App,
+    app: AppData,
     who: SignedIn,
     query: Query<FolderQuery>,
 ) -> Result<HttpResponse, WebError> {
@@ -92,8 +92,8 @@ fn empty_page(who: &SignedIn, folder: &Writable) -> NewFolderPage {
 
 /// `POST /manage/make-folder`
 pub(crate) async fn make_folder(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<NewFolderForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, sent } = form;
@@ -132,7 +132,7 @@ async fn create_folder(
 
 /// `GET /manage/entry`
 pub(crate) async fn entry_page(
-    app: App,
+    app: AppData,
     who: SignedIn,
     query: Query<EntryForm>,
 ) -> Result<HttpResponse, WebError> {
@@ -154,7 +154,7 @@ async fn entry_page_of(app: &AppState, who: &SignedIn, entry: &Manageable) -> Re
         chrome: who.chrome(path.name(), Section::Files),
         typed_name: path.name().to_owned(),
         entry: Row { path, size, modified: found.modified, too_long: false },
-        kept: app.manage.kept().as_secs(),
+        kept: app.manage.retention().as_secs(),
         links,
         error: None,
         now,
@@ -163,8 +163,8 @@ async fn entry_page_of(app: &AppState, who: &SignedIn, entry: &Manageable) -> Re
 
 /// `POST /manage/rename`
 pub(crate) async fn rename(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<RenameForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
@@ -197,8 +197,8 @@ async fn rename_entry(
 
 /// `POST /manage/delete`: moves the entry to the trash.
 pub(crate) async fn delete(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<EntryForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
@@ -216,7 +216,7 @@ pub(crate) async fn delete(
 
 /// `GET /manage/to`: asks where to move an entry, starting in the folder that contains it.
 pub(crate) async fn move_page(
-    app: App,
+    app: AppData,
     who: SignedIn,
     query: Query<MoveQuery>,
 ) -> Result<HttpResponse, WebError> {
@@ -260,8 +260,8 @@ async fn move_page_of(
 
 /// `POST /manage/move`
 pub(crate) async fn move_to(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<MoveForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;

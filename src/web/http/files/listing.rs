@@ -9,7 +9,7 @@ use crate::files::{EntryKind, FileError, Shares};
 use crate::id::FilePath;
 use crate::web::http::files::row::Row;
 use crate::web::http::files::sort::Sort;
-use crate::web::shares::folding::Query;
+use crate::web::shares::folding::NameQuery;
 use crate::web::shares::rights::Readable;
 
 /// The number of rows on a page. A page with more is slow to load and hard to read.
@@ -98,7 +98,7 @@ pub fn search(
     sort: Sort,
     stop: &AtomicBool,
 ) -> SearchResults {
-    let query = Query::new(query);
+    let query = NameQuery::new(query);
     let mut folders: VecDeque<FilePath> = places.iter().map(|place| place.path().clone()).collect();
     let mut found = SearchResults::default();
     let mut visited = 0;

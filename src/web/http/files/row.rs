@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
-use crate::files::{Entry, EntryKind};
+use crate::files::{EntryKind, FolderEntry};
 use crate::human;
 use crate::id::FilePath;
 use crate::web::http::files::addresses::manage_address;
@@ -30,7 +30,7 @@ pub struct Row {
 
 impl Row {
     /// Returns the row of an entry.
-    pub fn of(entry: Entry) -> Row {
+    pub fn of(entry: FolderEntry) -> Row {
         let size = match entry.kind {
             EntryKind::Folder => None,
             EntryKind::File(version) => Some(version.len),

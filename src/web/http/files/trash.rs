@@ -13,10 +13,10 @@ use crate::web::http::files::row::ShownFolder;
 use crate::web::http::files::trash_page::TrashPage;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::respond::{App, html_with_flash, redirect_with_flash, rerender};
+use crate::web::http::respond::{AppData, html_with_flash, redirect_with_flash, rerender};
 use crate::web::http::state::AppState;
-use crate::web::identity::place::Place;
-use crate::web::shares::editor::Trashed;
+use crate::web::identity::client_info::ClientInfo;
+use crate::web::shares::editor::TrashEntry;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::{Manageable, Right};
 
@@ -33,7 +33,7 @@ pub(crate) struct TrashForm {
 
 /// `GET /manage/trash`
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     who: SignedIn,
     query: Query<TrashQuery>,
@@ -48,12 +48,12 @@ pub(crate) async fn page(
 
 async fn page_of(app: &AppState, who: &SignedIn, share: FilePath) -> Result<TrashPage, WebError> {
     let is_share = share.parent().is_none();
-    if !is_share || app.rights.most(who.account(), share.share()) < Some(Right::Manage) {
+    if !is_share || app.rights.highest(who.account(), share.share()) < Some(Right::Manage) {
         return Err(WebError::NotFound);
     }
     Ok(TrashPage {
         chrome: who.chrome("Trash", Section::Files),
-        entries: app.manage.trashed(&[share.share().to_owned()]).await?,
+        entries: app.manage.list_trash(&[share.share().to_owned()]).await?,
         share: ShownFolder(share),
         error: None,
         now: app.administration.clock.now(),
@@ -61,16 +61,16 @@ async fn page_of(app: &AppState, who: &SignedIn, share: FilePath) -> Result<Tras
 }
 
 /// Returns an entry of the trash, and the right to the path that it was deleted from.
-async fn find(app: &AppState, who: &SignedIn, id: &str) -> Result<(Trashed, Manageable), WebError> {
-    let entry = app.manage.thrown(id).await?;
+async fn find(app: &AppState, who: &SignedIn, id: &str) -> Result<(TrashEntry, Manageable), WebError> {
+    let entry = app.manage.trash_entry(id).await?;
     let right = manageable(app, who, Some(entry.path.clone()))?;
     Ok((entry, right))
 }
 
 /// `POST /manage/restore`
 pub(crate) async fn restore(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<TrashForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
@@ -87,14 +87,14 @@ pub(crate) async fn restore(
 
 /// `POST /manage/forget`: deletes the entry permanently.
 pub(crate) async fn forget(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<TrashForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let (actor, now) = begin_change(&app, &who, &place)?;
     let (entry, right) = find(&app, &who, &fields.id).await?;
-    match app.manage.forget(&entry, &right, &actor, now).await {
+    match app.manage.purge(&entry, &right, &actor, now).await {
         Ok(()) => redirect_with_flash(&app, &trash_address(&entry.path), FlashMessage::Forgotten),
         Err(error) => rerender_with_error(&app, &who, &entry, error).await,
     }
@@ -104,7 +104,7 @@ pub(crate) async fn forget(
 async fn rerender_with_error(
     app: &AppState,
     who: &SignedIn,
-    entry: &Trashed,
+    entry: &TrashEntry,
     error: StorageError,
 ) -> Result<HttpResponse, WebError> {
     let (status, sentence) = error.for_user()?;

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::files::row::ShownFolder;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::shares::editor::Trashed;
+use crate::web::shares::editor::TrashEntry;
 
 /// `GET /manage/trash`: what was deleted from a share; posts `id` to `/manage/restore` or
 /// `/manage/forget`.
@@ -20,7 +20,7 @@ pub struct TrashPage {
     /// The share's root.
     pub share: ShownFolder,
     /// The entries, the newest first.
-    pub entries: Vec<Trashed>,
+    pub entries: Vec<TrashEntry>,
     /// The id of an entry that could not be restored or deleted, and why.
     pub error: Option<(String, String)>,
     /// The present moment.
@@ -32,14 +32,14 @@ impl TrashPage {
         self.entries.iter().map(|entry| TrashRow { entry, now: self.now, error: self.error_of(entry) })
     }
 
-    fn error_of(&self, entry: &Trashed) -> Option<&str> {
+    fn error_of(&self, entry: &TrashEntry) -> Option<&str> {
         self.error.as_ref().filter(|(id, _)| *id == entry.id).map(|(_, sentence)| sentence.as_str())
     }
 
     /// Returns a page with three entries, one of which could not be restored.
     pub fn sample(now: Timestamp) -> Option<TrashPage> {
         let entry = |id: &str, path: &str, is_folder| {
-            Some(Trashed {
+            Some(TrashEntry {
                 id: id.to_owned(),
                 path: path.parse().ok()?,
                 is_folder,
@@ -64,7 +64,7 @@ impl TrashPage {
 
 /// A row of the trash.
 struct TrashRow<'p> {
-    entry: &'p Trashed,
+    entry: &'p TrashEntry,
     now: Timestamp,
     error: Option<&'p str>,
 }

@@ -18,22 +18,26 @@ use crate::web::http::files::access::may_continue_upload;
 use crate::web::http::files::tus_answer::{capabilities, created, progress, state};
 use crate::web::http::files::tus_header::{number, text};
 use crate::web::http::files::tus_order::{Concat, Order};
-use crate::web::http::respond::App;
+use crate::web::http::respond::AppData;
 use crate::web::http::tus_error::{BYTES, TusError, VERSION};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
-use crate::web::uploads::intake::Incoming;
-use crate::web::uploads::{Joining, Stage, Upload};
+use crate::web::uploads::intake::UploadBody;
+use crate::web::uploads::{Joining, Upload, UploadStage};
 
 /// Handles all requests below `/uploads`.
-pub(crate) async fn handle(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
+pub(crate) async fn handle(
+    app: AppData,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, WebError> {
     let mut answer = serve(&app, &request, body).await?;
     let version = HeaderValue::from_static(VERSION);
     answer.headers_mut().insert(HeaderName::from_static("tus-resumable"), version);
     Ok(answer)
 }
 
-async fn serve(app: &App, request: &HttpRequest, body: Payload) -> Result<HttpResponse, TusError> {
+async fn serve(app: &AppData, request: &HttpRequest, body: Payload) -> Result<HttpResponse, TusError> {
     let headers = request.headers();
     // For clients behind a proxy that only passes GET and POST.
     let method = match text(headers, "x-http-method-override") {
@@ -73,13 +77,13 @@ async fn serve(app: &App, request: &HttpRequest, body: Payload) -> Result<HttpRe
     }
 }
 
-async fn find(app: &App, who: &SignedIn, id: &str, now: Timestamp) -> Result<Upload, TusError> {
+async fn find(app: &AppData, who: &SignedIn, id: &str, now: Timestamp) -> Result<Upload, TusError> {
     let id = id.parse().map_err(|_| StorageError::Missing)?;
     Ok(app.uploads.find(&who.account().id, &id, now).await?)
 }
 
 async fn create(
-    app: &App,
+    app: &AppData,
     request: &HttpRequest,
     who: &SignedIn,
     body: Payload,
@@ -108,7 +112,7 @@ async fn create(
     }
     let new = order.new_upload(&app.rights, account, size)?;
     let upload = app.uploads.begin(&sender, new, now).await?;
-    if !has_body || upload.stage == Stage::Done {
+    if !has_body || upload.stage == UploadStage::Done {
         return Ok(created(&upload, has_body));
     }
     match append(app, request, upload.clone(), 0, checksum, body, now).await {
@@ -139,7 +143,7 @@ fn unavailable(error: WebError) -> TusError {
 }
 
 async fn patch(
-    app: &App,
+    app: &AppData,
     request: &HttpRequest,
     who: &SignedIn,
     mut upload: Upload,
@@ -173,7 +177,7 @@ async fn patch(
     {
         return Err(StorageError::Beyond.into());
     }
-    if upload.stage != Stage::Done {
+    if upload.stage != UploadStage::Done {
         upload = append(app, request, upload, offset, checksum, body, now).await?;
     }
     let mut answer = HttpResponse::NoContent();
@@ -183,7 +187,7 @@ async fn patch(
 
 /// Appends a body to an upload.
 async fn append(
-    app: &App,
+    app: &AppData,
     request: &HttpRequest,
     upload: Upload,
     offset: u64,
@@ -192,7 +196,7 @@ async fn append(
     now: Timestamp,
 ) -> Result<Upload, StorageError> {
     let may_go_on = async || may_continue_upload(app, request, &upload.folder).await;
-    app.uploads.append(&upload, offset, Incoming { body, checksum, may_go_on }, now).await
+    app.uploads.append(&upload, offset, UploadBody { body, checksum, may_go_on }, now).await
 }
 
 fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, TusError> {

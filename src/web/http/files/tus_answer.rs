@@ -6,16 +6,16 @@ use actix_web::http::header::{CONTENT_LOCATION, HttpDate, LOCATION};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use crate::web::http::paths::folder_address;
-use crate::web::http::respond::App;
+use crate::web::http::respond::AppData;
 use crate::web::http::tus_error::VERSION;
 use crate::web::uploads::checksum::ALGORITHMS;
-use crate::web::uploads::{Joining, Stage, Upload};
+use crate::web::uploads::{Joining, Upload, UploadStage};
 
 const EXTENSIONS: &str =
     "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
 
 /// Answers what we support of the protocol.
-pub(crate) fn capabilities(app: &App) -> HttpResponse {
+pub(crate) fn capabilities(app: &AppData) -> HttpResponse {
     let mut answer = HttpResponse::NoContent();
     answer.insert_header(("tus-version", VERSION)).insert_header(("tus-extension", EXTENSIONS));
     answer.insert_header(("tus-checksum-algorithm", ALGORITHMS));
@@ -63,7 +63,7 @@ pub(crate) fn progress(answer: &mut HttpResponseBuilder, upload: &Upload) {
 /// Adds the address of the file once it is complete, or else when the upload expires.
 fn place(answer: &mut HttpResponseBuilder, upload: &Upload) {
     match &upload.path {
-        Some(path) if upload.stage == Stage::Done => {
+        Some(path) if upload.stage == UploadStage::Done => {
             answer.insert_header((CONTENT_LOCATION, folder_address(path)));
         }
         _ => {

@@ -15,7 +15,7 @@ use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Right, Rights, Writable};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::join::MOST_PARTS;
-use crate::web::uploads::{NewUpload, Purpose};
+use crate::web::uploads::{NewUpload, UploadPurpose};
 
 /// The maximum size of the metadata; the longest path fits, encoded.
 const MOST_METADATA: usize = 16 * 1024;
@@ -90,7 +90,7 @@ impl Order {
     ) -> Result<NewUpload, StorageError> {
         match self.concat {
             Concat::Partial => Ok(NewUpload {
-                purpose: Purpose::Part { at: self.place(rights, account)? },
+                purpose: UploadPurpose::Part { at: self.place(rights, account)? },
                 size,
                 metadata: self.metadata,
             }),
@@ -107,7 +107,7 @@ impl Order {
         let last = below.pop().unwrap_or_default();
         let below = below.into_iter().map(FileName::uploaded).collect::<Result<Vec<_>, _>>()?;
         let name = self.filename.as_deref().unwrap_or(if below.is_empty() { "" } else { last });
-        let purpose = Purpose::File { folder, below, name: FileName::uploaded(name)? };
+        let purpose = UploadPurpose::File { folder, below, name: FileName::uploaded(name)? };
         Ok(NewUpload { purpose, size: None, metadata: self.metadata.clone() })
     }
 

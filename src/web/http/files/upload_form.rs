@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 
 use crate::id::FilePath;
 use crate::web::audit::Actor;
-use crate::web::forms::sent::SentForm;
+use crate::web::forms::idempotency::IdempotencyKey;
 use crate::web::http::accept::prefers_json;
 use crate::web::http::body::{FORM_WITH_FILES, content_type};
 use crate::web::http::client::client_address;
@@ -26,12 +26,12 @@ use crate::web::http::files::upload_page::{ArrivedFile, RefusedFile, UploadPage}
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::paths::{decoded_path, folder_address};
-use crate::web::http::respond::{App, redirect_with_flash, rerender};
+use crate::web::http::respond::{AppData, redirect_with_flash, rerender};
 use crate::web::shares::error::StorageError;
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
-use crate::web::uploads::intake::Incoming;
-use crate::web::uploads::{NewUpload, Purpose};
+use crate::web::uploads::intake::UploadBody;
+use crate::web::uploads::{NewUpload, UploadPurpose};
 
 /// The maximum size of a field that is not a file.
 const MAX_TEXT: usize = 8 * 1024;
@@ -58,7 +58,11 @@ struct UploadOutcome {
 
 /// `POST /files-upload`: 303 to the folder when all files are there under their own names; otherwise a
 /// page that says which are not, and why, and what others are called now.
-pub(crate) async fn upload(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
+pub(crate) async fn upload(
+    app: AppData,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, WebError> {
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
     must_be_ours(&request, &app)?;
     if !content_type(request.headers()).eq_ignore_ascii_case(FORM_WITH_FILES) {
@@ -85,7 +89,7 @@ pub(crate) async fn upload(app: App, request: HttpRequest, body: Payload) -> Res
 }
 
 async fn take(
-    app: &App,
+    app: &AppData,
     request: &HttpRequest,
     who: &SignedIn,
     mut form: Multipart,
@@ -182,7 +186,7 @@ const fn is_about_one_file(error: &StorageError) -> bool {
 
 /// Stores a file and returns its name, which is a new one if its own was taken.
 async fn store(
-    app: &App,
+    app: &AppData,
     request: &HttpRequest,
     who: &SignedIn,
     folder: &Writable,
@@ -191,19 +195,19 @@ async fn store(
     (token, number): (&str, usize),
 ) -> Result<String, StorageError> {
     let purpose =
-        Purpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
+        UploadPurpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
     let new = NewUpload { purpose, size: None, metadata: String::new() };
     let now = app.administration.clock.now();
     app.throttle.act(&who.account().id, now).map_err(|_| StorageError::TooMany)?;
     let sender = Actor::account(who.account(), client_address(app, request));
     let begun = app.uploads.begin(&sender, new, now).await?;
     let may_go_on = async || may_continue_upload(app, request, folder.path()).await;
-    let incoming = Incoming { body: field, checksum: None, may_go_on };
+    let incoming = UploadBody { body: field, checksum: None, may_go_on };
     let finishing = async {
         let upload = app.uploads.append(&begun, 0, incoming, now).await?;
         // The same file of the same form was stored before, as after a double click.
         let what = format!("{}\n{number}\n{name}\n{}", folder.path(), upload.offset);
-        let sent = SentForm::new(request.path(), token, what.as_bytes());
+        let sent = IdempotencyKey::new(request.path(), token, what.as_bytes());
         let once = app.sent_forms.begin(sent).await?;
         if let Some(before) = once.before() {
             let stored = before.location.rsplit('/').next().unwrap_or(name).to_owned();

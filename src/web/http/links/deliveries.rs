@@ -8,12 +8,12 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::bearer::bearer;
 use crate::id::LinkId;
-use crate::receipt::{Report, TAKEN_HEADER};
+use crate::receipt::{REPLY_HEADER, Report};
 use crate::web::http::accept::accepts_json;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::links::deliveries_page::DeliveriesPart;
-use crate::web::http::respond::{App, html};
+use crate::web::http::respond::{AppData, html};
 
 /// The maximum size of a report; two hundred receipts have some 80 KiB.
 const MAX_REPORT: usize = 1024 * 1024;
@@ -23,7 +23,11 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `POST /receipts`: records a report of a download service in another process, which proves itself by its
 /// node key. The body is not read before that, and a report about another node is refused.
-pub(crate) async fn take(app: App, request: HttpRequest, body: Payload) -> Result<HttpResponse, WebError> {
+pub(crate) async fn take(
+    app: AppData,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, WebError> {
     let presented = bearer(request.headers()).ok_or(WebError::NodeKeyMissing)?;
     let node = app.administration.nodes.of_key(presented).await?.ok_or(WebError::NodeKeyUnknown)?;
     let reading = tokio::time::timeout(REPORT_TIMEOUT, body.to_bytes_limited(MAX_REPORT));
@@ -31,15 +35,15 @@ pub(crate) async fn take(app: App, request: HttpRequest, body: Payload) -> Resul
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
-    let taken = app.receipts.take_in(&report, &node.public_url).await?;
+    let taken = app.receipts.accept_report(&report, &node.public_url).await?;
     let said = serde_json::to_string(&taken).unwrap_or_default();
-    Ok(HttpResponse::NoContent().insert_header((TAKEN_HEADER, said)).finish())
+    Ok(HttpResponse::NoContent().insert_header((REPLY_HEADER, said)).finish())
 }
 
 /// `GET /links/{link}/deliveries`: who looked at the owner's link and what was delivered, as a part of a page
 /// for the script that refreshes it, or as JSON for programs.
 pub(crate) async fn deliveries(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     who: SignedIn,
     link: Path<String>,

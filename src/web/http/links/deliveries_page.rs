@@ -7,15 +7,15 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::receipt::DeliveryState;
-use crate::web::deliveries::history::{Delivered, Deliveries, Looked};
-use crate::web::links::offers::Sent;
+use crate::web::deliveries::history::{DeliveryHistory, LinkHistory, RecipientHistory};
+use crate::web::links::offers::SentBytes;
 
 /// The downloads of a link, and the recipients who only viewed it.
 #[derive(Clone, Debug, Default, Template)]
 #[template(path = "web/deliveries.html")]
 pub struct DeliveriesPart {
     /// What the download services have reported.
-    pub deliveries: Deliveries,
+    pub deliveries: LinkHistory,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -26,7 +26,7 @@ impl DeliveriesPart {
     }
 
     /// Returns the recipients who viewed the link but downloaded nothing.
-    fn only_looked(&self) -> impl Iterator<Item = &Looked> {
+    fn only_looked(&self) -> impl Iterator<Item = &RecipientHistory> {
         let taken = |email: &Option<String>| {
             self.deliveries.deliveries.iter().any(|delivery| delivery.email == *email)
         };
@@ -36,17 +36,17 @@ impl DeliveriesPart {
             .filter(move |recipient| recipient.looks > 0 && !taken(&recipient.email))
     }
 
-    fn is_running(&self, delivery: &Delivered) -> bool {
+    fn is_running(&self, delivery: &DeliveryHistory) -> bool {
         delivery.state == DeliveryState::Running
     }
 
     /// Returns the progress, if the file is large enough for a percentage.
-    fn percent(&self, delivery: &Delivered) -> Option<u64> {
-        Sent { bytes: delivery.bytes, size: delivery.size }.percent()
+    fn percent(&self, delivery: &DeliveryHistory) -> Option<u64> {
+        SentBytes { bytes: delivery.bytes, size: delivery.size }.percent()
     }
 
     /// Returns a text such as "interrupted at 63 %, resumed twice".
-    fn what_happened(&self, delivery: &Delivered) -> String {
+    fn what_happened(&self, delivery: &DeliveryHistory) -> String {
         let at = |words: &str| match self.percent(delivery) {
             Some(percent) => format!("{words} at {percent} %"),
             None => words.to_owned(),
@@ -71,7 +71,7 @@ impl DeliveriesPart {
         words
     }
 
-    fn looked(&self, recipient: &Looked) -> String {
+    fn looked(&self, recipient: &RecipientHistory) -> String {
         let times = match recipient.looks {
             1 => "viewed once".to_owned(),
             2 => "viewed twice".to_owned(),
@@ -80,7 +80,7 @@ impl DeliveriesPart {
         format!("{times}, not downloaded")
     }
 
-    fn file_name<'d>(&self, delivery: &'d Delivered) -> Cow<'d, str> {
+    fn file_name<'d>(&self, delivery: &'d DeliveryHistory) -> Cow<'d, str> {
         let path = delivery.file.as_deref().unwrap_or_default();
         human::name(path.rsplit('/').next().unwrap_or_default())
     }
@@ -101,7 +101,7 @@ impl DeliveriesPart {
     pub fn sample() -> DeliveriesPart {
         let now = Timestamp::from_secs(1_800_000_000);
         let ago = |seconds| now.minus(std::time::Duration::from_secs(seconds));
-        let delivered = |state, bytes, resumed, started: bool| Delivered {
+        let delivered = |state, bytes, resumed, started: bool| DeliveryHistory {
             jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
             email: Some("bob<b>@example.org".to_owned()),
             file: Some("/books/<script>.pdf".to_owned()),
@@ -114,7 +114,7 @@ impl DeliveriesPart {
             resumed,
             address: "192.0.2.0/24".to_owned(),
         };
-        let looked = |email: Option<&str>, looks| Looked {
+        let looked = |email: Option<&str>, looks| RecipientHistory {
             email: email.map(str::to_owned),
             looks,
             looked_at: Some(ago(30)),
@@ -122,7 +122,7 @@ impl DeliveriesPart {
         };
         let deliveries = vec![
             delivered(DeliveryState::Running, 630_000, 2, true),
-            Delivered { size: 4, ..delivered(DeliveryState::Running, 3, 0, true) },
+            DeliveryHistory { size: 4, ..delivered(DeliveryState::Running, 3, 0, true) },
             delivered(DeliveryState::Running, 0, 0, false),
             delivered(DeliveryState::Broken, 300_000, 0, true),
             delivered(DeliveryState::Complete, 1_000_000, 1, true),
@@ -130,7 +130,7 @@ impl DeliveriesPart {
             delivered(DeliveryState::Over, 0, 0, false),
         ];
         let recipients = vec![looked(Some("eve@example.org"), 2), looked(None, 1)];
-        DeliveriesPart { deliveries: Deliveries { recipients, deliveries }, now }
+        DeliveriesPart { deliveries: LinkHistory { recipients, deliveries }, now }
     }
 }
 

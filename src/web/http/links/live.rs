@@ -11,7 +11,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::links::public_link_page::PublicLinkPage;
 use crate::web::http::links::public_link_view::{open, visitor_of};
 use crate::web::http::problem::closed_link_page::ClosedReason;
-use crate::web::http::respond::App;
+use crate::web::http::respond::AppData;
 use crate::web::links::contents;
 use crate::web::links::offers::Offer;
 
@@ -48,7 +48,7 @@ impl FileState {
 
 /// `GET /l/{code}/state`; does not count as a view.
 pub(crate) async fn state(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     code: Path<String>,
 ) -> Result<HttpResponse, WebError> {

@@ -7,12 +7,12 @@ use crate::web::http::client::ClientAddress;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{EmptyForm, OpenForm};
 use crate::web::http::links::public_link_view::open;
-use crate::web::http::respond::{App, see_other};
-use crate::web::throttle::Cause;
+use crate::web::http::respond::{AppData, see_other};
+use crate::web::throttle::MailCause;
 
 /// `POST /l/{code}/code`: mails a code to the recipient.
 pub(crate) async fn mail_code(
-    app: App,
+    app: AppData,
     code: Path<String>,
     address: ClientAddress,
     form: OpenForm<EmptyForm>,
@@ -29,7 +29,7 @@ pub(crate) async fn mail_code(
     app.throttle.request(address.0, now)?;
     // Repeated presses must not fill a mailbox; without a new mail, the newest code stays valid.
     let mailbox = opened.recipient.email.as_ref().map(|email| email.key().to_owned());
-    if mailbox.is_some_and(|mailbox| app.throttle.mail(Cause::Code, &mailbox, now)) {
+    if mailbox.is_some_and(|mailbox| app.throttle.mail(MailCause::Code, &mailbox, now)) {
         app.administration.links.mail_code(&opened.recipient, now).await?;
     }
     Ok(see_other(&format!("/l/{}?mailed", *code)))

@@ -10,10 +10,10 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::CsrfForm;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::links::own_link::{own_link, redirect_to_link};
-use crate::web::http::respond::{App, redirect_again};
-use crate::web::identity::place::Place;
+use crate::web::http::respond::{AppData, redirect_again};
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::links::Links;
-use crate::web::links::mailing::SentAgain;
+use crate::web::links::mailing::ResendOutcome;
 use crate::web::shares::error::StorageError;
 
 #[derive(Deserialize)]
@@ -24,9 +24,9 @@ pub(crate) struct SendAgainForm {
 
 /// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or not for long.
 pub(crate) async fn send_again(
-    app: App,
+    app: AppData,
     id: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: CsrfForm<SendAgainForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, sent } = form;
@@ -54,16 +54,16 @@ pub(crate) async fn send_again(
         .send_again(&link, &recipient, once.record(FlashMessage::MailQueued.word()), &actor, now)
         .await?
     {
-        SentAgain::Queued => {
+        ResendOutcome::Queued => {
             tracing::info!(account = %who.account().id, link = %link.id, "link sent again");
             redirect_to_link(&app, &link, Some(FlashMessage::MailQueued))
         }
-        SentAgain::NotNeeded => redirect_to_link(&app, &link, Some(FlashMessage::MailOnItsWay)),
+        ResendOutcome::NotNeeded => redirect_to_link(&app, &link, Some(FlashMessage::MailOnItsWay)),
         // Another process has done it since we looked.
-        SentAgain::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
+        ResendOutcome::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
             Some(before) => redirect_again(&app, before),
             None => Err(StorageError::Busy.into()),
         },
-        SentAgain::NotAllowed => Err(WebError::NotSignedIn),
+        ResendOutcome::NotAllowed => Err(WebError::NotSignedIn),
     }
 }

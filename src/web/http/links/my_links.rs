@@ -15,8 +15,8 @@ use crate::web::http::layout::Section;
 use crate::web::http::links::link_state::LinkState;
 use crate::web::http::links::my_links_page::{LinkRow, MyLinksPage};
 use crate::web::http::links::own_link::missing_of;
-use crate::web::http::respond::{App, html_with_script};
-use crate::web::links::Standing;
+use crate::web::http::respond::{AppData, html_with_script};
+use crate::web::links::LinkStatus;
 use crate::web::links::find::PER_PAGE;
 
 #[derive(Default, Deserialize)]
@@ -26,7 +26,7 @@ pub(crate) struct PageQuery {
 
 /// `GET /links`
 pub(crate) async fn list(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     who: SignedIn,
     view: Option<Query<PageQuery>>,
@@ -43,12 +43,12 @@ pub(crate) async fn list(
     let rows = links.into_iter().map(|listed| {
         let lacks_files = files.iter().any(|(link, file)| *link == listed.link.id && missing.contains(file));
         let uses = listed.link.uses.map(|uses| u64::from(uses) * u64::from(listed.recipients));
-        let state = match listed.link.standing(now) {
-            Standing::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => LinkState::UsedUp,
-            Standing::Open => LinkState::Open,
-            Standing::Paused => LinkState::Paused,
-            Standing::Ended => LinkState::Ended,
-            Standing::Revoked => LinkState::Revoked,
+        let state = match listed.link.status(now) {
+            LinkStatus::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => LinkState::UsedUp,
+            LinkStatus::Open => LinkState::Open,
+            LinkStatus::Paused => LinkState::Paused,
+            LinkStatus::Ended => LinkState::Ended,
+            LinkStatus::Revoked => LinkState::Revoked,
         };
         LinkRow {
             id: listed.link.id.to_string(),

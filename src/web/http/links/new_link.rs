@@ -16,15 +16,15 @@ use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::local_path::LocalPath;
 use crate::web::http::paths::{decoded_path, encoded_path};
 use crate::web::http::respond::{
-    App, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
+    AppData, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
 };
 use crate::web::identity::Email;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
-use crate::web::identity::place::Place;
-use crate::web::links::make::{Made, NewLink};
+use crate::web::links::create::{CreateOutcome, NewLink};
 use crate::web::links::moment;
-use crate::web::links::terms::{TermErrors, Typed};
-use crate::web::mail::Kind;
+use crate::web::links::terms::{LinkForm, LinkFormErrors};
+use crate::web::mail::MailKind;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::Readable;
 
@@ -35,7 +35,11 @@ const NAMED_MAX: usize = 20;
 const MAX_FILES: usize = 100;
 
 /// `GET /links/new?file=…`, with `file` or `file_encoded` for each file or folder.
-pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Result<HttpResponse, WebError> {
+pub(crate) async fn page(
+    app: AppData,
+    request: HttpRequest,
+    who: SignedIn,
+) -> Result<HttpResponse, WebError> {
     let NewLinkQuery { from, files } = chosen(request.query_string()).ok_or(WebError::NotFound)?;
     // Nothing was selected: back to the page where it can be, which says so.
     if files.is_empty() {
@@ -43,14 +47,14 @@ pub(crate) async fn page(app: App, request: HttpRequest, who: SignedIn) -> Resul
     }
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
     let now = app.administration.clock.now();
-    let typed = Typed {
+    let typed = LinkForm {
         title: title_of(&files),
         uses: "1".to_owned(),
         ends: moment::field(moment::in_a_week(now)),
         notify: "never".to_owned(),
-        ..Typed::default()
+        ..LinkForm::default()
     };
-    html_with_script(&app, &page_of(&app, &who, &files, typed, true, TermErrors::default()).await?)
+    html_with_script(&app, &page_of(&app, &who, &files, typed, true, LinkFormErrors::default()).await?)
 }
 
 /// The query of the page.
@@ -86,7 +90,7 @@ fn chosen(query: &str) -> Option<NewLinkQuery> {
 
 /// Returns the files, if all of them exist and this person may read them.
 async fn readable(
-    app: &App,
+    app: &AppData,
     who: &SignedIn,
     files: Vec<FilePath>,
 ) -> Result<Option<Vec<FilePath>>, WebError> {
@@ -123,12 +127,12 @@ fn title_of(files: &[FilePath]) -> String {
 }
 
 async fn page_of(
-    app: &App,
+    app: &AppData,
     who: &SignedIn,
     files: &[FilePath],
-    typed: Typed,
+    typed: LinkForm,
     mail: bool,
-    errors: TermErrors,
+    errors: LinkFormErrors,
 ) -> Result<NewLinkPage, WebError> {
     let (shares, looked) = (app.shares.clone(), files.to_vec());
     let (has_folders, empty_folder) = blocking(move || look_at_folders(&shares, &looked)).await?;
@@ -140,7 +144,7 @@ async fn page_of(
         empty_folder,
         typed,
         mail,
-        notices_off: app.administration.notices.are_off(&who.account().id, Kind::Taken).await?,
+        notices_off: app.administration.notices.are_off(&who.account().id, MailKind::Taken).await?,
         errors,
     })
 }
@@ -175,8 +179,8 @@ pub(crate) struct NewLinkForm {
 
 /// `POST /links`
 pub(crate) async fn make(
-    app: App,
-    place: Place,
+    app: AppData,
+    place: ClientInfo,
     form: CsrfForm<NewLinkForm, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, sent } = form;
@@ -185,13 +189,14 @@ pub(crate) async fn make(
         return redirect_again(&app, before);
     }
     let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
-    let (mail, typed) = (fields.mail.is_some(), Typed::from(fields));
+    let (mail, typed) = (fields.mail.is_some(), LinkForm::from(fields));
     let now = app.administration.clock.now();
-    let rerender_form = async |typed: Typed, errors: TermErrors| {
+    let rerender_form = async |typed: LinkForm, errors: LinkFormErrors| {
         let page = page_of(&app, &who, &files, typed, mail, errors).await?;
         Ok::<_, WebError>(allow_script(&app, unprocessable(&page)?))
     };
-    let whole = |sentence: &str| TermErrors { form: Some(sentence.to_owned()), ..TermErrors::default() };
+    let whole =
+        |sentence: &str| LinkFormErrors { form: Some(sentence.to_owned()), ..LinkFormErrors::default() };
     let mut terms = match typed.check(None, now) {
         Ok(terms) => terms,
         Err(errors) => return rerender_form(typed, *errors).await,
@@ -207,7 +212,7 @@ pub(crate) async fn make(
     if mail && let Err(full) = app.throttle.link_mails(&who.account().id, &terms.recipients, now) {
         return rerender_form(
             typed,
-            TermErrors { recipients: too_many_mails(&full), ..TermErrors::default() },
+            LinkFormErrors { recipients: too_many_mails(&full), ..LinkFormErrors::default() },
         )
         .await;
     }
@@ -226,12 +231,12 @@ pub(crate) async fn make(
         mail,
         form: once.record(FlashMessage::LinkMade.word()),
     };
-    match administration.links.make(&new, &actor, now).await? {
-        Made::Link(id) => {
+    match administration.links.create(&new, &actor, now).await? {
+        CreateOutcome::Link(id) => {
             tracing::info!(account = %who.account().id, link = %id, "link made");
             redirect_with_flash(&app, &format!("/links/{id}"), FlashMessage::LinkMade)
         }
-        Made::TooMany => rerender_form(
+        CreateOutcome::TooMany => rerender_form(
             typed,
             whole(
                 "You can name at most 2,000 recipients within a day. No link was created: try again tomorrow.",
@@ -239,11 +244,11 @@ pub(crate) async fn make(
         )
         .await,
         // Another process has created it since we looked.
-        Made::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
+        CreateOutcome::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
             Some(before) => redirect_again(&app, before),
             None => Err(StorageError::Busy.into()),
         },
-        Made::NotAllowed => Err(WebError::NotSignedIn),
+        CreateOutcome::NotAllowed => Err(WebError::NotSignedIn),
     }
 }
 
@@ -262,9 +267,9 @@ fn too_many_mails(full: &[&Email]) -> Vec<String> {
     sentences
 }
 
-impl From<NewLinkForm> for Typed {
-    fn from(fields: NewLinkForm) -> Typed {
-        Typed {
+impl From<NewLinkForm> for LinkForm {
+    fn from(fields: NewLinkForm) -> LinkForm {
+        LinkForm {
             title: fields.title,
             note: fields.note,
             uses: fields.uses,

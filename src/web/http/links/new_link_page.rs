@@ -3,9 +3,9 @@
 use askama::Template;
 
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::links::terms::{TermErrors, Typed};
+use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
-/// `GET /links/new`; posts `files`, the fields of [`Typed`], `mail` and `csrf` to `/links`.
+/// `GET /links/new`; posts `files`, the fields of [`LinkForm`], `mail` and `csrf` to `/links`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/new.html")]
 pub struct NewLinkPage {
@@ -20,13 +20,13 @@ pub struct NewLinkPage {
     /// Whether the only item is an empty folder.
     pub empty_folder: bool,
     /// What was typed.
-    pub typed: Typed,
+    pub typed: LinkForm,
     /// Whether to mail the link to its recipients.
     pub mail: bool,
     /// Whether the owner has turned off emails about downloads.
     pub notices_off: bool,
     /// What was wrong with it.
-    pub errors: TermErrors,
+    pub errors: LinkFormErrors,
 }
 
 impl NewLinkPage {
@@ -39,7 +39,7 @@ impl NewLinkPage {
             files_field: "/books/%3Cscript%3E /books/more".to_owned(),
             has_folders: true,
             empty_folder: true,
-            typed: Typed {
+            typed: LinkForm {
                 title: "\"><script>alert(1)</script>".to_owned(),
                 note: "</textarea><script>alert(1)</script>".to_owned(),
                 uses: "many".to_owned(),
@@ -52,7 +52,7 @@ impl NewLinkPage {
             },
             mail: true,
             notices_off: true,
-            errors: TermErrors {
+            errors: LinkFormErrors {
                 form: wrong("There is no such file any more."),
                 title: wrong("A title has at most 200 characters on one line."),
                 note: wrong("A note has at most 2,000 characters."),
@@ -68,11 +68,11 @@ impl NewLinkPage {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let wrong = NewLinkPage::sample();
-    let typed = Typed {
+    let typed = LinkForm {
         uses: "1".to_owned(),
         ends: "2027-01-15T08:00".to_owned(),
         notify: "first".to_owned(),
-        ..Typed::default()
+        ..LinkForm::default()
     };
     let files = vec!["/books/我这一辈子.pdf".to_owned()];
     let (has_folders, empty_folder) = (false, false);
@@ -81,7 +81,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         has_folders,
         empty_folder,
         typed,
-        errors: TermErrors::default(),
+        errors: LinkFormErrors::default(),
         ..wrong.clone()
     };
     Ok(vec![("link-new-errors", wrong.render()?), ("link-new", blank.render()?)])

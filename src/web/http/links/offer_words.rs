@@ -1,6 +1,6 @@
 //! What a public link offers a visitor for a file, in words.
 
-use crate::web::links::offers::{Offer, Sent};
+use crate::web::links::offers::{Offer, SentBytes};
 
 impl Offer {
     /// Returns its name on the page and for programs.
@@ -34,7 +34,7 @@ impl Offer {
 
     /// Returns the text of its button; `None` where it has none.
     pub fn button(self) -> Option<String> {
-        let go_on = |sent: Sent| match sent.percent() {
+        let go_on = |sent: SentBytes| match sent.percent() {
             Some(percent) => format!("Continue ({percent} % so far)"),
             None => "Continue".to_owned(),
         };
@@ -58,8 +58,8 @@ mod tests {
 
     #[test]
     fn every_state_of_a_file_has_its_words_and_its_button() {
-        let sent = Sent { bytes: 9_000, size: 100_000 };
-        let small = Sent { bytes: 3, size: 4 };
+        let sent = SentBytes { bytes: 9_000, size: 100_000 };
+        let small = SentBytes { bytes: 3, size: 4 };
         for (offer, status, button) in [
             (Offer::Download, "", Some("Download")),
             (Offer::Starting, "", Some("Download")),

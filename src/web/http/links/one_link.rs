@@ -19,24 +19,24 @@ use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::one_link_page::{LinkLive, OneLinkPage, RecipientRow};
 use crate::web::http::links::own_link::{missing_of, own_link, redirect_to_link};
 use crate::web::http::links::qr;
-use crate::web::http::respond::{App, allow_script, html, html_with_flash, unprocessable};
+use crate::web::http::respond::{AppData, allow_script, html, html_with_flash, unprocessable};
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
-use crate::web::identity::place::Place;
-use crate::web::links::change::PasswordChange;
-use crate::web::links::terms::{TermErrors, Typed};
-use crate::web::links::{Link, Links, Recipient, Standing, moment};
-use crate::web::mail::Kind;
+use crate::web::links::change::LinkPasswordChange;
+use crate::web::links::terms::{LinkForm, LinkFormErrors};
+use crate::web::links::{Link, LinkStatus, Links, Recipient, moment};
+use crate::web::mail::MailKind;
 
 /// `GET /links/{id}`
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     id: Path<String>,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
     let link = own_link(&app, &who, &id).await?;
     let typed = typed_of(&link);
-    let mut page = page_of(&app, &who, link, typed, TermErrors::default()).await?;
+    let mut page = page_of(&app, &who, link, typed, LinkFormErrors::default()).await?;
     let answer = html_with_flash(&app, &request, |flash| {
         page.chrome.flash = flash;
         page
@@ -47,7 +47,7 @@ pub(crate) async fn page(
 /// `GET /links/{id}/live`: the part of the page that changes, for the script that refreshes it. It is
 /// unchanged as long as nothing happens within the minute; then times such as "2 minutes ago" change.
 pub(crate) async fn live(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     id: Path<String>,
     who: SignedIn,
@@ -68,24 +68,24 @@ pub(crate) async fn live(
 }
 
 /// Returns the terms of a link as its form shows them.
-fn typed_of(link: &Link) -> Typed {
-    Typed {
+fn typed_of(link: &Link) -> LinkForm {
+    LinkForm {
         title: link.title.clone(),
         note: link.note.clone(),
         uses: link.uses.map(|uses| uses.to_string()).unwrap_or_default(),
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
         notify: link.notify.as_str().to_owned(),
-        ..Typed::default()
+        ..LinkForm::default()
     }
 }
 
 async fn page_of(
-    app: &App,
+    app: &AppData,
     who: &SignedIn,
     link: Link,
-    typed: Typed,
-    errors: TermErrors,
+    typed: LinkForm,
+    errors: LinkFormErrors,
 ) -> Result<OneLinkPage, WebError> {
     let live = live_of(app, who, &link).await?;
     let missing = missing_of(app, link.files.clone()).await?;
@@ -107,13 +107,13 @@ async fn page_of(
         created_at: link.created_at,
         qr,
         has_password: link.password.is_some(),
-        notices_off: app.administration.notices.are_off(&who.account().id, Kind::Taken).await?,
+        notices_off: app.administration.notices.are_off(&who.account().id, MailKind::Taken).await?,
         typed,
         errors,
     })
 }
 
-async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
+async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
     let administration = &app.administration;
     let recipients = administration.links.recipients(link).await?;
     let now = administration.clock.now();
@@ -145,15 +145,15 @@ async fn live_of(app: &App, who: &SignedIn, link: &Link) -> Result<LinkLive, Web
     })
 }
 
-fn state_of(app: &App, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> LinkState {
+fn state_of(app: &AppData, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> LinkState {
     let readable = |file| app.rights.readable(who.account(), file).is_some();
-    match link.standing(app.administration.clock.now()) {
-        Standing::Revoked => LinkState::Revoked,
+    match link.status(app.administration.clock.now()) {
+        LinkStatus::Revoked => LinkState::Revoked,
         _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
-        Standing::Ended => LinkState::Ended,
-        Standing::Paused => LinkState::Paused,
-        Standing::Open if recipients.iter().all(|one| one.left(link.uses) == Some(0)) => LinkState::UsedUp,
-        Standing::Open => LinkState::Open,
+        LinkStatus::Ended => LinkState::Ended,
+        LinkStatus::Paused => LinkState::Paused,
+        LinkStatus::Open if recipients.iter().all(|one| one.left(link.uses) == Some(0)) => LinkState::UsedUp,
+        LinkStatus::Open => LinkState::Open,
     }
 }
 
@@ -174,9 +174,9 @@ pub(crate) struct ChangeLinkForm {
 
 /// `POST /links/{id}`
 pub(crate) async fn change(
-    app: App,
+    app: AppData,
     id: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: CsrfForm<ChangeLinkForm, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
@@ -185,7 +185,7 @@ pub(crate) async fn change(
     let now = administration.clock.now();
     app.throttle.link(&who.account().id, now)?;
     let remove = fields.remove_password.is_some();
-    let typed = Typed {
+    let typed = LinkForm {
         title: fields.title,
         note: fields.note,
         uses: fields.uses,
@@ -208,11 +208,11 @@ pub(crate) async fn change(
         terms.title.clone_from(&link.title);
     }
     let password = match terms.password.clone() {
-        Some(password) => PasswordChange::Set(
+        Some(password) => LinkPasswordChange::Set(
             administration.passwords.hash(Asker::Account(who.account().id.clone()), password).await?,
         ),
-        None if remove => PasswordChange::Remove,
-        None => PasswordChange::Keep,
+        None if remove => LinkPasswordChange::Remove,
+        None => LinkPasswordChange::Keep,
     };
     let actor = Actor::account(who.account(), place.address);
     let changed = administration.links.edit(&link, &terms, password, &actor, now).await?;
@@ -222,9 +222,9 @@ pub(crate) async fn change(
 
 /// `POST /links/{id}/pause`
 pub(crate) async fn pause(
-    app: App,
+    app: AppData,
     id: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let (link, changed) = set_paused(&app, &id, &place, form, true).await?;
@@ -235,9 +235,9 @@ pub(crate) async fn pause(
 
 /// `POST /links/{id}/resume`
 pub(crate) async fn resume(
-    app: App,
+    app: AppData,
     id: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let (link, changed) = set_paused(&app, &id, &place, form, false).await?;
@@ -246,9 +246,9 @@ pub(crate) async fn resume(
 
 /// Returns the link as it was, and whether it was changed.
 async fn set_paused(
-    app: &App,
+    app: &AppData,
     id: &str,
-    place: &Place,
+    place: &ClientInfo,
     form: CsrfForm<EmptyForm>,
     paused: bool,
 ) -> Result<(Link, bool), WebError> {
@@ -263,9 +263,9 @@ async fn set_paused(
 
 /// `POST /links/{id}/revoke`: stops sharing for good.
 pub(crate) async fn revoke(
-    app: App,
+    app: AppData,
     id: Path<String>,
-    place: Place,
+    place: ClientInfo,
     form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields: EmptyForm {}, .. } = form;
@@ -283,7 +283,7 @@ pub(crate) async fn revoke(
 
 /// `GET /links/{id}/qr/{recipient}`: the address of a recipient's link as a QR code.
 pub(crate) async fn picture(
-    app: App,
+    app: AppData,
     ids: Path<(String, String)>,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {

@@ -10,7 +10,7 @@ use crate::web::http::links::link_state::{LinkState, views};
 use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::links::qr::Qr;
-use crate::web::links::terms::{TermErrors, Typed};
+use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// A recipient on the page of a link.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ impl LinkLive {
     }
 }
 
-/// `GET /links/{id}`: a link as its owner sees it. Posts the fields of [`Typed`] to the same address,
+/// `GET /links/{id}`: a link as its owner sees it. Posts the fields of [`LinkForm`] to the same address,
 /// and a press to `/links/{id}/pause`, `resume` or `revoke`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/one.html")]
@@ -119,9 +119,9 @@ pub struct OneLinkPage {
     /// Whether its owner has turned off emails about downloads.
     pub notices_off: bool,
     /// The terms in the form.
-    pub typed: Typed,
+    pub typed: LinkForm,
     /// What was wrong with them.
-    pub errors: TermErrors,
+    pub errors: LinkFormErrors,
 }
 
 impl OneLinkPage {
@@ -198,7 +198,7 @@ impl OneLinkPage {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (open, named) = (OneLinkPage::sample(false), OneLinkPage::sample(true));
-    let mut mailed = OneLinkPage { errors: TermErrors::default(), ..named.clone() };
+    let mut mailed = OneLinkPage { errors: LinkFormErrors::default(), ..named.clone() };
     if let Some(first) = mailed.live.recipients.first().cloned() {
         let row = |(number, mailing): (usize, MailingPart)| RecipientRow {
             id: format!("m{number}"),
@@ -207,7 +207,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         };
         mailed.live.recipients = MailingPart::samples().into_iter().enumerate().map(row).collect();
     }
-    let right = OneLinkPage { errors: TermErrors::default(), ..open.clone() };
+    let right = OneLinkPage { errors: LinkFormErrors::default(), ..open.clone() };
     let live = LinkLive { state: LinkState::Paused, uses: None, ..right.live.clone() };
     let paused = OneLinkPage { live, ends_at: None, ..right.clone() };
     let restored = OneLinkPage { restored: true, ..paused.clone() };

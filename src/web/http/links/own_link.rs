@@ -7,18 +7,18 @@ use crate::id::{FilePath, LinkId};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::flash::FlashMessage;
-use crate::web::http::respond::{App, blocking, redirect_with_flash, see_other};
+use crate::web::http::respond::{AppData, blocking, redirect_with_flash, see_other};
 use crate::web::links::Link;
 
 /// Returns the link, if it is this person's.
-pub(crate) async fn own_link(app: &App, who: &SignedIn, id: &str) -> Result<Link, WebError> {
+pub(crate) async fn own_link(app: &AppData, who: &SignedIn, id: &str) -> Result<Link, WebError> {
     let link = app.administration.links.of_owner(&who.account().id, &LinkId::from_store(id)).await?;
     link.ok_or(WebError::NotFound)
 }
 
 /// Redirects to the link's page, which says what was done, if anything was.
 pub(crate) fn redirect_to_link(
-    app: &App,
+    app: &AppData,
     link: &Link,
     message: Option<FlashMessage>,
 ) -> Result<HttpResponse, WebError> {
@@ -30,7 +30,7 @@ pub(crate) fn redirect_to_link(
 }
 
 /// Returns those of the files and folders that are no longer where they were.
-pub(crate) async fn missing_of(app: &App, files: Vec<FilePath>) -> Result<Vec<FilePath>, WebError> {
+pub(crate) async fn missing_of(app: &AppData, files: Vec<FilePath>) -> Result<Vec<FilePath>, WebError> {
     let shares = app.shares.clone();
     let is_missing = move |file: &FilePath| matches!(shares.entry(file), Err(FileError::Missing));
     blocking(move || files.into_iter().filter(is_missing).collect()).await

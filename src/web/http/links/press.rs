@@ -17,14 +17,14 @@ use crate::web::http::links::public_link_answer::{PageOptions, show};
 use crate::web::http::links::public_link_view::{PublicLinkView, open, visitor_of};
 use crate::web::http::press_error::PressError;
 use crate::web::http::problem::closed_link_page::ClosedReason;
-use crate::web::http::respond::{App, add_cookie, blocking, redirect_to_download};
+use crate::web::http::respond::{AppData, add_cookie, blocking, redirect_to_download};
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::links::contents::{self, View};
-use crate::web::links::mailed_code::Tried;
-use crate::web::links::uses::{self, Continuation, Press, Reserved};
-use crate::web::links::{Link, Recipient, begun, patience};
-use crate::web::revocations::issued::Basis;
-use crate::web::tokens::issuer::{DownloadOrder, IssuedToken};
+use crate::web::links::contents::{self, ContentsQuery};
+use crate::web::links::mailed_code::CodeCheck;
+use crate::web::links::uses::{self, Continuation, UseDecision, UseRequest};
+use crate::web::links::{Link, Recipient, long_poll, progress};
+use crate::web::revocations::issued::TokenBasis;
+use crate::web::tokens::issuer::{DownloadTokenRequest, IssuedToken};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +39,7 @@ pub(crate) struct PressForm {
 
 /// `POST /l/{code}`: redirects to the download service.
 pub(crate) async fn take(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     code: Path<String>,
     address: ClientAddress,
@@ -89,7 +89,7 @@ pub(crate) async fn take(
     let lifetime = administration.issuer.lifetime;
     let lifetime = link.ends_at.map_or(lifetime, |end| lifetime.min(end.since(began)));
     let kid = administration.issuer.signer.active_kid(began);
-    let mut press = Press {
+    let mut press = UseRequest {
         owner: &link.owner,
         recipient: &opened.recipient.id,
         named: opened.recipient.email.is_some(),
@@ -98,20 +98,24 @@ pub(crate) async fn take(
         size: claimed.version().len,
         version: &version,
         expires_at: began.plus(lifetime),
-        basis: Basis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms)) },
+        basis: TokenBasis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms)) },
     };
     wait_for_news(&app, &press, opened.recipient.left(link.uses) == Some(0), address).await?;
     let now = administration.clock.now();
     press.expires_at = now.plus(lifetime);
     let (db, rules) = (&administration.db, &administration.links.lease);
     let issued = match uses::reserve(db, &administration.issued, rules, &press, now).await? {
-        Reserved::Token(jti) => issue(&app, &press, &claim, &link.id, (jti, press.expires_at), now).await?,
-        Reserved::Again(jti, end) => issue(&app, &press, &claim, &link.id, (jti, end), now).await?,
-        Reserved::Continue(begun) => match issue_continuation(&app, &press, &link.id, &begun, now).await? {
-            Some(issued) => issued,
-            None => return Err(WebError::LinkClosed(ClosedReason::Away)),
-        },
-        Reserved::UsedUp | Reserved::Closed => {
+        UseDecision::Token(jti) => {
+            issue(&app, &press, &claim, &link.id, (jti, press.expires_at), now).await?
+        }
+        UseDecision::Again(jti, end) => issue(&app, &press, &claim, &link.id, (jti, end), now).await?,
+        UseDecision::Continue(begun) => {
+            match issue_continuation(&app, &press, &link.id, &begun, now).await? {
+                Some(issued) => issued,
+                None => return Err(WebError::LinkClosed(ClosedReason::Away)),
+            }
+        }
+        UseDecision::UsedUp | UseDecision::Closed => {
             // The link has changed since we looked, or all uses are taken: say what is true now.
             let opened = open(&app, &code).await?;
             return match why_not(&app, &opened, &press, now).await? {
@@ -132,21 +136,21 @@ pub(crate) async fn take(
 
 /// Issues a token for the file that `claim` describes, with the jti and the end that were recorded.
 async fn issue(
-    app: &App,
-    press: &Press<'_>,
+    app: &AppData,
+    press: &UseRequest<'_>,
     claim: &str,
     link: &LinkId,
     (jti, end): (Jti, Timestamp),
     now: Timestamp,
 ) -> Result<IssuedToken, WebError> {
     let digest = app.digests.of(press.file, press.version).await?;
-    let order = DownloadOrder {
+    let order = DownloadTokenRequest {
         digest: digest.as_deref(),
         link: Some(link),
         size: Some(press.size),
         version: Some(claim),
         lifetime: Some(end.since(now)),
-        ..DownloadOrder::new(press.owner.as_str(), press.file)
+        ..DownloadTokenRequest::new(press.owner.as_str(), press.file)
     };
     // A jti that was issued before is for the same node again.
     let node = app.administration.issued.node_of(jti).await?;
@@ -157,8 +161,8 @@ async fn issue(
 /// Issues a token that continues a download of the file as it was when it began. Such a token never redeems.
 /// `None` while the node that began the download is not ready.
 async fn issue_continuation(
-    app: &App,
-    press: &Press<'_>,
+    app: &AppData,
+    press: &UseRequest<'_>,
     link: &LinkId,
     begun: &Continuation,
     now: Timestamp,
@@ -169,22 +173,22 @@ async fn issue_continuation(
         return Ok(None);
     }
     let issuer = administration.issuer.for_audience(&node);
-    let order = DownloadOrder {
+    let order = DownloadTokenRequest {
         again: true,
         link: Some(link),
         size: Some(begun.size),
         version: Some(begun.version.as_str()).filter(|version| !version.is_empty()),
         lifetime: Some(issuer.lifetime.min(begun.until.since(now))),
-        ..DownloadOrder::new(press.owner.as_str(), press.file)
+        ..DownloadTokenRequest::new(press.owner.as_str(), press.file)
     };
     Ok(Some(issuer.issue_download_as(begun.jti, &order, now)?))
 }
 
 /// Returns why a press got no token; `None` where it is not for lack of uses.
 async fn why_not(
-    app: &App,
+    app: &AppData,
     opened: &PublicLinkView,
-    press: &Press<'_>,
+    press: &UseRequest<'_>,
     now: Timestamp,
 ) -> Result<Option<ClosedReason>, WebError> {
     if opened.closed.is_some() {
@@ -204,8 +208,8 @@ async fn why_not(
 
 /// Waits a moment for news of a download that a program may be about to continue.
 async fn wait_for_news(
-    app: &App,
-    press: &Press<'_>,
+    app: &AppData,
+    press: &UseRequest<'_>,
     none_left: bool,
     ClientAddress(address): ClientAddress,
 ) -> Result<(), WebError> {
@@ -213,19 +217,19 @@ async fn wait_for_news(
         return Ok(());
     }
     let (links, clock) = (&app.administration.links, &app.administration.clock);
-    let end = tokio::time::Instant::now() + patience::LONGEST;
-    let mut tick = tokio::time::interval(patience::LOOK_EVERY);
+    let end = tokio::time::Instant::now() + long_poll::LONGEST;
+    let mut tick = tokio::time::interval(long_poll::LOOK_EVERY);
     let mut turn = None;
     loop {
         tick.tick().await;
-        let begun = begun::of(links.db.reader(), press.recipient, press.visitor, Some(press.file)).await;
+        let begun = progress::of(links.db.reader(), press.recipient, press.visitor, Some(press.file)).await;
         let begun = begun.map_err(QueryError::from)?;
-        let may_change = patience::may_change(&begun, none_left, &links.lease, clock.now());
+        let may_change = long_poll::may_change(&begun, none_left, &links.lease, clock.now());
         if !may_change || tokio::time::Instant::now() >= end {
             return Ok(());
         }
         if turn.is_none() {
-            turn = app.patience.turn(address);
+            turn = app.patience.begin(address);
         }
         if turn.is_none() {
             return Ok(());
@@ -241,7 +245,7 @@ enum PressedFile {
 }
 
 /// Finds the file of a press among those that the link can give.
-async fn file_of(app: &App, opened: &PublicLinkView, key: Option<&str>) -> Result<PressedFile, WebError> {
+async fn file_of(app: &AppData, opened: &PublicLinkView, key: Option<&str>) -> Result<PressedFile, WebError> {
     if let Some(key) = key {
         let found = contents::find(&opened.link.files, key);
         let readable = |place: usize| opened.places.iter().any(|(readable, _)| *readable == place);
@@ -250,7 +254,7 @@ async fn file_of(app: &App, opened: &PublicLinkView, key: Option<&str>) -> Resul
             _ => PressedFile::Refused(PressError::UnknownFile),
         });
     }
-    let mut items = opened.contents(app, View::default()).await?.items.into_iter();
+    let mut items = opened.contents(app, ContentsQuery::default()).await?.items.into_iter();
     Ok(match (items.next(), items.next()) {
         (Some(only), None) => PressedFile::File(only.path),
         (None, _) => PressedFile::Nothing,
@@ -261,7 +265,7 @@ async fn file_of(app: &App, opened: &PublicLinkView, key: Option<&str>) -> Resul
 /// Checks the password and the code that the link asks for, and returns what is wrong with them. Uses up
 /// nothing.
 async fn check_proof(
-    app: &App,
+    app: &AppData,
     opened: &PublicLinkView,
     password: Option<String>,
     code: Option<String>,
@@ -295,9 +299,9 @@ async fn check_proof(
     }
     if let (true, Some(code)) = (link.mailed_code, &code) {
         match administration.links.try_code(recipient, code, now).await? {
-            Tried::Right => {}
-            Tried::Wrong => return Ok(Some(PressError::WrongCode)),
-            Tried::Over => return Ok(Some(PressError::ExpiredCode)),
+            CodeCheck::Right => {}
+            CodeCheck::Wrong => return Ok(Some(PressError::WrongCode)),
+            CodeCheck::Over => return Ok(Some(PressError::ExpiredCode)),
         }
     }
     app.throttle.succeeded(attempt, now);

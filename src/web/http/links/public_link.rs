@@ -9,11 +9,11 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::session_of;
 use crate::web::http::links::public_link_answer::{PageOptions, show};
 use crate::web::http::links::public_link_view::open;
-use crate::web::http::respond::App;
+use crate::web::http::respond::AppData;
 
 /// `GET /l/{code}`
 pub(crate) async fn page(
-    app: App,
+    app: AppData,
     request: HttpRequest,
     code: Path<String>,
 ) -> Result<HttpResponse, WebError> {

@@ -16,10 +16,10 @@ use crate::web::http::links::public_link_page::{ProofField, PublicLinkPage};
 use crate::web::http::links::public_link_view::{PublicLinkView, visitor_of};
 use crate::web::http::press_error::{PressError, PressField};
 use crate::web::http::problem::closed_link_page::ClosedReason;
-use crate::web::http::respond::{App, allow_script, with_form};
+use crate::web::http::respond::{AppData, allow_script, with_form};
 use crate::web::links::Recipient;
-use crate::web::links::contents::{Contents, Item, View};
-use crate::web::links::mailed_code::CodeMail;
+use crate::web::links::contents::{ContentsQuery, LinkContents, LinkFile};
+use crate::web::links::mailed_code::CodeMailStatus;
 use crate::web::links::offers::Offer;
 
 /// The maximum length of a search.
@@ -57,7 +57,7 @@ impl PageOptions {
 /// # Errors
 /// When nothing can be downloaded with the link, and for a program when its press was refused.
 pub(crate) async fn show(
-    app: &App,
+    app: &AppData,
     request: &HttpRequest,
     code: &str,
     opened: PublicLinkView,
@@ -83,7 +83,7 @@ pub(crate) async fn show(
     }
     let view = view_of(request);
     let contents = opened.contents(app, view.clone()).await?;
-    let offer = |item: &Item| offers.of(item.path.as_str(), Some((item.size, &item.version)));
+    let offer = |item: &LinkFile| offers.of(item.path.as_str(), Some((item.size, &item.version)));
     if json {
         return match options.error {
             Some(error) => Err(error.into()),
@@ -98,7 +98,7 @@ pub(crate) async fn show(
     let (link, recipient) = (opened.link, opened.recipient);
     let mailed = match link.mailed_code {
         true => links.code_mail(&recipient, now).await?,
-        false => CodeMail::None,
+        false => CodeMailStatus::None,
     };
     let status = options.error.map_or(StatusCode::OK, PressError::status);
     let error =
@@ -135,9 +135,14 @@ pub(crate) async fn show(
 }
 
 /// Returns what a program needs to know.
-fn facts(app: &App, opened: &PublicLinkView, contents: &Contents, offer: impl Fn(&Item) -> Offer) -> Value {
+fn facts(
+    app: &AppData,
+    opened: &PublicLinkView,
+    contents: &LinkContents,
+    offer: impl Fn(&LinkFile) -> Offer,
+) -> Value {
     let (link, recipient) = (&opened.link, &opened.recipient);
-    let file = |item: &Item| {
+    let file = |item: &LinkFile| {
         let offer = offer(item);
         let sent = match offer {
             Offer::Running(sent) | Offer::Interrupted(sent) => Some(sent.bytes),
@@ -178,12 +183,12 @@ fn masked(recipient: &Recipient) -> String {
 }
 
 /// Returns which files of the link the query asks for: a page of them, or those with a word in their names.
-fn view_of(request: &HttpRequest) -> View {
+fn view_of(request: &HttpRequest) -> ContentsQuery {
     let Ok(fields) = web::Query::<BTreeMap<String, String>>::from_query(request.query_string()) else {
-        return View::default();
+        return ContentsQuery::default();
     };
     let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-    View {
+    ContentsQuery {
         query: field("q").trim().chars().take(MAX_QUERY).collect(),
         page: field("page").parse().unwrap_or_default(),
     }

@@ -6,9 +6,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::layout::Chrome;
-use crate::web::links::contents::Item;
-use crate::web::links::mailed_code::CodeMail;
-use crate::web::links::offers::{Offer, Sent};
+use crate::web::links::contents::LinkFile;
+use crate::web::links::mailed_code::CodeMailStatus;
+use crate::web::links::offers::{Offer, SentBytes};
 
 /// `GET /l/{code}`; posts `file`, `password`, `code`, `again` and `csrf` to the same address.
 #[derive(Clone, Debug, Template)]
@@ -27,7 +27,7 @@ pub struct PublicLinkPage {
     /// Their note; may be empty.
     pub note: String,
     /// The files, each with what its button would do.
-    pub items: Vec<(Item, Offer)>,
+    pub items: Vec<(LinkFile, Offer)>,
     /// The number of files on all pages.
     pub total: usize,
     /// Which page this is, counted from 1.
@@ -59,7 +59,7 @@ pub struct PublicLinkPage {
     /// The address to which codes are mailed, as far as a stranger may see it.
     pub mailed_to: String,
     /// The state of the code that was requested last.
-    pub mailed: CodeMail,
+    pub mailed: CodeMailStatus,
     /// Whether the link's owner looks at the page.
     pub own: bool,
     /// The file whose button must be pressed a second time; empty where there is only one.
@@ -164,14 +164,15 @@ impl PublicLinkPage {
     }
 
     pub(crate) fn sample(many: bool) -> PublicLinkPage {
-        let item = |key: &str, name: &str, size| -> Option<Item> {
+        let item = |key: &str, name: &str, size| -> Option<LinkFile> {
             let (key, name, version) = (key.to_owned(), name.to_owned(), String::new());
-            Some(Item { key, path: "/books/a".parse().ok()?, name, size, version })
+            Some(LinkFile { key, path: "/books/a".parse().ok()?, name, size, version })
         };
         let first = item("0", "我这一辈子 <script>alert(1)</script>.pdf", 48_213);
-        let mut items: Vec<(Item, Offer)> = first.map(|item| (item, Offer::Download)).into_iter().collect();
+        let mut items: Vec<(LinkFile, Offer)> =
+            first.map(|item| (item, Offer::Download)).into_iter().collect();
         if many {
-            let sent = Sent { bytes: 345_678, size: 3_456_789 };
+            let sent = SentBytes { bytes: 345_678, size: 3_456_789 };
             let more = [
                 (item("1/a%0Ab.txt", "Photos/a\nb.txt", 12), Offer::DoneAgain),
                 (item("1/deep/%22.jpg", "Photos/deep/\"\u{202e}gpj.exe", 3_456_789), Offer::Running(sent)),
@@ -208,37 +209,37 @@ impl PublicLinkPage {
             code: if many { proof() } else { None },
             problem: many.then_some("Choose which file to download."),
             mailed_to: "a…@example.org".to_owned(),
-            mailed: if many { CodeMail::Waiting { is_late: true } } else { CodeMail::None },
+            mailed: if many { CodeMailStatus::Waiting { is_late: true } } else { CodeMailStatus::None },
             own: false,
             once_more: None,
         }
     }
 
     fn was_asked_for_a_code(&self) -> bool {
-        self.mailed != CodeMail::None
+        self.mailed != CodeMailStatus::None
     }
 
     /// Returns the state of the code, for the hint at its field.
     fn code_hint(&self) -> String {
         let to = &self.mailed_to;
         match self.mailed {
-            CodeMail::None => format!("We email it to {to}."),
-            CodeMail::Waiting { is_late: false } => {
+            CodeMailStatus::None => format!("We email it to {to}."),
+            CodeMailStatus::Waiting { is_late: false } => {
                 format!("We’re sending a code to {to}. It is valid for 15 minutes once it’s sent.")
             }
-            CodeMail::Waiting { is_late: true } => format!(
+            CodeMailStatus::Waiting { is_late: true } => format!(
                 "We’re sending a code to {to}, but that takes longer than usual: the mail server hasn’t taken \
                  it yet. We keep trying, and the code is valid for 15 minutes once it’s sent."
             ),
-            CodeMail::Valid { until } => format!(
+            CodeMailStatus::Valid { until } => format!(
                 "We sent a code to {to}. It is valid until {}. Nothing there? Check your spam folder or \
                  request a new code.",
                 human::time(until)
             ),
-            CodeMail::Expired => {
+            CodeMailStatus::Expired => {
                 format!("The last code that we sent to {to} has expired. Request a new one.")
             }
-            CodeMail::Undelivered => format!(
+            CodeMailStatus::Undelivered => format!(
                 "We couldn’t deliver the code to {to}. Request a new one, or ask the sender to check the address."
             ),
         }
@@ -257,10 +258,10 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let until = Timestamp::from_secs(1_799_990_000);
     let mut codes = Vec::new();
     for (name, mailed) in [
-        ("public-link-code-waiting", CodeMail::Waiting { is_late: false }),
-        ("public-link-code-valid", CodeMail::Valid { until }),
-        ("public-link-code-expired", CodeMail::Expired),
-        ("public-link-code-undelivered", CodeMail::Undelivered),
+        ("public-link-code-waiting", CodeMailStatus::Waiting { is_late: false }),
+        ("public-link-code-valid", CodeMailStatus::Valid { until }),
+        ("public-link-code-expired", CodeMailStatus::Expired),
+        ("public-link-code-undelivered", CodeMailStatus::Undelivered),
     ] {
         let page = PublicLinkPage { mailed, code: Some(ProofField::default()), ..one.clone() };
         codes.push((name, page.render()?));
@@ -268,7 +269,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let last = PublicLinkPage { left: Some(0), own: true, ..many.clone() };
     let nothing = PublicLinkPage { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
     let unfound = PublicLinkPage { query: "zzz".to_owned(), ..nothing.clone() };
-    let sent = Sent { bytes: 9_000, size: 100_000 };
+    let sent = SentBytes { bytes: 9_000, size: 100_000 };
     let ended = PublicLinkPage { ended: true, ..PublicLinkPage::sample_of(Offer::Interrupted(sent)) };
     codes.extend([
         ("public-link", one.render()?),

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use crate::secret::Secret;
 use crate::web::http::error::WebError;
 use crate::web::http::problem::closed_link_page::ClosedReason;
-use crate::web::http::respond::{App, blocking};
+use crate::web::http::respond::{AppData, blocking};
 use crate::web::http::state::AppState;
-use crate::web::links::begun::Visitor;
-use crate::web::links::contents::{self, Contents, View};
-use crate::web::links::offers::Offers;
-use crate::web::links::{Link, Recipient, Standing};
+use crate::web::links::contents::{self, ContentsQuery, LinkContents};
+use crate::web::links::offers::LinkOffers;
+use crate::web::links::progress::Visitor;
+use crate::web::links::{Link, LinkStatus, Recipient};
 use crate::web::membership::self_service::browser_mark;
 use crate::web::shares::rights::Readable;
 
@@ -38,7 +38,7 @@ impl PublicLinkView {
 
     /// Returns why nothing is left for this visitor, if that is so. A visitor who has begun a download may
     /// still see its state.
-    pub(crate) fn used_up(&self, offers: &Offers) -> Option<ClosedReason> {
+    pub(crate) fn used_up(&self, offers: &LinkOffers) -> Option<ClosedReason> {
         let none_left = self.recipient.left(self.link.uses) == Some(0);
         (none_left && !offers.has_own()).then_some(match self.recipient.reserved {
             0 => ClosedReason::UsedUp,
@@ -47,7 +47,11 @@ impl PublicLinkView {
     }
 
     /// Lists the files of the link. Walking through folders is heavy, so only a few walks run at once.
-    pub(crate) async fn contents(&self, app: &App, view: View) -> Result<Contents, WebError> {
+    pub(crate) async fn contents(
+        &self,
+        app: &AppData,
+        view: ContentsQuery,
+    ) -> Result<LinkContents, WebError> {
         let (shares, places) = (app.shares.clone(), self.places.clone());
         let turn = app.searches.clone().acquire_owned().await;
         let looking = blocking(move || {
@@ -76,7 +80,7 @@ pub(crate) fn visitor_of(
 }
 
 /// Finds the link of that code. Changes nothing.
-pub(crate) async fn open(app: &App, code: &str) -> Result<PublicLinkView, WebError> {
+pub(crate) async fn open(app: &AppData, code: &str) -> Result<PublicLinkView, WebError> {
     let administration = &app.administration;
     let found = administration.links.by_code(code).await?;
     let (link, recipient) = found.ok_or(WebError::NotFound)?;
@@ -87,13 +91,13 @@ pub(crate) async fn open(app: &App, code: &str) -> Result<PublicLinkView, WebErr
         let files = link.files.iter().cloned().enumerate();
         places = files.filter_map(|(place, file)| Some((place, app.rights.readable(owner, file)?))).collect();
     }
-    let closed = match link.standing(administration.clock.now()) {
-        Standing::Revoked => Some(ClosedReason::Revoked),
+    let closed = match link.status(administration.clock.now()) {
+        LinkStatus::Revoked => Some(ClosedReason::Revoked),
         // A link never grants more than its owner may read now.
         _ if places.is_empty() => Some(ClosedReason::Gone),
-        Standing::Ended => Some(ClosedReason::Ended),
-        Standing::Paused => Some(ClosedReason::Paused),
-        Standing::Open => None,
+        LinkStatus::Ended => Some(ClosedReason::Ended),
+        LinkStatus::Paused => Some(ClosedReason::Paused),
+        LinkStatus::Open => None,
     };
     Ok(PublicLinkView { link, recipient, from, places, closed })
 }

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 
 use crate::human;
-use crate::web::forms::sent::BeginError;
+use crate::web::forms::idempotency::IdempotencyError;
 use crate::web::shares::error::StorageError;
 
 impl StorageError {
@@ -151,11 +151,11 @@ impl StorageError {
     }
 }
 
-impl From<BeginError> for StorageError {
-    fn from(error: BeginError) -> StorageError {
+impl From<IdempotencyError> for StorageError {
+    fn from(error: IdempotencyError) -> StorageError {
         match error {
-            BeginError::Busy => StorageError::Busy,
-            BeginError::Query(error) => error.into(),
+            IdempotencyError::Busy => StorageError::Busy,
+            IdempotencyError::Query(error) => error.into(),
         }
     }
 }

@@ -18,9 +18,9 @@ const MEMORY_KIB_MAX: u32 = 64 * 1024;
 
 /// The memory of one hash at a time; taken at the first, and kept.
 #[derive(Default)]
-pub(crate) struct Memory(Vec<Block>);
+pub(crate) struct HashMemory(Vec<Block>);
 
-impl Memory {
+impl HashMemory {
     /// Hashes a new password.
     pub(crate) fn hash(&mut self, password: &[u8]) -> Result<StoredPassword, HashError> {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(Params::DEFAULT_OUTPUT_LEN));
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_library_whatever_was_in_the_memory() {
-        let mut memory = Memory::default();
+        let mut memory = HashMemory::default();
         for password in ["one", "another", ""] {
             let ours = memory.hash(password.as_bytes()).unwrap();
             let read = PasswordHash::new(ours.as_str()).unwrap();
@@ -106,6 +106,6 @@ mod tests {
     #[test]
     fn a_hash_that_asks_for_too_much_is_refused() {
         let stored = "$argon2id$v=19$m=1048576,t=2,p=1$c2l4dGVlbiBieXRlcyBv$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        assert!(Memory::default().verify(b"x", &StoredPassword::from_store(stored.to_owned())).is_err());
+        assert!(HashMemory::default().verify(b"x", &StoredPassword::from_store(stored.to_owned())).is_err());
     }
 }

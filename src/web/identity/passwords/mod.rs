@@ -9,15 +9,15 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::secret::random_bytes;
-use crate::web::identity::passwords::memory::Memory;
-use crate::web::identity::passwords::turns::Turns;
+use crate::web::identity::passwords::memory::HashMemory;
+use crate::web::identity::passwords::scheduler::HashScheduler;
 
+pub use scheduler::Asker;
 pub use stored::{HashError, StoredPassword};
-pub use turns::Asker;
 
 pub(crate) mod memory;
+pub(crate) mod scheduler;
 pub(super) mod stored;
-pub(crate) mod turns;
 
 /// Most bytes of a password; longer ones only serve to make us work.
 pub const MAX_BYTES: usize = 256;
@@ -153,7 +153,7 @@ fn is_common(text: &str) -> bool {
 /// Hashes and checks passwords, a few at a time. Clones share the limit.
 #[derive(Clone)]
 pub struct Passwords {
-    turns: Turns,
+    turns: HashScheduler,
     /// Checked in place of the hash of an account that does not exist, so that both take equally long.
     nobody: Arc<OnceLock<StoredPassword>>,
 }
@@ -161,7 +161,7 @@ pub struct Passwords {
 impl Default for Passwords {
     fn default() -> Passwords {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let turns = Turns::new((cores / 2).clamp(1, AT_ONCE));
+        let turns = HashScheduler::new((cores / 2).clamp(1, AT_ONCE));
         Passwords { turns, nobody: Arc::default() }
     }
 }
@@ -218,7 +218,7 @@ impl Passwords {
     async fn in_turn<T: Send + 'static>(
         &self,
         asker: Asker,
-        work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
+        work: impl FnOnce(&mut HashMemory) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let turn = self.turns.wait(asker).ok_or(HashError::Busy)?;
         let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(|_| HashError::Busy)?;
@@ -231,7 +231,7 @@ impl Passwords {
 /// The hash of what nobody knows.
 fn stored_nobody<'a>(
     nobody: &'a OnceLock<StoredPassword>,
-    memory: &mut Memory,
+    memory: &mut HashMemory,
 ) -> Result<&'a StoredPassword, HashError> {
     if let Some(stored) = nobody.get() {
         return Ok(stored);

@@ -10,7 +10,8 @@
 mod reserve;
 mod settle;
 
-pub use reserve::{Continuation, Press, Reserved, UseError, reserve};
+pub use reserve::{Continuation, UseDecision, UseError, UseRequest, reserve};
 pub use settle::{
-    TokensOf, forget_clients, forget_released, release_of_removed, release_unredeemed, started, unsent,
+    NodeTokens, mark_used, prune_clients, prune_released, release_for_removed_node, release_unredeemed,
+    release_unsent,
 };

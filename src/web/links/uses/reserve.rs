@@ -8,12 +8,12 @@ use crate::secret::{RandomError, Secret};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
-use crate::web::links::begun::{self, Begun, LeaseRules, Progress, Visitor};
-use crate::web::revocations::issued::{Basis, Issued, NewToken};
+use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
+use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenBasis};
 
 /// Somebody's press of the button.
 #[derive(Clone, Copy, Debug)]
-pub struct Press<'a> {
+pub struct UseRequest<'a> {
     /// Who made the link.
     pub owner: &'a AccountId,
     /// The recipient's id.
@@ -31,12 +31,12 @@ pub struct Press<'a> {
     /// When a new token will end.
     pub expires_at: Timestamp,
     /// What it stands upon: the link's terms as they were asked for, among others.
-    pub basis: Basis<'a>,
+    pub basis: TokenBasis<'a>,
 }
 
 /// What came of a press.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reserved {
+pub enum UseDecision {
     /// A token with this jti may be given out.
     Token(Jti),
     /// The token with this jti may be given out again, with the same end.
@@ -87,33 +87,33 @@ impl From<sqlx::Error> for UseError {
 /// See [`UseError`].
 pub async fn reserve(
     db: &Database,
-    issued: &Issued,
+    issued: &IssuedTokens,
     rules: &LeaseRules,
-    press: &Press<'_>,
+    press: &UseRequest<'_>,
     now: Timestamp,
-) -> Result<Reserved, UseError> {
+) -> Result<UseDecision, UseError> {
     let mut transaction = db.begin().await?;
-    let gate = gate(&mut transaction, press, now).await?;
-    if gate == Gate::Closed {
-        return Ok(Reserved::Closed);
+    let gate = lock_and_check(&mut transaction, press, now).await?;
+    if gate == LinkAccess::Closed {
+        return Ok(UseDecision::Closed);
     }
-    if !may_give(&mut transaction, issued, press).await? {
-        return Ok(Reserved::Closed);
+    if !is_still_allowed(&mut transaction, issued, press).await? {
+        return Ok(UseDecision::Closed);
     }
-    let begun = begun::of(&mut *transaction, press.recipient, press.visitor, Some(press.file)).await?;
+    let begun = progress::of(&mut *transaction, press.recipient, press.visitor, Some(press.file)).await?;
     if let Some(continuation) = continuation(rules, press, &begun, now) {
-        return Ok(Reserved::Continue(continuation));
+        return Ok(UseDecision::Continue(continuation));
     }
-    if gate == Gate::Ended {
-        return Ok(Reserved::Closed);
+    if gate == LinkAccess::Ended {
+        return Ok(UseDecision::Closed);
     }
-    if let Some(waiting) = waiting(rules, press, &begun, now) {
-        return Ok(Reserved::Again(waiting.jti, waiting.expires_at));
+    if let Some(waiting) = find_unredeemed(rules, press, &begun, now) {
+        return Ok(UseDecision::Again(waiting.jti, waiting.expires_at));
     }
     let jti = Jti::random()?;
-    if let Some(going_on) = unfinished(&mut transaction, press).await? {
+    if let Some(going_on) = find_open_use(&mut transaction, press).await? {
         add_token(&mut transaction, issued, press, jti, &going_on, now).await?;
-    } else if count_one(&mut transaction, press).await? {
+    } else if take_use(&mut transaction, press).await? {
         let id = Secret::random::<16>()?;
         sqlx::query(
             "INSERT INTO link_uses (id, recipient, visitor, state, made_at, changed_at) \
@@ -127,15 +127,15 @@ pub async fn reserve(
         .await?;
         add_token(&mut transaction, issued, press, jti, id.reveal(), now).await?;
     } else {
-        return Ok(Reserved::UsedUp);
+        return Ok(UseDecision::UsedUp);
     }
     transaction.commit().await?;
-    Ok(Reserved::Token(jti))
+    Ok(UseDecision::Token(jti))
 }
 
 /// What a link lets somebody do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
+enum LinkAccess {
     /// Begin.
     Open,
     /// Finish what was begun: its end limits the start only.
@@ -145,17 +145,17 @@ enum Gate {
 }
 
 /// Takes the owner's account and the recipient, and returns what the link is good for now.
-async fn gate(
+async fn lock_and_check(
     transaction: &mut Transaction<'static, Any>,
-    press: &Press<'_>,
+    press: &UseRequest<'_>,
     now: Timestamp,
-) -> Result<Gate, sqlx::Error> {
+) -> Result<LinkAccess, sqlx::Error> {
     let owner = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
         .bind(press.owner.as_str())
         .execute(&mut **transaction)
         .await?;
     if owner.rows_affected() == 0 {
-        return Ok(Gate::Closed);
+        return Ok(LinkAccess::Closed);
     }
     let open = sqlx::query(
         "UPDATE recipients SET taken = taken WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
@@ -167,7 +167,7 @@ async fn gate(
     .execute(&mut **transaction)
     .await?;
     if open.rows_affected() == 0 {
-        return Ok(Gate::Closed);
+        return Ok(LinkAccess::Closed);
     }
     let ends_at: Option<i64> = sqlx::query_scalar(
         "SELECT links.ends_at FROM links JOIN recipients ON recipients.link = links.id \
@@ -176,15 +176,15 @@ async fn gate(
     .bind(press.recipient.as_str())
     .fetch_one(&mut **transaction)
     .await?;
-    Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { Gate::Ended } else { Gate::Open })
+    Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { LinkAccess::Ended } else { LinkAccess::Open })
 }
 
 /// Asks again, now that nobody can change the answer: whether the link still has the terms that were
 /// fulfilled, and its owner the right to read the file.
-async fn may_give(
+async fn is_still_allowed(
     transaction: &mut Transaction<'static, Any>,
-    issued: &Issued,
-    press: &Press<'_>,
+    issued: &IssuedTokens,
+    press: &UseRequest<'_>,
 ) -> Result<bool, sqlx::Error> {
     if let Some((link, terms)) = press.basis.link {
         let now: Option<i64> = sqlx::query_scalar("SELECT terms FROM links WHERE id = $1")
@@ -201,12 +201,12 @@ async fn may_give(
 /// What the visitor began of this file and may continue.
 fn continuation(
     rules: &LeaseRules,
-    press: &Press<'_>,
-    begun: &[Begun],
+    press: &UseRequest<'_>,
+    begun: &[BegunDownload],
     now: Timestamp,
 ) -> Option<Continuation> {
     let begun = begun.iter().find(|begun| {
-        begun::may_continue(press.visitor, begun.progress(rules, now))
+        progress::may_continue(press.visitor, begun.progress(rules, now))
             && !begun.is_of_another_file(press.size, press.version)
     })?;
     Some(Continuation {
@@ -222,24 +222,24 @@ fn continuation(
 ///
 /// Invariant: its end stays what it was. A download service keeps a redeemed jti by the end that it saw;
 /// one that ended later would outlive its record there, and be redeemed twice.
-fn waiting<'b>(
+fn find_unredeemed<'b>(
     rules: &LeaseRules,
-    press: &Press<'_>,
-    begun: &'b [Begun],
+    press: &UseRequest<'_>,
+    begun: &'b [BegunDownload],
     now: Timestamp,
-) -> Option<&'b Begun> {
+) -> Option<&'b BegunDownload> {
     press.visitor.mark.as_ref()?;
     begun.iter().find(|begun| {
-        begun.progress(rules, now) == Progress::Unredeemed
+        begun.progress(rules, now) == DownloadProgress::Unredeemed
             && begun.size == press.size
             && (begun.version.is_empty() || begun.version == press.version)
     })
 }
 
 /// The use that this visitor goes on with: one of theirs that has no token for this file yet.
-async fn unfinished(
+async fn find_open_use(
     transaction: &mut Transaction<'static, Any>,
-    press: &Press<'_>,
+    press: &UseRequest<'_>,
 ) -> Result<Option<String>, sqlx::Error> {
     let mark = press.visitor.mark.as_deref().unwrap_or_default();
     if mark.is_empty() && !press.named {
@@ -259,9 +259,9 @@ async fn unfinished(
 }
 
 /// Counts one more use, if there is one left.
-async fn count_one(
+async fn take_use(
     transaction: &mut Transaction<'static, Any>,
-    press: &Press<'_>,
+    press: &UseRequest<'_>,
 ) -> Result<bool, sqlx::Error> {
     let counted = sqlx::query(
         "UPDATE recipients SET taken = taken + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
@@ -275,8 +275,8 @@ async fn count_one(
 
 async fn add_token(
     transaction: &mut Transaction<'static, Any>,
-    issued: &Issued,
-    press: &Press<'_>,
+    issued: &IssuedTokens,
+    press: &UseRequest<'_>,
     jti: Jti,
     use_id: &str,
     now: Timestamp,
@@ -304,5 +304,5 @@ async fn add_token(
         expires_at: press.expires_at,
         basis: press.basis,
     };
-    issued.put_down(transaction, &token).await
+    issued.insert(transaction, &token).await
 }

@@ -17,7 +17,7 @@ const PER_LOOK: i64 = 100;
 ///
 /// # Errors
 /// When the database fails.
-pub async fn started(
+pub async fn mark_used(
     transaction: &mut Transaction<'static, Any>,
     jti: Jti,
     now: Timestamp,
@@ -41,7 +41,7 @@ pub async fn started(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn unsent(
+pub async fn release_unsent(
     transaction: &mut Transaction<'static, Any>,
     jti: Jti,
     now: Timestamp,
@@ -55,7 +55,7 @@ pub async fn unsent(
 
 /// The tokens of one node.
 #[derive(Clone, Copy, Debug)]
-pub struct TokensOf<'a> {
+pub struct NodeTokens<'a> {
     /// The node's audience.
     pub audience: &'a str,
     /// Whether those are its too for which no node was put down.
@@ -70,7 +70,7 @@ pub struct TokensOf<'a> {
 /// When the database fails; what was released until then stays released.
 pub async fn release_unredeemed(
     db: &Database,
-    of: TokensOf<'_>,
+    of: NodeTokens<'_>,
     since: Timestamp,
     before: Timestamp,
     now: Timestamp,
@@ -132,7 +132,7 @@ async fn release_if_unredeemed(
 ///
 /// # Errors
 /// When the database fails; what was released until then stays released.
-pub async fn release_of_removed(
+pub async fn release_for_removed_node(
     db: &Database,
     audience: &str,
     before: Timestamp,
@@ -171,7 +171,7 @@ pub async fn release_of_removed(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn forget_released(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
+pub async fn prune_released(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
     let gone = sqlx::query("DELETE FROM link_uses WHERE state = 'released' AND changed_at < $1")
         .bind(to_column(before))
         .execute(db.writer())
@@ -184,7 +184,7 @@ pub async fn forget_released(db: &Database, before: Timestamp) -> Result<u64, Qu
 ///
 /// # Errors
 /// When the database fails.
-pub async fn forget_clients(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
+pub async fn prune_clients(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
     let forgotten = sqlx::query("UPDATE link_tokens SET client = '' WHERE client <> '' AND expires_at < $1")
         .bind(to_column(before))
         .execute(db.writer())
@@ -193,7 +193,7 @@ pub async fn forget_clients(db: &Database, before: Timestamp) -> Result<u64, Que
 }
 
 /// A token as it is, its recipient taken until the end of the transaction.
-struct Found {
+struct LockedToken {
     recipient: String,
     use_id: String,
     use_state: UseState,
@@ -201,7 +201,10 @@ struct Found {
 }
 
 /// Takes the recipient of a token; `None` where its link is gone.
-async fn lock(transaction: &mut Transaction<'static, Any>, jti: Jti) -> Result<Option<Found>, sqlx::Error> {
+async fn lock(
+    transaction: &mut Transaction<'static, Any>,
+    jti: Jti,
+) -> Result<Option<LockedToken>, sqlx::Error> {
     sqlx::query(
         "UPDATE recipients SET taken = taken WHERE id IN (SELECT recipient FROM link_uses \
          WHERE id IN (SELECT use_id FROM link_tokens WHERE jti = $1))",
@@ -222,7 +225,7 @@ async fn lock(transaction: &mut Transaction<'static, Any>, jti: Jti) -> Result<O
         let word = row.try_get::<String, _>(column)?;
         word.parse().map_err(|_| sqlx::Error::Decode("unknown state of a use".into()))
     };
-    Ok(Some(Found {
+    Ok(Some(LockedToken {
         recipient: row.try_get("recipient")?,
         use_id: row.try_get("id")?,
         use_state: state("use_state")?,
@@ -233,7 +236,7 @@ async fn lock(transaction: &mut Transaction<'static, Any>, jti: Jti) -> Result<O
 async fn release(
     transaction: &mut Transaction<'static, Any>,
     jti: Jti,
-    found: &Found,
+    found: &LockedToken,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     set_token(transaction, jti, UseState::Released).await?;

@@ -8,9 +8,9 @@ use crate::clock::Timestamp;
 use crate::id::MailId;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::mail::queue::row::{COLUMNS, Queued, from_row};
-use crate::web::mail::queue::store::Queue;
-use crate::web::mail::verdict::Fault;
+use crate::web::mail::queue::row::{COLUMNS, QueuedMail, from_row};
+use crate::web::mail::queue::store::MailQueue;
+use crate::web::mail::verdict::MailFault;
 
 /// A mail of an unknown kind is looked at again after this time.
 const PASSED_OVER: Duration = Duration::from_secs(60 * 60);
@@ -20,7 +20,7 @@ const FREE: &str = "(reserved_until IS NULL OR reserved_until <= $2)";
 
 /// What is wanted of the queue.
 #[derive(Clone, Debug, Default)]
-pub struct Selection {
+pub struct DueSelection {
     /// Urgent mails, or the others.
     pub is_urgent: bool,
     /// Recipients that have a mail under way.
@@ -31,7 +31,7 @@ pub struct Selection {
     pub limit: u32,
 }
 
-impl Queue {
+impl MailQueue {
     /// Takes mails that are due, the oldest first, and reserves each for one attempt until
     /// `reserved_until`: if this process ends before it says what came of one, it is due again then.
     ///
@@ -39,10 +39,10 @@ impl Queue {
     /// When the database fails.
     pub async fn take(
         &self,
-        wanted: &Selection,
+        wanted: &DueSelection,
         reserved_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Vec<Queued>, QueryError> {
+    ) -> Result<Vec<QueuedMail>, QueryError> {
         let mut query = format!(
             "SELECT {COLUMNS} FROM mails WHERE state = 'waiting' AND urgent = $1 AND next_at <= $2 AND {FREE}"
         );
@@ -80,7 +80,7 @@ impl Queue {
                 .execute(self.db.writer())
                 .await?;
             if moved.rows_affected() == 1 {
-                taken.push(Queued { attempts: mail.attempts.saturating_add(1), ..mail });
+                taken.push(QueuedMail { attempts: mail.attempts.saturating_add(1), ..mail });
             }
         }
         Ok(taken)
@@ -101,7 +101,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn renew(&self, mail: &Queued, reserved_until: Timestamp) -> Result<bool, QueryError> {
+    pub async fn renew(&self, mail: &QueuedMail, reserved_until: Timestamp) -> Result<bool, QueryError> {
         let renewed = sqlx::query(
             "UPDATE mails SET reserved_until = $1 WHERE id = $2 AND state = 'waiting' AND attempts = $3",
         )
@@ -117,7 +117,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn give_back(&self, mail: &Queued) -> Result<(), QueryError> {
+    pub async fn give_back(&self, mail: &QueuedMail) -> Result<(), QueryError> {
         sqlx::query(
             "UPDATE mails SET reserved_until = NULL, attempts = attempts - 1 \
              WHERE id = $1 AND state = 'waiting' AND attempts = $2",
@@ -133,7 +133,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn sent(&self, mail: &Queued, answer: &str, now: Timestamp) -> Result<(), QueryError> {
+    pub async fn sent(&self, mail: &QueuedMail, answer: &str, now: Timestamp) -> Result<(), QueryError> {
         sqlx::query(
             "UPDATE mails SET state = 'sent', answer = $1, problem = NULL, fault = NULL, \
              reserved_until = NULL, ended_at = $2 WHERE id = $3",
@@ -152,8 +152,8 @@ impl Queue {
     /// When the database fails.
     pub async fn failed(
         &self,
-        mail: &Queued,
-        fault: Fault,
+        mail: &QueuedMail,
+        fault: MailFault,
         problem: &str,
         now: Timestamp,
     ) -> Result<(), QueryError> {
@@ -177,8 +177,8 @@ impl Queue {
     /// When the database fails.
     pub async fn again(
         &self,
-        mail: &Queued,
-        fault: Fault,
+        mail: &QueuedMail,
+        fault: MailFault,
         problem: &str,
         next_at: Timestamp,
     ) -> Result<(), QueryError> {

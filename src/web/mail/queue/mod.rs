@@ -5,6 +5,6 @@ mod review;
 mod row;
 mod store;
 
-pub use attempts::Selection;
-pub use row::{BOUNCED, Queued, State};
-pub use store::{Queue, QueueError};
+pub use attempts::DueSelection;
+pub use row::{BOUNCED, MailState, QueuedMail};
+pub use store::{MailQueue, QueueError};

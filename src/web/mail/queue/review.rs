@@ -9,15 +9,15 @@ use crate::clock::Timestamp;
 use crate::id::MailId;
 use crate::web::db::QueryError;
 use crate::web::db::columns::to_column;
-use crate::web::mail::queue::row::{BOUNCED, COLUMNS, Queued, State, from_row};
-use crate::web::mail::queue::store::Queue;
+use crate::web::mail::queue::row::{BOUNCED, COLUMNS, MailState, QueuedMail, from_row};
+use crate::web::mail::queue::store::MailQueue;
 
 /// Sent mails are shown for so long …
 const KEEP_SENT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// … and those that were given up.
 const KEEP_FAILED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-impl Queue {
+impl MailQueue {
     /// An administrator has a mail tried again, now. Answers whether there is such a one.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Queue {
     pub async fn retry_all(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        state: State,
+        state: MailState,
         now: Timestamp,
     ) -> Result<u64, QueryError> {
         let changed = sqlx::query(
@@ -108,7 +108,12 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn list(&self, state: State, offset: u32, most: u32) -> Result<Vec<Queued>, QueryError> {
+    pub async fn list(
+        &self,
+        state: MailState,
+        offset: u32,
+        most: u32,
+    ) -> Result<Vec<QueuedMail>, QueryError> {
         let query = format!(
             "SELECT {COLUMNS} FROM mails WHERE state = $1 ORDER BY queued_at DESC, id LIMIT $2 OFFSET $3"
         );
@@ -125,7 +130,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn count(&self, state: State) -> Result<u64, QueryError> {
+    pub async fn count(&self, state: MailState) -> Result<u64, QueryError> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE state = $1")
             .bind(state.as_str())
             .fetch_one(self.db.reader())

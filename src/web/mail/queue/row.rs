@@ -8,7 +8,7 @@ use crate::id::{Jti, MailId};
 use crate::web::db::columns::from_column;
 use crate::web::identity::Email;
 use crate::web::identity::address::ascii_domain;
-use crate::web::mail::new_mail::{Details, Kind};
+use crate::web::mail::new_mail::{MailDetails, MailKind};
 use crate::words::words;
 
 /// The columns of its row.
@@ -19,7 +19,7 @@ pub const BOUNCED: &str = "bounced";
 
 words! {
     /// How far a mail has come.
-    pub enum State {
+    pub enum MailState {
         /// It is to be sent.
         Waiting = "waiting",
         /// The mail server has it, or the outbox.
@@ -31,19 +31,19 @@ words! {
 
 /// A mail in the queue.
 #[derive(Clone, Debug)]
-pub struct Queued {
+pub struct QueuedMail {
     /// Its id, which stands in its `Message-ID`.
     pub id: MailId,
     /// What it is about.
-    pub kind: Kind,
+    pub kind: MailKind,
     /// To whom it goes.
     pub recipient: Email,
     /// The jti of the link in it, if there will be one.
     pub jti: Jti,
     /// What else it says.
-    pub details: Details,
+    pub details: MailDetails,
     /// How far it has come.
-    pub state: State,
+    pub state: MailState,
     /// How often it was tried.
     pub attempts: u32,
     /// When it was queued.
@@ -60,7 +60,7 @@ pub struct Queued {
     pub answer: Option<String>,
 }
 
-impl Queued {
+impl QueuedMail {
     /// The domain of its recipient, in ASCII; the share of a domain is counted by it.
     pub fn domain(&self) -> String {
         domain_of(&self.recipient)
@@ -73,11 +73,11 @@ pub(super) fn domain_of(recipient: &Email) -> String {
 }
 
 /// `None` for a mail of which this release does not know the kind: a newer one will send it.
-pub(super) fn from_row(row: &AnyRow) -> Result<Option<Queued>, sqlx::Error> {
+pub(super) fn from_row(row: &AnyRow) -> Result<Option<QueuedMail>, sqlx::Error> {
     let (kind, jti): (String, String) = (row.try_get("kind")?, row.try_get("jti")?);
     let (details, state): (String, String) = (row.try_get("details")?, row.try_get("state")?);
     let (Ok(kind), Ok(state), Ok(jti)) = (kind.parse(), state.parse(), jti.parse()) else { return Ok(None) };
-    Ok(Some(Queued {
+    Ok(Some(QueuedMail {
         id: MailId::from_store(&row.try_get::<String, _>("id")?),
         kind,
         recipient: Email::from_store(row.try_get("recipient")?),

@@ -13,7 +13,7 @@ use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::mail::new_mail::NewMail;
 use crate::web::mail::queue::row::domain_of;
-use crate::web::mail::stuck::{self, Stuck};
+use crate::web::mail::stuck::{self, StuckMail};
 
 /// A mail could not be queued.
 #[derive(Debug, thiserror::Error)]
@@ -37,23 +37,23 @@ impl From<sqlx::Error> for QueueError {
 
 /// The queue. Clones are the same queue.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub struct MailQueue {
     pub(super) db: Database,
     waiting: Arc<Notify>,
     /// Set when an administrator asks for an attempt.
     pub(super) try_now: Arc<AtomicBool>,
     /// What needs help, as of the last look.
-    stuck: Arc<Mutex<Stuck>>,
+    stuck: Arc<Mutex<StuckMail>>,
 }
 
-impl Queue {
+impl MailQueue {
     /// The queue in `db`.
-    pub fn new(db: Database) -> Queue {
-        Queue { db, waiting: Arc::default(), try_now: Arc::default(), stuck: Arc::default() }
+    pub fn new(db: Database) -> MailQueue {
+        MailQueue { db, waiting: Arc::default(), try_now: Arc::default(), stuck: Arc::default() }
     }
 
     /// Adds a mail in the transaction of what it tells of: both are there, or neither. Returns its id. Call
-    /// [`Queue::wake`] after the commit.
+    /// [`MailQueue::wake`] after the commit.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -115,25 +115,25 @@ impl Queue {
         self.try_now.swap(false, Ordering::Relaxed)
     }
 
-    /// Ends when somebody calls [`Queue::wake`].
+    /// Ends when somebody calls [`MailQueue::wake`].
     pub(crate) async fn woken(&self) {
         self.waiting.notified().await;
     }
 
-    /// Mails that need an administrator now; see [`Stuck`].
+    /// Mails that need an administrator now; see [`StuckMail`].
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn stuck(&self, now: Timestamp) -> Result<Stuck, QueryError> {
+    pub async fn stuck(&self, now: Timestamp) -> Result<StuckMail, QueryError> {
         stuck::look(&self.db, self.known_stuck().is_server_down, now).await
     }
 
-    /// Looks whether mail is stuck, and keeps what it saw for [`Queue::known_stuck`]. `is_server_down` is what
+    /// Looks whether mail is stuck, and keeps what it saw for [`MailQueue::known_stuck`]. `is_server_down` is what
     /// the sender knows of the server; `None` keeps what it said last.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn look_for_stuck(
+    pub async fn refresh_stuck(
         &self,
         is_server_down: Option<bool>,
         now: Timestamp,
@@ -141,12 +141,12 @@ impl Queue {
         let seen = self.stuck(now).await?;
         let mut known = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         let is_server_down = is_server_down.unwrap_or(known.is_server_down);
-        *known = Stuck { is_server_down, ..seen };
+        *known = StuckMail { is_server_down, ..seen };
         Ok(())
     }
 
     /// What needed help at the last look. Costs no query, so that every page can say it.
-    pub fn known_stuck(&self) -> Stuck {
+    pub fn known_stuck(&self) -> StuckMail {
         *self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,4 +12,4 @@ mod write;
 
 pub use self::error::WriteError;
 pub use self::staging::Staged;
-pub use self::writable::{Room, WritableShares};
+pub use self::writable::{DiskSpace, WritableShares};

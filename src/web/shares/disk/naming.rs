@@ -11,15 +11,15 @@ const TURNS: usize = 256;
 
 /// One lock per folder. Checking a name reads the whole folder, so a large folder must not delay others. Two
 /// folders that share a lock only wait for each other.
-pub(super) struct Naming(Vec<Mutex<()>>);
+pub(super) struct NameLocks(Vec<Mutex<()>>);
 
-impl Default for Naming {
-    fn default() -> Naming {
-        Naming(std::iter::repeat_with(Mutex::default).take(TURNS).collect())
+impl Default for NameLocks {
+    fn default() -> NameLocks {
+        NameLocks(std::iter::repeat_with(Mutex::default).take(TURNS).collect())
     }
 }
 
-impl Naming {
+impl NameLocks {
     /// Waits for the lock to take a name in `folder`.
     pub(super) fn of(&self, folder: &OwnedFd) -> Result<Option<MutexGuard<'_, ()>>, Errno> {
         let stat = rustix::fs::fstat(folder)?;

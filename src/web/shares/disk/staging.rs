@@ -8,12 +8,12 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::files::{FileVersion, Seen, open_beneath};
+use crate::files::{FileStat, FileVersion, open_beneath};
 use crate::id::FilePath;
 use crate::web::shares::disk::error::WriteError;
 use crate::web::shares::disk::inherit;
-use crate::web::shares::disk::writable::{WritableShares, own_folder};
-use crate::web::shares::disk::write::{look_alike, move_without_replacing};
+use crate::web::shares::disk::writable::{WritableShares, service_folder};
+use crate::web::shares::disk::write::{find_confusable, move_without_replacing};
 
 /// The folder's name.
 const UPLOADS: &str = "uploads";
@@ -33,7 +33,7 @@ impl WritableShares {
     /// # Errors
     /// See [`WriteError`].
     pub fn stage(&self, share: &str, id: &str) -> Result<Staged, WriteError> {
-        let folder = own_folder(&self.root(share)?, UPLOADS)?;
+        let folder = service_folder(&self.root(share)?, UPLOADS)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // The usual mode; the folder keeps others out until the file has its name.
         let handle = rustix::fs::openat(&folder, id, flags, Mode::from_raw_mode(0o666))?;
@@ -64,7 +64,7 @@ impl WritableShares {
     }
 
     fn open_staged(&self, share: &str, id: &str, flags: OFlags) -> Result<OwnedFd, WriteError> {
-        let folder = own_folder(&self.root(share)?, UPLOADS)?;
+        let folder = service_folder(&self.root(share)?, UPLOADS)?;
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&folder, id, flags, Mode::empty())?)
     }
@@ -76,11 +76,11 @@ impl WritableShares {
     /// # Errors
     /// [`WriteError::Taken`] if the name is taken; the upload then stays.
     pub fn publish(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
-        let folder = own_folder(&self.root(share)?, UPLOADS)?;
+        let folder = service_folder(&self.root(share)?, UPLOADS)?;
         let (place, name) = self.place(to)?;
         inherit::from_folder(&place, &folder, id)?;
         let _turn = self.naming(&place)?;
-        if let Some(by) = look_alike(&place, name, None)? {
+        if let Some(by) = find_confusable(&place, name, None)? {
             return Err(WriteError::Taken { by });
         }
         move_without_replacing(&folder, id, &place, name)
@@ -90,8 +90,8 @@ impl WritableShares {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn unstage(&self, share: &str, id: &str) -> Result<(), WriteError> {
-        let folder = own_folder(&self.root(share)?, UPLOADS)?;
+    pub fn remove_staged(&self, share: &str, id: &str) -> Result<(), WriteError> {
+        let folder = service_folder(&self.root(share)?, UPLOADS)?;
         match rustix::fs::unlinkat(&folder, id, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -126,7 +126,7 @@ impl WritableShares {
                 continue;
             }
             if let Ok(stat) = rustix::fs::statat(&folder, id, AtFlags::SYMLINK_NOFOLLOW) {
-                all.push((id.to_owned(), Seen::of(&stat).version()));
+                all.push((id.to_owned(), FileStat::of(&stat).version()));
             }
         }
         Ok(all)
@@ -152,7 +152,7 @@ impl Staged {
     /// # Errors
     /// See [`WriteError`].
     pub fn version(&self) -> Result<FileVersion, WriteError> {
-        Ok(Seen::of(&rustix::fs::fstat(&self.handle)?).version())
+        Ok(FileStat::of(&rustix::fs::fstat(&self.handle)?).version())
     }
 
     /// Writes all pieces, the first one at `offset`, and returns their total size. What was written before a

@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::files::open_beneath;
 use crate::id::FilePath;
 use crate::web::shares::disk::error::WriteError;
-use crate::web::shares::disk::writable::{WritableShares, own_folder};
-use crate::web::shares::disk::write::{look_alike, move_without_replacing};
+use crate::web::shares::disk::writable::{WritableShares, service_folder};
+use crate::web::shares::disk::write::{find_confusable, move_without_replacing};
 
 /// The folder's name.
 const TRASH: &str = "trash";
@@ -22,9 +22,9 @@ impl WritableShares {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn throw_away(&self, path: &FilePath, id: &str) -> Result<(), WriteError> {
+    pub fn move_to_trash(&self, path: &FilePath, id: &str) -> Result<(), WriteError> {
         let (place, name) = self.place(path)?;
-        let trash = own_folder(&self.root(path.share())?, TRASH)?;
+        let trash = service_folder(&self.root(path.share())?, TRASH)?;
         move_without_replacing(&place, name, &trash, id)
     }
 
@@ -32,11 +32,11 @@ impl WritableShares {
     ///
     /// # Errors
     /// [`WriteError::Taken`] if the name is taken; it then stays in the trash.
-    pub fn put_back(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
-        let trash = own_folder(&self.root(share)?, TRASH)?;
+    pub fn restore_from_trash(&self, share: &str, id: &str, to: &FilePath) -> Result<(), WriteError> {
+        let trash = service_folder(&self.root(share)?, TRASH)?;
         let (place, name) = self.place(to)?;
         let _turn = self.naming(&place)?;
-        if let Some(by) = look_alike(&place, name, None)? {
+        if let Some(by) = find_confusable(&place, name, None)? {
             return Err(WriteError::Taken { by });
         }
         move_without_replacing(&trash, id, &place, name)
@@ -47,8 +47,8 @@ impl WritableShares {
     ///
     /// # Errors
     /// See [`WriteError`]; another call can remove the rest.
-    pub fn remove_thrown(&self, share: &str, id: &str) -> Result<(), WriteError> {
-        let trash = own_folder(&self.root(share)?, TRASH)?;
+    pub fn purge(&self, share: &str, id: &str) -> Result<(), WriteError> {
+        let trash = service_folder(&self.root(share)?, TRASH)?;
         // Subfolders are moved up next to it before they are emptied, so that a deep tree needs no more
         // handles than a flat one.
         let mut folders = VecDeque::from([id.to_owned()]);
@@ -93,7 +93,7 @@ impl WritableShares {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn all_thrown(&self, share: &str) -> Result<Vec<(String, Timestamp)>, WriteError> {
+    pub fn trash_ids(&self, share: &str) -> Result<Vec<(String, Timestamp)>, WriteError> {
         let Some(trash) = self.trash_if_any(share)? else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         for item in Dir::read_from(trash.as_fd())? {
@@ -115,7 +115,7 @@ impl WritableShares {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn is_thrown(&self, share: &str, id: &str) -> Result<bool, WriteError> {
+    pub fn is_in_trash(&self, share: &str, id: &str) -> Result<bool, WriteError> {
         let Some(trash) = self.trash_if_any(share)? else { return Ok(false) };
         match rustix::fs::statat(&trash, id, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),

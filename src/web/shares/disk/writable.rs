@@ -9,11 +9,11 @@ use rustix::io::Errno;
 use crate::files::{ShareFolders, Shares, open_beneath};
 use crate::id::FilePath;
 use crate::web::shares::disk::error::WriteError;
-use crate::web::shares::disk::naming::Naming;
+use crate::web::shares::disk::naming::NameLocks;
 
 /// Free space on a share's disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskSpace {
     /// What uploads may use.
     pub free: u64,
     /// The whole disk.
@@ -29,7 +29,7 @@ const KEPT_FREE: u64 = 256 << 20;
 pub struct WritableShares {
     folders: ShareFolders,
     readable: Shares,
-    naming: Arc<Naming>,
+    naming: Arc<NameLocks>,
 }
 
 impl WritableShares {
@@ -52,11 +52,11 @@ impl WritableShares {
     ///
     /// # Errors
     /// If the file system doesn't respond.
-    pub fn room(&self, share: &str) -> Result<Room, WriteError> {
+    pub fn disk_space(&self, share: &str) -> Result<DiskSpace, WriteError> {
         let stat = rustix::fs::fstatvfs(&self.root(share)?)?;
         let (free, total) =
             (stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize));
-        Ok(Room { free: free.saturating_sub(KEPT_FREE.min(total / 20)), total })
+        Ok(DiskSpace { free: free.saturating_sub(KEPT_FREE.min(total / 20)), total })
     }
 
     /// Returns whether a folder is on the same file system as its share's root. Only then can a file be moved
@@ -118,7 +118,7 @@ impl WritableShares {
 }
 
 /// Opens the folder `.oncelink/{name}` of a share, creating it if it is missing. Never follows a symlink.
-pub(super) fn own_folder(root: &OwnedFd, name: &str) -> Result<OwnedFd, WriteError> {
+pub(super) fn service_folder(root: &OwnedFd, name: &str) -> Result<OwnedFd, WriteError> {
     let mut folder = None;
     for name in [".oncelink", name] {
         let parent: &OwnedFd = folder.as_ref().unwrap_or(root);

@@ -11,7 +11,7 @@ use crate::files::renames;
 use crate::id::FilePath;
 use crate::web::shares::disk::error::WriteError;
 use crate::web::shares::disk::writable::WritableShares;
-use crate::web::shares::name::{FileName, look};
+use crate::web::shares::name::{FileName, fold_name};
 
 impl WritableShares {
     /// Creates a folder.
@@ -21,7 +21,7 @@ impl WritableShares {
     pub fn make_folder(&self, path: &FilePath) -> Result<(), WriteError> {
         let (parent, name) = self.place(path)?;
         let _turn = self.naming(&parent)?;
-        if let Some(by) = look_alike(&parent, name, None)? {
+        if let Some(by) = find_confusable(&parent, name, None)? {
             return Err(WriteError::Taken { by });
         }
         rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777)).map_err(|errno| taken(errno, name))?;
@@ -33,7 +33,7 @@ impl WritableShares {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn folders_to(&self, path: &FilePath) -> Result<FilePath, WriteError> {
+    pub fn make_folders(&self, path: &FilePath) -> Result<FilePath, WriteError> {
         let mut names = path.components();
         let mut folder: FilePath = format!("/{}", names.next().unwrap_or_default()).parse()?;
         for name in names {
@@ -68,7 +68,7 @@ impl WritableShares {
         let _turn = self.naming(&new)?;
         // A file doesn't conflict with itself if only the case of its name changes.
         let itself = (from.parent() == to.parent()).then_some(old_name);
-        if let Some(by) = look_alike(&new, new_name, itself)? {
+        if let Some(by) = find_confusable(&new, new_name, itself)? {
             return Err(WriteError::Taken { by });
         }
         move_without_replacing(&old, old_name, &new, new_name)
@@ -80,10 +80,10 @@ impl WritableShares {
     /// If the folder can't be read.
     pub fn free_name(&self, folder: &FilePath, name: &FileName) -> Result<FileName, WriteError> {
         let handle = self.folder(folder)?;
-        let looks = looks_in(&handle)?;
+        let looks = folded_names(&handle)?;
         let mut free = name.clone();
         let mut number = 1;
-        while looks.contains(&look(free.as_str())) {
+        while looks.contains(&fold_name(free.as_str())) {
             number += 1;
             free = name.numbered(number);
         }
@@ -123,26 +123,26 @@ fn taken(errno: Errno, name: &str) -> WriteError {
 }
 
 /// Returns an entry in `folder` that looks like `name`, except for `itself`.
-pub(super) fn look_alike(
+pub(super) fn find_confusable(
     folder: &OwnedFd,
     name: &str,
     itself: Option<&str>,
 ) -> Result<Option<String>, WriteError> {
-    let wanted = look(name);
+    let wanted = fold_name(name);
     for item in Dir::read_from(folder.as_fd())? {
         let item = item?;
         let Ok(there) = item.file_name().to_str() else { continue };
-        if Some(there) != itself && look(there) == wanted {
+        if Some(there) != itself && fold_name(there) == wanted {
             return Ok(Some(there.to_owned()));
         }
     }
     Ok(None)
 }
 
-fn looks_in(folder: &OwnedFd) -> Result<std::collections::BTreeSet<String>, WriteError> {
+fn folded_names(folder: &OwnedFd) -> Result<std::collections::BTreeSet<String>, WriteError> {
     let mut looks = std::collections::BTreeSet::new();
     for item in Dir::read_from(folder.as_fd())? {
-        looks.extend(item?.file_name().to_str().map(look));
+        looks.extend(item?.file_name().to_str().map(fold_name));
     }
     Ok(looks)
 }

@@ -4,12 +4,12 @@
 use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::secret::Secret;
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{Actor, AuditEvent};
 use crate::web::identity::Account;
 use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::editor::intents::Intent;
-use crate::web::shares::editor::manage::Manage;
-use crate::web::shares::editor::trashed::Trashed;
+use crate::web::shares::editor::manage::ShareEditor;
+use crate::web::shares::editor::trashed::TrashEntry;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Manageable, Writable};
@@ -17,7 +17,7 @@ use crate::web::shares::rights::{Manageable, Writable};
 /// How often another name is tried when one is taken between looking and taking.
 const TRIES: usize = 10;
 
-impl Manage {
+impl ShareEditor {
     /// Makes a folder in `folder`, and returns its path.
     ///
     /// # Errors
@@ -30,14 +30,15 @@ impl Manage {
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
         let path = folder.path().join(name.as_str())?;
-        let _turns = self.turns([path.share()]).await?;
+        let _turns = self.lock_shares([path.share()]).await?;
         // What is there already was not made by this act: its intent would not tell the two apart.
         let (shares, looked_at) = (self.shares.clone(), path.clone());
         if on_disk(move || shares.inode(&looked_at)).await?.is_some() {
             return Err(StorageError::Taken { by: name.as_str().to_owned() });
         }
         let target = path.as_str().to_owned();
-        let intent = Intent { source: target.clone(), target, ..Intent::new(Deed::FolderMade, actor, now)? };
+        let intent =
+            Intent { source: target.clone(), target, ..Intent::new(AuditEvent::FolderMade, actor, now)? };
         self.carry_out(&intent, None, now).await?;
         Ok(path)
     }
@@ -54,7 +55,7 @@ impl Manage {
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
         let folder = what.path().parent().ok_or(StorageError::Missing)?;
-        self.change(what.path(), folder.join(name.as_str())?, Deed::FileRenamed, actor, now).await
+        self.change(what.path(), folder.join(name.as_str())?, AuditEvent::FileRenamed, actor, now).await
     }
 
     /// Moves a file or folder into `folder` under the name that it has, and returns its new path.
@@ -69,21 +70,22 @@ impl Manage {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
-        self.change(what.path(), folder.path().join(what.path().name())?, Deed::FileMoved, actor, now).await
+        self.change(what.path(), folder.path().join(what.path().name())?, AuditEvent::FileMoved, actor, now)
+            .await
     }
 
     async fn change(
         &self,
         from: &FilePath,
         to: FilePath,
-        deed: Deed,
+        deed: AuditEvent,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
         if *from == to {
             return Ok(to);
         }
-        let _turns = self.turns([from.share(), to.share()]).await?;
+        let _turns = self.lock_shares([from.share(), to.share()]).await?;
         let (shares, source) = (self.shares.clone(), from.clone());
         let inode = on_disk(move || shares.inode(&source)).await?.ok_or(StorageError::Missing)?;
         let intent = Intent {
@@ -106,12 +108,12 @@ impl Manage {
         who: &Account,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<Trashed, StorageError> {
+    ) -> Result<TrashEntry, StorageError> {
         let path = what.path().clone();
-        let _turns = self.turns([path.share()]).await?;
+        let _turns = self.lock_shares([path.share()]).await?;
         let (shares, looked_at) = (self.shares.clone(), path.clone());
         let is_folder = on_disk(move || shares.is_folder(&looked_at)).await?;
-        let thrown = Trashed {
+        let thrown = TrashEntry {
             id: Secret::random::<16>()?.reveal().to_owned(),
             path,
             is_folder,
@@ -122,7 +124,7 @@ impl Manage {
         let intent = Intent {
             source: thrown.path.as_str().to_owned(),
             trash: thrown.id.clone(),
-            ..Intent::new(Deed::FileTrashed, actor, now)?
+            ..Intent::new(AuditEvent::FileTrashed, actor, now)?
         };
         self.carry_out(&intent, Some(&thrown), now).await?;
         Ok(thrown)
@@ -136,13 +138,13 @@ impl Manage {
     /// See [`StorageError`].
     pub async fn restore(
         &self,
-        thrown: &Trashed,
+        thrown: &TrashEntry,
         right: &Manageable,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
         covers(right, thrown)?;
-        let _turns = self.turns([thrown.share()]).await?;
+        let _turns = self.lock_shares([thrown.share()]).await?;
         let mut taken = StorageError::Busy;
         for _ in 0..TRIES {
             let (shares, back) = (self.shares.clone(), thrown.clone());
@@ -151,7 +153,7 @@ impl Manage {
                 source: thrown.path.as_str().to_owned(),
                 target: to.as_str().to_owned(),
                 trash: thrown.id.clone(),
-                ..Intent::new(Deed::FileRestored, actor, now)?
+                ..Intent::new(AuditEvent::FileRestored, actor, now)?
             };
             match self.carry_out(&intent, None, now).await {
                 Ok(()) => return Ok(to),
@@ -166,9 +168,9 @@ impl Manage {
     ///
     /// # Errors
     /// See [`StorageError`].
-    pub async fn forget(
+    pub async fn purge(
         &self,
-        thrown: &Trashed,
+        thrown: &TrashEntry,
         right: &Manageable,
         actor: &Actor,
         now: Timestamp,
@@ -177,16 +179,16 @@ impl Manage {
         let intent = Intent {
             source: thrown.path.as_str().to_owned(),
             trash: thrown.id.clone(),
-            ..Intent::new(Deed::FileForgotten, actor, now)?
+            ..Intent::new(AuditEvent::FileForgotten, actor, now)?
         };
         self.carry_out(&intent, None, now).await
     }
 }
 
 /// Where something from the trash can go: to where it was, or beside it.
-fn place_for(shares: &WritableShares, thrown: &Trashed) -> Result<FilePath, WriteError> {
+fn place_for(shares: &WritableShares, thrown: &TrashEntry) -> Result<FilePath, WriteError> {
     let folder = thrown.path.parent().ok_or(WriteError::Missing)?;
-    let folder = shares.folders_to(&folder)?;
+    let folder = shares.make_folders(&folder)?;
     // Names that the operator gave need not be ones that we would give.
     match FileName::typed(thrown.path.name()) {
         Ok(name) => Ok(folder.join(shares.free_name(&folder, &name)?.as_str())?),
@@ -195,6 +197,6 @@ fn place_for(shares: &WritableShares, thrown: &Trashed) -> Result<FilePath, Writ
 }
 
 /// A right to one thing is none to another.
-fn covers(right: &Manageable, thrown: &Trashed) -> Result<(), StorageError> {
+fn covers(right: &Manageable, thrown: &TrashEntry) -> Result<(), StorageError> {
     if *right.path() == thrown.path { Ok(()) } else { Err(StorageError::Missing) }
 }

@@ -9,7 +9,7 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
-use crate::web::audit::{Actor, Deed};
+use crate::web::audit::{Actor, AuditEvent};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 
@@ -20,7 +20,7 @@ const AT_ONCE: i64 = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) id: String,
-    pub(crate) deed: Deed,
+    pub(crate) event: AuditEvent,
     /// The path that is acted on; where it was, for what lies in the trash.
     pub(crate) source: String,
     /// The path that comes of it; empty where none does.
@@ -35,10 +35,10 @@ pub(crate) struct Intent {
 
 impl Intent {
     /// An act of `actor` at `at`, without anything that it is about.
-    pub(crate) fn new(deed: Deed, actor: &Actor, at: Timestamp) -> Result<Intent, RandomError> {
+    pub(crate) fn new(deed: AuditEvent, actor: &Actor, at: Timestamp) -> Result<Intent, RandomError> {
         Ok(Intent {
             id: Secret::random::<16>()?.reveal().to_owned(),
-            deed,
+            event: deed,
             source: String::new(),
             target: String::new(),
             inode: None,
@@ -57,12 +57,12 @@ pub(crate) struct Intents {
 }
 
 /// As long as it lives, nobody in this process takes the intent for one that was cut off.
-pub(crate) struct Running {
+pub(crate) struct RunningIntent {
     running: Arc<DashMap<String, ()>>,
     id: String,
 }
 
-impl Drop for Running {
+impl Drop for RunningIntent {
     fn drop(&mut self) {
         self.running.remove(&self.id);
     }
@@ -74,13 +74,13 @@ impl Intents {
     }
 
     /// Marks an intent as one that this process is carrying out.
-    pub(crate) fn run(&self, intent: &Intent) -> Running {
+    pub(crate) fn mark_running(&self, intent: &Intent) -> RunningIntent {
         self.running.insert(intent.id.clone(), ());
-        Running { running: Arc::clone(&self.running), id: intent.id.clone() }
+        RunningIntent { running: Arc::clone(&self.running), id: intent.id.clone() }
     }
 
     /// The intents that nobody in this process is carrying out, the oldest first.
-    pub(crate) async fn left(&self) -> Result<Vec<Intent>, QueryError> {
+    pub(crate) async fn unattended(&self) -> Result<Vec<Intent>, QueryError> {
         let rows = sqlx::query("SELECT * FROM intents WHERE undone = 0 ORDER BY at, id LIMIT $1")
             .bind(AT_ONCE)
             .fetch_all(self.db.reader())
@@ -110,7 +110,7 @@ pub(crate) async fn insert(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)",
     )
     .bind(&intent.id)
-    .bind(intent.deed.as_str())
+    .bind(intent.event.as_str())
     .bind(&intent.source)
     .bind(&intent.target)
     .bind(intent.inode.map(|inode| inode.to_string()).unwrap_or_default())
@@ -131,7 +131,10 @@ pub(crate) async fn close(transaction: &mut Transaction<'static, Any>, id: &str)
 }
 
 /// Nothing was done of an intent. It stays for a while: its process may still live, and do it.
-pub(crate) async fn undone(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<(), QueryError> {
+pub(crate) async fn mark_undone(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+) -> Result<(), QueryError> {
     sqlx::query("UPDATE intents SET undone = 1 WHERE id = $1").bind(id).execute(&mut **transaction).await?;
     Ok(())
 }
@@ -142,7 +145,7 @@ fn read(row: &AnyRow) -> Result<Option<Intent>, sqlx::Error> {
     let Ok(deed) = text("deed")?.parse() else { return Ok(None) };
     Ok(Some(Intent {
         id: text("id")?,
-        deed,
+        event: deed,
         source: text("source")?,
         target: text("target")?,
         inode: text("inode")?.parse().ok(),

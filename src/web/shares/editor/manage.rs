@@ -16,30 +16,30 @@ const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Changes what lies in the shares. Cheap to clone.
 #[derive(Clone)]
-pub struct Manage {
+pub struct ShareEditor {
     pub(super) db: Database,
     pub(super) shares: WritableShares,
     pub(super) keep: Duration,
     pub(super) intents: Intents,
     /// Acts in a share come one after the other, so that what the database says of them comes in the
     /// order in which the disk was changed.
-    turns: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
+    locks: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
 }
 
-impl Manage {
+impl ShareEditor {
     /// Changes `shares`; what is thrown away is kept for `keep`.
-    pub fn new(db: Database, shares: WritableShares, keep: Duration) -> Manage {
+    pub fn new(db: Database, shares: WritableShares, keep: Duration) -> ShareEditor {
         let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
-        Manage { intents: Intents::new(db.clone()), db, shares, keep, turns: Arc::new(turns) }
+        ShareEditor { intents: Intents::new(db.clone()), db, shares, keep, locks: Arc::new(turns) }
     }
 
     /// For how long what is thrown away can be had back.
-    pub const fn kept(&self) -> Duration {
+    pub const fn retention(&self) -> Duration {
         self.keep
     }
 
     /// The turns to act in these shares.
-    pub(super) async fn turns<const N: usize>(
+    pub(super) async fn lock_shares<const N: usize>(
         &self,
         shares: [&str; N],
     ) -> Result<Vec<OwnedMutexGuard<()>>, StorageError> {
@@ -49,7 +49,7 @@ impl Manage {
         names.dedup();
         let mut held = Vec::new();
         for name in names {
-            let turn = Arc::clone(self.turns.get(name).ok_or(StorageError::Missing)?);
+            let turn = Arc::clone(self.locks.get(name).ok_or(StorageError::Missing)?);
             let waiting = tokio::time::timeout(TURN_PATIENCE, turn.lock_owned());
             held.push(waiting.await.map_err(|_| StorageError::Busy)?);
         }

@@ -7,8 +7,8 @@ use crate::telemetry::chain;
 use crate::web::db::columns::to_column;
 use crate::web::shares::digests;
 use crate::web::shares::disk::WriteError;
-use crate::web::shares::editor::manage::Manage;
-use crate::web::shares::editor::trashed::{COLUMNS, Trashed, delete, read, trash_place};
+use crate::web::shares::editor::manage::ShareEditor;
+use crate::web::shares::editor::trashed::{COLUMNS, TrashEntry, delete, read, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
 /// Maximum number of lines of a trash that are shown.
@@ -20,12 +20,12 @@ const AT_ONCE: i64 = 200;
 /// Things without a row that are removed from one trash in one round.
 const SWEPT_AT_ONCE: usize = 200;
 
-impl Manage {
+impl ShareEditor {
     /// What lies in the trashes of these shares, the latest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn trashed(&self, shares: &[String]) -> Result<Vec<Trashed>, StorageError> {
+    pub async fn list_trash(&self, shares: &[String]) -> Result<Vec<TrashEntry>, StorageError> {
         let mut all = Vec::new();
         for share in shares {
             let query =
@@ -42,7 +42,7 @@ impl Manage {
         let files = self.shares.clone();
         let mut all = on_disk(move || {
             // Somebody may have removed it by hand.
-            all.retain(|thrown: &Trashed| files.is_thrown(thrown.share(), &thrown.id).unwrap_or(false));
+            all.retain(|thrown: &TrashEntry| files.is_in_trash(thrown.share(), &thrown.id).unwrap_or(false));
             Ok::<_, WriteError>(all)
         })
         .await?;
@@ -55,7 +55,7 @@ impl Manage {
     ///
     /// # Errors
     /// [`StorageError::Missing`] where there is nothing of that id.
-    pub async fn thrown(&self, id: &str) -> Result<Trashed, StorageError> {
+    pub async fn trash_entry(&self, id: &str) -> Result<TrashEntry, StorageError> {
         let query = format!("SELECT {COLUMNS} FROM trash WHERE id = $1");
         // PostgreSQL fails at a NUL instead of finding nothing.
         let id = if id.contains('\0') { "" } else { id };
@@ -67,7 +67,7 @@ impl Manage {
     ///
     /// # Errors
     /// When the database fails. A share that fails is logged and tried again.
-    pub async fn forget_expired(&self, now: Timestamp) -> Result<usize, StorageError> {
+    pub async fn purge_expired(&self, now: Timestamp) -> Result<usize, StorageError> {
         let query = format!("SELECT {COLUMNS} FROM trash WHERE forget_at <= $1 ORDER BY forget_at LIMIT $2");
         let rows = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(to_column(now))
@@ -91,9 +91,9 @@ impl Manage {
     }
 
     /// The disk first: should the rest be cut off, the row is found again.
-    async fn remove(&self, thrown: &Trashed) -> Result<(), StorageError> {
+    async fn remove(&self, thrown: &TrashEntry) -> Result<(), StorageError> {
         let (shares, share, id) = (self.shares.clone(), thrown.share().to_owned(), thrown.id.clone());
-        match on_disk(move || shares.remove_thrown(&share, &id)).await {
+        match on_disk(move || shares.purge(&share, &id)).await {
             // A share that is not served any more.
             Ok(()) | Err(StorageError::Missing) => {}
             Err(error) => return Err(error),
@@ -115,7 +115,7 @@ impl Manage {
         for share in names {
             let (shares, name) = (self.shares.clone(), share.clone());
             // Looked for before the rows are: what is thrown away in between has a row.
-            let thrown = match on_disk(move || shares.all_thrown(&name)).await {
+            let thrown = match on_disk(move || shares.trash_ids(&name)).await {
                 Ok(thrown) if thrown.is_empty() => continue,
                 Ok(thrown) => thrown,
                 Err(error) => {
@@ -135,7 +135,7 @@ impl Manage {
             };
             for (name, _) in thrown.into_iter().filter(is_orphan).take(SWEPT_AT_ONCE) {
                 let (shares, of, id) = (self.shares.clone(), share.clone(), name.clone());
-                match on_disk(move || shares.remove_thrown(&of, &id)).await {
+                match on_disk(move || shares.purge(&of, &id)).await {
                     Ok(()) => removed += 1,
                     Err(error) => {
                         let cause = chain(&error);

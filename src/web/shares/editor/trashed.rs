@@ -13,7 +13,7 @@ pub(super) const COLUMNS: &str = "id, path, is_folder, account, trashed_at, forg
 
 /// Something that was thrown away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trashed {
+pub struct TrashEntry {
     /// Its id.
     pub id: String,
     /// Where it was.
@@ -28,7 +28,7 @@ pub struct Trashed {
     pub forget_at: Timestamp,
 }
 
-impl Trashed {
+impl TrashEntry {
     /// The share it belongs to.
     pub fn share(&self) -> &str {
         self.path.share()
@@ -42,7 +42,7 @@ pub(super) fn trash_place(share: &str, id: &str) -> String {
 
 pub(super) async fn insert(
     transaction: &mut Transaction<'static, Any>,
-    thrown: &Trashed,
+    thrown: &TrashEntry,
 ) -> Result<(), QueryError> {
     sqlx::query(
         "INSERT INTO trash (id, share, path, is_folder, account, trashed_at, forget_at) \
@@ -70,9 +70,9 @@ pub(super) async fn delete(
 }
 
 /// `None` where its path is not one any more.
-pub(super) fn read(row: &AnyRow) -> Result<Option<Trashed>, sqlx::Error> {
+pub(super) fn read(row: &AnyRow) -> Result<Option<TrashEntry>, sqlx::Error> {
     let Ok(path) = row.try_get::<String, _>("path")?.parse() else { return Ok(None) };
-    Ok(Some(Trashed {
+    Ok(Some(TrashEntry {
         id: row.try_get("id")?,
         path,
         is_folder: row.try_get::<i64, _>("is_folder")? != 0,

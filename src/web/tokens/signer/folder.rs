@@ -17,17 +17,17 @@ use crate::web::tokens::signer::private_key::PrivateKey;
 const MAX_FILE: u64 = 64 * 1024;
 
 /// The folder of the private keys; only its owner can reach into it.
-pub(crate) struct Folder {
+pub(crate) struct KeyFolder {
     path: PathBuf,
 }
 
 /// Held while the folder is changed; other processes wait.
-pub(crate) struct Lock(File);
+pub(crate) struct KeyFolderLock(File);
 
 /// `keys.json`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Index {
+pub(crate) struct KeyIndex {
     pub(crate) keys: Vec<IndexKey>,
 }
 
@@ -49,14 +49,14 @@ impl IndexKey {
 
 /// Tells one state of `keys.json` from the next: each replacement is a new inode.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct IndexStamp {
     inode: u64,
     changed: (i64, i64),
 }
 
-impl Folder {
-    pub(crate) fn open(path: &Path) -> Result<Folder, SignerError> {
-        let folder = Folder { path: path.to_owned() };
+impl KeyFolder {
+    pub(crate) fn open(path: &Path) -> Result<KeyFolder, SignerError> {
+        let folder = KeyFolder { path: path.to_owned() };
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -74,19 +74,19 @@ impl Folder {
         &self.path
     }
 
-    pub(crate) fn lock(&self) -> Result<Lock, SignerError> {
+    pub(crate) fn lock(&self) -> Result<KeyFolderLock, SignerError> {
         let handle = File::open(&self.path).map_err(|source| self.io("open", &self.path, source))?;
         handle.lock().map_err(|source| self.io("lock", &self.path, source))?;
-        Ok(Lock(handle))
+        Ok(KeyFolderLock(handle))
     }
 
-    pub(crate) fn stamp(&self) -> Result<Stamp, SignerError> {
+    pub(crate) fn stamp(&self) -> Result<IndexStamp, SignerError> {
         let path = self.index_path();
         let found = fs::metadata(&path).map_err(|source| self.io("read", &path, source))?;
-        Ok(Stamp { inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
+        Ok(IndexStamp { inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
     }
 
-    pub(crate) fn index(&self) -> Result<Option<Index>, SignerError> {
+    pub(crate) fn index(&self) -> Result<Option<KeyIndex>, SignerError> {
         let path = self.index_path();
         let text = match self.read(&path) {
             Ok(text) => text,
@@ -95,7 +95,7 @@ impl Folder {
             }
             Err(error) => return Err(error),
         };
-        let index: Index =
+        let index: KeyIndex =
             serde_json::from_str(&text).map_err(|_| self.damaged_index("is not a list of keys"))?;
         // Key ids are thumbprints; nothing else may become a part of a path.
         let is_thumbprint = |kid: &str| {
@@ -137,16 +137,16 @@ impl Folder {
         Ok(key)
     }
 
-    pub(crate) fn write_key(&self, lock: &Lock, key: &PrivateKey) -> Result<(), SignerError> {
+    pub(crate) fn write_key(&self, lock: &KeyFolderLock, key: &PrivateKey) -> Result<(), SignerError> {
         self.replace(lock, &self.key_path(key.kid()), key.to_pem().as_bytes())
     }
 
-    pub(crate) fn write_index(&self, lock: &Lock, index: &Index) -> Result<(), SignerError> {
+    pub(crate) fn write_index(&self, lock: &KeyFolderLock, index: &KeyIndex) -> Result<(), SignerError> {
         let text = serde_json::to_vec_pretty(index).map_err(SignerError::Claims)?;
         self.replace(lock, &self.index_path(), &text)
     }
 
-    pub(crate) fn delete_key(&self, _lock: &Lock, kid: &str) -> Result<(), SignerError> {
+    pub(crate) fn delete_key(&self, _lock: &KeyFolderLock, kid: &str) -> Result<(), SignerError> {
         let path = self.key_path(kid);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.io("delete", &path, source)),
@@ -171,7 +171,12 @@ impl Folder {
 
     /// Puts a file in place whole or not at all, and durably: a token signed with a key that is
     /// lost would be worth nothing.
-    fn replace(&self, Lock(handle): &Lock, path: &Path, content: &[u8]) -> Result<(), SignerError> {
+    fn replace(
+        &self,
+        KeyFolderLock(handle): &KeyFolderLock,
+        path: &Path,
+        content: &[u8],
+    ) -> Result<(), SignerError> {
         let failed = |source| self.io("write", path, source);
         let new = path.with_extension("new");
         // A file left by a crash may have any mode; make it anew.

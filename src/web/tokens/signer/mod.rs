@@ -16,8 +16,8 @@ use jsonwebtoken::EncodingKey;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::token::{Algorithm, KeyRing, KeyRingError, MAX_KEYS, SharedSecret, TokenKind, header_part};
-use crate::web::tokens::signer::folder::{Folder, Index, IndexKey, Stamp};
+use crate::token::{Algorithm, HmacSecret, KeyRing, KeyRingError, MAX_KEYS, TokenKind, header_part};
+use crate::web::tokens::signer::folder::{IndexKey, IndexStamp, KeyFolder, KeyIndex};
 use crate::web::tokens::signer::private_key::PrivateKey;
 
 pub use error::SignerError;
@@ -34,7 +34,7 @@ const RETIRED_MARGIN: Duration = Duration::from_secs(3600);
 /// Signs tokens. Shared by all workers; notices within two seconds when the command line rotated
 /// the keys.
 pub struct Signer {
-    folder: Folder,
+    folder: KeyFolder,
     made_now: bool,
     current: RwLock<Arc<Keys>>,
     /// When the folder was last looked at, in seconds, so that it is looked at once a second.
@@ -43,7 +43,7 @@ pub struct Signer {
 
 /// One reading of the folder.
 struct Keys {
-    stamp: Stamp,
+    stamp: IndexStamp,
     active: PrivateKey,
     retired: Vec<(PrivateKey, Timestamp)>,
 }
@@ -67,7 +67,7 @@ impl Signer {
     /// # Errors
     /// When the folder can't be read or made, or others can read what is in it.
     pub fn open(dir: &Path, now: Timestamp) -> Result<Signer, SignerError> {
-        let folder = Folder::open(dir)?;
+        let folder = KeyFolder::open(dir)?;
         let made_now = {
             let lock = folder.lock()?;
             match (folder.index()?, folder.kids()?.as_slice()) {
@@ -75,14 +75,14 @@ impl Signer {
                 (None, []) => {
                     let key = PrivateKey::make(KeyType::Ed25519)?;
                     folder.write_key(&lock, &key)?;
-                    folder.write_index(&lock, &Index { keys: vec![IndexKey::active(&key, now)] })?;
+                    folder.write_index(&lock, &KeyIndex { keys: vec![IndexKey::active(&key, now)] })?;
                     true
                 }
                 // A first start that broke off before it wrote `keys.json`: one key, surely active. Or
                 // else the file was lost, so nobody may rely on this being the first start.
                 (None, [kid]) => {
                     let key = folder.read_key(kid)?;
-                    folder.write_index(&lock, &Index { keys: vec![IndexKey::active(&key, now)] })?;
+                    folder.write_index(&lock, &KeyIndex { keys: vec![IndexKey::active(&key, now)] })?;
                     false
                 }
                 (None, _) => return Err(SignerError::NoIndex { path: dir.to_owned() }),
@@ -170,7 +170,7 @@ impl Signer {
 }
 
 impl Keys {
-    fn read(folder: &Folder) -> Result<Keys, SignerError> {
+    fn read(folder: &KeyFolder) -> Result<Keys, SignerError> {
         // Taken first: a change in between is then noticed the next time.
         let stamp = folder.stamp()?;
         let index = folder.index()?.ok_or(SignerError::NoIndex { path: folder.path().to_owned() })?;
@@ -198,7 +198,7 @@ pub fn rotate(
     now: Timestamp,
     max_lifetime: Duration,
 ) -> Result<String, SignerError> {
-    let folder = Folder::open(dir)?;
+    let folder = KeyFolder::open(dir)?;
     let lock = folder.lock()?;
     let index = folder.index()?.unwrap_or_default();
     let (mut keys, over): (Vec<_>, Vec<_>) =
@@ -213,7 +213,7 @@ pub fn rotate(
     let made = PrivateKey::make(key_type)?;
     folder.write_key(&lock, &made)?;
     keys.insert(0, IndexKey::active(&made, now));
-    folder.write_index(&lock, &Index { keys })?;
+    folder.write_index(&lock, &KeyIndex { keys })?;
     for key in over {
         folder.delete_key(&lock, &key.kid)?;
     }
@@ -227,7 +227,7 @@ pub fn rotate(
 /// # Errors
 /// When there is no such key, or the folder can't be read or written.
 pub fn remove(dir: &Path, kid: &str, now: Timestamp) -> Result<String, SignerError> {
-    let folder = Folder::open(dir)?;
+    let folder = KeyFolder::open(dir)?;
     let lock = folder.lock()?;
     let mut keys = folder.index()?.unwrap_or_default().keys;
     let at = keys.iter().position(|key| key.kid == kid);
@@ -241,7 +241,7 @@ pub fn remove(dir: &Path, kid: &str, now: Timestamp) -> Result<String, SignerErr
     }
     let active = keys.iter().find(|key| key.retired_until.is_none()).map(|key| key.kid.clone());
     let active = active.ok_or_else(|| folder.damaged_index("names no active key"))?;
-    folder.write_index(&lock, &Index { keys })?;
+    folder.write_index(&lock, &KeyIndex { keys })?;
     folder.delete_key(&lock, kid)?;
     Ok(active)
 }
@@ -251,7 +251,7 @@ pub fn remove(dir: &Path, kid: &str, now: Timestamp) -> Result<String, SignerErr
 /// # Errors
 /// When the folder can't be read.
 pub fn list(dir: &Path) -> Result<Vec<ListedKey>, SignerError> {
-    let folder = Folder::open(dir)?;
+    let folder = KeyFolder::open(dir)?;
     let index = folder.index()?.unwrap_or_default();
     index
         .keys
@@ -272,7 +272,7 @@ pub fn list(dir: &Path) -> Result<Vec<ListedKey>, SignerError> {
 /// # Errors
 /// When the claims can't be written or the token gets too long.
 pub fn sign_shared<C: Serialize>(
-    secret: &SharedSecret,
+    secret: &HmacSecret,
     kind: TokenKind,
     claims: &C,
 ) -> Result<String, SignerError> {

@@ -25,19 +25,19 @@ const DRAIN: u64 = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener's address, kept until the service has stopped.
-pub(super) struct Door(TcpListener);
+pub(super) struct StopResponder(TcpListener);
 
-impl Door {
+impl StopResponder {
     /// Keeps the address of `listener` longer than the service that uses it.
     ///
     /// # Errors
     /// If no descriptor is left.
-    pub(super) fn of(listener: &TcpListener) -> io::Result<Door> {
-        listener.try_clone().map(Door)
+    pub(super) fn for_listener(listener: &TcpListener) -> io::Result<StopResponder> {
+        listener.try_clone().map(StopResponder)
     }
 
     /// Replies to each new connection. Runs until the future is dropped.
-    pub(super) async fn attend(&self) {
+    pub(super) async fn respond(&self) {
         let listener = self.0.try_clone().and_then(tokio::net::TcpListener::from_std);
         let listener = match listener {
             Ok(listener) => listener,

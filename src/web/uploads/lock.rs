@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The uploads that this process writes to. Clones are the same.
 #[derive(Clone)]
-pub struct Turns {
+pub struct UploadLocks {
     held: Arc<DashMap<UploadId, Arc<Holder>>>,
     began: Instant,
 }
 
 #[derive(Debug)]
 struct Holder {
-    /// Milliseconds after [`Turns::began`] at which the last byte came.
+    /// Milliseconds after [`UploadLocks::began`] at which the last byte came.
     last_byte: AtomicU64,
     /// Told to let go.
     let_go: Notify,
@@ -38,7 +38,7 @@ struct Holder {
 
 /// The right to write to one upload, as long as it lives.
 #[derive(Debug)]
-pub struct Turn {
+pub struct UploadLock {
     held: Arc<DashMap<UploadId, Arc<Holder>>>,
     began: Instant,
     id: UploadId,
@@ -46,18 +46,18 @@ pub struct Turn {
     _over: Option<OwnedSemaphorePermit>,
 }
 
-impl Default for Turns {
-    fn default() -> Turns {
-        Turns { held: Arc::default(), began: Instant::now() }
+impl Default for UploadLocks {
+    fn default() -> UploadLocks {
+        UploadLocks { held: Arc::default(), began: Instant::now() }
     }
 }
 
-impl Turns {
+impl UploadLocks {
     /// The turn to write to an upload.
     ///
     /// # Errors
     /// [`StorageError::Busy`] while somebody else does so.
-    pub async fn take(&self, id: &UploadId) -> Result<Turn, StorageError> {
+    pub async fn take(&self, id: &UploadId) -> Result<UploadLock, StorageError> {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
             let other = match self.try_take(id) {
@@ -76,7 +76,7 @@ impl Turns {
         }
     }
 
-    fn try_take(&self, id: &UploadId) -> Result<Turn, Arc<Holder>> {
+    fn try_take(&self, id: &UploadId) -> Result<UploadLock, Arc<Holder>> {
         match self.held.entry(id.clone()) {
             Entry::Occupied(entry) => Err(Arc::clone(entry.get())),
             Entry::Vacant(entry) => {
@@ -85,7 +85,7 @@ impl Turns {
                 let last_byte = AtomicU64::new(millis(self.began));
                 let holder = Arc::new(Holder { last_byte, let_go: Notify::new(), over });
                 entry.insert(Arc::clone(&holder));
-                Ok(Turn {
+                Ok(UploadLock {
                     held: Arc::clone(&self.held),
                     began: self.began,
                     id: id.clone(),
@@ -97,19 +97,19 @@ impl Turns {
     }
 }
 
-impl Turn {
+impl UploadLock {
     /// A byte came.
-    pub fn heard(&self) {
+    pub fn note_byte(&self) {
         self.holder.last_byte.store(millis(self.began), Ordering::Relaxed);
     }
 
     /// Waits until somebody else wants the turn, and nothing has come for a while.
-    pub async fn wanted(&self) {
+    pub async fn contended(&self) {
         self.holder.let_go.notified().await;
     }
 }
 
-impl Drop for Turn {
+impl Drop for UploadLock {
     fn drop(&mut self) {
         self.held.remove_if(&self.id, |_, holder| Arc::ptr_eq(holder, &self.holder));
     }

@@ -7,26 +7,26 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::web::db::QueryError;
-use crate::web::nodes::over_http::OverHttp;
+use crate::web::nodes::over_http::HttpNode;
 use crate::web::nodes::registry::Nodes;
 use crate::web::tokens::issuer::Issuer;
 
 /// A download service in the same process, which can be asked directly.
 #[async_trait]
-pub trait NodeReady: Send + Sync {
+pub trait ReadinessProbe: Send + Sync {
     /// Whether it can serve now.
     async fn is_ready(&self) -> bool;
 }
 
 /// Asks a download service whether it is ready.
 #[derive(Default)]
-pub struct Readiness {
-    in_process: OnceLock<Arc<dyn NodeReady>>,
+pub struct NodeReadiness {
+    in_process: OnceLock<Arc<dyn ReadinessProbe>>,
 }
 
-impl Readiness {
+impl NodeReadiness {
     /// Says once and for all how the download service in this process is asked.
-    pub fn ask_in_process(&self, node: Arc<dyn NodeReady>) {
+    pub fn set_in_process(&self, node: Arc<dyn ReadinessProbe>) {
         let _only_the_first_counts = self.in_process.set(node);
     }
 
@@ -49,7 +49,7 @@ impl Readiness {
             return Ok(here.is_ready().await);
         }
         let key = nodes.key_of(node).await?;
-        Ok(match OverHttp::new(issuer.for_audience(audience), &node.inner_url) {
+        Ok(match HttpNode::new(issuer.for_audience(audience), &node.inner_url) {
             Ok(way) => way.ask(key.as_ref(), now).await.is_ok(),
             Err(_) => false,
         })

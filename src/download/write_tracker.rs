@@ -10,8 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::download::buffer_budget::{BufferBudget, PORTION};
 use crate::download::ledger::{Stream, TWO_SEGMENTS};
-use crate::download::portions::{PORTION, Portions};
 
 /// HTTP's dispatcher collects its output in a buffer of this size …
 pub const WRITE_BUFFER: usize = 256 * 1024;
@@ -23,7 +23,7 @@ const HEAD: usize = 1024;
 /// The state of one connection, shared by its transport and the body that is being sent. Belongs to one
 /// worker.
 #[derive(Clone, Default)]
-pub struct Line(Rc<State>);
+pub struct WriteTracker(Rc<State>);
 
 #[derive(Default)]
 struct State {
@@ -38,7 +38,7 @@ struct State {
     /// How many bytes the peer had acknowledged when the connection broke.
     broke_at: Cell<Option<u64>>,
     /// Streams whose last byte was handed on but isn't acknowledged yet, oldest first.
-    tails: RefCell<VecDeque<Tail>>,
+    unacknowledged: RefCell<VecDeque<UnacknowledgedStream>>,
     /// Streams that were acknowledged since the client last sent something.
     acknowledged: RefCell<Vec<Stream>>,
     buffer: Buffer,
@@ -52,7 +52,7 @@ struct Buffer {
     /// Bytes that may be in it.
     filled: Cell<usize>,
     /// The budget in which `grown` is counted.
-    portions: RefCell<Option<Portions>>,
+    portions: RefCell<Option<BufferBudget>>,
 }
 
 impl Buffer {
@@ -60,7 +60,7 @@ impl Buffer {
         FIRST_BUFFER + self.grown.get()
     }
 
-    fn fill(&self, portions: &Portions, bytes: usize) {
+    fn fill(&self, portions: &BufferBudget, bytes: usize) {
         let (size, filled) = (self.size(), self.filled.get().saturating_add(bytes));
         self.filled.set(filled);
         if filled > size {
@@ -74,11 +74,11 @@ impl Buffer {
     fn empty(&self) {
         self.filled.set(0);
         if self.size() > WRITE_BUFFER {
-            self.let_go();
+            self.release();
         }
     }
 
-    fn let_go(&self) {
+    fn release(&self) {
         if let Some(portions) = &*self.portions.borrow() {
             portions.remove(self.grown.take());
         }
@@ -87,31 +87,31 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.let_go();
+        self.release();
     }
 }
 
 /// A stream whose last byte was handed on.
-struct Tail {
+struct UnacknowledgedStream {
     stream: Stream,
     /// The value of `written` when its last byte was written; `None` until then.
     end: Option<u64>,
 }
 
-impl Tail {
+impl UnacknowledgedStream {
     /// Whether a trusted proxy has all of it, as far as a reset connection can show.
-    fn is_with_a_proxy(&self, left: Option<Undelivered>) -> bool {
+    fn has_reached_proxy(&self, left: Option<Undelivered>) -> bool {
         self.end.is_some()
             && self.stream.delivery().proxied
-            && left.is_some_and(Undelivered::is_a_proxys_silence)
+            && left.is_some_and(Undelivered::is_usual_for_proxy)
     }
 }
 
 /// The streams of a connection that was closed on this side while its last bytes are still being delivered.
-pub struct Orphans {
+pub struct OrphanedStreams {
     /// Bytes that had been written when the connection was closed.
     written: u64,
-    tails: VecDeque<Tail>,
+    unacknowledged: VecDeque<UnacknowledgedStream>,
     acknowledged: Vec<Stream>,
 }
 
@@ -127,12 +127,12 @@ pub struct Undelivered {
 impl Undelivered {
     /// Returns whether this is no more than a proxy that has read everything may have left unacknowledged: it
     /// resets connections when it is finished, and its kernel acknowledges two segments at a time.
-    const fn is_a_proxys_silence(self) -> bool {
+    const fn is_usual_for_proxy(self) -> bool {
         self.unsent == 0 && self.outstanding <= TWO_SEGMENTS
     }
 }
 
-impl Line {
+impl WriteTracker {
     /// Records that a body begins.
     pub(crate) fn begin(&self) {
         self.0.sending.set(true);
@@ -145,7 +145,7 @@ impl Line {
 
     /// Reserves space in the connection's buffer for the next portion of `remaining` bytes. Returns its
     /// maximum size: the current size of the buffer, or what the budget allows.
-    pub(crate) fn make_room(&self, portions: &Portions, remaining: u64) -> u64 {
+    pub(crate) fn make_room(&self, portions: &BufferBudget, remaining: u64) -> u64 {
         let buffer = &self.0.buffer;
         if buffer.filled.get() == 0 {
             buffer.fill(portions, HEAD);
@@ -170,7 +170,7 @@ impl Line {
     /// Records that the last bytes of a body were handed on.
     pub(crate) fn hand_over(&self, stream: Stream) {
         self.0.sending.set(false);
-        self.0.tails.borrow_mut().push_back(Tail { stream, end: None });
+        self.0.unacknowledged.borrow_mut().push_back(UnacknowledgedStream { stream, end: None });
     }
 
     /// Records that a body was dropped before its end. Removes from `stream` what the peer certainly doesn't
@@ -179,7 +179,7 @@ impl Line {
         self.0.sending.set(false);
         if let Some(acknowledged) = self.0.broke_at.get() {
             let pending = if self.is_full() { stream.last_portion() } else { 0 };
-            stream.lose(pending.saturating_add(self.0.flushed.get()).saturating_sub(acknowledged));
+            stream.mark_lost(pending.saturating_add(self.0.flushed.get()).saturating_sub(acknowledged));
         }
     }
 
@@ -194,7 +194,7 @@ impl Line {
         let written = self.0.written.get();
         self.0.flushed.set(written);
         self.0.buffer.empty();
-        for tail in self.0.tails.borrow_mut().iter_mut().filter(|tail| tail.end.is_none()) {
+        for tail in self.0.unacknowledged.borrow_mut().iter_mut().filter(|tail| tail.end.is_none()) {
             tail.end = Some(written);
             tail.stream.finish();
         }
@@ -203,7 +203,7 @@ impl Line {
 
     /// Returns whether a stream was written completely but isn't known to be acknowledged.
     pub fn awaits_acknowledgement(&self) -> bool {
-        self.0.tails.borrow().front().is_some_and(|tail| tail.end.is_some())
+        self.0.unacknowledged.borrow().front().is_some_and(|tail| tail.end.is_some())
     }
 
     /// Records that all written bytes except for the last `outstanding` are acknowledged. If that is unknown,
@@ -212,14 +212,14 @@ impl Line {
         let Some(outstanding) = outstanding else { return };
         let acknowledged = self.0.written.get().saturating_sub(outstanding);
         move_acknowledged(
-            &mut self.0.tails.borrow_mut(),
+            &mut self.0.unacknowledged.borrow_mut(),
             &mut self.0.acknowledged.borrow_mut(),
             acknowledged,
         );
     }
 
     /// Records that the client sent something, so it has read what it acknowledged.
-    pub fn heard(&self) {
+    pub fn received(&self) {
         self.0.acknowledged.take();
     }
 
@@ -230,15 +230,15 @@ impl Line {
         self.acknowledged(outstanding);
         let acknowledged = self.0.written.get().saturating_sub(outstanding.unwrap_or(0));
         self.0.broke_at.set(Some(acknowledged));
-        self.0.acknowledged.take().into_iter().for_each(Stream::doubt);
-        for mut tail in self.0.tails.take() {
-            if tail.is_with_a_proxy(left) {
+        self.0.acknowledged.take().into_iter().for_each(Stream::mark_unread);
+        for mut tail in self.0.unacknowledged.take() {
+            if tail.has_reached_proxy(left) {
                 tail.stream.acknowledge();
                 continue;
             }
             let end =
                 tail.end.unwrap_or_else(|| self.0.flushed.get().saturating_add(tail.stream.last_portion()));
-            tail.stream.lose(end.saturating_sub(acknowledged));
+            tail.stream.mark_lost(end.saturating_sub(acknowledged));
         }
     }
 
@@ -248,23 +248,27 @@ impl Line {
     }
 
     /// Call this when this side closes the connection. Returns the streams whose outcome is still open.
-    pub fn leave(&self) -> Option<Orphans> {
-        let (mut tails, acknowledged) = (self.0.tails.take(), self.0.acknowledged.take());
+    pub fn close(&self) -> Option<OrphanedStreams> {
+        let (mut tails, acknowledged) = (self.0.unacknowledged.take(), self.0.acknowledged.take());
         // Bytes that never left this process never arrive.
         tails.retain(|tail| tail.end.is_some());
         let written = self.0.written.get();
-        (!tails.is_empty() || !acknowledged.is_empty()).then_some(Orphans { written, tails, acknowledged })
+        (!tails.is_empty() || !acknowledged.is_empty()).then_some(OrphanedStreams {
+            written,
+            unacknowledged: tails,
+            acknowledged,
+        })
     }
 }
 
-impl Orphans {
+impl OrphanedStreams {
     /// Records that all bytes except for the last `outstanding` are acknowledged. Returns whether all are.
     pub fn acknowledged(&mut self, outstanding: Option<u64>) -> bool {
         if let Some(outstanding) = outstanding {
             let acknowledged = self.written.saturating_sub(outstanding);
-            move_acknowledged(&mut self.tails, &mut self.acknowledged, acknowledged);
+            move_acknowledged(&mut self.unacknowledged, &mut self.acknowledged, acknowledged);
         }
-        self.tails.is_empty()
+        self.unacknowledged.is_empty()
     }
 
     /// Records that the connection broke with this much undelivered.
@@ -272,18 +276,18 @@ impl Orphans {
         let outstanding = left.map(|left| left.outstanding);
         let acknowledged = self.written.saturating_sub(outstanding.unwrap_or(0));
         self.acknowledged(outstanding);
-        self.acknowledged.drain(..).for_each(Stream::doubt);
-        for mut tail in self.tails.drain(..) {
-            if tail.is_with_a_proxy(left) {
+        self.acknowledged.drain(..).for_each(Stream::mark_unread);
+        for mut tail in self.unacknowledged.drain(..) {
+            if tail.has_reached_proxy(left) {
                 tail.stream.acknowledge();
                 continue;
             }
-            tail.stream.lose(tail.end.unwrap_or(self.written).saturating_sub(acknowledged));
+            tail.stream.mark_lost(tail.end.unwrap_or(self.written).saturating_sub(acknowledged));
         }
     }
 }
 
-fn move_acknowledged(tails: &mut VecDeque<Tail>, to: &mut Vec<Stream>, acknowledged: u64) {
+fn move_acknowledged(tails: &mut VecDeque<UnacknowledgedStream>, to: &mut Vec<Stream>, acknowledged: u64) {
     while let Some(mut tail) = tails.pop_front_if(|tail| tail.end.is_some_and(|end| end <= acknowledged)) {
         tail.stream.acknowledge();
         to.push(tail.stream);
@@ -298,8 +302,8 @@ mod tests {
 
     #[test]
     fn a_thousand_connections_that_are_not_read_hold_little_more_than_the_budget() {
-        let portions = Portions::default();
-        let lines: Vec<Line> = std::iter::repeat_with(Line::default).take(4096).collect();
+        let portions = BufferBudget::default();
+        let lines: Vec<WriteTracker> = std::iter::repeat_with(WriteTracker::default).take(4096).collect();
         let sizes: Vec<u64> = lines.iter().map(|line| line.make_room(&portions, FILE)).collect();
         assert_eq!(sizes.first(), Some(&(PORTION as u64)), "nobody else holds anything");
         assert!(sizes.is_sorted_by(|a, b| a >= b));
@@ -318,7 +322,7 @@ mod tests {
 
     #[test]
     fn answers_that_follow_each_other_are_counted_together_and_a_large_buffer_is_given_back() {
-        let (portions, line) = (Portions::default(), Line::default());
+        let (portions, line) = (BufferBudget::default(), WriteTracker::default());
         assert_eq!(line.make_room(&portions, 100), 100);
         assert_eq!(portions.held(), 0, "it fits into what every connection has");
         for _ in 0..3 {

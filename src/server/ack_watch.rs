@@ -19,7 +19,7 @@ use socket2::SockRef;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
-use crate::download::{Line, Orphans, Undelivered};
+use crate::download::{OrphanedStreams, Undelivered, WriteTracker};
 
 /// The wait between two queries doubles from the first to the second.
 const FIRST_STEP: Duration = Duration::from_millis(2);
@@ -36,15 +36,15 @@ static WATCHED: AtomicUsize = AtomicUsize::new(0);
 
 /// Watches an open connection. Polled by its task.
 #[derive(Default)]
-pub(super) struct Arrival {
+pub(super) struct AckWatch {
     timer: Option<Pin<Box<Sleep>>>,
     /// The wait before the next query; `None` while nobody waits for one.
     step: Option<Duration>,
 }
 
-impl Arrival {
+impl AckWatch {
     /// Queries now, and restarts with short intervals.
-    pub(super) fn look(&mut self, cx: &mut Context<'_>, line: &Line, socket: impl AsFd + Copy) {
+    pub(super) fn query_now(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: impl AsFd + Copy) {
         if line.awaits_acknowledgement() {
             line.acknowledged(outstanding(socket));
             self.step = None;
@@ -53,7 +53,7 @@ impl Arrival {
     }
 
     /// Queries when it is time, as long as `line` waits for an acknowledgment.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, line: &Line, socket: impl AsFd + Copy) {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: impl AsFd + Copy) {
         while line.awaits_acknowledgement() {
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(FIRST_STEP)));
             let step = match self.step {
@@ -72,8 +72,8 @@ impl Arrival {
 }
 
 /// Keeps watching a connection that is closed on this side, if its outcome is still open.
-pub(super) fn watch_closed(line: &Line, socket: impl AsFd) {
-    let Some(mut orphans) = line.leave() else { return };
+pub(super) fn watch_closed(line: &WriteTracker, socket: impl AsFd) {
+    let Some(mut orphans) = line.close() else { return };
     let Ok(socket) = socket.as_fd().try_clone_to_owned() else {
         // No descriptor is left for watching it, so it is judged by its current state.
         let outstanding = outstanding(&socket);
@@ -99,7 +99,7 @@ pub(super) fn discard(socket: impl AsFd) {
 /// A closed connection. It is judged by its current state when this is dropped.
 struct Watched {
     socket: OwnedFd,
-    orphans: Option<Orphans>,
+    orphans: Option<OrphanedStreams>,
 }
 
 enum End {

@@ -7,32 +7,32 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::id::{FilePath, InvalidFilePath};
 use crate::telemetry::chain;
-use crate::web::audit::{self, Deed};
+use crate::web::audit::{self, AuditEvent};
 use crate::web::shares::digests;
 use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::editor::intents::{self, Intent};
-use crate::web::shares::editor::manage::Manage;
-use crate::web::shares::editor::trashed::{self, Trashed, trash_place};
+use crate::web::shares::editor::manage::ShareEditor;
+use crate::web::shares::editor::trashed::{self, TrashEntry, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
 /// An intent that was found undone stays for so long: its process may still live, and do it.
 const UNDONE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a look at the disk says of an act that may have been cut off.
-enum Found {
+enum DiskState {
     Done,
     NotDone,
 }
 
-impl Manage {
+impl ShareEditor {
     /// Carries an act out. `row` is what the trash is to say of it.
     pub(crate) async fn carry_out(
         &self,
         intent: &Intent,
-        row: Option<&Trashed>,
+        row: Option<&TrashEntry>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        let _running = self.intents.run(intent);
+        let _running = self.intents.mark_running(intent);
         let mut transaction = self.db.begin().await?;
         intents::insert(&mut transaction, intent).await?;
         if let Some(thrown) = row {
@@ -45,9 +45,9 @@ impl Manage {
             Ok(()) => self.record(intent, now).await,
             Err(error) => {
                 // It may have been done all the same, as when only the folder could not be put on disk.
-                match self.look(intent, false).await? {
-                    Found::Done => self.record(intent, now).await?,
-                    Found::NotDone => self.take_back(intent).await?,
+                match self.inspect_disk(intent, false).await? {
+                    DiskState::Done => self.record(intent, now).await?,
+                    DiskState::NotDone => self.withdraw(intent).await?,
                 }
                 Err(error)
             }
@@ -62,13 +62,13 @@ impl Manage {
     pub async fn settle(&self, now: Timestamp) -> Result<usize, StorageError> {
         self.intents.prune(now.minus(UNDONE_KEPT)).await?;
         let mut settled = 0;
-        for intent in self.intents.left().await? {
+        for intent in self.intents.unattended().await? {
             match self.settle_one(&intent, now).await {
                 Ok(()) => settled += 1,
                 Err(StorageError::Query(error)) => return Err(error.into()),
                 Err(error) => {
                     let cause = chain(&error);
-                    tracing::warn!(act = intent.deed.as_str(), cause, "an act on files waits to be settled");
+                    tracing::warn!(act = intent.event.as_str(), cause, "an act on files waits to be settled");
                 }
             }
         }
@@ -76,39 +76,39 @@ impl Manage {
     }
 
     async fn settle_one(&self, intent: &Intent, now: Timestamp) -> Result<(), StorageError> {
-        if intent.deed == Deed::FileForgotten {
+        if intent.event == AuditEvent::FileForgotten {
             // Half of it may be gone: it can only be finished.
             let (shares, act) = (self.shares.clone(), intent.clone());
             on_disk(move || perform(&shares, &act)).await?;
             return self.record(intent, now).await;
         }
-        match self.look(intent, true).await? {
-            Found::Done => self.record(intent, now).await,
-            Found::NotDone => {
+        match self.inspect_disk(intent, true).await? {
+            DiskState::Done => self.record(intent, now).await,
+            DiskState::NotDone => {
                 let mut transaction = self.db.begin().await?;
-                if intent.deed == Deed::FileTrashed {
+                if intent.event == AuditEvent::FileTrashed {
                     trashed::delete(&mut transaction, &intent.trash).await?;
                 }
-                intents::undone(&mut transaction, &intent.id).await?;
+                intents::mark_undone(&mut transaction, &intent.id).await?;
                 Ok(self.db.commit(transaction).await?)
             }
         }
     }
 
     /// Whether the act was done. One that was `cut_off` some time ago may have been followed by others.
-    async fn look(&self, intent: &Intent, cut_off: bool) -> Result<Found, StorageError> {
+    async fn inspect_disk(&self, intent: &Intent, cut_off: bool) -> Result<DiskState, StorageError> {
         let (shares, act) = (self.shares.clone(), intent.clone());
         on_disk(move || {
             let is_done = is_done(&shares, &act, cut_off)?;
-            Ok::<_, WriteError>(if is_done { Found::Done } else { Found::NotDone })
+            Ok::<_, WriteError>(if is_done { DiskState::Done } else { DiskState::NotDone })
         })
         .await
     }
 
     /// Nothing was done: nothing is to be seen of the intent either.
-    async fn take_back(&self, intent: &Intent) -> Result<(), StorageError> {
+    async fn withdraw(&self, intent: &Intent) -> Result<(), StorageError> {
         let mut transaction = self.db.begin().await?;
-        if intent.deed == Deed::FileTrashed {
+        if intent.event == AuditEvent::FileTrashed {
             trashed::delete(&mut transaction, &intent.trash).await?;
         }
         intents::close(&mut transaction, &intent.id).await?;
@@ -123,21 +123,21 @@ impl Manage {
         if !intents::close(&mut transaction, &intent.id).await? {
             return Ok(());
         }
-        let subject = match intent.deed {
-            Deed::FileRenamed | Deed::FileMoved => {
+        let subject = match intent.event {
+            AuditEvent::FileRenamed | AuditEvent::FileMoved => {
                 digests::moved(&mut transaction, source, target, share_of(target)).await?;
                 format!("{source} → {target}")
             }
-            Deed::FileTrashed => {
+            AuditEvent::FileTrashed => {
                 digests::moved(&mut transaction, source, &in_trash, share_of(source)).await?;
                 source.to_owned()
             }
-            Deed::FileRestored => {
+            AuditEvent::FileRestored => {
                 digests::moved(&mut transaction, &in_trash, target, share_of(target)).await?;
                 trashed::delete(&mut transaction, &intent.trash).await?;
                 target.to_owned()
             }
-            Deed::FolderMade => {
+            AuditEvent::FolderMade => {
                 let maker = crate::web::identity::AccountId::from_store(&intent.actor.id);
                 digests::count_folder(&mut transaction, target, share_of(target), &maker).await?;
                 target.to_owned()
@@ -151,19 +151,23 @@ impl Manage {
                 source.to_owned()
             }
         };
-        audit::append(&mut transaction, &intent.actor, intent.deed, &subject, now).await?;
+        audit::append(&mut transaction, &intent.actor, intent.event, &subject, now).await?;
         Ok(self.db.commit(transaction).await?)
     }
 }
 
 /// Does to the disk what the intent says.
 fn perform(shares: &WritableShares, act: &Intent) -> Result<(), WriteError> {
-    match act.deed {
-        Deed::FileRenamed | Deed::FileMoved => shares.rename(&path(&act.source)?, &path(&act.target)?),
-        Deed::FileTrashed => shares.throw_away(&path(&act.source)?, &act.trash),
-        Deed::FileRestored => shares.put_back(share_of(&act.source), &act.trash, &path(&act.target)?),
-        Deed::FolderMade => shares.make_folder(&path(&act.target)?),
-        Deed::FileForgotten => match shares.remove_thrown(share_of(&act.source), &act.trash) {
+    match act.event {
+        AuditEvent::FileRenamed | AuditEvent::FileMoved => {
+            shares.rename(&path(&act.source)?, &path(&act.target)?)
+        }
+        AuditEvent::FileTrashed => shares.move_to_trash(&path(&act.source)?, &act.trash),
+        AuditEvent::FileRestored => {
+            shares.restore_from_trash(share_of(&act.source), &act.trash, &path(&act.target)?)
+        }
+        AuditEvent::FolderMade => shares.make_folder(&path(&act.target)?),
+        AuditEvent::FileForgotten => match shares.purge(share_of(&act.source), &act.trash) {
             // A share that is not served any more took its trash with it.
             Err(WriteError::Missing) => Ok(()),
             removed => removed,
@@ -175,17 +179,17 @@ fn perform(shares: &WritableShares, act: &Intent) -> Result<(), WriteError> {
 /// Whether the disk is as the act would leave it.
 fn is_done(shares: &WritableShares, act: &Intent, cut_off: bool) -> Result<bool, WriteError> {
     let share = share_of(&act.source);
-    match act.deed {
-        Deed::FileRenamed | Deed::FileMoved => {
+    match act.event {
+        AuditEvent::FileRenamed | AuditEvent::FileMoved => {
             let (there, here) = (shares.inode(&path(&act.target)?)?, shares.inode(&path(&act.source)?)?);
             // What is no longer where it was has been moved, even if somebody has moved it on since.
             Ok((act.inode.is_some() && there == act.inode) || (cut_off && here.is_none()))
         }
-        Deed::FileTrashed => shares.is_thrown(share, &act.trash),
-        Deed::FileRestored => {
-            Ok(!shares.is_thrown(share, &act.trash)? && shares.inode(&path(&act.target)?)?.is_some())
+        AuditEvent::FileTrashed => shares.is_in_trash(share, &act.trash),
+        AuditEvent::FileRestored => {
+            Ok(!shares.is_in_trash(share, &act.trash)? && shares.inode(&path(&act.target)?)?.is_some())
         }
-        Deed::FolderMade => match shares.is_folder(&path(&act.target)?) {
+        AuditEvent::FolderMade => match shares.is_folder(&path(&act.target)?) {
             Err(WriteError::Missing) => Ok(false),
             answer => answer,
         },

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// Where a session is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ClientInfo {
     /// The client's address.
     pub address: IpAddr,
     /// The browser in its own words (`User-Agent`), cut to what the database keeps.

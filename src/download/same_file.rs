@@ -2,10 +2,10 @@
 //! it was then, however much it has grown since.
 
 use crate::download::ledger::Delivery;
-use crate::download::problem::Refusal;
+use crate::download::problem::DownloadRefusal;
 use crate::download::state::DownloadState;
-use crate::files::identity::{ClaimedVersion, Likeness, Trace, likeness};
-use crate::files::{Edges, FileError, OpenFile};
+use crate::files::identity::{ClaimedVersion, FileFingerprint, FileMatch, likeness};
+use crate::files::{EdgeDigest, FileError, OpenFile};
 use crate::token::Grant;
 
 /// Opens the grant's file and compares it with the grant's claims. For a continuation, [`same`] compares it
@@ -13,7 +13,7 @@ use crate::token::Grant;
 ///
 /// # Errors
 /// If the file doesn't exist now, or is not the one that is meant.
-pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFile, Refusal> {
+pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFile, DownloadRefusal> {
     let file = match state.shares.file_if_cached(&grant.file) {
         Some(opened) => opened?,
         None => {
@@ -26,17 +26,17 @@ pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFil
     }
     let file = match grant.version.as_deref().map(str::parse::<ClaimedVersion>) {
         None => file,
-        Some(Err(_)) => return Err(Refusal::FileChanged),
+        Some(Err(_)) => return Err(DownloadRefusal::FileChanged),
         Some(Ok(claimed)) => match claimed.likeness(&file) {
-            Likeness::Same => file,
-            Likeness::IfEdges(edges) if edges_of(&file, claimed.version().len).await? == edges => {
+            FileMatch::Same => file,
+            FileMatch::IfEdges(edges) if edges_of(&file, claimed.version().len).await? == edges => {
                 file.served_as(claimed.version(), edges)
             }
-            Likeness::IfEdges(_) | Likeness::Other => return Err(Refusal::FileChanged),
+            FileMatch::IfEdges(_) | FileMatch::Other => return Err(DownloadRefusal::FileChanged),
         },
     };
     match grant.size {
-        Some(size) if size != file.version().len => Err(Refusal::FileChanged),
+        Some(size) if size != file.version().len => Err(DownloadRefusal::FileChanged),
         _ => Ok(file),
     }
 }
@@ -45,29 +45,29 @@ pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFil
 ///
 /// # Errors
 /// If the file can't be read.
-pub(crate) async fn trace(file: &OpenFile) -> Result<(OpenFile, Trace), Refusal> {
+pub(crate) async fn trace(file: &OpenFile) -> Result<(OpenFile, FileFingerprint), DownloadRefusal> {
     let edges = edges_of(file, file.version().len).await?;
     let (inode, changed_ns) = file.origin();
-    Ok((file.served_as(file.version(), edges), Trace { inode, changed_ns, edges }))
+    Ok((file.served_as(file.version(), edges), FileFingerprint { inode, changed_ns, edges }))
 }
 
 /// Returns the file if it is the same file as that of a delivery.
 ///
 /// # Errors
 /// If it is another file or was changed.
-pub(crate) async fn same(file: &OpenFile, delivery: &Delivery) -> Result<OpenFile, Refusal> {
+pub(crate) async fn same(file: &OpenFile, delivery: &Delivery) -> Result<OpenFile, DownloadRefusal> {
     let version = delivery.version;
     let edges = match (likeness(file, version, delivery.trace.as_ref()), delivery.trace) {
-        (Likeness::Other, _) => return Err(Refusal::FileChanged),
-        (Likeness::Same, Some(trace)) => trace.edges,
-        (Likeness::Same, None) => edges_of(file, version.len).await?,
-        (Likeness::IfEdges(edges), _) if edges_of(file, version.len).await? == edges => edges,
-        (Likeness::IfEdges(_), _) => return Err(Refusal::FileChanged),
+        (FileMatch::Other, _) => return Err(DownloadRefusal::FileChanged),
+        (FileMatch::Same, Some(trace)) => trace.edges,
+        (FileMatch::Same, None) => edges_of(file, version.len).await?,
+        (FileMatch::IfEdges(edges), _) if edges_of(file, version.len).await? == edges => edges,
+        (FileMatch::IfEdges(_), _) => return Err(DownloadRefusal::FileChanged),
     };
     Ok(file.served_as(version, edges))
 }
 
-async fn edges_of(file: &OpenFile, len: u64) -> Result<Edges, Refusal> {
+async fn edges_of(file: &OpenFile, len: u64) -> Result<EdgeDigest, DownloadRefusal> {
     let edges = match file.edges_if_cached(len) {
         Ok(Some(edges)) => Ok(edges),
         Err(e) => Err(e),
@@ -78,7 +78,7 @@ async fn edges_of(file: &OpenFile, len: u64) -> Result<Edges, Refusal> {
     };
     edges.map_err(|e| match e.kind() {
         // It is shorter now.
-        std::io::ErrorKind::UnexpectedEof => Refusal::FileChanged,
+        std::io::ErrorKind::UnexpectedEof => DownloadRefusal::FileChanged,
         _ => FileError::Unreadable(e).into(),
     })
 }

@@ -63,7 +63,7 @@ impl Visitor {
 
 /// How far a token has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum DownloadProgress {
     /// It is not known to be redeemed, and still can be.
     Unredeemed,
     /// Bytes are on their way.
@@ -78,7 +78,7 @@ pub enum Progress {
 
 /// A token that was given to somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begun {
+pub struct BegunDownload {
     /// Its id.
     pub jti: Jti,
     /// The use that it belongs to.
@@ -98,12 +98,12 @@ pub struct Begun {
     /// Whether it may still be used: it was not revoked.
     pub live: bool,
     /// What the download service told of it last.
-    pub told: Option<Told>,
+    pub reported: Option<ReportedDelivery>,
 }
 
 /// What a download service told of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReportedDelivery {
     /// How far it has come.
     pub state: DeliveryState,
     /// Different bytes of the file that left.
@@ -114,30 +114,30 @@ pub struct Told {
     pub last_at: Timestamp,
 }
 
-impl Begun {
+impl BegunDownload {
     /// How far it has come at `now`.
-    pub fn progress(&self, rules: &LeaseRules, now: Timestamp) -> Progress {
-        let Some(told) = &self.told else {
+    pub fn progress(&self, rules: &LeaseRules, now: Timestamp) -> DownloadProgress {
+        let Some(told) = &self.reported else {
             let can_be_redeemed = self.live && !self.used && now < self.expires_at;
-            return if can_be_redeemed { Progress::Unredeemed } else { Progress::Over };
+            return if can_be_redeemed { DownloadProgress::Unredeemed } else { DownloadProgress::Over };
         };
         if told.state == DeliveryState::Complete {
-            return Progress::Whole;
+            return DownloadProgress::Whole;
         }
         let idle_too_long = told.last_at.plus(rules.lease) <= now;
         let kept_too_long = self.continues_until(rules).is_none_or(|end| end <= now);
         match told.state {
-            _ if !self.live || kept_too_long || rules.resume == Resume::Off => Progress::Over,
-            DeliveryState::Running => Progress::Running,
-            DeliveryState::Broken if !idle_too_long => Progress::Interrupted,
-            DeliveryState::Broken | DeliveryState::Over | DeliveryState::Complete => Progress::Over,
+            _ if !self.live || kept_too_long || rules.resume == Resume::Off => DownloadProgress::Over,
+            DeliveryState::Running => DownloadProgress::Running,
+            DeliveryState::Broken if !idle_too_long => DownloadProgress::Interrupted,
+            DeliveryState::Broken | DeliveryState::Over | DeliveryState::Complete => DownloadProgress::Over,
         }
     }
 
     /// The moment from which no continuation can be started, because the download service forgets the
     /// lease then. `None` for what was not redeemed.
     pub fn continues_until(&self, rules: &LeaseRules) -> Option<Timestamp> {
-        self.told.map(|told| told.redeemed_at.plus(rules.lease_max))
+        self.reported.map(|told| told.redeemed_at.plus(rules.lease_max))
     }
 
     /// Whether the file is certainly not the one that was begun. One that is larger now may have grown,
@@ -148,12 +148,12 @@ impl Begun {
 }
 
 /// Whether `visitor` may continue a download that has come that far by pressing again.
-pub fn may_continue(visitor: &Visitor, progress: Progress) -> bool {
+pub fn may_continue(visitor: &Visitor, progress: DownloadProgress) -> bool {
     match progress {
-        Progress::Interrupted => true,
+        DownloadProgress::Interrupted => true,
         // Somebody behind the same address may be the one to whom the bytes go.
-        Progress::Running => visitor.mark.is_some(),
-        Progress::Unredeemed | Progress::Whole | Progress::Over => false,
+        DownloadProgress::Running => visitor.mark.is_some(),
+        DownloadProgress::Unredeemed | DownloadProgress::Whole | DownloadProgress::Over => false,
     }
 }
 
@@ -167,7 +167,7 @@ pub async fn of<'e>(
     recipient: &RecipientId,
     visitor: &Visitor,
     file: Option<&FilePath>,
-) -> Result<Vec<Begun>, sqlx::Error> {
+) -> Result<Vec<BegunDownload>, sqlx::Error> {
     let (column, value) = match (&visitor.mark, &visitor.client) {
         (Some(mark), _) => ("visitor", mark),
         (None, Some(client)) => ("client", client),
@@ -194,7 +194,7 @@ pub async fn of<'e>(
     rows.iter().map(begun).collect()
 }
 
-fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
+fn begun(row: &AnyRow) -> Result<BegunDownload, sqlx::Error> {
     let bytes = |column: &str| -> Result<u64, sqlx::Error> {
         Ok(u64::try_from(row.try_get::<Option<i64>, _>(column)?.unwrap_or(0)).unwrap_or(0))
     };
@@ -204,7 +204,7 @@ fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
     let state = row.try_get::<Option<String>, _>("told")?;
     let told = match state.as_deref().map(str::parse) {
         None => None,
-        Some(Ok(state)) => Some(Told {
+        Some(Ok(state)) => Some(ReportedDelivery {
             state,
             bytes: bytes("bytes")?,
             redeemed_at: moment("redeemed_at")?,
@@ -213,7 +213,7 @@ fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
         Some(Err(_)) => return Err(sqlx::Error::Decode("unknown state of a delivery".into())),
     };
     let jti = row.try_get::<String, _>("jti")?;
-    Ok(Begun {
+    Ok(BegunDownload {
         jti: jti.parse().map_err(|_| sqlx::Error::Decode("this is not a jti".into()))?,
         use_id: row.try_get("use_id")?,
         path: row.try_get("path")?,
@@ -223,7 +223,7 @@ fn begun(row: &AnyRow) -> Result<Begun, sqlx::Error> {
         expires_at: moment("expires_at")?,
         used: row.try_get::<String, _>("state")?.parse() == Ok(UseState::Used),
         live: row.try_get::<i64, _>("live")? > 0,
-        told,
+        reported: told,
     })
 }
 
@@ -242,8 +242,8 @@ mod tests {
         Timestamp::from_secs(NOW.saturating_add_signed(seconds))
     }
 
-    fn token(told: Option<(DeliveryState, i64, i64)>) -> Begun {
-        Begun {
+    fn token(told: Option<(DeliveryState, i64, i64)>) -> BegunDownload {
+        BegunDownload {
             jti: Jti::random().unwrap(),
             use_id: "use".to_owned(),
             path: "/books/a.txt".to_owned(),
@@ -253,7 +253,7 @@ mod tests {
             expires_at: at(110),
             used: told.is_some(),
             live: true,
-            told: told.map(|(state, redeemed, last)| Told {
+            reported: told.map(|(state, redeemed, last)| ReportedDelivery {
                 state,
                 bytes: 9,
                 redeemed_at: at(redeemed),
@@ -266,21 +266,29 @@ mod tests {
     fn a_token_has_come_as_far_as_was_told_and_its_lease_allows() {
         use DeliveryState::{Broken, Complete, Over, Running};
         let progress = |told| token(told).progress(&rules(), at(0));
-        assert_eq!(progress(None), Progress::Unredeemed);
-        assert_eq!(token(None).progress(&rules(), at(110)), Progress::Over, "its end has passed");
-        let receipt_forgotten = Begun { used: true, ..token(None) };
-        assert_eq!(receipt_forgotten.progress(&rules(), at(0)), Progress::Over);
-        assert_eq!(progress(Some((Running, -60, -1))), Progress::Running);
-        assert_eq!(progress(Some((Running, -24 * 3_600, -1))), Progress::Over, "24 h after the redemption");
-        assert_eq!(progress(Some((Broken, -60, -1))), Progress::Interrupted);
-        assert_eq!(progress(Some((Broken, -3_700, -3_599))), Progress::Interrupted);
-        assert_eq!(progress(Some((Broken, -3_700, -3_600))), Progress::Over, "1 h after the last byte");
-        assert_eq!(progress(Some((Over, -60, -1))), Progress::Over);
-        assert_eq!(progress(Some((Complete, -90_000, -90_000))), Progress::Whole, "for good");
-        let revoked = Begun { live: false, ..token(Some((Broken, -60, -1))) };
-        assert_eq!(revoked.progress(&rules(), at(0)), Progress::Over);
+        assert_eq!(progress(None), DownloadProgress::Unredeemed);
+        assert_eq!(token(None).progress(&rules(), at(110)), DownloadProgress::Over, "its end has passed");
+        let receipt_forgotten = BegunDownload { used: true, ..token(None) };
+        assert_eq!(receipt_forgotten.progress(&rules(), at(0)), DownloadProgress::Over);
+        assert_eq!(progress(Some((Running, -60, -1))), DownloadProgress::Running);
+        assert_eq!(
+            progress(Some((Running, -24 * 3_600, -1))),
+            DownloadProgress::Over,
+            "24 h after the redemption"
+        );
+        assert_eq!(progress(Some((Broken, -60, -1))), DownloadProgress::Interrupted);
+        assert_eq!(progress(Some((Broken, -3_700, -3_599))), DownloadProgress::Interrupted);
+        assert_eq!(
+            progress(Some((Broken, -3_700, -3_600))),
+            DownloadProgress::Over,
+            "1 h after the last byte"
+        );
+        assert_eq!(progress(Some((Over, -60, -1))), DownloadProgress::Over);
+        assert_eq!(progress(Some((Complete, -90_000, -90_000))), DownloadProgress::Whole, "for good");
+        let revoked = BegunDownload { live: false, ..token(Some((Broken, -60, -1))) };
+        assert_eq!(revoked.progress(&rules(), at(0)), DownloadProgress::Over);
         let off = LeaseRules { resume: Resume::Off, ..rules() };
-        assert_eq!(token(Some((Broken, -60, -1))).progress(&off, at(0)), Progress::Over);
+        assert_eq!(token(Some((Broken, -60, -1))).progress(&off, at(0)), DownloadProgress::Over);
     }
 
     #[test]
@@ -288,11 +296,11 @@ mod tests {
         let browser = Visitor { mark: Some("m".to_owned()), client: Some("c".to_owned()) };
         let program = Visitor { mark: None, client: Some("c".to_owned()) };
         for (progress, by_mark, by_address) in [
-            (Progress::Unredeemed, false, false),
-            (Progress::Running, true, false),
-            (Progress::Interrupted, true, true),
-            (Progress::Whole, false, false),
-            (Progress::Over, false, false),
+            (DownloadProgress::Unredeemed, false, false),
+            (DownloadProgress::Running, true, false),
+            (DownloadProgress::Interrupted, true, true),
+            (DownloadProgress::Whole, false, false),
+            (DownloadProgress::Over, false, false),
         ] {
             assert_eq!(may_continue(&browser, progress), by_mark, "{progress:?}");
             assert_eq!(may_continue(&program, progress), by_address, "{progress:?}");
@@ -304,7 +312,7 @@ mod tests {
         let begun = token(None);
         assert!(!begun.is_of_another_file(100, "v") && !begun.is_of_another_file(101, "w"));
         assert!(begun.is_of_another_file(99, "v") && begun.is_of_another_file(100, "w"));
-        let unknown = Begun { version: String::new(), ..begun };
+        let unknown = BegunDownload { version: String::new(), ..begun };
         assert!(!unknown.is_of_another_file(100, "w"));
     }
 }

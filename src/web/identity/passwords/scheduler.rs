@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::client_address::neighbourhood;
 use crate::web::identity::account_id::AccountId;
-use crate::web::identity::passwords::memory::Memory;
+use crate::web::identity::passwords::memory::HashMemory;
 
 /// Most requests that wait for their turn.
 const WAITING_MAX: usize = 2_000;
@@ -45,13 +45,13 @@ impl Asker {
 
 /// Turns at hashing. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Turns(Arc<Mutex<Queue>>);
+pub(crate) struct HashScheduler(Arc<Mutex<Queue>>);
 
 struct Queue {
     /// How many more hashes may run.
     free: usize,
     /// Memory that is not in use; each turn has its own.
-    memory: Vec<Memory>,
+    memory: Vec<HashMemory>,
     /// Those for whom a hash is under way.
     busy: HashSet<Asker>,
     log_ins: Lane,
@@ -65,19 +65,19 @@ struct Queue {
 #[derive(Default)]
 struct Lane {
     order: VecDeque<Asker>,
-    requests: HashMap<Asker, VecDeque<oneshot::Sender<Turn>>>,
+    requests: HashMap<Asker, VecDeque<oneshot::Sender<HashPermit>>>,
 }
 
 /// A turn. The next one begins when it is dropped.
-pub(crate) struct Turn {
-    turns: Turns,
+pub(crate) struct HashPermit {
+    turns: HashScheduler,
     asker: Asker,
-    memory: Option<Memory>,
+    memory: Option<HashMemory>,
 }
 
-impl Turns {
-    pub(crate) fn new(at_once: usize) -> Turns {
-        Turns(Arc::new(Mutex::new(Queue {
+impl HashScheduler {
+    pub(crate) fn new(at_once: usize) -> HashScheduler {
+        HashScheduler(Arc::new(Mutex::new(Queue {
             free: at_once.max(1),
             memory: Vec::new(),
             busy: HashSet::new(),
@@ -89,7 +89,7 @@ impl Turns {
     }
 
     /// Queues up; the turn comes through the receiver. `None` when too many wait already.
-    pub(crate) fn wait(&self, asker: Asker) -> Option<oneshot::Receiver<Turn>> {
+    pub(crate) fn wait(&self, asker: Asker) -> Option<oneshot::Receiver<HashPermit>> {
         let (turn, receiver) = oneshot::channel();
         {
             let mut queue = self.lock();
@@ -121,7 +121,7 @@ impl Turns {
 }
 
 impl Queue {
-    fn next(&mut self, turns: &Turns) -> Option<(oneshot::Sender<Turn>, Turn)> {
+    fn next(&mut self, turns: &HashScheduler) -> Option<(oneshot::Sender<HashPermit>, HashPermit)> {
         if self.free == 0 {
             return None;
         }
@@ -136,7 +136,7 @@ impl Queue {
                 self.busy.insert(asker.clone());
                 self.log_ins_next = !is_log_in;
                 let memory = Some(self.memory.pop().unwrap_or_default());
-                return Some((waiting, Turn { turns: turns.clone(), asker, memory }));
+                return Some((waiting, HashPermit { turns: turns.clone(), asker, memory }));
             }
         }
         None
@@ -144,7 +144,7 @@ impl Queue {
 }
 
 impl Lane {
-    fn push(&mut self, asker: Asker, turn: oneshot::Sender<Turn>) {
+    fn push(&mut self, asker: Asker, turn: oneshot::Sender<HashPermit>) {
         let requests = self.requests.entry(asker.clone()).or_default();
         if requests.is_empty() {
             self.order.push_back(asker);
@@ -153,7 +153,7 @@ impl Lane {
     }
 
     /// The oldest request of the first asker for whom no hash is under way.
-    fn pop(&mut self, busy: &HashSet<Asker>) -> Option<(Asker, oneshot::Sender<Turn>)> {
+    fn pop(&mut self, busy: &HashSet<Asker>) -> Option<(Asker, oneshot::Sender<HashPermit>)> {
         let at = self.order.iter().position(|asker| !busy.contains(asker))?;
         let asker = self.order.remove(at)?;
         let requests = self.requests.get_mut(&asker)?;
@@ -167,14 +167,14 @@ impl Lane {
     }
 }
 
-impl Turn {
+impl HashPermit {
     /// The memory to hash in.
-    pub(crate) fn memory(&mut self) -> &mut Memory {
+    pub(crate) fn memory(&mut self) -> &mut HashMemory {
         self.memory.get_or_insert_default()
     }
 }
 
-impl Drop for Turn {
+impl Drop for HashPermit {
     fn drop(&mut self) {
         {
             let mut queue = self.turns.lock();
@@ -202,9 +202,9 @@ mod tests {
 
     /// Lets one after the other have its turn, and returns them in that order.
     fn order(
-        turns: &Turns,
-        first: Turn,
-        mut waiting: Vec<(&'static str, oneshot::Receiver<Turn>)>,
+        turns: &HashScheduler,
+        first: HashPermit,
+        mut waiting: Vec<(&'static str, oneshot::Receiver<HashPermit>)>,
     ) -> Vec<&'static str> {
         let mut order = Vec::new();
         drop(first);
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn log_ins_and_others_take_turns_and_each_asker_among_them() {
-        let turns = Turns::new(1);
+        let turns = HashScheduler::new(1);
         let first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         let waiting = [
             ("bob 1", account("bob")),
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_asker_has_one_hash_at_a_time_though_more_could_run() {
-        let turns = Turns::new(4);
+        let turns = HashScheduler::new(4);
         let first = turns.wait(account("bob")).unwrap().try_recv().unwrap();
         let mut second = turns.wait(account("bob")).unwrap();
         assert!(second.try_recv().is_err());
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn whoever_hangs_up_gives_the_turn_on() {
-        let turns = Turns::new(1);
+        let turns = HashScheduler::new(1);
         let first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         drop(turns.wait(account("bob")).unwrap());
         let mut ann = turns.wait(account("ann")).unwrap();
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn more_than_can_wait_are_told_so() {
-        let turns = Turns::new(1);
+        let turns = HashScheduler::new(1);
         let _first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         let waiting: Vec<_> = (0..WAITING_MAX).map(|_| turns.wait(account("bob")).unwrap()).collect();
         assert!(turns.wait(log_in(1)).is_none());
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn memory_is_used_again() {
-        let turns = Turns::new(1);
+        let turns = HashScheduler::new(1);
         for _ in 0..3 {
             drop(turns.wait(Asker::Operator).unwrap().try_recv().unwrap());
         }

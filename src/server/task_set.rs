@@ -7,20 +7,20 @@ use actix_server::{Server, ServerHandle};
 use tokio::task::JoinHandle;
 
 use crate::health::Health;
-use crate::server::door::Door;
-use crate::tasks::{Patience, Task};
+use crate::server::stop_responder::StopResponder;
+use crate::tasks::{RestartDelay, Task};
 
 /// Servers and tasks. Dropping this stops all of them.
 #[derive(Default)]
-pub(super) struct Spawned {
+pub(super) struct TaskSet {
     health: Health,
     servers: Vec<JoinHandle<io::Result<()>>>,
     handles: Vec<ServerHandle>,
-    doors: Vec<Door>,
+    doors: Vec<StopResponder>,
     tasks: Vec<Task>,
 }
 
-impl Spawned {
+impl TaskSet {
     pub(super) const fn health(&self) -> &Health {
         &self.health
     }
@@ -31,7 +31,7 @@ impl Spawned {
     }
 
     /// Runs a server. Its `door` answers while it stops.
-    pub(super) fn server(&mut self, server: Server, door: Door) {
+    pub(super) fn server(&mut self, server: Server, door: StopResponder) {
         self.doors.push(door);
         self.handles.push(server.handle());
         self.servers.push(tokio::spawn(server));
@@ -43,7 +43,7 @@ impl Spawned {
         F: Fn() -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        self.tasks.push(Task::local(&self.health, Patience::default(), name, make));
+        self.tasks.push(Task::local(&self.health, RestartDelay::default(), name, make));
     }
 
     /// Waits until a server ends unexpectedly.
@@ -59,8 +59,8 @@ impl Spawned {
     }
 
     /// Tells new clients that the services are stopping. Never returns.
-    pub(super) async fn attend_to_doors(&self) {
-        futures_util::future::join_all(self.doors.iter().map(Door::attend)).await;
+    pub(super) async fn answer_while_stopping(&self) {
+        futures_util::future::join_all(self.doors.iter().map(StopResponder::respond)).await;
         std::future::pending().await
     }
 
@@ -71,7 +71,7 @@ impl Spawned {
     }
 }
 
-impl Drop for Spawned {
+impl Drop for TaskSet {
     fn drop(&mut self) {
         self.stop_tasks();
         for handle in &self.handles {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::download::receipts::outbox::OutboxError;
 use crate::download::receipts::service::Receipts;
-use crate::receipt::{NotTaken, Report};
+use crate::receipt::{NotAccepted, Report};
 use crate::tasks::Backoff;
 use crate::used_tokens::StoreError;
 
@@ -19,27 +19,27 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Delivering receipts failed, possibly partway.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TellError {
+pub(super) enum ReportError {
     #[error(transparent)]
     Outbox(#[from] OutboxError),
     #[error(transparent)]
-    NotTaken(#[from] NotTaken),
+    NotTaken(#[from] NotAccepted),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Receipts {
     /// Reports to the web app. Never returns; ends when it is dropped.
-    pub async fn tell_for_ever(&self) {
+    pub async fn run(&self) {
         let (mut last, mut backoff) = (None, Backoff::new(FIRST_WAIT, LONGEST_WAIT));
         loop {
             match backoff.wait() {
                 None => {
-                    let _woken_or_not = tokio::time::timeout(LOOK_EVERY, self.to_tell.notified()).await;
+                    let _woken_or_not = tokio::time::timeout(LOOK_EVERY, self.unreported.notified()).await;
                 }
                 Some(wait) => tokio::time::sleep(wait).await,
             }
-            match self.tell(last).await {
+            match self.report(last).await {
                 Ok(told_until) => {
                     if backoff.succeeded() {
                         tracing::info!("receipts are delivered again");
@@ -60,8 +60,8 @@ impl Receipts {
 
     /// Reports once before anything is served, so that a restored database or store is noticed before it does
     /// harm. Doesn't wait for a web app that doesn't answer.
-    pub async fn greet(&self, patience: Duration) {
-        match tokio::time::timeout(patience, self.tell(None)).await {
+    pub async fn report_at_start(&self, patience: Duration) {
+        match tokio::time::timeout(patience, self.report(None)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 tracing::debug!(cause = crate::telemetry::chain(&error), "the first report failed")
@@ -72,15 +72,15 @@ impl Receipts {
 
     /// Reports everything, and returns the time up to which it did. Sends nothing if that time is hardly
     /// later than `last` and there is nothing else to report.
-    pub(super) async fn tell(&self, last: Option<Timestamp>) -> Result<Option<Timestamp>, TellError> {
-        let Some(to) = self.way.get() else { return Ok(last) };
+    pub(super) async fn report(&self, last: Option<Timestamp>) -> Result<Option<Timestamp>, ReportError> {
+        let Some(to) = self.sink.get() else { return Ok(last) };
         let mut last = last;
         loop {
             // Read before the outbox: later redemptions are not older, and those that have ended are in the
             // outbox.
-            let watermark = self.book.watermark(&self.clock);
+            let watermark = self.active.watermark(&self.clock);
             let batch = self.outbox.batch().await?;
-            let told_until = batch.oldest_untold.map_or(watermark, |oldest| oldest.min(watermark));
+            let told_until = batch.oldest_unreported.map_or(watermark, |oldest| oldest.min(watermark));
             let news = last.is_none_or(|last| told_until >= last.plus(WATERMARK_EVERY));
             if batch.receipts.is_empty() && !news {
                 return Ok(last);
@@ -94,17 +94,17 @@ impl Receipts {
                 store: self.remembered.get().and_then(|remembered| remembered.standing()),
                 database: self.remembered.get().and_then(|remembered| remembered.database()),
             };
-            let taken = to.take(report).await?;
+            let taken = to.accept(report).await?;
             // Done before anything counts as reported: a restore of the web app's database is detected by
             // what is remembered here.
             if let Some(remembered) = self.remembered.get() {
-                remembered.heard(&taken).await?;
+                remembered.record_reply(&taken).await?;
             }
             last = Some(told_until);
             if receipts.is_empty() {
                 return Ok(last);
             }
-            self.outbox.told(&receipts).await?;
+            self.outbox.mark_reported(&receipts).await?;
         }
     }
 }

@@ -7,14 +7,14 @@ use sqlx::{Any, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
-use crate::web::forms::sent;
-use crate::web::forms::sent::Record;
+use crate::web::forms::idempotency;
+use crate::web::forms::idempotency::IdempotencyRecord;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, Email};
 use crate::web::links::link::{LinkError, Links, code_digest};
-use crate::web::links::terms::Terms;
+use crate::web::links::terms::LinkTerms;
 
 /// Most recipients that one account names within a day: more is a mailing list, or abuse.
 pub const NAMED_PER_DAY: i64 = 2_000;
@@ -23,7 +23,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What came of making a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Made {
+pub enum CreateOutcome {
     /// It is there, under this id.
     Link(LinkId),
     /// The account has named too many recipients today.
@@ -42,13 +42,13 @@ pub struct NewLink<'a> {
     /// On what; that he may read it was checked.
     pub files: &'a [FilePath],
     /// On which terms.
-    pub terms: &'a Terms,
+    pub terms: &'a LinkTerms,
     /// The password of the terms, hashed.
     pub password: Option<&'a StoredPassword>,
     /// Whether its recipients are told by mail.
     pub mail: bool,
     /// The form that asks for it, which makes one link however often it is sent.
-    pub form: Option<Record<'a>>,
+    pub form: Option<IdempotencyRecord<'a>>,
 }
 
 impl Links {
@@ -56,17 +56,22 @@ impl Links {
     ///
     /// # Errors
     /// See [`LinkError`]; nothing is made then.
-    pub async fn make(&self, new: &NewLink<'_>, actor: &Actor, now: Timestamp) -> Result<Made, LinkError> {
+    pub async fn create(
+        &self,
+        new: &NewLink<'_>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<CreateOutcome, LinkError> {
         let NewLink { owner, files, terms, password, mail, form } = *new;
         let id = LinkId::random()?;
         let mut transaction = self.db.begin().await?;
         if !self.db.lock_account(&mut transaction, owner.id.as_str()).await? {
-            return Ok(Made::NotAllowed);
+            return Ok(CreateOutcome::NotAllowed);
         }
         if let Some(form) = form {
             let location = format!("/links/{id}");
-            if !sent::put(&mut transaction, form, &location, now).await? {
-                return Ok(Made::Before);
+            if !idempotency::put(&mut transaction, form, &location, now).await? {
+                return Ok(CreateOutcome::Before);
             }
         }
         if !terms.recipients.is_empty() {
@@ -80,7 +85,7 @@ impl Links {
             .await?;
             let more = i64::try_from(terms.recipients.len()).unwrap_or(i64::MAX);
             if named.saturating_add(more) > NAMED_PER_DAY {
-                return Ok(Made::TooMany);
+                return Ok(CreateOutcome::TooMany);
             }
         }
         sqlx::query(
@@ -117,10 +122,10 @@ impl Links {
             }
         }
         let subject = about(&id, &terms.title, files, terms.recipients.len());
-        audit::append(&mut transaction, actor, Deed::LinkMade, &subject, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::LinkMade, &subject, now).await?;
         self.db.commit(transaction).await?;
         self.queue.wake();
-        Ok(Made::Link(id))
+        Ok(CreateOutcome::Link(id))
     }
 
     async fn add_recipient(

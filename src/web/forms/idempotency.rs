@@ -32,38 +32,38 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A form that came from a page of ours, by the digest of all that it says with its one-time id. Only
 /// reading a form makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentForm(String);
+pub struct IdempotencyKey(String);
 
-impl SentForm {
+impl IdempotencyKey {
     /// The form that was sent to `address` with this token and these fields; `None` where its token has
     /// no one-time id, so that nothing tells it from another one.
-    pub(crate) fn new(address: &str, token: &str, fields: &[u8]) -> Option<SentForm> {
+    pub(crate) fn new(address: &str, token: &str, fields: &[u8]) -> Option<IdempotencyKey> {
         token.contains('.').then(|| {
             let mut text = format!("{address}\n{token}\n").into_bytes();
             text.extend_from_slice(fields);
-            SentForm(URL_SAFE_NO_PAD.encode(Digest::of(&text).as_bytes()))
+            IdempotencyKey(URL_SAFE_NO_PAD.encode(Digest::of(&text).as_bytes()))
         })
     }
 }
 
 /// Forms that made something. Clones are the same.
 #[derive(Clone)]
-pub struct SentForms {
+pub struct IdempotencyStore {
     db: Database,
     turns: Arc<Vec<Arc<Mutex<()>>>>,
 }
 
 /// The turn to make what a form asks for, as long as it lives.
-pub struct Once {
+pub struct IdempotencyGuard {
     db: Database,
-    form: Option<SentForm>,
-    before: Option<Before>,
+    form: Option<IdempotencyKey>,
+    before: Option<EarlierResult>,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Where the sender of a form was led.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Before {
+pub struct EarlierResult {
     /// The address.
     pub location: String,
     /// The word for what the page there says.
@@ -72,14 +72,14 @@ pub struct Before {
 
 /// A form that is to be put on record, and the word for what the page that it leads to says.
 #[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
-    form: &'a SentForm,
+pub struct IdempotencyRecord<'a> {
+    form: &'a IdempotencyKey,
     note: &'static str,
 }
 
 /// Why the turn for a form does not come.
 #[derive(Debug, thiserror::Error)]
-pub enum BeginError {
+pub enum IdempotencyError {
     /// The same form has been at work for very long.
     #[error("the same form is at work")]
     Busy,
@@ -88,34 +88,39 @@ pub enum BeginError {
     Query(#[from] QueryError),
 }
 
-impl Before {
-    fn read(row: &AnyRow) -> Result<Before, sqlx::Error> {
+impl EarlierResult {
+    fn read(row: &AnyRow) -> Result<EarlierResult, sqlx::Error> {
         let note: String = row.try_get("note")?;
-        Ok(Before { location: row.try_get("location")?, note: Some(note).filter(|note| !note.is_empty()) })
+        Ok(EarlierResult {
+            location: row.try_get("location")?,
+            note: Some(note).filter(|note| !note.is_empty()),
+        })
     }
 }
 
-impl SentForms {
+impl IdempotencyStore {
     /// Those in `db`.
-    pub fn new(db: Database) -> SentForms {
+    pub fn new(db: Database) -> IdempotencyStore {
         let turns = std::iter::repeat_with(Arc::default).take(TURNS).collect();
-        SentForms { db, turns: Arc::new(turns) }
+        IdempotencyStore { db, turns: Arc::new(turns) }
     }
 
     /// Waits for the turn to make what a form asks for. A form without a one-time id waits for nothing.
     ///
     /// # Errors
-    /// See [`BeginError`].
-    pub async fn begin(&self, form: Option<SentForm>) -> Result<Once, BeginError> {
+    /// See [`IdempotencyError`].
+    pub async fn begin(&self, form: Option<IdempotencyKey>) -> Result<IdempotencyGuard, IdempotencyError> {
         let db = self.db.clone();
-        let Some(form) = form else { return Ok(Once { db, form: None, before: None, _turn: None }) };
+        let Some(form) = form else {
+            return Ok(IdempotencyGuard { db, form: None, before: None, _turn: None });
+        };
         let mut hasher = DefaultHasher::new();
         form.0.hash(&mut hasher);
         let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
         let turn = match self.turns.get(at) {
             Some(turn) => {
                 let waiting = tokio::time::timeout(PATIENCE, Arc::clone(turn).lock_owned());
-                Some(waiting.await.map_err(|_| BeginError::Busy)?)
+                Some(waiting.await.map_err(|_| IdempotencyError::Busy)?)
             }
             None => None,
         };
@@ -125,10 +130,10 @@ impl SentForms {
             .await
             .map_err(QueryError::from)?;
         let before = match row {
-            Some(row) => Some(Before::read(&row).map_err(QueryError::from)?),
+            Some(row) => Some(EarlierResult::read(&row).map_err(QueryError::from)?),
             None => None,
         };
-        Ok(Once { db, form: Some(form), before, _turn: turn })
+        Ok(IdempotencyGuard { db, form: Some(form), before, _turn: turn })
     }
 
     /// Forgets forms that nobody sends again.
@@ -150,19 +155,19 @@ impl SentForms {
     }
 }
 
-impl Once {
+impl IdempotencyGuard {
     /// Where the form led when it was sent before; `None` where it was not.
-    pub const fn before(&self) -> Option<&Before> {
+    pub const fn before(&self) -> Option<&EarlierResult> {
         self.before.as_ref()
     }
 
     /// The form, to be put on record with what is made; the page that it leads to says what `note` stands for.
-    pub fn record(&self, note: &'static str) -> Option<Record<'_>> {
-        self.form.as_ref().map(|form| Record { form, note })
+    pub fn record(&self, note: &'static str) -> Option<IdempotencyRecord<'_>> {
+        self.form.as_ref().map(|form| IdempotencyRecord { form, note })
     }
 
     /// The form, for another turn.
-    pub fn into_form(self) -> Option<SentForm> {
+    pub fn into_form(self) -> Option<IdempotencyKey> {
         self.form.clone()
     }
 
@@ -186,7 +191,7 @@ impl Once {
 /// When the database fails.
 pub async fn put(
     transaction: &mut Transaction<'static, Any>,
-    record: Record<'_>,
+    record: IdempotencyRecord<'_>,
     location: &str,
     now: Timestamp,
 ) -> Result<bool, QueryError> {

@@ -17,9 +17,9 @@ const SHARE: usize = 32;
 
 /// The bytes that all connections hold. Clones share the count.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Portions(Arc<AtomicUsize>);
+pub(crate) struct BufferBudget(Arc<AtomicUsize>);
 
-impl Portions {
+impl BufferBudget {
     /// Returns the maximum size of the next portion.
     pub(crate) fn size(&self) -> usize {
         let left = BUDGET.saturating_sub(self.0.load(Ordering::Relaxed));

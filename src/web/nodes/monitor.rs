@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Timestamp;
 use crate::config::NodeSettings;
 use crate::web::db::QueryError;
-use crate::web::nodes::over_http::{OverHttp, Trouble};
+use crate::web::nodes::over_http::{HttpNode, NodeTrouble};
 use crate::web::nodes::registry::Nodes;
 use crate::web::tokens::issuer::Issuer;
 
@@ -15,7 +15,7 @@ const TRUSTED_FOR: Duration = Duration::from_secs(2);
 
 /// What is wrong with which nodes, in words that anybody may read. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Watch(Arc<Shared>);
+pub struct NodeMonitor(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -24,7 +24,7 @@ struct Shared {
     asking: tokio::sync::Mutex<()>,
 }
 
-impl Watch {
+impl NodeMonitor {
     /// The troubles of all nodes, one sentence each.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Watch {
                     cause = crate::telemetry::chain(&trouble),
                     "a node has trouble"
                 );
-                troubles.push(format!("the download service `{}` {}", node.name, trouble.word()));
+                troubles.push(format!("the download service `{}` {}", node.name, trouble.sentence()));
             }
         }
         if nodes.choose().await?.is_none() {
@@ -75,15 +75,15 @@ pub async fn ask_all<'n>(
     nodes: &'n Nodes,
     issuer: &Issuer,
     now: Timestamp,
-) -> Result<Vec<(&'n NodeSettings, Result<(), Trouble>)>, QueryError> {
+) -> Result<Vec<(&'n NodeSettings, Result<(), NodeTrouble>)>, QueryError> {
     let mut questions = Vec::new();
     for node in nodes.active().await?.into_iter().filter(|node| !nodes.runs_here(node)) {
         let key = nodes.key_of(node).await?;
         questions.push(async move {
-            let way = OverHttp::new(issuer.for_audience(&node.public_url), &node.inner_url);
+            let way = HttpNode::new(issuer.for_audience(&node.public_url), &node.inner_url);
             let asked = match way {
                 Ok(way) => way.ask(key.as_ref(), now).await,
-                Err(error) => Err(Trouble::Unreachable(error)),
+                Err(error) => Err(NodeTrouble::Unreachable(error)),
             };
             (node, asked)
         });

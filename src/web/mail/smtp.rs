@@ -14,11 +14,11 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 
-use crate::web::mail::verdict::{Fault, Step, judge};
+use crate::web::mail::verdict::{MailFault, SmtpStep, judge};
 
 /// How long each step may take. Those of RFC 5321, section 4.5.3.2, but for reaching the server.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct StepTimeouts {
     /// Reaching the server, before it says anything.
     pub connect: Duration,
     /// The greeting and `EHLO`, starting TLS, and each of `AUTH`, `MAIL` and `RCPT`.
@@ -29,9 +29,9 @@ pub struct Limits {
     pub content: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for StepTimeouts {
+    fn default() -> StepTimeouts {
+        StepTimeouts {
             connect: Duration::from_secs(30),
             command: Duration::from_secs(5 * 60),
             data: Duration::from_secs(2 * 60),
@@ -42,7 +42,7 @@ impl Default for Limits {
 
 /// Whether a connection is encrypted.
 #[derive(Clone)]
-pub(crate) enum Security {
+pub(crate) enum ConnectionSecurity {
     /// TLS from the first byte (`smtps://`).
     Wrapped(TlsParameters),
     /// STARTTLS, or no mail.
@@ -55,59 +55,62 @@ pub(crate) enum Security {
 
 /// Where the server is, and how to talk to it.
 #[derive(Clone)]
-pub(crate) struct Endpoint {
+pub(crate) struct MailEndpoint {
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) security: Security,
+    pub(crate) security: ConnectionSecurity,
     pub(crate) own_name: ClientId,
-    pub(crate) limits: Limits,
+    pub(crate) limits: StepTimeouts,
 }
 
 /// A step failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {problem}")]
-pub struct DialogueError {
+pub struct SmtpStepError {
     /// At which step.
-    pub step: Step,
+    pub step: SmtpStep,
     /// Whose fault it is.
-    pub fault: Fault,
+    pub fault: MailFault,
     /// What the server said, or what went wrong on the way to it; never what was sent.
     pub problem: String,
     /// Whether the connection may be used for another mail.
     pub(crate) is_reusable: bool,
 }
 
-impl DialogueError {
-    fn of(step: Step, error: &SmtpError) -> DialogueError {
+impl SmtpStepError {
+    fn of(step: SmtpStep, error: &SmtpError) -> SmtpStepError {
         let code = error.status().map(u16::from);
         let text = deepest(error);
         let (fault, problem) = match code {
             Some(code) => (judge(step, code, &text), format!("{code} {text}")),
-            None if error.is_tls() || text.contains("certificate") => (Fault::Operator, text),
-            None if step == Step::Content && is_unreadable(error) => {
+            None if error.is_tls() || text.contains("certificate") => (MailFault::Operator, text),
+            None if step == SmtpStep::Content && is_unreadable(error) => {
                 // Perhaps it has the mail: a few tries may bring it several times, days of them must not.
-                (Fault::Refused, format!("the answer can't be read; perhaps the email was taken ({text})"))
+                (
+                    MailFault::Refused,
+                    format!("the answer can't be read; perhaps the email was taken ({text})"),
+                )
             }
             None => (fault_of_silence(step), text),
         };
-        DialogueError { step, fault, problem, is_reusable: code.is_some_and(|code| code != 421) }
+        SmtpStepError { step, fault, problem, is_reusable: code.is_some_and(|code| code != 421) }
     }
 
-    pub(crate) fn new(step: Step, fault: Fault, problem: impl Into<String>) -> DialogueError {
-        DialogueError { step, fault, problem: problem.into(), is_reusable: false }
+    pub(crate) fn new(step: SmtpStep, fault: MailFault, problem: impl Into<String>) -> SmtpStepError {
+        SmtpStepError { step, fault, problem: problem.into(), is_reusable: false }
     }
 
-    fn silent(step: Step, limit: Duration) -> DialogueError {
+    fn silent(step: SmtpStep, limit: Duration) -> SmtpStepError {
         let problem = format!("no answer within {} s", limit.as_secs());
-        DialogueError::new(step, fault_of_silence(step), problem)
+        SmtpStepError::new(step, fault_of_silence(step), problem)
     }
 }
 
 /// A server that falls silent once it knows the recipient may do so for this recipient only.
-const fn fault_of_silence(step: Step) -> Fault {
+const fn fault_of_silence(step: SmtpStep) -> MailFault {
     match step {
-        Step::Connect | Step::Tls | Step::LogIn | Step::Sender => Fault::Server,
-        Step::Recipient | Step::Data | Step::Content => Fault::Later,
+        SmtpStep::Connect | SmtpStep::Tls | SmtpStep::LogIn | SmtpStep::Sender => MailFault::Server,
+        SmtpStep::Recipient | SmtpStep::Data | SmtpStep::Content => MailFault::Later,
     }
 }
 
@@ -130,53 +133,55 @@ fn deepest(error: &SmtpError) -> String {
 }
 
 /// An open connection, greeted, encrypted as wished and logged in.
-pub(crate) struct Dialogue {
+pub(crate) struct SmtpConnection {
     connection: AsyncSmtpConnection,
-    limits: Limits,
+    limits: StepTimeouts,
     /// Mails that went over it.
     pub(crate) mails: u32,
 }
 
-impl Dialogue {
+impl SmtpConnection {
     /// Connects, greets, starts TLS and logs in.
     pub(crate) async fn open(
-        endpoint: &Endpoint,
+        endpoint: &MailEndpoint,
         credentials: Option<&Credentials>,
-    ) -> Result<Dialogue, DialogueError> {
+    ) -> Result<SmtpConnection, SmtpStepError> {
         let limits = endpoint.limits;
         let mut connection = match &endpoint.security {
-            Security::Wrapped(tls) => connect(endpoint, Some(tls)).await?,
+            ConnectionSecurity::Wrapped(tls) => connect(endpoint, Some(tls)).await?,
             _ => connect(endpoint, None).await?,
         };
         match &endpoint.security {
-            Security::Required(tls) => {
+            ConnectionSecurity::Required(tls) => {
                 if !connection.can_starttls() {
                     let problem = "the server does not offer STARTTLS, which `mail.tls` requires";
-                    return Err(DialogueError::new(Step::Tls, Fault::Operator, problem));
+                    return Err(SmtpStepError::new(SmtpStep::Tls, MailFault::Operator, problem));
                 }
                 let starting = connection.starttls(tls.clone(), &endpoint.own_name);
-                within(Step::Tls, limits.command, starting).await?;
+                within(SmtpStep::Tls, limits.command, starting).await?;
             }
-            Security::Opportunistic(tls) if connection.can_starttls() => {
+            ConnectionSecurity::Opportunistic(tls) if connection.can_starttls() => {
                 let starting = connection.starttls(tls.clone(), &endpoint.own_name);
-                if let Err(error) = within(Step::Tls, limits.command, starting).await {
+                if let Err(error) = within(SmtpStep::Tls, limits.command, starting).await {
                     tracing::warn!(
                         "the mail server offers TLS that does not work ({error}); sending without it"
                     );
                     connection = connect(endpoint, None).await?;
                 }
             }
-            Security::Opportunistic(_) | Security::Wrapped(_) | Security::Plain => {}
+            ConnectionSecurity::Opportunistic(_)
+            | ConnectionSecurity::Wrapped(_)
+            | ConnectionSecurity::Plain => {}
         }
         if let Some(credentials) = credentials {
             const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
             if connection.server_info().get_auth_mechanism(&MECHANISMS).is_none() {
                 let problem = "the server offers no way to log in with a password; check `mail.credentials`";
-                return Err(DialogueError::new(Step::LogIn, Fault::Operator, problem));
+                return Err(SmtpStepError::new(SmtpStep::LogIn, MailFault::Operator, problem));
             }
-            within(Step::LogIn, limits.command, connection.auth(&MECHANISMS, credentials)).await?;
+            within(SmtpStep::LogIn, limits.command, connection.auth(&MECHANISMS, credentials)).await?;
         }
-        Ok(Dialogue { connection, limits, mails: 0 })
+        Ok(SmtpConnection { connection, limits, mails: 0 })
     }
 
     /// Whether the connection is encrypted.
@@ -185,21 +190,21 @@ impl Dialogue {
     }
 
     /// Hands one mail over and returns what the server said. After an error the dialogue may go on only
-    /// if that says so, after [`Dialogue::reset`].
+    /// if that says so, after [`SmtpConnection::reset`].
     pub(crate) async fn send(
         &mut self,
         sender: &Address,
         recipient: &Address,
         message: &[u8],
-    ) -> Result<String, DialogueError> {
+    ) -> Result<String, SmtpStepError> {
         let connection = &mut self.connection;
         let mut parameters = Vec::new();
         let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
         if !is_ascii(recipient) || !is_ascii(sender) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 let problem = "the server can't deliver to an address with letters outside ASCII (SMTPUTF8)";
-                let error = DialogueError::new(Step::Sender, Fault::Mailbox, problem);
-                return Err(DialogueError { is_reusable: true, ..error });
+                let error = SmtpStepError::new(SmtpStep::Sender, MailFault::Mailbox, problem);
+                return Err(SmtpStepError { is_reusable: true, ..error });
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
@@ -209,11 +214,11 @@ impl Dialogue {
         let limits = self.limits;
         self.mails = self.mails.saturating_add(1);
         let mail = connection.command(Mail::new(Some(sender.clone()), parameters));
-        within(Step::Sender, limits.command, mail).await?;
+        within(SmtpStep::Sender, limits.command, mail).await?;
         let recipient = connection.command(Rcpt::new(recipient.clone(), Vec::new()));
-        within(Step::Recipient, limits.command, recipient).await?;
-        within(Step::Data, limits.data, connection.command(Data)).await?;
-        let answer = within(Step::Content, limits.content, connection.message(message)).await?;
+        within(SmtpStep::Recipient, limits.command, recipient).await?;
+        within(SmtpStep::Data, limits.data, connection.command(Data)).await?;
+        let answer = within(SmtpStep::Content, limits.content, connection.message(message)).await?;
         let lines = answer.message().collect::<Vec<_>>().join(" ");
         Ok(format!("{} {lines}", u16::from(answer.code())))
     }
@@ -221,7 +226,7 @@ impl Dialogue {
     /// Lets the server forget a mail that was begun; false when the connection can't be used further.
     pub(crate) async fn reset(&mut self) -> bool {
         let limit = self.limits.command.min(Duration::from_secs(30));
-        within(Step::Connect, limit, self.connection.command(Rset)).await.is_ok()
+        within(SmtpStep::Connect, limit, self.connection.command(Rset)).await.is_ok()
     }
 
     /// Says goodbye, within a few seconds.
@@ -231,9 +236,9 @@ impl Dialogue {
 }
 
 async fn connect(
-    endpoint: &Endpoint,
+    endpoint: &MailEndpoint,
     tls: Option<&TlsParameters>,
-) -> Result<AsyncSmtpConnection, DialogueError> {
+) -> Result<AsyncSmtpConnection, SmtpStepError> {
     let server = (endpoint.host.as_str(), endpoint.port);
     let limits = endpoint.limits;
     let connecting = AsyncSmtpConnection::connect_tokio1(
@@ -243,16 +248,16 @@ async fn connect(
         tls.cloned(),
         None::<IpAddr>,
     );
-    within(Step::Connect, limits.connect + limits.command, connecting).await
+    within(SmtpStep::Connect, limits.connect + limits.command, connecting).await
 }
 
 async fn within<T>(
-    step: Step,
+    step: SmtpStep,
     limit: Duration,
     doing: impl Future<Output = Result<T, SmtpError>>,
-) -> Result<T, DialogueError> {
+) -> Result<T, SmtpStepError> {
     match tokio::time::timeout(limit, doing).await {
-        Ok(done) => done.map_err(|error| DialogueError::of(step, &error)),
-        Err(_) => Err(DialogueError::silent(step, limit)),
+        Ok(done) => done.map_err(|error| SmtpStepError::of(step, &error)),
+        Err(_) => Err(SmtpStepError::silent(step, limit)),
     }
 }

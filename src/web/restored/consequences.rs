@@ -7,10 +7,10 @@ use sqlx::Row;
 use crate::clock::Timestamp;
 use crate::id::LinkId;
 use crate::standing::Standing;
-use crate::web::audit::{self, Actor, Deed};
+use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
-use crate::web::restored::standings::{RestoredError, Standings, Within, with_branches};
+use crate::web::restored::standings::{RestoreDetectionError, RestoreDetector, Within, with_branches};
 
 /// Further than any process can have counted changes of accounts since the backup: so each of them finds
 /// that it missed some, and trusts nothing that it cached.
@@ -23,10 +23,13 @@ struct Ended {
     back_to: Timestamp,
 }
 
-impl Standings {
+impl RestoreDetector {
     /// Ends what may not go on, and begins a new epoch. Without `remembered` it was put back for sure.
     /// Returns whether this call did it: of several processes that notice it, one does.
-    pub(crate) async fn act(&self, remembered: Option<&Standing>) -> Result<bool, RestoredError> {
+    pub(crate) async fn end_everything(
+        &self,
+        remembered: Option<&Standing>,
+    ) -> Result<bool, RestoreDetectionError> {
         let now = self.clock.now();
         let mut transaction = self.db.begin().await?;
         sqlx::query("UPDATE database_standing SET epoch = epoch").execute(&mut *transaction).await?;
@@ -51,7 +54,8 @@ impl Standings {
         let subject = format!(
             "as of {back_to}: {sessions} sessions ended, {links} links with limited downloads paused"
         );
-        audit::append(&mut transaction, &Actor::system(), Deed::DatabaseRestored, &subject, now).await?;
+        audit::append(&mut transaction, &Actor::system(), AuditEvent::DatabaseRestored, &subject, now)
+            .await?;
         self.db.commit(transaction).await?;
         self.issued.revocations.wake();
         // Takes up the fence that was raised beside all that.
@@ -118,7 +122,7 @@ pub async fn resume_all(db: &Database, actor: &Actor, now: Timestamp) -> Result<
     .rows_affected();
     if resumed > 0 {
         let subject = format!("{resumed} links that were paused because the database was restored");
-        audit::append(&mut transaction, actor, Deed::LinkResumed, &subject, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::LinkResumed, &subject, now).await?;
         db.commit(transaction).await?;
     }
     Ok(resumed)

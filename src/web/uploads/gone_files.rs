@@ -40,14 +40,14 @@ struct Look {
 
 /// Looks for files that are gone. Clones share what they remember.
 #[derive(Clone)]
-pub(crate) struct Gone {
+pub(crate) struct GoneFiles {
     shares: WritableShares,
     looks: Arc<DashMap<(String, String), Look>>,
 }
 
-impl Gone {
-    pub(crate) fn new(shares: WritableShares) -> Gone {
-        Gone { shares, looks: Arc::default() }
+impl GoneFiles {
+    pub(crate) fn new(shares: WritableShares) -> GoneFiles {
+        GoneFiles { shares, looks: Arc::default() }
     }
 
     /// Forgets the digests of files of the account or share that are gone; returns whether any was.
@@ -125,7 +125,7 @@ impl Gone {
         on_disk(move || {
             // Of a share that is not there now nothing is gone.
             let there: BTreeSet<String> =
-                shares.names().filter(|share| shares.room(share).is_ok()).map(str::to_owned).collect();
+                shares.names().filter(|share| shares.disk_space(share).is_ok()).map(str::to_owned).collect();
             // What lies in the trash has no file path, and is forgotten with it.
             let is_gone = |(path, _): &File| {
                 path.parse::<crate::id::FilePath>().is_ok_and(|path| {

@@ -10,7 +10,7 @@ const LENGTH: &[u8] = b"content-length: 0\r\n";
 
 /// Adds a length to a post without one, if that is what `buffer` contains from `start`: the first bytes of a
 /// connection.
-pub(super) fn mend(buffer: &mut ReadBuf<'_>, start: usize) {
+pub(super) fn add_missing_length(buffer: &mut ReadBuf<'_>, start: usize) {
     let place = buffer.filled().get(start..).and_then(place_for_length);
     if let Some(place) = place.filter(|_| buffer.remaining() >= LENGTH.len()) {
         buffer.put_slice(LENGTH);
@@ -50,7 +50,7 @@ mod tests {
         let mut buffer = ReadBuf::new(&mut room);
         buffer.put_slice(b"before");
         buffer.put_slice(bytes);
-        mend(&mut buffer, 6);
+        add_missing_length(&mut buffer, 6);
         buffer.filled().strip_prefix(b"before").unwrap().to_vec()
     }
 
@@ -94,7 +94,7 @@ mod tests {
         let mut room = [0; 30];
         let mut buffer = ReadBuf::new(&mut room);
         buffer.put_slice(head);
-        mend(&mut buffer, 0);
+        add_missing_length(&mut buffer, 0);
         assert_eq!(buffer.filled(), head);
     }
 }

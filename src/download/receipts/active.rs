@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::download::ledger::Delivery;
-use crate::download::receipts::outbox::Kept;
+use crate::download::receipts::outbox::OutboxEntry;
 use crate::download::receipts::tally::Tally;
 use crate::id::Jti;
 use crate::receipt::DeliveryState;
 
 /// The active deliveries.
-pub(super) struct Book {
+pub(super) struct ActiveDeliveries {
     lease: Duration,
     /// When this process started: earlier transfers had ended by then.
     began: Timestamp,
-    pages: Mutex<Pages>,
+    inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
-struct Pages {
+struct Inner {
     /// Redemptions in progress, and when each began.
     claims: HashMap<Jti, Timestamp>,
     entries: HashMap<Jti, Entry>,
@@ -31,7 +31,7 @@ struct Pages {
 
 struct Entry {
     /// The state that was last recorded.
-    kept: Kept,
+    kept: OutboxEntry,
     /// What is known without the delivery that is currently attached.
     before: Tally,
     /// `None` after a restart, until the client comes back.
@@ -43,7 +43,7 @@ struct Entry {
 
 /// A state to be recorded.
 pub(super) struct Changes {
-    pub(super) kept: Vec<Kept>,
+    pub(super) kept: Vec<OutboxEntry>,
     pub(super) cancelled: Vec<Jti>,
 }
 
@@ -55,13 +55,13 @@ impl Changes {
 
 impl Entry {
     /// Returns its current state, and whether no transfer is running.
-    fn now(&self, lease: Duration, began: Timestamp, now: Timestamp) -> (Tally, bool) {
+    fn current(&self, lease: Duration, began: Timestamp, now: Timestamp) -> (Tally, bool) {
         let mut idle = true;
         let mut tally = match &self.delivery {
             Some(delivery) => {
                 let progress = delivery.progress(lease, now);
                 idle = progress.idle;
-                self.before.and(&progress, self.kept.size)
+                self.before.plus(&progress, self.kept.size)
             }
             None => {
                 let end = self.before.last_at.max(began).plus(lease).min(self.kept.until);
@@ -80,43 +80,43 @@ impl Entry {
     }
 }
 
-impl Book {
-    pub(super) fn new(lease: Duration, began: Timestamp) -> Book {
-        Book { lease, began, pages: Mutex::default() }
+impl ActiveDeliveries {
+    pub(super) fn new(lease: Duration, began: Timestamp) -> ActiveDeliveries {
+        ActiveDeliveries { lease, began, inner: Mutex::default() }
     }
 
     /// Begins a redemption and returns its time.
     ///
-    /// Invariant: the time is read under the same lock as in [`Book::watermark`]. So no watermark that was
+    /// Invariant: the time is read under the same lock as in [`ActiveDeliveries::watermark`]. So no watermark that was
     /// reported before is later, and none will be until the redemption has ended.
-    pub(super) fn begin(&self, jti: Jti, clock: &Clock) -> Timestamp {
-        let mut pages = self.pages();
+    pub(super) fn begin_claim(&self, jti: Jti, clock: &Clock) -> Timestamp {
+        let mut pages = self.lock();
         let now = clock.now();
         pages.claims.insert(jti, now);
         now
     }
 
-    pub(super) fn end(&self, jti: Jti) {
-        self.pages().claims.remove(&jti);
+    pub(super) fn end_claim(&self, jti: Jti) {
+        self.lock().claims.remove(&jti);
     }
 
     /// Returns a time that is not later than the start of any redemption in progress.
     pub(super) fn watermark(&self, clock: &Clock) -> Timestamp {
-        let pages = self.pages();
+        let pages = self.lock();
         let now = clock.now();
         pages.claims.values().copied().fold(now, Timestamp::min)
     }
 
     /// Adds a delivery that was just redeemed.
-    pub(super) fn add(&self, kept: Kept, delivery: Arc<Delivery>) {
+    pub(super) fn add(&self, kept: OutboxEntry, delivery: Arc<Delivery>) {
         let before = kept.tally.clone();
         let entry = Entry { kept, before, delivery: Some(delivery), revoked: false, unsaved: true };
-        self.pages().entries.insert(entry.kept.jti, entry);
+        self.lock().entries.insert(entry.kept.jti, entry);
     }
 
     /// Restores deliveries that were recorded earlier, with what else is known about each.
-    pub(super) fn take_up(&self, all: Vec<(Kept, Tally)>) {
-        let mut pages = self.pages();
+    pub(super) fn restore(&self, all: Vec<(OutboxEntry, Tally)>) {
+        let mut pages = self.lock();
         for (kept, before) in all {
             let entry = Entry { kept, before, delivery: None, revoked: false, unsaved: false };
             // If another task was faster, it has the current state.
@@ -126,36 +126,36 @@ impl Book {
 
     /// Attaches this delivery, in addition to what is known about its jti. Returns whether the jti is known
     /// here.
-    pub(super) fn follow(&self, delivery: &Arc<Delivery>) -> bool {
-        let mut pages = self.pages();
+    pub(super) fn attach(&self, delivery: &Arc<Delivery>) -> bool {
+        let mut pages = self.lock();
         let Some(entry) = pages.entries.get_mut(&delivery.jti) else { return false };
         if !entry.delivery.as_ref().is_some_and(|followed| Arc::ptr_eq(followed, delivery))
             && let Some(earlier) = entry.delivery.replace(delivery.clone())
         {
             // The previous one is idle, or there would be no new one.
-            entry.before = entry.before.and(&earlier.progress(self.lease, self.began), entry.kept.size);
+            entry.before = entry.before.plus(&earlier.progress(self.lease, self.began), entry.kept.size);
         }
         true
     }
 
     pub(super) fn revoked(&self, jti: Jti) {
-        if let Some(entry) = self.pages().entries.get_mut(&jti) {
+        if let Some(entry) = self.lock().entries.get_mut(&jti) {
             entry.revoked = true;
         }
     }
 
     pub(super) fn cancel(&self, jti: Jti) {
-        self.pages().cancelled.push(jti);
+        self.lock().cancelled.push(jti);
     }
 
-    /// Returns what has to be recorded at `now`. Removes deliveries that are recorded and can't change any
+    /// Returns what has to be recorded at `current`. Removes deliveries that are recorded and can't change any
     /// more; the outbox keeps them for a client that resumes with the key.
     pub(super) fn changes(&self, now: Timestamp) -> Changes {
-        let mut pages = self.pages();
+        let mut pages = self.lock();
         let (lease, began) = (self.lease, self.began);
         let mut kept = Vec::new();
         pages.entries.retain(|_, entry| {
-            let (tally, idle) = entry.now(lease, began, now);
+            let (tally, idle) = entry.current(lease, began, now);
             // A complete delivery stays complete, even if a client resumes it.
             if tally.state == DeliveryState::Complete {
                 entry.before.state = DeliveryState::Complete;
@@ -177,7 +177,7 @@ impl Book {
 
     /// Records whether the states were saved.
     pub(super) fn settle(&self, changes: Changes, done: bool) {
-        let mut pages = self.pages();
+        let mut pages = self.lock();
         if !done {
             pages.cancelled.extend(changes.cancelled);
             return;
@@ -192,7 +192,7 @@ impl Book {
     }
 
     // A poisoned lock means a panic elsewhere; each change is consistent in itself.
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

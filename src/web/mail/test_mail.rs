@@ -7,15 +7,15 @@ use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
 use crate::web::identity::Email;
 use crate::web::mail::letters::Letter;
-use crate::web::mail::message::{Envelope, MailHeaders, MessageError};
-use crate::web::mail::transport::{MailRules, SendError, Transport, TransportError};
+use crate::web::mail::message::{MailHeaders, MessageComposer, MessageError};
+use crate::web::mail::transport::{MailRules, MailTransport, SendError, TransportError};
 
 /// How long somebody at a page waits for what the server says.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A test mail did not leave.
 #[derive(Debug, thiserror::Error)]
-pub enum TrialError {
+pub enum TestMailError {
     /// The settings name no usable way.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -38,12 +38,12 @@ pub enum TrialError {
 
 /// The way that mails leave, for somebody who tries it while the web app runs. Cheap to clone.
 #[derive(Clone)]
-pub struct Trial(Arc<MailRules>);
+pub struct TestMailer(Arc<MailRules>);
 
-impl Trial {
+impl TestMailer {
     /// That of the settings.
-    pub fn new(rules: impl Into<MailRules>) -> Trial {
-        Trial(Arc::new(rules.into()))
+    pub fn new(rules: impl Into<MailRules>) -> TestMailer {
+        TestMailer(Arc::new(rules.into()))
     }
 
     /// Sends a test mail to `to` at once, and returns what the server said.
@@ -62,22 +62,23 @@ impl Trial {
 /// Connects, greets, starts TLS and logs in, and returns what was seen. Sends nothing.
 ///
 /// # Errors
-/// See [`TrialError`].
-pub async fn connect(rules: impl Into<MailRules>) -> Result<String, TrialError> {
-    Ok(Transport::open(rules)?.try_out().await?)
+/// See [`TestMailError`].
+pub async fn connect(rules: impl Into<MailRules>) -> Result<String, TestMailError> {
+    Ok(MailTransport::open(rules)?.try_out().await?)
 }
 
 /// Sends a test mail to `to` at once, and returns what the server said.
 ///
 /// # Errors
-/// See [`TrialError`].
-pub async fn send(rules: impl Into<MailRules>, to: &Email, now: Timestamp) -> Result<String, TrialError> {
+/// See [`TestMailError`].
+pub async fn send(rules: impl Into<MailRules>, to: &Email, now: Timestamp) -> Result<String, TestMailError> {
     let rules = rules.into();
-    let transport = Transport::open(rules.clone())?;
+    let transport = MailTransport::open(rules.clone())?;
     let public_url = rules.public_url.as_str();
     let host = public_url.split_once("://").map_or(public_url, |(_, host)| host).to_owned();
     let rendered = Letter::Test.render(&host, now)?;
-    let envelope = Envelope { from: rules.mail.from.parse()?, bounces: rules.mail.bounces.clone(), host };
+    let envelope =
+        MessageComposer { from: rules.mail.from.parse()?, bounces: rules.mail.bounces.clone(), host };
     let id = Secret::random::<16>()?;
     let message = envelope.message(id.reveal(), to.as_str(), rendered, &MailHeaders::default(), now)?;
     Ok(transport.send(&format!("test-{}", id.reveal()), &message).await?)

@@ -2,11 +2,11 @@
 //! counts.
 
 use crate::clock::Timestamp;
-use crate::used_tokens::sled::record::{Reader, StoreId};
+use crate::used_tokens::sled::record::{RecordReader, StoreId};
 
 /// The store's manifest, which also detects damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Books {
+pub(super) struct StoreManifest {
     pub(super) store: StoreId,
     /// How often the store was opened.
     pub(super) starts: u64,
@@ -25,9 +25,9 @@ pub(super) struct Books {
     pub(super) epoch: u64,
 }
 
-impl Books {
-    pub(super) const fn new(store: StoreId, fence: Timestamp, mark: Timestamp) -> Books {
-        Books {
+impl StoreManifest {
+    pub(super) const fn new(store: StoreId, fence: Timestamp, mark: Timestamp) -> StoreManifest {
+        StoreManifest {
             store,
             starts: 0,
             generation: 0,
@@ -57,19 +57,30 @@ impl Books {
     }
 
     /// Parses the manifest; `None` if it is damaged.
-    pub(super) fn read(bytes: &[u8]) -> Option<Books> {
+    pub(super) fn read(bytes: &[u8]) -> Option<StoreManifest> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
         if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
             return None;
         }
-        let mut read = Reader(body);
+        let mut read = RecordReader(body);
         // The first format had no epoch.
         let ([version @ 1..=2], store) = (read.take()?, read.take()?) else { return None };
         let (starts, generation, base) = (read.u64()?, read.u64()?, read.u64()?);
         let (blocks, records) = (read.u64()?, read.u64()?);
         let (fence, mark, next_block) = (read.time()?, read.time()?, read.u32()?);
         let epoch = if version == 1 { 0 } else { read.u64()? };
-        Some(Books { store, starts, generation, base, fence, mark, next_block, blocks, records, epoch })
+        Some(StoreManifest {
+            store,
+            starts,
+            generation,
+            base,
+            fence,
+            mark,
+            next_block,
+            blocks,
+            records,
+            epoch,
+        })
     }
 }
 
@@ -80,15 +91,16 @@ mod tests {
     #[test]
     fn books_are_read_as_they_were_written_and_those_of_the_first_form_too() {
         let moment = Timestamp::from_secs;
-        let books = Books { epoch: 7, records: 3, ..Books::new([9; 16], moment(5), moment(6)) };
+        let books =
+            StoreManifest { epoch: 7, records: 3, ..StoreManifest::new([9; 16], moment(5), moment(6)) };
         let bytes = books.to_bytes();
-        assert_eq!(Books::read(&bytes), Some(books));
+        assert_eq!(StoreManifest::read(&bytes), Some(books));
         let mut first = bytes[..bytes.len() - 12].to_vec();
         first[0] = 1;
         let crc = crc32fast::hash(&first);
         first.extend_from_slice(&crc.to_le_bytes());
-        assert_eq!(Books::read(&first), Some(Books { epoch: 0, ..books }));
+        assert_eq!(StoreManifest::read(&first), Some(StoreManifest { epoch: 0, ..books }));
         first[3] ^= 1;
-        assert_eq!(Books::read(&first), None);
+        assert_eq!(StoreManifest::read(&first), None);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::web::mail::verdict::Fault;
+use crate::web::mail::verdict::MailFault;
 
 /// How long to wait after each failure of the server in a row, in seconds; the last one repeats. A probe of a
 /// server that is down costs nobody anything, and what waits is to leave soon after it is back.
@@ -15,7 +15,7 @@ const PAUSES_AFTER_REFUSAL: [u64; 5] = [10, 30, 60, 2 * 60, 5 * 60];
 
 /// The state of the one mail server.
 #[derive(Debug, Default)]
-pub struct Breaker(Mutex<Trouble>);
+pub struct CircuitBreaker(Mutex<Trouble>);
 
 #[derive(Debug, Default)]
 struct Trouble {
@@ -27,7 +27,7 @@ struct Trouble {
     is_probing: bool,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Whether an attempt may begin now. While the server is in trouble only one may, a probe, and only
     /// after its pause.
     pub fn admits(&self, now: Timestamp) -> bool {
@@ -51,14 +51,14 @@ impl Breaker {
     }
 
     /// The server failed, by that fault; returns when it is tried next.
-    pub fn failed(&self, fault: Fault, now: Timestamp) -> Timestamp {
+    pub fn failed(&self, fault: MailFault, now: Timestamp) -> Timestamp {
         let mut trouble = self.trouble();
         trouble.is_probing = false;
         // Attempts that were under way side by side are one failure.
         if let Some(until) = trouble.until.filter(|until| *until > now) {
             return until;
         }
-        let pauses = if fault == Fault::Operator { &PAUSES_AFTER_REFUSAL[..] } else { &PAUSES[..] };
+        let pauses = if fault == MailFault::Operator { &PAUSES_AFTER_REFUSAL[..] } else { &PAUSES[..] };
         let until = now.plus(nth_wait(pauses, trouble.failures));
         trouble.failures = trouble.failures.saturating_add(1);
         trouble.until = Some(until);
@@ -102,17 +102,17 @@ mod tests {
 
     #[test]
     fn while_the_server_fails_one_probe_at_a_time_is_admitted() {
-        let breaker = Breaker::default();
+        let breaker = CircuitBreaker::default();
         assert!(breaker.admits(at(0)) && breaker.admits(at(0)));
-        assert_eq!(breaker.failed(Fault::Server, at(0)), at(5));
+        assert_eq!(breaker.failed(MailFault::Server, at(0)), at(5));
         assert_eq!(
-            breaker.failed(Fault::Server, at(1)),
+            breaker.failed(MailFault::Server, at(1)),
             at(5),
             "what was under way beside it is the same failure"
         );
         assert!(!breaker.admits(at(4)));
         assert!(breaker.admits(at(5)) && !breaker.admits(at(5)));
-        assert_eq!(breaker.failed(Fault::Operator, at(12)), at(42));
+        assert_eq!(breaker.failed(MailFault::Operator, at(12)), at(42));
         assert!(breaker.admits(at(42)));
         breaker.undecided();
         assert!(breaker.admits(at(42)));

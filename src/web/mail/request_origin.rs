@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::client_address::network_of;
 use crate::clock::Timestamp;
+use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::device;
-use crate::web::identity::place::Place;
 
 /// From where something was asked for. Holds nothing of the client's own words: the browser is one of a few
 /// words that we know, for anybody can write what he likes into `User-Agent`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestOrigin {
     /// When.
     pub at: Timestamp,
     /// With what, such as `Firefox on Windows`.
@@ -19,10 +19,10 @@ pub struct Asked {
     pub network: String,
 }
 
-impl Asked {
+impl RequestOrigin {
     /// Asked at `now` from `place`.
-    pub fn new(place: &Place, now: Timestamp) -> Asked {
-        Asked { at: now, browser: device::describe(&place.agent), network: network_of(place.address) }
+    pub fn new(place: &ClientInfo, now: Timestamp) -> RequestOrigin {
+        RequestOrigin { at: now, browser: device::describe(&place.agent), network: network_of(place.address) }
     }
 }
 
@@ -32,11 +32,11 @@ mod tests {
 
     #[test]
     fn nothing_that_a_client_writes_is_passed_on() {
-        let place = Place {
+        let place = ClientInfo {
             address: "2001:db8:1:2:3:4:5:6".parse().unwrap(),
             agent: "<b>Call +1 555 0100</b> Windows http://evil.example".to_owned(),
         };
-        let asked = Asked::new(&place, Timestamp::EPOCH);
+        let asked = RequestOrigin::new(&place, Timestamp::EPOCH);
         assert_eq!(
             (asked.browser.as_str(), asked.network.as_str()),
             ("Unknown browser on Windows", "2001:db8:1::/48")

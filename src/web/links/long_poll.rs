@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
-use crate::web::links::begun::{Begun, LeaseRules, Progress};
+use crate::web::links::progress::{BegunDownload, DownloadProgress, LeaseRules};
 
 /// How long a press waits at the longest …
 pub const LONGEST: Duration = Duration::from_secs(2);
@@ -28,20 +28,20 @@ const NEWS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Turns for presses that wait. Clones share them.
 #[derive(Clone)]
-pub struct Patience {
+pub struct LongPolls {
     all: Arc<Semaphore>,
     clients: Arc<DashMap<IpAddr, u32>>,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience { all: Arc::new(Semaphore::new(AT_ONCE)), clients: Arc::default() }
+impl Default for LongPolls {
+    fn default() -> LongPolls {
+        LongPolls { all: Arc::new(Semaphore::new(AT_ONCE)), clients: Arc::default() }
     }
 }
 
-impl Patience {
+impl LongPolls {
     /// A turn for a client at `address`; `None` while too many wait.
-    pub fn turn(&self, address: IpAddr) -> Option<PatienceTurn> {
+    pub fn begin(&self, address: IpAddr) -> Option<LongPoll> {
         let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
         let client = neighbourhood(address);
         let mut waiting = self.clients.entry(client).or_insert(0);
@@ -49,18 +49,18 @@ impl Patience {
             return None;
         }
         *waiting += 1;
-        Some(PatienceTurn { clients: Arc::clone(&self.clients), client, _permit: permit })
+        Some(LongPoll { clients: Arc::clone(&self.clients), client, _permit: permit })
     }
 }
 
 /// A press that waits. Its turn ends when this is dropped.
-pub struct PatienceTurn {
+pub struct LongPoll {
     clients: Arc<DashMap<IpAddr, u32>>,
     client: IpAddr,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for PatienceTurn {
+impl Drop for LongPoll {
     fn drop(&mut self) {
         if let Some(mut waiting) = self.clients.get_mut(&self.client) {
             *waiting = waiting.saturating_sub(1);
@@ -71,14 +71,14 @@ impl Drop for PatienceTurn {
 
 /// Whether news may come that changes what a program's press is: something that it began may still be seen to
 /// break off. Where no use is left, also what was given out a moment ago may turn out to be begun.
-pub fn may_change(begun: &[Begun], none_left: bool, rules: &LeaseRules, now: Timestamp) -> bool {
+pub fn may_change(begun: &[BegunDownload], none_left: bool, rules: &LeaseRules, now: Timestamp) -> bool {
     let mut runs = false;
     for one in begun {
         match one.progress(rules, now) {
-            Progress::Interrupted => return false,
-            Progress::Running => runs = true,
-            Progress::Unredeemed => runs |= none_left && one.issued_at.plus(NEWS_WITHIN) > now,
-            Progress::Whole | Progress::Over => {}
+            DownloadProgress::Interrupted => return false,
+            DownloadProgress::Running => runs = true,
+            DownloadProgress::Unredeemed => runs |= none_left && one.issued_at.plus(NEWS_WITHIN) > now,
+            DownloadProgress::Whole | DownloadProgress::Over => {}
         }
     }
     runs
@@ -90,16 +90,16 @@ mod tests {
 
     #[test]
     fn a_client_has_its_share_of_turns_and_gives_each_back() {
-        let patience = Patience::default();
+        let patience = LongPolls::default();
         let address = |last| IpAddr::from([192, 0, 2, last]);
-        let turns: Vec<_> = (0..8).map_while(|_| patience.turn(address(1))).collect();
+        let turns: Vec<_> = (0..8).map_while(|_| patience.begin(address(1))).collect();
         assert_eq!(turns.len(), 8);
-        assert!(patience.turn(address(1)).is_none(), "its share is used");
-        assert!(patience.turn(address(2)).is_some(), "that of others is not");
+        assert!(patience.begin(address(1)).is_none(), "its share is used");
+        assert!(patience.begin(address(2)).is_some(), "that of others is not");
         drop(turns);
-        assert!(patience.turn(address(1)).is_some());
+        assert!(patience.begin(address(1)).is_some());
         assert!(patience.clients.is_empty(), "nothing is kept of those who left");
-        let all: Vec<_> = (0..=255).map_while(|last| patience.turn(address(last))).collect();
+        let all: Vec<_> = (0..=255).map_while(|last| patience.begin(address(last))).collect();
         assert_eq!(all.len(), AT_ONCE);
     }
 }

@@ -13,15 +13,15 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::used_tokens::sled::database::{is_full, is_locked};
-use crate::used_tokens::sled::engine::Engine;
-use crate::used_tokens::sled::opening::{OpenError, Tuning};
+use crate::used_tokens::sled::engine::StoreEngine;
+use crate::used_tokens::sled::opening::{StoreOpenError, Tuning};
 
 /// Time between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The current engine, and what is needed to open a replacement.
-pub(super) struct Revival {
-    engine: RwLock<Arc<Engine>>,
+pub(super) struct Reopener {
+    engine: RwLock<Arc<StoreEngine>>,
     dir: PathBuf,
     clock: Clock,
     tuning: Tuning,
@@ -35,9 +35,9 @@ struct State {
     last: Option<Instant>,
 }
 
-impl Revival {
-    pub(super) fn of(engine: Engine, dir: &Path, clock: &Clock, tuning: &Tuning) -> Arc<Revival> {
-        Arc::new(Revival {
+impl Reopener {
+    pub(super) fn of(engine: StoreEngine, dir: &Path, clock: &Clock, tuning: &Tuning) -> Arc<Reopener> {
+        Arc::new(Reopener {
             engine: RwLock::new(Arc::new(engine)),
             dir: dir.to_owned(),
             clock: clock.clone(),
@@ -48,13 +48,13 @@ impl Revival {
     }
 
     /// Returns the current engine.
-    pub(super) fn engine(&self) -> Arc<Engine> {
+    pub(super) fn engine(&self) -> Arc<StoreEngine> {
         self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tries once, on a separate thread, to reopen the store, unless an attempt is running or was made just
     /// now.
-    pub(super) fn begin(self: &Arc<Revival>) {
+    pub(super) fn begin(self: &Arc<Reopener>) {
         {
             let mut state = self.state();
             let too_soon = state.last.is_some_and(|last| last.elapsed() < PAUSE);
@@ -83,17 +83,17 @@ impl Revival {
     fn attempt(&self) {
         let failed = self.engine();
         if failed.is_full() && !self.has_ended() {
-            failed.let_go();
-            match Engine::open(&self.dir, &self.clock, None, &self.tuning) {
+            failed.shut_down();
+            match StoreEngine::open(&self.dir, &self.clock, None, &self.tuning) {
                 Ok(engine) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
                     info!("there is room on the disk again, and the used-token store was reopened");
                     if self.has_ended() {
                         // It was closed in the meantime, and nobody else will close this one.
-                        self.engine().let_go();
+                        self.engine().shut_down();
                     }
                 }
-                Err(e) if may_pass(&e) => info!(
+                Err(e) if is_temporary(&e) => info!(
                     error = &e as &dyn std::error::Error,
                     "the disk of the used-token store is still full"
                 ),
@@ -119,7 +119,7 @@ impl Revival {
 }
 
 /// One attempt. When it ends, even by a panic, there may be another.
-struct Attempt<'a>(&'a Revival);
+struct Attempt<'a>(&'a Reopener);
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
@@ -132,9 +132,9 @@ impl Drop for Attempt<'_> {
 
 /// Returns whether another attempt makes sense: the disk is still full, or the old engine's lock is just
 /// being released. For anything else, especially a failed fsync, a person has to check.
-fn may_pass(error: &OpenError) -> bool {
+fn is_temporary(error: &StoreOpenError) -> bool {
     match error {
-        OpenError::InUse { .. } => true,
-        OpenError::Failed { source, .. } => is_full(source.as_ref()) || is_locked(source.as_ref()),
+        StoreOpenError::InUse { .. } => true,
+        StoreOpenError::Failed { source, .. } => is_full(source.as_ref()) || is_locked(source.as_ref()),
     }
 }
