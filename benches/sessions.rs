@@ -49,7 +49,7 @@ fn session_check() {
         max: settings.web.session_max,
         remember: settings.web.session_remember,
     };
-    let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends);
+    let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.account_changes.clone(), ends);
     // Only if selected by name, because the setup takes a while.
     let ids = LazyCell::new(|| runtime.block_on(fill(&desk, &sessions)));
     let (next, changed) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -167,7 +167,7 @@ async fn logged_in(settings: &Settings) -> (WebApp, String) {
         max: settings.web.session_max,
         remember: settings.web.session_remember,
     };
-    let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends);
+    let sessions = Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.account_changes.clone(), ends);
     let place = ClientInfo { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
     let new = NewSession { proof: &proof, remembered: false, place: &place };
     let id = sessions.start(&new, NOW).await.unwrap().unwrap();

@@ -244,16 +244,16 @@ impl Web {
 async fn app(settings: &Settings, clock: &Clock) -> Box<dyn Fn(Request) -> LocalBoxFuture<'static, Answer>> {
     let folders = ShareFolders::open(&settings.shares).unwrap();
     let app = oncelink::web::WebApp::open(settings, clock.clone(), folders).await.unwrap();
-    let administration = Services::open(settings, clock.clone()).await.unwrap();
+    let services = Services::open(settings, clock.clone()).await.unwrap();
     let password = Password::new(PASSWORD, 15).unwrap();
     let ada = NewAccount {
         email: EMAIL.parse().unwrap(),
         name: "Ada".parse().unwrap(),
         admin: false,
         groups: Default::default(),
-        password: Some(administration.passwords.hash(Asker::Operator, password).await.unwrap()),
+        password: Some(services.passwords.hash(Asker::Operator, password).await.unwrap()),
     };
-    administration.accounts.add(ada, clock.now()).await.unwrap();
+    services.accounts.add(ada, clock.now()).await.unwrap();
     let open = async |form: OpenForm<Fields>| HttpResponse::Ok().json((form.is_of_a_page, form.fields));
     let own = async |form: StrangerForm<Fields>| HttpResponse::Ok().json((true, form.fields));
     let service = App::new()

@@ -34,7 +34,7 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     let own =
         fs::metadata(&settings.data_dir).map_err(|_| BackupError::Nothing(settings.data_dir.clone()))?;
-    let has_database = settings.database_file().exists() || settings.web.database.is_postgres();
+    let has_database = settings.database_file().exists() || settings.web.database.is_shared();
     if !has_database || !settings.keys_dir().join("keys.json").exists() {
         return Err(BackupError::Nothing(settings.data_dir.clone()).into());
     }
@@ -112,7 +112,7 @@ impl Backup<'_> {
             "files in the shares, unfinished uploads and the trash".to_owned(),
             "the record of used tokens, which must never be restored".to_owned(),
         ];
-        let database = match settings.web.database.is_postgres() {
+        let database = match settings.web.database.is_shared() {
             true => {
                 left_out.push(
                     "accounts and links: they are in PostgreSQL; use `pg_dump` for the database in \

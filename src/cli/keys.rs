@@ -74,7 +74,7 @@ fn remark_on_files(settings: &Settings) {
 /// Records the signing key in the database, so that a web app with other keys is noticed. The web app does
 /// this itself when it runs or starts; this matters if keys change several times in between.
 async fn note_signer(settings: &Settings, kid: &str) {
-    let is_there = settings.web.database.is_postgres() || settings.database_file().exists();
+    let is_there = settings.web.database.is_shared() || settings.database_file().exists();
     if !is_there {
         return;
     }

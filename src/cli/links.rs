@@ -11,9 +11,9 @@ use crate::web::services::Services;
 
 /// Resumes all links that were paused because the database was restored from a backup.
 pub(super) async fn resume_restored(settings: &Settings, clock: Clock) -> Result<(), CliError> {
-    let administration = Services::open(settings, clock).await?;
-    let now = administration.clock.now();
-    let resumed = restored::resume_all(&administration.db, &Actor::operator(), now).await?;
+    let services = Services::open(settings, clock).await?;
+    let now = services.clock.now();
+    let resumed = restored::resume_all(&services.db, &Actor::operator(), now).await?;
     remark(&match resumed {
         0 => "no link is paused because of a restore".to_owned(),
         count => format!(
@@ -21,6 +21,6 @@ pub(super) async fn resume_restored(settings: &Settings, clock: Clock) -> Result
             counted(count, "link")
         ),
     });
-    administration.db.close().await;
+    services.db.close().await;
     Ok(())
 }

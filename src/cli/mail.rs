@@ -43,9 +43,9 @@ async fn test(settings: &Settings, address: &str, clock: &Clock) -> Result<(), C
 }
 
 async fn list(settings: &Settings, as_json: bool, clock: Clock) -> Result<(), CliError> {
-    let administration = Services::open(settings, clock).await?;
-    let mut mails = administration.queue.list(MailState::Waiting, 0, LISTED).await?;
-    mails.extend(administration.queue.list(MailState::Failed, 0, LISTED).await?);
+    let services = Services::open(settings, clock).await?;
+    let mut mails = services.queue.list(MailState::Waiting, 0, LISTED).await?;
+    mails.extend(services.queue.list(MailState::Failed, 0, LISTED).await?);
     if as_json {
         let mails: Vec<_> = mails.iter().map(to_json).collect();
         return print(&format!("{}\n", json!(mails)));
@@ -76,19 +76,19 @@ fn to_json(mail: &QueuedMail) -> serde_json::Value {
 }
 
 async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -> Result<(), CliError> {
-    let administration = Services::open(settings, clock).await?;
-    let now = administration.clock.now();
+    let services = Services::open(settings, clock).await?;
+    let now = services.clock.now();
     let ids = match id {
         Some(id) if !all => vec![MailId::from_store(id)],
         _ => {
-            let mut mails = administration.queue.list(MailState::Waiting, 0, u32::MAX >> 1).await?;
-            mails.extend(administration.queue.list(MailState::Failed, 0, u32::MAX >> 1).await?);
+            let mut mails = services.queue.list(MailState::Waiting, 0, u32::MAX >> 1).await?;
+            mails.extend(services.queue.list(MailState::Failed, 0, u32::MAX >> 1).await?);
             mails.into_iter().map(|mail| mail.id).collect()
         }
     };
     let mut tried = 0;
     for id in &ids {
-        tried += u32::from(administration.account_admin.retry_mail(id, &Actor::operator(), now).await?);
+        tried += u32::from(services.account_admin.retry_mail(id, &Actor::operator(), now).await?);
     }
     if tried == 0 && !all {
         return Err(CliError::NoMail { id: id.unwrap_or_default().to_owned() });
@@ -99,9 +99,9 @@ async fn retry(settings: &Settings, id: Option<&str>, all: bool, clock: Clock) -
 }
 
 async fn discard(settings: &Settings, id: &str, clock: Clock) -> Result<(), CliError> {
-    let administration = Services::open(settings, clock).await?;
-    let now = administration.clock.now();
-    match administration.account_admin.discard_mail(&MailId::from_store(id), &Actor::operator(), now).await? {
+    let services = Services::open(settings, clock).await?;
+    let now = services.clock.now();
+    match services.account_admin.discard_mail(&MailId::from_store(id), &Actor::operator(), now).await? {
         true => Ok(()),
         false => Err(CliError::NoMail { id: id.to_owned() }),
     }
@@ -118,9 +118,9 @@ async fn bounced(settings: &Settings, clock: Clock) -> Result<(), CliError> {
         remark("the notification says that the email is delayed, not lost; nothing was done");
         return Ok(());
     }
-    let administration = Services::open(settings, clock).await?;
-    let now = administration.clock.now();
-    let known = administration.queue.bounced(&bounce.candidates, &bounce.reason, now).await?;
+    let services = Services::open(settings, clock).await?;
+    let now = services.clock.now();
+    let known = services.queue.bounced(&bounce.candidates, &bounce.reason, now).await?;
     match known {
         0 => remark("the notification is not about an email that is known here"),
         _ => remark("recorded: the email could not be delivered"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp, WrongClock};
-use crate::config::Settings;
+use crate::config::{Settings, StoreKind};
 use crate::download::receipts;
 use crate::server::ServeError;
 use crate::server::data_dir::{DataDir, kept_time};
@@ -77,17 +77,20 @@ async fn store_mark(settings: &Settings, now: Timestamp) -> Result<Option<Timest
     // A separate clock, so that the recorded time doesn't become the time of this process.
     let clock = Clock::manual(now);
     let address = &settings.download.used_tokens;
-    let mark = if address.is_postgres() {
-        let store = SqlUsedTokens::connect(address, &clock, None).await.map_err(ServeError::SharedStore)?;
-        store.close().await;
-        store.opened_mark()
-    } else if has_store(&settings.used_tokens_dir()) {
-        let store =
-            SledUsedTokens::open(&settings.used_tokens_dir(), &clock, None).map_err(ServeError::from)?;
-        store.close().await;
-        store.opened_mark()
-    } else {
-        return Ok(None);
+    let mark = match address.kind() {
+        StoreKind::Postgres => {
+            let store = SqlUsedTokens::connect(address, &clock, None).await;
+            let store = store.map_err(ServeError::SharedStore)?;
+            store.close().await;
+            store.opened_mark()
+        }
+        StoreKind::Embedded if has_store(&settings.used_tokens_dir()) => {
+            let store = SledUsedTokens::open(&settings.used_tokens_dir(), &clock, None);
+            let store = store.map_err(ServeError::from)?;
+            store.close().await;
+            store.opened_mark()
+        }
+        StoreKind::Embedded => return Ok(None),
     };
     Ok(Some(mark))
 }
@@ -98,7 +101,7 @@ async fn replace_keys(settings: &Settings, now: Timestamp) -> Result<String, Cli
     for key in signer::list(&settings.keys_dir())? {
         signing = signer::remove(&settings.keys_dir(), &key.kid, now)?;
     }
-    if settings.web.database.is_postgres() || settings.database_file().exists() {
+    if settings.web.database.is_shared() || settings.database_file().exists() {
         let db = Database::open(settings).await.map_err(WebOpenError::from)?;
         instance::signs_now(&db, &signing).await?;
         db.close().await;
@@ -108,13 +111,16 @@ async fn replace_keys(settings: &Settings, now: Timestamp) -> Result<String, Cli
 
 async fn reset_store(settings: &Settings, now: Timestamp) -> Result<(), CliError> {
     let address = &settings.download.used_tokens;
-    if address.is_postgres() {
-        let store = SqlUsedTokens::connect(address, &Clock::manual(now), None).await;
-        let store = store.map_err(ServeError::SharedStore)?;
-        store.reset_time(now).await.map_err(ServeError::SharedStore)?;
-        store.close().await;
-    } else {
-        SledUsedTokens::reset_time(&settings.used_tokens_dir(), now).map_err(ServeError::from)?;
+    match address.kind() {
+        StoreKind::Postgres => {
+            let store = SqlUsedTokens::connect(address, &Clock::manual(now), None).await;
+            let store = store.map_err(ServeError::SharedStore)?;
+            store.reset_time(now).await.map_err(ServeError::SharedStore)?;
+            store.close().await;
+        }
+        StoreKind::Embedded => {
+            SledUsedTokens::reset_time(&settings.used_tokens_dir(), now).map_err(ServeError::from)?;
+        }
     }
     Ok(())
 }

@@ -57,8 +57,8 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
         })
         .collect::<Result<BTreeSet<GroupName>, _>>()?;
     let password = user.password_stdin.then(|| read_password(settings)).transpose()?;
-    let administration = Services::open(settings, clock).await?;
-    let password = hashed(&administration, password).await?;
+    let services = Services::open(settings, clock).await?;
+    let password = hashed(&services, password).await?;
     let has_password = password.is_some();
     let known = Rights::new(&settings.shares);
     for group in groups.iter().map(GroupName::as_str).filter(|group| !known.groups().contains(group)) {
@@ -71,23 +71,20 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
         remark(&format!("warning: no share names the group `{group}`, so it gives no access; {there}"));
     }
     let new = NewAccount { email, name, admin: user.admin, groups, password };
-    let account = match administration.accounts.add(new, administration.clock.now()).await? {
+    let account = match services.accounts.add(new, services.clock.now()).await? {
         AddOutcome::New(account) => account,
         AddOutcome::EmailTaken | AddOutcome::NotTheFirst => {
             return Err(CliError::AccountExists { email: user.email });
         }
     };
-    administration
-        .account_admin
-        .note(AuditEvent::AccountMade, &account.email, administration.clock.now())
-        .await?;
+    services.account_admin.note(AuditEvent::AccountMade, &account.email, services.clock.now()).await?;
     remark(&format!("created account {} for {}", account.id, account.email));
-    if has_password { Ok(()) } else { print_link(&administration, &account).await }
+    if has_password { Ok(()) } else { print_link(&services, &account).await }
 }
 
 async fn list(settings: &Settings, json: bool, clock: Clock) -> Result<(), CliError> {
-    let administration = Services::open(settings, clock).await?;
-    let accounts = administration.accounts.list().await?;
+    let services = Services::open(settings, clock).await?;
+    let accounts = services.accounts.list().await?;
     if json {
         let accounts: Vec<_> = accounts.iter().map(as_json).collect();
         return print(&format!("{}\n", json!(accounts)));
@@ -121,11 +118,11 @@ async fn set_disabled(
     clock: Clock,
 ) -> Result<(), CliError> {
     let email = email_of(email)?;
-    let administration = Services::open(settings, clock).await?;
-    let account = existing(&administration, &email).await?;
-    let now = administration.clock.now();
+    let services = Services::open(settings, clock).await?;
+    let account = existing(&services, &email).await?;
+    let now = services.clock.now();
     let actor = Actor::operator();
-    match administration.account_admin.set_disabled(&account, disabled, &actor, now).await? {
+    match services.account_admin.set_disabled(&account, disabled, &actor, now).await? {
         ChangeOutcome::LastAdministrator => {
             return Err(CliError::LastAdministrator { email: email.to_string() });
         }
@@ -135,7 +132,7 @@ async fn set_disabled(
         ChangeOutcome::Done => {}
     }
     if disabled {
-        revoke(&administration).await;
+        revoke(&services).await;
     }
     remark(&match disabled {
         true => format!("{email} can no longer log in and was logged out everywhere"),
@@ -145,9 +142,9 @@ async fn set_disabled(
 }
 
 /// The first process that reaches the download services revokes the account's tokens.
-async fn revoke(administration: &Services) {
-    let (now, revocations) = (administration.clock.now(), &administration.issued.revocations);
-    let delivered = match revocations.set_http_sinks(&administration.issuer) {
+async fn revoke(services: &Services) {
+    let (now, revocations) = (services.clock.now(), &services.issued.revocations);
+    let delivered = match revocations.set_http_sinks(&services.issuer) {
         Ok(()) => revocations.deliver(true, now).await.iter().all(|node| node.outcome.is_ok()),
         Err(_) => false,
     };
@@ -164,18 +161,15 @@ async fn passwd(
 ) -> Result<(), CliError> {
     let email = email_of(email)?;
     let password = password_stdin.then(|| read_password(settings)).transpose()?;
-    let administration = Services::open(settings, clock).await?;
-    let account = existing(&administration, &email).await?;
-    match hashed(&administration, password).await? {
-        None => print_link(&administration, &account).await,
+    let services = Services::open(settings, clock).await?;
+    let account = existing(&services, &email).await?;
+    match hashed(&services, password).await? {
+        None => print_link(&services, &account).await,
         Some(password) => {
-            if !administration.accounts.set_password(&account, &password).await? {
+            if !services.accounts.set_password(&account, &password).await? {
                 return Err(CliError::AccountChanged { email: email.to_string() });
             }
-            administration
-                .account_admin
-                .note(AuditEvent::PasswordReset, &email, administration.clock.now())
-                .await?;
+            services.account_admin.note(AuditEvent::PasswordReset, &email, services.clock.now()).await?;
             remark(&format!("{email} has the new password and was logged out everywhere"));
             Ok(())
         }
@@ -183,32 +177,27 @@ async fn passwd(
 }
 
 /// Prints only the link to standard output, so that a program can use it.
-async fn print_link(administration: &Services, account: &Account) -> Result<(), CliError> {
+async fn print_link(services: &Services, account: &Account) -> Result<(), CliError> {
     let purpose = match account.stage() {
         AccountStage::Invited => ActionPurpose::Invite,
         AccountStage::SignedUp | AccountStage::Active => ActionPurpose::Reset,
     };
-    let now = administration.clock.now();
-    let link = administration
-        .actions
-        .issue(purpose, account, "", Jti::random().map_err(IssueError::from)?, now)
-        .await?;
+    let now = services.clock.now();
+    let link =
+        services.actions.issue(purpose, account, "", Jti::random().map_err(IssueError::from)?, now).await?;
     let until = human::exact_time(link.until);
     remark(&format!("{} can choose a password with this link, once, until {until}:", account.email));
     print(&format!("{}\n", link.address))
 }
 
-async fn existing(administration: &Services, email: &Email) -> Result<Account, CliError> {
-    let account = administration.accounts.by_email(email).await?;
+async fn existing(services: &Services, email: &Email) -> Result<Account, CliError> {
+    let account = services.accounts.by_email(email).await?;
     account.ok_or_else(|| CliError::NoAccount { email: email.to_string() })
 }
 
-async fn hashed(
-    administration: &Services,
-    password: Option<Password>,
-) -> Result<Option<StoredPassword>, CliError> {
+async fn hashed(services: &Services, password: Option<Password>) -> Result<Option<StoredPassword>, CliError> {
     match password {
-        Some(password) => Ok(Some(administration.passwords.hash(Asker::Operator, password).await?)),
+        Some(password) => Ok(Some(services.passwords.hash(Asker::Operator, password).await?)),
         None => Ok(None),
     }
 }

@@ -17,10 +17,31 @@ impl StoreAddress {
         &self.0
     }
 
-    /// Returns whether this is the address of a PostgreSQL server.
-    pub fn is_postgres(&self) -> bool {
-        self.0.starts_with("postgres://") || self.0.starts_with("postgresql://")
+    /// Returns where the store keeps its data.
+    pub fn kind(&self) -> StoreKind {
+        match self.0.starts_with("postgres://") || self.0.starts_with("postgresql://") {
+            true => StoreKind::Postgres,
+            false => StoreKind::Embedded,
+        }
     }
+
+    /// Returns whether several processes can use the store at once, on several machines.
+    pub fn is_shared(&self) -> bool {
+        match self.kind() {
+            StoreKind::Embedded => false,
+            StoreKind::Postgres => true,
+        }
+    }
+}
+
+/// Where a store keeps its data. Code that depends on it matches every kind, so that the compiler points to
+/// it when there is a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In files in the data directory, for one process.
+    Embedded,
+    /// On a PostgreSQL server, which several processes can share.
+    Postgres,
 }
 
 impl Deref for StoreAddress {

@@ -26,7 +26,7 @@ mod nodes;
 mod size;
 mod validate;
 
-pub use address::StoreAddress;
+pub use address::{StoreAddress, StoreKind};
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{SettingOrigin, SettingsError};
 pub use limits::ConnectionLimits;

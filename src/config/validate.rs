@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{LogSettings, MailSettings, MailTls, Settings, StoreAddress};
+use super::{LogSettings, MailSettings, MailTls, Settings, StoreAddress, StoreKind};
 use crate::id::FilePath;
 
-/// Returns an error: the key, the problem, and how to fix it.
+/// What is wrong with a setting: its key, the problem, and how to fix it.
 pub(super) struct InvalidSetting {
     pub(super) key: String,
     pub(super) problem: String,
@@ -96,8 +96,9 @@ fn download(settings: &Settings) -> Result<(), InvalidSetting> {
     }
     keys(&download.keys)?;
     receipts(&download.receipts)?;
-    if !download.used_tokens.is_postgres() {
-        embedded("download.used_tokens", &download.used_tokens, "sled", &["redis"])?;
+    match download.used_tokens.kind() {
+        StoreKind::Embedded => embedded("download.used_tokens", &download.used_tokens, "sled", &["redis"])?,
+        StoreKind::Postgres => {}
     }
     positive("download.lease", download.lease)?;
     not_above("download.lease", download.lease, "download.lease_max", download.lease_max)?;
@@ -289,7 +290,7 @@ fn public_url(key: &str, text: &str) -> Result<(), InvalidSetting> {
     Ok(())
 }
 
-/// Distinguishes stores of later versions from mistakes.
+/// Accepts only the embedded store. Says of a store of a later version that it is not supported yet.
 fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Result<(), InvalidSetting> {
     if address.as_str() == only {
         return Ok(());

@@ -31,7 +31,7 @@ impl DownloadState {
             tokio::select! {
                 () = &mut fresh_keys => {}
                 _ = keep_time.tick() => {
-                    if let Err(e) = self.store.keep_time(self.clock.now()).await {
+                    if let Err(e) = self.store.record_time(self.clock.now()).await {
                         tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot record the time");
                     }
                 }

@@ -17,9 +17,9 @@ use crate::telemetry::chain;
 use crate::used_tokens::{StoreError, UsedTokens};
 
 /// How soon new records are remembered …
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 /// … and every how many checks the store is queried in any case, for changes by other nodes.
-const ASK_EACH: u32 = 10;
+const QUERY_EVERY_NTH_CHECK: u32 = 10;
 
 /// What a node remembers.
 pub struct Remembered {
@@ -68,13 +68,13 @@ impl Remembered {
 
     /// Checks the store until it is dropped.
     pub async fn watch(&self) {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let mut looks = tokio::time::interval(CHECK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut round, mut failing) = (0_u32, false);
         loop {
             looks.tick().await;
             round = round.wrapping_add(1);
-            if !self.store.has_moved() && !round.is_multiple_of(ASK_EACH) {
+            if !self.store.has_news() && !round.is_multiple_of(QUERY_EVERY_NTH_CHECK) {
                 continue;
             }
             match self.save_standing().await {
@@ -109,7 +109,7 @@ impl Remembered {
         let known =
             self.state().memory.of(&standing.id).filter(|known| known.branch != standing.branch).cloned();
         if let Some(known) = known
-            && self.store.put_back(&known, now).await?
+            && self.store.raise_fence_if_restored(&known, now).await?
         {
             standing = self.store.standing(now).await?.unwrap_or(standing);
         }
@@ -153,7 +153,7 @@ impl Remembered {
     /// If the store was restored and its fence may not be set.
     pub(crate) async fn record_reply(&self, taken: &ReportReply) -> Result<(), StoreError> {
         if let Some(later) = &taken.store {
-            self.store.put_back(later, self.clock.now()).await?;
+            self.store.raise_fence_if_restored(later, self.clock.now()).await?;
         }
         let news = taken.database.as_ref().is_some_and(|word| self.state().memory.note_database(word));
         if news {

@@ -68,7 +68,7 @@ async fn ask(state: &DownloadState, sending: &[Jti]) -> Result<(), StoreError> {
 
 async fn tell(state: &DownloadState, sending: &[Jti]) -> Result<(), StoreError> {
     for jtis in sending.chunks(ASKED_AT_ONCE) {
-        state.store.keep_open(jtis, state.clock.now()).await?;
+        state.store.record_activity(jtis, state.clock.now()).await?;
     }
     Ok(())
 }

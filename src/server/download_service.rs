@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
-use crate::config::Settings;
+use crate::config::{Settings, StoreKind};
 use crate::download::key_source::KeySource;
 use crate::download::receipts::{self, HttpReceiptSink, Receipts};
 use crate::download::remembered::Remembered;
@@ -71,7 +71,7 @@ impl RunningServices {
             }
         };
         self.stores.push(store.clone());
-        let shared = self.settings.download.used_tokens.is_postgres();
+        let shared = self.settings.download.used_tokens.is_shared();
         let leeway = self.settings.token.leeway;
         let remembered = Remembered::open(&own_dir, store.clone(), shared, clock.clone(), leeway).await;
         let remembered = Arc::new(remembered.map_err(ServeError::SharedStore)?);
@@ -132,7 +132,7 @@ impl RunningServices {
         let download = &self.settings.download;
         let rules = receipts::ReceiptSettings {
             node: download.public_url.clone(),
-            shared: download.used_tokens.is_postgres(),
+            shared: download.used_tokens.is_shared(),
             lease: download.lease,
             lease_max: download.lease_max,
             health: self.spawned.health().clone(),
@@ -193,15 +193,19 @@ async fn open_store(
     nothing_issued_before: Option<Timestamp>,
 ) -> Result<Arc<dyn UsedTokens>, ServeError> {
     let address = &settings.download.used_tokens;
-    if address.is_postgres() {
-        let store = SqlUsedTokens::connect(address, &clock, nothing_issued_before).await;
-        return Ok(Arc::new(store.map_err(ServeError::SharedStore)?));
+    match address.kind() {
+        StoreKind::Postgres => {
+            let store = SqlUsedTokens::connect(address, &clock, nothing_issued_before).await;
+            Ok(Arc::new(store.map_err(ServeError::SharedStore)?))
+        }
+        StoreKind::Embedded => {
+            let dir = settings.used_tokens_dir();
+            let open = move || SledUsedTokens::open(&dir, &clock, nothing_issued_before);
+            let opened = tokio::task::spawn_blocking(open).await;
+            let store = opened.map_err(|gone| ServeError::Server(io::Error::other(gone)))??;
+            Ok(Arc::new(store))
+        }
     }
-    let dir = settings.used_tokens_dir();
-    let opened =
-        tokio::task::spawn_blocking(move || SledUsedTokens::open(&dir, &clock, nothing_issued_before)).await;
-    let store = opened.map_err(|gone| ServeError::Server(io::Error::other(gone)))??;
-    Ok(Arc::new(store))
 }
 
 /// A store with a fence refuses tokens issued in the second it was created, and nobody should get one of

@@ -80,7 +80,7 @@ impl UsedTokens for MemoryUsedTokens {
         Ok(before.saturating_sub(state.records.len()) as u64)
     }
 
-    async fn keep_time(&self, _now: Timestamp) -> Result<(), StoreError> {
+    async fn record_time(&self, _now: Timestamp) -> Result<(), StoreError> {
         self.open_state().map(|_| ())
     }
 

@@ -180,7 +180,7 @@ pub trait UsedTokens: Send + Sync {
     ///
     /// # Errors
     /// If the backend fails.
-    async fn keep_open(&self, _jtis: &[Jti], _now: Timestamp) -> Result<(), StoreError> {
+    async fn record_activity(&self, _jtis: &[Jti], _now: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -203,7 +203,7 @@ pub trait UsedTokens: Send + Sync {
     ///
     /// # Errors
     /// If the backend fails.
-    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError>;
+    async fn record_time(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Returns the fence: tokens with an earlier `iat` are refused, because this store doesn't know them.
     fn fence(&self) -> Timestamp;
@@ -223,7 +223,7 @@ pub trait UsedTokens: Send + Sync {
 
     /// Returns whether something was recorded since the last [`UsedTokens::standing`] that should be
     /// remembered soon, because that would be the only trace of it if the store is restored.
-    fn has_moved(&self) -> bool {
+    fn has_news(&self) -> bool {
         false
     }
 
@@ -233,7 +233,11 @@ pub trait UsedTokens: Send + Sync {
     ///
     /// # Errors
     /// If it isn't certain that the fence is durable.
-    async fn put_back(&self, _remembered: &Standing, _now: Timestamp) -> Result<bool, StoreError> {
+    async fn raise_fence_if_restored(
+        &self,
+        _remembered: &Standing,
+        _now: Timestamp,
+    ) -> Result<bool, StoreError> {
         Ok(false)
     }
 

@@ -27,7 +27,7 @@ pub struct MailComposer {
     /// Addresses that wait for their confirmation.
     pub self_service: SelfService,
     /// What was delivered.
-    pub receipts: DeliveryStore,
+    pub deliveries: DeliveryStore,
     /// Links that people make for others.
     pub links: Links,
     /// What these are on.
@@ -124,8 +124,8 @@ impl MailComposer {
         if self.notices.are_off(&account.id, mail.kind).await.map_err(ComposeError::new)? {
             return Ok(None);
         }
-        let taken = self.receipts.owner_notice(&account.id, mail.jti).await.map_err(ComposeError::new)?;
-        let downloads = self.receipts.batched_downloads(mail.jti).await.map_err(ComposeError::new)?;
+        let taken = self.deliveries.owner_notice(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        let downloads = self.deliveries.batched_downloads(mail.jti).await.map_err(ComposeError::new)?;
         let headers = MailHeaders {
             thread: taken.as_ref().map(|taken| taken.link.to_string()),
             ..MailHeaders::default()

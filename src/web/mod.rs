@@ -107,20 +107,20 @@ impl WebApp {
         clock: Clock,
         folders: ShareFolders,
     ) -> Result<WebApp, WebOpenError> {
-        let administration = Box::pin(Services::open(settings, clock.clone())).await?;
-        administration.passwords.prepare();
-        administration.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
-        administration.issued.revocations.assign_nodes().await?;
-        let now = administration.clock.now();
-        instance::review_readers(&administration.db, &settings.shares, &administration.issued, now).await?;
+        let services = Box::pin(Services::open(settings, clock.clone())).await?;
+        services.passwords.prepare();
+        services.nodes.hold_own_key(NodeKey::open(&settings.node_key_file())?);
+        services.issued.revocations.assign_nodes().await?;
+        let now = services.clock.now();
+        instance::review_readers(&services.db, &settings.shares, &services.issued, now).await?;
         let standings = RestoreDetector::open(
             settings.data_dir.join("web.witness"),
             &settings.database_file().with_file_name(RESTORED_MARK),
-            administration.db.clone(),
-            administration.links.key.clone(),
-            administration.issued.clone(),
-            administration.used.clone(),
-            administration.clock.clone(),
+            services.db.clone(),
+            services.links.key.clone(),
+            services.issued.clone(),
+            services.used.clone(),
+            services.clock.clone(),
         )
         .await?;
         let ends = SessionLifetimes {
@@ -128,34 +128,34 @@ impl WebApp {
             max: settings.web.session_max,
             remember: settings.web.session_remember,
         };
-        let services = administration.nodes.services().iter();
+        let nodes = services.nodes.services().iter();
         let downloads: Vec<String> =
-            services.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
+            nodes.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
         let downloads: Vec<&str> = downloads.iter().map(String::as_str).collect();
-        let (db, queue) = (administration.db.clone(), administration.queue.clone());
+        let (db, queue) = (services.db.clone(), services.queue.clone());
         let policy = layout::content_security_policy(&downloads);
-        let digests = FileDigests::new(administration.db.clone());
+        let digests = FileDigests::new(services.db.clone());
         let writable = WritableShares::new(folders);
-        let uploads = Uploads::new(settings.into(), administration.db.clone(), writable.clone(), clock);
-        let manage = ShareEditor::new(administration.db.clone(), writable.clone(), settings.web.trash_keep);
+        let uploads = Uploads::new(settings.into(), services.db.clone(), writable.clone(), clock);
+        let editor = ShareEditor::new(services.db.clone(), writable.clone(), settings.web.trash_keep);
         let state = AppState {
-            receipts: DeliveryStore::new(db.clone(), queue, administration.clock.clone(), settings)
+            deliveries: DeliveryStore::new(db.clone(), queue, services.clock.clone(), settings)
                 .with_restore_detector(standings.clone()),
-            standings,
-            node: NodeReadiness::default(),
-            patience: LongPolls::default(),
+            restore_detector: standings,
+            node_readiness: NodeReadiness::default(),
+            long_polls: LongPolls::default(),
             node_watch: NodeMonitor::default(),
             public_url: settings.web.public_url.clone(),
             policy: HeaderValue::from_str(&policy).map_err(|error| WebOpenError::Address(error.into()))?,
             script_policy: HeaderValue::from_str(&layout::with_script(&policy))
                 .map_err(|error| WebOpenError::Address(error.into()))?,
             sessions: Sessions::new(
-                administration.db.clone(),
-                administration.accounts.clone(),
-                administration.generations.clone(),
+                services.db.clone(),
+                services.accounts.clone(),
+                services.account_changes.clone(),
                 ends,
             ),
-            administration,
+            services: services,
             throttle: Throttle::new(&settings.links),
             sent_forms: IdempotencyStore::new(db.clone()),
             rights: Rights::new(&settings.shares),
@@ -166,34 +166,33 @@ impl WebApp {
             signup: SignupRules::new(settings),
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
-            mail_trial: TestMailer::new(settings),
+            test_mailer: TestMailer::new(settings),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             carried: CarriedRequests::new(settings.web.max_connections),
             digests,
             uploads,
-            manage,
+            editor,
             addresses: ClientAddresses::new(&settings.web.trusted_proxies, settings.web.proxy_header, "web"),
             health: Health::default(),
             form_max: usize::try_from(settings.web.form_max).unwrap_or(usize::MAX),
             cookies: Cookies::new(&settings.web.public_url),
             unsent: UnsentForms::default(),
         };
-        let sender =
-            sender(settings, &state.administration, &state.receipts, (&state.shares, &state.rights))?;
+        let sender = sender(settings, &state.services, &state.deliveries, (&state.shares, &state.rights))?;
         let upkeep = Arc::new(Upkeep {
-            administration: state.administration.clone(),
-            standings: state.standings.clone(),
-            receipts: state.receipts.clone(),
+            services: state.services.clone(),
+            restore_detector: state.restore_detector.clone(),
+            deliveries: state.deliveries.clone(),
             sender: sender.clone(),
             sessions: state.sessions.clone(),
             sent_forms: state.sent_forms.clone(),
             throttle: state.throttle.clone(),
             uploads: state.uploads.clone(),
-            manage: state.manage.clone(),
+            editor: state.editor.clone(),
         });
         // Before anybody is let in: what a crash cut off is finished or undone.
         let app = WebApp { state: Data::new(state), sender, upkeep };
-        Box::pin(app.upkeep.settle(app.state.administration.clock.now())).await;
+        Box::pin(app.upkeep.settle(app.state.services.clock.now())).await;
         Ok(app)
     }
 
@@ -202,24 +201,24 @@ impl WebApp {
     /// # Errors
     /// When the database fails or nothing can be signed.
     pub async fn first_admin_link(&self) -> Result<Option<String>, FirstAdminError> {
-        let administration = &self.state.administration;
-        if administration.accounts.has_administrator().await? {
+        let services = &self.state.services;
+        if services.accounts.has_administrator().await? {
             return Ok(None);
         }
-        Ok(Some(administration.actions.first_administrator(administration.clock.now()).await?))
+        Ok(Some(services.actions.first_administrator(services.clock.now()).await?))
     }
 
     /// The public keys as a JWKS, for a download service in the same process. Ask again whenever
     /// a key is unknown: keys rotate.
     pub fn jwks(&self) -> impl Fn() -> String + Clone + Send + Sync + 'static {
         let (signer, clock) =
-            (Arc::clone(&self.state.administration.issuer.signer), self.state.administration.clock.clone());
+            (Arc::clone(&self.state.services.issuer.signer), self.state.services.clock.clone());
         move || signer.jwks(clock.now())
     }
 
     /// Whether opening made the very first signing key: this is the first start.
     pub fn signing_keys_made_now(&self) -> bool {
-        self.state.administration.issuer.signer.made_now()
+        self.state.services.issuer.signer.made_now()
     }
 
     /// Where it is noted when something in the background fails, or a stop begins.
@@ -246,7 +245,7 @@ impl WebApp {
     /// Says how revocations reach the download service of the same settings, which runs in this process;
     /// others are told over HTTP.
     pub fn set_revocation_sink(&self, to: Arc<dyn RevocationSink>) {
-        let nodes = &self.state.administration.nodes;
+        let nodes = &self.state.services.nodes;
         nodes.own_is_here();
         if !nodes.services().iter().any(|node| nodes.runs_here(node)) {
             let address = nodes.own_audience();
@@ -255,27 +254,27 @@ impl WebApp {
                 "no `[[node]]` has the public address of the download service here: it gets no tokens"
             );
         }
-        self.state.administration.issued.revocations.set_own_sink(to);
+        self.state.services.issued.revocations.set_own_sink(to);
     }
 
     /// Says that the download service runs in this process, and how it is asked whether it is ready.
     pub fn set_readiness_probe(&self, node: Arc<dyn ReadinessProbe>) {
-        self.state.node.set_in_process(node);
+        self.state.node_readiness.set_in_process(node);
     }
 
     /// Takes receipts from a download service in the same process.
     pub fn receipts(&self) -> Arc<dyn ReceiptSink> {
-        Arc::new(self.state.receipts.clone())
+        Arc::new(self.state.deliveries.clone())
     }
 
     /// Delivers revocations, for ever. Ends when it is dropped.
     pub async fn revoke_tokens(&self) {
-        let administration = &self.state.administration;
-        if let Err(error) = administration.issued.revocations.set_http_sinks(&administration.issuer) {
+        let services = &self.state.services;
+        if let Err(error) = services.issued.revocations.set_http_sinks(&services.issuer) {
             let cause = crate::telemetry::chain(&error);
             tracing::error!(cause, "cannot tell the download services of revocations");
         }
-        administration.issued.revocations.run(|| administration.clock.now()).await;
+        services.issued.revocations.run(|| services.clock.now()).await;
     }
 
     /// Sends mails until [`WebApp::finish_mails`] is called.
@@ -309,17 +308,17 @@ impl WebApp {
 
     async fn close_database(&self) {
         Box::pin(self.upkeep.flush_views()).await;
-        if let Err(error) = self.state.standings.advance().await {
+        if let Err(error) = self.state.restore_detector.advance().await {
             let cause = crate::telemetry::chain(&error);
             tracing::warn!(cause, "the account database did not say where it stands at last");
         }
-        self.state.administration.db.close().await;
+        self.state.services.db.close().await;
     }
 }
 
 fn sender(
     settings: &Settings,
-    administration: &Services,
+    services: &Services,
     receipts: &DeliveryStore,
     (shares, rights): (&Shares, &Rights),
 ) -> Result<MailSender, WebOpenError> {
@@ -327,22 +326,22 @@ fn sender(
     let host = csrf::origin_of(&public_url).split("://").last().unwrap_or_default().to_owned();
     let listings = LinkListings::new(shares.clone(), rights.clone());
     let correspondent = MailComposer {
-        accounts: administration.accounts.clone(),
-        actions: administration.actions.clone(),
-        self_service: administration.self_service.clone(),
-        receipts: receipts.clone(),
-        links: administration.links.clone(),
+        accounts: services.accounts.clone(),
+        actions: services.actions.clone(),
+        self_service: services.self_service.clone(),
+        deliveries: receipts.clone(),
+        links: services.links.clone(),
         listings,
-        notices: administration.notices.clone(),
+        notices: services.notices.clone(),
         public_url,
     };
     let from = settings.mail.from.parse().map_err(WebOpenError::Sender)?;
     Ok(MailSender::new(
-        administration.queue.clone(),
+        services.queue.clone(),
         Arc::new(correspondent),
         MessageComposer { from, bounces: settings.mail.bounces.clone(), host },
         MailTransport::open(settings)?,
-        administration.clock.clone(),
+        services.clock.clone(),
         settings.mail.per_second,
     ))
 }

@@ -76,7 +76,7 @@ pub struct Services {
     /// The database.
     pub db: Database,
     /// What cached accounts are checked against.
-    pub generations: AccountChanges,
+    pub account_changes: AccountChanges,
     /// Accounts.
     pub accounts: Accounts,
     /// Hashing of passwords.
@@ -149,7 +149,7 @@ impl Services {
             account_admin: AccountAdmin {
                 db: db.clone(),
                 accounts: accounts.clone(),
-                generations: generations.clone(),
+                account_changes: generations.clone(),
                 queue: queue.clone(),
                 issued: issued.clone(),
             },
@@ -170,7 +170,7 @@ impl Services {
             used,
             self_service: SelfService::new(db.clone(), generations.clone(), queue.clone(), issued.clone()),
             issued,
-            generations,
+            account_changes: generations,
             queue,
             issuer,
             leeway: settings.token.leeway,

@@ -45,15 +45,15 @@ const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
 
 /// What is kept up.
 pub struct Upkeep {
-    pub(super) administration: Services,
-    pub(super) standings: RestoreDetector,
-    pub(super) receipts: DeliveryStore,
+    pub(super) services: Services,
+    pub(super) restore_detector: RestoreDetector,
+    pub(super) deliveries: DeliveryStore,
     pub(super) sender: MailSender,
     pub(super) sessions: Sessions,
     pub(super) sent_forms: IdempotencyStore,
     pub(super) throttle: Throttle,
     pub(super) uploads: Uploads,
-    pub(super) manage: ShareEditor,
+    pub(super) editor: ShareEditor,
 }
 
 impl Upkeep {
@@ -95,13 +95,13 @@ impl Upkeep {
     }
 
     async fn watch_standing(&self) {
-        let administration = &self.administration;
+        let services = &self.services;
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         loop {
             looks.tick().await;
-            match self.standings.advance().await {
+            match self.restore_detector.advance().await {
                 Err(error) if !failing => {
                     let cause = chain(&error);
                     tracing::warn!(cause, "the account database does not say where it stands");
@@ -111,14 +111,14 @@ impl Upkeep {
                 Ok(()) => failing = false,
             }
             // Another process has reset the time: then it is reset here, too, if it was ahead.
-            let reset = administration.used.time_reset();
-            if let (Some(mark), Some(wrong)) = (reset, administration.clock.wrong(administration.leeway))
-                && mark <= wrong.wall.plus(administration.leeway)
+            let reset = services.used.time_reset();
+            if let (Some(mark), Some(wrong)) = (reset, services.clock.wrong(services.leeway))
+                && mark <= wrong.wall.plus(services.leeway)
             {
                 tracing::warn!(
                     "the time of the account database was reset to {mark}, and this web app follows"
                 );
-                administration.clock.reset(mark.max(wrong.wall));
+                services.clock.reset(mark.max(wrong.wall));
             }
         }
     }
@@ -128,8 +128,8 @@ impl Upkeep {
         let mut keys_differ = false;
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
-            let now = self.administration.clock.now();
-            warn(self.administration.actions.keep_time(now).await, "cannot keep the time on disk");
+            let now = self.services.clock.now();
+            warn(self.services.actions.keep_time(now).await, "cannot keep the time on disk");
             keys_differ = self.look_at_keys(keys_differ, now).await;
             if round.is_multiple_of(SWEEP_EACH) {
                 self.sweep_uploads().await;
@@ -142,7 +142,7 @@ impl Upkeep {
 
     /// Puts views of links' pages that were counted in memory into the database.
     pub async fn flush_views(&self) {
-        let links = &self.administration.links;
+        let links = &self.services.links;
         if let Err(error) = links.views.flush(&links.db).await {
             tracing::warn!(cause = chain(&error), "cannot record views of links");
         }
@@ -150,8 +150,8 @@ impl Upkeep {
 
     /// Whether another web app on this database signs with a key that is not among ours; says so once.
     async fn look_at_keys(&self, knew: bool, now: Timestamp) -> bool {
-        let administration = &self.administration;
-        match instance::check_signer(&administration.db, &administration.issuer.signer, now).await {
+        let services = &self.services;
+        match instance::check_signer(&services.db, &services.issuer.signer, now).await {
             Ok(()) => false,
             Err(InstanceKeysError::Query(_)) => knew,
             Err(error) => {
@@ -166,33 +166,30 @@ impl Upkeep {
 
     /// Forgets what has ended by itself: sessions, counted attempts, accounts that nobody activated.
     pub async fn prune(&self) {
-        let now = self.administration.clock.now();
-        warn(self.administration.queue.prune(now).await, "cannot forget old mails");
+        let now = self.services.clock.now();
+        warn(self.services.queue.prune(now).await, "cannot forget old mails");
         let released = now.minus(KEEP_RELEASED);
-        warn(
-            uses::prune_released(&self.administration.db, released).await,
-            "cannot forget released uses of links",
-        );
-        let links = &self.administration.links;
+        warn(uses::prune_released(&self.services.db, released).await, "cannot forget released uses of links");
+        let links = &self.services.links;
         let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
         warn(uses::prune_clients(&links.db, over).await, "cannot forget clients of links");
         if let Some(released @ 1..) = warn(
-            self.receipts.release_of_removed(&self.administration.nodes, now).await,
+            self.deliveries.release_of_removed(&self.services.nodes, now).await,
             "cannot release uses of removed nodes",
         ) {
             tracing::info!(released, "uses of links are free again: their node was removed");
         }
-        warn(self.administration.issued.prune(now).await, "cannot forget old tokens");
+        warn(self.services.issued.prune(now).await, "cannot forget old tokens");
         warn(self.sent_forms.prune(now).await, "cannot forget forms that were sent");
-        warn(self.administration.generations.prune().await, "cannot forget old changes");
+        warn(self.services.account_changes.prune().await, "cannot forget old changes");
         if let Some(gone @ 1..) =
-            warn(self.administration.self_service.forget_unactivated(now).await, "cannot forget accounts")
+            warn(self.services.self_service.forget_unactivated(now).await, "cannot forget accounts")
         {
             tracing::info!(gone, "forgot accounts that nobody activated");
         }
         self.prune_files(now).await;
         self.throttle.prune(now);
-        warn(self.administration.actions.prune(now).await, "cannot forget old action links");
+        warn(self.services.actions.prune(now).await, "cannot forget old action links");
         if let Some(ended @ 1..) = warn(self.sessions.prune(now).await, "cannot forget ended sessions") {
             tracing::debug!(ended, "forgot sessions that had ended");
         }
@@ -200,17 +197,16 @@ impl Upkeep {
 
     /// Removes what is left of uploads of which nobody knows any more.
     pub async fn sweep_uploads(&self) {
-        if let Some(removed @ 1..) = warn(
-            self.uploads.remove_orphans(self.administration.clock.now()).await,
-            "cannot look for left uploads",
-        ) {
+        if let Some(removed @ 1..) =
+            warn(self.uploads.remove_orphans(self.services.clock.now()).await, "cannot look for left uploads")
+        {
             tracing::info!(removed, "removed what was left of uploads");
         }
     }
 
     /// Finishes or undoes what was cut off between the disk and the database.
     pub(super) async fn settle(&self, now: Timestamp) {
-        match self.manage.settle(now).await {
+        match self.editor.settle(now).await {
             Ok(0) => {}
             Ok(settled) => tracing::info!(settled, "settled acts on files that were cut off"),
             Err(error) => {
@@ -231,10 +227,10 @@ impl Upkeep {
         if let Some(gone @ 1..) = warn(self.uploads.forget_expired(now).await, "cannot forget uploads") {
             tracing::info!(gone, "forgot uploads with which nobody went on");
         }
-        if let Some(gone @ 1..) = warn(self.manage.purge_expired(now).await, "cannot empty the trash") {
+        if let Some(gone @ 1..) = warn(self.editor.purge_expired(now).await, "cannot empty the trash") {
             tracing::info!(gone, "removed for good what was thrown away long ago");
         }
-        if let Some(removed @ 1..) = warn(self.manage.sweep_trash(now).await, "cannot sweep the trash") {
+        if let Some(removed @ 1..) = warn(self.editor.sweep_trash(now).await, "cannot sweep the trash") {
             tracing::info!(removed, "removed what lay in the trash unknown to the database");
         }
     }

@@ -699,7 +699,7 @@ async fn check_reads_the_store_and_its_clock() {
 
     let ahead = Timestamp::from_secs(Clock::wall().now().secs() + 100_000);
     let store = open_store(&dir, &Clock::manual(ahead));
-    store.keep_time(ahead).await.unwrap();
+    store.record_time(ahead).await.unwrap();
     store.close().await;
     let (line, code) = finding(&machine);
     assert!(code == 2 && line.starts_with("problem  clock") && line.contains("NTP"), "{line}");

@@ -234,13 +234,13 @@ async fn the_time_of_a_shared_store_is_reset_for_all_who_use_it() {
     let ahead = T0.plus(Duration::from_secs(400 * 86_400));
     let clock = Clock::manual(ahead);
     let running = SqlUsedTokens::connect(&database, &clock, Some(T0)).await.unwrap();
-    running.keep_time(ahead).await.unwrap();
+    running.record_time(ahead).await.unwrap();
     let right = Clock::manual(T0);
     let operator = SqlUsedTokens::connect(&database, &right, None).await.unwrap();
     assert_eq!(right.now(), ahead, "the mark stays until it is reset");
     assert_eq!(operator.reset_time(T0).await.unwrap(), ahead);
     // The running process no longer writes its old mark, and learns the new epoch.
-    running.keep_time(ahead.plus(Duration::from_secs(9))).await.unwrap();
+    running.record_time(ahead.plus(Duration::from_secs(9))).await.unwrap();
     running.standing(T0).await.unwrap();
     assert_eq!((running.time_reset(), running.fence().secs()), (Some(T0), T0.secs() + 1));
     assert_eq!(running.time_reset(), None);

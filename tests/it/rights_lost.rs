@@ -271,7 +271,8 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     let link = stage.desk.links.of_owner(&ada.id, &LinkId::from_store(&id)).await.unwrap().unwrap();
     let recipient = stage.desk.links.recipients(&link).await.unwrap().remove(0);
     let file: FilePath = "/bosses/file.txt".parse().unwrap();
-    let basis = TokenBasis { node: &stage.desk.issuer.audience, kid: "", link: Some((&link.id, link.terms)) };
+    let basis =
+        TokenBasis { node: &stage.desk.issuer.audience, kid: "", link: Some((&link.id, link.terms_version)) };
     let visitor = Visitor { mark: None, client: None };
     let press = UseRequest {
         owner: &ada.id,
@@ -303,7 +304,8 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
     stage.desk.links.set_paused(&link, false, &actor, START).await.unwrap();
     assert_eq!(reserve().await, UseDecision::Closed);
     let link = stage.desk.links.of_owner(&ada.id, &LinkId::from_store(&id)).await.unwrap().unwrap();
-    let press = UseRequest { basis: TokenBasis { link: Some((&link.id, link.terms)), ..basis }, ..press };
+    let press =
+        UseRequest { basis: TokenBasis { link: Some((&link.id, link.terms_version)), ..basis }, ..press };
     let reserve = async || {
         uses::reserve(&stage.desk.db, &stage.desk.issued, &stage.desk.links.lease, &press, START)
             .await

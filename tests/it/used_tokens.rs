@@ -328,9 +328,9 @@ async fn what_is_being_sent_is_told_to_those_who_share_the_store<B: Backend>(pla
         assert_eq!(store.claim(used).await.unwrap(), Use::First);
     }
     for now in [70, 60] {
-        store.keep_open(&[used.jti, jti()], at(now)).await.unwrap();
+        store.record_activity(&[used.jti, jti()], at(now)).await.unwrap();
     }
-    store.keep_open(&[], at(90)).await.unwrap();
+    store.record_activity(&[], at(90)).await.unwrap();
     let found = store.find(used.jti).await.unwrap();
     let is_told = found == Some(with_reserved(used, 0, at(70)));
     assert!(is_told || (!store.is_shared() && found == Some(used)), "{found:?}");
@@ -428,7 +428,7 @@ async fn time_outlives_the_process<B: Backend>(place: &B) {
         return;
     }
     let store = open(place).await;
-    store.keep_time(at(5_000)).await.unwrap();
+    store.record_time(at(5_000)).await.unwrap();
     store.close().await;
     drop(store);
     let set_back = Clock::manual(at(100));
@@ -457,20 +457,23 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Bac
     let clock = Clock::manual(NOW);
     let store = open(place).await;
     let first = store.standing(NOW).await.unwrap().unwrap();
-    assert!(!store.put_back(&first, NOW).await.unwrap(), "the store is where it is remembered to be");
+    assert!(
+        !store.raise_fence_if_restored(&first, NOW).await.unwrap(),
+        "the store is where it is remembered to be"
+    );
     store.claim(redeemed(jti(), at(9_000))).await.unwrap();
     let later = store.standing(NOW).await.unwrap().unwrap();
     assert!(first.is_behind(&later), "{later:?} after {first:?}");
-    assert!(!store.put_back(&first, NOW).await.unwrap(), "other nodes may remember less");
+    assert!(!store.raise_fence_if_restored(&first, NOW).await.unwrap(), "other nodes may remember less");
     let other = Standing { id: "another store".to_owned(), position: later.position + 1, ..later.clone() };
-    assert!(!store.put_back(&other, NOW).await.unwrap(), "that is another store");
+    assert!(!store.raise_fence_if_restored(&other, NOW).await.unwrap(), "that is another store");
 
     let remembered = Standing { position: later.position + 1000, ..later.clone() };
-    assert!(store.put_back(&remembered, NOW).await.unwrap());
+    assert!(store.raise_fence_if_restored(&remembered, NOW).await.unwrap());
     assert_eq!(store.fence(), at(1));
     let after = store.standing(NOW).await.unwrap().unwrap();
     assert!(remembered.is_behind(&after), "{after:?} after {remembered:?}");
-    assert!(!store.put_back(&remembered, at(7)).await.unwrap(), "already done");
+    assert!(!store.raise_fence_if_restored(&remembered, at(7)).await.unwrap(), "already done");
     assert_eq!(store.claim(redeemed(jti(), at(9_000))).await.unwrap(), Use::First);
     store.close().await;
 
@@ -479,11 +482,17 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Bac
     let reopened = store.standing(NOW).await.unwrap().unwrap();
     assert!(!reopened.is_behind(&after), "{reopened:?} after {after:?}");
     // A second restore, and several nodes that notice it.
-    assert!(!store.put_back(&after, at(9)).await.unwrap(), "the store continues from there");
+    assert!(!store.raise_fence_if_restored(&after, at(9)).await.unwrap(), "the store continues from there");
     let lost = Standing { branch: "of another history".to_owned(), ..after.clone() };
-    assert!(store.put_back(&lost, at(9)).await.unwrap(), "however far the store has come since");
+    assert!(
+        store.raise_fence_if_restored(&lost, at(9)).await.unwrap(),
+        "however far the store has come since"
+    );
     let again = Standing { epoch: reopened.epoch + 2, ..reopened };
-    let (one, other) = tokio::join!(store.put_back(&again, at(20)), store.put_back(&again, at(20)));
+    let (one, other) = tokio::join!(
+        store.raise_fence_if_restored(&again, at(20)),
+        store.raise_fence_if_restored(&again, at(20))
+    );
     assert!(one.unwrap() || other.unwrap());
     assert_eq!(store.fence(), at(21));
     store.close().await;
@@ -499,7 +508,7 @@ async fn a_closed_store_answers_nothing<B: Backend>(place: &B) {
     assert!(matches!(store.revoke(used.jti, NOW, at(1)).await, Err(StoreError::Closed)));
     assert!(matches!(store.reserve(used.jti, 1, 9, NOW).await, Err(StoreError::Closed)));
     assert!(matches!(store.purge(at(10)).await, Err(StoreError::Closed)));
-    assert!(matches!(store.keep_time(at(10)).await, Err(StoreError::Closed)));
+    assert!(matches!(store.record_time(at(10)).await, Err(StoreError::Closed)));
     assert!(matches!(store.ready().await, Err(StoreError::Closed)));
     store.close().await;
 }
@@ -587,7 +596,7 @@ async fn follow<B: Backend>(place: &B, clock: &Clock, jtis: &[Jti], steps: &[Ste
                 model.retain(|_, record| record.forget_at > at(now));
                 assert!(store.purge(at(now)).await.unwrap() >= due, "{second} {step:?} in {steps:?}");
             }
-            Step::KeepTime(now) => store.keep_time(at(now)).await.unwrap(),
+            Step::KeepTime(now) => store.record_time(at(now)).await.unwrap(),
             Step::Reopen { orderly } if B::PERSISTS => {
                 if orderly {
                     store.close().await;

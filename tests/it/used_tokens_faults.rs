@@ -514,7 +514,7 @@ async fn is_poisoned(store: &SledUsedTokens) {
     assert!(matches!(store.find(used.jti).await, Err(StoreError::Poisoned)));
     assert!(matches!(store.revoke(used.jti, NOW, at(900)).await, Err(StoreError::Poisoned)));
     assert!(matches!(store.purge(NOW).await, Err(StoreError::Poisoned)));
-    assert!(matches!(store.keep_time(NOW).await, Err(StoreError::Poisoned)));
+    assert!(matches!(store.record_time(NOW).await, Err(StoreError::Poisoned)));
     assert!(matches!(store.ready().await, Err(StoreError::Poisoned)));
 }
 

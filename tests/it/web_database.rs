@@ -219,7 +219,7 @@ async fn accounts_behave(settings: &Settings) {
         remember: settings.web.session_remember,
     };
     let sessions = |desk: &Services| {
-        Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.generations.clone(), ends)
+        Sessions::new(desk.db.clone(), desk.accounts.clone(), desk.account_changes.clone(), ends)
     };
     let (here, there) = (sessions(&desk), sessions(&other));
     let proof = async |password: &Password| {

@@ -39,7 +39,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: boo
         }
         let is_ours = match key {
             "web.listen" => may_enter && shows_our_keys(settings, address).await,
-            _ => store_in_use || (settings.download.used_tokens.is_postgres() && answers(address).await),
+            _ => store_in_use || (settings.download.used_tokens.is_shared() && answers(address).await),
         };
         if is_ours {
             findings.ok(key, &format!("the running service listens on {address}"));

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, findings: &mut Findings) {
     // A check must create neither keys nor a database.
-    let is_shared = settings.web.database.is_postgres();
+    let is_shared = settings.web.database.is_shared();
     if !settings.keys_dir().is_dir() {
         if is_shared {
             look_at_missing_keys(settings, findings).await;

@@ -13,7 +13,7 @@ use crate::web::restored::{DetectedRestore, detected_restore};
 const TOLD_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
-    let is_there = settings.web.database.is_postgres() || may_enter && settings.database_file().exists();
+    let is_there = settings.web.database.is_shared() || may_enter && settings.database_file().exists();
     if !is_there {
         return;
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::check::findings::Findings;
 use crate::clock::{Clock, Timestamp, WrongClock};
-use crate::config::Settings;
+use crate::config::{Settings, StoreKind};
 use crate::used_tokens::UsedTokens;
 use crate::used_tokens::sled::{SledUsedTokens, StoreOpenError};
 use crate::used_tokens::sql::SqlUsedTokens;
@@ -26,15 +26,18 @@ pub(super) async fn look(
 async fn look_at_store(settings: &Settings, may_enter: bool, clock: &Clock, findings: &mut Findings) -> bool {
     let wall = clock.unguarded_now();
     let address = &settings.download.used_tokens;
-    if address.is_postgres() {
-        match SqlUsedTokens::connect(address, clock, None).await {
-            Ok(store) => {
-                look_at_fence(store.fence(), wall, findings);
-                store.close().await;
+    match address.kind() {
+        StoreKind::Postgres => {
+            match SqlUsedTokens::connect(address, clock, None).await {
+                Ok(store) => {
+                    look_at_fence(store.fence(), wall, findings);
+                    store.close().await;
+                }
+                Err(error) => findings.error("used tokens", &error),
             }
-            Err(error) => findings.error("used tokens", &error),
+            return false;
         }
-        return false;
+        StoreKind::Embedded => {}
     }
     let dir = settings.used_tokens_dir();
     if !may_enter || !dir.is_dir() {

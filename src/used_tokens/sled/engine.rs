@@ -288,7 +288,7 @@ impl UsedTokens for StoreEngine {
     /// The mark of time is durable before anything is purged: whatever the clock shows later, a purged token
     /// can't become valid again.
     async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.keep_time(now).await?;
+        self.record_time(now).await?;
         if self.index.journal_holds_due(now) {
             self.queue.settle().await?;
         }
@@ -310,7 +310,7 @@ impl UsedTokens for StoreEngine {
         forgotten
     }
 
-    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_time(&self, now: Timestamp) -> Result<(), StoreError> {
         self.queue.push(None, now)?.durable(&self.queue).await
     }
 
@@ -332,7 +332,11 @@ impl UsedTokens for StoreEngine {
 
     /// The evidence is elsewhere: a disk that was reset below the file system, or the original files of an
     /// earlier time, look like the latest ones from here.
-    async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
+    async fn raise_fence_if_restored(
+        &self,
+        remembered: &Standing,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let here = self.standing(now).await?;
         if !here.is_some_and(|here| here.was_put_back(&self.branches, remembered)) {
             return Ok(false);

@@ -16,7 +16,7 @@ use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
 /// The used-token store on the local disk.
 pub struct SledUsedTokens {
-    revival: Arc<Reopener>,
+    reopener: Arc<Reopener>,
     opened_mark: Timestamp,
 }
 
@@ -51,7 +51,7 @@ impl SledUsedTokens {
         let engine = StoreEngine::open(dir, clock, nothing_issued_before, tuning)?;
         // Records that a replacement engine finds there were sent by this process, which knows about them.
         let opened_mark = engine.opened_mark();
-        Ok(SledUsedTokens { revival: Reopener::of(engine, dir, clock, tuning), opened_mark })
+        Ok(SledUsedTokens { reopener: Reopener::of(engine, dir, clock, tuning), opened_mark })
     }
 
     /// Resets the time of the store in the folder `dir`, which must not be in use, to `now`: forgets all
@@ -67,7 +67,7 @@ impl SledUsedTokens {
     /// Makes the store reopen if it failed because the disk was full.
     fn watched<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Full) = answer {
-            self.revival.begin();
+            self.reopener.begin();
         }
         answer
     }
@@ -76,11 +76,11 @@ impl SledUsedTokens {
 #[async_trait]
 impl UsedTokens for SledUsedTokens {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
-        self.watched(self.revival.engine().claim(used).await)
+        self.watched(self.reopener.engine().claim(used).await)
     }
 
     async fn find(&self, jti: Jti) -> Result<Option<UsedToken>, StoreError> {
-        self.watched(self.revival.engine().find(jti).await)
+        self.watched(self.reopener.engine().find(jti).await)
     }
 
     async fn reserve(
@@ -90,23 +90,23 @@ impl UsedTokens for SledUsedTokens {
         most: u64,
         now: Timestamp,
     ) -> Result<Reservation, StoreError> {
-        self.watched(self.revival.engine().reserve(jti, bytes, most, now).await)
+        self.watched(self.reopener.engine().reserve(jti, bytes, most, now).await)
     }
 
     async fn revoke(&self, jti: Jti, now: Timestamp, forget_at: Timestamp) -> Result<(), StoreError> {
-        self.watched(self.revival.engine().revoke(jti, now, forget_at).await)
+        self.watched(self.reopener.engine().revoke(jti, now, forget_at).await)
     }
 
     async fn purge(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.watched(self.revival.engine().purge(now).await)
+        self.watched(self.reopener.engine().purge(now).await)
     }
 
-    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.watched(self.revival.engine().keep_time(now).await)
+    async fn record_time(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.watched(self.reopener.engine().record_time(now).await)
     }
 
     fn fence(&self) -> Timestamp {
-        self.revival.engine().fence()
+        self.reopener.engine().fence()
     }
 
     fn opened_mark(&self) -> Timestamp {
@@ -114,26 +114,30 @@ impl UsedTokens for SledUsedTokens {
     }
 
     async fn standing(&self, now: Timestamp) -> Result<Option<Standing>, StoreError> {
-        self.watched(self.revival.engine().standing(now).await)
+        self.watched(self.reopener.engine().standing(now).await)
     }
 
-    async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
-        self.watched(self.revival.engine().put_back(remembered, now).await)
+    async fn raise_fence_if_restored(
+        &self,
+        remembered: &Standing,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.watched(self.reopener.engine().raise_fence_if_restored(remembered, now).await)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.watched(self.revival.engine().ready().await)
+        self.watched(self.reopener.engine().ready().await)
     }
 
     async fn close(&self) {
-        self.revival.end();
-        self.revival.engine().close().await;
+        self.reopener.end();
+        self.reopener.engine().close().await;
     }
 }
 
 /// Without [`UsedTokens::close`], the journal stays as it is, and the next start reads it.
 impl Drop for SledUsedTokens {
     fn drop(&mut self) {
-        self.revival.end();
+        self.reopener.end();
     }
 }

@@ -153,7 +153,7 @@ impl UsedTokens for SqlUsedTokens {
         rows.into_iter().map(read).collect()
     }
 
-    async fn keep_open(&self, jtis: &[Jti], now: Timestamp) -> Result<(), StoreError> {
+    async fn record_activity(&self, jtis: &[Jti], now: Timestamp) -> Result<(), StoreError> {
         self.check_open()?;
         if jtis.is_empty() {
             return Ok(());
@@ -209,7 +209,7 @@ impl UsedTokens for SqlUsedTokens {
         }
     }
 
-    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_time(&self, now: Timestamp) -> Result<(), StoreError> {
         self.check_open()?;
         // A process that doesn't know yet that the time was reset must not restore the old one.
         let keep = "UPDATE used_tokens_state SET moment = $1 WHERE name = 'mark' AND moment < $1 \
@@ -236,11 +236,15 @@ impl UsedTokens for SqlUsedTokens {
         self.stand(now).await.map(Some)
     }
 
-    fn has_moved(&self) -> bool {
+    fn has_news(&self) -> bool {
         self.moved.load(Ordering::Acquire)
     }
 
-    async fn put_back(&self, remembered: &Standing, now: Timestamp) -> Result<bool, StoreError> {
+    async fn raise_fence_if_restored(
+        &self,
+        remembered: &Standing,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.check_open()?;
         self.begin_epoch_after(remembered, now).await
     }

@@ -22,13 +22,13 @@ use crate::web::identity::{Account, AccountId, Email, NewAccount};
 #[derive(Clone)]
 pub struct Accounts {
     db: Database,
-    generations: AccountChanges,
+    account_changes: AccountChanges,
 }
 
 impl Accounts {
     /// The accounts in `db`; changes raise `generations`.
     pub const fn new(db: Database, generations: AccountChanges) -> Accounts {
-        Accounts { db, generations }
+        Accounts { db, account_changes: generations }
     }
 
     /// Adds an account unless its address is taken.
@@ -181,7 +181,7 @@ impl Accounts {
         if !replace_password(&mut transaction, seen, password).await? {
             return Ok(false);
         }
-        self.generations.commit(transaction, &seen.id).await?;
+        self.account_changes.commit(transaction, &seen.id).await?;
         Ok(true)
     }
 

@@ -60,7 +60,7 @@ pub struct DatabaseSettings {
 impl DatabaseSettings {
     /// Whether there is a database already, as far as that is known without opening it.
     pub fn is_there(&self) -> bool {
-        self.address.is_postgres() || self.file.exists()
+        self.address.is_shared() || self.file.exists()
     }
 }
 
@@ -147,7 +147,7 @@ impl Database {
         sqlx::any::install_default_drivers();
         match address.as_str() {
             "sqlite" => Database::sqlite(&file).await,
-            postgres if address.is_postgres() => Database::postgres(postgres).await,
+            postgres if address.is_shared() => Database::postgres(postgres).await,
             _ => Err(DatabaseError::Address),
         }
     }

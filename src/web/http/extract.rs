@@ -66,9 +66,9 @@ impl SignedIn {
 /// When the database fails.
 pub async fn session_of(request: &HttpRequest, state: &AppState) -> Result<Option<SignedIn>, WebError> {
     let Some(id) = state.cookies.session(request.headers()) else { return Ok(None) };
-    let session = state.sessions.find(&id, state.administration.clock.now()).await?;
+    let session = state.sessions.find(&id, state.services.clock.now()).await?;
     Ok(session.map(|session| {
-        let stuck = session.account.admin.then(|| state.administration.queue.known_stuck());
+        let stuck = session.account.admin.then(|| state.services.queue.known_stuck());
         SignedIn { session, csrf: csrf::token_for(&id), stuck: stuck.filter(|stuck| stuck.is_any()) }
     }))
 }
@@ -249,7 +249,7 @@ async fn keep_unsent(request: &HttpRequest, payload: Payload, state: &AppState) 
     }
     let Ok((browser, cookie)) = state.cookies.form_or_new(request.headers()) else { return };
     let form = UnsentForm { action: request.path().to_owned(), fields };
-    if let Ok(id) = state.unsent.keep(&browser, form, state.administration.clock.now()) {
+    if let Ok(id) = state.unsent.keep(&browser, form, state.services.clock.now()) {
         request.extensions_mut().insert(KeptForm { id, cookie });
     }
 }

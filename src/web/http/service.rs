@@ -67,15 +67,15 @@ async fn readiness(app: &AppData) -> Result<String, String> {
         "the account database does not answer".to_owned()
     };
     app.health.verdict()?;
-    let administration = &app.administration;
-    administration.db.ready().await.map_err(|error| unanswered(chain(&error).to_string()))?;
-    let now = administration.clock.now();
-    let troubles = app.node_watch.troubles(&administration.nodes, &administration.issuer, now).await;
+    let services = &app.services;
+    services.db.ready().await.map_err(|error| unanswered(chain(&error).to_string()))?;
+    let now = services.clock.now();
+    let troubles = app.node_watch.troubles(&services.nodes, &services.issuer, now).await;
     let troubles = troubles.map_err(|error| unanswered(chain(&error).to_string()))?;
-    let waiting = administration.issued.revocations.waiting().await;
+    let waiting = services.issued.revocations.waiting().await;
     let waiting: i64 = waiting.map_err(|error| unanswered(chain(&error).to_string()))?.values().sum();
     let mut text = String::from("ready\n");
-    if let Some(wrong) = administration.clock.wrong(administration.leeway) {
+    if let Some(wrong) = services.clock.wrong(services.leeway) {
         text += &format!("but {wrong}; {}\n", WrongClock::REMEDY);
     }
     for trouble in troubles {
@@ -90,9 +90,9 @@ async fn readiness(app: &AppData) -> Result<String, String> {
 /// Answers with the public keys. They may be cached for twenty seconds: a removed key must be refused
 /// everywhere within a minute, and download services ask every twenty seconds.
 pub(crate) async fn jwks(app: AppData) -> HttpResponse {
-    let administration = &app.administration;
+    let services = &app.services;
     HttpResponse::Ok()
         .content_type("application/jwk-set+json")
         .insert_header((CACHE_CONTROL, "public, max-age=20"))
-        .body(administration.issuer.signer.jwks(administration.clock.now()))
+        .body(services.issuer.signer.jwks(services.clock.now()))
 }

@@ -38,7 +38,7 @@ use crate::web::uploads::Uploads;
 /// Everything that handlers share.
 pub struct AppState {
     /// Accounts, passwords, links, tokens and the clock.
-    pub administration: Services,
+    pub services: Services,
     /// The address at which people reach the app, without a trailing slash.
     pub public_url: String,
     /// The `Content-Security-Policy` of the pages.
@@ -62,7 +62,7 @@ pub struct AppState {
     /// Whether mails are only saved in a folder.
     pub outbox: bool,
     /// Sends test mails.
-    pub mail_trial: TestMailer,
+    pub test_mailer: TestMailer,
     /// Locks held while an action link is used.
     pub action_locks: JtiLocks,
     /// Limits the pages that are made at once for one client.
@@ -78,7 +78,7 @@ pub struct AppState {
     /// Uploads in progress.
     pub uploads: Uploads,
     /// Makes changes in the shares.
-    pub manage: ShareEditor,
+    pub editor: ShareEditor,
     /// Finds the address of a client, also behind proxies.
     pub addresses: ClientAddresses,
     /// The health of the background tasks.
@@ -90,13 +90,13 @@ pub struct AppState {
     /// Forms that arrived after their senders' logins had ended.
     pub unsent: UnsentForms,
     /// What the download services report about the tokens of links.
-    pub receipts: DeliveryStore,
+    pub deliveries: DeliveryStore,
     /// Whether each download service is ready.
-    pub node: NodeReadiness,
+    pub node_readiness: NodeReadiness,
     /// Limits the presses of links that wait for reports.
-    pub patience: LongPolls,
+    pub long_polls: LongPolls,
     /// Detects that the database was restored from a backup.
-    pub standings: RestoreDetector,
+    pub restore_detector: RestoreDetector,
     /// Watches the download services.
     pub node_watch: NodeMonitor,
 }

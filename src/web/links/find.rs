@@ -239,7 +239,7 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         paused: row.try_get::<i64, _>("paused")? != 0,
         restored: row.try_get::<Option<String>, _>("paused_why")?.as_deref() == Some("restored"),
         revoked_at: row.try_get::<Option<i64>, _>("withdrawn_at")?.map(from_column),
-        terms: row.try_get("terms")?,
+        terms_version: row.try_get("terms")?,
         created_at: from_column(row.try_get("created_at")?),
         files: Vec::new(),
     })

@@ -59,7 +59,7 @@ pub struct Link {
     /// When its owner stopped sharing it, for good.
     pub revoked_at: Option<Timestamp>,
     /// The number of its terms: what was given out under an earlier one does not stand any more.
-    pub terms: i64,
+    pub terms_version: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// What it is on.
@@ -192,7 +192,7 @@ mod tests {
             paused: true,
             restored: false,
             revoked_at: None,
-            terms: 0,
+            terms_version: 0,
             created_at: now,
             files: Vec::new(),
         };

@@ -44,7 +44,7 @@ impl LinkListings {
     pub async fn of(&self, link: &Link, owner: &Account, now: Timestamp) -> LinkListing {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(seen) = last
-            && (&seen.link, seen.terms) == (&link.id, link.terms)
+            && (&seen.link, seen.terms) == (&link.id, link.terms_version)
             && now.since(seen.at) < FRESH
             && seen.at <= now
         {
@@ -56,7 +56,8 @@ impl LinkListings {
         let looked = tokio::task::spawn_blocking(move || look(&shares, &places)).await;
         // A letter without a list is better than none.
         let listing = looked.unwrap_or_default();
-        let seen = Seen { link: link.id.clone(), terms: link.terms, at: now, listing: listing.clone() };
+        let seen =
+            Seen { link: link.id.clone(), terms: link.terms_version, at: now, listing: listing.clone() };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         listing
     }

@@ -161,7 +161,7 @@ impl LinkOffers {
     }
 
     /// The files of which something was begun, or that a use has already: all others are alike.
-    pub fn special(&self) -> Vec<&str> {
+    pub fn touched(&self) -> Vec<&str> {
         let paths = self.begun.keys().chain(self.uses.values().flatten());
         let mut paths: Vec<&str> = paths.map(String::as_str).collect();
         paths.sort_unstable();
@@ -170,7 +170,7 @@ impl LinkOffers {
     }
 
     /// Whether a file of which nothing was begun can be.
-    pub fn others(&self) -> Offer {
+    pub fn for_untouched_file(&self) -> Offer {
         if !self.ended && (self.has_left || !self.uses.is_empty()) { Offer::Download } else { Offer::Gone }
     }
 
@@ -185,7 +185,7 @@ impl LinkOffers {
                 Offer::Lost | Offer::Gone => false,
             }
         };
-        let goes_on = !self.ended && !self.has_left && self.others() == Offer::Download;
+        let goes_on = !self.ended && !self.has_left && self.for_untouched_file() == Offer::Download;
         self.begun.keys().any(|path| has(path)) || (goes_on && !self.is_program)
     }
 

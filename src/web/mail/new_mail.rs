@@ -37,15 +37,38 @@ words! {
 }
 
 impl MailKind {
-    /// Whether somebody is waiting for it.
+    /// Returns whether it goes before links and notices.
     pub const fn is_urgent(self) -> bool {
-        !matches!(self, MailKind::Taken | MailKind::Link)
+        match self {
+            MailKind::Taken | MailKind::Link => false,
+            MailKind::SignUp
+            | MailKind::Forgot
+            | MailKind::Invite
+            | MailKind::ConfirmAddress
+            | MailKind::AddressChanged
+            | MailKind::PasswordChanged
+            | MailKind::AccountDeleted
+            | MailKind::LinkCode
+            | MailKind::Test => true,
+        }
     }
 
-    /// Whether it is a notice that its reader can turn off. What somebody asked for, what brings a link or a
-    /// code, and what concerns the safety of an account is none.
+    /// Returns whether it is a notice that its reader can turn off. Mails that someone requested, that contain
+    /// a link or a code, or that concern the security of an account are not.
     pub const fn can_be_turned_off(self) -> bool {
-        matches!(self, MailKind::Taken)
+        match self {
+            MailKind::Taken => true,
+            MailKind::SignUp
+            | MailKind::Forgot
+            | MailKind::Invite
+            | MailKind::ConfirmAddress
+            | MailKind::AddressChanged
+            | MailKind::PasswordChanged
+            | MailKind::AccountDeleted
+            | MailKind::Link
+            | MailKind::LinkCode
+            | MailKind::Test => false,
+        }
     }
 
     /// Whether only the newest mail of this kind to an address matters.

@@ -323,7 +323,7 @@ impl ActionLinks {
     /// # Errors
     /// When the store fails.
     pub async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.used.keep_time(now).await
+        self.used.record_time(now).await
     }
 
     /// Forgets links whose time is over.

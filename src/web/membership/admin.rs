@@ -31,7 +31,7 @@ pub struct AccountAdmin {
     /// Accounts.
     pub accounts: Accounts,
     /// What cached accounts are checked against.
-    pub generations: AccountChanges,
+    pub account_changes: AccountChanges,
     /// Mails that wait.
     pub queue: MailQueue,
     /// Tokens that may have to be revoked.
@@ -119,7 +119,7 @@ impl AccountAdmin {
             return Ok(ChangeOutcome::LastAdministrator);
         }
         audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
-        self.generations.commit(transaction, &account.id).await?;
+        self.account_changes.commit(transaction, &account.id).await?;
         self.issued.revocations.wake();
         Ok(ChangeOutcome::Done)
     }
@@ -165,7 +165,7 @@ impl AccountAdmin {
         let role = if admin { "administrator" } else { "no administrator" };
         let subject = format!("{}: {role}, groups: {}", account.email, listed.join(" "));
         audit::append(&mut transaction, actor, AuditEvent::RightsChanged, &subject, now).await?;
-        self.generations.commit(transaction, &account.id).await?;
+        self.account_changes.commit(transaction, &account.id).await?;
         self.issued.revocations.wake();
         Ok(ChangeOutcome::Done)
     }
@@ -197,7 +197,7 @@ impl AccountAdmin {
         }
         audit::append(&mut transaction, actor, AuditEvent::AccountDeleted, account.email.as_str(), now)
             .await?;
-        self.generations.commit(transaction, &account.id).await?;
+        self.account_changes.commit(transaction, &account.id).await?;
         self.queue.wake();
         self.issued.revocations.wake();
         Ok(ChangeOutcome::Done)

@@ -75,7 +75,7 @@ pub enum ChangeOutcome {
 #[derive(Clone)]
 pub struct SelfService {
     db: Database,
-    generations: AccountChanges,
+    account_changes: AccountChanges,
     queue: MailQueue,
     issued: IssuedTokens,
 }
@@ -89,7 +89,7 @@ impl SelfService {
         queue: MailQueue,
         issued: IssuedTokens,
     ) -> SelfService {
-        SelfService { db, generations, queue, issued }
+        SelfService { db, account_changes: generations, queue, issued }
     }
 
     /// Somebody asks for an account. What was asked for and not yet activated gives way to it; an
@@ -179,7 +179,7 @@ impl SelfService {
             return Ok(ChangeOutcome::Overtaken);
         }
         audit::append(&mut transaction, actor, AuditEvent::Activated, seen.email.as_str(), now).await?;
-        self.generations.commit(transaction, &seen.id).await?;
+        self.account_changes.commit(transaction, &seen.id).await?;
         Ok(ChangeOutcome::Done)
     }
 
@@ -205,7 +205,7 @@ impl SelfService {
             .execute(&mut *transaction)
             .await?;
         audit::append(&mut transaction, actor, AuditEvent::Activated, seen.email.as_str(), now).await?;
-        self.generations.commit(transaction, &seen.id).await?;
+        self.account_changes.commit(transaction, &seen.id).await?;
         Ok(ChangeOutcome::Done)
     }
 
@@ -231,7 +231,7 @@ impl SelfService {
         let details = MailDetails { asked: Some(asked), ..MailDetails::of(&seen.id) };
         let mail = NewMail::new(MailKind::PasswordChanged, &seen.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
-        self.generations.commit(transaction, &seen.id).await?;
+        self.account_changes.commit(transaction, &seen.id).await?;
         self.queue.wake();
         Ok(ChangeOutcome::Done)
     }
@@ -247,7 +247,7 @@ impl SelfService {
             .bind(id.as_str())
             .execute(&mut *transaction)
             .await?;
-        Ok(self.generations.commit(transaction, id).await?)
+        Ok(self.account_changes.commit(transaction, id).await?)
     }
 
     /// The owner wants another address; it counts once somebody there confirms it. `mail` says
@@ -373,7 +373,7 @@ impl SelfService {
         };
         let mail = NewMail::new(MailKind::AddressChanged, &seen.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
-        self.generations.commit(transaction, &seen.id).await?;
+        self.account_changes.commit(transaction, &seen.id).await?;
         self.queue.wake();
         self.issued.revocations.wake();
         Ok(ChangeOutcome::Done)

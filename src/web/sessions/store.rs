@@ -31,7 +31,7 @@ const LAST_SEEN_STEP: Duration = Duration::from_secs(60);
 pub struct Sessions {
     db: Database,
     accounts: Accounts,
-    generations: AccountChanges,
+    account_changes: AccountChanges,
     ends: SessionLifetimes,
     cache: Cache,
 }
@@ -44,7 +44,7 @@ impl Sessions {
         generations: AccountChanges,
         ends: SessionLifetimes,
     ) -> Sessions {
-        Sessions { db, accounts, generations, ends, cache: Cache::default() }
+        Sessions { db, accounts, account_changes: generations, ends, cache: Cache::default() }
     }
 
     /// Starts a session for whoever has just proved to own an account, and answers the id for his
@@ -97,9 +97,11 @@ impl Sessions {
     pub async fn find(&self, id: &Secret, now: Timestamp) -> Result<Option<Session>, SessionError> {
         let digest = id.digest();
         // Before anything else is read: what is read later can only be newer than this.
-        let generation = self.generations.current(now).await?;
+        let generation = self.account_changes.current(now).await?;
         let cached = match self.cache.get(&digest) {
-            Some(cached) if self.generations.holds(&cached.session.account.id, cached.generation) => cached,
+            Some(cached) if self.account_changes.holds(&cached.session.account.id, cached.generation) => {
+                cached
+            }
             outdated => match self.read(digest, generation, outdated.as_deref()).await? {
                 Some(cached) => cached,
                 None => {
@@ -172,7 +174,7 @@ impl Sessions {
                 .bind(text_of(digest))
                 .execute(&mut *transaction)
                 .await?;
-            self.generations.commit(transaction, &AccountId::from_store(&account)).await?;
+            self.account_changes.commit(transaction, &AccountId::from_store(&account)).await?;
         }
         self.cache.remove(digest);
         Ok(())
@@ -241,7 +243,7 @@ impl Sessions {
         }
         audit::append(&mut transaction, actor, AuditEvent::SessionsEnded, account.email.as_str(), now)
             .await?;
-        self.generations.commit(transaction, &account.id).await?;
+        self.account_changes.commit(transaction, &account.id).await?;
         Ok(ended.rows_affected())
     }
 
@@ -262,7 +264,7 @@ impl Sessions {
             .await?;
         if ended.rows_affected() > 0 {
             audit::append(&mut transaction, actor, AuditEvent::LoggedOut, "", now).await?;
-            self.generations.commit(transaction, &session.account.id).await?;
+            self.account_changes.commit(transaction, &session.account.id).await?;
         }
         self.cache.remove(&session.digest);
         Ok(())

@@ -73,8 +73,8 @@ impl UsedTokens for Failing {
         self.inner.purge(now).await
     }
 
-    async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.keep_time(now).await
+    async fn record_time(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.record_time(now).await
     }
 
     fn fence(&self) -> Timestamp {

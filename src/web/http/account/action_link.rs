@@ -66,8 +66,8 @@ pub(crate) async fn lock<'a>(
     app: &'a AppState,
     unverified: &str,
 ) -> Result<Option<MutexGuard<'a, ()>>, WebError> {
-    let administration = &app.administration;
-    let jti = administration.actions.verify(unverified, administration.clock.now()).await?.action.jti;
+    let services = &app.services;
+    let jti = services.actions.verify(unverified, services.clock.now()).await?.action.jti;
     Ok(app.action_locks.lock(jti).await)
 }
 
@@ -77,8 +77,8 @@ pub(crate) async fn status_of(
     folder: &str,
     unverified: &str,
 ) -> Result<(VerifiedAction, ActionLinkStatus), WebError> {
-    let administration = &app.administration;
-    let link = administration.actions.verify(unverified, administration.clock.now()).await?;
+    let services = &app.services;
+    let link = services.actions.verify(unverified, services.clock.now()).await?;
     if link.purpose.folder() != folder {
         return Err(WebError::NotFound);
     }
@@ -87,23 +87,23 @@ pub(crate) async fn status_of(
 }
 
 async fn status(app: &AppState, link: &VerifiedAction) -> Result<ActionLinkStatus, WebError> {
-    let administration = &app.administration;
+    let services = &app.services;
     let done = match link.purpose {
         ActionPurpose::FirstAdministrator | ActionPurpose::Activate => CompletedAction::Activated,
         ActionPurpose::Invite | ActionPurpose::Reset => CompletedAction::PasswordChosen,
         ActionPurpose::ConfirmAddress => CompletedAction::AddressChanged,
     };
-    if administration.actions.is_spent(&link.action).await? {
+    if services.actions.is_spent(&link.action).await? {
         return Ok(ActionLinkStatus::Done(done));
     }
     if link.purpose == ActionPurpose::FirstAdministrator {
-        return Ok(match (administration.accounts.has_administrator().await?, link.ended) {
+        return Ok(match (services.accounts.has_administrator().await?, link.ended) {
             (true, _) => ActionLinkStatus::Done(done),
             (false, true) => ActionLinkStatus::Unusable(UnusableReason::Expired, None),
             (false, false) => ActionLinkStatus::FirstAdministrator,
         });
     }
-    let account = administration.accounts.by_id(&AccountId::from_store(&link.action.subject)).await?;
+    let account = services.accounts.by_id(&AccountId::from_store(&link.action.subject)).await?;
     let Some(account) = account.filter(|account| !account.disabled).map(Box::new) else {
         return Ok(ActionLinkStatus::Unusable(UnusableReason::Changed, None));
     };
@@ -112,13 +112,13 @@ async fn status(app: &AppState, link: &VerifiedAction) -> Result<ActionLinkStatu
         return Ok(ActionLinkStatus::Done(done));
     }
     let requested = match link.purpose {
-        ActionPurpose::ConfirmAddress => administration.self_service.requested_address(&account.id).await?,
+        ActionPurpose::ConfirmAddress => services.self_service.requested_address(&account.id).await?,
         _ => None,
     };
     let extra = requested.as_ref().map_or("", Email::key);
     Ok(if link.ended {
         ActionLinkStatus::Unusable(UnusableReason::Expired, Some(account))
-    } else if !administration.actions.is_newest(link).await? {
+    } else if !services.actions.is_newest(link).await? {
         ActionLinkStatus::Unusable(UnusableReason::Replaced, Some(account))
     } else if !fits(&link.action, &account, extra) {
         ActionLinkStatus::Unusable(UnusableReason::Changed, Some(account))

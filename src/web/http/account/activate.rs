@@ -47,7 +47,7 @@ pub(crate) async fn page(
 }
 
 fn empty_page(app: &AppState, activation: Activation, csrf: String) -> ActivatePage {
-    ActivatePage::new(activation, app.administration.password_min, csrf)
+    ActivatePage::new(activation, app.services.password_min, csrf)
 }
 
 /// Returns what the form asks for when the link to `account` is opened in the browser with that secret.
@@ -112,12 +112,12 @@ struct Visit<'v> {
 
 impl Visit<'_> {
     async fn first_administrator(&self) -> Result<HttpResponse, WebError> {
-        let administration = &self.app.administration;
+        let services = &self.app.services;
         let fields = &self.form.fields;
         let mut errors = FieldErrors::default();
         let email = parse_field::<Email>(&fields.email, &mut errors.email);
         if let Some(email) = &email
-            && administration.accounts.by_email(email).await?.is_some()
+            && services.accounts.by_email(email).await?.is_some()
         {
             errors.email = Some("There is an account with this address already.".to_owned());
         }
@@ -127,14 +127,14 @@ impl Visit<'_> {
             return self.rerender_form(Activation::FirstAdministrator, errors);
         };
         let typed = Password::presented(&fields.password);
-        let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
-        let now = administration.clock.now();
-        if administration.actions.spend(self.action, now).await? == SpendOutcome::Before {
+        let stored = services.passwords.hash(Asker::Visitor(self.place.address), password).await?;
+        let now = services.clock.now();
+        if services.actions.spend(self.action, now).await? == SpendOutcome::Before {
             return done_page(CompletedAction::Activated);
         }
         let (admin, groups, password) = (true, BTreeSet::new(), Some(stored));
         let new = NewAccount { email, name, admin, groups, password };
-        match administration.accounts.add_first_administrator(new, self.place.address, now).await? {
+        match services.accounts.add_first_administrator(new, self.place.address, now).await? {
             AddOutcome::New(account) => {
                 tracing::info!(account = %account.id, "the first administrator is made");
                 enter(self.app, &account, typed, self.place).await
@@ -146,7 +146,7 @@ impl Visit<'_> {
     }
 
     async fn invitation(&self, account: &Account) -> Result<HttpResponse, WebError> {
-        let administration = &self.app.administration;
+        let services = &self.app.services;
         let fields = &self.form.fields;
         let mut errors = FieldErrors::default();
         let name = parse_field::<PersonName>(&fields.name, &mut errors.name);
@@ -156,17 +156,17 @@ impl Visit<'_> {
             return self.rerender_form(Activation::Invitation { email, name: fields.name.clone() }, errors);
         };
         let typed = Password::presented(&fields.password);
-        let stored = administration.passwords.hash(Asker::Visitor(self.place.address), password).await?;
-        let now = administration.clock.now();
-        if administration.actions.spend(self.action, now).await? == SpendOutcome::Before {
+        let stored = services.passwords.hash(Asker::Visitor(self.place.address), password).await?;
+        let now = services.clock.now();
+        if services.actions.spend(self.action, now).await? == SpendOutcome::Before {
             return done_page(CompletedAction::PasswordChosen);
         }
         let actor = Actor::account(account, self.place.address);
-        let service = &administration.self_service;
+        let service = &services.self_service;
         match service.accept_invitation(account, &name, &stored, &actor, now).await? {
             ChangeOutcome::Done => {
                 tracing::info!(account = %account.id, "invitation accepted");
-                match administration.accounts.by_id(&account.id).await? {
+                match services.accounts.by_id(&account.id).await? {
                     Some(account) => enter(self.app, &account, typed, self.place).await,
                     None => Err(WebError::LinkOver),
                 }
@@ -201,13 +201,13 @@ impl Visit<'_> {
 
     /// Activates the account; returns a page when it was activated before.
     async fn activate(&self, account: &Account) -> Result<Option<HttpResponse>, WebError> {
-        let administration = &self.app.administration;
-        let now = administration.clock.now();
-        if administration.actions.spend(self.action, now).await? == SpendOutcome::Before {
+        let services = &self.app.services;
+        let now = services.clock.now();
+        if services.actions.spend(self.action, now).await? == SpendOutcome::Before {
             return done_page(CompletedAction::Activated).map(Some);
         }
         let actor = Actor::account(account, self.place.address);
-        match administration.self_service.activate(account, &actor, now).await? {
+        match services.self_service.activate(account, &actor, now).await? {
             ChangeOutcome::Done => {
                 tracing::info!(account = %account.id, "account activated");
                 Ok(None)
@@ -218,7 +218,7 @@ impl Visit<'_> {
 
     fn password(&self, own: &[&str], errors: &mut FieldErrors) -> Option<Password> {
         let fields = &self.form.fields;
-        let min = self.app.administration.password_min;
+        let min = self.app.services.password_min;
         new_password(min, &fields.password, &fields.password_again, own, errors)
     }
 

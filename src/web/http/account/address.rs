@@ -63,8 +63,8 @@ pub(crate) async fn act(
     place: ClientInfo,
     form: StrangerForm<ConfirmAddressForm>,
 ) -> Result<HttpResponse, WebError> {
-    let administration = &app.administration;
-    let now = administration.clock.now();
+    let services = &app.services;
+    let now = services.clock.now();
     let _lock = lock(&app, &unverified).await?;
     let (link, status) = status_of(&app, "confirm-address", &unverified).await?;
     let (account, email) = match status.usable_or_page(&request, &app, "confirm-address", &unverified)? {
@@ -82,12 +82,12 @@ pub(crate) async fn act(
             return unprocessable(&ConfirmAddressPage { errors, ..page });
         }
     }
-    if administration.actions.spend(&link.action, now).await? == SpendOutcome::Before {
+    if services.actions.spend(&link.action, now).await? == SpendOutcome::Before {
         return done_page(CompletedAction::AddressChanged);
     }
     let actor = Actor::account(&account, place.address);
     let asked = Some(RequestOrigin::new(&place, now));
-    match administration.self_service.change_address(&account, &email, &actor, asked, now).await? {
+    match services.self_service.change_address(&account, &email, &actor, asked, now).await? {
         ChangeOutcome::Done => {}
         _ => return Err(WebError::LinkOver),
     }

@@ -29,8 +29,8 @@ pub(crate) async fn enter_at(
     place: &ClientInfo,
     destination: &str,
 ) -> Result<HttpResponse, WebError> {
-    let now = app.administration.clock.now();
-    let passwords = &app.administration.passwords;
+    let now = app.services.clock.now();
+    let passwords = &app.services.passwords;
     let started =
         match LoginProof::by_password(Some(account.clone()), typed, passwords, Asker::LogIn(place.address))
             .await?

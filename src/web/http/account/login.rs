@@ -87,7 +87,7 @@ pub(crate) async fn log_in(
         remembered: remember.is_some(),
         ..empty_page(&app, &next, csrf::token_for(&form.secret))
     };
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let parsed = email.parse::<Email>().ok();
     let key = parsed.as_ref().map_or(email.as_str(), Email::key);
     let attempt = match app.throttle.attempt(key, place.address, now) {
@@ -102,10 +102,10 @@ pub(crate) async fn log_in(
         }
     };
     let account = match &parsed {
-        Some(email) => app.administration.accounts.by_email(email).await?.filter(|account| !account.disabled),
+        Some(email) => app.services.accounts.by_email(email).await?.filter(|account| !account.disabled),
         None => None,
     };
-    let passwords = &app.administration.passwords;
+    let passwords = &app.services.passwords;
     // A second factor would be checked here, between the proof and the session that begins with it.
     let proof = LoginProof::by_password(
         account,
@@ -146,7 +146,7 @@ pub(crate) async fn log_out(
 ) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
     let actor = Actor::account(form.who.account(), address.0);
-    app.sessions.log_out(&form.who.session, &actor, app.administration.clock.now()).await?;
+    app.sessions.log_out(&form.who.session, &actor, app.services.clock.now()).await?;
     tracing::info!(account = %form.who.account().id, "logged out");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;

@@ -40,9 +40,9 @@ pub(crate) async fn is_own_password(
     address: IpAddr,
     asker: Asker,
 ) -> Result<bool, WebError> {
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let attempt = app.throttle.attempt(account.email.key(), address, now)?;
-    let is_own = app.administration.passwords.verify(asker, typed, account.password.as_ref()).await?;
+    let is_own = app.services.passwords.verify(asker, typed, account.password.as_ref()).await?;
     if is_own {
         app.throttle.succeeded(attempt, now);
     }

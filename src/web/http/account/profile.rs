@@ -40,9 +40,9 @@ pub(crate) async fn page(
 
 async fn page_of(app: &AppState, who: &SignedIn) -> Result<ProfilePage, WebError> {
     let account = who.account();
-    let administration = &app.administration;
-    let pending = administration.self_service.requested_address(&account.id).await?;
-    let last_admin = account.admin && administration.accounts.is_last_administrator(&account.id).await?;
+    let services = &app.services;
+    let pending = services.self_service.requested_address(&account.id).await?;
+    let last_admin = account.admin && services.accounts.is_last_administrator(&account.id).await?;
     Ok(ProfilePage {
         chrome: who.chrome("Your account", Section::Account),
         name: account.name.as_str().to_owned(),
@@ -50,10 +50,10 @@ async fn page_of(app: &AppState, who: &SignedIn) -> Result<ProfilePage, WebError
         admin: account.admin,
         groups: account.groups.iter().cloned().collect(),
         created: account.created_at,
-        password_min: administration.password_min,
+        password_min: services.password_min,
         pending_email: pending.map(|email| email.as_str().to_owned()),
         last_admin,
-        wants_notices: !administration.notices.are_off(&account.id, MailKind::Taken).await?,
+        wants_notices: !services.notices.are_off(&account.id, MailKind::Taken).await?,
         typed_name: account.name.as_str().to_owned(),
         typed_email: String::new(),
         errors_for: AccountForm::None,
@@ -84,7 +84,7 @@ async fn proven(
     password: &str,
     place: &ClientInfo,
 ) -> Result<(Account, bool), WebError> {
-    let account = app.administration.accounts.by_id(&who.account().id).await?;
+    let account = app.services.accounts.by_id(&who.account().id).await?;
     let account = account.ok_or(WebError::NotSignedIn)?;
     let (typed, asker) = (Password::presented(password), Asker::Account(account.id.clone()));
     let is_own = is_own_password(app, &account, typed, place.address, asker).await?;
@@ -107,7 +107,7 @@ pub(crate) async fn change_name(app: AppData, form: CsrfForm<NameForm>) -> Resul
         let typed = |page: &mut ProfilePage| page.typed_name = fields.name;
         return rerender_form(&app, &who, AccountForm::Name, errors, typed).await;
     };
-    app.administration.self_service.rename(&who.account().id, &name).await?;
+    app.services.self_service.rename(&who.account().id, &name).await?;
     redirect_with_flash(&app, "/account", FlashMessage::NameChanged)
 }
 
@@ -126,10 +126,10 @@ pub(crate) async fn change_password(
     form: CsrfForm<PasswordForm>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    let administration = &app.administration;
+    let services = &app.services;
     let mut errors = FieldErrors::default();
     let own = [who.account().email.as_str(), who.account().name.as_str()];
-    let min = administration.password_min;
+    let min = services.password_min;
     let new = new_password(min, &fields.password, &fields.password_again, &own, &mut errors);
     let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
     if !is_own {
@@ -139,10 +139,10 @@ pub(crate) async fn change_password(
         return rerender_form(&app, &who, AccountForm::Password, errors, |_| {}).await;
     };
     let typed = Password::presented(&fields.password);
-    let stored = administration.passwords.hash(Asker::Account(account.id.clone()), new).await?;
-    let now = administration.clock.now();
+    let stored = services.passwords.hash(Asker::Account(account.id.clone()), new).await?;
+    let now = services.clock.now();
     let actor = Actor::account(&account, place.address);
-    let service = &administration.self_service;
+    let service = &services.self_service;
     let asked = RequestOrigin::new(&place, now);
     let changed =
         service.change_password(&account, &stored, &actor, AuditEvent::PasswordChanged, asked, now).await?;
@@ -150,7 +150,7 @@ pub(crate) async fn change_password(
         return Err(WebError::NotSignedIn);
     }
     tracing::info!(account = %account.id, "password changed");
-    let account = administration.accounts.by_id(&account.id).await?.ok_or(WebError::NotSignedIn)?;
+    let account = services.accounts.by_id(&account.id).await?.ok_or(WebError::NotSignedIn)?;
     let mut answer = enter_at(&app, &account, typed, &place, "/account").await?;
     add_cookie(&mut answer, &app.cookies.set_flash(FlashMessage::PasswordChanged))?;
     Ok(answer)
@@ -184,17 +184,17 @@ pub(crate) async fn change_address(
         let typed = |page: &mut ProfilePage| page.typed_email = fields.email;
         return rerender_form(&app, &who, AccountForm::Email, errors, typed).await;
     };
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let mail = app.throttle.mail(MailCause::Address, email.key(), now);
     let actor = Actor::account(&account, place.address);
-    app.administration.self_service.request_address(&account, &email, mail, &actor, now).await?;
+    app.services.self_service.request_address(&account, &email, mail, &actor, now).await?;
     redirect_with_flash(&app, "/account", FlashMessage::AddressRequested)
 }
 
 /// `POST /account/email/cancel`
 pub(crate) async fn keep_address(app: AppData, form: CsrfForm<EmptyForm>) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
-    app.administration.self_service.keep_address(&form.who.account().id).await?;
+    app.services.self_service.keep_address(&form.who.account().id).await?;
     redirect_with_flash(&app, "/account", FlashMessage::AddressKept)
 }
 
@@ -210,14 +210,14 @@ pub(crate) async fn change_notices(
     form: CsrfForm<NoticesForm>,
 ) -> Result<HttpResponse, WebError> {
     let of = Subscription { account: form.who.account().id.clone(), kind: MailKind::Taken };
-    let notices = &app.administration.notices;
+    let notices = &app.services.notices;
     match form.fields.downloads {
         Some(_) => {
             notices.turn_on(&of).await?;
             redirect_with_flash(&app, "/account", FlashMessage::NoticesOn)
         }
         None => {
-            notices.turn_off(&of, app.administration.clock.now()).await?;
+            notices.turn_off(&of, app.services.clock.now()).await?;
             redirect_with_flash(&app, "/account", FlashMessage::NoticesOff)
         }
     }
@@ -242,9 +242,9 @@ pub(crate) async fn delete(
             FieldErrors { current_password: Some(WRONG_PASSWORD.to_owned()), ..FieldErrors::default() };
         return rerender_form(&app, &who, AccountForm::Delete, errors, |_| {}).await;
     }
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let actor = Actor::account(&account, place.address);
-    match app.administration.account_admin.delete(&account, &actor, now).await? {
+    match app.services.account_admin.delete(&account, &actor, now).await? {
         ChangeOutcome::Done => {}
         ChangeOutcome::LastAdministrator => {
             let only = "You are the only administrator. Make someone else an administrator first.".to_owned();
@@ -253,7 +253,7 @@ pub(crate) async fn delete(
         }
         ChangeOutcome::Overtaken | ChangeOutcome::EmailTaken => return Err(WebError::NotSignedIn),
     }
-    app.administration.revoke_now().await;
+    app.services.revoke_now().await;
     tracing::info!(account = %account.id, "account deleted by its owner");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;

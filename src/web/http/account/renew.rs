@@ -21,7 +21,7 @@ pub(crate) async fn renew(
 ) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
     let (folder, unverified) = path.into_inner();
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     app.throttle.request(place.address, now)?;
     let (link, status) = status_of(&app, &folder, &unverified).await?;
     let account = match status {
@@ -31,7 +31,7 @@ pub(crate) async fn renew(
         }
         ActionLinkStatus::Usable(account, _) | ActionLinkStatus::Unusable(_, Some(account)) => account,
     };
-    let service = &app.administration.self_service;
+    let service = &app.services.self_service;
     let wanted = match link.purpose {
         ActionPurpose::ConfirmAddress => service.requested_address(&account.id).await?,
         _ => Some(account.email.clone()),

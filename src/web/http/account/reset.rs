@@ -52,10 +52,10 @@ pub(crate) async fn forgot(
         let csrf = csrf::with_id(&csrf::token_for(&form.secret));
         return unprocessable(&ForgotPage { email: form.fields.email, errors, ..ForgotPage::new(csrf) });
     };
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     app.throttle.request(place.address, now)?;
     if app.throttle.forgot_mail(email.key(), place.address, now) {
-        app.administration.self_service.forgot(&email, RequestOrigin::new(&place, now), now).await?;
+        app.services.self_service.forgot(&email, RequestOrigin::new(&place, now), now).await?;
     }
     once.done(SENT, "", now).await?;
     Ok(see_other(SENT))
@@ -70,7 +70,7 @@ pub(crate) async fn page(
     let (_, status) = status_of(&app, "reset", &unverified).await?;
     match status.usable_or_page(&request, &app, "reset", &unverified)? {
         Ok(link) => with_form(&request, &app.cookies, StatusCode::OK, |csrf| {
-            ResetPage::new(link.account.email.as_str(), app.administration.password_min, csrf)
+            ResetPage::new(link.account.email.as_str(), app.services.password_min, csrf)
         }),
         Err(page) => Ok(page),
     }
@@ -91,7 +91,7 @@ pub(crate) async fn act(
     place: ClientInfo,
     form: StrangerForm<ResetForm>,
 ) -> Result<HttpResponse, WebError> {
-    let administration = &app.administration;
+    let services = &app.services;
     let _lock = lock(&app, &unverified).await?;
     let (link, status) = status_of(&app, "reset", &unverified).await?;
     let account = match status.usable_or_page(&request, &app, "reset", &unverified)? {
@@ -100,20 +100,20 @@ pub(crate) async fn act(
     };
     let mut errors = FieldErrors::default();
     let own = [account.email.as_str(), account.name.as_str()];
-    let min = administration.password_min;
+    let min = services.password_min;
     let fields = &form.fields;
     let Some(password) = new_password(min, &fields.password, &fields.password_again, &own, &mut errors)
     else {
         let csrf = csrf::token_for(&form.secret);
         return unprocessable(&ResetPage { errors, ..ResetPage::new(account.email.as_str(), min, csrf) });
     };
-    let stored = administration.passwords.hash(Asker::Visitor(place.address), password).await?;
-    let now = administration.clock.now();
-    if administration.actions.spend(&link.action, now).await? == SpendOutcome::Before {
+    let stored = services.passwords.hash(Asker::Visitor(place.address), password).await?;
+    let now = services.clock.now();
+    if services.actions.spend(&link.action, now).await? == SpendOutcome::Before {
         return done_page(CompletedAction::PasswordChosen);
     }
     let actor = Actor::account(&account, place.address);
-    let service = &administration.self_service;
+    let service = &services.self_service;
     let asked = RequestOrigin::new(&place, now);
     let changed =
         service.change_password(&account, &stored, &actor, AuditEvent::PasswordReset, asked, now).await?;

@@ -24,7 +24,7 @@ pub(crate) async fn page(
     request: HttpRequest,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let own = URL_SAFE_NO_PAD.encode(who.session.digest.as_bytes());
     let listed = app.sessions.of(&who.account().id, now).await?;
     let rows = listed.into_iter().map(|listed| session_row(listed, Some(&own))).collect();
@@ -71,5 +71,5 @@ async fn end_some(
     which: SessionSelection<'_>,
 ) -> Result<u64, WebError> {
     let actor = Actor::account(who.account(), address.0);
-    Ok(app.sessions.end_selected(who.account(), which, &actor, app.administration.clock.now()).await?)
+    Ok(app.sessions.end_selected(who.account(), which, &actor, app.services.clock.now()).await?)
 }

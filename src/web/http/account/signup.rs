@@ -32,7 +32,7 @@ pub(crate) async fn page(app: AppData, request: HttpRequest) -> Result<HttpRespo
 }
 
 fn empty_page(app: &AppState, csrf: String) -> SignUpPage {
-    SignUpPage::new(app.administration.password_min, app.signup.domains.clone(), csrf::with_id(&csrf))
+    SignUpPage::new(app.services.password_min, app.signup.domains.clone(), csrf::with_id(&csrf))
 }
 
 /// Refuses a request where not everyone may sign up.
@@ -66,7 +66,7 @@ pub(crate) async fn sign_up(
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
-    let administration = &app.administration;
+    let services = &app.services;
     let fields = form.fields;
     let mut errors = FieldErrors::default();
     let email = parse_field::<Email>(&fields.email, &mut errors.email);
@@ -75,16 +75,16 @@ pub(crate) async fn sign_up(
     }
     let name = parse_field::<PersonName>(&fields.name, &mut errors.name);
     let own = [fields.email.as_str(), fields.name.as_str()];
-    let min = administration.password_min;
+    let min = services.password_min;
     let password = new_password(min, &fields.password, &fields.password_again, &own, &mut errors);
     let (Some(email), Some(name), Some(password), false) = (email, name, password, errors.any()) else {
         let csrf = csrf::token_for(&form.secret);
         let (email, name) = (fields.email, fields.name);
         return unprocessable(&SignUpPage { email, name, errors, ..empty_page(&app, csrf) });
     };
-    let now = administration.clock.now();
+    let now = services.clock.now();
     app.throttle.request(place.address, now)?;
-    let password = administration.passwords.hash(Asker::Visitor(place.address), password).await?;
+    let password = services.passwords.hash(Asker::Visitor(place.address), password).await?;
     // Without a new mail, the older sign-up must stay: its link is the one that arrived.
     if app.throttle.mail(MailCause::SignUp, email.key(), now) {
         let new = SignUpRequest {
@@ -95,7 +95,7 @@ pub(crate) async fn sign_up(
             forget_at: now.plus(app.signup.unactivated_max),
             asked: RequestOrigin::new(&place, now),
         };
-        administration.self_service.sign_up(&new, &Actor::stranger(place.address), now).await?;
+        services.self_service.sign_up(&new, &Actor::stranger(place.address), now).await?;
     }
     once.done(SENT, "", now).await?;
     Ok(see_other(SENT))

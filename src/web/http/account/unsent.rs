@@ -16,7 +16,7 @@ pub(crate) async fn page(
     who: SignedIn,
     id: Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let browser = app.cookies.form(request.headers());
     let form = browser.and_then(|browser| app.unsent.find(&browser, &id, now)).ok_or(WebError::NotFound)?;
     let fields = form.fields.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();

@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 4 * 1024;
 /// `GET /unsubscribe/{kind}/{code}`: a page with a button.
 pub(crate) async fn page(app: AppData, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
     let of = named(&app, &path)?;
-    html(&UnsubscribePage::new(app.administration.notices.are_off(&of.account, of.kind).await?))
+    html(&UnsubscribePage::new(app.services.notices.are_off(&of.account, of.kind).await?))
 }
 
 /// `POST /unsubscribe/{kind}/{code}`: turns the notices off. The answer is never a redirect.
@@ -34,13 +34,13 @@ pub(crate) async fn act(
     if !is_one_click(kind, &String::from_utf8_lossy(&body)) {
         return Err(WebError::Invalid("it does not ask to unsubscribe"));
     }
-    app.administration.notices.turn_off(&of, app.administration.clock.now()).await?;
+    app.services.notices.turn_off(&of, app.services.clock.now()).await?;
     tracing::info!(account = %of.account, kind = of.kind.as_str(), "notices turned off by their address");
     html(&UnsubscribePage::new(true))
 }
 
 fn named(app: &AppData, path: &(String, String)) -> Result<Subscription, WebError> {
-    app.administration.notices.read(&path.0, &path.1).ok_or(WebError::NotFound)
+    app.services.notices.read(&path.0, &path.1).ok_or(WebError::NotFound)
 }
 
 /// Returns whether a body has the field of RFC 8058, section 3.1, in either of its encodings.

@@ -39,8 +39,7 @@ pub(crate) async fn list(
     view: Option<Query<ListQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
-    let (accounts, count) =
-        app.administration.accounts.search(view.q.trim(), view.offset(), PAGE_SIZE).await?;
+    let (accounts, count) = app.services.accounts.search(view.q.trim(), view.offset(), PAGE_SIZE).await?;
     let seen = u64::from(view.offset()) + accounts.len() as u64;
     let address = format!("/admin/accounts?q={}", utf8_percent_encode(&view.q, NON_ALPHANUMERIC));
     let mut page = AccountsPage {
@@ -48,7 +47,7 @@ pub(crate) async fn list(
         count,
         rows: accounts.iter().map(account_row).collect(),
         pager: Pager::new(&address, view.page, seen < count),
-        now: app.administration.clock.now(),
+        now: app.services.clock.now(),
         query: view.q,
     };
     html_with_flash(&app, &request, |flash| {
@@ -91,11 +90,11 @@ pub(crate) async fn detail(
 }
 
 async fn find(app: &AppData, id: &str) -> Result<Account, WebError> {
-    app.administration.account_admin.find(id).await?.ok_or(WebError::NotFound)
+    app.services.account_admin.find(id).await?.ok_or(WebError::NotFound)
 }
 
 async fn page_of(app: &AppData, who: &SignedIn, account: &Account) -> Result<AccountPage, WebError> {
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let sessions = app.sessions.of(&account.id, now).await?;
     let row = account_row(account);
     Ok(AccountPage {
@@ -158,8 +157,8 @@ pub(crate) async fn send_link(
 ) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
     let account = find(&app, &id).await?;
-    let now = app.administration.clock.now();
-    app.administration.account_admin.send_link(&account, form.account(), &form.actor, now).await?;
+    let now = app.services.clock.now();
+    app.services.account_admin.send_link(&account, form.account(), &form.actor, now).await?;
     redirect_to_account(&app, &id)
 }
 
@@ -189,10 +188,10 @@ async fn set_disabled(
 ) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
     let account = find(app, id).await?;
-    let administration = &app.administration;
-    let now = administration.clock.now();
-    let changed = administration.account_admin.set_disabled(&account, disabled, &form.actor, now).await?;
-    administration.revoke_now().await;
+    let services = &app.services;
+    let now = services.clock.now();
+    let changed = services.account_admin.set_disabled(&account, disabled, &form.actor, now).await?;
+    services.revoke_now().await;
     into_response(app, form, &account, changed).await
 }
 
@@ -217,10 +216,9 @@ pub(crate) async fn set_rights(
         let page = AccountPage { errors, groups: typed, admin, ..page_of(&app, &form.who, &account).await? };
         return unprocessable(&page);
     };
-    let now = app.administration.clock.now();
-    let changed =
-        app.administration.account_admin.set_rights(&account, &groups, admin, &form.actor, now).await?;
-    app.administration.revoke_now().await;
+    let now = app.services.clock.now();
+    let changed = app.services.account_admin.set_rights(&account, &groups, admin, &form.actor, now).await?;
+    app.services.revoke_now().await;
     match changed {
         ChangeOutcome::LastAdministrator => {
             let errors = FieldErrors { form: Some(ONLY_ADMINISTRATOR.to_owned()), ..FieldErrors::default() };
@@ -245,7 +243,7 @@ pub(crate) async fn end_sessions(
 ) -> Result<HttpResponse, WebError> {
     let EmptyForm {} = form.fields;
     let account = find(&app, &id).await?;
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     app.sessions.end_selected(&account, SessionSelection::All, &form.actor, now).await?;
     redirect_to_account(&app, &id)
 }
@@ -268,10 +266,9 @@ pub(crate) async fn delete(
         let errors = FieldErrors { email: Some(wrong), ..FieldErrors::default() };
         return rerender_account(&app, &form.who, &account, errors).await;
     }
-    let administration = &app.administration;
-    let changed =
-        administration.account_admin.delete(&account, &form.actor, administration.clock.now()).await?;
-    administration.revoke_now().await;
+    let services = &app.services;
+    let changed = services.account_admin.delete(&account, &form.actor, services.clock.now()).await?;
+    services.revoke_now().await;
     match changed {
         ChangeOutcome::Done => redirect_with_flash(&app, "/admin/accounts", FlashMessage::Saved),
         other => into_response(&app, &form, &account, other).await,
@@ -313,12 +310,12 @@ pub(crate) async fn invite(app: AppData, form: AdminForm<InviteForm>) -> Result<
     };
     let groups = groups(&fields.groups, &mut errors);
     if let (Some(email), Some(name), Some(groups)) = (email, name, groups) {
-        let administration = &app.administration;
-        let now = administration.clock.now();
+        let services = &app.services;
+        let now = services.clock.now();
         let new = NewAccount { email, name, admin: fields.admin.is_some(), groups, password: None };
         let forget_at = now.plus(app.signup.unactivated_max);
         let by = form.account();
-        match administration.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
+        match services.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
             AddOutcome::New(account) => {
                 let to = format!("/admin/accounts/{}", account.id);
                 once.done(&to, FlashMessage::Saved.word(), now).await?;

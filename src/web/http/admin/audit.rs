@@ -22,7 +22,7 @@ pub(crate) async fn list(
     view: Option<Query<ListQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
-    let db = &app.administration.db;
+    let db = &app.services.db;
     let checks = match view.check.is_empty() {
         true => Vec::new(),
         false => vec![

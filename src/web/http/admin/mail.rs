@@ -36,7 +36,7 @@ pub(crate) async fn list(
 }
 
 async fn page_of(app: &AppData, who: &SignedIn, view: ListQuery) -> Result<MailPage, WebError> {
-    let queue = &app.administration.queue;
+    let queue = &app.services.queue;
     let shown = view.state.parse().unwrap_or(MailState::Waiting);
     let mut states = Vec::new();
     for state in MailState::ALL {
@@ -65,7 +65,7 @@ async fn page_of(app: &AppData, who: &SignedIn, view: ListQuery) -> Result<MailP
         test_error: None,
         tested: None,
         pager: Pager::new(&format!("/admin/mail?state={}", shown.as_str()), view.page, more),
-        now: app.administration.clock.now(),
+        now: app.services.clock.now(),
     })
 }
 
@@ -102,9 +102,9 @@ pub(crate) struct MailForm {
 
 /// `POST /admin/mail/retry`
 pub(crate) async fn retry(app: AppData, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
-    let (administration, id) = (&app.administration, &form.fields.id);
-    let now = administration.clock.now();
-    let found = administration.account_admin.retry_mail(id, &form.actor, now).await?;
+    let (services, id) = (&app.services, &form.fields.id);
+    let now = services.clock.now();
+    let found = services.account_admin.retry_mail(id, &form.actor, now).await?;
     redirect_to_list(&app, found).await
 }
 
@@ -122,19 +122,19 @@ pub(crate) async fn retry_all(
     let word = form.fields.state.as_str();
     let state = [MailState::Waiting, MailState::Failed].into_iter().find(|state| state.as_str() == word);
     let state = state.ok_or(WebError::Invalid("there are no such mails"))?;
-    let administration = &app.administration;
-    let now = administration.clock.now();
-    let tried = administration.account_admin.retry_mails(state, &form.actor, now).await?;
+    let services = &app.services;
+    let now = services.clock.now();
+    let tried = services.account_admin.retry_mails(state, &form.actor, now).await?;
     tracing::info!(account = %form.account().id, tried, "mails are tried again");
-    administration.queue.refresh_stuck(None, now).await?;
+    services.queue.refresh_stuck(None, now).await?;
     redirect_with_flash(&app, "/admin/mail", FlashMessage::MailsRetried)
 }
 
 /// `POST /admin/mail/discard`
 pub(crate) async fn discard(app: AppData, form: AdminForm<MailForm>) -> Result<HttpResponse, WebError> {
-    let (administration, id) = (&app.administration, &form.fields.id);
-    let now = administration.clock.now();
-    let found = administration.account_admin.discard_mail(id, &form.actor, now).await?;
+    let (services, id) = (&app.services, &form.fields.id);
+    let now = services.clock.now();
+    let found = services.account_admin.discard_mail(id, &form.actor, now).await?;
     redirect_to_list(&app, found).await
 }
 
@@ -143,7 +143,7 @@ async fn redirect_to_list(app: &AppData, found: bool) -> Result<HttpResponse, We
     if !found {
         return Err(WebError::NotFound);
     }
-    app.administration.queue.refresh_stuck(None, app.administration.clock.now()).await?;
+    app.services.queue.refresh_stuck(None, app.services.clock.now()).await?;
     Ok(see_other("/admin/mail"))
 }
 
@@ -157,12 +157,12 @@ pub(crate) struct TestMailForm {
 /// `oncelink mail test` does.
 pub(crate) async fn test(app: AppData, form: AdminForm<TestMailForm>) -> Result<HttpResponse, WebError> {
     let AdminForm { who, actor, fields, sent } = form;
-    let administration = &app.administration;
+    let services = &app.services;
     let once = app.sent_forms.begin(sent).await?;
     if once.before().is_some() {
         return Ok(see_other("/admin/mail"));
     }
-    let now = administration.clock.now();
+    let now = services.clock.now();
     let mut page = page_of(&app, &who, ListQuery::default()).await?;
     let rerender_form = |mut page: MailPage, why: String| {
         page.test_error = Some(why);
@@ -177,8 +177,8 @@ pub(crate) async fn test(app: AppData, form: AdminForm<TestMailForm>) -> Result<
         let why = "This address has just had several test emails. Wait a moment, then try again.";
         return rerender_form(page, why.to_owned());
     }
-    administration.account_admin.note_mail_test(&to, &actor, now).await?;
-    let answer = app.mail_trial.send(&to, now).await;
+    services.account_admin.note_mail_test(&to, &actor, now).await?;
+    let answer = app.test_mailer.send(&to, now).await;
     once.done("/admin/mail", "", now).await?;
     match &answer {
         Ok(said) => tracing::info!(said, "a test mail was sent"),

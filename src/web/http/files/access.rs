@@ -19,7 +19,7 @@ pub(crate) fn begin_change(
     who: &SignedIn,
     place: &ClientInfo,
 ) -> Result<(Actor, Timestamp), WebError> {
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     app.throttle.act(&who.account().id, now)?;
     Ok((Actor::account(who.account(), place.address), now))
 }

@@ -125,7 +125,7 @@ async fn folder(
                 total: listing.total,
                 page: listing.page,
                 pages: listing.pages,
-                now: app.administration.clock.now(),
+                now: app.services.clock.now(),
             };
             html_with_script(app, &page)
         }
@@ -176,16 +176,16 @@ async fn search(
         sort,
         too_many: found.too_many,
         stopped_after: found.stopped_after,
-        now: app.administration.clock.now(),
+        now: app.services.clock.now(),
     };
     html_with_script(app, &page)
 }
 
 /// Marks the files whose paths are too long for a token, so that the page has no button for them.
 fn mark_too_long(app: &AppState, rows: &mut [Row]) {
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     for row in rows.iter_mut().filter(|row| row.size.is_some()) {
-        row.too_long = !app.administration.issuer.can_issue(&row.path, now);
+        row.too_long = !app.services.issuer.can_issue(&row.path, now);
     }
 }
 

@@ -34,7 +34,7 @@ impl DownloadForm {
 pub(crate) async fn download(app: AppData, form: CsrfForm<DownloadForm>) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let path = fields.path().ok_or(WebError::NotFound)?;
-    app.throttle.download(&who.account().id, app.administration.clock.now())?;
+    app.throttle.download(&who.account().id, app.services.clock.now())?;
     let wanted = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
     let shares = app.shares.clone();
     let path = wanted.path().clone();
@@ -47,22 +47,22 @@ pub(crate) async fn download(app: AppData, form: CsrfForm<DownloadForm>) -> Resu
         version: Some(&version),
         ..DownloadTokenRequest::new(who.account().id.as_str(), wanted.path())
     };
-    let administration = &app.administration;
-    let now = administration.clock.now();
-    let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
-    let (jti, kid) = (Jti::random()?, administration.issuer.signer.active_kid(now));
+    let services = &app.services;
+    let now = services.clock.now();
+    let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let (jti, kid) = (Jti::random()?, services.issuer.signer.active_kid(now));
     let token = NewToken {
         account: &who.account().id,
         jti,
         file: wanted.path(),
-        expires_at: now.plus(administration.issuer.lifetime),
+        expires_at: now.plus(services.issuer.lifetime),
         basis: TokenBasis { node: &node.public_url, kid: &kid, link: None },
     };
     // Recorded before it is given out, so that revoking the right can't miss it.
-    if !administration.issued.record(&token, now).await? {
+    if !services.issued.record(&token, now).await? {
         return Err(WebError::NotFound);
     }
-    let issued = administration.issuer.for_audience(&node.public_url).issue_download_as(jti, &order, now)?;
+    let issued = services.issuer.for_audience(&node.public_url).issue_download_as(jti, &order, now)?;
     tracing::info!(account = %who.account().id, jti = %issued.jti, file = ?wanted.path(), "token issued");
     Ok(redirect_to_download(&issued.address))
 }

@@ -127,7 +127,7 @@ async fn create_folder(
     let name = FileName::typed(name)?;
     let account = AccountId::from_store(&actor.id);
     app.uploads.admits_folder(&account, folder.path().share(), now).await?;
-    app.manage.new_folder(folder, &name, actor, now).await
+    app.editor.new_folder(folder, &name, actor, now).await
 }
 
 /// `GET /manage/entry`
@@ -148,13 +148,13 @@ async fn entry_page_of(app: &AppState, who: &SignedIn, entry: &Manageable) -> Re
         EntryKind::File(version) => Some(version.len),
     };
     let path = entry.path().clone();
-    let now = app.administration.clock.now();
-    let links = app.administration.links.leading_to(&path, now).await?;
+    let now = app.services.clock.now();
+    let links = app.services.links.leading_to(&path, now).await?;
     Ok(ManagePage {
         chrome: who.chrome(path.name(), Section::Files),
         typed_name: path.name().to_owned(),
         entry: Row { path, size, modified: found.modified, too_long: false },
-        kept: app.manage.retention().as_secs(),
+        kept: app.editor.retention().as_secs(),
         links,
         error: None,
         now,
@@ -192,7 +192,7 @@ async fn rename_entry(
     now: Timestamp,
 ) -> Result<FilePath, StorageError> {
     let name = FileName::typed(name)?;
-    app.manage.rename(entry, &name, actor, now).await
+    app.editor.rename(entry, &name, actor, now).await
 }
 
 /// `POST /manage/delete`: moves the entry to the trash.
@@ -204,7 +204,7 @@ pub(crate) async fn delete(
     let CsrfForm { who, fields, .. } = form;
     let (actor, now) = begin_change(&app, &who, &place)?;
     let entry = manageable(&app, &who, decoded_path(&fields.path))?;
-    match app.manage.trash(&entry, who.account(), &actor, now).await {
+    match app.editor.trash(&entry, who.account(), &actor, now).await {
         Ok(_) => redirect_with_flash(&app, &parent_address(entry.path()), FlashMessage::Trashed),
         Err(error) => {
             let (status, sentence) = error.for_user()?;
@@ -268,7 +268,7 @@ pub(crate) async fn move_to(
     let (actor, now) = begin_change(&app, &who, &place)?;
     let entry = manageable(&app, &who, decoded_path(&fields.path))?;
     let to = writable(&app, &who, decoded_path(&fields.to))?;
-    match app.manage.move_to(&entry, &to, &actor, now).await {
+    match app.editor.move_to(&entry, &to, &actor, now).await {
         Ok(_) => redirect_with_flash(&app, &folder_address(to.path()), FlashMessage::Moved),
         Err(error) => {
             let (status, sentence) = error.for_user()?;

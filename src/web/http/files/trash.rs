@@ -53,16 +53,16 @@ async fn page_of(app: &AppState, who: &SignedIn, share: FilePath) -> Result<Tras
     }
     Ok(TrashPage {
         chrome: who.chrome("Trash", Section::Files),
-        entries: app.manage.list_trash(&[share.share().to_owned()]).await?,
+        entries: app.editor.list_trash(&[share.share().to_owned()]).await?,
         share: ShownFolder(share),
         error: None,
-        now: app.administration.clock.now(),
+        now: app.services.clock.now(),
     })
 }
 
 /// Returns an entry of the trash, and the right to the path that it was deleted from.
 async fn find(app: &AppState, who: &SignedIn, id: &str) -> Result<(TrashEntry, Manageable), WebError> {
-    let entry = app.manage.trash_entry(id).await?;
+    let entry = app.editor.trash_entry(id).await?;
     let right = manageable(app, who, Some(entry.path.clone()))?;
     Ok((entry, right))
 }
@@ -76,7 +76,7 @@ pub(crate) async fn restore(
     let CsrfForm { who, fields, .. } = form;
     let (actor, now) = begin_change(&app, &who, &place)?;
     let (entry, right) = find(&app, &who, &fields.id).await?;
-    match app.manage.restore(&entry, &right, &actor, now).await {
+    match app.editor.restore(&entry, &right, &actor, now).await {
         Ok(back) if back == entry.path => {
             redirect_with_flash(&app, &parent_address(&back), FlashMessage::Restored)
         }
@@ -94,7 +94,7 @@ pub(crate) async fn forget(
     let CsrfForm { who, fields, .. } = form;
     let (actor, now) = begin_change(&app, &who, &place)?;
     let (entry, right) = find(&app, &who, &fields.id).await?;
-    match app.manage.purge(&entry, &right, &actor, now).await {
+    match app.editor.purge(&entry, &right, &actor, now).await {
         Ok(()) => redirect_with_flash(&app, &trash_address(&entry.path), FlashMessage::Forgotten),
         Err(error) => rerender_with_error(&app, &who, &entry, error).await,
     }

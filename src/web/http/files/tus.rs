@@ -57,7 +57,7 @@ async fn serve(app: &AppData, request: &HttpRequest, body: Payload) -> Result<Ht
     if method != Method::HEAD && !of_our_page(request, app) {
         return Err(TusError::Foreign);
     }
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     match (method.as_str(), request.match_info().get("id")) {
         ("POST", None) => create(app, request, &who, body, now).await,
         ("HEAD", Some(id)) => {

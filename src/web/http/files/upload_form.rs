@@ -197,7 +197,7 @@ async fn store(
     let purpose =
         UploadPurpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
     let new = NewUpload { purpose, size: None, metadata: String::new() };
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     app.throttle.act(&who.account().id, now).map_err(|_| StorageError::TooMany)?;
     let sender = Actor::account(who.account(), client_address(app, request));
     let begun = app.uploads.begin(&sender, new, now).await?;

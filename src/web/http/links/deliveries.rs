@@ -29,13 +29,13 @@ pub(crate) async fn take(
     body: Payload,
 ) -> Result<HttpResponse, WebError> {
     let presented = bearer(request.headers()).ok_or(WebError::NodeKeyMissing)?;
-    let node = app.administration.nodes.of_key(presented).await?.ok_or(WebError::NodeKeyUnknown)?;
+    let node = app.services.nodes.of_key(presented).await?.ok_or(WebError::NodeKeyUnknown)?;
     let reading = tokio::time::timeout(REPORT_TIMEOUT, body.to_bytes_limited(MAX_REPORT));
     let body = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_REPORT))?;
     let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
-    let taken = app.receipts.accept_report(&report, &node.public_url).await?;
+    let taken = app.deliveries.accept_report(&report, &node.public_url).await?;
     let said = serde_json::to_string(&taken).unwrap_or_default();
     Ok(HttpResponse::NoContent().insert_header((REPLY_HEADER, said)).finish())
 }
@@ -49,13 +49,13 @@ pub(crate) async fn deliveries(
     link: Path<String>,
 ) -> Result<HttpResponse, WebError> {
     let found = app
-        .receipts
+        .deliveries
         .of_link(&who.account().id, &LinkId::from_store(&link))
         .await?
         .ok_or(WebError::NotFound)?;
     let mut answer = match accepts_json(request.headers()) {
         true => HttpResponse::Ok().json(&found),
-        false => html(&DeliveriesPart { deliveries: found, now: app.administration.clock.now() })?,
+        false => html(&DeliveriesPart { deliveries: found, now: app.services.clock.now() })?,
     };
     answer.headers_mut().insert(header::VARY, header::HeaderValue::from_static("accept"));
     Ok(answer)

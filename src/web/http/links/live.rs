@@ -53,14 +53,14 @@ pub(crate) async fn state(
     code: Path<String>,
 ) -> Result<HttpResponse, WebError> {
     let opened = open(&app, &code).await?;
-    let administration = &app.administration;
+    let services = &app.services;
     let secret = app.cookies.form(request.headers());
     let visitor = visitor_of(&app, secret.as_ref(), own_address(&request, &app), &opened.recipient);
-    let now = administration.clock.now();
-    let offers = administration.links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
+    let now = services.clock.now();
+    let offers = services.links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
     let closed = opened.closed.filter(|why| *why != ClosedReason::Ended || !offers.has_own());
-    let others = offers.others();
-    let files = offers.special().into_iter().filter_map(|path| {
+    let others = offers.for_untouched_file();
+    let files = offers.touched().into_iter().filter_map(|path| {
         let key = contents::key_of(&opened.link.files, path)?;
         Some(FileState::of(key, offers.of(path, None)))
     });

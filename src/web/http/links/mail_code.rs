@@ -25,12 +25,12 @@ pub(crate) async fn mail_code(
     if !opened.link.mailed_code {
         return Err(WebError::NotFound);
     }
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     app.throttle.request(address.0, now)?;
     // Repeated presses must not fill a mailbox; without a new mail, the newest code stays valid.
     let mailbox = opened.recipient.email.as_ref().map(|email| email.key().to_owned());
     if mailbox.is_some_and(|mailbox| app.throttle.mail(MailCause::Code, &mailbox, now)) {
-        app.administration.links.mail_code(&opened.recipient, now).await?;
+        app.services.links.mail_code(&opened.recipient, now).await?;
     }
     Ok(see_other(&format!("/l/{}?mailed", *code)))
 }

@@ -35,7 +35,7 @@ pub(crate) async fn send_again(
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
-    let (links, now) = (&app.administration.links, app.administration.clock.now());
+    let (links, now) = (&app.services.links, app.services.clock.now());
     let found = links.by_recipient(&fields.recipient).await?;
     let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;
     let mailing = links.mailings(&link).await?.remove(&recipient.id);

@@ -32,12 +32,12 @@ pub(crate) async fn list(
     view: Option<Query<PageQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let page = view.and_then(|view| view.page).unwrap_or(1).clamp(1, 100_000);
-    let administration = &app.administration;
+    let services = &app.services;
     let offset = (page - 1).saturating_mul(PER_PAGE);
-    let (links, more) = administration.links.list(&who.account().id, offset).await?;
-    let now = administration.clock.now();
+    let (links, more) = services.links.list(&who.account().id, offset).await?;
+    let now = services.clock.now();
     let ids: Vec<&LinkId> = links.iter().map(|listed| &listed.link.id).collect();
-    let files = administration.links.files_of(&ids).await?;
+    let files = services.links.files_of(&ids).await?;
     let missing = missing_of(&app, files.iter().map(|(_, file)| file.clone()).collect()).await?;
     let missing: BTreeSet<FilePath> = missing.into_iter().collect();
     let rows = links.into_iter().map(|listed| {

@@ -46,7 +46,7 @@ pub(crate) async fn page(
         return redirect_with_flash(&app, from.as_str(), FlashMessage::NothingChosen);
     }
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let typed = LinkForm {
         title: title_of(&files),
         uses: "1".to_owned(),
@@ -94,8 +94,8 @@ async fn readable(
     who: &SignedIn,
     files: Vec<FilePath>,
 ) -> Result<Option<Vec<FilePath>>, WebError> {
-    let now = app.administration.clock.now();
-    if files.iter().any(|file| !app.administration.issuer.can_issue(file, now)) {
+    let now = app.services.clock.now();
+    if files.iter().any(|file| !app.services.issuer.can_issue(file, now)) {
         return Err(StorageError::Unlinkable.into());
     }
     let readable = |file| app.rights.readable(who.account(), file);
@@ -144,7 +144,7 @@ async fn page_of(
         empty_folder,
         typed,
         mail,
-        notices_off: app.administration.notices.are_off(&who.account().id, MailKind::Taken).await?,
+        notices_off: app.services.notices.are_off(&who.account().id, MailKind::Taken).await?,
         errors,
     })
 }
@@ -190,7 +190,7 @@ pub(crate) async fn make(
     }
     let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
     let (mail, typed) = (fields.mail.is_some(), LinkForm::from(fields));
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let rerender_form = async |typed: LinkForm, errors: LinkFormErrors| {
         let page = page_of(&app, &who, &files, typed, mail, errors).await?;
         Ok::<_, WebError>(allow_script(&app, unprocessable(&page)?))
@@ -207,7 +207,7 @@ pub(crate) async fn make(
     if terms.title.is_empty() {
         terms.title = title_of(&files);
     }
-    let administration = &app.administration;
+    let services = &app.services;
     app.throttle.link(&who.account().id, now)?;
     if mail && let Err(full) = app.throttle.link_mails(&who.account().id, &terms.recipients, now) {
         return rerender_form(
@@ -218,7 +218,7 @@ pub(crate) async fn make(
     }
     let password = match terms.password.clone() {
         Some(password) => {
-            Some(administration.passwords.hash(Asker::Account(who.account().id.clone()), password).await?)
+            Some(services.passwords.hash(Asker::Account(who.account().id.clone()), password).await?)
         }
         None => None,
     };
@@ -231,7 +231,7 @@ pub(crate) async fn make(
         mail,
         form: once.record(FlashMessage::LinkMade.word()),
     };
-    match administration.links.create(&new, &actor, now).await? {
+    match services.links.create(&new, &actor, now).await? {
         CreateOutcome::Link(id) => {
             tracing::info!(account = %who.account().id, link = %id, "link made");
             redirect_with_flash(&app, &format!("/links/{id}"), FlashMessage::LinkMade)

@@ -52,9 +52,9 @@ pub(crate) async fn live(
     id: Path<String>,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
-    let now = app.administration.clock.now();
+    let now = app.services.clock.now();
     let stamp = app
-        .administration
+        .services
         .links
         .stamp(&who.account().id, &LinkId::from_store(&id))
         .await?
@@ -107,17 +107,17 @@ async fn page_of(
         created_at: link.created_at,
         qr,
         has_password: link.password.is_some(),
-        notices_off: app.administration.notices.are_off(&who.account().id, MailKind::Taken).await?,
+        notices_off: app.services.notices.are_off(&who.account().id, MailKind::Taken).await?,
         typed,
         errors,
     })
 }
 
 async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
-    let administration = &app.administration;
-    let recipients = administration.links.recipients(link).await?;
-    let now = administration.clock.now();
-    let mailings = administration.links.mailings(link).await?;
+    let services = &app.services;
+    let recipients = services.links.recipients(link).await?;
+    let now = services.clock.now();
+    let mailings = services.links.mailings(link).await?;
     let state = state_of(app, who, link, &recipients);
     let mailing = |recipient: &Recipient| {
         let mailing = mailings.get(&recipient.id)?.clone();
@@ -128,14 +128,14 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
     let row = |recipient: &Recipient| RecipientRow {
         id: recipient.id.to_string(),
         email: recipient.email.as_ref().map(|email| email.as_str().to_owned()),
-        address: administration.links.address(&app.public_url, recipient),
+        address: services.links.address(&app.public_url, recipient),
         taken: recipient.taken,
         reserved: recipient.reserved,
         looks: recipient.looks,
         looked_at: recipient.looked_at,
         mailing: mailing(recipient),
     };
-    let deliveries = app.receipts.of_link(&link.owner, &link.id).await?.unwrap_or_default();
+    let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
     Ok(LinkLive {
         state,
         uses: link.uses,
@@ -147,7 +147,7 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
 
 fn state_of(app: &AppData, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> LinkState {
     let readable = |file| app.rights.readable(who.account(), file).is_some();
-    match link.status(app.administration.clock.now()) {
+    match link.status(app.services.clock.now()) {
         LinkStatus::Revoked => LinkState::Revoked,
         _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
         LinkStatus::Ended => LinkState::Ended,
@@ -181,8 +181,8 @@ pub(crate) async fn change(
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let link = own_link(&app, &who, &id).await?;
-    let administration = &app.administration;
-    let now = administration.clock.now();
+    let services = &app.services;
+    let now = services.clock.now();
     app.throttle.link(&who.account().id, now)?;
     let remove = fields.remove_password.is_some();
     let typed = LinkForm {
@@ -196,7 +196,7 @@ pub(crate) async fn change(
         notify: fields.notify,
         recipients: String::new(),
     };
-    let named = administration.links.recipients(&link).await?.iter().all(|one| one.email.is_some());
+    let named = services.links.recipients(&link).await?.iter().all(|one| one.email.is_some());
     let mut terms = match typed.check(Some(named), now) {
         Ok(terms) => terms,
         Err(errors) => {
@@ -209,14 +209,14 @@ pub(crate) async fn change(
     }
     let password = match terms.password.clone() {
         Some(password) => LinkPasswordChange::Set(
-            administration.passwords.hash(Asker::Account(who.account().id.clone()), password).await?,
+            services.passwords.hash(Asker::Account(who.account().id.clone()), password).await?,
         ),
         None if remove => LinkPasswordChange::Remove,
         None => LinkPasswordChange::Keep,
     };
     let actor = Actor::account(who.account(), place.address);
-    let changed = administration.links.edit(&link, &terms, password, &actor, now).await?;
-    administration.revoke_now().await;
+    let changed = services.links.edit(&link, &terms, password, &actor, now).await?;
+    services.revoke_now().await;
     redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
 }
 
@@ -228,7 +228,7 @@ pub(crate) async fn pause(
     form: CsrfForm<EmptyForm>,
 ) -> Result<HttpResponse, WebError> {
     let (link, changed) = set_paused(&app, &id, &place, form, true).await?;
-    let heard = app.administration.revoke_now().await;
+    let heard = app.services.revoke_now().await;
     let message = if heard { FlashMessage::LinkPaused } else { FlashMessage::LinkClosedUnheard };
     redirect_to_link(&app, &link, changed.then_some(message))
 }
@@ -254,10 +254,10 @@ async fn set_paused(
 ) -> Result<(Link, bool), WebError> {
     let CsrfForm { who, fields: EmptyForm {}, .. } = form;
     let link = own_link(app, &who, id).await?;
-    let administration = &app.administration;
-    app.throttle.link(&who.account().id, administration.clock.now())?;
+    let services = &app.services;
+    app.throttle.link(&who.account().id, services.clock.now())?;
     let actor = Actor::account(who.account(), place.address);
-    let changed = administration.links.set_paused(&link, paused, &actor, administration.clock.now()).await?;
+    let changed = services.links.set_paused(&link, paused, &actor, services.clock.now()).await?;
     Ok((link, changed))
 }
 
@@ -270,11 +270,11 @@ pub(crate) async fn revoke(
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields: EmptyForm {}, .. } = form;
     let link = own_link(&app, &who, &id).await?;
-    let administration = &app.administration;
+    let services = &app.services;
     let actor = Actor::account(who.account(), place.address);
-    let now = administration.clock.now();
-    administration.links.revoke(&link, &actor, now).await?;
-    let heard = administration.revoke_now().await;
+    let now = services.clock.now();
+    services.links.revoke(&link, &actor, now).await?;
+    let heard = services.revoke_now().await;
     tracing::info!(account = %who.account().id, link = %link.id, "link revoked");
     // Also for a link that was revoked before.
     let message = if heard { FlashMessage::LinkRevoked } else { FlashMessage::LinkClosedUnheard };
@@ -289,7 +289,7 @@ pub(crate) async fn picture(
 ) -> Result<HttpResponse, WebError> {
     let (id, recipient) = ids.into_inner();
     let link = own_link(&app, &who, &id).await?;
-    let links = &app.administration.links;
+    let links = &app.services.links;
     let found = links.by_recipient(&RecipientId::from_store(&recipient)).await?;
     let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;
     let qr = qr::of(&links.address(&app.public_url, &recipient)).ok_or(WebError::NotFound)?;

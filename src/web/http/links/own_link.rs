@@ -12,7 +12,7 @@ use crate::web::links::Link;
 
 /// Returns the link, if it is this person's.
 pub(crate) async fn own_link(app: &AppData, who: &SignedIn, id: &str) -> Result<Link, WebError> {
-    let link = app.administration.links.of_owner(&who.account().id, &LinkId::from_store(id)).await?;
+    let link = app.services.links.of_owner(&who.account().id, &LinkId::from_store(id)).await?;
     link.ok_or(WebError::NotFound)
 }
 

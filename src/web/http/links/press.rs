@@ -46,7 +46,7 @@ pub(crate) async fn take(
     form: OpenForm<PressForm>,
 ) -> Result<HttpResponse, WebError> {
     let opened = open(&app, &code).await?;
-    app.throttle.press(&opened.link.id, address.0, app.administration.clock.now())?;
+    app.throttle.press(&opened.link.id, address.0, app.services.clock.now())?;
     // A download may be finished after the link has expired.
     if let Some(why) = opened.closed.filter(|why| *why != ClosedReason::Ended) {
         return Err(WebError::LinkClosed(why));
@@ -66,8 +66,8 @@ pub(crate) async fn take(
     }
     let is_first = wanted.again.is_none() && form.is_of_a_page && !prefers_json(request.headers());
     if is_first && opened.needs_second_press() {
-        let links = &app.administration.links;
-        let now = app.administration.clock.now();
+        let links = &app.services.links;
+        let now = app.services.clock.now();
         let offers = links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
         if !offers.has_begun() {
             return show(&app, &request, &code, opened, PageOptions::once_more(wanted.file)).await;
@@ -80,15 +80,15 @@ pub(crate) async fn take(
         Err(FileError::Missing) => return Err(WebError::LinkClosed(ClosedReason::Missing)),
         Err(error) => return Err(error.into()),
     };
-    let administration = &app.administration;
+    let services = &app.services;
     let link = &opened.link;
     let (version, claim) = (claimed.version().to_string(), claimed.to_string());
-    let node = administration.nodes.choose().await?.ok_or(WebError::NoNode)?;
-    let began = administration.clock.now();
+    let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let began = services.clock.now();
     // A token ends with the link at the latest.
-    let lifetime = administration.issuer.lifetime;
+    let lifetime = services.issuer.lifetime;
     let lifetime = link.ends_at.map_or(lifetime, |end| lifetime.min(end.since(began)));
-    let kid = administration.issuer.signer.active_kid(began);
+    let kid = services.issuer.signer.active_kid(began);
     let mut press = UseRequest {
         owner: &link.owner,
         recipient: &opened.recipient.id,
@@ -98,13 +98,13 @@ pub(crate) async fn take(
         size: claimed.version().len,
         version: &version,
         expires_at: began.plus(lifetime),
-        basis: TokenBasis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms)) },
+        basis: TokenBasis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms_version)) },
     };
     wait_for_news(&app, &press, opened.recipient.left(link.uses) == Some(0), address).await?;
-    let now = administration.clock.now();
+    let now = services.clock.now();
     press.expires_at = now.plus(lifetime);
-    let (db, rules) = (&administration.db, &administration.links.lease);
-    let issued = match uses::reserve(db, &administration.issued, rules, &press, now).await? {
+    let (db, rules) = (&services.db, &services.links.lease);
+    let issued = match uses::reserve(db, &services.issued, rules, &press, now).await? {
         UseDecision::Token(jti) => {
             issue(&app, &press, &claim, &link.id, (jti, press.expires_at), now).await?
         }
@@ -153,8 +153,8 @@ async fn issue(
         ..DownloadTokenRequest::new(press.owner.as_str(), press.file)
     };
     // A jti that was issued before is for the same node again.
-    let node = app.administration.issued.node_of(jti).await?;
-    let issuer = app.administration.issuer.for_audience(node.as_deref().unwrap_or(press.basis.node));
+    let node = app.services.issued.node_of(jti).await?;
+    let issuer = app.services.issuer.for_audience(node.as_deref().unwrap_or(press.basis.node));
     Ok(issuer.issue_download_as(jti, &order, now)?)
 }
 
@@ -167,12 +167,12 @@ async fn issue_continuation(
     begun: &Continuation,
     now: Timestamp,
 ) -> Result<Option<IssuedToken>, WebError> {
-    let administration = &app.administration;
-    let Some(node) = administration.issued.node_of(begun.jti).await? else { return Ok(None) };
-    if !app.node.of(&node, &administration.nodes, &administration.issuer, now).await? {
+    let services = &app.services;
+    let Some(node) = services.issued.node_of(begun.jti).await? else { return Ok(None) };
+    if !app.node_readiness.of(&node, &services.nodes, &services.issuer, now).await? {
         return Ok(None);
     }
-    let issuer = administration.issuer.for_audience(&node);
+    let issuer = services.issuer.for_audience(&node);
     let order = DownloadTokenRequest {
         again: true,
         link: Some(link),
@@ -194,7 +194,7 @@ async fn why_not(
     if opened.closed.is_some() {
         return Ok(opened.closed);
     }
-    let links = &app.administration.links;
+    let links = &app.services.links;
     let offers = links.offers(&opened.link, &opened.recipient, press.visitor, now).await?;
     let downloaded = press.visitor.mark.is_some() && offers.has_downloaded();
     let none_left = opened.recipient.left(opened.link.uses) == Some(0);
@@ -216,7 +216,7 @@ async fn wait_for_news(
     if !press.visitor.is_program() {
         return Ok(());
     }
-    let (links, clock) = (&app.administration.links, &app.administration.clock);
+    let (links, clock) = (&app.services.links, &app.services.clock);
     let end = tokio::time::Instant::now() + long_poll::LONGEST;
     let mut tick = tokio::time::interval(long_poll::LOOK_EVERY);
     let mut turn = None;
@@ -229,7 +229,7 @@ async fn wait_for_news(
             return Ok(());
         }
         if turn.is_none() {
-            turn = app.patience.begin(address);
+            turn = app.long_polls.begin(address);
         }
         if turn.is_none() {
             return Ok(());
@@ -284,12 +284,12 @@ async fn check_proof(
     if link.mailed_code && code.is_none() {
         return Ok(Some(PressError::NoCode));
     }
-    let administration = &app.administration;
-    let now = administration.clock.now();
+    let services = &app.services;
+    let now = services.clock.now();
     let of = (&link.id, &recipient.id);
     let attempt = app.throttle.guess(of, address, browser, now)?;
     if let (Some(stored), Some(password)) = (&link.password, &password) {
-        let is_it = administration
+        let is_it = services
             .passwords
             .verify(Asker::Visitor(address), Password::presented(password), Some(stored))
             .await?;
@@ -298,7 +298,7 @@ async fn check_proof(
         }
     }
     if let (true, Some(code)) = (link.mailed_code, &code) {
-        match administration.links.try_code(recipient, code, now).await? {
+        match services.links.try_code(recipient, code, now).await? {
             CodeCheck::Right => {}
             CodeCheck::Wrong => return Ok(Some(PressError::WrongCode)),
             CodeCheck::Over => return Ok(Some(PressError::ExpiredCode)),

@@ -70,8 +70,8 @@ pub(crate) async fn show(
     let is_program = json || request.method() == Method::HEAD;
     let address = own_address(request, app).filter(|_| is_program);
     let visitor = visitor_of(app, secret.as_ref(), address, &opened.recipient);
-    let links = &app.administration.links;
-    let now = app.administration.clock.now();
+    let links = &app.services.links;
+    let now = app.services.clock.now();
     let offers = links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
     let closed = match opened.closed {
         Some(ClosedReason::Ended) if offers.has_own() => None,
@@ -156,7 +156,7 @@ fn facts(
         "title": link.title,
         "from": opened.from,
         "note": link.note,
-        "address": app.administration.links.address(&app.public_url, recipient),
+        "address": app.services.links.address(&app.public_url, recipient),
         "files": contents.items.iter().map(file).collect::<Vec<_>>(),
         "total": contents.total,
         "page": contents.page,

@@ -59,7 +59,7 @@ impl PublicLinkView {
             contents::look_at(&shares, &places, &view)
         });
         let mut contents = looking.await?;
-        let (issuer, now) = (&app.administration.issuer, app.administration.clock.now());
+        let (issuer, now) = (&app.services.issuer, app.services.clock.now());
         let found = contents.items.len();
         contents.items.retain(|item| issuer.can_issue(&item.path, now));
         contents.too_long = found - contents.items.len();
@@ -74,24 +74,24 @@ pub(crate) fn visitor_of(
     address: Option<IpAddr>,
     recipient: &Recipient,
 ) -> Visitor {
-    let links = &app.administration.links;
+    let links = &app.services.links;
     let mark = secret.map(|secret| browser_mark(&secret.digest()));
     Visitor::new(mark, address, &recipient.id, &links.key, &links.lease)
 }
 
 /// Finds the link of that code. Changes nothing.
 pub(crate) async fn open(app: &AppData, code: &str) -> Result<PublicLinkView, WebError> {
-    let administration = &app.administration;
-    let found = administration.links.by_code(code).await?;
+    let services = &app.services;
+    let found = services.links.by_code(code).await?;
     let (link, recipient) = found.ok_or(WebError::NotFound)?;
-    let owner = administration.accounts.by_id(&link.owner).await?.filter(|owner| !owner.disabled);
+    let owner = services.accounts.by_id(&link.owner).await?.filter(|owner| !owner.disabled);
     let (mut from, mut places) = (String::new(), Vec::new());
     if let Some(owner) = &owner {
         owner.name.as_str().clone_into(&mut from);
         let files = link.files.iter().cloned().enumerate();
         places = files.filter_map(|(place, file)| Some((place, app.rights.readable(owner, file)?))).collect();
     }
-    let closed = match link.status(administration.clock.now()) {
+    let closed = match link.status(services.clock.now()) {
         LinkStatus::Revoked => Some(ClosedReason::Revoked),
         // A link never grants more than its owner may read now.
         _ if places.is_empty() => Some(ClosedReason::Gone),
