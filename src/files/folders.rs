@@ -36,7 +36,7 @@ impl ShareFolders {
         Ok(folders)
     }
 
-    /// The same, but without checking or logging anything yet.
+    /// Like [`ShareFolders::open`], but without checking or logging anything yet.
     pub(super) fn unopened(settings: &[ShareSettings]) -> Result<ShareFolders, ShareError> {
         can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
         let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));
