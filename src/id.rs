@@ -138,11 +138,11 @@ opaque_id! {
     MailId
 }
 
-/// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim.
-/// Compared byte by byte, without normalization, because file systems normalize differently.
+/// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim. Compared byte by byte, without
+/// normalization, because file systems normalize differently.
 ///
-/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_reserved`] component, and no NUL.
-/// Each component has at most 255 bytes, the whole path at most 4,096.
+/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_reserved`] component, and no
+/// NUL. Each component has at most 255 bytes, the whole path at most 4,096.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(Box<str>);
 

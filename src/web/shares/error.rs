@@ -70,7 +70,8 @@ pub enum StorageError {
     /// Another operation is using it.
     #[error("it is in use")]
     Busy,
-    /// The bytes don't start where the received part of the file ends.
+    /// The bytes don't start where the received part of the file ends, or the announced size is less than
+    /// that.
     #[error("the bytes do not fit to what is there")]
     Offset {
         /// The number of bytes received so far.
@@ -143,7 +144,7 @@ impl From<sqlx::Error> for StorageError {
 /// Runs blocking disk work on a thread where it delays no other task.
 ///
 /// # Errors
-/// Those of the work, and [`StorageError::Interrupted`].
+/// The errors of `work`, and [`StorageError::Interrupted`].
 pub async fn on_disk<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, StorageError>
 where
     T: Send + 'static,

@@ -32,7 +32,7 @@ struct Holder {
     last_byte: AtomicU64,
     /// Notified to request that the holder release the lock.
     let_go: Notify,
-    /// Gets its permit back when the lock is released.
+    /// Its permit is returned when the lock is released.
     over: Arc<Semaphore>,
 }
 

@@ -76,7 +76,7 @@ pub struct Upload {
     pub joining: Joining,
     /// Its progress.
     pub stage: UploadStage,
-    /// The path of the file; reserved when it is about to be published.
+    /// The path of the file; set when it is about to be published.
     pub path: Option<FilePath>,
     /// When it will be removed unless more bytes arrive.
     pub expires_at: Timestamp,

@@ -31,7 +31,7 @@ impl ShareEditor {
     ) -> Result<FilePath, StorageError> {
         let path = folder.path().join(name.as_str())?;
         let _turns = self.lock_shares([path.share()]).await?;
-        // If the folder already exists, this operation didn't create it, but its intent couldn't tell the
+        // A folder that already exists wasn't created by this operation, but its intent couldn't tell the
         // difference.
         let (shares, looked_at) = (self.shares.clone(), path.clone());
         if on_disk(move || shares.inode(&looked_at)).await?.is_some() {

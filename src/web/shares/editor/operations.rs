@@ -21,7 +21,7 @@ use crate::web::shares::error::{StorageError, on_disk};
 /// carry them out.
 const UNDONE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether the disk shows that an operation, possibly an interrupted one, was carried out.
+/// What the disk says about an operation that may have been interrupted.
 enum DiskState {
     Done,
     NotDone,
