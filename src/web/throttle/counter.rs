@@ -91,7 +91,7 @@ impl RateLimit {
     }
 }
 
-/// A leaky bucket: what is left of a rate limit. It is replenished evenly, so there is no moment at which all
+/// A bucket with what is left of a rate limit. It is replenished evenly, so there is no moment at which all
 /// of it becomes available again at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bucket {

@@ -1,6 +1,6 @@
 //! Detects files that count against a quota but no longer exist, for example because the operator removed
-//! them, so that they stop counting. The search runs only before an upload would be refused, takes no lock on
-//! the database, and isn't repeated immediately if there are many files.
+//! them, so that they stop counting. The search runs only when an upload would be refused, outside of any
+//! transaction, and isn't repeated immediately if there are many files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
