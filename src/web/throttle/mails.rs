@@ -36,8 +36,8 @@ words! {
 
 impl Throttle {
     /// Returns whether a mail that a stranger requested may be sent to `recipient` (spelled the same way each
-    /// time) now, and counts it if so. The requester must not learn the result, which doesn't depend on their
-    /// own requests alone.
+    /// time) now, and counts it if so. The requester isn't told, because the result also depends on what
+    /// others do.
     pub fn mail(&self, cause: MailCause, recipient: &str, now: Timestamp) -> bool {
         let mailbox = key(cause.as_str(), recipient);
         self.0.mailboxes.with(mailbox, now, |counter| counter.count(MAILBOX, now)).is_ok()
