@@ -29,12 +29,12 @@ impl Jti {
         Ok(Jti(random_bytes()?))
     }
 
-    /// Creates an id that was read from a store.
+    /// Converts an id that was read from a store.
     pub const fn from_bytes(bytes: [u8; 16]) -> Jti {
         Jti(bytes)
     }
 
-    /// The 16 bytes.
+    /// Returns the 16 bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -78,8 +78,8 @@ impl<'de> Deserialize<'de> for Jti {
     }
 }
 
-/// Declares an id that is opaque text: 128 random bits in base64url where it is made here, and any text where
-/// it is read back or presented.
+/// Declares an id that is opaque text: 128 random bits in base64url if created here, and any text if read
+/// from a store or presented by a client.
 macro_rules! opaque_id {
     ($(#[$about:meta])* $name:ident) => {
         $(#[$about])*
@@ -96,12 +96,12 @@ macro_rules! opaque_id {
                 Ok($name(crate::secret::Secret::random::<16>()?.reveal().into()))
             }
 
-            /// An id that was read from a store or a verified token, or that somebody presents.
+            /// Converts an id that was read from a store or a verified token, or presented by a client.
             pub fn from_store(text: &str) -> $name {
                 $name(text.into())
             }
 
-            /// The id as text.
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -124,7 +124,7 @@ macro_rules! opaque_id {
 pub(crate) use opaque_id;
 
 opaque_id! {
-    /// The id of a link that somebody made for others. It is not its address.
+    /// The id of a link that someone shared. It isn't part of the link's address.
     LinkId
 }
 
@@ -138,11 +138,11 @@ opaque_id! {
     MailId
 }
 
-/// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim.
-/// Compared byte by byte, without normalization, because file systems normalize differently.
+/// A hosted file or folder: `/{share}/{path}` in UTF-8, the `file` claim. Compared byte by byte, without
+/// normalization, because file systems normalize differently.
 ///
-/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_reserved`] component, and no NUL.
-/// Each component has at most 255 bytes, the whole path at most 4,096.
+/// Invariant: starts with `/`, has a share name, no empty, `.`, `..` or [`is_reserved`] component, and no
+/// NUL. Each component has at most 255 bytes, the whole path at most 4,096.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(Box<str>);
 
@@ -178,32 +178,32 @@ const PATH_MAX: usize = 4096;
 const NAME_MAX: usize = 255;
 
 impl FilePath {
-    /// The share's name: the first component.
+    /// Returns the share's name: the first component.
     pub fn share(&self) -> &str {
         self.components().next().unwrap_or_default()
     }
 
-    /// The part after the share's name, without a leading slash; empty for the share's root.
+    /// Returns the part after the share's name, without a leading slash; empty for the share's root.
     pub fn within_share(&self) -> &str {
         self.0.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(_, rest)| rest)
     }
 
-    /// The last component: the file's name (or the share's name for its root).
+    /// Returns the last component: the file's name (or the share's name for its root).
     pub fn name(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(_, name)| name)
     }
 
-    /// The components, the share's name first.
+    /// Returns the components, the share's name first.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.strip_prefix('/').unwrap_or_default().split('/')
     }
 
-    /// The whole path, such as `/books/a.pdf`.
+    /// Returns the whole path, such as `/books/a.pdf`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The parent folder; `None` for a share's root.
+    /// Returns the parent folder; `None` for a share's root.
     pub fn parent(&self) -> Option<FilePath> {
         let (parent, _) = self.0.rsplit_once('/')?;
         (!parent.is_empty()).then(|| FilePath(parent.into()))
@@ -284,7 +284,7 @@ mod tests {
 
     use super::*;
 
-    /// Parts of paths, hostile ones among them.
+    /// Components of paths, including hostile ones.
     fn parts() -> impl Strategy<Value = Vec<String>> {
         let part = prop_oneof![
             4 => "[a-zA-Z0-9._ -]{1,8}",

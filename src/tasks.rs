@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::health::Health;
 
-/// Waits between attempts while they fail, each twice as long as the one before.
+/// Exponential backoff: each failure doubles the wait before the next attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -24,7 +24,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Waits from `first` up to `max`.
+    /// Creates a backoff whose waits start at `first` and are limited to `max`.
     pub(crate) const fn new(first: Duration, max: Duration) -> Backoff {
         Backoff { first, max, wait: None }
     }
@@ -34,14 +34,14 @@ impl Backoff {
         self.wait
     }
 
-    /// An attempt failed. Returns how long to wait before the next one.
+    /// Records a failed attempt, and returns how long to wait before the next one.
     pub(crate) fn failed(&mut self) -> Duration {
         let wait = self.wait.map_or(self.first, |wait| wait.saturating_mul(2).min(self.max));
         self.wait = Some(wait);
         wait
     }
 
-    /// An attempt succeeded. Returns whether the one before had failed.
+    /// Records a successful attempt, and returns whether the previous one had failed.
     pub(crate) const fn succeeded(&mut self) -> bool {
         self.wait.take().is_some()
     }
@@ -82,7 +82,7 @@ impl Task {
         Task(actix_rt::spawn(InRuntime::here(keep_running(health.clone(), patience, name, make))))
     }
 
-    /// The same, on any thread of the runtime.
+    /// Like [`Task::local`], but runs the future on any thread of the runtime.
     pub(crate) fn anywhere<F, Fut>(
         health: &Health,
         patience: RestartDelay,

@@ -21,7 +21,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All of them, in order.
+            /// All variants, in order.
             $visibility const ALL: [$name; [$($word),+].len()] = [$($name::$variant),+];
 
             /// Returns the word.

@@ -13,7 +13,7 @@ pub(super) const EDGE: usize = 4096;
 pub struct EdgeDigest([u8; 8]);
 
 impl EdgeDigest {
-    /// Creates edges that were read from a store.
+    /// Converts edges that were read from a store.
     pub const fn from_bytes(bytes: [u8; 8]) -> EdgeDigest {
         EdgeDigest(bytes)
     }
@@ -31,7 +31,7 @@ impl EdgeDigest {
         EdgeDigest(edges)
     }
 
-    /// Reads the edges of the first `len` bytes by `read`, which fills a buffer from an offset.
+    /// Reads the edges of the first `len` bytes using `read`, which fills a buffer from an offset.
     pub(super) fn read(
         len: u64,
         read: impl Fn(&mut [u8], u64) -> io::Result<usize>,
@@ -40,7 +40,7 @@ impl EdgeDigest {
         cached.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// The same, where `read` may find that it would have to wait: `None` then.
+    /// Like `read`, but returns `None` if `read` would have to wait.
     pub(super) fn read_if_cached(
         len: u64,
         read: impl Fn(&mut [u8], u64) -> io::Result<Option<usize>>,
@@ -61,7 +61,7 @@ fn edge_of(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX).min(EDGE)
 }
 
-/// The positions of the two edges in a file of `len` bytes, and in the buffer.
+/// Returns the positions of the two edges in a file of `len` bytes, with the part of the buffer for each.
 fn edges_in(buffer: &mut [u8], len: u64) -> [(u64, &mut [u8]); 2] {
     let edge = edge_of(len);
     let (first, rest) = buffer.split_at_mut(edge.min(buffer.len()));

@@ -10,15 +10,15 @@ use crate::id::FilePath;
 /// A file or folder in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderEntry {
-    /// Where it is.
+    /// The path of the file or folder.
     pub path: FilePath,
-    /// What it is.
+    /// Whether it is a file or a folder.
     pub kind: EntryKind,
     /// When it last changed.
     pub modified: Timestamp,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A folder.

@@ -16,9 +16,8 @@ use crate::id::FilePath;
 
 /// The folders of all shares by name: the permission to read and to change what is in them.
 ///
-/// [`crate::files::Shares`] is made of it for reading, and the web app's `WritableShares` for changing.
-/// Neither gives it away again, so what holds only [`crate::files::Shares`] can't change a share. Cheap to
-/// clone.
+/// [`crate::files::Shares`] is created from it for reading, and the web app's `WritableShares` for changing.
+/// Neither exposes it, so code that only has [`crate::files::Shares`] can't change a share. Cheap to clone.
 #[derive(Clone)]
 pub struct ShareFolders(Arc<BTreeMap<String, Root>>);
 
@@ -36,7 +35,7 @@ impl ShareFolders {
         Ok(folders)
     }
 
-    /// The same, but without checking or logging anything yet.
+    /// Like [`ShareFolders::open`], but without checking or logging anything yet.
     pub(super) fn unopened(settings: &[ShareSettings]) -> Result<ShareFolders, ShareError> {
         can_confine().map_err(|errno| ShareError::NoConfinement(errno.into()))?;
         let root = |share: &ShareSettings| (share.name.clone(), Root::new(share));

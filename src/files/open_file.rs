@@ -18,7 +18,7 @@ use crate::id::FilePath;
 pub struct OpenFile {
     opened: Arc<Opened>,
     version: FileVersion,
-    /// The edges of what is served of it, where they are known.
+    /// The edges of the served part, if known.
     edges: Option<EdgeDigest>,
 }
 
@@ -115,10 +115,7 @@ impl OpenFile {
         EdgeDigest::read(len, |part, offset| self.read(part, offset))
     }
 
-    /// The same without waiting for the disk: `None` if it would have to wait.
-    ///
-    /// # Errors
-    /// If the file can't be read, or is shorter.
+    /// Like [`OpenFile::edges`], but without waiting for the disk: returns `None` if it would have to wait.
     pub fn edges_if_cached(&self, len: u64) -> io::Result<Option<EdgeDigest>> {
         EdgeDigest::read_if_cached(len, |part, offset| self.read_cached(part, offset))
     }

@@ -34,7 +34,7 @@ impl Shares {
         ShareFolders::open(settings).map(Shares)
     }
 
-    /// The same, but without checking or logging anything yet.
+    /// Like [`Shares::open`], but without checking or logging anything yet.
     ///
     /// # Errors
     /// If the system can't confine paths.
@@ -68,8 +68,8 @@ impl Shares {
         self.regular(path, ResolveFlags::empty()).map_err(|error| error.about(path))
     }
 
-    /// The same without waiting for the disk: `None` if the path isn't in the kernel's cache. Only then is a
-    /// thread needed that may block.
+    /// Like [`Shares::file`], but without waiting for the disk: returns `None` if the path isn't in the
+    /// kernel's cache. Only then is a thread needed that may block.
     pub fn file_if_cached(&self, path: &FilePath) -> Option<Result<OpenFile, FileError>> {
         match self.regular(path, ResolveFlags::CACHED) {
             // EINVAL: a kernel before 5.12 doesn't support RESOLVE_CACHED.
@@ -89,7 +89,8 @@ impl Shares {
         self.folder_up_to(path, usize::MAX)
     }
 
-    /// The same, but at most `most` entries; if there are more, an arbitrary selection.
+    /// Like [`Shares::folder`], but returns at most `most` entries; if there are more, an arbitrary
+    /// selection.
     ///
     /// # Errors
     /// See [`FileError`].

@@ -1,4 +1,4 @@
-//! The state of a file, as far as its length and time tell.
+//! The state of a file, as shown by its length and modification time.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct FileVersion {
 }
 
 impl FileVersion {
-    /// The time of the last change, in whole seconds (`Last-Modified`).
+    /// Returns the time of the last change, in whole seconds (`Last-Modified`).
     pub const fn modified(&self) -> Timestamp {
         Timestamp::from_secs(self.modified_ns / 1_000_000_000)
     }

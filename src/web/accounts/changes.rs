@@ -1,10 +1,9 @@
-//! Whether what this process cached of accounts and sessions still holds.
+//! Decides whether cached accounts and sessions are still valid.
 //!
-//! Every change of an account and every end of a session, whichever process makes it, takes the next
-//! number in the same transaction and puts down which account it concerns. A cached value remembers
-//! the number it was read under and counts until its own account has changed under a later one. A
-//! process asks for new changes at most once a second, so another process's change takes effect here
-//! within a second; its own changes take effect at once.
+//! Every change of an account and every end of a session, in any process, increments a counter and records
+//! the account under the new number, in the same transaction. A cached value remembers the number under which
+//! it was read, and is valid until its account changes under a later number. A process reads new changes at
+//! most once a second, so changes by other processes take effect within a second, and its own immediately.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,13 +19,13 @@ use crate::web::identity::AccountId;
 /// How old the known counter may be.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// How many changes are kept; a process that missed more of them trusts nothing it cached.
+/// How many changes are kept; a process that missed more than that discards everything it cached.
 const KEPT: i64 = 10_000;
 
-/// Most accounts whose last change is remembered one by one.
+/// Maximum number of accounts whose last change is remembered individually.
 const MAX_REMEMBERED: usize = 50_000;
 
-/// The changes. Clones share what is known of it.
+/// The feed of changes. Clones share their state.
 #[derive(Clone)]
 pub struct AccountChanges {
     shared: Arc<Shared>,
@@ -34,20 +33,20 @@ pub struct AccountChanges {
 
 struct Shared {
     db: Database,
-    /// The number up to which changes are known. Invariant: only ever grows.
+    /// The number up to which changes are known. Invariant: never decreases.
     known: AtomicI64,
-    /// Nothing that was read under an earlier number than this counts. Invariant: only ever grows.
+    /// Anything read under an earlier number is invalid. Invariant: never decreases.
     floor: AtomicI64,
     /// The number of the last known change of each account that changed since `floor`.
     changed: DashMap<AccountId, i64>,
-    /// When `known` was last asked for, by both clocks: the clock of the rules can be moved by
-    /// hand, the monotonic one goes on when the wall clock is set back.
+    /// When `known` was last read, by both clocks: the application's clock can be set by tests, and the
+    /// monotonic clock continues even if the wall clock is set back.
     asked: Mutex<Option<(Timestamp, Instant)>>,
-    /// Held while asking, so that a thousand requests ask once.
+    /// Held while reading, so that of a thousand requests only one reads.
     asking: tokio::sync::Mutex<()>,
 }
 
-/// A number under which something was read.
+/// The number under which something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChangeNumber(i64);
 
@@ -65,16 +64,16 @@ impl AccountChanges {
         AccountChanges { shared: Arc::new(shared) }
     }
 
-    /// The current number, at most one second old; asked for before anything is read that is to be
-    /// cached under it.
+    /// Returns the current number, which is at most one second old. Call this before reading anything that
+    /// will be cached under it.
     ///
     /// # Errors
-    /// When the database does not answer; nothing cached may be used then.
+    /// If the database doesn't respond; nothing cached may be used then.
     pub async fn current(&self, now: Timestamp) -> Result<ChangeNumber, QueryError> {
         if !self.is_fresh(now) {
             let _asking = self.shared.asking.lock().await;
             if !self.is_fresh(now) {
-                // Taken before the question, because the answer may be as old as the question.
+                // The time before the query, because the result may be as old as that.
                 let asked = Some((now, Instant::now()));
                 self.catch_up().await?;
                 *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
@@ -83,7 +82,8 @@ impl AccountChanges {
         Ok(ChangeNumber(self.shared.known.load(Ordering::Acquire)))
     }
 
-    /// Whether what was read of `account` under `generation` still holds, as far as this process knows.
+    /// Returns whether what was read of `account` under `generation` is still valid, as far as this process
+    /// knows.
     pub fn holds(&self, account: &AccountId, generation: ChangeNumber) -> bool {
         let changed = self.shared.changed.get(account).map_or(0, |number| *number);
         generation.0 >= self.shared.floor.load(Ordering::Acquire).max(changed)
@@ -108,7 +108,7 @@ impl AccountChanges {
                     row.try_get("number")?,
                 );
             }
-            // Some were forgotten before they were asked for, or there were none yet at all.
+            // Some changes were deleted before this process read them, or it has read none yet.
             if i64::try_from(rows.len()).unwrap_or(i64::MAX) < number - known {
                 shared.floor.fetch_max(number, Ordering::AcqRel);
             }
@@ -120,7 +120,7 @@ impl AccountChanges {
     fn note(&self, account: &AccountId, number: i64) {
         let shared = &self.shared;
         if shared.changed.len() >= MAX_REMEMBERED {
-            // The floor first: in between too little counts, never too much.
+            // The floor is raised first, so that in between too little is considered valid, never too much.
             shared.floor.fetch_max(number, Ordering::AcqRel);
             shared.changed.clear();
         }
@@ -128,10 +128,10 @@ impl AccountChanges {
         *last = number.max(*last);
     }
 
-    /// Forgets changes of which every process has heard.
+    /// Deletes changes that every process has read.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn prune(&self) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM account_changes WHERE number <= $1")
             .bind(self.shared.known.load(Ordering::Acquire) - KEPT)
@@ -145,18 +145,17 @@ impl AccountChanges {
         asked.is_some_and(|(at, instant)| at == now && instant.elapsed() < TRUSTED_FOR)
     }
 
-    /// Commits a transaction that changed `account` or ended a session of it, and with it the next
-    /// number.
+    /// Commits a transaction that changed `account` or ended one of its sessions, and records that change.
     ///
     /// # Errors
-    /// When the database does not answer; nothing has changed then, or everything has.
+    /// If the database doesn't respond; either nothing has changed then, or everything has.
     pub async fn commit(
         &self,
         mut transaction: Transaction<'static, Any>,
         account: &AccountId,
     ) -> Result<(), QueryError> {
-        // Read back in a statement of its own: on SQLite a RETURNING that is not read to its end
-        // leaves the statement open.
+        // Read in a separate statement: on SQLite, a RETURNING that isn't read to its end leaves the
+        // statement open.
         sqlx::query("UPDATE generations SET number = number + 1 WHERE name = 'accounts'")
             .execute(&mut *transaction)
             .await?;
@@ -169,7 +168,8 @@ impl AccountChanges {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        // `known` stays: there may be changes of others before this one that nobody asked for yet.
+        // `known` stays the same: other processes may have made changes before this one that weren't read
+        // yet.
         self.note(account, number);
         Ok(())
     }

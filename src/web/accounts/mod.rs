@@ -1,4 +1,4 @@
-//! Where accounts are kept, what was cached of them, and the proof that somebody is their owner.
+//! The table of accounts, the feed that invalidates cached ones, and the proof that someone owns an account.
 
 pub mod changes;
 pub mod proof;

@@ -1,10 +1,10 @@
-//! Proof that somebody is who he says. A session begins with one and with nothing else; a second step
-//! of logging in will be another way to make one, or a condition for making it.
+//! The proof that someone owns an account. A session can't begin without one. A second factor will be another
+//! way to create one, or a condition for it.
 
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, HashError, Password, Passwords, StoredPassword};
 
-/// Somebody showed that he owns an account. Only checking makes one.
+/// A proof that someone owns an account. Only verification creates one.
 #[derive(Clone, Debug)]
 pub struct LoginProof {
     account: Account,
@@ -12,11 +12,11 @@ pub struct LoginProof {
 }
 
 impl LoginProof {
-    /// By its password; `None` when that is wrong, or when there is no account or none that has one,
-    /// which takes as long.
+    /// Verifies a password. Returns `None` if it is wrong, or if there is no account or it has no password;
+    /// that takes the same time.
     ///
     /// # Errors
-    /// When hashing gives no answer.
+    /// If hashing fails.
     pub async fn by_password(
         account: Option<Account>,
         presented: Password,
@@ -31,12 +31,12 @@ impl LoginProof {
         })
     }
 
-    /// Whose account it is.
+    /// Returns the account.
     pub const fn account(&self) -> &Account {
         &self.account
     }
 
-    /// The password that was shown, as it is stored: a session does not begin when it has changed since.
+    /// Returns the verified password as it was stored: a session doesn't begin if it has changed since.
     pub const fn password(&self) -> &StoredPassword {
         &self.password
     }

@@ -1,4 +1,4 @@
-//! Accounts in the database, within a transaction of whoever changes them.
+//! Accounts in the database, within a transaction of the caller.
 
 use std::collections::BTreeSet;
 
@@ -12,25 +12,25 @@ use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, AccountId, Email, NewAccount, PersonName};
 
-/// What came of adding an account.
+/// The result of adding an account.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "made once and taken apart at once")]
 pub enum AddOutcome {
-    /// It is there now.
+    /// The account was added.
     New(Account),
-    /// The address has an account already.
+    /// The address already has an account.
     EmailTaken,
-    /// There is an administrator already; only for [`Accounts::add_first_administrator`].
+    /// There already is an administrator; only for [`Accounts::add_first_administrator`].
     NotTheFirst,
 }
 
-/// An account could not be stored.
+/// An account couldn't be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// No random bytes for the id.
+    /// The operating system provided no random bytes for the id.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
@@ -45,7 +45,7 @@ impl From<sqlx::Error> for AccountError {
 pub(super) const COLUMNS: &str = "id, email, name, admin, disabled, password, created_at, last_login_at, activated_at, \
                        forget_at, signup_browser";
 
-/// The account with that id as it stands in this transaction.
+/// Returns the account with this id as this transaction sees it.
 pub(crate) async fn find(
     transaction: &mut Transaction<'static, Any>,
     id: &AccountId,
@@ -63,7 +63,7 @@ pub(crate) async fn find(
     Ok(Some(account))
 }
 
-/// Takes the account's row, so that nobody else changes it before the end of the transaction.
+/// Locks the account's row, so that nobody else changes it before the end of the transaction.
 pub(crate) async fn lock(
     transaction: &mut Transaction<'static, Any>,
     id: &AccountId,
@@ -88,7 +88,7 @@ pub(super) const COUNT_ADMINISTRATORS: &str =
 
 pub(super) const COUNT_OTHERS: &str = "SELECT COUNT(*) FROM accounts WHERE admin = 1 AND disabled = 0 AND activated_at IS NOT NULL AND id <> $1";
 
-/// How many but that one can administer.
+/// Returns how many other accounts can administer.
 pub(crate) async fn other_administrators(
     transaction: &mut Transaction<'static, Any>,
     id: &AccountId,
@@ -108,7 +108,7 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<AddOutcome, AccountError> {
     let id = AccountId::random()?;
-    // Whoever makes an account with a password vouches for its address.
+    // Anyone who creates an account with a password vouches for its address.
     let activated_at = new.password.is_some().then_some(now);
     let inserted = sqlx::query(
         "INSERT INTO accounts (id, email, email_key, name, admin, disabled, password, created_at, activated_at) \
@@ -150,14 +150,14 @@ pub(crate) async fn insert(
     }))
 }
 
-/// Gives the account another password if it still has the one of `seen`, and ends its sessions.
-/// Whoever could do that owns the account, so it is active from then on.
+/// Changes the account's password if it is still that of `seen`, ends its sessions, and returns whether it
+/// did. Anyone who can do this owns the account, so this also activates it.
 pub(crate) async fn replace_password(
     transaction: &mut Transaction<'static, Any>,
     seen: &Account,
     password: &StoredPassword,
 ) -> Result<bool, sqlx::Error> {
-    // First the account's row, then its sessions: see `Sessions::start`.
+    // The account's row first, then its sessions: see `Sessions::start`.
     let changed = sqlx::query(
         "UPDATE accounts SET password = $1, activated_at = COALESCE(activated_at, created_at), forget_at = NULL \
          WHERE id = $2 AND COALESCE(password, '') = $3",
@@ -185,7 +185,7 @@ pub(crate) async fn end_sessions(
     Ok(())
 }
 
-/// An account without its groups.
+/// Reads an account without its groups.
 pub(super) fn from_row(row: &AnyRow) -> Result<Account, sqlx::Error> {
     Ok(Account {
         id: AccountId::from_store(&row.try_get::<String, _>("id")?),

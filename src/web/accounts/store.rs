@@ -1,4 +1,4 @@
-//! All accounts: finding, adding and changing them. Knows nothing of HTTP.
+//! The table of accounts: finding, adding and changing them. Doesn't depend on HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// The accounts in `db`; changes raise `generations`.
+    /// Manages the accounts in `db`; changes are recorded in `generations`.
     pub const fn new(db: Database, generations: AccountChanges) -> Accounts {
         Accounts { db, account_changes: generations }
     }
@@ -34,7 +34,7 @@ impl Accounts {
     /// Adds an account unless its address is taken.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn add(&self, new: NewAccount, now: Timestamp) -> Result<AddOutcome, AccountError> {
         let mut transaction = self.db.begin().await?;
         let added = insert(&mut transaction, new, now).await?;
@@ -44,10 +44,10 @@ impl Accounts {
         Ok(added)
     }
 
-    /// Adds an account that is an administrator, unless there is one, for somebody at `address`.
+    /// Adds an administrator for someone at `address`, unless there already is one.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn add_first_administrator(
         &self,
         new: NewAccount,
@@ -55,8 +55,8 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<AddOutcome, AccountError> {
         let mut transaction = self.db.begin().await?;
-        // On PostgreSQL this row's lock makes two such transactions run one after the other; on
-        // SQLite the write lock does.
+        // On PostgreSQL, the lock on this row makes two such transactions run one after the other; on SQLite,
+        // the write lock does.
         sqlx::query("UPDATE generations SET number = number + 1 WHERE name = 'accounts'")
             .execute(&mut *transaction)
             .await?;
@@ -72,45 +72,45 @@ impl Accounts {
         Ok(added)
     }
 
-    /// Whether anybody can administer.
+    /// Returns whether there is an administrator who isn't disabled.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn has_administrator(&self) -> Result<bool, AccountError> {
         let count: i64 = sqlx::query_scalar(COUNT_ADMINISTRATORS).fetch_one(self.db.reader()).await?;
         Ok(count > 0)
     }
 
-    /// Whether nobody else can administer.
+    /// Returns whether no other account can administer.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn is_last_administrator(&self, id: &AccountId) -> Result<bool, AccountError> {
         let others: i64 =
             sqlx::query_scalar(COUNT_OTHERS).bind(id.as_str()).fetch_one(self.db.reader()).await?;
         Ok(others == 0)
     }
 
-    /// The account with that address.
+    /// Returns the account with this address.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn by_email(&self, email: &Email) -> Result<Option<Account>, AccountError> {
         self.one("email_key", email.key()).await
     }
 
-    /// The account with that id.
+    /// Returns the account with this id.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn by_id(&self, id: &AccountId) -> Result<Option<Account>, AccountError> {
         self.one("id", id.as_str()).await
     }
 
-    /// All accounts, by address.
+    /// Returns all accounts, sorted by address.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn list(&self) -> Result<Vec<Account>, AccountError> {
         let rows =
             sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts ORDER BY email_key")))
@@ -130,11 +130,11 @@ impl Accounts {
             .collect()
     }
 
-    /// Accounts whose address or name has `words` in it, by address: those from `offset` on, and how
-    /// many there are in all.
+    /// Returns up to `most` accounts whose address or name contains `words`, sorted by address and starting
+    /// at `offset`, and how many there are in total.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn search(
         &self,
         words: &str,
@@ -167,11 +167,11 @@ impl Accounts {
         Ok((accounts, u64::try_from(count).unwrap_or(0)))
     }
 
-    /// Gives the account another password if it still has the one of `seen`, and ends its sessions.
-    /// Answers whether it did.
+    /// Changes the account's password if it is still that of `seen`, ends its sessions, and returns whether
+    /// it did.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn set_password(
         &self,
         seen: &Account,

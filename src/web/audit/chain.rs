@@ -1,5 +1,5 @@
-//! Logs that show alterations: lines are only ever added, and each line's digest covers the line
-//! before, so that one that was altered or is missing is found.
+//! Append-only logs in which alterations can be detected: each line's digest covers the previous one, so an
+//! altered or missing line is found.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,39 +13,39 @@ use crate::web::db::{Database, QueryError};
 /// How many lines are read at once.
 const PAGE: i64 = 1_000;
 
-/// A line of such a log, which has a table of its own and a counter in `generations`.
+/// A line of such a log. Each log has its own table, and a counter in `generations`.
 pub trait ChainedLine: Sized {
-    /// The table.
+    /// The name of the table.
     const TABLE: &'static str;
     /// Its columns.
     const COLUMNS: &'static str;
-    /// How many lines there are stands under this name.
+    /// The name of the counter with the number of lines.
     const COUNTER: &'static str;
 
-    /// Its number; the first one is 1.
+    /// Returns its number; the first line is 1.
     fn number(&self) -> i64;
-    /// Its digest as it was written.
+    /// Returns the stored digest.
     fn digest(&self) -> &str;
-    /// All that its digest covers but for the line before.
+    /// Returns everything that the digest covers, except for the previous line.
     fn content(&self) -> Vec<Value>;
-    /// The line in a row of its columns.
+    /// Reads a line from a row with these columns.
     ///
     /// # Errors
-    /// When it is no line.
+    /// If the row is not a valid line.
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error>;
 }
 
-/// The digest of a line that follows the line with the digest `before`.
+/// Returns the digest of a line that follows a line with the digest `before`.
 pub(crate) fn digest_after<L: ChainedLine>(line: &L, before: &str) -> String {
     let mut all = vec![Value::from(before)];
     all.extend(line.content());
     URL_SAFE_NO_PAD.encode(Digest::of(Value::from(all).to_string().as_bytes()).as_bytes())
 }
 
-/// Makes others who add a line, or who ask for this, wait until the end of the transaction.
+/// Locks the log: others who add a line or call this wait until the end of the transaction.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub(crate) async fn lock<L: ChainedLine>(
     transaction: &mut Transaction<'static, Any>,
 ) -> Result<(), QueryError> {
@@ -56,11 +56,11 @@ pub(crate) async fn lock<L: ChainedLine>(
     Ok(())
 }
 
-/// Counts one more line, and answers its number and the digest of the line before. Everybody else who
-/// adds a line waits from here on until the end of the transaction, so lines come one after the other.
+/// Increments the number of lines, and returns the new number and the digest of the previous line. Anyone
+/// else who adds a line waits until the end of the transaction, so lines are added one after another.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub(crate) async fn next<L: ChainedLine>(
     transaction: &mut Transaction<'static, Any>,
 ) -> Result<(i64, String), QueryError> {
@@ -78,36 +78,36 @@ pub(crate) async fn next<L: ChainedLine>(
     Ok((number, before.unwrap_or_default()))
 }
 
-/// What looking through a log found.
+/// The result of verifying a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainVerdict {
-    /// All lines are there, each as it was written.
+    /// No line is missing or altered.
     Whole {
-        /// How many.
+        /// The number of lines.
         lines: i64,
-        /// The digest of the last one; with the number it proves what the log once ended with.
+        /// The digest of the last line. Together with the number, it proves how the log once ended.
         digest: String,
     },
-    /// This line was altered, or the one before it, or it stands in the wrong place.
+    /// This line or the previous one was altered, or it is in the wrong place.
     Altered(i64),
-    /// The line of this number is missing.
+    /// The line with this number is missing.
     Missing(i64),
 }
 
-/// Looks through a whole log.
+/// Verifies a whole log.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn verify<L: ChainedLine>(db: &Database) -> Result<ChainVerdict, QueryError> {
     let table = L::TABLE;
-    // A number below 1 can only have been put there by hand.
+    // Only manual changes can add a number below 1.
     let query = format!("SELECT MIN(number) FROM {table} WHERE number < 1");
     let strange: Option<i64> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(db.reader()).await?;
     if let Some(number) = strange {
         return Ok(ChainVerdict::Altered(number));
     }
-    // Lines are added meanwhile. There are at least as many as were counted before the walk, and at
-    // most as many as are counted after it.
+    // Lines may be added during verification. There are at least as many as were counted before, and at most
+    // as many as are counted after.
     let least = count::<L>(db).await?;
     let (mut number, mut before) = (0, String::new());
     let columns = L::COLUMNS;
@@ -116,7 +116,7 @@ pub async fn verify<L: ChainedLine>(db: &Database) -> Result<ChainVerdict, Query
         let rows =
             sqlx::query(AssertSqlSafe(query.clone())).bind(number).bind(PAGE).fetch_all(db.reader()).await?;
         for row in &rows {
-            // SQLite keeps any value in any column; what is no line any more was altered.
+            // SQLite stores any value in any column; a row that is not a valid line was altered.
             let Ok(line) = L::from_row(row) else { return Ok(ChainVerdict::Altered(number + 1)) };
             if line.number() > number + 1 {
                 return Ok(ChainVerdict::Missing(number + 1));
@@ -140,7 +140,7 @@ pub async fn verify<L: ChainedLine>(db: &Database) -> Result<ChainVerdict, Query
     })
 }
 
-/// How many lines there should be.
+/// Returns how many lines there should be.
 async fn count<L: ChainedLine>(db: &Database) -> Result<i64, QueryError> {
     let count: Option<i64> = sqlx::query_scalar("SELECT number FROM generations WHERE name = $1")
         .bind(L::COUNTER)
@@ -149,11 +149,11 @@ async fn count<L: ChainedLine>(db: &Database) -> Result<i64, QueryError> {
     Ok(count.unwrap_or(0).max(0))
 }
 
-/// Whether the log once ended with `expected`, a number and a digest as [`ChainVerdict::Whole`] has them,
-/// written `NUMBER:DIGEST`.
+/// Returns whether the log once ended with `expected`, written as `NUMBER:DIGEST` with the values from
+/// [`ChainVerdict::Whole`].
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn ended_with<L: ChainedLine>(db: &Database, expected: &str) -> Result<bool, QueryError> {
     let Some((number, digest)) = expected.split_once(':') else { return Ok(false) };
     let Ok(number) = number.parse::<i64>() else { return Ok(false) };

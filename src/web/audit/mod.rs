@@ -1,5 +1,5 @@
-//! The audit log: who did what when, from where. Only ever added to, and chained, so that a line that
-//! was altered or is missing is found.
+//! The audit log: who did what, when, and from where. It is append-only and chained, so an altered or missing
+//! line is found.
 
 use std::net::IpAddr;
 
@@ -17,104 +17,104 @@ use crate::words::words;
 pub mod chain;
 
 words! {
-    /// What was done. The words are kept for ever; a released one never changes its meaning.
+    /// What was done. The words are stored permanently; a released one never changes its meaning.
     pub enum AuditEvent {
-        /// Somebody asked for an account.
+        /// Someone requested an account.
         SignedUp = "signed-up",
-        /// The owner of an address showed that mail reaches him.
+        /// The owner of an address showed that they receive mail there.
         Activated = "activated",
-        /// Somebody logged in.
+        /// Someone logged in.
         LoggedIn = "logged-in",
-        /// Somebody logged out.
+        /// Someone logged out.
         LoggedOut = "logged-out",
-        /// A password was changed by who knew the old one.
+        /// A password was changed by someone who knew the old one.
         PasswordChanged = "password-changed",
-        /// A password was changed by a mailed link.
+        /// A password was changed using a mailed link.
         PasswordReset = "password-reset",
-        /// Another address was asked for.
+        /// Another address was requested.
         AddressChangeRequested = "address-change-requested",
-        /// An account got another address.
+        /// The address of an account was changed.
         AddressChanged = "address-changed",
-        /// An account is gone.
+        /// An account was deleted.
         AccountDeleted = "account-deleted",
         /// Sessions were ended by their owner or an administrator.
         SessionsEnded = "sessions-ended",
-        /// An account was made by an operator or administrator.
+        /// An account was created by an operator or administrator.
         AccountMade = "account-made",
-        /// Somebody was invited.
+        /// Someone was invited.
         Invited = "invited",
-        /// An account may not log in any more.
+        /// An account was disabled.
         Disabled = "disabled",
-        /// An account may log in again.
+        /// An account was enabled.
         Enabled = "enabled",
         /// The groups or the role of an account were changed.
         RightsChanged = "rights-changed",
-        /// An administrator had a link for choosing a password sent.
+        /// An administrator sent a link for choosing a password.
         ResetSent = "reset-sent",
-        /// A mail is to be tried again.
+        /// A mail was scheduled for another attempt.
         MailRetried = "mail-retried",
-        /// A mail was taken out of the queue.
+        /// A mail was deleted from the queue.
         MailDiscarded = "mail-discarded",
-        /// Somebody made a link.
+        /// A link was created.
         LinkMade = "link-made",
-        /// A link got other terms.
+        /// The terms of a link were changed.
         LinkChanged = "link-changed",
-        /// A link waits.
+        /// A link was paused.
         LinkPaused = "link-paused",
-        /// A link goes on.
+        /// A link was resumed.
         LinkResumed = "link-resumed",
-        /// A link is over for good.
+        /// A link was revoked permanently.
         LinkRevoked = "link-revoked",
-        /// A link was mailed to a recipient once more.
+        /// A link was mailed to a recipient again.
         LinkSentAgain = "link-sent-again",
-        /// An administrator tried whether mails leave.
+        /// An administrator sent a test mail.
         MailTried = "mail-tried",
-        /// The database was put back from a backup, and that was noticed.
+        /// It was detected that the database was restored from a backup.
         DatabaseRestored = "database-restored",
-        /// The time was reset by an operator.
+        /// An operator reset the times in the database.
         TimeReset = "time-reset",
-        /// A file or folder got another name.
+        /// A file or folder was renamed.
         FileRenamed = "file-renamed",
         /// A file or folder was moved.
         FileMoved = "file-moved",
-        /// A file or folder was thrown away.
+        /// A file or folder was moved to the trash.
         FileTrashed = "file-trashed",
-        /// A file or folder was had back.
+        /// A file or folder was restored from the trash.
         FileRestored = "file-restored",
-        /// A file or folder is gone for good.
+        /// A file or folder was permanently deleted.
         FileForgotten = "file-forgotten",
-        /// A signing key is worth nothing any more.
+        /// A signing key was removed, so that nothing it signed is valid.
         KeyRemoved = "key-removed",
-        /// Other keys than those that were known are the web app's.
+        /// An operator made the keys in the keys folder those of the web app.
         KeysAdopted = "keys-adopted",
         /// A download service got its first key.
         NodeAdded = "node-added",
         /// A download service got another key.
         NodeRekeyed = "node-rekeyed",
-        /// A download service is not one of ours any more.
+        /// A download service was removed.
         NodeRemoved = "node-removed",
-        /// A file was put in.
+        /// A file was uploaded.
         FileUploaded = "file-uploaded",
-        /// A folder was made.
+        /// A folder was created.
         FolderMade = "folder-made",
-        /// The first administrator was made, by the link that the first start prints.
+        /// The first administrator was created, using the link that the first start prints.
         FirstAdministratorMade = "first-administrator-made",
     }
 }
 
-/// Who did it.
+/// Who did something, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// An account's id, or a word for who has none.
+    /// The id of an account, or a word for someone without one.
     pub id: String,
-    /// What people call him: the account's address at that time.
+    /// The email address of the account at that time.
     pub who: String,
-    /// Where he was; `None` at the machine itself.
+    /// The client's IP address; `None` for an action on the machine itself.
     pub address: Option<IpAddr>,
 }
 
 impl Actor {
-    /// The owner of an account.
+    /// Returns the owner of an account.
     pub fn account(account: &Account, address: IpAddr) -> Actor {
         Actor {
             id: account.id.as_str().to_owned(),
@@ -123,35 +123,35 @@ impl Actor {
         }
     }
 
-    /// Somebody who is not logged in.
+    /// Returns someone who isn't logged in.
     pub fn stranger(address: IpAddr) -> Actor {
         Actor { id: "stranger".to_owned(), who: String::new(), address: Some(address) }
     }
 
-    /// Oncelink itself.
+    /// Returns the service itself.
     pub fn system() -> Actor {
         Actor { id: "oncelink".to_owned(), who: String::new(), address: None }
     }
 
-    /// The operator at the command line.
+    /// Returns the operator at the command line.
     pub fn operator() -> Actor {
         Actor { id: "operator".to_owned(), who: String::new(), address: None }
     }
 }
 
-/// Makes others who add a line, or who ask for this, wait until the end of the transaction.
+/// Locks the log: others who add a line or call this wait until the end of the transaction.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryError> {
     chain::lock::<AuditLine>(transaction).await
 }
 
-/// Adds a line in the transaction of what it tells of: both are there, or neither. Call it last but
-/// for the commit: everybody else who adds a line waits from here on.
+/// Adds a line in the transaction of the change that it records, so that either both are stored or neither.
+/// Call this immediately before the commit, because anyone else who adds a line waits from here on.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn append(
     transaction: &mut Transaction<'static, Any>,
     actor: &Actor,
@@ -185,8 +185,8 @@ pub async fn append(
     .bind(&digest)
     .execute(&mut **transaction)
     .await?;
-    // The log is another place: whoever keeps it can tell what the audit log once ended with. Should
-    // the commit fail, the next line has the same number, and is the one that counts.
+    // The log is stored elsewhere, so it can prove how the audit log once ended. If the commit fails, the
+    // next line has the same number, and that one is valid.
     tracing::info!(target: "oncelink::audit", number, digest, action = deed.as_str(), "audit line {number}");
     Ok(())
 }
@@ -194,21 +194,21 @@ pub async fn append(
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct AuditLine {
-    /// Its number; the first one is 1.
+    /// Its number; the first line is 1.
     pub number: i64,
-    /// When it was.
+    /// When it happened.
     pub at: Timestamp,
-    /// An account's id, or a word for who has none.
+    /// The id of an account, or a word for someone without one.
     pub actor: String,
-    /// The actor's address at that time.
+    /// The actor's email address at that time.
     pub who: String,
     /// What was done.
     pub action: String,
-    /// To what.
+    /// What it was done to.
     pub subject: String,
-    /// From where.
+    /// The client's IP address.
     pub address: String,
-    /// Covers this line and the digest of the one before.
+    /// The digest of this line and the previous one's digest.
     pub digest: String,
 }
 
@@ -245,11 +245,11 @@ impl chain::ChainedLine for AuditLine {
     }
 }
 
-/// Lines with `words` in who, what or whom, the newest first, from `offset` on; and whether there
-/// are more.
+/// Returns up to `most` lines that contain `words`, the newest first and starting at `offset`, and whether
+/// there are more.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn list(
     db: &Database,
     words: &str,

@@ -1,33 +1,32 @@
-//! How values stand in columns of the database.
+//! How values are stored in columns of the database.
 
 use crate::clock::Timestamp;
 
-/// A moment as a BIGINT column holds it.
+/// Converts a time for a BIGINT column.
 pub(crate) fn to_column(moment: Timestamp) -> i64 {
     i64::try_from(moment.secs()).unwrap_or(i64::MAX)
 }
 
-/// A moment from a BIGINT column.
+/// Converts a time from a BIGINT column.
 pub(crate) fn from_column(seconds: i64) -> Timestamp {
     Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-/// A number of bytes for a BIGINT column.
+/// Converts a number of bytes for a BIGINT column.
 pub(crate) fn bytes_to_column(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// A number of bytes from a BIGINT column.
+/// Converts a number of bytes from a BIGINT column.
 pub(crate) fn bytes_from_column(bytes: i64) -> u64 {
     u64::try_from(bytes).unwrap_or(0)
 }
 
-/// What `LIKE … ESCAPE '!'` finds `words` with, wherever they stand. `LOWER` knows the letters of
-/// ASCII alone on some databases, so compare lower case with lower case, and what is there with what
-/// was typed.
+/// Returns the `LIKE … ESCAPE '!'` pattern for text that contains `words`. Some databases apply `LOWER` only
+/// to ASCII letters, so compare both lower case with lower case and the stored text with the text as typed.
 pub(crate) fn pattern(words: &str) -> String {
     let mut pattern = String::from("%");
-    // PostgreSQL fails at a NUL, and nothing that is stored has one.
+    // PostgreSQL returns an error for a NUL, and no stored text contains one.
     for letter in words.chars().filter(|letter| *letter != '\0') {
         if matches!(letter, '%' | '_' | '!') {
             pattern.push('!');

@@ -1,8 +1,8 @@
-//! The web app's database: SQLite in a file of its own, or PostgreSQL. Opens it, brings its schema
-//! up to date, and says plainly what is wrong when that fails.
+//! The web app's database: SQLite in its own file, or PostgreSQL. Opens it, migrates its schema, and explains
+//! what is wrong if that fails.
 //!
-//! Queries are written once for both engines (`sqlx::Any`, `$1` placeholders, BIGINT and TEXT).
-//! Where the two differ, the difference is here.
+//! Queries are written once for both engines (`sqlx::Any`, `$1` placeholders, BIGINT and TEXT). Where the
+//! engines differ, the difference is handled here.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -21,7 +21,7 @@ use crate::config::StoreAddress;
 
 pub(crate) mod columns;
 
-/// The steps that bring a database up to date. A step that was released is never edited.
+/// The migrations. One that was released is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../../migrations/0001_accounts.sql")),
     (2, "self-service", include_str!("../../../migrations/0002_self_service.sql")),
@@ -37,28 +37,28 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "mail pages", include_str!("../../../migrations/0015_mail_pages.sql")),
 ];
 
-/// How long a query waits for a connection, or for another process that writes.
+/// How long a query waits for a connection, or for another process that is writing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What every connection to SQLite begins with. Anything less than `synchronous = FULL` loses the
-/// last commits with the power in WAL mode.
+/// Run on each connection to SQLite. In WAL mode, anything less than `synchronous = FULL` loses the last
+/// commits in a power failure.
 const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                        PRAGMA foreign_keys = ON;";
 
 /// SQLite files up to this size are checked for damage at start; larger ones take too long.
 const CHECKED_AT_START: u64 = 64 << 20;
 
-/// Where the database is.
+/// The location of the database.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
     /// `sqlite`, or the address of a PostgreSQL server.
     pub address: StoreAddress,
-    /// The file of the SQLite database.
+    /// The file, if it is a SQLite database.
     pub file: PathBuf,
 }
 
 impl DatabaseSettings {
-    /// Whether there is a database already, as far as that is known without opening it.
+    /// Returns whether the database exists, as far as that is known without opening it.
     pub fn is_there(&self) -> bool {
         self.address.is_shared() || self.file.exists()
     }
@@ -70,7 +70,7 @@ pub struct Database {
     engine: Engine,
     reader: AnyPool,
     writer: AnyPool,
-    /// How often somebody was about to write.
+    /// How many times this process was about to write.
     writes: Arc<AtomicU64>,
 }
 
@@ -80,22 +80,22 @@ enum Engine {
     Postgres,
 }
 
-/// The database cannot be used. The message says what to do about it.
+/// The database can't be used. The message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The setting names no engine we know.
+    /// The setting doesn't name a known engine.
     #[error("web.database is neither `sqlite` nor a postgres:// address")]
     Address,
-    /// Its folder or file can't be made.
+    /// Its folder or file can't be created.
     #[error("cannot create the account database {}; check that data_dir is writable", path.display())]
     Create {
-        /// Folder or file.
+        /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The file is no database, or its content is torn.
+    /// The file is not a database, or is damaged.
     #[error(
         "the account database {} is damaged; put back a backup of it, or move it away (with its -wal and \
          -shm files) to start without accounts",
@@ -108,7 +108,7 @@ pub enum DatabaseError {
         #[source]
         source: sqlx::Error,
     },
-    /// The file is there but can't be opened.
+    /// The file exists but can't be opened.
     #[error(
         "cannot open the account database {}; check who owns it and that the disk is not full",
         path.display()
@@ -116,17 +116,17 @@ pub enum DatabaseError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: sqlx::Error,
     },
-    /// The server does not answer. The address is not shown, because it may hold a password.
+    /// The server doesn't respond. The address isn't shown, because it may contain a password.
     #[error("cannot reach the PostgreSQL server that web.database names; check the address and that it runs")]
     Connect(#[source] sqlx::Error),
     /// A newer release has already changed the schema.
     #[error("the account database was made by a newer release of oncelink (step {0}); start that one")]
     Newer(i64),
-    /// A step of bringing it up to date failed.
+    /// A migration failed.
     #[error("cannot bring the account database up to date")]
     Migrate(#[source] MigrateError),
 }
@@ -137,8 +137,7 @@ pub enum DatabaseError {
 pub struct QueryError(#[from] sqlx::Error);
 
 impl Database {
-    /// Opens the database that the settings name, makes it if there is none, and brings it up to
-    /// date.
+    /// Opens the database in these settings, creates it if it doesn't exist, and migrates it.
     ///
     /// # Errors
     /// See [`DatabaseError`].
@@ -152,7 +151,7 @@ impl Database {
         }
     }
 
-    /// The step up to which this release knows the schema.
+    /// Returns the number of the newest migration that this release knows.
     pub fn newest_step() -> i64 {
         MIGRATIONS.iter().map(|(step, ..)| *step).max().unwrap_or(0)
     }
@@ -162,8 +161,7 @@ impl Database {
             create_private(path).map_err(|source| DatabaseError::Create { path: path.to_owned(), source })?;
         let failed = |source: sqlx::Error| sqlite_failure(path, source);
         let options = sqlite_options(path).map_err(failed)?;
-        // A pool would try again and again and say at last that it took too long; one connection
-        // says what is wrong.
+        // A pool would retry and finally report a timeout; a single connection reports the cause.
         let mut first = AnyConnection::connect_with(&options).await.map_err(failed)?;
         first.execute(sqlx::raw_sql(PRAGMAS)).await.map_err(failed)?;
         if size <= CHECKED_AT_START {
@@ -175,8 +173,8 @@ impl Database {
             }
         }
         first.close().await.map_err(failed)?;
-        // SQLite has one writer at a time: one connection for writes means that those of this process
-        // queue up here, in order, instead of polling the file's lock.
+        // SQLite allows one writer at a time. With one connection for writes, those of this process wait
+        // here, in order, instead of polling the file's lock.
         let writer = sqlite_pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let reader = sqlite_pool(4).connect_lazy_with(options);
         let database = Database { engine: Engine::Sqlite, reader, writer, writes: Arc::default() };
@@ -189,7 +187,7 @@ impl Database {
 
     async fn postgres(address: &str) -> Result<Database, DatabaseError> {
         let options = address.parse::<AnyConnectOptions>().map_err(DatabaseError::Connect)?;
-        // For the sake of its error, as above.
+        // For its error message, as above.
         let first = tokio::time::timeout(PATIENCE, AnyConnection::connect_with(&options)).await;
         let first = first.map_err(|_| DatabaseError::Connect(sqlx::Error::PoolTimedOut))?;
         first.map_err(DatabaseError::Connect)?.close().await.map_err(DatabaseError::Connect)?;
@@ -198,7 +196,7 @@ impl Database {
             .acquire_timeout(PATIENCE)
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    // Whatever the server's default is: what was answered must not be lost.
+                    // Regardless of the server's default: what was confirmed must not be lost.
                     connection.execute("SET synchronous_commit = on").await?;
                     Ok(())
                 })
@@ -223,33 +221,33 @@ impl Database {
         })
     }
 
-    /// Where single statements that only read go.
+    /// Returns the pool for single statements that only read.
     pub const fn reader(&self) -> &AnyPool {
         &self.reader
     }
 
-    /// Where single statements that write go.
+    /// Returns the pool for single statements that write.
     pub fn writer(&self) -> &AnyPool {
         self.writes.fetch_add(1, Ordering::Relaxed);
         &self.writer
     }
 
-    /// How often somebody in this process was about to write. Where the number is the same, nothing was
-    /// written in between.
+    /// Returns how many times this process was about to write. If the number is the same as before, nothing
+    /// was written in between.
     pub(super) fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Where statements go that note what was written, and are no write themselves.
+    /// Returns the pool for statements that record what was written, and don't count as writes themselves.
     pub(super) const fn notes(&self) -> &AnyPool {
         &self.writer
     }
 
-    /// A transaction that is going to write. On SQLite it takes the write lock at once, because one
-    /// that reads first and writes later is refused when another wrote in between.
+    /// Begins a transaction that will write. On SQLite it takes the write lock immediately, because a
+    /// transaction that reads first and writes later is refused if another one has written in between.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database doesn't respond.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, QueryError> {
         let statement = match self.engine {
             Engine::Sqlite => "BEGIN IMMEDIATE",
@@ -258,17 +256,17 @@ impl Database {
         Ok(self.writer().begin_with(statement).await?)
     }
 
-    /// Takes an account until the end of the transaction: anyone else who takes it waits. Returns whether
-    /// there is such an account and it may log in.
+    /// Locks an account until the end of the transaction; anyone else who locks it waits. Returns whether the
+    /// account exists and isn't disabled.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database doesn't respond.
     pub async fn lock_account(
         &self,
         transaction: &mut Transaction<'static, Any>,
         account: &str,
     ) -> Result<bool, QueryError> {
-        // SQLite has one writer, which this transaction is.
+        // SQLite has only one writer, which is this transaction.
         let query = match self.engine {
             Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
             Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
@@ -281,21 +279,21 @@ impl Database {
     /// Commits a transaction.
     ///
     /// # Errors
-    /// When the database does not answer; nothing has changed then, or everything has.
+    /// If the database doesn't respond; either nothing has changed then, or everything has.
     pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
         Ok(transaction.commit().await?)
     }
 
-    /// Whether the database answers.
+    /// Checks that the database responds.
     ///
     /// # Errors
-    /// Why not.
+    /// If it doesn't.
     pub async fn ready(&self) -> Result<(), QueryError> {
         sqlx::query("SELECT 1").fetch_one(&self.reader).await?;
         Ok(())
     }
 
-    /// Ends all connections, after what is under way.
+    /// Closes all connections, after running statements have finished.
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
@@ -332,8 +330,8 @@ fn sqlite_failure(path: &Path, source: sqlx::Error) -> DatabaseError {
     }
 }
 
-/// Makes the file, readable by its owner only, if it is missing; SQLite gives its -wal and -shm
-/// files the same mode. Answers its size.
+/// Creates the file if it doesn't exist, readable only by its owner, and returns its size. SQLite gives its
+/// -wal and -shm files the same mode.
 fn create_private(path: &Path) -> io::Result<u64> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

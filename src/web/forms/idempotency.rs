@@ -1,6 +1,6 @@
-//! Forms that are sent twice, as by a double click on a slow line or a reload: what was made is made
-//! once, and the second sender is led to the same place. A page gives its forms a one-time id, which
-//! stands in their token; the same form with other content is another form.
+//! Idempotency of forms: if a form is sent twice, for example by a double click or a reload, it takes effect
+//! only once, and the second response leads to the same page. A page puts a one-time id into the token of
+//! each form; the same form with other content counts as another form.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use crate::secret::Digest;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 
-/// What was made of a form is remembered for so long …
+/// How long the result of a form is remembered …
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// … but of no more forms than these: the oldest go first.
+/// … and of how many forms; the oldest are deleted first.
 const FORMS_MAX: i64 = 200_000;
 
-/// Enough that two forms rarely share a turn; two that do only wait for each other.
+/// Number of locks; enough that two forms rarely share one. If they do, they only wait for each other.
 const TURNS: usize = 64;
 
-/// How long the second of two waits for the first.
+/// How long the second of two identical forms waits for the first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A form that came from a page of ours, by the digest of all that it says with its one-time id. Only
-/// reading a form makes one.
+/// Identifies a form from one of our pages: a digest of its content with its one-time id. Only parsing a form
+/// creates one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The form that was sent to `address` with this token and these fields; `None` where its token has
-    /// no one-time id, so that nothing tells it from another one.
+    /// Identifies the form that was sent to `address` with this token and these fields. Returns `None` if its
+    /// token has no one-time id, because then it can't be told from others.
     pub(crate) fn new(address: &str, token: &str, fields: &[u8]) -> Option<IdempotencyKey> {
         token.contains('.').then(|| {
             let mut text = format!("{address}\n{token}\n").into_bytes();
@@ -46,14 +46,14 @@ impl IdempotencyKey {
     }
 }
 
-/// Forms that made something. Clones are the same.
+/// The forms that took effect. Clones share their state.
 #[derive(Clone)]
 pub struct IdempotencyStore {
     db: Database,
     turns: Arc<Vec<Arc<Mutex<()>>>>,
 }
 
-/// The turn to make what a form asks for, as long as it lives.
+/// The exclusive right to carry out a form, until this is dropped.
 pub struct IdempotencyGuard {
     db: Database,
     form: Option<IdempotencyKey>,
@@ -61,26 +61,26 @@ pub struct IdempotencyGuard {
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// Where the sender of a form was led.
+/// Where the sender of a form was redirected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlierResult {
     /// The address.
     pub location: String,
-    /// The word for what the page there says.
+    /// The word for the message on that page.
     pub note: Option<String>,
 }
 
-/// A form that is to be put on record, and the word for what the page that it leads to says.
+/// A form to record, and the word for the message on the page that it leads to.
 #[derive(Clone, Copy, Debug)]
 pub struct IdempotencyRecord<'a> {
     form: &'a IdempotencyKey,
     note: &'static str,
 }
 
-/// Why the turn for a form does not come.
+/// A form can't be carried out now.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
-    /// The same form has been at work for very long.
+    /// The same form is still being carried out after a long wait.
     #[error("the same form is at work")]
     Busy,
     /// The database failed.
@@ -99,13 +99,13 @@ impl EarlierResult {
 }
 
 impl IdempotencyStore {
-    /// Those in `db`.
+    /// Manages the forms in `db`.
     pub fn new(db: Database) -> IdempotencyStore {
         let turns = std::iter::repeat_with(Arc::default).take(TURNS).collect();
         IdempotencyStore { db, turns: Arc::new(turns) }
     }
 
-    /// Waits for the turn to make what a form asks for. A form without a one-time id waits for nothing.
+    /// Waits for the right to carry out a form. A form without a one-time id doesn't wait.
     ///
     /// # Errors
     /// See [`IdempotencyError`].
@@ -136,10 +136,10 @@ impl IdempotencyStore {
         Ok(IdempotencyGuard { db, form: Some(form), before, _turn: turn })
     }
 
-    /// Forgets forms that nobody sends again.
+    /// Deletes forms that nobody will send again.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM sent_forms WHERE at <= $1")
             .bind(to_column(now.minus(KEPT)))
@@ -156,26 +156,27 @@ impl IdempotencyStore {
 }
 
 impl IdempotencyGuard {
-    /// Where the form led when it was sent before; `None` where it was not.
+    /// Returns where the form led when it was sent before; `None` if it wasn't.
     pub const fn before(&self) -> Option<&EarlierResult> {
         self.before.as_ref()
     }
 
-    /// The form, to be put on record with what is made; the page that it leads to says what `note` stands for.
+    /// Returns a record of the form, to be stored together with its effect. `note` is the word for the
+    /// message on the page that it leads to.
     pub fn record(&self, note: &'static str) -> Option<IdempotencyRecord<'_>> {
         self.form.as_ref().map(|form| IdempotencyRecord { form, note })
     }
 
-    /// The form, for another turn.
+    /// Releases the lock and returns the form's key, so that it can be locked again.
     pub fn into_form(self) -> Option<IdempotencyKey> {
         self.form.clone()
     }
 
-    /// The form made something, and its sender is led to `location`, whose page says what `note` stands for;
-    /// an empty one stands for nothing.
+    /// Records that the form took effect and led to `location`. `note` is the word for the message there;
+    /// empty if there is none.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn done(self, location: &str, note: &'static str, now: Timestamp) -> Result<(), QueryError> {
         let Some(record) = self.record(note) else { return Ok(()) };
         let mut transaction = self.db.begin().await?;
@@ -184,11 +185,11 @@ impl IdempotencyGuard {
     }
 }
 
-/// Puts a form on record in the transaction of what it makes. Returns whether it was not there before: of
-/// two at once, in any number of processes, one makes something.
+/// Records a form in the transaction of its effect. Returns `false` if it was already recorded: of two
+/// identical forms sent at once, in any number of processes, only one takes effect.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn put(
     transaction: &mut Transaction<'static, Any>,
     record: IdempotencyRecord<'_>,

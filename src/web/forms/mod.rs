@@ -1,4 +1,5 @@
-//! What is remembered of forms: those that made something, and those whose sender was not logged in any more.
+//! What is remembered about forms: those that took effect, and those that were sent after their session had
+//! ended.
 
 pub mod idempotency;
 pub mod unsent;

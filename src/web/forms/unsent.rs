@@ -1,5 +1,5 @@
-//! Forms that arrived after their sender's log-in had ended: kept for a few minutes, in memory, so that
-//! what was typed is still there after logging in again. Only the browser that sent one gets it back.
+//! Forms that were sent after their session had ended. They are kept in memory for a few minutes, so that the
+//! input isn't lost when the user logs in again. Only the browser that sent a form can get it back.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +13,16 @@ use crate::secret::{Digest, RandomError, Secret};
 /// How long a form is kept.
 const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Most bytes of a form that is kept, and most forms of all browsers together: 4 MiB.
+/// Maximum size of a kept form, and maximum number of kept forms of all browsers: 4 MiB in total.
 pub const MOST_BYTES: usize = 32 * 1024;
 const MOST_FORMS: usize = 128;
 
-/// Most forms of one browser.
+/// Maximum number of kept forms of one browser.
 const MOST_OF_ONE: usize = 4;
 
 /// A form as it was sent.
 pub struct UnsentForm {
-    /// Where it was sent to: a path of this app.
+    /// The path in this app that it was sent to.
     pub action: String,
     /// The names and values of its fields, without the CSRF token.
     pub fields: Vec<(String, Zeroizing<String>)>,
@@ -35,15 +35,15 @@ struct Kept {
     form: Arc<UnsentForm>,
 }
 
-/// The forms of all browsers, the oldest first.
+/// The kept forms of all browsers, the oldest first.
 #[derive(Default)]
 pub struct UnsentForms(Mutex<VecDeque<Kept>>);
 
 impl UnsentForms {
-    /// Keeps a form for the browser with that secret; returns the id by which it is found again.
+    /// Keeps a form for the browser with this secret, and returns an id for finding it again.
     ///
     /// # Errors
-    /// When the operating system gives no random bytes.
+    /// If the operating system provides no random bytes.
     pub fn keep(&self, browser: &Secret, form: UnsentForm, now: Timestamp) -> Result<Secret, RandomError> {
         let id = Secret::random::<16>()?;
         let browser = browser.digest();
@@ -61,7 +61,7 @@ impl UnsentForms {
         Ok(id)
     }
 
-    /// The form with that id, if that browser sent it and it is still kept.
+    /// Returns the form with this id, if it is still kept and this browser sent it.
     pub fn find(&self, browser: &Secret, id: &str, now: Timestamp) -> Option<Arc<UnsentForm>> {
         let (browser, id) = (browser.digest(), Secret::presented(id).digest());
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! An account.
+//! The account: its data, its stages, and what a new one needs.
 
 use std::collections::BTreeSet;
 
@@ -14,44 +14,44 @@ use crate::web::identity::passwords::stored::StoredPassword;
 pub struct Account {
     /// Its id.
     pub id: AccountId,
-    /// Its address, by which people log in.
+    /// Its email address, which people use to log in.
     pub email: Email,
-    /// What to call the person.
+    /// The name of the person.
     pub name: PersonName,
-    /// Whether it may administer.
+    /// Whether it is an administrator.
     pub admin: bool,
-    /// Whether it may not log in.
+    /// Whether it is disabled and can't be used to log in.
     pub disabled: bool,
     /// The groups it is in.
     pub groups: BTreeSet<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When somebody last logged in.
+    /// When someone last logged in.
     pub last_login_at: Option<Timestamp>,
     /// Its password; `None` until the person has chosen one.
     pub password: Option<StoredPassword>,
-    /// When its owner showed that mail to the address reaches him; `None` before that, and then
-    /// nobody can log in.
+    /// When its owner showed that they receive mail at the address; `None` before that, when nobody can log
+    /// in.
     pub activated_at: Option<Timestamp>,
-    /// When it is forgotten unless it is activated before; `None` for never.
+    /// When it is deleted unless it is activated; `None` for never.
     pub forget_at: Option<Timestamp>,
-    /// Digest of the secret behind the forms of the browser that signed up.
+    /// Digest of the CSRF secret of the browser that signed up.
     pub signup_browser: Option<String>,
 }
 
-/// How far an account has come.
+/// The stage of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountStage {
-    /// Somebody signed up; the mail was not answered yet.
+    /// Someone signed up, but hasn't activated it with the mailed link.
     SignedUp,
-    /// It was made for somebody who has chosen no password yet.
+    /// It was created for someone who hasn't chosen a password yet.
     Invited,
     /// Its owner can log in, unless it is disabled.
     Active,
 }
 
 impl Account {
-    /// How far it has come.
+    /// Returns its stage.
     pub const fn stage(&self) -> AccountStage {
         match (self.activated_at, &self.password) {
             (_, None) => AccountStage::Invited,
@@ -60,8 +60,9 @@ impl Account {
         }
     }
 
-    /// What an action link is bound to beside its purpose: all that decides who may use the account.
-    /// A link dies when the password or the address changes in another way.
+    /// Returns the state to which an action link is bound, in addition to its purpose: everything that
+    /// decides who may use the account. A link becomes invalid if the password or the address changes in
+    /// another way.
     pub fn state(&self) -> Digest {
         let password = self.password.as_ref().map_or("", StoredPassword::as_str);
         let active = self.activated_at.is_some();
@@ -70,17 +71,17 @@ impl Account {
     }
 }
 
-/// What a new account needs.
+/// The data of a new account.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
-    /// Its address.
+    /// Its email address.
     pub email: Email,
-    /// What to call the person.
+    /// The name of the person.
     pub name: PersonName,
-    /// Whether it may administer.
+    /// Whether it is an administrator.
     pub admin: bool,
     /// The groups it is in.
     pub groups: BTreeSet<GroupName>,
-    /// Its password, unless the person chooses one later.
+    /// Its password; `None` if the person will choose one later.
     pub password: Option<StoredPassword>,
 }

@@ -1,4 +1,4 @@
-//! An account's id.
+//! The id of an account.
 
 use crate::id::opaque_id;
 

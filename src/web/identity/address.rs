@@ -1,5 +1,5 @@
-//! The one rule for e-mail addresses, from the form to the envelope: what passes here can stand in a
-//! mail (RFC 5321 section 4.1.2, with the letters of RFC 6531), and its domain has an ASCII form.
+//! The rule for email addresses, from the form to the envelope: an address that passes here can be used in a
+//! mail (RFC 5321 section 4.1.2, with the characters of RFC 6531), and its domain has an ASCII form.
 
 use std::net::IpAddr;
 
@@ -7,24 +7,25 @@ use lettre::Address;
 
 use crate::human::is_invisible;
 
-/// The longest local part, in bytes (RFC 5321 section 4.5.3.1.1).
+/// Maximum length of the local part, in bytes (RFC 5321 section 4.5.3.1.1).
 const LOCAL_MAX: usize = 64;
-/// The longest address: what fits into a path of 256 with its brackets (RFC 5321 section 4.5.3.1.3).
+/// Maximum length of an address: what fits into a path of 256 bytes with its brackets (RFC 5321 section
+/// 4.5.3.1.3).
 const ADDRESS_MAX: usize = 254;
 
-/// The text is not an address that a mail can be sent to.
+/// The text is not an address to which a mail can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not an address that a mail can be sent to")]
 pub struct Undeliverable;
 
-/// The address for envelope and header: its domain in ASCII (RFC 5891), so that only a local part with
-/// other letters needs a server that knows SMTPUTF8.
+/// Returns the address for the envelope and the header. Its domain is in ASCII (RFC 5891), so only a local
+/// part with other characters needs a server that supports SMTPUTF8.
 ///
 /// # Errors
-/// When no mail can have this address.
+/// If a mail can't have this address.
 pub fn deliverable(text: &str) -> Result<Address, Undeliverable> {
     let (local, domain) = text.rsplit_once('@').ok_or(Undeliverable)?;
-    // IDNA would drop what nobody sees, and the address would not be the one that was typed.
+    // IDNA would drop invisible characters, and the address would not be the one that was typed.
     if text.contains(is_invisible) {
         return Err(Undeliverable);
     }
@@ -41,7 +42,7 @@ pub fn deliverable(text: &str) -> Result<Address, Undeliverable> {
     Address::new(local, domain).map_err(|_| Undeliverable)
 }
 
-/// The domain in ASCII, in lower case; `None` for what can't be one.
+/// Returns the domain in ASCII and lower case; `None` if it is not a valid domain.
 pub fn ascii_domain(domain: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii_strict(domain).ok()?;
     let is_number = ascii.parse::<IpAddr>().is_ok()
@@ -49,11 +50,11 @@ pub fn ascii_domain(domain: &str) -> Option<String> {
     (!ascii.is_empty() && !is_number && !ascii.ends_with('.')).then_some(ascii)
 }
 
-/// A character that may stand in an unquoted local part (RFC 5322 `atext`, RFC 6531 section 3.3).
+/// Returns whether a character is allowed in an unquoted local part (RFC 5322 `atext`, RFC 6531 section 3.3).
 fn is_atom(c: char) -> bool {
     match c.is_ascii() {
         true => c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c),
-        // A letter, a mark or a digit; never a space, a control or a sign that nobody sees.
+        // Letters, marks and digits are; spaces, control characters and invisible characters aren't.
         false => c.is_alphanumeric() || unicode_normalization::char::is_combining_mark(c),
     }
 }

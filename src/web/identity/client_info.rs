@@ -1,12 +1,12 @@
-//! From where somebody asks.
+//! Where a request comes from.
 
 use std::net::IpAddr;
 
-/// Where a session is used.
+/// The client that uses a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientInfo {
     /// The client's address.
     pub address: IpAddr,
-    /// The browser in its own words (`User-Agent`), cut to what the database keeps.
+    /// The browser's `User-Agent`, truncated to what the database stores.
     pub agent: String,
 }

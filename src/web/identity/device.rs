@@ -1,7 +1,7 @@
-//! What a browser calls itself, in words for its owner. Guessed from `User-Agent`, which anybody can
-//! write as he likes: it helps to recognise a session and proves nothing.
+//! Describes a browser in words for its owner. This is guessed from `User-Agent`, which can be forged: it
+//! helps people to recognize a session, but proves nothing.
 
-/// Browsers by a word in their `User-Agent`; those that also carry another's word come first.
+/// Browsers by a word in their `User-Agent`. Those that also contain another browser's word come first.
 const BROWSERS: [(&str, &str); 10] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -15,7 +15,7 @@ const BROWSERS: [(&str, &str); 10] = [
     ("curl/", "curl"),
 ];
 
-/// Systems likewise.
+/// Operating systems by a word in the `User-Agent`.
 const SYSTEMS: [(&str, &str); 8] = [
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -27,7 +27,7 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-/// Browser and system, as in `Firefox on Linux`.
+/// Returns the browser and the operating system, as in `Firefox on Linux`.
 pub fn describe(agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
         known.iter().find(|(word, _)| agent.contains(word)).map(|(_, name)| *name)

@@ -7,40 +7,40 @@ use crate::human::is_invisible;
 use crate::web::identity::address::deliverable;
 use crate::web::identity::letters::looks_like_another;
 
-/// An e-mail address as its owner writes it. Two spellings that differ in the case of ASCII letters are one
-/// account; letters that only look like others make no address.
+/// An email address as its owner writes it. Addresses that differ only in the case of ASCII letters belong to
+/// the same account; addresses with look-alike letters are not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email {
     shown: String,
     key: String,
 }
 
-/// The text is not an e-mail address.
+/// The text is not a valid email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmail {
-    /// It has another form.
+    /// It doesn't have the form of an address.
     #[error("an e-mail address looks like name@example.org")]
     Form,
-    /// There is a character in it that nobody sees.
+    /// It contains an invisible character.
     #[error("there is an invisible character in the address: type it instead of pasting it")]
     Invisible,
-    /// There are letters in it that look like others.
+    /// It contains letters that look like others.
     #[error("there are letters in the address that only look like others: type it instead of pasting it")]
     LookAlike,
 }
 
 impl Email {
-    /// An address read back from the database.
+    /// Converts an address read from the database.
     pub(crate) fn from_store(shown: String) -> Email {
         Email { key: shown.to_ascii_lowercase(), shown }
     }
 
-    /// As the owner wrote it, trimmed.
+    /// Returns the address as the owner wrote it, trimmed.
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// What all spellings of the address share.
+    /// Returns the form that all spellings of the address share.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -50,11 +50,11 @@ impl FromStr for Email {
     type Err = InvalidEmail;
 
     fn from_str(text: &str) -> Result<Email, InvalidEmail> {
-        // What comes along when an address is pasted.
+        // These are often copied along with an address.
         let shown = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
         let strange = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"".contains(c);
         let (name, domain) = shown.rsplit_once('@').ok_or(InvalidEmail::Form)?;
-        // 254: what fits into an SMTP path (RFC 5321 section 4.5.3.1.3).
+        // 254 bytes fit into an SMTP path (RFC 5321 section 4.5.3.1.3).
         if name.is_empty() || name.contains('@') || domain.is_empty() || shown.len() > 254 {
             return Err(InvalidEmail::Form);
         }
@@ -64,7 +64,7 @@ impl FromStr for Email {
         if shown.contains(strange) || domain.starts_with('.') || domain.ends_with('.') {
             return Err(InvalidEmail::Form);
         }
-        // What is taken here can have mail: the same rule puts it into the envelope.
+        // The same rule is used for the envelope, so an address that is accepted here can receive mail.
         deliverable(shown).map_err(|_| InvalidEmail::Form)?;
         if looks_like_another(shown) {
             return Err(InvalidEmail::LookAlike);

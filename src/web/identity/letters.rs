@@ -1,11 +1,11 @@
-//! Letters that are made to be taken for others.
+//! Letters that are meant to be mistaken for others.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Whether a text has letters that are made to be taken for others: compatibility forms such as the Kelvin
-/// sign, and Latin letters among Greek or Cyrillic ones within one word.
+/// Returns whether a text contains letters that are meant to be mistaken for others: compatibility forms such
+/// as the Kelvin sign, and Latin letters among Greek or Cyrillic ones in one word.
 pub(super) fn looks_like_another(text: &str) -> bool {
-    // Letter by letter: how a letter is composed of several is its typist's business.
+    // Each character is checked by itself, because different compositions of the same letter are fine.
     if text.chars().any(|letter| std::iter::once(letter).nfkc().ne(std::iter::once(letter))) {
         return true;
     }

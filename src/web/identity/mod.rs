@@ -1,4 +1,4 @@
-//! What an account is made of: its id, address, name and groups, each parsed once, at the edge.
+//! What an account consists of: its id, address, name and groups, each parsed once, at the edge.
 
 mod account;
 mod account_id;

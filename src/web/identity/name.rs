@@ -1,4 +1,4 @@
-//! What people and groups are called, each parsed once.
+//! The names of people and groups, each parsed once.
 
 use std::str::FromStr;
 
@@ -6,36 +6,36 @@ use crate::human::is_invisible;
 use crate::web::identity::email::Email;
 use crate::web::identity::letters::looks_like_another;
 
-/// What a person is called, on one line.
+/// The name of a person, on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonName(String);
 
-/// The text can't be a person's name.
+/// The text is not a valid name of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// It is empty, too long or has several lines.
+    /// It is empty or too long, or contains line breaks or other control characters.
     #[error("a name has 1 to 100 characters on one line")]
     Form,
-    /// There is a character in it that nobody sees, or that turns text around.
+    /// It contains a character that is invisible or changes the direction of text.
     #[error("there is an invisible character in the name: type it instead of pasting it")]
     Invisible,
-    /// It has a web address in it, which mails would turn into a link.
+    /// It contains a web address, which mail programs would turn into a link.
     #[error("a name has no web address in it")]
     WebAddress,
 }
 
 impl PersonName {
-    /// A name read back from the database.
+    /// Converts a name read from the database.
     pub(crate) const fn from_store(name: String) -> PersonName {
         PersonName(name)
     }
 
-    /// The name.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What to call somebody who gave no name: what stands before the `@`.
+    /// Returns a name for someone who gave none: the part of the address before the `@`.
     pub fn from_email(email: &Email) -> PersonName {
         let name = email.as_str().split('@').next().unwrap_or_default();
         PersonName(name.chars().take(100).collect())
@@ -61,11 +61,11 @@ impl FromStr for PersonName {
     }
 }
 
-/// The name of a group, as the `read` and `write` of a share have it.
+/// The name of a group, as used in the `read` and `write` lists of a share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupName(String);
 
-/// The text can't be a group's name.
+/// The text is not a valid name of a group.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a group's name has 1 to 64 letters that can be seen and told from others, without spaces and without \
@@ -74,7 +74,7 @@ pub struct GroupName(String);
 pub struct InvalidGroup;
 
 impl GroupName {
-    /// The name.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -86,7 +86,7 @@ impl FromStr for GroupName {
     fn from_str(text: &str) -> Result<GroupName, InvalidGroup> {
         let strange =
             |c: char| c.is_whitespace() || c.is_control() || is_invisible(c) || c == '@' || c == ',';
-        // With an `@` a group could pass for somebody's account name.
+        // With an `@`, a group could be mistaken for the email address of an account.
         if text.is_empty() || text.chars().count() > 64 || text.contains(strange) || text == "everyone" {
             return Err(InvalidGroup);
         }
@@ -97,8 +97,8 @@ impl FromStr for GroupName {
     }
 }
 
-/// Whether a name has characters that can't be seen, but for those by which some scripts join their letters
-/// or emoji are put together.
+/// Returns whether a name contains invisible characters, except for those with which some scripts join their
+/// letters or emoji are composed.
 fn has_invisible(name: &str) -> bool {
     let letters: Vec<char> = name.chars().collect();
     letters.iter().enumerate().any(|(at, c)| {

@@ -1,6 +1,6 @@
-//! Short codes for action links: what a mail carries in place of a token of 500 characters. A code is
-//! derived from the token's jti and a key that is not in the database, so that each attempt to send a mail
-//! brings the same one; the database has its digest and what the token says.
+//! Short codes for action links, used in mails instead of tokens of 500 characters. A code is derived from
+//! the token's jti and a key that is not in the database, so that every attempt to send a mail contains the
+//! same one. The database has the code's digest and the claims of the token.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::web::db::{Database, QueryError};
 use crate::web::tokens::issuer::ActionClaim;
 use crate::web::tokens::link_key::{ACTION_CODE_ALPHABET, ACTION_CODE_LENGTH, LinkKey};
 
-/// A code is known for this long after its end, so that its page can say that it is over.
+/// How long a code is kept after it expired, so that its page can say so.
 const KEEP_ENDED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The codes. Clones are the same.
+/// The codes. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct ActionCodes {
     db: Database,
@@ -29,8 +29,8 @@ impl ActionCodes {
         ActionCodes { db, key }
     }
 
-    /// The code for a token, which from now on leads to it. With the same jti once more it is the same code
-    /// with a later end.
+    /// Adds a token, and returns its code. Adding the same jti again updates the claims and returns the same
+    /// code.
     pub(crate) async fn add(&self, claim: &ActionClaim) -> Result<Secret, QueryError> {
         let code = self.key.action_code(claim.jti);
         sqlx::query(
@@ -50,7 +50,7 @@ impl ActionCodes {
         Ok(code)
     }
 
-    /// What the token behind a code says; `None` for a code that is not known.
+    /// Returns the claims of the token that a code stands for; `None` for an unknown code.
     pub(crate) async fn find(&self, code: &str) -> Result<Option<ActionClaim>, QueryError> {
         let row = sqlx::query(
             "SELECT subject, purpose, state, jti, issued_at, expires_at FROM action_codes WHERE digest = $1",
@@ -70,14 +70,14 @@ impl ActionCodes {
         }))
     }
 
-    /// What the code of the token with that jti is for, as its row says.
+    /// Returns the purpose of the token with this jti, as its row says.
     pub(crate) async fn purpose_of(&self, jti: Jti) -> Result<Option<String>, QueryError> {
         let digest = digest_of(self.key.action_code(jti).reveal());
         let purpose = sqlx::query_scalar("SELECT purpose FROM action_codes WHERE digest = $1");
         Ok(purpose.bind(digest).fetch_optional(self.db.reader()).await?)
     }
 
-    /// The time of the token with that jti begins, and it has a later end.
+    /// Starts the lifetime of the token with this jti at `now`, and sets its end.
     pub(crate) async fn begin(&self, jti: Jti, now: Timestamp, end: Timestamp) -> Result<(), QueryError> {
         sqlx::query("UPDATE action_codes SET issued_at = $1, expires_at = $2 WHERE digest = $3")
             .bind(to_column(now))
@@ -88,7 +88,7 @@ impl ActionCodes {
         Ok(())
     }
 
-    /// Forgets codes that ended long ago.
+    /// Deletes codes that expired long ago.
     pub(crate) async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM action_codes WHERE expires_at <= $1")
             .bind(to_column(now.minus(KEEP_ENDED)))
@@ -98,8 +98,8 @@ impl ActionCodes {
     }
 }
 
-/// The code in the last component of an address, without what mail programs add to the end of a link;
-/// `None` where it holds none, as that of a whole token.
+/// Returns the code in the last component of an address, without anything that mail programs add to the end
+/// of a link. Returns `None` if there is none, for example for a complete token.
 pub(crate) fn code_in(text: &str) -> Option<String> {
     let code: String = text.chars().take(ACTION_CODE_LENGTH).map(|c| c.to_ascii_lowercase()).collect();
     let is_code = code.len() == ACTION_CODE_LENGTH && code.chars().all(|c| ACTION_CODE_ALPHABET.contains(c));

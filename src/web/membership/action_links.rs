@@ -1,8 +1,9 @@
-//! Action links: one-time links that let somebody activate an account, accept an invitation, choose
-//! another password, confirm an address or make the first administrator.
+//! Action links: one-time links for activating an account, accepting an invitation, choosing a new password,
+//! confirming an address, or creating the first administrator.
 //!
-//! Single use through the used-token store; bound to a state, so that a link dies when what it was
-//! for is done in another way; and the newest of its kind, so that one mail ends the one before.
+//! A link works once, which the used-token store ensures. It is bound to a state, so that it becomes invalid
+//! when its purpose is achieved in another way. Only the newest link of its kind works, so that each mail
+//! invalidates the one before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,33 +26,33 @@ use crate::words::words;
 /// How much longer than it could be used an action link is remembered, as for any token.
 const REMEMBER: Duration = Duration::from_secs(60 * 60);
 
-/// The account of a link that belongs to no account yet.
+/// The subject of a link that doesn't belong to an account yet.
 const NOBODY: &str = "nobody";
 
-/// The state that a link for the first administrator is bound to.
+/// The state to which a link for the first administrator is bound.
 const NO_ADMINISTRATOR: &str = "no-administrator";
 
-/// How long the link for the first administrator works; each start prints another.
+/// How long the link for the first administrator works; each start prints a new one.
 const FIRST_ADMINISTRATOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 words! {
-    /// What an action link is for.
+    /// The purpose of an action link.
     pub enum ActionPurpose {
-        /// Making the first administrator.
+        /// Creating the first administrator.
         FirstAdministrator = "first-admin",
-        /// Activating an account that somebody signed up for.
+        /// Activating an account after sign-up.
         Activate = "activate",
         /// Accepting an invitation: choosing a name and the first password.
         Invite = "invite",
-        /// Choosing another password.
+        /// Choosing a new password.
         Reset = "reset",
-        /// Confirming the address that an account is to have.
+        /// Confirming the new address of an account.
         ConfirmAddress = "confirm-address",
     }
 }
 
 impl ActionPurpose {
-    /// The first component of the address at which such a link is opened.
+    /// Returns the first component of the address of such a link.
     pub const fn folder(self) -> &'static str {
         match self {
             ActionPurpose::FirstAdministrator | ActionPurpose::Activate | ActionPurpose::Invite => "activate",
@@ -60,7 +61,7 @@ impl ActionPurpose {
         }
     }
 
-    /// What a verified action is for; `None` for what this release does not know.
+    /// Returns the purpose of a verified action; `None` if this release doesn't know it.
     pub fn of(action: &ActionGrant) -> Option<ActionPurpose> {
         action.purpose.parse().ok()
     }
@@ -69,11 +70,11 @@ impl ActionPurpose {
 /// How long links work.
 #[derive(Clone, Copy, Debug)]
 pub struct ActionLifetimes {
-    /// Activation, and the confirmation of an address.
+    /// For activation, and for the confirmation of an address.
     pub activation: Duration,
-    /// Choosing another password.
+    /// For choosing a new password.
     pub reset: Duration,
-    /// Invitations.
+    /// For invitations.
     pub invitation: Duration,
 }
 
@@ -92,54 +93,54 @@ impl ActionLifetimes {
     }
 }
 
-/// A link that was just made. A secret.
+/// A new link, which is secret.
 #[derive(Clone)]
 pub struct ActionLink {
     /// The whole address.
     pub address: String,
-    /// Until when it works.
+    /// When it expires.
     pub until: Timestamp,
 }
 
-/// What came of spending a link.
+/// The result of redeeming a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpendOutcome {
-    /// It is spent now, for good.
+    /// The link has been redeemed by this call.
     Now,
-    /// It was spent before.
+    /// It had been redeemed before.
     Before,
 }
 
 /// A verified link.
 #[derive(Clone, Debug)]
 pub struct VerifiedAction {
-    /// What it says.
+    /// The claims of its token.
     pub action: ActionGrant,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: ActionPurpose,
-    /// Whether its time is over; then it can't be spent.
+    /// Whether it has expired; then it can't be redeemed.
     pub ended: bool,
 }
 
-/// A link can't be made or looked at.
+/// A link can't be issued or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionLinkError {
-    /// It is none of ours.
+    /// It wasn't issued by this web app, or is invalid.
     #[error("the action link is refused")]
     Refused(#[from] TokenError),
-    /// It is for something that this release does not know.
+    /// This release doesn't know its purpose.
     #[error("the action link has an unknown purpose")]
     Purpose,
-    /// Our own keys can't be read.
+    /// The web app's own keys can't be read.
     #[error("cannot read the keys")]
     Keys(#[from] KeyRingError),
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Nothing could be signed.
+    /// The token couldn't be signed.
     #[error(transparent)]
     Issue(#[from] IssueError),
-    /// The store of spent links failed.
+    /// The store of redeemed links failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -150,7 +151,7 @@ impl From<sqlx::Error> for ActionLinkError {
     }
 }
 
-/// Issues, verifies and spends action links.
+/// Issues, verifies and redeems action links.
 #[derive(Clone)]
 pub struct ActionLinks {
     issuer: Issuer,
@@ -162,7 +163,8 @@ pub struct ActionLinks {
 }
 
 impl ActionLinks {
-    /// Links signed by `issuer`, remembered by `used`; `leeway` as for all tokens.
+    /// Issues links signed by `issuer`, and records redeemed ones in `used`. `leeway` is the same as for all
+    /// tokens.
     pub fn new(
         issuer: Issuer,
         leeway: Duration,
@@ -181,22 +183,22 @@ impl ActionLinks {
         ActionLinks { issuer, rules, lifetimes, db, codes, used }
     }
 
-    /// The address at which somebody can make the first administrator. Worth nothing once there
+    /// Returns the address at which someone can create the first administrator. It becomes invalid when there
     /// is an administrator.
     ///
     /// # Errors
-    /// When the database fails or there are no random bytes.
+    /// If the database fails, or the operating system provides no random bytes.
     pub async fn first_administrator(&self, now: Timestamp) -> Result<String, ActionLinkError> {
         let jti = Jti::random().map_err(IssueError::from)?;
         Ok(self.link(ActionPurpose::FirstAdministrator, NOBODY, NO_ADMINISTRATOR, jti, now).await?.address)
     }
 
-    /// A link for the owner of `account`. Ends every older one of the same purpose; with the same
-    /// `jti` once more it is the same link with a later end. `extra` is what it is bound to beside
-    /// the account's own state.
+    /// Issues a link for the owner of `account`, which invalidates earlier ones of the same purpose. With the
+    /// same `jti` again, it is the same link with a new expiry. The link is bound to the account's state, and
+    /// to `extra` as well.
     ///
     /// # Errors
-    /// When the database fails or nothing can be signed.
+    /// If the database fails.
     pub async fn issue(
         &self,
         purpose: ActionPurpose,
@@ -241,17 +243,17 @@ impl ActionLinks {
         Ok(ActionLink { address, until })
     }
 
-    /// The mail with the link of that jti was accepted: its time begins now.
+    /// Starts the lifetime of the link with this jti, because the mail with it has been accepted.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn mark_sent(&self, jti: Jti, now: Timestamp) -> Result<(), QueryError> {
         let Some(purpose) = self.codes.purpose_of(jti).await? else { return Ok(()) };
         let Ok(purpose) = purpose.parse() else { return Ok(()) };
         self.codes.begin(jti, now, now.plus(self.lifetimes.of(purpose))).await
     }
 
-    /// Checks a link without spending it: the token that its code leads to, or a token itself.
+    /// Verifies a link without redeeming it. `unverified` is a code or a token.
     ///
     /// # Errors
     /// See [`ActionLinkError`].
@@ -278,10 +280,10 @@ impl ActionLinks {
         Ok(VerifiedAction { action, purpose, ended })
     }
 
-    /// Whether no newer link of its purpose was made for the account.
+    /// Returns whether the link is the newest of its purpose for its account.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn is_newest(&self, link: &VerifiedAction) -> Result<bool, QueryError> {
         let newest: Option<String> =
             sqlx::query_scalar("SELECT jti FROM action_links WHERE account = $1 AND purpose = $2")
@@ -292,22 +294,22 @@ impl ActionLinks {
         Ok(newest.is_some_and(|newest| newest == link.action.jti.to_string()))
     }
 
-    /// Whether the link was spent. Changes nothing.
+    /// Returns whether the link has been redeemed. Changes nothing.
     ///
     /// # Errors
-    /// When the store gives no answer.
+    /// If the store doesn't respond.
     pub async fn is_spent(&self, action: &ActionGrant) -> Result<bool, StoreError> {
         Ok(self.used.find(action.jti).await?.is_some())
     }
 
-    /// Spends the link, durably. Of any number of calls exactly one answers [`SpendOutcome::Now`]; only
-    /// that one may act.
+    /// Redeems the link, durably. Of any number of calls exactly one returns [`SpendOutcome::Now`], and only
+    /// that caller may act.
     ///
     /// # Errors
-    /// When the store gives no answer; nobody may act then.
+    /// If the store doesn't respond; nobody may act then.
     pub async fn spend(&self, action: &ActionGrant, now: Timestamp) -> Result<SpendOutcome, StoreError> {
-        // Invariant: later than any moment at which `verify` accepts the link, also one that was
-        // made a second time with the same jti, for another attempt to send its mail.
+        // Invariant: later than any time at which `verify` accepts the link, even if it was issued again with
+        // the same jti for another attempt to send its mail.
         let forget_at =
             action.expires_at.plus(self.rules.max_lifetime + self.rules.leeway * 2).plus(REMEMBER);
         let used = UsedToken { jti: action.jti, marked_at: now, forget_at, mark: Mark::Redeemed(None) };
@@ -317,26 +319,26 @@ impl ActionLinks {
         }
     }
 
-    /// Keeps the present moment on disk, so that a clock that is set back does not bring links and
-    /// sessions back.
+    /// Stores the current time on disk, so that a clock that is set back doesn't make links and sessions
+    /// valid again.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn keep_time(&self, now: Timestamp) -> Result<(), StoreError> {
         self.used.record_time(now).await
     }
 
-    /// Forgets links whose time is over.
+    /// Deletes links that expired long ago, and returns how many.
     ///
     /// # Errors
-    /// When the store or the database fails.
+    /// If the store or the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<u64, ActionLinkError> {
         self.codes.prune(now).await?;
         Ok(self.used.purge(now).await?)
     }
 }
 
-/// Whether a link still fits the account as it is now.
+/// Returns whether a link still matches the current state of the account.
 pub fn fits(action: &ActionGrant, account: &Account, extra: &str) -> bool {
     action.subject == account.id.as_str() && action.state == state_of(account, extra)
 }

@@ -1,9 +1,9 @@
-//! What administrators do with other people's accounts. Each change is one transaction with its line
-//! in the audit log, and ends at once what it takes away.
+//! What administrators do with the accounts of others. Each change is one transaction with its line in the
+//! audit log, and immediately ends the sessions and tokens that are no longer allowed.
 //!
-//! Invariant: a transaction takes the account's row first, then what belongs to the account, then the
-//! audit log, which all share, and at last the number of the change. Log-ins and changes of passwords
-//! keep the same order, so on PostgreSQL they wait for each other, but never in a ring.
+//! Invariant: a transaction locks the account's row first, then what belongs to the account, then the audit
+//! log, which all share, and finally the counter of changes. Logins and password changes use the same order,
+//! so on PostgreSQL they wait for each other, but never deadlock.
 
 use std::collections::BTreeSet;
 
@@ -23,23 +23,24 @@ use crate::web::mail::{MailDetails, MailKind, NewMail};
 use crate::web::membership::self_service::{ChangeOutcome, SelfServiceError};
 use crate::web::revocations::issued::IssuedTokens;
 
-/// Accounts as administrators see them. Cheap to clone.
+/// The administration of accounts. Cheap to clone.
 #[derive(Clone)]
 pub struct AccountAdmin {
-    /// The database.
+    /// The database with the accounts.
     pub db: Database,
-    /// Accounts.
+    /// The table of accounts.
     pub accounts: Accounts,
-    /// What cached accounts are checked against.
+    /// The feed that invalidates cached accounts.
     pub account_changes: AccountChanges,
-    /// Mails that wait.
+    /// The mail queue.
     pub queue: MailQueue,
     /// Tokens that may have to be revoked.
     pub issued: IssuedTokens,
 }
 
 impl AccountAdmin {
-    /// Makes an account for somebody and invites him; `AddOutcome::EmailTaken` when there is one.
+    /// Creates an account and invites its owner by mail. Returns `AddOutcome::EmailTaken` if the address
+    /// already has an account.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -68,7 +69,7 @@ impl AccountAdmin {
         Ok(added)
     }
 
-    /// Sends the link that the owner of an account needs to get into it.
+    /// Mails the owner of an account a link with which they can get into it.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -89,8 +90,8 @@ impl AccountAdmin {
         Ok(())
     }
 
-    /// Lets the account log in, or not. Not letting it ends its sessions and revokes its live tokens.
-    /// The last administrator can't be disabled.
+    /// Enables or disables an account. Disabling ends its sessions and revokes its valid tokens. The last
+    /// administrator can't be disabled.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -124,8 +125,8 @@ impl AccountAdmin {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Gives the account these groups, and the administrator's role or not, and revokes what it may not
-    /// read any more. The last administrator keeps the role.
+    /// Sets the account's groups and whether it is an administrator, and revokes tokens for files that it may
+    /// no longer read. The last administrator keeps the role.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -170,7 +171,8 @@ impl AccountAdmin {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Deletes an account, with its sessions, links and live tokens. The last administrator stays.
+    /// Deletes an account with its sessions and links, and revokes its valid tokens. The last administrator
+    /// can't be deleted.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -203,7 +205,7 @@ impl AccountAdmin {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Writes down what an operator did at the command line to the account with that address.
+    /// Records in the audit log what an operator did on the command line to the account with this address.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -218,7 +220,7 @@ impl AccountAdmin {
         Ok(transaction.commit().await?)
     }
 
-    /// Has a mail tried again now. Answers whether there is such a one.
+    /// Schedules a mail for another attempt now, and returns whether it exists.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -239,7 +241,8 @@ impl AccountAdmin {
         Ok(true)
     }
 
-    /// Has all mails of a state tried again now, but for those that have no mailbox. Returns how many.
+    /// Schedules all mails in this state for another attempt now, except those whose mailbox doesn't exist,
+    /// and returns how many.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -260,10 +263,10 @@ impl AccountAdmin {
         Ok(tried)
     }
 
-    /// Notes that an administrator sends a test mail.
+    /// Records that an administrator is sending a test mail.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn note_mail_test(
         &self,
         to: &Email,
@@ -275,7 +278,7 @@ impl AccountAdmin {
         Ok(transaction.commit().await?)
     }
 
-    /// Takes a mail out of the queue. Answers whether there was such a one.
+    /// Deletes a mail from the queue, and returns whether it existed.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -295,12 +298,12 @@ impl AccountAdmin {
         Ok(true)
     }
 
-    /// The account with that id, which may be any text.
+    /// Returns the account with this id, which may be any text.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn find(&self, id: &str) -> Result<Option<Account>, SelfServiceError> {
-        // PostgreSQL fails at a NUL instead of finding nothing.
+        // PostgreSQL returns an error for a NUL instead of finding nothing.
         if id.contains('\0') {
             return Ok(None);
         }
@@ -308,8 +311,8 @@ impl AccountAdmin {
     }
 }
 
-/// Takes the account's row, so that nobody else changes it before the end of the transaction, and
-/// answers whether its owner can administer now; `None` when it is gone.
+/// Locks the account's row, so that nobody else changes it before the end of the transaction. Returns whether
+/// the account can administer now; `None` if it no longer exists.
 async fn lock(
     transaction: &mut Transaction<'static, Any>,
     id: &AccountId,
@@ -328,8 +331,8 @@ async fn lock(
     Ok(administers.map(|administers| administers == 1))
 }
 
-/// Whether that account is the only one that can administer, until the end of the transaction: two
-/// who take each other's role ask this one after the other, because only one has the audit log.
+/// Returns whether no other account can administer. The result holds until the end of the transaction: if two
+/// administrators remove each other's role, the lock on the audit log makes one wait for the other.
 async fn nobody_else_administers(
     transaction: &mut Transaction<'static, Any>,
     id: &AccountId,
@@ -338,7 +341,7 @@ async fn nobody_else_administers(
     Ok(other_administrators(transaction, id).await? == 0)
 }
 
-/// What the audit log calls a mail, in words that outlive it.
+/// Describes a mail for the audit log, so that the line can be understood after the mail was deleted.
 async fn about_mail(transaction: &mut Transaction<'static, Any>, id: &MailId) -> Result<String, sqlx::Error> {
     let row = sqlx::query("SELECT kind, recipient FROM mails WHERE id = $1")
         .bind(id.as_str())

@@ -1,5 +1,4 @@
-//! How accounts come and go: signing up, invitations, mailed links, what people change themselves and what
-//! administrators change for them.
+//! How accounts come and go: sign-up, invitations, action links, self-service, and administration.
 
 pub mod action_codes;
 pub mod action_links;

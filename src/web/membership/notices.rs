@@ -1,6 +1,6 @@
-//! Notices that their reader can turn off: on the account's page, or by the address that each such mail
-//! carries (RFC 2369, RFC 8058). That address can't be guessed and is stored nowhere: it names the account and
-//! the kind, under a mark by the link key. Mails about the account's safety can't be turned off.
+//! Notices that their readers can turn off, on the account page or with the address in each of these mails
+//! (RFC 2369, RFC 8058). That address can't be guessed and isn't stored: it names the account and the kind,
+//! and is authenticated with the link key. Mails about an account's security can't be turned off.
 
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -10,19 +10,19 @@ use crate::web::identity::AccountId;
 use crate::web::mail::MailKind;
 use crate::web::tokens::link_key::LinkKey;
 
-/// Characters of an account's id.
+/// The length of an account's id in characters.
 const ID_LENGTH: usize = 22;
 
-/// Whose notices of which kind an address turns off. Only [`Notices::read`] makes one.
+/// The notices that an address turns off. Only [`Notices::read`] creates one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
-    /// The account.
+    /// The account that receives them.
     pub account: AccountId,
-    /// The kind of its mails.
+    /// The kind of mail.
     pub kind: MailKind,
 }
 
-/// Who wants which notices. Cheap to clone.
+/// The notices that accounts have turned off. Cheap to clone.
 #[derive(Clone)]
 pub struct Notices {
     db: Database,
@@ -30,18 +30,18 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Those in `db`, with addresses under marks by `key`.
+    /// Manages the notices in `db`, with addresses authenticated by `key`.
     pub const fn new(db: Database, key: LinkKey) -> Notices {
         Notices { db, key }
     }
 
-    /// The path at which the owner of an account turns off notices of a kind.
+    /// Returns the path at which the owner of an account turns off notices of a kind.
     pub fn path(&self, account: &AccountId, kind: MailKind) -> String {
         let mark = self.key.unsubscribe(account.as_str(), kind.as_str());
         format!("/unsubscribe/{}/{account}{}", kind.as_str(), mark.reveal())
     }
 
-    /// Whom and what such a path names; `None` where the mark is not ours.
+    /// Parses such a path; returns `None` if it isn't authentic.
     pub fn read(&self, kind: &str, code: &str) -> Option<Subscription> {
         let kind = kind.parse::<MailKind>().ok().filter(|kind| kind.can_be_turned_off())?;
         let (account, mark) = code.split_at_checked(ID_LENGTH)?;
@@ -50,10 +50,10 @@ impl Notices {
         is_ours.then(|| Subscription { account: AccountId::from_store(account), kind })
     }
 
-    /// Whether an account has turned off notices of that kind.
+    /// Returns whether an account has turned off notices of this kind.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn are_off(&self, account: &AccountId, kind: MailKind) -> Result<bool, QueryError> {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM notices_off WHERE account = $1 AND kind = $2")
@@ -64,10 +64,10 @@ impl Notices {
         Ok(found.is_some())
     }
 
-    /// Turns notices off. Nothing happens where they are, or where there is no such account any more.
+    /// Turns notices off. Does nothing if they are already off or the account no longer exists.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn turn_off(&self, of: &Subscription, now: Timestamp) -> Result<(), QueryError> {
         sqlx::query(
             "INSERT INTO notices_off (account, kind, since) \
@@ -85,7 +85,7 @@ impl Notices {
     /// Turns notices on again.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn turn_on(&self, of: &Subscription) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM notices_off WHERE account = $1 AND kind = $2")
             .bind(of.account.as_str())

@@ -1,5 +1,5 @@
-//! What people do with accounts of their own: sign up, activate, change, delete. Each change is one
-//! transaction with its line in the audit log and the mails that tell of it. Knows nothing of HTTP.
+//! What people do with their own accounts: sign up, activate, change, delete. Each change is one transaction
+//! with its line in the audit log and the mails that report it. Doesn't depend on HTTP.
 
 use sqlx::{Any, Row, Transaction};
 
@@ -18,19 +18,19 @@ use crate::web::mail::request_origin::RequestOrigin;
 use crate::web::mail::{MailDetails, MailKind, NewMail};
 use crate::web::revocations::issued::IssuedTokens;
 
-/// A change could not be made.
+/// A change couldn't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SelfServiceError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// A mail could not be queued.
+    /// A mail couldn't be queued.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// No random bytes.
+    /// The operating system provided no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// An account could not be read or stored.
+    /// An account couldn't be read or stored.
     #[error(transparent)]
     Account(#[from] AccountError),
 }
@@ -41,31 +41,31 @@ impl From<sqlx::Error> for SelfServiceError {
     }
 }
 
-/// What somebody who signs up gives.
+/// A sign-up.
 #[derive(Clone, Debug)]
 pub struct SignUpRequest {
-    /// His address.
+    /// The email address.
     pub email: Email,
-    /// His name.
+    /// The name of the person.
     pub name: PersonName,
-    /// His password.
+    /// The password.
     pub password: StoredPassword,
-    /// Digest of the secret behind his browser's forms.
+    /// Digest of the CSRF secret of the browser.
     pub browser: String,
-    /// When the account is forgotten unless it is activated before.
+    /// When the account is deleted unless it is activated.
     pub forget_at: Timestamp,
-    /// From where he asks.
+    /// Where the request came from.
     pub asked: RequestOrigin,
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeOutcome {
-    /// It is made.
+    /// The change was made.
     Done,
-    /// The account is not any more as it was seen; nothing was changed.
+    /// The account has changed in the meantime; nothing was changed.
     Overtaken,
-    /// Somebody else has the address; nothing was changed.
+    /// Another account has the address; nothing was changed.
     EmailTaken,
     /// Nobody would be left who can administer; nothing was changed.
     LastAdministrator,
@@ -81,8 +81,8 @@ pub struct SelfService {
 }
 
 impl SelfService {
-    /// Changes in `db`, told to `generations`, with mails through `queue`; what was given out by a right
-    /// that is lost is among `issued`.
+    /// Changes accounts in `db`, records changes in `generations`, and sends mails through `queue`; `issued`
+    /// has the tokens to revoke when a right is lost.
     pub const fn new(
         db: Database,
         generations: AccountChanges,
@@ -92,9 +92,9 @@ impl SelfService {
         SelfService { db, account_changes: generations, queue, issued }
     }
 
-    /// Somebody asks for an account. What was asked for and not yet activated gives way to it; an
-    /// account that is active, or that an administrator made, stays as it is. Either way the same
-    /// work is done, and the same mail queued, which says at its sending what there is.
+    /// Requests an account. This replaces an earlier request that wasn't activated, but doesn't change an
+    /// account that is active or was created by an administrator. In all cases the same work is done and the
+    /// same mail is queued; what it says is decided when it is sent.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -133,8 +133,8 @@ impl SelfService {
         Ok(())
     }
 
-    /// Somebody forgot his password, or wants a link once more. Whether there is an account decides
-    /// nothing but what the mail says, or whether it is sent, later.
+    /// Requests a link for someone who forgot their password or needs a link again. Whether there is an
+    /// account doesn't matter until the mail is sent, or not sent, later.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -153,7 +153,7 @@ impl SelfService {
         Ok(())
     }
 
-    /// The owner of the address showed that mail reaches him.
+    /// Activates an account whose owner has shown that they receive mail at its address.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -183,7 +183,7 @@ impl SelfService {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Somebody who was invited says how he is called and chooses his first password.
+    /// Accepts an invitation: sets the name and the first password.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -209,7 +209,7 @@ impl SelfService {
         Ok(ChangeOutcome::Done)
     }
 
-    /// The account gets another password, all its sessions end, and its owner is told by mail.
+    /// Changes the password, ends all sessions of the account, and informs its owner by mail.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -236,7 +236,7 @@ impl SelfService {
         Ok(ChangeOutcome::Done)
     }
 
-    /// The owner wants to be called otherwise.
+    /// Changes the owner's name.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -250,8 +250,8 @@ impl SelfService {
         Ok(self.account_changes.commit(transaction, id).await?)
     }
 
-    /// The owner wants another address; it counts once somebody there confirms it. `mail` says
-    /// whether a mail may go there now.
+    /// Requests another address, which takes effect once someone confirms it there. `mail` says whether a
+    /// mail may be sent to it now.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -285,7 +285,7 @@ impl SelfService {
         Ok(())
     }
 
-    /// The mail that asks to confirm the address goes out once more.
+    /// Sends the mail for confirming an address again.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -303,10 +303,10 @@ impl SelfService {
         Ok(())
     }
 
-    /// The address that the account is to have, if its owner asked for one.
+    /// Returns the address that the account's owner has requested, if any.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn requested_address(&self, id: &AccountId) -> Result<Option<Email>, QueryError> {
         let row = sqlx::query("SELECT email FROM address_changes WHERE account = $1")
             .bind(id.as_str())
@@ -315,17 +315,17 @@ impl SelfService {
         Ok(row.map(|row| row.try_get("email")).transpose()?.map(Email::from_store))
     }
 
-    /// The owner keeps the address that he has.
+    /// Cancels the request for another address.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn keep_address(&self, id: &AccountId) -> Result<(), QueryError> {
         let mut transaction = self.db.begin().await?;
         drop_address_change(&mut transaction, id).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// The account gets the address that was confirmed; the old one is told by mail.
+    /// Changes the address to one that was confirmed, and sends a mail to the old one.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -338,8 +338,8 @@ impl SelfService {
         now: Timestamp,
     ) -> Result<ChangeOutcome, SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        // Asked first: a violated constraint would end the transaction on PostgreSQL, and its message
-        // differs between the engines. Whoever comes in between makes the update fail, not succeed.
+        // Checked first, because a violated constraint would abort the transaction on PostgreSQL, and its
+        // message differs between the engines. If someone takes the address in between, the update fails.
         let taken: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM accounts WHERE email_key = $1 AND id <> $2")
                 .bind(email.key())
@@ -379,10 +379,10 @@ impl SelfService {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Forgets accounts that nobody activated in time, and answers how many.
+    /// Deletes accounts that weren't activated in time, and returns how many.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn forget_unactivated(&self, now: Timestamp) -> Result<u64, QueryError> {
         let gone = sqlx::query("DELETE FROM accounts WHERE activated_at IS NULL AND forget_at <= $1")
             .bind(to_column(now))
@@ -392,7 +392,7 @@ impl SelfService {
     }
 }
 
-/// How the browser that signs up is remembered: by the digest of the secret behind its forms.
+/// Returns how the browser that signs up is remembered: by the digest of its CSRF secret.
 pub fn browser_mark(secret: &Digest) -> String {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret.as_bytes())

@@ -1,4 +1,4 @@
-//! Sessions in memory, each with the moment of its last use.
+//! Cached sessions, each with the time of its last use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +11,10 @@ use crate::secret::Digest;
 use crate::web::accounts::changes::ChangeNumber;
 use crate::web::sessions::session::{Session, SessionLifetimes};
 
-/// Most sessions in memory; beyond that a new one takes the place of one that was not used lately.
+/// Maximum number of cached sessions; a new one then evicts those that were used least recently.
 const MAX_CACHED: usize = 250_000;
 
-/// What was read of sessions. Clones are the same.
+/// The cached sessions. Clones share their state.
 #[derive(Clone, Default)]
 pub(super) struct Cache(Arc<DashMap<[u8; 32], Arc<Cached>>>);
 
@@ -23,7 +23,7 @@ pub(super) struct Cached {
     pub(super) session: Session,
     pub(super) generation: ChangeNumber,
     last_seen: AtomicU64,
-    /// What the database has as the moment of last use.
+    /// The time of last use that is stored in the database.
     last_written: AtomicU64,
 }
 
@@ -43,12 +43,13 @@ impl Cache {
         self.0.remove(digest.as_bytes());
     }
 
-    /// Forgets sessions that have ended by themselves.
+    /// Removes sessions that have expired.
     pub(super) fn prune(&self, ends: &SessionLifetimes, now: Timestamp) {
         self.0.retain(|_, cached| !cached.has_ended(ends, now));
     }
 
-    /// Drops the half that was used least lately. Rare, and it costs those sessions one read each.
+    /// Removes the half that was used least recently. This is rare, and costs each of those sessions one
+    /// read.
     fn make_room(&self) {
         let mut seen: Vec<u64> =
             self.0.iter().map(|cached| cached.last_seen.load(Ordering::Relaxed)).collect();
@@ -60,8 +61,8 @@ impl Cache {
 }
 
 impl Cached {
-    /// A session of which the database has `written` as the moment of last use, unless `outdated`, an earlier
-    /// reading of it, knows of a later one.
+    /// Creates a cached session. `written` is the time of last use in the database; `outdated`, an earlier
+    /// cached version of the session, may know a later one.
     pub(super) fn new(
         session: Session,
         generation: ChangeNumber,
@@ -77,14 +78,14 @@ impl Cached {
         }
     }
 
-    /// Whether it has ended by itself.
+    /// Returns whether the session has expired.
     pub(super) fn has_ended(&self, ends: &SessionLifetimes, now: Timestamp) -> bool {
         let last_seen = Timestamp::from_secs(self.last_seen.load(Ordering::Relaxed));
         ends.is_over(self.session.remembered, self.session.created_at, last_seen, now)
     }
 
-    /// Counts a use. Returns whether it is to be written to the database: of many requests at once, the one
-    /// that moves the mark writes, and it moves after `step`.
+    /// Records a use, and returns whether it should be written to the database. That is the case at most once
+    /// in `step`, and for only one of many simultaneous requests.
     pub(super) fn note_use(&self, step: Duration, now: Timestamp) -> bool {
         self.last_seen.fetch_max(now.secs(), Ordering::Relaxed);
         let written = self.last_written.load(Ordering::Relaxed);

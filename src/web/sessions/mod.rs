@@ -1,8 +1,8 @@
 //! Sessions: who is logged in, in which browser.
 //!
-//! The browser holds a random id; the database holds its digest. What was read is cached, and counts
-//! until [`crate::web::accounts::changes::Generations`] tells of a change of its account, so that the end of a session takes effect
-//! at once in this process and within a second in another one.
+//! The browser has a random id; the database has its digest. Sessions are cached, and a cached session is
+//! valid until [`crate::web::accounts::changes::AccountChanges`] reports a change of its account. So the end
+//! of a session takes effect immediately in this process, and within a second in others.
 
 mod cache;
 mod session;

@@ -1,4 +1,4 @@
-//! A session, and what it begins and ends with.
+//! A session, how it begins, and when it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::web::identity::client_info::ClientInfo;
 pub struct Session {
     /// Digest of the id in the browser's cookie.
     pub digest: Digest,
-    /// Who is logged in, as of the current generation.
+    /// The account that is logged in, as last read.
     pub account: Arc<Account>,
-    /// When the log-in was.
+    /// When the user logged in.
     pub created_at: Timestamp,
     /// Whether the device is remembered.
     pub remembered: bool,
@@ -27,30 +27,30 @@ pub struct Session {
 /// A session as its owner sees it in a list.
 #[derive(Clone, Debug)]
 pub struct ListedSession {
-    /// What it is called by in forms; worth nothing as a cookie.
+    /// Its name in forms, which can't be used as a cookie.
     pub name: String,
-    /// Digest of its id, by which the one that asks knows itself.
+    /// The digest of its id, by which the current session is recognized.
     pub digest: String,
-    /// When the log-in was.
+    /// When the user logged in.
     pub created_at: Timestamp,
-    /// When it was last used, to a minute.
+    /// When it was last used, accurate to a minute.
     pub last_seen_at: Timestamp,
     /// Whether the device is remembered.
     pub remembered: bool,
-    /// Where it was last used.
+    /// The client that used it last.
     pub place: ClientInfo,
 }
 
-/// A session could not be looked up or stored.
+/// A session couldn't be looked up or stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// An account could not be read.
+    /// An account couldn't be read.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// No random bytes for the id.
+    /// The operating system provided no random bytes for the id.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
@@ -61,19 +61,19 @@ impl From<sqlx::Error> for SessionError {
     }
 }
 
-/// When sessions end by themselves.
+/// When sessions expire.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLifetimes {
     /// This long after the last use.
     pub idle: Duration,
-    /// This long after the log-in, however busy.
+    /// This long after login, even if in use.
     pub max: Duration,
-    /// On a device to remember, this long after the log-in, used or not.
+    /// On a remembered device, this long after login, whether in use or not.
     pub remember: Duration,
 }
 
 impl SessionLifetimes {
-    /// Whether a session has ended by itself that began and was last used then.
+    /// Returns whether a session that began at `began` and was last used at `last_seen` has expired.
     pub(super) fn is_over(
         &self,
         remembered: bool,
@@ -88,23 +88,23 @@ impl SessionLifetimes {
     }
 }
 
-/// What a session begins with.
+/// What is needed to start a session.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession<'a> {
-    /// Who proved by what that he is the owner of which account.
+    /// The proof that the user owns the account.
     pub proof: &'a LoginProof,
-    /// Whether the device is to be remembered.
+    /// Whether to remember the device.
     pub remembered: bool,
-    /// Where he is.
+    /// The client that logs in.
     pub place: &'a ClientInfo,
 }
 
 /// Which sessions to end.
 #[derive(Clone, Copy, Debug)]
 pub enum SessionSelection<'a> {
-    /// The one of that name.
+    /// The one with this name.
     Named(&'a str),
-    /// All but the one whose id has that digest.
+    /// All except the one whose id has this digest.
     AllBut(&'a Digest),
     /// All.
     All,

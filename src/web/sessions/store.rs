@@ -22,8 +22,8 @@ use crate::web::sessions::session::{
     ListedSession, NewSession, Session, SessionError, SessionLifetimes, SessionSelection,
 };
 
-/// How exactly the moment of last use is kept on disk; a session may end that much too early in
-/// another process or after a restart, never too late.
+/// How accurately the time of last use is stored. A session may end this much too early in another process or
+/// after a restart, but never too late.
 const LAST_SEEN_STEP: Duration = Duration::from_secs(60);
 
 /// All sessions. Clones share one cache.
@@ -37,7 +37,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// The sessions in `db`.
+    /// Manages the sessions in `db`.
     pub fn new(
         db: Database,
         accounts: Accounts,
@@ -47,18 +47,18 @@ impl Sessions {
         Sessions { db, accounts, account_changes: generations, ends, cache: Cache::default() }
     }
 
-    /// Starts a session for whoever has just proved to own an account, and answers the id for his
-    /// cookie; `None` when the account is not active, or has been disabled or has got another password
-    /// in the meantime.
+    /// Starts a session for a user who has just proved that they own an account, and returns the id for their
+    /// cookie. Returns `None` if the account is not active, or was disabled or got another password in the
+    /// meantime.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn start(&self, new: &NewSession<'_>, now: Timestamp) -> Result<Option<Secret>, SessionError> {
         let id = Secret::random::<32>()?;
         let account = new.proof.account();
         let mut transaction = self.db.begin().await?;
-        // The update locks the account's row, as changing its password or disabling it does. So
-        // either they come first and this finds no row, or they come later and end this session.
+        // The update locks the account's row, as do changing its password and disabling it. So either they
+        // come first and this finds no row, or they come later and end this session.
         let found = sqlx::query(
             "UPDATE accounts SET last_login_at = $1 \
              WHERE id = $2 AND disabled = 0 AND password = $3 AND activated_at IS NOT NULL",
@@ -90,13 +90,13 @@ impl Sessions {
         Ok(Some(id))
     }
 
-    /// The session whose id a browser presents, if it has not ended; counts as a use of it.
+    /// Returns the session with the id that a browser presents, if it hasn't ended, and records the use.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn find(&self, id: &Secret, now: Timestamp) -> Result<Option<Session>, SessionError> {
         let digest = id.digest();
-        // Before anything else is read: what is read later can only be newer than this.
+        // Read before anything else, so that anything read later can only be newer.
         let generation = self.account_changes.current(now).await?;
         let cached = match self.cache.get(&digest) {
             Some(cached) if self.account_changes.holds(&cached.session.account.id, cached.generation) => {
@@ -143,7 +143,7 @@ impl Sessions {
         Ok(Some(cached))
     }
 
-    /// A use that can't be written down is still a use: at worst the session ends too early.
+    /// Records a use. A failure isn't an error: at worst, the session ends too early.
     async fn note_use(&self, cached: &Cached, now: Timestamp) {
         if !cached.note_use(LAST_SEEN_STEP.min(self.ends.idle / 10), now) {
             return;
@@ -159,10 +159,10 @@ impl Sessions {
         }
     }
 
-    /// Ends one session, at once. Ending one that has ended changes nothing.
+    /// Ends a session immediately. Does nothing if it has already ended.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn end(&self, digest: &Digest) -> Result<(), SessionError> {
         let mut transaction = self.db.begin().await?;
         let account: Option<String> = sqlx::query_scalar("SELECT account FROM sessions WHERE digest = $1")
@@ -180,10 +180,10 @@ impl Sessions {
         Ok(())
     }
 
-    /// The sessions of an account that have not ended, the last used first.
+    /// Returns the sessions of an account that haven't ended, the most recently used first.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn of(&self, account: &AccountId, now: Timestamp) -> Result<Vec<ListedSession>, SessionError> {
         let rows = sqlx::query(
             "SELECT digest, name, created_at, last_seen_at, remembered, address, agent FROM sessions \
@@ -214,10 +214,10 @@ impl Sessions {
         Ok(listed)
     }
 
-    /// Ends sessions of an account: those that `which` chooses. Answers how many, at once.
+    /// Ends the selected sessions of an account immediately, and returns how many.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn end_selected(
         &self,
         account: &Account,
@@ -247,10 +247,10 @@ impl Sessions {
         Ok(ended.rows_affected())
     }
 
-    /// Its owner logs out of one session. Logging out of one that has ended changes nothing.
+    /// Logs the user out of a session. Does nothing if it has already ended.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn log_out(
         &self,
         session: &Session,
@@ -270,13 +270,14 @@ impl Sessions {
         Ok(())
     }
 
-    /// Forgets sessions that have ended by themselves, and answers how many.
+    /// Deletes expired sessions, and returns how many.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<u64, SessionError> {
         self.cache.prune(&self.ends, now);
-        // A session in use is written every `LAST_SEEN_STEP`; the margin spares those between.
+        // The last use is written only every `LAST_SEEN_STEP`, so a session may have been used later than the
+        // database says.
         let unused_since = now.minus(self.ends.idle + LAST_SEEN_STEP);
         let gone = sqlx::query(
             "DELETE FROM sessions WHERE (remembered = 0 AND (last_seen_at <= $1 OR created_at <= $2)) \

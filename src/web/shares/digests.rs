@@ -1,4 +1,4 @@
-//! The SHA-256 of files: taken while they come in, kept as long as the file is the one it was taken of.
+//! SHA-256 digests of files: computed while a file is uploaded, and valid for that version of the file only.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
@@ -12,10 +12,10 @@ use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::disk::{Staged, WriteError};
 
-/// How much is read at once where a digest must catch up.
+/// How many bytes are read at once when a digest catches up.
 const READ_AT_ONCE: usize = 1 << 20;
 
-/// A digest of the first bytes of a file.
+/// A running digest of the first bytes of a file.
 #[derive(Clone)]
 pub(crate) struct RunningDigest {
     context: Context,
@@ -29,12 +29,12 @@ impl Default for RunningDigest {
 }
 
 impl RunningDigest {
-    /// How many bytes it covers.
+    /// Returns how many bytes of the file the digest covers.
     pub(crate) const fn upto(&self) -> u64 {
         self.upto
     }
 
-    /// Takes the bytes that follow.
+    /// Adds the next bytes.
     pub(crate) fn update(&mut self, pieces: &[Bytes]) {
         for piece in pieces {
             self.context.update(piece);
@@ -42,7 +42,7 @@ impl RunningDigest {
         }
     }
 
-    /// Reads what it has not seen, up to `len` bytes of the file.
+    /// Reads the bytes that the digest doesn't cover yet, up to `len` bytes of the file.
     pub(crate) fn catch_up(&mut self, file: &Staged, len: u64) -> Result<(), WriteError> {
         let mut buffer = vec![0; READ_AT_ONCE];
         while self.upto < len {
@@ -58,28 +58,28 @@ impl RunningDigest {
         Ok(())
     }
 
-    /// The digest in base64, as `Repr-Digest` has it.
+    /// Returns the digest in base64, as in `Repr-Digest`.
     pub(crate) fn finish(self) -> String {
         STANDARD.encode(self.context.finish())
     }
 }
 
-/// What is known of the digests of files. Cheap to clone.
+/// The known digests of files. Cheap to clone.
 #[derive(Clone)]
 pub struct FileDigests {
     db: Database,
 }
 
 impl FileDigests {
-    /// Those in `db`.
+    /// Reads the digests in `db`.
     pub const fn new(db: Database) -> FileDigests {
         FileDigests { db }
     }
 
-    /// The SHA-256 of a file in base64, if it is known for this version of it.
+    /// Returns the SHA-256 of a file in base64, if it is known for this version of the file.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn of(&self, path: &FilePath, version: &str) -> Result<Option<String>, QueryError> {
         let row = sqlx::query("SELECT sha256 FROM file_digests WHERE path = $1 AND version = $2")
             .bind(path.as_str())
@@ -90,10 +90,10 @@ impl FileDigests {
     }
 }
 
-/// What was at `from`, and below, is now at `to`.
+/// Updates the paths of what was moved from `from` to `to`, including everything below it.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub(crate) async fn moved(
     transaction: &mut Transaction<'static, Any>,
     from: &str,
@@ -116,10 +116,10 @@ pub(crate) async fn moved(
     Ok(())
 }
 
-/// What was at `path`, and below, is gone.
+/// Deletes the records of `path` and everything below it, because they no longer exist.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub(crate) async fn forget(
     transaction: &mut Transaction<'static, Any>,
     path: &str,
@@ -132,14 +132,15 @@ pub(crate) async fn forget(
     Ok(())
 }
 
-/// What `LIKE … ESCAPE '!'` finds everything below `path` with.
+/// Returns the `LIKE … ESCAPE '!'` pattern for everything below `path`.
 fn below(path: &str) -> String {
     let words = pattern(path);
     let words = words.strip_prefix('%').unwrap_or(&words);
     format!("{}/%", words.strip_suffix('%').unwrap_or(words))
 }
 
-/// Counts a finished file, in place of whatever stood at its path before.
+/// Records a finished file, replacing any record of an earlier file at its path. It counts against the
+/// quotas.
 pub(crate) async fn count(
     transaction: &mut Transaction<'static, Any>,
     path: &str,
@@ -164,10 +165,10 @@ pub(crate) async fn count(
     Ok(())
 }
 
-/// Counts a folder: it has no bytes and no digest, but takes up room as every entry does.
+/// Records a folder. It has no bytes and no digest, but counts as an entry like any other.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub(crate) async fn count_folder(
     transaction: &mut Transaction<'static, Any>,
     path: &str,

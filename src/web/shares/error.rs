@@ -1,4 +1,4 @@
-//! Why something could not be put into a share or changed there.
+//! Why an upload or a change in a share failed.
 
 use crate::files::FileError;
 use crate::id::InvalidFilePath;
@@ -7,46 +7,46 @@ use crate::web::db::QueryError;
 use crate::web::shares::disk::WriteError;
 use crate::web::shares::name::NameError;
 
-/// Why nothing was put in or changed.
+/// An upload or a change failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// What it is about is not there, or not for this person.
+    /// The file or folder doesn't exist, or this account has no right to it.
     #[error("there is nothing here")]
     Missing,
     /// The name is taken.
     #[error("the name is taken")]
     Taken {
-        /// What stands there.
+        /// The existing name.
         by: String,
     },
-    /// The name can't be one.
+    /// The name isn't valid.
     #[error("the name is not allowed")]
     Name(#[from] NameError),
     /// The path would be too long.
     #[error("the path would be too long")]
     TooLong,
-    /// No token can name it.
+    /// The path is too long for a token, so nobody could download the file.
     #[error("the path is too long for a token")]
     Unlinkable,
-    /// The file is larger than any may be.
+    /// The file exceeds the size limit.
     #[error("the file is too large")]
     TooLarge {
-        /// What may be, in bytes.
+        /// The maximum, in bytes.
         max: u64,
     },
-    /// The person's files would take up too much.
+    /// The account's quota would be exceeded.
     #[error("the account's quota is used up")]
     AccountQuota {
-        /// What is left, in bytes.
+        /// The remaining space, in bytes.
         left: u64,
     },
-    /// The share's uploaded files would take up too much.
+    /// The share's quota for uploads would be exceeded.
     #[error("the share's quota is used up")]
     ShareQuota {
-        /// What is left, in bytes.
+        /// The remaining space, in bytes.
         left: u64,
     },
-    /// The person has begun too many uploads that are not finished.
+    /// The account has too many unfinished uploads.
     #[error("too many uploads are unfinished")]
     TooMany,
     /// The disk is full.
@@ -55,40 +55,41 @@ pub enum StorageError {
     /// The service may not write there.
     #[error("the folder cannot be written")]
     Forbidden(#[source] std::io::Error),
-    /// The service may not read it.
+    /// The service may not read the file or folder.
     #[error("the service may not read it")]
     Unreadable(#[source] std::io::Error),
     /// The share's folder was removed or unmounted.
     #[error("the share is gone")]
     ShareGone,
-    /// The folder is on another disk than where the file is now.
+    /// The destination folder is on another disk than the file.
     #[error("the folder is on another disk")]
     OtherDisk,
     /// A folder can't be moved into itself.
     #[error("a folder cannot go into itself")]
     IntoItself,
-    /// Something else is being done with it right now.
+    /// Another operation is using it.
     #[error("it is in use")]
     Busy,
-    /// More bytes came than were announced, or bytes that belong elsewhere.
+    /// The bytes don't start where the received part of the file ends, or the announced size is less than
+    /// that.
     #[error("the bytes do not fit to what is there")]
     Offset {
-        /// How many bytes are there.
+        /// The number of bytes received so far.
         is: u64,
     },
-    /// More bytes came than the file has.
+    /// More bytes were sent than the file was announced to have.
     #[error("more bytes came than were announced")]
     Beyond,
-    /// The bytes are not those that were sent.
+    /// The bytes don't match their checksum.
     #[error("the checksum does not match")]
     Checksum,
-    /// The body broke off or stood still.
+    /// The request body ended early or stalled.
     #[error("the body broke off")]
     BrokeOff,
-    /// Whoever sends is not logged in any more.
+    /// The sender is no longer logged in.
     #[error("the session has ended")]
     SessionEnded,
-    /// The parts of an upload are not all there.
+    /// Some parts of a concatenated upload are missing or incomplete.
     #[error("not all parts are there")]
     Parts,
     /// The disk failed.
@@ -97,10 +98,10 @@ pub enum StorageError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// No random bytes.
+    /// The operating system provided no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The work was interrupted, as by the end of the process.
+    /// The work was interrupted, for example because the process ended.
     #[error("the work was interrupted")]
     Interrupted,
 }
@@ -140,10 +141,10 @@ impl From<sqlx::Error> for StorageError {
     }
 }
 
-/// Runs what waits for the disk where that stops nobody else.
+/// Runs blocking disk work on a thread where it delays no other task.
 ///
 /// # Errors
-/// Those of the work.
+/// The errors of `work`, and [`StorageError::Interrupted`].
 pub async fn on_disk<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, StorageError>
 where
     T: Send + 'static,

@@ -1,11 +1,12 @@
-//! Texts as people compare them: without regard to case and accents. For searching and sorting names;
-//! never for deciding whether two names are the same.
+//! Folds text for comparison without regard to case and accents. For searching and sorting names, never for
+//! deciding whether two names are the same.
 
 use std::cmp::Ordering;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// `text` in lower case, without accents, ligatures spelt out: `Äpfel` and `apfel` become the same.
+/// Returns `text` in lower case, without accents and with ligatures spelled out, so that `Äpfel` and `apfel`
+/// are equal.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -18,17 +19,17 @@ pub fn fold(text: &str) -> String {
             None => folded.push(letter),
         }
     }
-    // Syllables and letters whose marks are no accents come together again.
+    // Composes syllables and letters again whose marks aren't accents.
     folded.nfc().collect()
 }
 
-/// Marks of Latin, Greek and Cyrillic letters, points of Hebrew, vowel signs of Arabic. Marks of other
-/// scripts are letters of their own to those who read them.
+/// Marks of Latin, Greek and Cyrillic letters, points of Hebrew, vowel signs of Arabic. Readers of other
+/// scripts consider marks to be letters of their own.
 const fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{652}' | '\u{670}')
 }
 
-/// Letters that no normalisation takes apart.
+/// Returns the spelling of letters that no normalization decomposes.
 const fn spelt(c: char) -> Option<&'static str> {
     Some(match c {
         'ß' => "ss",
@@ -46,7 +47,7 @@ const fn spelt(c: char) -> Option<&'static str> {
     })
 }
 
-/// Compares folded names as people sort them: digits by their value.
+/// Compares folded names in natural order: digits by their value.
 pub fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a.chars(), b.chars());
     loop {
@@ -66,24 +67,24 @@ pub fn natural(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// The number that `text` starts with, without leading zeros, and what follows it.
+/// Returns the number at the start of `text` without leading zeros, and what follows it.
 fn digits(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at_checked(end).unwrap_or((text, ""));
     (number.trim_start_matches('0'), rest)
 }
 
-/// What somebody looks for: words that all stand in a name, or patterns such as `*.pdf` that fit it.
+/// A search query: words that a name must all contain, or patterns such as `*.pdf` that it must match.
 #[derive(Clone, Debug)]
 pub struct NameQuery(Vec<String>);
 
 impl NameQuery {
-    /// The words of a text.
+    /// Splits a text into words.
     pub fn new(text: &str) -> NameQuery {
         NameQuery(text.split_whitespace().map(fold).collect())
     }
 
-    /// Whether a name has all of it.
+    /// Returns whether a name matches all words.
     pub fn fits(&self, name: &str) -> bool {
         let name = fold(name);
         self.0.iter().all(|word| {
@@ -92,7 +93,7 @@ impl NameQuery {
     }
 }
 
-/// Whether the whole of `name` fits `pattern`, in which `*` stands for any letters and `?` for one.
+/// Returns whether all of `name` matches `pattern`, in which `*` stands for any characters and `?` for one.
 fn fits_pattern(pattern: &str, name: &str) -> bool {
     let (first, rest) = match pattern.split_once('*') {
         None => return after(pattern, name) == Some(""),
@@ -101,7 +102,7 @@ fn fits_pattern(pattern: &str, name: &str) -> bool {
     let Some(mut name) = after(first, name) else { return false };
     let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
     for piece in middle.split('*') {
-        // The earliest place leaves most for the pieces that follow.
+        // The earliest match leaves the most text for the pieces that follow.
         let starts = name.char_indices().map(|(at, _)| at).chain([name.len()]);
         let found = starts.filter_map(|at| name.get(at..)).find_map(|from| after(piece, from));
         match found {
@@ -116,7 +117,7 @@ fn fits_pattern(pattern: &str, name: &str) -> bool {
     })
 }
 
-/// What follows `piece`, in which `?` stands for one letter, in a name that begins with it.
+/// Returns what follows `piece` in a name that begins with it; `?` in `piece` stands for one character.
 fn after<'n>(piece: &str, name: &'n str) -> Option<&'n str> {
     let mut rest = name.chars();
     let begins =

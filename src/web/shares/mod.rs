@@ -1,4 +1,4 @@
-//! Rights in shares, and every change of what lies in them. Knows nothing of HTTP.
+//! Rights in shares, and all changes to what is in them. Doesn't depend on HTTP.
 
 pub mod digests;
 pub mod disk;

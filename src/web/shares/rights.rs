@@ -1,6 +1,6 @@
-//! Who may do what in which share: read, write, manage; each includes the one before. The only maker
-//! of a [`Readable`], a [`Writable`] and a [`Manageable`]: no handler lists, hands out, takes in or
-//! changes anything without one.
+//! Who may read, write and manage which share; each right includes the ones before it. Only this module
+//! creates [`Readable`], [`Writable`] and [`Manageable`], and no handler lists, serves, accepts or changes
+//! files without one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,71 +8,71 @@ use crate::config::ShareSettings;
 use crate::id::{FilePath, InvalidFilePath};
 use crate::web::identity::Account;
 
-/// A file or folder that somebody's rights were checked for.
+/// A file or folder that an account may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readable {
     path: FilePath,
 }
 
 impl Readable {
-    /// Where it is. Whether there is anything is another question.
+    /// Returns the path. It may not exist.
     pub const fn path(&self) -> &FilePath {
         &self.path
     }
 
-    /// Something within the same share, which the same right covers; `None` when `path` is in
-    /// another share.
+    /// Returns another path in the same share, which the same right covers; `None` if `path` is in another
+    /// share.
     pub fn within(&self, path: FilePath) -> Option<Readable> {
         (path.share() == self.path.share()).then_some(Readable { path })
     }
 }
 
-/// A folder into which somebody may put files and folders.
+/// A folder in which an account may create files and folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writable {
     path: FilePath,
 }
 
 impl Writable {
-    /// Where it is. Whether there is a folder is another question.
+    /// Returns the path. It may not exist.
     pub const fn path(&self) -> &FilePath {
         &self.path
     }
 
-    /// What is called `name` in this folder, which the same right covers.
+    /// Returns the path of `name` in this folder, which the same right covers.
     ///
     /// # Errors
-    /// When `name` is not a single, allowed component.
+    /// If `name` is not a single valid component.
     pub fn join(&self, name: &str) -> Result<Writable, InvalidFilePath> {
         Ok(Writable { path: self.path.join(name)? })
     }
 }
 
-/// A file or folder that somebody may rename, move, throw away and have back.
+/// A file or folder that an account may rename, move, delete and restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manageable {
     path: FilePath,
 }
 
 impl Manageable {
-    /// Where it is. Whether there is anything is another question.
+    /// Returns the path. It may not exist.
     pub const fn path(&self) -> &FilePath {
         &self.path
     }
 }
 
-/// What somebody may do in a share; each includes those before it.
+/// What an account may do in a share; each right includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
-    /// See and download.
+    /// View and download.
     Read,
-    /// Upload, and make folders.
+    /// Upload, and create folders.
     Write,
-    /// Rename, move, throw away, have back.
+    /// Rename, move, delete, restore.
     Manage,
 }
 
-/// The rights of all shares.
+/// The rights in all shares.
 #[derive(Clone, Debug)]
 pub struct Rights {
     shares: BTreeMap<String, Lists>,
@@ -89,7 +89,7 @@ struct Lists {
 struct People {
     everyone: bool,
     groups: Vec<String>,
-    /// E-mail addresses as [`crate::web::identity::Email::key`] has them.
+    /// Email addresses in the form of [`crate::web::identity::Email::key`].
     accounts: Vec<String>,
 }
 
@@ -99,7 +99,7 @@ impl People {
         for name in names {
             match name.trim() {
                 "everyone" => people.everyone = true,
-                // A group's name never has an `@`.
+                // Names of groups never contain an `@`.
                 account if account.contains('@') => people.accounts.push(account.to_ascii_lowercase()),
                 group => people.groups.push(group.to_owned()),
             }
@@ -115,7 +115,7 @@ impl People {
 }
 
 impl Rights {
-    /// The rights that the settings give.
+    /// Reads the rights from the settings.
     pub fn new(shares: &[ShareSettings]) -> Rights {
         let lists = |share: &ShareSettings| Lists {
             read: People::new(&share.read),
@@ -125,30 +125,31 @@ impl Rights {
         Rights { shares: shares.iter().map(|share| (share.name.clone(), lists(share))).collect() }
     }
 
-    /// The groups that any share names.
+    /// Returns the groups that any share names.
     pub fn groups(&self) -> BTreeSet<&str> {
         let lists = self.shares.values().flat_map(|lists| [&lists.read, &lists.write, &lists.manage]);
         lists.flat_map(|people| &people.groups).map(String::as_str).collect()
     }
 
-    /// `path`, if its share exists and `account` may read it. Both refusals look alike, so that
-    /// nobody learns which shares there are. An administrator has no right of his own here.
+    /// Returns `path` if its share exists and `account` may read it. Both refusals look the same, so that
+    /// nobody learns which shares exist. Administrators have no special rights here.
     pub fn readable(&self, account: &Account, path: FilePath) -> Option<Readable> {
         self.may(account, path.share(), Right::Read).then_some(Readable { path })
     }
 
-    /// The folder `path`, if `account` may write there.
+    /// Returns the folder `path` if `account` may write there.
     pub fn writable(&self, account: &Account, path: FilePath) -> Option<Writable> {
         self.may(account, path.share(), Right::Write).then_some(Writable { path })
     }
 
-    /// `path`, if `account` may manage it. A share itself is the operator's.
+    /// Returns `path` if `account` may manage it. The root of a share can't be managed; it belongs to the
+    /// operator.
     pub fn manageable(&self, account: &Account, path: FilePath) -> Option<Manageable> {
         let within = path.parent().is_some();
         (within && self.may(account, path.share(), Right::Manage)).then_some(Manageable { path })
     }
 
-    /// The most that `account` may do in `share`; `None` where there is no such share for him.
+    /// Returns the highest right of `account` in `share`; `None` if it has none or the share doesn't exist.
     pub fn highest(&self, account: &Account, share: &str) -> Option<Right> {
         let lists = self.shares.get(share)?;
         if lists.manage.include(account) {
@@ -160,12 +161,12 @@ impl Rights {
         }
     }
 
-    /// The shares that `account` may read, by name.
+    /// Returns the names of the shares that `account` may read.
     pub fn shares_of(&self, account: &Account) -> Vec<String> {
         self.shares_with(account, Right::Read)
     }
 
-    /// The shares in which `account` may do at least this, by name.
+    /// Returns the names of the shares in which `account` has at least this right.
     pub fn shares_with(&self, account: &Account, least: Right) -> Vec<String> {
         self.shares.keys().filter(|share| self.may(account, share, least)).cloned().collect()
     }

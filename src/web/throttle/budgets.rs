@@ -1,4 +1,4 @@
-//! Bounds what one account or link can have done.
+//! Limits what one account or link may cause.
 
 use std::net::IpAddr;
 
@@ -9,20 +9,21 @@ use crate::web::identity::AccountId;
 use crate::web::throttle::counter::{RateLimit, Throttled};
 use crate::web::throttle::limits::{Throttle, WIDER, key, networks};
 
-/// Downloads of an account, which each put a token on record.
+/// Downloads by one account, each of which records a token.
 const DOWNLOADS: RateLimit = RateLimit::per_minute(600);
-/// Links that an account makes or changes, each a line in the audit log.
+/// Links that one account creates or changes, each of which adds a line to the audit log.
 const LINKS: RateLimit = RateLimit::per_hour(600);
-/// Everything else that an account does and the audit log tells of: whole folders are uploaded.
+/// Everything else that one account does and the audit log records. Whole folders are uploaded, so this is
+/// generous.
 const ACTS: RateLimit = RateLimit::per_hour(20_000);
-/// Sessions that one account begins and ends.
+/// Sessions that one account starts and ends.
 const SESSIONS: RateLimit = RateLimit::per_hour(600);
 
 impl Throttle {
-    /// Admits a press of a link's button from `address`, or says how long to wait.
+    /// Admits a press of a link's button from `address`.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn press(&self, link: &LinkId, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
         let (link, each) = (key("presses", link.as_str()), RateLimit::per_minute(self.0.links.presses));
         for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
@@ -33,34 +34,34 @@ impl Throttle {
         self.0.budgets.with(link, now, |bucket| bucket.take(1, all, now))
     }
 
-    /// Admits a download of an account, or says how long to wait.
+    /// Admits a download by an account.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn download(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("downloads", account, DOWNLOADS, now)
     }
 
-    /// Admits making or changing a link, or says how long to wait.
+    /// Admits the creation or change of a link.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn link(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("links", account, LINKS, now)
     }
 
-    /// Admits an act of an account of which the audit log tells, or says how long to wait.
+    /// Admits an action by an account that the audit log records.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn act(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("acts", account, ACTS, now)
     }
 
-    /// Admits one more session of an account, or says how long to wait.
+    /// Admits one more session of an account.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn session(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("sessions", account, SESSIONS, now)
     }

@@ -1,39 +1,39 @@
-//! The two ways in which something is counted: waits that grow with each attempt, and an allowance that
-//! comes back as time passes.
+//! The two ways of counting: waits that grow with each attempt, and a rate limit that is replenished over
+//! time.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A counter that is left alone for so long begins again.
+/// A counter that isn't used for this long starts again.
 pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// It comes too early.
+/// The limit is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttled {
     /// How long to wait; at least a second.
     pub wait: Duration,
 }
 
-/// What a table of counters must know of one.
+/// A value in a table of counters, which is dropped when it has no effect.
 pub(crate) trait Expiring {
-    /// When it was counted last; of two, the older one is worth less.
+    /// Returns when it was last counted; the oldest are evicted first.
     fn last_at(&self) -> Timestamp;
 
-    /// Whether it has no effect any more.
+    /// Returns whether it no longer has any effect.
     fn is_over(&self, now: Timestamp) -> bool;
 }
 
 /// How waits grow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BackoffRule {
-    /// Attempts that don't have to wait.
+    /// Number of attempts without a wait.
     pub(crate) free: u32,
     /// The longest wait.
     pub(crate) longest: Duration,
 }
 
-/// Counts attempts: after the free ones, each has to wait longer than the one before.
+/// Counts attempts: after the free ones, each has to wait longer than the previous one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counter {
     pub(crate) attempts: u32,
@@ -69,7 +69,7 @@ impl Expiring for Counter {
     }
 }
 
-/// So many in so long; 0 = no limit.
+/// Maximum number of uses in a period; a count of 0 means no limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateLimit {
     pub(crate) count: u32,
@@ -85,22 +85,22 @@ impl RateLimit {
         RateLimit { count, per: FORGET_AFTER }
     }
 
-    /// The same, times `factor`.
+    /// Returns this limit multiplied by `factor`.
     pub(crate) const fn times(self, factor: u32) -> RateLimit {
         RateLimit { count: self.count.saturating_mul(factor), per: self.per }
     }
 }
 
-/// What is left of an allowance. It comes back evenly: each use is made up for after its share of the
-/// time, so there is no moment at which all of it is there again at once.
+/// A bucket with what is left of a rate limit. It is replenished evenly, so there is no moment at which all
+/// of it becomes available again at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bucket {
-    /// When all of it will be there again, in milliseconds.
+    /// When it will be completely replenished, in milliseconds.
     full_at: u64,
 }
 
 impl Bucket {
-    /// Takes `uses` of them, or says how long to wait; then nothing is taken.
+    /// Takes `uses`, or returns how long to wait without taking anything.
     pub(crate) fn take(&mut self, uses: u32, allowance: RateLimit, now: Timestamp) -> Result<(), Throttled> {
         if allowance.count == 0 {
             return Ok(());

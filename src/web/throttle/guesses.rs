@@ -1,4 +1,4 @@
-//! Slows down guessing.
+//! Slows down guessing of passwords and codes.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::id::{LinkId, RecipientId};
 use crate::web::throttle::counter::{BackoffRule, RateLimit, Throttled};
 use crate::web::throttle::limits::{Key, Seen, Throttle, count, key, networks};
 
-/// Few attempts against one account …
+/// A few attempts against one account …
 const ACCOUNT: BackoffRule = BackoffRule { free: 5, longest: Duration::from_secs(5 * 60) };
-/// … more from one address, behind which a whole office may be.
+/// … and more from one address, which a whole office may share.
 const ADDRESS: BackoffRule = BackoffRule { free: 20, longest: Duration::from_secs(15 * 60) };
 
-/// An attempt that may be made now. It counts as failed until [`Throttle::succeeded`] takes it back.
+/// An admitted attempt. It counts as failed unless [`Throttle::succeeded`] is called.
 #[derive(Debug)]
 pub struct Attempt {
     account: Key,
@@ -23,12 +23,11 @@ pub struct Attempt {
 }
 
 impl Throttle {
-    /// Admits an attempt on the account named `account` (in any one spelling per account) from
-    /// `address`, or says how long to wait. Counting comes first, so that many attempts at once
-    /// count each.
+    /// Admits an attempt on the account named `account` (spelled the same way each time) from `address`. The
+    /// attempt is counted before it is made, so that simultaneous attempts all count.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn attempt(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<Attempt, Throttled> {
         let account = key("account", account);
         let address = neighbourhood(address);
@@ -39,12 +38,12 @@ impl Throttle {
         Ok(Attempt { account, address, browser: None })
     }
 
-    /// Admits a guess at the password or code of a link, by one of its recipients, or says how long to
-    /// wait. Beside the recipient the link counts as a whole, for all of its recipients share one
-    /// password. A browser or address that has shown it before is spared what strangers do.
+    /// Admits a guess at the password or code of a link by one of its recipients. Guesses also count for the
+    /// link as a whole, because all its recipients share one password. A browser or address that has
+    /// succeeded before is not affected by guesses of strangers.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn guess(
         &self,
         (link, recipient): (&LinkId, &RecipientId),
@@ -66,10 +65,10 @@ impl Throttle {
         Ok(Attempt { account, address, browser })
     }
 
-    /// The attempt was its owner's: it doesn't count, and the account starts again.
+    /// Records that an attempt succeeded: it no longer counts, and the counter of the account starts again.
     pub fn succeeded(&self, attempt: Attempt, now: Timestamp) {
         self.0.accounts.remove(&attempt.account);
-        // Only this one attempt is taken back: somebody who has an account must not be able to clear
+        // Only this one attempt is taken back: otherwise anyone with an account could reset the counter of
         // their address by logging in between two guesses.
         for net in networks(attempt.address) {
             self.0.addresses.change(&net, |counter| {
@@ -94,7 +93,7 @@ mod tests {
         let mut now = at(0);
         let mut waits = Vec::new();
         for n in 0..16_u8 {
-            // Another address each time: this is about the account.
+            // A different address each time, because this is about the account.
             let from = IpAddr::from([192, 0, 2, n]);
             if let Err(early) = throttle.attempt("ada", from, now) {
                 waits.push(early.wait.as_secs());
@@ -121,7 +120,7 @@ mod tests {
     fn success_clears_the_account_but_not_the_address() {
         let throttle = Throttle::default();
         for n in 0..40 {
-            // Guesses, each followed by a log-in of the guesser's own.
+            // Guesses, each followed by a login to the guesser's own account.
             let Ok(_guess) = throttle.attempt(&format!("victim{n}"), address("192.0.2.1"), at(0)) else {
                 return;
             };

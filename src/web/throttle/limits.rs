@@ -1,4 +1,4 @@
-//! All counters, and how what is counted is named.
+//! All counters, and the keys that identify what they count.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::secret::Digest;
 use crate::web::throttle::counter::{BackoffRule, Bucket, Counter, Expiring, Throttled};
 use crate::web::throttle::table::Table;
 
-/// A network of many neighbourhoods may do so many times what one may.
+/// How many times as much as a single neighborhood the network around it may do.
 pub(super) const WIDER: u32 = 4;
 
 /// How long an address or browser counts as one of the owner's.
 pub(super) const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The digest of what is counted: of any length and any content.
+/// The digest of what is counted, which may have any length and content.
 pub(super) type Key = [u8; 32];
 
-/// Counts attempts. Clones share the counters.
+/// All counters. Clones share them.
 #[derive(Clone)]
 pub struct Throttle(pub(super) Arc<Counters>);
 
@@ -29,13 +29,13 @@ pub(super) struct Counters {
     pub(super) addresses: Table<IpAddr, Counter>,
     pub(super) mailboxes: Table<Key, Counter>,
     pub(super) requests: Table<IpAddr, Counter>,
-    /// Presses of a link, by it and where they come from.
+    /// Presses of a link, by link and network.
     pub(super) presses: Table<(Key, IpAddr), Bucket>,
-    /// What one account or link may have done.
+    /// What one account or link may still cause.
     pub(super) budgets: Table<Key, Bucket>,
-    /// Where an account or link was used successfully, and when last.
+    /// From which networks an account or link was used successfully, and when last.
     pub(super) known: Table<(Key, IpAddr), Seen>,
-    /// The same by browser.
+    /// The same, by browser.
     pub(super) known_browsers: Table<(Key, Key), Seen>,
 }
 
@@ -59,7 +59,7 @@ impl Default for Throttle {
 }
 
 impl Throttle {
-    /// Counters within the limits of the settings.
+    /// Creates counters with the limits in the settings.
     pub fn new(links: &LinkSettings) -> Throttle {
         Throttle(Arc::new(Counters {
             links: links.clone(),
@@ -74,7 +74,7 @@ impl Throttle {
         }))
     }
 
-    /// Forgets what has no effect any more.
+    /// Drops counters that no longer have any effect.
     pub fn prune(&self, now: Timestamp) {
         self.0.mailboxes.prune(now);
         self.0.requests.prune(now);
@@ -87,7 +87,7 @@ impl Throttle {
     }
 }
 
-/// Counts an attempt of a neighbourhood and of the network around it.
+/// Counts an attempt for a neighborhood and for the network around it.
 pub(super) fn count(
     table: &Table<IpAddr, Counter>,
     rule: BackoffRule,
@@ -101,7 +101,7 @@ pub(super) fn count(
     Ok(())
 }
 
-/// A neighbourhood, and for an IPv6 one the /48 around it. The last bit tells the two apart where they
+/// Returns a neighborhood, and for IPv6 also the /48 around it. The last bit distinguishes the two if they
 /// have the same first address.
 pub(super) fn networks(neighbourhood: IpAddr) -> Vec<IpAddr> {
     match neighbourhood {
@@ -117,13 +117,13 @@ pub(super) fn key(what: &str, name: &str) -> Key {
     *Digest::of(format!("{what}\n{name}").as_bytes()).as_bytes()
 }
 
-/// A moment, for tests.
+/// Returns a time, for tests.
 #[cfg(test)]
 pub(super) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(1_000_000 + seconds)
 }
 
-/// An address, for tests.
+/// Parses an address, for tests.
 #[cfg(test)]
 pub(super) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()

@@ -1,4 +1,4 @@
-//! Bounds what strangers and accounts can have mailed.
+//! Limits the mails that strangers and accounts may cause.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,39 +10,41 @@ use crate::web::throttle::counter::{BackoffRule, RateLimit, Throttled};
 use crate::web::throttle::limits::{Throttle, count, key};
 use crate::words::words;
 
-/// Mails to one mailbox for one cause: a few in a row, then ever fewer.
+/// Mails to one mailbox for one cause: a few in a row, then fewer and fewer.
 const MAILBOX: BackoffRule = BackoffRule { free: 3, longest: Duration::from_secs(60 * 60) };
-/// Requests from one address that cost a mail.
+/// Requests from one address that cause a mail.
 const REQUESTS: BackoffRule = BackoffRule { free: 20, longest: Duration::from_secs(15 * 60) };
 
 words! {
-    /// Why a stranger has a mail sent. Each is counted apart, so that none can use up another's.
+    /// Why a mail is sent on someone's request. Each cause is counted separately, so that none uses up
+    /// another's limit.
     pub enum MailCause {
-        /// An account is asked for.
+        /// Someone signs up.
         SignUp = "sign-up",
-        /// A password was forgotten.
+        /// Someone forgot their password.
         Forgot = "forgot",
-        /// An action link is asked for again.
+        /// Someone requests an action link again.
         Renew = "renew",
-        /// An address is to be confirmed.
+        /// An address has to be confirmed.
         Address = "address",
-        /// The code of a link.
+        /// The code for a link is requested.
         Code = "code",
-        /// An administrator tries whether mails arrive.
+        /// An administrator sends a test mail.
         Test = "test",
     }
 }
 
 impl Throttle {
-    /// Whether a mail that a stranger asked for may go to `recipient` (in any one spelling) now; it
-    /// counts as sent then. The one who asked is not told, for it says nothing about their own doing.
+    /// Returns whether a mail that a stranger requested may be sent to `recipient` (spelled the same way each
+    /// time) now, and counts it if so. The requester isn't told, because the result also depends on what
+    /// others do.
     pub fn mail(&self, cause: MailCause, recipient: &str, now: Timestamp) -> bool {
         let mailbox = key(cause.as_str(), recipient);
         self.0.mailboxes.with(mailbox, now, |counter| counter.count(MAILBOX, now)).is_ok()
     }
 
-    /// The same for a forgotten password: an address from which the owner has logged in before has
-    /// mails of its own, which strangers can't use up.
+    /// Like [`Throttle::mail`] for a forgotten password, but with a reserve for addresses from which the
+    /// owner has logged in before, which strangers can't use up.
     pub fn forgot_mail(&self, recipient: &str, address: IpAddr, now: Timestamp) -> bool {
         let known = (key("account", recipient), neighbourhood(address));
         let reserve = || {
@@ -52,10 +54,10 @@ impl Throttle {
         self.mail(MailCause::Forgot, recipient, now) || (self.0.known.contains(&known, now) && reserve())
     }
 
-    /// Admits mails that bring a link of `account` to these recipients, all or none of them.
+    /// Admits mails with a link of `account` to these recipients, either all or none of them.
     ///
     /// # Errors
-    /// Those who have had too many from this account.
+    /// The recipients who have received too many from this account.
     pub fn link_mails<'e>(
         &self,
         account: &AccountId,
@@ -64,7 +66,7 @@ impl Throttle {
     ) -> Result<(), Vec<&'e Email>> {
         let allowance = RateLimit::per_hour(self.0.links.mails);
         let mailbox = |email: &Email| key("link mail", &format!("{account} {}", email.key()));
-        // Looked at before anything is counted. Two at once may each count the last one.
+        // Checked before anything is counted. Two simultaneous calls may still both try to take the last use.
         let is_full = |email: &Email| {
             let mut left = self.0.budgets.with(mailbox(email), now, |bucket| *bucket);
             left.take(1, allowance, now).is_err()
@@ -80,10 +82,10 @@ impl Throttle {
         if full.is_empty() { Ok(()) } else { Err(full) }
     }
 
-    /// Admits a request from `address` that has a mail sent, or says how long to wait.
+    /// Admits a request from `address` that causes a mail.
     ///
     /// # Errors
-    /// When there were too many.
+    /// How long to wait, if there were too many.
     pub fn request(&self, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
         count(&self.0.requests, REQUESTS, neighbourhood(address), now)
     }

@@ -1,8 +1,8 @@
-//! Slows down guessing, and bounds what strangers and accounts can have written or mailed.
+//! Slows down guessing, and limits what strangers and accounts may cause to be written or mailed.
 //!
-//! Attempts count per account (whether or not it exists) and per address; an IPv6 address counts as its
-//! /64, and four times as much is allowed to its /48. The delays have an end, so nobody is locked out for
-//! good; and an address or browser that has succeeded before is not slowed down by what strangers do.
+//! Attempts count per account (whether or not it exists) and per address. An IPv6 address counts as its /64,
+//! and its /48 may do four times as much. Delays have a maximum, so nobody is locked out permanently; and an
+//! address or browser that has succeeded before is not slowed down by what strangers do.
 
 mod budgets;
 mod counter;

@@ -1,4 +1,4 @@
-//! Counters by what they count, of a bounded number: a flood of new ones puts out the oldest.
+//! Tables of counters of limited size: if there are too many counters, the oldest are evicted.
 
 use std::hash::Hash;
 
@@ -23,13 +23,13 @@ impl<K: Eq + Hash, V> Default for Table<K, V> {
 }
 
 impl<K: Eq + Hash, V: Expiring + Default> Table<K, V> {
-    /// Does something with the counter of `key`, which begins at nothing.
+    /// Calls `work` with the counter of `key`, which is created if it doesn't exist.
     pub(crate) fn with<R>(&self, key: K, now: Timestamp, work: impl FnOnce(&mut V) -> R) -> R {
         self.make_room(now);
         work(&mut self.entries.entry(key).or_default())
     }
 
-    /// Does something with the counter of `key`, if there is one.
+    /// Calls `work` with the counter of `key`, if it exists.
     pub(crate) fn change(&self, key: &K, work: impl FnOnce(&mut V)) {
         if let Some(mut value) = self.entries.get_mut(key) {
             work(&mut value);
@@ -44,7 +44,7 @@ impl<K: Eq + Hash, V: Expiring + Default> Table<K, V> {
         self.entries.get(key).is_some_and(|value| !value.is_over(now))
     }
 
-    /// Forgets what has no effect any more.
+    /// Drops counters that no longer have any effect.
     pub(crate) fn prune(&self, now: Timestamp) {
         self.entries.retain(|_, value| !value.is_over(now));
     }
@@ -54,7 +54,8 @@ impl<K: Eq + Hash, V: Expiring + Default> Table<K, V> {
         self.entries.len()
     }
 
-    /// An eighth at a time, so that a flood of names costs one look through the table for each eighth.
+    /// Evicts an eighth of the counters at once, so that a flood of new ones rarely needs a scan of the
+    /// table.
     fn make_room(&self, now: Timestamp) {
         if self.entries.len() < self.most {
             return;
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!(table.len(), 57);
         let is_there = |n: u32| table.contains(&n, at(64));
         assert!((0..8).all(|n| !is_there(n)) && (8..=64).all(is_there));
-        // All of one age: a flood within a second doesn't clear the table either.
+        // All of the same age: a flood within one second doesn't clear the table either.
         let table = Table::<u32, Counter> { entries: DashMap::new(), most: 64 };
         for n in 0..65 {
             table.with(n, at(0), |counter| counter.count(rule, at(0))).unwrap();

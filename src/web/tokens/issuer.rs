@@ -1,4 +1,4 @@
-//! Issues tokens: puts claims together, signs them, makes the address that people get.
+//! Issues tokens: assembles the claims, signs them, and builds the download address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +12,31 @@ use crate::token::TokenKind;
 use crate::token::claims::{ActionClaims, CommandClaims, CommonClaims, DownloadClaims, MAX_REVOKED};
 use crate::web::tokens::signer::{Signer, SignerError};
 
-/// What the token behind a code says.
+/// The claims of the action token that a code stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionClaim {
     /// The account's id.
     pub subject: String,
-    /// What it is for.
+    /// The purpose of the token.
     pub purpose: String,
-    /// The account's state at that time.
+    /// The account's state at the time of issue.
     pub state: String,
     /// The token's id.
     pub jti: Jti,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// Its end.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// All but the unreserved characters of RFC 3986, so that no name changes the address's meaning.
+/// Everything except the unreserved characters of RFC 3986, so that no name changes the meaning of the
+/// address.
 const NAME_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Issues tokens of this web app for one download service.
 #[derive(Clone)]
 pub struct Issuer {
-    /// Holds the private key.
+    /// The signer with the private keys.
     pub signer: Arc<Signer>,
     /// The `iss` of all tokens.
     pub issuer: String,
@@ -43,43 +44,44 @@ pub struct Issuer {
     pub audience: String,
     /// The download service's public address, without a trailing slash.
     pub download_url: String,
-    /// How long a download can be started, where the order says nothing else.
+    /// How long a download can be started, unless the request says otherwise.
     pub lifetime: Duration,
 }
 
-/// A path of fewer bytes fits into any token.
+/// A path shorter than this, in bytes, fits into any token.
 const SURELY_SHORT: usize = 350;
 
-/// The largest number that every reader of JSON takes as it is (RFC 8259 section 6).
+/// The largest integer that every JSON parser represents exactly (RFC 8259 section 6).
 const MOST_SIZE: u64 = (1 << 53) - 1;
 
-/// What a download token is wanted for.
+/// A request for a download token.
 #[derive(Clone, Copy, Debug)]
 pub struct DownloadTokenRequest<'a> {
     /// The opaque id of the account.
     pub subject: &'a str,
-    /// What may be downloaded.
+    /// The file to download.
     pub file: &'a FilePath,
-    /// The file name to save as, where it is not the file's own.
+    /// The file name to save as, if different from the file's own.
     pub name: Option<&'a str>,
-    /// Whether a page with a button comes first.
+    /// Whether a page with a button is shown first.
     pub confirm: bool,
-    /// Whether it is a continuation of what its jti began.
+    /// Whether it continues the download that its jti began.
     pub again: bool,
-    /// The id of the link that it comes from.
+    /// The id of the link that it belongs to.
     pub link: Option<&'a LinkId>,
     /// The size that the file must have, in bytes.
     pub size: Option<u64>,
     /// The version that the file must have.
     pub version: Option<&'a str>,
-    /// The SHA-256 of that version in base64, as [`crate::web::shares::digests::Digests::of`] knows it.
+    /// The SHA-256 of that version in base64, as returned by
+    /// [`crate::web::shares::digests::FileDigests::of`].
     pub digest: Option<&'a str>,
-    /// Another lifetime than usual.
+    /// A lifetime other than the default.
     pub lifetime: Option<Duration>,
 }
 
 impl<'a> DownloadTokenRequest<'a> {
-    /// An order for a file and nothing special.
+    /// Requests a token for a file, with defaults for everything else.
     pub const fn new(subject: &'a str, file: &'a FilePath) -> DownloadTokenRequest<'a> {
         DownloadTokenRequest {
             subject,
@@ -96,14 +98,14 @@ impl<'a> DownloadTokenRequest<'a> {
     }
 }
 
-/// A token that was just signed. Whoever has it may use it: `Debug` shows the jti only.
+/// A signed token. Anyone who has it can use it, so `Debug` shows only the jti.
 #[derive(Clone)]
 pub struct IssuedToken {
     /// The token itself.
     pub token: String,
     /// Its unique id.
     pub jti: Jti,
-    /// The download address; empty for tokens that are not for downloads.
+    /// The download address; empty for tokens of other kinds.
     pub address: String,
     /// Its `exp`.
     pub expires_at: Timestamp,
@@ -115,16 +117,16 @@ impl std::fmt::Debug for IssuedToken {
     }
 }
 
-/// Why no token was issued.
+/// A token couldn't be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// No jti could be made.
+    /// The operating system provided no random bytes for a jti.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// Nothing could be signed.
+    /// The token couldn't be signed.
     #[error("cannot sign the token")]
     Signer(#[from] SignerError),
-    /// Too many jtis for one command.
+    /// The number of jtis for one command is out of range.
     #[error("one command revokes 1 to {MAX_REVOKED} tokens")]
     RevokedCount,
 }
@@ -142,8 +144,8 @@ impl Issuer {
         self.issue_download_as(Jti::random()?, order, now)
     }
 
-    /// Issues a download token with this jti, which was put on record before. With the same jti twice,
-    /// both are redeemed once between them.
+    /// Issues a download token with this jti, which was recorded before. If several tokens have the same jti,
+    /// only one of them can be redeemed.
     ///
     /// # Errors
     /// See [`IssueError`].
@@ -162,7 +164,7 @@ impl Issuer {
             confirm: order.confirm,
             again: order.again,
             link: order.link.map(LinkId::as_str),
-            // A larger number is none in JSON; the version holds the size, too.
+            // JSON can't represent a larger number exactly; the version also contains the size.
             size: order.size.filter(|size| *size <= MOST_SIZE),
             version: order.version,
             digest: order.digest,
@@ -173,8 +175,7 @@ impl Issuer {
         Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
     }
 
-    /// Whether a token for the file, with all that one may say of it, fits into the longest that a
-    /// download service reads.
+    /// Returns whether a token for the file, with all optional claims, is short enough for download services.
     pub fn can_issue(&self, file: &FilePath, now: Timestamp) -> bool {
         // A control character takes six bytes in a token.
         if file.as_str().len() < SURELY_SHORT {
@@ -193,8 +194,8 @@ impl Issuer {
         self.issue_download(&order, now).is_ok()
     }
 
-    /// Signs an action token that says this; its audience is this web app itself. All tokens with one jti
-    /// act once between them.
+    /// Signs an action token with these claims; its audience is this web app itself. If several tokens have
+    /// the same jti, only one of them can be used.
     ///
     /// # Errors
     /// See [`IssueError`].
@@ -223,8 +224,8 @@ impl Issuer {
         Ok(IssuedToken { token, jti: common.jti, address: String::new(), expires_at: common.exp })
     }
 
-    /// Issues the question whether the node is ready: a command about nothing but itself. Its jti is
-    /// what the answer has to prove something about.
+    /// Issues a readiness probe: a command that revokes only itself. The node's response must prove that it
+    /// relates to this jti.
     ///
     /// # Errors
     /// See [`IssueError`].
@@ -239,7 +240,7 @@ impl Issuer {
         Ok(IssuedToken { token, jti, address: String::new(), expires_at: common.exp })
     }
 
-    /// The same issuer for the download service with that public address.
+    /// Returns the same issuer for the download service with this public address.
     pub fn for_audience(&self, audience: &str) -> Issuer {
         Issuer { audience: audience.to_owned(), download_url: audience.to_owned(), ..self.clone() }
     }

@@ -1,6 +1,6 @@
-//! The key from which the addresses of links and the codes in mails are derived. It lies beside the
-//! signing keys, so that all processes of the web app have the same one; the database holds neither
-//! the key nor anything that is derived from it but digests.
+//! The key from which the addresses of links and the codes in mails are derived. It is in the keys folder, so
+//! that all processes of the web app share it. The database contains neither the key nor anything derived
+//! from it, except digests.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,47 +18,48 @@ use crate::web::tokens::private_file::{self, Unmade, Unreadable};
 /// The file's name in the keys folder.
 const NAME: &str = "link-key";
 
-/// Characters of a code, each of 6 bits: 132 bits can't be guessed.
+/// Number of characters of a code. Each has 6 bits, 132 bits in total, which can't be guessed.
 const CODE_LENGTH: usize = 22;
 
-/// Characters of an action link's code, each of 5 bits: 130 bits can't be guessed.
+/// Number of characters of an action link's code. Each has 5 bits, 130 bits in total, which can't be guessed.
 pub const ACTION_CODE_LENGTH: usize = 26;
 
-/// Small letters and digits that nobody mistakes for one another, and at which no program breaks a link.
+/// Lower-case letters and digits that can't be confused with one another, and at which no program breaks a
+/// link.
 pub const ACTION_CODE_ALPHABET: &str = "abcdefghijkmnpqrstuvwxyz23456789";
 
-/// The key of links can't be used.
+/// The link key can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkKeyError {
-    /// Its file can't be read or made.
+    /// Its file can't be read or created.
     #[error("cannot {action} the key of links {}; check that the keys folder is writable", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why it did not work.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Others than the owner could read it.
+    /// Others than the owner may read it.
     #[error("{} may be read or changed by others than its owner; run `chmod go-rwx` on it", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
     },
-    /// It is no key.
+    /// The file doesn't contain a valid key.
     #[error("{} is no key of links; put back a copy of it, or move it away: all links get new addresses then", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
     },
-    /// No random bytes for a new one.
+    /// The operating system provided no random bytes for a new one.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
 
-/// The key. Cheap to clone; prints nothing of itself.
+/// The link key. Cheap to clone; `Debug` doesn't show it.
 #[derive(Clone)]
 pub struct LinkKey(hmac::Key);
 
@@ -69,7 +70,7 @@ impl std::fmt::Debug for LinkKey {
 }
 
 impl LinkKey {
-    /// Reads the key in `folder`; makes it when there is none yet.
+    /// Reads the key in `folder`; creates it if it doesn't exist.
     ///
     /// # Errors
     /// See [`LinkKeyError`].
@@ -84,24 +85,24 @@ impl LinkKey {
         }
     }
 
-    /// Where the key lies in `folder`.
+    /// Returns the path of the key in `folder`.
     pub fn file(folder: &Path) -> PathBuf {
         folder.join(NAME)
     }
 
-    /// What tells this key from others, and opens nothing.
+    /// Returns a fingerprint that identifies the key without revealing it.
     pub fn fingerprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, b"fingerprint").as_ref())
     }
 
-    /// The code in the address of a recipient's link.
+    /// Returns the code in the address of a recipient's link.
     pub fn code(&self, recipient: &RecipientId) -> Secret {
         let tag = hmac::sign(&self.0, format!("code\n{recipient}").as_bytes());
         let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
         Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
     }
 
-    /// The code in the address of the action link with that jti.
+    /// Returns the code in the address of the action link with this jti.
     pub fn action_code(&self, jti: Jti) -> Secret {
         let tag = hmac::sign(&self.0, format!("action\n{jti}").as_bytes());
         let bits =
@@ -113,15 +114,15 @@ impl LinkKey {
         Secret::presented(&code)
     }
 
-    /// The end of the address at which the owner of an account turns off notices of a kind.
+    /// Returns the last part of the address at which the owner of an account turns off notices of a kind.
     pub fn unsubscribe(&self, account: &str, kind: &str) -> Secret {
         let tag = hmac::sign(&self.0, format!("unsubscribe\n{account}\n{kind}").as_bytes());
         let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
         Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
     }
 
-    /// What is kept of the address of a client of a recipient's link: enough to recognize it there, and
-    /// of no use with another link or without the key.
+    /// Returns a pseudonym for the address of a client of a recipient's link: enough to recognize the client
+    /// on that link, but useless with another link or without the key.
     pub fn client(&self, recipient: &RecipientId, address: IpAddr) -> String {
         let tag = hmac::sign(&self.0, format!("client\n{recipient}\n{}", address.to_canonical()).as_bytes());
         let mut text = URL_SAFE_NO_PAD.encode(tag.as_ref());
@@ -129,14 +130,14 @@ impl LinkKey {
         text
     }
 
-    /// The mark that only who has this key can put under a text. Secret by habit: it is compared in
-    /// constant time.
+    /// Returns a message authentication code for a text. It is a [`Secret`] so that it's compared in constant
+    /// time.
     pub fn mark(&self, text: &str) -> Secret {
         let tag = hmac::sign(&self.0, format!("mark\n{text}").as_bytes());
         Secret::presented(&URL_SAFE_NO_PAD.encode(tag.as_ref()))
     }
 
-    /// The eight digits that a mail with this jti brings to a recipient.
+    /// Returns the eight-digit code that the mail with this jti contains for a recipient.
     pub fn digits(&self, recipient: &RecipientId, mail: Jti) -> Secret {
         let tag = hmac::sign(&self.0, format!("digits\n{recipient}\n{mail}").as_bytes());
         let number = tag.as_ref().iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));

@@ -1,4 +1,5 @@
-//! All that signs: the private keys, the tokens, and the key that addresses of links are derived from.
+//! Everything that signs: the private keys, the tokens, and the key from which the addresses of links are
+//! derived.
 
 pub mod issuer;
 pub mod link_key;

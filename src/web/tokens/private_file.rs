@@ -12,18 +12,18 @@ use crate::secret::{RandomError, Secret};
 /// A private file can't be read.
 #[derive(Debug)]
 pub(crate) enum Unreadable {
-    /// The file failed.
+    /// The file couldn't be read.
     Io(io::Error),
-    /// Others than its owner could read or change it.
+    /// Others than its owner may read or change it.
     Exposed,
 }
 
-/// A private file could not be made.
+/// A private file couldn't be created.
 #[derive(Debug)]
 pub(crate) enum Unmade {
-    /// The file failed.
+    /// The file couldn't be written.
     Io(io::Error),
-    /// No random bytes for a name.
+    /// The operating system provided no random bytes for a temporary name.
     Random(RandomError),
 }
 
@@ -50,13 +50,14 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Zeroizing<String>, Unreadabl
     Ok(text)
 }
 
-/// Puts a new file in place, whole and durably, unless another process was first.
+/// Creates a file atomically and durably, unless another process has already created it.
 pub(crate) fn make(path: &Path, content: &[u8]) -> Result<(), Unmade> {
     let suffix = Secret::random::<12>().map_err(Unmade::Random)?;
     let new = path.with_extension(format!("{}.new", suffix.reveal()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
-    // A hard link replaces nothing: of two processes that start at once, both get the first one's file.
+    // A hard link never replaces a file, so two processes that start at the same time both use the first
+    // one's file.
     let placed = written.and_then(|()| match fs::hard_link(&new, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         outcome => outcome,

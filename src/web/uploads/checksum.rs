@@ -1,31 +1,30 @@
-//! The `Upload-Checksum` of tus: what the bytes of one request must come to.
+//! The `Upload-Checksum` header of tus: the checksum that the bytes of one request must have.
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-/// The algorithms, as `Tus-Checksum-Algorithm` lists them. SHA-1 guards against accidents only, and the
-/// protocol asks for it.
+/// The value of `Tus-Checksum-Algorithm`. SHA-1 detects only accidental damage, but the protocol requires it.
 pub const ALGORITHMS: &str = "sha1,sha256";
 
-/// A checksum that is being taken, and the one that was announced.
+/// A running checksum, and the announced one to compare it with.
 #[derive(Clone)]
 pub struct Checksum {
     context: Context,
     announced: Vec<u8>,
 }
 
-/// The header is no checksum that we can take.
+/// The header is not a checksum that we can compute.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the checksum is none of {ALGORITHMS}")]
 pub struct UnknownChecksum;
 
 impl Checksum {
-    /// Reads the header: an algorithm, a space, the digest in base64.
+    /// Parses the header: an algorithm, a space, and the digest in base64.
     ///
     /// # Errors
-    /// When the algorithm is unknown, or the digest has another length than it gives.
+    /// If the algorithm is unknown, or the digest has the wrong length for it.
     pub fn parse(header: &str) -> Result<Checksum, UnknownChecksum> {
         let (name, digest) = header.trim().split_once(' ').ok_or(UnknownChecksum)?;
         let algorithm = match name.to_ascii_lowercase().as_str() {
@@ -40,14 +39,14 @@ impl Checksum {
         Ok(Checksum { context: Context::new(algorithm), announced })
     }
 
-    /// Takes the bytes that follow.
+    /// Adds the next bytes.
     pub fn update(&mut self, pieces: &[Bytes]) {
         for piece in pieces {
             self.context.update(piece);
         }
     }
 
-    /// Whether the bytes were those that were announced.
+    /// Returns whether the bytes have the announced checksum.
     pub fn matches(self) -> bool {
         self.context.finish().as_ref() == self.announced
     }

@@ -1,6 +1,9 @@
-//! Gives a whole upload its place and name. In this order, so that a crash between any two steps is
-//! recovered from: the bytes are on the disk; the row says which path the file is about to get; the
-//! file gets it, in one step that replaces nothing; the row says that it is done.
+//! Gives a complete upload its place and name. The order of steps makes it possible to recover from a crash
+//! between any two of them:
+//! 1. Sync the bytes to disk.
+//! 2. Record in the row which path the file is about to get.
+//! 3. Publish the file, in one step that replaces nothing.
+//! 4. Record in the row that the upload is done.
 
 use std::time::Duration;
 
@@ -14,26 +17,26 @@ use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
 use crate::web::uploads::upload::{Upload, UploadStage};
 
-/// How often another name is tried when one is taken between looking and taking.
+/// How many names are tried if others keep taking them between the check and the change.
 const TRIES: usize = 100;
 
-/// A finished upload is remembered this long, so that a client which lost the last answer learns of it.
+/// How long finished uploads are remembered, so that a client that lost the last response learns of it.
 const DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// Uploads that are looked at in one round.
+/// Maximum number of uploads examined in one round.
 const LEFT_AT_ONCE: i64 = 1_000;
 
 impl Uploads {
-    /// Finishes an upload whose bytes are all there.
+    /// Finishes an upload that has received all its bytes.
     ///
     /// # Errors
-    /// [`StorageError::Busy`] while somebody writes to it. After any failure it is as whole as before.
+    /// [`StorageError::Busy`] while someone is writing to it. No failure loses any of its bytes.
     pub(crate) async fn finish(&self, upload: &Upload, now: Timestamp) -> Result<Upload, StorageError> {
         let _turn = self.turns.take(&upload.id).await?;
         let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
         match on_disk(move || shares.staged(&share, id.as_str())).await {
             Ok(file) => self.finish_held(upload, file, now).await,
-            // Somebody else has finished it meanwhile.
+            // Another request has finished it in the meantime.
             Err(StorageError::Missing) => {
                 let found = rows::find(&self.db, &upload.id).await?.ok_or(StorageError::Missing)?;
                 match found.stage {
@@ -45,7 +48,7 @@ impl Uploads {
         }
     }
 
-    /// The same for an upload whose file is held.
+    /// Finishes an upload whose file is already locked.
     pub(crate) async fn finish_held(
         &self,
         upload: &Upload,
@@ -97,8 +100,8 @@ impl Uploads {
         Err(StorageError::Taken { by: name.as_str().to_owned() })
     }
 
-    /// An upload whose file is not where uploads are: it stands under its name already, if the process
-    /// ended in between, or it is gone.
+    /// Settles an upload whose file is no longer among the unfinished ones: either it was published before
+    /// the process ended, or it is gone.
     pub(crate) async fn settle(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
         if self.is_published(&upload).await {
             return self.done(upload, now).await;
@@ -107,7 +110,7 @@ impl Uploads {
         Err(StorageError::Missing)
     }
 
-    /// Whether the file stands under the name that it was about to get.
+    /// Returns whether the file was published at the path recorded in the row.
     pub(crate) async fn is_published(&self, upload: &Upload) -> bool {
         match (upload.stage, upload.path.clone(), upload.version.clone()) {
             (UploadStage::Publishing, Some(path), Some(version)) => {
@@ -119,17 +122,17 @@ impl Uploads {
         }
     }
 
-    /// Finishes uploads whose bytes are all there but which nobody finished, as when the process ended
-    /// or the disk was full; returns how many.
+    /// Finishes uploads that have all their bytes but weren't finished, for example because the process ended
+    /// or the disk was full, and returns how many.
     ///
     /// # Errors
-    /// When the database fails. What can't be finished now is tried again.
+    /// If the database fails. Uploads that can't be finished now are tried again.
     pub async fn finish_left(&self, now: Timestamp) -> Result<usize, StorageError> {
         let mut finished = 0;
         for upload in rows::unfinished(&self.db, LEFT_AT_ONCE).await? {
             match self.finish_one_left(&upload, now).await {
                 Ok(true) => finished += 1,
-                // Somebody goes on with it right now, or it is gone.
+                // It is in use right now, or it is gone.
                 Ok(false) | Err(StorageError::Busy | StorageError::Missing) => {}
                 Err(StorageError::Query(error)) => return Err(error.into()),
                 Err(error) => {
@@ -167,7 +170,7 @@ impl Uploads {
         let account = &upload.account;
         digests::count(&mut transaction, path.as_str(), path.share(), version, sha256, account, size).await?;
         if !rows::done(&mut transaction, &upload.id, expires_at).await? {
-            // Somebody else has said so.
+            // Another request has already recorded this.
             return Ok(Upload {
                 stage: UploadStage::Done,
                 offset: size,

@@ -1,6 +1,6 @@
-//! Files that count against a quota and are gone, as when the operator removed them: they must not count
-//! any longer. Looked for only when somebody would be refused, without the database being taken, and where
-//! there are many, not again at once.
+//! Detects files that count against a quota but no longer exist, for example because the operator removed
+//! them, so that they stop counting. The search runs only when an upload would be refused, outside of any
+//! transaction, and isn't repeated immediately if there are many files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,29 +16,29 @@ use crate::web::identity::AccountId;
 use crate::web::shares::disk::WritableShares;
 use crate::web::shares::error::{StorageError, on_disk};
 
-/// For so long a look holds.
+/// How long the result of a search is valid.
 const LOOK_HOLDS: Duration = Duration::from_secs(60);
 
-/// Files that are looked at between two questions to the database …
+/// Number of files that are read from the database at once.
 const PER_PAGE: usize = 1_000;
 
-/// … and in one look; the next one begins where this one ended.
+/// Maximum number of files that one search examines; the next one continues where it ended.
 const PER_LOOK: usize = 100_000;
 
-/// Looks that are remembered.
+/// Maximum number of searches that are remembered.
 const LOOKS_MAX: usize = 10_000;
 
-/// A file that counts: its path and its version.
+/// A file that counts against a quota: its path and version.
 type File = (String, String);
 
-/// Where the last look for an account and share ended, and when.
+/// When the last search for an account and share was made, and where it ended.
 #[derive(Clone, Default)]
 struct Look {
     at: Timestamp,
     upto: String,
 }
 
-/// Looks for files that are gone. Clones share what they remember.
+/// Finds files that no longer exist. Clones share what they remember.
 #[derive(Clone)]
 pub(crate) struct GoneFiles {
     shares: WritableShares,
@@ -50,7 +50,8 @@ impl GoneFiles {
         GoneFiles { shares, looks: Arc::default() }
     }
 
-    /// Forgets the digests of files of the account or share that are gone; returns whether any was.
+    /// Deletes the records of files of this account or share that no longer exist, and returns whether there
+    /// were any.
     pub(crate) async fn forget(
         &self,
         db: &Database,
@@ -63,7 +64,7 @@ impl GoneFiles {
         if after.is_empty() {
             let all = page(db, account, share, "").await?;
             if all.len() < PER_PAGE {
-                // So few can be looked at whenever somebody would be refused.
+                // So few can be checked each time an upload would be refused.
                 self.looks.remove(&key);
                 return self.forget_of(db, all).await;
             }
@@ -83,7 +84,7 @@ impl GoneFiles {
         Ok(found)
     }
 
-    /// Where to begin; `None` where somebody has looked a moment ago.
+    /// Returns where to begin; `None` if a search was made a moment ago.
     fn begin(&self, account: &AccountId, share: &str, now: Timestamp) -> Option<String> {
         if self.looks.len() >= LOOKS_MAX {
             self.looks.retain(|_, look| now < look.at.plus(LOOK_HOLDS));
@@ -96,12 +97,12 @@ impl GoneFiles {
         if now < look.at.plus(LOOK_HOLDS) {
             return None;
         }
-        // Marked at once: of many who are refused at the same time, one looks.
+        // Marked immediately, so that of many simultaneous requests only one searches.
         look.at = now;
         Some(look.upto.clone())
     }
 
-    /// Forgets those of these files that are gone; returns whether any was.
+    /// Deletes the records of those of these files that no longer exist, and returns whether there were any.
     async fn forget_of(&self, db: &Database, files: Vec<File>) -> Result<bool, StorageError> {
         let gone = self.gone_of(files).await?;
         if gone.is_empty() {
@@ -109,7 +110,7 @@ impl GoneFiles {
         }
         let mut transaction = db.begin().await?;
         for (path, version) in gone {
-            // One that has come back since has another version.
+            // A file that has reappeared in the meantime has another version.
             sqlx::query("DELETE FROM file_digests WHERE path = $1 AND version = $2")
                 .bind(path)
                 .bind(version)
@@ -123,10 +124,10 @@ impl GoneFiles {
     async fn gone_of(&self, files: Vec<File>) -> Result<Vec<File>, StorageError> {
         let shares = self.shares.clone();
         on_disk(move || {
-            // Of a share that is not there now nothing is gone.
+            // If a share is unavailable, none of its files are considered gone.
             let there: BTreeSet<String> =
                 shares.names().filter(|share| shares.disk_space(share).is_ok()).map(str::to_owned).collect();
-            // What lies in the trash has no file path, and is forgotten with it.
+            // The path of a trash entry isn't a valid file path; its record is deleted with the entry.
             let is_gone = |(path, _): &File| {
                 path.parse::<crate::id::FilePath>().is_ok_and(|path| {
                     there.contains(path.share())
@@ -139,7 +140,7 @@ impl GoneFiles {
     }
 }
 
-/// Files that count for the account or the share, from `after` on, by path.
+/// Returns files that count for the account or the share, sorted by path, starting after `after`.
 async fn page(
     db: &Database,
     account: &AccountId,

@@ -14,21 +14,21 @@ use crate::secret::{RandomError, random_bytes};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UploadId(Box<str>);
 
-/// The text is no such id.
+/// The text is not a valid upload id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an upload's id is 22 characters of base64url")]
 pub struct InvalidUploadId;
 
 impl UploadId {
-    /// A fresh random id.
+    /// Creates a random id.
     ///
     /// # Errors
-    /// When the operating system gives no random bytes.
+    /// If the operating system provides no random bytes.
     pub fn random() -> Result<UploadId, RandomError> {
         Ok(UploadId(URL_SAFE_NO_PAD.encode(random_bytes::<16>()?).into()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,7 +1,7 @@
-//! Takes the bytes of an upload: from the connection to the disk, with the digest taken on the way.
+//! Receives the bytes of an upload: from the connection to the disk, computing the digest on the way.
 //!
-//! One batch is written by a thread that may block while the next one is gathered, so an upload never
-//! holds more than two batches in memory, and a slow sender holds no thread.
+//! A thread that may block writes one batch while the next one is collected, so an upload never holds more
+//! than two batches in memory, and a slow sender occupies no thread.
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -20,21 +20,21 @@ use crate::web::uploads::writer::Writer;
 
 /// The body of one request.
 pub struct UploadBody<S, M> {
-    /// Its bytes.
+    /// The stream of bytes.
     pub body: S,
-    /// What they must come to, if that was announced.
+    /// The checksum that the bytes must have, if one was announced.
     pub checksum: Option<Checksum>,
-    /// Whether the sender may still send: asked now and then while bytes come.
+    /// Whether the sender may continue; called from time to time while bytes arrive.
     pub may_go_on: M,
 }
 
 impl Uploads {
-    /// Appends a body at `offset`, which must be where the upload ends; answers the upload as it is
-    /// then, finished if that was its last byte. What came before a failure is kept, but for bytes
-    /// whose checksum is wrong or never came, and those of a body that is too long.
+    /// Appends a body at `offset`, which must be where the received part of the upload ends. Returns the
+    /// upload in its new state, finished if this was its last byte. Bytes received before a failure are kept,
+    /// except those whose checksum is wrong or never arrived, and those of a body that is too long.
     ///
     /// # Errors
-    /// See [`StorageError`]. The bytes that are kept are on the disk when this returns.
+    /// See [`StorageError`]. The bytes that are kept are on disk when this returns.
     pub async fn append<S, E, M>(
         &self,
         upload: &Upload,
@@ -98,10 +98,10 @@ impl Uploads {
         if writer.hashing.upto() <= writer.offset {
             self.hashing_of(&upload.id, writer.hashing);
         }
-        // Later than it began: the bytes may have taken hours.
+        // Later than at the beginning: receiving the bytes may have taken hours.
         let now = self.clock.now().max(now);
         upload.expires_at = now.plus(self.keep);
-        // One that is about to be finished needs no longer life.
+        // An upload that is about to be finished doesn't need a later expiry.
         let ends_here = outcome.is_ok() && upload.is_whole() && upload.name.is_some();
         if !ends_here || unchecked_from.is_some() {
             rows::touch(&self.db, &upload.id, None, upload.expires_at).await?;

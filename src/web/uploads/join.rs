@@ -1,4 +1,4 @@
-//! Puts an upload together from parts that were uploaded side by side.
+//! Joins parts that were uploaded in parallel into one file.
 
 use bytes::Bytes;
 
@@ -14,18 +14,17 @@ use crate::web::uploads::quota::SpaceRequest;
 use crate::web::uploads::rows;
 use crate::web::uploads::upload::{Joining, NewUpload, Upload, UploadPurpose, UploadStage};
 
-/// How much is copied at once.
+/// How many bytes are copied at once.
 const COPIED_AT_ONCE: usize = 1 << 20;
 
-/// Most parts of one upload.
+/// Maximum number of parts of one upload.
 pub const MOST_PARTS: usize = 1_000;
 
 impl Uploads {
-    /// Joins parts of this account, in order, to a file, and forgets them.
+    /// Joins parts of this account in the given order into one file, and removes them.
     ///
     /// # Errors
-    /// [`StorageError::Parts`] where a part is not there or not whole. After any failure the parts are
-    /// as before.
+    /// [`StorageError::Parts`] if a part is missing or incomplete. A failure leaves the parts as they were.
     pub async fn join(
         &self,
         sender: &Actor,
@@ -83,8 +82,8 @@ impl Uploads {
         };
         let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
-        // The parts are weighed as what they become: taken out, and put back as they are until the
-        // file stands, so that a crash loses none of them.
+        // The parts turn into the file, so they must not count in addition to it: they are removed for the
+        // check, and inserted again until the file is complete, so that a crash loses none of them.
         for part in &found {
             rows::delete_in(&mut transaction, &part.id).await?;
         }

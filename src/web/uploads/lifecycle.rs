@@ -1,4 +1,4 @@
-//! An upload from its beginning until it is done or given up.
+//! The life of an upload, from its beginning until it is done or abandoned.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -19,10 +19,10 @@ use crate::web::uploads::quota::{Quotas, SpaceRequest, UploadLimits};
 use crate::web::uploads::upload::{Joining, NewUpload, Upload, UploadPurpose, UploadStage};
 use crate::web::uploads::{quota, rows};
 
-/// Digests under way that are remembered; one that is not is computed anew from the file.
+/// Maximum number of running digests that are remembered; any other is computed again from the file.
 const MOST_HASHING: usize = 10_000;
 
-/// All uploads. Clones are the same.
+/// All uploads. Clones share their state.
 #[derive(Clone)]
 pub struct Uploads {
     pub(super) db: Database,
@@ -32,12 +32,12 @@ pub struct Uploads {
     pub(super) keep: Duration,
     pub(super) turns: UploadLocks,
     pub(super) hashing: Arc<DashMap<UploadId, RunningDigest>>,
-    /// How many take bytes in.
+    /// The number of uploads that are receiving bytes.
     pub(super) running: Arc<AtomicUsize>,
 }
 
 impl Uploads {
-    /// Those in `db`, into `shares`, within these limits.
+    /// Manages the uploads in `db` to `shares`, within these limits.
     pub fn new(limits: UploadLimits, db: Database, shares: WritableShares, clock: Clock) -> Uploads {
         Uploads {
             clock,
@@ -51,13 +51,13 @@ impl Uploads {
         }
     }
 
-    /// Most bytes of one file; 0 = no limit.
+    /// Returns the maximum size of one file in bytes; 0 = no limit.
     pub const fn max(&self) -> u64 {
         self.quotas.file_max
     }
 
-    /// Begins an upload of the account that is the sender, if there is room for it. One of no bytes is
-    /// whole at once.
+    /// Begins an upload for the sender's account, if there is space for it. An upload of zero bytes is
+    /// complete immediately.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -127,11 +127,11 @@ impl Uploads {
         on_disk(move || shares.stage(&share, id.as_str()).map(drop)).await
     }
 
-    /// An upload of this account, as it is now. One whose bytes are all there but which was not
-    /// finished, as when the disk was full or the process ended, is finished first.
+    /// Returns an upload of this account in its current state. If it has all its bytes but wasn't finished,
+    /// for example because the disk was full or the process ended, this finishes it first.
     ///
     /// # Errors
-    /// [`StorageError::Missing`] where there is none, or it is somebody else's.
+    /// [`StorageError::Missing`] if it doesn't exist or belongs to another account.
     pub async fn find(
         &self,
         account: &AccountId,
@@ -146,11 +146,11 @@ impl Uploads {
         }
     }
 
-    /// An upload of this account as it is now, without changing anything: one whose bytes are all there
-    /// is finished by the client that goes on with it, or by [`Uploads::finish_left`].
+    /// Returns an upload of this account in its current state, without changing anything. If it has all its
+    /// bytes, it is finished by the client that continues it, or by [`Uploads::finish_left`].
     ///
     /// # Errors
-    /// [`StorageError::Missing`] where there is none, or it is somebody else's.
+    /// [`StorageError::Missing`] if it doesn't exist or belongs to another account.
     pub async fn look(&self, account: &AccountId, id: &UploadId) -> Result<Upload, StorageError> {
         let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
         let mut upload = found.ok_or(StorageError::Missing)?;
@@ -160,9 +160,9 @@ impl Uploads {
         }
         let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
         match on_disk(move || shares.staged_len(&share, id.as_str())).await {
-            // What waits for its checksum does not count.
+            // Bytes that wait for their checksum don't count.
             Ok(len) => upload.offset = upload.unchecked_from.map_or(len, |from| from.min(len)),
-            // It has its name, and only the word that it has it is missing.
+            // The file has been published, but this isn't recorded yet.
             Err(StorageError::Missing) if self.is_published(&upload).await => {
                 upload.offset = upload.size.unwrap_or(0);
             }
@@ -171,7 +171,7 @@ impl Uploads {
         Ok(upload)
     }
 
-    /// Whether a quota has room for one more folder.
+    /// Checks that the quotas allow one more folder.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -184,10 +184,10 @@ impl Uploads {
         self.quotas.precheck(&self.db, &SpaceRequest { account, share, size: 0 }, now).await
     }
 
-    /// The uploads of this account that are not done, the oldest first.
+    /// Returns the unfinished uploads of this account, oldest first, without parts of others.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn running(&self, account: &AccountId, now: Timestamp) -> Result<Vec<Upload>, StorageError> {
         let mut running = Vec::new();
         for upload in rows::of_account(&self.db, account).await? {
@@ -202,7 +202,7 @@ impl Uploads {
         Ok(running)
     }
 
-    /// What the row says, with what the disk says.
+    /// Completes an upload read from the database with the state of its file on disk.
     async fn with_disk_state(&self, mut upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
         if upload.stage == UploadStage::Done {
             upload.offset = upload.size.unwrap_or(0);
@@ -211,7 +211,7 @@ impl Uploads {
         let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
         match on_disk(move || shares.staged_len(&share, id.as_str())).await {
             Ok(len) => {
-                // What waits for its checksum does not count.
+                // Bytes that wait for their checksum don't count.
                 upload.offset = upload.unchecked_from.map_or(len, |from| from.min(len));
                 Ok(upload)
             }
@@ -220,7 +220,7 @@ impl Uploads {
         }
     }
 
-    /// Says how large an upload is whose size was not known, if there is room for it.
+    /// Sets the size of an upload whose size was unknown, if there is space for it.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -231,7 +231,7 @@ impl Uploads {
         let wanted = SpaceRequest { account: &upload.account, share: &upload.share, size };
         let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
-        // From now on it counts by its size, and no longer by what was set aside for it.
+        // From now on its size counts, instead of the space reserved for it.
         quota::set_received(&mut transaction, upload, 0).await?;
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
         rows::set_size(&mut transaction, &upload.id, size).await?;
@@ -239,7 +239,7 @@ impl Uploads {
         Ok(Upload { size: Some(size), ..upload.clone() })
     }
 
-    /// Ends an upload and removes what has arrived. A file that is done already stays where it is.
+    /// Ends an upload and removes the bytes received so far. A finished file stays where it is.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -248,7 +248,7 @@ impl Uploads {
         if upload.stage != UploadStage::Done {
             let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
             on_disk(move || {
-                // Held while it is removed, so that no other process writes on.
+                // Locked during removal, so that no other process continues writing.
                 let _held = match shares.staged(&share, id.as_str()) {
                     Err(WriteError::Missing) => return Ok(()),
                     held => held?,
@@ -263,7 +263,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Remembers how far the digest of an upload is.
+    /// Remembers the running digest of an upload.
     pub(super) fn hashing_of(&self, id: &UploadId, hashing: RunningDigest) {
         if self.hashing.len() < MOST_HASHING {
             self.hashing.insert(id.clone(), hashing);

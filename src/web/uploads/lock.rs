@@ -1,6 +1,6 @@
-//! Who writes to an upload: one at a time. A client whose connection is gone comes back on another one
-//! before the old one is known to be dead; so whoever holds an upload but has stood still for a while
-//! lets go of it when somebody else asks.
+//! Allows one writer at a time for each upload. A client that lost its connection returns on a new one before
+//! the old one is known to be dead; so a holder that has received nothing for a while releases the lock when
+//! someone else asks for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::id::UploadId;
 
-/// Whoever gets no byte for so long lets go when somebody else asks.
+/// A holder that has received nothing for this long releases the lock on request.
 const STANDS_STILL: Duration = Duration::from_secs(2);
 
-/// How long somebody who asks waits for that.
+/// How long to wait for the holder to release the lock.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The uploads that this process writes to. Clones are the same.
+/// The uploads that this process is writing to. Clones share their state.
 #[derive(Clone)]
 pub struct UploadLocks {
     held: Arc<DashMap<UploadId, Arc<Holder>>>,
@@ -28,15 +28,15 @@ pub struct UploadLocks {
 
 #[derive(Debug)]
 struct Holder {
-    /// Milliseconds after [`UploadLocks::began`] at which the last byte came.
+    /// When the last byte arrived, in milliseconds since [`UploadLocks::began`].
     last_byte: AtomicU64,
-    /// Told to let go.
+    /// Notified to request that the holder release the lock.
     let_go: Notify,
-    /// Closed when it has.
+    /// Its permit is returned when the lock is released.
     over: Arc<Semaphore>,
 }
 
-/// The right to write to one upload, as long as it lives.
+/// The exclusive right to write to one upload, until this is dropped.
 #[derive(Debug)]
 pub struct UploadLock {
     held: Arc<DashMap<UploadId, Arc<Holder>>>,
@@ -53,10 +53,10 @@ impl Default for UploadLocks {
 }
 
 impl UploadLocks {
-    /// The turn to write to an upload.
+    /// Takes the lock for an upload, waiting for a stalled holder to release it.
     ///
     /// # Errors
-    /// [`StorageError::Busy`] while somebody else does so.
+    /// [`StorageError::Busy`] while someone else is writing to it.
     pub async fn take(&self, id: &UploadId) -> Result<UploadLock, StorageError> {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -98,12 +98,12 @@ impl UploadLocks {
 }
 
 impl UploadLock {
-    /// A byte came.
+    /// Records that bytes have arrived just now.
     pub fn note_byte(&self) {
         self.holder.last_byte.store(millis(self.began), Ordering::Relaxed);
     }
 
-    /// Waits until somebody else wants the turn, and nothing has come for a while.
+    /// Waits until someone else requests the lock after nothing has arrived for a while.
     pub async fn contended(&self) {
         self.holder.let_go.notified().await;
     }

@@ -1,10 +1,10 @@
-//! Uploads: files on their way into a share. [`Uploads::begin`] gives one an id, [`intake`] takes its bytes,
-//! [`finish`] gives the whole file its name, [`join`] puts one together from parts, [`sweep`] forgets what
-//! nobody goes on with. Knows nothing of HTTP.
+//! Uploads: files that are being received. [`Uploads::begin`] gives one an id, [`intake`] receives its bytes,
+//! [`finish`] gives the complete file its name, [`join`] joins parts into a file, [`sweep`] removes abandoned
+//! uploads. Doesn't depend on HTTP.
 //!
-//! The bytes lie in `.oncelink/uploads` of the share that they go to; how many are there is the
-//! upload's offset, so nothing that was acknowledged is lost with the process. The row in the
-//! database comes first, the file second.
+//! The bytes are in `.oncelink/uploads` of the destination share. An upload's offset is the length of its
+//! file, so nothing that was acknowledged is lost if the process ends. The row in the database is created
+//! before the file.
 
 pub mod checksum;
 pub mod finish;

@@ -1,5 +1,5 @@
-//! Whether there is room: by the limit on one file, by the quotas of account and share, and on the disk.
-//! The disk is looked at before the database is taken, never while others wait for it.
+//! Decides whether there is space for an upload: the limit for one file, the quotas of account and share, and
+//! the free space on disk. The disk is examined before a transaction begins, so that nobody waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::gone_files::GoneFiles;
 use crate::web::uploads::upload::Upload;
 
-/// Uploads that one account may have begun and not finished: a folder full of files, but no flood.
+/// Maximum number of unfinished uploads of one account: enough for a folder full of files.
 const UNFINISHED_MAX: i64 = 1_000;
 
-/// What an entry of a folder takes up even if it is empty …
+/// How many bytes an entry of a folder counts for even if it is empty …
 const ENTRY: u64 = 4096;
 
-/// … and as many are allowed however small a quota is.
+/// … and how many entries are allowed regardless of how small a quota is.
 const ENTRIES_MIN: u64 = 1_000;
 
 /// Limits on uploads. 0 bytes = no limit.
@@ -38,10 +38,10 @@ pub struct UploadLimits {
     pub share_quotas: BTreeMap<String, u64>,
 }
 
-/// The limits. Cheap to clone.
+/// The limits, and what is needed to check them. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Quotas {
-    /// Most bytes of one file; 0 = no limit.
+    /// Maximum size of one file in bytes; 0 = no limit.
     pub(crate) file_max: u64,
     account: u64,
     by_share: Arc<BTreeMap<String, u64>>,
@@ -49,24 +49,24 @@ pub(crate) struct Quotas {
     gone: GoneFiles,
 }
 
-/// What somebody wants to put where.
+/// A request for space.
 #[derive(Clone, Copy)]
 pub(crate) struct SpaceRequest<'a> {
     pub(crate) account: &'a AccountId,
     pub(crate) share: &'a str,
-    /// Bytes; 0 where they are not known yet.
+    /// In bytes; 0 if not known yet.
     pub(crate) size: u64,
 }
 
-/// What the disk says, looked at before the database is taken.
+/// The state of the disk, read before a transaction begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DiskUsage {
     free: u64,
-    /// What uploads on their way have brought so far.
+    /// The total size of unfinished uploads so far.
     arrived: u64,
 }
 
-/// What uploads take up, or will: what is there, and what was announced.
+/// The space that uploads use or will use.
 #[derive(Clone, Copy, Debug, Default)]
 struct SpaceUsage {
     there: u64,
@@ -85,7 +85,7 @@ impl Quotas {
         }
     }
 
-    /// What the disk of a share says.
+    /// Reads the state of a share's disk.
     pub(crate) async fn disk(&self, share: &str) -> Result<DiskUsage, StorageError> {
         let (shares, share) = (self.shares.clone(), share.to_owned());
         on_disk(move || {
@@ -95,8 +95,8 @@ impl Quotas {
         .await
     }
 
-    /// Refuses what the quotas have no room for, before the database is taken; what counts and is gone
-    /// is forgotten first. Only [`Quotas::admit`] lets anything in.
+    /// Refuses uploads that exceed the quotas, before a transaction begins. Files that count but no longer
+    /// exist are removed from the count first. Only [`Quotas::admit`] admits an upload.
     pub(crate) async fn precheck(
         &self,
         db: &Database,
@@ -121,7 +121,7 @@ impl Quotas {
         self.within_quotas(&mut connection, wanted).await
     }
 
-    /// Whether an account may begin one more upload, by how many it has not finished.
+    /// Checks that an account may begin one more upload, by how many of its uploads are unfinished.
     pub(crate) async fn admit_one_more(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -136,8 +136,8 @@ impl Quotas {
         if unfinished < UNFINISHED_MAX { Ok(()) } else { Err(StorageError::TooMany) }
     }
 
-    /// Lets an upload in, or says what is missing. Until the transaction's end no other gets in, so
-    /// that two don't share the last room.
+    /// Admits an upload, or returns what it exceeds. Until the transaction ends no other upload is admitted,
+    /// so that two don't get the same space.
     pub(crate) async fn admit(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -150,7 +150,7 @@ impl Quotas {
         lock(transaction).await?;
         self.within_quotas(transaction, wanted).await?;
         let announced = announced(transaction, "share", wanted.share).await?.0;
-        // What others have announced and not yet sent will be missing later.
+        // Bytes that others have announced but not sent yet will need space too.
         let spoken_for = announced.saturating_sub(disk.arrived);
         if wanted.size > disk.free.saturating_sub(spoken_for) || disk.free == 0 {
             return Err(StorageError::NoRoom);
@@ -179,9 +179,9 @@ impl Quotas {
         Ok(())
     }
 
-    /// Sets room aside for a file of unknown size that is about to have `wanted` bytes, in place of what
-    /// was set aside for it before; returns the length that it may reach now. That is less than what it
-    /// wants where there is no more room.
+    /// Reserves space for a file of unknown size that is about to have `wanted` bytes, replacing its previous
+    /// reservation. Returns the length that it may reach now, which is less than `wanted` if there isn't
+    /// enough space.
     pub(crate) async fn reserve_space(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -214,7 +214,7 @@ impl Quotas {
     }
 }
 
-/// How many bytes are left of a quota; none where there are too many files and folders for it.
+/// Returns how many bytes of a quota are left; none if there are too many files and folders.
 async fn left(
     connection: &mut AnyConnection,
     column: &'static str,
@@ -228,7 +228,7 @@ async fn left(
     Ok(quota.saturating_sub(used.there.saturating_add(used.announced)))
 }
 
-/// What limits a file of unknown size.
+/// The limit on a file of unknown size, and its reason.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SizeLimit {
     pub(crate) bytes: u64,
@@ -243,7 +243,7 @@ enum Why {
 }
 
 impl SizeLimit {
-    /// The size itself, where it is known.
+    /// Limits a file to its announced size.
     pub(crate) const fn exactly(bytes: u64) -> SizeLimit {
         SizeLimit { bytes, why: Why::File }
     }
@@ -252,7 +252,7 @@ impl SizeLimit {
         if other.bytes < self.bytes { other } else { self }
     }
 
-    /// What to say of a file that has more.
+    /// Returns the error for a file that exceeds the limit.
     pub(crate) const fn exceeded(self) -> StorageError {
         match self.why {
             Why::File => StorageError::TooLarge { max: self.bytes },
@@ -262,7 +262,7 @@ impl SizeLimit {
     }
 }
 
-/// What an upload of unknown size counts for already.
+/// Returns how many bytes an upload of unknown size currently counts for.
 async fn received(transaction: &mut Transaction<'static, Any>, upload: &Upload) -> Result<u64, StorageError> {
     let bytes: Option<i64> = sqlx::query_scalar("SELECT received FROM uploads WHERE id = $1")
         .bind(upload.id.as_str())
@@ -271,7 +271,7 @@ async fn received(transaction: &mut Transaction<'static, Any>, upload: &Upload) 
     Ok(bytes.map_or(0, bytes_from_column))
 }
 
-/// What an upload of unknown size counts for from now on.
+/// Sets how many bytes an upload of unknown size counts for.
 pub(crate) async fn set_received(
     transaction: &mut Transaction<'static, Any>,
     upload: &Upload,
@@ -285,7 +285,7 @@ pub(crate) async fn set_received(
     Ok(())
 }
 
-/// Until the transaction's end no other upload is let in.
+/// Prevents other uploads from being admitted until the transaction ends.
 async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), QueryError> {
     sqlx::query("UPDATE generations SET number = number + 1 WHERE name = 'uploads'")
         .execute(&mut **transaction)
@@ -308,7 +308,7 @@ async fn taken(
     Ok(SpaceUsage { there: bytes_from_column(there), announced, entries })
 }
 
-/// The bytes that unfinished uploads count for, and how many those are.
+/// Returns how many bytes the unfinished uploads count for, and how many uploads there are.
 async fn announced(
     connection: &mut AnyConnection,
     column: &'static str,

@@ -1,4 +1,5 @@
-//! Gathers what comes over the connection while what came before is written: two batches at most in memory.
+//! Collects what arrives over the connection while the previous batch is being written: at most two batches
+//! are in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,22 +14,22 @@ use crate::web::uploads::lock::UploadLock;
 use crate::web::uploads::room::GrowingLimit;
 use crate::web::uploads::writer::Writer;
 
-/// Bytes that are gathered before they are written, where few uploads run …
+/// How many bytes are collected before they are written, if few uploads are running …
 const BATCH: usize = 256 * 1024;
 
-/// … and where many do …
+/// … and if many are, …
 const BATCH_LEAST: usize = 32 * 1024;
 
-/// … so that all of them together gather about this much.
+/// … so that all of them together collect about this much.
 const ALL_BATCHES: usize = 32 * 1024 * 1024;
 
-/// A sender that sends nothing for so long has gone.
+/// A sender that sends nothing for this long is considered gone.
 const STANDS_STILL: Duration = Duration::from_secs(30);
 
-/// How often it is asked whether the sender may go on.
+/// How often the sender's permission is checked again.
 const ASK_EVERY: Duration = Duration::from_secs(30);
 
-/// One of the uploads that take bytes in.
+/// Counts one of the uploads that are receiving bytes, until this is dropped.
 pub(super) struct RunningIntake(Arc<AtomicUsize>);
 
 impl RunningIntake {
@@ -37,7 +38,7 @@ impl RunningIntake {
         RunningIntake(Arc::clone(running))
     }
 
-    /// How much it may gather now.
+    /// Returns how many bytes this upload may collect now.
     fn batch(&self) -> usize {
         (ALL_BATCHES / self.0.load(Ordering::Relaxed).max(1)).clamp(BATCH_LEAST, BATCH)
     }
@@ -49,13 +50,13 @@ impl Drop for RunningIntake {
     }
 }
 
-/// What came of gathering a batch.
+/// The result of collecting a batch.
 enum BatchEnd {
     More,
     End(Result<(), StorageError>),
 }
 
-/// Takes a body in until it ends, fails, or must not go on; returns what was written and what came of it.
+/// Receives a body until it ends, fails, or may not continue. Returns the writer and the result.
 pub(super) async fn receive<S, E, M>(
     mut body: S,
     mut may_go_on: M,
@@ -87,7 +88,7 @@ where
             }
         }
         if let Err(error) = written {
-            // A body that has ended must not be asked for more.
+            // A body that has ended must not be polled again.
             if matches!(gathered, BatchEnd::More) {
                 drain(body).await;
             }
@@ -118,8 +119,8 @@ impl Writing {
     }
 }
 
-/// What comes until a batch is full or `deadline` has passed: whether a slow sender may go on is to be
-/// asked as often as with a fast one.
+/// Collects bytes until the batch is full or `deadline` has passed, so that the permission of a slow sender
+/// is checked as often as that of a fast one.
 async fn gather<S, E>(
     body: &mut S,
     turn: &UploadLock,
@@ -149,8 +150,8 @@ where
     (batch, BatchEnd::More)
 }
 
-/// Reads a little of what is left of a body that is refused: a client that still sends may not see
-/// the answer if the connection is closed under it.
+/// Reads a little more of a refused body, because a client that is still sending may not see the response if
+/// the connection is closed.
 async fn drain<S, E>(mut body: S)
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -164,6 +165,6 @@ where
             }
         }
     };
-    // Whether it ends by itself does not matter.
+    // It doesn't matter whether the body ends within this time.
     let _in_time = tokio::time::timeout(Duration::from_secs(2), reading).await;
 }

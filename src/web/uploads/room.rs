@@ -1,15 +1,15 @@
-//! The room that is set aside for a file while its bytes come.
+//! Space that is reserved for a file while its bytes arrive.
 
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::quota::{self, SizeLimit};
 use crate::web::uploads::upload::Upload;
 
-/// What is set aside at once for a file of unknown size.
+/// How many bytes are reserved at once for a file of unknown size.
 pub(super) const PORTION: u64 = 16 << 20;
 
-/// The length that an upload may reach. Where its size is not known, room is set aside in portions while
-/// bytes come, so that many uploads at once can't take more than a quota together.
+/// The length that an upload may reach. If its size is unknown, space is reserved in portions while bytes
+/// arrive, so that many simultaneous uploads can't exceed a quota together.
 pub(super) struct GrowingLimit<'u> {
     pub(super) uploads: &'u Uploads,
     pub(super) upload: &'u Upload,
@@ -18,7 +18,7 @@ pub(super) struct GrowingLimit<'u> {
 }
 
 impl GrowingLimit<'_> {
-    /// Makes room for a file of `bytes`, if there is any; returns the length that it may reach.
+    /// Reserves space for a file of `bytes`, if possible, and returns the length that it may reach.
     pub(super) async fn up_to(&mut self, bytes: u64) -> Result<u64, StorageError> {
         if !self.is_fixed && bytes > self.limit.bytes {
             self.limit = self.uploads.reserve_space(self.upload, bytes.saturating_add(PORTION)).await?;
@@ -28,7 +28,7 @@ impl GrowingLimit<'_> {
 }
 
 impl Uploads {
-    /// Counts what came of a file of unknown size, in place of what was set aside for it.
+    /// Replaces the space reserved for a file of unknown size by the bytes actually received.
     pub(super) async fn count(&self, upload: &Upload) -> Result<(), StorageError> {
         if upload.size.is_some() {
             return Ok(());

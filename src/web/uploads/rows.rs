@@ -1,4 +1,4 @@
-//! Uploads as rows of the database.
+//! The table of uploads.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
@@ -56,7 +56,7 @@ pub(crate) async fn of_account(db: &Database, account: &AccountId) -> Result<Vec
     Ok(uploads.into_iter().flatten().collect())
 }
 
-/// Those whose time is over, at most `limit`.
+/// Returns uploads that have expired, at most `limit`.
 pub(crate) async fn over(db: &Database, now: Timestamp, limit: i64) -> Result<Vec<Upload>, QueryError> {
     let query = format!("SELECT {COLUMNS} FROM uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query))
@@ -68,7 +68,8 @@ pub(crate) async fn over(db: &Database, now: Timestamp, limit: i64) -> Result<Ve
     Ok(uploads.into_iter().flatten().collect())
 }
 
-/// Those that only lack their name, or the word that they have it; at most `limit`.
+/// Returns files of known size that aren't recorded as done, at most `limit`; those being published come
+/// first.
 pub(crate) async fn unfinished(db: &Database, limit: i64) -> Result<Vec<Upload>, QueryError> {
     let query = format!(
         "SELECT {COLUMNS} FROM uploads WHERE state <> 'done' AND name <> '' AND size IS NOT NULL \
@@ -79,7 +80,7 @@ pub(crate) async fn unfinished(db: &Database, limit: i64) -> Result<Vec<Upload>,
     Ok(uploads.into_iter().flatten().collect())
 }
 
-/// The ids of all uploads of a share.
+/// Returns the ids of all uploads to a share.
 pub(crate) async fn ids_in(db: &Database, share: &str) -> Result<Vec<String>, QueryError> {
     let ids = sqlx::query_scalar("SELECT id FROM uploads WHERE share = $1")
         .bind(share)
@@ -114,8 +115,8 @@ pub(crate) async fn set_size(
     Ok(())
 }
 
-/// Bytes came, or are about to: the upload is kept for longer, and those from `unchecked_from` on count
-/// only when that is taken back.
+/// Records that bytes have arrived or are about to: extends the upload's life, and sets from which offset
+/// bytes don't count until their checksum has been verified.
 pub(crate) async fn touch(
     db: &Database,
     id: &UploadId,
@@ -131,7 +132,7 @@ pub(crate) async fn touch(
     Ok(())
 }
 
-/// The file is about to get this path: whoever comes after a crash must look there.
+/// Records the path that the file is about to get, so that it is found there after a crash.
 pub(crate) async fn publishing(
     db: &Database,
     id: &UploadId,
@@ -151,7 +152,7 @@ pub(crate) async fn publishing(
     Ok(())
 }
 
-/// The file stands under its name. Returns whether nobody has said so before.
+/// Records that the file has its name. Returns `false` if that was already recorded.
 pub(crate) async fn done(
     transaction: &mut Transaction<'static, Any>,
     id: &UploadId,
@@ -166,7 +167,7 @@ pub(crate) async fn done(
     Ok(done.rows_affected() > 0)
 }
 
-/// `None` for a row that an older release, with other rules for names, has left.
+/// Returns `None` for a row of an older release with other rules for names.
 fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let maybe = |column: &str| row.try_get::<Option<String>, _>(column);

@@ -1,4 +1,4 @@
-//! Forgets uploads with which nobody goes on, and what is left of those whose row is gone.
+//! Removes abandoned uploads, and what is left of uploads without a row.
 
 use std::collections::BTreeSet;
 
@@ -10,27 +10,27 @@ use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
 use crate::web::uploads::upload::UploadStage;
 
-/// Uploads that are forgotten in one round.
+/// Maximum number of uploads removed in one round.
 const AT_ONCE: i64 = 500;
 
 impl Uploads {
-    /// Forgets uploads whose time is over; answers how many were unfinished.
+    /// Removes expired uploads, and returns how many were unfinished.
     ///
     /// # Errors
-    /// When the database fails. A share that fails is logged, and its uploads are tried again.
+    /// If the database fails. A share that fails is logged, and its uploads are tried again.
     pub async fn forget_expired(&self, now: Timestamp) -> Result<usize, StorageError> {
         let mut unfinished = 0;
         for upload in rows::over(&self.db, now, AT_ONCE).await? {
             match self.abandon(&upload).await {
                 Ok(()) if upload.stage == UploadStage::Done => {}
                 Ok(()) => unfinished += 1,
-                // Bytes are coming right now: it is not over.
+                // Bytes are arriving right now, so it hasn't been abandoned.
                 Err(StorageError::Busy) => {
                     rows::touch(&self.db, &upload.id, upload.unchecked_from, now.plus(self.keep)).await?;
                 }
-                // What lies in a share that is away is looked at again when it is back.
+                // The share is unavailable; its uploads are tried again when it is back.
                 Err(StorageError::ShareGone) => {}
-                // A share that is not served any more takes its uploads with it.
+                // The share is no longer served, and its uploads are gone with it.
                 Err(StorageError::Missing) => rows::delete(&self.db, &upload.id).await?,
                 Err(StorageError::Query(error)) => return Err(error.into()),
                 Err(error) => {
@@ -46,21 +46,21 @@ impl Uploads {
         Ok(unfinished)
     }
 
-    /// Removes files of uploads of which the database knows nothing, as when their account was deleted.
-    /// A row is made before its file, so none of these can be one that just begins; and those to which
-    /// bytes came of late are left, because another installation may serve the same folder.
+    /// Removes files of uploads that aren't in the database, for example because their account was deleted. A
+    /// row is created before its file, so none of these can belong to an upload that is just beginning. Files
+    /// that have received bytes recently are kept, because another installation may serve the same folder.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn remove_orphans(&self, now: Timestamp) -> Result<usize, StorageError> {
         let mut removed = 0;
         let names: Vec<String> = self.shares.names().map(str::to_owned).collect();
         for share in names {
             let (shares, name) = (self.shares.clone(), share.clone());
-            // Looked for before the rows are: what begins in between has a row.
+            // Read the disk before the rows: an upload that begins in between then has a row.
             let staged = match on_disk(move || shares.all_staged(&name)).await {
                 Ok(staged) => staged,
-                // That its folder is missing was told when it was found so.
+                // A missing folder was already logged when it was first noticed.
                 Err(StorageError::ShareGone) => continue,
                 Err(error) => {
                     tracing::warn!(share, cause = crate::telemetry::chain(&error), "cannot look for uploads");
@@ -72,7 +72,7 @@ impl Uploads {
             }
             let known: BTreeSet<String> = rows::ids_in(&self.db, &share).await?.into_iter().collect();
             for (id, version) in staged {
-                // What has another name than ours is somebody else's.
+                // Anything that isn't named like an upload isn't ours.
                 let is_ours = id.parse::<UploadId>().is_ok() && !known.contains(&id);
                 if !is_ours || version.modified().plus(self.keep) > now {
                     continue;

@@ -1,4 +1,4 @@
-//! An upload, and what it is to become.
+//! An upload, and its purpose.
 
 use crate::clock::Timestamp;
 use crate::id::FilePath;
@@ -9,44 +9,44 @@ use crate::web::shares::rights::Writable;
 use crate::web::uploads::id::UploadId;
 use crate::words::words;
 
-/// What an upload is to become.
+/// The purpose of an upload.
 #[derive(Clone, Debug)]
 pub enum UploadPurpose {
     /// A file.
     File {
-        /// The folder that it goes to.
+        /// The destination folder.
         folder: Writable,
-        /// Folders below that one, made when the upload is whole if they are missing.
+        /// Subfolders of it, which are created when the upload is complete if they don't exist.
         below: Vec<FileName>,
-        /// Its name. Where it is taken then, the file gets the next one that is free.
+        /// The file's name. If it is taken by then, the file gets a numbered name.
         name: FileName,
     },
     /// A part of another upload.
     Part {
-        /// A folder of the share that is to hold it meanwhile.
+        /// A folder of the share that stores it until then.
         at: Writable,
     },
 }
 
-/// An upload that somebody wants to begin.
+/// A request for a new upload.
 #[derive(Clone, Debug)]
 pub struct NewUpload {
-    /// What it is to become.
+    /// Its purpose.
     pub purpose: UploadPurpose,
-    /// Bytes; `None` where they are not known yet.
+    /// In bytes; `None` if not known yet.
     pub size: Option<u64>,
-    /// What the client said of it, to be repeated to it.
+    /// The client's metadata, which is returned to it unchanged.
     pub metadata: String,
 }
 
 words! {
-    /// How far an upload is.
+    /// The progress of an upload.
     pub enum UploadStage {
         /// Bytes are missing.
         Running = "running",
         /// The file is about to get its name.
         Publishing = "publishing",
-        /// It stands under its name.
+        /// The file has its name.
         Done = "done",
     }
 }
@@ -56,48 +56,48 @@ words! {
 pub struct Upload {
     /// Its id.
     pub id: UploadId,
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account: AccountId,
-    /// Who sends it, from where, for the audit log.
+    /// Who is sending it and from where, for the audit log.
     pub sender: Actor,
-    /// The share that holds its bytes.
+    /// The share that stores its bytes.
     pub share: String,
-    /// The folder that it goes to.
+    /// The destination folder.
     pub folder: FilePath,
-    /// The name that it is to have there; `None` for a part of another upload.
+    /// The name that the file will get; `None` for a part of another upload.
     pub name: Option<FileName>,
-    /// Bytes, if that is known.
+    /// The size in bytes, if known.
     pub size: Option<u64>,
-    /// How many of them are there.
+    /// How many bytes have been received.
     pub offset: u64,
-    /// What the client said of it.
+    /// The client's metadata.
     pub metadata: String,
-    /// Whether it is joined from parts, or a part.
+    /// Whether it is a part, or is joined from parts.
     pub joining: Joining,
-    /// How far it is.
+    /// Its progress.
     pub stage: UploadStage,
-    /// The file path that it got, once it is done.
+    /// The path of the file; set when it is about to be published.
     pub path: Option<FilePath>,
-    /// When it will be forgotten unless bytes come.
+    /// When it will be removed unless more bytes arrive.
     pub expires_at: Timestamp,
     pub(super) unchecked_from: Option<u64>,
     pub(super) version: Option<String>,
     pub(super) sha256: Option<String>,
 }
 
-/// Whether an upload is joined from parts, or a part; in words, those of `Upload-Concat`.
+/// Whether an upload is a part, or is joined from parts. In text form, the value of `Upload-Concat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Joining {
     /// Neither.
     Whole,
     /// A part of another one.
     Part,
-    /// Joined, as this header says.
+    /// Joined from the parts listed in this header.
     Joined(String),
 }
 
 impl Joining {
-    /// The header; empty where there was none.
+    /// Returns the header; empty if there was none.
     pub fn as_str(&self) -> &str {
         match self {
             Joining::Whole => "",
@@ -118,7 +118,7 @@ impl From<String> for Joining {
 }
 
 impl Upload {
-    /// Whether all its bytes are there.
+    /// Returns whether all bytes have been received.
     pub fn is_whole(&self) -> bool {
         self.size == Some(self.offset)
     }

@@ -1,4 +1,4 @@
-//! Writes what came of an upload, on a thread that may block, and keeps what may be kept.
+//! Writes the bytes of an upload on a thread that may block, and keeps them after a failure if possible.
 
 use bytes::Bytes;
 
@@ -7,10 +7,10 @@ use crate::web::shares::disk::{Staged, WritableShares};
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::checksum::Checksum;
 
-/// After how many bytes it is looked again whether there is still room on the disk.
+/// After how many bytes the free space on disk is checked again.
 const LOOK_EVERY: u64 = 16 << 20;
 
-/// What is written to, and what is known of it. Goes to the thread that writes and comes back.
+/// The state of an upload that is being written. It is moved to the writing thread and back.
 pub(super) struct Writer {
     pub(super) shares: WritableShares,
     pub(super) share: String,
@@ -46,14 +46,14 @@ impl Writer {
         if let Some(checksum) = &mut self.checksum {
             checksum.update(batch);
         }
-        // A digest that has not seen what came before is completed at the end, from the file.
+        // A digest that doesn't cover the bytes before is completed from the file at the end.
         if self.hashing.upto() + bytes == self.offset {
             self.hashing.update(batch);
         }
         Ok(())
     }
 
-    /// Keeps what may be kept, on the disk.
+    /// Keeps what may be kept, and syncs it to disk.
     pub(super) fn settle(
         mut self: Box<Self>,
         outcome: Result<(), StorageError>,
@@ -72,11 +72,11 @@ impl Writer {
         match &outcome {
             Ok(()) => {}
             Err(StorageError::Checksum | StorageError::Beyond) => return self.take_back().and(outcome),
-            // What came can't be held against its checksum any more.
+            // The bytes received can no longer be verified against their checksum.
             Err(_) if unchecked => return self.take_back().and(outcome),
             Err(_) => {}
         }
-        // A write that failed may have left some bytes; they are in order and count.
+        // A failed write may have written some of its bytes; they are in order and count.
         self.offset = self.file.version()?.len;
         self.file.sync()?;
         outcome

@@ -1,5 +1,5 @@
-//! Argon2id in memory that is used again. A fresh block for each hash would be taken from, and given
-//! back to, whichever arena the thread has, and stay there: a few hundred log-ins once kept a gigabyte.
+//! Argon2id in memory that is reused. A new block for each hash would be allocated in the arena of whichever
+//! thread runs it, and stay there: a few hundred logins once used a gigabyte.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
@@ -7,16 +7,16 @@ use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
 use crate::secret::random_bytes;
 use crate::web::identity::passwords::stored::{HashError, StoredPassword};
 
-/// RFC 9106, with the cost OWASP names as the least: 19 MiB, two passes, one lane; some 20 to 50 ms of
-/// one core. Hashes carry their own parameters, so a change here only concerns new ones.
+/// RFC 9106, with the minimum cost that OWASP recommends: 19 MiB, two passes, one lane; about 20 to 50 ms on
+/// one core. Hashes contain their own parameters, so a change here affects only new ones.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// A hash that asks for more than this, in KiB, is not one of ours.
+/// A hash that needs more than this, in KiB, is not one of ours.
 const MEMORY_KIB_MAX: u32 = 64 * 1024;
 
-/// The memory of one hash at a time; taken at the first, and kept.
+/// Memory for one hash at a time, allocated at first use and kept.
 #[derive(Default)]
 pub(crate) struct HashMemory(Vec<Block>);
 
@@ -38,7 +38,7 @@ impl HashMemory {
         Ok(StoredPassword::from_store(hash.to_string()))
     }
 
-    /// Whether `password` is the one behind `stored`.
+    /// Returns whether `password` matches the hash `stored`.
     pub(crate) fn verify(&mut self, password: &[u8], stored: &StoredPassword) -> Result<bool, HashError> {
         let unreadable = || HashError::Failed(password_hash::Error::EncodingInvalid);
         let hash = PasswordHash::new(stored.as_str()).map_err(|_| unreadable())?;
@@ -64,7 +64,7 @@ impl HashMemory {
         }
         let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
         if self.0.len() < params.block_count() {
-            // At once and no more: a vector that grows by itself would take twice as much.
+            // Allocated at once: a vector that grows by itself would take twice as much.
             self.0 = vec![Block::new(); params.block_count()];
         }
         let mut buffer = [0; Output::MAX_LENGTH];
@@ -92,7 +92,7 @@ mod tests {
             assert!(memory.verify(password.as_bytes(), &ours).unwrap());
             assert!(!memory.verify(b"wrong", &ours).unwrap());
         }
-        // Of a release with another cost, larger and smaller.
+        // From releases with a different cost, larger and smaller.
         for (memory_kib, passes) in [(24 * 1024, 1), (8 * 1024, 3)] {
             let argon2 = Argon2::from(Params::new(memory_kib, passes, 1, None).unwrap());
             let theirs: PasswordHash =

@@ -1,4 +1,4 @@
-//! Passwords: what may be one, how it is hashed, and that hashing never starves the server.
+//! Passwords: which ones are valid, how they are hashed, and how hashing is kept from starving the server.
 //!
 //! Nothing here prints or stores a password; only its Argon2id hash leaves this module.
 
@@ -19,48 +19,48 @@ pub(crate) mod memory;
 pub(crate) mod scheduler;
 pub(super) mod stored;
 
-/// Most bytes of a password; longer ones only serve to make us work.
+/// Maximum length of a password in bytes; hashing a longer one would only cost time.
 pub const MAX_BYTES: usize = 256;
 
-/// Most hashes that run at once (19 MiB each), and how long one waits for its turn. Half the cores
-/// stay free for everybody who is not logging in.
+/// Maximum number of hashes that run at once (19 MiB each), and how long one waits for its turn. Half of the
+/// cores stay free for everyone who isn't logging in.
 const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most common passwords of six characters or more, one in a line, in lower case: the list that
-/// Django ships (BSD-3-Clause, from the leaks that R. Williams counted), that of zxcvbn (MIT), and
-/// longer ones of the same kind. The shorter entries matter because one that is repeated is no better.
+/// The most common passwords of six or more characters, one per line, in lower case: the list that Django
+/// ships (BSD-3-Clause, from the leaks that R. Williams counted), that of zxcvbn (MIT), and longer ones of
+/// the same kind. Shorter entries matter because repeating one doesn't make it better.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// A password that obeys the rules, as RFC 8265 prepares it (`OpaqueString`): spaces of any kind are
-/// the plain one, and letters are composed. So it is the same from every keyboard, whichever way that
-/// writes an umlaut. Wiped when dropped; prints nothing of itself.
+/// A password that obeys the rules, prepared as in RFC 8265 (`OpaqueString`): spaces of any kind become plain
+/// ones, and letters are composed. So it is the same from every keyboard, however that encodes an umlaut.
+/// Zeroized when dropped; `Debug` doesn't show it.
 #[derive(Clone)]
 pub struct Password {
     prepared: Zeroizing<String>,
-    /// Other spellings that an older hash may have been made of, when passwords were not prepared yet.
+    /// Other spellings from which an older hash may have been made, when passwords weren't prepared yet.
     others: Vec<Zeroizing<String>>,
 }
 
-/// Why a text can't be a password.
+/// The text is not allowed as a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
-    /// Fewer characters than the setting asks for.
+    /// It has fewer characters than the setting requires.
     #[error("a password has at least {0} characters")]
     Short(usize),
-    /// More than [`MAX_BYTES`].
+    /// It has more than [`MAX_BYTES`].
     #[error("a password has at most 256 bytes")]
     Long,
-    /// Nothing but what others know of the person, or the product's name.
+    /// It consists of what others know about the person, or of the product's name.
     #[error("a password is not what others know of you; take another")]
     Own,
-    /// Among the first that an attacker tries.
+    /// It is among the first that attackers try.
     #[error("this password is one of the first that attackers try; take another")]
     Common,
 }
 
 impl Password {
-    /// A password for an account, `least` characters or more.
+    /// Checks a password for an account, which needs at least `least` characters.
     ///
     /// # Errors
     /// See [`WeakPassword`].
@@ -78,7 +78,8 @@ impl Password {
         Ok(password)
     }
 
-    /// A password for a person who is known by `own`, such as the address and the name.
+    /// Checks a password for a person. `own` contains what others know about them, such as the address and
+    /// the name.
     ///
     /// # Errors
     /// See [`WeakPassword`].
@@ -89,7 +90,7 @@ impl Password {
         let typed = plain(text);
         let known = own.iter().flat_map(|own| [plain(own), plain(own.split('@').next().unwrap_or(own))]);
         for word in known.chain([plain("oncelink")]).filter(|word| word.chars().count() >= 3) {
-            // Once or again and again, with up to four characters more.
+            // Once or repeated, with up to four more characters.
             if typed.replace(&word, "").chars().count() <= 4 {
                 return Err(WeakPassword::Own);
             }
@@ -97,7 +98,8 @@ impl Password {
         Ok(password)
     }
 
-    /// Whatever somebody typed in order to prove who he is; rules don't apply, but for the length.
+    /// Accepts anything that someone typed to prove who they are. The rules don't apply, except for the
+    /// maximum length.
     pub fn presented(text: &str) -> Password {
         Password::prepare(if text.len() > MAX_BYTES { "" } else { text })
     }
@@ -119,7 +121,7 @@ impl Password {
         Password { prepared, others }
     }
 
-    /// All that is compared with a hash, one after the other.
+    /// Returns all spellings to compare with a hash.
     fn spellings(&self) -> impl Iterator<Item = &[u8]> {
         [&self.prepared].into_iter().chain(&self.others).map(|text| text.as_bytes())
     }
@@ -131,12 +133,12 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// Spaces that Unicode has beside the plain one (category Zs).
+/// Returns whether a character is a Unicode space other than the plain one (category Zs).
 const fn is_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// Common, or one character (or a short run of them) over and over.
+/// Returns whether a password is common, or repeats one character or a few.
 fn is_common(text: &str) -> bool {
     let folded = text.to_lowercase();
     let repeats = |length: usize| {
@@ -144,17 +146,17 @@ fn is_common(text: &str) -> bool {
     };
     let length = folded.chars().count();
     let is_listed = |line: &str| {
-        // An entry once, or the same entry over and over.
+        // An entry once, or the same entry repeated.
         folded == line || (length > line.len() && !line.is_empty() && folded.replace(line, "").is_empty())
     };
     (1..=3).any(repeats) || COMMON.lines().any(is_listed)
 }
 
-/// Hashes and checks passwords, a few at a time. Clones share the limit.
+/// Hashes and verifies passwords, a few at a time. Clones share the limit.
 #[derive(Clone)]
 pub struct Passwords {
     turns: HashScheduler,
-    /// Checked in place of the hash of an account that does not exist, so that both take equally long.
+    /// Verified instead of the hash of an account that doesn't exist, so that both take equally long.
     nobody: Arc<OnceLock<StoredPassword>>,
 }
 
@@ -167,8 +169,8 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// Makes, in the background, what the first attempt on an account that does not exist is
-    /// compared with; otherwise that attempt would take longer than any other.
+    /// Creates the hash for accounts that don't exist, in the background. Otherwise the first attempt on one
+    /// would take longer than any other.
     pub fn prepare(&self) {
         let (passwords, nobody) = (self.clone(), Arc::clone(&self.nobody));
         tokio::spawn(async move {
@@ -180,7 +182,7 @@ impl Passwords {
         });
     }
 
-    /// The hash to store.
+    /// Returns the hash to store.
     ///
     /// # Errors
     /// See [`HashError`].
@@ -188,8 +190,8 @@ impl Passwords {
         self.in_turn(asker, move |memory| memory.hash(password.prepared.as_bytes())).await
     }
 
-    /// Whether `presented` is the password behind `stored`. Without `stored` the answer is no, and
-    /// takes as long.
+    /// Returns whether `presented` matches the hash `stored`. Without `stored` it returns `false` after the
+    /// same time.
     ///
     /// # Errors
     /// See [`HashError`].
@@ -228,7 +230,7 @@ impl Passwords {
     }
 }
 
-/// The hash of what nobody knows.
+/// Returns the hash of a random password that nobody knows.
 fn stored_nobody<'a>(
     nobody: &'a OnceLock<StoredPassword>,
     memory: &mut HashMemory,

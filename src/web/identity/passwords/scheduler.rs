@@ -1,6 +1,6 @@
-//! Whose password is hashed next. Hashing is the most expensive thing that a request can ask for, so
-//! only a few hashes run at once, log-ins have a lane of their own, and within a lane everybody takes
-//! turns: one account with four hundred requests waits for itself.
+//! Decides whose password is hashed next. Hashing is the most expensive work that a request can cause, so
+//! only a few hashes run at once, logins have their own lane, and within a lane requesters take turns: an
+//! account that sends four hundred requests delays only itself.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -12,24 +12,24 @@ use crate::client_address::neighbourhood;
 use crate::web::identity::account_id::AccountId;
 use crate::web::identity::passwords::memory::HashMemory;
 
-/// Most requests that wait for their turn.
+/// Maximum number of requests that wait for their turn.
 const WAITING_MAX: usize = 2_000;
 
-/// On whose behalf a password is hashed.
+/// The requester for whom a password is hashed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Asker {
-    /// Somebody at this address wants to log in.
+    /// Someone at this address who wants to log in.
     LogIn(IpAddr),
-    /// Somebody who is logged in to this account.
+    /// Someone who is logged in to this account.
     Account(AccountId),
-    /// Somebody at this address without an account, such as a visitor of a link.
+    /// Someone at this address without an account, such as a visitor of a link.
     Visitor(IpAddr),
     /// The operator, at the command line.
     Operator,
 }
 
 impl Asker {
-    /// The same for all addresses of one customer.
+    /// Returns the same key for all addresses of one customer.
     fn key(self) -> Asker {
         match self {
             Asker::LogIn(address) => Asker::LogIn(neighbourhood(address)),
@@ -43,32 +43,32 @@ impl Asker {
     }
 }
 
-/// Turns at hashing. Clones share them.
+/// Schedules hashes. Clones share the queue.
 #[derive(Clone)]
 pub(crate) struct HashScheduler(Arc<Mutex<Queue>>);
 
 struct Queue {
-    /// How many more hashes may run.
+    /// How many more hashes may run now.
     free: usize,
-    /// Memory that is not in use; each turn has its own.
+    /// Memory that isn't in use; each running hash has its own.
     memory: Vec<HashMemory>,
-    /// Those for whom a hash is under way.
+    /// Requesters for whom a hash is running.
     busy: HashSet<Asker>,
     log_ins: Lane,
     others: Lane,
-    /// The lane that was not served last.
+    /// Whether the lane for logins is served next.
     log_ins_next: bool,
     waiting: usize,
 }
 
-/// Askers in the order of their turns, each with its requests in the order in which they came.
+/// Requesters in the order of their turns, each with its requests in the order of arrival.
 #[derive(Default)]
 struct Lane {
     order: VecDeque<Asker>,
     requests: HashMap<Asker, VecDeque<oneshot::Sender<HashPermit>>>,
 }
 
-/// A turn. The next one begins when it is dropped.
+/// The permit for one hash. The next hash starts when it is dropped.
 pub(crate) struct HashPermit {
     turns: HashScheduler,
     asker: Asker,
@@ -88,7 +88,8 @@ impl HashScheduler {
         })))
     }
 
-    /// Queues up; the turn comes through the receiver. `None` when too many wait already.
+    /// Queues a request; the permit arrives through the receiver. Returns `None` if too many are already
+    /// waiting.
     pub(crate) fn wait(&self, asker: Asker) -> Option<oneshot::Receiver<HashPermit>> {
         let (turn, receiver) = oneshot::channel();
         {
@@ -104,17 +105,18 @@ impl HashScheduler {
         Some(receiver)
     }
 
-    /// Gives free turns to those who wait.
+    /// Gives free permits to waiting requests.
     fn go_on(&self) {
         loop {
-            // Not under the lock: a turn that nobody takes is dropped, and that takes the lock itself.
+            // Not while holding the lock: a permit that nobody receives is dropped, which takes the lock
+            // itself.
             let Some((waiting, turn)) = self.lock().next(self) else { return };
-            // Whoever hung up has no use for it.
+            // If the requester has hung up, the permit is dropped.
             drop(waiting.send(turn));
         }
     }
 
-    // Invariant: nothing that is done under the lock can panic halfway.
+    // Invariant: nothing that is done while holding the lock can panic halfway.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,7 +154,7 @@ impl Lane {
         requests.push_back(turn);
     }
 
-    /// The oldest request of the first asker for whom no hash is under way.
+    /// Returns the oldest request of the first requester for whom no hash is running.
     fn pop(&mut self, busy: &HashSet<Asker>) -> Option<(Asker, oneshot::Sender<HashPermit>)> {
         let at = self.order.iter().position(|asker| !busy.contains(asker))?;
         let asker = self.order.remove(at)?;
@@ -168,7 +170,7 @@ impl Lane {
 }
 
 impl HashPermit {
-    /// The memory to hash in.
+    /// Returns the memory for the hash.
     pub(crate) fn memory(&mut self) -> &mut HashMemory {
         self.memory.get_or_insert_default()
     }
@@ -200,7 +202,7 @@ mod tests {
         Asker::Account(AccountId::from_store(name))
     }
 
-    /// Lets one after the other have its turn, and returns them in that order.
+    /// Serves all requests one after another, and returns their order.
     fn order(
         turns: &HashScheduler,
         first: HashPermit,

@@ -1,20 +1,20 @@
-//! What is stored of a password, and why there may be no hash of one.
+//! How passwords are stored, and why hashing fails.
 
 use argon2::password_hash;
 
 use crate::secret::RandomError;
 
-/// A password's Argon2id hash as a PHC string. Prints nothing of itself.
+/// A password's Argon2id hash as a PHC string. `Debug` doesn't show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredPassword(String);
 
 impl StoredPassword {
-    /// A hash read back from the database.
+    /// Converts a hash read from the database.
     pub const fn from_store(phc: String) -> StoredPassword {
         StoredPassword(phc)
     }
 
-    /// The PHC string, for the database alone.
+    /// Returns the PHC string, for the database only.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -26,19 +26,19 @@ impl std::fmt::Debug for StoredPassword {
     }
 }
 
-/// Hashing gave no answer.
+/// Hashing failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// Too many are waiting already.
+    /// Too many requests are already waiting, or this one waited too long.
     #[error("too many passwords are being checked at once")]
     Busy,
-    /// No random bytes for the salt.
+    /// The operating system provided no random bytes for the salt.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The hash in the database can't be read, or memory ran out.
+    /// The hash in the database can't be read, or hashing itself failed.
     #[error("hashing a password failed: {0}")]
     Failed(password_hash::Error),
-    /// The thread was stopped; the process is going down.
+    /// The thread was stopped because the process is shutting down.
     #[error("hashing a password was interrupted")]
     Interrupted,
 }

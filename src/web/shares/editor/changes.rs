@@ -1,5 +1,5 @@
-//! New folders, other names and places, and the trash from which things come back until their time is over.
-//! Sees nothing without a right from [`crate::web::shares::rights`].
+//! Creates, renames and moves files and folders, and moves them to the trash and back. Every function needs a
+//! right from [`crate::web::shares::rights`].
 
 use crate::clock::Timestamp;
 use crate::id::FilePath;
@@ -14,14 +14,14 @@ use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::{Manageable, Writable};
 
-/// How often another name is tried when one is taken between looking and taking.
+/// How many names are tried if others keep taking them between the check and the change.
 const TRIES: usize = 10;
 
 impl ShareEditor {
-    /// Makes a folder in `folder`, and returns its path.
+    /// Creates a folder in `folder`, and returns its path.
     ///
     /// # Errors
-    /// [`StorageError::Taken`] where something of that name is there.
+    /// [`StorageError::Taken`] if the name is taken.
     pub async fn new_folder(
         &self,
         folder: &Writable,
@@ -31,7 +31,8 @@ impl ShareEditor {
     ) -> Result<FilePath, StorageError> {
         let path = folder.path().join(name.as_str())?;
         let _turns = self.lock_shares([path.share()]).await?;
-        // What is there already was not made by this act: its intent would not tell the two apart.
+        // A folder that already exists wasn't created by this operation, but its intent couldn't tell the
+        // difference.
         let (shares, looked_at) = (self.shares.clone(), path.clone());
         if on_disk(move || shares.inode(&looked_at)).await?.is_some() {
             return Err(StorageError::Taken { by: name.as_str().to_owned() });
@@ -43,10 +44,10 @@ impl ShareEditor {
         Ok(path)
     }
 
-    /// Gives a file or folder another name, and returns its new path.
+    /// Renames a file or folder, and returns its new path.
     ///
     /// # Errors
-    /// [`StorageError::Taken`] where something of that name is there; nothing is ever replaced.
+    /// [`StorageError::Taken`] if the name is taken; nothing is ever replaced.
     pub async fn rename(
         &self,
         what: &Manageable,
@@ -58,11 +59,11 @@ impl ShareEditor {
         self.change(what.path(), folder.join(name.as_str())?, AuditEvent::FileRenamed, actor, now).await
     }
 
-    /// Moves a file or folder into `folder` under the name that it has, and returns its new path.
+    /// Moves a file or folder into `folder`, keeping its name, and returns its new path.
     ///
     /// # Errors
-    /// [`StorageError::Taken`] where something of that name is there; [`StorageError::OtherDisk`] where
-    /// that would be a copy.
+    /// [`StorageError::Taken`] if the name is taken there; [`StorageError::OtherDisk`] if it would have to be
+    /// copied.
     pub async fn move_to(
         &self,
         what: &Manageable,
@@ -98,7 +99,7 @@ impl ShareEditor {
         Ok(to)
     }
 
-    /// Throws a file or folder away. It can be had back until its time is over.
+    /// Moves a file or folder to the trash. It can be restored until its retention ends.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -130,9 +131,9 @@ impl ShareEditor {
         Ok(thrown)
     }
 
-    /// Puts something back where it was, under another name if its own is taken by now; folders that
-    /// led there are made again where they are gone. `right` is the right to where it was. Returns
-    /// where it is.
+    /// Restores a file or folder from the trash to its original folder, and returns its path there. If its
+    /// name is taken, it gets another one; missing parent folders are created again. `right` is the right to
+    /// its original path.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -164,7 +165,7 @@ impl ShareEditor {
         Err(taken)
     }
 
-    /// Removes something from the trash for good. `right` is the right to where it was.
+    /// Permanently removes a file or folder from the trash. `right` is the right to its original path.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -185,18 +186,19 @@ impl ShareEditor {
     }
 }
 
-/// Where something from the trash can go: to where it was, or beside it.
+/// Returns a path at which something from the trash can be restored: its original path, or a numbered name
+/// next to it.
 fn place_for(shares: &WritableShares, thrown: &TrashEntry) -> Result<FilePath, WriteError> {
     let folder = thrown.path.parent().ok_or(WriteError::Missing)?;
     let folder = shares.make_folders(&folder)?;
-    // Names that the operator gave need not be ones that we would give.
+    // Files that the operator created may have names that we wouldn't allow.
     match FileName::typed(thrown.path.name()) {
         Ok(name) => Ok(folder.join(shares.free_name(&folder, &name)?.as_str())?),
         Err(_) => Ok(thrown.path.clone()),
     }
 }
 
-/// A right to one thing is none to another.
+/// Refuses a right that was granted for another path.
 fn covers(right: &Manageable, thrown: &TrashEntry) -> Result<(), StorageError> {
     if *right.path() == thrown.path { Ok(()) } else { Err(StorageError::Missing) }
 }

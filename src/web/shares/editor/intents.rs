@@ -1,5 +1,6 @@
-//! Acts on files that were begun. An intent is on the disk before the act touches anything, and goes in
-//! the transaction that records what was done; so what a crash cut off can be found and settled.
+//! Intents: operations on files that have begun. An intent is committed before the operation changes the
+//! disk, and deleted in the transaction that records the result. So an operation that a crash interrupted is
+//! found and settled later.
 
 use std::sync::Arc;
 
@@ -13,28 +14,28 @@ use crate::web::audit::{Actor, AuditEvent};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 
-/// Intents that are settled in one round.
+/// Maximum number of intents that are settled in one round.
 const AT_ONCE: i64 = 500;
 
-/// An act on files that somebody is about to do.
+/// An operation on files that is about to be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) id: String,
     pub(crate) event: AuditEvent,
-    /// The path that is acted on; where it was, for what lies in the trash.
+    /// The path of the file or folder; its original path if it is in the trash.
     pub(crate) source: String,
-    /// The path that comes of it; empty where none does.
+    /// The resulting path; empty if there is none.
     pub(crate) target: String,
-    /// The source's inode, where what is found later must be told from something else.
+    /// The inode of the source, if it's needed to recognize the file later.
     pub(crate) inode: Option<u64>,
-    /// Its id in the trash; empty where the act has nothing to do with that.
+    /// The id in the trash; empty if the operation doesn't involve the trash.
     pub(crate) trash: String,
     pub(crate) actor: Actor,
     pub(crate) at: Timestamp,
 }
 
 impl Intent {
-    /// An act of `actor` at `at`, without anything that it is about.
+    /// Creates an intent of `actor` at time `at`, with all paths empty.
     pub(crate) fn new(deed: AuditEvent, actor: &Actor, at: Timestamp) -> Result<Intent, RandomError> {
         Ok(Intent {
             id: Secret::random::<16>()?.reveal().to_owned(),
@@ -49,14 +50,14 @@ impl Intent {
     }
 }
 
-/// The intents on record, and which of them this process is carrying out. Clones are the same.
+/// The recorded intents, and which of them this process is carrying out. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Intents {
     db: Database,
     running: Arc<DashMap<String, ()>>,
 }
 
-/// As long as it lives, nobody in this process takes the intent for one that was cut off.
+/// Keeps other tasks in this process from treating the intent as interrupted, until this is dropped.
 pub(crate) struct RunningIntent {
     running: Arc<DashMap<String, ()>>,
     id: String,
@@ -73,13 +74,13 @@ impl Intents {
         Intents { db, running: Arc::default() }
     }
 
-    /// Marks an intent as one that this process is carrying out.
+    /// Marks an intent as being carried out by this process.
     pub(crate) fn mark_running(&self, intent: &Intent) -> RunningIntent {
         self.running.insert(intent.id.clone(), ());
         RunningIntent { running: Arc::clone(&self.running), id: intent.id.clone() }
     }
 
-    /// The intents that nobody in this process is carrying out, the oldest first.
+    /// Returns the intents that this process isn't carrying out, oldest first.
     pub(crate) async fn unattended(&self) -> Result<Vec<Intent>, QueryError> {
         let rows = sqlx::query("SELECT * FROM intents WHERE undone = 0 ORDER BY at, id LIMIT $1")
             .bind(AT_ONCE)
@@ -90,7 +91,8 @@ impl Intents {
         Ok(intents.into_iter().flatten().filter(is_left).collect())
     }
 
-    /// Forgets intents that were found undone before `before`: the process that carried them out has said so.
+    /// Deletes intents created before `before` that were found not carried out. If their process were still
+    /// alive, it would have finished by now.
     pub(crate) async fn prune(&self, before: Timestamp) -> Result<(), QueryError> {
         sqlx::query("DELETE FROM intents WHERE undone = 1 AND at < $1")
             .bind(to_column(before))
@@ -100,7 +102,7 @@ impl Intents {
     }
 }
 
-/// Puts an intent on record.
+/// Records an intent.
 pub(crate) async fn insert(
     transaction: &mut Transaction<'static, Any>,
     intent: &Intent,
@@ -124,13 +126,15 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Ends an intent. Returns whether it was there: of two processes that record what was done, one does.
+/// Deletes an intent, and returns whether it existed. If two processes record the same result, only one gets
+/// `true`.
 pub(crate) async fn close(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<bool, QueryError> {
     let gone = sqlx::query("DELETE FROM intents WHERE id = $1").bind(id).execute(&mut **transaction).await?;
     Ok(gone.rows_affected() > 0)
 }
 
-/// Nothing was done of an intent. It stays for a while: its process may still live, and do it.
+/// Marks an intent as not carried out. It is kept for a while, because its process may still be alive and
+/// carry it out.
 pub(crate) async fn mark_undone(
     transaction: &mut Transaction<'static, Any>,
     id: &str,
@@ -139,7 +143,7 @@ pub(crate) async fn mark_undone(
     Ok(())
 }
 
-/// `None` for an act that this release does not know: a newer one will settle it.
+/// Returns `None` for an operation that this release doesn't know; a newer release will settle it.
 fn read(row: &AnyRow) -> Result<Option<Intent>, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let Ok(deed) = text("deed")?.parse() else { return Ok(None) };

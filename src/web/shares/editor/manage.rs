@@ -1,4 +1,4 @@
-//! Everything by which the shares are changed, and the turns to do so.
+//! The editor that changes shares, and its lock for each share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use crate::web::shares::disk::WritableShares;
 use crate::web::shares::editor::intents::Intents;
 use crate::web::shares::error::StorageError;
 
-/// How long an act waits for others in the same share.
+/// How long an operation waits for others in the same share.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Changes what lies in the shares. Cheap to clone.
+/// Changes what is in shares. Cheap to clone.
 #[derive(Clone)]
 pub struct ShareEditor {
     pub(super) db: Database,
     pub(super) shares: WritableShares,
     pub(super) keep: Duration,
     pub(super) intents: Intents,
-    /// Acts in a share come one after the other, so that what the database says of them comes in the
-    /// order in which the disk was changed.
+    /// Operations in a share run one after another, so that the database records them in the order in which
+    /// the disk was changed.
     locks: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
 }
 
 impl ShareEditor {
-    /// Changes `shares`; what is thrown away is kept for `keep`.
+    /// Changes `shares`, and keeps what is moved to the trash for `keep`.
     pub fn new(db: Database, shares: WritableShares, keep: Duration) -> ShareEditor {
         let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
         ShareEditor { intents: Intents::new(db.clone()), db, shares, keep, locks: Arc::new(turns) }
     }
 
-    /// For how long what is thrown away can be had back.
+    /// Returns how long entries in the trash can be restored.
     pub const fn retention(&self) -> Duration {
         self.keep
     }
 
-    /// The turns to act in these shares.
+    /// Locks these shares for changes.
     pub(super) async fn lock_shares<const N: usize>(
         &self,
         shares: [&str; N],
     ) -> Result<Vec<OwnedMutexGuard<()>>, StorageError> {
-        // In one order for all, so that no two wait for each other.
+        // Always in the same order, so that no two operations wait for each other.
         let mut names = shares.to_vec();
         names.sort_unstable();
         names.dedup();

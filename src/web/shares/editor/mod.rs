@@ -1,5 +1,5 @@
-//! Changing what lies in the shares. Each act is carried to its end by [`acts`], whatever happens in
-//! between; what was thrown away is looked after by [`trash`].
+//! Changes what is in shares. [`operations`] completes each operation even after an interruption; [`trash`]
+//! lists and empties the trash.
 
 mod changes;
 pub(crate) mod intents;

@@ -1,6 +1,8 @@
-//! Carries an act on files to its end, in this order, so that a crash between any two steps leaves
-//! nothing that the next start can't settle: the intent is on record; the disk is changed in one step;
-//! what the database says of it is changed, with the line in the audit log, and the intent is gone.
+//! Carries out operations on files. The order of steps ensures that a crash between any two of them leaves
+//! nothing that the next start can't settle:
+//! 1. Record the intent.
+//! 2. Change the disk in one step.
+//! 3. In one transaction, update the database, append to the audit log and delete the intent.
 
 use std::time::Duration;
 
@@ -15,17 +17,18 @@ use crate::web::shares::editor::manage::ShareEditor;
 use crate::web::shares::editor::trashed::{self, TrashEntry, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
-/// An intent that was found undone stays for so long: its process may still live, and do it.
+/// How long intents are kept that were found not carried out, because their process may still be alive and
+/// carry them out.
 const UNDONE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a look at the disk says of an act that may have been cut off.
+/// What the disk says about an operation that may have been interrupted.
 enum DiskState {
     Done,
     NotDone,
 }
 
 impl ShareEditor {
-    /// Carries an act out. `row` is what the trash is to say of it.
+    /// Carries out an operation. `row` is the trash entry to insert.
     pub(crate) async fn carry_out(
         &self,
         intent: &Intent,
@@ -36,7 +39,7 @@ impl ShareEditor {
         let mut transaction = self.db.begin().await?;
         intents::insert(&mut transaction, intent).await?;
         if let Some(thrown) = row {
-            // What lies in the trash without a row could never be had back.
+            // Without a row, an entry in the trash could never be restored.
             trashed::insert(&mut transaction, thrown).await?;
         }
         self.db.commit(transaction).await?;
@@ -44,7 +47,8 @@ impl ShareEditor {
         match on_disk(move || perform(&shares, &act)).await {
             Ok(()) => self.record(intent, now).await,
             Err(error) => {
-                // It may have been done all the same, as when only the folder could not be put on disk.
+                // It may have been carried out despite the error, for example if only the sync of the folder
+                // failed.
                 match self.inspect_disk(intent, false).await? {
                     DiskState::Done => self.record(intent, now).await?,
                     DiskState::NotDone => self.withdraw(intent).await?,
@@ -54,11 +58,11 @@ impl ShareEditor {
         }
     }
 
-    /// Finishes or undoes what was cut off; returns how much that was. What can't be settled now, as
-    /// when a share is not there, is tried again.
+    /// Finishes or undoes interrupted operations, and returns how many. Those that can't be settled now, for
+    /// example because a share is unavailable, are tried again.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn settle(&self, now: Timestamp) -> Result<usize, StorageError> {
         self.intents.prune(now.minus(UNDONE_KEPT)).await?;
         let mut settled = 0;
@@ -77,7 +81,7 @@ impl ShareEditor {
 
     async fn settle_one(&self, intent: &Intent, now: Timestamp) -> Result<(), StorageError> {
         if intent.event == AuditEvent::FileForgotten {
-            // Half of it may be gone: it can only be finished.
+            // It may be partly removed, so it can only be finished.
             let (shares, act) = (self.shares.clone(), intent.clone());
             on_disk(move || perform(&shares, &act)).await?;
             return self.record(intent, now).await;
@@ -95,7 +99,8 @@ impl ShareEditor {
         }
     }
 
-    /// Whether the act was done. One that was `cut_off` some time ago may have been followed by others.
+    /// Returns whether the operation was carried out. If it was interrupted some time ago (`cut_off`), other
+    /// operations may have followed it.
     async fn inspect_disk(&self, intent: &Intent, cut_off: bool) -> Result<DiskState, StorageError> {
         let (shares, act) = (self.shares.clone(), intent.clone());
         on_disk(move || {
@@ -105,7 +110,7 @@ impl ShareEditor {
         .await
     }
 
-    /// Nothing was done: nothing is to be seen of the intent either.
+    /// Removes all records of an intent that wasn't carried out.
     async fn withdraw(&self, intent: &Intent) -> Result<(), StorageError> {
         let mut transaction = self.db.begin().await?;
         if intent.event == AuditEvent::FileTrashed {
@@ -115,7 +120,7 @@ impl ShareEditor {
         Ok(self.db.commit(transaction).await?)
     }
 
-    /// Records what was done to the disk, once.
+    /// Records the result of an operation, once.
     async fn record(&self, intent: &Intent, now: Timestamp) -> Result<(), StorageError> {
         let (source, target) = (intent.source.as_str(), intent.target.as_str());
         let in_trash = trash_place(share_of(source), &intent.trash);
@@ -145,7 +150,7 @@ impl ShareEditor {
             _ => {
                 digests::forget(&mut transaction, &in_trash).await?;
                 if !trashed::delete(&mut transaction, &intent.trash).await? {
-                    // Pressed twice: it is told of once.
+                    // The user clicked twice; the audit log gets one line.
                     return Ok(self.db.commit(transaction).await?);
                 }
                 source.to_owned()
@@ -156,7 +161,7 @@ impl ShareEditor {
     }
 }
 
-/// Does to the disk what the intent says.
+/// Changes the disk as the intent says.
 fn perform(shares: &WritableShares, act: &Intent) -> Result<(), WriteError> {
     match act.event {
         AuditEvent::FileRenamed | AuditEvent::FileMoved => {
@@ -168,7 +173,7 @@ fn perform(shares: &WritableShares, act: &Intent) -> Result<(), WriteError> {
         }
         AuditEvent::FolderMade => shares.make_folder(&path(&act.target)?),
         AuditEvent::FileForgotten => match shares.purge(share_of(&act.source), &act.trash) {
-            // A share that is not served any more took its trash with it.
+            // The share is no longer served, and its trash is gone with it.
             Err(WriteError::Missing) => Ok(()),
             removed => removed,
         },
@@ -176,13 +181,13 @@ fn perform(shares: &WritableShares, act: &Intent) -> Result<(), WriteError> {
     }
 }
 
-/// Whether the disk is as the act would leave it.
+/// Returns whether the disk is in the state that the operation leads to.
 fn is_done(shares: &WritableShares, act: &Intent, cut_off: bool) -> Result<bool, WriteError> {
     let share = share_of(&act.source);
     match act.event {
         AuditEvent::FileRenamed | AuditEvent::FileMoved => {
             let (there, here) = (shares.inode(&path(&act.target)?)?, shares.inode(&path(&act.source)?)?);
-            // What is no longer where it was has been moved, even if somebody has moved it on since.
+            // If it's no longer at its source, it was moved, even if someone has moved it again since.
             Ok((act.inode.is_some() && there == act.inode) || (cut_off && here.is_none()))
         }
         AuditEvent::FileTrashed => shares.is_in_trash(share, &act.trash),
@@ -201,7 +206,7 @@ fn path(text: &str) -> Result<FilePath, InvalidFilePath> {
     text.parse()
 }
 
-/// The share of a file path in text form.
+/// Returns the share of a file path in text form.
 fn share_of(path: &str) -> &str {
     path.trim_start_matches('/').split('/').next().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What was thrown away: how it is found, and how it ends.
+//! The trash: listing its entries, and removing them when their retention ends.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::web::shares::editor::manage::ShareEditor;
 use crate::web::shares::editor::trashed::{COLUMNS, TrashEntry, delete, read, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
-/// Maximum number of lines of a trash that are shown.
+/// Maximum number of entries shown for one share.
 const SHOWN_MAX: i64 = 1_000;
 
-/// What is forgotten in one round.
+/// Maximum number of entries removed in one round.
 const AT_ONCE: i64 = 200;
 
-/// Things without a row that are removed from one trash in one round.
+/// Maximum number of entries without a row that are removed from one share's trash in one round.
 const SWEPT_AT_ONCE: usize = 200;
 
 impl ShareEditor {
-    /// What lies in the trashes of these shares, the latest first.
+    /// Returns what is in the trash of these shares, latest first.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn list_trash(&self, shares: &[String]) -> Result<Vec<TrashEntry>, StorageError> {
         let mut all = Vec::new();
         for share in shares {
@@ -41,7 +41,7 @@ impl ShareEditor {
         }
         let files = self.shares.clone();
         let mut all = on_disk(move || {
-            // Somebody may have removed it by hand.
+            // Someone may have removed it manually.
             all.retain(|thrown: &TrashEntry| files.is_in_trash(thrown.share(), &thrown.id).unwrap_or(false));
             Ok::<_, WriteError>(all)
         })
@@ -50,23 +50,23 @@ impl ShareEditor {
         Ok(all)
     }
 
-    /// Something in the trash, by its id. Whether the person may manage its share is for the caller to
-    /// ask: `rights.manageable(account, thrown.path)`.
+    /// Returns an entry of the trash by its id. The caller must check that the account may manage the share:
+    /// `rights.manageable(account, thrown.path)`.
     ///
     /// # Errors
-    /// [`StorageError::Missing`] where there is nothing of that id.
+    /// [`StorageError::Missing`] if there is no entry with this id.
     pub async fn trash_entry(&self, id: &str) -> Result<TrashEntry, StorageError> {
         let query = format!("SELECT {COLUMNS} FROM trash WHERE id = $1");
-        // PostgreSQL fails at a NUL instead of finding nothing.
+        // PostgreSQL returns an error for a NUL instead of finding nothing.
         let id = if id.contains('\0') { "" } else { id };
         let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(self.db.reader()).await?;
         row.as_ref().map(read).transpose()?.flatten().ok_or(StorageError::Missing)
     }
 
-    /// Removes what was thrown away and whose time is over; returns how much that was.
+    /// Removes entries whose retention has ended, and returns how many.
     ///
     /// # Errors
-    /// When the database fails. A share that fails is logged and tried again.
+    /// If the database fails. A share that fails is logged and tried again.
     pub async fn purge_expired(&self, now: Timestamp) -> Result<usize, StorageError> {
         let query = format!("SELECT {COLUMNS} FROM trash WHERE forget_at <= $1 ORDER BY forget_at LIMIT $2");
         let rows = sqlx::query(sqlx::AssertSqlSafe(query))
@@ -90,11 +90,11 @@ impl ShareEditor {
         Ok(gone)
     }
 
-    /// The disk first: should the rest be cut off, the row is found again.
+    /// Changes the disk first: if this is interrupted, the row is found again.
     async fn remove(&self, thrown: &TrashEntry) -> Result<(), StorageError> {
         let (shares, share, id) = (self.shares.clone(), thrown.share().to_owned(), thrown.id.clone());
         match on_disk(move || shares.purge(&share, &id)).await {
-            // A share that is not served any more.
+            // The share is no longer served.
             Ok(()) | Err(StorageError::Missing) => {}
             Err(error) => return Err(error),
         }
@@ -104,17 +104,17 @@ impl ShareEditor {
         Ok(self.db.commit(transaction).await?)
     }
 
-    /// Removes what lies in the trash without a row, as when the database was put back from a backup;
-    /// returns how much that was. Nothing goes before it would have gone anyway.
+    /// Removes entries in the trash that have no row, for example because the database was restored from a
+    /// backup, and returns how many. None is removed before its retention has ended.
     ///
     /// # Errors
-    /// When the database fails. A share that fails is logged and tried again.
+    /// If the database fails. A share that fails is logged and tried again.
     pub async fn sweep_trash(&self, now: Timestamp) -> Result<usize, StorageError> {
         let mut removed = 0;
         let names: Vec<String> = self.shares.names().map(str::to_owned).collect();
         for share in names {
             let (shares, name) = (self.shares.clone(), share.clone());
-            // Looked for before the rows are: what is thrown away in between has a row.
+            // Read the disk before the rows: anything moved to the trash in between then has a row.
             let thrown = match on_disk(move || shares.trash_ids(&name)).await {
                 Ok(thrown) if thrown.is_empty() => continue,
                 Ok(thrown) => thrown,
@@ -129,7 +129,7 @@ impl ShareEditor {
                 .await?;
             let known: BTreeSet<String> = known.into_iter().collect();
             let is_orphan = |(name, at): &(String, Timestamp)| {
-                // A tree that is being removed lies beside its id as `{id}.{number}`.
+                // Folders of an entry that is being purged are beside it, as `{id}.{number}`.
                 let id = name.split('.').next().unwrap_or_default();
                 is_id(id) && !known.contains(id) && at.plus(self.keep) <= now
             };
@@ -148,7 +148,7 @@ impl ShareEditor {
     }
 }
 
-/// Whether a name is one that we give: what has another one is somebody else's.
+/// Returns whether the name is one of our ids. Anything else isn't ours to remove.
 fn is_id(name: &str) -> bool {
     name.len() == 22 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

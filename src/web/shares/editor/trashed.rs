@@ -1,4 +1,4 @@
-//! What was thrown away, and its row.
+//! Entries of the trash, and their rows.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
@@ -8,34 +8,34 @@ use crate::id::FilePath;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 
-/// What [`read`] reads.
+/// The columns that [`read`] needs.
 pub(super) const COLUMNS: &str = "id, path, is_folder, account, trashed_at, forget_at";
 
-/// Something that was thrown away.
+/// A file or folder in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrashEntry {
-    /// Its id.
+    /// The id of the entry.
     pub id: String,
-    /// Where it was.
+    /// The original path.
     pub path: FilePath,
     /// Whether it is a folder.
     pub is_folder: bool,
-    /// The id of the account that threw it away.
+    /// The id of the account that moved it to the trash.
     pub account: String,
-    /// When it was thrown away.
+    /// When it was moved to the trash.
     pub trashed_at: Timestamp,
-    /// When it will be gone for good.
+    /// When it will be permanently removed.
     pub forget_at: Timestamp,
 }
 
 impl TrashEntry {
-    /// The share it belongs to.
+    /// Returns the share it belongs to.
     pub fn share(&self) -> &str {
         self.path.share()
     }
 }
 
-/// Where the digests of what lies in the trash are kept.
+/// Returns the path under which the digests of a trash entry are recorded.
 pub(super) fn trash_place(share: &str, id: &str) -> String {
     format!("/{share}/.oncelink/trash/{id}")
 }
@@ -60,7 +60,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Removes the row; returns whether it was there.
+/// Deletes the row, and returns whether it existed.
 pub(super) async fn delete(
     transaction: &mut Transaction<'static, Any>,
     id: &str,
@@ -69,7 +69,7 @@ pub(super) async fn delete(
     Ok(gone.rows_affected() > 0)
 }
 
-/// `None` where its path is not one any more.
+/// Returns `None` if its path is no longer valid.
 pub(super) fn read(row: &AnyRow) -> Result<Option<TrashEntry>, sqlx::Error> {
     let Ok(path) = row.try_get::<String, _>("path")?.parse() else { return Ok(None) };
     Ok(Some(TrashEntry {

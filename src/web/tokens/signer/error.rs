@@ -6,27 +6,27 @@ use std::path::PathBuf;
 use crate::clock::Timestamp;
 use crate::token::MAX_KEYS;
 
-/// Why keys can't be used. No variant carries anything of a key.
+/// Keys can't be used. No variant contains any part of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
     /// The folder or a file in it can't be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// With what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why it did not work.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Others than the owner could read or change a private key.
+    /// Others than the owner may read or change a private key.
     #[error("{} may be read or changed by others than its owner; run `chmod go-rwx` on it", path.display())]
     Exposed {
         /// The file or folder.
         path: PathBuf,
     },
-    /// A file is not what it must be.
+    /// The content of a file is invalid.
     #[error("{} {problem}; put back a copy of the keys folder, or move it away to begin with new keys", path.display())]
     Damaged {
         /// The file.
@@ -34,15 +34,15 @@ pub enum SignerError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The JWKS is full.
+    /// The JWKS has the maximum number of keys.
     #[error(
         "there are {MAX_KEYS} keys already, all of which tokens may still rely on; the first is free at {free_at}"
     )]
     Full {
-        /// When a retired key ends.
+        /// When the first retired key is removed.
         free_at: Timestamp,
     },
-    /// There are several keys, but no `keys.json` that says which is active.
+    /// There are several keys, but no `keys.json` that says which one is active.
     #[error("{} holds keys but no keys.json; put it back, or move the folder away to begin with new keys", path.display())]
     NoIndex {
         /// The folder.
@@ -51,10 +51,10 @@ pub enum SignerError {
     /// There is no such key.
     #[error("there is no key {0}; `oncelink keys list` shows which there are")]
     NoSuchKey(String),
-    /// The key library failed to make a key or a signature.
+    /// The key library failed to create a key or a signature.
     #[error("cannot {0}")]
     Library(&'static str),
-    /// The claims can't be written as JSON.
+    /// The claims couldn't be serialized as JSON.
     #[error("cannot write the claims")]
     Claims(#[source] serde_json::Error),
     /// The token would be longer than any verifier accepts.

@@ -1,4 +1,4 @@
-//! The keys folder on disk: who may read it, one writer at a time, atomic and durable changes.
+//! The keys folder on disk: its permissions, its lock, and atomic and durable changes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,18 +13,18 @@ use crate::web::tokens::private_file::{self, Unreadable};
 use crate::web::tokens::signer::error::SignerError;
 use crate::web::tokens::signer::private_key::PrivateKey;
 
-/// Longest file that is read as a key or an index, in bytes.
+/// Maximum size of a key file or of the index, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// The folder of the private keys; only its owner can reach into it.
+/// The folder of the private keys, which only its owner may access.
 pub(crate) struct KeyFolder {
     path: PathBuf,
 }
 
-/// Held while the folder is changed; other processes wait.
+/// A lock for changing the folder; other processes wait for it.
 pub(crate) struct KeyFolderLock(File);
 
-/// `keys.json`.
+/// The content of `keys.json`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyIndex {
@@ -47,7 +47,7 @@ impl IndexKey {
     }
 }
 
-/// Tells one state of `keys.json` from the next: each replacement is a new inode.
+/// Identifies a version of `keys.json`: each replacement has a new inode.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IndexStamp {
     inode: u64,
@@ -62,7 +62,7 @@ impl KeyFolder {
             .mode(0o700)
             .create(path)
             .map_err(|source| folder.io("make the folder", path, source))?;
-        // Whoever may write here could put his own key in place of ours.
+        // Anyone who may write here could replace our key by their own.
         let mode = fs::metadata(path).map_err(|source| folder.io("read", path, source))?.mode();
         if mode & 0o022 != 0 {
             return Err(SignerError::Exposed { path: path.to_owned() });
@@ -97,7 +97,7 @@ impl KeyFolder {
         };
         let index: KeyIndex =
             serde_json::from_str(&text).map_err(|_| self.damaged_index("is not a list of keys"))?;
-        // Key ids are thumbprints; nothing else may become a part of a path.
+        // Key ids are thumbprints; no other text may become part of a path.
         let is_thumbprint = |kid: &str| {
             kid.len() == 43 && kid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         };
@@ -114,7 +114,7 @@ impl KeyFolder {
         SignerError::Damaged { path: self.index_path(), problem }
     }
 
-    /// The ids of all keys that lie in the folder, whether `keys.json` names them or not.
+    /// Returns the ids of all keys in the folder, whether they are in `keys.json` or not.
     pub(crate) fn kids(&self) -> Result<Vec<String>, SignerError> {
         let failed = |source| self.io("read", &self.path, source);
         let mut kids = Vec::new();
@@ -169,8 +169,7 @@ impl KeyFolder {
         })
     }
 
-    /// Puts a file in place whole or not at all, and durably: a token signed with a key that is
-    /// lost would be worth nothing.
+    /// Replaces a file atomically and durably: tokens signed with a key that is lost would be invalid.
     fn replace(
         &self,
         KeyFolderLock(handle): &KeyFolderLock,
@@ -179,7 +178,7 @@ impl KeyFolder {
     ) -> Result<(), SignerError> {
         let failed = |source| self.io("write", path, source);
         let new = path.with_extension("new");
-        // A file left by a crash may have any mode; make it anew.
+        // A file left by a crash may have any mode, so it is removed first.
         match fs::remove_file(&new) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(source)),
             _ => {}

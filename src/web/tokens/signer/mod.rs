@@ -1,9 +1,9 @@
-//! The signer: holder of the private keys. One key is active; older ones stay in the JWKS until
-//! nothing that they signed can be valid.
+//! The signer, which has the private keys. One key is active; older ones stay in the JWKS until no token that
+//! they signed can be valid.
 //!
-//! The keys folder holds one PKCS#8 PEM file for each key, mode 0600, and `keys.json`, which says
-//! which is active. `keys.json` is replaced atomically and last, so whoever reads the folder sees
-//! the state before a rotation or after it. Private keys never leave this module.
+//! The keys folder contains a PKCS#8 PEM file with mode 0600 for each key, and `keys.json`, which says which
+//! one is active. `keys.json` is replaced atomically and last, so a process that reads the folder sees the
+//! state before or after a rotation, never in between. Private keys never leave this module.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,21 +27,20 @@ mod error;
 pub(crate) mod folder;
 pub(crate) mod private_key;
 
-/// How long a retired key stays in the JWKS beyond the longest lifetime: more than any leeway
-/// twice over, and more than a running process takes to notice a rotation.
+/// How long a retired key stays in the JWKS beyond the longest lifetime: more than twice the leeway, and
+/// longer than a running process needs to notice a rotation.
 const RETIRED_MARGIN: Duration = Duration::from_secs(3600);
 
-/// Signs tokens. Shared by all workers; notices within two seconds when the command line rotated
-/// the keys.
+/// Signs tokens. Shared by all workers; notices within two seconds that the command line rotated the keys.
 pub struct Signer {
     folder: KeyFolder,
     made_now: bool,
     current: RwLock<Arc<Keys>>,
-    /// When the folder was last looked at, in seconds, so that it is looked at once a second.
+    /// When the folder was last checked, in seconds; it is checked once a second.
     looked_at: AtomicU64,
 }
 
-/// One reading of the folder.
+/// The keys as read from the folder.
 struct Keys {
     stamp: IndexStamp,
     active: PrivateKey,
@@ -55,17 +54,17 @@ pub struct ListedKey {
     pub kid: String,
     /// `EdDSA` or `ES256`.
     pub algorithm: &'static str,
-    /// When it was made.
+    /// When it was created.
     pub made_at: Timestamp,
-    /// Until when a retired key stays in the JWKS; nothing for the active key.
+    /// Until when a retired key stays in the JWKS; `None` for the active key.
     pub retired_until: Option<Timestamp>,
 }
 
 impl Signer {
-    /// Opens the keys folder; makes it, with an Ed25519 key, when there is none yet.
+    /// Opens the keys folder; creates it with an Ed25519 key if it doesn't exist.
     ///
     /// # Errors
-    /// When the folder can't be read or made, or others can read what is in it.
+    /// If the folder can't be read or created, or others may read what is in it.
     pub fn open(dir: &Path, now: Timestamp) -> Result<Signer, SignerError> {
         let folder = KeyFolder::open(dir)?;
         let made_now = {
@@ -78,8 +77,8 @@ impl Signer {
                     folder.write_index(&lock, &KeyIndex { keys: vec![IndexKey::active(&key, now)] })?;
                     true
                 }
-                // A first start that broke off before it wrote `keys.json`: one key, surely active. Or
-                // else the file was lost, so nobody may rely on this being the first start.
+                // Either the first start was interrupted before it wrote `keys.json`, or that file was lost.
+                // The only key must be active, but this may not count as the first start.
                 (None, [kid]) => {
                     let key = folder.read_key(kid)?;
                     folder.write_index(&lock, &KeyIndex { keys: vec![IndexKey::active(&key, now)] })?;
@@ -92,12 +91,13 @@ impl Signer {
         Ok(Signer { folder, made_now, current, looked_at: AtomicU64::new(now.secs()) })
     }
 
-    /// The keys folder.
+    /// Returns the path of the keys folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Whether opening made the very first key, so that no token can have been signed before.
+    /// Returns whether opening the folder created the very first key, so that no token can have been signed
+    /// before.
     pub const fn made_now(&self) -> bool {
         self.made_now
     }
@@ -105,7 +105,7 @@ impl Signer {
     /// Signs a token with the active key.
     ///
     /// # Errors
-    /// When the claims can't be written or the token gets too long.
+    /// If the claims can't be serialized, or the token would be too long.
     pub fn sign<C: Serialize>(
         &self,
         kind: TokenKind,
@@ -117,23 +117,23 @@ impl Signer {
         assemble(head, claims, |message| keys.active.sign(message))
     }
 
-    /// The id of the key that signs now.
+    /// Returns the id of the active key.
     pub fn active_kid(&self, now: Timestamp) -> String {
         self.keys(now).active.kid().to_owned()
     }
 
-    /// Whether a key is one of these, be it retired.
+    /// Returns whether a key is one of these, active or retired.
     pub fn holds(&self, kid: &str, now: Timestamp) -> bool {
         let keys = self.keys(now);
         keys.active.kid() == kid || keys.retired.iter().any(|(key, _)| key.kid() == kid)
     }
 
-    /// The public keys whose tokens may still be good, as a JWKS.
+    /// Returns the public keys whose tokens may still be valid, as a JWKS.
     pub fn jwks(&self, now: Timestamp) -> String {
         self.ring(now).map(|ring| ring.to_jwks()).unwrap_or_default()
     }
 
-    /// The same as a ring, for verifying this app's own tokens.
+    /// Returns the same keys as a key ring, for verifying this app's own tokens.
     ///
     /// # Errors
     /// Never in practice: the folder's keys were checked when they were read.
@@ -145,7 +145,7 @@ impl Signer {
             .try_fold(KeyRing::default(), |ring, key| ring.with_key(key.kid(), key.public()))
     }
 
-    /// The keys as they are on disk, looked at again when a second has passed.
+    /// Returns the keys, checking the folder again if a second has passed.
     fn keys(&self, now: Timestamp) -> Arc<Keys> {
         if self.looked_at.swap(now.secs(), Ordering::Relaxed) != now.secs() {
             self.look_again();
@@ -160,7 +160,7 @@ impl Signer {
         }
         match Keys::read(&self.folder) {
             Ok(keys) => *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys),
-            // The keys in memory are good; signing goes on with them.
+            // The keys in memory are valid; signing continues with them.
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the keys folder changed but cannot be read; signing goes on with the key before"
@@ -171,7 +171,7 @@ impl Signer {
 
 impl Keys {
     fn read(folder: &KeyFolder) -> Result<Keys, SignerError> {
-        // Taken first: a change in between is then noticed the next time.
+        // Read first, so that a change in between is noticed the next time.
         let stamp = folder.stamp()?;
         let index = folder.index()?.ok_or(SignerError::NoIndex { path: folder.path().to_owned() })?;
         let mut active = None;
@@ -187,11 +187,11 @@ impl Keys {
     }
 }
 
-/// Makes a new active key; answers its id. The key before stays in the JWKS for `max_lifetime` and
-/// an hour more. Keys whose time is over are deleted.
+/// Creates a new active key, and returns its id. The previous key stays in the JWKS for `max_lifetime` plus
+/// an hour. Keys whose time has passed are deleted.
 ///
 /// # Errors
-/// When the folder can't be read or written, or the JWKS is full.
+/// If the folder can't be read or written, or the JWKS is full.
 pub fn rotate(
     dir: &Path,
     key_type: KeyType,
@@ -220,12 +220,12 @@ pub fn rotate(
     Ok(made.kid().to_owned())
 }
 
-/// Takes a key out at once, so that nothing that it signed is good any more: it may be in other hands.
-/// Returns the id of the key that signs from now on. Where the active key is taken out, that is a new
-/// one. The key's own file need not be there.
+/// Removes a key immediately, so that everything it signed becomes invalid; for a key that may have been
+/// stolen. Returns the id of the key that signs from now on, which is a new one if the active key was
+/// removed. The file of the removed key may be missing.
 ///
 /// # Errors
-/// When there is no such key, or the folder can't be read or written.
+/// If there is no such key, or the folder can't be read or written.
 pub fn remove(dir: &Path, kid: &str, now: Timestamp) -> Result<String, SignerError> {
     let folder = KeyFolder::open(dir)?;
     let lock = folder.lock()?;
@@ -246,10 +246,10 @@ pub fn remove(dir: &Path, kid: &str, now: Timestamp) -> Result<String, SignerErr
     Ok(active)
 }
 
-/// All keys, the active one first.
+/// Returns all keys, the active one first.
 ///
 /// # Errors
-/// When the folder can't be read.
+/// If the folder can't be read.
 pub fn list(dir: &Path) -> Result<Vec<ListedKey>, SignerError> {
     let folder = KeyFolder::open(dir)?;
     let index = folder.index()?.unwrap_or_default();
@@ -267,10 +267,10 @@ pub fn list(dir: &Path) -> Result<Vec<ListedKey>, SignerError> {
         .collect()
 }
 
-/// Signs a token with a shared secret, as a node does that the operator trusts.
+/// Signs a token with a secret that is shared with a node.
 ///
 /// # Errors
-/// When the claims can't be written or the token gets too long.
+/// If the claims can't be serialized, or the token would be too long.
 pub fn sign_shared<C: Serialize>(
     secret: &HmacSecret,
     kind: TokenKind,

@@ -1,4 +1,4 @@
-//! One private key: made, read from PEM and written to it, and signing.
+//! A private key: creating it, reading and writing PEM, and signing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::token::{Algorithm, PublicKey};
 use crate::web::tokens::signer::error::SignerError;
 
-/// What kind of key to make.
+/// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum KeyType {
     /// Ed25519, for EdDSA signatures.
@@ -23,7 +23,7 @@ pub enum KeyType {
     P256,
 }
 
-/// The text names no kind of key.
+/// The text is not a supported signing algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a signing algorithm is `EdDSA` or `ES256`")]
 pub struct UnknownKeyType;
@@ -40,7 +40,7 @@ impl FromStr for KeyType {
     }
 }
 
-/// A private key and what is public of it.
+/// A private key, with its public key and its id.
 pub(crate) struct PrivateKey {
     public: PublicKey,
     kid: String,
@@ -63,7 +63,7 @@ impl PrivateKey {
             .ok_or(SignerError::Library("read the key that was just made"))
     }
 
-    /// `None` when it is neither an Ed25519 nor a P-256 key.
+    /// Returns `None` if it is neither an Ed25519 nor a P-256 key.
     fn from_pkcs8(pkcs8: Zeroizing<Vec<u8>>) -> Option<PrivateKey> {
         let (public, signing) = if let Ok(pair) = Ed25519KeyPair::from_pkcs8(&pkcs8) {
             let point = pair.public_key().as_ref().try_into().ok()?;
@@ -77,7 +77,7 @@ impl PrivateKey {
         Some(PrivateKey { kid: public.thumbprint(), public, pkcs8, signing })
     }
 
-    /// `None` when it is not the PEM of a key that is used here.
+    /// Returns `None` if it is not the PEM of a supported key.
     pub(crate) fn from_pem(text: &str) -> Option<PrivateKey> {
         let body = text.trim().strip_prefix(BEGIN)?.strip_suffix(END)?;
         let body: Zeroizing<String> = Zeroizing::new(body.split_ascii_whitespace().collect());
@@ -87,7 +87,7 @@ impl PrivateKey {
     pub(crate) fn to_pem(&self) -> Zeroizing<String> {
         let body = Zeroizing::new(STANDARD.encode(self.pkcs8.as_slice()));
         let mut pem = Zeroizing::new(format!("{BEGIN}\n"));
-        // 64 characters a line (RFC 7468 section 2).
+        // 64 characters per line (RFC 7468 section 2).
         for (position, character) in body.chars().enumerate() {
             if position > 0 && position % 64 == 0 {
                 pem.push('\n');
@@ -119,7 +119,8 @@ impl PrivateKey {
         }
     }
 
-    /// The third part of a token that begins with `message`, or `None` if the library fails.
+    /// Returns the signature of `message`, the first two parts of a token, in base64url; `None` if the
+    /// library fails.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<String> {
         let algorithm = match self.algorithm() {
             Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
