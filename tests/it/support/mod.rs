@@ -94,7 +94,7 @@ impl Setup {
             // The store is as old as the key: no token is older, so there is no need to wait for the fence.
             Arc::new(SledUsedTokens::open(&path, &clock, Some(T0)).unwrap())
         };
-        let shared = settings.download.used_tokens.is_postgres();
+        let shared = settings.download.used_tokens.is_shared();
         let first_store = store.clone().or_else(|| (!shared).then(open));
         let running = start(settings.clone(), clock.clone(), first_store).await;
         let address = running.download.unwrap();
