@@ -42,7 +42,7 @@ pub enum UseDecision {
     Token(Jti),
     /// The existing token with this jti may be given out again, with this unchanged expiry.
     Again(Jti, Timestamp),
-    /// The interrupted download may be continued.
+    /// An unfinished download may be continued.
     Continue(Continuation),
     /// All uses are taken.
     UsedUp,

@@ -66,7 +66,6 @@ pub struct NodeTokens<'a> {
 /// been reported by now: `since` is when the download service's record begins, and `before` is its watermark
 /// minus twice the leeway.
 ///
-///
 /// # Errors
 /// When the database fails; tokens that were released before the failure stay released.
 pub async fn release_unredeemed(
