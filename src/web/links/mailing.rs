@@ -88,7 +88,8 @@ pub enum ResendOutcome {
 }
 
 impl Links {
-    /// Returns the status of a link's mails, by recipient. Recipients who were never sent one are missing.
+    /// Returns the status of a link's mails, by recipient. Recipients for whom no mail was requested are not
+    /// included.
     ///
     /// # Errors
     /// When the database fails.

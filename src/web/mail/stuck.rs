@@ -13,7 +13,7 @@ use crate::web::db::{Database, QueryError};
 const LONG: Duration = Duration::from_secs(60 * 60);
 /// … unless it is only the recipient's server that defers or refuses it: mailboxes can be full for days.
 const LONG_FOR_ONE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long mails that were given up are pointed out, unless they failed because the mailbox doesn't exist.
+/// How long mails that were given up are pointed out, unless the recipient's mailbox was the cause.
 const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Mails that need attention.
@@ -21,7 +21,7 @@ const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 pub struct StuckMail {
     /// Whether the mail server doesn't work, as far as this process knows.
     pub is_server_down: bool,
-    /// How many were given up in the last days, except because of their mailbox.
+    /// How many were given up in the last days, unless the recipient's mailbox was the cause.
     pub given_up: u64,
     /// How many wait for something that the operator must fix, or have waited too long.
     pub waiting: u64,
@@ -34,9 +34,9 @@ impl StuckMail {
     }
 }
 
-/// Counts mails that need an administrator: those that were given up recently, except because of their
-/// mailbox; those that wait for something that the operator must fix; and those that have waited too long. A
-/// mail that was never tried has waited since it was due.
+/// Counts mails that need an administrator: those that were given up recently, unless the recipient's mailbox
+/// was the cause; those that wait for something that the operator must fix; and those that have waited too
+/// long. A mail that was never tried has waited since it was due.
 ///
 /// # Errors
 /// When the database fails.
