@@ -95,7 +95,7 @@ pub async fn open_keys(
 /// # Errors
 /// See [`InstanceKeysError`].
 pub async fn check_there(db: &Database, folder: &Path) -> Result<(), InstanceKeysError> {
-    // First: where all keys are missing, they are those of another web app.
+    // Checked first: if all keys are missing, this is the keys folder of another web app.
     if let Some(kid) = known(db, SIGNING_KEY).await?
         && !folder.join("keys.json").exists()
     {

@@ -46,7 +46,7 @@ pub struct MailSender {
     /// Minimum time between the starts of two attempts; zero for no limit.
     pace: Duration,
     stopping: Arc<watch::Sender<bool>>,
-    /// Held while [`Sender::run`] runs.
+    /// Held while [`MailSender::run`] runs.
     running: Arc<Mutex<()>>,
 }
 
